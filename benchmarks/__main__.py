@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks import (
     approvals,
+    auditor,
     backup,
     boundary,
     by_hand,
@@ -37,6 +38,7 @@ from benchmarks import (
     status,
     streaming,
     throughput,
+    tracing,
     unchanged,
     watching,
 )
@@ -59,10 +61,12 @@ MODULES = {
         influence,
         ledger,
         prediction_log,
+        tracing,
         migration,
         backup,
         status,
         approvals,
+        auditor,
         dossier,
         boundary,
         edge,
@@ -84,6 +88,7 @@ SIZED = {
     "prediction_log": prediction_log,
     "streaming": streaming,
     "throughput": throughput,
+    "tracing": tracing,
 }
 
 

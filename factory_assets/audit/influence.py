@@ -2,7 +2,7 @@
 
 Nothing is trained: scores are computed from the candidate, the networks stored with it and the
 training rows. A list is refused if the measured quality of such scores (LDS) is too low. Measuring
-it belongs in `attribution`. The report's shape is that of `factory influence --json`.
+it belongs in `attribution`, the report's shape in `influence_report`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
-from pydantic import BaseModel, ConfigDict
-
-from factory_assets.audit.influence_row import QueryRow, file_row, test_set_row
+from factory_assets.audit.influence_report import InfluenceReport, TrainingRow
+from factory_assets.audit.influence_row import QueryRow, answered_row, file_row, test_set_row
+from factory_assets.audit.prediction import LoggedPrediction
 from factory_assets.audit.references import ModelName
 from factory_assets.audit.resolver import ResolvedTable, find_model
 from factory_assets.audit.trace.rows import trace_row
@@ -99,6 +99,35 @@ def influential(
         if file
         else test_set_row(context.verdict, _parts(context.split), context.trained, row, history)
     )
+    return _influence_on(context, query, top, history, folders)
+
+
+def influential_on_answer(
+    pipeline: Pipeline,
+    answer: LoggedPrediction,
+    home: Home,
+    *,
+    top: int,
+    folders: Folders,
+) -> InfluenceReport:
+    """Report the training rows that moved a logged answer most; the rest as `influential`.
+
+    Raises:
+        DataError: the answer was refused, or a value that the model needs was not logged.
+    """
+    history = RecordGraph.of(home)
+    context = _context(pipeline, ModelName(answer.pipeline, answer.version), history)
+    query = answered_row(pipeline, context.trained, answer, home)
+    return _influence_on(context, query, top, history, folders)
+
+
+def _influence_on(
+    context: AttributionContext,
+    query: QueryRow,
+    top: int,
+    history: RecordGraph,
+    folders: Folders,
+) -> InfluenceReport:
     classes = predicted_classes(context.trained, query.inputs)
     [effects] = context.effects.effects(context.influence.variant, query.inputs, classes)
     if classes is None:
@@ -237,49 +266,3 @@ def _unit(context: AttributionContext, of_row: bool) -> str:
     if not context.trained.target.classes:
         return f"of {context.trained.target.column}"
     return "of log-odds" if by_gradients else "of the neighbours' vote"
-
-
-class ReportPart(BaseModel):
-    """Base class of the parts of the report."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TrainingRow(ReportPart):
-    """A training row, identified by its place in its source."""
-
-    sha256: str
-    """SHA-256 of the source."""
-    source: str | None
-    """Name of the source as declared; None if no record contains it."""
-    record: int
-    """Number of the record in the source, from 1."""
-    lines: tuple[int, int] | None
-    """First and last line of the record; None if they are unknown."""
-    label: str | None
-    """The row's target value; None if the target is sensitive."""
-    score: float
-    """For a prediction: by how much the row raised it. Otherwise: how suspicious the row is."""
-
-
-class InfluenceReport(ReportPart):
-    """Training rows, ordered by the size of their score."""
-
-    format: Literal["factory.influence"] = "factory.influence"
-    version: Literal[1] = 1
-    model: str
-    about: str
-    """The row whose prediction is explained, or the training rows themselves."""
-    said: str | None
-    """The class that the model considers most likely, or the predicted number."""
-    unit: str
-    """Unit of the scores."""
-    lds: float
-    ceiling: float
-    at_least: float
-    """The LDS below which no list is given."""
-    reach: str
-    training_rows: int
-    claim: str
-    """What is claimed, and what is not."""
-    rows: tuple[TrainingRow, ...]

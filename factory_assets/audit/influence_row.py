@@ -1,12 +1,16 @@
-"""Find the row whose prediction is to be explained: a row of the test set, or one of a file."""
+"""Find the row whose prediction is to be explained: of the test set, of a file, or of the log."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from factory_assets.audit.prediction import LoggedPrediction
 from factory_assets.audit.references import SHOWN_DIGITS
 from factory_assets.audit.trace.rows import identity_at, parse_row
 from factory_assets.ml.artifacts.trained_model import TrainedModel
@@ -15,9 +19,10 @@ from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.serving.scoring_rows import rows_to_score
-from factory_assets.spec import Clean, Ingest, Pipeline
+from factory_assets.spec import Clean, FileSource, Ingest, Pipeline
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.protection import Protection
 from factory_resources.tables.snapshot import read_arrow
 
 if TYPE_CHECKING:
@@ -67,10 +72,56 @@ def test_set_row(
     return QueryRow(name, _inputs(trained, test, positions[:1]))
 
 
+def answered_row(
+    pipeline: Pipeline, trained: TrainedModel, answer: LoggedPrediction, home: Home
+) -> QueryRow:
+    """Return the row of a logged answer, with the values that were encrypted.
+
+    Raises:
+        DataError: the answer was refused, or a value that the model needs was not logged.
+        StorageError: the key of an encrypted value was destroyed.
+    """
+    if answer.input is None or answer.output.get("prediction") is None:
+        raise DataError(
+            "no prediction was made, so that no training row moved it",
+            where=answer.id,
+            remedy="choose an answer with a prediction",
+        )
+    shown = {name: _revealed(name, cell, answer, home) for name, cell in answer.input.items()}
+    with home.scratch() as scratch:
+        file = scratch / "answer.jsonl"
+        file.write_text(json.dumps(shown) + "\n", encoding="utf-8")
+        source = FileSource(files=(escape(str(file)),), format="jsonl")
+        found = file_row(pipeline, trained, file, "1", home, source=source)
+    return QueryRow(f"answer {answer.id}", found.inputs)
+
+
+def _revealed(name: str, cell: Any, answer: LoggedPrediction, home: Home) -> Any:
+    if not isinstance(cell, dict):
+        return cell
+    if "encrypted" not in cell:
+        raise DataError(
+            f"the value of {name!r} was logged as a commitment, from which nobody can compute",
+            where=answer.id,
+            remedy="declare `deploy: {log: {sensitive: encrypt}}` for answers from now on",
+        )
+    time = int(datetime.fromisoformat(answer.time).timestamp() * 1_000_000)
+    return Protection(home, answer.pipeline, "encrypted").reveal(cell, time)
+
+
 def file_row(
-    pipeline: Pipeline, trained: TrainedModel, file: Path, row: str, home: Home
+    pipeline: Pipeline,
+    trained: TrainedModel,
+    file: Path,
+    row: str,
+    home: Home,
+    *,
+    source: FileSource | None = None,
 ) -> QueryRow:
     """Find a row of a file that has the columns of the source.
+
+    Args:
+        source: how the file is read; by default as the pipeline's source is declared.
 
     Raises:
         DataError: there is no such row, or it broke a rule.
@@ -80,7 +131,7 @@ def file_row(
 
     if not row.isdecimal() or not int(row):
         raise UnknownNameError(f"{row!r} is not a row number", remedy="write a number from 1")
-    found = rows_to_score(pipeline, _ScoringModel(trained), file, home)
+    found = rows_to_score(pipeline, _ScoringModel(trained), file, home, source=source)
     rows = found.scorable
     for part in found.refused:
         for number, reason in zip(part["_row"].to_pylist(), part["reason"], strict=True):

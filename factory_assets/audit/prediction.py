@@ -1,4 +1,4 @@
-"""One logged answer, found by its id: what was asked, by whom, and what which version answered."""
+"""One logged answer: what was asked, by whom, and what which version answered."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from factory_resources.errors import UnknownNameError
-from factory_resources.home.home import Home
-from factory_resources.prediction_log.logged_rows import answered_places, logged_rows
-from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.record import PredictionRecord
+from factory_resources.prediction_log.logged_rows import answered_places
+from factory_resources.prediction_log.one_row import logged_row
+from factory_resources.prediction_log.record import PredictionRecord, WireProtocol
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class LoggedPrediction:
     pipeline: str
     version: int
     caller: str
-    protocol: str
+    protocol: WireProtocol
     status: int
     row: int
     """Which row of the request it is, from 0."""
@@ -40,21 +38,16 @@ class LoggedPrediction:
     """The block of the ledger that contains it; None as long as there is none."""
 
 
-def logged_prediction(written: str, home: Home) -> LoggedPrediction:
-    """Return the answer with this id.
+def describe_prediction(
+    written: str, record: PredictionRecord, row: int, block: str | None
+) -> LoggedPrediction:
+    """Return what a record says of one of its rows.
 
-    Raises:
-        UnknownNameError: there is none.
-        StorageError: the log cannot be read.
+    Args:
+        written: the id of the row.
+        row: its number, from 0.
+        block: the block that contains the record.
     """
-    with PredictionLog(home) as log:
-        found = log.find(written)
-    if found is None:
-        raise UnknownNameError(
-            f"there is no prediction {written}",
-            remedy=f"factory answers prove {written} --out proof.json says whether there was one",
-        )
-    record = found.record
     asked = datetime.fromtimestamp(record.time / 1e6, UTC)
     return LoggedPrediction(
         id=written,
@@ -65,17 +58,17 @@ def logged_prediction(written: str, home: Home) -> LoggedPrediction:
         caller=record.caller,
         protocol=record.protocol,
         status=record.status,
-        row=found.row,
+        row=row,
         rows=record.rows,
-        input=_input(record, found.row),
-        output=_output(record, found.row),
-        block=found.block,
+        input=_input(record, row),
+        output=_output(record, row),
+        block=block,
     )
 
 
 def _input(record: PredictionRecord, row: int) -> dict[str, Any] | None:
-    rows = logged_rows(record)
-    return dict(rows[row]) if rows else None
+    found = logged_row(record, row)
+    return None if found is None else dict(found)
 
 
 def _output(record: PredictionRecord, row: int) -> dict[str, Any]:

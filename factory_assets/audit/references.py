@@ -20,6 +20,7 @@ from typing import Literal, cast
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
+from factory_resources.tracking.record import Record
 
 FORMS = "pipeline@3, pipeline/stage@<data version>, a path, or sha256:<digest>"
 
@@ -97,6 +98,11 @@ def snapshot_name(pipeline: str, stage: str, part: str | None, version: str) -> 
     """Return the full name of a snapshot."""
     part = "" if part in {None, "snapshot"} else f".{part}"
     return f"{pipeline}/{stage}{part}@{version}"
+
+
+def step_name(record: Record) -> str:
+    """Return the full name of what a record's computation stored."""
+    return snapshot_name(record.pipeline, record.stage, None, record.data_version)
 
 
 def _require_part(text: str, stage: Stage, part: str | None) -> None:

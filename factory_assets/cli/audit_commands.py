@@ -24,28 +24,49 @@ _JSON_HELP = "Print JSON, for programs."
     "--json",
     "as_json",
     is_flag=True,
-    help="Print JSON, for programs; for its schema: factory schema trace.",
+    help="Print JSON, for programs; for its schema: factory schema trace, or answer_trace.",
+)
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write one page with the lineage drawn to this file.",
+)
+@click.option("--answers", is_flag=True, help="Of a source: list the ids of the models' answers.")
+@click.option(
+    "--influence", is_flag=True, help="Of an answer: list the training rows that moved it."
+)
+@click.option(
+    "--edge-log",
+    type=click.Path(path_type=Path),
+    help="Of an answer: look in the log of a pack that has not come home.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not read stored files to verify their digests.")
-def trace_command(name: str, row: str | None, as_json: bool, no_verify: bool) -> None:
-    """Trace NAME back to its sources, or forward to its models.
+def trace_command(
+    name: str,
+    row: str | None,
+    as_json: bool,
+    page: Path | None,
+    answers: bool,
+    influence: bool,
+    edge_log: Path | None,
+    no_verify: bool,
+) -> None:
+    """Trace NAME back to its sources, or forward to its models and their answers.
 
     NAME is a model version (pipeline@3, pipeline@champion), a snapshot (pipeline/clean,
     pipeline/clean@<data version>, pipeline/split.train), a source (a path, sha256:<digest>) or the
-    id of a prediction, of which it shows what was asked and answered.
+    id of an answer, which is traced back to its version, the people who approved it, and its
+    sources.
 
     Exit code 1: a stored file or record is missing, was changed, or contradicts another.
     """
-    from factory_assets.cli.prediction import is_prediction_id, prediction_json, prediction_text
+    from factory_assets.cli.tracing import TraceOptions, run_tracing
 
-    if is_prediction_id(name):
-        click.echo(prediction_json(name) if as_json else prediction_text(name), nl=False)
-        return
-    from factory_assets.cli.trace import run_trace, trace_json, trace_text
-
-    result = run_trace(name, row, verify=not no_verify)
-    click.echo(trace_json(result) if as_json else trace_text(result), nl=False)
-    sys.exit(1 if result.problems else 0)
+    options = TraceOptions(row, as_json, page, answers, influence, edge_log, not no_verify)
+    text, problems = run_tracing(name, options)
+    click.echo(text, nl=False)
+    sys.exit(1 if problems else 0)
 
 
 @command("reproduce")

@@ -6,7 +6,7 @@ How influence is computed belongs in `factory_assets.audit.influence`.
 from collections.abc import Iterator
 from pathlib import Path
 
-from factory_assets.audit.influence import InfluenceReport, TrainingRow
+from factory_assets.audit.influence_report import InfluenceReport, TrainingRow
 from factory_assets.audit.references import SHOWN_DIGITS, ModelName, parse
 from factory_assets.cli.shared import select
 from factory_assets.cli.wrapping import wrap_line
@@ -59,10 +59,11 @@ def influence_json(report: InfluenceReport) -> str:
 
 def influence_text(report: InfluenceReport) -> str:
     """Return the list for a terminal, in lines of at most `WIDTH` characters."""
-    return "\n".join(part for line in _lines(report) for part in wrap_line(line)) + "\n"
+    return "\n".join(part for line in influence_lines(report) for part in wrap_line(line)) + "\n"
 
 
-def _lines(report: InfluenceReport) -> Iterator[str]:
+def influence_lines(report: InfluenceReport) -> Iterator[str]:
+    """Yield the lines of the list, not wrapped."""
     prediction = f": predicted {report.said}" if report.said is not None else ""
     yield f"{report.model}, {report.about}{prediction}"
     yield f"  LDS {report.lds:.2f} (ceiling {report.ceiling:.2f}), computed from {report.reach}"

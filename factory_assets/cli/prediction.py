@@ -1,11 +1,24 @@
-"""`factory trace ID`: the logged answer with this id, as text or as JSON."""
+"""`factory trace ID`: the logged answer with this id, and what is behind it, as text or as JSON.
+
+How it is found belongs in `factory_assets.audit.trace.answer`.
+"""
 
 import json
 import re
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
 
-from factory_assets.audit.prediction import logged_prediction
-from factory_resources.home.home import Home
+from factory_assets.audit.influence_report import InfluenceReport
+from factory_assets.audit.references import SHOWN_DIGITS
+from factory_assets.audit.trace.answer.report import (
+    AnswerTrace,
+    EdgeFact,
+    LedgerEvent,
+    StandingFact,
+)
+from factory_assets.cli.influence import influence_lines
+from factory_assets.cli.trace import sources_lines, state_words, step_lines
+from factory_assets.cli.wrapping import wrap_line
+from factory_resources.metering.amounts import amount
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -15,32 +28,169 @@ def is_prediction_id(name: str) -> bool:
     return bool(_ID.fullmatch(name))
 
 
-def prediction_json(name: str) -> str:
-    """Return the answer as JSON.
-
-    Raises:
-        UnknownNameError: there is none.
-    """
-    return json.dumps(asdict(logged_prediction(name, Home.from_env())), indent=1) + "\n"
+def answer_json(result: AnswerTrace) -> str:
+    return result.model_dump_json(indent=1) + "\n"
 
 
-def prediction_text(name: str) -> str:
-    """Return the answer for a terminal.
+def answer_schema_text() -> str:
+    """Return the JSON Schema of `answer_json` in the published format."""
+    schema = AnswerTrace.model_json_schema(mode="serialization")
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
-    Raises:
-        UnknownNameError: there is none.
-    """
-    found = logged_prediction(name, Home.from_env())
+
+def answer_text(result: AnswerTrace) -> str:
+    """Return the trace for a terminal, in lines of at most `WIDTH` characters."""
+    return "\n".join(part for line in _lines(result) for part in wrap_line(line)) + "\n"
+
+
+def _lines(found: AnswerTrace) -> Iterator[str]:
+    yield f"prediction {found.id}"
+    yield from _answer(found)
+    if found.edge:
+        yield from _edge(found.edge)
+    yield from _proof(found)
+    yield from ("", "version", *_version(found))
+    for title, events in (("approvals", found.approvals), ("serving", found.serving)):
+        if events:
+            yield from ("", title, *_events(events))
+    yield from ("", "training", *_training(found))
+    if found.influence:
+        yield from ("", "training rows that moved it", *_moved(found.influence))
+    yield from ("", "data", *_data(found))
+    yield from ("", *_problems(found))
+
+
+def _answer(found: AnswerTrace) -> Iterator[str]:
     who = f" by {found.caller}" if found.caller else ""
-    lines = [
-        f"prediction {found.id}",
-        f"  asked     {found.time[:23].replace('T', ' ')} UTC{who} ({found.protocol}), row "
-        f"{found.row + 1} of {max(1, found.rows)}, answered in {found.milliseconds:.1f} ms",
-        f"  model     {found.pipeline}@{found.version}",
-    ]
+    yield (
+        f"  asked     {_minute(found.time, 23)} UTC{who} ({found.protocol}), row "
+        f"{found.row + 1} of {max(1, found.rows)}, answered in {found.milliseconds:.1f} ms"
+    )
+    yield f"  model     {found.pipeline}@{found.version}, {standing_words(found.standing)}"
     if found.input is not None:
-        lines += [f"  input     {name} = {value!r}" for name, value in found.input.items()]
-    lines += [f"  output    {name} = {value!r}" for name, value in found.output.items()]
-    block = f"block {found.block} of the ledger" if found.block else "not yet in the ledger"
-    lines += [f"  proof     {block}", f"  next      factory trace {found.pipeline}@{found.version}"]
-    return "\n".join(lines) + "\n"
+        yield from (f"  input     {name} = {value!r}" for name, value in found.input.items())
+    yield from (f"  output    {name} = {value!r}" for name, value in found.output.items())
+    for one in found.outcomes:
+        value = "(hidden, the target is sensitive)" if one.hidden else repr(one.value)
+        yield f"  outcome   {value}, observed {_minute(one.observed)}, by {one.source}"
+
+
+def standing_words(standing: StandingFact) -> str:
+    """Say what a version was at a moment."""
+    since = f" since {_minute(standing.since)} (entry {standing.entry})" if standing.since else ""
+    champion = f"; version {standing.champion} was champion" if standing.champion else ""
+    stopped = ", which a person had stopped" if standing.stopped else ""
+    words = {
+        "champion": f"champion{since}{stopped}",
+        "canary": f"canary{since}{champion}{stopped}",
+        "shadow": f"shadow{since}{champion}{stopped}",
+        "pack": f"packed for another machine{since}",
+        "former champion": f"champion no more{champion}{stopped}",
+        "none": f"neither champion nor in a roll-out{champion}{stopped}",
+    }
+    return words[standing.role]
+
+
+def _edge(edge: EdgeFact) -> Iterator[str]:
+    yield f"  pack      {edge.pack[:SHOWN_DIGITS]}, entry {edge.entry}; device key {edge.key}"
+    if edge.line:
+        yield f"            line {edge.line} of the log sha256:{(edge.file or '')[:SHOWN_DIGITS]}"
+    if edge.received:
+        log = f"its log came home {_minute(edge.received)} (entry {edge.received_entry})"
+    else:
+        log = "its log has not come home: factory ingest-log FOLDER"
+    yield f"            {log}"
+    yield from (f"            wrong: {finding}" for finding in edge.findings)
+
+
+def _proof(found: AnswerTrace) -> Iterator[str]:
+    proof = found.proof
+    if proof is None:
+        signed = "a checkpoint of the pack proves it" if found.edge else "not yet in the ledger"
+        yield f"  proof     {signed}"
+        return
+    entry = f"entry {proof.entry}, with {proof.count:,} in all" if proof.entry else "NO ENTRY"
+    yield f"  proof     block {proof.block} of the ledger ({entry})"
+    words = {True: "the record leads to its root", False: "DOES NOT LEAD TO ITS ROOT"}
+    if proof.proven is not None:
+        yield f"            {words[proof.proven]} {(proof.root or '')[:SHOWN_DIGITS]}"
+
+
+def _version(found: AnswerTrace) -> Iterator[str]:
+    model = found.lineage.model if found.lineage else None
+    name = f"{found.pipeline}@{found.version}"
+    if model:
+        yield f"  {name}: {model.kind}, {model.task}, target {model.target}"
+        yield f"  files {state_words(model.state)}, sha256:{model.digest[:SHOWN_DIGITS]}"
+    else:
+        yield f"  {name}"
+    if found.verdict is None:
+        yield "  no verdict is in the ledger"
+        return
+    verdict = "passed" if found.verdict.passed else "FAILED"
+    yield f"  gates {verdict} {_minute(found.verdict.time)} (entry {found.verdict.entry})"
+    explained = {gate.name: gate.explanation for gate in (model.gates if model else ())}
+    for gate, passed in found.verdict.gates.items():
+        yield f"    {'passed' if passed else 'FAILED'}  {explained.get(gate, gate)}"
+
+
+def _events(events: Iterable[LedgerEvent]) -> Iterator[str]:
+    for one in events:
+        who = f" by {one.name or 'somebody whose name is not known here'}" if one.person else ""
+        role = f" ({one.role})" if one.role else ""
+        reason = f": {one.reason}" if one.reason else ""
+        later = "" if one.before else ", after the answer"
+        yield f"  {_minute(one.time)}{later}  {one.what}{who}{role}{reason} (entry {one.entry})"
+
+
+def _training(found: AnswerTrace) -> Iterator[str]:
+    if run := found.run:
+        account = run.account_name or (run.account or "unknown")[:SHOWN_DIGITS]
+        yield f"  run {run.run_id}, account {account}, boundary {run.boundary or 'not recorded'}"
+    if made := found.environment:
+        yield f"  Python {made.python}, {made.system}, {made.device}, {made.threads} threads"
+        if made.processor:
+            yield f"  {made.processor}"
+        yield (
+            f"  libraries sha256:{made.libraries_sha256[:SHOWN_DIGITS]}, "
+            f"code sha256:{made.code_sha256[:SHOWN_DIGITS]}"
+        )
+    if found.costs:
+        grams = [one.co2e for one in found.costs if one.co2e is not None]
+        methods = ", ".join(dict.fromkeys(one.method for one in found.costs if one.method))
+        yield (
+            f"  {sum(one.seconds for one in found.costs):.1f} s, "
+            f"{amount(sum(one.wh for one in found.costs), 'Wh')}, {amount(sum(grams), 'g CO2e')}"
+            + (f" ({methods})" if methods else "")
+        )
+
+
+def _moved(report: InfluenceReport) -> Iterator[str]:
+    yield from (f"  {line}" for line in influence_lines(report))
+
+
+def _data(found: AnswerTrace) -> Iterator[str]:
+    for contract in found.contracts:
+        yield (
+            f"  contract of {contract.pipeline}: {contract.columns} columns, "
+            f"sha256:{contract.sha256[:SHOWN_DIGITS]}"
+        )
+        yield from (f"    {count:,} rows broke {rule}" for rule, count in contract.broken.items())
+    if found.lineage:
+        yield from step_lines(found.lineage.steps)
+        yield from sources_lines(found.lineage.sources)
+        yield f"  more: factory trace {found.lineage.name}"
+
+
+def _problems(found: AnswerTrace) -> Iterator[str]:
+    if found.problems:
+        yield f"{len(found.problems)} problem{'s' * (len(found.problems) > 1)}:"
+        yield from (f"  {problem}" for problem in found.problems)
+    elif found.lineage and found.lineage.verified:
+        yield "no problems: every stored file was read and matches its digest"
+    else:
+        yield "no problems found; the stored files were not read"
+
+
+def _minute(time: str, characters: int = 16) -> str:
+    return time[:characters].replace("T", " ")

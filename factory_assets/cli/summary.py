@@ -12,6 +12,7 @@ from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
+from factory_resources.metering.amounts import amount
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -197,16 +198,9 @@ def _primary_metric(row: Summary) -> str:
 def _cost(row: Summary) -> str:
     lines = [f"{row.seconds:.1f} s", f"{row.megabytes:,.0f} MB"]
     if row.made.wh:
-        lines.append(_amount(row.made.wh, "Wh"))
-        lines += [_amount(row.made.co2e, "g CO2e")] if row.made.co2e else []
+        lines.append(amount(row.made.wh, "Wh"))
+        lines += [amount(row.made.co2e, "g CO2e")] if row.made.co2e else []
     if row.reused:
         lines.append(f"{row.reused} reused")
-        lines += [f"saved {_amount(row.saved.wh, 'Wh')}"] if row.saved.wh else []
+        lines += [f"saved {amount(row.saved.wh, 'Wh')}"] if row.saved.wh else []
     return "\n".join(lines)
-
-
-def _amount(value: float, unit: str) -> str:
-    """Format a value with three significant digits and a fitting SI prefix."""
-    prefixes = {"k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6}
-    prefix = next((p for p, factor in prefixes.items() if value >= factor), "µ")
-    return f"{value / prefixes[prefix]:.3g} {prefix}{unit}"

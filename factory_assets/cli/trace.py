@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from factory_assets.audit.references import SHOWN_DIGITS
 from factory_assets.audit.trace.report import (
+    AnswersGiven,
     ColumnOrigin,
     ModelFact,
     RowOrigin,
@@ -17,23 +18,11 @@ from factory_assets.audit.trace.report import (
     Step,
     Trace,
 )
-from factory_assets.audit.trace.trace import trace
 from factory_assets.cli.wrapping import wrap_line
-from factory_assets.declarations.loader import pipeline_folders
-from factory_resources.home.home import Home
+from factory_assets.web.lineage.graph import ROW_WORDS
 
 MAX_LISTED = 20
 """Up to this many partitions of a stage, or sources, are listed; more are counted."""
-
-
-def run_trace(name: str, row: str | None, verify: bool) -> Trace:
-    """Return the trace of a name in the home of the environment.
-
-    Raises:
-        FactoryError: as `trace`.
-    """
-    folders = {folder.name: folder for folder in pipeline_folders()}
-    return trace(name, Home.from_env(), row=row, folders=folders, verify=verify)
 
 
 def trace_json(result: Trace) -> str:
@@ -58,9 +47,9 @@ def _lines(result: Trace) -> Iterator[str]:
     if result.row:
         yield from ("", "row", *_row(result.row))
     if result.steps:
-        yield from ("", "produced by", *_steps(result.steps))
+        yield from ("", "produced by", *step_lines(result.steps))
     if result.sources:
-        yield from ("", "sources", *_sources(result.sources))
+        yield from ("", "sources", *sources_lines(result.sources))
     if result.kind == "source":
         yield from ("", "went to", *(line for route in result.fates for line in _route(route, 2)))
     if result.columns:
@@ -71,7 +60,7 @@ def _lines(result: Trace) -> Iterator[str]:
 def _model(model: ModelFact) -> Iterator[str]:
     status = "champion" if model.champion else "not the champion"
     yield f"  {status}; {model.kind}, {model.task}, target {model.target}"
-    yield f"  files: {_state(model.state)}, sha256:{model.digest[:SHOWN_DIGITS]}"
+    yield f"  files: {state_words(model.state)}, sha256:{model.digest[:SHOWN_DIGITS]}"
     yield f"  MLflow run {model.mlflow_run}, run {model.run_id or 'unknown'}"
     spec = (model.spec_sha256 or "unknown")[:SHOWN_DIGITS]
     yield f"  code {model.code_version or 'unknown'}, declaration sha256:{spec}"
@@ -101,7 +90,8 @@ def _row(row: RowOrigin) -> Iterator[str]:
         yield f"    line unknown: {row.lines_unknown}"
 
 
-def _steps(steps: Iterable[Step]) -> Iterator[str]:
+def step_lines(steps: Iterable[Step]) -> Iterator[str]:
+    """Yield the lines about some steps; many partitions of a stage are counted."""
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in steps:
         groups.setdefault((step.pipeline, step.stage), []).append(step)
@@ -120,19 +110,17 @@ def _step(step: Step) -> Iterator[str]:
     code = (step.code or "unknown")[:SHOWN_DIGITS]
     yield f"    run {step.run_id[:8]}, {step.finished}, code {code}"
     if step.rows:
-        counts = ", ".join(f"{n:,} {_ROWS.get(part, part)}" for part, n in step.rows.items())
+        counts = ", ".join(f"{n:,} {ROW_WORDS.get(part, part)}" for part, n in step.rows.items())
         verdict = {True: " (add up)", False: " (DO NOT ADD UP)", None: ""}[step.conserved]
         yield f"    rows: {counts}{verdict}"
     for rule, count in step.rules.items():
         yield f"      {count:,} broke {rule}"
     for table in step.tables:
-        yield f"    {table.part}: {table.rows:,} rows, {_state(table.state)}"
+        yield f"    {table.part}: {table.rows:,} rows, {state_words(table.state)}"
 
 
-_ROWS = {"learned from": "used for training", "judged": "evaluated"}
-
-
-def _sources(sources: tuple[Source, ...]) -> Iterator[str]:
+def sources_lines(sources: tuple[Source, ...]) -> Iterator[str]:
+    """Yield the lines about some sources; of many, the first ones."""
     for source in sources[:MAX_LISTED]:
         details = "".join(f", {k} {v}" for k, v in source.labels.items())
         details += f", joined by {source.join}" if source.join else ""
@@ -182,18 +170,31 @@ def _route(route: RowRoute, indent: int) -> Iterator[str]:
         counts = ((model.rows.get(part, 0), use) for part, use in _USES.items())
         uses = "".join(f", {use} {count:,}" for count, use in counts if count)
         yield f"{margin}{model.name}: {'champion, ' if model.champion else ''}{gates}{uses}"
+        yield from _given(model.answers, margin)
     for next_route in route.into:
         yield from _route(next_route, indent + 2)
 
 
+def _given(answers: AnswersGiven | None, margin: str) -> Iterator[str]:
+    if answers is None:
+        return
+    first, last = (one[:19].replace("T", " ") for one in (answers.first, answers.last))
+    yield f"{margin}  gave {answers.count:,} answers, from {first} to {last} UTC"
+    listed = answers.ids[-MAX_LISTED:]
+    for start in range(0, len(listed), 2):
+        yield f"{margin}    {' '.join(listed[start : start + 2])}"
+    if answers.ids and answers.count > len(listed):
+        yield f"{margin}    and {answers.count - len(listed):,} before: --json lists all on record"
+
+
 def _passage(passage: StagePassage, margin: str) -> Iterator[str]:
     partition = f" of partition {passage.partition}" if passage.partition else ""
-    counts = ", ".join(f"{n:,} {_PARTS.get(part, part)}" for part, n in passage.rows.items())
+    counts = ", ".join(f"{n:,} {ROW_WORDS.get(part, part)}" for part, n in passage.rows.items())
     if passage.joined:
         counts = f"joined to its rows ({passage.joined})"
-    yield f"{margin}{_short(passage.step)}{partition}: {counts or _state(passage.state)}"
+    yield f"{margin}{_short(passage.step)}{partition}: {counts or state_words(passage.state)}"
     for place in passage.places:
-        part = _PARTS.get(place.part, place.part)
+        part = ROW_WORDS.get(place.part, place.part)
         location = f"{part}, row {place.row:,}" if place.row else part
         broken = f", broke {', '.join(place.rules)}" if place.rules else ""
         original = f" of record {place.same_as:,}" if place.same_as else ""
@@ -202,8 +203,6 @@ def _passage(passage: StagePassage, margin: str) -> Iterator[str]:
         for rule, count in passage.rules.items():
             yield f"{margin}  {count:,} broke {rule}"
 
-
-_PARTS = {"snapshot": "kept", "quarantine": "in quarantine"}
 
 _USES = {"train": "trained on", "validation": "validated on", "test": "tested on"}
 
@@ -218,7 +217,8 @@ def _problems(result: Trace) -> Iterator[str]:
         yield "no problems found; the stored files were not read (--no-verify)"
 
 
-def _state(state: str) -> str:
+def state_words(state: str) -> str:
+    """Say how stored bytes compare with what was recorded."""
     words = {
         "whole": "unchanged",
         "changed": "CHANGED",

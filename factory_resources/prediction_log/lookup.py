@@ -127,6 +127,27 @@ class PredictionLookup:
         ]
         return sorted({*found, *archived}) if archived else found
 
+    def versions(self, pipeline: str, block: int) -> set[int]:
+        """Return the versions of a pipeline that have requests in a block."""
+        [one] = self.store.blocks(block - 1, block)
+        rows = self.store.run(
+            "SELECT DISTINCT version FROM prediction WHERE id >= ? AND id <= ? AND block = ? "
+            "AND pipeline = ?",
+            [one.first, one.last, block, pipeline],
+        )
+        archived = self._archived(pipeline, [one], one.first)
+        return {*(version for (version,) in rows), *(head.version for _, head in archived)}
+
+    def waiting(self, pipeline: str) -> Iterator[tuple[int, bytes, int]]:
+        """Yield version, id and rows of the requests to a pipeline that are still in the journal.
+
+        Of those that were refused, and of what a shadow computed, there are 0 rows.
+        """
+        for request, payload in self._journal(None):
+            facts = _facts(payload)
+            if facts.pipeline == pipeline:
+                yield facts.version, request, facts.rows
+
     def _archived(
         self, pipeline: str, blocks: Sequence[StoredBlock], since: bytes
     ) -> Iterator[tuple[bytes, RecordHead]]:

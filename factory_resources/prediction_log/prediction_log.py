@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING, Literal, Self
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import connection_faults
+from factory_resources.prediction_log.answer_counts import (
+    AnswerCount,
+    answer_ids,
+    count_answers,
+)
 from factory_resources.prediction_log.archive import (
     archived_counts,
     archived_neighbours,
@@ -139,6 +144,23 @@ class PredictionLog:
         """
         with self._faults():
             return self._lookup().answered(pipeline, version, after, until, since)
+
+    def count_answers(self, pipeline: str) -> dict[int, AnswerCount]:
+        """Return what each version of a pipeline answered, by version; none that answered nothing.
+
+        What was removed since is counted too.
+        """
+        with self._faults():
+            return count_answers(self._lookup(), pipeline)
+
+    def answer_ids(self, pipeline: str, version: int, limit: int | None = None) -> list[bytes]:
+        """Return the ids of the answered rows of a version that are on record, in their order.
+
+        Args:
+            limit: return about the last so many; None for all.
+        """
+        with self._faults():
+            return answer_ids(self._lookup(), pipeline, version, limit)
 
     def count_rows(self, pipeline: str, first: bytes, stop: bytes) -> int:
         """Return how many rows of a pipeline were answered from an id on up to another."""

@@ -39,12 +39,30 @@ UPDATE block SET longest = (SELECT coalesce(max(length(record)), 0) FROM predict
 """
 """Bytes of the longest record of a block, of those that were here when it was added."""
 
+_COUNT = """\
+INSERT INTO answer_count SELECT block, pipeline, version, count(*), sum(rows),
+  min(CASE WHEN rows > 0 THEN id END), max(CASE WHEN rows > 0 THEN id END)
+  FROM prediction{where} GROUP BY block, pipeline, version"""
+
+_COUNT_BLOCK = _COUNT.format(where=" WHERE id >= ? AND id <= ? AND block = ?")
+
+_COUNTS = f"""\
+CREATE TABLE answer_count (block {{integer}}, pipeline TEXT, version {{integer}},
+  requests {{integer}} NOT NULL, answers {{integer}} NOT NULL, first {{bytes}}, last {{bytes}},
+  PRIMARY KEY (block, pipeline, version)){{compact}};
+{_COUNT.format(where="")};
+"""
+"""What each version answered in each block: requests, rows of those that were not refused, and the
+ids of the first and the last of these. It stays when a record moves to the archive or is removed;
+of blocks from before it was added it has the records that were here then."""
+
 SCHEMA = Schema(
     "predictions",
     "the database of the prediction log",
     (
         SchemaMigration(_TABLES, ("prediction", "id")),
         SchemaMigration(_LONGEST, ("block", "longest")),
+        SchemaMigration(_COUNTS),
     ),
 )
 
@@ -63,6 +81,19 @@ class StoredBlock:
     first: bytes
     last: bytes
     count: int
+
+
+@dataclass(frozen=True)
+class StoredCount:
+    """What a version of a pipeline answered in a block."""
+
+    block: int
+    version: int
+    answers: int
+    """Rows of the requests that were not refused."""
+    first: bytes | None
+    """The id of the first such request; None without one."""
+    last: bytes | None
 
 
 @dataclass(frozen=True)
@@ -103,6 +134,8 @@ class PredictionStore(Database):
             for tile, hashes in enumerate(block.tiles):
                 self.run("INSERT INTO leaf_tile VALUES (?, ?, ?)", [number, tile, hashes])
             self.insert_rows([*_rows(number, block)])
+            self.run("DELETE FROM answer_count WHERE block = ?", [number])
+            self.run(_COUNT_BLOCK, [block.first, block.last, number])
         return True
 
     def find(self, request: bytes) -> StoredPrediction | None:
@@ -169,6 +202,23 @@ class PredictionStore(Database):
     def counts(self) -> dict[str, int]:
         """Return how many requests of each pipeline the database has."""
         return dict(self.run("SELECT pipeline, count(*) FROM prediction GROUP BY pipeline"))
+
+    def answer_counts(self, pipeline: str) -> list[StoredCount]:
+        """Return what each version of a pipeline answered in each block."""
+        query = (
+            "SELECT block, version, answers, first, last FROM answer_count WHERE pipeline = ? "
+            "ORDER BY block, version"
+        )
+        return [StoredCount(*row) for row in self.run(query, [pipeline])]
+
+    def uncounted_blocks(self) -> list[int]:
+        """Return the numbers of the blocks of which `answer_counts` does not have all requests."""
+        rows = self.run(
+            "SELECT number FROM block LEFT JOIN (SELECT block, sum(requests) AS requests "
+            "FROM answer_count GROUP BY block) AS counted ON counted.block = block.number "
+            "WHERE coalesce(requests, 0) <> count ORDER BY number"
+        )
+        return [number for (number,) in rows]
 
     def last_block(self) -> int:
         """Return the number of the block that was stored last; 0 if there is none."""

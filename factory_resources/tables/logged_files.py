@@ -14,6 +14,9 @@ from factory_resources.tables.delta_protocol import commit_path, newest_commit
 
 LOG = "_delta_log"
 
+_NEEDED, _PARTITION = ("path", "num_records", "size_bytes"), "partition."
+"""Columns that are read of what the log says of a file, and what those of partitions begin with."""
+
 
 @dataclass(frozen=True)
 class LoggedFile:
@@ -30,15 +33,21 @@ def logged_files(folder: Path) -> dict[str | None, frozenset[LoggedFile]]:
     Raises:
         StorageError: the log is missing or damaged.
     """
-    import pyarrow
     from deltalake import DeltaTable
 
     with _readable(folder):
-        actions = pyarrow.table(DeltaTable(str(folder)).get_add_actions(flatten=True))
+        actions = DeltaTable(str(folder)).get_add_actions(flatten=True)
     found: dict[str | None, set[LoggedFile]] = {}
-    for action in actions.to_pylist():
+    # Arrow's own library is not needed for it: the front door does without.
+    columns = {
+        name: actions.column(number).to_pylist()
+        for number, name in enumerate(actions.schema.names)
+        if name in _NEEDED or name.startswith(_PARTITION)
+    }
+    for values in zip(*columns.values(), strict=True):
+        action = dict(zip(columns, values, strict=True))
         file = LoggedFile(action["path"], action.get("num_records"), action["size_bytes"])
-        [partition] = [v for k, v in action.items() if k.startswith("partition.")] or [None]
+        [partition] = [v for k, v in action.items() if k.startswith(_PARTITION)] or [None]
         found.setdefault(partition, set()).add(file)
     return {partition: frozenset(files) for partition, files in found.items()}
 

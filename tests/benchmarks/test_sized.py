@@ -2,7 +2,15 @@
 
 import pytest
 
-from benchmarks import cleaning, csv_ingest, migration, prediction_log, streaming, throughput
+from benchmarks import (
+    cleaning,
+    csv_ingest,
+    migration,
+    prediction_log,
+    streaming,
+    throughput,
+    tracing,
+)
 
 
 @pytest.mark.slow
@@ -34,6 +42,18 @@ def test_the_prediction_log_is_measured_in_every_place() -> None:
         "2",
         "look-up in the archive",
         "2",
+    ]
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_traces_among_answers_find_all_that_were_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "TRACED", 5)
+    results = tracing.run(2_000)
+    assert [result.name for result in results] == [
+        "back from one among 2,000 answers",
+        "back from one among 2,000 answers, every file read",
+        "forward from one row among 2,000 answers",
     ]
 
 

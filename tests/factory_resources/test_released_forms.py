@@ -35,7 +35,7 @@ from tests.factory_resources.released_forms import (
 from tests.postgres import Postgres
 
 _BLOCKS = "SELECT number, identity, first, last, count, longest FROM block"
-_NEWEST = {LEDGER: 1, ANSWERS: 2, ANSWERS_OF_UNKNOWN_LENGTH: 2, OUTCOMES: 1}
+_NEWEST = {LEDGER: 1, ANSWERS: 3, ANSWERS_OF_UNKNOWN_LENGTH: 3, OUTCOMES: 1}
 
 
 def _remove(home: Home, path: str) -> range:
@@ -80,7 +80,7 @@ def test_released_answers_are_found_and_others_follow(
             assert found.record.input == record(number).input
         [new] = fill(log, PredictionIds(), [4])
         assert log.find(text(new[0], 0)).record.input == record(0).input
-    assert form.number(home.path) == 2
+    assert form.number(home.path) == 3
     assert [row for row in form.read(home.path, _BLOCKS) if row in blocks] == blocks
     with (
         open_store(home) as store,

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TypeVar
 
 from factory_assets.audit.dossier.cited import Citation, CitedDocument
@@ -15,7 +16,6 @@ from factory_assets.audit.resolver import find_model
 from factory_assets.execution import provenance
 from factory_assets.execution.costs import upstream_records
 from factory_assets.ml.artifacts.trained_model import MANIFEST
-from factory_assets.results.record_graph import model_of
 from factory_assets.results.stages import STAGES, Stage
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
@@ -34,6 +34,9 @@ from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
 
 _NEWEST = 20_000
+
+_ENTERED: tuple[type[VersionEntry], ...] = (ModelExported, VerdictGiven, ModelTrained)
+"""Kinds of entries that name the record of a deployment, an evaluation and a training."""
 
 E = TypeVar("E", bound=Entry)
 
@@ -132,7 +135,7 @@ def version_documents(version: Version, cited: CitedHome) -> VersionDocuments:
     """
     _require_unchanged(version, cited)
     records = Records(cited.home)
-    newest = [_newest(version, stage, records) for stage in ("deploy", "evaluate", "train")]
+    newest = [_newest(version, kind, cited, records) for kind in _ENTERED]
     found: dict[tuple[str, str], Record] = {}
     for root in (record for record in newest if record):
         for record in upstream_records(root, records):
@@ -183,19 +186,20 @@ def chosen_version(pipeline: str, number: int | None, home: Home) -> Version:
 
 def _require_unchanged(version: Version, cited: CitedHome) -> None:
     """Refuse a version whose records were changed, since what they said would seem missing."""
-    kinds: tuple[type[VersionEntry], ...] = (ModelTrained, VerdictGiven, ModelExported)
-    for kind in kinds:
+    for kind in _ENTERED:
         for _, entry in cited.entries(kind, pipeline=version.model, version=version.version):
             if (cited.home.path / entry.record).exists():
                 cited.record(entry.record)
 
 
-def _newest(version: Version, stage: Stage, records: Records) -> Record | None:
-    about = [
-        record
-        for record in records.all(version.model, stage)
-        if model_of(record) == (version.model, version.version)
-    ]
+def _newest(
+    version: Version, kind: type[VersionEntry], cited: CitedHome, records: Records
+) -> Record | None:
+    """Return the newest record that entries of a kind about the version name."""
+    entries = cited.entries(kind, pipeline=version.model, version=version.version)
+    names = {entry.record for _, entry in entries}
+    found = (records.find(*Path(name).with_suffix("").parts[1:]) for name in names)
+    about = (record for record in found if record)
     return max(about, key=lambda record: (record.finished, record.key), default=None)
 
 

@@ -84,12 +84,15 @@ class Dossier:
         return tuple(table for table in self.tables if table.kind == kind)
 
 
-def make_dossier(pipeline: Pipeline, number: int | None, home: Home) -> Dossier:
+def make_dossier(
+    pipeline: Pipeline, number: int | None, home: Home, *, proven: bool = True
+) -> Dossier:
     """Collect what is recorded about a version.
 
     Args:
         pipeline: as it is declared now, with the answers of people beside the declaration.
         number: of the version; None for the champion, else the newest version.
+        proven: whether it has the entries that are cited, with their proofs.
 
     Raises:
         UnknownNameError: there is no such model or version.
@@ -118,7 +121,7 @@ def make_dossier(pipeline: Pipeline, number: int | None, home: Home) -> Dossier:
             answers=person_answers(pipeline, version.version, cited),
             entries={},
         )
-        return replace(dossier, entries=_proven(log, dossier))
+        return replace(dossier, entries=_proven(log, dossier)) if proven else dossier
 
 
 def _made(documents: VersionDocuments) -> str:

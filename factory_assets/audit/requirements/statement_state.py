@@ -13,6 +13,7 @@ from factory_assets.audit.requirements.version_records import version_records
 from factory_assets.declarations.governance import load_governance
 from factory_assets.execution.governance_signing import GovernanceStatement, signed_text
 from factory_assets.results.base import digest
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.spec import Pipeline
 from factory_assets.spec.governance import Governance
 from factory_resources.home.home import Home
@@ -43,8 +44,13 @@ class StatementState:
     """When, by the person's clock: UTC, ISO 8601."""
 
 
-def governance_state(pipeline: Pipeline, home: Home, version: int) -> tuple[StatementState, ...]:
+def governance_state(
+    pipeline: Pipeline, home: Home, version: int, history: RecordGraph | None = None
+) -> tuple[StatementState, ...]:
     """Return what holds for each requirement that asks a person, in the order of the catalogue.
+
+    Args:
+        history: at least the records behind the version; None to read all records of the home.
 
     Raises:
         DeclarationError: `governance.yaml` is wrong.
@@ -53,7 +59,7 @@ def governance_state(pipeline: Pipeline, home: Home, version: int) -> tuple[Stat
     """
     governance = load_governance(pipeline.folder) or Governance()
     asked = [one for one in catalogue().requirements if one.person]
-    shown = version_records(pipeline, version, home)
+    shown = version_records(pipeline, version, home, history)
     digests = evidence_digests({kind for one in asked for kind in one.evidence}, shown)
     statements = [
         GovernanceStatement(

@@ -83,15 +83,20 @@ def newest_version(pipeline: Pipeline, home: Home) -> int:
     return named[1]
 
 
-def version_records(pipeline: Pipeline, version: int, home: Home) -> VersionRecords:
+def version_records(
+    pipeline: Pipeline, version: int, home: Home, history: RecordGraph | None = None
+) -> VersionRecords:
     """Return the records behind a version, by what the ledger says of it last.
+
+    Args:
+        history: at least the records behind the version; None to read all records of the home.
 
     Raises:
         UnknownNameError: the ledger has no such version.
         StorageError: the ledger or a record was changed.
     """
     names: dict[str, str | int] = {"pipeline": pipeline.name, "version": version}
-    graph = RecordGraph.of(home)
+    graph = history or RecordGraph.of(home)
     with Ledger(home).reading() as log:
         trained = latest_in(log, ModelTrained, ModelTrained.subject_of(**names))
         evaluated = latest_in(log, VerdictGiven, VerdictGiven.subject_of(**names))

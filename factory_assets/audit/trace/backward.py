@@ -7,7 +7,7 @@ Tracing a single row belongs in `rows`.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from factory_assets.audit.references import snapshot_name
+from factory_assets.audit.references import snapshot_name, step_name
 from factory_assets.audit.trace.artifacts import artifact_states, check_metrics
 from factory_assets.audit.trace.report import (
     ColumnOrigin,
@@ -35,10 +35,6 @@ from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
-
-
-def step_name(record: Record) -> str:
-    return snapshot_name(record.pipeline, record.stage, None, record.data_version)
 
 
 def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Step:

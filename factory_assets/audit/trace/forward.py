@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from factory_assets.audit.trace.backward import step_name
+from factory_assets.audit.references import step_name
+from factory_assets.audit.trace.answers_given import GivenAnswers
 from factory_assets.audit.trace.report import ModelUse, RowPlace, RowRoute, StagePassage
 from factory_assets.audit.trace.rows import open_snapshot
 from factory_assets.audit.trace.verification import Checker, worst
@@ -22,7 +23,10 @@ from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow
+
+
+Run = tuple[str, int, int]
+"""Consecutive records of a source: its SHA-256, the first and the last number."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +34,16 @@ class FollowedRows:
     """The rows to follow: all rows of one source, or single rows of several."""
 
     digests: frozenset[str]
-    rows: "pyarrow.Table | None" = None
-    """Columns `source` and `record`; None for all rows."""
+    runs: tuple[Run, ...] | None = None
+    """None for all rows."""
 
     @classmethod
     def one(cls, digest: str, record: int) -> "FollowedRows":
-        import pyarrow
-
-        return cls(frozenset({digest}), pyarrow.table({"source": [digest], "record": [record]}))
+        return cls(frozenset({digest}), ((digest, record, record),))
 
     @property
     def single(self) -> bool:
-        return self.rows is not None and self.rows.num_rows == 1
+        return self.runs is not None and [first == last for _, first, last in self.runs] == [True]
 
     @contextmanager
     def within(self, table: Snapshot, home: Home) -> Iterator["duckdb.DuckDBPyConnection"]:
@@ -51,11 +53,18 @@ class FollowedRows:
             StorageError: a file of the table is gone or damaged.
         """
         with open_snapshot(table, home) as connection:
-            if self.rows is None:
+            if self.runs is None:
                 digests = ", ".join(map(literal, sorted(self.digests)))
                 condition = f"_file IN ({digests})"
             else:
-                connection.register("followed", self.rows)
+                columns = [[*column] for column in zip(*self.runs, strict=True)] or [[], [], []]
+                connection.execute(
+                    "CREATE TEMP TABLE followed AS "
+                    "SELECT source, unnest(range(first, last + 1)) AS record FROM "
+                    "(SELECT unnest(?::VARCHAR[]) AS source, unnest(?::BIGINT[]) AS first, "
+                    "unnest(?::BIGINT[]) AS last)",
+                    columns,
+                )
                 condition = "EXISTS (SELECT 1 FROM followed WHERE source = _file AND record = _row)"
             connection.execute(f"CREATE TEMP VIEW matched AS FROM stored WHERE {condition}")
             yield connection
@@ -68,6 +77,7 @@ class ForwardTracer:
     history: RecordGraph
     registry: Registry
     checker: Checker
+    answers: GivenAnswers
 
     @property
     def home(self) -> Home:
@@ -201,6 +211,7 @@ class ForwardTracer:
                 champion=self.registry.champion(value.model) == value.version,
                 passed=verdict.passed if isinstance(verdict, EvaluationResult) else None,
                 rows=passage.rows,
+                answers=self.answers.of(value.model, value.version),
             )
 
     def _downstream(self, chain: Sequence[Record], rows: FollowedRows) -> Iterator[RowRoute]:
@@ -260,8 +271,13 @@ def _as_source(connection: "duckdb.DuckDBPyConnection", table: Snapshot) -> Foll
             f"WHERE _number > {before} AND _number <= {end}"
         )
         before = end
-    rows = connection.sql(" UNION ALL ".join(pieces)).to_arrow_table()
-    return FollowedRows(frozenset(file.sha256 for file in table.files), rows)
+    # Numbers less their rank are the same within a run.
+    runs = connection.execute(
+        "SELECT source, min(record), max(record) FROM (SELECT source, record, "
+        "record - row_number() OVER (PARTITION BY source ORDER BY record) AS run "
+        f"FROM ({' UNION ALL '.join(pieces)})) GROUP BY source, run ORDER BY ALL"
+    ).fetchall()
+    return FollowedRows(frozenset(file.sha256 for file in table.files), tuple(runs))
 
 
 def broken_rules(text: str, known: Sequence[str]) -> list[str]:

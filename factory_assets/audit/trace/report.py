@@ -198,6 +198,18 @@ class StagePassage(TracePart):
     """Name of the join that read the source; its rows cannot be counted then. Empty otherwise."""
 
 
+class AnswersGiven(TracePart):
+    """The answers that a model version gave; those that were removed since are counted too."""
+
+    count: int
+    """Rows that were answered or refused, without requests that were refused as a whole."""
+    first: str
+    """When the first one was asked for: UTC, ISO 8601."""
+    last: str
+    ids: Annotated[tuple[str, ...], Field(exclude_if=is_unset)] = ()
+    """Their ids, in order, those that are on record; empty unless they were asked for."""
+
+
 class ModelUse(TracePart):
     """A model version that used the parts of the split."""
 
@@ -207,6 +219,8 @@ class ModelUse(TracePart):
     """Whether its gates passed; null if it was not evaluated."""
     rows: dict[str, int]
     """Followed rows that it was trained on (`train`), validated on (`validation`), tested on."""
+    answers: Annotated[AnswersGiven | None, Field(exclude_if=is_unset)] = None
+    """What it answered; null if it gave no answer."""
 
 
 class RowRoute(TracePart):

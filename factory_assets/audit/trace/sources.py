@@ -79,14 +79,6 @@ def source_lines(
     if state_of(Path(source.path), source.sha256, True) != "whole":
         return None, "the file has changed since"
     declared = declared_source(recorded, ingest)
-    rules = TextRules(
-        delimiter=declared.get("delimiter"),
-        header=declared.get("header", True),
-        columns=tuple(declared.get("columns", ())),
-        encoding=declared.get("encoding", "utf-8"),
-        skip=declared.get("skip", 0),
-    )
-    inner = Path(source.name).name
     with tempfile.TemporaryDirectory() as scratch:
         lines = lines_of(
             Path(source.path),
@@ -94,11 +86,28 @@ def source_lines(
             source.rows,
             Path(scratch),
             declared=declared.get("format"),
-            # The name of a zipped source ends with the name of its member.
-            member=None if Path(source.path).name == inner else escape(inner),
-            rules=rules,
+            member=packed_member(source.name, Path(source.path)),
+            rules=text_rules(declared),
         )
     return lines, "" if lines else "the file is no text, or its lines do not add up to its records"
+
+
+def packed_member(name: str, path: Path) -> str | None:
+    """Return the pattern of the member of an archive that a source is; None for other files."""
+    # The name of a zipped source ends with the name of its member.
+    inner = Path(name).name
+    return None if path.name == inner else escape(inner)
+
+
+def text_rules(declared: Mapping[str, Any]) -> TextRules:
+    """Return how the text files of a declared source are read."""
+    return TextRules(
+        delimiter=declared.get("delimiter"),
+        header=declared.get("header", True),
+        columns=tuple(declared.get("columns", ())),
+        encoding=declared.get("encoding", "utf-8"),
+        skip=declared.get("skip", 0),
+    )
 
 
 def declared_source(source: SourceFile, record: Record) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from factory_assets.audit.references import (
     snapshot_name,
 )
 from factory_assets.audit.resolver import ResolvedTable, find_model, find_snapshot, find_source
+from factory_assets.audit.trace.answers_given import GivenAnswers
 from factory_assets.audit.trace.backward import (
     describe_columns,
     describe_model,
@@ -39,7 +40,13 @@ from factory_resources.tracking.registry import Registry
 
 
 def trace(
-    text: str, home: Home, *, row: str | None = None, folders: Folders, verify: bool = True
+    text: str,
+    home: Home,
+    *,
+    row: str | None = None,
+    folders: Folders,
+    verify: bool = True,
+    answer_ids: int | None = 0,
 ) -> Trace:
     """Trace a name, and optionally one row of it.
 
@@ -48,6 +55,8 @@ def trace(
         row: a number, or `SOURCE:N`.
         folders: pipeline to the folder of its declaration, to find sources with relative paths.
         verify: whether to read every file and compare its digest.
+        answer_ids: of a source, how many ids of the answers of each model version to list at most,
+            the last ones; None for all.
 
     Raises:
         UnknownNameError: the name refers to nothing in this home.
@@ -56,7 +65,7 @@ def trace(
     """
     name = parse(text)
     history = RecordGraph.of(home)
-    tracer = Tracer(history, Registry(home), Checker(home, verify), folders)
+    tracer = Tracer(history, Registry(home), Checker(home, verify), folders, answer_ids)
     with history.damage_told():
         parsed_row = parse_row(row, history) if row else None
         match name:
@@ -76,6 +85,8 @@ class Tracer:
     registry: Registry
     checker: Checker
     folders: Folders
+    answer_ids: int | None = 0
+    """As `trace` takes it."""
 
     def model(self, name: ModelName, row: int | Row | None) -> Trace:
         """Trace a model version back; look for a row of a source in the parts of its split."""
@@ -132,14 +143,15 @@ class Tracer:
                 remedy=f"its rows are 1 to {last}",
             )
         rows = FollowedRows(frozenset({digest})) if row is None else FollowedRows.one(digest, row)
-        fates = ForwardTracer(self.history, self.registry, self.checker).fates(rows)
+        answers = GivenAnswers(self.history.home, self.answer_ids, self.checker.problems)
+        tracer = ForwardTracer(self.history, self.registry, self.checker, answers)
         return Trace(
             name=f"sha256:{digest}",
             kind="source",
             verified=self.checker.verify,
             # A file may have been read many times; list each of its names once.
             sources=tuple({fact.name: fact for fact in facts}.values()),
-            fates=fates,
+            fates=tracer.fates(rows),
             problems=tuple(self.checker.problems),
         )
 

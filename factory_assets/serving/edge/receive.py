@@ -6,7 +6,6 @@ What a log proves is decided in `chain`.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pathlib import Path
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
+from factory_assets.serving.edge.logged_answers import TIMES, answer_record, pack_in
 from factory_assets.serving.edge.pack import PROGRAM
-from factory_resources.errors import RefusedError, StorageError, UnknownNameError
+from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgeLogReceived, EdgePacked
@@ -29,9 +29,7 @@ _ENTERED = 50
 _CHARACTERS = 200
 _TOGETHER = 1000
 
-_TIMES = 4_102_444_800_000_000
-"""Microseconds from 1970 to 2100: the holder of a key may write anything."""
-_LATEST = (_TIMES // 1000).to_bytes(6, "big")
+_LATEST = (TIMES // 1000).to_bytes(6, "big")
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
         RefusedError: the pack is not of this home.
         StorageError: the folder cannot be read, or the home cannot be written.
     """
-    pack = _pack(folder, home)
+    pack = pack_in(folder, home)
     log = read_log(folder / score.LOG, pack.pack, base64.b64decode(pack.key))
     with home.lock("edge_log"), PredictionLog(home) as stored:
         subject = EdgeLogReceived.subject_of(pack=pack.pack)
@@ -81,28 +79,6 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
         notes=log.notes,
         known=earlier if is_known else None,
     )
-
-
-def _pack(folder: Path, home: Home) -> EdgePacked:
-    path = folder / score.CONTRACT
-    try:
-        identity = sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise StorageError(
-            f"cannot be read ({error.strerror})",
-            where=str(path),
-            remedy="name the folder of a pack",
-        ) from error
-    ledger = Ledger(home)
-    subject = EdgePacked.subject_of(pack=identity)
-    found = ledger.latest(EdgePacked, subject) if ledger.exists else None
-    if found is None:
-        raise RefusedError(
-            f"the ledger has no pack with this {score.CONTRACT}",
-            where=str(folder),
-            remedy="bring the log to the factory that packed it, with its files unchanged",
-        )
-    return found[1]
 
 
 def _changed_files(folder: Path, pack: EdgePacked) -> Iterator[str]:
@@ -134,7 +110,7 @@ def _records(
     for line in lines:
         try:
             identifier = ids.parse(line.content["id"])
-            record = _record(line, pack)
+            record = answer_record(line, pack)
         except (KeyError, TypeError, AttributeError, ValueError, UnknownNameError):
             identifier, record = b"", None
         if record is None or not _is_request(identifier) or identifier in records:
@@ -147,32 +123,6 @@ def _records(
 def _is_request(identifier: bytes) -> bool:
     """Whether it is the id of a request, of a time that a calendar has."""
     return not ids.request_of(identifier)[1] and identifier[:6] < _LATEST
-
-
-def _record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
-    content = line.content
-    if "rules" in content:
-        output = {"predictions": [], "rows": [], "refused": [[0, [*map(str, content["rules"])]]]}
-    else:
-        output = {"predictions": [content["prediction"]]}
-        if "probabilities" in content:
-            output["probabilities"] = [[*content["probabilities"].values()]]
-    asked, duration = content["time"], content["duration"]
-    if not all(type(number) is int and 0 <= number < _TIMES for number in (asked, duration)):
-        raise ValueError("not a time")
-    return PredictionRecord(
-        time=asked,
-        duration=duration,
-        pipeline=pack.pipeline,
-        version=pack.version,
-        caller=f"edge {pack.pack[:12]}",
-        protocol="edge",
-        kind="answer",
-        status=200,
-        rows=1,
-        input=json.dumps([content["input"]]).encode(),
-        output=json.dumps(output).encode(),
-    )
 
 
 def _store(records: Sequence[tuple[bytes, PredictionRecord]], log: PredictionLog) -> None:

@@ -222,11 +222,15 @@ def _behind(
 
         return pages(home, log, cookie.name, secure=cookie.secure)
 
+    def auditor() -> App:
+        from factory_assets.web.auditor.app import auditor_app
+
+        return auditor_app(home, log, cookie.name)
+
     # Made one after the other, and the factory's own pages first.
     own_pages = workshop.defer(own)
-    return Behind(
-        {"/dagster": workshop.defer(dagster), "/mlflow": workshop.defer(mlflow)}, own_pages
-    )
+    makers = {"/dagster": dagster, "/mlflow": mlflow, "/audit": auditor}
+    return Behind({path: workshop.defer(make) for path, make in makers.items()}, own_pages)
 
 
 def _note(log: AccessLog, aside: Executor, reason: GuardReason, scope: Message) -> None:

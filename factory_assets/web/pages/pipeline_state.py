@@ -72,6 +72,8 @@ class PipelineState:
 
     name: str
     purpose: str = ""
+    risk: str = ""
+    """Its tier and area under the EU AI Act, as declared."""
     retrains: bool = False
     """Whether answers or outcomes start its training."""
     is_watched: bool = False

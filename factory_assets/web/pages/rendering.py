@@ -1,6 +1,7 @@
 """Render a page from its template; every value is escaped.
 
-Templates are in `templates`; what a page shows belongs in the module of the page.
+Templates are in `templates` here and in `web.auditor`; what a page shows belongs in the module of
+the page.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse
 
+from factory_resources.metering.amounts import amount
 from factory_resources.security.request_guard import STRICTER
 
 if TYPE_CHECKING:
@@ -26,17 +28,26 @@ _POLICY = (
 
 @cache
 def _templates() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+    packages = ("factory_assets.web.pages", "factory_assets.web.auditor")
     made = Environment(
-        loader=PackageLoader("factory_assets.web.pages"),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
+        finalize=visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"minute": minute, "duration": duration, "number": number}
+    made.filters |= {"minute": minute, "duration": duration, "number": number, "amount": amount}
     return made
+
+
+def visible(value: Any) -> Any:
+    """Return a text whose invisible characters, which could reverse it, are written as escapes."""
+    if not isinstance(value, str) or value.isprintable() or hasattr(value, "__html__"):
+        return value
+    return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in value)
 
 
 def minute(time: str) -> str:

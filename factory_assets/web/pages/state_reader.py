@@ -41,6 +41,7 @@ def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState
     state = PipelineState(
         pipeline.name,
         pipeline.spec.purpose,
+        _risk(pipeline),
         retrains=bool(watch and watch.retrain),
         is_watched=watch is not None,
         schedule=DeclaredSchedule(schedule.cron, schedule.timezone, schedule.enabled)
@@ -80,6 +81,11 @@ def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> Pip
         else None,
         troubles=tuple(troubles),
     )
+
+
+def _risk(pipeline: Pipeline) -> str:
+    risk = pipeline.spec.risk
+    return f"{risk.tier} ({risk.area})" if risk.area else risk.tier
 
 
 def _serving(log: Log, pipeline: str, home: Home) -> Serving | None:

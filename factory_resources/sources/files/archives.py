@@ -3,6 +3,7 @@
 import re
 import shutil
 import stat
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,10 +120,11 @@ def first_bytes(path: Path, name: str, packing: str, count: int) -> bytes:
 
 
 def _opened(path: Path, packing: str) -> Any:
+    if packing == "plain":
+        return path.open("rb")
     import pyarrow
 
-    codec = {"plain": None, "gz": "gzip", "zst": "zstd"}[packing]
-    return pyarrow.input_stream(str(path), compression=codec)
+    return pyarrow.input_stream(str(path), compression={"gz": "gzip", "zst": "zstd"}[packing])
 
 
 def _size_limit(packed: int, scratch: Path) -> int:
@@ -152,6 +154,27 @@ def _read(packed: IO[bytes] | Any, name: str) -> bytes:
         return chunk
 
 
+def _damage() -> tuple[type[Exception], ...]:
+    """Return what unpackers raise of damaged files."""
+    import lzma
+    import struct
+    import zlib
+
+    # Arrow raises nothing as long as nobody has imported it.
+    arrow = sys.modules.get("pyarrow")
+    return (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        *((arrow.ArrowException,) if arrow else ()),
+    )
+
+
 @contextmanager
 def _unpacking_errors(name: str) -> Iterator[None]:
     """Reduce the unpackers' errors to one line.
@@ -159,29 +182,13 @@ def _unpacking_errors(name: str) -> Iterator[None]:
     Raises:
         SourceError: in place of them.
     """
-    import lzma
-    import struct
-    import zlib
-
-    import pyarrow
-
     try:
         yield
     except NotImplementedError as error:
         raise SourceError(
             f"cannot be unpacked ({error})", where=name, remedy="pack it with deflate"
         ) from error
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        struct.error,
-        pyarrow.ArrowException,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except _damage() as error:
         raise SourceError(
             f"is damaged or cut short ({str(error)[:100]})",
             where=name,

@@ -38,29 +38,58 @@ def lines_of(
         None if the file has no lines, or if they do not give `rows` records.
     """
     try:
-        name = path.name
-        kind, packing = format_of(name, declared)
-        if packing == "zip":
-            path, inner = take_member(path, name, member, scratch)
-            name = f"{name}/{inner}"
-            kind, packing = format_of(inner, declared)
-        if kind not in {"csv", "jsonl", "arff"}:
-            return None
-        if packing != "plain":
-            path = unpack(path, name, packing, scratch)
-        head = first_bytes(path, name, "plain", LONGEST)
-        layout = find_layout(head, name, rules) if kind == "csv" else None
-        with _open(path, head, rules.encoding) as text:
-            if kind == "arff":
-                return _nth(((n, n) for n in data_lines(text)), record, rows)
-            return _find(text, record, rows, layout, rules)
+        return _nth(_every(path, scratch, declared, member, rules), record, rows)
     except (FactoryError, UnicodeError):
         return None
 
 
-def _find(
-    text: TextIO, record: int, rows: int, layout: Layout | None, rules: TextRules
-) -> Lines | None:
+def record_at(
+    path: Path,
+    line: int,
+    scratch: Path,
+    *,
+    declared: Format | None = None,
+    member: str | None = None,
+    rules: TextRules,
+) -> int | None:
+    """Return the number of the record that a line of a text file belongs to, from 1.
+
+    A line before the first record, such as a header, belongs to the first one.
+
+    Returns:
+        None if the file has no lines, or none of them is that far down.
+    """
+    try:
+        every = enumerate(_every(path, scratch, declared, member, rules), 1)
+        return next((number for number, (_, last) in every if last >= line), None)
+    except (FactoryError, UnicodeError):
+        return None
+
+
+def _every(
+    path: Path, scratch: Path, declared: Format | None, member: str | None, rules: TextRules
+) -> Iterator[Lines]:
+    """Yield the lines of every record; none if the file has no lines."""
+    name = path.name
+    kind, packing = format_of(name, declared)
+    if packing == "zip":
+        path, inner = take_member(path, name, member, scratch)
+        name = f"{name}/{inner}"
+        kind, packing = format_of(inner, declared)
+    if kind not in {"csv", "jsonl", "arff"}:
+        return
+    if packing != "plain":
+        path = unpack(path, name, packing, scratch)
+    head = first_bytes(path, name, "plain", LONGEST)
+    layout = find_layout(head, name, rules) if kind == "csv" else None
+    with _open(path, head, rules.encoding) as text:
+        if kind == "arff":
+            yield from ((n, n) for n in data_lines(text))
+        else:
+            yield from _found(text, layout, rules)
+
+
+def _found(text: TextIO, layout: Layout | None, rules: TextRules) -> Iterator[Lines]:
     skipped = sum(1 for _ in islice(text, rules.skip if layout else 0))
     if layout is None or layout.delimiter == " ":
         all_lines = _non_blank(text)
@@ -68,8 +97,8 @@ def _find(
         all_lines = records(text, layout.delimiter, blank=len(layout.columns) == 1)
     if layout and rules.header:
         next(all_lines, None)
-    lines = _nth(all_lines, record, rows)
-    return (lines[0] + skipped, lines[1] + skipped) if lines else None
+    for first, last in all_lines:
+        yield first + skipped, last + skipped
 
 
 def _nth(all_lines: Iterator[Lines], record: int, rows: int) -> Lines | None:

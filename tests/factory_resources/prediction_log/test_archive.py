@@ -109,6 +109,21 @@ def test_a_day_of_many_row_groups_and_files_is_in_the_order_of_ids(
     assert set(ids) == {one for one, (n, p) in taken.items() if p == "apples" and n < 12}
 
 
+def test_a_process_without_arrow_finds_the_same_answers(
+    log: PredictionLog, home: Home, clock: Clock
+) -> None:
+    taken = answer(log, clock)
+    log.archive(AFTER)
+    [file] = files_of(home, DAY, "apples")
+    inside = [one for one in taken if file.first <= one <= file.last]
+    for identifier in inside:
+        found = file.find(identifier, archive.read_footer(file.path))
+        assert file.find_without_arrow(identifier) == found
+    assert len({found for one in inside if (found := file.find_without_arrow(one))}) == 6
+    file.path.unlink()
+    assert file.find_without_arrow(inside[0]) is None
+
+
 @ON_FILES
 def test_the_verifier_of_files_accounts_for_archived_and_removed_answers(
     log: PredictionLog, home: Home, clock: Clock

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from factory_assets.audit.prediction import logged_prediction
+from factory_assets.audit.trace.answer.trace import find_answer
 from factory_assets.serving.edge import score as program
 from factory_assets.serving.edge.pack import write_pack
 from factory_assets.serving.edge.receive import ReceivedLog, receive_log
@@ -85,13 +85,13 @@ def test_answers_come_home_once(edge: Edge) -> None:
     first = edge.receive()
     assert (first.answers, first.proven, first.findings, first.notes) == (3, 3, (), ())
     assert edge.stored(names) == [True] * 3
-    found = logged_prediction(names[0], edge.home)
+    found = find_answer(names[0], edge.home).said
     assert (found.pipeline, found.version, found.protocol) == ("pump", 1, "edge")
     assert found.input is not None
     assert found.input["Size [mm]"] == 5
     assert [*found.input["owner"]] == ["commitment"]
     assert found.output["prediction"] == "0"
-    assert logged_prediction(names[1], edge.home).output["rules"] == ["range:size"]
+    assert find_answer(names[1], edge.home).said.output["rules"] == ["range:size"]
     size = _ledger_size(edge.home)
     again = edge.receive()
     assert (again.answers, again.proven) == (0, 3)

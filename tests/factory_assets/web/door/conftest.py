@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.serving.http.listen import Listen
 from factory_assets.web.access_log import AccessLog
+from factory_assets.web.auditor.app import auditor_app
 from factory_assets.web.door.address import DoorAddress
 from factory_assets.web.door.door import Behind
 from factory_assets.web.door.login import Cookie
@@ -81,10 +82,11 @@ class FrontDoor:
 
     @contextmanager
     def served(self) -> Iterator[int]:
-        """Serve the factory's own pages behind the door, and yield the port."""
+        """Serve the factory's own pages and the auditor's behind the door, and yield the port."""
         import uvicorn
 
-        self.app._app._behind = Behind({}, pages(self.home, self.log, "factory_3000"))  # type: ignore[attr-defined]
+        audit = {"/audit": auditor_app(self.home, self.log, "factory_3000")}
+        self.app._app._behind = Behind(audit, pages(self.home, self.log, "factory_3000"))  # type: ignore[attr-defined]
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             server = uvicorn.Server(uvicorn.Config(self.app, log_level="warning", lifespan="off"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File
-from factory_resources.sources.files.line_numbers import lines_of
+from factory_resources.sources.files.line_numbers import lines_of, record_at
 from factory_resources.sources.files.reader import read_file
 
 CELLS = st.text(st.sampled_from('ab"\n ,;é'), max_size=6)
@@ -121,3 +121,16 @@ def test_there_are_no_lines_if_the_records_are_not_as_expected(tmp_path: Path) -
     assert _lines(path, 3, 2) is None
     (tmp_path / "data.parquet").write_bytes(b"PAR1")
     assert _lines(tmp_path / "data.parquet", 1, 1) is None
+
+
+def test_a_line_leads_to_the_record_that_it_is_of(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text('size,note\n1,"of\ntwo"\n\n2,one\n3,"of\n\nthree"\n')
+    found = [record_at(path, line, tmp_path, rules=RULES) for line in range(1, 10)]
+    assert found == [1, 1, 1, 2, 2, 3, 3, 3, None]
+    for record in (1, 2, 3):
+        lines = _lines(path, record, 3)
+        assert lines
+        assert {record_at(path, n, tmp_path, rules=RULES) for n in lines} == {record}
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    assert record_at(tmp_path / "a.parquet", 1, tmp_path, rules=RULES) is None

@@ -1,0 +1,90 @@
+"""`factory trace NAME`: what the name is traced as, and in which form the trace is printed.
+
+The text of each kind of trace belongs in `trace` and `prediction`, the page in `web.lineage`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory_assets.audit.influence_report import InfluenceReport
+from factory_assets.audit.trace.answer.report import AnswerTrace
+from factory_assets.audit.trace.answer.trace import TracedAnswer, find_answer, trace_answer
+from factory_assets.audit.trace.report import Trace
+from factory_assets.audit.trace.trace import trace
+from factory_assets.cli.prediction import answer_json, answer_text, is_prediction_id
+from factory_assets.cli.trace import MAX_LISTED, trace_json, trace_text
+from factory_assets.declarations.loader import pipeline_folders
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home, storage_errors
+
+_TOP = 10
+"""Training rows that are listed."""
+
+
+@dataclass(frozen=True)
+class TraceOptions:
+    """What the command line said beside the name."""
+
+    row: str | None
+    as_json: bool
+    page: Path | None
+    answers: bool
+    influence: bool
+    edge_log: Path | None
+    verify: bool
+
+
+def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
+    """Trace a name; return what is printed, and whether anything differs from what was written.
+
+    Raises:
+        FactoryError: there is no such thing, or an option is not about it.
+    """
+    folders = {folder.name: folder for folder in pipeline_folders()}
+    if is_prediction_id(name):
+        _require_unset(name, "an answer", {"--row": options.row, "--answers": options.answers})
+        answer = _answer(name, options, folders)
+        _write_page(answer, options.page)
+        return (answer_json if options.as_json else answer_text)(answer), bool(answer.problems)
+    unset = {"--influence": options.influence, "--edge-log": options.edge_log}
+    _require_unset(name, "no answer", unset)
+    ids = (None if options.as_json else MAX_LISTED) if options.answers else 0
+    home, verify = Home.from_env(), options.verify
+    result = trace(name, home, row=options.row, folders=folders, verify=verify, answer_ids=ids)
+    if result.kind != "source":
+        _require_unset(name, f"a {result.kind}", {"--answers": options.answers})
+    _write_page(result, options.page)
+    return (trace_json if options.as_json else trace_text)(result), bool(result.problems)
+
+
+def _answer(name: str, options: TraceOptions, folders: Mapping[str, Path]) -> AnswerTrace:
+    home = Home.from_env()
+    answer = find_answer(name, home, options.edge_log)
+    moved = _influence(answer, home, folders) if options.influence else None
+    return trace_answer(answer, home, folders=folders, verify=options.verify, influence=moved)
+
+
+def _influence(answer: TracedAnswer, home: Home, folders: Mapping[str, Path]) -> InfluenceReport:
+    from factory_assets.audit.influence import influential_on_answer
+    from factory_assets.cli.shared import select
+    from factory_assets.data.privacy.sensitive_columns import redact_errors
+
+    [pipeline] = select([answer.record.pipeline])
+    with redact_errors(pipeline):
+        return influential_on_answer(pipeline, answer.said, home, top=_TOP, folders=folders)
+
+
+def _require_unset(name: str, kind: str, options: Mapping[str, object]) -> None:
+    for option, value in options.items():
+        if value:
+            raise UnknownNameError(f"{name} is {kind}", remedy=f"leave {option} out")
+
+
+def _write_page(result: Trace | AnswerTrace, page: Path | None) -> None:
+    if page is None:
+        return
+    from factory_assets.web.lineage.page import trace_page
+
+    with storage_errors(page):
+        page.write_text(trace_page(result), encoding="utf-8")

@@ -1,0 +1,83 @@
+"""Which pack a log is of, and what a line of it is in the prediction log.
+
+What a log proves is decided in `chain`; bringing one home belongs in `receive`.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from factory_assets.serving.edge import score
+from factory_assets.serving.edge.chain import LogLine
+from factory_resources.errors import RefusedError, StorageError
+from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.prediction_entries import EdgePacked
+from factory_resources.prediction_log.record import PredictionRecord
+
+CALLER, SHOWN = "edge ", 12
+"""The caller of an answer that came home is this word and so many characters of the pack."""
+
+TIMES = 4_102_444_800_000_000
+"""Microseconds from 1970 to 2100: the holder of a key may write anything."""
+
+
+def pack_in(folder: Path, home: Home) -> EdgePacked:
+    """Return the pack that this home wrote into a folder.
+
+    Raises:
+        RefusedError: the pack is not of this home.
+        StorageError: the folder has none, or it cannot be read.
+    """
+    path = folder / score.CONTRACT
+    try:
+        identity = sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise StorageError(
+            f"cannot be read ({error.strerror})",
+            where=str(path),
+            remedy="name the folder of a pack",
+        ) from error
+    ledger = Ledger(home)
+    subject = EdgePacked.subject_of(pack=identity)
+    found = ledger.latest(EdgePacked, subject) if ledger.exists else None
+    if found is None:
+        raise RefusedError(
+            f"the ledger has no pack with this {score.CONTRACT}",
+            where=str(folder),
+            remedy="bring the log to the factory that packed it, with its files unchanged",
+        )
+    return found[1]
+
+
+def answer_record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
+    """Return what is logged of an answer.
+
+    Raises:
+        KeyError, TypeError, AttributeError, ValueError: the line is not an answer of the program.
+    """
+    content = line.content
+    if "rules" in content:
+        output = {"predictions": [], "rows": [], "refused": [[0, [*map(str, content["rules"])]]]}
+    else:
+        output = {"predictions": [content["prediction"]]}
+        if "probabilities" in content:
+            output["probabilities"] = [[*content["probabilities"].values()]]
+    asked, duration = content["time"], content["duration"]
+    if not all(type(number) is int and 0 <= number < TIMES for number in (asked, duration)):
+        raise ValueError("not a time")
+    return PredictionRecord(
+        time=asked,
+        duration=duration,
+        pipeline=pack.pipeline,
+        version=pack.version,
+        caller=f"{CALLER}{pack.pack[:SHOWN]}",
+        protocol="edge",
+        kind="answer",
+        status=200,
+        rows=1,
+        input=json.dumps([content["input"]]).encode(),
+        output=json.dumps(output).encode(),
+    )

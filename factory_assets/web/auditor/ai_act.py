@@ -1,0 +1,185 @@
+"""The AI Act, point by point, for one version: what is on record, what a person answered, the gaps.
+
+It claims evidence, never conformity. Which evidence a point asks for belongs in
+`audit.requirements`, what is on record of it in `audit.dossier`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory_assets.audit.dossier.answers import PersonAnswer
+from factory_assets.audit.dossier.cited import Cell, CitedValue
+from factory_assets.audit.dossier.dossier import Dossier, make_dossier
+from factory_assets.audit.requirements.catalogue import (
+    Applies,
+    EvidenceKind,
+    Requirement,
+    RequirementDate,
+    catalogue,
+)
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.web.auditor.index import AuditIndex
+from factory_assets.web.auditor.open_questions import Change, applying_to, last_change
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
+
+_ROWS = 12
+"""Rows of a table that are shown; the dossier has all."""
+
+_REMEMBERED = 20
+"""Versions."""
+
+_LONGEST = 200
+"""Characters of a value that are shown."""
+
+
+@dataclass(frozen=True)
+class ActPoint:
+    """One point."""
+
+    requirement: Requirement
+    found: tuple[EvidenceKind, ...]
+    """Kinds of evidence that are on record."""
+    missing: tuple[EvidenceKind, ...]
+    answer: PersonAnswer
+    applies: bool
+    """Whether it applies to a system of this risk; of points about products nobody can tell."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether nothing that only a person can say is open."""
+        return not self.requirement.person or self.answer.state == "signed"
+
+
+@dataclass(frozen=True)
+class ShownCell:
+    """A cell of evidence."""
+
+    text: str
+    number: int | None
+    """The entry that it is proven by; None for a label."""
+    is_digest: bool
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """What is on record about one thing."""
+
+    kind: EvidenceKind
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[ShownCell, ...], ...]
+    omitted: int
+
+
+@dataclass(frozen=True)
+class ActView:
+    """What the page shows."""
+
+    pipeline: str
+    version: int
+    size: int
+    """Entries in the ledger that it was read from."""
+    risk: str
+    title: str
+    """Of the regulation."""
+    source: str
+    dates: tuple[RequirementDate, ...]
+    points: tuple[ActPoint, ...]
+    tables: tuple[ShownTable, ...]
+
+    @property
+    def gaps(self) -> int:
+        """Points that apply and have no evidence of some kind, or no valid answer of a person."""
+        return sum(bool(one.missing) or not one.is_answered for one in self.applying)
+
+    @property
+    def applying(self) -> tuple[ActPoint, ...]:
+        return tuple(point for point in self.points if point.applies)
+
+
+class ActReader:
+    """Reads versions of one home; may be used by several threads.
+
+    Collecting a dossier takes longer than a page may, so it is remembered until the ledger says
+    something new of the pipeline, or its files change.
+    """
+
+    def __init__(self, home: Home, index: AuditIndex) -> None:
+        self._home, self._index = home, index
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, int | None], tuple[Change, ActView]] = OrderedDict()
+
+    def read(self, pipeline: str, version: int | None, folders: Mapping[str, Path]) -> ActView:
+        """Return what is shown of a version.
+
+        Args:
+            version: None for the champion, else the newest.
+
+        Raises:
+            UnknownNameError: there is no such version, or the pipeline is not declared.
+            FactoryError: a record or a declaration cannot be read.
+        """
+        if pipeline not in folders:
+            raise UnknownNameError(
+                f"{pipeline} is not declared",
+                remedy="restore its declaration, or see its versions",
+            )
+        change = last_change(folders[pipeline], self._index)
+        with self._lock:
+            known = self._known.get((pipeline, version))
+        if known is None or known[0] != change:
+            known = change, _act_view(folders[pipeline], version, self._home)
+            with self._lock:
+                self._known[pipeline, version] = known
+                while len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+        return known[1]
+
+
+def _act_view(folder: Path, version: int | None, home: Home) -> ActView:
+    declared = load_pipeline(folder)
+    dossier = make_dossier(declared, version, home, proven=False)
+    act, risk = catalogue().sources[0], declared.spec.risk
+    return ActView(
+        dossier.pipeline,
+        dossier.version,
+        dossier.size,
+        f"{risk.tier} ({risk.area})" if risk.area else risk.tier,
+        act.title,
+        act.source,
+        act.dates,
+        tuple(_point(one, dossier, applying_to(declared)) for one in act.requirements),
+        tuple(_tables(dossier)),
+    )
+
+
+def _point(requirement: Requirement, dossier: Dossier, applying: frozenset[Applies]) -> ActPoint:
+    kinds = {kind: bool(dossier.of(kind)) for kind in requirement.evidence}
+    return ActPoint(
+        requirement,
+        tuple(kind for kind, there in kinds.items() if there),
+        tuple(kind for kind, there in kinds.items() if not there),
+        dossier.answer(requirement.id),
+        requirement.applies in applying,
+    )
+
+
+def _tables(dossier: Dossier) -> Iterator[ShownTable]:
+    for table in dossier.tables:
+        rows = tuple(tuple(map(_cell, row)) for row in table.rows[:_ROWS])
+        omitted = table.omitted + max(0, len(table.rows) - _ROWS)
+        yield ShownTable(table.kind, table.title, table.header, rows, omitted)
+
+
+def _cell(cell: Cell) -> ShownCell:
+    if isinstance(cell, CitedValue):
+        text = str(cell.value)
+        is_digest = len(text) == 64 and not text.strip("0123456789abcdef")
+        return ShownCell(text[:_LONGEST], cell.citation.entry, is_digest)
+    return ShownCell(cell[:_LONGEST], None, is_digest=False)

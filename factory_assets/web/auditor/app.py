@@ -1,0 +1,264 @@
+"""The ASGI application behind `/audit`: which page is at which address, and who may read it.
+
+Auditors, engineers and approvers may read every page: nothing here changes the factory. Each page
+is read from the ledger and the records when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
+from factory_assets.web.access_log import AccessLog
+from factory_assets.web.auditor.answers import is_proven, proof_of
+from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
+from factory_assets.web.auditor.evidence_file import EvidenceMaker
+from factory_assets.web.auditor.influences import Influences
+from factory_assets.web.auditor.paths import pipeline_path
+from factory_assets.web.auditor.reading import (
+    AuditReader,
+    folders_by_name,
+    number_in,
+    version_in,
+)
+from factory_assets.web.auditor.verification import Verifications
+from factory_assets.web.pages.forms import Forms, OtherSiteError
+from factory_assets.web.pages.rendering import page
+from factory_assets.web.visitor import visitor_of
+from factory_resources.errors import FactoryError, RefusedError, StorageError, UnknownNameError
+from factory_resources.home.home import Home
+
+READERS = frozenset({"auditor", "engineer", "approver"})
+"""The roles that may read."""
+
+_TITLES = {403: "Not allowed", 404: "Not found", 405: "Not possible", 503: "Not possible now"}
+
+_STATUSES: dict[type[Exception], int] = {
+    UnknownNameError: 404,
+    RefusedError: 409,
+    StorageError: 503,
+}
+
+Handler = Callable[[Request], Response]
+
+
+def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
+    """Return the application; every request has a visitor. The ledger is indexed already.
+
+    Args:
+        cookie: the name of the cookie with the session.
+    """
+    made = _Auditor(home, log, Forms(cookie))
+    made.reader.warm()
+    read = made.for_readers
+    about = ("/audit/-/{pipeline}", "/audit/{pipeline}")
+    routes = [
+        Route("/audit", read(made.start), methods=["GET"]),
+        Route("/audit/search", read(made.search), methods=["GET"]),
+        Route("/audit/ai-act/{name}", read(made.ai_act), methods=["GET"]),
+        Route("/audit/verify", read(made.verification), methods=["GET"]),
+        Route("/audit/verify", made.verify, methods=["POST"]),
+        Route("/audit/verify/result.json", read(made.verification_json), methods=["GET"]),
+        Route("/audit/verify/checkpoint", read(made.verified_checkpoint), methods=["GET"]),
+        Route("/audit/checkpoint", read(made.checkpoint), methods=["GET"]),
+        Route("/audit/entries/{number:int}", read(made.entry), methods=["GET"]),
+        Route("/audit/entries/{number:int}.tlog-proof", read(made.proof), methods=["GET"]),
+        Route("/audit/answers/{id}", read(made.answer), methods=["GET"]),
+        Route("/audit/answers/{id}/proof.json", read(made.answer_proof), methods=["GET"]),
+        Route("/audit/files/{digest}", read(made.source), methods=["GET"]),
+        *(Route(f"{path}/diff", read(made.difference), methods=["GET"]) for path in about),
+        *(
+            Route(f"{path}/{{version:int}}/evidence.zip", read(made.evidence), methods=["GET"])
+            for path in about
+        ),
+        *(Route(f"{path}/{{version:int}}", read(made.version), methods=["GET"]) for path in about),
+        *(Route(path, read(made.pipeline), methods=["GET"]) for path in about),
+    ]
+    handlers = {HTTPException: made.http_error, FactoryError: made.factory_error}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+class _Auditor:
+    """The handlers. Those that are no coroutines run in threads: they read files."""
+
+    def __init__(self, home: Home, log: AccessLog, forms: Forms) -> None:
+        self._home, self._log, self._forms = home, log, forms
+        self.reader = AuditReader(home)
+        self._verifications, self._evidence = Verifications(home), EvidenceMaker(home)
+        self._influences = Influences(home)
+
+    def for_readers(self, handler: Handler) -> Handler:
+        """Return a handler that refuses everybody who may not read."""
+
+        def guarded(request: Request) -> Response:
+            if visitor_of(request.scope).roles & READERS:
+                return handler(request)
+            return self._refuse(request, "not allowed", "This page needs the role auditor.")
+
+        return guarded
+
+    def start(self, request: Request) -> Response:
+        return self._page(request, "audit_start", overview=self.reader.overview(_page_of(request)))
+
+    def pipeline(self, request: Request) -> Response:
+        view = self.reader.pipeline(request.path_params["pipeline"], _page_of(request))
+        return self._page(request, "audit_pipeline", view=view)
+
+    def version(self, request: Request) -> Response:
+        return self._page(request, "audit_version", view=self.reader.version(*version_in(request)))
+
+    def difference(self, request: Request) -> Response:
+        given = request.query_params
+        versions = number_in(given.get("from")), number_in(given.get("to"))
+        view = self.reader.difference(request.path_params["pipeline"], *versions)
+        return self._page(request, "audit_difference", view=view)
+
+    def answer(self, request: Request) -> Response:
+        answer = find_answer(request.path_params["id"], self._home)
+        record, block = answer.record, answer.block
+        with self.reader.index.reading() as log:
+            proven = is_proven(answer.id, block, log, self._home) if block else None
+            history = self.reader.history(log, record.pipeline, record.version)
+        is_wanted = "influence" in request.query_params
+        trace = trace_answer(
+            answer,
+            self._home,
+            folders=folders_by_name(),
+            verify=False,
+            influence=self._influences.of(answer.id) if is_wanted else None,
+            history=history,
+        )
+        return self._page(request, "audit_answer", trace=trace, is_proven=proven)
+
+    def answer_proof(self, request: Request) -> Response:
+        written = request.path_params["id"]
+        content = proof_of(written, self._home).format()
+        return _download(content, f"{written}.proof.json", "application/json")
+
+    def source(self, request: Request) -> Response:
+        given = request.query_params
+        line, row = number_in(given.get("line")), number_in(given.get("row"))
+        view = self.reader.source(request.path_params["digest"], line, row)
+        return self._page(request, "audit_source", view=view)
+
+    def search(self, request: Request) -> Response:
+        wanted = request.query_params.get("q", "")
+        hits = self.reader.search(wanted)
+        if len(hits) == 1:
+            return RedirectResponse(hits[0].href, 303, {"cache-control": "no-store"})
+        return self._page(request, "audit_search", wanted=wanted.strip(), hits=hits)
+
+    def entry(self, request: Request) -> Response:
+        with self.reader.index.reading() as log:
+            view = entry_view(log, request.path_params["number"], self._home)
+        return self._page(request, "audit_entry", view=view)
+
+    def proof(self, request: Request) -> Response:
+        number = request.path_params["number"]
+        with self.reader.index.reading() as log:
+            content = entry_proof(log, number)
+        return _download(content, f"{number}.tlog-proof")
+
+    def checkpoint(self, request: Request) -> Response:
+        with self.reader.index.reading() as log:
+            return _download(log.signed[1].encode(), "checkpoint")
+
+    def ai_act(self, request: Request) -> Response:
+        pipeline, mark, version = request.path_params["name"].partition("@")
+        number = number_in(version)
+        if mark and number is None:
+            raise UnknownNameError(f"{version!r} is no version", remedy="write PIPELINE@3")
+        view = self.reader.ai_act(pipeline, number)
+        return self._page(request, "audit_ai_act", view=view)
+
+    def verification(self, request: Request) -> Response:
+        return self._page(request, "audit_verify", state=self._verifications.state())
+
+    async def verify(self, request: Request) -> Response:
+        try:
+            await self._forms.read(request)
+        except OtherSiteError:
+            text = "The form was not sent by this page. Open it again."
+            return await run_in_threadpool(self._refuse, request, "another site", text)
+        return await run_in_threadpool(self.for_readers(self._verify), request)
+
+    def _verify(self, request: Request) -> Response:
+        self._verifications.begin()
+        return RedirectResponse("/audit/verify", 303, {"cache-control": "no-store"})
+
+    def verification_json(self, request: Request) -> Response:
+        return _download(self._verifications.content(), "verification.json", "application/json")
+
+    def verified_checkpoint(self, request: Request) -> Response:
+        last = self._verifications.state().last
+        if last is None or not last.checkpoint:
+            raise UnknownNameError("no checkpoint was verified yet", remedy="verify first")
+        return _download(last.checkpoint.encode(), "verified.checkpoint")
+
+    def evidence(self, request: Request) -> Response:
+        pipeline, version = version_in(request)
+        self.reader.require(pipeline, version)
+        made = self._evidence.make(f"{pipeline}@{version}")
+        return FileResponse(
+            made.path,
+            media_type="application/zip",
+            filename=f"{pipeline}-{version}-evidence.zip",
+            headers={"cache-control": "no-store"},
+            background=BackgroundTask(made.remove),
+        )
+
+    def http_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        is_missing = error.status_code == HTTPStatus.NOT_FOUND
+        text = "There is no such page." if is_missing else "This page takes no such request."
+        return self._error(request, error.status_code, text)
+
+    def factory_error(self, request: Request, error: Exception) -> Response:
+        return self._error(request, _STATUSES.get(type(error), 500), str(error))
+
+    def _refuse(self, request: Request, reason: Any, text: str) -> Response:
+        operation = f"{request.method} {request.url.path}"
+        self._log.refused(reason, operation, visitor_of(request.scope))
+        return self._error(request, 403, text)
+
+    def _error(self, request: Request, status: int, text: str) -> Response:
+        title = _TITLES.get(status, HTTPStatus(status).phrase)
+        visitor, token = visitor_of(request.scope), self._forms.token(request)
+        return page("error", status, title=title, text=text, visitor=visitor, form_token=token)
+
+    def _page(self, request: Request, name: str, **values: Any) -> Response:
+        with self.reader.index.reading() as log:
+            checkpoint = checkpoint_of(log)
+        return page(
+            name,
+            visitor=visitor_of(request.scope),
+            form_token=self._forms.token(request),
+            checkpoint=checkpoint,
+            now=datetime.now(UTC).isoformat(timespec="seconds"),
+            path=pipeline_path,
+            **values,
+        )
+
+
+def _page_of(request: Request) -> int:
+    return number_in(request.query_params.get("page")) or 1
+
+
+def _download(content: bytes, name: str, media_type: str = "text/plain") -> Response:
+    headers = {
+        "content-disposition": f'attachment; filename="{name}"',
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
+    return Response(content, media_type=media_type, headers=headers)

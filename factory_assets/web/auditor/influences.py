@@ -1,0 +1,56 @@
+"""Which training rows moved an answer: computed in a process of its own, one answer at a time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+
+from pydantic import ValidationError
+
+from factory_assets.audit.influence_report import InfluenceReport
+from factory_assets.web.auditor.verification import run_factory
+from factory_resources.errors import RefusedError, StorageError
+from factory_resources.home.home import Home
+
+_REMEMBERED = 50
+
+_PATIENCE = 60.0
+"""Seconds for which one waits for another."""
+
+
+class Influences:
+    """The influences of one home; may be used by several threads."""
+
+    def __init__(self, home: Home) -> None:
+        self._home, self._lock = home, threading.Lock()
+        self._known: OrderedDict[str, InfluenceReport] = OrderedDict()
+
+    def of(self, answer: str) -> InfluenceReport:
+        """Return the training rows that moved an answer.
+
+        Raises:
+            StorageError: another answer's are still being computed.
+            RefusedError: they cannot be told; the message says why.
+        """
+        if not self._lock.acquire(timeout=_PATIENCE):
+            raise StorageError("another answer is being looked at", remedy="try again later")
+        try:
+            if answer not in self._known:
+                self._known[answer] = self._computed(answer)
+                while len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+            return self._known[answer]
+        finally:
+            self._lock.release()
+
+    def _computed(self, answer: str) -> InfluenceReport:
+        words = ["trace", answer, "--influence", "--json", "--no-verify"]
+        done = run_factory(words, self._home)
+        try:
+            return InfluenceReport.model_validate(json.loads(done.stdout)["influence"])
+        except (ValueError, KeyError, TypeError, ValidationError) as error:
+            lines = done.stderr.strip().splitlines() or ["it ended without a word"]
+            what = lines[-1].removeprefix("error: ")
+            remedy = f"in a terminal: factory trace {answer} --influence"
+            raise RefusedError(what, remedy=remedy) from error

@@ -1,0 +1,83 @@
+"""How many questions that only a person can answer are open about a version."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from factory_assets.audit.requirements.catalogue import Applies
+from factory_assets.audit.requirements.statement_state import governance_state
+from factory_assets.declarations import folders, governance
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.results.record_graph import RecordGraph
+from factory_assets.spec import Pipeline
+from factory_assets.web.auditor.index import AuditIndex
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+
+_Stamp = tuple[int, int, int] | None
+
+Change = tuple[int, _Stamp, _Stamp]
+"""The last entry about a pipeline, and the stamps of its files."""
+
+History = Callable[[int], RecordGraph]
+"""Returns at least the records behind a version of a pipeline."""
+
+
+class OpenQuestions:
+    """The open questions of one home; may be used by several threads.
+
+    They are counted anew when the ledger says something new of the pipeline, or its files change.
+    """
+
+    def __init__(self, home: Home, index: AuditIndex) -> None:
+        self._home, self._index = home, index
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[int, Change, int | None]] = {}
+
+    def count(self, folder: Path, version: int, history: History) -> int | None:
+        """Return how many of those that apply are not answered, or not any more.
+
+        None if that cannot be read.
+        """
+        name, change = folder.name, last_change(folder, self._index)
+        with self._lock:
+            known = self._known.get(name)
+        if known is None or known[:2] != (version, change):
+            known = version, change, self._counted(folder, version, history)
+            with self._lock:
+                self._known[name] = known
+        return known[2]
+
+    def _counted(self, folder: Path, version: int, history: History) -> int | None:
+        try:
+            pipeline = load_pipeline(folder)
+            states = governance_state(pipeline, self._home, version, history(version))
+        except FactoryError:
+            return None
+        applying = applying_to(pipeline)
+        return sum(one.state != "signed" for one in states if one.requirement.applies in applying)
+
+
+def last_change(folder: Path, index: AuditIndex) -> Change:
+    """Return what differs once the ledger says something new of a pipeline, or its files change."""
+    files = (folder / folders.FILE, folder / governance.FILE)
+    return index.last_number(folder.name), _stamp(files[0]), _stamp(files[1])
+
+
+def applying_to(pipeline: Pipeline) -> frozenset[Applies]:
+    """Return to what a requirement must apply, to apply to a pipeline.
+
+    Whether it is a part of a product is not declared: those requirements are not counted.
+    """
+    return frozenset({"all", "high"} if pipeline.spec.risk.tier == "high" else {"all"})
+
+
+def _stamp(file: Path) -> _Stamp:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -1,0 +1,161 @@
+"""Read what the auditor's pages show of one home, and what their addresses ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from factory_assets.declarations.folders import pipeline_folders
+from factory_assets.results.record_graph import RecordGraph
+from factory_assets.web.auditor.ai_act import ActReader, ActView
+from factory_assets.web.auditor.difference import VersionDifference, version_difference
+from factory_assets.web.auditor.index import AuditIndex
+from factory_assets.web.auditor.open_questions import OpenQuestions
+from factory_assets.web.auditor.overview import AuditOverview, AuditOverviewReader
+from factory_assets.web.auditor.paths import MOST, NAME
+from factory_assets.web.auditor.records import CountedRecords, history_of
+from factory_assets.web.auditor.search import AuditSearch, Hit
+from factory_assets.web.auditor.source_view import SourceReader, SourceView
+from factory_assets.web.auditor.time_line import PAGE, TimeLines, VersionLine
+from factory_assets.web.auditor.version_view import VersionReader, VersionView
+from factory_assets.web.pages.pipeline_states import PipelineStates
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.ledger.log import Log
+
+
+@dataclass(frozen=True)
+class PipelineView:
+    """The time line of a pipeline."""
+
+    name: str
+    lines: tuple[VersionLine, ...]
+    """The newest first."""
+    total: int
+    page: int
+    pages: int
+    watt_hours: float
+
+
+class AuditReader:
+    """Reads one home; may be used by several threads."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self.index = AuditIndex(home)
+        self._lines = TimeLines(home, self.index)
+        states, questions = PipelineStates(home), OpenQuestions(home, self.index)
+        self._overview = AuditOverviewReader(home, self.index, self._lines, states, questions)
+        self._versions = VersionReader(home, self.index, self._lines)
+        self._sources = SourceReader(home, self.index)
+        self._acts = ActReader(home, self.index)
+        self._search = AuditSearch(home, self.index)
+
+    def warm(self) -> None:
+        """Index the ledger, if there is one, before the first page is asked for."""
+        with suppress(UnknownNameError), self.index.reading():
+            pass
+
+    def overview(self, page: int) -> AuditOverview:
+        with self.index.reading() as log:
+            return self._overview.read(log, page, PAGE)
+
+    def pipeline(self, name: str, page: int) -> PipelineView:
+        """Return a page of the time line.
+
+        Raises:
+            UnknownNameError: no entry is about such a pipeline.
+        """
+        with self.index.reading() as log:
+            self.require(name)
+            versions = self.index.versions(name)
+            shown = versions[(page - 1) * PAGE : page * PAGE]
+            lines = self._lines.lines(log, name, shown)
+        pages = max(1, -(-len(versions) // PAGE))
+        energy = self.index.watt_hours(name)
+        return PipelineView(name, tuple(lines), len(versions), page, pages, energy)
+
+    def version(self, pipeline: str, version: int) -> VersionView:
+        with self.index.reading() as log:
+            self.require(pipeline, version)
+            return self._versions.read(log, pipeline, version)
+
+    def history(self, log: Log, pipeline: str, version: int) -> RecordGraph:
+        """Return the records behind a version; none if there is no such version."""
+        return history_of(log, pipeline, version, self._home, self.index)
+
+    def difference(self, pipeline: str, before: int | None, after: int | None) -> VersionDifference:
+        """Compare two versions; without numbers, the newest with the one before.
+
+        Raises:
+            UnknownNameError: there is no such version.
+        """
+        with self.index.reading() as log:
+            self.require(pipeline)
+            versions = self.index.versions(pipeline)
+            if len(versions) < 2 and (before is None or after is None):
+                raise UnknownNameError(
+                    f"{pipeline} has no two versions", remedy="train another version first"
+                )
+            pair = (before or versions[1], after or versions[0])
+            for version in pair:
+                self.require(pipeline, version)
+            old, new = (self._lines.lines(log, pipeline, [version])[0] for version in pair)
+            counted = CountedRecords(self._home, log)
+            behind = [
+                counted.behind(counted.roots(self.index, pipeline, version)) for version in pair
+            ]
+        return version_difference(old, new, (behind[0], behind[1]), self._home)
+
+    def source(self, digest: str, line: int | None, row: int | None) -> SourceView:
+        with self.index.reading() as log:
+            return self._sources.read(log, digest, line, row, folders_by_name())
+
+    def ai_act(self, pipeline: str, version: int | None) -> ActView:
+        """Return what is on record of a version, the champion by default, for each point.
+
+        Raises:
+            UnknownNameError: there is no such version, or the pipeline is not declared any more.
+        """
+        with self.index.reading():
+            self.require(pipeline, version)
+        return self._acts.read(pipeline, version, folders_by_name())
+
+    def search(self, wanted: str) -> list[Hit]:
+        with self.index.reading() as log:
+            return self._search.find(log, wanted)
+
+    def require(self, pipeline: str, version: int | None = None) -> None:
+        """Require that an entry is about the pipeline, and says that the version exists.
+
+        Raises:
+            UnknownNameError: none does.
+        """
+        if not NAME.fullmatch(pipeline) or pipeline not in self.index.pipelines():
+            raise UnknownNameError(
+                f"no entry is about a pipeline {pipeline!r}", remedy="/audit lists all"
+            )
+        if version is not None and not self.index.has_version(pipeline, version):
+            raise UnknownNameError(
+                f"{pipeline} has no version {version}", remedy="its time line lists all"
+            )
+
+
+def folders_by_name() -> Mapping[str, Path]:
+    """Return the folder of each declared pipeline."""
+    return {folder.name: folder for folder in pipeline_folders()}
+
+
+def version_in(request: Request) -> tuple[str, int]:
+    """Return the pipeline and the version that an address names."""
+    return request.path_params["pipeline"], min(request.path_params["version"], MOST + 1)
+
+
+def number_in(text: str | None) -> int | None:
+    """Return a number from 1; None for anything else."""
+    is_number = text is not None and text.isascii() and text.isdecimal() and len(text) < 16
+    return int(text) or None if is_number and text else None

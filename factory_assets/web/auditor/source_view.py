@@ -1,0 +1,275 @@
+"""A source file around one line or row, if its bytes are still those that were read.
+
+A text is shown as it is; of other files, and of those with sensitive columns, the rows are shown
+as a table without the values of these columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from factory_assets.audit.trace.sources import (
+    Folders,
+    declared_source,
+    packed_member,
+    source_fact,
+    text_rules,
+)
+from factory_assets.data.privacy.sensitive_columns import sensitive_columns
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.results.base import result_as
+from factory_assets.results.data import IngestResult, SourceFile
+from factory_assets.web.auditor.index import AuditIndex, IndexedSource
+from factory_assets.web.auditor.records import CountedRecord, CountedRecords
+from factory_assets.web.auditor.source_text import text_lines
+from factory_resources.errors import FactoryError, RefusedError, SourceError, UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.ledger.log import Log
+from factory_resources.sources.digest_cache import DigestCache
+from factory_resources.sources.files.archives import unpack
+from factory_resources.sources.files.discovery import File, format_of
+from factory_resources.sources.files.line_numbers import record_at
+from factory_resources.sources.files.reader import SourceTable, read_file
+from factory_resources.sql.engine import engine_errors, identifier, sealed
+
+AROUND = 20
+"""Lines before and after the one that is asked for."""
+
+_COLUMNS = 60
+"""Columns of a table that are shown."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+_LONGEST = 200
+"""Characters of a value that are shown."""
+
+HIDDEN = "hidden"
+"""In place of the values of sensitive columns."""
+
+
+@dataclass(frozen=True)
+class ShownLine:
+    """A line, or a row of a table."""
+
+    number: int
+    cells: tuple[str | None, ...]
+    """The text of the line alone, or the values."""
+    is_asked: bool
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """What the page shows."""
+
+    sha256: str
+    names: tuple[IndexedSource, ...]
+    rows: int
+    """Records when it was read."""
+    unit: Literal["line", "row"]
+    columns: tuple[str, ...]
+    """Of a table; none for lines."""
+    lines: tuple[ShownLine, ...]
+    hidden: tuple[str, ...]
+    """The sensitive columns."""
+    why_none: str
+    """Why no line is shown; empty if lines are."""
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The file of a source, with what is known of it."""
+
+    source: SourceFile
+    ingest: CountedRecord
+    path: Path
+    declared: Mapping[str, Any]
+
+    @property
+    def file(self) -> File:
+        return File(self.path, self.source.name)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How it is read."""
+        return {
+            "declared": self.declared.get("format"),
+            "member": packed_member(self.source.name, self.path),
+            "rules": text_rules(self.declared),
+        }
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The lines or rows around the one that is asked for."""
+
+    unit: Literal["line", "row"]
+    columns: tuple[str, ...]
+    lines: list[ShownLine]
+
+
+@dataclass(frozen=True)
+class SourceReader:
+    """Reads the sources of one home."""
+
+    home: Home
+    index: AuditIndex
+
+    def read(
+        self, log: Log, digest: str, line: int | None, row: int | None, folders: Folders
+    ) -> SourceView:
+        """Return what is shown of a source.
+
+        Args:
+            line: the line that is asked for, from 1; for a table of rows, `row` comes first.
+            row: the record that is asked for, from 1.
+
+        Raises:
+            UnknownNameError: no record names it.
+            StorageError: a record of it is damaged.
+        """
+        names = self.index.sources(digest) if _DIGEST.fullmatch(digest) else []
+        if not names:
+            raise UnknownNameError(
+                "no record names a source with this digest",
+                remedy="give the whole SHA-256 of a source, as the page of a version shows it",
+            )
+        counted = CountedRecords(self.home, log)
+        try:
+            named = self._find(names, counted, folders)
+            hidden = _hidden(names, folders)
+            if not hidden and _kind(named) in {"csv", "jsonl", "arff"}:
+                part = _Part("line", (), self._text(named, line or row or 1))
+            else:
+                part = _Part("row", *self._table(named, line, row, hidden))
+        except FactoryError as error:
+            return SourceView(digest, tuple(names), 0, "line", (), (), (), str(error))
+        except ModuleNotFoundError:
+            # What unpacks it, or reads it, is Arrow, which this process does without.
+            why = "These pages do not unpack such a file: `factory trace` tells its lines."
+            return SourceView(digest, tuple(names), 0, "line", (), (), (), why)
+        why = "" if part.lines else "It is not that long."
+        rows, lines = named.source.rows, tuple(part.lines)
+        return SourceView(digest, tuple(names), rows, part.unit, part.columns, lines, hidden, why)
+
+    def _find(
+        self, names: Sequence[IndexedSource], counted: CountedRecords, folders: Folders
+    ) -> _Named:
+        """Return the first file that still has the bytes.
+
+        Raises:
+            FactoryError: there is none.
+        """
+        problem: FactoryError | None = None
+        for one in names:
+            try:
+                return self._unchanged(one, counted, folders)
+            except FactoryError as error:
+                problem = problem or error
+        assert problem is not None
+        raise problem
+
+    def _unchanged(self, one: IndexedSource, counted: CountedRecords, folders: Folders) -> _Named:
+        found = counted.find(one.record)
+        value = result_as(IngestResult, found.record) if found else None
+        sources = value.sources if value else ()
+        source = next((s for s in sources if (s.sha256, s.name) == (one.sha256, one.name)), None)
+        if found is None or source is None:
+            raise UnknownNameError(
+                f"the record that names {one.name} is gone", remedy="look at another name of it"
+            )
+        fact = source_fact(source, found.record, one.record, None, folders, False, self.home)
+        if fact.state == "not a file" or fact.path is None:
+            what = "is no file" if fact.state == "not a file" else "is not there any more"
+            raise SourceError(what, where=one.name, remedy="its rows are in the ingested table")
+        [digested] = DigestCache(self.home).of_files((File(Path(fact.path), one.name),))
+        if digested.sha256 != one.sha256:
+            raise SourceError(
+                f"has other bytes today: sha256:{digested.sha256}",
+                where=one.name,
+                remedy="restore the file that was read, to see it here",
+            )
+        return _Named(source, found, Path(fact.path), declared_source(source, found.record))
+
+    def _text(self, named: _Named, asked: int) -> list[ShownLine]:
+        encoding = str(named.declared.get("encoding", "utf-8"))
+        first, last = max(1, asked - AROUND), asked + AROUND
+        with self.home.scratch() as scratch:
+            path = named.path
+            _, packing = format_of(path.name, named.declared.get("format"))
+            if packing != "plain":
+                path = unpack(path, named.source.name, packing, scratch)
+            found = text_lines(path, first, last, encoding)
+        return [ShownLine(n, (text,), n == asked) for n, text in enumerate(found, first)]
+
+    def _table(
+        self, named: _Named, line: int | None, row: int | None, hidden: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], list[ShownLine]]:
+        with self.home.scratch() as scratch:
+            (numbers := scratch / "numbers").mkdir()
+            (cells := scratch / "cells").mkdir()
+            if row is None and line is not None:
+                row = record_at(named.path, line, numbers, **named.options) or line
+            table = read_file(
+                named.file, cells, digest=named.source.sha256, once=True, **named.options
+            )
+            return _rows(table, row or 1, hidden, cells)
+
+
+def _kind(named: _Named) -> str | None:
+    """Return the format of the file; None if its lines are in a member of an archive."""
+    kind, packing = format_of(named.path.name, named.declared.get("format"))
+    return None if packing == "zip" else kind
+
+
+def _rows(
+    table: SourceTable, asked: int, hidden: tuple[str, ...], scratch: Path
+) -> tuple[tuple[str, ...], list[ShownLine]]:
+    columns = [*table.columns][:_COLUMNS]
+    never = {name.lower() for name in hidden}
+    values = [
+        f"'{HIDDEN}'"
+        if name.lower() in never
+        else f"left(CAST({identifier(table.columns[name][0])} AS VARCHAR), {_LONGEST})"
+        for name in columns
+    ]
+    query = (
+        f"SELECT file_row_number + 1, {', '.join(values)} FROM {table.relation} "
+        "WHERE file_row_number BETWEEN ? AND ? ORDER BY 1"
+    )
+    with (
+        sealed(read=[table.path], write=scratch) as connection,
+        engine_errors(table.name, SourceError, "its rows are in the ingested table"),
+    ):
+        around = [max(0, asked - 1 - AROUND), asked - 1 + AROUND]
+        found = connection.execute(query, around).fetchall()
+    lines = [ShownLine(int(number), tuple(rest), number == asked) for number, *rest in found]
+    return tuple(columns), lines
+
+
+def _hidden(names: Sequence[IndexedSource], folders: Folders) -> tuple[str, ...]:
+    """Return the columns of the source that a pipeline which reads it calls sensitive.
+
+    Raises:
+        RefusedError: nobody can tell, as a pipeline is not declared any more.
+    """
+    found: dict[str, None] = {}
+    for pipeline in {one.pipeline for one in names}:
+        if pipeline not in folders:
+            raise RefusedError(
+                f"{pipeline} is not declared any more, so nobody can tell what is sensitive in it",
+                remedy="restore its declaration to see the file here",
+            )
+        found |= dict.fromkeys(_sensitive(folders[pipeline]))
+    return tuple(sorted(found))
+
+
+def _sensitive(folder: Path) -> Iterator[str]:
+    pipeline = load_pipeline(folder)
+    levels = sensitive_columns(pipeline)
+    for column in pipeline.spec.ingest.contract.columns:
+        if column.name in levels:
+            yield column.source or column.name

@@ -1,0 +1,176 @@
+"""The versions of a pipeline as a time line: what each was made from, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from factory_assets.results.base import result_as
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.web.auditor.index import AuditIndex, IndexedAct
+from factory_assets.web.auditor.records import CountedRecords
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import ModelTrained, RunStarted, VerdictGiven
+from factory_resources.ledger.ledger import entry_in, latest_in
+from factory_resources.ledger.log import Log
+
+PAGE = 50
+"""Versions on one page."""
+
+_METRICS = 4
+"""Metrics of a line, the primary one first."""
+
+_REMEMBERED = 5_000
+"""Versions whose records need not be read again."""
+
+
+@dataclass(frozen=True)
+class TestMetric:
+    """A metric of a version on its test rows."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    """95 %."""
+
+
+@dataclass(frozen=True)
+class ServedPeriod:
+    """A time in which a version was the champion."""
+
+    since: str
+    until: str | None
+    """None if it still is."""
+    number: int
+    """The entry by which it began."""
+
+
+@dataclass(frozen=True)
+class VersionLine:
+    """One version."""
+
+    pipeline: str
+    version: int
+    trained: str
+    """UTC, ISO 8601."""
+    number: int
+    """The entry by which it exists."""
+    data_version: str | None
+    """Of the split; None if the record of the training is gone."""
+    code: str | None
+    """The digest of the code of `train`."""
+    declaration: str | None
+    """The digest of the whole declaration."""
+    verdict: Literal["passed", "failed", "not evaluated"]
+    gates: tuple[tuple[str, bool], ...]
+    metrics: tuple[TestMetric, ...]
+    decisions: tuple[IndexedAct, ...] = ()
+    periods: tuple[ServedPeriod, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.pipeline}@{self.version}"
+
+    @property
+    def passed(self) -> int:
+        """How many gates it passed."""
+        return sum(passed for _, passed in self.gates)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is the champion."""
+        return any(period.until is None for period in self.periods)
+
+
+class TimeLines:
+    """The time lines of one home; may be used by several threads.
+
+    Entries and records never change, so what they say of a version is read once for each verdict.
+    """
+
+    def __init__(self, home: Home, index: AuditIndex) -> None:
+        self._home, self._index = home, index
+        self._lock = threading.Lock()
+        self._lines: dict[tuple[str, int, int], VersionLine] = {}
+        """By pipeline, version, and the entry with its last verdict."""
+
+    def lines(self, log: Log, pipeline: str, versions: Iterable[int]) -> list[VersionLine]:
+        """Return what is known of versions, which exist."""
+        periods = served_periods(self._index.acts(pipeline, "champion"))
+        return [
+            replace(
+                self._line(log, pipeline, version),
+                decisions=tuple(self._index.acts(pipeline, "approval", version)),
+                periods=periods.get(version, ()),
+            )
+            for version in versions
+        ]
+
+    def champion(self, pipeline: str) -> IndexedAct | None:
+        """Return the entry by which the present champion serves."""
+        return next(reversed(self._index.acts(pipeline, "champion")), None)
+
+    def _line(self, log: Log, pipeline: str, version: int) -> VersionLine:
+        verdicts = self._index.acts(pipeline, "verdict", version)
+        key = (pipeline, version, verdicts[-1].number if verdicts else -1)
+        with self._lock:
+            known = self._lines.get(key)
+        if known is None:
+            known = self._read(log, pipeline, version, verdicts)
+            with self._lock:
+                if len(self._lines) >= _REMEMBERED:
+                    self._lines.clear()
+                self._lines[key] = known
+        return known
+
+    def _read(
+        self, log: Log, pipeline: str, version: int, verdicts: Sequence[IndexedAct]
+    ) -> VersionLine:
+        act = self._index.acts(pipeline, "model_version", version)[-1]
+        trained = entry_in(log, act.number)
+        assert isinstance(trained, ModelTrained)
+        records = CountedRecords(self._home, log)
+        found = records.find(trained.record)
+        parts = found.record.parts if found else {}
+        run = RunStarted.subject_of(run=found.record.run_id) if found else ""
+        started = latest_in(log, RunStarted, run) if found else None
+        verdict = entry_in(log, verdicts[-1].number) if verdicts else None
+        given = verdict if isinstance(verdict, VerdictGiven) else None
+        evaluated = records.find(given.record) if given else None
+        return VersionLine(
+            pipeline,
+            version,
+            trained.time,
+            act.number,
+            parts.get("inputs", {}).get("split"),
+            parts.get("code"),
+            started[1].declaration if started else None,
+            "not evaluated" if given is None else "passed" if given.passed else "failed",
+            tuple(given.gates.items()) if given else (),
+            _metrics(result_as(EvaluationResult, evaluated.record)) if evaluated else (),
+        )
+
+
+def served_periods(acts: Sequence[IndexedAct]) -> dict[int, tuple[ServedPeriod, ...]]:
+    """Return when each version was the champion.
+
+    Args:
+        acts: all entries of the kind `champion` of a pipeline, in order.
+    """
+    periods: dict[int, tuple[ServedPeriod, ...]] = {}
+    for place, act in enumerate(acts):
+        until = acts[place + 1].time if place + 1 < len(acts) else None
+        assert act.version is not None
+        known = periods.get(act.version, ())
+        periods[act.version] = (*known, ServedPeriod(act.time, until, act.number))
+    return periods
+
+
+def _metrics(value: EvaluationResult) -> tuple[TestMetric, ...]:
+    names = dict.fromkeys([value.headline, *value.intervals])
+    return tuple(
+        TestMetric(name, value.metrics[name], value.intervals.get(name))
+        for name in [name for name in names if name in value.metrics][:_METRICS]
+    )

@@ -1,0 +1,172 @@
+"""Everything that is on record of one model version, as its page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from factory_assets.audit.trace.backward import describe_columns
+from factory_assets.audit.trace.report import ColumnOrigin
+from factory_assets.execution.provenance import Environment, read_provenance
+from factory_assets.monitoring.looks import Looks
+from factory_assets.monitoring.report import MonitorReport
+from factory_assets.results.base import StageResult, result_as
+from factory_assets.results.data import Drift, IngestResult, SourceFile, SplitResult
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.model import Candidate
+from factory_assets.web.auditor.decisions import DecisionLine, decisions_of
+from factory_assets.web.auditor.drawing import VersionDrawing, column_drawing, stage_drawing
+from factory_assets.web.auditor.index import AuditIndex, IndexedAct
+from factory_assets.web.auditor.records import CountedRecord, CountedRecords, graph_of
+from factory_assets.web.auditor.time_line import TimeLines, VersionLine
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from factory_resources.ledger.log import Log
+from factory_resources.prediction_log.engines import has_store
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.registry import Registry
+
+R = TypeVar("R", bound=StageResult)
+
+SHOWN = 100
+"""Sources, slices, groups and columns that are listed."""
+
+
+@dataclass(frozen=True)
+class StageLine:
+    """A stage behind a version; of partitions the first."""
+
+    stage: str
+    record: Record
+    number: int
+    """Its entry."""
+    partitions: int
+    """How many records of the stage were read together; 1 without partitions."""
+
+
+@dataclass(frozen=True)
+class VersionView:
+    """What the page shows; what the records do not tell any more is None or empty."""
+
+    line: VersionLine
+    evaluation: EvaluationResult | None
+    candidate: Candidate | None
+    split: SplitResult | None
+    ingest: IngestResult | None
+    stages: tuple[StageLine, ...]
+    sources: tuple[SourceFile, ...]
+    columns: tuple[ColumnOrigin, ...]
+    graph: VersionDrawing | None
+    column_graph: VersionDrawing | None
+    environment: Environment | None
+    environment_unknown: str
+    decisions: tuple[DecisionLine, ...]
+    answers: int | None
+    """Rows that it answered; None if only `factory trace` can count them."""
+    look: MonitorReport | None
+    """The last look at the answers, if they were this version's."""
+    entries: tuple[IndexedAct, ...]
+    """The entries about the version, in order."""
+
+    @property
+    def drift(self) -> Drift | None:
+        """What changed in the data since the snapshot before."""
+        return self.ingest.findings.drift if self.ingest else None
+
+    @property
+    def watt_hours(self) -> float:
+        """Energy of the stages behind it."""
+        return sum(stage.record.wh for stage in self.stages)
+
+
+@dataclass(frozen=True)
+class VersionReader:
+    """Reads versions of one home."""
+
+    home: Home
+    index: AuditIndex
+    lines: TimeLines
+
+    def read(self, log: Log, pipeline: str, version: int) -> VersionView:
+        """Return what is on record of a version, which exists.
+
+        Raises:
+            StorageError: a record is damaged.
+        """
+        [line] = self.lines.lines(log, pipeline, [version])
+        counted = CountedRecords(self.home, log)
+        found = counted.behind(counted.roots(self.index, pipeline, version))
+        candidate = _value(Candidate, found.get("train"))
+        evaluation = _value(EvaluationResult, found.get("evaluate"))
+        ingest = _value(IngestResult, found.get("ingest"))
+        sources = ingest.sources if ingest else ()
+        columns, upstream = self._columns(found, counted, candidate)
+        environment, unknown = self._environment(pipeline, version)
+        look = Looks(self.home, pipeline).latest()
+        return VersionView(
+            line,
+            evaluation,
+            candidate,
+            _value(SplitResult, found.get("split")),
+            ingest,
+            tuple(_stage_lines(found)),
+            sources,
+            columns,
+            stage_drawing(found, sources, upstream, line.name) if found else None,
+            column_drawing(columns, line.name),
+            environment,
+            unknown,
+            tuple(decisions_of(log, pipeline, version, self.home)),
+            _answers(pipeline, version, self.home),
+            look if look and look.version == version else None,
+            tuple(self._entries(pipeline, version)),
+        )
+
+    def _columns(
+        self,
+        found: Mapping[str, CountedRecord],
+        counted: CountedRecords,
+        candidate: Candidate | None,
+    ) -> tuple[tuple[ColumnOrigin, ...], list[Record]]:
+        """Return where the columns come from, and the records of other pipelines on the way."""
+        records = (one.record for one in found.values())
+        graph, upstream = graph_of(records, counted, self.index)
+        if "split" not in found or candidate is None:
+            return (), upstream
+        return describe_columns(found["split"].record, graph, candidate), upstream
+
+    def _environment(self, pipeline: str, version: int) -> tuple[Environment | None, str]:
+        try:
+            registered = Registry(self.home).version(pipeline, version)
+            return read_provenance(registered, self.home).environment, ""
+        except FactoryError as error:
+            return None, str(error)
+
+    def _entries(self, pipeline: str, version: int) -> list[IndexedAct]:
+        kinds = ("model_version", "verdict", "export", "approval", "champion", "rollout")
+        acts = (self.index.acts(pipeline, kind, version) for kind in (*kinds, "rollout_ended"))
+        return sorted((act for found in acts for act in found), key=lambda act: act.number)
+
+
+def _value(kind: type[R], found: CountedRecord | None) -> R | None:
+    return result_as(kind, found.record) if found else None
+
+
+def _answers(pipeline: str, version: int, home: Home) -> int | None:
+    with PredictionLog(home) as log:
+        if not has_store(home):
+            return 0
+        try:
+            counted = log.count_answers(pipeline).get(version)
+        except ModuleNotFoundError:
+            # They are older than the counts and archived, and this process reads no Arrow.
+            return None
+    return counted.answers if counted else 0
+
+
+def _stage_lines(found: Mapping[str, CountedRecord]) -> Iterator[StageLine]:
+    for stage, one in found.items():
+        readers = (other.record.inputs.get(stage, ()) for other in found.values())
+        yield StageLine(stage, one.record, one.number, max(map(len, readers), default=0) or 1)

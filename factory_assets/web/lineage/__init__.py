@@ -1,0 +1,1 @@
+"""A trace as a page without scripts; a process without numpy may use it."""

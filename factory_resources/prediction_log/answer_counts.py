@@ -1,0 +1,100 @@
+"""How many answers each version of a pipeline gave, when, and the ids of them.
+
+Counts were stored block by block when the blocks were, so that no record is read. Of blocks that
+are older than these counts, the records are read. What was removed is counted, and has no ids.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from factory_resources.prediction_log.ids import row_id
+from factory_resources.prediction_log.lookup import PredictionLookup
+
+_ANY = bytes(16)
+"""No id is smaller."""
+
+
+@dataclass(frozen=True)
+class AnswerCount:
+    """The answers of a version."""
+
+    answers: int
+    """Rows of requests that were not refused."""
+    first: bytes
+    """The id of the first of these requests."""
+    last: bytes
+
+
+def count_answers(lookup: PredictionLookup, pipeline: str) -> dict[int, AnswerCount]:
+    """Return what each version of a pipeline answered, by version; none that answered nothing.
+
+    Raises:
+        StorageError: a place where answers are cannot be read.
+    """
+    found: dict[int, AnswerCount] = {}
+    uncounted = {*lookup.store.uncounted_blocks()}
+    counts = lookup.store.answer_counts(pipeline)
+    for one in counts:
+        if one.block not in uncounted and one.first and one.last:
+            _add(found, one.version, AnswerCount(one.answers, one.first, one.last))
+    for block in uncounted:
+        for version in lookup.versions(pipeline, block):
+            read = lookup.answered(pipeline, version, block - 1, block, _ANY)
+            _add_requests(found, version, read)
+    for version, request, rows in lookup.waiting(pipeline):
+        _add_requests(found, version, [(request, rows)])
+    return found
+
+
+def answer_ids(
+    lookup: PredictionLookup, pipeline: str, version: int, limit: int | None = None
+) -> list[bytes]:
+    """Return the ids of the answered rows of a version that are on record, in their order.
+
+    Args:
+        limit: return about the last so many; None for all.
+
+    Raises:
+        StorageError: a place where answers are cannot be read.
+    """
+    waiting = {
+        (request, rows) for known, request, rows in lookup.waiting(pipeline) if known == version
+    }
+    if limit is None:
+        stored = lookup.answered(pipeline, version, 0, lookup.store.last_block(), _ANY)
+        return [*_rows(sorted({*stored, *waiting}))]
+    found = waiting
+    for block in _blocks(lookup, pipeline, version):
+        if sum(rows for _, rows in found) >= limit:
+            break
+        found = found.union(lookup.answered(pipeline, version, block - 1, block, _ANY))
+    return [*_rows(sorted(found))][-limit:]
+
+
+def _blocks(lookup: PredictionLookup, pipeline: str, version: int) -> list[int]:
+    """Return the numbers of the blocks that may have answers of a version, the last one first."""
+    counts = lookup.store.answer_counts(pipeline)
+    known = {one.block for one in counts if one.version == version and one.answers}
+    return sorted(known.union(lookup.store.uncounted_blocks()), reverse=True)
+
+
+def _rows(requests: Iterable[tuple[bytes, int]]) -> Iterator[bytes]:
+    for request, rows in requests:
+        for row in range(rows):
+            yield row_id(request, row)
+
+
+def _add_requests(
+    found: dict[int, AnswerCount], version: int, requests: Iterable[tuple[bytes, int]]
+) -> None:
+    for request, rows in requests:
+        if rows:
+            _add(found, version, AnswerCount(rows, request, request))
+
+
+def _add(found: dict[int, AnswerCount], version: int, more: AnswerCount) -> None:
+    before = found.get(version, more)
+    answers = more.answers + (before.answers if version in found else 0)
+    found[version] = AnswerCount(
+        answers, min(before.first, more.first), max(before.last, more.last)
+    )

@@ -1,0 +1,374 @@
+"""The auditor's pages: what they show, to whom, and that nothing on them is taken for markup."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+import html5lib
+import pytest
+
+from factory_assets.web.access_log import AccessLog
+from factory_assets.web.auditor import reading
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import AccessRefused
+from factory_resources.ledger.factory_verify import (
+    InclusionProof,
+    LogCheckpoint,
+    PredictionProof,
+    SignedNote,
+)
+from factory_resources.ledger.keys import LogKey
+from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.sources.files.discovery import sha256_of
+from factory_resources.tracking.registry import Registry
+from tests.factory_assets.web.auditor.conftest import HOSTILE, Audited, Browse
+from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+
+pytestmark = pytest.mark.slow
+
+LARGEST = 150_000
+"""Bytes of a page."""
+
+
+def _digest(audited: Audited, name: str = "apples/data.csv") -> str:
+    return sha256_of(audited.factory.defs / name, name)
+
+
+def _show(client: Any, path: str, status: int = 200) -> str:
+    """Return the source of a page without mistakes."""
+    answer = client.get(path)
+    assert answer.status_code == status, text_of(answer.text)
+    assert mistakes_of(answer.text) == []
+    html5lib.HTMLParser(strict=True).parse(answer.text)
+    assert len(answer.content) < LARGEST
+    assert "script-src" not in answer.headers["factory-policy"]
+    assert "<script" not in answer.text
+    return str(answer.text)
+
+
+def _entries(home: Home) -> list[Any]:
+    AccessLog(home).flush()
+    with Ledger(home).reading() as log:
+        return [entry_in(log, number) for number in range(log.size)]
+
+
+def _last_number(home: Home, kind: str) -> int:
+    return max(n for n, entry in enumerate(_entries(home)) if entry.kind == kind)
+
+
+def test_the_start_names_risk_champion_verdict_and_what_is_open(
+    audited: Audited, browse: Browse
+) -> None:
+    text = text_of(_show(browse(audited.home, "auditor"), "/audit"))
+    assert "apples Tell good from bad minimal version 1 since" in text
+    assert "version 2 waits for 1 approver" in text
+    assert "that a person must answer" in text
+    assert "no witness is declared" in text
+
+
+@pytest.mark.parametrize("role", ["auditor", "engineer", "approver"])
+def test_everybody_with_a_role_may_read(audited: Audited, browse: Browse, role: Any) -> None:
+    assert "Audit" in _show(browse(audited.home, role), "/audit/apples/1")
+
+
+@pytest.mark.parametrize(
+    "path", ["/audit", "/audit/apples/1", "/audit/verify", "/audit/apples/1/evidence.zip"]
+)
+def test_others_are_refused_and_it_is_entered(changed: Audited, browse: Browse, path: str) -> None:
+    assert "needs the role auditor" in _show(browse(changed.home), path, 403)
+    AccessLog(changed.home).flush()
+    refused = [one for one in _entries(changed.home) if isinstance(one, AccessRefused)]
+    assert [(one.reason, one.operation) for one in refused] == [("not allowed", f"GET {path}")]
+
+
+def test_the_time_line_has_all_of_each_version(audited: Audited, browse: Browse) -> None:
+    text = text_of(_show(browse(audited.home, "auditor"), "/audit/apples"))
+    assert text.index("version 2 20") < text.index("version 1 20")
+    assert "average_precision 0.9" in text
+    assert "approved 20" in text
+    assert "to now" in text
+
+
+def test_the_time_line_has_pages(
+    audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE", 1)
+    client = browse(audited.home, "auditor")
+    first, second = (_show(client, f"/audit/apples?page={n}") for n in (1, 2))
+    assert 'href="/audit/apples/2"' in first
+    assert 'href="/audit/apples/1"' not in first
+    assert 'href="/audit/apples/1"' in second
+    assert "Page 2 of 2" in text_of(second)
+    assert "No version" in text_of(_show(client, "/audit/apples?page=3"))
+
+
+def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) -> None:
+    source = _show(browse(audited.home, "auditor"), "/audit/apples/1")
+    text = text_of(source)
+    assert "No gate is declared" in text
+    assert "3 on record" in text
+    assert _digest(audited) in text
+    assert "size feature \N{EN DASH} size" in text
+    assert "Python 3." in text
+    assert "approved by jane" in text
+    assert "apples@1 is the first" in text
+    assert r"Reason <script>alert(1)</script> & \u202e better" in text
+    assert source.count("<svg") == 2
+    assert 'href="/audit/apples/1/evidence.zip"' in source
+    assert "No slice is declared" in text
+
+
+def test_a_changed_statement_is_told(changed: Audited, browse: Browse) -> None:
+    client, page = browse(changed.home, "auditor"), "/audit/apples/1"
+    assert "its signature holds" in text_of(_show(client, page))
+    [statement] = (changed.home.path / "statements" / "apples").glob("*.json")
+    content = json.loads(statement.read_bytes())
+    content["payload"] = f"A{content['payload'][1:]}"
+    statement.chmod(0o600)
+    statement.write_text(json.dumps(content))
+    text = text_of(_show(client, page))
+    assert "it was CHANGED" in text
+    assert "alert(1)" not in text
+    statement.unlink()
+    assert "it is gone" in text_of(_show(client, page))
+
+
+def test_slices_fairness_and_robustness_are_shown(audited: Audited, browse: Browse) -> None:
+    text = text_of(_show(browse(audited.home, "auditor"), "/audit/apples/2"))
+    assert "passed roc_auc" in text
+    assert "verdict: passed" in text
+    assert "colour = red" in text
+    assert "colour = green 18 too few rows" in text
+    assert "noise of 0.1 standard deviations" in text
+    assert "Nobody signed a decision about it" in text
+
+
+def test_two_versions_are_compared(audited: Audited, browse: Browse) -> None:
+    client = browse(audited.home, "auditor")
+    text = text_of(_show(client, "/audit/apples/diff?from=1&to=2"))
+    assert "From apples@1 to apples@2" in text
+    assert "train train.seed 7 → 9" in text
+    assert "clean none" in text
+    assert "weights.safetensors the same" in text
+    assert text_of(_show(client, "/audit/apples/diff"))[:40] == text[:40]
+    _show(client, "/audit/apples/diff?from=1&to=77", 404)
+    _show(client, "/audit/search/diff?from=x", 404)
+
+
+def test_files_that_changed_are_not_compared(changed: Audited, browse: Browse) -> None:
+    version = Registry(changed.home).version("apples", 2)
+    manifest = version.files / "manifest.json"
+    manifest.chmod(0o600)
+    manifest.write_text("{}")
+    text = text_of(_show(browse(changed.home, "auditor"), "/audit/apples/diff"))
+    assert "apples@2: its files are gone, or not those that were trained" in text
+    manifest.unlink()
+    assert "its files are gone" in _show(browse(changed.home, "auditor"), "/audit/apples/diff")
+
+
+def test_the_ai_act_is_shown_with_evidence_entries_and_gaps(
+    audited: Audited, browse: Browse
+) -> None:
+    client = browse(audited.home, "auditor")
+    source = _show(client, "/audit/ai-act/apples")
+    text = text_of(source)
+    assert "It claims no conformity" in text
+    assert "Version apples@1" in text
+    for point in ("annex-iv.1a", "article.15", "article.10.2"):
+        assert f'<tr id="{point}' in source
+    assert '<a href="#metrics">metrics</a>' in source
+    assert '<h3 id="metrics">' in source
+    assert "gap: slices" in text
+    assert "open What is the system meant for" in text
+    evaluated = max(
+        n
+        for n, one in enumerate(_entries(audited.home))
+        if one.kind == "stage"
+        and one.stage == "evaluate"
+        and n < _last_number(audited.home, "champion")
+    )
+    assert f'href="/audit/entries/{evaluated}"' in source.partition('<h3 id="metrics">')[2]
+    assert "Version apples@2" in text_of(_show(client, "/audit/ai-act/apples@2"))
+    assert "gap: slices" not in text_of(_show(client, "/audit/ai-act/apples@2"))
+    for wrong in ("apples@x", "apples@77", "nothing", "search@1", "%3Cb%3E"):
+        _show(client, f"/audit/ai-act/{wrong}", 404)
+
+
+def test_an_answer_leads_to_its_version_its_proof_and_its_sources(
+    audited: Audited, browse: Browse
+) -> None:
+    client, page = browse(audited.home, "auditor"), f"/audit/answers/{audited.answer}"
+    source = _show(client, page)
+    text = text_of(source)
+    assert "by <b>night</b> (plain)" in text
+    assert "size 0.2" in text
+    assert "prediction good" in text
+    assert "then champion since" in text
+    assert "the record leads to its root" in text
+    assert "approved jane, approver" in text
+    assert "not agree" not in text
+    assert f'href="/audit/files/{_digest(audited)}"' in source
+    assert 'href="/audit/apples/1"' in source
+    proof = PredictionProof.parse(client.get(f"{page}/proof.json").content)
+    blocks = [one.model_dump() for one in _entries(audited.home) if one.kind == "predictions"]
+    assert proof.verify(blocks)
+
+
+def test_an_answer_that_is_not_on_record_says_what_may_be(audited: Audited, browse: Browse) -> None:
+    client = browse(audited.home, "auditor")
+    other = "0" if audited.answer[-7] != "0" else "1"
+    missing = f"{audited.answer[:-7]}{other}{audited.answer[-6:]}"
+    assert "there is no prediction" in _show(client, f"/audit/answers/{missing}", 404)
+    proof = PredictionProof.parse(client.get(f"/audit/answers/{missing}/proof.json").content)
+    blocks = [one.model_dump() for one in _entries(audited.home) if one.kind == "predictions"]
+    assert (proof.record, proof.verify(blocks)) == (None, False)
+    assert "not the id of a prediction" in _show(client, "/audit/answers/<b>", 404)
+
+
+def test_a_source_is_shown_around_a_line(audited: Audited, browse: Browse) -> None:
+    lines = (audited.factory.defs / "apples" / "data.csv").read_text().splitlines()
+    page = f"/audit/files/{_digest(audited)}?line=30"
+    source = _show(browse(audited.home, "auditor"), page)
+    for number in (10, 50):
+        row = f'<th scope="row">{number}</th><td>{html.escape(lines[number - 1])}</td>'
+        assert row in source
+    assert f'<th scope="row">9</th><td>{lines[8]}' not in source
+    assert '<tr id="L30" class="asked"' in source
+    assert "It is not that long" in _show(
+        browse(audited.home, "auditor"), f"/audit/files/{_digest(audited)}?line=9999"
+    )
+
+
+def test_a_source_that_changed_is_not_shown(changed: Audited, browse: Browse) -> None:
+    client, page = browse(changed.home, "auditor"), f"/audit/files/{_digest(changed)}"
+    file = changed.factory.defs / "apples" / "data.csv"
+    text = file.read_text()
+    file.write_text(text.replace("red", "rad", 1))
+    shown = text_of(_show(client, page))
+    assert "has other bytes today" in shown
+    assert "rad" not in shown
+    file.unlink()
+    assert "is not there any more" in _show(client, page)
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "A" * 64, "..%2f..%2fetc%2fpasswd", "x", "%00"])
+def test_only_sources_of_a_record_are_shown(audited: Audited, browse: Browse, digest: str) -> None:
+    _show(browse(audited.home, "auditor"), f"/audit/files/{digest}", 404)
+
+
+def test_sensitive_columns_of_a_source_are_hidden(audited: Audited, browse: Browse) -> None:
+    """A record has two lines, so that line 7 is in the third one, after the header."""
+    client, digest = browse(audited.home, "auditor"), _digest(audited, f"search/{HOSTILE}")
+    source = _show(client, f"/audit/files/{digest}?line=7")
+    assert "secret-" not in source
+    text = text_of(source)
+    assert "sensitive are hidden: name" in text
+    assert "3 3 hidden <i>n3</i>" in text
+    assert '<tr id="L3" class="asked"' in source
+    assert "<script>" not in source
+    assert HOSTILE in text
+    by_row = _show(client, f"/audit/files/{digest}?line=7&row=5")
+    assert '<tr id="L5" class="asked"' in by_row
+
+
+def test_a_file_of_a_pipeline_that_is_not_declared_any_more_is_not_shown(
+    changed: Audited, browse: Browse
+) -> None:
+    digest = _digest(changed, f"search/{HOSTILE}")
+    (changed.factory.defs / "search" / "defs.yaml").unlink()
+    source = _show(browse(changed.home, "auditor"), f"/audit/files/{digest}?row=3")
+    assert "secret-" not in source
+    assert "<i>n3" not in html.unescape(source)
+
+
+def test_a_pipeline_may_be_called_like_a_page(audited: Audited, browse: Browse) -> None:
+    client = browse(audited.home, "auditor")
+    assert 'href="/audit/-/search"' in _show(client, "/audit")
+    assert "search" in text_of(_show(client, "/audit/-/search"))
+
+
+def test_the_search_leads_to_the_only_hit(audited: Audited, browse: Browse) -> None:
+    client = browse(audited.home, "auditor")
+    graph = next(one for one in _entries(audited.home) if one.kind == "export").graph
+    leaf = _show(client, "/audit/entries/4").partition('<dd class="digest">')[2][:64]
+    for wanted, href in {
+        audited.answer: f"/audit/answers/{audited.answer}",
+        "apples@2": "/audit/apples/2",
+        "apples@champion": "/audit/apples/1",
+        "apples": "/audit/apples",
+        "7": "/audit/entries/7",
+        "data.csv": f"/audit/files/{_digest(audited)}",
+        leaf: "/audit/entries/4",
+        f"sha256:{leaf[:9]}": "/audit/entries/4",
+    }.items():
+        found = client.get("/audit/search", params={"q": wanted})
+        assert (found.status_code, found.headers.get("location")) == (303, href), wanted
+    listed = _show(client, f"/audit/search?q={graph}")
+    assert f'href="/audit/entries/{_last_number(audited.home, "champion")}"' in listed
+
+
+def test_the_search_lists_the_entries_about_a_person(audited: Audited, browse: Browse) -> None:
+    client = browse(audited.home, "auditor")
+    entries = _entries(audited.home)
+    [jane] = [one for one in entries if one.kind == "person" and one.roles == ("approver",)]
+    for wanted in ("jane", jane.keys[0]):
+        answer = client.get("/audit/search", params={"q": wanted})
+        assert f"/audit/entries/{entries.index(jane)}" in answer.text
+        assert f"/audit/entries/{_last_number(audited.home, 'approval')}" in answer.text
+
+
+@pytest.mark.parametrize("wanted", ["", "nothing@7", '"><script>x</script>', "%", "é" * 3_000])
+def test_what_is_not_found_is_told_with_what_can_be(
+    audited: Audited, browse: Browse, wanted: str
+) -> None:
+    answer = browse(audited.home, "auditor").get("/audit/search", params={"q": wanted})
+    assert answer.status_code == 200
+    assert mistakes_of(answer.text) == []
+    assert "What can be found" in text_of(answer.text)
+
+
+def test_an_entry_has_its_bytes_and_a_proof_that_holds(audited: Audited, browse: Browse) -> None:
+    client, number = browse(audited.home, "auditor"), 4
+    source = _show(client, f"/audit/entries/{number}")
+    with Ledger(audited.home).reading() as log:
+        body = log.body(number)
+    shown = html.unescape(source.partition('<pre tabindex="0">')[2].partition("</pre>")[0])
+    assert json.loads(shown) == json.loads(body)
+    proof = InclusionProof.parse(client.get(f"/audit/entries/{number}.tlog-proof").content)
+    note = SignedNote.parse(client.get("/audit/checkpoint").content)
+    assert note.time_of(LogKey.load(audited.home).verifier) is not None
+    assert proof.index == number
+    assert proof.proves(body, LogCheckpoint.parse(note.text))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/audit/nothing",
+        "/audit/apples/77",
+        "/audit/apples/99999999999999999999999",
+        "/audit/entries/99999999999999999999999",
+        "/audit/entries/x",
+        "/audit/APPLES",
+        "/audit/apples/1/nothing",
+        "/audit/-/%3Cscript%3E",
+        "/audit/77/evidence.zip",
+        "/audit/apples/77/evidence.zip",
+    ],
+)
+def test_what_is_not_there_is_told_on_a_page(audited: Audited, browse: Browse, path: str) -> None:
+    _show(browse(audited.home, "auditor"), path, 404)
+
+
+def test_a_new_entry_is_on_the_next_page(changed: Audited, browse: Browse) -> None:
+    client = browse(changed.home, "auditor")
+    assert "waits for 1 approver" in text_of(_show(client, "/audit"))
+    changed.factory.approve()
+    text = text_of(_show(client, "/audit"))
+    assert "waits" not in text
+    assert "version 2 since" in text
+    assert "(after the answer) replaced by version 2" in text_of(
+        _show(client, f"/audit/answers/{changed.answer}")
+    )

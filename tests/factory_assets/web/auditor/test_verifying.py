@@ -1,0 +1,127 @@
+"""An auditor verifies in the browser, and takes evidence home."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.web.auditor import verification
+from factory_assets.web.auditor.evidence_file import EvidenceMaker
+from factory_resources.errors import StorageError
+from factory_resources.ledger import factory_verify
+from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote
+from factory_resources.ledger.ledger import Ledger
+from tests.factory_assets.web.auditor.clients import TOKEN
+from tests.factory_assets.web.auditor.conftest import Audited, Browse
+from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+
+pytestmark = pytest.mark.slow
+
+
+def _verify(client: Any) -> str:
+    answer = client.post("/audit/verify", data={"form_token": TOKEN})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/audit/verify")
+    for _ in range(20):
+        shown = client.get("/audit/verify")
+        assert mistakes_of(shown.text) == []
+        if "A verification runs" not in shown.text:
+            return text_of(shown.text)
+        # Another one would begin only if this one had ended.
+        client.post("/audit/verify", data={"form_token": TOKEN})
+    raise AssertionError("it did not end")
+
+
+def test_what_holds_and_what_was_changed_is_told(changed: Audited, browse: Browse) -> None:
+    client = browse(changed.home, "auditor")
+    assert "Nothing was verified here yet" in text_of(client.get("/audit/verify").text)
+    assert client.get("/audit/verify/checkpoint").status_code == 404
+    assert client.get("/audit/verify/result.json").status_code == 404
+    text = _verify(client)
+    assert "All holds." in text
+    assert "entries 3" in text
+    with Ledger(changed.home).reading() as log:
+        size = log.size
+    note = SignedNote.parse(client.get("/audit/verify/checkpoint").content)
+    assert LogCheckpoint.parse(note.text).size == size
+    assert json.loads(client.get("/audit/verify/result.json").content)["holds"] is True
+
+    [table, *_] = sorted(changed.home.tables.glob("apples/clean/*.parquet"))
+    content = bytearray(table.read_bytes())
+    content[40] ^= 1
+    table.chmod(0o600)
+    table.write_bytes(content)
+    text = _verify(client)
+    assert "It does not hold." in text
+    assert table.name in text
+
+
+def test_a_verification_without_a_result_says_why(
+    changed: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full", remedy="free space")
+
+    monkeypatch.setattr(verification, "run_factory", full)
+    assert "without a result: the disk is full; free space" in _verify(
+        browse(changed.home, "auditor")
+    )
+
+
+def test_a_form_of_another_site_verifies_nothing(changed: Audited, browse: Browse) -> None:
+    client = browse(changed.home, "auditor")
+    for form in ({}, {"form_token": "0" * 64}):
+        assert client.post("/audit/verify", data=form).status_code == 403
+    assert "Nothing was verified" in text_of(client.get("/audit/verify").text)
+
+
+def test_evidence_is_verified_elsewhere(audited: Audited, browse: Browse, tmp_path: Path) -> None:
+    answer = browse(audited.home, "auditor").get("/audit/apples/1/evidence.zip")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"].endswith('"apples-1-evidence.zip"')
+    assert not [*audited.home.tmp.glob("*/evidence.zip")], "the archive stays behind"
+    (tmp_path / "evidence.zip").write_bytes(answer.content)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        verifier = Path(factory_verify.__file__)
+        assert archive.read(verifier.name) == verifier.read_bytes()
+        archive.extract(verifier.name, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-I", verifier.name, "evidence.zip"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.rstrip().endswith("all holds")
+
+
+def test_evidence_that_cannot_be_made_says_why(changed: Audited, browse: Browse) -> None:
+    [record, *_] = sorted(changed.home.records.glob("apples/train/*.json"))
+    record.chmod(0o600)
+    record.write_bytes(record.read_bytes() + b" ")
+    found = [
+        browse(changed.home, "auditor").get(f"/audit/apples/{version}/evidence.zip")
+        for version in (1, 2)
+    ]
+    assert 404 in {answer.status_code for answer in found}
+    assert any("the ledger has no entry of records/apples/train" in one.text for one in found)
+    assert not [*changed.home.tmp.glob("*/evidence.zip")]
+
+
+def test_one_archive_is_made_at_a_time(
+    audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from factory_assets.web.auditor import evidence_file
+
+    monkeypatch.setattr(evidence_file, "_PATIENCE", 0.01)
+    maker = EvidenceMaker(audited.home)
+    with maker._lock, pytest.raises(evidence_file.StorageError, match="another archive"):
+        maker.make("apples@1")

@@ -1,0 +1,21 @@
+"""Amounts are written with the prefix that fits them."""
+
+import pytest
+
+from factory_resources.metering.amounts import amount
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0 Wh"),
+        (3e-9, "0.003 µWh"),
+        (7.14e-5, "71.4 µWh"),
+        (0.00454, "4.54 mWh"),
+        (1.0, "1 Wh"),
+        (999.0, "999 Wh"),
+        (3_412.0, "3.41 kWh"),
+    ],
+)
+def test_three_digits_and_a_prefix(value: float, text: str) -> None:
+    assert amount(value, "Wh") == text

@@ -1,0 +1,100 @@
+"""Answers are counted for each version wherever they are, without reading what was counted."""
+
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.answer_counts import AnswerCount
+from factory_resources.prediction_log.blocks import PredictionBlock
+from factory_resources.prediction_log.ids import PredictionIds, row_id
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import encode
+from tests.factory_resources.prediction_log.homes import fill
+from tests.factory_resources.prediction_log.homes import log as log
+from tests.factory_resources.prediction_log.samples import payload, record
+from tests.factory_resources.prediction_log.test_archive import AFTER, DAY, Clock, answer
+from tests.factory_resources.prediction_log.test_archive import clock as clock
+from tests.factory_resources.released_forms import ANSWERS
+
+
+def _apples(taken: dict[bytes, tuple[int, str]]) -> list[bytes]:
+    return sorted(one for one, (_, name) in taken.items() if name == "apples")
+
+
+def _require(log: PredictionLog, apples: list[bytes]) -> None:
+    expected = AnswerCount(len(apples), apples[0], apples[-1])
+    assert log.count_answers("apples") == {3: expected}
+    assert log.answer_ids("apples", 3) == apples
+    assert log.answer_ids("apples", 3, 2) == apples[-2:]
+    assert log.answer_ids("apples", 4) == []
+    assert log.count_answers("plums") == {}
+
+
+def test_answers_are_counted_in_the_database_and_the_archive(
+    log: PredictionLog, clock: Clock
+) -> None:
+    apples = _apples(answer(log, clock))
+    assert log.database.uncounted_blocks() == []
+    for before in (DAY, DAY + timedelta(days=1), AFTER):
+        log.archive(before)
+        _require(log, apples)
+
+
+def test_rows_are_counted_and_refused_requests_are_not(log: PredictionLog) -> None:
+    ids = PredictionIds()
+    with closing(log.journal()) as journal:
+        taken = [ids.take() for _ in range(4)]
+        for identifier, rows in zip(taken, (0, 3, 1, 0), strict=True):
+            journal.append(identifier, encode(record(rows=rows)))
+        journal.flush()
+        every = [*(row_id(taken[1], row) for row in range(3)), taken[2]]
+        # In the journal, and then in the database.
+        assert log.count_answers("apples") == {3: AnswerCount(4, taken[1], taken[2])}
+        assert log.answer_ids("apples", 3) == every
+    log.collect()
+    assert log.count_answers("apples") == {3: AnswerCount(4, taken[1], taken[2])}
+    assert log.answer_ids("apples", 3) == every
+    assert log.answer_ids("apples", 3, 2) == every[-2:]
+
+
+def test_an_id_that_is_in_two_blocks_is_counted_once(log: PredictionLog) -> None:
+    ids = PredictionIds()
+    one, two, three = (ids.take() for _ in range(3))
+    log.database.add(PredictionBlock("a", [(one, payload(1)), (two, payload(2))]))
+    log.database.add(PredictionBlock("b", [(two, payload(2)), (three, payload(3))]))
+    assert log.database.uncounted_blocks() == [2]
+    _require(log, [one, two, three])
+
+
+def test_only_blocks_with_answers_of_the_version_are_read_for_its_last_ones(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = fill(log, PredictionIds(), [2, 3, 4])
+    read: list[tuple[int, int]] = []
+    answered = type(log.database).answered
+
+    def noted(store: object, pipeline: str, version: int, after: int, until: int) -> object:
+        read.append((after, until))
+        return answered(log.database, pipeline, version, after, until)
+
+    monkeypatch.setattr(type(log.database), "answered", noted)
+    assert log.answer_ids("apples", 3, 5) == [*blocks[1], *blocks[2]][-5:]
+    assert read == [(2, 3), (1, 2)]
+    assert log.answer_ids("apples", 2, 5) == []
+    assert len(read) == 2
+
+
+def test_answers_of_a_released_factory_are_counted_wherever_they_are(
+    log: PredictionLog, home: Home, clock: Clock
+) -> None:
+    apples = _apples(answer(log, clock))
+    log.archive(DAY + timedelta(days=1))
+    log.close()
+    ANSWERS.put_back(home.path)
+    # One block is in the archive, of which no counts can be made from the database.
+    assert log.database.uncounted_blocks() == [1]
+    _require(log, apples)
+    log.archive(AFTER)
+    _require(log, apples)
