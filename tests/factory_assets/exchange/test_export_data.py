@@ -17,7 +17,7 @@ from factory_assets.cli.main import main
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Pipeline, partition_of
 from factory_resources.home.home import Home
 from tests.pipelines import APPLES, declare, enter, write_apples
 
@@ -84,6 +84,29 @@ def test_mlcroissant_reads_the_rows_of_every_table(made: Path) -> None:
     assert dataset.metadata.ctx.issues.errors == set()
     [warning] = dataset.metadata.ctx.issues.warnings
     assert "citeAs" in warning
+
+
+def test_each_file_of_a_snapshot_is_a_set_of_records(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch)
+    attributes = {
+        "purpose": "Two days",
+        "owners": ["team:orchard"],
+        "partitions": {"day": {"every": "day", "start": "2024-01-01"}},
+        "ingest": {"source": {"files": "{day}.csv"}, "contract": APPLES["ingest"]["contract"]},
+    }
+    folder = tmp_path / "defs" / "days"
+    for day, rows in (("2024-01-01", 3), ("2024-01-02", 5)):
+        write_apples(folder, rows)
+        (folder / "data.csv").rename(folder / f"{day}.csv")
+        pipeline = declare(folder, attributes)
+        key = partition_of(pipeline.spec.partitions, day)
+        run_stage(StageRequest(pipeline, "ingest", Home(tmp_path / "home"), "run", key))
+    out = tmp_path / "croissant.json"
+    assert _export("days/ingest", "croissant", out).exit_code == 0
+    dataset = mlcroissant.Dataset(jsonld=str(out))
+    assert [len([*dataset.records(f"rows-{number}")]) for number in (1, 2)] == [3, 5]
 
 
 def test_the_description_names_sensitive_columns_and_what_is_derived_from_them(

@@ -21,9 +21,11 @@ from factory_assets.execution.runner import run_stage
 from factory_assets.openlineage.datasets import MAX_SOURCES
 from factory_assets.openlineage.delivery import deliver, events_folder
 from factory_assets.openlineage.events import recorded_events
+from factory_assets.results.data import SplitResult
+from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.results.stages import STAGES
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Pipeline, partition_of
 from factory_assets.spec.settings import OpenLineageSettings
 from factory_resources.errors import DataError, DeclarationError, UnknownNameError
 from factory_resources.home.home import Home
@@ -194,6 +196,36 @@ def test_many_sources_are_one_dataset(tmp_path: Path, monkeypatch: pytest.Monkey
     [source] = read_event(_written(tmp_path)[-1]).inputs
     assert source.name == "many/00.csv and 20 more"
     assert source.inputFacets["dataQualityAssertions"].assertions
+
+
+def test_partitions_are_runs_of_their_own_and_one_table_for_what_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch)
+    attributes: dict[str, Any] = {
+        **APPLES,
+        "partitions": {"day": {"every": "day", "start": "2024-01-01"}},
+        "ingest": {**APPLES["ingest"], "source": {"files": "{day}.csv"}},
+    }
+    pipeline = _declare(tmp_path, "openlineage: {}", attributes)
+    for day in ("2024-01-01", "2024-01-02"):
+        (pipeline.folder / "data.csv").rename(pipeline.folder / f"{day}.csv")
+        write_apples(pipeline.folder, rows=len(day) * 10)
+        key = partition_of(pipeline.spec.partitions, day)
+        for stage in PARTITIONED:
+            run_stage(StageRequest(pipeline, stage, _home(tmp_path), "first", key))
+    split = run_stage(StageRequest(pipeline, "split", _home(tmp_path), "first")).value
+    assert isinstance(split, SplitResult)
+    complete = [one for one in _written(tmp_path) if one["eventType"] == "COMPLETE"]
+    assert len({one["run"]["runId"] for one in complete}) == len(complete) == 5
+    rows = [one["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] for one in complete]
+    assert rows[1] + rows[3] == split.train.rows + split.validation.rows + split.test.rows
+    [read] = complete[-1]["inputs"]
+    assert read["name"] == "apples/clean"
+    versions = [one["outputs"][0]["facets"]["version"]["datasetVersion"] for one in complete]
+    assert read["facets"]["version"]["datasetVersion"] not in versions
+    recorded = [json.loads(line) for line in event_lines("apples", "first")]
+    assert [one["inputs"] for one in recorded if one["eventType"] == "COMPLETE"][-1] == [read]
 
 
 class _Receiver(BaseHTTPRequestHandler):
