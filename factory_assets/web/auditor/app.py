@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import PurePosixPath
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,7 +24,6 @@ from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor.answers import is_proven, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
-from factory_assets.web.auditor.evidence_file import EvidenceMaker
 from factory_assets.web.auditor.influences import Influences
 from factory_assets.web.auditor.paths import pipeline_path
 from factory_assets.web.auditor.reading import (
@@ -33,6 +33,7 @@ from factory_assets.web.auditor.reading import (
     version_in,
 )
 from factory_assets.web.auditor.verification import Verifications
+from factory_assets.web.auditor.version_files import VERSION_FILES, VersionFileMaker
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
@@ -79,8 +80,9 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
         Route("/audit/files/{digest}", read(made.source), methods=["GET"]),
         *(Route(f"{path}/diff", read(made.difference), methods=["GET"]) for path in about),
         *(
-            Route(f"{path}/{{version:int}}/evidence.zip", read(made.evidence), methods=["GET"])
+            Route(f"{path}/{{version:int}}/{file}", read(made.version_file), methods=["GET"])
             for path in about
+            for file in VERSION_FILES
         ),
         *(Route(f"{path}/{{version:int}}", read(made.version), methods=["GET"]) for path in about),
         *(Route(path, read(made.pipeline), methods=["GET"]) for path in about),
@@ -95,7 +97,7 @@ class _Auditor:
     def __init__(self, home: Home, log: AccessLog, forms: Forms) -> None:
         self._home, self._log, self._forms = home, log, forms
         self.reader = AuditReader(home)
-        self._verifications, self._evidence = Verifications(home), EvidenceMaker(home)
+        self._verifications, self._files = Verifications(home), VersionFileMaker(home)
         self._influences = Influences(home)
 
     def for_readers(self, handler: Handler) -> Handler:
@@ -206,14 +208,14 @@ class _Auditor:
             raise UnknownNameError("no checkpoint was verified yet", remedy="verify first")
         return _download(last.checkpoint.encode(), "verified.checkpoint")
 
-    def evidence(self, request: Request) -> Response:
+    def version_file(self, request: Request) -> Response:
         pipeline, version = version_in(request)
         self.reader.require(pipeline, version)
-        made = self._evidence.make(f"{pipeline}@{version}")
+        file = PurePosixPath(request.url.path).name
+        made = self._files.make(f"{pipeline}@{version}", file)
         return FileResponse(
             made.path,
-            media_type="application/zip",
-            filename=f"{pipeline}-{version}-evidence.zip",
+            filename=f"{pipeline}-{version}-{file}",
             headers={"cache-control": "no-store"},
             background=BackgroundTask(made.remove),
         )

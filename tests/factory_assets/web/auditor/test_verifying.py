@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from factory_assets.web.auditor import verification
-from factory_assets.web.auditor.evidence_file import EvidenceMaker
+from factory_assets.web.auditor.version_files import VersionFileMaker
 from factory_resources.errors import StorageError
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote
@@ -103,6 +103,26 @@ def test_evidence_is_verified_elsewhere(audited: Audited, browse: Browse, tmp_pa
     assert done.stdout.rstrip().endswith("all holds")
 
 
+def test_a_dossier_is_taken_home_and_verified(
+    audited: Audited, browse: Browse, tmp_path: Path
+) -> None:
+    client = browse(audited.home, "auditor")
+    page = client.get("/audit/apples/1").text
+    files = {
+        form: client.get(f"/audit/apples/1/dossier.{form}") for form in ("pdf", "html", "json")
+    }
+    for form, answer in files.items():
+        assert f'href="/audit/apples/1/dossier.{form}"' in page
+        assert answer.status_code == 200, answer.text
+        sent = f'attachment; filename="apples-1-dossier.{form}"'
+        assert answer.headers["content-disposition"] == sent
+    assert files["pdf"].content.startswith(b"%PDF-")
+    assert "Technical documentation of apples@1" in files["html"].text
+    (tmp_path / "dossier.json").write_bytes(files["json"].content)
+    command = ["--dossier", str(tmp_path / "dossier.json"), str(audited.home.path)]
+    assert factory_verify.main(command) == 0
+
+
 def test_evidence_that_cannot_be_made_says_why(changed: Audited, browse: Browse) -> None:
     [record, *_] = sorted(changed.home.records.glob("apples/train/*.json"))
     record.chmod(0o600)
@@ -116,12 +136,12 @@ def test_evidence_that_cannot_be_made_says_why(changed: Audited, browse: Browse)
     assert not [*changed.home.tmp.glob("*/evidence.zip")]
 
 
-def test_one_archive_is_made_at_a_time(
+def test_one_file_is_made_at_a_time(
     audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from factory_assets.web.auditor import evidence_file
+    from factory_assets.web.auditor import version_files
 
-    monkeypatch.setattr(evidence_file, "_PATIENCE", 0.01)
-    maker = EvidenceMaker(audited.home)
-    with maker._lock, pytest.raises(evidence_file.StorageError, match="another archive"):
-        maker.make("apples@1")
+    monkeypatch.setattr(version_files, "_PATIENCE", 0.01)
+    maker = VersionFileMaker(audited.home)
+    with maker._lock, pytest.raises(version_files.StorageError, match="another file"):
+        maker.make("apples@1", "evidence.zip")

@@ -1,6 +1,6 @@
-"""Make the evidence about a version to take home, one archive at a time.
+"""Make the files about a version to take home, one at a time.
 
-What it contains belongs in `factory_assets.audit.evidence`.
+What they contain belongs in `factory_assets.audit`: in `evidence` and in `dossier`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +20,21 @@ _PATIENCE = 30.0
 """Seconds for which one waits for another."""
 
 
+_COMMANDS: Mapping[str, Sequence[str]] = {
+    "evidence.zip": ("evidence",),
+    "dossier.pdf": ("dossier", "--format", "pdf"),
+    "dossier.html": ("dossier", "--format", "html"),
+    "dossier.json": ("dossier", "--format", "json"),
+}
+"""The command that makes each file."""
+
+VERSION_FILES = tuple(_COMMANDS)
+"""The names of the files about a version."""
+
+
 @dataclass(frozen=True)
-class EvidenceFile:
-    """An archive in a folder of its own."""
+class VersionFile:
+    """A file in a folder of its own."""
 
     path: Path
 
@@ -31,26 +44,31 @@ class EvidenceFile:
 
 
 @dataclass(frozen=True)
-class EvidenceMaker:
-    """Makes archives of one home; may be used by several threads."""
+class VersionFileMaker:
+    """Makes the files of one home; may be used by several threads."""
 
     home: Home
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def make(self, name: str) -> EvidenceFile:
-        """Return the archive about a version; the caller removes it.
+    def make(self, version: str, file: str) -> VersionFile:
+        """Return a file about a version; the caller removes it.
+
+        Args:
+            version: such as `loans@3`.
+            file: one of `VERSION_FILES`.
 
         Raises:
             StorageError: another one is still being made.
             UnknownNameError: it cannot be made; the message says why.
         """
         if not self._lock.acquire(timeout=_PATIENCE):
-            raise StorageError("another archive is being made", remedy="try again in a minute")
+            raise StorageError("another file is being made", remedy="try again in a minute")
         try:
             self.home.require_writable()
             folder = Path(tempfile.mkdtemp(prefix=scratch_prefix(), dir=self.home.tmp))
-            made = EvidenceFile(folder / "evidence.zip")
-            done = run_factory(["evidence", name, "--out", str(made.path)], self.home)
+            made = VersionFile(folder / file)
+            command = [*_COMMANDS[file], version, "--out", str(made.path)]
+            done = run_factory(command, self.home)
         finally:
             self._lock.release()
         if done.returncode:
