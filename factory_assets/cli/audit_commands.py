@@ -32,6 +32,11 @@ _JSON_HELP = "Print JSON, for programs."
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write one page with the lineage drawn to this file.",
 )
+@click.option(
+    "--prov",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the trace to this file in W3C PROV (PROV-JSON).",
+)
 @click.option("--answers", is_flag=True, help="Of a source: list the ids of the models' answers.")
 @click.option(
     "--influence", is_flag=True, help="Of an answer: list the training rows that moved it."
@@ -47,6 +52,7 @@ def trace_command(
     row: str | None,
     as_json: bool,
     page: Path | None,
+    prov: Path | None,
     answers: bool,
     influence: bool,
     edge_log: Path | None,
@@ -63,7 +69,7 @@ def trace_command(
     """
     from factory_assets.cli.tracing import TraceOptions, run_tracing
 
-    options = TraceOptions(row, as_json, page, answers, influence, edge_log, not no_verify)
+    options = TraceOptions(row, as_json, page, prov, answers, influence, edge_log, not no_verify)
     text, problems = run_tracing(name, options)
     click.echo(text, nl=False)
     sys.exit(1 if problems else 0)

@@ -29,6 +29,7 @@ class TraceOptions:
     row: str | None
     as_json: bool
     page: Path | None
+    prov: Path | None
     answers: bool
     influence: bool
     edge_log: Path | None
@@ -45,7 +46,7 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
     if is_prediction_id(name):
         _require_unset(name, "an answer", {"--row": options.row, "--answers": options.answers})
         answer = _answer(name, options, folders)
-        _write_page(answer, options.page)
+        _write_files(answer, options)
         return (answer_json if options.as_json else answer_text)(answer), bool(answer.problems)
     unset = {"--influence": options.influence, "--edge-log": options.edge_log}
     _require_unset(name, "no answer", unset)
@@ -54,7 +55,9 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
     result = trace(name, home, row=options.row, folders=folders, verify=verify, answer_ids=ids)
     if result.kind != "source":
         _require_unset(name, f"a {result.kind}", {"--answers": options.answers})
-    _write_page(result, options.page)
+    else:
+        _require_unset(name, "a source", {"--prov": options.prov})
+    _write_files(result, options)
     return (trace_json if options.as_json else trace_text)(result), bool(result.problems)
 
 
@@ -81,9 +84,16 @@ def _require_unset(name: str, kind: str, options: Mapping[str, object]) -> None:
             raise UnknownNameError(f"{name} is {kind}", remedy=f"leave {option} out")
 
 
-def _write_page(result: Trace | AnswerTrace, page: Path | None) -> None:
-    if page is None:
-        return
+def _write_files(result: Trace | AnswerTrace, options: TraceOptions) -> None:
+    if options.prov:
+        from factory_assets.cli.prov import write_prov
+
+        write_prov(result, options.prov, Home.from_env())
+    if options.page:
+        _write_page(result, options.page)
+
+
+def _write_page(result: Trace | AnswerTrace, page: Path) -> None:
     from factory_assets.web.lineage.page import trace_page
 
     with storage_errors(page):

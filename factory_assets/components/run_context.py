@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import dagster as dg
+from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
 
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Progress
@@ -51,6 +52,7 @@ def stage_request(
         tags={"dagster.run_id": context.run.run_id, "dagster.job": context.run.job_name},
         progress=_reporter(context, progress),
         hashing=Hashing.of(_rehash(context.run.tags.get(REHASH_TAG, ""))),
+        scheduled=context.run.tags.get(SCHEDULED_EXECUTION_TIME_TAG),
     )
 
 

@@ -40,6 +40,8 @@ class StageRequest:
     """What is hashed although its digest is known; the partitions of a run share it."""
     engines: SharedEngines = field(default_factory=SharedEngines)
     """Those in which the partitions of a run are read."""
+    scheduled: str | None = None
+    """When its schedule meant the run to start: ISO 8601; None without a schedule."""
 
     @property
     def partition_key(self) -> str | None:

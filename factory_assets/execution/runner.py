@@ -21,6 +21,7 @@ from factory_assets.execution.costs import log_costs
 from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
 from factory_assets.execution.disk_watermark import require_disk_space
 from factory_assets.execution.ledger_entries import append_stage, begin_ledger, results_of
+from factory_assets.execution.lineage_events import lineage_events
 from factory_assets.execution.loaded_components import (
     LOADED,
     actual_components,
@@ -63,12 +64,13 @@ def run_stage(call: StageRequest) -> StageRun:
     name = ".".join(filter(None, names))
     require_kept_out(call.pipeline)
     # A mistake in what becomes an entry is not found after hours of training.
-    load_settings()
+    declared = load_settings()
     require_people(call.home)
     require_boundary(call.pipeline)
     rates = Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (
+        lineage_events(call, declared) as events,
         interruptible(),
         redact_errors(call.pipeline),
         noticed_addresses() as asked,
@@ -81,7 +83,9 @@ def run_stage(call: StageRequest) -> StageRun:
             if call.reuse and plan.record:
                 run = _reuse(call, plan.record)
             else:
+                events.started(plan)
                 run = _compute_and_record(call, plan, rates)
+                events.completed(run.record, run.value)
     warnings = [warning, *(str(one) for one in asked if not one.is_loopback)]
     return replace(run, warning="; ".join(filter(None, warnings)) or None)
 

@@ -13,12 +13,19 @@ from factory_assets.spec.base import Spec, Strings
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):([1-9][0-9]{0,4})")
 
 
+def _address(value: str) -> str:
+    found = _ADDRESS.fullmatch(value)
+    if not found or int(found[2]) > 65_535:
+        raise ValueError(f"{value!r} is no address; write it as `db.example.org:5432`")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""`HOST:PORT`."""
+
+
 def _addresses(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        found = _ADDRESS.fullmatch(value)
-        if not found or int(found[2]) > 65_535:
-            raise ValueError(f"{value!r} is no address; write it as `db.example.org:5432`")
-    return values
+    return tuple(map(_address, values))
 
 
 class BoundaryRules(Spec):

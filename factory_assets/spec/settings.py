@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from factory_assets.spec.base import Spec, listed
-from factory_assets.spec.boundary import DeclaredBoundary
+from factory_assets.spec.boundary import Address, DeclaredBoundary
 from factory_assets.spec.contract import Duration
 
 
@@ -126,6 +126,31 @@ class DiskSettings(Spec):
     at most 2 GB."""
 
 
+class OpenLineageSettings(Spec):
+    """Where the events of OpenLineage go: to a file of the home, or to a server."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*\.jsonl$", max_length=64)] = (
+        "events.jsonl"
+    )
+    """The file, one event a line, in the folder `openlineage` of the home."""
+    address: Address | None = None
+    """The server, such as `localhost:5000`, which `boundary.allow` must contain. Default: none, and
+    events are written to the file."""
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=256)] = "/api/v1/lineage"
+    """The path at the server."""
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.:/-]*$", max_length=128)] = "factory"
+    """The namespace of jobs, tables and models: a name for this factory."""
+
+    @model_validator(mode="after")
+    def _goes_one_way(self) -> Self:
+        fields = self.model_fields_set
+        if "file" in fields and self.address:
+            raise ValueError("openlineage has either a file or an address; remove one of them")
+        if "path" in fields and not self.address:
+            raise ValueError("openlineage.path is that of a server; declare its address, too")
+        return self
+
+
 class FactorySettings(Spec):
     """The settings of the factory."""
 
@@ -138,3 +163,15 @@ class FactorySettings(Spec):
     """What every run may reach, beside what its pipeline declares. Default: nothing."""
     disk: DiskSettings | None = None
     """How much of the disk is left free."""
+    openlineage: OpenLineageSettings | None = None
+    """Where the events of OpenLineage go, such as `{file: events.jsonl}`. Default: nowhere."""
+
+    @model_validator(mode="after")
+    def _events_stay_inside(self) -> Self:
+        address = self.openlineage.address if self.openlineage else None
+        if address and address not in (self.boundary.allow if self.boundary else ()):
+            raise ValueError(
+                f"openlineage: the boundary does not allow {address}; if runs may send events "
+                f"there, declare boundary: {{allow: ['{address}']}}"
+            )
+        return self

@@ -33,7 +33,7 @@ def begin_log(path: Path) -> BinaryIO:
         OSError: the folder cannot be written.
     """
     if path.exists() and path.stat().st_size:
-        _set_aside(path)
+        set_aside(path)
         path.unlink()
     return path.open("ab")
 
@@ -64,11 +64,11 @@ class LogRotation:
         _remove(tracebacks[:-_TRACEBACKS])
         for path in {*self._folder.glob("*.log")} - {*tracebacks}:
             if path.stat().st_size > self._largest:
-                _set_aside(path)
+                set_aside(path)
                 os.truncate(path, 0)
 
 
-def _set_aside(path: Path) -> None:
+def set_aside(path: Path) -> None:
     """Copy a log to the first of its earlier parts, behind which the others move up."""
     parts = [path.with_name(f"{path.name}.{number}") for number in range(1, _OLD + 1)]
     for newer, older in reversed([*pairwise(parts)]):

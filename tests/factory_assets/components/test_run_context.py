@@ -1,12 +1,14 @@
 """A second run computes nothing, and each stage says so, however the run was started."""
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
 from rich.console import Console
 
 from factory_assets.cli.run import run
@@ -14,6 +16,7 @@ from factory_assets.cli.shared import RunSelection
 from factory_assets.components import run_context
 from factory_assets.definitions import build_defs
 from factory_assets.execution.progress import Progress
+from factory_assets.openlineage.delivery import events_folder
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DatabaseAwayError, FactoryError
@@ -135,3 +138,23 @@ def test_a_step_is_tried_again_when_postgres_was_away_unless_a_person_waits(
         )
     assert [type(error) for error in progress.errors] == [DatabaseAwayError]
     assert done.success == (not by_hand)
+
+
+def test_an_event_of_a_scheduled_run_says_when_it_was_meant_to_start(
+    made: tuple[Pipeline, Home, str],
+) -> None:
+    pipeline, home, _ = made
+    settings = pipeline.folder.parent / "factory.yaml"
+    settings.write_text("openlineage: {}\n")
+    meant = "2026-01-02T02:00:00+00:00"
+    tags = {SCHEDULED_EXECUTION_TIME_TAG: meant, run_context.REUSE_TAG: "false"}
+    try:
+        with dg.DagsterInstance.get() as instance:
+            job = build_defs([pipeline.folder]).resolve_job_def(pipeline.name)
+            keys = [dg.AssetKey([pipeline.name, "ingest"])]
+            job.execute_in_process(instance=instance, tags=tags, asset_selection=keys)
+    finally:
+        settings.unlink()
+    lines = (events_folder(home) / "events.jsonl").read_text().splitlines()
+    times = [json.loads(line)["run"]["facets"]["nominalTime"] for line in lines]
+    assert [one["nominalStartTime"] for one in times] == [meant, meant]
