@@ -3,7 +3,6 @@
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,10 +19,8 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.openlineage.datasets import MAX_SOURCES
 from factory_assets.openlineage.delivery import deliver, events_folder
-from factory_assets.openlineage.events import recorded_events
 from factory_assets.results.data import SplitResult
 from factory_assets.results.latest import PARTITIONED
-from factory_assets.results.record_graph import RecordGraph
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline, partition_of
 from factory_assets.spec.settings import OpenLineageSettings
@@ -327,17 +324,3 @@ def test_wrong_settings_are_told_with_their_line(
     pipeline = _declare(tmp_path, f"openlineage: {settings}")
     with pytest.raises(DeclarationError, match=message):
         run_stage(StageRequest(pipeline, "ingest", _home(tmp_path), "first"))
-
-
-def test_an_event_takes_less_than_five_milliseconds_of_cpu(made: Path, home: Home) -> None:
-    """What each stage of a run says, from the record to the file."""
-    pipeline = _declare(made, "openlineage: {file: events.jsonl, namespace: orchard}")
-    history = RecordGraph.of(_home(made))
-    began, count = time.process_time(), 0
-    for _ in range(5):
-        for event in recorded_events(pipeline, history.records, history, "orchard"):
-            deliver(OpenLineageSettings(), event, home)
-            count += 1
-    seconds = (time.process_time() - began) / count
-    assert count == 60
-    assert seconds < 0.005, f"{1000 * seconds:.2f} ms"
