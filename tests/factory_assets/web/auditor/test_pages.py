@@ -101,7 +101,8 @@ def test_the_time_line_has_pages(
     assert 'href="/audit/apples/1"' not in first
     assert 'href="/audit/apples/1"' in second
     assert "Page 2 of 2" in text_of(second)
-    assert "No version" in text_of(_show(client, "/audit/apples?page=3"))
+    assert "the last one is page 2" in text_of(_show(client, "/audit/apples?page=3", 404))
+    assert "there is no page 99999" in text_of(_show(client, "/audit?page=99999", 404))
 
 
 def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) -> None:
