@@ -12,12 +12,13 @@ from starlette.requests import Request
 from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.web.auditor.ai_act import ActReader, ActView
+from factory_assets.web.auditor.data_summary import DataSummary, data_summary
 from factory_assets.web.auditor.difference import VersionDifference, version_difference
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.open_questions import OpenQuestions
 from factory_assets.web.auditor.overview import AuditOverview, AuditOverviewReader
 from factory_assets.web.auditor.paths import NAME
-from factory_assets.web.auditor.records import CountedRecords, history_of
+from factory_assets.web.auditor.records import CountedRecord, CountedRecords, history_of
 from factory_assets.web.auditor.search import AuditSearch, Hit
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_assets.web.auditor.source_view import SourceReader, SourceView
@@ -40,6 +41,10 @@ class PipelineView:
     page: int
     pages: int
     watt_hours: float
+    data: DataSummary | None
+    """What was read last, without a version; None with one, or if nothing was read."""
+    records: tuple[CountedRecord, ...]
+    """The records of that."""
 
 
 class AuditReader:
@@ -85,8 +90,13 @@ class AuditReader:
             _require_page(page, pages)
             shown = versions[(page - 1) * PAGE : page * PAGE]
             lines = self._lines.lines(log, name, shown)
-        energy = self.index.watt_hours(name)
-        return PipelineView(name, tuple(lines), len(versions), page, pages, energy)
+            records = () if versions else self._latest(log, name)
+        energy, data = self.index.watt_hours(name), data_summary(one.record for one in records)
+        return PipelineView(name, tuple(lines), len(versions), page, pages, energy, data, records)
+
+    def _latest(self, log: Log, name: str) -> tuple[CountedRecord, ...]:
+        counted, stages = CountedRecords(self._home, log), ("ingest", "clean")
+        return tuple(one for stage in stages for one in counted.latest(self.index, name, stage))
 
     def version(self, pipeline: str, version: int) -> VersionView:
         with self.index.reading() as log:
