@@ -34,7 +34,7 @@ from factory_resources.prediction_log.engines import has_store, open_store
 from factory_resources.prediction_log.ids import parse, request_of
 from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.lookup import AnswerFacts, PredictionLookup
-from factory_resources.prediction_log.proofs import prove_absence, prove_answer
+from factory_resources.prediction_log.proofs import prove_absence, prove_answer, require_row
 from factory_resources.prediction_log.record import PredictionRecord, decode
 from factory_resources.prediction_log.segments import OPEN, SEALED, read
 from factory_resources.prediction_log.store import PredictionStore, StoredBlock, StoredPrediction
@@ -171,13 +171,14 @@ class PredictionLog:
         """Return the proof that the request of a row was answered as it was, or never.
 
         Raises:
-            UnknownNameError: the text is not an id, its record is still in the journal, or nobody
-                can tell, because records around it were removed.
+            UnknownNameError: the text is not an id, its request has fewer rows, its record is
+                still in the journal, or nobody can tell, because records around it were removed.
         """
-        request, _ = request_of(parse(written))
+        request, row = request_of(parse(written))
         with self._faults():
             found = self.database.find(request) or find_archived(self._home, request, self._footer)
             if found:
+                require_row(found, row)
                 return prove_answer(self.database, found)
             if self._waiting(request, 0):
                 raise UnknownNameError(

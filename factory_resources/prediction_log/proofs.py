@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from factory_resources.errors import UnknownNameError
+from factory_resources.prediction_log.record import decode
 from factory_resources.prediction_log.store import PredictionStore, StoredBlock, StoredPrediction
 
 if TYPE_CHECKING:
@@ -22,6 +23,20 @@ def prove_answer(store: PredictionStore, found: StoredPrediction) -> "Prediction
     from factory_resources.ledger.factory_verify import PredictionProof
 
     return PredictionProof(found.id, found.record, (_leaf(store, found),))
+
+
+def require_row(found: StoredPrediction, row: int) -> None:
+    """Require that a request has a row; one that was refused has its first one.
+
+    Raises:
+        UnknownNameError: it has not.
+    """
+    rows = decode(found.record).rows
+    if row >= max(1, rows):
+        raise UnknownNameError(
+            f"there is no row {row + 1:,}: its request has {rows:,} row{'' if rows == 1 else 's'}",
+            remedy="give the id that came with the answer",
+        )
 
 
 def prove_absence(

@@ -130,7 +130,7 @@ class ActReader:
                 f"{pipeline} is not declared",
                 remedy="restore its declaration, or see its versions",
             )
-        change = last_change(folders[pipeline], self._index)
+        change = last_change(folders[pipeline], self._home, self._index)
         with self._lock:
             known = self._known.get((pipeline, version))
         if known is None or known[0] != change:

@@ -111,14 +111,17 @@ class _Auditor:
         return guarded
 
     def start(self, request: Request) -> Response:
-        return self._page(request, "audit_start", overview=self.reader.overview(_page_of(request)))
+        overview = self.reader.overview(_page_of(request))
+        verified = self._verifications.last()
+        return self._page(request, "audit_start", overview=overview, verified=verified)
 
     def pipeline(self, request: Request) -> Response:
         view = self.reader.pipeline(request.path_params["pipeline"], _page_of(request))
         return self._page(request, "audit_pipeline", view=view)
 
     def version(self, request: Request) -> Response:
-        return self._page(request, "audit_version", view=self.reader.version(*version_in(request)))
+        view, verified = self.reader.version(*version_in(request)), self._verifications.last()
+        return self._page(request, "audit_version", view=view, verified=verified)
 
     def difference(self, request: Request) -> Response:
         given = request.query_params
@@ -141,7 +144,8 @@ class _Auditor:
             influence=self._influences.of(answer.id) if is_wanted else None,
             history=history,
         )
-        return self._page(request, "audit_answer", trace=trace, is_proven=proven)
+        verified = self._verifications.last()
+        return self._page(request, "audit_answer", trace=trace, is_proven=proven, verified=verified)
 
     def answer_proof(self, request: Request) -> Response:
         written = request.path_params["id"]
@@ -203,7 +207,7 @@ class _Auditor:
         return _download(self._verifications.content(), "verification.json", "application/json")
 
     def verified_checkpoint(self, request: Request) -> Response:
-        last = self._verifications.state().last
+        last = self._verifications.last()
         if last is None or not last.checkpoint:
             raise UnknownNameError("no checkpoint was verified yet", remedy="verify first")
         return _download(last.checkpoint.encode(), "verified.checkpoint")

@@ -7,12 +7,31 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from factory_assets.execution.governance_signing import signed_text
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote, leaf_hash
+from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.proofs import inclusion_proof
+from factory_resources.ledger.statements import statement_file
+from factory_resources.security.commitments import Commitments
+
+
+@dataclass(frozen=True)
+class SignedAnswer:
+    """The answer to a requirement that an entry is about."""
+
+    requirement: str
+    person: str
+    """The name; empty if nothing opens the commitment in the ledger."""
+    signed: str
+    """When, by the person's clock: UTC, ISO 8601."""
+    statement: str
+    """The path of the statement in the home."""
+    text: str | None
+    """None if the statement is missing or was changed."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,7 @@ class EntryView:
     record: str
     """The path of the record that it is about; empty without one."""
     record_state: str
+    answer: SignedAnswer | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,7 @@ def entry_view(log: Log, number: int, home: Home) -> EntryView:
         version if isinstance(version, int) else None,
         record,
         _record_state(record, said.get("sha256"), home) if entry.kind == "stage" else "",
+        _answer(entry, home) if isinstance(entry, GovernanceSigned) else None,
     )
 
 
@@ -97,6 +118,17 @@ def _require(log: Log, number: int) -> int:
             f"there is no entry {number}", remedy=f"the entries are 0 to {size - 1}"
         )
     return size
+
+
+def _answer(entry: GovernanceSigned, home: Home) -> SignedAnswer:
+    file = statement_file(home, entry.pipeline, entry.statement or "")
+    return SignedAnswer(
+        entry.requirement,
+        Commitments(home).name_of("person", entry.person) or "",
+        entry.signed,
+        str(file.relative_to(home.path)),
+        signed_text(entry, home),
+    )
 
 
 def _record_state(name: str, digest: object, home: Home) -> str:

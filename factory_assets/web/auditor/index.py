@@ -171,6 +171,11 @@ class AuditIndex:
         rows = self._rows(f"{query} ORDER BY number DESC", pipeline, stage, data_version)
         return str(rows[0][0]) if rows else None
 
+    def records_of(self, pipeline: str, stage: str) -> list[str]:
+        """Return the paths of the records of a stage that have an entry, the last one first."""
+        query = "SELECT name FROM record WHERE pipeline = ? AND stage = ? ORDER BY number DESC"
+        return [name for (name,) in self._rows(query, pipeline, stage)]
+
     def _rows(self, query: str, *values: Any) -> list[Any]:
         with self._lock:
             return self._database.execute(query, values).fetchall()

@@ -16,11 +16,12 @@ from factory_assets.spec import Pipeline
 from factory_assets.web.auditor.index import AuditIndex
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
+from factory_resources.ledger.statements import statement_file
 
 _Stamp = tuple[int, int, int] | None
 
-Change = tuple[int, _Stamp, _Stamp]
-"""The last entry about a pipeline, and the stamps of its files."""
+Change = tuple[int, tuple[_Stamp, ...]]
+"""The last entry about a pipeline, and the stamps of its files and of its signed statements."""
 
 History = Callable[[int], RecordGraph]
 """Returns at least the records behind a version of a pipeline."""
@@ -42,7 +43,7 @@ class OpenQuestions:
 
         None if that cannot be read.
         """
-        name, change = folder.name, last_change(folder, self._index)
+        name, change = folder.name, last_change(folder, self._home, self._index)
         with self._lock:
             known = self._known.get(name)
         if known is None or known[:2] != (version, change):
@@ -61,10 +62,11 @@ class OpenQuestions:
         return sum(one.state != "signed" for one in states if one.requirement.applies in applying)
 
 
-def last_change(folder: Path, index: AuditIndex) -> Change:
+def last_change(folder: Path, home: Home, index: AuditIndex) -> Change:
     """Return what differs once the ledger says something new of a pipeline, or its files change."""
-    files = (folder / folders.FILE, folder / governance.FILE)
-    return index.last_number(folder.name), _stamp(files[0]), _stamp(files[1])
+    declared = (folder / folders.FILE, folder / governance.FILE)
+    signed = sorted(statement_file(home, folder.name, "").parent.glob("*.json"))
+    return index.last_number(folder.name), tuple(map(_stamp, (*declared, *signed)))
 
 
 def applying_to(pipeline: Pipeline) -> frozenset[Applies]:

@@ -31,6 +31,8 @@ class AuditedPipeline:
     champion: VersionLine | None
     newest: VersionLine | None
     versions: int
+    is_on_record: bool
+    """Whether an entry is about it, so that there is a page of it."""
     watt_hours: float
     waits: Sequence[Wait]
     questions: int | None
@@ -69,11 +71,15 @@ class AuditOverviewReader:
             page: from 1.
         """
         states = {state.name: state for state in self.states.all()}
-        names = sorted({*states, *self.index.pipelines()})
+        recorded = frozenset(self.index.pipelines())
+        names = sorted(recorded.union(states))
         shown = names[(page - 1) * size : page * size]
         state, folders = ledger_state(self.home), {one.name: one for one in pipeline_folders()}
         return AuditOverview(
-            tuple(self._row(log, name, states.get(name), folders.get(name)) for name in shown),
+            tuple(
+                self._row(log, name, states.get(name), folders.get(name), name in recorded)
+                for name in shown
+            ),
             page,
             max(1, -(-len(names) // size)),
             len(names),
@@ -83,7 +89,12 @@ class AuditOverviewReader:
         )
 
     def _row(
-        self, log: Log, name: str, state: PipelineState | None, folder: Path | None
+        self,
+        log: Log,
+        name: str,
+        state: PipelineState | None,
+        folder: Path | None,
+        is_on_record: bool,
     ) -> AuditedPipeline:
         versions = self.index.versions(name)
         act = self.lines.champion(name)
@@ -95,6 +106,7 @@ class AuditOverviewReader:
             found.get(act.version) if act and act.version else None,
             found.get(versions[0]) if versions else None,
             len(versions),
+            is_on_record,
             self.index.watt_hours(name),
             waits_of(state) if state else (),
             self._questions(log, folder, wanted[-1]) if folder and wanted else None,

@@ -12,13 +12,15 @@ from starlette.requests import Request
 from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.web.auditor.ai_act import ActReader, ActView
+from factory_assets.web.auditor.data_summary import DataSummary, data_summary
 from factory_assets.web.auditor.difference import VersionDifference, version_difference
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.open_questions import OpenQuestions
 from factory_assets.web.auditor.overview import AuditOverview, AuditOverviewReader
-from factory_assets.web.auditor.paths import MOST, NAME
-from factory_assets.web.auditor.records import CountedRecords, history_of
+from factory_assets.web.auditor.paths import NAME
+from factory_assets.web.auditor.records import CountedRecord, CountedRecords, history_of
 from factory_assets.web.auditor.search import AuditSearch, Hit
+from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_assets.web.auditor.source_view import SourceReader, SourceView
 from factory_assets.web.auditor.time_line import PAGE, TimeLines, VersionLine
 from factory_assets.web.auditor.version_view import VersionReader, VersionView
@@ -39,6 +41,10 @@ class PipelineView:
     page: int
     pages: int
     watt_hours: float
+    data: DataSummary | None
+    """What was read last, without a version; None with one, or if nothing was read."""
+    records: tuple[CountedRecord, ...]
+    """The records of that."""
 
 
 class AuditReader:
@@ -51,7 +57,7 @@ class AuditReader:
         states, questions = PipelineStates(home), OpenQuestions(home, self.index)
         self._overview = AuditOverviewReader(home, self.index, self._lines, states, questions)
         self._versions = VersionReader(home, self.index, self._lines)
-        self._sources = SourceReader(home, self.index)
+        self._sources = SourceReader(home, self.index, SensitiveSources(home, self.index))
         self._acts = ActReader(home, self.index)
         self._search = AuditSearch(home, self.index)
 
@@ -61,23 +67,36 @@ class AuditReader:
             pass
 
     def overview(self, page: int) -> AuditOverview:
+        """Return a page of the pipelines.
+
+        Raises:
+            UnknownNameError: there is no such page.
+        """
         with self.index.reading() as log:
-            return self._overview.read(log, page, PAGE)
+            overview = self._overview.read(log, page, PAGE)
+        _require_page(page, overview.pages)
+        return overview
 
     def pipeline(self, name: str, page: int) -> PipelineView:
         """Return a page of the time line.
 
         Raises:
-            UnknownNameError: no entry is about such a pipeline.
+            UnknownNameError: no entry is about such a pipeline, or it has no such page.
         """
         with self.index.reading() as log:
             self.require(name)
             versions = self.index.versions(name)
+            pages = max(1, -(-len(versions) // PAGE))
+            _require_page(page, pages)
             shown = versions[(page - 1) * PAGE : page * PAGE]
             lines = self._lines.lines(log, name, shown)
-        pages = max(1, -(-len(versions) // PAGE))
-        energy = self.index.watt_hours(name)
-        return PipelineView(name, tuple(lines), len(versions), page, pages, energy)
+            records = () if versions else self._latest(log, name)
+        energy, data = self.index.watt_hours(name), data_summary(one.record for one in records)
+        return PipelineView(name, tuple(lines), len(versions), page, pages, energy, data, records)
+
+    def _latest(self, log: Log, name: str) -> tuple[CountedRecord, ...]:
+        counted, stages = CountedRecords(self._home, log), ("ingest", "clean")
+        return tuple(one for stage in stages for one in counted.latest(self.index, name, stage))
 
     def version(self, pipeline: str, version: int) -> VersionView:
         with self.index.reading() as log:
@@ -152,10 +171,15 @@ def folders_by_name() -> Mapping[str, Path]:
 
 def version_in(request: Request) -> tuple[str, int]:
     """Return the pipeline and the version that an address names."""
-    return request.path_params["pipeline"], min(request.path_params["version"], MOST + 1)
+    return request.path_params["pipeline"], int(request.path_params["version"])
 
 
 def number_in(text: str | None) -> int | None:
     """Return a number from 1; None for anything else."""
     is_number = text is not None and text.isascii() and text.isdecimal() and len(text) < 16
     return int(text) or None if is_number and text else None
+
+
+def _require_page(page: int, pages: int) -> None:
+    if page > pages:
+        raise UnknownNameError(f"there is no page {page}", remedy=f"the last one is page {pages}")

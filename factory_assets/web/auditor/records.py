@@ -86,6 +86,17 @@ class CountedRecords:
                 found[stage] = one
         return found
 
+    def latest(self, index: AuditIndex, pipeline: str, stage: str) -> list[CountedRecord]:
+        """Return the last record of a stage, or of each of its partitions, the last one first."""
+        found: dict[str | None, CountedRecord] = {}
+        for name in index.records_of(pipeline, stage):
+            one = self.find(name)
+            if one and one.record.partition not in found:
+                found[one.record.partition] = one
+                if one.record.partition is None:
+                    break
+        return [*found.values()]
+
     def every(self, roots: Iterable[CountedRecord]) -> list[Record]:
         """Return records and all that they were made from, every partition included."""
         found = {one.record.name: one.record for one in roots}

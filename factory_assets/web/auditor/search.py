@@ -64,14 +64,15 @@ class AuditSearch:
         yield from self._versions(wanted)
         if _NUMBER.fullmatch(wanted) and int(wanted) < log.size:
             yield self._entry(log, int(wanted))
-        if digest := _DIGEST.fullmatch(wanted):
+        if digest := _DIGEST.fullmatch(wanted.lower()):
             yield from self._digests(log, digest[1])
         elif len(wanted) > 1:
             yield from self._files(wanted)
         yield from self._people(log, wanted)
 
     def _versions(self, wanted: str) -> Iterator[Hit]:
-        if named := _VERSION.fullmatch(wanted):
+        lower = wanted.lower()
+        if named := _VERSION.fullmatch(lower):
             pipeline, version = named[1], named[2]
             if version == "champion":
                 champions = self.index.acts(pipeline, "champion")
@@ -79,8 +80,8 @@ class AuditSearch:
             if self.index.has_version(pipeline, int(version)):
                 title = f"{pipeline}@{version}"
                 yield Hit("version", title, pipeline_path(pipeline, int(version)))
-        elif wanted in self.index.pipelines():
-            yield Hit("pipeline", wanted, pipeline_path(wanted))
+        elif lower in self.index.pipelines():
+            yield Hit("pipeline", lower, pipeline_path(lower))
 
     def _digests(self, log: Log, digest: str) -> Iterator[Hit]:
         for source in self.index.sources_called(digest, MOST):
@@ -98,7 +99,8 @@ class AuditSearch:
         for commitment, entry in people_in(log).items():
             name = salts.name_of("person", commitment)
             has_key = any(key in (one, *one.split()[1:]) for one in _keys(log, commitment, entry))
-            if wanted != name and not has_key:
+            is_called = name is not None and name.casefold() == wanted.casefold()
+            if not is_called and not has_key:
                 continue
             for number in self.index.numbers(commitment, MOST):
                 yield self._entry(log, number, name or "")

@@ -7,7 +7,7 @@ as a table without the values of these columns.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,14 +19,13 @@ from factory_assets.audit.trace.sources import (
     source_fact,
     text_rules,
 )
-from factory_assets.data.privacy.sensitive_columns import sensitive_columns
-from factory_assets.declarations.loader import load_pipeline
 from factory_assets.results.base import result_as
 from factory_assets.results.data import IngestResult, SourceFile
 from factory_assets.web.auditor.index import AuditIndex, IndexedSource
 from factory_assets.web.auditor.records import CountedRecord, CountedRecords
+from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_assets.web.auditor.source_text import text_lines
-from factory_resources.errors import FactoryError, RefusedError, SourceError, UnknownNameError
+from factory_resources.errors import FactoryError, SourceError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.log import Log
 from factory_resources.sources.digest_cache import DigestCache
@@ -117,6 +116,7 @@ class SourceReader:
 
     home: Home
     index: AuditIndex
+    sensitive: SensitiveSources
 
     def read(
         self, log: Log, digest: str, line: int | None, row: int | None, folders: Folders
@@ -140,7 +140,7 @@ class SourceReader:
         counted = CountedRecords(self.home, log)
         try:
             named = self._find(names, counted, folders)
-            hidden = _hidden(names, folders)
+            hidden = self.sensitive.of((one.pipeline for one in names), folders)
             if not hidden and _kind(named) in {"csv", "jsonl", "arff"}:
                 part = _Part("line", (), self._text(named, line or row or 1))
             else:
@@ -248,28 +248,3 @@ def _rows(
         found = connection.execute(query, around).fetchall()
     lines = [ShownLine(int(number), tuple(rest), number == asked) for number, *rest in found]
     return tuple(columns), lines
-
-
-def _hidden(names: Sequence[IndexedSource], folders: Folders) -> tuple[str, ...]:
-    """Return the columns of the source that a pipeline which reads it calls sensitive.
-
-    Raises:
-        RefusedError: nobody can tell, as a pipeline is not declared any more.
-    """
-    found: dict[str, None] = {}
-    for pipeline in {one.pipeline for one in names}:
-        if pipeline not in folders:
-            raise RefusedError(
-                f"{pipeline} is not declared any more, so nobody can tell what is sensitive in it",
-                remedy="restore its declaration to see the file here",
-            )
-        found |= dict.fromkeys(_sensitive(folders[pipeline]))
-    return tuple(sorted(found))
-
-
-def _sensitive(folder: Path) -> Iterator[str]:
-    pipeline = load_pipeline(folder)
-    levels = sensitive_columns(pipeline)
-    for column in pipeline.spec.ingest.contract.columns:
-        if column.name in levels:
-            yield column.source or column.name

@@ -18,6 +18,7 @@ from typing import Any
 from factory_assets.declarations.settings import policy_file
 from factory_resources.errors import FactoryError, StorageError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home, storage_errors
+from factory_resources.ledger.factory_verify import Finding
 
 _PATIENCE = 3.0
 """Seconds for which a page waits for a verification that it began."""
@@ -80,7 +81,26 @@ class Verifications:
         with self._lock:
             runs = self._thread is not None and self._thread.is_alive()
             since = self._since if runs else ""
-            return VerificationState(since, self._stored(), self._failure)
+            return VerificationState(since, self.last(), self._failure)
+
+    def last(self) -> VerificationResult | None:
+        """Return what came of the last one; None if there was none.
+
+        Raises:
+            StorageError: the stored result cannot be read.
+        """
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(VerificationResult).validate_json(self._file.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise StorageError(
+                "the result of the last verification cannot be read",
+                where=str(self._file),
+                remedy="remove the file, and verify again",
+            ) from error
 
     def content(self) -> bytes:
         """Return the result of the last verification as JSON.
@@ -97,20 +117,6 @@ class Verifications:
     @property
     def _file(self) -> Path:
         return self._home.tmp / "verification.json"
-
-    def _stored(self) -> VerificationResult | None:
-        from pydantic import TypeAdapter, ValidationError
-
-        try:
-            return TypeAdapter(VerificationResult).validate_json(self._file.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError) as error:
-            raise StorageError(
-                "the result of the last verification cannot be read",
-                where=str(self._file),
-                remedy="remove the file, and verify again",
-            ) from error
 
     def _run(self) -> None:
         from pydantic import TypeAdapter
@@ -162,10 +168,9 @@ def run_factory(words: list[str], home: Home) -> subprocess.CompletedProcess[str
         )
 
 
-def _text(one: object) -> str:
-    if isinstance(one, dict):
-        return "; ".join(str(value) for value in one.values() if value not in (None, ""))
-    return str(one)
+def _text(one: Any) -> str:
+    """Return a finding as `factory verify` prints it; one that is text already as it is."""
+    return str(Finding(**one)) if isinstance(one, dict) else str(one)
 
 
 def _now() -> str:

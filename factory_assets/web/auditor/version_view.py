@@ -12,9 +12,10 @@ from factory_assets.execution.provenance import Environment, read_provenance
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
 from factory_assets.results.base import StageResult, result_as
-from factory_assets.results.data import Drift, IngestResult, SourceFile, SplitResult
+from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
+from factory_assets.web.auditor.data_summary import DataSummary, data_summary
 from factory_assets.web.auditor.decisions import DecisionLine, decisions_of
 from factory_assets.web.auditor.drawing import VersionDrawing, column_drawing, stage_drawing
 from factory_assets.web.auditor.index import AuditIndex, IndexedAct
@@ -54,9 +55,9 @@ class VersionView:
     evaluation: EvaluationResult | None
     candidate: Candidate | None
     split: SplitResult | None
-    ingest: IngestResult | None
+    data: DataSummary | None
+    """None if no record of its ingest is left."""
     stages: tuple[StageLine, ...]
-    sources: tuple[SourceFile, ...]
     columns: tuple[ColumnOrigin, ...]
     graph: VersionDrawing | None
     column_graph: VersionDrawing | None
@@ -69,11 +70,6 @@ class VersionView:
     """The last look at the answers, if they were this version's."""
     entries: tuple[IndexedAct, ...]
     """The entries about the version, in order."""
-
-    @property
-    def drift(self) -> Drift | None:
-        """What changed in the data since the snapshot before."""
-        return self.ingest.findings.drift if self.ingest else None
 
     @property
     def watt_hours(self) -> float:
@@ -97,11 +93,12 @@ class VersionReader:
         """
         [line] = self.lines.lines(log, pipeline, [version])
         counted = CountedRecords(self.home, log)
-        found = counted.behind(counted.roots(self.index, pipeline, version))
+        roots = [*counted.roots(self.index, pipeline, version)]
+        found = counted.behind(roots)
         candidate = _value(Candidate, found.get("train"))
         evaluation = _value(EvaluationResult, found.get("evaluate"))
-        ingest = _value(IngestResult, found.get("ingest"))
-        sources = ingest.sources if ingest else ()
+        data = data_summary(counted.every(roots))
+        sources = data.sources if data else ()
         columns, upstream = self._columns(found, counted, candidate)
         environment, unknown = self._environment(pipeline, version)
         look = Looks(self.home, pipeline).latest()
@@ -110,9 +107,8 @@ class VersionReader:
             evaluation,
             candidate,
             _value(SplitResult, found.get("split")),
-            ingest,
+            data,
             tuple(_stage_lines(found)),
-            sources,
             columns,
             stage_drawing(found, sources, upstream, line.name) if found else None,
             column_drawing(columns, line.name),

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -32,6 +32,19 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 """Runs a program where of all packages only those of one folder can be imported."""
+
+_TOO_WIDE = """\
+() => {
+  const width = document.documentElement.clientWidth;
+  const captions = [...document.querySelectorAll("caption")];
+  return [
+    ...(document.documentElement.scrollWidth > width
+      ? [`${document.documentElement.scrollWidth} px`] : []),
+    ...captions.filter((one) => one.clientWidth < width / 2).map((one) => one.textContent),
+  ];
+}
+"""
+"""Says how wide a page is that is wider than its window, and which captions are narrow."""
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +192,30 @@ def test_a_page_is_used_by_keyboard_and_printed(audited: Audited, browser: Brows
         after = target.evaluate("link => getComputedStyle(link, '::after').content")
         assert after == '" (" attr(href) ")"' or "/audit/apples/1/evidence.zip" in after
         assert len(page.pdf()) > 10_000
+
+
+@pytest.mark.parametrize(("width", "media"), [(400, "screen"), (1200, "screen"), (794, "print")])
+def test_no_page_is_wider_than_its_window(
+    audited: Audited, browser: Browser, width: int, media: Literal["screen", "print"]
+) -> None:
+    digest = sha256_of(audited.factory.defs / "apples/data.csv", "apples/data.csv")
+    wide = dict[str, Any]()
+    with _logged_in(browser, audited) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(media=media)
+        for path in (
+            "/audit",
+            "/audit/apples",
+            "/audit/apples/2",
+            "/audit/-/search",
+            f"/audit/answers/{audited.answer}",
+            f"/audit/files/{digest}?line=9",
+            "/audit/search?q=jane",
+            "/audit/entries/7",
+            "/audit/verify",
+            "/audit/ai-act/apples",
+        ):
+            page.goto(path)
+            if found := page.evaluate(_TOO_WIDE):
+                wide[path] = found
+    assert wide == {}

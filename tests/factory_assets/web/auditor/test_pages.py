@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 from typing import Any
 
 import html5lib
@@ -101,7 +102,8 @@ def test_the_time_line_has_pages(
     assert 'href="/audit/apples/1"' not in first
     assert 'href="/audit/apples/1"' in second
     assert "Page 2 of 2" in text_of(second)
-    assert "No version" in text_of(_show(client, "/audit/apples?page=3"))
+    assert "the last one is page 2" in text_of(_show(client, "/audit/apples?page=3", 404))
+    assert "there is no page 99999" in text_of(_show(client, "/audit?page=99999", 404))
 
 
 def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) -> None:
@@ -253,6 +255,31 @@ def test_a_source_that_changed_is_not_shown(changed: Audited, browse: Browse) ->
     assert "is not there any more" in _show(client, page)
 
 
+def test_a_row_that_a_request_does_not_have_is_not_proven(audited: Audited, browse: Browse) -> None:
+    other = f"{audited.answer[:-1]}{int(audited.answer[-1], 16) ^ 1:x}"
+    page = browse(audited.home, "auditor").get(f"/audit/answers/{other}/proof.json")
+    assert page.status_code == 404
+    assert "there is no row 2: its request has 1 row" in text_of(page.text)
+
+
+def test_a_version_with_many_digits_is_named_as_it_was_written(
+    audited: Audited, browse: Browse
+) -> None:
+    page = _show(browse(audited.home, "auditor"), f"/audit/apples/{'9' * 23}", 404)
+    assert f"apples has no version {'9' * 23}" in text_of(page)
+
+
+def test_a_pipeline_that_never_ran_is_listed_without_a_page(
+    changed: Audited, browse: Browse
+) -> None:
+    shutil.copytree(changed.factory.defs / "apples", changed.factory.defs / "pears")
+    source = _show(browse(changed.home, "auditor"), "/audit")
+    assert 'href="/audit/pears"' not in source
+    row = source.partition('<th scope="row">pears')[2].partition("</tr>")[0]
+    assert "never run" in row
+    assert "nothing" not in row
+
+
 @pytest.mark.parametrize("digest", ["0" * 64, "A" * 64, "..%2f..%2fetc%2fpasswd", "x", "%00"])
 def test_only_sources_of_a_record_are_shown(audited: Audited, browse: Browse, digest: str) -> None:
     _show(browse(audited.home, "auditor"), f"/audit/files/{digest}", 404)
@@ -302,6 +329,8 @@ def test_the_search_leads_to_the_only_hit(audited: Audited, browse: Browse) -> N
         "data.csv": f"/audit/files/{_digest(audited)}",
         leaf: "/audit/entries/4",
         f"sha256:{leaf[:9]}": "/audit/entries/4",
+        leaf.upper(): "/audit/entries/4",
+        "APPLES@2": "/audit/apples/2",
     }.items():
         found = client.get("/audit/search", params={"q": wanted})
         assert (found.status_code, found.headers.get("location")) == (303, href), wanted
@@ -313,7 +342,7 @@ def test_the_search_lists_the_entries_about_a_person(audited: Audited, browse: B
     client = browse(audited.home, "auditor")
     entries = _entries(audited.home)
     [jane] = [one for one in entries if one.kind == "person" and one.roles == ("approver",)]
-    for wanted in ("jane", jane.keys[0]):
+    for wanted in ("jane", "JANE", jane.keys[0]):
         answer = client.get("/audit/search", params={"q": wanted})
         assert f"/audit/entries/{entries.index(jane)}" in answer.text
         assert f"/audit/entries/{_last_number(audited.home, 'approval')}" in answer.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -43,8 +44,10 @@ def test_what_holds_and_what_was_changed_is_told(changed: Audited, browse: Brows
     assert "Nothing was verified here yet" in text_of(client.get("/audit/verify").text)
     assert client.get("/audit/verify/checkpoint").status_code == 404
     assert client.get("/audit/verify/result.json").status_code == 404
+    assert "Nothing was verified here yet" in text_of(client.get("/audit").text)
     text = _verify(client)
     assert "All holds." in text
+    assert ": all holds" in text_of(client.get("/audit/apples/1").text)
     assert "entries 3" in text
     with Ledger(changed.home).reading() as log:
         size = log.size
@@ -59,7 +62,12 @@ def test_what_holds_and_what_was_changed_is_told(changed: Audited, browse: Brows
     table.write_bytes(content)
     text = _verify(client)
     assert "It does not hold." in text
-    assert table.name in text
+    assert re.search(rf"entry \d+, tables/apples/clean/{table.name}: \w", text), text
+    for page in ("/audit", "/audit/apples/1", f"/audit/answers/{changed.answer}"):
+        shown = client.get(page)
+        assert mistakes_of(shown.text) == []
+        assert "it does not hold" in text_of(shown.text)
+        assert 'href="/audit/verify"' in shown.text
 
 
 def test_a_verification_without_a_result_says_why(

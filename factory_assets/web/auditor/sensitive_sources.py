@@ -1,0 +1,83 @@
+"""Which columns of a source nobody is shown: those that any declaration about it calls sensitive.
+
+Today's declarations count, and those under which versions were trained: a column does not cease to
+be sensitive because a declaration ceases to say so. What is shown belongs in `source_view`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+
+from factory_assets.audit.trace.sources import Folders
+from factory_assets.data.privacy.sensitive_columns import sensitive_columns
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.execution.provenance import provenance_digest, read_provenance
+from factory_assets.spec import PipelineSpec
+from factory_assets.web.auditor.index import AuditIndex
+from factory_resources.errors import RefusedError
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
+
+
+class SensitiveSources:
+    """The sensitive columns of one home's sources; may be used by several threads.
+
+    The declaration of a version never changes, so it is read once.
+    """
+
+    def __init__(self, home: Home, index: AuditIndex) -> None:
+        self._home, self._index = home, index
+        self._lock = threading.Lock()
+        self._recorded: dict[tuple[str, int], frozenset[str]] = {}
+
+    def of(self, pipelines: Iterable[str], folders: Folders) -> tuple[str, ...]:
+        """Return the columns, as the source calls them, that a pipeline calls or called sensitive.
+
+        Args:
+            pipelines: those that read the source.
+
+        Raises:
+            RefusedError: nobody can tell, as a pipeline is not declared any more.
+            ModelError: the declaration under which a version was trained cannot be read.
+        """
+        found: set[str] = set()
+        for name in set(pipelines):
+            if name not in folders:
+                raise RefusedError(
+                    f"{name} is not declared any more, so nobody can tell what is sensitive in it",
+                    remedy="restore its declaration to see the file here",
+                )
+            declared = load_pipeline(folders[name])
+            found |= {*_named(declared.spec, sensitive_columns(declared))}
+            for version in self._index.versions(name):
+                found |= self._of_version(name, version)
+        return tuple(sorted(found))
+
+    def _of_version(self, name: str, version: int) -> frozenset[str]:
+        with self._lock:
+            known = self._recorded.get((name, version))
+        if known is None:
+            known = frozenset(self._read(name, version))
+            with self._lock:
+                self._recorded[name, version] = known
+        return known
+
+    def _read(self, name: str, version: int) -> Iterator[str]:
+        registry = Registry(self._home)
+        if registry.registered(name, version) is None:
+            # It was removed, and its declaration with it.
+            return
+        registered = registry.version(name, version)
+        if provenance_digest(registered, self._home) is None:
+            # It is older than such records.
+            return
+        spec = read_provenance(registered, self._home).declaration
+        yield from _named(spec, (c.name for c in spec.ingest.contract.columns if c.sensitive))
+
+
+def _named(spec: PipelineSpec, columns: Iterable[str]) -> Iterator[str]:
+    sensitive = frozenset(columns)
+    for column in spec.ingest.contract.columns:
+        if column.name in sensitive:
+            yield column.source or column.name

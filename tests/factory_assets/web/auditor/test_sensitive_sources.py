@@ -1,0 +1,47 @@
+"""A column that was sensitive when a version was trained stays hidden."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from factory_assets.declarations.folders import pipeline_folders
+from factory_assets.execution.provenance import FOLDER
+from factory_assets.web.auditor.index import AuditIndex
+from factory_assets.web.auditor.sensitive_sources import SensitiveSources
+from factory_resources.errors import ModelError
+from factory_resources.sources.files.discovery import sha256_of
+from factory_resources.tracking.registry import Registry
+from tests.factory_assets.web.auditor.conftest import Audited, Browse
+from tests.factory_assets.web.pages.markup import text_of
+from tests.pipelines import APPLES, declare
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_column_stays_hidden_when_the_declaration_stops_calling_it_sensitive(
+    changed: Audited, browse: Browse
+) -> None:
+    folder = changed.factory.defs / "apples"
+    page = f"/audit/files/{sha256_of(folder / 'data.csv', 'data.csv')}?row=3"
+    assert "green" in browse(changed.home, "auditor").get(page).text
+    attributes = copy.deepcopy(APPLES)
+    attributes["train"]["seed"] = 11
+    attributes["ingest"]["contract"][1]["sensitive"] = "personal"
+    declare(folder, attributes)
+    changed.factory.run()
+    changed.factory.declare(seed=11)
+    shown = browse(changed.home, "auditor").get(page).text
+    assert "sensitive are hidden: colour" in text_of(shown)
+    assert "green" not in shown
+
+    index = AuditIndex(changed.home)
+    with index.reading():
+        version = Registry(changed.home).version("apples", index.versions("apples")[0])
+    files = Registry(changed.home).run_files("apples", version.run_id) / FOLDER
+    (files / "declaration.json").chmod(0o600)
+    (files / "declaration.json").write_text("{}")
+    folders = {one.name: one for one in pipeline_folders()}
+    with pytest.raises(ModelError):
+        SensitiveSources(changed.home, index).of(["apples"], folders)

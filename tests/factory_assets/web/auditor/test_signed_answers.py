@@ -1,0 +1,50 @@
+"""Signed answers to requirements, on the pages of the AI Act and of their entries."""
+
+from __future__ import annotations
+
+import pytest
+
+from factory_resources.ledger.governance_entries import GovernanceSigned
+from factory_resources.ledger.ledger import Ledger, entry_in
+from tests.factory_assets.web.auditor.conftest import Audited, Browse
+from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.pipelines import write_governance
+
+pytestmark = pytest.mark.slow
+
+ANSWER = "To sort apples <b>\n\u202e and pears"
+
+
+def test_a_signed_answer_is_shown_until_its_statement_changes(
+    changed: Audited, browse: Browse
+) -> None:
+    write_governance(changed.factory.defs / "apples", statements={"annex-iv.1a": ANSWER})
+    code, said = changed.factory.factory("governance", "sign", "apples", "annex-iv.1a", by="jane")
+    assert code == 0, said
+    with Ledger(changed.home).reading() as log:
+        number = log.size - 1
+        entry = entry_in(log, number)
+    assert isinstance(entry, GovernanceSigned)
+    statement = changed.home.path / "statements" / "apples" / f"{entry.statement}.json"
+    client = browse(changed.home, "auditor")
+
+    def shown(path: str) -> str:
+        page = client.get(path)
+        assert page.status_code == 200
+        assert mistakes_of(page.text) == []
+        return text_of(page.text)
+
+    about = f"/audit/ai-act/apples@{entry.version}"
+    assert f"signed (entry {number})" in shown(about)
+    text = shown(f"/audit/entries/{number}")
+    assert "Signed by jane, 20" in text
+    assert "To sort apples <b>" in text
+    assert f"statements/apples/{entry.statement}.json" in text
+    assert f'href="{about}#annex-iv.1a"' in client.get(f"/audit/entries/{number}").text
+
+    statement.chmod(0o600)
+    statement.write_bytes(statement.read_bytes() + b" ")
+    assert f"signed (entry {number})" not in shown(about)
+    text = shown(f"/audit/entries/{number}")
+    assert "Its statement is missing or was changed" in text
+    assert "To sort apples" not in text
