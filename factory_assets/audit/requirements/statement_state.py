@@ -42,6 +42,8 @@ class StatementState:
     """Who signed it; None if the salt of the name is gone."""
     signed: str | None = None
     """When, by the person's clock: UTC, ISO 8601."""
+    signed_version: int | None = None
+    """The version about which it was signed."""
 
 
 def governance_state(
@@ -135,4 +137,5 @@ def _signed(
         number,
         Commitments(home).name_of("person", entry.person),
         entry.signed,
+        entry.version,
     )
