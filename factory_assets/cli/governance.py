@@ -7,7 +7,11 @@ from pathlib import Path
 import click
 
 from factory_assets.audit.requirements.catalogue import catalogue
-from factory_assets.audit.requirements.statement_state import StatementState, governance_state
+from factory_assets.audit.requirements.statement_state import (
+    STATEMENT_FILE,
+    StatementState,
+    governance_state,
+)
 from factory_assets.audit.requirements.template import governance_template
 from factory_assets.audit.requirements.version_records import newest_version
 from factory_assets.cli.decide import tell_people
@@ -192,4 +196,9 @@ def _state_text(state: StatementState) -> str:
     when = f"{by} {str(state.signed)[:10]} (entry {state.number})"
     if state.state == "signed":
         return when
+    if STATEMENT_FILE in state.changed:
+        kept = f"the statement of entry {state.number} is missing or was changed"
+        return f"stale: {kept}; factory verify tells more"
+    if not state.statement.text:
+        return f"stale: {when}, removed since"
     return f"stale: {', '.join(state.changed)} changed since it was {when}"

@@ -1,6 +1,7 @@
 """People sign statements by the real commands: what becomes stale of what, and what is refused."""
 
 import json
+import re
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,35 @@ def test_a_changed_text_makes_that_statement_stale_until_it_is_signed_again(
     assert code == 0, text
     assert _stale(apples) == {}
     _state(apples, {})
-    assert _states(apples)["annex-iv.1a"].person == "jane", "the first signature counts again"
+    assert _stale(apples) == {"annex-iv.1a": ("text",)}, "bob replaced what jane had signed"
+    assert _states(apples)["annex-iv.1a"].person == "bob"
+
+
+def test_a_signed_answer_whose_text_is_removed_is_stale(apples: Factory) -> None:
+    _state(apples, {"annex-iv.7": None})
+    assert _stale(apples) == {"annex-iv.7": ("text",)}
+    code, text = apples.factory("governance", "show", "apples")
+    assert code == 0, text
+    [line] = [line for line in text.splitlines() if line.split()[0] == "annex-iv.7"]
+    assert re.search(r"stale: signed by jane \S+ \(entry \d+\), removed since$", line)
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_a_damaged_statement_file_is_not_taken_for_another_text(
+    apples: Factory, damage: str
+) -> None:
+    subject = GovernanceSigned.subject_of(pipeline="apples", requirement="annex-iv.7")
+    found = Ledger(apples.home).latest(GovernanceSigned, subject)
+    assert found
+    file = statement_file(apples.home, "apples", found[1].statement or "")
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes() + b" ")
+    assert _stale(apples) == {"annex-iv.7": ("statement_file",)}
+    code, text = apples.factory("governance", "show", "apples")
+    told = f"the statement of entry {found[0]} is missing or was changed; factory verify tells more"
+    assert (code, told in text) == (0, True), text
 
 
 def test_a_changed_risk_concerns_what_rests_on_the_register(apples: Factory) -> None:
