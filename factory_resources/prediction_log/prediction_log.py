@@ -171,13 +171,14 @@ class PredictionLog:
         """Return the proof that the request of a row was answered as it was, or never.
 
         Raises:
-            UnknownNameError: the text is not an id, its record is still in the journal, or nobody
-                can tell, because records around it were removed.
+            UnknownNameError: the text is not an id, the request has fewer rows, its record is still
+                in the journal, or nobody can tell, because records around it were removed.
         """
-        request, _ = request_of(parse(written))
+        request, row = request_of(parse(written))
         with self._faults():
             found = self.database.find(request) or find_archived(self._home, request, self._footer)
             if found:
+                _require_row(written, row, decode(found.record).rows)
                 return prove_answer(self.database, found)
             if self._waiting(request, 0):
                 raise UnknownNameError(
@@ -265,6 +266,14 @@ class PredictionLog:
                 if payload is not None:
                     return FoundPrediction(row, decode(payload), "journal", None)
         return None
+
+
+def _require_row(written: str, row: int, rows: int) -> None:
+    if row >= max(1, rows):
+        raise UnknownNameError(
+            f"{written!r} is the id of no row: the request has {rows:,} row{'s' * (rows != 1)}",
+            remedy="give the id that came with the answer",
+        )
 
 
 def _payload(segment: Path, request: bytes) -> bytes | None:
