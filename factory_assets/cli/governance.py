@@ -28,7 +28,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError, RefusedError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.factory_verify import write_durably
+from factory_resources.ledger.factory_verify import printable, write_durably
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _shown(state: StatementState) -> Iterator[str]:
     """Yield what a person signs."""
     yield f"{state.requirement.id}: {state.requirement.title}"
     yield f"  {state.requirement.person}"
-    yield from (f"  | {line}" for line in state.statement.text.splitlines())
+    yield from (f"  | {printable(line)}" for line in state.statement.text.split("\n"))
     yield f"  rests on: {', '.join(state.statement.evidence) or 'nothing else'}"
     if state.state == "stale":
         yield f"  {_state_text(state)}"

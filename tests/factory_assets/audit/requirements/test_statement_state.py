@@ -76,6 +76,12 @@ def test_whoever_signs_is_shown_question_text_and_what_it_rests_on(apples: Facto
     assert problems(apples.home) == []
 
 
+def test_what_cannot_be_seen_is_shown_to_whoever_signs(apples: Factory) -> None:
+    _state(apples, {"article.12.1": "Apples\u2028that\tfell\u200b"})
+    code, text = apples.factory("governance", "sign", "apples", "article.12.1", by="bob")
+    assert (code, r"  | Apples\u2028that\tfell\u200b" in text) == (0, True), text
+
+
 def test_the_ledger_has_neither_the_name_nor_the_text(apples: Factory) -> None:
     subject = GovernanceSigned.subject_of(pipeline="apples", requirement="annex-iv.7")
     found = Ledger(apples.home).latest(GovernanceSigned, subject)
