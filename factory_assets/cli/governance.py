@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from factory_assets.audit.requirements.catalogue import catalogue
+from factory_assets.audit.requirements.catalogue import applying_to, catalogue
 from factory_assets.audit.requirements.statement_state import (
     STATEMENT_FILE,
     StatementState,
@@ -82,11 +82,15 @@ def governance_lines(name: str) -> Iterator[str]:
     """
     pipeline, version, home = _selected(name)
     states = governance_state(pipeline, home, version)
-    counts = {one: sum(s.state == one for s in states) for one in ("signed", "stale", "open")}
+    tier = pipeline.spec.risk.tier
+    applying = [one for one in states if one.requirement.applies in applying_to(tier)]
+    counts = {one: sum(s.state == one for s in applying) for one in ("signed", "stale", "open")}
     counted = ", ".join(f"{count} {state}" for state, count in counts.items())
     yield f"{pipeline.name}@{version}: {counted}"
-    for state in states:
-        yield f"  {state.requirement.id:<18} {_state_text(state)}"
+    yield from map(_state_line, applying)
+    others = [one for one in states if one.requirement.applies not in applying_to(tier)]
+    yield f"others, for products or another risk tier than {tier}: {len(others)}"
+    yield from map(_state_line, others)
 
 
 def sign(request: SigningRequest) -> None:
@@ -187,6 +191,10 @@ def _shown(state: StatementState) -> Iterator[str]:
     yield f"  rests on: {', '.join(state.statement.evidence) or 'nothing else'}"
     if state.state == "stale":
         yield f"  {_state_text(state)}"
+
+
+def _state_line(state: StatementState) -> str:
+    return f"  {state.requirement.id:<18} {_state_text(state)}"
 
 
 def _state_text(state: StatementState) -> str:
