@@ -51,10 +51,11 @@ def new_governance(name: str) -> Path:
     """Write the file, and return it.
 
     Raises:
-        DeclarationError: there is no such pipeline, or it has the file already.
+        DeclarationError: there is no such pipeline, it trains no model, or has the file already.
         StorageError: it cannot be written.
     """
     [pipeline] = select([name])
+    _require_training(pipeline)
     file = pipeline.folder / FILE
     text = schema_line(pipeline.folder, GOVERNANCE) + governance_template(pipeline, catalogue())
     with storage_errors(file):
@@ -129,10 +130,20 @@ def sign(request: SigningRequest) -> None:
 
 def _selected(name: str) -> tuple[Pipeline, int, Home]:
     pipeline, version = select_version(name)
+    _require_training(pipeline)
     home = Home.from_env()
     # It says so if there is no version at all.
     newest = newest_version(pipeline, home)
     return pipeline, version or newest, home
+
+
+def _require_training(pipeline: Pipeline) -> None:
+    if pipeline.spec.train is None:
+        raise DeclarationError(
+            "a pipeline without `train` has no version about which a person could sign",
+            where=pipeline.name,
+            remedy="name the pipeline that trains a model with its rows",
+        )
 
 
 def _chosen(
