@@ -35,6 +35,9 @@ PARTS: Mapping[Stage, tuple[str, ...]] = {
 }
 """The tables that each stage stores; the part name `snapshot` may be left out."""
 
+_SHOWN_LENGTH = 40
+"""Number of characters that are shown of a text that cannot be a name."""
+
 _MODEL = re.compile(r"([a-z][a-z0-9_]{0,63})@([1-9][0-9]{0,8}|champion)")
 
 _SNAPSHOT = re.compile(r"([a-z][a-z0-9_]{0,63})/([a-z]+)(?:\.([a-z]+))?(?:@([0-9a-f]{6,64}))?")
@@ -89,7 +92,7 @@ def parse(text: str) -> Name:
         stage = cast(Stage, snapshot[2])
         _require_part(text, stage, snapshot[3])
         return SnapshotName(snapshot[1], stage, snapshot[3], snapshot[4])
-    if text.startswith("sha256:") or (not Path(text).exists() and _looks_like_a_name(text)):
+    if text.startswith("sha256:") or (not _exists(text) and _looks_like_a_name(text)):
         raise UnknownNameError(f"{text!r} is not a valid name", remedy=f"write {FORMS}")
     return SourceName(Path(text), None)
 
@@ -103,6 +106,16 @@ def snapshot_name(pipeline: str, stage: str, part: str | None, version: str) -> 
 def step_name(record: Record) -> str:
     """Return the full name of what a record's computation stored."""
     return snapshot_name(record.pipeline, record.stage, None, record.data_version)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError as error:
+        raise UnknownNameError(
+            f"'{text[:_SHOWN_LENGTH]}…' is no name of a file ({error.strerror})",
+            remedy=f"write {FORMS}",
+        ) from error
 
 
 def _require_part(text: str, stage: Stage, part: str | None) -> None:

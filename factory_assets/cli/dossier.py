@@ -35,6 +35,7 @@ def write_dossier(
         FactoryError: a record cannot be read, or the file not be written.
     """
     home = Home.from_env()
+    _require_model(name, home)
     begin_ledger(home)
     if form in {"json", "oscal"} and (other is not None or kind != "dossier"):
         raise UnknownNameError(
@@ -58,6 +59,21 @@ def write_dossier(
     with storage_errors(out):
         out.write_bytes(content)
     click.echo(f"wrote {out}: {dossier.name}, {len(content):,} bytes")
+
+
+def _require_model(name: str, home: Home) -> None:
+    """Require that the home exists: to ask for a dossier makes none.
+
+    Raises:
+        UnknownNameError: it does not.
+    """
+    if home.path.exists():
+        return
+    raise UnknownNameError(
+        f"there is no model {name.partition('@')[0]!r}: this folder does not exist",
+        where=str(home.path),
+        remedy="name the folder of the factory in FACTORY_HOME, or run the pipeline first",
+    )
 
 
 def _rendered(dossier: Dossier, kind: DocumentKind, form: DossierFormat, home: Home) -> bytes:

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import click
 
-from factory_assets.audit.requirements.catalogue import catalogue
-from factory_assets.audit.requirements.statement_state import StatementState, governance_state
+from factory_assets.audit.requirements.catalogue import applying_to, catalogue
+from factory_assets.audit.requirements.statement_state import (
+    STATEMENT_FILE,
+    StatementState,
+    governance_state,
+)
 from factory_assets.audit.requirements.template import governance_template
 from factory_assets.audit.requirements.version_records import newest_version
 from factory_assets.cli.decide import tell_people
@@ -24,7 +28,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError, RefusedError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.factory_verify import write_durably
+from factory_resources.ledger.factory_verify import printable, write_durably
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,11 @@ def new_governance(name: str) -> Path:
     """Write the file, and return it.
 
     Raises:
-        DeclarationError: there is no such pipeline, or it has the file already.
+        DeclarationError: there is no such pipeline, it trains no model, or has the file already.
         StorageError: it cannot be written.
     """
     [pipeline] = select([name])
+    _require_training(pipeline)
     file = pipeline.folder / FILE
     text = schema_line(pipeline.folder, GOVERNANCE) + governance_template(pipeline, catalogue())
     with storage_errors(file):
@@ -78,11 +83,15 @@ def governance_lines(name: str) -> Iterator[str]:
     """
     pipeline, version, home = _selected(name)
     states = governance_state(pipeline, home, version)
-    counts = {one: sum(s.state == one for s in states) for one in ("signed", "stale", "open")}
+    tier = pipeline.spec.risk.tier
+    applying = [one for one in states if one.requirement.applies in applying_to(tier)]
+    counts = {one: sum(s.state == one for s in applying) for one in ("signed", "stale", "open")}
     counted = ", ".join(f"{count} {state}" for state, count in counts.items())
     yield f"{pipeline.name}@{version}: {counted}"
-    for state in states:
-        yield f"  {state.requirement.id:<18} {_state_text(state)}"
+    yield from map(_state_line, applying)
+    others = [one for one in states if one.requirement.applies not in applying_to(tier)]
+    yield f"others, for products or another risk tier than {tier}: {len(others)}"
+    yield from map(_state_line, others)
 
 
 def sign(request: SigningRequest) -> None:
@@ -121,10 +130,20 @@ def sign(request: SigningRequest) -> None:
 
 def _selected(name: str) -> tuple[Pipeline, int, Home]:
     pipeline, version = select_version(name)
+    _require_training(pipeline)
     home = Home.from_env()
     # It says so if there is no version at all.
     newest = newest_version(pipeline, home)
     return pipeline, version or newest, home
+
+
+def _require_training(pipeline: Pipeline) -> None:
+    if pipeline.spec.train is None:
+        raise DeclarationError(
+            "a pipeline without `train` has no version about which a person could sign",
+            where=pipeline.name,
+            remedy="name the pipeline that trains a model with its rows",
+        )
 
 
 def _chosen(
@@ -179,10 +198,14 @@ def _shown(state: StatementState) -> Iterator[str]:
     """Yield what a person signs."""
     yield f"{state.requirement.id}: {state.requirement.title}"
     yield f"  {state.requirement.person}"
-    yield from (f"  | {line}" for line in state.statement.text.splitlines())
+    yield from (f"  | {printable(line)}" for line in state.statement.text.split("\n"))
     yield f"  rests on: {', '.join(state.statement.evidence) or 'nothing else'}"
     if state.state == "stale":
         yield f"  {_state_text(state)}"
+
+
+def _state_line(state: StatementState) -> str:
+    return f"  {state.requirement.id:<18} {_state_text(state)}"
 
 
 def _state_text(state: StatementState) -> str:
@@ -192,4 +215,9 @@ def _state_text(state: StatementState) -> str:
     when = f"{by} {str(state.signed)[:10]} (entry {state.number})"
     if state.state == "signed":
         return when
+    if STATEMENT_FILE in state.changed:
+        kept = f"the statement of entry {state.number} is missing or was changed"
+        return f"stale: {kept}; factory verify tells more"
+    if not state.statement.text:
+        return f"stale: {when}, removed since"
     return f"stale: {', '.join(state.changed)} changed since it was {when}"

@@ -17,6 +17,7 @@ from factory_assets.cli.trace import MAX_LISTED, trace_json, trace_text
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.ledger import Ledger
 
 _TOP = 10
 """Training rows that are listed."""
@@ -42,6 +43,7 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
     Raises:
         FactoryError: there is no such thing, or an option is not about it.
     """
+    Ledger(Home.from_env()).require_kept()
     folders = {folder.name: folder for folder in pipeline_folders()}
     if is_prediction_id(name):
         _require_unset(name, "an answer", {"--row": options.row, "--answers": options.answers})

@@ -42,6 +42,12 @@ def _people(content: bytes, file: Path) -> dict[str, Person]:
     data = None
     try:
         document = parse(content)
+        for at, first, again in document.repeated:
+            raise DeclarationError(
+                f"{dotted(at)}: key {at[-1]!r} repeats line {first}; keep one",
+                where=f"{file}:{again}",
+                remedy="correct it",
+            )
         data = {} if document.data is None else document.data
         return People.model_validate(data).root
     except NotYaml as error:

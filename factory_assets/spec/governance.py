@@ -13,7 +13,17 @@ from factory_assets.spec.base import Spec, listed
 
 _SOMEONE = re.compile(r"[a-z][a-z0-9._-]{0,63}|[^@\s:]+@[^@\s]+\.[^@\s.]+")
 
-Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What controls a terminal or the direction of a text, so that a person reads another one."""
+
+
+def _readable(value: str) -> str:
+    if found := _CONTROL.search(value):
+        raise ValueError(f"contains the control character {found[0]!a}; remove it")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_readable)]
 
 
 def _someone(value: str) -> str:

@@ -662,7 +662,7 @@ class VerificationReport:
 
     def lines(self) -> Iterator[str]:
         """Yield what a person reads."""
-        yield "checked: " + ", ".join(f"{n:,} {what}" for what, n in self.checked.items())
+        yield "checked: " + ", ".join(amount(n, what) for what, n in self.checked.items())
         yield from (f"problem: {finding}" for finding in self.problems)
         if self.unlisted:
             yield f"problem: and {self.unlisted:,} more"
@@ -689,6 +689,14 @@ _CANNOT_PROVE = (
     "that nothing happened of which the ledger has no entry",
     "that history is as it was before the first witness, or the first auditor, saw it",
 )
+
+
+def amount(number: int, what: str) -> str:
+    """Return a number with what is counted, which is given in the plural, such as `log entries`."""
+    if number != 1:
+        return f"{number:,} {what}"
+    one = re.sub(r"(ies|(?<=ch)es|s)\b", lambda end: "y" * (end[1] == "ies"), what, count=1)
+    return f"1 {one}"
 
 
 def printable(text: str) -> str:
@@ -1571,13 +1579,13 @@ class _LogCheck:
         self._witnessed.report(report, self._tree.size)
         if self._found:
             report.note(
-                f"{self._found} entries say what was found when the ledger began: nobody "
+                f"{amount(self._found, 'entries')} of what was found when the ledger began: nobody "
                 "witnessed when that happened"
             )
         if self._earlier:
-            report.note(f"{self._earlier} entries are dated earlier than an entry before them")
+            report.note(f"{amount(self._earlier, 'entries')} dated earlier than an entry before")
         if self._unknown:
-            report.note(f"{self._unknown} entries are of kinds that this verifier does not know")
+            report.note(f"{amount(self._unknown, 'entries')} of kinds unknown to this verifier")
 
 
 def require_signed(note: SignedNote, checkpoint: LogCheckpoint, key: VerifierKey) -> None:

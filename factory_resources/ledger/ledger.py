@@ -73,13 +73,7 @@ class Ledger:
         with self.home.lock("ledger"), storage_faults(self.home):
             if self.exists:
                 return
-            if key_file(self.home).exists():
-                raise StorageError(
-                    "the ledger is gone, and its key is there",
-                    where=str(self.home.path),
-                    remedy="restore ledger.db (or the database of FACTORY_DATABASE_URL) from a "
-                    f"backup; to begin a new one nonetheless, move {key_file(self.home)} away",
-                )
+            self.require_kept()
             key = LogKey.generate()
             first = LedgerStarted(origin=key.origin, key=str(key.verifier))
             entries = [_new(entry) for entry in (first, *found)]
@@ -91,6 +85,21 @@ class Ledger:
             else:
                 self._install(key, entries)
             key.install(self.home)
+
+    def require_kept(self) -> None:
+        """Require that it exists, or was never begun.
+
+        Raises:
+            StorageError: it is gone, and its key is there.
+        """
+        if self.exists or not key_file(self.home).exists():
+            return
+        raise StorageError(
+            "the ledger is gone, and its key is there",
+            where=str(self.home.path),
+            remedy="restore ledger.db (or the database of FACTORY_DATABASE_URL) from a "
+            f"backup; to begin a new one nonetheless, move {key_file(self.home)} away",
+        )
 
     def _install(self, key: LogKey, entries: Sequence[NewEntry]) -> None:
         """Make the database in scratch, and move it in when it is complete."""

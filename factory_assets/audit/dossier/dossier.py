@@ -58,6 +58,8 @@ class Dossier:
     key: str
     """The public key of the ledger, a C2SP vkey."""
     tables: tuple[FactTable, ...]
+    tier: str
+    """The risk tier, as it is declared now."""
     answers: Mapping[str, PersonAnswer]
     """What people answered, by the id of the requirement; those without an entry are open."""
     entries: Mapping[int, ProvenEntry]
@@ -118,6 +120,7 @@ def make_dossier(
             checkpoint=checkpoint,
             key=first.key,
             tables=tables,
+            tier=pipeline.spec.risk.tier,
             answers=person_answers(pipeline, version.version, cited),
             entries={},
         )

@@ -22,6 +22,7 @@ from factory_assets.audit.requirements.catalogue import (
     EvidenceKind,
     Requirement,
     RequirementSource,
+    applying_to,
     catalogue,
 )
 
@@ -142,12 +143,16 @@ class _Printer:
         )
 
     def _overview(self, every: Catalogue) -> PrintedSection:
-        states = [self._dossier.answer(one.id).state for one in every.requirements if one.person]
+        tier = self._dossier.tier
+        asked = [one for one in every.requirements if one.person]
+        applying = [one for one in asked if one.applies in applying_to(tier)]
+        states = [self._dossier.answer(one.id).state for one in applying]
         counts = ", ".join(
             f"{states.count(state)} {state}" for state in ("signed", "stale", "open")
         )
         summary = PrintedParagraph(
-            f"Of {len(states)} questions that only a person can answer: {counts}."
+            f"Questions that only a person can answer, for risk tier {tier}: {counts}. "
+            f"Others, for products or another tier: {len(asked) - len(states)}."
         )
         return PrintedSection("claim", "About this document", (*self._subject(), summary))
 

@@ -57,6 +57,15 @@ Applies = Literal["high", "all", "products"]
 """To what a requirement applies: systems of high risk, all systems, or products, such as those of
 Annex I of the AI Act or those with digital elements."""
 
+
+def applying_to(tier: str) -> frozenset[Applies]:
+    """Return to what a requirement must apply, to apply to a pipeline of a risk tier.
+
+    Whether it is a part of a product is not declared: those requirements are not counted.
+    """
+    return frozenset({"all", "high"} if tier == "high" else {"all"})
+
+
 _FILES = ("ai_act.yaml", "cyber_resilience_act.yaml", "nist_ai_300_1.yaml")
 
 

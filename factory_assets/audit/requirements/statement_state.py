@@ -24,6 +24,9 @@ from factory_resources.security.commitments import Commitments
 
 State = Literal["open", "signed", "stale"]
 
+STATEMENT_FILE = "statement_file"
+"""Stands among what changed if the statement that was signed is missing or was changed."""
+
 
 @dataclass(frozen=True)
 class StatementState:
@@ -33,15 +36,18 @@ class StatementState:
     statement: GovernanceStatement
     """As it is now; its text is empty if there is no answer."""
     state: State
-    """`open` has no text or no signature, `stale` was signed before something changed."""
+    """`open` has no signature, `stale` was signed before something changed."""
     changed: tuple[str, ...] = ()
-    """What changed since it was signed: `text`, kinds of evidence, sections of the file."""
+    """What changed since it was signed: `text`, or `statement_file` if what was signed is missing
+    or was changed; kinds of evidence; sections of the file."""
     number: int | None = None
-    """The entry of the signature; the last one if it is stale."""
+    """The entry of the signature: the newest about this version, else the newest."""
     person: str | None = None
     """Who signed it; None if the salt of the name is gone."""
     signed: str | None = None
     """When, by the person's clock: UTC, ISO 8601."""
+    signed_version: int | None = None
+    """The version about which it was signed."""
 
 
 def governance_state(
@@ -88,15 +94,19 @@ def _sections(requirement: Requirement, governance: Governance) -> dict[str, str
 def _state(
     log: Log, requirement: Requirement, statement: GovernanceStatement, home: Home
 ) -> StatementState:
-    entries = [*_entries(log, statement)]
-    if not statement.text or not entries:
+    found = _newest(log, statement)
+    if found is None:
         return StatementState(requirement, statement, "open")
-    for number, entry in entries:
-        if not _changed(entry, statement, home):
-            return _signed(requirement, statement, number, entry, (), home)
-    number, entry = entries[0]
+    number, entry = found
     changed = _changed(entry, statement, home)
     return _signed(requirement, statement, number, entry, changed, home)
+
+
+def _newest(log: Log, statement: GovernanceStatement) -> tuple[int, GovernanceSigned] | None:
+    """Return the newest signature about the version; if it has none, about any version."""
+    entries = [*_entries(log, statement)]
+    own = (one for one in entries if one[1].version == statement.version)
+    return next(own, entries[0] if entries else None)
 
 
 def _entries(log: Log, statement: GovernanceStatement) -> Iterator[tuple[int, GovernanceSigned]]:
@@ -115,8 +125,13 @@ def _changed(
 ) -> tuple[str, ...]:
     names = dict.fromkeys((*statement.evidence, *entry.evidence))
     changed = [n for n in names if statement.evidence.get(n) != entry.evidence.get(n)]
-    text = ["text"] if signed_text(entry, home) != statement.text else []
-    return (*text, *changed)
+    match signed_text(entry, home):
+        case None:
+            return (STATEMENT_FILE, *changed)
+        case statement.text:
+            return tuple(changed)
+        case _:
+            return ("text", *changed)
 
 
 def _signed(
@@ -135,4 +150,5 @@ def _signed(
         number,
         Commitments(home).name_of("person", entry.person),
         entry.signed,
+        entry.version,
     )

@@ -71,8 +71,11 @@ def newest_version(pipeline: Pipeline, home: Home) -> int:
 
     Raises:
         UnknownNameError: there is none yet.
+        StorageError: the ledger is gone.
     """
-    record = Records(home).latest(pipeline.name, "train") if Ledger(home).exists else None
+    ledger = Ledger(home)
+    ledger.require_kept()
+    record = Records(home).latest(pipeline.name, "train") if ledger.exists else None
     named = model_of(record) if record else None
     if named is None:
         raise UnknownNameError(

@@ -20,11 +20,12 @@ from factory_assets.audit.requirements.catalogue import (
     EvidenceKind,
     Requirement,
     RequirementDate,
+    applying_to,
     catalogue,
 )
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.web.auditor.index import AuditIndex
-from factory_assets.web.auditor.open_questions import Change, applying_to, last_change
+from factory_assets.web.auditor.open_questions import Change, last_change
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 
@@ -154,7 +155,7 @@ def _act_view(folder: Path, version: int | None, home: Home) -> ActView:
         act.title,
         act.source,
         act.dates,
-        tuple(_point(one, dossier, applying_to(declared)) for one in act.requirements),
+        tuple(_point(one, dossier, applying_to(risk.tier)) for one in act.requirements),
         tuple(_tables(dossier)),
     )
 

@@ -7,12 +7,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from factory_assets.audit.requirements.catalogue import Applies
+from factory_assets.audit.requirements.catalogue import applying_to
 from factory_assets.audit.requirements.statement_state import governance_state
 from factory_assets.declarations import folders, governance
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.results.record_graph import RecordGraph
-from factory_assets.spec import Pipeline
 from factory_assets.web.auditor.index import AuditIndex
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
@@ -58,7 +57,7 @@ class OpenQuestions:
             states = governance_state(pipeline, self._home, version, history(version))
         except FactoryError:
             return None
-        applying = applying_to(pipeline)
+        applying = applying_to(pipeline.spec.risk.tier)
         return sum(one.state != "signed" for one in states if one.requirement.applies in applying)
 
 
@@ -67,14 +66,6 @@ def last_change(folder: Path, home: Home, index: AuditIndex) -> Change:
     declared = (folder / folders.FILE, folder / governance.FILE)
     signed = sorted(statement_file(home, folder.name, "").parent.glob("*.json"))
     return index.last_number(folder.name), tuple(map(_stamp, (*declared, *signed)))
-
-
-def applying_to(pipeline: Pipeline) -> frozenset[Applies]:
-    """Return to what a requirement must apply, to apply to a pipeline.
-
-    Whether it is a part of a product is not declared: those requirements are not counted.
-    """
-    return frozenset({"all", "high"} if pipeline.spec.risk.tier == "high" else {"all"})
 
 
 def _stamp(file: Path) -> _Stamp:

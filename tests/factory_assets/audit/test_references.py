@@ -55,6 +55,12 @@ def test_parse_refuses_invalid_names(text: str, message: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize("text", ["a" * 5_000, "a@" + "a" * 5_000, f"./{'a/' * 3_000}"])
+def test_what_is_too_long_for_a_path_is_no_name(text: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"…' is no name of a file \(File name too long\)"):
+        parse(text)
+
+
 def test_an_existing_file_may_look_like_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

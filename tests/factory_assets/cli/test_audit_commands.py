@@ -85,7 +85,7 @@ def test_evidence_is_verified_by_the_single_file(root: Path, rows: tuple[str, ..
     verified = auditor(root, out, "--key", _log_key(root), "--keep", "seen")
     assert verified.returncode == 0, verified.stdout
     assert ("files not included" in verified.stdout) is not bool(rows)
-    assert "1 statements" in verified.stdout
+    assert "1 statement" in verified.stdout
     assert factory("run", "apples", "--no-reuse").exit_code == 0
     later = root / "later.zip"
     kept = root / "auditor" / "seen"

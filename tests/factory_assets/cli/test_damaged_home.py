@@ -242,3 +242,27 @@ def test_changed_rows_of_mlflow_are_told(copy: Home, statement: str) -> None:
         connection.execute(statement)
     for arguments in COMMANDS.values():
         _line(_factory(*arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("trace", "apples@1"), ("trace", "apples/clean"), ("governance", "show", "apples")],
+)
+def test_a_ledger_that_is_gone_is_told_as_gone(copy: Home, arguments: tuple[str, ...]) -> None:
+    copy.ledger.unlink()
+    result = _factory(*arguments)
+    assert "the ledger is gone, and its key is there" in _line(result)
+    assert not copy.ledger.exists()
+
+
+@pytest.mark.parametrize("form", ["md", "json"])
+def test_the_dossier_of_a_home_that_does_not_exist_makes_none(
+    whole: Path, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _enter(whole, monkeypatch)
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "typo"))
+    result = _factory("dossier", "apples@1", "--format", form)
+    assert (result.exit_code, "there is no model 'apples'" in result.output) == (2, True), (
+        result.output
+    )
+    assert not (tmp_path / "typo").exists()

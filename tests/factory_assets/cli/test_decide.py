@@ -803,7 +803,7 @@ def test_evidence_contains_people_and_approvals(serving: Factory, tmp_path: Path
     archive = tmp_path / "evidence.zip"
     assert serving.factory("evidence", "apples@2", "--out", str(archive))[0] == 0
     code, text = serving.factory("verify", str(archive))
-    assert (code, "1 decisions" in text) == (0, True), text
+    assert (code, "1 decision" in text) == (0, True), text
     with ZipFile(archive) as content:
         statements = [name for name in content.namelist() if name.startswith("home/statements")]
         bodies = [content.read(n) for n in content.namelist() if n.startswith("entries/")]

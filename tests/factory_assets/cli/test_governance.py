@@ -50,6 +50,15 @@ def test_a_file_is_never_overwritten(apples: Path) -> None:
     assert file.read_text() == "owner: a@example.org\n"
 
 
+@pytest.mark.parametrize("command", ["new", "show", "sign"])
+def test_a_pipeline_without_a_model_has_no_answers_to_sign(apples: Path, command: str) -> None:
+    declare(apples, {name: APPLES[name] for name in ("purpose", "ingest")})
+    code, text = _factory("governance", command, "apples")
+    told = "apples: a pipeline without `train` has no version about which a person could sign"
+    assert (code, told in text) == (2, True), text
+    assert not (apples / "governance.yaml").exists()
+
+
 def test_an_unknown_pipeline_is_told() -> None:
     code, text = _factory("governance", "new", "aples")
     assert (code, "no pipeline 'aples'" in text) == (2, True), text

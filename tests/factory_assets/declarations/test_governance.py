@@ -1,5 +1,6 @@
 """Reading `governance.yaml`: what is valid, and where each mistake is."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert governance.statements == {"annex-iv.1a": "A second opinion", "annex-iv.2a": None}
 
 
+def test_lines_tabs_and_scripts_from_right_to_left_are_text(tmp_path: Path) -> None:
+    text = "a\tb\n\n\u0645\u0631\u062d \u0915\u094d\u200d\u0937"
+    (tmp_path / "governance.yaml").write_text(WHOLE.replace("A second opinion", json.dumps(text)))
+    governance = load_governance(tmp_path)
+    assert governance
+    assert governance.statements["annex-iv.1a"] == text
+
+
 def test_without_a_file_nothing_is_declared_and_nothing_is_wrong(tmp_path: Path) -> None:
     assert load_governance(tmp_path) is None
     assert read_governance(tmp_path)[2] == []
@@ -66,6 +75,10 @@ def test_an_empty_file_leaves_everything_open(tmp_path: Path) -> None:
         ("[leaks]", "leaks", "14: risks.0.tests: 'leaks' is not valid; must be a list, such as"),
         ("owner: jane", "owner: jane\nowner: bob", "3: owner: key 'owner' repeats line 2"),
         ("[leaks]", "[leaks", "not YAML"),
+        ("A second opinion", r'"a\e[2Jb"', r"16: statements.annex-iv.1a: contains the control"),
+        ("A second opinion", r'"a\u202eb"', r"16: statements.annex-iv.1a: contains the control"),
+        ("A second opinion", r'"a\rb"', r"16: statements.annex-iv.1a: contains the control"),
+        ("A second look", r'"a\u2066b"', r"11: risks.0.measure: contains the control"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, problem: str) -> None:

@@ -54,6 +54,12 @@ def test_the_comment_of_a_key_is_left_out(defs: Path) -> None:
     assert load_people()["jane"].keys == (key,)
 
 
+def test_two_people_of_one_name_are_refused_with_the_line(defs: Path) -> None:
+    (defs / "people.yaml").write_text("jane: {roles: [auditor]}\n\njane: {roles: [approver]}\n")
+    with pytest.raises(DeclarationError, match=r"yaml:3: .*'jane' repeats line 1; keep one"):
+        load_people()
+
+
 def _passkey(kind: str) -> str:
     private: Any = {
         "ec": lambda: ec.generate_private_key(ec.SECP256R1()),

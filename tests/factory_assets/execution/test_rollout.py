@@ -170,7 +170,7 @@ def test_the_evidence_of_a_version_has_its_roll_out(
     archive = str(tmp_path / "evidence.zip")
     assert made.factory("evidence", "apples@2", "--out", archive)[0] == 0
     code, text = made.factory("verify", archive)
-    assert (code, "1 roll-outs" in text) == (0, True), text
+    assert (code, "1 roll-out" in text) == (0, True), text
 
 
 def test_what_is_stopped_is_not_promoted(made: Factory, rollout: Rollout) -> None:

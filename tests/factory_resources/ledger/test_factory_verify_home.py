@@ -405,8 +405,27 @@ def test_what_was_found_is_said_to_be_unwitnessed(
     write_ledger(auditor.home / "ledger.db", bodies, _KEY)
     assert factory_verify.main([str(auditor.home)]) == 0
     out = capsys.readouterr().out
-    assert "1 entries say what was found when the ledger began" in out
-    assert "1 entries are of kinds that this verifier does not know" in out
+    assert "1 entry of what was found when the ledger began" in out
+    assert "1 entry of kinds unknown to this verifier" in out
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "told"),
+    [
+        (1, "entries", "1 entry"),
+        (2, "entries", "2 entries"),
+        (0, "files", "0 files"),
+        (1, "files", "1 file"),
+        (1, "batches of outcomes", "1 batch of outcomes"),
+        (1, "signed answers to requirements", "1 signed answer to requirements"),
+        (1, "results whose record was computed again", "1 result whose record was computed again"),
+        (1234, "values of the dossier", "1,234 values of the dossier"),
+    ],
+)
+def test_what_was_counted_is_told_in_one_or_more(number: int, what: str, told: str) -> None:
+    report = factory_verify.VerificationReport()
+    report.count(what, number)
+    assert next(report.lines()) == f"checked: {told}"
 
 
 def test_a_home_without_ledger_proves_nothing(auditor: Auditor) -> None:

@@ -16,6 +16,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import decode
 from tests.engines import ON_FILES
 from tests.factory_resources.prediction_log.homes import fill, verify
 from tests.factory_resources.prediction_log.homes import log as log
@@ -59,6 +60,18 @@ def test_an_id_between_answers_is_proven_never_to_have_been_given_out(
         assert PredictionProof.parse(proof.format()) == proof
     proof = log.prove(text(outside))
     assert (proof.leaves, proof.verify(_blocks(home))) == ((), False)
+
+
+def test_an_id_beyond_the_rows_of_its_request_is_not_proven_as_that_of_another_row(
+    log: PredictionLog, home: Home
+) -> None:
+    [[taken]] = fill(log, PredictionIds(), [1])
+    rows = decode(log.prove(text(taken)).record or b"").rows
+    assert log.prove(text(taken, rows - 1)).verify(_blocks(home))
+    with pytest.raises(
+        UnknownNameError, match=f"there is no row {rows + 1}: its request has {rows} row"
+    ):
+        log.prove(text(taken, rows))
 
 
 def test_absence_needs_neighbours_from_every_block_around_the_id(

@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import tarfile
+from collections import Counter
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from factory_assets.audit.dossier.cited import CitedValue, follow
 from factory_assets.audit.dossier.difference import dossier_difference
 from factory_assets.audit.dossier.dossier import Dossier, make_dossier
 from factory_assets.audit.dossier.json_format import dossier_json
+from factory_assets.audit.dossier.markdown import render_markdown
 from factory_assets.audit.dossier.outlines import CLAIM, print_document
 from factory_assets.audit.dossier.printing import PrintedTable, all_sections, print_value
 from factory_assets.audit.requirements.catalogue import catalogue
@@ -137,6 +140,19 @@ def test_each_requirement_has_its_evidence_or_a_gap(dossier: Dossier) -> None:
             assert bool(shown) == bool(dossier.of(kind))
         asked_of = f"Question to a person: {asked.person}"
         assert (asked_of in texts) == bool(asked.person)
+
+
+def test_only_the_questions_that_apply_to_the_risk_tier_are_counted(dossier: Dossier) -> None:
+    def told(one: Dossier) -> str:
+        return render_markdown(print_document(one, "dossier"))
+
+    assert "for risk tier minimal: 0 signed, 0 stale, 1 open." in told(dossier)
+    states = Counter(dossier.answer(one).state for one in ANSWERS)
+    assert states["signed"]
+    asked = [one for one in catalogue().requirements if one.person]
+    high = sum(one.applies in {"all", "high"} for one in asked)
+    counted = f"{states['signed']} signed, {states['stale']} stale, {high - len(ANSWERS)} open."
+    assert f"for risk tier high: {counted}" in told(replace(dossier, tier="high"))
 
 
 def test_the_json_names_the_gaps_and_the_open_questions(dossier: Dossier) -> None:

@@ -1,6 +1,7 @@
 """People sign statements by the real commands: what becomes stale of what, and what is refused."""
 
 import json
+import re
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,12 @@ def test_whoever_signs_is_shown_question_text_and_what_it_rests_on(apples: Facto
     assert problems(apples.home) == []
 
 
+def test_what_cannot_be_seen_is_shown_to_whoever_signs(apples: Factory) -> None:
+    _state(apples, {"article.12.1": "Apples\u2028that\tfell\u200b"})
+    code, text = apples.factory("governance", "sign", "apples", "article.12.1", by="bob")
+    assert (code, r"  | Apples\u2028that\tfell\u200b" in text) == (0, True), text
+
+
 def test_the_ledger_has_neither_the_name_nor_the_text(apples: Factory) -> None:
     subject = GovernanceSigned.subject_of(pipeline="apples", requirement="annex-iv.7")
     found = Ledger(apples.home).latest(GovernanceSigned, subject)
@@ -91,7 +98,8 @@ def test_show_prints_the_state_of_each_statement(apples: Factory) -> None:
     _state(apples, {"annex-iv.7": "ISO 1234"})
     code, text = apples.factory("governance", "show", "apples")
     lines = {line.split()[0]: line for line in text.splitlines()}
-    assert (code, lines["apples@1:"]) == (0, "apples@1: 3 signed, 1 stale, 73 open")
+    assert (code, lines["apples@1:"]) == (0, "apples@1: 0 signed, 0 stale, 1 open")
+    assert lines["others,"] == "others, for products or another risk tier than minimal: 76"
     assert "stale: text changed since it was signed by jane 20" in lines["annex-iv.7"]
     assert lines["article.12.1"].endswith("open: not signed yet")
     assert lines["annex-iv.2a"].endswith("open: no answer")
@@ -109,7 +117,35 @@ def test_a_changed_text_makes_that_statement_stale_until_it_is_signed_again(
     assert code == 0, text
     assert _stale(apples) == {}
     _state(apples, {})
-    assert _states(apples)["annex-iv.1a"].person == "jane", "the first signature counts again"
+    assert _stale(apples) == {"annex-iv.1a": ("text",)}, "bob replaced what jane had signed"
+    assert _states(apples)["annex-iv.1a"].person == "bob"
+
+
+def test_a_signed_answer_whose_text_is_removed_is_stale(apples: Factory) -> None:
+    _state(apples, {"annex-iv.7": None})
+    assert _stale(apples) == {"annex-iv.7": ("text",)}
+    code, text = apples.factory("governance", "show", "apples")
+    assert code == 0, text
+    [line] = [line for line in text.splitlines() if line.split()[0] == "annex-iv.7"]
+    assert re.search(r"stale: signed by jane \S+ \(entry \d+\), removed since$", line)
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_a_damaged_statement_file_is_not_taken_for_another_text(
+    apples: Factory, damage: str
+) -> None:
+    subject = GovernanceSigned.subject_of(pipeline="apples", requirement="annex-iv.7")
+    found = Ledger(apples.home).latest(GovernanceSigned, subject)
+    assert found
+    file = statement_file(apples.home, "apples", found[1].statement or "")
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes() + b" ")
+    assert _stale(apples) == {"annex-iv.7": ("statement_file",)}
+    code, text = apples.factory("governance", "show", "apples")
+    told = f"the statement of entry {found[0]} is missing or was changed; factory verify tells more"
+    assert (code, told in text) == (0, True), text
 
 
 def test_a_changed_risk_concerns_what_rests_on_the_register(apples: Factory) -> None:
@@ -132,6 +168,7 @@ def test_another_version_has_its_own_states_and_the_first_keeps_those_it_had(
     stale = _stale(apples, 2)
     assert stale["annex-iv.1a"] == ("version_chain",)
     assert "annex-iv.7" not in stale, "it rests on nothing of the version"
+    assert _states(apples, 2)["annex-iv.7"].signed_version == 1
     code, text = apples.factory("governance", "sign", "apples", by="jane")
     assert code == 0, text
     assert _stale(apples, 2) == {}

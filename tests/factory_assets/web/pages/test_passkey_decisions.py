@@ -138,7 +138,7 @@ def test_a_passkey_approves_and_the_version_serves(
     assert text_of(text[1]) == " ".join(statement["shown"].split())
     report, _ = verify_path(str(apples.home.path), Expectation())
     assert report.problems == []
-    assert "1 decisions signed by passkey" in "\n".join(report.lines())
+    assert "1 decision signed by passkey" in "\n".join(report.lines())
 
 
 def test_what_is_signed_is_the_digest_of_the_statement(
