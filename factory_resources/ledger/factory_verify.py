@@ -3835,6 +3835,8 @@ class _DossierCheck:
             raise InvalidError(f"entry {number} is not in the dossier")
         entry = envelope(self._entries[number])
         _require_same("the entry", entry.get("subject"), subject)
+        _require_same("the version", take(answer, "version", kind=int), entry.get("version"))
+        self._compare_sections(state, asked, take(entry, "evidence", kind=dict))
         self._used |= {
             place
             for place, source in enumerate(self._dossier["sources"])
@@ -3853,6 +3855,17 @@ class _DossierCheck:
         if take(answer, "by"):
             _require_same("the person", answer["by"], take(predicate, "person", "name"))
         self._report.count("answers in the dossier")
+
+    def _compare_sections(
+        self, state: str, asked: dict[str, Any], evidence: dict[str, Any]
+    ) -> None:
+        """Compare the sections of `governance.yaml` that were signed with an answer."""
+        sections = take(asked, "answer", "declared", kind=dict)
+        for name, section in sections.items():
+            _require_same(f"the section {_short(name)}", digest_of(section), evidence.get(name))
+        if state == "signed":
+            said = {*asked["evidence"], *asked["gaps"], *sections}
+            _require_same("what the answer rests on", said, {*evidence})
 
     def _require_open(self, answer: dict[str, Any], subject: str) -> None:
         """Require that an open answer says nothing, and that nobody signed one then."""

@@ -193,8 +193,13 @@ class _Printer:
     def _signed(self, answer: PersonAnswer) -> Iterator[PrintedParagraph | PrintedTable]:
         notes = self._numbers.of_citation(answer.citation)
         by = print_text(answer.by) or "a person whose name is not known any more"
-        text = f"{print_text(answer.text)} (signed by {by} on {print_text(answer.signed)})"
-        yield PrintedParagraph(text, "signed", notes)
+        about = (
+            f" about version {answer.version}" if answer.version != self._dossier.version else ""
+        )
+        yield PrintedParagraph(print_text(answer.text), "signed")
+        # Apart from the text, which could otherwise end with the signature of another person.
+        signature = f"Signed{about} by {by} on {print_text(answer.signed)}."
+        yield PrintedParagraph(signature, "signature", notes)
         if answer.state == "stale":
             changed = ", ".join(one.replace("_", " ") for one in answer.changed)
             yield PrintedParagraph(f"Stale: since it was signed, this changed: {changed}.", "stale")

@@ -30,6 +30,7 @@ from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log, NewEntry
 from tests.approvals import Factory, make_factory
+from tests.factory_assets.audit.dossier.homes import RISK
 from tests.pipelines import enter, write_governance
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,8 @@ Change = Callable[[dict[str, Any]], None]
 @pytest.fixture(scope="module")
 def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
     made = make_factory(tmp_path_factory.mktemp("verified") / "root")
-    write_governance(made.defs / "apples", statements={"annex-iv.7": "None was applied"})
+    statements = {"annex-iv.7": "None was applied", "article.9": "See the risk register"}
+    write_governance(made.defs / "apples", statements=statements, risks=[RISK])
     with pytest.MonkeyPatch.context() as patch:
         enter(made.root, patch)
         code, text = made.factory("governance", "sign", "apples", by="jane")
@@ -85,7 +87,7 @@ def test_every_value_is_compared(factory: Factory, archive: Path, written: str) 
         report = _verified(path, written.encode())
         assert report.holds, [str(one) for one in report.problems]
         assert report.checked["values of the dossier"] == values
-        assert report.checked["answers in the dossier"] == 1
+        assert report.checked["answers in the dossier"] == 2
 
 
 def _first_value(content: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +209,7 @@ def _hidden_answer(content: dict[str, Any]) -> None:
         "declared": {},
         "entry": None,
     }
-    _signed_answer(content).update({"state": "open", **empty})
+    _signed_answer(content).update({"state": "open", "version": None, **empty})
 
 
 def _opened_answer(content: dict[str, Any]) -> None:
@@ -225,6 +227,20 @@ def _unknown_state(content: dict[str, Any]) -> None:
 
 def _stale_answer(content: dict[str, Any]) -> None:
     _signed_answer(content)["state"] = "stale"
+
+
+def _other_risk(content: dict[str, Any]) -> None:
+    asked = next(one for one in content["requirements"] if one["id"] == "article.9")
+    asked["answer"]["declared"]["risks"][0]["severity"] = "none"
+
+
+def _no_risks(content: dict[str, Any]) -> None:
+    asked = next(one for one in content["requirements"] if one["id"] == "article.9")
+    asked["answer"]["declared"] = {}
+
+
+def _other_version_of_answer(content: dict[str, Any]) -> None:
+    _signed_answer(content)["version"] = 2
 
 
 @pytest.mark.parametrize(
@@ -260,6 +276,9 @@ def _stale_answer(content: dict[str, Any]) -> None:
         (_opened_answer, "is open, and has 'text'"),
         (_invented_answer, "is open, and has 'text'"),
         (_unknown_state, "is neither open nor signed nor stale"),
+        (_other_risk, "the section 'risks' is not what the entry says"),
+        (_no_risks, "what the answer rests on is not what the entry says"),
+        (_other_version_of_answer, "the version is not what the entry says"),
         (_stale_answer, "is stale if something changed"),
     ],
 )
