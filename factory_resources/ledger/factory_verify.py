@@ -1671,7 +1671,9 @@ class ContentCheck:
                     _require_same(
                         "the subject", entry.get("subject"), _SUBJECTS[kind].format(*said)
                     )
-                    if kind == "champion" and self._about not in (None, said):
+                    # Others are in an archive because something about its version names them.
+                    named = kind in ("champion", "model_version")
+                    if named and self._about not in (None, said):
                         continue
                 with self._reported(number, name):
                     checks[kind](number, entry)
@@ -3438,6 +3440,20 @@ class ArchivedEntries:
         return self._entries[number]
 
 
+def last_about(
+    ledger: LedgerDatabase | ArchivedEntries,
+    kind: str,
+    subject: str,
+    version: int,
+    before: int | None = None,
+) -> tuple[int, dict[str, Any]] | None:
+    """Return the last of the entries of a kind about a subject that name this version, or None."""
+    found = ledger.last(kind, subject, before)
+    while found and found[1].get("version") != version:
+        found = ledger.last(kind, subject, found[0])
+    return found
+
+
 def verify_archive(path: str, expected: Expectation, report: VerificationReport) -> bytes | None:
     """Verify the evidence about a version of a model.
 
@@ -3494,9 +3510,10 @@ class _ArchiveCheck:
         )
         check.run()
         which = f"{pipeline}@{version}"
-        for kind in ("model_version", "verdict"):
-            if not self._entries.last(kind, _SUBJECTS[kind].format(pipeline, version)):
-                report.problem(f"the archive has no entry of kind {kind!r} of {which}")
+        if not self._entries.last("model_version", f"model/{which}"):
+            report.problem(f"the archive has no entry of kind 'model_version' of {which}")
+        if not self._entries.last("verdict", f"verdict/{which}"):
+            self._without_verdict(pipeline, version)
         if next(archive.names(_STATEMENT), None):
             try:
                 self._statement(check, which)
@@ -3506,6 +3523,14 @@ class _ArchiveCheck:
         if self._expected.dossier is not None:
             verify_dossier(self._expected.dossier, files, self._entries, report)
         return head
+
+    def _without_verdict(self, pipeline: str, version: int) -> None:
+        """Note that the version was never evaluated, unless it served."""
+        which = f"{pipeline}@{version}"
+        if last_about(self._entries, "champion", f"champion/{pipeline}", version):
+            self._report.problem(f"the archive has no entry of kind 'verdict' of {which}")
+        else:
+            self._report.note(f"{which} was never evaluated, as far as the archive tells")
 
     def _statement(self, check: ContentCheck, which: str) -> None:
         """Compare the signed statement about the version with the files."""
@@ -3872,10 +3897,7 @@ class _DossierCheck:
         for name, value in answer.items():
             if name != "state" and value:
                 raise InvalidError(f"is open, and has {_short(name)}")
-        signed = self._last("governance", subject)
-        while signed and signed[1].get("version") != self._version:
-            signed = self._ledger.last("governance", subject, signed[0])
-        if signed:
+        if signed := last_about(self._ledger, "governance", subject, self._version, self._size):
             raise InvalidError(f"is open, although a person signed it (entry {signed[0]})")
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import tarfile
+import zipfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from factory_assets.audit.dossier.json_format import dossier_json
 from factory_assets.audit.dossier.outlines import CLAIM, print_document
 from factory_assets.audit.dossier.printing import PrintedTable, all_sections, print_value
 from factory_assets.audit.requirements.catalogue import catalogue
+from factory_assets.cli.evidence import write_evidence
 from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
 from factory_resources.errors import FactoryError
@@ -369,3 +371,34 @@ def test_it_is_made_in_memory(dossier: Dossier, factory: Factory) -> None:
     assert _made(factory) == dossier
     assert {path: path.stat().st_mtime_ns for path in factory.home.path.rglob("*.json")} == before
     assert io.StringIO(dossier_json(dossier)).readline() == "{\n"
+
+
+def test_evidence_has_the_answers_that_were_signed_about_an_earlier_version(
+    dossier: Dossier, tmp_path: Path
+) -> None:
+    """An answer that still holds stands in the dossier of a later version, and is compared."""
+    out = tmp_path / "evidence.zip"
+    write_evidence("apples@2", out, None, with_rows=False)
+    report, _ = verify_path(str(out), Expectation(dossier=dossier_json(dossier).encode()))
+    assert report.holds, [str(one) for one in report.problems]
+    assert report.checked["answers in the dossier"] == len(ANSWERS)
+    assert dossier.answer("annex-iv.7").version == 1
+    content = json.loads(dossier_json(dossier))
+    asked = next(one for one in content["requirements"] if one["id"] == "annex-iv.7")
+    asked["answer"]["text"] = "All were applied"
+    report, _ = verify_path(str(out), Expectation(dossier=json.dumps(content).encode()))
+    assert [one.what for one in report.problems] == ["the text is not what the entry says"]
+
+
+def test_an_answer_whose_statement_is_not_in_the_archive_is_a_problem(
+    dossier: Dossier, tmp_path: Path
+) -> None:
+    whole, out = tmp_path / "whole.zip", tmp_path / "evidence.zip"
+    write_evidence("apples@2", whole, None, with_rows=False)
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(out, "w") as copy:
+        for name in archive.namelist():
+            if not name.startswith("home/statements/"):
+                copy.writestr(name, archive.read(name))
+    report, _ = verify_path(str(out), Expectation(dossier=dossier_json(dossier).encode()))
+    problems = [one for one in report.problems if "cannot be compared" in one.what]
+    assert len(problems) == len(ANSWERS)
