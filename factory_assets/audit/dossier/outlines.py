@@ -77,7 +77,9 @@ def print_document(dossier: Dossier, kind: DocumentKind) -> PrintedDocument:
     """Return a dossier as one of its documents."""
     match kind:
         case "dossier":
-            return _Printer(dossier, EVIDENCE_KINDS).technical_documentation(catalogue())
+            every = catalogue()
+            asked = [one.id for one in every.requirements]
+            return _Printer(dossier, EVIDENCE_KINDS, asked).technical_documentation(every)
         case "model-card":
             return _card(dossier, "Model card", _MODEL_CARD)
         case "data-sheet":
@@ -88,17 +90,20 @@ def print_document(dossier: Dossier, kind: DocumentKind) -> PrintedDocument:
 
 def _card(dossier: Dossier, title: str, parts: Sequence[_Part]) -> PrintedDocument:
     kinds = tuple(kind for part in parts for kind in part.kinds)
-    return _Printer(dossier, kinds).card(title, parts, catalogue())
+    asked = [name for part in parts for name in part.asked]
+    return _Printer(dossier, kinds, asked).card(title, parts, catalogue())
 
 
 class _Printer:
-    """Prints a dossier; notes are numbered over the kinds that are shown."""
+    """Prints a dossier; notes are numbered over the kinds and requirements that are shown."""
 
-    def __init__(self, dossier: Dossier, kinds: Sequence[EvidenceKind]) -> None:
+    def __init__(
+        self, dossier: Dossier, kinds: Sequence[EvidenceKind], asked: Sequence[str]
+    ) -> None:
         self._dossier = dossier
         tables = [table for kind in kinds for table in dossier.of(kind)]
         values = (value.citation for table in tables for value in table.values())
-        signed = (answer.citation for answer in dossier.answers.values())
+        signed = (dossier.answer(name).citation for name in asked)
         self._numbers = NoteNumbers.of(dict.fromkeys(filter(None, chain(values, signed))))
 
     def technical_documentation(self, every: Catalogue) -> PrintedDocument:
