@@ -266,6 +266,8 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
         assert (state == "satisfied") == all(dossier.of(kind) for kind in one.evidence)
     answer = next(one for one in result["observations"] if one["title"] == "Answer to annex-iv.1a")
     assert "\\<script\\>" in answer["description"]
+    assert "jane" not in answer["description"]
+    assert answer["remarks"] == "Signed about version 1 by jane."
     cited = {
         (evidence["href"], prop["value"])
         for observation in result["observations"]
