@@ -132,10 +132,12 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
 
 
 def _statements(log: Log, numbers: Iterable[int], version: Version, home: Home) -> Iterator[Path]:
-    """Yield the files of the statements about the version."""
+    """Yield the files of the statements about the version, and of all answers."""
     for number in numbers:
         entry = entry_in(log, number)
-        if isinstance(entry, _SIGNED) and entry.version == version.version and entry.statement:
+        if not isinstance(entry, _SIGNED) or not entry.statement:
+            continue
+        if isinstance(entry, GovernanceSigned) or entry.version == version.version:
             yield statement_file(home, entry.pipeline, entry.statement)
 
 
@@ -171,20 +173,24 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
         entry = entry_in(log, number)
         if isinstance(entry, acts) and entry.version == version.version:
             yield number
-    yield from _answers(log, version)
+    yield from _answers(log, version.model)
     yield from _numbers(log, KeyChanged, role="witness")
     # Also those of other versions: they tell what this one replaced, and when.
     yield from _numbers(log, ChampionMade, pipeline=version.model)
 
 
-def _answers(log: Log, version: Version) -> Iterator[int]:
-    """Yield the signed answers to requirements that rest on the evidence of the version."""
+def _answers(log: Log, pipeline: str) -> Iterator[int]:
+    """Yield the signed answers to requirements, and the entries of the versions they are about.
+
+    An answer about an earlier version stands in the dossier of this one if it still holds.
+    """
     for requirement in catalogue().requirements:
-        names = {"pipeline": version.model, "requirement": requirement.id}
+        names = {"pipeline": pipeline, "requirement": requirement.id}
         for number in _numbers(log, GovernanceSigned, **names):
             entry = entry_in(log, number)
-            if isinstance(entry, GovernanceSigned) and entry.version == version.version:
-                yield number
+            assert isinstance(entry, GovernanceSigned)
+            yield number
+            yield from _numbers(log, ModelTrained, pipeline=pipeline, version=entry.version)
 
 
 def _numbers(log: Log, kind: type[Entry], **names: str | int) -> list[int]:

@@ -42,9 +42,9 @@ def _people(content: bytes, file: Path) -> dict[str, Person]:
     data = None
     try:
         document = parse(content)
-        for at, first, again in document.repeated:
+        for repeated, before, again in document.repeated:
             raise DeclarationError(
-                f"{dotted(at)}: key {at[-1]!r} repeats line {first}; keep one",
+                f"{dotted(repeated)}: key {repeated[-1]!r} repeats line {before}; keep one",
                 where=f"{file}:{again}",
                 remedy="correct it",
             )

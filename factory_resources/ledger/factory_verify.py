@@ -639,6 +639,7 @@ class VerificationReport:
     """How many entries, records, files and so on were checked."""
     unlisted: int = 0
     """Problems that are not listed any more."""
+    cannot_prove: list[str] = field(default_factory=lambda: [*_CANNOT_PROVE])
     _said: set[tuple[str, str]] = field(default_factory=set)
 
     @property
@@ -667,7 +668,7 @@ class VerificationReport:
         if self.unlisted:
             yield f"problem: and {self.unlisted:,} more"
         yield from (f"note: {finding}" for finding in self.notes)
-        yield from (f"cannot prove: {line}" for line in _CANNOT_PROVE)
+        yield from (f"cannot prove: {line}" for line in self.cannot_prove)
         yield "all holds" if self.holds else "does not hold"
 
     def json(self) -> str:
@@ -677,14 +678,14 @@ class VerificationReport:
             "problems": [vars(finding) for finding in self.problems],
             "unlisted_problems": self.unlisted,
             "notes": [vars(finding) for finding in self.notes],
-            "cannot_prove": _CANNOT_PROVE,
+            "cannot_prove": self.cannot_prove,
         }
         return json.dumps(value, indent=1)
 
 
 _FINDINGS = 1000
 
-_CANNOT_PROVE = (
+_CANNOT_PROVE: tuple[str, ...] = (
     "that what an entry says is true: only that it was said, and not changed since",
     "that nothing happened of which the ledger has no entry",
     "that history is as it was before the first witness, or the first auditor, saw it",
@@ -1678,7 +1679,9 @@ class ContentCheck:
                     _require_same(
                         "the subject", entry.get("subject"), _SUBJECTS[kind].format(*said)
                     )
-                    if kind == "champion" and self._about not in (None, said):
+                    # Others are in an archive because something about its version names them.
+                    named = kind in ("champion", "model_version")
+                    if named and self._about not in (None, said):
                         continue
                 with self._reported(number, name):
                     checks[kind](number, entry)
@@ -3445,6 +3448,20 @@ class ArchivedEntries:
         return self._entries[number]
 
 
+def last_about(
+    ledger: LedgerDatabase | ArchivedEntries,
+    kind: str,
+    subject: str,
+    version: int,
+    before: int | None = None,
+) -> tuple[int, dict[str, Any]] | None:
+    """Return the last of the entries of a kind about a subject that name this version, or None."""
+    found = ledger.last(kind, subject, before)
+    while found and found[1].get("version") != version:
+        found = ledger.last(kind, subject, found[0])
+    return found
+
+
 def verify_archive(path: str, expected: Expectation, report: VerificationReport) -> bytes | None:
     """Verify the evidence about a version of a model.
 
@@ -3501,9 +3518,10 @@ class _ArchiveCheck:
         )
         check.run()
         which = f"{pipeline}@{version}"
-        for kind in ("model_version", "verdict"):
-            if not self._entries.last(kind, _SUBJECTS[kind].format(pipeline, version)):
-                report.problem(f"the archive has no entry of kind {kind!r} of {which}")
+        if not self._entries.last("model_version", f"model/{which}"):
+            report.problem(f"the archive has no entry of kind 'model_version' of {which}")
+        if not self._entries.last("verdict", f"verdict/{which}"):
+            self._without_verdict(pipeline, version)
         if next(archive.names(_STATEMENT), None):
             try:
                 self._statement(check, which)
@@ -3513,6 +3531,14 @@ class _ArchiveCheck:
         if self._expected.dossier is not None:
             verify_dossier(self._expected.dossier, files, self._entries, report)
         return head
+
+    def _without_verdict(self, pipeline: str, version: int) -> None:
+        """Note that the version was never evaluated, unless it served."""
+        which = f"{pipeline}@{version}"
+        if last_about(self._entries, "champion", f"champion/{pipeline}", version):
+            self._report.problem(f"the archive has no entry of kind 'verdict' of {which}")
+        else:
+            self._report.note(f"{which} was never evaluated, as far as the archive tells")
 
     def _statement(self, check: ContentCheck, which: str) -> None:
         """Compare the signed statement about the version with the files."""
@@ -3620,6 +3646,17 @@ _DOSSIER_BYTES = 64 * 1024 * 1024
 _OWN = "ledger/"
 """The beginning of the path by which a dossier cites an entry itself."""
 
+_DOSSIER_CANNOT_PROVE = (
+    "that a title, a label or a question in the dossier fits what stands beside it",
+    "that nothing was left out of the dossier",
+    "that what a signed answer rests on is as it was when it was signed",
+)
+
+_NOT_EVALUATED = "not evaluated"
+
+_NO_VALUE = ("", "none", "not recorded", _NOT_EVALUATED)
+"""What a cell says that has no value, in columns after the first."""
+
 
 def verify_dossier(
     content: bytes,
@@ -3632,6 +3669,7 @@ def verify_dossier(
     Args:
         ledger: the verified entries.
     """
+    report.cannot_prove += _DOSSIER_CANNOT_PROVE
     try:
         _DossierCheck(parse_object(content), files, ledger, report).run()
     except InvalidError as error:
@@ -3650,26 +3688,37 @@ class _DossierCheck:
         self._ledger, self._report = ledger, report
         self._entries: dict[int, bytes] = {}
         self._documents: dict[int, Any] = {}
+        self._used: set[int] = set()
 
     def run(self) -> None:
         if self._dossier.get("format") != "factory.dossier" or self._dossier.get("version") != 1:
             raise InvalidError("is not a dossier of format 1")
+        self._pipeline = take(self._dossier, "pipeline")
+        self._version = take(self._dossier, "model_version", kind=int)
         self._read_entries()
         for place, source in enumerate(take(self._dossier, "sources", kind=list)):
             with self._reported(source.get("path") if isinstance(source, dict) else None):
                 self._documents[place] = self._document(source)
                 self._report.count("documents that the dossier cites")
+        with self._reported(f"{self._pipeline}@{self._version}"):
+            self._compare_version()
+        kinds = set()
         for table in take(self._dossier, "facts", kind=list):
-            title = take(table, "title")
+            kinds.add(take(table, "kind"))
             for row in take(table, "rows", kind=list):
                 if not isinstance(row, list):
                     raise InvalidError("has no valid 'rows'")
-                for cell in row:
-                    self._compare(cell, title)
+                with self._reported(take(table, "title")):
+                    self._compare_row(row, table["title"])
         for asked in take(self._dossier, "requirements", kind=list):
             name = take(asked, "id")
             with self._reported(name):
-                self._compare_answer(name, asked.get("answer"))
+                _require_gaps(asked, kinds)
+                if asked.get("answer") is not None:
+                    self._compare_answer(name, asked)
+        with self._reported("sources"):
+            if unused := self._documents.keys() - self._used:
+                raise InvalidError(f"nothing is cited from source {min(unused)}")
 
     @contextmanager
     def _reported(self, about: object) -> Iterator[None]:
@@ -3684,7 +3733,11 @@ class _DossierCheck:
         content = take(self._dossier, "checkpoint").encode()
         note = SignedNote.parse(content)
         checkpoint = LogCheckpoint.parse(note.text)
-        require_signed(note, checkpoint, VerifierKey.parse(take(self._ledger.entry(0), "key")))
+        key = VerifierKey.parse(take(self._ledger.entry(0), "key"))
+        require_signed(note, checkpoint, key)
+        self._require_same("key", str(key))
+        self._size = checkpoint.size
+        self._require_same("size", self._size)
         for name, one in take(self._dossier, "entries", kind=dict).items():
             number, body = parse_decimal(name), take(one, "body").encode()
             proof = InclusionProof.parse(take(one, "proof").encode())
@@ -3737,13 +3790,60 @@ class _DossierCheck:
         _require_same("the manifest", sha256(manifest).hexdigest(), entry.get("provenance"))
         _require_same("the SHA-256", digest, parse_object(manifest).get(name))
 
+    def _require_same(self, name: str, found: object) -> None:
+        said = self._dossier.get(name)
+        if type(said) is not type(found) or said != found:
+            raise InvalidError(f"{name} is {_short(str(found))}, not {_short(str(said))}")
+
+    def _last(self, kind: str, subject: str) -> tuple[int, dict[str, Any]] | None:
+        """Return the last entry of a kind about a subject, as of the checkpoint of the dossier."""
+        known = self._ledger.last(kind, subject, self._size)
+        cited = [(number, envelope(body)) for number, body in self._entries.items()]
+        own = [(n, e) for n, e in cited if (e["kind"], e.get("subject")) == (kind, subject)]
+        found = [*own, known] if known else own
+        return max(found, key=lambda one: one[0], default=None)
+
+    def _compare_version(self) -> None:
+        """Compare which version it is about, when that was made, and whether it served."""
+        entered = self._last("model_version", f"model/{self._pipeline}@{self._version}")
+        if entered is None:
+            raise InvalidError("the ledger has no such version")
+        made = take(entered[1], "time")
+        for document in self._documents.values():
+            stage = document.get("stage") if "value" in document else None
+            if stage in ("train", "evaluate", "deploy"):
+                facts = _facts_of(take(document, "value", kind=dict))
+                if (facts["model"], facts["version"]) != (self._pipeline, self._version):
+                    raise InvalidError(f"the record of {stage} is about another version")
+                made = take(document, "finished") if stage == "train" else made
+        self._require_same("made", made)
+        served = self._last("champion", f"champion/{self._pipeline}")
+        is_champion = served is not None and served[1].get("version") == self._version
+        self._require_same("champion", is_champion)
+
+    def _compare_row(self, row: list[Any], title: str) -> None:
+        """Compare each value of a row; only the first cell may be a label."""
+        values = [cell for cell in row if not isinstance(cell, str)]
+        if not values:
+            raise InvalidError(f"a row has no value from a document: {_short(str(row))}")
+        for cell in row[1:]:
+            if isinstance(cell, str) and cell not in _NO_VALUE:
+                raise InvalidError(f"{_short(cell)} is from no document")
+        if _NOT_EVALUATED in row[1:]:
+            which = f"{self._pipeline}@{take(values[0], 'value', kind=int)}"
+            if judged := self._last("verdict", f"verdict/{which}"):
+                raise InvalidError(f"{which} was evaluated (entry {judged[0]})")
+        for cell in values:
+            self._compare(cell, title)
+
     def _compare(self, cell: Any, title: str) -> None:
-        """Compare a value with the one at its pointer; labels have none."""
-        if isinstance(cell, str):
-            return
+        """Compare a value with the one at its pointer."""
         place, pointer = take(cell, "source", kind=int), take(cell, "pointer")
+        if place not in range(len(self._dossier["sources"])):
+            raise InvalidError(f"source {place} is not in the dossier")
         if place not in self._documents:
             return
+        self._used.add(place)
         with self._reported(title):
             found, said = follow_pointer(self._documents[place], pointer), cell.get("value")
             if type(said) is not type(found) or said != found:
@@ -3751,25 +3851,36 @@ class _DossierCheck:
                 raise InvalidError(f"{what}, not {_short(str(said))}")
             self._report.count("values of the dossier")
 
-    def _compare_answer(self, requirement: str, answer: Any) -> None:
+    def _compare_answer(self, requirement: str, asked: dict[str, Any]) -> None:
         """Compare an answer with the statement that was signed; whether that counts is checked
         with its entry."""
-        if answer is None or take(answer, "state") == "open":
+        answer = take(asked, "answer", kind=dict)
+        state, subject = take(answer, "state"), f"governance/{self._pipeline}/{requirement}"
+        if state == "open":
+            self._require_open(answer, subject)
             return
-        number, pipeline = take(answer, "entry", kind=int), take(self._dossier, "pipeline")
+        if state not in ("signed", "stale"):
+            raise InvalidError(f"is neither open nor signed nor stale: {_short(state)}")
+        if (state == "stale") != bool(take(answer, "changed", kind=list)):
+            raise InvalidError("is stale if something changed since it was signed, and only then")
+        number = take(answer, "entry", kind=int)
         if number not in self._entries:
             raise InvalidError(f"entry {number} is not in the dossier")
         entry = envelope(self._entries[number])
-        _require_same("the entry", entry.get("subject"), f"governance/{pipeline}/{requirement}")
+        _require_same("the entry", entry.get("subject"), subject)
+        _require_same("the version", take(answer, "version", kind=int), entry.get("version"))
+        self._compare_sections(state, asked, take(entry, "evidence", kind=dict))
+        self._used |= {
+            place
+            for place, source in enumerate(self._dossier["sources"])
+            if isinstance(source, dict) and source.get("path") == f"{_OWN}{number}"
+        }
         digest = take(entry, "statement")
+        name = require_relative(f"statements/{self._pipeline}/{digest}.json")
         try:
-            name = require_relative(f"statements/{pipeline}/{digest}.json")
             content = read_all(self._files, name, _STATEMENT_BYTES)
-        except MissingFileError:
-            if isinstance(self._files, HomeFolder):
-                raise
-            self._report.count("files not included")
-            return
+        except InvalidError as error:
+            raise type(error)(f"cannot be compared: {name} {error}") from error
         _require_same("the statement", sha256(content).hexdigest(), digest)
         predicate = take(parse_object(statement_payload(content)), "predicate", kind=dict)
         _require_same("the text", take(answer, "text"), predicate.get("text"))
@@ -3777,6 +3888,34 @@ class _DossierCheck:
         if take(answer, "by"):
             _require_same("the person", answer["by"], take(predicate, "person", "name"))
         self._report.count("answers in the dossier")
+
+    def _compare_sections(
+        self, state: str, asked: dict[str, Any], evidence: dict[str, Any]
+    ) -> None:
+        """Compare the sections of `governance.yaml` that were signed with an answer."""
+        sections = take(asked, "answer", "declared", kind=dict)
+        for name, section in sections.items():
+            _require_same(f"the section {_short(name)}", digest_of(section), evidence.get(name))
+        if state == "signed":
+            said = {*asked["evidence"], *asked["gaps"], *sections}
+            _require_same("what the answer rests on", said, {*evidence})
+
+    def _require_open(self, answer: dict[str, Any], subject: str) -> None:
+        """Require that an open answer says nothing, and that nobody signed one then."""
+        for name, value in answer.items():
+            if name != "state" and value:
+                raise InvalidError(f"is open, and has {_short(name)}")
+        if signed := last_about(self._ledger, "governance", subject, self._version, self._size):
+            raise InvalidError(f"is open, although a person signed it (entry {signed[0]})")
+
+
+def _require_gaps(asked: Any, kinds: set[str]) -> None:
+    """Require that the evidence of a requirement is in the tables, and its gaps are not."""
+    for name in ("evidence", "gaps"):
+        for kind in take(asked, name, kind=list):
+            if not isinstance(kind, str) or (kind in kinds) != (name == "evidence"):
+                where = "are in no table" if name == "evidence" else "are in a table"
+                raise InvalidError(f"{_short(str(kind))}: facts of this kind {where}")
 
 
 def follow_pointer(document: Any, pointer: str) -> Any:

@@ -1,7 +1,8 @@
 """What people answered to the questions that only a person can answer, as they signed it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from factory_assets.audit.dossier.cited import Citation
 from factory_assets.audit.dossier.cited_home import CitedHome
@@ -31,10 +32,17 @@ class PersonAnswer:
     """When: UTC, ISO 8601."""
     changed: tuple[str, ...] = ()
     """What has changed since."""
-    declared: tuple[tuple[str, str], ...] = ()
-    """The sections of `governance.yaml` that were signed with it: place and value."""
+    sections: Mapping[str, Any] = field(default_factory=dict)
+    """The sections of `governance.yaml` that were signed with it, by name; None if empty."""
+    version: int | None = None
+    """The version about which it was signed."""
     citation: Citation | None = None
     """The entry of the signature."""
+
+    @property
+    def declared(self) -> tuple[tuple[str, str], ...]:
+        """Place and value of what is in the sections."""
+        return tuple(pair for name, part in self.sections.items() for pair in _flat(name, part))
 
 
 OPEN = PersonAnswer("open")
@@ -69,16 +77,16 @@ def _answer(state: StatementState, pipeline: Pipeline, cited: CitedHome) -> Pers
         state.person or "",
         entry.signed,
         state.changed,
-        tuple(_declared(state.requirement, pipeline)) if current else (),
+        _sections(state.requirement, pipeline) if current else {},
+        entry.version,
         cited.entry(state.number).citation,
     )
 
 
-def _declared(requirement: Requirement, pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+def _sections(requirement: Requirement, pipeline: Pipeline) -> dict[str, Any]:
     governance = load_governance(pipeline.folder)
     content = governance.model_dump(mode="json", exclude_defaults=True) if governance else {}
-    for section in requirement.declared:
-        yield from _flat(section, content.get(section))
+    return {name: content.get(name) for name in requirement.declared}
 
 
 def _flat(place: str, value: object) -> Iterator[tuple[str, str]]:

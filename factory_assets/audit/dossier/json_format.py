@@ -70,6 +70,7 @@ def _answer(answer: PersonAnswer) -> dict[str, Any]:
         "by": answer.by,
         "signed": answer.signed,
         "changed": answer.changed,
-        "declared": dict(answer.declared),
+        "declared": answer.sections,
+        "version": answer.version,
         "entry": answer.citation.entry if answer.citation else None,
     }

@@ -98,10 +98,11 @@ class _Results:
             "uuid": self._id(f"answer/{requirement}"),
             "title": title,
             # Readers take it for Markdown.
-            "description": escape_markdown(f"{print_text(answer.text)} (signed by {by})"),
+            "description": escape_markdown(print_text(answer.text)),
             "props": [{"name": "state", "ns": URN, "value": answer.state}],
             "methods": ["INTERVIEW"],
             "collected": answer.signed,
+            "remarks": escape_markdown(f"Signed about version {answer.version} by {by}."),
         }
         evidence = [_evidence(answer.citation, title)] if answer.citation else []
         return {**observation, "relevant-evidence": evidence} if evidence else observation

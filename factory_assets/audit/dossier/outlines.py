@@ -25,6 +25,7 @@ from factory_assets.audit.requirements.catalogue import (
     applying_to,
     catalogue,
 )
+from factory_assets.audit.requirements.statement_state import STATEMENT_FILE
 
 DocumentKind = Literal["dossier", "model-card", "data-sheet"]
 
@@ -78,7 +79,9 @@ def print_document(dossier: Dossier, kind: DocumentKind) -> PrintedDocument:
     """Return a dossier as one of its documents."""
     match kind:
         case "dossier":
-            return _Printer(dossier, EVIDENCE_KINDS).technical_documentation(catalogue())
+            every = catalogue()
+            asked = [one.id for one in every.requirements]
+            return _Printer(dossier, EVIDENCE_KINDS, asked).technical_documentation(every)
         case "model-card":
             return _card(dossier, "Model card", _MODEL_CARD)
         case "data-sheet":
@@ -89,17 +92,20 @@ def print_document(dossier: Dossier, kind: DocumentKind) -> PrintedDocument:
 
 def _card(dossier: Dossier, title: str, parts: Sequence[_Part]) -> PrintedDocument:
     kinds = tuple(kind for part in parts for kind in part.kinds)
-    return _Printer(dossier, kinds).card(title, parts, catalogue())
+    asked = [name for part in parts for name in part.asked]
+    return _Printer(dossier, kinds, asked).card(title, parts, catalogue())
 
 
 class _Printer:
-    """Prints a dossier; notes are numbered over the kinds that are shown."""
+    """Prints a dossier; notes are numbered over the kinds and requirements that are shown."""
 
-    def __init__(self, dossier: Dossier, kinds: Sequence[EvidenceKind]) -> None:
+    def __init__(
+        self, dossier: Dossier, kinds: Sequence[EvidenceKind], asked: Sequence[str]
+    ) -> None:
         self._dossier = dossier
         tables = [table for kind in kinds for table in dossier.of(kind)]
         values = (value.citation for table in tables for value in table.values())
-        signed = (answer.citation for answer in dossier.answers.values())
+        signed = (dossier.answer(name).citation for name in asked)
         self._numbers = NoteNumbers.of(dict.fromkeys(filter(None, chain(values, signed))))
 
     def technical_documentation(self, every: Catalogue) -> PrintedDocument:
@@ -198,9 +204,18 @@ class _Printer:
     def _signed(self, answer: PersonAnswer) -> Iterator[PrintedParagraph | PrintedTable]:
         notes = self._numbers.of_citation(answer.citation)
         by = print_text(answer.by) or "a person whose name is not known any more"
-        text = f"{print_text(answer.text)} (signed by {by} on {print_text(answer.signed)})"
-        yield PrintedParagraph(text, "signed", notes)
-        if answer.state == "stale":
+        about = (
+            f" about version {answer.version}" if answer.version != self._dossier.version else ""
+        )
+        if STATEMENT_FILE not in answer.changed:
+            yield PrintedParagraph(print_text(answer.text), "signed")
+        # Apart from the text, which could otherwise end with the signature of another person.
+        signature = f"Signed{about} by {by} on {print_text(answer.signed)}."
+        yield PrintedParagraph(signature, "signature", notes)
+        if STATEMENT_FILE in answer.changed:
+            text = "Stale: what was signed is missing or was changed; see factory verify."
+            yield PrintedParagraph(text, "stale")
+        elif answer.state == "stale":
             changed = ", ".join(one.replace("_", " ") for one in answer.changed)
             yield PrintedParagraph(f"Stale: since it was signed, this changed: {changed}.", "stale")
         if answer.declared:

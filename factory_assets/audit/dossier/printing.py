@@ -13,7 +13,7 @@ from factory_resources.ledger.factory_verify import printable
 LONGEST = 500
 """Characters of a text that are printed; the dossier's JSON has all of them."""
 
-ParagraphKind = Literal["text", "notice", "signed", "gap", "stale"]
+ParagraphKind = Literal["text", "notice", "signed", "signature", "gap", "stale"]
 
 
 @dataclass(frozen=True)

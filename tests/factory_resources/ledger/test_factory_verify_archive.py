@@ -234,3 +234,31 @@ def test_the_verified_checkpoint_is_kept(evidence: Evidence, tmp_path: Path) -> 
     assert evidence.verify("--keep", str(kept))[0] == 0
     assert kept.read_bytes() == _checkpoint(evidence.bodies)
     assert json.loads(evidence.verify("--json")[1])["holds"]
+
+
+def test_a_version_that_was_never_evaluated_has_evidence(evidence: Evidence) -> None:
+    """Only what served must have been evaluated."""
+    numbers = [n for n, body in enumerate(evidence.bodies) if _tells_of(body, "verdict")]
+    assert numbers
+    evidence.change(lambda members: _leave_out(members, numbers))
+    code, out = evidence.verify()
+    assert code == 1
+    assert "no entry of kind 'verdict' of apples@2" in out
+    served = [n for n, body in enumerate(evidence.bodies) if _tells_of(body, "champion")]
+    evidence.change(lambda members: _leave_out(members, served))
+    code, out = evidence.verify()
+    assert code == 0, out
+    assert "note: apples@2 was never evaluated" in out
+
+
+def _tells_of(body: bytes, kind: str) -> bool:
+    entry = json.loads(body)
+    return (entry["kind"], entry.get("pipeline"), entry.get("version")) == (kind, "apples", 2)
+
+
+def _leave_out(members: dict[str, bytes], numbers: list[int]) -> None:
+    evidence = json.loads(members["evidence.json"])
+    evidence["entries"] = [n for n in evidence["entries"] if n not in numbers]
+    members["evidence.json"] = json.dumps(evidence).encode()
+    for number in numbers:
+        del members[f"entries/{number}.json"], members[f"proofs/{number}.tlog-proof"]

@@ -30,6 +30,7 @@ from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log, NewEntry
 from tests.approvals import Factory, make_factory
+from tests.factory_assets.audit.dossier.homes import RISK
 from tests.pipelines import enter, write_governance
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,8 @@ Change = Callable[[dict[str, Any]], None]
 @pytest.fixture(scope="module")
 def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
     made = make_factory(tmp_path_factory.mktemp("verified") / "root")
-    write_governance(made.defs / "apples", statements={"annex-iv.7": "None was applied"})
+    statements = {"annex-iv.7": "None was applied", "article.9": "See the risk register"}
+    write_governance(made.defs / "apples", statements=statements, risks=[RISK])
     with pytest.MonkeyPatch.context() as patch:
         enter(made.root, patch)
         code, text = made.factory("governance", "sign", "apples", by="jane")
@@ -85,7 +87,7 @@ def test_every_value_is_compared(factory: Factory, archive: Path, written: str) 
         report = _verified(path, written.encode())
         assert report.holds, [str(one) for one in report.problems]
         assert report.checked["values of the dossier"] == values
-        assert report.checked["answers in the dossier"] == 1
+        assert report.checked["answers in the dossier"] == 2
 
 
 def _first_value(content: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +164,85 @@ def _unsigned_answer(content: dict[str, Any]) -> None:
     content["requirements"][place]["answer"] = _signed_answer(content)
 
 
+def _plain_cell(content: dict[str, Any]) -> None:
+    for table in content["facts"]:
+        for row in table["rows"]:
+            row[1:] = ["0.999"] * len(row[1:])
+
+
+def _unrecorded_row(content: dict[str, Any]) -> None:
+    content["facts"][0]["rows"].append(["accuracy", ""])
+
+
+def _not_evaluated(content: dict[str, Any]) -> None:
+    versions = next(one for one in content["facts"] if one["name"] == "versions")
+    versions["rows"][0][2] = "not evaluated"
+
+
+def _no_facts(content: dict[str, Any]) -> None:
+    content["facts"] = []
+    for asked in content["requirements"]:
+        asked["gaps"] += asked["evidence"]
+        asked["evidence"] = []
+
+
+def _filled_gap(content: dict[str, Any]) -> None:
+    asked = next(one for one in content["requirements"] if one["gaps"])
+    asked["evidence"].append(asked["gaps"].pop())
+
+
+def _hidden_evidence(content: dict[str, Any]) -> None:
+    asked = next(one for one in content["requirements"] if one["evidence"])
+    asked["gaps"].append(asked["evidence"].pop())
+
+
+def _other(name: str, value: object) -> Change:
+    return lambda content: content.update({name: value})
+
+
+def _hidden_answer(content: dict[str, Any]) -> None:
+    empty: dict[str, Any] = {
+        "text": "",
+        "by": "",
+        "signed": "",
+        "changed": [],
+        "declared": {},
+        "entry": None,
+    }
+    _signed_answer(content).update({"state": "open", "version": None, **empty})
+
+
+def _opened_answer(content: dict[str, Any]) -> None:
+    _signed_answer(content)["state"] = "open"
+
+
+def _invented_answer(content: dict[str, Any]) -> None:
+    asked = next(one for one in content["requirements"] if one["id"] == "annex-iv.4")
+    asked["answer"] |= {"text": "They count all", "by": "jane"}
+
+
+def _unknown_state(content: dict[str, Any]) -> None:
+    _signed_answer(content)["state"] = "sealed"
+
+
+def _stale_answer(content: dict[str, Any]) -> None:
+    _signed_answer(content)["state"] = "stale"
+
+
+def _other_risk(content: dict[str, Any]) -> None:
+    asked = next(one for one in content["requirements"] if one["id"] == "article.9")
+    asked["answer"]["declared"]["risks"][0]["severity"] = "none"
+
+
+def _no_risks(content: dict[str, Any]) -> None:
+    asked = next(one for one in content["requirements"] if one["id"] == "article.9")
+    asked["answer"]["declared"] = {}
+
+
+def _other_version_of_answer(content: dict[str, Any]) -> None:
+    _signed_answer(content)["version"] = 2
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -180,6 +261,25 @@ def _unsigned_answer(content: dict[str, Any]) -> None:
         (_other_person, "the person"),
         (_unsigned_answer, "the entry"),
         (_no_cells, "has no valid 'rows'"),
+        (_plain_cell, "a row has no value from a document"),
+        (_unrecorded_row, "a row has no value from a document"),
+        (_not_evaluated, "apples@1 was evaluated (entry"),
+        (_no_facts, "nothing is cited from source"),
+        (_filled_gap, "are in no table"),
+        (_hidden_evidence, "are in a table"),
+        (_other("model_version", 2), "the ledger has no such version"),
+        (_other("champion", True), "champion is 'False', not 'True'"),
+        (_other("made", "2020-01-01T00:00:00Z"), "not '2020-01-01T00:00:00Z'"),
+        (_other("size", 7), "size is"),
+        (_other("key", "another"), "key is"),
+        (_hidden_answer, "is open, although a person signed it (entry"),
+        (_opened_answer, "is open, and has 'text'"),
+        (_invented_answer, "is open, and has 'text'"),
+        (_unknown_state, "is neither open nor signed nor stale"),
+        (_other_risk, "the section 'risks' is not what the entry says"),
+        (_no_risks, "what the answer rests on is not what the entry says"),
+        (_other_version_of_answer, "the version is not what the entry says"),
+        (_stale_answer, "is stale if something changed"),
     ],
 )
 def test_what_was_changed_in_a_dossier_is_found(

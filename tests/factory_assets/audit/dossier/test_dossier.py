@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import tarfile
+import zipfile
 from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
@@ -27,6 +28,7 @@ from factory_assets.audit.dossier.markdown import render_markdown
 from factory_assets.audit.dossier.outlines import CLAIM, print_document
 from factory_assets.audit.dossier.printing import PrintedTable, all_sections, print_value
 from factory_assets.audit.requirements.catalogue import catalogue
+from factory_assets.cli.evidence import write_evidence
 from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
 from factory_resources.errors import FactoryError
@@ -180,7 +182,9 @@ def test_the_page_shows_who_signed_what_is_stale_and_what_is_missing(version: in
     sections = {section.get("id"): section for section in page.iter("section")}
     answered = sections["requirement-annex-iv.4"]
     shown = {one.get("class"): "".join(one.itertext()) for one in answered.iter("p")}
-    assert "They count what is sorted wrongly (signed by jane on 20" in shown["signed"]
+    assert shown["signed"] == "They count what is sorted wrongly"
+    about = " about version 1" if version == 2 else ""
+    assert shown["signature"].startswith(f"Signed{about} by jane on 20")
     stale = "Stale: since it was signed, this changed: metrics, gates."
     assert shown.get("stale") == (stale if version == 2 else None)
     unanswered = "".join(sections["requirement-annex-iv.3"].itertext())
@@ -211,7 +215,9 @@ def test_the_page_is_valid_and_has_no_markup_of_names(kind: str) -> None:
     assert not [name for name in attributes if name.startswith("on")]
     targets = {element.attrib["href"] for element in page.iter("a")}
     ids = {element.attrib["id"] for element in page.iter() if "id" in element.attrib}
-    assert {target.removeprefix("#") for target in targets} <= ids
+    assert {target.removeprefix("#") for target in targets} == {
+        one for one in ids if "note-" in one
+    }
     shown = "".join(page.itertext())
     assert ("<script>alert(1)</script>" in shown) == (kind != "data-sheet")
     assert "\u202e" not in text
@@ -276,6 +282,8 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
         assert (state == "satisfied") == all(dossier.of(kind) for kind in one.evidence)
     answer = next(one for one in result["observations"] if one["title"] == "Answer to annex-iv.1a")
     assert "\\<script\\>" in answer["description"]
+    assert "jane" not in answer["description"]
+    assert answer["remarks"] == "Signed about version 1 by jane."
     cited = {
         (evidence["href"], prop["value"])
         for observation in result["observations"]
@@ -383,3 +391,34 @@ def test_it_is_made_in_memory(dossier: Dossier, factory: Factory) -> None:
     assert _made(factory) == dossier
     assert {path: path.stat().st_mtime_ns for path in factory.home.path.rglob("*.json")} == before
     assert io.StringIO(dossier_json(dossier)).readline() == "{\n"
+
+
+def test_evidence_has_the_answers_that_were_signed_about_an_earlier_version(
+    dossier: Dossier, tmp_path: Path
+) -> None:
+    """An answer that still holds stands in the dossier of a later version, and is compared."""
+    out = tmp_path / "evidence.zip"
+    write_evidence("apples@2", out, None, with_rows=False)
+    report, _ = verify_path(str(out), Expectation(dossier=dossier_json(dossier).encode()))
+    assert report.holds, [str(one) for one in report.problems]
+    assert report.checked["answers in the dossier"] == len(ANSWERS)
+    assert dossier.answer("annex-iv.7").version == 1
+    content = json.loads(dossier_json(dossier))
+    asked = next(one for one in content["requirements"] if one["id"] == "annex-iv.7")
+    asked["answer"]["text"] = "All were applied"
+    report, _ = verify_path(str(out), Expectation(dossier=json.dumps(content).encode()))
+    assert [one.what for one in report.problems] == ["the text is not what the entry says"]
+
+
+def test_an_answer_whose_statement_is_not_in_the_archive_is_a_problem(
+    dossier: Dossier, tmp_path: Path
+) -> None:
+    whole, out = tmp_path / "whole.zip", tmp_path / "evidence.zip"
+    write_evidence("apples@2", whole, None, with_rows=False)
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(out, "w") as copy:
+        for name in archive.namelist():
+            if not name.startswith("home/statements/"):
+                copy.writestr(name, archive.read(name))
+    report, _ = verify_path(str(out), Expectation(dossier=dossier_json(dossier).encode()))
+    problems = [one for one in report.problems if "cannot be compared" in one.what]
+    assert len(problems) == len(ANSWERS)

@@ -146,6 +146,9 @@ def test_a_damaged_statement_file_is_not_taken_for_another_text(
     code, text = apples.factory("governance", "show", "apples")
     told = f"the statement of entry {found[0]} is missing or was changed; factory verify tells more"
     assert (code, told in text) == (0, True), text
+    code, text = apples.factory("dossier", "apples")
+    told = "Stale: what was signed is missing or was changed; see factory verify."
+    assert (code, told in text) == (0, True), text
 
 
 def test_a_changed_risk_concerns_what_rests_on_the_register(apples: Factory) -> None:
