@@ -12,7 +12,7 @@ from tests.pipelines import write_governance
 
 pytestmark = pytest.mark.slow
 
-ANSWER = "To sort apples <b>\n\u202e and pears"
+ANSWER = "To sort apples <b>\n and pears"
 
 
 def test_a_signed_answer_is_shown_until_its_statement_changes(
