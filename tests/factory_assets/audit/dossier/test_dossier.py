@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections import Counter
@@ -263,6 +264,29 @@ def test_the_pdf_has_the_text_and_the_evidence(tmp_path: Path, dossier: Dossier)
     assert json.loads(attached["dossier.json"][0]) == json.loads(dossier_json(dossier))
     [proof] = [name for name in attached if name.endswith(".tlog-proof")]
     assert attached[proof][0].startswith(b"c2sp.org/tlog-proof@v1\n")
+
+
+@pytest.mark.skipif(shutil.which("pdfinfo") is None, reason="Debian's poppler-utils is missing")
+def test_other_programs_open_the_pdf(tmp_path: Path, dossier: Dossier) -> None:
+    file = tmp_path / "dossier.pdf"
+    assert _factory("dossier", "apples@2", "--format", "pdf", "--out", str(file))[0] == 0
+
+    def ask(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = ask("pdfinfo", file.name)
+    assert re.search(r"^Title: +Technical documentation of apples@2$", told, re.MULTILINE)
+    assert re.search(r"^Tagged: +yes$", told, re.MULTILINE)
+    assert re.search(r"^JavaScript: +no$", told, re.MULTILINE)
+    assert CLAIM.split(". ")[0] in " ".join(ask("pdftotext", file.name, "-").split())
+    assert ask("pdfdetach", "-list", file.name).startswith("2 embedded files\n")
+    ask("pdfdetach", "-savefile", "dossier.json", "-o", "attached.json", file.name)
+    attached = json.loads((tmp_path / "attached.json").read_bytes())
+    assert attached == json.loads(dossier_json(dossier))
 
 
 def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
