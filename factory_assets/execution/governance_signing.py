@@ -47,6 +47,7 @@ class GovernanceStatement:
     model: str
     """The digest of the manifest of that version's files."""
     requirement: str
+    question: str
     text: str
     evidence: Mapping[str, str]
     """Kind of evidence, or section of `governance.yaml`, to its digest."""
@@ -67,6 +68,7 @@ class GovernanceStatement:
             "pipeline": self.pipeline,
             "version": self.version,
             "requirement": self.requirement,
+            "question": self.question,
             "text": self.text,
             "evidence": dict(self.evidence),
         }
@@ -192,11 +194,20 @@ def requirement_of(content: bytes) -> str | None:
 
 def signed_text(entry: GovernanceSigned, home: Home) -> str | None:
     """Return the text that was signed; None if its statement is missing or was changed."""
+    return _signed(entry, home, "text")
+
+
+def signed_question(entry: GovernanceSigned, home: Home) -> str | None:
+    """Return the question that it answers; None if its statement is missing or was changed."""
+    return _signed(entry, home, "question")
+
+
+def _signed(entry: GovernanceSigned, home: Home, part: str) -> str | None:
     try:
         content = statement_file(home, entry.pipeline, entry.statement or "").read_bytes()
         if sha256(content).hexdigest() != entry.statement:
             return None
-        return str(parse_object(statement_payload(content))["predicate"]["text"])
+        return str(parse_object(statement_payload(content))["predicate"][part])
     except (OSError, InvalidError, KeyError, TypeError):
         return None
 

@@ -3647,7 +3647,7 @@ _OWN = "ledger/"
 """The beginning of the path by which a dossier cites an entry itself."""
 
 _DOSSIER_CANNOT_PROVE = (
-    "that a title, a label or a question in the dossier fits what stands beside it",
+    "that a title or a label in the dossier fits what stands beside it",
     "that nothing was left out of the dossier",
     "that what a signed answer rests on is as it was when it was signed",
 )
@@ -3883,6 +3883,8 @@ class _DossierCheck:
             raise type(error)(f"cannot be compared: {name} {error}") from error
         _require_same("the statement", sha256(content).hexdigest(), digest)
         predicate = take(parse_object(statement_payload(content)), "predicate", kind=dict)
+        if "question" not in answer["changed"]:
+            _require_same("the question", take(asked, "question"), predicate.get("question"))
         _require_same("the text", take(answer, "text"), predicate.get("text"))
         _require_same("the time of the signature", take(answer, "signed"), predicate.get("time"))
         if take(answer, "by"):

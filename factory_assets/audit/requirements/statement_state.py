@@ -11,7 +11,11 @@ from factory_assets.audit.requirements.catalogue import Requirement, catalogue
 from factory_assets.audit.requirements.evidence_digests import evidence_digests
 from factory_assets.audit.requirements.version_records import version_records
 from factory_assets.declarations.governance import load_governance
-from factory_assets.execution.governance_signing import GovernanceStatement, signed_text
+from factory_assets.execution.governance_signing import (
+    GovernanceStatement,
+    signed_question,
+    signed_text,
+)
 from factory_assets.results.base import digest
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.spec import Pipeline
@@ -38,8 +42,8 @@ class StatementState:
     state: State
     """`open` has no signature, `stale` was signed before something changed."""
     changed: tuple[str, ...] = ()
-    """What changed since it was signed: `text`, or `statement_file` if what was signed is missing
-    or was changed; kinds of evidence; sections of the file."""
+    """What changed since it was signed: `question`, `text`, or `statement_file` if what was signed
+    is missing or was changed; kinds of evidence; sections of the file."""
     number: int | None = None
     """The entry of the signature: the newest about this version, else the newest."""
     person: str | None = None
@@ -73,6 +77,7 @@ def governance_state(
             version,
             shown.model,
             one.id,
+            one.person,
             governance.statements.get(one.id) or "",
             {**{kind: digests[kind] for kind in one.evidence}, **_sections(one, governance)},
         )
@@ -125,13 +130,11 @@ def _changed(
 ) -> tuple[str, ...]:
     names = dict.fromkeys((*statement.evidence, *entry.evidence))
     changed = [n for n in names if statement.evidence.get(n) != entry.evidence.get(n)]
-    match signed_text(entry, home):
-        case None:
-            return (STATEMENT_FILE, *changed)
-        case statement.text:
-            return tuple(changed)
-        case _:
-            return ("text", *changed)
+    text, question = signed_text(entry, home), signed_question(entry, home)
+    if text is None or question is None:
+        return (STATEMENT_FILE, *changed)
+    words = {"question": question != statement.question, "text": text != statement.text}
+    return (*(name for name, differs in words.items() if differs), *changed)
 
 
 def _signed(

@@ -155,6 +155,11 @@ def _other_text(content: dict[str, Any]) -> None:
     _signed_answer(content)["text"] = "All were applied"
 
 
+def _other_question(content: dict[str, Any]) -> None:
+    asked = next(one for one in content["requirements"] if one["id"] == "annex-iv.7")
+    asked["question"] = "May it be used on children?"
+
+
 def _other_person(content: dict[str, Any]) -> None:
     _signed_answer(content)["by"] = "bob"
 
@@ -258,6 +263,7 @@ def _other_version_of_answer(content: dict[str, Any]) -> None:
         (_no_entry, "is not in the dossier"),
         (_other_format, "is not a dossier of format 1"),
         (_other_text, "the text"),
+        (_other_question, "the question"),
         (_other_person, "the person"),
         (_unsigned_answer, "the entry"),
         (_no_cells, "has no valid 'rows'"),

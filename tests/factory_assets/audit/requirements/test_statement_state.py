@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from factory_assets.audit.requirements.catalogue import EVIDENCE_KINDS
+from factory_assets.audit.requirements import statement_state
+from factory_assets.audit.requirements.catalogue import EVIDENCE_KINDS, catalogue
 from factory_assets.audit.requirements.evidence_digests import evidence_digests
 from factory_assets.audit.requirements.statement_state import StatementState, governance_state
 from factory_assets.audit.requirements.version_records import version_records
@@ -149,6 +150,28 @@ def test_a_damaged_statement_file_is_not_taken_for_another_text(
     code, text = apples.factory("dossier", "apples")
     told = "Stale: what was signed is missing or was changed; see factory verify."
     assert (code, told in text) == (0, True), text
+
+
+def test_an_answer_to_another_question_is_stale(
+    apples: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = catalogue()
+    sources = tuple(
+        source.model_copy(
+            update={
+                "requirements": tuple(
+                    one.model_copy(update={"person": f"{one.person} And children?"})
+                    if one.id == "annex-iv.7"
+                    else one
+                    for one in source.requirements
+                )
+            }
+        )
+        for source in known.sources
+    )
+    other = known.model_copy(update={"sources": sources})
+    monkeypatch.setattr(statement_state, "catalogue", lambda: other)
+    assert _stale(apples) == {"annex-iv.7": ("question",)}
 
 
 def test_a_changed_risk_concerns_what_rests_on_the_register(apples: Factory) -> None:
