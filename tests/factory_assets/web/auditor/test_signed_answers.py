@@ -36,6 +36,9 @@ def test_a_signed_answer_is_shown_until_its_statement_changes(
 
     about = f"/audit/ai-act/apples@{entry.version}"
     assert f"signed (entry {number})" in shown(about)
+    assert "about version" not in shown(about)
+    other = f"/audit/ai-act/apples@{3 - entry.version}"
+    assert f", about version {entry.version}" in shown(other)
     text = shown(f"/audit/entries/{number}")
     assert "Signed by jane, 20" in text
     assert "To sort apples <b>" in text
