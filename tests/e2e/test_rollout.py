@@ -262,7 +262,7 @@ def test_a_version_whose_graph_was_changed_gets_no_request(made: Factory) -> Non
         until(lambda: endings(made.home, rollout))
     [ended] = endings(made.home, rollout)
     assert (ended.outcome, champion(made.home)) == ("rolled back", 1)
-    assert "is not the one that was deployed" in str(ended.reason)
+    assert "model.onnx was changed" in str(ended.reason)
 
 
 def _sha(path: Path) -> str:

@@ -242,7 +242,7 @@ def test_a_home_from_before_the_ledger_is_taken_over_as_found(root: Path) -> Non
     assert entry[1].found
     report, _ = verify_path(str(home.path), Expectation())
     assert [str(problem) for problem in report.problems] == []
-    assert "say what was found when the ledger began" in "\n".join(report.lines())
+    assert "of what was found when the ledger began" in "\n".join(report.lines())
     assert "nothing changed since" in _run(root)
 
 
