@@ -40,10 +40,13 @@ _MODELS: dict[str, dict[str, Any]] = {
 
 def ask(root: Path, *question: str) -> subprocess.CompletedProcess[str]:
     """Run `factory` in the home and with the declarations below `root`."""
-    places = {"FACTORY_HOME": str(root / "home"), "FACTORY_DEFS": str(root / "defs")}
+    environment = {**os.environ, "FACTORY_HOME": str(root / "home")}
+    environment["FACTORY_DEFS"] = str(root / "defs")
+    # The number of threads is part of some models.
+    environment.pop("OMP_NUM_THREADS", None)
     return subprocess.run(
         [sys.executable, "-c", _MAIN, *question],
-        env={**os.environ, **places},
+        env=environment,
         cwd=root,
         capture_output=True,
         text=True,
