@@ -64,6 +64,14 @@ class CitedDocument:
             raise self._unreadable(steps)
         return CitedValue(value, self.citation, pointer(steps))
 
+    def perhaps(self, *steps: Step) -> Cell:
+        """Return the value at the place; an empty label if there is none, or null.
+
+        Raises:
+            ModelError: it has parts.
+        """
+        return self.at(*steps) if self.has(*steps) else ""
+
     def has(self, *steps: Step) -> bool:
         """Whether there is something at the place other than null."""
         try:
@@ -162,15 +170,3 @@ def setting_rows(document: CitedDocument, *steps: Step) -> Iterator[tuple[Cell, 
 def pointer(steps: Iterable[Step]) -> str:
     """Return the JSON pointer of a place (RFC 6901)."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
-
-
-def follow(content: Any, place: str) -> Any:
-    """Return what is at a JSON pointer.
-
-    Raises:
-        LookupError: there is nothing.
-    """
-    for part in place.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        content = content[int(name) if isinstance(content, list) else name]
-    return content

@@ -4,7 +4,7 @@ Which values are taken from them belongs in the modules of facts.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -125,6 +125,12 @@ class VersionDocuments:
     def of(self, stage: Stage) -> CitedDocument | None:
         """Return the first record of a stage; None if it has not run for this version."""
         return next(iter(self.stages.get(stage, ())), None)
+
+    def labelled(self, stage: Stage) -> Iterator[tuple[str, CitedDocument]]:
+        """Yield each record of a stage with its label: the stage, numbered if there are several."""
+        records = self.stages.get(stage, ())
+        for number, record in enumerate(records, 1):
+            yield f"{stage} {number}" if len(records) > 1 else stage, record
 
 
 def version_documents(version: Version, cited: CitedHome) -> VersionDocuments:

@@ -129,9 +129,7 @@ def _lineage(documents: VersionDocuments) -> Iterator[FactTable]:
 
 
 def _stage_rows(documents: VersionDocuments, stage: Stage) -> Iterator[tuple[Cell, ...]]:
-    records = documents.stages.get(stage, ())
-    for number, record in enumerate(records, 1):
-        part = f"{stage} {number}" if len(records) > 1 else stage
+    for part, record in documents.labelled(stage):
         for label, steps in _ROW_COUNTS[stage].items():
             if record.has("value", *steps):
                 yield f"{part}: {label}", record.at("value", *steps), record.at("finished")

@@ -53,7 +53,7 @@ def _metrics(evaluated: CitedDocument) -> Iterator[FactTable]:
                 str(name),
                 evaluated.at("value", "metrics", name),
                 *(
-                    _perhaps(evaluated, "value", *place)
+                    evaluated.perhaps("value", *place)
                     for place in (
                         ("intervals", name, 0),
                         ("intervals", name, 1),
@@ -79,10 +79,6 @@ def _metrics(evaluated: CitedDocument) -> Iterator[FactTable]:
             },
         ),
     )
-
-
-def _perhaps(document: CitedDocument, *steps: Step) -> Cell:
-    return document.at(*steps) if document.has(*steps) else ""
 
 
 def _folds(evaluated: CitedDocument) -> Iterator[FactTable]:

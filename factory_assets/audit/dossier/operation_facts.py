@@ -8,7 +8,6 @@ from factory_assets.audit.dossier.cited import (
     Cell,
     CitedDocument,
     FactTable,
-    Step,
     fact_table,
     property_rows,
 )
@@ -35,10 +34,6 @@ def operation_facts(documents: VersionDocuments) -> Iterator[FactTable]:
     yield from _retention(documents)
     yield from _ledger(documents)
     yield from _boundary(documents)
-
-
-def _perhaps(document: CitedDocument, *steps: Step) -> Cell:
-    return document.at(*steps) if document.has(*steps) else ""
 
 
 def _alarms(documents: VersionDocuments) -> Iterator[FactTable]:
@@ -149,7 +144,7 @@ def _boundary(documents: VersionDocuments) -> Iterator[FactTable]:
         "How much of the kernel's boundary held around the runs",
         ("run", "level"),
         (
-            (entry.at("subject"), _perhaps(entry, "boundary") or "not recorded")
+            (entry.at("subject"), entry.perhaps("boundary") or "not recorded")
             for entry, _ in started
         ),
     )

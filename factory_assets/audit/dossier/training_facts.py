@@ -143,9 +143,8 @@ def _environment(environment: CitedDocument) -> Iterator[FactTable]:
 
 def _energy(documents: VersionDocuments) -> Iterator[FactTable]:
     rows: list[tuple[Cell, ...]] = []
-    for stage, records in documents.stages.items():
-        for number, record in enumerate(records, 1):
-            part = f"{stage} {number}" if len(records) > 1 else stage
+    for stage in documents.stages:
+        for part, record in documents.labelled(stage):
             rows += (
                 (f"{part}: {label}", record.at(field))
                 for label, field in _COSTS.items()

@@ -75,7 +75,7 @@ def _version_chain(documents: VersionDocuments) -> Iterator[FactTable]:
         "Which versions served, and from when",
         ("time", "version", "version that served before"),
         (
-            (entry.at("time"), entry.at("version"), _perhaps(entry, "replaced"))
+            (entry.at("time"), entry.at("version"), entry.perhaps("replaced"))
             for entry, _ in cited.entries(ChampionMade, pipeline=model)
         ),
     )
@@ -110,7 +110,7 @@ def _components(
 ) -> Iterator[tuple[Cell, ...]]:
     names = dict.fromkeys([*before.children("components"), *now.children("components")])
     for name in names:
-        old, new = (_perhaps(entry, "components", name) for entry in (before, now))
+        old, new = (entry.perhaps("components", name) for entry in (before, now))
         if _plain(old) != _plain(new):
             yield f"{stage}: {name}", old, new
 
@@ -138,7 +138,7 @@ def _approvals(documents: VersionDocuments) -> Iterator[FactTable]:
         ("time", "decision", "signed", "commitment to the person", "statement"),
         (
             tuple(
-                _perhaps(entry, field)
+                entry.perhaps(field)
                 for field in ("time", "decision", "signed", "person", "statement")
             )
             for entry, _ in cited.entries(
@@ -159,7 +159,7 @@ def _approvals(documents: VersionDocuments) -> Iterator[FactTable]:
             (
                 entry.at("time"),
                 entry.at("action" if one.kind == "serving" else "outcome"),
-                _perhaps(entry, "person"),
+                entry.perhaps("person"),
             )
             for entry, one in served
             if one.version == version.version
@@ -203,7 +203,3 @@ def _interface(documents: VersionDocuments) -> Iterator[FactTable]:
                 },
             ),
         )
-
-
-def _perhaps(document: CitedDocument, *steps: Step) -> Cell:
-    return document.at(*steps) if document.has(*steps) else ""

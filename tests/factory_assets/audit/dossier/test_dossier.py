@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 from oscal_bindings.v1 import parse_oscal
 from oscal_bindings.v1.parser import OscalParseError
 
-from factory_assets.audit.dossier.cited import CitedValue, follow
+from factory_assets.audit.dossier.cited import CitedValue
 from factory_assets.audit.dossier.difference import dossier_difference
 from factory_assets.audit.dossier.dossier import Dossier, make_dossier
 from factory_assets.audit.dossier.json_format import dossier_json
@@ -35,7 +35,12 @@ from factory_assets.declarations.loader import load_pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ServingChanged
-from factory_resources.ledger.factory_verify import Expectation, leaf_hash, verify_path
+from factory_resources.ledger.factory_verify import (
+    Expectation,
+    follow_pointer,
+    leaf_hash,
+    verify_path,
+)
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import (
     PredictionsArchived,
@@ -89,7 +94,7 @@ def test_every_value_equals_its_source(dossier: Dossier, factory: Factory) -> No
     for value in values:
         content = _content(value, dossier, factory)
         assert sha256(content).hexdigest() == value.citation.sha256
-        found = follow(json.loads(content), value.pointer)
+        found = follow_pointer(json.loads(content), value.pointer)
         assert (type(found), found) == (type(value.value), value.value)
         body = dossier.entries[value.citation.entry].body.encode()
         assert leaf_hash(body).hex() == value.citation.leaf

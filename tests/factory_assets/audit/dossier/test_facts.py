@@ -10,7 +10,6 @@ from factory_assets.audit.dossier.cited import (
     CitedDocument,
     FactTable,
     fact_table,
-    follow,
     pointer,
 )
 from factory_assets.audit.dossier.cited_home import CitedHome, VersionDocuments
@@ -20,6 +19,7 @@ from factory_assets.results.data import ColumnDrift, Drift, Findings, IngestResu
 from factory_assets.results.model import Candidate, Epoch, Stopped, Trial, Tuned
 from factory_assets.results.stages import Stage
 from factory_resources.errors import ModelError
+from factory_resources.ledger.factory_verify import follow_pointer
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.registry import Version
 
@@ -91,7 +91,7 @@ def test_a_pointer_leads_to_the_value_whatever_its_name() -> None:
     document = _document(content)
     value = document.at("a/b", "~1", 1, "")
     assert value.pointer == pointer(("a/b", "~1", 1, "")) == "/a~1b/~01/1/"
-    assert follow(content, value.pointer) == value.value == "found"
+    assert follow_pointer(content, value.pointer) == value.value == "found"
 
 
 @pytest.mark.parametrize("steps", [("missing",), ("list", 2), ("list",), ("text", "part")])
