@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -34,22 +33,15 @@ from factory_assets.web.auditor.reading import (
 )
 from factory_assets.web.auditor.verification import Verifications
 from factory_assets.web.auditor.version_files import VERSION_FILES, VersionFileMaker
+from factory_assets.web.pages.errors import error_status, error_title, http_error_text
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
-from factory_resources.errors import FactoryError, RefusedError, StorageError, UnknownNameError
+from factory_resources.errors import FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 
 READERS = frozenset({"auditor", "engineer", "approver"})
 """The roles that may read."""
-
-_TITLES = {403: "Not allowed", 404: "Not found", 405: "Not possible", 503: "Not possible now"}
-
-_STATUSES: dict[type[Exception], int] = {
-    UnknownNameError: 404,
-    RefusedError: 409,
-    StorageError: 503,
-}
 
 Handler = Callable[[Request], Response]
 
@@ -226,12 +218,10 @@ class _Auditor:
 
     def http_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        is_missing = error.status_code == HTTPStatus.NOT_FOUND
-        text = "There is no such page." if is_missing else "This page takes no such request."
-        return self._error(request, error.status_code, text)
+        return self._error(request, error.status_code, http_error_text(error))
 
     def factory_error(self, request: Request, error: Exception) -> Response:
-        return self._error(request, _STATUSES.get(type(error), 500), str(error))
+        return self._error(request, error_status(error), str(error))
 
     def _refuse(self, request: Request, reason: Any, text: str) -> Response:
         operation = f"{request.method} {request.url.path}"
@@ -239,7 +229,7 @@ class _Auditor:
         return self._error(request, 403, text)
 
     def _error(self, request: Request, status: int, text: str) -> Response:
-        title = _TITLES.get(status, HTTPStatus(status).phrase)
+        title = error_title(status)
         visitor, token = visitor_of(request.scope), self._forms.token(request)
         return page("error", status, title=title, text=text, visitor=visitor, form_token=token)
 

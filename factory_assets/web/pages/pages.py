@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,6 +14,7 @@ from starlette.routing import Route
 
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.pages.approvals import ApprovalView, approval_view, enter_statement
+from factory_assets.web.pages.errors import error_status, error_title, http_error_text
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.me import MeReader
 from factory_assets.web.pages.overview import OverviewReader
@@ -22,25 +22,8 @@ from factory_assets.web.pages.passkey_decisions import PasskeyDecisions
 from factory_assets.web.pages.passkeys import OwnPasskeys
 from factory_assets.web.pages.rendering import PASSKEY_SCRIPT, page
 from factory_assets.web.visitor import visitor_of
-from factory_resources.errors import FactoryError, RefusedError, StorageError, UnknownNameError
+from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
-
-_TITLES = {
-    403: "Not allowed",
-    404: "Not found",
-    405: "Not possible",
-    409: "Refused",
-    500: "It cannot be shown",
-    503: "Not possible now",
-}
-"""By the status of the answer."""
-
-_STATUSES: dict[type[Exception], int] = {
-    UnknownNameError: 404,
-    RefusedError: 409,
-    StorageError: 503,
-}
-
 
 _CANDIDATE = "/approvals/{pipeline}/{version:int}"
 
@@ -165,7 +148,7 @@ class _Pages:
                 return PlainTextResponse(why, 403)
             options = self._decisions.options(request, fields, *_named(request))
         except FactoryError as error:
-            return PlainTextResponse(str(error), _STATUSES.get(type(error), 500))
+            return PlainTextResponse(str(error), error_status(error))
         headers = {"cache-control": "no-store"}
         return Response(options, media_type="application/json", headers=headers)
 
@@ -209,16 +192,13 @@ class _Pages:
 
     def http_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        is_missing = error.status_code == HTTPStatus.NOT_FOUND
-        text = "There is no such page." if is_missing else "This page takes no such request."
-        return self._error(request, error.status_code, text)
+        return self._error(request, error.status_code, http_error_text(error))
 
     def factory_error(self, request: Request, error: Exception) -> Response:
-        return self._error(request, _STATUSES.get(type(error), 500), str(error))
+        return self._error(request, error_status(error), str(error))
 
     def _error(self, request: Request, status: int, text: str) -> Response:
-        title = _TITLES.get(status, HTTPStatus(status).phrase)
-        return self._page(request, "error", status, title=title, text=text)
+        return self._page(request, "error", status, title=error_title(status), text=text)
 
     def _page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         visitor, token = visitor_of(request.scope), self._forms.token(request)
