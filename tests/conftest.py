@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -67,18 +69,25 @@ def _copied_mlflow_tables(_mlflow_tables: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_closed_dagster_instance() -> None:
-    """Forget an instance of an earlier test that Dagster still takes for the present one.
+    """Keep Dagster from taking the instance of an earlier test for the present one.
 
-    When the garbage collector finds an instance that was never closed, Dagster sets its context
-    variable back to the instance before, which may be closed by then.
+    Where the garbage collector closes a context that was left open, Dagster sets its context
+    variable back to the instance before, whose home may be gone by then: at any moment, also in
+    the middle of a later test.
     """
     if "dagster" in sys.modules:
         from dagster._core.storage.defs_state import base
 
-        storage = base.DefsStateStorage.get()
-        reference = getattr(storage, "_instance_weakref", None)
-        if reference is not None and reference() is None:
-            base._current_storage.set(None)
+        @contextmanager
+        def forgotten_when_closed(storage: Any) -> Iterator[None]:
+            base._current_storage.set(storage)
+            try:
+                yield
+            finally:
+                base._current_storage.set(None)
+
+        base._current_storage.set(None)
+        base.set_defs_state_storage = forgotten_when_closed
 
 
 @pytest.fixture
