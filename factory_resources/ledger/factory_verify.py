@@ -1153,6 +1153,7 @@ _FOLLOWED = frozenset(
         "boundary",
         "governance",
         "supply_chain",
+        "erasure",
     }
 )
 """The kinds of entries that name something else that is checked."""
@@ -1176,6 +1177,7 @@ _KINDS = frozenset(
         "action",
         "refused",
         "backup",
+        "erasure_done",
     }
 )
 """The other kinds of entries that this verifier knows."""
@@ -1617,6 +1619,7 @@ _INFLUENCE = "artifacts/[^/]+/[^/]+/artifacts/influence/"
 """The files of the models by which the influence of rows is estimated."""
 
 _SMALL_FILE = 4 * 1024 * 1024
+_ERASURE_BYTES = 64 * 1024 * 1024
 _PIPELINES = 100_000
 _LISTED = 20
 
@@ -1669,6 +1672,7 @@ class ContentCheck:
             "boundary": self._boundary,
             "governance": self._decisions.governance,
             "supply_chain": self._supply_chain,
+            "erasure": self._erasure,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._reported(number):
@@ -1817,6 +1821,28 @@ class ContentCheck:
         for what in ("sbom", "ml_bom", "statement"):
             digest = take(entry, what)
             self._compare(number, require_relative(f"supply/{pipeline}/{digest}.json"), digest)
+
+    def _erasure(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that what was erased is gone, and that who decided it signed exactly that."""
+        kind, _, erasure = take(entry, "subject").partition("/")
+        if kind != "erasure" or not re.fullmatch(r"[0-9a-z-]{1,64}", erasure):
+            raise InvalidError("is of an erasure, and names none")
+        self._report.count("erasures")
+        self._decisions.erasure(number, entry, erasure)
+        name, digest = f"erasures/{erasure}.json", take(entry, "manifest")
+        if not self._compare(number, name, digest):
+            return
+        manifest = parse_object(read_all(self._files, name, _ERASURE_BYTES))
+        done = self._ledger.last("erasure_done", f"erasure_done/{erasure}")
+        if done is None:
+            self._report.problem("is not finished: factory forget --resume", number)
+            return
+        if take(done[1], "found", kind=int):
+            self._report.note("left values of the person in the home, as it says", done[0])
+        gone = [*take(manifest, "files", kind=dict), *take(manifest, "removed", kind=list)]
+        for path in gone if isinstance(self._files, HomeFolder) else ():
+            if is_here(self._files, require_relative(path)):
+                self._report.problem("was erased, and is there", number, path)
 
     def _boundary(self, number: int, entry: dict[str, Any]) -> None:
         """Check that the report of a boundary is the one that was entered."""
@@ -2156,6 +2182,8 @@ def verify_home(
 
 _DECISION = "urn:sovereign-ai-factory:decision:v1"
 
+_ERASURE = "urn:sovereign-ai-factory:erasure:v1"
+
 _GOVERNANCE = "urn:sovereign-ai-factory:governance:v1"
 
 _STATEMENT_BYTES = 262_144
@@ -2213,6 +2241,32 @@ class DecisionCheck:
         self._report.count("decisions")
         if entry["key"].startswith(f"{PASSKEY} "):
             self._report.count("decisions signed by passkey")
+
+    def erasure(self, number: int, entry: dict[str, Any], erasure: str) -> None:
+        """Check that a person decided an erasure, and signed it if the factory has people.
+
+        Raises:
+            InvalidError: they did not, or might not.
+        """
+        statement = self._signed(number, {**entry, "pipeline": "_erasures"})
+        predicate: dict[str, Any] = take(statement, "predicate", kind=dict)
+        if take(statement, "predicateType") != _ERASURE:
+            raise InvalidError("has a statement of another type")
+        origin = take(self._ledger.entry(0), "origin")
+        said = [predicate.get(one) for one in ("log", "erasure", "manifest")]
+        _require_same("what the statement is about", said, [origin, erasure, entry["manifest"]])
+        age = _seconds(take(entry, "time")) - _seconds(take(predicate, "time"))
+        if not -_CLOCKS <= age <= _ENTERED:
+            raise InvalidError("was signed at another time than when it was entered")
+        if entry.get("person") is None and entry.get("key") is None:
+            rows = self._scratch.run("SELECT DISTINCT person FROM person WHERE number < ?", number)
+            known = [self._person(person, number) for (person,) in rows]
+            if any(person and person[0] for person in known):
+                raise InvalidError("was signed by nobody, and the factory has people")
+            return
+        _require_name(predicate, entry)
+        if not any(self._may(entry, role, number) for role in ("engineer", "approver")):
+            raise InvalidError("was signed by a person who might not")
 
     def serving(self, number: int, entry: dict[str, Any]) -> None:
         """Check that a person stopped a pipeline, or let it serve again.

@@ -98,7 +98,12 @@ def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
         return replace(raw, format=None)
 
     return SourceHandle(
-        digested.sha256, {}, read, digested.bytes, require_unchanged=digested.require_unchanged
+        digested.sha256,
+        {},
+        read,
+        digested.bytes,
+        require_unchanged=digested.require_unchanged,
+        is_file=True,
     )
 
 
@@ -138,4 +143,4 @@ def _snapshot_file(snapshot: Snapshot, file: TableFile, path: Path, name: str) -
         require_unchanged([path])
         return SourceTable(path, name, file.sha256, {}, file.rows, columns, None)
 
-    return SourceHandle(file.sha256, {}, read, file.bytes)
+    return SourceHandle(file.sha256, {}, read, file.bytes, is_file=True)

@@ -66,6 +66,13 @@ class SourceTable:
     """How the lines of `path` are read; None if it is a Parquet file."""
     withheld: Mapping[str, str] = field(default_factory=dict)
     """Columns that the source has and does not show, with what to do to read them."""
+    erased: tuple[int, ...] = ()
+    """Numbers of rows, from 1, that are left out, although `rows` counts them."""
+
+    @property
+    def rows_read(self) -> int:
+        """Number of rows without those that are left out."""
+        return self.rows - sum(row <= self.rows for row in self.erased)
 
     @property
     def relation(self) -> str:

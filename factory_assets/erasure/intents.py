@@ -1,0 +1,72 @@
+"""What is still to be done of an erasure: a file that has values of the person, and goes at the end."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from factory_resources.erasure.manifest import ErasureManifest, manifest_file
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.erasure_entries import ErasureBegun
+from factory_resources.ledger.ledger import Ledger
+
+_FOLDER = "secrets/erasures"
+
+
+class ErasureIntent(BaseModel):
+    """What is needed to finish an erasure."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    manifest: ErasureManifest
+    records: Mapping[str, str]
+    """Path to the content of each record as it will be."""
+    where: str
+    values: tuple[str | int | float, ...]
+    """What is searched for afterwards."""
+    not_searched: int
+    """How many values are too short to be searched for."""
+
+
+def store_intent(intent: ErasureIntent, home: Home) -> None:
+    home.write_atomic(intent_file(home, intent.manifest.id), intent.model_dump_json().encode())
+
+
+def intent_file(home: Home, erasure: str) -> Path:
+    return home.path / _FOLDER / f"{erasure}.json"
+
+
+def unfinished(home: Home) -> Iterator[ErasureIntent]:
+    """Yield the erasures that were entered and are not done, the oldest first.
+
+    What a kill left of one that was never entered is removed.
+
+    Raises:
+        StorageError: an intent was damaged.
+    """
+    for path in sorted((home.path / _FOLDER).glob("*.json")):
+        subject = ErasureBegun.subject_of(erasure=path.stem)
+        if Ledger(home).latest(ErasureBegun, subject) is None:
+            manifest_file(home, path.stem).unlink(missing_ok=True)
+            destroy(path)
+            continue
+        try:
+            yield ErasureIntent.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise StorageError(
+                "what is left to be erased cannot be read",
+                where=str(path),
+                remedy="restore the file from a backup, or erase the same again",
+            ) from error
+
+
+def destroy(path: Path) -> None:
+    """Overwrite a file, then remove it."""
+    with storage_errors(path):
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()

@@ -1,0 +1,260 @@
+"""What an erasure would take away, found without changing anything.
+
+How it is told belongs in `preview`; taking it away, in `steps`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_assets.erasure.table_rows import (
+    WHERE,
+    PersonalRows,
+    Scalar,
+    StoredFile,
+    distinctive_values,
+    find_rows,
+    opened,
+    stored_files,
+    values_at,
+)
+from factory_assets.results.data import IngestResult, SplitResult
+from factory_assets.results.model import Candidate
+from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
+from factory_assets.spec import Pipeline
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import BackupMade
+from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.sql.expressions import columns_of
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.registry import Registry
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def is_searchable(v):  # placeholder
+    return len(str(v)) >= 5 and not isinstance(v, bool)
+
+@dataclass(frozen=True)
+class LearnedVersion:
+    """A model version that learned from rows of the person, or was judged on some."""
+
+    pipeline: str
+    version: int
+    learned: int
+    """Of its training and validation rows, those of the person."""
+    judged: int
+    """Of its test rows, those of the person."""
+    rows: int
+    """Its training and validation rows."""
+    serves: bool
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """Rows of the person in a source."""
+
+    name: str
+    """As declared, or the SHA-256 of a source that no result names any more."""
+    rows: tuple[int, ...]
+    """Their numbers, from 1."""
+
+
+@dataclass(frozen=True)
+class ErasurePlan:
+    """Everything that a home has of a person."""
+
+    where: str
+    rows: PersonalRows
+    sources: tuple[SourceRows, ...]
+    tables: Mapping[str, tuple[int, int]]
+    """Table to the number of its files with such rows, and the most rows in one snapshot."""
+    versions: tuple[LearnedVersion, ...]
+    values: Mapping[str, Mapping[str, frozenset[Scalar]]] = field(repr=False)
+    """Values that only rows of the person have: by table, then by column."""
+    matched: Mapping[str, frozenset[Scalar]] = field(repr=False)
+    """All values of the columns that the expression names, by column."""
+    answers: Mapping[str, tuple[str, ...]]
+    """Pipeline to the ids of the requests about the person."""
+    unasked: Mapping[str, tuple[str, ...]]
+    """Pipeline to the columns of the expression that its answers do not have."""
+    backups: tuple[tuple[int, str], ...]
+    """Entry and time of each backup that was made since the first of these rows came."""
+
+    @property
+    def pipelines(self) -> list[str]:
+        named = {table.partition("/")[0] for table in self.tables} | self.answers.keys()
+        return sorted(named)
+
+    def values_of(self, pipeline: str) -> list[Scalar]:
+        """Return the values of a pipeline that only rows of the person have, to be searched for."""
+        return [
+            value
+            for table, columns in self.values.items()
+            if table.partition("/")[0] == pipeline
+            for some in columns.values()
+            for value in some
+            if is_searchable(value)
+        ]
+
+    @property
+    def searched(self) -> set[Scalar]:
+        return {value for name in self.pipelines for value in self.values_of(name)}
+
+    @property
+    def not_searched(self) -> int:
+        """How many such values are too short to be told from others."""
+        every = {v for columns in self.values.values() for some in columns.values() for v in some}
+        return len(every) - len(self.searched)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.tables and not any(self.answers.values())
+
+
+def every_record(graph: RecordGraph) -> Iterator[tuple[Record, list[Snapshot]]]:
+    """Yield each record with the snapshots in its result."""
+    for record in graph.records:
+        yield record, [*tables_of(value_in(record)).values()]
+
+
+def read_as_sources(graph: RecordGraph) -> set[str]:
+    """Return the SHA-256 of everything that some `ingest` has read."""
+    values = (value_in(record) for record in graph.records if record.stage == "ingest")
+    return {
+        source.sha256
+        for value in values
+        if isinstance(value, IngestResult)
+        for source in value.sources
+    }
+
+
+def make_plan(
+    where: str, pipelines: Iterable[Pipeline], home: Home, scratch: Path, names: Iterable[str] = ()
+) -> ErasurePlan:
+    """Find everything that the home has of a person.
+
+    Args:
+        pipelines: those that are declared now, whose answers are asked.
+        names: only these pipelines; empty for all.
+
+    Raises:
+        ExpressionError: the expression is wrong.
+        UnknownNameError: no table has its columns.
+        StorageError: a record or a table is damaged.
+    """
+    from factory_assets.erasure.answers import matching_requests
+
+    graph = RecordGraph.of(home)
+    wanted = set(names) or None
+    files = stored_files(home, wanted)
+    if not files:
+        raise UnknownNameError(
+            "there is no table", where=str(home.path), remedy="run a pipeline first"
+        )
+    with opened(files, scratch) as connection:
+        rows = find_rows(connection, files, where, read_as_sources(graph))
+        values = distinctive_values(connection, rows, files)
+        matched = _matched(connection, rows, where)
+    answers, unasked = {}, {}
+    for pipeline in pipelines:
+        if wanted and pipeline.name not in wanted:
+            continue
+        found = matching_requests(home, pipeline, where, matched)
+        answers[pipeline.name], unasked[pipeline.name] = found.requests, found.missing
+    return ErasurePlan(
+        where=where,
+        rows=rows,
+        sources=tuple(_sources(graph, rows)),
+        tables=_tables(graph, rows),
+        versions=tuple(_versions(graph, rows, home)),
+        values={
+            table: {column: frozenset(some) for column, some in columns.items()}
+            for table, columns in values.items()
+        },
+        matched=matched,
+        answers={name: ids for name, ids in answers.items() if ids},
+        unasked={name: columns for name, columns in unasked.items() if columns},
+        backups=tuple(_backups(home)),
+    )
+
+
+def _matched(
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, where: str
+) -> dict[str, frozenset[Scalar]]:
+    columns = columns_of(where, WHERE)
+    found: dict[str, set[Scalar]] = {}
+    for file, places in rows.positions.items():
+        for column, some in values_at(connection, file, places).items():
+            if column in columns:
+                found.setdefault(column, set()).update(some)
+    return {column: frozenset(some) for column, some in found.items()}
+
+
+def _sources(graph: RecordGraph, rows: PersonalRows) -> Iterator[SourceRows]:
+    names = {
+        source.sha256: source.name
+        for record in graph.records
+        if record.stage == "ingest" and isinstance(value := value_in(record), IngestResult)
+        for source in value.sources
+    }
+    inner = {file.sha256 for file in rows.positions}
+    for source, numbers in sorted(rows.sources.items()):
+        if source not in inner:
+            yield SourceRows(names.get(source, source[:12]), tuple(sorted(numbers)))
+
+
+def _tables(graph: RecordGraph, rows: PersonalRows) -> dict[str, tuple[int, int]]:
+    counts = {(file.table, file.sha256): len(p) for file, p in rows.positions.items()}
+    most: dict[str, int] = {}
+    for _, snapshots in every_record(graph):
+        for snapshot in snapshots:
+            some = sum(counts.get((snapshot.table, file.sha256), 0) for file in snapshot.files)
+            most[snapshot.table] = max(some, most.get(snapshot.table, 0))
+    files: dict[str, int] = {}
+    for table, _ in counts:
+        files[table] = files.get(table, 0) + 1
+    return {table: (number, most.get(table, 0)) for table, number in sorted(files.items())}
+
+
+def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[LearnedVersion]:
+    counts = {(file.table, file.sha256): len(p) for file, p in rows.positions.items()}
+
+    def of_person(snapshot: Snapshot) -> int:
+        return sum(counts.get((snapshot.table, file.sha256), 0) for file in snapshot.files)
+
+    registry = Registry(home)
+    for record in graph.records:
+        if record.stage != "train":
+            continue
+        candidate = value_in(record)
+        splits = [value_in(one) for one in graph.inputs(record) if one.stage == "split"]
+        for split in splits:
+            assert isinstance(candidate, Candidate)
+            assert isinstance(split, SplitResult)
+            learned = of_person(split.train) + of_person(split.validation)
+            judged = of_person(split.test)
+            if learned or judged:
+                yield LearnedVersion(
+                    candidate.model,
+                    candidate.version,
+                    learned,
+                    judged,
+                    split.train.rows + split.validation.rows,
+                    registry.serving(candidate.model) == candidate.version,
+                )
+
+
+def _backups(home: Home) -> Iterator[tuple[int, str]]:
+    ledger = Ledger(home)
+    if not ledger.exists:
+        return
+    with ledger.reading() as log:
+        for number in reversed(log.numbers(BackupMade.subject_of())):
+            entry = entry_in(log, number)
+            if isinstance(entry, BackupMade):
+                yield number, entry.time

@@ -1,0 +1,60 @@
+"""What an erasure would take away, told in lines; it names no value."""
+
+from collections.abc import Iterator
+
+from factory_assets.erasure.plan import ErasurePlan, LearnedVersion
+from factory_resources.ledger.factory_verify import amount
+
+_SHOWN = 20
+"""Row numbers, ids and files that are named one by one."""
+
+
+def preview_lines(plan: ErasurePlan) -> Iterator[str]:
+    """Yield what the home has of the person, and what would become of it."""
+    if plan.is_empty:
+        yield "nothing satisfies the expression: no row of a table, and no answer"
+        return
+    yield f"rows of sources: {plan.rows.count}"
+    for source in plan.sources:
+        yield f"  {source.name}: {_listed([str(row) for row in source.rows])}"
+    yield "rows in tables, in all snapshots:"
+    for table, (files, rows) in plan.tables.items():
+        yield f"  {table}: {amount(rows, 'row')} in {amount(files, 'file')}, which are rewritten"
+    yield "models:" if plan.versions else "models: none learned from these rows"
+    for version in plan.versions:
+        yield f"  {_version(version)}"
+    yield from _values(plan)
+    yield from _answers(plan)
+    if plan.backups:
+        yield "backups still have all of it, until you delete them:"
+        for number, time in plan.backups[-_SHOWN:]:
+            yield f"  made {time} (entry {number})"
+
+
+def _version(version: LearnedVersion) -> str:
+    name = f"{version.pipeline}@{version.version}"
+    share = f"{version.learned} of {version.rows} rows that it learned from"
+    judged = f", {version.judged} that judged it" if version.judged else ""
+    return f"{name}: {share}{judged}{'; it serves' if version.serves else ''}"
+
+
+def _values(plan: ErasurePlan) -> Iterator[str]:
+    searched = len(plan.searched)
+    yield (
+        f"values that only these rows have: {searched}, which are searched for in the whole home"
+        + (f"; {plan.not_searched} more are too short to be searched for" * bool(plan.not_searched))
+    )
+
+
+def _answers(plan: ErasurePlan) -> Iterator[str]:
+    for pipeline, ids in plan.answers.items():
+        yield f"answers of {pipeline}: {_listed(ids)}"
+    for pipeline, columns in plan.unasked.items():
+        named = ", ".join(columns)
+        yield f"answers of {pipeline} cannot be asked: they do not have {named}"
+
+
+def _listed(names: "list[str] | tuple[str, ...]") -> str:
+    more = len(names) - _SHOWN
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,138 @@
+"""Prepare an erasure, and enter it in the ledger: from then on it cannot be taken back.
+
+Before that, files without the rows are written where nothing names them, and the records are worked
+out as they will be. What the entry says is then done in `steps`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from secrets import token_hex
+from typing import Literal
+
+from factory_assets.erasure.intents import ErasureIntent, store_intent
+from factory_assets.erasure.plan import ErasurePlan
+from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
+from factory_assets.erasure.stored_results import Blotter, rewritten
+from factory_assets.erasure.table_rows import StoredFile, opened, rewrite
+from factory_assets.execution.ledger_entries import begin_ledger, entries_of
+from factory_assets.results.record_graph import RecordGraph
+from factory_resources.erasure.manifest import (
+    ErasedFile,
+    ErasedFrom,
+    ErasureManifest,
+    RewrittenRecord,
+    manifest_file,
+)
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import Kind
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.log import Log
+from factory_resources.tables.snapshot import TableFile
+
+Champions = Mapping[str, Literal["kept", "stopped"]]
+"""Pipeline to what becomes of its champion."""
+
+
+@dataclass(frozen=True)
+class StagedErasure:
+    """Everything that is written before the erasure is entered."""
+
+    intent: ErasureIntent
+    rows: int
+    """Rows of sources."""
+    entries: tuple[Kind, ...]
+    """Of the records as they will be."""
+
+
+def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
+    """Write the files without the rows, and work out the records; nothing names them yet.
+
+    Raises:
+        StorageError: a file was changed or cannot be written, or a record is damaged.
+    """
+    files = _rewritten_files(plan, home)
+    by_table = {(one.table, one.sha256): new for one, new in files.items()}
+    blot = {name: Blotter.of(plan.values_of(name)).blot for name in plan.pipelines}
+    contents: dict[str, str] = {}
+    records: dict[str, RewrittenRecord] = {}
+    entries: list[Kind] = []
+    for record in RecordGraph.of(home).records:
+        new = rewritten(record, by_table, blot.get(record.pipeline, lambda value: value))
+        if new is record:
+            continue
+        content = new.model_dump_json(indent=1)
+        was = sha256((home.path / record.name).read_bytes()).hexdigest()
+        now = sha256(content.encode()).hexdigest()
+        contents[record.name] = content
+        records[record.name] = RewrittenRecord(was=was, now=now)
+        entries += entries_of(new, now)
+    manifest = ErasureManifest(
+        id=f"{datetime.now(UTC):%Y%m%dt%H%M%S}-{token_hex(4)}",
+        sources={source: tuple(sorted(rows)) for source, rows in plan.rows.sources.items()},
+        pipelines={name: _erased_from(plan, name, champions) for name in plan.pipelines},
+        files={
+            str(one.path.relative_to(home.path)): ErasedFile(
+                rows=len(plan.rows.positions[one]),
+                now=new.sha256,
+            )
+            for one, new in files.items()
+        },
+        records=records,
+        removed=(),
+    )
+    intent = ErasureIntent(
+        manifest=manifest,
+        records=contents,
+        where=plan.where,
+        values=tuple(sorted({*plan.searched}, key=repr)),
+        not_searched=plan.not_searched,
+    )
+    return StagedErasure(intent, plan.rows.count, tuple(entries))
+
+
+def enter(staged: StagedErasure, decision: ErasureDecision, home: Home) -> int:
+    """Enter the erasure in the ledger, and return the number of its entry.
+
+    Raises:
+        RefusedError: who decides may not.
+        StorageError: the ledger cannot be written; nothing was erased.
+    """
+    begin_ledger(home)
+    manifest = staged.intent.manifest
+
+    def decide(log: Log) -> list[Kind]:
+        require_signer(decision, home, log)
+        begun = begun_entry(manifest, staged.rows, decision, home)
+        home.write_atomic(manifest_file(home, manifest.id), manifest.content)
+        store_intent(staged.intent, home)
+        return [begun, *staged.entries]
+
+    with home.acting():
+        return Ledger(home).append_decided(decide)[0]
+
+
+def _rewritten_files(plan: ErasurePlan, home: Home) -> dict[StoredFile, TableFile]:
+    positions = plan.rows.positions
+    with home.scratch() as scratch, opened(positions, scratch) as connection:
+        return {
+            file: rewrite(connection, file, places, home, scratch)
+            for file, places in positions.items()
+        }
+
+
+def _erased_from(plan: ErasurePlan, pipeline: str, champions: Champions) -> ErasedFrom:
+    return ErasedFrom(
+        rows={
+            table: rows
+            for table, (_, rows) in plan.tables.items()
+            if table.partition("/")[0] == pipeline
+        },
+        versions=tuple(
+            one.version for one in plan.versions if one.pipeline == pipeline and one.learned
+        ),
+        champion=champions.get(pipeline),
+        answers=plan.answers.get(pipeline, ()),
+    )
+

@@ -1,0 +1,135 @@
+"""Do what the entry of an erasure says, step by step.
+
+Each step can be done again: an erasure that was killed is finished by doing all of them.
+"""
+
+import os
+from collections.abc import Callable
+from hashlib import sha256
+
+from factory_assets.erasure.intents import ErasureIntent, destroy, intent_file
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.erasure_entries import ErasureDone
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.tables.delta_log import publish
+from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
+from factory_resources.tables.snapshot import Snapshot, TableFile
+from factory_resources.tracking.record import Record
+
+Step = Callable[[ErasureIntent, Home], None]
+
+
+def finish(intent: ErasureIntent, home: Home) -> ErasureDone:
+    """Do every step, search the home, and enter that it is done.
+
+    Raises:
+        StorageError: something cannot be written or removed.
+    """
+    for step in STEPS:
+        step(intent, home)
+    done = _searched(intent, home)
+    Ledger(home).append([done])
+    destroy(intent_file(home, intent.manifest.id))
+    return done
+
+
+def replace_records(intent: ErasureIntent, home: Home) -> None:
+    """Replace the records that named files with such rows, or had values of them."""
+    for name, content in intent.records.items():
+        path, expected = home.path / name, intent.manifest.records[name]
+        with storage_errors(path):
+            found = sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        # A run that came in between may have computed it again.
+        if found == expected.was:
+            home.write_atomic(path, content.encode())
+        _link_copies(Record.model_validate_json(content), home)
+
+
+def replace_current_files(intent: ErasureIntent, home: Home) -> None:
+    """Let the newest version of each table have the files without the rows."""
+    now = {name: one.now for name, one in intent.manifest.files.items()}
+    tables = {name.rpartition("/")[0].partition("/")[2] for name in now}
+    for table in sorted(tables):
+        folder = home.tables / table
+        if not (folder / LOG).is_dir():
+            continue
+        for partition, files in logged_files(folder).items():
+            names = {file.name: f"tables/{table}/{_original(file.name)}" for file in files}
+            if not now.keys() & set(names.values()):
+                continue
+            new = [_file(file, now.get(names[file.name]), home, table) for file in files]
+            kept = [one for one in new if one.rows] or new[:1]
+            distinct = {one.name: one for one in sorted(kept, key=lambda one: one.name)}
+            publish(
+                Snapshot(table=table, files=tuple(distinct.values()), columns={}), home, partition
+            )
+
+
+def remove_old_files(intent: ErasureIntent, home: Home) -> None:
+    """Remove the files that had the rows, with their copies."""
+    for name in intent.manifest.files:
+        path = home.path / name
+        with storage_errors(path):
+            for old in [path, *path.parent.glob(f"{path.stem}-*.parquet")]:
+                old.unlink(missing_ok=True)
+
+
+def erase_answers(intent: ErasureIntent, home: Home) -> None:
+    """Remove the answers about the person, and what became of them."""
+    with PredictionLog(home) as log:
+        for pipeline, erased in intent.manifest.pipelines.items():
+            if erased.answers:
+                log.erase(
+                    pipeline, [bytes.fromhex(one) for one in erased.answers], intent.manifest.id
+                )
+
+
+STEPS: tuple[Step, ...] = (
+    replace_records,
+    replace_current_files,
+    remove_old_files,
+    erase_answers,
+)
+
+
+def _searched(intent: ErasureIntent, home: Home) -> ErasureDone:
+    return ErasureDone(
+        subject=ErasureDone.subject_of(erasure=intent.manifest.id),
+        searched=len(intent.values),
+        not_searched=intent.not_searched,
+        found=0,
+    )
+
+
+def _original(name: str) -> str:
+    """Return the name of the file that a copy is of."""
+    return f"{name.removesuffix('.parquet').partition('-')[0]}.parquet"
+
+
+def _file(logged: LoggedFile, now: str | None, home: Home, table: str) -> TableFile:
+    """Return a logged file, or the one that replaces it."""
+    digest, _, copy = logged.name.removesuffix(".parquet").partition("-")
+    if now is None:
+        return TableFile(
+            sha256=digest, rows=logged.rows or 0, bytes=logged.bytes, copy_number=int(copy or 0)
+        )
+    import pyarrow.parquet
+
+    path = home.tables / table / f"{now}.parquet"
+    rows = pyarrow.parquet.read_metadata(path).num_rows
+    return TableFile(
+        sha256=now, rows=rows, bytes=path.stat().st_size, copy_number=int(copy or 0)
+    )
+
+
+def _link_copies(record: Record, home: Home) -> None:
+    """Link the files that a snapshot names more than once."""
+    from factory_assets.results.record_graph import tables_of, value_in
+
+    for snapshot in tables_of(value_in(record)).values():
+        for path, file in zip(snapshot.paths(home), snapshot.files, strict=True):
+            original = path.with_name(f"{file.sha256}.parquet")
+            if file.copy_number and not path.exists() and original.exists():
+                with storage_errors(path):
+                    os.link(original, path)

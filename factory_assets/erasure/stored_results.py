@@ -1,0 +1,101 @@
+"""What results look like once rows are gone: other files in their snapshots, values blotted out.
+
+It changes what records say and nothing else; storing them belongs in `steps`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from factory_assets.results.record_graph import value_in
+from factory_resources.tables.snapshot import TableFile
+from factory_resources.tracking.record import Record
+
+ERASED = "(erased)"
+"""What stands in place of a text that was blotted out."""
+
+_SNAPSHOT = {"table", "files", "columns"}
+
+
+@dataclass(frozen=True)
+class Blotter:
+    """Blots out the values that only the erased rows have."""
+
+    texts: tuple[str, ...]
+    numbers: frozenset[float]
+
+    @classmethod
+    def of(cls, values: Iterable[object]) -> "Blotter":
+        """Take texts and numbers; other values are compared as their text."""
+        texts, numbers = set(), set()
+        for value in values:
+            if isinstance(value, int | float):
+                numbers.add(float(value))
+            texts.add(str(value))
+        # Of two texts of which one contains the other, the longer one is replaced first.
+        return cls(tuple(sorted(texts, key=len, reverse=True)), frozenset(numbers))
+
+    def blot(self, value: Any) -> Any:
+        """Return a JSON value without them: a text loses them, a number its last digits."""
+        match value:
+            case str():
+                return self._pattern.sub(ERASED, value) if self.texts else value
+            case float() | int() if not isinstance(value, bool) and float(value) in self.numbers:
+                return type(value)(float(f"{value:.1g}"))
+            case dict():
+                return {self.blot(name): self.blot(part) for name, part in value.items()}
+            case list() | tuple():
+                return [self.blot(part) for part in value]
+            case _:
+                return value
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self.texts)))
+
+
+def rewritten(
+    record: Record, files: Mapping[tuple[str, str], TableFile], blot: Callable[[Any], Any]
+) -> Record:
+    """Return the record with the new files in place of the old ones, and without values.
+
+    Args:
+        files: table and SHA-256 to the file that replaces it.
+        blot: returns a JSON value without the values of the person.
+    """
+    value = _with_files(record.value, files, blot)
+    if value == record.value:
+        return record
+    changed = record.model_copy(update={"value": value})
+    return changed.model_copy(update={"data_version": value_in(changed).data_version})
+
+
+def _with_files(
+    value: Any, files: Mapping[tuple[str, str], TableFile], blot: Callable[[Any], Any]
+) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == _SNAPSHOT:
+            return _snapshot(value, files)
+        return {blot(name): _with_files(part, files, blot) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_with_files(part, files, blot) for part in value]
+    return blot(value)
+
+
+def _snapshot(
+    snapshot: dict[str, Any], files: Mapping[tuple[str, str], TableFile]
+) -> dict[str, Any]:
+    """Return a snapshot with other files: empty ones are left out, and equal ones are numbered."""
+    old = [TableFile.model_validate(one) for one in snapshot["files"]]
+    new = [files.get((snapshot["table"], one.sha256), one) for one in old]
+    if new == old:
+        return snapshot
+    seen: dict[str, int] = {}
+    kept = []
+    for one in [file for file in new if file.rows] or new[:1]:
+        number = seen.get(one.sha256, 0)
+        seen[one.sha256] = number + 1
+        kept.append(one.model_copy(update={"copy_number": number}).model_dump(mode="json"))
+    return {**snapshot, "files": kept}

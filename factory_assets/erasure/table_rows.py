@@ -1,0 +1,270 @@
+"""Find the rows of a person in every file of every table, and write the files without them.
+
+The expression is asked of every file that has its columns. The rows that it finds are then known by
+their source and number there, which every table has, so that they are found in tables without these
+columns too. Which results name the files belongs in `stored_results`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_resources.errors import ExpressionError, UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.expressions import parse, suggestion
+from factory_resources.tables.snapshot import TableFile, require_unchanged
+from factory_resources.tables.writer import keep, prepare
+
+if TYPE_CHECKING:
+    import duckdb
+
+_IDENTITY = ("_file", "_row")
+
+WHERE = "--where"
+
+Scalar = object
+"""A value of a row, as DuckDB returns it."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A Parquet file below a table's folder."""
+
+    table: str
+    """`<pipeline>/<name>`."""
+    path: Path
+    columns: Mapping[str, str] = field(hash=False)
+    """Column to DuckDB type."""
+
+    @property
+    def pipeline(self) -> str:
+        return self.table.partition("/")[0]
+
+    @property
+    def sha256(self) -> str:
+        return self.path.stem.partition("-")[0]
+
+
+@dataclass(frozen=True)
+class PersonalRows:
+    """The rows of a person in the tables of a home."""
+
+    sources: Mapping[str, frozenset[int]]
+    """SHA-256 of a source to the numbers of its rows, from 1."""
+    positions: Mapping[StoredFile, tuple[int, ...]] = field(default_factory=dict)
+    """The places of the rows in each file that has some, from 0."""
+
+    @property
+    def count(self) -> int:
+        """Rows of sources that are no file of a table."""
+        inner = {file.sha256 for file in self.positions}
+        return sum(len(rows) for source, rows in self.sources.items() if source not in inner)
+
+
+def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[StoredFile]:
+    """Return the files of all tables, or of those of some pipelines; copies of one file once."""
+    import duckdb
+
+    named = None if pipelines is None else set(pipelines)
+    found = []
+    with duckdb.connect(":memory:") as connection:
+        for path in sorted(home.tables.glob("*/*/*.parquet")):
+            table = f"{path.parent.parent.name}/{path.parent.name}"
+            if "-" in path.stem or (named is not None and path.parent.parent.name not in named):
+                continue
+            described = connection.execute(
+                f"DESCRIBE FROM read_parquet({literal(str(path))})"
+            ).fetchall()
+            found.append(StoredFile(table, path, {name: kind for name, kind, *_ in described}))
+    return found
+
+
+@contextmanager
+def opened(files: Iterable[StoredFile], scratch: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Open a sealed engine that reads these files, and writes to scratch."""
+    with sealed(read=[file.path for file in files], write=scratch) as connection:
+        yield connection
+
+
+def find_rows(
+    connection: "duckdb.DuckDBPyConnection",
+    files: list[StoredFile],
+    where: str,
+    read: Iterable[str],
+) -> PersonalRows:
+    """Return the rows that satisfy an expression, in every file.
+
+    Args:
+        connection: an engine that reads the files.
+        read: the digests of the files that another pipeline has as its source.
+
+    Raises:
+        ExpressionError: the expression is wrong, or looks at other rows than its own.
+        UnknownNameError: no table has its columns.
+    """
+    parsed = parse(where, WHERE)
+    if parsed.windowed:
+        raise ExpressionError(
+            "looks at other rows, with OVER", where=WHERE, remedy="name the person's own values"
+        )
+    asked = [file for file in files if set(parsed.columns) <= file.columns.keys()]
+    if not asked:
+        raise _missing(parsed.columns, files)
+    kinds = _kinds(files, parsed.columns)
+    connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
+    for file in asked:
+        with engine_errors(WHERE):
+            connection.execute(
+                f"INSERT INTO erased SELECT _file, _row FROM {_typed(file, kinds)} "
+                f"WHERE ({where}\n)"
+            )
+    read = set(read)
+    known: set[tuple[str, int]] = set()
+    while True:
+        positions = {file: places for file in files if (places := _places(connection, file))}
+        derived = {
+            (file.sha256, place + 1)
+            for file, places in positions.items()
+            if file.sha256 in read
+            for place in places
+        }
+        if derived <= known:
+            break
+        connection.executemany("INSERT INTO erased VALUES (?, ?)", sorted(derived - known))
+        known |= derived
+    sources: dict[str, set[int]] = {}
+    for source, row in connection.execute("SELECT DISTINCT _file, _row FROM erased").fetchall():
+        sources.setdefault(source, set()).add(row)
+    return PersonalRows({one: frozenset(rows) for one, rows in sources.items()}, positions)
+
+
+def rows_left(connection: "duckdb.DuckDBPyConnection", files: list[StoredFile], where: str) -> int:
+    """Return how many rows of these files satisfy the expression."""
+    columns = set(parse(where, WHERE).columns)
+    kinds, count = _kinds(files, columns), 0
+    for file in files:
+        if columns <= file.columns.keys():
+            query = f"SELECT count(*) FROM {_typed(file, kinds)} WHERE ({where}\n)"
+            count += (connection.execute(query).fetchone() or (0,))[0]
+    return count
+
+
+def rewrite(
+    connection: "duckdb.DuckDBPyConnection",
+    file: StoredFile,
+    places: tuple[int, ...],
+    home: Home,
+    scratch: Path,
+) -> TableFile:
+    """Store the file without the rows at these places; nothing names the new one yet.
+
+    Raises:
+        StorageError: the file was changed, or the new one cannot be written.
+    """
+    require_unchanged([file.path])
+    connection.execute("CREATE OR REPLACE TEMP TABLE dropped (place BIGINT)")
+    # Writing thousands of values one by one takes longer than the file itself.
+    connection.execute(
+        "INSERT INTO dropped SELECT unnest(?::BIGINT[])", [[*places]]
+    )
+    columns = ", ".join(map(identifier, file.columns))
+    query = (
+        f"SELECT {columns} FROM {_relation(file)} "
+        "WHERE file_row_number NOT IN (SELECT place FROM dropped)"
+    )
+    staged = prepare(connection, query, table=file.table, folder=scratch)
+    return keep(staged, home, file.table).files[0]
+
+
+def distinctive_values(
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: list[StoredFile]
+) -> dict[str, dict[str, set[Scalar]]]:
+    """Return the values that only rows of the person have: by table, then by column."""
+    found: dict[str, dict[str, set[Scalar]]] = {}
+    for file, places in rows.positions.items():
+        table = found.setdefault(file.table, {})
+        for name, some in values_at(connection, file, places).items():
+            table.setdefault(name, set()).update(some)
+    for file in files:
+        table = found.get(file.table, {})
+        names = [name for name in file.columns if table.get(name)]
+        if not names:
+            continue
+        lists = ", ".join(
+            f"list(DISTINCT {identifier(name)}) FILTER (WHERE list_contains(?, {identifier(name)}))"
+            for name in names
+        )
+        places = rows.positions.get(file, ())
+        rest = f"file_row_number NOT IN ({', '.join(map(str, places))})" if places else "true"
+        query = f"SELECT {lists} FROM {_relation(file)} WHERE {rest}"
+        shared = connection.execute(query, [[*table[name]] for name in names]).fetchone() or ()
+        for name, some in zip(names, shared, strict=True):
+            table[name] -= set(some or ())
+    return found
+
+
+def values_at(
+    connection: "duckdb.DuckDBPyConnection", file: StoredFile, places: Iterable[int]
+) -> dict[str, set[Scalar]]:
+    """Return the values of each column at some places of a file, without missing ones."""
+    names = [name for name in file.columns if name not in _IDENTITY]
+    lists = ", ".join(f"list(DISTINCT {identifier(name)})" for name in names)
+    chosen = f"file_row_number IN ({', '.join(map(str, places))})"
+    query = f"SELECT {lists} FROM {_relation(file)} WHERE {chosen}"
+    values = connection.execute(query).fetchone() or ()
+    return {
+        name: {value for value in some or () if value is not None}
+        for name, some in zip(names, values, strict=True)
+    }
+
+
+def _places(connection: "duckdb.DuckDBPyConnection", file: StoredFile) -> tuple[int, ...]:
+    query = (
+        f"SELECT file_row_number FROM {_relation(file)} "
+        "WHERE (_file, _row) IN (SELECT (_file, _row) FROM erased) ORDER BY 1"
+    )
+    return tuple(place for (place,) in connection.execute(query).fetchall())
+
+
+def _relation(file: StoredFile) -> str:
+    return f"read_parquet({literal(str(file.path))}, file_row_number = true)"
+
+
+def _typed(file: StoredFile, kinds: Mapping[tuple[str, str], str]) -> str:
+    """Return the file as a table whose columns have the types of the validated rows.
+
+    Rows in quarantine are stored as the text of their source.
+    """
+    casts = [
+        f"TRY_CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
+        for name, own in file.columns.items()
+        if (kind := kinds.get((file.pipeline, name), own)) != own
+    ]
+    replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
+    return f"(SELECT *{replaced} FROM read_parquet({literal(str(file.path))}))"
+
+
+def _kinds(files: Iterable[StoredFile], columns: Iterable[str]) -> dict[tuple[str, str], str]:
+    wanted = set(columns)
+    return {
+        (file.pipeline, name): kind
+        for file in files
+        if file.table.endswith("/ingest")
+        for name, kind in file.columns.items()
+        if name in wanted
+    }
+
+
+def _missing(columns: Iterable[str], files: Iterable[StoredFile]) -> UnknownNameError:
+    known = sorted({name for file in files for name in file.columns} - {*_IDENTITY})
+    named = ", ".join(map(repr, columns))
+    return UnknownNameError(
+        f"no table has {named or 'a column that it names'}",
+        where=WHERE,
+        remedy=suggestion(next((c for c in columns if c not in known), ""), known)
+        if known
+        else "run a pipeline first",
+    )

@@ -1,0 +1,1 @@
+"""What a home knows of erasures, and how it is searched and scrubbed. Knows no stage."""
