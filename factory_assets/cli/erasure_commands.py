@@ -45,7 +45,7 @@ def forget_command(
         sys.exit(0 if resume(Home.from_env()) else 1)
     if not where:
         raise UnknownNameError(
-            "nobody is named", where="--where", remedy="write --where \"patient_nbr = 42\""
+            "nobody is named", where="--where", remedy='write --where "patient_nbr = 42"'
         )
     if not reason and not only_shown:
         raise UnknownNameError(

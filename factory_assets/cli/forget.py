@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -11,12 +12,14 @@ from factory_assets.cli.key import unlock
 from factory_assets.cli.shared import require_no_run, select
 from factory_assets.declarations.people import has_people_file
 from factory_assets.erasure.intents import unfinished
-from factory_assets.erasure.plan import make_plan
-from factory_assets.erasure.preview import preview_lines
+from factory_assets.erasure.plan import ErasurePlan, changed_since, make_plan
+from factory_assets.erasure.preview import champion_lines, preview_lines
 from factory_assets.erasure.signing import ErasureDecision
-from factory_assets.erasure.staging import enter, stage
+from factory_assets.erasure.staging import Champions, enter, stage
 from factory_assets.erasure.steps import finish
+from factory_assets.execution.serving_acts import change_serving
 from factory_assets.execution.signed_decision import require_reason
+from factory_assets.spec import Pipeline
 from factory_resources.errors import RefusedError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureDone
@@ -41,14 +44,75 @@ def forget(request: ForgetRequest) -> bool:
     """Show, ask, erase; return whether nothing of the person was found afterwards.
 
     Raises:
-        FactoryError: the expression is wrong, nothing satisfies it, the person may not, or a run is
-            working.
+        FactoryError: the expression is wrong, nothing satisfies it, the person may not, a run is
+            working, or the home changed while it was asked.
     """
     home = Home.from_env()
+    pipelines = select([])
+    tell_people(home)
+    plan = _plan(request, pipelines, home)
+    stopped = _stopped(plan, pipelines)
+    click.echo("\n".join([*preview_lines(plan), *champion_lines(plan, stopped)]))
+    if request.only_shown or plan.is_empty:
+        return True
+    reason = require_reason(request.reason or "")
+    _require_nameless(reason, plan.searched)
+    key = None
+    if has_people_file():
+        key = unlock(request.key, "erase all of this for ever")
+    elif not request.is_sure and not click.confirm("erase all of this for ever?"):
+        click.echo("nothing was changed")
+        return True
+    for pipeline in stopped:
+        change_serving(pipeline, "stopped", reason, key, home)
+    return _erase(request, plan, stopped, ErasureDecision(reason, key), home)
+
+
+def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> ErasurePlan:
     with home.alone():
         require_no_run(home)
-        _require_finished(home)
-        return _forget(request, home)
+        for intent in unfinished(home):
+            raise StorageError(
+                f"erasure {intent.manifest.id} is not finished",
+                where=str(home.path),
+                remedy="finish it first: factory forget --resume",
+            )
+        with home.scratch() as scratch:
+            return make_plan(request.where or "", pipelines, home, scratch, request.pipelines)
+
+
+def _erase(
+    request: ForgetRequest,
+    shown: ErasurePlan,
+    stopped: Sequence[Pipeline],
+    decision: ErasureDecision,
+    home: Home,
+) -> bool:
+    with home.alone():
+        require_no_run(home)
+        if changed_since(shown, home):
+            raise StorageError(
+                "something was computed while you were asked",
+                where=str(home.path),
+                remedy="look again: factory forget --preview",
+            )
+        champions = {one.pipeline: "kept" for one in shown.versions if one.serves and one.learned}
+        champions |= {pipeline.name: "stopped" for pipeline in stopped}
+        staged = stage(shown, cast("Champions", champions), home)
+        number = enter(staged, decision, home)
+        erasure = staged.intent.manifest.id
+        click.echo(f"erasure {erasure} was entered (entry {number})")
+        done = _told(erasure, finish(staged.intent, home))
+    names = [name for name in shown.pipelines if shown.tables]
+    click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
+    return done
+
+
+def _stopped(plan: ErasurePlan, pipelines: Sequence[Pipeline]) -> list[Pipeline]:
+    """Return the pipelines whose champion is to be stopped."""
+    serving = {one.pipeline for one in plan.versions if one.serves and one.learned}
+    declared = [one for one in pipelines if one.name in serving]
+    return [one for one in declared if one.spec.deploy.after_erasure == "stop"]
 
 
 def resume(home: Home) -> bool:
@@ -64,40 +128,8 @@ def resume(home: Home) -> bool:
             raise UnknownNameError(
                 "no erasure is unfinished", where=str(home.path), remedy="nothing is to be done"
             )
-        return all([_told(intent.manifest.id, finish(intent, home)) for intent in intents])
-
-
-def _forget(request: ForgetRequest, home: Home) -> bool:
-    where = request.where or ""
-    pipelines = select([])
-    tell_people(home)
-    with home.scratch() as scratch:
-        plan = make_plan(where, pipelines, home, scratch, request.pipelines)
-    click.echo("\n".join(preview_lines(plan)))
-    if request.only_shown or plan.is_empty:
-        return True
-    reason = require_reason(request.reason or "")
-    _require_nameless(reason, plan.searched)
-    key = None
-    if has_people_file():
-        key = unlock(request.key, "erase all of this for ever")
-    elif not request.is_sure and not click.confirm("erase all of this for ever?"):
-        click.echo("nothing was changed")
-        return True
-    staged = stage(plan, {}, home)
-    number = enter(staged, ErasureDecision(reason, key), home)
-    erasure = staged.intent.manifest.id
-    click.echo(f"erasure {erasure} was entered (entry {number})")
-    return _told(erasure, finish(staged.intent, home))
-
-
-def _require_finished(home: Home) -> None:
-    for intent in unfinished(home):
-        raise StorageError(
-            f"erasure {intent.manifest.id} is not finished",
-            where=str(home.path),
-            remedy="finish it first: factory forget --resume",
-        )
+        done = [_told(intent.manifest.id, finish(intent, home)) for intent in intents]
+        return all(done)
 
 
 def _require_nameless(reason: str, values: "set[object]") -> None:
@@ -110,9 +142,9 @@ def _require_nameless(reason: str, values: "set[object]") -> None:
 
 
 def _told(erasure: str, done: ErasureDone) -> bool:
-    searched = f"{amount(done.searched, 'value')} searched for in the whole home"
+    searched = f"{amount(done.searched, 'values')} searched for in the whole home"
     if not done.found:
         click.echo(f"erasure {erasure} is done: {searched}, and not found")
     else:
-        click.echo(f"erasure {erasure}: {searched}, and still in {amount(done.found, 'place')}")
+        click.echo(f"erasure {erasure}: {searched}, and still in {amount(done.found, 'places')}")
     return not done.found

@@ -72,6 +72,8 @@ def _model(model: ModelFact) -> Iterator[str]:
         yield f"    {'passed' if gate.passed else 'FAILED'}  {gate.explanation}"
     for when in model.deployed:
         yield f"  became champion {when}"
+    for one in model.erased:
+        yield f"  rows that it learned from were erased {one.time} (entry {one.entry})"
 
 
 def _row(row: RowOrigin) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What is still to be done of an erasure: a file that has values of the person, and goes at the end."""
+"""What is still to be done of an erasure: a file with values of the person, which goes at the end."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,13 +6,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from factory_resources.erasure.manifest import ErasureManifest, manifest_file
+from factory_resources.erasure.manifest import ErasureManifest, intent_file, manifest_file
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.erasure_entries import ErasureBegun
 from factory_resources.ledger.ledger import Ledger
-
-_FOLDER = "secrets/erasures"
 
 
 class ErasureIntent(BaseModel):
@@ -34,10 +32,6 @@ def store_intent(intent: ErasureIntent, home: Home) -> None:
     home.write_atomic(intent_file(home, intent.manifest.id), intent.model_dump_json().encode())
 
 
-def intent_file(home: Home, erasure: str) -> Path:
-    return home.path / _FOLDER / f"{erasure}.json"
-
-
 def unfinished(home: Home) -> Iterator[ErasureIntent]:
     """Yield the erasures that were entered and are not done, the oldest first.
 
@@ -46,7 +40,7 @@ def unfinished(home: Home) -> Iterator[ErasureIntent]:
     Raises:
         StorageError: an intent was damaged.
     """
-    for path in sorted((home.path / _FOLDER).glob("*.json")):
+    for path in sorted(intent_file(home, "").parent.glob("*.json")):
         subject = ErasureBegun.subject_of(erasure=path.stem)
         if Ledger(home).latest(ErasureBegun, subject) is None:
             manifest_file(home, path.stem).unlink(missing_ok=True)

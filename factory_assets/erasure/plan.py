@@ -12,11 +12,11 @@ from factory_assets.erasure.table_rows import (
     WHERE,
     PersonalRows,
     Scalar,
-    StoredFile,
     distinctive_values,
     find_rows,
     opened,
     stored_files,
+    table_paths,
     values_at,
 )
 from factory_assets.results.data import IngestResult, SplitResult
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 def is_searchable(v):  # placeholder
     return len(str(v)) >= 5 and not isinstance(v, bool)
+
 
 @dataclass(frozen=True)
 class LearnedVersion:
@@ -69,6 +70,8 @@ class ErasurePlan:
     """Everything that a home has of a person."""
 
     where: str
+    paths: frozenset[Path]
+    """Of all files of tables when it was made."""
     rows: PersonalRows
     sources: tuple[SourceRows, ...]
     tables: Mapping[str, tuple[int, int]]
@@ -168,6 +171,7 @@ def make_plan(
         answers[pipeline.name], unasked[pipeline.name] = found.requests, found.missing
     return ErasurePlan(
         where=where,
+        paths=frozenset(table_paths(home)),
         rows=rows,
         sources=tuple(_sources(graph, rows)),
         tables=_tables(graph, rows),
@@ -181,6 +185,11 @@ def make_plan(
         unasked={name: columns for name, columns in unasked.items() if columns},
         backups=tuple(_backups(home)),
     )
+
+
+def changed_since(plan: ErasurePlan, home: Home) -> bool:
+    """Whether a table got other files since the plan was made."""
+    return plan.paths != frozenset(table_paths(home))
 
 
 def _matched(

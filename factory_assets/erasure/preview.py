@@ -1,8 +1,9 @@
 """What an erasure would take away, told in lines; it names no value."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from factory_assets.erasure.plan import ErasurePlan, LearnedVersion
+from factory_assets.spec import Pipeline
 from factory_resources.ledger.factory_verify import amount
 
 _SHOWN = 20
@@ -17,9 +18,9 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
     yield f"rows of sources: {plan.rows.count}"
     for source in plan.sources:
         yield f"  {source.name}: {_listed([str(row) for row in source.rows])}"
-    yield "rows in tables, in all snapshots:"
+    yield "rows in tables, in all their snapshots:"
     for table, (files, rows) in plan.tables.items():
-        yield f"  {table}: {amount(rows, 'row')} in {amount(files, 'file')}, which are rewritten"
+        yield f"  {table}: {amount(rows, 'rows')} in {amount(files, 'files')}"
     yield "models:" if plan.versions else "models: none learned from these rows"
     for version in plan.versions:
         yield f"  {_version(version)}"
@@ -58,3 +59,12 @@ def _listed(names: "list[str] | tuple[str, ...]") -> str:
     more = len(names) - _SHOWN
     shown = ", ".join(names[:_SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def champion_lines(plan: ErasurePlan, stopped: Sequence[Pipeline]) -> Iterator[str]:
+    """Yield what becomes of the versions that serve."""
+    names = {pipeline.name for pipeline in stopped}
+    for one in plan.versions:
+        if one.serves and one.learned:
+            what = "is stopped" if one.pipeline in names else "serves until a new version does"
+            yield f"{one.pipeline}@{one.version} {what}; {one.pipeline} is trained anew"

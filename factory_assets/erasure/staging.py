@@ -55,11 +55,12 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     files = _rewritten_files(plan, home)
     by_table = {(one.table, one.sha256): new for one, new in files.items()}
     blot = {name: Blotter.of(plan.values_of(name)).blot for name in plan.pipelines}
+    erased = {source: len(rows) for source, rows in plan.rows.sources.items()}
     contents: dict[str, str] = {}
     records: dict[str, RewrittenRecord] = {}
     entries: list[Kind] = []
     for record in RecordGraph.of(home).records:
-        new = rewritten(record, by_table, blot.get(record.pipeline, lambda value: value))
+        new = rewritten(record, by_table, erased, blot.get(record.pipeline, lambda value: value))
         if new is record:
             continue
         content = new.model_dump_json(indent=1)
@@ -135,4 +136,3 @@ def _erased_from(plan: ErasurePlan, pipeline: str, champions: Champions) -> Eras
         champion=champions.get(pipeline),
         answers=plan.answers.get(pipeline, ()),
     )
-

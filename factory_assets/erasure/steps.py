@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from hashlib import sha256
 
-from factory_assets.erasure.intents import ErasureIntent, destroy, intent_file
+from factory_assets.erasure.intents import ErasureIntent, destroy
+from factory_resources.erasure.manifest import intent_file
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.erasure_entries import ErasureDone
 from factory_resources.ledger.ledger import Ledger
@@ -118,9 +119,7 @@ def _file(logged: LoggedFile, now: str | None, home: Home, table: str) -> TableF
 
     path = home.tables / table / f"{now}.parquet"
     rows = pyarrow.parquet.read_metadata(path).num_rows
-    return TableFile(
-        sha256=now, rows=rows, bytes=path.stat().st_size, copy_number=int(copy or 0)
-    )
+    return TableFile(sha256=now, rows=rows, bytes=path.stat().st_size, copy_number=int(copy or 0))
 
 
 def _link_copies(record: Record, home: Home) -> None:

@@ -57,17 +57,22 @@ class Blotter:
 
 
 def rewritten(
-    record: Record, files: Mapping[tuple[str, str], TableFile], blot: Callable[[Any], Any]
+    record: Record,
+    files: Mapping[tuple[str, str], TableFile],
+    erased: Mapping[str, int],
+    blot: Callable[[Any], Any],
 ) -> Record:
     """Return the record with the new files in place of the old ones, and without values.
 
     Args:
         files: table and SHA-256 to the file that replaces it.
+        erased: SHA-256 of a source to the number of its rows that are erased.
         blot: returns a JSON value without the values of the person.
     """
     value = _with_files(record.value, files, blot)
     if value == record.value:
         return record
+    value = _with_counts(record.value, value, erased)
     changed = record.model_copy(update={"value": value})
     return changed.model_copy(update={"data_version": value_in(changed).data_version})
 
@@ -99,3 +104,34 @@ def _snapshot(
         seen[one.sha256] = number + 1
         kept.append(one.model_copy(update={"copy_number": number}).model_dump(mode="json"))
     return {**snapshot, "files": kept}
+
+
+def _with_counts(before: dict[str, Any], value: dict[str, Any], erased: Mapping[str, int]) -> Any:
+    """Return the value with counts of rows that add up again: what was read, and what came of it.
+
+    The number of duplicates stays: whether an erased row was one cannot be seen in a table.
+    """
+    if "blocks" not in value:
+        return value
+    blocks = [
+        {**new, "rows_in": new["rows_in"] - _left(old, new, "good", "broken")}
+        for old, new in zip(before["blocks"], value["blocks"], strict=True)
+    ]
+    name = "rows_read" if "rows_read" in value else "rows_in"
+    rows = value[name] - _left(before, value, "snapshot", "quarantine")
+    changed = {**value, "blocks": blocks, name: rows}
+    if "sources" in value:
+        changed["sources"] = [
+            {**one, "rows": one["rows"] - erased.get(one["sha256"], 0)} for one in value["sources"]
+        ]
+    return changed
+
+
+def _left(before: dict[str, Any], now: dict[str, Any], *names: str) -> int:
+    """Return how many rows left the snapshots of these names."""
+
+    def rows(value: dict[str, Any]) -> int:
+        files = (file for name in names if value[name] for file in value[name]["files"])
+        return sum(file["rows"] for file in files)
+
+    return rows(before) - rows(now)

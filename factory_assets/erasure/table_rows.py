@@ -64,6 +64,11 @@ class PersonalRows:
         return sum(len(rows) for source, rows in self.sources.items() if source not in inner)
 
 
+def table_paths(home: Home) -> list[Path]:
+    """Return the paths of the files of all tables, copies of one file among them."""
+    return sorted(home.tables.glob("*/*/*.parquet"))
+
+
 def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[StoredFile]:
     """Return the files of all tables, or of those of some pipelines; copies of one file once."""
     import duckdb
@@ -71,7 +76,7 @@ def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[Sto
     named = None if pipelines is None else set(pipelines)
     found = []
     with duckdb.connect(":memory:") as connection:
-        for path in sorted(home.tables.glob("*/*/*.parquet")):
+        for path in table_paths(home):
             table = f"{path.parent.parent.name}/{path.parent.name}"
             if "-" in path.stem or (named is not None and path.parent.parent.name not in named):
                 continue
@@ -167,9 +172,7 @@ def rewrite(
     require_unchanged([file.path])
     connection.execute("CREATE OR REPLACE TEMP TABLE dropped (place BIGINT)")
     # Writing thousands of values one by one takes longer than the file itself.
-    connection.execute(
-        "INSERT INTO dropped SELECT unnest(?::BIGINT[])", [[*places]]
-    )
+    connection.execute("INSERT INTO dropped SELECT unnest(?::BIGINT[])", [[*places]])
     columns = ", ".join(map(identifier, file.columns))
     query = (
         f"SELECT {columns} FROM {_relation(file)} "

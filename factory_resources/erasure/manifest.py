@@ -79,6 +79,16 @@ def manifest_file(home: Home, erasure: str) -> Path:
     return home.path / FOLDER / f"{erasure}.json"
 
 
+def intent_file(home: Home, erasure: str) -> Path:
+    """Return where it is written what is still to be done; it goes when everything is."""
+    return home.path / "secrets" / FOLDER / f"{erasure}.json"
+
+
+def has_intent(home: Home, erasure: str) -> bool:
+    """Whether an erasure is not finished."""
+    return intent_file(home, erasure).exists()
+
+
 def manifests(home: Home) -> Iterator[ErasureManifest]:
     """Yield the manifests of a home in the order of their ids, which is that of time.
 

@@ -1839,10 +1839,11 @@ class ContentCheck:
             return
         if take(done[1], "found", kind=int):
             self._report.note("left values of the person in the home, as it says", done[0])
-        gone = [*take(manifest, "files", kind=dict), *take(manifest, "removed", kind=list)]
-        for path in gone if isinstance(self._files, HomeFolder) else ():
-            if is_here(self._files, require_relative(path)):
-                self._report.problem("was erased, and is there", number, path)
+        if isinstance(self._files, HomeFolder):
+            gone = [*take(manifest, "files", kind=dict), *take(manifest, "removed", kind=list)]
+            for path in gone:
+                if is_here(self._files, require_relative(path)):
+                    self._report.problem("was erased, and is there", number, path)
 
     def _boundary(self, number: int, entry: dict[str, Any]) -> None:
         """Check that the report of a boundary is the one that was entered."""

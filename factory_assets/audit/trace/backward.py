@@ -7,6 +7,7 @@ Tracing a single row belongs in `rows`.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from factory_assets.audit.erased import erasures_from
 from factory_assets.audit.references import snapshot_name, step_name
 from factory_assets.audit.trace.artifacts import artifact_states, check_metrics
 from factory_assets.audit.trace.report import (
@@ -142,6 +143,7 @@ def describe_model(
         run_id=version.tags.get("factory.run_id"),
         code_version=version.tags.get("factory.code_version"),
         spec_sha256=version.tags.get("factory.spec_sha256"),
+        erased=tuple(erasures_from(version.model, version.version, history.home)),
     )
 
 

@@ -105,6 +105,16 @@ class GateOutcome(TracePart):
     explanation: str
 
 
+class RowsErased(TracePart):
+    """An erasure of rows that a model version learned from."""
+
+    erasure: str
+    entry: int
+    """The number of its entry in the ledger."""
+    time: str
+    """UTC, ISO 8601."""
+
+
 class ModelFact(TracePart):
     """One model version."""
 
@@ -128,6 +138,8 @@ class ModelFact(TracePart):
     code_version: str | None
     spec_sha256: str | None
     """SHA-256 of the whole declaration."""
+    erased: Annotated[tuple[RowsErased, ...], Field(exclude_if=is_unset)] = ()
+    """Erasures that took rows which it learned from: it cannot be trained again."""
 
 
 class ColumnOrigin(TracePart):
