@@ -1,4 +1,4 @@
-"""What is still to be done of an erasure: a file with values of the person, which goes at the end."""
+"""What is still to be done of an erasure: a file with personal values, which goes at the end."""
 
 import os
 from collections.abc import Iterator, Mapping

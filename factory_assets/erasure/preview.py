@@ -18,6 +18,7 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
     yield f"rows of sources: {plan.rows.count}"
     for source in plan.sources:
         yield f"  {source.name}: {_listed([str(row) for row in source.rows])}"
+    yield "  later runs leave these rows out as long as a source is as it is: remove them there too"
     yield "rows in tables, in all their snapshots:"
     for table, (files, rows) in plan.tables.items():
         yield f"  {table}: {amount(rows, 'rows')} in {amount(files, 'files')}"

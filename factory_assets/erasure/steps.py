@@ -4,7 +4,6 @@ Each step can be done again: an erasure that was killed is finished by doing all
 """
 
 import os
-from collections.abc import Callable
 from hashlib import sha256
 
 from factory_assets.erasure.intents import ErasureIntent, destroy
@@ -18,8 +17,6 @@ from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
 from factory_resources.tables.snapshot import Snapshot, TableFile
 from factory_resources.tracking.record import Record
 
-Step = Callable[[ErasureIntent, Home], None]
-
 
 def finish(intent: ErasureIntent, home: Home) -> ErasureDone:
     """Do every step, search the home, and enter that it is done.
@@ -27,8 +24,10 @@ def finish(intent: ErasureIntent, home: Home) -> ErasureDone:
     Raises:
         StorageError: something cannot be written or removed.
     """
-    for step in STEPS:
-        step(intent, home)
+    replace_records(intent, home)
+    replace_current_files(intent, home)
+    remove_old_files(intent, home)
+    erase_answers(intent, home)
     done = _searched(intent, home)
     Ledger(home).append([done])
     destroy(intent_file(home, intent.manifest.id))
@@ -84,14 +83,6 @@ def erase_answers(intent: ErasureIntent, home: Home) -> None:
                 log.erase(
                     pipeline, [bytes.fromhex(one) for one in erased.answers], intent.manifest.id
                 )
-
-
-STEPS: tuple[Step, ...] = (
-    replace_records,
-    replace_current_files,
-    remove_old_files,
-    erase_answers,
-)
 
 
 def _searched(intent: ErasureIntent, home: Home) -> ErasureDone:

@@ -115,6 +115,12 @@ def find_rows(
         raise ExpressionError(
             "looks at other rows, with OVER", where=WHERE, remedy="name the person's own values"
         )
+    if not parsed.columns:
+        raise ExpressionError(
+            "names no column, so that it is true for everybody or for nobody",
+            where=WHERE,
+            remedy='name the person, as in --where "patient_nbr = 42"',
+        )
     asked = [file for file in files if set(parsed.columns) <= file.columns.keys()]
     if not asked:
         raise _missing(parsed.columns, files)
