@@ -1,6 +1,6 @@
 """`factory forget`: show what the home has of a person, ask, and erase it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,13 +16,13 @@ from factory_assets.erasure.plan import ErasurePlan, changed_since, make_plan
 from factory_assets.erasure.preview import champion_lines, preview_lines
 from factory_assets.erasure.signing import ErasureDecision
 from factory_assets.erasure.staging import Champions, enter, stage
-from factory_assets.erasure.steps import finish
+from factory_assets.erasure.steps import FinishedErasure, finish
 from factory_assets.execution.serving_acts import change_serving
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
+from factory_resources.erasure.values import Value
 from factory_resources.errors import RefusedError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.ledger.erasure_entries import ErasureDone
 from factory_resources.ledger.factory_verify import amount
 
 
@@ -102,7 +102,7 @@ def _erase(
         number = enter(staged, decision, home)
         erasure = staged.intent.manifest.id
         click.echo(f"erasure {erasure} was entered (entry {number})")
-        done = _told(erasure, finish(staged.intent, home))
+        done = _told(finish(staged.intent, home))
     names = [name for name in shown.pipelines if shown.tables]
     click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
     return done
@@ -112,7 +112,12 @@ def _stopped(plan: ErasurePlan, pipelines: Sequence[Pipeline]) -> list[Pipeline]
     """Return the pipelines whose champion is to be stopped."""
     serving = {one.pipeline for one in plan.versions if one.serves and one.learned}
     declared = [one for one in pipelines if one.name in serving]
-    return [one for one in declared if one.spec.deploy.after_erasure == "stop"]
+    remembering = {one.pipeline for one in plan.versions if one.serves and one.remembers}
+    return [
+        one
+        for one in declared
+        if one.spec.deploy.after_erasure == "stop" or one.name in remembering
+    ]
 
 
 def resume(home: Home) -> bool:
@@ -128,11 +133,11 @@ def resume(home: Home) -> bool:
             raise UnknownNameError(
                 "no erasure is unfinished", where=str(home.path), remedy="nothing is to be done"
             )
-        done = [_told(intent.manifest.id, finish(intent, home)) for intent in intents]
-        return all(done)
+        clean = [_told(finish(intent, home)) for intent in intents]
+        return all(clean)
 
 
-def _require_nameless(reason: str, values: "set[object]") -> None:
+def _require_nameless(reason: str, values: Collection[Value]) -> None:
     if any(str(value) in reason for value in values):
         raise RefusedError(
             "the reason has a value of the person, and it stays for ever",
@@ -141,10 +146,12 @@ def _require_nameless(reason: str, values: "set[object]") -> None:
         )
 
 
-def _told(erasure: str, done: ErasureDone) -> bool:
-    searched = f"{amount(done.searched, 'values')} searched for in the whole home"
-    if not done.found:
-        click.echo(f"erasure {erasure} is done: {searched}, and not found")
-    else:
-        click.echo(f"erasure {erasure}: {searched}, and still in {amount(done.found, 'places')}")
-    return not done.found
+def _told(finished: FinishedErasure) -> bool:
+    searched = f"{amount(finished.done.searched, 'values')} searched for in the whole home"
+    if not finished.left:
+        click.echo(f"erasure {finished.erasure} is done: {searched}, and not found")
+        return True
+    click.echo(f"erasure {finished.erasure} is done: {searched}, and still in")
+    for place in finished.left:
+        click.echo(f"  {place.path}: {place.where} ({place.count} as {place.form})")
+    return False

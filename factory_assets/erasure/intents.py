@@ -1,16 +1,36 @@
 """What is still to be done of an erasure: a file with personal values, which goes at the end."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
 from pathlib import Path
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_resources.erasure.manifest import ErasureManifest, intent_file, manifest_file
+from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.erasure_entries import ErasureBegun
 from factory_resources.ledger.ledger import Ledger
+
+ValueKind = Literal["str", "int", "float", "date", "datetime"]
+
+_READ: Mapping[ValueKind, Callable[[str], Value]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "date": date.fromisoformat,
+    "datetime": datetime.fromisoformat,
+}
+
+
+def stored(value: Value) -> tuple[ValueKind, str]:
+    """Return a value as an intent stores it."""
+    kind = type(value).__name__
+    written = value.isoformat() if isinstance(value, date) else str(value)
+    return cast(ValueKind, kind), written
 
 
 class ErasureIntent(BaseModel):
@@ -22,10 +42,14 @@ class ErasureIntent(BaseModel):
     records: Mapping[str, str]
     """Path to the content of each record as it will be."""
     where: str
-    values: tuple[str | int | float, ...]
+    values: tuple[tuple[ValueKind, str], ...]
     """What is searched for afterwards."""
     not_searched: int
     """How many values are too short to be searched for."""
+
+    @property
+    def searched(self) -> list[Value]:
+        return [_READ[kind](text) for kind, text in self.values]
 
 
 def store_intent(intent: ErasureIntent, home: Home) -> None:

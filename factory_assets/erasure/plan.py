@@ -4,7 +4,8 @@ How it is told belongs in `preview`; taking it away, in `steps`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,14 @@ from factory_assets.erasure.table_rows import (
     table_paths,
     values_at,
 )
+from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.data import IngestResult, SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
+from factory_resources.erasure.search import holds_any
+from factory_resources.erasure.sought import sought
+from factory_resources.erasure.values import Value, is_searchable
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import BackupMade
@@ -34,10 +39,6 @@ from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
     import duckdb
-
-
-def is_searchable(v):  # placeholder
-    return len(str(v)) >= 5 and not isinstance(v, bool)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class LearnedVersion:
     rows: int
     """Its training and validation rows."""
     serves: bool
+    remembers: bool
+    """Whether its files have values that only rows of the person have, so that they go."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class ErasurePlan:
     """Pipeline to the ids of the requests about the person."""
     unasked: Mapping[str, tuple[str, ...]]
     """Pipeline to the columns of the expression that its answers do not have."""
+    held: frozenset[str]
+    """Paths in the home of files of models, and of looks at answers, that have such values."""
     backups: tuple[tuple[int, str], ...]
     """Entry and time of each backup that was made since the first of these rows came."""
 
@@ -93,7 +98,7 @@ class ErasurePlan:
         named = {table.partition("/")[0] for table in self.tables} | self.answers.keys()
         return sorted(named)
 
-    def values_of(self, pipeline: str) -> list[Scalar]:
+    def values_of(self, pipeline: str) -> list[Value]:
         """Return the values of a pipeline that only rows of the person have, to be searched for."""
         return [
             value
@@ -101,11 +106,11 @@ class ErasurePlan:
             if table.partition("/")[0] == pipeline
             for some in columns.values()
             for value in some
-            if is_searchable(value)
+            if isinstance(value, str | int | float | date) and is_searchable(value)
         ]
 
     @property
-    def searched(self) -> set[Scalar]:
+    def searched(self) -> set[Value]:
         return {value for name in self.pipelines for value in self.values_of(name)}
 
     @property
@@ -169,13 +174,14 @@ def make_plan(
             continue
         found = matching_requests(home, pipeline, where, matched)
         answers[pipeline.name], unasked[pipeline.name] = found.requests, found.missing
-    return ErasurePlan(
+    plan = ErasurePlan(
         where=where,
         paths=frozenset(table_paths(home)),
         rows=rows,
         sources=tuple(_sources(graph, rows)),
         tables=_tables(graph, rows),
         versions=tuple(_versions(graph, rows, home)),
+        held=frozenset(),
         values={
             table: {column: frozenset(some) for column, some in columns.items()}
             for table, columns in values.items()
@@ -185,6 +191,8 @@ def make_plan(
         unasked={name: columns for name, columns in unasked.items() if columns},
         backups=tuple(_backups(home)),
     )
+    held = frozenset(_held(home, plan.searched))
+    return replace(plan, held=held, versions=tuple(_remembering(plan.versions, held, home)))
 
 
 def changed_since(plan: ErasurePlan, home: Home) -> bool:
@@ -255,7 +263,31 @@ def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[Le
                     judged,
                     split.train.rows + split.validation.rows,
                     registry.serving(candidate.model) == candidate.version,
+                    remembers=False,
                 )
+
+
+def _held(home: Home, values: Iterable[Value]) -> Iterator[str]:
+    """Yield the files of models and of looks that have one of the values."""
+    what = sought([*values])
+    if not what.values:
+        return
+    for folder in (home.artifacts, home.watch):
+        for path in sorted(folder.rglob("*")):
+            # A manifest lists the digests of the others, and is needed to tell what is missing.
+            if path.is_file() and path.name != MANIFEST and holds_any(path, what):
+                yield str(path.relative_to(home.path))
+
+
+def _remembering(
+    versions: Iterable[LearnedVersion], held: frozenset[str], home: Home
+) -> Iterator[LearnedVersion]:
+    registry = Registry(home)
+    for one in versions:
+        version = registry.version(one.pipeline, one.version)
+        folders = [version.files, registry.run_files(one.pipeline, version.run_id)]
+        own = [f"{folder.relative_to(home.path)}/" for folder in folders]
+        yield replace(one, remembers=any(path.startswith(tuple(own)) for path in held))
 
 
 def _backups(home: Home) -> Iterator[tuple[int, str]]:

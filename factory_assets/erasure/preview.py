@@ -37,7 +37,8 @@ def _version(version: LearnedVersion) -> str:
     name = f"{version.pipeline}@{version.version}"
     share = f"{version.learned} of {version.rows} rows that it learned from"
     judged = f", {version.judged} that judged it" if version.judged else ""
-    return f"{name}: {share}{judged}{'; it serves' if version.serves else ''}"
+    files = "; its files have such values, and go" if version.remembers else ""
+    return f"{name}: {share}{judged}{'; it serves' if version.serves else ''}{files}"
 
 
 def _values(plan: ErasurePlan) -> Iterator[str]:

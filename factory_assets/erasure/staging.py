@@ -11,12 +11,12 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Literal
 
-from factory_assets.erasure.intents import ErasureIntent, store_intent
+from factory_assets.erasure.intents import ErasureIntent, store_intent, stored
 from factory_assets.erasure.plan import ErasurePlan
 from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
 from factory_assets.erasure.stored_results import Blotter, rewritten
 from factory_assets.erasure.table_rows import StoredFile, opened, rewrite
-from factory_assets.execution.ledger_entries import begin_ledger, entries_of
+from factory_assets.execution.ledger_entries import begin_ledger, entries_of, removed_files
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import (
     ErasedFile,
@@ -25,11 +25,15 @@ from factory_resources.erasure.manifest import (
     RewrittenRecord,
     manifest_file,
 )
+from factory_resources.erasure.sought import sought
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import Kind
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log
 from factory_resources.tables.snapshot import TableFile
+
+WHY = "they have values of an erased person"
+"""The reason in the entry of files that are removed."""
 
 Champions = Mapping[str, Literal["kept", "stopped"]]
 """Pipeline to what becomes of its champion."""
@@ -54,7 +58,7 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     """
     files = _rewritten_files(plan, home)
     by_table = {(one.table, one.sha256): new for one, new in files.items()}
-    blot = {name: Blotter.of(plan.values_of(name)).blot for name in plan.pipelines}
+    blot = {name: Blotter(sought(plan.values_of(name))) for name in plan.pipelines}
     erased = {source: len(rows) for source, rows in plan.rows.sources.items()}
     contents: dict[str, str] = {}
     records: dict[str, RewrittenRecord] = {}
@@ -81,13 +85,13 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
             for one, new in files.items()
         },
         records=records,
-        removed=(),
+        removed=tuple(sorted(plan.held)),
     )
     intent = ErasureIntent(
         manifest=manifest,
         records=contents,
         where=plan.where,
-        values=tuple(sorted({*plan.searched}, key=repr)),
+        values=tuple(map(stored, sorted(plan.searched, key=repr))),
         not_searched=plan.not_searched,
     )
     return StagedErasure(intent, plan.rows.count, tuple(entries))
@@ -108,7 +112,8 @@ def enter(staged: StagedErasure, decision: ErasureDecision, home: Home) -> int:
         begun = begun_entry(manifest, staged.rows, decision, home)
         home.write_atomic(manifest_file(home, manifest.id), manifest.content)
         store_intent(staged.intent, home)
-        return [begun, *staged.entries]
+        others = [*staged.entries, *removed_files(manifest.removed, WHY)]
+        return [begun, *(one.model_copy(update={"time": begun.time}) for one in others)]
 
     with home.acting():
         return Ledger(home).append_decided(decide)[0]
@@ -132,6 +137,9 @@ def _erased_from(plan: ErasurePlan, pipeline: str, champions: Champions) -> Eras
         },
         versions=tuple(
             one.version for one in plan.versions if one.pipeline == pipeline and one.learned
+        ),
+        gone=tuple(
+            one.version for one in plan.versions if one.pipeline == pipeline and one.remembers
         ),
         champion=champions.get(pipeline),
         answers=plan.answers.get(pipeline, ()),

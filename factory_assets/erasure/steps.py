@@ -4,10 +4,15 @@ Each step can be done again: an erasure that was killed is finished by doing all
 """
 
 import os
+from dataclasses import dataclass
 from hashlib import sha256
 
 from factory_assets.erasure.intents import ErasureIntent, destroy
+from factory_assets.erasure.table_rows import opened, rows_left, stored_files, table_paths
+from factory_resources.erasure.caches import drop_caches
 from factory_resources.erasure.manifest import intent_file
+from factory_resources.erasure.scrubbing import scrub
+from factory_resources.erasure.search import Occurrence, find_values
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.erasure_entries import ErasureDone
 from factory_resources.ledger.ledger import Ledger
@@ -18,7 +23,17 @@ from factory_resources.tables.snapshot import Snapshot, TableFile
 from factory_resources.tracking.record import Record
 
 
-def finish(intent: ErasureIntent, home: Home) -> ErasureDone:
+@dataclass(frozen=True)
+class FinishedErasure:
+    """What came of an erasure."""
+
+    erasure: str
+    done: ErasureDone
+    left: tuple[Occurrence, ...]
+    """Where there still are values of the person."""
+
+
+def finish(intent: ErasureIntent, home: Home) -> FinishedErasure:
     """Do every step, search the home, and enter that it is done.
 
     Raises:
@@ -28,10 +43,18 @@ def finish(intent: ErasureIntent, home: Home) -> ErasureDone:
     replace_current_files(intent, home)
     remove_old_files(intent, home)
     erase_answers(intent, home)
-    done = _searched(intent, home)
+    remove_other_files(intent, home)
+    clean_up(intent, home)
+    left = search(intent, home)
+    done = ErasureDone(
+        subject=ErasureDone.subject_of(erasure=intent.manifest.id),
+        searched=len(intent.values),
+        not_searched=intent.not_searched,
+        found=len(left),
+    )
     Ledger(home).append([done])
     destroy(intent_file(home, intent.manifest.id))
-    return done
+    return FinishedErasure(intent.manifest.id, done, tuple(left))
 
 
 def replace_records(intent: ErasureIntent, home: Home) -> None:
@@ -85,13 +108,32 @@ def erase_answers(intent: ErasureIntent, home: Home) -> None:
                 )
 
 
-def _searched(intent: ErasureIntent, home: Home) -> ErasureDone:
-    return ErasureDone(
-        subject=ErasureDone.subject_of(erasure=intent.manifest.id),
-        searched=len(intent.values),
-        not_searched=intent.not_searched,
-        found=0,
-    )
+def remove_other_files(intent: ErasureIntent, home: Home) -> None:
+    """Remove files of models, and of looks at answers, that have values of the person."""
+    for name in intent.manifest.removed:
+        with storage_errors(home.path / name):
+            (home.path / name).unlink(missing_ok=True)
+
+
+def clean_up(intent: ErasureIntent, home: Home) -> None:
+    """Remove what is computed again when it is needed, and replace values in databases and logs."""
+    drop_caches(home, intent.manifest.pipelines.keys())
+    scrub(home, intent.searched)
+
+
+def search(intent: ErasureIntent, home: Home) -> list[Occurrence]:
+    """Return where the home still has values of the person, or rows that satisfy the expression.
+
+    Files of tables are asked by the expression: their rows have left by number.
+    """
+    tables = {*table_paths(home)}
+    own = intent_file(home, intent.manifest.id)
+    found = [*find_values(home, intent.searched, skip={*tables, own})]
+    files = stored_files(home, intent.manifest.pipelines.keys())
+    with home.scratch() as scratch, opened(files, scratch) as connection:
+        if left := rows_left(connection, files, intent.where):
+            found.append(Occurrence("tables", "rows", "value", left))
+    return found
 
 
 def _original(name: str) -> str:

@@ -3,57 +3,46 @@
 It changes what records say and nothing else; storing them belongs in `steps`.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from factory_assets.results.record_graph import value_in
+from factory_resources.erasure.redaction import Redaction
+from factory_resources.erasure.sought import Sought
 from factory_resources.tables.snapshot import TableFile
 from factory_resources.tracking.record import Record
-
-ERASED = "(erased)"
-"""What stands in place of a text that was blotted out."""
 
 _SNAPSHOT = {"table", "files", "columns"}
 
 
 @dataclass(frozen=True)
 class Blotter:
-    """Blots out the values that only the erased rows have."""
+    """Takes the values that only the erased rows have out of results.
 
-    texts: tuple[str, ...]
-    numbers: frozenset[float]
+    Whoever reads a result expects a number where there was one: it loses its digits but the first.
+    """
 
-    @classmethod
-    def of(cls, values: Iterable[object]) -> "Blotter":
-        """Take texts and numbers; other values are compared as their text."""
-        texts, numbers = set(), set()
-        for value in values:
-            if isinstance(value, int | float):
-                numbers.add(float(value))
-            texts.add(str(value))
-        # Of two texts of which one contains the other, the longer one is replaced first.
-        return cls(tuple(sorted(texts, key=len, reverse=True)), frozenset(numbers))
+    sought: Sought
 
-    def blot(self, value: Any) -> Any:
-        """Return a JSON value without them: a text loses them, a number its last digits."""
+    def __call__(self, value: Any) -> Any:
+        """Return a value of JSON without them."""
         match value:
             case str():
-                return self._pattern.sub(ERASED, value) if self.texts else value
-            case float() | int() if not isinstance(value, bool) and float(value) in self.numbers:
+                return self._redaction.text(value)
+            case float() | int() if not isinstance(value, bool) and value in self.sought.numbers:
                 return type(value)(float(f"{value:.1g}"))
             case dict():
-                return {self.blot(name): self.blot(part) for name, part in value.items()}
-            case list() | tuple():
-                return [self.blot(part) for part in value]
+                return {self(name): self(part) for name, part in value.items()}
+            case list():
+                return [self(part) for part in value]
             case _:
                 return value
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile("|".join(map(re.escape, self.texts)))
+    def _redaction(self) -> Redaction:
+        return Redaction(self.sought)
 
 
 def rewritten(

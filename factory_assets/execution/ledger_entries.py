@@ -106,13 +106,17 @@ def append_removed(garbage: Iterable[Garbage], home: Home) -> None:
         for item in garbage
         if item.kind in {"record", "table file"}
     ]
-    entries = [
-        FilesRemoved(paths=tuple(paths[start : start + _PATHS]), reason="nothing needs it any more")
-        for start in range(0, len(paths), _PATHS)
-    ]
-    if entries:
+    if entries := removed_files(paths, "nothing needs it any more"):
         begin_ledger(home)
         Ledger(home).append(entries)
+
+
+def removed_files(paths: Sequence[str], reason: str) -> list[FilesRemoved]:
+    """Return the entries about files that are going to be removed, by their paths in the home."""
+    return [
+        FilesRemoved(paths=tuple(paths[start : start + _PATHS]), reason=reason)
+        for start in range(0, len(paths), _PATHS)
+    ]
 
 
 def append_settings(home: Home) -> None:

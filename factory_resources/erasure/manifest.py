@@ -46,6 +46,8 @@ class ErasedFrom(BaseModel):
     """Table to the largest number of rows in one of its snapshots."""
     versions: tuple[int, ...]
     """The model versions that learned from them."""
+    gone: tuple[int, ...]
+    """Those of them whose files had values that only these rows have, and were removed."""
     champion: Literal["kept", "stopped"] | None
     """What became of the version that serves; None if none does, or it did not learn from them."""
     answers: tuple[str, ...]
@@ -104,6 +106,16 @@ def manifests(home: Home) -> Iterator[ErasureManifest]:
                 where=str(path),
                 remedy="restore it from a backup: without it, erased rows would come back",
             ) from error
+
+
+def is_gone(home: Home, pipeline: str, version: int) -> bool:
+    """Whether the files of a model version were removed by an erasure.
+
+    Raises:
+        StorageError: a manifest was damaged.
+    """
+    found = (manifest.pipelines.get(pipeline) for manifest in manifests(home))
+    return any(version in erased.gone for erased in found if erased)
 
 
 def erased_rows(home: Home, pipeline: str | None = None) -> dict[str, tuple[int, ...]]:
