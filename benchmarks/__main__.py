@@ -22,6 +22,7 @@ from benchmarks import (
     edge,
     estimated_performance,
     factory_up,
+    forget,
     front_door,
     front_door_mlflow,
     influence,
@@ -81,6 +82,7 @@ MODULES = {
         serving,
         front_door,
         factory_up,
+        forget,
     )
 }
 SIZED = {

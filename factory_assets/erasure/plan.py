@@ -5,14 +5,12 @@ How it is told belongs in `preview`; taking it away, in `steps`.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.erasure.table_rows import (
     WHERE,
     PersonalRows,
-    Scalar,
     distinctive_values,
     find_rows,
     opened,
@@ -27,7 +25,7 @@ from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.erasure.search import holds_any
 from factory_resources.erasure.sought import sought
-from factory_resources.erasure.values import Value, is_searchable
+from factory_resources.erasure.values import Value
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import BackupMade
@@ -80,9 +78,11 @@ class ErasurePlan:
     tables: Mapping[str, tuple[int, int]]
     """Table to the number of its files with such rows, and the most rows in one snapshot."""
     versions: tuple[LearnedVersion, ...]
-    values: Mapping[str, Mapping[str, frozenset[Scalar]]] = field(repr=False)
-    """Values that only rows of the person have: by table, then by column."""
-    matched: Mapping[str, frozenset[Scalar]] = field(repr=False)
+    values: Mapping[str, frozenset[Value]] = field(repr=False)
+    """Values by which the person is found, by pipeline: no other row has them."""
+    not_searched: int
+    """Values of the person that are too short to be told from others."""
+    matched: Mapping[str, frozenset[object]] = field(repr=False)
     """All values of the columns that the expression names, by column."""
     answers: Mapping[str, tuple[str, ...]]
     """Pipeline to the ids of the requests about the person."""
@@ -98,26 +98,10 @@ class ErasurePlan:
         named = {table.partition("/")[0] for table in self.tables} | self.answers.keys()
         return sorted(named)
 
-    def values_of(self, pipeline: str) -> list[Value]:
-        """Return the values of a pipeline that only rows of the person have, to be searched for."""
-        return [
-            value
-            for table, columns in self.values.items()
-            if table.partition("/")[0] == pipeline
-            for some in columns.values()
-            for value in some
-            if isinstance(value, str | int | float | date) and is_searchable(value)
-        ]
-
     @property
     def searched(self) -> set[Value]:
-        return {value for name in self.pipelines for value in self.values_of(name)}
-
-    @property
-    def not_searched(self) -> int:
-        """How many such values are too short to be told from others."""
-        every = {v for columns in self.values.values() for some in columns.values() for v in some}
-        return len(every) - len(self.searched)
+        """The values by which the person is found."""
+        return {value for some in self.values.values() for value in some}
 
     @property
     def is_empty(self) -> bool:
@@ -166,7 +150,7 @@ def make_plan(
         )
     with opened(files, scratch) as connection:
         rows = find_rows(connection, files, where, read_as_sources(graph))
-        values = distinctive_values(connection, rows, files)
+        values, short = distinctive_values(connection, rows, files)
         matched = _matched(connection, rows, where)
     answers, unasked = {}, {}
     for pipeline in pipelines:
@@ -182,10 +166,8 @@ def make_plan(
         tables=_tables(graph, rows),
         versions=tuple(_versions(graph, rows, home)),
         held=frozenset(),
-        values={
-            table: {column: frozenset(some) for column, some in columns.items()}
-            for table, columns in values.items()
-        },
+        values={name: frozenset(some) for name, some in values.items()},
+        not_searched=short,
         matched=matched,
         answers={name: ids for name, ids in answers.items() if ids},
         unasked={name: columns for name, columns in unasked.items() if columns},
@@ -202,9 +184,9 @@ def changed_since(plan: ErasurePlan, home: Home) -> bool:
 
 def _matched(
     connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, where: str
-) -> dict[str, frozenset[Scalar]]:
+) -> dict[str, frozenset[object]]:
     columns = columns_of(where, WHERE)
-    found: dict[str, set[Scalar]] = {}
+    found: dict[str, set[object]] = {}
     for file, places in rows.positions.items():
         for column, some in values_at(connection, file, places).items():
             if column in columns:

@@ -58,7 +58,7 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     """
     files = _rewritten_files(plan, home)
     by_table = {(one.table, one.sha256): new for one, new in files.items()}
-    blot = {name: Blotter(sought(plan.values_of(name))) for name in plan.pipelines}
+    blot = {name: Blotter(sought(plan.values.get(name, frozenset()))) for name in plan.pipelines}
     erased = {source: len(rows) for source, rows in plan.rows.sources.items()}
     contents: dict[str, str] = {}
     records: dict[str, RewrittenRecord] = {}

@@ -5,12 +5,15 @@ their source and number there, which every table has, so that they are found in 
 columns too. Which results name the files belongs in `stored_results`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_resources.erasure.values import Value, is_searchable
 from factory_resources.errors import ExpressionError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
@@ -24,9 +27,6 @@ if TYPE_CHECKING:
 _IDENTITY = ("_file", "_row")
 
 WHERE = "--where"
-
-Scalar = object
-"""A value of a row, as DuckDB returns it."""
 
 
 @dataclass(frozen=True)
@@ -189,43 +189,59 @@ def rewrite(
 
 
 def distinctive_values(
-    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: list[StoredFile]
-) -> dict[str, dict[str, set[Scalar]]]:
-    """Return the values that only rows of the person have: by table, then by column."""
-    found: dict[str, dict[str, set[Scalar]]] = {}
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Iterable[StoredFile]
+) -> tuple[dict[str, set[Value]], int]:
+    """Return the values by which the person is found, and how many are too short for that.
+
+    These are values that no other row of the table has in that column, in any of its snapshots; by
+    pipeline.
+    """
+    own: dict[tuple[str, str, str], Counter[Value]] = {}
+    short: set[object] = set()
     for file, places in rows.positions.items():
-        table = found.setdefault(file.table, {})
         for name, some in values_at(connection, file, places).items():
-            table.setdefault(name, set()).update(some)
+            counts = own.setdefault((file.table, name, file.columns[name]), Counter())
+            for value in some:
+                if isinstance(value, str | int | float | date) and is_searchable(value):
+                    counts[value] += 1
+                else:
+                    short.add(value)
+    paths: dict[tuple[str, str, str], list[str]] = {}
     for file in files:
-        table = found.get(file.table, {})
-        names = [name for name in file.columns if table.get(name)]
-        if not names:
-            continue
-        lists = ", ".join(
-            f"list(DISTINCT {identifier(name)}) FILTER (WHERE list_contains(?, {identifier(name)}))"
-            for name in names
-        )
-        places = rows.positions.get(file, ())
-        rest = f"file_row_number NOT IN ({', '.join(map(str, places))})" if places else "true"
-        query = f"SELECT {lists} FROM {_relation(file)} WHERE {rest}"
-        shared = connection.execute(query, [[*table[name]] for name in names]).fetchone() or ()
-        for name, some in zip(names, shared, strict=True):
-            table[name] -= set(some or ())
-    return found
+        for name, kind in file.columns.items():
+            paths.setdefault((file.table, name, kind), []).append(str(file.path))
+    found: dict[str, set[Value]] = {}
+    for (table, name, kind), counts in own.items():
+        if counts:
+            every = _counted(connection, name, [*counts], paths[table, name, kind])
+            alone = {value for value, count in counts.items() if every.get(value, 0) <= count}
+            found.setdefault(table.partition("/")[0], set()).update(alone)
+    return found, len(short)
+
+
+def _counted(
+    connection: "duckdb.DuckDBPyConnection", column: str, values: list[Value], paths: list[str]
+) -> dict[Value, int]:
+    """Return how many rows of some files have each of the values in a column."""
+    name, listed = identifier(column), ", ".join(map(literal, paths))
+    query = (
+        f"SELECT {name}, count(*) FROM read_parquet([{listed}]) "
+        f"WHERE {name} IN (SELECT unnest(?)) GROUP BY {name}"
+    )
+    return dict(connection.execute(query, [values]).fetchall())
 
 
 def values_at(
     connection: "duckdb.DuckDBPyConnection", file: StoredFile, places: Iterable[int]
-) -> dict[str, set[Scalar]]:
+) -> dict[str, list[object]]:
     """Return the values of each column at some places of a file, without missing ones."""
     names = [name for name in file.columns if name not in _IDENTITY]
-    lists = ", ".join(f"list(DISTINCT {identifier(name)})" for name in names)
+    selected = ", ".join(map(identifier, names))
     chosen = f"file_row_number IN ({', '.join(map(str, places))})"
-    query = f"SELECT {lists} FROM {_relation(file)} WHERE {chosen}"
-    values = connection.execute(query).fetchone() or ()
+    query = f"SELECT {selected} FROM {_relation(file)} WHERE {chosen}"
+    values = [*zip(*connection.execute(query).fetchall(), strict=True)]
     return {
-        name: {value for value in some or () if value is not None}
+        name: [value for value in some if value is not None]
         for name, some in zip(names, values, strict=True)
     }
 
