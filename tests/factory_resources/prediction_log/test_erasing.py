@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from random import Random
 from uuid import uuid4
 
 import pytest
@@ -36,12 +37,16 @@ ERASURE = str(uuid4())
 PLANTED = b"Maria Musterfrau"
 
 
-def answer(number: int, *, planted: bool = False, pipeline: str = "apples") -> bytes:
+def answer(
+    number: int, *, planted: bool = False, pipeline: str = "apples", output: bytes = b"[0.25]"
+) -> bytes:
     """Return the bytes of a record, which names a person or a number."""
     one = record(number, pipeline=pipeline)
     name = PLANTED if planted else b"Erika %d" % number
     fields = {field: getattr(one, field) for field in one.__struct_fields__}
-    return encode(PredictionRecord(**{**fields, "input": b'[{"name":"%s"}]' % name}))
+    return encode(
+        PredictionRecord(**{**fields, "input": b'[{"name":"%s"}]' % name, "output": output})
+    )
 
 
 def shadow(of: bytes) -> bytes:
@@ -192,7 +197,8 @@ def test_nothing_of_an_erased_answer_is_left_in_files(log: PredictionLog, home: 
     assert files_with(home.path, PLANTED)
     journal.close()
     log.collect()
-    # Moving rows leaves them in free pages.
+    # What was moved or deleted before is in free pages.
+    log.database.run("PRAGMA secure_delete = OFF")
     log.database.run("DELETE FROM prediction WHERE leaf = 0")
     assert files_with(home.path, PLANTED)
     log.erase("apples", taken[::5][1:], ERASURE)
@@ -206,14 +212,21 @@ def test_nothing_of_an_erased_answer_is_left_in_tables_of_a_server(
 ) -> None:
     journal, ids = log.journal(), PredictionIds()
     taken = [ids.take() for _ in range(200)]
+    noise = Random(7)
     for number, request in enumerate(taken):
-        journal.append(request, answer(number, planted=number % 5 == 0))
+        # The server compresses samples of values, but for such.
+        content = answer(number, planted=number % 5 == 0, output=noise.randbytes(800))
+        journal.append(request, content)
     journal.flush()
     journal.close()
     log.collect()
     log.database.run("ANALYZE prediction")
     log.database.run("CHECKPOINT")
     [(folder,)] = log.database.run("SHOW data_directory")
+    [(samples,)] = log.database.run(
+        "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'pg_statistic'"
+    )
+    assert PLANTED in (Path(folder) / samples).read_bytes()
     assert files_with(Path(folder) / "base", PLANTED)
     log.erase("apples", taken[::5], ERASURE)
     log.database.run("CHECKPOINT")
@@ -226,6 +239,8 @@ def test_a_file_of_the_archive_with_nothing_else_is_removed(
     clock(DAY, 1)
     [taken] = fill(log, PredictionIds(), [3])
     log.archive(DAY + timedelta(days=1))
+    # A killed process leaves what it has staged.
+    files_of(home, DAY)[0].path.with_name("left.new").write_bytes(PLANTED)
     assert log.erase("apples", taken, ERASURE) == 3
     assert [path for path in archive_folder(home).rglob("*") if path.is_file()] == []
     assert log.removed_days("apples") == frozenset()
