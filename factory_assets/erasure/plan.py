@@ -156,7 +156,7 @@ def make_plan(
     for pipeline in pipelines:
         if wanted and pipeline.name not in wanted:
             continue
-        found = matching_requests(home, pipeline, where, matched)
+        found = matching_requests(home, pipeline.name, where, matched)
         answers[pipeline.name], unasked[pipeline.name] = found.requests, found.missing
     plan = ErasurePlan(
         where=where,

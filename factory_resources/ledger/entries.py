@@ -26,9 +26,11 @@ from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
     EdgePacked,
+    OutcomesErased,
     OutcomesRecorded,
     PredictionKeysDestroyed,
     PredictionsArchived,
+    PredictionsErased,
     PredictionsLogged,
     PredictionsRemoved,
 )
@@ -290,7 +292,9 @@ Kind = (
     | PredictionsLogged
     | PredictionsArchived
     | PredictionsRemoved
+    | PredictionsErased
     | OutcomesRecorded
+    | OutcomesErased
     | EdgePacked
     | EdgeLogReceived
     | PredictionKeysDestroyed

@@ -1065,6 +1065,10 @@ class Scratch:
             "CREATE TABLE logged(number INTEGER PRIMARY KEY, kind TEXT);"
             "CREATE TABLE elsewhere(block BLOB, number INTEGER, ranges BLOB,"
             " PRIMARY KEY(block, number)) WITHOUT ROWID;"
+            "CREATE TABLE erased(block TEXT, leaf INTEGER, id BLOB, number INTEGER,"
+            " PRIMARY KEY(block, leaf)) WITHOUT ROWID;"
+            "CREATE TABLE rewritten(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE erased_outcome(outcome INTEGER PRIMARY KEY, number INTEGER);"
         )
 
     def close(self) -> None:
@@ -1158,7 +1162,16 @@ _FOLLOWED = frozenset(
 )
 """The kinds of entries that name something else that is checked."""
 
-_LOGGED = frozenset({"predictions", "predictions_archived", "predictions_removed", "outcomes"})
+_LOGGED = frozenset(
+    {
+        "predictions",
+        "predictions_archived",
+        "predictions_removed",
+        "predictions_erased",
+        "outcomes",
+        "outcomes_erased",
+    }
+)
 """The kinds of entries about answers, and about what came of them."""
 
 _NOTED = frozenset({"removed", "person", "declaration"}) | _LOGGED
@@ -2714,11 +2727,51 @@ def is_on_server(files: HomeFolder) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class _ErasedLeaves:
+    """The answers of a block that entries erase, in the order of their leaves."""
+
+    rows: Sequence[tuple[int, bytes, int]]
+    """Leaf, id, and number of the entry."""
+    leaves: Sequence[int]
+    ids: Sequence[bytes]
+
+    @classmethod
+    def of(cls, block: str, scratch: Scratch, entry: dict[str, Any]) -> _ErasedLeaves:
+        """Return those of a block, whose ids must be in the order of its leaves.
+
+        Args:
+            entry: that of the block.
+        """
+        query = "SELECT leaf, id, number FROM erased WHERE block = ? ORDER BY leaf"
+        rows = [*scratch.run(query, block)]
+        leaves, ids = [leaf for leaf, _, _ in rows], [identifier for _, identifier, _ in rows]
+        ends = (
+            (0, take(entry, "first")),
+            (take(entry, "count", kind=int) - 1, take(entry, "last")),
+        )
+        at_ends = all(
+            (leaf == place) == (identifier.hex() == end)
+            for leaf, identifier, _ in rows
+            for place, end in ends
+        )
+        if not at_ends or any(left >= right for left, right in zip(ids, ids[1:])):
+            raise InvalidError("what is erased of its block is not in the order of the ids")
+        return cls(rows, leaves, ids)
+
+    def require_order(self, identifier: bytes, leaf: int) -> None:
+        """Require that a record is where its id belongs among those that are erased."""
+        place = bisect_left(self.leaves, leaf)
+        if bisect_left(self.ids, identifier) != place:
+            raise InvalidError("what is erased of its block is not in the order of the ids")
+
+
 class PredictionCheck:
     """Compares the blocks of answers in the ledger with the records that are stored.
 
-    A record is in the database, in a file of the archive, or removed. Of the latter two a list says
-    which leaves of which blocks they are, and an entry has the digest of the list.
+    A record is in the database, in a file of the archive, removed, or erased. Of files and what was
+    removed, a list says which leaves of which blocks they are, and an entry has the digest of the
+    list. Of what was erased, an entry has id, block and leaf of each.
     """
 
     def __init__(
@@ -2740,12 +2793,13 @@ class PredictionCheck:
 
         Where a server has the ledger, it has the answers too, and they are not compared.
         """
-        for number, kind in self._scratch.run("SELECT number, kind FROM logged ORDER BY number"):
-            if kind in ("predictions_archived", "predictions_removed"):
-                with self._reported(number):
-                    self._moved(number, self._ledger.entry(number))
-        query = "SELECT number FROM logged WHERE kind = 'predictions'"
-        blocks = [number for (number,) in self._scratch.run(query)]
+        for number in self._numbers("predictions_erased"):
+            with self._reported(number):
+                self._erased(number, self._ledger.entry(number))
+        for number in self._numbers("predictions_archived", "predictions_removed"):
+            with self._reported(number):
+                self._moved(number, self._ledger.entry(number))
+        blocks = self._numbers("predictions")
         here = self._is_here("ledger.db") or self._is_here("predictions.db")
         if self._on_server or not here:
             if blocks:
@@ -2759,6 +2813,11 @@ class PredictionCheck:
 
     def _is_here(self, name: str) -> bool:
         return is_here(self._files, name)
+
+    def _numbers(self, *kinds: str) -> list[int]:
+        """Return the numbers of the entries of some kinds."""
+        query = f"SELECT number FROM logged WHERE kind IN ({', '.join('?' * len(kinds))})"
+        return [number for (number,) in self._scratch.run(f"{query} ORDER BY number", *kinds)]
 
     def _blocks(self, numbers: Sequence[int]) -> list[int]:
         """Compare blocks; return those that are neither in the database nor in the journal."""
@@ -2783,6 +2842,36 @@ class PredictionCheck:
         except InvalidError as error:
             self._report.problem(error, entry, file)
 
+    def _erased(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which answers are erased, and which file of the archive is replaced."""
+        pipeline, day = take(entry, "pipeline"), take(entry, "day")
+        _require_same("the subject", take(entry, "subject"), f"predictions/{pipeline}/{day}")
+        take(entry, "erasure")
+        count = 0
+        for block, leaves in take(entry, "blocks", kind=dict).items():
+            logged = self._ledger.last("predictions", f"predictions/{block}", number)
+            if logged is None or not isinstance(leaves, dict):
+                raise InvalidError(f"erases answers of a block {_short(block)} that is not logged")
+            last = take(logged[1], "count", kind=int) - 1
+            ends = take(logged[1], "first"), take(logged[1], "last")
+            for text, leaf in leaves.items():
+                identifier = _identifier(text)
+                if type(leaf) is not int or not (ends[0] <= text <= ends[1] and 0 <= leaf <= last):
+                    raise InvalidError(f"block {_short(block)} cannot have had {text} there")
+                self._remember_erased(block, leaf, identifier, number)
+                count += 1
+        _require_same("the number of answers", take(entry, "count", kind=int), count)
+        if entry.get("file") is not None:
+            row = take(entry, "file"), number
+            self._scratch.run("INSERT OR IGNORE INTO rewritten VALUES(?, ?)", *row)
+
+    def _remember_erased(self, block: str, leaf: int, identifier: bytes, number: int) -> None:
+        known = self._scratch.one("SELECT id FROM erased WHERE block = ? AND leaf = ?", block, leaf)
+        if known not in (None, identifier):
+            raise InvalidError(f"erases {identifier.hex()}, and an earlier entry another in place")
+        row = block, leaf, identifier, number
+        self._scratch.run("INSERT OR IGNORE INTO erased VALUES(?, ?, ?, ?)", *row)
+
     def _moved(self, number: int, entry: dict[str, Any]) -> None:
         """Note which leaves are in the archive or removed, and compare the files."""
         pipeline, day = take(entry, "pipeline"), take(entry, "day")
@@ -2793,6 +2882,14 @@ class PredictionCheck:
         digest, listed = take(entry, "sha256"), take(entry, "leaves")
         ends = [_identifier(take(entry, name)).hex() for name in ("first", "last")]
         file = f"predictions/archive/{pipeline}/{day}/{'-'.join(ends)}-{digest[:8]}"
+        query = "SELECT number FROM rewritten WHERE sha256 = ? AND number > ?"
+        replaced = self._scratch.one(query, digest, number)
+        if replaced is not None:
+            if self._is_here(f"{file}.parquet"):
+                what = "was replaced by one without erased answers, yet it is there"
+                self._report.problem(what, replaced, f"{file}.parquet")
+            self._report.count("files of the archive replaced")
+            return
         count = self._list(f"{file}.leaves", listed, number)
         _require_same("the number of records", take(entry, "count", kind=int), count)
         if self._is_removed(subject, digest, number):
@@ -2846,18 +2943,20 @@ class PredictionCheck:
             raise InvalidError("is of too many records, or none")
         query = "SELECT number FROM block WHERE identity = ? LIMIT 1"
         found = [*database.rows(query, identity)] if database else []
+        erased = _ErasedLeaves.of(identity, self._scratch, entry)
         if not database or not found:
-            return self._waiting(entry)
+            return self._waiting(entry, erased)
         leaves = self._leaves(database, found[0][0], count)
         if tree_hash(leaves).hex() != take(entry, "root"):
             raise InvalidError(f"the stored hashes of block {identity} are not those of the entry")
         here = bytearray(count)
-        self._records(entry, database, found[0][0], leaves, here)
+        self._records(entry, database, found[0][0], leaves, here, erased)
         query = "SELECT ranges FROM elsewhere WHERE block = ?"
         for (ranges,) in self._scratch.run(query, identity.encode()):
             for start, stop in _ranges(ranges):
                 here[start:stop] = b"\1" * (min(stop, count) - min(start, count))
         self._report.count("blocks of answers")
+        self._require_gone(erased, here)
         missing = here.count(0)
         if missing:
             raise InvalidError(
@@ -2865,6 +2964,16 @@ class PredictionCheck:
                 f"is number {here.index(0)}"
             )
         return True
+
+    def _require_gone(self, erased: _ErasedLeaves, here: bytearray) -> None:
+        """Report what is erased and among the records that are here; it is not missing."""
+        for leaf, identifier, entered in erased.rows:
+            if here[leaf]:
+                what = f"the answer {identifier.hex()} was erased, yet it is there"
+                self._report.problem(what, entered)
+            here[leaf] = 1
+        if erased.rows:
+            self._report.count("answers erased", len(erased.rows))
 
     def _leaves(self, database: GuardedDatabase, block: object, count: int) -> list[bytes]:
         return stored_leaves(database, "leaf_tile", "block", block, count)
@@ -2876,6 +2985,7 @@ class PredictionCheck:
         block: object,
         leaves: Sequence[bytes],
         here: bytearray,
+        erased: _ErasedLeaves,
     ) -> None:
         """Compare the records of a block in the database, and mark those that are unchanged."""
         first, last = (_identifier(take(entry, name)) for name in ("first", "last"))
@@ -2884,6 +2994,7 @@ class PredictionCheck:
             self._seen += 1
             if identifier is None or not isinstance(leaf, int) or not before < leaf < len(leaves):
                 raise InvalidError("the records of its block are not in the order of their ids")
+            erased.require_order(identifier, leaf)
             before = leaf
             if record is None:
                 record = self._large(database, identifier)
@@ -2906,7 +3017,7 @@ class PredictionCheck:
             raise InvalidError("a record of its block is too large to be compared")
         return record
 
-    def _waiting(self, entry: dict[str, Any]) -> bool:
+    def _waiting(self, entry: dict[str, Any], erased: _ErasedLeaves) -> bool:
         """Compare a block that is still in the journal; False if it is not."""
         identity = take(entry, "block")
         name = f"predictions/journal/{identity}.sealed"
@@ -2918,6 +3029,7 @@ class PredictionCheck:
             leaves = _segment_leaves(content, identity)
             if not leaves or tree_hash(leaves).hex() != take(entry, "root"):
                 raise InvalidError("was changed: it has other records than the entry says")
+        self._require_gone(erased, bytearray(b"\1" * len(leaves)))
         self._report.count("blocks of answers in the journal")
         return True
 
@@ -3048,8 +3160,13 @@ class OutcomeCheck:
 
         Where a server has the ledger, it has the outcomes too, and they are not compared.
         """
-        query = "SELECT number FROM logged WHERE kind = 'outcomes'"
-        batches = [number for (number,) in self._scratch.run(query)]
+        query = "SELECT number, kind FROM logged WHERE kind IN ('outcomes', 'outcomes_erased')"
+        entries = [*self._scratch.run(f"{query} ORDER BY number")]
+        batches = [number for number, kind in entries if kind == "outcomes"]
+        for number, kind in entries:
+            if kind == "outcomes_erased":
+                with self._reported(number):
+                    self._erased(number, self._ledger.entry(number))
         here = is_here(self._files, "outcomes.db")
         if self._on_server or (not here and not is_here(self._files, "ledger.db")):
             if batches:
@@ -3072,6 +3189,16 @@ class OutcomeCheck:
             yield
         except InvalidError as error:
             self._report.problem(error, entry, file)
+
+    def _erased(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which outcomes are erased."""
+        subject = f"outcomes_erased/{take(entry, 'pipeline')}"
+        _require_same("the subject", take(entry, "subject"), subject)
+        take(entry, "erasure")
+        for outcome in take(entry, "outcomes", kind=list):
+            if type(outcome) is not int or outcome < 1:
+                raise InvalidError("erases what is not the number of an outcome")
+            self._scratch.run("INSERT OR IGNORE INTO erased_outcome VALUES(?, ?)", outcome, number)
 
     def _batch(self, number: int, entry: dict[str, Any], database: GuardedDatabase | None) -> None:
         identity, count = take(entry, "batch"), take(entry, "count", kind=int)
@@ -3107,6 +3234,12 @@ class OutcomeCheck:
                 self._report.problem(f"outcome {number} was changed", file="outcomes.db")
         self._seen += sum(here)
         self._report.count("outcomes", sum(here))
+        query = "SELECT outcome, number FROM erased_outcome WHERE outcome >= ? AND outcome < ?"
+        for outcome, entered in self._scratch.run(query, first, first + len(leaves)):
+            if here[outcome - first]:
+                self._report.problem(f"outcome {outcome} was erased, yet it is there", entered)
+            here[outcome - first] = 1
+            self._report.count("outcomes erased")
         return [first + place for place, known in enumerate(here) if not known]
 
     def _strange(self, database: GuardedDatabase) -> None:
@@ -3252,6 +3385,8 @@ def _verify_prediction(
         return
     report.count("proofs about answers")
     what = "was answered as the proof says" if answered else "was never given out as an id"
+    number = scratch.one("SELECT number FROM erased WHERE id = ?", proof.identifier)
+    what += f", and erased since (entry {number})" if number is not None else ""
     report.note(f"{proof.identifier.hex()} {what}", file="--prediction")
 
 

@@ -27,6 +27,10 @@ GROUP_ROWS, FILE_ROWS, FILE_BYTES = 2048, 500_000, 256 * 1024 * 1024
 file ends with the batch that exceeds one of its limits."""
 
 
+STAGED = ".new"
+"""How the names of files end that nobody reads yet."""
+
+
 @dataclass(frozen=True)
 class ArchivedFile:
     """A file of the archive."""
@@ -45,6 +49,11 @@ class ArchivedFile:
     def leaves(self) -> Path:
         """The list of leaves."""
         return self.path.with_suffix(".leaves")
+
+    @property
+    def staged(self) -> Path:
+        """Where it is before it is read."""
+        return self.path.with_suffix(STAGED)
 
     @property
     def first(self) -> bytes:

@@ -56,7 +56,7 @@ def prove_absence(
             raise UnknownNameError(
                 f"records of block {block.identity} that may have this id were removed, so that "
                 "nobody can tell whether it was given out",
-                remedy="the ledger says which days were removed, and why",
+                remedy="the ledger says which days were removed, and which answers were erased",
             )
         leaves += [_leaf(store, left), _leaf(store, right)]
     return PredictionProof(request, None, tuple(leaves))

@@ -71,6 +71,13 @@ class SqliteDatabase(Database):
             cursor.execute(statement)
             yield cursor.fetch_record_batch()
 
+    def scrub(self, table: str) -> None:
+        # The file is written anew by way of its log, which then replaces it page by page.
+        self.run("VACUUM")
+        [(busy, *_)] = self.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            raise sqlite3.OperationalError("database is locked")
+
     def literal(self, content: bytes) -> str:
         return f"x'{content.hex()}'"
 

@@ -65,7 +65,9 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
         answers = [line for line in log.proven if line.kind == "answer"]
         rewritten = any(_rewritten(log, earlier))
         records = _records([] if rewritten else answers, pack, findings)
-        new = [one for one in records if stored.find(ids.text(one[0])) is None]
+        missing = [one for one in records if stored.find(ids.text(one[0])) is None]
+        erased = stored.erased([identifier for identifier, _ in missing])
+        new = [one for one in missing if one[0] not in erased]
         _store(new, stored)
         entry = _entry(pack, log, earlier if rewritten else None, len(new), findings)
         is_known = earlier is not None and not new and _says_the_same(earlier, entry)

@@ -13,10 +13,14 @@ from factory_resources.ledger.log import Log
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
     EdgePacked,
+    PredictionsErased,
     PredictionsRemoved,
 )
 from factory_resources.prediction_log.archive import archive_folder, removed_days
-from factory_resources.prediction_log.ids import day_of, parse, time_of
+from factory_resources.prediction_log.engines import has_store
+from factory_resources.prediction_log.erasing import erased_answer
+from factory_resources.prediction_log.ids import day_of, parse, request_of, time_of
+from factory_resources.prediction_log.prediction_log import PredictionLog
 
 _MARKS = (b'"kind":"edge_pack"', b'"kind":"edge_log"')
 
@@ -80,6 +84,8 @@ def _fact(
 def missing_answer(written: str, home: Home) -> UnknownNameError:
     """Return the error that says why no answer with an id is here, as far as can be told."""
     identifier = parse(written)
+    if found := _erased(identifier, home):
+        return erased_answer(written, *found)
     moment = datetime.fromtimestamp(time_of(identifier) / 1e6, UTC)
     time = f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
     what, remedies = f"there is no prediction {written} in the log of this factory", list[str]()
@@ -97,6 +103,15 @@ def missing_answer(written: str, home: Home) -> UnknownNameError:
     if not remedies:
         remedies.append(f"factory answers prove {written} --out proof.json says if there was one")
     return UnknownNameError(what, remedy="; ".join(remedies))
+
+
+def _erased(identifier: bytes, home: Home) -> tuple[int, PredictionsErased] | None:
+    # Opening the database would make it.
+    if not has_store(home):
+        return None
+    request, _ = request_of(identifier)
+    with PredictionLog(home) as log:
+        return log.erased([request]).get(request)
 
 
 def _removed(identifier: bytes, home: Home) -> Iterator[tuple[str, str]]:
