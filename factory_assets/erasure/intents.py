@@ -57,7 +57,7 @@ def store_intent(intent: ErasureIntent, home: Home) -> None:
 
 
 def unfinished(home: Home) -> Iterator[ErasureIntent]:
-    """Yield the erasures that were entered and are not done, the oldest first.
+    """Yield the erasures that were entered and are not done, in the order of their ids.
 
     What a kill left of one that was never entered is removed.
 

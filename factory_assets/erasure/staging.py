@@ -6,16 +6,15 @@ out as they will be. What the entry says is then done in `steps`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
-from secrets import token_hex
 from typing import Literal
+from uuid import uuid4
 
 from factory_assets.erasure.intents import ErasureIntent, store_intent, stored
 from factory_assets.erasure.plan import ErasurePlan
 from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
 from factory_assets.erasure.stored_results import Blotter, rewritten
-from factory_assets.erasure.table_rows import StoredFile, opened, rewrite
+from factory_assets.erasure.table_rows import StoredTableFile, opened, rewrite
 from factory_assets.execution.ledger_entries import begin_ledger, entries_of, removed_files
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import (
@@ -74,7 +73,7 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
         records[record.name] = RewrittenRecord(was=was, now=now)
         entries += entries_of(new, now)
     manifest = ErasureManifest(
-        id=f"{datetime.now(UTC):%Y%m%dt%H%M%S}-{token_hex(4)}",
+        id=str(uuid4()),
         sources={source: tuple(sorted(rows)) for source, rows in plan.rows.sources.items()},
         pipelines={name: _erased_from(plan, name, champions) for name in plan.pipelines},
         files={
@@ -119,7 +118,7 @@ def enter(staged: StagedErasure, decision: ErasureDecision, home: Home) -> int:
         return Ledger(home).append_decided(decide)[0]
 
 
-def _rewritten_files(plan: ErasurePlan, home: Home) -> dict[StoredFile, TableFile]:
+def _rewritten_files(plan: ErasurePlan, home: Home) -> dict[StoredTableFile, TableFile]:
     positions = plan.rows.positions
     with home.scratch() as scratch, opened(positions, scratch) as connection:
         return {

@@ -30,7 +30,7 @@ WHERE = "--where"
 
 
 @dataclass(frozen=True)
-class StoredFile:
+class StoredTableFile:
     """A Parquet file below a table's folder."""
 
     table: str
@@ -54,7 +54,7 @@ class PersonalRows:
 
     sources: Mapping[str, frozenset[int]]
     """SHA-256 of a source to the numbers of its rows, from 1."""
-    positions: Mapping[StoredFile, tuple[int, ...]] = field(default_factory=dict)
+    positions: Mapping[StoredTableFile, tuple[int, ...]] = field(default_factory=dict)
     """The places of the rows in each file that has some, from 0."""
 
     @property
@@ -69,7 +69,7 @@ def table_paths(home: Home) -> list[Path]:
     return sorted(home.tables.glob("*/*/*.parquet"))
 
 
-def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[StoredFile]:
+def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[StoredTableFile]:
     """Return the files of all tables, or of those of some pipelines; copies of one file once."""
     import duckdb
 
@@ -83,12 +83,12 @@ def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[Sto
             described = connection.execute(
                 f"DESCRIBE FROM read_parquet({literal(str(path))})"
             ).fetchall()
-            found.append(StoredFile(table, path, {name: kind for name, kind, *_ in described}))
+            found.append(StoredTableFile(table, path, {name: kind for name, kind, *_ in described}))
     return found
 
 
 @contextmanager
-def opened(files: Iterable[StoredFile], scratch: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
+def opened(files: Iterable[StoredTableFile], scratch: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open a sealed engine that reads these files, and writes to scratch."""
     with sealed(read=[file.path for file in files], write=scratch) as connection:
         yield connection
@@ -96,7 +96,7 @@ def opened(files: Iterable[StoredFile], scratch: Path) -> Iterator["duckdb.DuckD
 
 def find_rows(
     connection: "duckdb.DuckDBPyConnection",
-    files: list[StoredFile],
+    files: list[StoredTableFile],
     where: str,
     read: Iterable[str],
 ) -> PersonalRows:
@@ -152,7 +152,7 @@ def find_rows(
     return PersonalRows({one: frozenset(rows) for one, rows in sources.items()}, positions)
 
 
-def rows_left(connection: "duckdb.DuckDBPyConnection", files: list[StoredFile], where: str) -> int:
+def rows_left(connection: "duckdb.DuckDBPyConnection", files: list[StoredTableFile], where: str) -> int:
     """Return how many rows of these files satisfy the expression."""
     columns = set(parse(where, WHERE).columns)
     kinds, count = _kinds(files, columns), 0
@@ -165,7 +165,7 @@ def rows_left(connection: "duckdb.DuckDBPyConnection", files: list[StoredFile], 
 
 def rewrite(
     connection: "duckdb.DuckDBPyConnection",
-    file: StoredFile,
+    file: StoredTableFile,
     places: tuple[int, ...],
     home: Home,
     scratch: Path,
@@ -189,7 +189,7 @@ def rewrite(
 
 
 def distinctive_values(
-    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Iterable[StoredFile]
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Iterable[StoredTableFile]
 ) -> tuple[dict[str, set[Value]], int]:
     """Return the values by which the person is found, and how many are too short for that.
 
@@ -232,7 +232,7 @@ def _counted(
 
 
 def values_at(
-    connection: "duckdb.DuckDBPyConnection", file: StoredFile, places: Iterable[int]
+    connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
 ) -> dict[str, list[object]]:
     """Return the values of each column at some places of a file, without missing ones."""
     names = [name for name in file.columns if name not in _IDENTITY]
@@ -246,7 +246,7 @@ def values_at(
     }
 
 
-def _places(connection: "duckdb.DuckDBPyConnection", file: StoredFile) -> tuple[int, ...]:
+def _places(connection: "duckdb.DuckDBPyConnection", file: StoredTableFile) -> tuple[int, ...]:
     query = (
         f"SELECT file_row_number FROM {_relation(file)} "
         "WHERE (_file, _row) IN (SELECT (_file, _row) FROM erased) ORDER BY 1"
@@ -254,11 +254,11 @@ def _places(connection: "duckdb.DuckDBPyConnection", file: StoredFile) -> tuple[
     return tuple(place for (place,) in connection.execute(query).fetchall())
 
 
-def _relation(file: StoredFile) -> str:
+def _relation(file: StoredTableFile) -> str:
     return f"read_parquet({literal(str(file.path))}, file_row_number = true)"
 
 
-def _typed(file: StoredFile, kinds: Mapping[tuple[str, str], str]) -> str:
+def _typed(file: StoredTableFile, kinds: Mapping[tuple[str, str], str]) -> str:
     """Return the file as a table whose columns have the types of the validated rows.
 
     Rows in quarantine are stored as the text of their source.
@@ -272,7 +272,7 @@ def _typed(file: StoredFile, kinds: Mapping[tuple[str, str], str]) -> str:
     return f"(SELECT *{replaced} FROM read_parquet({literal(str(file.path))}))"
 
 
-def _kinds(files: Iterable[StoredFile], columns: Iterable[str]) -> dict[tuple[str, str], str]:
+def _kinds(files: Iterable[StoredTableFile], columns: Iterable[str]) -> dict[tuple[str, str], str]:
     wanted = set(columns)
     return {
         (file.pipeline, name): kind
@@ -283,7 +283,7 @@ def _kinds(files: Iterable[StoredFile], columns: Iterable[str]) -> dict[tuple[st
     }
 
 
-def _missing(columns: Iterable[str], files: Iterable[StoredFile]) -> UnknownNameError:
+def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> UnknownNameError:
     known = sorted({name for file in files for name in file.columns} - {*_IDENTITY})
     named = ", ".join(map(repr, columns))
     return UnknownNameError(

@@ -62,6 +62,7 @@ class ErasureManifest(BaseModel):
     format: Literal["factory.erasure"] = "factory.erasure"
     version: Literal[1] = 1
     id: str
+    """A UUID."""
     sources: Mapping[str, tuple[int, ...]]
     """SHA-256 of a source to the numbers of the rows that were erased, from 1."""
     pipelines: Mapping[str, ErasedFrom]
@@ -92,7 +93,7 @@ def has_intent(home: Home, erasure: str) -> bool:
 
 
 def manifests(home: Home) -> Iterator[ErasureManifest]:
-    """Yield the manifests of a home in the order of their ids, which is that of time.
+    """Yield the manifests of a home, in the order of their ids.
 
     Raises:
         StorageError: one of them was damaged.
