@@ -6,7 +6,7 @@ are. How answers are erased belongs in `factory_resources.prediction_log`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from factory_assets.erasure.answer_columns import (
     LoggedCells,
 )
 from factory_assets.serving.online.warm_engine import as_cell
+from factory_resources.erasure.sought import sought
+from factory_resources.erasure.values import Value
 from factory_resources.errors import ExpressionError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.collector import journal_folder
@@ -228,3 +230,21 @@ class _Request:
     id: bytes
     record: PredictionRecord
     rows: Sequence[Mapping[str, Any]]
+
+
+def requests_with(home: Home, pipeline: str, values: Collection[Value]) -> list[str]:
+    """Return the ids of the requests of a pipeline that have one of the values, in their order.
+
+    Args:
+        values: those that no row of anybody else has.
+    """
+    if not values or not (has_store(home) or journal_folder(home).is_dir()):
+        return []
+    matcher = sought(values).in_cells
+    with PredictionLog(home) as log:
+        found = {
+            request.hex()
+            for request, record in log.every(pipeline, bytes(16))
+            if any(matcher.find(record.input)) or any(matcher.find(record.output))
+        }
+    return sorted(found)

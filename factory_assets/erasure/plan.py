@@ -30,6 +30,7 @@ from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.sql.expressions import columns_of
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.record import Record
@@ -86,6 +87,8 @@ class ErasurePlan:
     """All values of the columns that the expression names, by column."""
     answers: Mapping[str, tuple[str, ...]]
     """Pipeline to the ids of the requests about the person."""
+    answered_rows: Mapping[str, int]
+    """Pipeline to the rows of these requests together, also those of others."""
     unasked: Mapping[str, tuple[str, ...]]
     """Pipeline to the columns of the expression that its answers do not have."""
     held: frozenset[str]
@@ -139,7 +142,7 @@ def make_plan(
         UnknownNameError: no table has its columns.
         StorageError: a record or a table is damaged.
     """
-    from factory_assets.erasure.answers import matching_requests
+    from factory_assets.erasure.answers import matching_requests, requests_with
 
     graph = RecordGraph.of(home)
     wanted = set(names) or None
@@ -157,7 +160,10 @@ def make_plan(
         if wanted and pipeline.name not in wanted:
             continue
         found = matching_requests(home, pipeline.name, where, matched)
-        answers[pipeline.name], unasked[pipeline.name] = found.requests, found.missing
+        others = requests_with(home, pipeline.name, values.get(pipeline.name, ()))
+        answers[pipeline.name] = tuple(sorted({*found.requests, *others}))
+        unasked[pipeline.name] = found.missing
+    had = {file.pipeline for file in rows.positions}
     plan = ErasurePlan(
         where=where,
         paths=frozenset(table_paths(home)),
@@ -170,7 +176,8 @@ def make_plan(
         not_searched=short,
         matched=matched,
         answers={name: ids for name, ids in answers.items() if ids},
-        unasked={name: columns for name, columns in unasked.items() if columns},
+        answered_rows={name: _rows_of(ids, home) for name, ids in answers.items() if ids},
+        unasked={name: columns for name, columns in unasked.items() if columns and name in had},
         backups=tuple(_backups(home)),
     )
     held = frozenset(_held(home, plan.searched))
@@ -270,6 +277,12 @@ def _remembering(
         folders = [version.files, registry.run_files(one.pipeline, version.run_id)]
         own = [f"{folder.relative_to(home.path)}/" for folder in folders]
         yield replace(one, remembers=any(path.startswith(tuple(own)) for path in held))
+
+
+def _rows_of(requests: Iterable[str], home: Home) -> int:
+    with PredictionLog(home) as log:
+        facts = log.facts([bytes.fromhex(one) for one in requests])
+    return sum(one.rows for one in facts.values())
 
 
 def _backups(home: Home) -> Iterator[tuple[int, str]]:

@@ -51,10 +51,13 @@ def _values(plan: ErasurePlan) -> Iterator[str]:
 
 def _answers(plan: ErasurePlan) -> Iterator[str]:
     for pipeline, ids in plan.answers.items():
-        yield f"answers of {pipeline}: {_listed(ids)}"
+        rows = amount(plan.answered_rows[pipeline], "rows")
+        yield f"answers of {pipeline}, in whole requests with {rows}: {_listed(ids)}"
     for pipeline, columns in plan.unasked.items():
         named = ", ".join(columns)
-        yield f"answers of {pipeline} cannot be asked: they do not have {named}"
+        yield (
+            f"answers of {pipeline} do not have {named}: found by values that only these rows have"
+        )
 
 
 def _listed(names: "list[str] | tuple[str, ...]") -> str:

@@ -88,7 +88,9 @@ def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[Sto
 
 
 @contextmanager
-def opened(files: Iterable[StoredTableFile], scratch: Path) -> Iterator["duckdb.DuckDBPyConnection"]:
+def opened(
+    files: Iterable[StoredTableFile], scratch: Path
+) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open a sealed engine that reads these files, and writes to scratch."""
     with sealed(read=[file.path for file in files], write=scratch) as connection:
         yield connection
@@ -152,7 +154,9 @@ def find_rows(
     return PersonalRows({one: frozenset(rows) for one, rows in sources.items()}, positions)
 
 
-def rows_left(connection: "duckdb.DuckDBPyConnection", files: list[StoredTableFile], where: str) -> int:
+def rows_left(
+    connection: "duckdb.DuckDBPyConnection", files: list[StoredTableFile], where: str
+) -> int:
     """Return how many rows of these files satisfy the expression."""
     columns = set(parse(where, WHERE).columns)
     kinds, count = _kinds(files, columns), 0
