@@ -110,22 +110,26 @@ def server_schemas(connection: Any) -> list[str]:
 
 
 def _search_schema(connection: Any, schema: str, search: CellSearch) -> None:
-    from factory_resources.migration.catalog import run, tables_of
+    from factory_resources.migration.catalog import tables_of
     from factory_resources.migration.copying import postgres_rows
 
-    run(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    try:
+    with in_transaction(connection):
         for table in tables_of(connection, schema):
-            names = [f"{table.name}.{column}" for column in _column_names(table)]
+            names = [f"{table.name}.{column.name}" for column in table.columns]
             for rows in postgres_rows(connection, table):
                 _add(search, names, rows)
-    finally:
-        run(connection, "ROLLBACK")
     search.finish()
 
 
-def _column_names(table: Any) -> list[str]:
-    return [column.name for column in table.columns]
+@contextmanager
+def in_transaction(connection: Any) -> Iterator[None]:
+    """Do what the block does on PostgreSQL, which reads with a cursor, as a whole or not at all."""
+    connection.autocommit = False
+    try:
+        with connection:
+            yield
+    finally:
+        connection.autocommit = True
 
 
 def _add(search: CellSearch, names: list[str], rows: Any) -> None:

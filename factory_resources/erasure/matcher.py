@@ -130,7 +130,7 @@ def _judge(content: bytes, start: int, end: int, needle: Needle, in_text: bool) 
     before, after = content[max(0, start - AROUND) : start], content[end : end + AROUND]
     if needle.form in ("number", "rounded"):
         is_whole = _ends_no_number(before) and _AFTER_NUMBER.match(after)
-        return end if is_whole and not _in_digest(before, end - start, after) else None
+        return end if is_whole and not _in_digest(before, needle.content, after) else None
     if needle.form == "day":
         return end if _ends_no_number(before) and _AFTER_DAY.match(after) else None
     if needle.form in ("text", "shortened") and in_text and not _begins(before, needle.content):
@@ -154,14 +154,18 @@ def _is_word(byte: bytes) -> bool:
 
 
 def _ends_no_number(before: bytes) -> bool:
+    if _ESCAPED.search(before[-6:]):
+        return True
     return not before[-1:].isdigit() and not (before[-1:] == b"." and before[-2:-1].isdigit())
 
 
-def _in_digest(before: bytes, length: int, after: bytes) -> bool:
-    """Whether the place is some of the digits of a digest or of an id."""
+def _in_digest(before: bytes, content: bytes, after: bytes) -> bool:
+    """Whether a number is some of the digits of a digest or of an id."""
+    if not _HEX_AFTER.fullmatch(content):
+        return False
     left, right = _HEX_BEFORE.search(before), _HEX_AFTER.match(after)
     around = len(left[0]) if left else 0, len(right[0]) if right else 0
-    return length + sum(around) >= _DIGEST
+    return len(content) + sum(around) >= _DIGEST
 
 
 def _end_of_shortened(content: bytes, end: int, rest: bytes) -> int | None:

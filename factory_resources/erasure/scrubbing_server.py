@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from factory_resources.erasure.databases import in_transaction
 from factory_resources.erasure.redaction import Redaction
 from factory_resources.erasure.sought import Sought
 from factory_resources.home.database import DATABASE_VARIABLE, schema_words, server_address
@@ -54,24 +55,17 @@ def scrub_server(sought: Sought) -> "Counter[str]":
 
 
 def _scrub_table(connection: Any, table: "StoredTable", sought: Sought) -> "Counter[str]":
-    from factory_resources.migration.catalog import run
-
     found: Counter[str] = Counter()
     columns = [column for column in table.columns if column.type in _TEXT]
     if not columns:
         return found
-    run(connection, "BEGIN")
-    try:
+    with in_transaction(connection):
         for place, *cells in _with_values(connection, table, sought):
             for column, cell in zip(columns, cells, strict=True):
                 redaction = Redaction(sought)
                 if cell is not None and (changed := redaction.text(cell)) != cell:
                     place = _update(connection, table, column.name, column.type, changed, place)
                     found[f"{table.name}.{column.name}"] += redaction.count
-        run(connection, "COMMIT")
-    except BaseException:
-        run(connection, "ROLLBACK")
-        raise
     return found
 
 

@@ -2,7 +2,7 @@
 
 | place | what is compared |
 |---|---|
-| every file | its bytes: texts as UTF-8, UTF-16, base64, JSON, CSV, SQL, Python, HTML, Markdown, URL |
+| every file | bytes: text as UTF-8, UTF-16, base64, JSON, CSV, SQL, Python, HTML, Markdown, URL |
 | | numbers as text and as eight bytes, dates and moments as ISO 8601 |
 | Parquet | cells of every type, statistics and notes |
 | SQLite | every cell; the bytes of its pages, write-ahead log and journal |
@@ -31,7 +31,8 @@ from factory_resources.erasure.parquet import MAGIC, parquet_places
 from factory_resources.erasure.sought import Sought, sought
 from factory_resources.erasure.streams import HEAD, Readable, is_text, is_zip, pieces, unpacked
 from factory_resources.erasure.values import Value
-from factory_resources.home.home import Home, storage_errors
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
 
 _JOURNAL = "predictions/journal/"
 """Answers that are not in the database yet, one after another and not compressed."""
@@ -93,12 +94,18 @@ def holds_any(path: Path, sought: Sought) -> bool:
 
 def _in_file(path: Path, name: str, what: Sought) -> Iterator[Occurrence]:
     try:
-        with storage_errors(path), path.open("rb") as file:
+        with path.open("rb") as file:
             head = file.read(HEAD)
             file.seek(0)
             forms = _forms(file, _matcher(name, what), what.overlap, _stands_in_text(path, head))
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise StorageError(
+            f"it cannot be read ({error.strerror}), so nobody knows what is in it",
+            where=str(path),
+            remedy="make it readable for the user of the factory, then do it again",
+        ) from error
     yield from _occurrences(name, "bytes", forms)
     if head.startswith(MAGIC):
         for place, count in sorted(parquet_places(path, what).items()):

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import cached_property
 
 from factory_resources.erasure.matcher import AROUND, Matcher
-from factory_resources.erasure.values import Value, needles
+from factory_resources.erasure.values import Value, is_searchable, needles
 
 _SHOWN = frozenset({"shortened", "rounded"})
 """Forms that only pages and messages have: in a table such a text or number is another value."""
@@ -14,11 +14,7 @@ _SHOWN = frozenset({"shortened", "rounded"})
 
 @dataclass(frozen=True)
 class Sought:
-    """Values that are searchable.
-
-    Raises:
-        ValueError: from what compares bytes, if one is not.
-    """
+    """Values that are searchable."""
 
     values: tuple[Value, ...]
 
@@ -59,6 +55,12 @@ class Sought:
 
 
 def sought(values: Collection[Value]) -> Sought:
-    """Return the values, each once and in the order in which they are given."""
+    """Return the values, each once and in the order in which they are given.
+
+    Raises:
+        ValueError: one is not searchable. The message does not quote it.
+    """
+    if not all(map(is_searchable, values)):
+        raise ValueError("a value is too short to be searched for")
     # 1 and 1.0 are equal, and have the same forms or more.
     return Sought(tuple(dict.fromkeys(values)))

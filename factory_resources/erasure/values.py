@@ -80,15 +80,9 @@ def is_searchable(value: Value) -> bool:
 
 
 def needles(values: Collection[Value]) -> list[Needle]:
-    """Return the forms of all values, each once; of the same bytes the first form counts.
-
-    Raises:
-        ValueError: a value is not searchable. Its message does not quote it.
-    """
+    """Return the forms of searchable values, each once; of the same bytes the first form counts."""
     found: dict[bytes, Needle] = {}
     for value in values:
-        if not is_searchable(value):
-            raise ValueError("a value is too short to be searched for")
         for needle in forms(value):
             found.setdefault(needle.content, needle)
     return [*found.values()]
@@ -135,8 +129,9 @@ def _ways(text: str) -> list[str]:
         text,
         text.replace('"', '""'),
         text.replace("'", "''"),
-        # Not as a whole: which quotes Python chooses depends on what else is in it.
+        # Which quotes Python escapes depends on which the text has.
         "".join(repr(character)[1:-1] for character in text),
+        "".join("\\'" if character == "'" else repr(character)[1:-1] for character in text),
         html.escape(text, quote=True),
         html.escape(text, quote=False),
         _in_markdown(text),
@@ -178,7 +173,8 @@ def _packed(value: int) -> Needle:
 
 
 def _float_forms(value: float) -> Iterator[Needle]:
-    yield Needle(repr(value).encode(), "number")
+    for written in (repr(value), quote(repr(value))):
+        yield Needle(written.encode(), "number")
     if value.is_integer():
         yield Needle(str(int(value)).encode(), "number")
     rounded = f"{value:.6g}"
@@ -213,7 +209,9 @@ def _counting_digits(value: float) -> int:
 
 def _moment_forms(value: datetime) -> Iterator[Needle]:
     for divider in (" ", "T"):
-        yield Needle(value.replace(tzinfo=None).isoformat(divider).encode(), "number")
+        plain = value.replace(tzinfo=None).isoformat(divider)
+        for written in (plain, quote(plain)):
+            yield Needle(written.encode(), "number")
     moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     micros = microseconds(moment)
     if abs(micros) >= 10**DIGITS:
