@@ -12,6 +12,7 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.outcomes.binding import bind_outcomes
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
 from factory_resources.outcomes.store import OutcomeStore
+from factory_resources.prediction_log.archive import archiving_paused
 from factory_resources.prediction_log.ids import ROWS, row_id
 
 if TYPE_CHECKING:
@@ -38,8 +39,14 @@ def erase_outcomes(home: Home, pipeline: str, requests: Collection[bytes], erasu
         return 0
     # Only what is bound has a hash that stays.
     bind_outcomes(home)
-    known = _entered(home, pipeline)
-    with home.lock("outcomes"), open_outcomes(home) as store, storage_faults(home):
+    with (
+        # Who compares a copy of the ledger with the databases finds what it names.
+        archiving_paused(home),
+        home.lock("outcomes"),
+        open_outcomes(home) as store,
+        storage_faults(home),
+    ):
+        known = _entered(home, pipeline)
         numbers = [*_numbers(store, pipeline, requests)]
         entered = {number for entry in known for number in entry.outcomes}
         new = [number for number in numbers if number not in entered]

@@ -7,7 +7,6 @@ from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.archive import ArchivedFile
 
 if TYPE_CHECKING:
     from factory_resources.ledger.prediction_entries import (
@@ -41,13 +40,6 @@ def erased_entries(home: Home, pipeline: str, day: date) -> "list[tuple[int, Pre
     from factory_resources.ledger.prediction_entries import PredictionsErased
 
     return _entries(home, PredictionsErased, pipeline, day)
-
-
-def file_of(home: Home, entry: "PredictionsArchived") -> ArchivedFile:
-    """Return the file of an entry, whether it exists or not."""
-    ends = bytes.fromhex(entry.first), bytes.fromhex(entry.last)
-    day = date.fromisoformat(entry.day)
-    return ArchivedFile.named(home, entry.pipeline, day, *ends, entry.sha256)
 
 
 def _entries(home: Home, kind: type[E], pipeline: str, day: date) -> list[tuple[int, E]]:

@@ -23,7 +23,6 @@ from factory_resources.prediction_log.archive import (
 from factory_resources.prediction_log.archive_entries import (
     archived_entries,
     erased_entries,
-    file_of,
 )
 from factory_resources.prediction_log.segments import sync_folder
 
@@ -102,6 +101,13 @@ def stage(home: Home, pipeline: str, day: date, written: WrittenFile) -> "Predic
     with storage_errors(file.path):
         _move(written.path, file.staged)
     return entry
+
+
+def file_of(home: Home, entry: "PredictionsArchived") -> ArchivedFile:
+    """Return the file of an entry, whether it exists or not."""
+    ends = bytes.fromhex(entry.first), bytes.fromhex(entry.last)
+    day = date.fromisoformat(entry.day)
+    return ArchivedFile.named(home, entry.pipeline, day, *ends, entry.sha256)
 
 
 def _move(path: Path, into: Path) -> None:

@@ -6,7 +6,6 @@ the files go; their lists of leaves stay, so that what is removed is told from w
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +16,14 @@ from factory_resources.prediction_log.archive import (
     FILE_BYTES,
     FILE_ROWS,
     archive_folder,
+    archiving_paused,
     blocks_in,
     list_leaves,
 )
-from factory_resources.prediction_log.archive_entries import (
-    archived_entries,
-    file_of,
-    removed_entries,
-)
+from factory_resources.prediction_log.archive_entries import archived_entries, removed_entries
 from factory_resources.prediction_log.archive_files import (
     WrittenFile,
+    file_of,
     finish_rewriting,
     install,
     write_rows,
@@ -43,16 +40,6 @@ RECENT = timedelta(days=30)
 
 SHORTEST = timedelta(days=184)
 """What is younger must not be removed: logs are kept for six months at least."""
-
-_LOCK = "predictions_archive"
-
-
-def archiving_paused(home: Home) -> AbstractContextManager[None]:
-    """Let nothing be moved or removed while the block runs; what runs already is waited for.
-
-    Whoever compares a copy of the ledger with the files needs it.
-    """
-    return home.lock(_LOCK)
 
 
 def archive_days(home: Home, store: PredictionStore, before: date) -> int:

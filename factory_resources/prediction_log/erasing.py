@@ -14,7 +14,12 @@ import msgspec
 
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.archive import ArchivedFile, archive_folder, files_of
+from factory_resources.prediction_log.archive import (
+    ArchivedFile,
+    archive_folder,
+    archiving_paused,
+    files_of,
+)
 from factory_resources.prediction_log.archive_entries import erased_entries
 from factory_resources.prediction_log.archive_files import (
     digest_of_file,
@@ -23,7 +28,6 @@ from factory_resources.prediction_log.archive_files import (
     stage,
     write_rows,
 )
-from factory_resources.prediction_log.archiving import archiving_paused
 from factory_resources.prediction_log.collector import collect
 from factory_resources.prediction_log.ids import day_of, first_of, parse, request_of
 from factory_resources.prediction_log.lookup import PredictionLookup
