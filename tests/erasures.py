@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,13 @@ def run_all() -> None:
 def erase(where: str = WHERE, reason: str = "request 2026-117") -> bool:
     """Erase whom the expression finds, as the command does; return whether nothing was left."""
     return forget(ForgetRequest((), where, reason, None, is_sure=True, only_shown=False))
+
+
+def copied(made: Path, to: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Copy the factory, and let the environment name the copy."""
+    shutil.copytree(made, to)
+    enter(to, patch)
+    return to
 
 
 def home_of(root: Path) -> Home:

@@ -1,12 +1,10 @@
-"""A home with a person in it, made once."""
+"""A factory with a person in its tables, made once."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.erasures import make_people
-from tests.pipelines import enter
+from tests.erasures import copied, make_people
 
 
 @pytest.fixture(scope="package")
@@ -19,7 +17,4 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, which the environment names."""
-    copied = tmp_path / "root"
-    shutil.copytree(made, copied)
-    enter(copied, monkeypatch)
-    return copied
+    return copied(made, tmp_path / "root", monkeypatch)
