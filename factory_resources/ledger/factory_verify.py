@@ -2994,7 +2994,8 @@ class PredictionCheck:
             self._seen += 1
             if identifier is None or not isinstance(leaf, int) or not before < leaf < len(leaves):
                 raise InvalidError("the records of its block are not in the order of their ids")
-            erased.require_order(identifier, leaf)
+            if erased.rows:
+                erased.require_order(identifier, leaf)
             before = leaf
             if record is None:
                 record = self._large(database, identifier)

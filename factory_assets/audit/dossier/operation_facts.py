@@ -20,7 +20,11 @@ from factory_resources.ledger.entries import (
 )
 from factory_resources.ledger.entry import Entry
 from factory_resources.ledger.ledger import entry_in
-from factory_resources.ledger.prediction_entries import PredictionsArchived, PredictionsRemoved
+from factory_resources.ledger.prediction_entries import (
+    PredictionsArchived,
+    PredictionsErased,
+    PredictionsRemoved,
+)
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.tracking.registry import Registry
 
@@ -65,9 +69,13 @@ def _answers(documents: VersionDocuments) -> Iterator[FactTable]:
             if entry.at("kind").value == "predictions"
         ),
     )
+    erased = [*_by_day(documents, PredictionsErased)]
+    files = (entry.perhaps("file") for entry in erased)
+    replaced = {file.value for file in files if not isinstance(file, str)}
     rows = [
         (entry.at("day"), entry.at("count"), entry.at("sha256"))
         for entry in _by_day(documents, PredictionsArchived)
+        if entry.at("sha256").value not in replaced
     ]
     yield from fact_table(
         "prediction_log",
@@ -99,6 +107,16 @@ def _retention(documents: VersionDocuments) -> Iterator[FactTable]:
         (
             (entry.at("day"), entry.at("count"), entry.at("reason"))
             for entry in _by_day(documents, PredictionsRemoved)
+        ),
+    )
+    yield from fact_table(
+        "retention",
+        "erased_answers",
+        "Answers of the pipeline that were erased one by one, by day",
+        ("day", "requests", "erasure"),
+        (
+            (entry.at("day"), entry.at("count"), entry.at("erasure"))
+            for entry in _by_day(documents, PredictionsErased)
         ),
     )
 

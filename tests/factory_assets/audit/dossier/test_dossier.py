@@ -44,6 +44,7 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import (
     PredictionsArchived,
+    PredictionsErased,
     PredictionsLogged,
     PredictionsRemoved,
 )
@@ -372,17 +373,22 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     stopped = {**about, "subject": "serving/apples", "action": "stopped"}
     archived = {**moved, **ids, "sha256": digest, "leaves": digest}
     removed = {**moved, "files": (digest,), "reason": "kept long enough"}
+    replaced = {**archived, "sha256": "b" * 64}
+    leaves = {"b": {"0" * 32: 0}}
+    erased = {**moved, "count": 1, "erasure": "one", "blocks": leaves, "file": "b" * 64}
     Ledger(home).append(
         [
             AlarmsChanged.model_validate({**alarms, "open": ("drift of size", "errors")}),
             PredictionsLogged.model_validate({**block, **ids}),
+            PredictionsArchived.model_validate(replaced),
+            PredictionsErased.model_validate(erased),
             PredictionsArchived.model_validate(archived),
             PredictionsRemoved.model_validate(removed),
             ServingChanged.model_validate(stopped),
         ]
     )
     later = _made(factory, home=home)
-    assert later.size == dossier.size + 5
+    assert later.size == dossier.size + 7
     tables = {table.name: table for table in later.tables}
     values = {name: [value.value for value in table.values()] for name, table in tables.items()}
     assert [value for value in values["alarms"] if isinstance(value, str)][1::2] == [
@@ -392,6 +398,7 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     assert values["blocks"][0::2] == ["b", 3]
     assert values["answers"] == [day, 12, digest]
     assert values["removed_answers"] == [day, 12, "kept long enough"]
+    assert values["erased_answers"] == [day, 1, "one"]
     assert "stopped" in values["interventions"]
     assert not {"alarms", "blocks", "answers"} & {table.name for table in dossier.tables}
 
