@@ -21,7 +21,7 @@ from factory_assets.execution.serving_acts import change_serving
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
 from factory_resources.erasure.values import Value
-from factory_resources.errors import RefusedError, StorageError, UnknownNameError
+from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import amount
 
@@ -139,7 +139,7 @@ def resume(home: Home) -> bool:
 
 def _require_nameless(reason: str, values: Collection[Value]) -> None:
     if any(str(value) in reason for value in values):
-        raise RefusedError(
+        raise UnknownNameError(
             "the reason has a value of the person, and it stays for ever",
             where="--reason",
             remedy="write it without, such as 'request 2026-117, Article 17 of the GDPR'",

@@ -16,6 +16,7 @@ from factory_resources.erasure.search import Occurrence, find_values
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.erasure_entries import ErasureDone
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.outcomes.erasing import erase_outcomes
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tables.delta_log import publish
 from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
@@ -103,9 +104,10 @@ def erase_answers(intent: ErasureIntent, home: Home) -> None:
     with PredictionLog(home) as log:
         for pipeline, erased in intent.manifest.pipelines.items():
             if erased.answers:
-                log.erase(
-                    pipeline, [bytes.fromhex(one) for one in erased.answers], intent.manifest.id
-                )
+                requests = [bytes.fromhex(one) for one in erased.answers]
+                log.erase(pipeline, requests, intent.manifest.id)
+                # Nobody can tell an outcome of an answer that is not there any more.
+                erase_outcomes(home, pipeline, requests, intent.manifest.id)
 
 
 def remove_other_files(intent: ErasureIntent, home: Home) -> None:
