@@ -56,8 +56,7 @@ def sqlite_places(path: Path, sought: Sought) -> "Counter[tuple[str, str]]":
             cursor = connection.execute(f"SELECT * FROM {quoted(table)}")
             names = [f"{table}.{described[0]}" for described in cursor.description]
             while rows := cursor.fetchmany(_ROWS):
-                _add(search, names, rows)
-    search.finish()
+                search.add(names, rows)
     return search.found
 
 
@@ -117,8 +116,7 @@ def _search_schema(connection: Any, schema: str, search: CellSearch) -> None:
         for table in tables_of(connection, schema):
             names = [f"{table.name}.{column.name}" for column in table.columns]
             for rows in postgres_rows(connection, table):
-                _add(search, names, rows)
-    search.finish()
+                search.add(names, rows)
 
 
 @contextmanager
@@ -130,10 +128,3 @@ def in_transaction(connection: Any) -> Iterator[None]:
             yield
     finally:
         connection.autocommit = True
-
-
-def _add(search: CellSearch, names: list[str], rows: Any) -> None:
-    for row in rows:
-        for name, cell in zip(names, row, strict=True):
-            if cell is not None:
-                search.add(name, cell)
