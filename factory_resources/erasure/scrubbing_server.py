@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _ROWS = 500
 """Rows that are read at once."""
 
+_PATIENCE = 60
+"""Seconds to wait for another process that uses a table."""
+
 _TEXT = frozenset({"text", "character varying", "character", "json"})
 
 _SCRUBBED = frozenset({"Dagster", "MLflow", "searches"})
@@ -43,6 +46,7 @@ def scrub_server(sought: Sought) -> "Counter[str]":
     from factory_resources.migration.stores import stores
 
     with connected(address, DATABASE_VARIABLE) as connection:
+        run(connection, f"SET lock_timeout = '{_PATIENCE}s'")
         for store in stores():
             if store.name not in _SCRUBBED:
                 continue
