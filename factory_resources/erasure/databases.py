@@ -19,6 +19,9 @@ from factory_resources.home.database import DATABASE_VARIABLE, schema_words, ser
 
 SQLITE = b"SQLite format 3\0"
 
+_LOGGED = 18
+"""The byte of a SQLite file that says whether it has a write-ahead log."""
+
 _ROWS = 500
 """Rows that are read at once."""
 
@@ -30,10 +33,11 @@ def sqlite_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         StorageError: it is damaged or locked.
     """
+    # Else SQLite would make two files beside each database with a write-ahead log, and leave them.
+    mode = "ro&immutable=1" if _is_at_rest(path) else "ro"
+    address = f"file:{quote(str(path))}?mode={mode}"
     try:
-        with closing(
-            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=60)
-        ) as connection:
+        with closing(sqlite3.connect(address, uri=True, timeout=60)) as connection:
             connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
             yield connection
     except sqlite3.Error as error:
@@ -42,6 +46,14 @@ def sqlite_to_read(path: Path) -> Iterator[sqlite3.Connection]:
             where=str(path),
             remedy="stop what uses it, or restore it from a backup",
         ) from error
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether a database has a write-ahead log with nothing in it."""
+    log = path.with_name(f"{path.name}-wal")
+    with path.open("rb") as file:
+        is_logged = file.read(_LOGGED + 1)[_LOGGED:] == b"\x02"
+    return is_logged and not (log.exists() and log.stat().st_size)
 
 
 def sqlite_places(path: Path, sought: Sought) -> "Counter[tuple[str, str]]":

@@ -68,9 +68,35 @@ class Matcher:
     """
 
     def __init__(self, needles: Collection[Needle]) -> None:
+        self.longest = max((len(one.content) for one in needles), default=0)
+        short = [one for one in needles if len(one.content) < _PREFIX]
+        long = [one for one in needles if len(one.content) >= _PREFIX]
+        # Apart, since blocks of short ones lie closer, and there are few of these.
+        self._tables = [_PrefixTable(group) for group in (short, long) if group]
+
+    def find(self, content: bytes, *, in_text: bool = True) -> Iterator[Match]:
+        """Yield all places that count, in no order.
+
+        Args:
+            in_text: whether what stands beside a text is text, so that letters next to it make it
+                another word; elsewhere, columns stand side by side without a mark.
+        """
+        padded = _PADDING + content + _PADDING
+        for table in self._tables:
+            for start, needle in table.find(padded):
+                if start < 0 or not content.startswith(needle.content, start):
+                    continue
+                end = start + len(needle.content)
+                if (found := _judge(content, start, end, needle, in_text)) is not None:
+                    yield Match(start, found, needle)
+
+
+class _PrefixTable:
+    """Strings that are known by prefixes of the same length, four to seven bytes."""
+
+    def __init__(self, needles: Collection[Needle]) -> None:
         import numpy as np
 
-        self.longest = max((len(one.content) for one in needles), default=0)
         self._length = min([_PREFIX, *(len(one.content) for one in needles)])
         self._step = _STEPS[self._length]
         self._needles: defaultdict[int, list[Needle]] = defaultdict(list)
@@ -84,37 +110,21 @@ class Matcher:
         self._prefixes = np.zeros(1 << _BITS, dtype=bool)
         self._prefixes[_prefix_hashes(prefixes)] = True
 
-    def find(self, content: bytes, *, in_text: bool = True) -> Iterator[Match]:
-        """Yield all places that count, in no order.
-
-        Args:
-            in_text: whether what stands beside a text is text, so that letters next to it make it
-                another word; elsewhere, columns stand side by side without a mark.
-        """
-        for start, prefix in self._beginnings(content):
-            for needle in self._needles.get(prefix, ()):
-                if start < 0 or not content.startswith(needle.content, start):
-                    continue
-                end = start + len(needle.content)
-                if (found := _judge(content, start, end, needle, in_text)) is not None:
-                    yield Match(start, found, needle)
-
-    def _beginnings(self, content: bytes) -> Iterator[tuple[int, int]]:
-        """Yield where a known prefix may begin, and the prefix as a number."""
+    def find(self, padded: bytes) -> Iterator[tuple[int, Needle]]:
+        """Yield where the prefix of a string is, without the padding, and the string."""
         import numpy as np
 
-        if not self._needles:
-            return
-        padded = _PADDING + content + _PADDING
         for shift in range(0, _BLOCK, self._step):
             blocks = np.frombuffer(padded, "<u4", (len(padded) - shift) // _BLOCK, shift)
             for first in range(1, len(blocks) - 1, _AT_ONCE):
                 part = blocks[first : min(first + _AT_ONCE, len(blocks) - 1)]
                 places = np.flatnonzero(self._blocks[_block_hashes(part)])
-                if len(places):
-                    begin = shift - len(_PADDING)
-                    for place, offset, prefix in self._known(blocks, places + first):
-                        yield begin + place * _BLOCK - offset, prefix
+                if not len(places):
+                    continue
+                begin = shift - len(_PADDING)
+                for place, offset, prefix in self._known(blocks, places + first):
+                    for needle in self._needles.get(prefix, ()):
+                        yield begin + place * _BLOCK - offset, needle
 
     def _known(
         self, blocks: "NDArray[np.uint32]", places: "NDArray[np.intp]"

@@ -139,6 +139,8 @@ def test_a_write_ahead_log_is_searched(home: Home) -> None:
         writer.commit()
         found = {(one.path, one.where) for one in find_values(home, ["Zaphod7Qbeeble"])}
     assert found == {("mlflow.db-wal", "bytes"), ("mlflow.db", "tags.value")}
+    assert {one.path for one in find_values(home, ["Zaphod7Qbeeble"])} == {"mlflow.db"}
+    assert [path.name for path in home.path.iterdir()] == ["mlflow.db"]
 
 
 def test_files_to_skip_are_not_searched(home: Home) -> None:
