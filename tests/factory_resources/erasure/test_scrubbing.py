@@ -80,6 +80,18 @@ def test_a_text_that_has_to_be_unique_gets_a_number(home: Home) -> None:
     assert {*_rows(path, "SELECT * FROM parts")} == names
 
 
+def test_a_text_that_a_database_does_not_accept_is_one_line_and_changes_nothing(home: Home) -> None:
+    rows = f"('{NAME}', 'a'), ('{NAME}', 'b')"
+    allowed = f"CHECK (kind IN ('{NAME}', 'other'))"
+    path = _database(
+        home, f"CREATE TABLE t (kind TEXT {allowed}, x TEXT); INSERT INTO t VALUES {rows};"
+    )
+    with pytest.raises(StorageError, match="cannot be replaced .IntegrityError.") as raised:
+        scrub(home, [NAME])
+    assert NAME not in str(raised.value)
+    assert _rows(path, "SELECT * FROM t") == [(NAME, "a"), (NAME, "b")]
+
+
 def test_rows_without_a_number_are_found_by_their_key(home: Home) -> None:
     path = _database(
         home,
