@@ -10,6 +10,7 @@ from pathlib import Path
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.proofs import with_entry
 
 
 def write_proof(identifier: str, out: Path) -> str:
@@ -22,7 +23,7 @@ def write_proof(identifier: str, out: Path) -> str:
     home = Home.from_env()
     with PredictionLog(home) as log:
         log.collect()
-        proof = log.prove(identifier)
+        proof = with_entry(log.prove(identifier), home)
     home.write_atomic(out.absolute(), proof.format())
     return f"wrote {out}\nnext: python factory_verify.py COPY_OF_THE_HOME --prediction {out.name}"
 

@@ -46,6 +46,16 @@ _JSON_HELP = "Print JSON, for programs."
     type=click.Path(path_type=Path),
     help="Of an answer: look in the log of a pack that has not come home.",
 )
+@click.option(
+    "--evidence",
+    type=click.Path(path_type=Path),
+    help="Of an answer of another factory: trace it in this archive of factory evidence.",
+)
+@click.option(
+    "--prediction",
+    type=click.Path(path_type=Path),
+    help="With --evidence: the answer is in this file of factory answers prove.",
+)
 @click.option("--no-verify", is_flag=True, help="Do not read stored files to verify their digests.")
 def trace_command(
     name: str,
@@ -56,6 +66,8 @@ def trace_command(
     answers: bool,
     influence: bool,
     edge_log: Path | None,
+    evidence: Path | None,
+    prediction: Path | None,
     no_verify: bool,
 ) -> None:
     """Trace NAME back to its sources, or forward to its models and their answers.
@@ -63,13 +75,24 @@ def trace_command(
     NAME is a model version (pipeline@3, pipeline@champion), a snapshot (pipeline/clean,
     pipeline/clean@<data version>, pipeline/split.train), a source (a path, sha256:<digest>) or the
     id of an answer, which is traced back to its version, the people who approved it, and its
-    sources.
+    sources. An answer of another factory needs no home.
 
     Exit code 1: a stored file or record is missing, was changed, or contradicts another.
     """
     from factory_assets.cli.tracing import TraceOptions, run_tracing
 
-    options = TraceOptions(row, as_json, page, prov, answers, influence, edge_log, not no_verify)
+    options = TraceOptions(
+        row=row,
+        as_json=as_json,
+        page=page,
+        prov=prov,
+        answers=answers,
+        influence=influence,
+        edge_log=edge_log,
+        evidence=evidence,
+        prediction=prediction,
+        verify=not no_verify,
+    )
     text, problems = run_tracing(name, options)
     click.echo(text, nl=False)
     sys.exit(1 if problems else 0)

@@ -3095,6 +3095,33 @@ class ProvenLeaf:
 
 
 @dataclass(frozen=True)
+class EnteredBlock:
+    """The entry of a block of answers, with the proof that it is in the log."""
+
+    body: bytes
+    proof: bytes
+    """A tlog-proof, with a checkpoint."""
+
+    def entry(self, key: VerifierKey) -> dict[str, Any]:
+        """Return the entry, if it is in a log that this key signed."""
+        proof = InclusionProof.parse(self.proof)
+        note = SignedNote.parse(proof.checkpoint)
+        checkpoint = LogCheckpoint.parse(note.text)
+        require_signed(note, checkpoint, key)
+        if not proof.proves(self.body, checkpoint):
+            raise InvalidError("the entry of the block is not in the log")
+        entry = envelope(self.body)
+        _require_same("the kind of the entry", entry["kind"], "predictions")
+        return entry
+
+    @property
+    def checkpoint(self) -> LogCheckpoint:
+        """The checkpoint in the proof, not verified."""
+        note = SignedNote.parse(InclusionProof.parse(self.proof).checkpoint)
+        return LogCheckpoint.parse(note.text)
+
+
+@dataclass(frozen=True)
 class PredictionProof:
     """That a request was answered so, or that its id was never given out.
 
@@ -3106,6 +3133,8 @@ class PredictionProof:
     record: bytes | None
     """What was logged; None if nothing was."""
     leaves: tuple[ProvenLeaf, ...]
+    entered: EnteredBlock | None = None
+    """The block of an answer, by which the proof holds without the home; None in older proofs."""
 
     @classmethod
     def parse(cls, content: bytes) -> PredictionProof:
@@ -3123,7 +3152,11 @@ class PredictionProof:
             )
             for leaf in take(value, "leaves", kind=list)
         ]
-        return cls(_identifier(take(value, "id")), record, tuple(leaves))
+        entered = None
+        if "entry" in value:
+            said = take(value, "entry", kind=dict)
+            entered = EnteredBlock(take(said, "body").encode(), take(said, "proof").encode())
+        return cls(_identifier(take(value, "id")), record, tuple(leaves), entered)
 
     def format(self) -> bytes:
         """Return it as JSON."""
@@ -3138,7 +3171,11 @@ class PredictionProof:
             for leaf in self.leaves
         ]
         record = None if self.record is None else format_base64(self.record)
-        value = {"format": 1, "id": self.identifier.hex(), "record": record, "leaves": leaves}
+        value: dict[str, Any] = {"format": 1, "id": self.identifier.hex(), "record": record}
+        value["leaves"] = leaves
+        if self.entered:
+            body, proof = self.entered.body.decode(), self.entered.proof.decode()
+            value["entry"] = {"body": body, "proof": proof}
         return json.dumps(value, indent=1).encode()
 
     def verify(self, blocks: Iterable[dict[str, Any]]) -> bool:
@@ -3198,6 +3235,38 @@ def _verify_prediction(
     report.count("proofs about answers")
     what = "was answered as the proof says" if answered else "was never given out as an id"
     report.note(f"{proof.identifier.hex()} {what}", file="--prediction")
+
+
+def _verify_archived_prediction(
+    content: bytes, key: VerifierKey, checkpoint: LogCheckpoint, report: VerificationReport
+) -> None:
+    """Report what a proof about one answer shows where there is an archive, and no home.
+
+    Args:
+        checkpoint: that of the archive.
+    """
+    try:
+        proof = PredictionProof.parse(content)
+        if proof.record is None:
+            raise InvalidError("only a home shows that an id was never given out")
+        if proof.entered is None:
+            raise InvalidError("has no entry of its block; ask for one of a newer factory")
+        proof.verify([proof.entered.entry(key)])
+        its = proof.entered.checkpoint
+        if its.size == checkpoint.size:
+            _require_same("the root of its log", its.root, checkpoint.root)
+    except InvalidError as error:
+        report.problem(error, file="--prediction")
+        return
+    report.count("proofs about answers")
+    identifier = proof.identifier.hex()
+    report.note(f"{identifier} was answered as the proof says", file="--prediction")
+    if its.size != checkpoint.size:
+        report.note(
+            f"its log has {its.size} entries and that of the archive {checkpoint.size}: that one "
+            "continues the other is not shown",
+            file="--prediction",
+        )
 
 
 # ---------------------------------------------------------------------------- Evidence archives
@@ -3528,6 +3597,9 @@ class _ArchiveCheck:
             except InvalidError as error:
                 report.problem(error, file=_STATEMENT)
         check.ignored(self._strange(numbers))
+        if self._expected.prediction is not None:
+            prediction = self._expected.prediction
+            _verify_archived_prediction(prediction, self._key, checkpoint, report)
         if self._expected.dossier is not None:
             verify_dossier(self._expected.dossier, files, self._entries, report)
         return head
@@ -4143,8 +4215,6 @@ def _verify_command(words: Sequence[str]) -> int:
         raise InvalidError("--key is not the key of a log")
     since = _content(options.since) if options.since else None
     prediction = _content(options.prediction) if options.prediction else None
-    if prediction is not None and not os.path.isdir(options.path):
-        raise InvalidError("--prediction needs the home: an archive has no entries about answers")
     dossier = _content(options.dossier, _DOSSIER_BYTES) if options.dossier else None
     expected = Expectation(key, policy, since, prediction, dossier)
     report, head = verify_path(options.path, expected, options.ledger)

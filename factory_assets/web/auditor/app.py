@@ -19,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
+from factory_assets.audit.trace.answer.finding import find_answer
+from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor.answers import is_proven, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
@@ -39,6 +40,7 @@ from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
 from factory_resources.errors import FactoryError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.proofs import with_entry
 
 READERS = frozenset({"auditor", "engineer", "approver"})
 """The roles that may read."""
@@ -141,7 +143,7 @@ class _Auditor:
 
     def answer_proof(self, request: Request) -> Response:
         written = request.path_params["id"]
-        content = proof_of(written, self._home).format()
+        content = with_entry(proof_of(written, self._home), self._home).format()
         return _download(content, f"{written}.proof.json", "application/json")
 
     def source(self, request: Request) -> Response:
