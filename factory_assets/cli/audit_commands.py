@@ -266,10 +266,12 @@ def dossier_command(
     champion, else the newest version). Each value has a note that names its record and the ledger's
     entry about it. What nobody has recorded or signed is printed as a gap. It claims no conformity
     with any law.
+
+    Exit code 1: a record that it rests on is missing or was changed; it is printed as a gap.
     """
     from factory_assets.cli.dossier import write_dossier
 
-    write_dossier(name, kind, form, out, other)
+    sys.exit(0 if write_dossier(name, kind, form, out, other) else 1)
 
 
 @command("witness", context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -27,8 +27,11 @@ _CHAMPION = "@champion"
 
 def write_dossier(
     name: str, kind: DocumentKind, form: DossierFormat, out: Path | None, other: int | None
-) -> None:
+) -> bool:
     """Write the dossier, or with `other` what differs from that version.
+
+    Returns:
+        Whether no file that it rests on is missing or was changed.
 
     Raises:
         UnknownNameError: there is no such version, or the arguments contradict each other.
@@ -48,17 +51,20 @@ def write_dossier(
     if name.endswith(_CHAMPION):
         number = find_model(ModelName(pipeline.name, "champion"), Registry(home)).version
     dossier = make_dossier(pipeline, number, home)
+    is_whole = not dossier.damaged
     if other is None:
         content = _rendered(dossier, kind, form, home)
     else:
         before = make_dossier(pipeline, other, home)
+        is_whole = is_whole and not before.damaged
         content = _formatted(print_difference(before, dossier), form, dossier, home)
     if out is None:
         click.echo(content.decode(), nl=False)
-        return
+        return is_whole
     with storage_errors(out):
         out.write_bytes(content)
     click.echo(f"wrote {out}: {dossier.name}, {len(content):,} bytes")
+    return is_whole
 
 
 def _require_model(name: str, home: Home) -> None:

@@ -3774,6 +3774,7 @@ class _DossierCheck:
                 self._report.count("documents that the dossier cites")
         with self._reported(f"{self._pipeline}@{self._version}"):
             self._compare_version()
+        lacking = self._compare_damaged()
         kinds = set()
         for table in take(self._dossier, "facts", kind=list):
             kinds.add(take(table, "kind"))
@@ -3786,6 +3787,7 @@ class _DossierCheck:
             name = take(asked, "id")
             with self._reported(name):
                 _require_gaps(asked, kinds)
+                _require_lacking(asked, lacking)
                 if asked.get("answer") is not None:
                     self._compare_answer(name, asked)
         with self._reported("sources"):
@@ -3861,6 +3863,31 @@ class _DossierCheck:
         manifest = read_all(self._files, f"{folder}/manifest.json", _SMALL_FILE)
         _require_same("the manifest", sha256(manifest).hexdigest(), entry.get("provenance"))
         _require_same("the SHA-256", digest, parse_object(manifest).get(name))
+
+    def _compare_damaged(self) -> list[tuple[int, set[str]]]:
+        """Return entry and kinds of evidence of each file that the dossier says is damaged."""
+        lacking = []
+        for one in self._dossier.get("damaged") or []:
+            path, number = take(one, "path"), take(one, "entry", kind=int)
+            lacking.append((number, {*_texts(take(one, "evidence", kind=list))}))
+            with self._reported(path):
+                if number not in self._entries:
+                    raise InvalidError(f"entry {number} is not in the dossier")
+                if self._is_as_entered(require_relative(path), envelope(self._entries[number])):
+                    raise InvalidError(f"is as entry {number} says, and was not changed")
+                self._report.count("damaged files that the dossier names")
+        return lacking
+
+    def _is_as_entered(self, path: str, entry: dict[str, Any]) -> bool:
+        """Whether a file is there, and as the entry that names it says."""
+        if entry["kind"] == "stage":
+            _require_same("the record", path, entry.get("subject"))
+        try:
+            digest = sha256(read_all(self._files, path, _RECORD_COST // 2)).hexdigest()
+            self._require_named(path, digest, entry)
+        except InvalidError:
+            return False
+        return True
 
     def _require_same(self, name: str, found: object) -> None:
         said = self._dossier.get(name)
@@ -3990,6 +4017,14 @@ def _require_gaps(asked: Any, kinds: set[str]) -> None:
             if not isinstance(kind, str) or (kind in kinds) != (name == "evidence"):
                 where = "are in no table" if name == "evidence" else "are in a table"
                 raise InvalidError(f"{_short(str(kind))}: facts of this kind {where}")
+
+
+def _require_lacking(asked: dict[str, Any], lacking: list[tuple[int, set[str]]]) -> None:
+    """Require that a requirement names the entries whose files its evidence lacks."""
+    kinds = {*asked["evidence"], *asked["gaps"]}
+    expected = sorted({number for number, touched in lacking if touched & kinds})
+    said = asked.get("damaged", [])
+    _require_same("the damage", sorted({*said} if isinstance(said, list) else ()), expected)
 
 
 def follow_pointer(document: Any, pointer: str) -> Any:
