@@ -11,6 +11,7 @@ from typing import Literal
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.boundary_level import boundary_level
 from factory_assets.execution.boundary_reports import own_report
+from factory_assets.execution.declaration_files import declaration_content, store_declaration
 from factory_assets.execution.people import account_commitment, person_changes
 from factory_assets.results.base import digest
 from factory_assets.results.checks import TableCheck
@@ -81,6 +82,7 @@ def append_stage(
     Raises:
         StorageError: the ledger cannot be written; nothing was appended.
     """
+    store_declaration(pipeline, home)
     value = value_in(record)
     computed = [*entries_of(record, file_digest, checks=checks)]
     place = 0
@@ -204,7 +206,7 @@ def _rule(pipeline: Pipeline) -> ApprovalRule | None:
 
 def declaration_digest(pipeline: Pipeline) -> str:
     """Return the SHA-256 of the declaration, defaults included."""
-    return sha256(pipeline.spec.model_dump_json().encode()).hexdigest()
+    return sha256(declaration_content(pipeline)).hexdigest()
 
 
 def entries_of(

@@ -1978,6 +1978,9 @@ class ContentCheck:
             for name in self._files.names("supply/*/*.json")
             if not self._scratch.one("SELECT 1 FROM digest WHERE path = ?", path_bytes(name))
         )
+        for name in self._files.names("declarations/*/*.json"):
+            # Entries of runs and of changed declarations have the digest, which is its name.
+            self._compare(None, name, name.rpartition("/")[2][: -len(".json")])
         with self._reported(file="mlflow.db"):
             self._aliases()
         for link in sorted(getattr(self._files, "links", ())):
