@@ -9,6 +9,8 @@ from pathlib import Path
 
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.collector import journal_folder
+from factory_resources.prediction_log.engines import has_store
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.proofs import with_entry
 
@@ -21,6 +23,12 @@ def write_proof(identifier: str, out: Path) -> str:
         StorageError: the log cannot be read, or the file not written.
     """
     home = Home.from_env()
+    if not has_store(home) and not journal_folder(home).is_dir():
+        raise UnknownNameError(
+            "no answer was ever logged in this home",
+            where=str(home.path),
+            remedy="name the folder of the factory in FACTORY_HOME",
+        )
     with PredictionLog(home) as log:
         log.collect()
         proof = with_entry(log.prove(identifier), home)

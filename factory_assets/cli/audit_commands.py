@@ -111,13 +111,19 @@ def reproduce_command(name: str, as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from factory_assets.cli.reproduce import reproduction_json, reproduction_text, run_reproduce
+    from factory_assets.cli.reproduce import (
+        reproduction_json,
+        reproduction_text,
+        require_version,
+        run_reproduce,
+    )
     from factory_assets.cli.run_inside import run_inside
     from factory_assets.execution.run_boundary import pipelines_of
     from factory_resources.home.home import Home
 
     # Progress must not be mixed into the JSON.
     told = Console(stderr=True) if as_json else console()
+    require_version(name, Home.from_env())
     arguments = ["reproduce", *(["--json"] if as_json else []), "--", name]
     code = run_inside(arguments, pipelines_of([name.partition("@")[0]]), Home.from_env(), None)
     if code is not None:

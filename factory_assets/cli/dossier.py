@@ -15,7 +15,7 @@ from factory_assets.audit.dossier.printing import PrintedDocument
 from factory_assets.audit.references import ModelName
 from factory_assets.audit.resolver import find_model
 from factory_assets.cli.shared import select_version
-from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.execution.ledger_entries import require_ledger
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.tracking.registry import Registry
@@ -38,8 +38,7 @@ def write_dossier(
         FactoryError: a record cannot be read, or the file not be written.
     """
     home = Home.from_env()
-    _require_model(name, home)
-    begin_ledger(home)
+    require_ledger(home)
     if form in {"json", "oscal"} and (other is not None or kind != "dossier"):
         raise UnknownNameError(
             f"--format {form} is of the whole dossier",
@@ -65,21 +64,6 @@ def write_dossier(
         out.write_bytes(content)
     click.echo(f"wrote {out}: {dossier.name}, {len(content):,} bytes")
     return is_whole
-
-
-def _require_model(name: str, home: Home) -> None:
-    """Require that the home exists: to ask for a dossier makes none.
-
-    Raises:
-        UnknownNameError: it does not.
-    """
-    if home.path.exists():
-        return
-    raise UnknownNameError(
-        f"there is no model {name.partition('@')[0]!r}: this folder does not exist",
-        where=str(home.path),
-        remedy="name the folder of the factory in FACTORY_HOME, or run the pipeline first",
-    )
 
 
 def _rendered(dossier: Dossier, kind: DocumentKind, form: DossierFormat, home: Home) -> bytes:

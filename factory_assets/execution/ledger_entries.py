@@ -20,6 +20,7 @@ from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.durations import seconds_of
+from factory_resources.errors import UnknownNameError
 from factory_resources.home.garbage import Garbage
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
@@ -57,6 +58,22 @@ def begin_ledger(home: Home) -> None:
     ledger = Ledger(home)
     if not ledger.exists:
         ledger.begin(_found(home))
+
+
+def require_ledger(home: Home) -> None:
+    """Require that there is a ledger, or records from before there was one, which it then begins.
+
+    Raises:
+        UnknownNameError: nothing has run in this home; it is left as it is.
+        StorageError: the ledger cannot be written, or a record is damaged.
+    """
+    if not Ledger(home).exists and not home.records.is_dir():
+        raise UnknownNameError(
+            "nothing has run in this home yet",
+            where=str(home.path),
+            remedy="name the folder of the factory in FACTORY_HOME, or run a pipeline first",
+        )
+    begin_ledger(home)
 
 
 def append_stage(
