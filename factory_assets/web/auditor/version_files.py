@@ -72,7 +72,7 @@ class VersionFileMaker:
         finally:
             self._lock.release()
         # A dossier with a damaged record is written, and the command ends with 1.
-        if not made.path.is_file():
+        if done.returncode > 1 or not made.path.is_file():
             made.remove()
             raise _why(done.returncode, done.stderr)
         return made

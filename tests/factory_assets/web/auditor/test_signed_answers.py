@@ -69,3 +69,8 @@ def test_a_changed_record_is_a_gap_of_the_points_that_rest_on_it(
     resting = [row for row in rows if told in row]
     assert 0 < len(resting) < len(rows) - 1
     assert "data.csv" not in page.text
+    taken = browse(changed.home, "auditor").get("/audit/apples/1/dossier.json")
+    assert taken.status_code == 200
+    assert told.removeprefix("gap: the record of entry ").startswith(
+        str(taken.json()["damaged"][0]["entry"])
+    )
