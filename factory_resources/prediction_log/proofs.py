@@ -9,13 +9,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from factory_resources.errors import UnknownNameError
-from factory_resources.home.home import Home
-from factory_resources.ledger.ledger import Ledger, latest_in
-from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.record import decode
 from factory_resources.prediction_log.store import PredictionStore, StoredBlock, StoredPrediction
 
 if TYPE_CHECKING:
+    from factory_resources.home.home import Home
     from factory_resources.ledger.factory_verify import PredictionProof, ProvenLeaf
 
 Neighbours = Callable[[StoredBlock, bytes], tuple[StoredPrediction | None, StoredPrediction | None]]
@@ -29,12 +27,14 @@ def prove_answer(store: PredictionStore, found: StoredPrediction) -> "Prediction
     return PredictionProof(found.id, found.record, (_leaf(store, found),))
 
 
-def with_entry(proof: "PredictionProof", home: Home) -> "PredictionProof":
+def with_entry(proof: "PredictionProof", home: "Home") -> "PredictionProof":
     """Return the proof of an answer with the entry of its block, so that it holds elsewhere.
 
     A proof that there is no answer needs every block, and stays as it is.
     """
     from factory_resources.ledger.factory_verify import EnteredBlock
+    from factory_resources.ledger.ledger import Ledger, latest_in
+    from factory_resources.ledger.prediction_entries import PredictionsLogged
     from factory_resources.ledger.proofs import inclusion_proof
 
     if proof.record is None:
