@@ -31,7 +31,7 @@ import sys
 import tempfile
 import zipfile
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -1686,6 +1686,21 @@ class ContentCheck:
                 with self._reported(number, name):
                     checks[kind](number, entry)
         self._decisions.notes()
+        self._note_changed_evidence()
+
+    def _note_changed_evidence(self) -> None:
+        """Note the signed answers whose evidence is another one by now."""
+        last: dict[tuple[str, int], int] = {}
+        for (number,) in self._scratch.run("SELECT number FROM act WHERE kind = 'governance'"):
+            with suppress(InvalidError):
+                entry = self._ledger.entry(number)
+                last[take(entry, "subject"), take(entry, "version", kind=int)] = number
+        for (subject, version), number in sorted(last.items(), key=lambda one: one[1]):
+            with self._reported(number, subject):
+                signed = number, self._ledger.entry(number)
+                if changed := changed_evidence(self._files, self._ledger, signed, version):
+                    what = f"changed since it was signed, so that it is stale: {', '.join(changed)}"
+                    self._report.note(what, number, subject)
 
     @contextmanager
     def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
@@ -3077,6 +3092,101 @@ def _stored_outcome_leaf(number: int, values: Sequence[Any]) -> bytes | None:
         return None
 
 
+# ------------------------------------------------------------------- What signed answers rest on
+
+_EVALUATED: Mapping[str, tuple[str, ...]] = {
+    "metrics": ("metrics", "intervals", "baselines", "champion", "folds", "at_half"),
+    "slices": ("slices",),
+    "fairness": ("groups",),
+    "robustness": ("robustness",),
+    "calibration": ("metrics/brier", "metrics/ece", "metrics/log_loss"),
+    "gates": ("gates",),
+    "influence": ("influence", "importances"),
+}
+"""Kinds of evidence, and where the record of an evaluation has what they show."""
+
+_TRAINED: Mapping[str, tuple[str, ...]] = {
+    "search": ("tuned",),
+    "interface": ("task", "target", "classes", "numeric", "categorical"),
+}
+"""The same of the record of a training."""
+
+
+def changed_evidence(
+    files: HomeFolder | ArchiveFile,
+    ledger: LedgerDatabase | ArchivedEntries,
+    signed: tuple[int, dict[str, Any]],
+    version: int,
+    before: int | None = None,
+) -> list[str]:
+    """Return the kinds of evidence that records show otherwise than when an answer was signed.
+
+    Kinds that do not rest on the evaluation or the training alone, and records that are not here,
+    are left out: what is returned has changed, and more may have.
+
+    Args:
+        signed: number and content of the entry of the signature.
+        version: the one for which the answer is to hold.
+        before: the number of entries that count now; None for all.
+    """
+    number, entry = signed
+    pipeline, changed = take(entry, "pipeline"), list[str]()
+    then = f"{pipeline}@{take(entry, 'version', kind=int)}"
+    read = (("verdict", "verdict", _EVALUATED), ("model_version", "model", _TRAINED))
+    for kind, act, fields in read:
+        old = _entered_value(files, ledger, kind, f"{act}/{then}", number)
+        new = _entered_value(files, ledger, kind, f"{act}/{pipeline}@{version}", before)
+        if old is None or new is None:
+            continue
+        for name, places in fields.items():
+            pairs = ((_at(old, place), _at(new, place)) for place in places)
+            if name in take(entry, "evidence", kind=dict) and any(_differs(*two) for two in pairs):
+                changed.append(name)
+    return changed
+
+
+def _entered_value(
+    files: HomeFolder | ArchiveFile,
+    ledger: LedgerDatabase | ArchivedEntries,
+    kind: str,
+    subject: str,
+    before: int | None,
+) -> dict[str, Any] | None:
+    """Return the result in the record of the last act of a kind; empty if there was none yet.
+
+    None if the record is not here, or not as its entry says.
+    """
+    act = ledger.last(kind, subject, before)
+    if act is None:
+        return {}
+    name = require_relative(take(act[1], "record"))
+    computed = ledger.last("stage", name)
+    try:
+        content = read_all(files, name, _RECORD_COST // 2)
+        if computed is None or sha256(content).hexdigest() != computed[1].get("sha256"):
+            return None
+        value: dict[str, Any] = take(parse_object(content), "value", kind=dict)
+    except InvalidError:
+        return None
+    return value
+
+
+def _at(value: Any, place: str) -> Any:
+    for name in place.split("/"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _differs(old: Any, new: Any) -> bool:
+    """Whether two values differ in what both have: a newer factory records more of the same."""
+    if isinstance(old, dict) and isinstance(new, dict) and old and new:
+        shared = (old.keys() & new.keys()) - {"explanation"}
+        return any(_differs(old[name], new[name]) for name in shared)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) != len(new) or any(map(_differs, old, new))
+    return bool(old or new) and (type(old) is not type(new) or old != new)
+
+
 @dataclass(frozen=True)
 class ProvenLeaf:
     """An answer in the tree of its block."""
@@ -3724,7 +3834,7 @@ _OWN = "ledger/"
 _DOSSIER_CANNOT_PROVE = (
     "that a title or a label in the dossier fits what stands beside it",
     "that nothing was left out of the dossier",
-    "that what a signed answer rests on is as it was when it was signed",
+    "that what a signed answer rests on beside evaluation and training is as when it was signed",
 )
 
 _NOT_EVALUATED = "not evaluated"
@@ -3991,6 +4101,13 @@ class _DossierCheck:
         _require_same("the time of the signature", take(answer, "signed"), predicate.get("time"))
         if take(answer, "by"):
             _require_same("the person", answer["by"], take(predicate, "person", "name"))
+        signed = number, entry
+        known = changed_evidence(self._files, self._ledger, signed, self._version, self._size)
+        if unsaid := [name for name in known if name not in answer["changed"]]:
+            raise InvalidError(
+                f"what it rests on changed since it was signed (entry {number}), and the dossier "
+                f"does not say so: {', '.join(unsaid)}"
+            )
         self._report.count("answers in the dossier")
 
     def _compare_sections(
