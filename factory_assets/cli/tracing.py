@@ -75,8 +75,14 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
 
 
 def _is_pack_elsewhere(options: TraceOptions) -> bool:
-    """Whether a log is to be read where no factory is."""
-    return options.edge_log is not None and not Ledger(Home.from_env()).exists
+    """Whether a log is to be read where no factory is.
+
+    Raises:
+        StorageError: there was one, and its ledger is gone.
+    """
+    ledger = Ledger(Home.from_env())
+    ledger.require_kept()
+    return options.edge_log is not None and not ledger.exists
 
 
 def _trace_elsewhere(name: str, options: TraceOptions) -> tuple[str, bool]:

@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -210,6 +211,16 @@ def test_a_pack_alone_tells_what_it_says_itself(handed: Handed, tmp_path: Path) 
     for shown in (text, page.read_text()):
         assert "in no ledger" in shown
         assert "not in the pack" in shown.lower()
+
+
+def test_where_a_ledger_is_gone_a_pack_does_not_stand_for_it(
+    handed: Handed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = shutil.copytree(handed.factory.home.path, tmp_path / "home")
+    (home / "ledger.db").unlink()
+    monkeypatch.setenv("FACTORY_HOME", str(home))
+    code, text = call(handed.carried, "--edge-log", handed.pack)
+    assert (code, "the ledger is gone" in text) == (2, True), text
 
 
 def _changed(archive: Path, to: Path, name: str) -> Path:
