@@ -8,7 +8,9 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import jsonschema
 import pytest
@@ -18,7 +20,11 @@ from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.cli.main import main
 from factory_assets.cli.prediction import answer_schema_text
 from factory_assets.serving.edge import score as program
+from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.prediction_entries import PredictionsLogged
+from factory_resources.prediction_log.proofs import with_entry
 from tests.approvals import Factory, declare_factory
 from tests.pipelines import enter
 
@@ -268,6 +274,33 @@ def test_a_forged_record_or_a_proof_of_another_ledger_is_refused(
         code, text = call(handed.id, "--evidence", handed.evidence, "--prediction", forged)
         assert code == 1
         assert "does not hold" in text
+
+
+def test_a_proof_by_the_ledger_of_somebody_else_is_refused(handed: Handed, tmp_path: Path) -> None:
+    proof = factory_verify.PredictionProof.parse(handed.proof.read_bytes())
+    assert proof.record
+    digest = sha256(proof.record).digest()
+    identifier, block = proof.identifier, str(UUID(int=7))
+    root = factory_verify.prediction_leaf(identifier, digest).hex()
+    other = Home(tmp_path / "other")
+    Ledger(other).begin()
+    entry = PredictionsLogged(
+        subject=PredictionsLogged.subject_of(block=block),
+        block=block,
+        root=root,
+        count=1,
+        bytes=1,
+        first=identifier.hex(),
+        last=identifier.hex(),
+    )
+    Ledger(other).append([entry])
+    leaf = factory_verify.ProvenLeaf(block, 0, identifier, digest, ())
+    forged = with_entry(factory_verify.PredictionProof(identifier, proof.record, (leaf,)), other)
+    assert forged.verify([entry.model_dump()])
+    file = tmp_path / "forged.json"
+    file.write_bytes(forged.format())
+    code, text = call(handed.id, "--evidence", handed.evidence, "--prediction", file)
+    assert (code, "it is of another log" in text) == (1, True), text
 
 
 def test_what_is_asked_wrongly_is_said_in_one_line(handed: Handed, tmp_path: Path) -> None:
