@@ -12,7 +12,7 @@ import yaml
 
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
-from tests.e2e.conftest import Factory, command
+from tests.e2e.conftest import Factory, forked
 from tests.running_factory import RunningFactory, ask_graphql
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def meter(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def factory(tmp_path: Path) -> Factory:
-    return command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+    return forked(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
 
 
 def test_the_command_computes_only_new_and_changed_partitions(

@@ -26,7 +26,7 @@ from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.run_processes import processes_of
-from tests.e2e.conftest import command
+from tests.e2e.conftest import forked
 from tests.e2e.test_partitions import Up
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
@@ -240,7 +240,7 @@ def test_a_run_ends_well_whatever_dies_while_the_database_is_away(
 
 def _require_whole(home: Home, defs: Path, told: str) -> None:
     """Check that the ledger is whole, and that in MLflow nothing is unfinished."""
-    verified = command(home.path, FACTORY_DEFS=str(defs))("verify")
+    verified = forked(home.path, FACTORY_DEFS=str(defs))("verify")
     assert verified.returncode == 0, told + verified.stdout + verified.stderr
     client = Registry(home).client
     experiments = [one.experiment_id for one in client.search_experiments()]
