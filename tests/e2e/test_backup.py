@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from tests.serving import asking, serving
 pytestmark = pytest.mark.slow
 
 _ROW = {"size": 3.5, "colour": "red"}
+_PAUSE = 2
+"""Seconds between two backups, so that there are some while a pipeline runs, and not many."""
 
 
 def test_backups_under_load_are_whole_and_have_every_answer_given_before(
@@ -39,13 +42,15 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
     known: list[int] = []
     with (
         serving(apples.home.path) as server,
-        asking(server, "/predict/apples", _ROW, answered, clients=2),
+        asking(server, "/predict/apples", _ROW, answered, clients=2, pause=0.01),
     ):
         run = apples.start("run", "apples", "--no-reuse")
         while run.poll() is None or not known:
             known.append(len(answered))
             done = factory("backup", tmp_path / f"backup{len(known)}.tar")
             assert done.returncode == 0, done.stdout + done.stderr
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(_PAUSE)
         assert run.returncode == 0, run.communicate()
     assert problems(apples.home) == []
     for number, count in enumerate(known, 1):

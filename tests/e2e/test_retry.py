@@ -32,7 +32,7 @@ from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
-MODEL = {"kind": "mlp", "hidden": [16], "epochs": 150, "patience": 150, "batch_size": 16}
+MODEL = {"kind": "mlp", "hidden": [16], "epochs": 60, "patience": 60, "batch_size": 16}
 TRAIN = {"target": "label", "model": MODEL, "trainer": {"checkpoint": {"epochs": 1}}}
 SHORT = {**TRAIN, "model": {**MODEL, "epochs": 20}}
 VICTIMS = ("worker", "everything", "keeper")
@@ -68,7 +68,7 @@ def worker(up: Up, run: str) -> int:
 def test_a_killed_training_is_retried_and_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "defs" / "apples"
     pipeline = declare(folder, {**APPLES, "train": TRAIN})
-    write_apples(folder, rows=2000)
+    write_apples(folder, rows=1000)
     up = Up(tmp_path / "home", tmp_path / "defs")
     try:
         first = launch(up)

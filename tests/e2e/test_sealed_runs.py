@@ -41,7 +41,7 @@ _CONTRACT = {"columns": [{"name": "a", "type": "int64"}, {"name": "b", "type": "
 _RUNS = "{runsOrError {... on Runs {results {runId}}}}"
 _LONG = {
     "target": "label",
-    "model": {"kind": "mlp", "hidden": [16], "epochs": 150, "patience": 150, "batch_size": 16},
+    "model": {"kind": "mlp", "hidden": [16], "epochs": 60, "patience": 60, "batch_size": 16},
     "trainer": {"checkpoint": {"epochs": 1}},
 }
 _RUN = "query($id: ID!) {runOrError(runId: $id) {... on Run {status tags {key value}}}}"
