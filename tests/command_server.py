@@ -21,7 +21,7 @@ from contextlib import suppress
 from factory_assets.results.stages import STAGES
 from factory_resources.security.offline import go_offline
 
-_IMPORTED = (
+IMPORTED = (
     "factory_assets.cli.dagster_run",
     "factory_assets.cli.main",
     "factory_assets.cli.predict",
@@ -42,6 +42,7 @@ _IMPORTED = (
     "skl2onnx",
     "sklearn.linear_model",
 )
+"""What a run imports."""
 
 
 class _Server:
@@ -107,7 +108,7 @@ def main() -> None:
     """Import, serve, and be the command in its process."""
     go_offline()
     gc.disable()
-    for name in _IMPORTED:
+    for name in IMPORTED:
         importlib.import_module(name)
     gc.freeze()
     arguments = _Server(sys.argv[1]).serve()
