@@ -20,6 +20,7 @@ from contextlib import suppress
 
 from factory_assets.results.stages import STAGES
 from factory_resources.security.offline import go_offline
+from tests.library_tables import keep_migrations
 
 IMPORTED = (
     "factory_assets.cli.dagster_run",
@@ -110,6 +111,7 @@ def main() -> None:
     gc.disable()
     for name in IMPORTED:
         importlib.import_module(name)
+    keep_migrations()
     gc.freeze()
     arguments = _Server(sys.argv[1]).serve()
     if arguments is not None:

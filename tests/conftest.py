@@ -15,6 +15,7 @@ from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.security.offline import go_offline
 from tests.engines import ENGINES, prepared_database
+from tests.kept_plots import keep_plots
 from tests.library_tables import copy_tables, keep_migrations
 from tests.postgres import Postgres, running
 from tests.storage import S3, storing
@@ -73,9 +74,10 @@ def _mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _cheap_tables(_mlflow_tables: Path) -> None:
+def _what_is_kept(_mlflow_tables: Path) -> None:
     copy_tables(_mlflow_tables)
     keep_migrations()
+    keep_plots()
 
 
 @pytest.fixture(autouse=True)
