@@ -14,7 +14,7 @@ from factory_assets.cli.main import main
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files
 from factory_resources.instance import prepare
-from tests.e2e.conftest import command
+from tests.e2e.conftest import forked
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -113,7 +113,7 @@ def test_without_mlflows_database_the_next_run_trains_again(copy: Home) -> None:
     shutil.move(copy.mlflow_database, copy.path / "moved_away")
     # In a process of its own: MLflow holds a database open as long as its process runs.
     defs = copy.path.parent / "defs"
-    factory = command(copy.path, FACTORY_DEFS=str(defs))
+    factory = forked(copy.path, FACTORY_DEFS=str(defs))
     done = factory("run", "apples")
     assert done.returncode == 0, done.stdout + done.stderr
     done = factory("predict", "apples", defs / "apples" / "data.csv")
