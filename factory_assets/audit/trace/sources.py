@@ -26,7 +26,7 @@ def source_fact(
     record: Record,
     step: str,
     snapshot: str | None,
-    folders: Folders,
+    folders: Folders | None,
     verify: bool,
     home: Home,
 ) -> Source:
@@ -36,14 +36,17 @@ def source_fact(
         record: the record of the ingest that read it.
         step: name of that ingest.
         snapshot: name of the snapshot that the source is, if it is one.
+        folders: None if it was read on another machine: it is not looked for.
         verify: whether to compare the file with its digest.
         home: where the outcomes are that a source of answers consists of.
     """
     declared = declared_source(source, record)
     is_file = "files" in declared
-    path = _path(source, record, folders) if is_file else None
+    path = _path(source, record, folders) if is_file and folders is not None else None
     state: State | Literal["not a file"] = "gone" if is_file else "not a file"
-    if path:
+    if folders is None:
+        state = "not in the archive"
+    elif path:
         state = state_of(path, source.sha256, verify)
     elif "://" in source.name:
         state = "unchecked"
