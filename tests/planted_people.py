@@ -231,30 +231,29 @@ def places(home: Path, scratch: Path) -> set[str]:
             files is written to be searched as well.
     """
     _unpack(home, scratch / "unpacked")
-    lists = {"texts": ("-F", _lines("texts")), "rounded": ("-Fw", _lines("rounded"))}
-    found: set[str] = set()
-    for name, (how, lines) in lists.items():
-        patterns = scratch / name
-        patterns.write_text(lines)
-        for folder in (home, scratch / "unpacked"):
-            arguments = ["grep", "-ral", how, "-f", str(patterns), str(folder)]
-            environment = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
-            done = subprocess.run(
-                arguments, capture_output=True, text=True, check=False, env=environment
-            )
-            assert done.returncode in (0, 1), done.stderr
-            found.update(_named(folder, done.stdout.splitlines()))
+    words = [text.encode() for person in PEOPLE for text in person.texts]
+    rounded = [text.encode() for person in PEOPLE for text in person.rounded]
     binary = [content for person in PEOPLE for content in person.binary]
+    found: set[str] = set()
     for folder in (home, scratch / "unpacked"):
-        for path in _files(folder):
-            content = path.read_bytes()
-            if any(one in content for one in binary):
-                found.update(_named(folder, [str(path)]))
+        for how, patterns in {"-F": [*words, *binary], "-Fw": rounded}.items():
+            found.update(_named(folder, _grep(how, patterns, folder, scratch / "patterns")))
     return found
 
 
-def _lines(name: str) -> str:
-    return "\n".join(text for person in PEOPLE for text in getattr(person, name)) + "\n"
+def _grep(how: str, patterns: Iterable[bytes], folder: Path, file: Path) -> Iterator[str]:
+    """Yield the files that have one of the patterns; those with a line break grep cannot take."""
+    lines = [one for one in patterns if b"\n" not in one]
+    file.write_bytes(b"\n".join(lines) + b"\n")
+    command = ["grep", "-ral", how, "-f", str(file), str(folder)]
+    environment = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode in (0, 1), done.stderr
+    yield from done.stdout.splitlines()
+    for path in _files(folder):
+        content = path.read_bytes()
+        if any(one in content for one in patterns if b"\n" in one):
+            yield str(path)
 
 
 def _named(folder: Path, paths: Iterable[str]) -> Iterator[str]:

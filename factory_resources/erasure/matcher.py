@@ -24,6 +24,9 @@ _BLOCK = 4
 _AT_ONCE = 1 << 18
 """Bytes whose numbers fit in the processor's cache."""
 
+_SHORT = 1024
+"""Bytes that are looked up one block after another before numpy has begun."""
+
 _BITS = 20
 _HASH = 2654435761
 """The multiplier of Knuth, The Art of Computer Programming, volume 3, section 6.4."""
@@ -94,6 +97,12 @@ class Matcher:
 
     def _candidates(self, content: bytes) -> Iterator[tuple[int, int]]:
         """Yield positions at which the content has a known block, and the block as a number."""
+        if len(content) <= _SHORT:
+            for position in range(0, len(content) - _BLOCK + 1, self._step):
+                block = int.from_bytes(content[position : position + _BLOCK], "little")
+                if block in self._places:
+                    yield position, block
+            return
         import numpy as np
 
         for shift in range(0, _BLOCK, self._step):
