@@ -1,4 +1,4 @@
-"""A factory as it is used, with fifty people in every corner, and a search that knows nothing of it.
+"""A factory as it is used, with fifty people in every corner, and a search that is not its own.
 
 The search is made of tools: grep, DuckDB, sqlite3 and zipfile. It shares no code with that of the
 factory, which it judges.
@@ -103,7 +103,7 @@ class PlantedPerson:
 
     @property
     def note(self) -> str:
-        return f"l'été \"{self.number:03}\" | Zürich-Wipkingen"
+        return f'l\'été "{self.number:03}" | Zürich-Wipkingen'
 
     @property
     def born(self) -> date:
@@ -213,7 +213,8 @@ def _somebody(number: int, draw: random.Random) -> list[object]:
 def _visit(draw: random.Random) -> list[object]:
     pulse = round(draw.gauss(95, 20), 3)
     trade = draw.choice(["baker", "smith"])
-    return [draw.randrange(1000, 9000), trade, pulse, "high" if pulse + draw.gauss(0, 9) > 100 else "low"]
+    label = "high" if pulse + draw.gauss(0, 9) > 100 else "low"
+    return [draw.randrange(1000, 9000), trade, pulse, label]
 
 
 def _write(path: Path, rows: Iterable[list[object]]) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 import click
 
 from factory_assets.cli.decide import tell_people
+from factory_assets.cli.declared_people import drop_dynamic_keys, require_undeclared
 from factory_assets.cli.key import unlock
 from factory_assets.cli.shared import require_no_run, select
 from factory_assets.declarations.people import has_people_file
@@ -57,6 +58,7 @@ def forget(request: ForgetRequest) -> bool:
         return True
     reason = require_reason(request.reason or "")
     _require_nameless(reason, plan.searched)
+    require_undeclared(plan, pipelines)
     key = None
     if has_people_file():
         key = unlock(request.key, "erase all of this for ever")
@@ -65,7 +67,8 @@ def forget(request: ForgetRequest) -> bool:
         return True
     for pipeline in stopped:
         change_serving(pipeline, "stopped", reason, key, home)
-    return _erase(request, plan, stopped, ErasureDecision(reason, key), home)
+    decision = ErasureDecision(reason, key)
+    return _erase(plan, pipelines, stopped, decision, home)
 
 
 def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> ErasurePlan:
@@ -82,8 +85,8 @@ def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> 
 
 
 def _erase(
-    request: ForgetRequest,
     shown: ErasurePlan,
+    pipelines: Sequence[Pipeline],
     stopped: Sequence[Pipeline],
     decision: ErasureDecision,
     home: Home,
@@ -102,6 +105,7 @@ def _erase(
         number = enter(staged, decision, home)
         erasure = staged.intent.manifest.id
         click.echo(f"erasure {erasure} was entered (entry {number})")
+        drop_dynamic_keys(staged.intent.partitions, pipelines, home)
         done = _told(finish(staged.intent, home))
     names = [name for name in shown.pipelines if shown.tables]
     click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
@@ -133,6 +137,9 @@ def resume(home: Home) -> bool:
             raise UnknownNameError(
                 "no erasure is unfinished", where=str(home.path), remedy="nothing is to be done"
             )
+        pipelines = select([])
+        for intent in intents:
+            drop_dynamic_keys(intent.partitions, pipelines, home)
         clean = [_told(finish(intent, home)) for intent in intents]
         return all(clean)
 

@@ -1,4 +1,4 @@
-"""Fifty people leave a factory that is used, and a search that is not its own finds none of them."""
+"""Fifty people leave a factory that is used, and no other tool finds any of them."""
 
 import json
 import shutil
