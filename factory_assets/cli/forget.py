@@ -1,12 +1,14 @@
 """`factory forget`: show what the home has of a person, ask, and erase it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import click
 
+from factory_assets.cli.at_rest import at_rest
 from factory_assets.cli.decide import tell_people
 from factory_assets.cli.declared_people import drop_dynamic_keys, require_undeclared
 from factory_assets.cli.key import unlock
@@ -72,8 +74,7 @@ def forget(request: ForgetRequest) -> bool:
 
 
 def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> ErasurePlan:
-    with home.alone():
-        require_no_run(home)
+    with _looking(home) if request.only_shown else at_rest(home):
         for intent in unfinished(home):
             raise StorageError(
                 f"erasure {intent.manifest.id} is not finished",
@@ -84,6 +85,14 @@ def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> 
             return make_plan(request.where or "", pipelines, home, scratch, request.pipelines)
 
 
+@contextmanager
+def _looking(home: Home) -> Iterator[None]:
+    """Keep runs from changing what is shown."""
+    with home.alone():
+        require_no_run(home)
+        yield
+
+
 def _erase(
     shown: ErasurePlan,
     pipelines: Sequence[Pipeline],
@@ -91,8 +100,7 @@ def _erase(
     decision: ErasureDecision,
     home: Home,
 ) -> bool:
-    with home.alone():
-        require_no_run(home)
+    with at_rest(home):
         if changed_since(shown, home):
             raise StorageError(
                 "something was computed while you were asked",
@@ -130,8 +138,7 @@ def resume(home: Home) -> bool:
     Raises:
         UnknownNameError: there is nothing to finish.
     """
-    with home.alone():
-        require_no_run(home)
+    with at_rest(home):
         intents = [*unfinished(home)]
         if not intents:
             raise UnknownNameError(

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
+from factory_assets.cli.up import serving_lock
+from factory_resources.erasure.manifest import manifests
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.ledger import problems
@@ -94,3 +96,20 @@ def _runs(home: Home) -> dict[str, tuple[str, int]]:
             assert json.dumps(repr(instance.get_latest_materialization_event(key)))
     assert {run.status.value for run in runs} == {"SUCCESS", "FAILURE"}
     return {run.run_id: (run.status.value, len(events[run.run_id])) for run in runs}
+
+
+def test_what_serves_is_stopped_first(
+    used: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shutil.copytree(used, tmp_path / "root")
+    enter(root, monkeypatch)
+    home = Home(root / "home")
+    asked = ("forget", "--where", WHERE, "--reason", "request 2026-117")
+    with serving(home.path):
+        code, text = factory(*asked, "--yes")
+        assert (code, "a prediction server is running; stop it first" in text) == (2, True), text
+        assert factory(*asked, "--preview")[0] == 0
+    with serving_lock(home):
+        code, text = factory(*asked, "--yes")
+        assert (code, "this factory is already running; stop it first" in text) == (2, True), text
+    assert [*manifests(home)] == []
