@@ -5,16 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from factory_assets.cli.main import main
 from factory_assets.cli.up import serving_lock
 from factory_resources.erasure.manifest import manifests
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.ledger import problems
 from tests.pipelines import enter
-from tests.planted_people import PEOPLE, WHERE, declare_planted, places, write_asked
+from tests.plain_search import places
+from tests.planted_people import WHERE, factory, use_factory
 from tests.serving import serving
 
 pytestmark = pytest.mark.slow
@@ -24,40 +23,10 @@ pytestmark = pytest.mark.slow
 def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A factory that has trained, answered, learned outcomes, looked, failed and backed up."""
     root = tmp_path_factory.mktemp("used") / "root"
-    declare_planted(root)
-    write_asked(root / "asked.csv")
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
-        code, text = factory("run", "people", "visits", "strict")
-        assert (code, "such as 'gongfarmer" in text) == (2, True), text
-        _use(root)
+        use_factory(root)
     return root
-
-
-def factory(*arguments: object) -> tuple[int, str]:
-    """Run a command in this process; return its exit code, and what it prints."""
-    done = CliRunner().invoke(main, [*map(str, arguments)])
-    return done.exit_code, done.output
-
-
-def _use(root: Path) -> None:
-    with serving(root / "home") as server:
-        for person in PEOPLE[:20]:
-            # Who is too heavy or too short is refused, and that is logged with the row.
-            answers = server.ask("/predict/people", [person.asked]).json.get("predictions", [])
-            for answer in answers:
-                outcome = {"id": answer["id"], "outcome": 1}
-                assert server.ask("/feedback", outcome).status == 200
-        visits = [{"trade": one.trade, "pulse": one.pulse(0), "day": "mon"} for one in PEOPLE[20:]]
-        assert server.ask("/predict/visits", visits).status == 200
-    for arguments in (
-        ("predict", "people", root / "asked.csv", "--out", root / "answers.csv"),
-        ("monitor", "people"),
-        ("backup", root / "backup.tar"),
-    ):
-        code, text = factory(*arguments)
-        # Whether the look sees a drift is left to its draws.
-        assert code in (0, int(arguments[0] == "monitor")), text
 
 
 def test_nothing_of_fifty_people_is_found_afterwards(
