@@ -1,13 +1,16 @@
 """`factory forget`: show what the home has of a person, ask, and erase it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import click
 
+from factory_assets.cli.at_rest import at_rest
 from factory_assets.cli.decide import tell_people
+from factory_assets.cli.declared_people import drop_dynamic_keys, require_undeclared
 from factory_assets.cli.key import unlock
 from factory_assets.cli.shared import require_no_run, select
 from factory_assets.declarations.people import has_people_file
@@ -57,6 +60,7 @@ def forget(request: ForgetRequest) -> bool:
         return True
     reason = require_reason(request.reason or "")
     _require_nameless(reason, plan.searched)
+    require_undeclared(plan, pipelines)
     key = None
     if has_people_file():
         key = unlock(request.key, "erase all of this for ever")
@@ -65,12 +69,12 @@ def forget(request: ForgetRequest) -> bool:
         return True
     for pipeline in stopped:
         change_serving(pipeline, "stopped", reason, key, home)
-    return _erase(request, plan, stopped, ErasureDecision(reason, key), home)
+    decision = ErasureDecision(reason, key)
+    return _erase(plan, pipelines, stopped, decision, home)
 
 
 def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> ErasurePlan:
-    with home.alone():
-        require_no_run(home)
+    with _looking(home) if request.only_shown else at_rest(home):
         for intent in unfinished(home):
             raise StorageError(
                 f"erasure {intent.manifest.id} is not finished",
@@ -81,15 +85,22 @@ def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> 
             return make_plan(request.where or "", pipelines, home, scratch, request.pipelines)
 
 
+@contextmanager
+def _looking(home: Home) -> Iterator[None]:
+    """Keep runs from changing what is shown."""
+    with home.alone():
+        require_no_run(home)
+        yield
+
+
 def _erase(
-    request: ForgetRequest,
     shown: ErasurePlan,
+    pipelines: Sequence[Pipeline],
     stopped: Sequence[Pipeline],
     decision: ErasureDecision,
     home: Home,
 ) -> bool:
-    with home.alone():
-        require_no_run(home)
+    with at_rest(home):
         if changed_since(shown, home):
             raise StorageError(
                 "something was computed while you were asked",
@@ -102,6 +113,7 @@ def _erase(
         number = enter(staged, decision, home)
         erasure = staged.intent.manifest.id
         click.echo(f"erasure {erasure} was entered (entry {number})")
+        drop_dynamic_keys(staged.intent.partitions, pipelines, home)
         done = _told(finish(staged.intent, home))
     names = [name for name in shown.pipelines if shown.tables]
     click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
@@ -126,13 +138,15 @@ def resume(home: Home) -> bool:
     Raises:
         UnknownNameError: there is nothing to finish.
     """
-    with home.alone():
-        require_no_run(home)
+    with at_rest(home):
         intents = [*unfinished(home)]
         if not intents:
             raise UnknownNameError(
                 "no erasure is unfinished", where=str(home.path), remedy="nothing is to be done"
             )
+        pipelines = select([])
+        for intent in intents:
+            drop_dynamic_keys(intent.partitions, pipelines, home)
         clean = [_told(finish(intent, home)) for intent in intents]
         return all(clean)
 

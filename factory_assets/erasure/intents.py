@@ -41,6 +41,8 @@ class ErasureIntent(BaseModel):
     manifest: ErasureManifest
     records: Mapping[str, str]
     """Path to the content of each record as it will be."""
+    partitions: Mapping[str, tuple[str, ...]]
+    """Pipeline to the keys of partitions that go."""
     where: str
     values: tuple[tuple[ValueKind, str], ...]
     """What is searched for afterwards."""

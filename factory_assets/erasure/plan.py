@@ -8,6 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.erasure.emptied_partitions import (
+    PartitionKeys,
+    emptied_files,
+    emptied_partitions,
+)
 from factory_assets.erasure.table_rows import (
     WHERE,
     PersonalRows,
@@ -93,6 +98,10 @@ class ErasurePlan:
     """Pipeline to the columns of the expression that its answers do not have."""
     held: frozenset[str]
     """Paths in the home of files of models, and of looks at answers, that have such values."""
+    partitions: PartitionKeys = field(repr=False)
+    """Those that have rows of the person alone, and go with their keys."""
+    emptied: tuple[str, ...]
+    """SHA-256 of the sources that have rows of the person alone."""
     backups: tuple[tuple[int, str], ...]
     """Entry and time of each backup that was made since the first of these rows came."""
 
@@ -178,6 +187,8 @@ def make_plan(
         answers={name: ids for name, ids in answers.items() if ids},
         answered_rows={name: _rows_of(ids, home) for name, ids in answers.items() if ids},
         unasked={name: columns for name, columns in unasked.items() if columns and name in had},
+        partitions=emptied_partitions(graph, rows),
+        emptied=tuple(emptied_files(graph, rows)),
         backups=tuple(_backups(home)),
     )
     held = frozenset(_held(home, plan.searched))

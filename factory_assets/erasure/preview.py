@@ -22,6 +22,9 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
     yield "rows in tables, in all their snapshots:"
     for table, (files, rows) in plan.tables.items():
         yield f"  {table}: {amount(rows, 'rows')} in {amount(files, 'files')}"
+    for pipeline, keys in plan.partitions.items():
+        count = amount(len(keys), "partitions")
+        yield f"{count} of {pipeline} with no other rows: removed with the key, which may be a name"
     yield "models:" if plan.versions else "models: none learned from these rows"
     for version in plan.versions:
         yield f"  {_version(version)}"

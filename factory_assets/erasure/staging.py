@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Literal
 from uuid import uuid4
 
+from factory_assets.erasure.emptied_partitions import is_of
 from factory_assets.erasure.intents import ErasureIntent, store_intent, stored
 from factory_assets.erasure.plan import ErasurePlan
 from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
@@ -62,7 +63,11 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     contents: dict[str, str] = {}
     records: dict[str, RewrittenRecord] = {}
     entries: list[Kind] = []
+    gone: list[str] = []
     for record in RecordGraph.of(home).records:
+        if is_of(record, plan.partitions):
+            gone.append(record.name)
+            continue
         new = rewritten(record, by_table, erased, blot.get(record.pipeline, lambda value: value))
         if new is record:
             continue
@@ -75,6 +80,7 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     manifest = ErasureManifest(
         id=str(uuid4()),
         sources={source: tuple(sorted(rows)) for source, rows in plan.rows.sources.items()},
+        emptied=plan.emptied,
         pipelines={name: _erased_from(plan, name, champions) for name in plan.pipelines},
         files={
             str(one.path.relative_to(home.path)): ErasedFile(
@@ -84,11 +90,12 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
             for one, new in files.items()
         },
         records=records,
-        removed=tuple(sorted(plan.held)),
+        removed=tuple(sorted([*plan.held, *gone])),
     )
     intent = ErasureIntent(
         manifest=manifest,
         records=contents,
+        partitions=plan.partitions,
         where=plan.where,
         values=tuple(map(stored, sorted(plan.searched, key=repr))),
         not_searched=plan.not_searched,
@@ -142,4 +149,5 @@ def _erased_from(plan: ErasurePlan, pipeline: str, champions: Champions) -> Eras
         ),
         champion=champions.get(pipeline),
         answers=plan.answers.get(pipeline, ()),
+        partitions=len(plan.partitions.get(pipeline, ())),
     )

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 
+from factory_assets.erasure.emptied_partitions import remove_partitions
 from factory_assets.erasure.intents import ErasureIntent, destroy
 from factory_assets.erasure.table_rows import opened, rows_left, stored_files, table_paths
 from factory_resources.erasure.caches import drop_caches
@@ -45,6 +46,7 @@ def finish(intent: ErasureIntent, home: Home) -> FinishedErasure:
     remove_old_files(intent, home)
     erase_answers(intent, home)
     remove_other_files(intent, home)
+    remove_partitions(intent.partitions, intent.manifest.removed, home)
     clean_up(intent, home)
     left = search(intent, home)
     done = ErasureDone(
@@ -111,7 +113,10 @@ def erase_answers(intent: ErasureIntent, home: Home) -> None:
 
 
 def remove_other_files(intent: ErasureIntent, home: Home) -> None:
-    """Remove files of models, and of looks at answers, that have values of the person."""
+    """Remove files of models, and of looks at answers, that have values of the person.
+
+    So do records of partitions that had nothing else.
+    """
     for name in intent.manifest.removed:
         with storage_errors(home.path / name):
             (home.path / name).unlink(missing_ok=True)

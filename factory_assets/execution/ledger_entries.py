@@ -247,7 +247,12 @@ def entries_of(
         key=record.key,
         run=record.run_id,
         partition=partition_commitment(record),
-        components={name: digest(part) for name, part in record.parts.items()},
+        # The digest of a partition's key would tell whom it names: `partition` has a salt.
+        components={
+            name: digest(part)
+            for name, part in record.parts.items()
+            if name != "partition" or record.partition is None
+        },
         inputs={
             stage: sha256("\n".join(keys).encode()).hexdigest()
             for stage, keys in record.inputs.items()

@@ -52,6 +52,8 @@ class ErasedFrom(BaseModel):
     """What became of the version that serves; None if none does, or it did not learn from them."""
     answers: tuple[str, ...]
     """The ids of the requests about the person."""
+    partitions: int = 0
+    """Partitions that had no other rows: they are gone, with their keys."""
 
 
 class ErasureManifest(BaseModel):
@@ -65,6 +67,8 @@ class ErasureManifest(BaseModel):
     """A UUID."""
     sources: Mapping[str, tuple[int, ...]]
     """SHA-256 of a source to the numbers of the rows that were erased, from 1."""
+    emptied: tuple[str, ...] = ()
+    """SHA-256 of those of them that had no other rows."""
     pipelines: Mapping[str, ErasedFrom]
     files: Mapping[str, ErasedFile]
     """By path in the home."""
@@ -117,6 +121,15 @@ def is_gone(home: Home, pipeline: str, version: int) -> bool:
     """
     found = (manifest.pipelines.get(pipeline) for manifest in manifests(home))
     return any(version in erased.gone for erased in found if erased)
+
+
+def emptied_sources(home: Home) -> frozenset[str]:
+    """Return the SHA-256 of the sources of which every row was erased.
+
+    Raises:
+        StorageError: a manifest was damaged.
+    """
+    return frozenset(source for manifest in manifests(home) for source in manifest.emptied)
 
 
 def erased_rows(home: Home, pipeline: str | None = None) -> dict[str, tuple[int, ...]]:

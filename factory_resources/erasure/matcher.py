@@ -27,6 +27,9 @@ _PREFIX = 7
 _STEPS = {7: 4, 6: 2, 5: 2, 4: 1}
 """By the bytes of a prefix: how far two blocks may be from each other."""
 
+_SHORT = 256
+"""Bytes that are compared one by one before numpy has begun."""
+
 _AT_ONCE = 1 << 16
 """Blocks whose numbers fit in the processor's cache."""
 
@@ -112,6 +115,13 @@ class _PrefixTable:
 
     def find(self, padded: bytes) -> Iterator[tuple[int, Needle]]:
         """Yield where the prefix of a string is, without the padding, and the string."""
+        if len(padded) <= _SHORT:
+            for start in range(len(padded) - 2 * len(_PADDING) - self._length + 1):
+                begin = start + len(_PADDING)
+                prefix = int.from_bytes(padded[begin : begin + self._length], "little")
+                for needle in self._needles.get(prefix, ()):
+                    yield start, needle
+            return
         import numpy as np
 
         for shift in range(0, _BLOCK, self._step):

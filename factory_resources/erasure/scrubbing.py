@@ -12,7 +12,8 @@ from pathlib import Path
 
 from factory_resources.erasure.redaction import ERASED, Redaction
 from factory_resources.erasure.scrubbing_server import scrub_server
-from factory_resources.erasure.scrubbing_sqlite import scrub_sqlite
+from factory_resources.erasure.scrubbing_sqlite import BESIDE, scrub_sqlite
+from factory_resources.erasure.search import holds_any
 from factory_resources.erasure.sought import Sought, sought
 from factory_resources.erasure.streams import pieces
 from factory_resources.erasure.values import Value
@@ -41,6 +42,8 @@ def scrub(home: Home, values: Collection[Value]) -> dict[str, int]:
             name = path.relative_to(home.path)
             for column, count in scrub_sqlite(path, what).items():
                 found[f"{name}: {column}"] += count
+    if dropped := _drop_digests(home, what):
+        found["digests.db"] = dropped
     found.update(scrub_server(what))
     for path in _logs(home):
         if count := _overwrite(path, what):
@@ -75,7 +78,19 @@ def scrub_json(home: Home, paths: Iterable[Path], values: Collection[Value]) -> 
 
 def _databases(home: Home) -> list[Path]:
     files = [*dagster_files(home), *run_logs(home), mlflow_file(home), search_file(home)]
-    return [*(file.path for file in files), home.path / "digests.db"]
+    return [file.path for file in files]
+
+
+def _drop_digests(home: Home, what: Sought) -> int:
+    """Remove the cache of digests if the name of a source in it has a value."""
+    path = home.path / "digests.db"
+    files = [path.with_name(path.name + suffix) for suffix in BESIDE]
+    if not any(holds_any(file, what) for file in files if file.is_file()):
+        return 0
+    with storage_errors(path):
+        for file in files:
+            file.unlink(missing_ok=True)
+    return 1
 
 
 def _logs(home: Home) -> list[Path]:

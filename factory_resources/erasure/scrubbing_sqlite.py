@@ -13,7 +13,8 @@ from factory_resources.erasure.search import holds_any
 from factory_resources.erasure.sought import Sought
 from factory_resources.errors import StorageError
 
-_BESIDE = ("", "-wal", "-journal")
+BESIDE = ("", "-wal", "-journal", "-shm")
+"""What the names of a database and of the files beside it end with."""
 
 _TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
 """What SQLite says if another row has a text that has to be unique."""
@@ -34,7 +35,7 @@ def scrub_sqlite(path: Path, sought: Sought) -> "Counter[str]":
         StorageError: it is damaged or locked, or the disk is full.
     """
     found: Counter[str] = Counter()
-    files = [path.with_name(path.name + suffix) for suffix in _BESIDE]
+    files = [path.with_name(path.name + suffix) for suffix in BESIDE]
     if not any(holds_any(file, sought) for file in files if file.is_file()):
         return found
     try:

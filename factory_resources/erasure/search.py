@@ -2,7 +2,8 @@
 
 | place | what is compared |
 |---|---|
-| every file | bytes: text as UTF-8, UTF-16, base64, JSON, CSV, SQL, Python, HTML, Markdown, URL |
+| every file | its name |
+| | bytes: text as UTF-8, UTF-16, base64, JSON, CSV, SQL, Python, HTML, Markdown, URL |
 | | numbers as text and as eight bytes, dates and moments as ISO 8601 |
 | Parquet | cells of every type, statistics and notes |
 | SQLite | every cell; the bytes of its pages, write-ahead log and journal |
@@ -45,7 +46,7 @@ class Occurrence:
     path: str
     """The file, below the home, or the schema of PostgreSQL."""
     where: str
-    """The part of it: `bytes`, a column, statistics, what is packed."""
+    """The part of it: `its name`, `bytes`, a column, statistics, what is packed."""
     form: str
     """How the value is written: a `Form`, or `value` in a table."""
     count: int
@@ -68,8 +69,11 @@ def find_values(
     if not what.values:
         return
     for path in sorted(home_paths(home)):
+        name = str(path.relative_to(home.path))
+        forms = Counter(one.needle.form for one in what.in_files.find(os.fsencode(name)))
+        yield from _occurrences(name, "its name", Counter[str](forms))
         if path not in skip:
-            yield from _in_file(path, str(path.relative_to(home.path)), what)
+            yield from _in_file(path, name, what)
     for schema, column, form, count in server_places(what):
         yield Occurrence(schema, column, form, count)
 

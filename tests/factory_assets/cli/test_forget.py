@@ -44,7 +44,7 @@ def _factory(*arguments: str, told: str = "", key: Path | None = None) -> tuple[
 def _content(root: Path) -> str:
     """Return the digest of all files but those that the first command in a copied home adapts."""
     digest = sha256()
-    adapted = {"tmp", "dagster", "mlflow.db", "prepared.json"}
+    adapted = {"tmp", "dagster", "mlflow.db", "prepared.json", ".up.lock"}
     for path in sorted((root / "home").rglob("*")):
         if path.is_file() and not adapted & set(path.parts):
             digest.update(str(path).encode() + path.read_bytes())

@@ -25,12 +25,14 @@ def _plain(content: bytes, strings: list[bytes]) -> Iterator[tuple[int, bytes]]:
     content=st.binary(max_size=60),
     cuts=st.lists(st.tuples(st.integers(0, 50), st.integers(4, 20)), min_size=1, max_size=6),
     others=st.lists(st.binary(min_size=4, max_size=20), max_size=3),
+    before=st.sampled_from([0, 200, 230, 300]),
 )
 def test_all_places_are_found(
-    content: bytes, cuts: list[tuple[int, int]], others: list[bytes]
+    content: bytes, cuts: list[tuple[int, int]], others: list[bytes], before: int
 ) -> None:
     taken = [content[first : first + length] for first, length in cuts]
     strings = sorted({one for one in [*taken, *others] if len(one) >= 4})
+    content = bytes(before) + content
     matcher = Matcher([Needle(one, "binary") for one in strings])
     found = [(match.start, match.needle.content) for match in matcher.find(content)]
     assert sorted(found) == sorted(_plain(content, strings))
