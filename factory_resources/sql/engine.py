@@ -128,7 +128,7 @@ def rows_numbered(connection: "duckdb.DuckDBPyConnection") -> int:
         step = waiting.pop()
         if step["type"] == "STREAMING_WINDOW":
             return int(step["intermediate_rows"])
-        waiting += step["children"]
+        waiting += step.get("children", ())
     raise RuntimeError("the last query numbered no rows")
 
 
