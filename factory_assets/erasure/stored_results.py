@@ -49,6 +49,7 @@ def rewritten(
     record: Record,
     files: Mapping[tuple[str, str], TableFile],
     erased: Mapping[str, int],
+    renamed: Mapping[str, str],
     blot: Callable[[Any], Any],
 ) -> Record:
     """Return the record with the new files in place of the old ones, and without values.
@@ -56,14 +57,23 @@ def rewritten(
     Args:
         files: table and SHA-256 to the file that replaces it.
         erased: SHA-256 of a source to the number of its rows that are erased.
+        renamed: SHA-256 and name of files and snapshots that are sources, to those that replace
+            them.
         blot: returns a JSON value without the values of the person.
     """
     value = _with_files(record.value, files, blot)
+    value = _with_sources(value, erased, renamed)
     if value == record.value:
         return record
-    value = _with_counts(record.value, value, erased)
+    value = _with_counts(record.value, value)
     changed = record.model_copy(update={"value": value})
     return changed.model_copy(update={"data_version": value_in(changed).data_version})
+
+
+def renamed_snapshot(record: Record, new: Record) -> dict[str, str]:
+    """Return the name that the snapshot of a result had as a source, with its name from now on."""
+    name = f"{record.pipeline}/{record.stage}@"
+    return {f"{name}{record.data_version}": f"{name}{new.data_version}"}
 
 
 def _with_files(
@@ -95,7 +105,25 @@ def _snapshot(
     return {**snapshot, "files": kept}
 
 
-def _with_counts(before: dict[str, Any], value: dict[str, Any], erased: Mapping[str, int]) -> Any:
+def _with_sources(
+    value: dict[str, Any], erased: Mapping[str, int], renamed: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the value with sources that have fewer rows, and other names if they are snapshots."""
+    if "sources" not in value or "blocks" not in value:
+        return value
+    sources = [
+        {
+            **one,
+            "name": renamed.get(one["name"], one["name"]),
+            "sha256": renamed.get(one["sha256"], one["sha256"]),
+            "rows": one["rows"] - erased.get(one["sha256"], 0),
+        }
+        for one in value["sources"]
+    ]
+    return {**value, "sources": sources}
+
+
+def _with_counts(before: dict[str, Any], value: dict[str, Any]) -> Any:
     """Return the value with counts of rows that add up again: what was read, and what came of it.
 
     The number of duplicates stays: whether an erased row was one cannot be seen in a table.
@@ -108,12 +136,7 @@ def _with_counts(before: dict[str, Any], value: dict[str, Any], erased: Mapping[
     ]
     name = "rows_read" if "rows_read" in value else "rows_in"
     rows = value[name] - _left(before, value, "snapshot", "quarantine")
-    changed = {**value, "blocks": blocks, name: rows}
-    if "sources" in value:
-        changed["sources"] = [
-            {**one, "rows": one["rows"] - erased.get(one["sha256"], 0)} for one in value["sources"]
-        ]
-    return changed
+    return {**value, "blocks": blocks, name: rows}
 
 
 def _left(before: dict[str, Any], now: dict[str, Any], *names: str) -> int:
