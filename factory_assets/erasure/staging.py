@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from factory_assets.erasure.intents import ErasureIntent, store_intent, stored
 from factory_assets.erasure.plan import ErasurePlan
-from factory_assets.erasure.rewriting import RewrittenFile, rewrite
+from factory_assets.erasure.rewriting import RewrittenFile, TableRewriter
 from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
-from factory_assets.erasure.stored_results import Blotter, renamed_snapshot, rewritten
-from factory_assets.erasure.table_rows import StoredTableFile, opened
+from factory_assets.erasure.stored_results import Blotter, TableChanges, rewritten
+from factory_assets.erasure.table_rows import StoredTableFile
 from factory_assets.execution.ledger_entries import begin_ledger, entries_of, removed_files
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import (
@@ -63,14 +63,13 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     contents: dict[str, str] = {}
     records: dict[str, RewrittenRecord] = {}
     entries: list[Kind] = []
-    # What a pipeline reads is older than what it makes of it, so that its new name is known.
-    renamed = {one.sha256: new.sha256 for one, new in files.items()}
-    for record in RecordGraph.of(home).records:
+    graph = RecordGraph.of(home)
+    changes = TableChanges(by_table, plan.rules, erased).with_snapshots(graph.records)
+    for record in graph.records:
         blotter = blot.get(record.pipeline, lambda value: value)
-        new = rewritten(record, by_table, erased, renamed, blotter)
+        new = rewritten(record, changes, blotter)
         if new is record:
             continue
-        renamed |= renamed_snapshot(record, new)
         content = new.model_dump_json(indent=1)
         was = sha256((home.path / record.name).read_bytes()).hexdigest()
         now = sha256(content.encode()).hexdigest()
@@ -127,11 +126,12 @@ def _rewritten_files(plan: ErasurePlan, home: Home) -> dict[StoredTableFile, Tab
     positions = plan.rows.positions
     new: dict[StoredTableFile, TableFile] = {}
     rewritten: dict[str, RewrittenFile] = {}
-    with home.scratch() as scratch, opened(plan.rows.files, scratch) as connection:
-        for file in plan.rows.files:
+    files = plan.rows.files
+    with home.scratch() as scratch, TableRewriter(files, home, scratch) as rewriter:
+        for file in files:
             places = positions.get(file, ())
             before = {one: rewritten[one] for one in plan.rows.renumbered.get(file, ())}
-            new[file] = rewrite(connection, file, places, before, home, scratch)
+            new[file] = rewriter.rewrite(file, places, before)
             gone = tuple(place + 1 for place in places)
             rewritten[file.sha256] = RewrittenFile(new[file].sha256, gone)
     return new

@@ -23,7 +23,11 @@ from factory_resources.sql.expressions import parse, suggestion
 if TYPE_CHECKING:
     import duckdb
 
-_IDENTITY = ("_file", "_row")
+_RULES = "_rules"
+"""The column of a quarantine that names the broken rules."""
+
+_OWN = ("_file", "_row", _RULES)
+"""The columns that a source does not have."""
 
 WHERE = "--where"
 
@@ -224,8 +228,11 @@ def _counted(
 def values_at(
     connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
 ) -> dict[str, list[object]]:
-    """Return the values of each column at some places of a file, without missing ones."""
-    names = [name for name in file.columns if name not in _IDENTITY]
+    """Return the values of each column at some places of a file, without missing ones.
+
+    The columns that a source does not have say nothing of a person.
+    """
+    names = [name for name in file.columns if name not in _OWN]
     selected = ", ".join(map(identifier, names))
     chosen = f"file_row_number IN ({', '.join(map(str, places))})"
     query = f"SELECT {selected} FROM {relation(file)} WHERE {chosen}"
@@ -234,6 +241,20 @@ def values_at(
         name: [value for value in some if value is not None]
         for name, some in zip(names, values, strict=True)
     }
+
+
+def rules_at(
+    connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
+) -> list[str]:
+    """Return the rules that each row at some places broke, joined by commas.
+
+    Only a quarantine has such rows.
+    """
+    if _RULES not in file.columns:
+        return []
+    chosen = f"file_row_number IN ({', '.join(map(str, places))})"
+    query = f"SELECT {_RULES} FROM {relation(file)} WHERE {chosen}"
+    return [rules for (rules,) in connection.execute(query).fetchall()]
 
 
 def _places(connection: "duckdb.DuckDBPyConnection", file: StoredTableFile) -> tuple[int, ...]:
@@ -300,7 +321,7 @@ def _kinds(files: Iterable[StoredTableFile], columns: Iterable[str]) -> dict[tup
 
 
 def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> UnknownNameError:
-    known = sorted({name for file in files for name in file.columns} - {*_IDENTITY})
+    known = sorted({name for file in files for name in file.columns} - {*_OWN})
     named = ", ".join(map(repr, columns))
     return UnknownNameError(
         f"no table has {named or 'a column that it names'}",

@@ -127,10 +127,10 @@ def _snapshot(folder: Path, home: Home) -> Pipeline:
 
 def _joined(folder: Path, home: Home) -> Pipeline:
     (folder / "names.csv").write_text("id,name\n1,a\n3,c\n5,e\n")
-    declared = _text(folder, home).spec.ingest
     joins = {"names": {"source": {"files": "names.csv"}, "on": "id", "columns": ["name"]}}
     contract = [*PLAIN, {"name": "name", "type": "string"}]
-    return _declared(folder, {"files": [*declared.source.files]}, joins=joins, contract=contract)
+    _text(folder, home)
+    return _declared(folder, {"files": "data.csv"}, joins=joins, contract=contract)
 
 
 KINDS: dict[str, Callable[[Path, Home], Pipeline]] = {
