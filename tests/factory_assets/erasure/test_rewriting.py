@@ -93,6 +93,17 @@ def _records(home: Home) -> dict[tuple[str, str], Any]:
     return {(one.pipeline, one.stage): value_in(one) for one in graph.records}
 
 
+def _content(value: IngestResult | CleanResult, home: Home) -> list[Any]:
+    """Return the rows and counts of a result, and which columns may have missing values."""
+    content: list[Any] = [value.quarantined, [one.rows_in for one in value.blocks if one.rows_in]]
+    for snapshot in (value.snapshot, value.quarantine):
+        if snapshot and snapshot.rows:
+            # Another run may write the same rows in other bytes.
+            table = read_arrow(snapshot, home).drop_columns(["_file"])
+            content += [table.schema, table.to_pydict()]
+    return content
+
+
 def test_they_leave_tables_that_read_others(chain: Path) -> None:
     home = home_of(chain)
     before = {name: _weights(home, f"{name}/clean") for name in NAMES}
@@ -121,18 +132,13 @@ def test_what_is_left_is_what_a_run_without_the_rows_makes(chain: Path, where: s
     home = home_of(chain)
     assert erase(where)
     erased = _records(home)
+    kept = {key: _content(value, home) for key, value in erased.items()}
     again = _run(chain)
     for name in NAMES:
-        for stage, computed in zip(("ingest", "clean"), again[name], strict=True):
-            kept = erased[name, stage]
-            assert kept.snapshot == computed.snapshot
-            assert (kept.quarantine, kept.quarantined) == (
-                computed.quarantine,
-                computed.quarantined,
-            )
-        ingested = again[name][0]
-        assert erased[name, "ingest"].sources == ingested.sources
-        assert erased[name, "ingest"].rows_read == ingested.rows_read
+        for stage, value in zip(("ingest", "clean"), again[name], strict=True):
+            assert kept[name, stage] == _content(value, home)
+        sources = [one.rows for one in erased[name, "ingest"].sources if one.rows]
+        assert sources == [one.rows for one in again[name][0].sources if one.rows]
     assert problems(home) == []
 
 
