@@ -155,9 +155,10 @@ def _still_broken(
 ) -> dict[str, int]:
     """Return the number of rows by the rule that they broke, without those that left."""
     left = Counter[str]()
-    for file in quarantine["files"] if quarantine else ():
-        for broken in rules.get((quarantine["table"], file["sha256"]), ()):
-            left.update(_named(broken, counts))
+    if quarantine:
+        for file in quarantine["files"]:
+            for broken in rules.get((quarantine["table"], file["sha256"]), ()):
+                left.update(_named(broken, counts))
     return {rule: some for rule, count in counts.items() if (some := count - left[rule])}
 
 

@@ -72,8 +72,10 @@ def _without_erased(
     every = erased_rows(home)
     own = erased_rows(home, pipeline) if every else {}
     for one in handles:
-        known = {one.identity} & every.keys()
-        erased = own if one.identity is None else {digest: every[digest] for digest in known}
+        if one.identity is None:
+            erased = own
+        else:
+            erased = {one.identity: every[one.identity]} if one.identity in every else {}
         yield replace(one, erased=erased) if erased else one
 
 
