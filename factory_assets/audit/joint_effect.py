@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _JUDGED = 500
 """Test rows whose predictions are looked at: enough for a mean, and a few seconds at most."""
 
+_GROUPS = 100
+"""Groups of other training rows that the rows are compared with."""
+
 
 @dataclass(frozen=True)
 class JointEffect:
@@ -36,11 +39,13 @@ class JointEffect:
     """The mean absolute change over the test rows that were looked at."""
     largest: float
     """The largest absolute change."""
+    times: float
+    """The mean change as a multiple of the one that as many other training rows make."""
     rows: int
     """How many test rows were looked at."""
     unit: str
     lds: float
-    """The measured quality of such estimates."""
+    """The measured quality of such estimates: of their order, not of their size."""
 
 
 def joint_effect(
@@ -63,12 +68,19 @@ def joint_effect(
     judged = features.arrays(test, scaled=model.scaled, rows=chosen)
     classes = predicted_classes(context.trained, judged)
     effects = context.effects.effects(context.influence.variant, judged, classes)
-    change = np.abs(effects[:, _places(context.training, gone)].sum(axis=1))
     if classes is None:
-        change = change * context.trained.target.sd
+        effects = effects * context.trained.target.sd
+    places = _places(context.training, gone)
+    change = np.abs(effects[:, places].sum(axis=1))
+    draw = np.random.default_rng(0)
+    others = [
+        np.abs(effects[:, draw.choice(effects.shape[1], len(places), False)].sum(axis=1)).mean()
+        for _ in range(_GROUPS if len(places) else 0)
+    ]
     return JointEffect(
         mean=float(change.mean()),
         largest=float(change.max()),
+        times=float(change.mean() / np.mean(others)) if np.any(others) else 0.0,
         rows=len(chosen),
         unit=unit_of(context, of_row=True),
         lds=context.influence.score,

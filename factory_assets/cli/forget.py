@@ -127,8 +127,9 @@ def _effects(plan: ErasurePlan, pipelines: Sequence[Pipeline], home: Home) -> It
             yield f"how much they mattered to {name.pipeline}@{name.version} is not known: {error}"
             continue
         yield (
-            f"without them, predictions of {one.pipeline}@{one.version} would differ by "
-            f"{effect.mean:.2g} {effect.unit} on average and {effect.largest:.2g} at most "
+            f"without them, predictions of {one.pipeline}@{one.version} would differ by about "
+            f"{effect.mean:.2g} {effect.unit} on average and {effect.largest:.2g} at most, "
+            f"{effect.times:.1f} times as much as without as many other rows "
             f"(estimated on {amount(effect.rows, 'test rows')}; LDS {effect.lds:.2f})"
         )
 
