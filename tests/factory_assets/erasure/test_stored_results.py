@@ -70,7 +70,7 @@ def _require_valid(value: IngestResult | CleanResult, home: Home) -> None:
         assert len(names) == len(set(names))
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(parts=st.lists(ROWS, min_size=1, max_size=3), equal=st.booleans(), nbr=st.integers(1, 4))
 def test_any_person_leaves_any_table(
     parts: list[list[tuple[int, str, str]]],
