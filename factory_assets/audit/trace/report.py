@@ -186,7 +186,7 @@ class RowPlace(TracePart):
     """Where one stage put one row."""
 
     part: str
-    """The part that contains the row, `duplicate`, or `not there`."""
+    """The part that contains the row, `duplicate`, `erased`, or `not there`."""
     row: int | None
     """Number of the row in that part, from 1."""
     rules: tuple[str, ...]

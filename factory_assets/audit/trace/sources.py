@@ -10,6 +10,7 @@ from factory_assets.audit.trace.report import Source, State
 from factory_assets.audit.trace.verification import state_of
 from factory_assets.data.sources.answers import answer_ids
 from factory_assets.results.data import SourceFile
+from factory_resources.erasure.manifest import erased_rows
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.delimited_text import TextRules
@@ -65,7 +66,7 @@ def source_fact(
 
 
 def source_lines(
-    source: Source, recorded: SourceFile, record: int, ingest: Record
+    source: Source, recorded: SourceFile, record: int, ingest: Record, home: Home
 ) -> tuple[tuple[int, int] | None, str]:
     """Return the lines of a record of a source, or the reason why they are unknown.
 
@@ -74,6 +75,7 @@ def source_lines(
         recorded: the source as it was recorded.
         record: number of the record in the source, from 1.
         ingest: record of the ingest that read the source.
+        home: whose erased rows the file still has.
     """
     if source.state == "not a file":
         return None, "the source is no file"
@@ -86,7 +88,7 @@ def source_lines(
         lines = lines_of(
             Path(source.path),
             record,
-            source.rows,
+            source.rows + len(erased_rows(home).get(source.sha256, ())),
             Path(scratch),
             declared=declared.get("format"),
             member=packed_member(source.name, Path(source.path)),
