@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from factory_assets.cli.shared import require_no_run
-from factory_assets.execution.ledger_entries import append_removed
+from factory_assets.execution.removals import append_removed
 from factory_assets.execution.retention import DEFAULT, find_garbage
 from factory_assets.serving.answer_retention import apply_retention
 from factory_resources.durations import seconds_of

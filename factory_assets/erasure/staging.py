@@ -17,7 +17,8 @@ from factory_assets.erasure.rewriting import RewrittenFile, TableRewriter
 from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
 from factory_assets.erasure.stored_results import Blotter, TableChanges, rewritten
 from factory_assets.erasure.table_rows import StoredTableFile
-from factory_assets.execution.ledger_entries import begin_ledger, entries_of, removed_files
+from factory_assets.execution.ledger_entries import begin_ledger, entries_of
+from factory_assets.execution.removals import removed_files
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import (
     ErasedFile,

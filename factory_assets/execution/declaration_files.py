@@ -14,7 +14,10 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 
-_FOLDER = "declarations"
+
+def declarations_folder(home: Home) -> Path:
+    """Return where the declarations of all pipelines are, in a folder each."""
+    return home.path / "declarations"
 
 
 def declaration_content(pipeline: Pipeline) -> bytes:
@@ -64,4 +67,4 @@ def _changed(declaration: Path) -> StorageError:
 
 
 def _folder(name: str, home: Home) -> Path:
-    return home.path / _FOLDER / name
+    return declarations_folder(home) / name

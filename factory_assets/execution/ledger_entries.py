@@ -45,9 +45,6 @@ from factory_resources.tracking.registry import Registry
 
 _WITNESSES = KeyChanged.subject_of(role="witness")
 
-_PATHS = 300
-"""Paths in one entry; an entry has at most 65,535 bytes."""
-
 
 def begin_ledger(home: Home) -> None:
     """Begin the ledger of the home unless it has one; what the home contains enters as found.
@@ -112,30 +109,6 @@ def append_stage(
         return [*before, *computed, *began]
 
     return Ledger(home).append_decided(decide)[place]
-
-
-def append_removed(garbage: Iterable[Garbage], home: Home) -> None:
-    """Append what is going to be removed, of all that entries name.
-
-    Raises:
-        StorageError: the ledger cannot be written; nothing may be removed.
-    """
-    paths = [
-        str(item.path.relative_to(home.path))
-        for item in garbage
-        if item.kind in {"record", "table file"}
-    ]
-    if entries := removed_files(paths, "nothing needs it any more"):
-        begin_ledger(home)
-        Ledger(home).append(entries)
-
-
-def removed_files(paths: Sequence[str], reason: str) -> list[FilesRemoved]:
-    """Return the entries about files that are going to be removed, by their paths in the home."""
-    return [
-        FilesRemoved(paths=tuple(paths[start : start + _PATHS]), reason=reason)
-        for start in range(0, len(paths), _PATHS)
-    ]
 
 
 def append_settings(home: Home) -> None:

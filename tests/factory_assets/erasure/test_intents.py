@@ -31,6 +31,7 @@ def _intent(home: Home, *values: Any) -> ErasureIntent:
     return ErasureIntent(
         manifest=note_erased(home, {"0" * 64: [1]}),
         records={},
+        partitions={},
         where="nbr = 1",
         values=tuple(map(stored, values)),
         not_searched=0,

@@ -23,6 +23,8 @@ def _plan(**changed: object) -> ErasurePlan:
         "answered_rows": {},
         "unasked": {},
         "held": frozenset[str](),
+        "partitions": {},
+        "emptied": (),
         "backups": (),
     }
     return ErasurePlan(**{**parts, **changed})  # type: ignore[arg-type]
