@@ -3,7 +3,7 @@
 How entries are stored belongs in `factory_resources.ledger`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from graphlib import TopologicalSorter
 from hashlib import sha256
 from typing import Literal
@@ -21,14 +21,12 @@ from factory_assets.results.record_graph import RecordGraph, identity, tables_of
 from factory_assets.spec import Pipeline
 from factory_resources.durations import seconds_of
 from factory_resources.errors import UnknownNameError
-from factory_resources.home.garbage import Garbage
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
     ApprovalRule,
     ChampionMade,
     Checks,
     DeclarationChanged,
-    FilesRemoved,
     KeyChanged,
     Kind,
     ModelExported,
