@@ -20,6 +20,8 @@ from tests.erasures import copied, erase, home_of
 from tests.ledger import problems
 from tests.pipelines import declare, enter
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("base", "middle", "top")
 
 _NUMBERS = [{"name": "weight", "type": "float64", "range": [0, 100]}]
