@@ -131,14 +131,14 @@ def clean_up(intent: ErasureIntent, home: Home) -> None:
 def search(intent: ErasureIntent, home: Home) -> list[Occurrence]:
     """Return where the home still has values of the person, or rows that satisfy the expression.
 
-    Files of tables are asked by the expression: their rows have left by number.
+    Files of tables are asked by the expression, and for the numbers of the rows that are erased.
     """
     tables = {*table_paths(home)}
     own = intent_file(home, intent.manifest.id)
     found = [*find_values(home, intent.searched, skip={*tables, own})]
     files = stored_files(home, intent.manifest.pipelines.keys())
     with home.scratch() as scratch, opened(files, scratch) as connection:
-        if left := rows_left(connection, files, intent.where):
+        if left := rows_left(connection, files, intent.where, intent.manifest.sources):
             found.append(Occurrence("tables", "rows", "value", left))
     return found
 

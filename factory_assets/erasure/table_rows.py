@@ -170,15 +170,29 @@ def find_rows(
 
 
 def rows_left(
-    connection: "duckdb.DuckDBPyConnection", files: list[StoredTableFile], where: str
+    connection: "duckdb.DuckDBPyConnection",
+    files: list[StoredTableFile],
+    where: str,
+    sources: Mapping[str, Iterable[int]],
 ) -> int:
-    """Return how many rows of these files satisfy the expression."""
+    """Return how many rows of these files satisfy the expression, or are rows of the sources.
+
+    Args:
+        sources: SHA-256 of a source to the numbers of rows that are erased.
+    """
     columns = set(parse(where, WHERE).columns)
     kinds, count = _kinds(files, columns), 0
+    connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
+    for source, rows in sources.items():
+        connection.execute(
+            "INSERT INTO erased SELECT ?, unnest(?::BIGINT[])", [source, sorted(rows)]
+        )
     for file in files:
+        satisfied = 0
         if columns <= file.columns.keys():
             query = f"SELECT count(*) FROM {_typed(file, kinds)} WHERE ({where}\n)"
-            count += (connection.execute(query).fetchone() or (0,))[0]
+            [satisfied] = connection.execute(query).fetchone() or (0,)
+        count += max(satisfied, len(_places(connection, file)))
     return count
 
 

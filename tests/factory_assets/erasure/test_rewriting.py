@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.audit.trace.trace import trace
+from factory_assets.erasure.plan import read_as_sources
+from factory_assets.erasure.table_rows import find_rows, opened, rows_left, stored_files
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import CleanResult, IngestResult
@@ -17,6 +19,8 @@ from factory_resources.tables.snapshot import read_arrow
 from tests.erasures import copied, erase, home_of
 from tests.ledger import problems
 from tests.pipelines import declare, enter
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("base", "middle", "top")
 
@@ -173,3 +177,17 @@ def test_files_keep_their_types_and_order(chain: Path) -> None:
         assert one.snapshot.columns == before[key].snapshot.columns
     for path in home.tables.glob("*/*/*.parquet"):
         assert pq.read_metadata(path).num_rows >= 0
+
+
+def test_rows_that_stayed_are_counted_in_tables_without_the_columns(chain: Path) -> None:
+    home = home_of(chain)
+    files = stored_files(home)
+    with home.scratch() as scratch:
+        with opened(files, scratch) as connection:
+            read = read_as_sources(RecordGraph.of(home))
+            found = find_rows(connection, files, "nbr = 13", read)
+        others = [file for file in files if file.pipeline != "base"]
+        with opened(others, scratch) as connection:
+            assert rows_left(connection, others, "nbr = 13", found.sources) == 4
+        with opened(others, scratch) as connection:
+            assert rows_left(connection, others, "nbr = 13", {}) == 0

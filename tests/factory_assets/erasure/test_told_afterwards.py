@@ -120,7 +120,7 @@ def test_an_auditor_reads_of_it(erased: Path) -> None:
     client = client_of(app_of(home), "ada", ["auditor"])
     pages = {
         "/audit/people": "people",
-        "/audit/people/1": "erased",
+        "/audit/people/1": "rows that it learned from",
         f"/audit/entries/{_entry(home, ErasureBegun)}": "erasure",
         f"/audit/entries/{_entry(home, ErasureDone)}": "erasure",
     }

@@ -13,6 +13,8 @@ from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
 from tests.erasures import note_erased
 
+pytestmark = pytest.mark.slow
+
 RULES: dict[str, tuple[dict[str, Any], int]] = {
     "at random": ({}, 2),
     "at random within classes": ({"stratify": "y"}, 4),
