@@ -4,8 +4,10 @@ import csv
 import io
 import random
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from rich.console import Console
@@ -13,6 +15,7 @@ from rich.console import Console
 from factory_assets.cli.forget import ForgetRequest, forget
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
+from factory_resources.erasure.manifest import ErasedFrom, ErasureManifest, manifest_file
 from factory_resources.home.home import Home
 from tests.pipelines import declare, enter
 
@@ -113,6 +116,25 @@ def run_all() -> None:
 def erase(where: str = WHERE, reason: str = "request 2026-117") -> bool:
     """Erase whom the expression finds, as the command does; return whether nothing was left."""
     return forget(ForgetRequest((), where, reason, None, is_sure=True, only_shown=False))
+
+
+def note_erased(
+    home: Home, sources: Mapping[str, Sequence[int]], pipeline: str = "p"
+) -> ErasureManifest:
+    """Write what an erasure says of rows of sources, as if it had taken them from a pipeline."""
+    erased = ErasedFrom(
+        rows={f"{pipeline}/ingest": 1}, versions=(), gone=(), champion=None, answers=()
+    )
+    manifest = ErasureManifest(
+        id=str(uuid4()),
+        sources={source: tuple(rows) for source, rows in sources.items()},
+        pipelines={pipeline: erased},
+        files={},
+        records={},
+        removed=(),
+    )
+    home.write_atomic(manifest_file(home, manifest.id), manifest.content)
+    return manifest
 
 
 def copied(made: Path, to: Path, patch: pytest.MonkeyPatch) -> Path:

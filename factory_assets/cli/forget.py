@@ -8,6 +8,7 @@ from typing import cast
 
 import click
 
+from factory_assets.audit.references import ModelName
 from factory_assets.cli.at_rest import at_rest
 from factory_assets.cli.decide import tell_people
 from factory_assets.cli.declared_people import drop_dynamic_keys, require_undeclared
@@ -24,7 +25,7 @@ from factory_assets.execution.serving_acts import change_serving
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
 from factory_resources.erasure.values import Value
-from factory_resources.errors import StorageError, UnknownNameError
+from factory_resources.errors import FactoryError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import amount
 
@@ -56,6 +57,9 @@ def forget(request: ForgetRequest) -> bool:
     plan = _plan(request, pipelines, home)
     stopped = _stopped(plan, pipelines)
     click.echo("\n".join([*preview_lines(plan), *champion_lines(plan, stopped)]))
+    if request.only_shown or not request.is_sure:
+        for line in _effects(plan, pipelines, home):
+            click.echo(line)
     if request.only_shown or plan.is_empty:
         return True
     reason = require_reason(request.reason or "")
@@ -114,6 +118,28 @@ def _erase(
     names = [name for name in shown.pipelines if shown.tables]
     click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
     return done
+
+
+def _effects(plan: ErasurePlan, pipelines: Sequence[Pipeline], home: Home) -> Iterator[str]:
+    """Yield how much the rows mattered to each version that serves, as far as it was measured."""
+    from factory_assets.audit.joint_effect import joint_effect
+
+    declared = {pipeline.name: pipeline for pipeline in pipelines}
+    for one in plan.versions:
+        if not (one.serves and one.learned and one.pipeline in declared):
+            continue
+        name = ModelName(one.pipeline, one.version)
+        try:
+            effect = joint_effect(declared[one.pipeline], name, plan.rows.sources, home)
+        except FactoryError as error:
+            yield f"how much they mattered to {name.pipeline}@{name.version} is not known: {error}"
+            continue
+        yield (
+            f"without them, predictions of {one.pipeline}@{one.version} would differ by about "
+            f"{effect.mean:.2g} {effect.unit} on average and {effect.largest:.2g} at most, "
+            f"{effect.times:.1f} times as much as without as many other rows "
+            f"(estimated on {amount(effect.rows, 'test rows')}; LDS {effect.lds:.2f})"
+        )
 
 
 def _stopped(plan: ErasurePlan, pipelines: Sequence[Pipeline]) -> list[Pipeline]:

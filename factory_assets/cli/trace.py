@@ -152,6 +152,7 @@ def _source_state(source: Source) -> str:
         "gone": "does not exist any more",
         "unchecked": "exists, not verified",
         "not a file": "is not a file",
+        "not in the archive": "not in the archive",
     }
     return states[source.state]
 

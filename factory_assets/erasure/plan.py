@@ -3,7 +3,7 @@
 How it is told belongs in `preview`; taking it away, in `steps`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from factory_assets.erasure.table_rows import (
     distinctive_values,
     find_rows,
     opened,
+    rules_at,
     stored_files,
     table_paths,
     values_at,
@@ -80,6 +81,8 @@ class ErasurePlan:
     paths: frozenset[Path]
     """Of all files of tables when it was made."""
     rows: PersonalRows
+    rules: Mapping[tuple[str, str], Sequence[str]]
+    """Table and SHA-256 of each quarantine's file to the broken rules of its rows of the person."""
     sources: tuple[SourceRows, ...]
     tables: Mapping[str, tuple[int, int]]
     """Table to the number of its files with such rows, and the most rows in one snapshot."""
@@ -164,6 +167,10 @@ def make_plan(
         rows = find_rows(connection, files, where, read_as_sources(graph))
         values, short = distinctive_values(connection, rows, files)
         matched = _matched(connection, rows, where)
+        rules = {
+            (file.table, file.sha256): rules_at(connection, file, places)
+            for file, places in rows.positions.items()
+        }
     answers, unasked = {}, {}
     for pipeline in pipelines:
         if wanted and pipeline.name not in wanted:
@@ -177,6 +184,7 @@ def make_plan(
         where=where,
         paths=frozenset(table_paths(home)),
         rows=rows,
+        rules=rules,
         sources=tuple(_sources(graph, rows)),
         tables=_tables(graph, rows),
         versions=tuple(_versions(graph, rows, home)),

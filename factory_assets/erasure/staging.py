@@ -18,9 +18,10 @@ from factory_assets.erasure.intents import (
     stored,
 )
 from factory_assets.erasure.plan import ErasurePlan
+from factory_assets.erasure.rewriting import RewrittenFile, TableRewriter
 from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
-from factory_assets.erasure.stored_results import Blotter, rewritten
-from factory_assets.erasure.table_rows import StoredTableFile, opened, rewrite
+from factory_assets.erasure.stored_results import Blotter, TableChanges, rewritten
+from factory_assets.erasure.table_rows import StoredTableFile
 from factory_assets.execution.ledger_entries import begin_ledger, entries_of, removed_files
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import (
@@ -69,11 +70,14 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     records: dict[str, RewrittenRecord] = {}
     entries: list[Kind] = []
     gone: list[str] = []
-    for record in RecordGraph.of(home).records:
+    graph = RecordGraph.of(home)
+    changes = TableChanges(by_table, plan.rules, erased).with_snapshots(graph.records)
+    for record in graph.records:
         if is_of(record, plan.partitions):
             gone.append(record.name)
             continue
-        new = rewritten(record, by_table, erased, blot.get(record.pipeline, lambda value: value))
+        blotter = blot.get(record.pipeline, lambda value: value)
+        new = rewritten(record, changes, blotter)
         if new is record:
             continue
         content = new.model_dump_json(indent=1)
@@ -89,7 +93,7 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
         pipelines={name: _erased_from(plan, name, champions) for name in plan.pipelines},
         files={
             str(one.path.relative_to(home.path)): ErasedFile(
-                rows=len(plan.rows.positions[one]),
+                rows=len(plan.rows.positions.get(one, ())),
                 now=new.sha256,
             )
             for one, new in files.items()
@@ -138,11 +142,17 @@ def enter(staged: StagedErasure, decision: ErasureDecision, home: Home) -> int:
 
 def _rewritten_files(plan: ErasurePlan, home: Home) -> dict[StoredTableFile, TableFile]:
     positions = plan.rows.positions
-    with home.scratch() as scratch, opened(positions, scratch) as connection:
-        return {
-            file: rewrite(connection, file, places, home, scratch)
-            for file, places in positions.items()
-        }
+    new: dict[StoredTableFile, TableFile] = {}
+    rewritten: dict[str, RewrittenFile] = {}
+    files = plan.rows.files
+    with home.scratch() as scratch, TableRewriter(files, home, scratch) as rewriter:
+        for file in files:
+            places = positions.get(file, ())
+            before = {one: rewritten[one] for one in plan.rows.renumbered.get(file, ())}
+            new[file] = rewriter.rewrite(file, places, before)
+            gone = tuple(place + 1 for place in places)
+            rewritten[file.sha256] = RewrittenFile(new[file].sha256, gone)
+    return new
 
 
 def _erased_from(plan: ErasurePlan, pipeline: str, champions: Champions) -> ErasedFrom:

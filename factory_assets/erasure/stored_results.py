@@ -3,8 +3,9 @@
 It changes what records say and nothing else; storing them belongs in `steps`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,23 +46,52 @@ class Blotter:
         return Redaction(self.sought)
 
 
-def rewritten(
-    record: Record,
-    files: Mapping[tuple[str, str], TableFile],
-    erased: Mapping[str, int],
-    blot: Callable[[Any], Any],
-) -> Record:
+@dataclass(frozen=True)
+class TableChanges:
+    """What an erasure changes in all tables together."""
+
+    files: Mapping[tuple[str, str], TableFile]
+    """Table and SHA-256 to the file that replaces it."""
+    rules: Mapping[tuple[str, str], Sequence[str]]
+    """Table and SHA-256 of a file to the broken rules of each row that left, joined by commas."""
+    erased: Mapping[str, int]
+    """SHA-256 of a source to the number of its rows that are erased."""
+    snapshots: Mapping[str, str] = field(default_factory=dict)
+    """The name that a snapshot has as a source to the one of that which replaces it."""
+
+    def with_snapshots(self, records: Iterable[Record]) -> "TableChanges":
+        """Return them with the names of all snapshots that other pipelines may read."""
+        names = {}
+        for record in records:
+            if record.stage in {"ingest", "clean"}:
+                new = rewritten(record, self, lambda value: value)
+                name = f"{record.pipeline}/{record.stage}@"
+                names[f"{name}{record.data_version}"] = f"{name}{new.data_version}"
+        return replace(self, snapshots=names)
+
+    def source(self, one: dict[str, Any]) -> dict[str, Any]:
+        """Return a source as an ingest that leaves the rows out describes it."""
+        digests = {digest: new.sha256 for (_, digest), new in self.files.items()}
+        return {
+            **one,
+            "name": self.snapshots.get(one["name"], one["name"]),
+            "sha256": digests.get(one["sha256"], one["sha256"]),
+            "rows": one["rows"] - self.erased.get(one["sha256"], 0),
+        }
+
+
+def rewritten(record: Record, changes: TableChanges, blot: Callable[[Any], Any]) -> Record:
     """Return the record with the new files in place of the old ones, and without values.
 
     Args:
-        files: table and SHA-256 to the file that replaces it.
-        erased: SHA-256 of a source to the number of its rows that are erased.
         blot: returns a JSON value without the values of the person.
     """
-    value = _with_files(record.value, files, blot)
+    value = _with_files(record.value, changes.files, blot)
+    if "blocks" in value and "sources" in value:
+        value = {**value, "sources": [changes.source(one) for one in value["sources"]]}
     if value == record.value:
         return record
-    value = _with_counts(record.value, value, erased)
+    value = _with_counts(record.value, value, changes.rules)
     changed = record.model_copy(update={"value": value})
     return changed.model_copy(update={"data_version": value_in(changed).data_version})
 
@@ -95,7 +125,9 @@ def _snapshot(
     return {**snapshot, "files": kept}
 
 
-def _with_counts(before: dict[str, Any], value: dict[str, Any], erased: Mapping[str, int]) -> Any:
+def _with_counts(
+    before: dict[str, Any], value: dict[str, Any], rules: Mapping[tuple[str, str], Sequence[str]]
+) -> Any:
     """Return the value with counts of rows that add up again: what was read, and what came of it.
 
     The number of duplicates stays: whether an erased row was one cannot be seen in a table.
@@ -103,17 +135,40 @@ def _with_counts(before: dict[str, Any], value: dict[str, Any], erased: Mapping[
     if "blocks" not in value:
         return value
     blocks = [
-        {**new, "rows_in": new["rows_in"] - _left(old, new, "good", "broken")}
+        {
+            **new,
+            "rows_in": new["rows_in"] - _left(old, new, "good", "broken"),
+            "quarantined": _still_broken(old["broken"], new["quarantined"], rules),
+        }
         for old, new in zip(before["blocks"], value["blocks"], strict=True)
     ]
     name = "rows_read" if "rows_read" in value else "rows_in"
     rows = value[name] - _left(before, value, "snapshot", "quarantine")
-    changed = {**value, "blocks": blocks, name: rows}
-    if "sources" in value:
-        changed["sources"] = [
-            {**one, "rows": one["rows"] - erased.get(one["sha256"], 0)} for one in value["sources"]
-        ]
-    return changed
+    counts = _still_broken(before["quarantine"], value["quarantined"], rules)
+    return {**value, "blocks": blocks, name: rows, "quarantined": counts}
+
+
+def _still_broken(
+    quarantine: dict[str, Any] | None,
+    counts: Mapping[str, int],
+    rules: Mapping[tuple[str, str], Sequence[str]],
+) -> dict[str, int]:
+    """Return the number of rows by the rule that they broke, without those that left."""
+    left = Counter[str]()
+    if quarantine:
+        for file in quarantine["files"]:
+            for broken in rules.get((quarantine["table"], file["sha256"]), ()):
+                left.update(_named(broken, counts))
+    return {rule: some for rule, count in counts.items() if (some := count - left[rule])}
+
+
+def _named(broken: str, rules: Iterable[str]) -> Iterator[str]:
+    """Yield the rules in a list joined by commas, although the name of a rule may have some."""
+    rest = f",{broken},"
+    for rule in sorted(rules, key=len, reverse=True):
+        if f",{rule}," in rest:
+            rest = rest.replace(f",{rule},", ",", 1)
+            yield rule
 
 
 def _left(before: dict[str, Any], now: dict[str, Any], *names: str) -> int:

@@ -1,8 +1,8 @@
-"""Find the rows of a person in every file of every table, and write the files without them.
+"""Find the rows of a person in every file of every table.
 
 The expression is asked of every file that has its columns. The rows that it finds are then known by
 their source and number there, which every table has, so that they are found in tables without these
-columns too. Which results name the files belongs in `stored_results`.
+columns too. Writing the files without them belongs in `rewriting`.
 """
 
 from collections import Counter
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,15 @@ from factory_resources.errors import ExpressionError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import parse, suggestion
-from factory_resources.tables.snapshot import TableFile, require_unchanged
-from factory_resources.tables.writer import keep, prepare
 
 if TYPE_CHECKING:
     import duckdb
 
-_IDENTITY = ("_file", "_row")
+_RULES = "_rules"
+"""The column of a quarantine that names the broken rules."""
+
+_OWN = ("_file", "_row", _RULES)
+"""The columns that a source does not have."""
 
 WHERE = "--where"
 
@@ -56,6 +59,17 @@ class PersonalRows:
     """SHA-256 of a source to the numbers of its rows, from 1."""
     positions: Mapping[StoredTableFile, tuple[int, ...]] = field(default_factory=dict)
     """The places of the rows in each file that has some, from 0."""
+    renumbered: Mapping[StoredTableFile, frozenset[str]] = field(default_factory=dict)
+    """The files whose rows are known by their numbers in other files of tables that are written
+    anew, with the SHA-256 of these."""
+
+    @property
+    def files(self) -> list[StoredTableFile]:
+        """The files that are written anew; one whose rows are numbered by another after it."""
+        every = {*self.positions, *self.renumbered}
+        before = {file.sha256: self.renumbered.get(file, ()) for file in every}
+        order = {digest: i for i, digest in enumerate(TopologicalSorter(before).static_order())}
+        return sorted(every, key=lambda file: (order[file.sha256], file.table))
 
     @property
     def count(self) -> int:
@@ -134,7 +148,7 @@ def find_rows(
                 f"INSERT INTO erased SELECT _file, _row FROM {_typed(file, kinds)} "
                 f"WHERE ({where}\n)"
             )
-    read = set(read)
+    read = frozenset(read)
     known: set[tuple[str, int]] = set()
     while True:
         positions = {file: places for file in files if (places := _places(connection, file))}
@@ -151,7 +165,8 @@ def find_rows(
     sources: dict[str, set[int]] = {}
     for source, row in connection.execute("SELECT DISTINCT _file, _row FROM erased").fetchall():
         sources.setdefault(source, set()).add(row)
-    return PersonalRows({one: frozenset(rows) for one, rows in sources.items()}, positions)
+    renumbered = _renumbered(connection, files, positions, read)
+    return PersonalRows({k: frozenset(rows) for k, rows in sources.items()}, positions, renumbered)
 
 
 def rows_left(
@@ -165,31 +180,6 @@ def rows_left(
             query = f"SELECT count(*) FROM {_typed(file, kinds)} WHERE ({where}\n)"
             count += (connection.execute(query).fetchone() or (0,))[0]
     return count
-
-
-def rewrite(
-    connection: "duckdb.DuckDBPyConnection",
-    file: StoredTableFile,
-    places: tuple[int, ...],
-    home: Home,
-    scratch: Path,
-) -> TableFile:
-    """Store the file without the rows at these places; nothing names the new one yet.
-
-    Raises:
-        StorageError: the file was changed, or the new one cannot be written.
-    """
-    require_unchanged([file.path])
-    connection.execute("CREATE OR REPLACE TEMP TABLE dropped (place BIGINT)")
-    # Writing thousands of values one by one takes longer than the file itself.
-    connection.execute("INSERT INTO dropped SELECT unnest(?::BIGINT[])", [[*places]])
-    columns = ", ".join(map(identifier, file.columns))
-    query = (
-        f"SELECT {columns} FROM {_relation(file)} "
-        "WHERE file_row_number NOT IN (SELECT place FROM dropped)"
-    )
-    staged = prepare(connection, query, table=file.table, folder=scratch)
-    return keep(staged, home, file.table).files[0]
 
 
 def distinctive_values(
@@ -238,11 +228,14 @@ def _counted(
 def values_at(
     connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
 ) -> dict[str, list[object]]:
-    """Return the values of each column at some places of a file, without missing ones."""
-    names = [name for name in file.columns if name not in _IDENTITY]
+    """Return the values of each column at some places of a file, without missing ones.
+
+    The columns that a source does not have say nothing of a person.
+    """
+    names = [name for name in file.columns if name not in _OWN]
     selected = ", ".join(map(identifier, names))
     chosen = f"file_row_number IN ({', '.join(map(str, places))})"
-    query = f"SELECT {selected} FROM {_relation(file)} WHERE {chosen}"
+    query = f"SELECT {selected} FROM {relation(file)} WHERE {chosen}"
     values = [*zip(*connection.execute(query).fetchall(), strict=True)]
     return {
         name: [value for value in some if value is not None]
@@ -250,15 +243,55 @@ def values_at(
     }
 
 
+def rules_at(
+    connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
+) -> list[str]:
+    """Return the rules that each row at some places broke, joined by commas.
+
+    Only a quarantine has such rows.
+    """
+    if _RULES not in file.columns:
+        return []
+    chosen = f"file_row_number IN ({', '.join(map(str, places))})"
+    query = f"SELECT {_RULES} FROM {relation(file)} WHERE {chosen}"
+    return [rules for (rules,) in connection.execute(query).fetchall()]
+
+
 def _places(connection: "duckdb.DuckDBPyConnection", file: StoredTableFile) -> tuple[int, ...]:
     query = (
-        f"SELECT file_row_number FROM {_relation(file)} "
+        f"SELECT file_row_number FROM {relation(file)} "
         "WHERE (_file, _row) IN (SELECT (_file, _row) FROM erased) ORDER BY 1"
     )
     return tuple(place for (place,) in connection.execute(query).fetchall())
 
 
-def _relation(file: StoredTableFile) -> str:
+def _renumbered(
+    connection: "duckdb.DuckDBPyConnection",
+    files: Iterable[StoredTableFile],
+    positions: Mapping[StoredTableFile, tuple[int, ...]],
+    read: frozenset[str],
+) -> dict[StoredTableFile, frozenset[str]]:
+    """Return the files with rows of a file that is written anew, and with the SHA-256 of it.
+
+    They are written anew too, and so are those with rows of theirs.
+    """
+    found: dict[StoredTableFile, frozenset[str]] = {}
+    anew = {file.sha256 for file in positions}
+    while sources := anew & read:
+        listed = ", ".join(map(literal, sorted(sources)))
+        for file in files:
+            query = f"SELECT DISTINCT _file FROM {relation(file)} WHERE _file IN ({listed})"
+            if names := frozenset(name for (name,) in connection.execute(query).fetchall()):
+                found[file] = names
+        added = {file.sha256 for file in found} - anew
+        if not added:
+            break
+        anew |= added
+    return found
+
+
+def relation(file: StoredTableFile) -> str:
+    """Return the table expression, whose `file_row_number` counts the rows from 0."""
     return f"read_parquet({literal(str(file.path))}, file_row_number = true)"
 
 
@@ -288,7 +321,7 @@ def _kinds(files: Iterable[StoredTableFile], columns: Iterable[str]) -> dict[tup
 
 
 def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> UnknownNameError:
-    known = sorted({name for file in files for name in file.columns} - {*_IDENTITY})
+    known = sorted({name for file in files for name in file.columns} - {*_OWN})
     named = ", ".join(map(repr, columns))
     return UnknownNameError(
         f"no table has {named or 'a column that it names'}",

@@ -11,6 +11,7 @@ from typing import Literal
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.boundary_level import boundary_level
 from factory_assets.execution.boundary_reports import own_report
+from factory_assets.execution.declaration_files import declaration_content, store_declaration
 from factory_assets.execution.people import account_commitment, person_changes
 from factory_assets.results.base import digest
 from factory_assets.results.checks import TableCheck
@@ -19,6 +20,7 @@ from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.durations import seconds_of
+from factory_resources.errors import UnknownNameError
 from factory_resources.home.garbage import Garbage
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
@@ -58,6 +60,22 @@ def begin_ledger(home: Home) -> None:
         ledger.begin(_found(home))
 
 
+def require_ledger(home: Home) -> None:
+    """Require that there is a ledger, or records from before there was one, which it then begins.
+
+    Raises:
+        UnknownNameError: nothing has run in this home; it is left as it is.
+        StorageError: the ledger cannot be written, or a record is damaged.
+    """
+    if not Ledger(home).exists and not home.records.is_dir():
+        raise UnknownNameError(
+            "nothing has run in this home yet",
+            where=str(home.path),
+            remedy="name the folder of the factory in FACTORY_HOME, or run a pipeline first",
+        )
+    begin_ledger(home)
+
+
 def append_stage(
     pipeline: Pipeline,
     record: Record,
@@ -81,6 +99,7 @@ def append_stage(
     Raises:
         StorageError: the ledger cannot be written; nothing was appended.
     """
+    store_declaration(pipeline, home)
     value = value_in(record)
     computed = [*entries_of(record, file_digest, checks=checks)]
     place = 0
@@ -208,7 +227,7 @@ def _rule(pipeline: Pipeline) -> ApprovalRule | None:
 
 def declaration_digest(pipeline: Pipeline) -> str:
     """Return the SHA-256 of the declaration, defaults included."""
-    return sha256(pipeline.spec.model_dump_json().encode()).hexdigest()
+    return sha256(declaration_content(pipeline)).hexdigest()
 
 
 def entries_of(

@@ -3,13 +3,10 @@
 import base64
 import re
 import zlib
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from factory_resources.erasure.sought import Sought
-
-_AT_ONCE = 1 << 20
-"""Bytes of a column that are compared at once."""
 
 COMPRESSED = re.compile(rb"\beJ[A-Za-z0-9+/]{14,}={0,2}|\b0(eJ[A-Za-z0-9+/]{14,}={0,2})")
 """Compressed text as Dagster stores the cursors of its sensors and of its automation."""
@@ -19,7 +16,7 @@ MOST_UNPACKED = 1 << 24
 
 
 class CellSearch:
-    """Counts in which columns of a table there are values.
+    """Counts in which columns of tables there are values.
 
     Attributes:
         found: how often, by table and column and by the form that was found.
@@ -27,39 +24,34 @@ class CellSearch:
 
     def __init__(self, sought: Sought) -> None:
         self._sought = sought
-        self._waiting: defaultdict[tuple[str, bool], list[bytes]] = defaultdict(list)
-        self._bytes: Counter[tuple[str, bool]] = Counter()
         self.found: Counter[tuple[str, str]] = Counter()
 
-    def add(self, column: str, cell: object) -> None:
-        """Compare a cell, perhaps later."""
-        if isinstance(cell, str):
-            content = cell.encode("utf-8", "surrogatepass")
-            self._wait((column, True), content)
-            for packed in unpacked_texts(content):
-                self._wait((column, True), packed)
-        elif isinstance(cell, bytes | memoryview):
-            self._wait((column, False), bytes(cell))
-        elif isinstance(cell, int | float) and cell in self._sought.numbers:
-            self.found[column, "number"] += 1
+    def add(self, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Compare the cells of some rows.
 
-    def finish(self) -> None:
-        """Compare what waits."""
-        for place in [*self._waiting]:
-            self._compare(place)
+        Args:
+            names: those of the columns, with that of the table.
+        """
+        for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+            texts = [cell for cell in cells if isinstance(cell, str)]
+            if texts:
+                content = "\n\n".join(texts).encode("utf-8", "surrogatepass")
+                for one in (content, *unpacked_texts(content)):
+                    self._compare(name, one, in_text=True)
+            blobs = [bytes(cell) for cell in cells if isinstance(cell, bytes | memoryview)]
+            if blobs:
+                self._compare(name, b"\0\0".join(blobs), in_text=False)
+            if self._sought.numbers:
+                self._add_numbers(name, cells)
 
-    def _wait(self, place: tuple[str, bool], content: bytes) -> None:
-        self._waiting[place].append(content)
-        self._bytes[place] += len(content)
-        if self._bytes[place] >= _AT_ONCE:
-            self._compare(place)
-
-    def _compare(self, place: tuple[str, bool]) -> None:
-        column, in_text = place
-        content = (b"\n\n" if in_text else b"\0\0").join(self._waiting.pop(place, ()))
-        self._bytes[place] = 0
+    def _compare(self, name: str, content: bytes, *, in_text: bool) -> None:
         for match in self._sought.in_cells.find(content, in_text=in_text):
-            self.found[column, match.needle.form] += 1
+            self.found[name, match.needle.form] += 1
+
+    def _add_numbers(self, name: str, cells: Sequence[object]) -> None:
+        numbers = [cell for cell in cells if isinstance(cell, int | float)]
+        if count := sum(number in self._sought.numbers for number in numbers):
+            self.found[name, "number"] += count
 
 
 def unpacked_texts(content: bytes) -> Iterator[bytes]:

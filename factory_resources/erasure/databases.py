@@ -19,6 +19,9 @@ from factory_resources.home.database import DATABASE_VARIABLE, schema_words, ser
 
 SQLITE = b"SQLite format 3\0"
 
+_LOGGED = 18
+"""The byte of a SQLite file that says whether it has a write-ahead log."""
+
 _ROWS = 500
 """Rows that are read at once."""
 
@@ -30,10 +33,11 @@ def sqlite_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         StorageError: it is damaged or locked.
     """
+    # Else SQLite would make two files beside each database with a write-ahead log, and leave them.
+    mode = "ro&immutable=1" if _is_at_rest(path) else "ro"
+    address = f"file:{quote(str(path))}?mode={mode}"
     try:
-        with closing(
-            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=60)
-        ) as connection:
+        with closing(sqlite3.connect(address, uri=True, timeout=60)) as connection:
             connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
             yield connection
     except sqlite3.Error as error:
@@ -42,6 +46,14 @@ def sqlite_to_read(path: Path) -> Iterator[sqlite3.Connection]:
             where=str(path),
             remedy="stop what uses it, or restore it from a backup",
         ) from error
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether a database has a write-ahead log with nothing in it."""
+    log = path.with_name(f"{path.name}-wal")
+    with path.open("rb") as file:
+        is_logged = file.read(_LOGGED + 1)[_LOGGED:] == b"\x02"
+    return is_logged and not (log.exists() and log.stat().st_size)
 
 
 def sqlite_places(path: Path, sought: Sought) -> "Counter[tuple[str, str]]":
@@ -56,8 +68,7 @@ def sqlite_places(path: Path, sought: Sought) -> "Counter[tuple[str, str]]":
             cursor = connection.execute(f"SELECT * FROM {quoted(table)}")
             names = [f"{table}.{described[0]}" for described in cursor.description]
             while rows := cursor.fetchmany(_ROWS):
-                _add(search, names, rows)
-    search.finish()
+                search.add(names, rows)
     return search.found
 
 
@@ -117,8 +128,7 @@ def _search_schema(connection: Any, schema: str, search: CellSearch) -> None:
         for table in tables_of(connection, schema):
             names = [f"{table.name}.{column.name}" for column in table.columns]
             for rows in postgres_rows(connection, table):
-                _add(search, names, rows)
-    search.finish()
+                search.add(names, rows)
 
 
 @contextmanager
@@ -130,10 +140,3 @@ def in_transaction(connection: Any) -> Iterator[None]:
             yield
     finally:
         connection.autocommit = True
-
-
-def _add(search: CellSearch, names: list[str], rows: Any) -> None:
-    for row in rows:
-        for name, cell in zip(names, row, strict=True):
-            if cell is not None:
-                search.add(name, cell)

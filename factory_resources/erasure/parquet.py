@@ -18,6 +18,9 @@ MAGIC = b"PAR1"
 _ROWS = 1 << 16
 """Rows of a batch."""
 
+_FEW = 4
+"""Bytes of a cell, if a column of text stores each value once."""
+
 
 def parquet_places(path: Path, sought: Sought) -> "Counter[str]":
     """Count in how many cells, statistics and notes of a file there is a value, by column.
@@ -30,7 +33,9 @@ def parquet_places(path: Path, sought: Sought) -> "Counter[str]":
 
     found: Counter[str] = Counter()
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path) as opened:
+            repeated = _repeated(opened.metadata)
+        with pq.ParquetFile(path, read_dictionary=repeated) as file:
             for place in _notes(file, sought.in_tables):
                 found[place] += 1
             for place in _statistics(file, sought):
@@ -46,6 +51,17 @@ def parquet_places(path: Path, sought: Sought) -> "Counter[str]":
             remedy="restore it from a backup; `factory verify` tells what else is damaged",
         ) from error
     return found
+
+
+def _repeated(metadata: Any) -> list[str]:
+    """Return the columns of text that have few different values, of which each is read once."""
+    sizes: Counter[str] = Counter()
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            column = metadata.row_group(group).column(number)
+            if column.physical_type == "BYTE_ARRAY":
+                sizes[column.path_in_schema] += column.total_uncompressed_size
+    return [name for name, size in sizes.items() if size < _FEW * metadata.num_rows]
 
 
 def _notes(file: Any, matcher: Matcher) -> Iterator[str]:
@@ -90,7 +106,7 @@ def _count(column: Any, sought: Sought) -> int:
 
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _count(column.dictionary_decode(), sought)
+        return _count_coded(column, sought)
     if pa.types.is_struct(kind):
         return sum(_count(part, sought) for part in column.flatten())
     if pa.types.is_map(kind):
@@ -103,6 +119,21 @@ def _count(column: Any, sought: Sought) -> int:
         return _text_cells(column.cast(pa.large_binary()), sought.in_tables, in_text=False)
     values = _typed(kind, sought)
     return pc.sum(pc.is_in(column, value_set=values)).as_py() or 0 if len(values) else 0
+
+
+def _count_coded(column: Any, sought: Sought) -> int:
+    """Return how many cells have a value, of a column that has each of its values once."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Most batches have none of the values that are sought.
+    if not _count(column.dictionary, sought):
+        return 0
+    found = [
+        n for n in range(len(column.dictionary)) if _count(column.dictionary[n : n + 1], sought)
+    ]
+    cells = pc.is_in(column.indices, value_set=pa.array(found, column.indices.type))
+    return pc.sum(cells).as_py() or 0
 
 
 def _typed(kind: Any, sought: Sought) -> Any:

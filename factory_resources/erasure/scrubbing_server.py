@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from factory_resources.erasure.databases import in_transaction
 from factory_resources.erasure.redaction import Redaction
 from factory_resources.erasure.sought import Sought
+from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE, schema_words, server_address
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _ROWS = 500
 """Rows that are read at once."""
+
+_PATIENCE = 60
+"""Seconds to wait for another process that uses a table."""
 
 _TEXT = frozenset({"text", "character varying", "character", "json"})
 
@@ -43,6 +47,7 @@ def scrub_server(sought: Sought) -> "Counter[str]":
     from factory_resources.migration.stores import stores
 
     with connected(address, DATABASE_VARIABLE) as connection:
+        run(connection, f"SET lock_timeout = '{_PATIENCE}s'")
         for store in stores():
             if store.name not in _SCRUBBED:
                 continue
@@ -92,6 +97,7 @@ def _update(
     connection: Any, table: "StoredTable", column: str, kind: str, text: str, place: str | None
 ) -> str:
     """Store a text; where it has to be unique, with a number. Return the new place of the row."""
+    from psycopg2 import IntegrityError
     from psycopg2.errors import UniqueViolation
 
     from factory_resources.migration.catalog import run
@@ -109,6 +115,12 @@ def _update(
             run(connection, "ROLLBACK TO one")
             number += 1
             unique = f"{text} {number}"
+        except IntegrityError as error:
+            raise StorageError(
+                f"a value cannot be replaced ({error.__class__.__name__})",
+                where=f"{schema_words(table.schema)}: {table.name}.{column}",
+                remedy="correct the rows by the means of their own program, then do it again",
+            ) from None
         else:
             run(connection, "RELEASE one")
             return str(new)

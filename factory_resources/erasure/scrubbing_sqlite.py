@@ -16,6 +16,9 @@ from factory_resources.errors import StorageError
 BESIDE = ("", "-wal", "-journal", "-shm")
 """What the names of a database and of the files beside it end with."""
 
+_TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
+"""What SQLite says if another row has a text that has to be unique."""
+
 _ROWS = 500
 """Rows that are read at once."""
 
@@ -111,7 +114,9 @@ def _update(
     while True:
         try:
             connection.execute(statement, [unique, *keys.values()])
-        except sqlite3.IntegrityError:
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorname not in _TAKEN:
+                raise
             number += 1
             unique = f"{text} {number}"
         else:

@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Literal
 from urllib.parse import quote, quote_plus
 
@@ -210,8 +210,12 @@ def _counting_digits(value: float) -> int:
 def _moment_forms(value: datetime) -> Iterator[Needle]:
     for divider in (" ", "T"):
         plain = value.replace(tzinfo=None).isoformat(divider)
-        for written in (plain, quote(plain)):
+        # Some leave out the zeros at the end of a fraction.
+        short = plain.rstrip("0") if value.microsecond else plain
+        for written in {plain, short, quote(plain), quote(short)}:
             yield Needle(written.encode(), "number")
+    if value.time() == time.min:
+        yield Needle(value.date().isoformat().encode(), "day")
     moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     micros = microseconds(moment)
     if abs(micros) >= 10**DIGITS:

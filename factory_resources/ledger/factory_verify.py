@@ -31,7 +31,7 @@ import sys
 import tempfile
 import zipfile
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -1703,6 +1703,21 @@ class ContentCheck:
                 with self._reported(number, name):
                     checks[kind](number, entry)
         self._decisions.notes()
+        self._note_changed_evidence()
+
+    def _note_changed_evidence(self) -> None:
+        """Note the signed answers whose evidence is another one by now."""
+        last: dict[tuple[str, int], int] = {}
+        for (number,) in self._scratch.run("SELECT number FROM act WHERE kind = 'governance'"):
+            with suppress(InvalidError):
+                entry = self._ledger.entry(number)
+                last[take(entry, "subject"), take(entry, "version", kind=int)] = number
+        for (subject, version), number in sorted(last.items(), key=lambda one: one[1]):
+            with self._reported(number, subject):
+                signed = number, self._ledger.entry(number)
+                if changed := changed_evidence(self._files, self._ledger, signed, version):
+                    what = f"changed since it was signed, so that it is stale: {', '.join(changed)}"
+                    self._report.note(what, number, subject)
 
     @contextmanager
     def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
@@ -2018,6 +2033,9 @@ class ContentCheck:
             for name in self._files.names("supply/*/*.json")
             if not self._scratch.one("SELECT 1 FROM digest WHERE path = ?", path_bytes(name))
         )
+        for name in self._files.names("declarations/*/*.json"):
+            # Entries of runs and of changed declarations have the digest, which is its name.
+            self._compare(None, name, name.rpartition("/")[2][: -len(".json")])
         with self._reported(file="mlflow.db"):
             self._aliases()
         for link in sorted(getattr(self._files, "links", ())):
@@ -3267,6 +3285,101 @@ def _stored_outcome_leaf(number: int, values: Sequence[Any]) -> bytes | None:
         return None
 
 
+# ------------------------------------------------------------------- What signed answers rest on
+
+_EVALUATED: Mapping[str, tuple[str, ...]] = {
+    "metrics": ("metrics", "intervals", "baselines", "champion", "folds", "at_half"),
+    "slices": ("slices",),
+    "fairness": ("groups",),
+    "robustness": ("robustness",),
+    "calibration": ("metrics/brier", "metrics/ece", "metrics/log_loss"),
+    "gates": ("gates",),
+    "influence": ("influence", "importances"),
+}
+"""Kinds of evidence, and where the record of an evaluation has what they show."""
+
+_TRAINED: Mapping[str, tuple[str, ...]] = {
+    "search": ("tuned",),
+    "interface": ("task", "target", "classes", "numeric", "categorical"),
+}
+"""The same of the record of a training."""
+
+
+def changed_evidence(
+    files: HomeFolder | ArchiveFile,
+    ledger: LedgerDatabase | ArchivedEntries,
+    signed: tuple[int, dict[str, Any]],
+    version: int,
+    before: int | None = None,
+) -> list[str]:
+    """Return the kinds of evidence that records show otherwise than when an answer was signed.
+
+    Kinds that do not rest on the evaluation or the training alone, and records that are not here,
+    are left out: what is returned has changed, and more may have.
+
+    Args:
+        signed: number and content of the entry of the signature.
+        version: the one for which the answer is to hold.
+        before: the number of entries that count now; None for all.
+    """
+    number, entry = signed
+    pipeline, changed = take(entry, "pipeline"), list[str]()
+    then = f"{pipeline}@{take(entry, 'version', kind=int)}"
+    read = (("verdict", "verdict", _EVALUATED), ("model_version", "model", _TRAINED))
+    for kind, act, fields in read:
+        old = _entered_value(files, ledger, kind, f"{act}/{then}", number)
+        new = _entered_value(files, ledger, kind, f"{act}/{pipeline}@{version}", before)
+        if old is None or new is None:
+            continue
+        for name, places in fields.items():
+            pairs = ((_at(old, place), _at(new, place)) for place in places)
+            if name in take(entry, "evidence", kind=dict) and any(_differs(*two) for two in pairs):
+                changed.append(name)
+    return changed
+
+
+def _entered_value(
+    files: HomeFolder | ArchiveFile,
+    ledger: LedgerDatabase | ArchivedEntries,
+    kind: str,
+    subject: str,
+    before: int | None,
+) -> dict[str, Any] | None:
+    """Return the result in the record of the last act of a kind; empty if there was none yet.
+
+    None if the record is not here, or not as its entry says.
+    """
+    act = ledger.last(kind, subject, before)
+    if act is None:
+        return {}
+    name = require_relative(take(act[1], "record"))
+    computed = ledger.last("stage", name)
+    try:
+        content = read_all(files, name, _RECORD_COST // 2)
+        if computed is None or sha256(content).hexdigest() != computed[1].get("sha256"):
+            return None
+        value: dict[str, Any] = take(parse_object(content), "value", kind=dict)
+    except InvalidError:
+        return None
+    return value
+
+
+def _at(value: Any, place: str) -> Any:
+    for name in place.split("/"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _differs(old: Any, new: Any) -> bool:
+    """Whether two values differ in what both have: a newer factory records more of the same."""
+    if isinstance(old, dict) and isinstance(new, dict) and old and new:
+        shared = (old.keys() & new.keys()) - {"explanation"}
+        return any(_differs(old[name], new[name]) for name in shared)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) != len(new) or any(map(_differs, old, new))
+    return bool(old or new) and (type(old) is not type(new) or old != new)
+
+
 @dataclass(frozen=True)
 class ProvenLeaf:
     """An answer in the tree of its block."""
@@ -3288,6 +3401,33 @@ class ProvenLeaf:
 
 
 @dataclass(frozen=True)
+class EnteredBlock:
+    """The entry of a block of answers, with the proof that it is in the log."""
+
+    body: bytes
+    proof: bytes
+    """A tlog-proof, with a checkpoint."""
+
+    def entry(self, key: VerifierKey) -> dict[str, Any]:
+        """Return the entry, if it is in a log that this key signed."""
+        proof = InclusionProof.parse(self.proof)
+        note = SignedNote.parse(proof.checkpoint)
+        checkpoint = LogCheckpoint.parse(note.text)
+        require_signed(note, checkpoint, key)
+        if not proof.proves(self.body, checkpoint):
+            raise InvalidError("the entry of the block is not in the log")
+        entry = envelope(self.body)
+        _require_same("the kind of the entry", entry["kind"], "predictions")
+        return entry
+
+    @property
+    def checkpoint(self) -> LogCheckpoint:
+        """The checkpoint in the proof, not verified."""
+        note = SignedNote.parse(InclusionProof.parse(self.proof).checkpoint)
+        return LogCheckpoint.parse(note.text)
+
+
+@dataclass(frozen=True)
 class PredictionProof:
     """That a request was answered so, or that its id was never given out.
 
@@ -3299,6 +3439,8 @@ class PredictionProof:
     record: bytes | None
     """What was logged; None if nothing was."""
     leaves: tuple[ProvenLeaf, ...]
+    entered: EnteredBlock | None = None
+    """The block of an answer, by which the proof holds without the home; None in older proofs."""
 
     @classmethod
     def parse(cls, content: bytes) -> PredictionProof:
@@ -3316,7 +3458,11 @@ class PredictionProof:
             )
             for leaf in take(value, "leaves", kind=list)
         ]
-        return cls(_identifier(take(value, "id")), record, tuple(leaves))
+        entered = None
+        if "entry" in value:
+            said = take(value, "entry", kind=dict)
+            entered = EnteredBlock(take(said, "body").encode(), take(said, "proof").encode())
+        return cls(_identifier(take(value, "id")), record, tuple(leaves), entered)
 
     def format(self) -> bytes:
         """Return it as JSON."""
@@ -3331,7 +3477,11 @@ class PredictionProof:
             for leaf in self.leaves
         ]
         record = None if self.record is None else format_base64(self.record)
-        value = {"format": 1, "id": self.identifier.hex(), "record": record, "leaves": leaves}
+        value: dict[str, Any] = {"format": 1, "id": self.identifier.hex(), "record": record}
+        value["leaves"] = leaves
+        if self.entered:
+            body, proof = self.entered.body.decode(), self.entered.proof.decode()
+            value["entry"] = {"body": body, "proof": proof}
         return json.dumps(value, indent=1).encode()
 
     def verify(self, blocks: Iterable[dict[str, Any]]) -> bool:
@@ -3393,6 +3543,38 @@ def _verify_prediction(
     number = scratch.one("SELECT number FROM erased WHERE id = ?", proof.identifier)
     what += f", and erased since (entry {number})" if number is not None else ""
     report.note(f"{proof.identifier.hex()} {what}", file="--prediction")
+
+
+def _verify_archived_prediction(
+    content: bytes, key: VerifierKey, checkpoint: LogCheckpoint, report: VerificationReport
+) -> None:
+    """Report what a proof about one answer shows where there is an archive, and no home.
+
+    Args:
+        checkpoint: that of the archive.
+    """
+    try:
+        proof = PredictionProof.parse(content)
+        if proof.record is None:
+            raise InvalidError("only a home shows that an id was never given out")
+        if proof.entered is None:
+            raise InvalidError("has no entry of its block; ask for one of a newer factory")
+        proof.verify([proof.entered.entry(key)])
+        its = proof.entered.checkpoint
+        if its.size == checkpoint.size:
+            _require_same("the root of its log", its.root, checkpoint.root)
+    except InvalidError as error:
+        report.problem(error, file="--prediction")
+        return
+    report.count("proofs about answers")
+    identifier = proof.identifier.hex()
+    report.note(f"{identifier} was answered as the proof says", file="--prediction")
+    if its.size != checkpoint.size:
+        report.note(
+            f"its log has {its.size} entries and that of the archive {checkpoint.size}: that one "
+            "continues the other is not shown",
+            file="--prediction",
+        )
 
 
 # ---------------------------------------------------------------------------- Evidence archives
@@ -3723,6 +3905,9 @@ class _ArchiveCheck:
             except InvalidError as error:
                 report.problem(error, file=_STATEMENT)
         check.ignored(self._strange(numbers))
+        if self._expected.prediction is not None:
+            prediction = self._expected.prediction
+            _verify_archived_prediction(prediction, self._key, checkpoint, report)
         if self._expected.dossier is not None:
             verify_dossier(self._expected.dossier, files, self._entries, report)
         return head
@@ -3844,7 +4029,7 @@ _OWN = "ledger/"
 _DOSSIER_CANNOT_PROVE = (
     "that a title or a label in the dossier fits what stands beside it",
     "that nothing was left out of the dossier",
-    "that what a signed answer rests on is as it was when it was signed",
+    "that what a signed answer rests on beside evaluation and training is as when it was signed",
 )
 
 _NOT_EVALUATED = "not evaluated"
@@ -3897,6 +4082,7 @@ class _DossierCheck:
                 self._report.count("documents that the dossier cites")
         with self._reported(f"{self._pipeline}@{self._version}"):
             self._compare_version()
+        lacking = self._compare_damaged()
         kinds = set()
         for table in take(self._dossier, "facts", kind=list):
             kinds.add(take(table, "kind"))
@@ -3909,6 +4095,7 @@ class _DossierCheck:
             name = take(asked, "id")
             with self._reported(name):
                 _require_gaps(asked, kinds)
+                _require_lacking(asked, lacking)
                 if asked.get("answer") is not None:
                     self._compare_answer(name, asked)
         with self._reported("sources"):
@@ -3984,6 +4171,31 @@ class _DossierCheck:
         manifest = read_all(self._files, f"{folder}/manifest.json", _SMALL_FILE)
         _require_same("the manifest", sha256(manifest).hexdigest(), entry.get("provenance"))
         _require_same("the SHA-256", digest, parse_object(manifest).get(name))
+
+    def _compare_damaged(self) -> list[tuple[int, set[str]]]:
+        """Return entry and kinds of evidence of each file that the dossier says is damaged."""
+        lacking = []
+        for one in self._dossier.get("damaged") or []:
+            path, number = take(one, "path"), take(one, "entry", kind=int)
+            lacking.append((number, {*_texts(take(one, "evidence", kind=list))}))
+            with self._reported(path):
+                if number not in self._entries:
+                    raise InvalidError(f"entry {number} is not in the dossier")
+                if self._is_as_entered(require_relative(path), envelope(self._entries[number])):
+                    raise InvalidError(f"is as entry {number} says, and was not changed")
+                self._report.count("damaged files that the dossier names")
+        return lacking
+
+    def _is_as_entered(self, path: str, entry: dict[str, Any]) -> bool:
+        """Whether a file is there, and as the entry that names it says."""
+        if entry["kind"] == "stage":
+            _require_same("the record", path, entry.get("subject"))
+        try:
+            digest = sha256(read_all(self._files, path, _RECORD_COST // 2)).hexdigest()
+            self._require_named(path, digest, entry)
+        except InvalidError:
+            return False
+        return True
 
     def _require_same(self, name: str, found: object) -> None:
         said = self._dossier.get(name)
@@ -4084,6 +4296,13 @@ class _DossierCheck:
         _require_same("the time of the signature", take(answer, "signed"), predicate.get("time"))
         if take(answer, "by"):
             _require_same("the person", answer["by"], take(predicate, "person", "name"))
+        signed = number, entry
+        known = changed_evidence(self._files, self._ledger, signed, self._version, self._size)
+        if unsaid := [name for name in known if name not in answer["changed"]]:
+            raise InvalidError(
+                f"what it rests on changed since it was signed (entry {number}), and the dossier "
+                f"does not say so: {', '.join(unsaid)}"
+            )
         self._report.count("answers in the dossier")
 
     def _compare_sections(
@@ -4113,6 +4332,14 @@ def _require_gaps(asked: Any, kinds: set[str]) -> None:
             if not isinstance(kind, str) or (kind in kinds) != (name == "evidence"):
                 where = "are in no table" if name == "evidence" else "are in a table"
                 raise InvalidError(f"{_short(str(kind))}: facts of this kind {where}")
+
+
+def _require_lacking(asked: dict[str, Any], lacking: list[tuple[int, set[str]]]) -> None:
+    """Require that a requirement names the entries whose files its evidence lacks."""
+    kinds = {*asked["evidence"], *asked["gaps"]}
+    expected = sorted({number for number, touched in lacking if touched & kinds})
+    said = asked.get("damaged", [])
+    _require_same("the damage", sorted({*said} if isinstance(said, list) else ()), expected)
 
 
 def follow_pointer(document: Any, pointer: str) -> Any:
@@ -4338,8 +4565,6 @@ def _verify_command(words: Sequence[str]) -> int:
         raise InvalidError("--key is not the key of a log")
     since = _content(options.since) if options.since else None
     prediction = _content(options.prediction) if options.prediction else None
-    if prediction is not None and not os.path.isdir(options.path):
-        raise InvalidError("--prediction needs the home: an archive has no entries about answers")
     dossier = _content(options.dossier, _DOSSIER_BYTES) if options.dossier else None
     expected = Expectation(key, policy, since, prediction, dossier)
     report, head = verify_path(options.path, expected, options.ledger)

@@ -181,7 +181,7 @@ class PredictionLog:
         with self._faults():
             found = self.database.find(request) or find_archived(self._home, request, self._footer)
             if found:
-                require_row(found, row)
+                require_row(found.record, row)
                 return prove_answer(self.database, found)
             if self._waiting(request, 0):
                 raise UnknownNameError(

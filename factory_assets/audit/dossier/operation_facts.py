@@ -12,6 +12,7 @@ from factory_assets.audit.dossier.cited import (
     property_rows,
 )
 from factory_assets.audit.dossier.cited_home import VersionDocuments
+from factory_assets.audit.erased import erasures_from
 from factory_resources.ledger.boundary_entries import BoundaryHeld
 from factory_resources.ledger.entries import (
     LedgerStarted,
@@ -107,6 +108,18 @@ def _retention(documents: VersionDocuments) -> Iterator[FactTable]:
         (
             (entry.at("day"), entry.at("count"), entry.at("reason"))
             for entry in _by_day(documents, PredictionsRemoved)
+        ),
+    )
+    version, cited = documents.version, documents.cited
+    erasures = erasures_from(version.model, version.version, cited.home)
+    yield from fact_table(
+        "retention",
+        "erased_rows",
+        "Erasures of rows that this version learned from, with all rows of each",
+        ("time", "rows", "SHA-256 of the manifest"),
+        (
+            tuple(cited.entry(one.entry).at(field) for field in ("time", "rows", "manifest"))
+            for one in erasures
         ),
     )
     yield from fact_table(

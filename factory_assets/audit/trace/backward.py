@@ -75,7 +75,7 @@ def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Ste
 def describe_sources(
     record: Record,
     history: RecordGraph,
-    folders: Folders,
+    folders: Folders | None,
     checker: Checker,
     only: str | None = None,
 ) -> Iterable[Source]:
@@ -113,7 +113,8 @@ def describe_model(
             if registered != recorded:
                 checker.problems.append(f"{name}: MLflow names another {what} than the record")
         digest = candidate.digest
-        check_metrics(version, record, history, registry, checker)
+        if checker.has_metrics:
+            check_metrics(version, record, history, registry, checker)
     if moved := registry.moved_alias(version.model):
         checker.problems.append(moved)
     verdicts = history.about(version.model, version.version, "evaluate")

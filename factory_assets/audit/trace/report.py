@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from factory_assets.spec.base import is_unset
 
-State = Literal["whole", "changed", "gone", "unchecked"]
+State = Literal["whole", "changed", "gone", "unchecked", "not in the archive"]
 """How stored bytes compare with the recorded digest.
 
-Read and equal, read and different, missing, or not read.
+Read and equal, read and different, missing, not read, or left out of the evidence archive that the
+trace is made from.
 """
 
 
@@ -185,7 +186,7 @@ class RowPlace(TracePart):
     """Where one stage put one row."""
 
     part: str
-    """The part that contains the row, `duplicate`, or `not there`."""
+    """The part that contains the row, `duplicate`, `erased`, or `not there`."""
     row: int | None
     """Number of the row in that part, from 1."""
     rules: tuple[str, ...]

@@ -260,8 +260,6 @@ def _source_query(
     file = f"{literal(raw.sha256)}::{_DIGEST}"
     identity = [f"{file} AS _file", "_row", f"{start - 1} + _row AS _order"]
     outer = f"SELECT {', '.join(plain)}, file_row_number + 1 AS _row FROM {raw.relation}"
-    if raw.erased:
-        outer += f" WHERE file_row_number + 1 NOT IN ({', '.join(map(str, raw.erased))})"
     inner = f"SELECT *, {', '.join(texts)} FROM ({outer})"
     middle = f"SELECT *, {', '.join(values)} FROM ({inner})"
     return f"SELECT {', '.join([*cells, *labelled, *identity])} FROM ({middle})"

@@ -30,8 +30,8 @@ class SourceHandle:
     """Called after everything was read: raises if the source has changed since it was found."""
     name: str = ""
     """Name of a file, as declared."""
-    is_file: bool = False
-    """Whether `version` is the SHA-256 of a file, and the identity of its rows."""
+    identity: str | None = None
+    """The digest by which its rows will be known; None if it must be read to know that."""
     read_once: Callable[[Path], SourceTable] | None = None
     """Like `read`, for a caller that reads the rows once; None if that makes no difference."""
     erased: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

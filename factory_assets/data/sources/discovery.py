@@ -66,18 +66,17 @@ def _without_erased(
 ) -> Iterator[SourceHandle]:
     """Yield the sources with the numbers of those of their rows that were erased.
 
-    The version of some kinds of source is not the identity of their rows: these may have any of the
-    rows that were erased from the pipeline.
+    A source whose identity is not known yet may have any of the rows that were erased from the
+    pipeline.
     """
     every = erased_rows(home)
     own = erased_rows(home, pipeline) if every else {}
     for one in handles:
-        if one.version in every:
-            yield replace(one, erased={one.version: every[one.version]})
-        elif own and not one.is_file:
-            yield replace(one, erased=own)
+        if one.identity is None:
+            erased = own
         else:
-            yield one
+            erased = {one.identity: every[one.identity]} if one.identity in every else {}
+        yield replace(one, erased=erased) if erased else one
 
 
 def sources_key(handles: tuple[SourceHandle, ...]) -> str:

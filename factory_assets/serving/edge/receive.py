@@ -14,8 +14,7 @@ from pathlib import Path
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
-from factory_assets.serving.edge.logged_answers import TIMES, answer_record, pack_in
-from factory_assets.serving.edge.pack import PROGRAM
+from factory_assets.serving.edge.logged_answers import PROGRAM, TIMES, answer_record, pack_in
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger

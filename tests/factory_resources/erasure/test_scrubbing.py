@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from factory_resources.erasure import streams
 from factory_resources.erasure.caches import drop_caches
 from factory_resources.erasure.scrubbing import scrub, scrub_json
 from factory_resources.erasure.search import find_values
@@ -56,6 +57,16 @@ def test_a_log_keeps_its_size_and_the_rest_of_its_lines(home: Home) -> None:
     ]
 
 
+def test_a_long_log_is_scrubbed_piece_by_piece(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = home.path / "logs" / "door.log"
+    path.parent.mkdir(parents=True)
+    monkeypatch.setattr(streams, "_PIECE", 64)
+    lines = [f"{number} {NAME if number % 7 == 0 else 'Marvin'}\n" for number in range(200)]
+    path.write_text("".join(lines))
+    assert scrub(home, [NAME]) == {"logs/door.log": 29}
+    assert path.read_text() == "".join(lines).replace(NAME, "(erased)      ")
+
+
 def _database(home: Home, script: str) -> Path:
     path = home.path / "mlflow.db"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +89,18 @@ def test_a_text_that_has_to_be_unique_gets_a_number(home: Home) -> None:
     assert scrub(home, [NAME, "P-1042"]) == {"mlflow.db: parts.part": 3}
     names = {("a", "(erased)"), ("a", "(erased) 2"), ("b", "(erased)")}
     assert {*_rows(path, "SELECT * FROM parts")} == names
+
+
+def test_a_text_that_a_database_does_not_accept_is_one_line_and_changes_nothing(home: Home) -> None:
+    rows = f"('{NAME}', 'a'), ('{NAME}', 'b')"
+    allowed = f"CHECK (kind IN ('{NAME}', 'other'))"
+    path = _database(
+        home, f"CREATE TABLE t (kind TEXT {allowed}, x TEXT); INSERT INTO t VALUES {rows};"
+    )
+    with pytest.raises(StorageError, match="cannot be replaced") as raised:
+        scrub(home, [NAME])
+    assert NAME not in str(raised.value)
+    assert _rows(path, "SELECT * FROM t") == [(NAME, "a"), (NAME, "b")]
 
 
 def test_rows_without_a_number_are_found_by_their_key(home: Home) -> None:
@@ -195,6 +218,7 @@ def test_caches_go_and_what_counts_stays(home: Home) -> None:
         "checkpoints/apples/key/1.ckpt",
         "tmp/1.0-old/part",
         "checkpoints/pears/key/1.ckpt",
+        "tmp/locks/apples.train",
         "pictures/apples/1/plot.png",
         "records/apples/clean/key.json",
     ]

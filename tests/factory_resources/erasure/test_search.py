@@ -86,6 +86,43 @@ def test_a_value_between_two_pieces_is_found_once(
         assert (found.where, found.form, found.count) == ("bytes", "text", 1)
 
 
+def test_what_stands_before_a_piece_decides_as_well(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.path.mkdir()
+    monkeypatch.setattr(streams, "_PIECE", 64)
+    for before in range(200):
+        (home.path / "a.log").write_bytes(b"-" * before + b" 14200424242 " + b"-" * 300)
+        assert not [*find_values(home, [4_200_424_242])]
+
+
+def test_a_text_in_utf_16_is_found(home: Home) -> None:
+    home.path.mkdir()
+    (home.path / "a.txt").write_text("Zaphod7Qbeeble\n", encoding="utf-16")
+    assert [one.form for one in find_values(home, ["Zaphod7Qbeeble"])] == ["utf-16"]
+
+
+def test_cells_of_a_column_with_few_values_are_counted(home: Home) -> None:
+    path = home.tables / "apples" / "clean" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    towns = [f"Xyzzyville {number % 3}" for number in range(70_000)]
+    pq.write_table(pa.table({"town": [*towns, None]}), path)
+    found = {one.where: one.count for one in find_values(home, ["Xyzzyville 1"])}
+    assert found["column town"] == towns.count("Xyzzyville 1")
+
+
+def test_columns_that_stand_side_by_side_in_a_free_page_are_found(home: Home) -> None:
+    home.path.mkdir()
+    with closing(sqlite3.connect(home.path / "mlflow.db")) as connection, connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("CREATE TABLE t (a TEXT, b TEXT, c TEXT)")
+        rows = [("one", "Zaphod7Qbeeble", "x" * 500)] * 40
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        connection.commit()
+        connection.execute("DROP TABLE t")
+    assert [one.where for one in find_values(home, ["Zaphod7Qbeeble"])] == ["bytes"]
+
+
 def test_columns_statistics_and_notes_of_a_table_are_named(home: Home) -> None:
     path = home.tables / "apples" / "clean" / "a.parquet"
     path.parent.mkdir(parents=True)
@@ -139,6 +176,8 @@ def test_a_write_ahead_log_is_searched(home: Home) -> None:
         writer.commit()
         found = {(one.path, one.where) for one in find_values(home, ["Zaphod7Qbeeble"])}
     assert found == {("mlflow.db-wal", "bytes"), ("mlflow.db", "tags.value")}
+    assert {one.path for one in find_values(home, ["Zaphod7Qbeeble"])} == {"mlflow.db"}
+    assert [path.name for path in home.path.iterdir()] == ["mlflow.db"]
 
 
 def test_files_to_skip_are_not_searched(home: Home) -> None:

@@ -33,24 +33,28 @@ def received_fact(log: Log, caller: str, block: int | None) -> EdgeFact | None:
         block: the number of the entry of the answer's block, which that of the log follows.
     """
     shown = caller.removeprefix(CALLER)
-    for number, entry in _edge_entries(log, (block or 0) + 1):
+    for number, entry in edge_entries(log, (block or 0) + 1):
         if isinstance(entry, EdgeLogReceived) and entry.pack.startswith(shown):
             packed = latest_in(log, EdgePacked, EdgePacked.subject_of(pack=entry.pack))
             if packed:
                 return _fact(*packed, received=(number, entry))
-    for number, entry in _edge_entries(log, 0):
+    for number, entry in edge_entries(log, 0):
         if isinstance(entry, EdgePacked) and entry.pack.startswith(shown):
             return _fact(number, entry)
     return None
 
 
-def carried_fact(log: Log, carried: CarriedAnswer) -> EdgeFact:
-    """Return the pack of an answer that was read from a file."""
+def carried_fact(log: Log | None, carried: CarriedAnswer) -> EdgeFact:
+    """Return the pack of an answer that was read from a file.
+
+    Args:
+        log: None if there is no ledger.
+    """
     pack = carried.pack
-    found = latest_in(log, EdgePacked, EdgePacked.subject_of(pack=pack.pack))
-    assert found is not None
-    fact = _fact(*found)
-    known = latest_in(log, EdgeLogReceived, EdgeLogReceived.subject_of(pack=pack.pack))
+    found = latest_in(log, EdgePacked, EdgePacked.subject_of(pack=pack.pack)) if log else None
+    fact = _fact(*(found or (None, pack)))
+    received = EdgeLogReceived.subject_of(pack=pack.pack)
+    known = latest_in(log, EdgeLogReceived, received) if log else None
     return fact.model_copy(
         update={
             "received": known[1].time if known else None,
@@ -63,7 +67,7 @@ def carried_fact(log: Log, carried: CarriedAnswer) -> EdgeFact:
 
 
 def _fact(
-    number: int, pack: EdgePacked, received: tuple[int, EdgeLogReceived] | None = None
+    number: int | None, pack: EdgePacked, received: tuple[int, EdgeLogReceived] | None = None
 ) -> EdgeFact:
     entry = received[1] if received else None
     return EdgeFact(
@@ -129,7 +133,7 @@ def _packs_out(time: str, home: Home) -> Iterator[EdgePacked]:
     if not Ledger(home).exists:
         return
     with Ledger(home).reading() as log:
-        entries = [entry for _, entry in _edge_entries(log, 0)]
+        entries = [entry for _, entry in edge_entries(log, 0)]
     home_since = {
         entry.pack for entry in entries if isinstance(entry, EdgeLogReceived) and entry.time > time
     }
@@ -138,7 +142,8 @@ def _packs_out(time: str, home: Home) -> Iterator[EdgePacked]:
             yield entry
 
 
-def _edge_entries(log: Log, start: int) -> Iterator[tuple[int, EdgePacked | EdgeLogReceived]]:
+def edge_entries(log: Log, start: int) -> Iterator[tuple[int, EdgePacked | EdgeLogReceived]]:
+    """Yield the entries about packs and their logs, from a number on."""
     for number, body in log.bodies(start):
         if any(mark in body for mark in _MARKS):
             entry = entry_in(log, number)

@@ -32,7 +32,6 @@ from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.cli.evidence import write_evidence
 from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
-from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ServingChanged
 from factory_resources.ledger.factory_verify import (
@@ -50,16 +49,11 @@ from factory_resources.ledger.prediction_entries import (
 )
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
-from tests.factory_assets.audit.dossier.homes import ANSWERS, make_home
+from tests.factory_assets.audit.dossier.homes import ANSWERS
 from tests.pipelines import enter
 from tests.recorded_home.make import ARCHIVE
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
-    return make_home(tmp_path_factory.mktemp("dossier") / "root")
 
 
 @pytest.fixture(autouse=True)
@@ -346,18 +340,6 @@ def test_a_mistake_is_one_line(arguments: list[str], told: str) -> None:
     assert code == 2
     assert told in text
     assert len(text.splitlines()) == 1
-
-
-@pytest.mark.parametrize("end", ["environment.json", "/deploy/", "/evaluate/", "/ingest/"])
-def test_a_changed_document_is_refused(
-    end: str, dossier: Dossier, factory: Factory, tmp_path: Path
-) -> None:
-    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
-    changed = next(one.path for one in dossier.citations if end in one.path)
-    with (home.path / changed).open("ab") as file:
-        file.write(b" ")
-    with pytest.raises(FactoryError):
-        _made(factory, home=home)
 
 
 def test_what_the_ledger_says_later_is_in_the_next_dossier(

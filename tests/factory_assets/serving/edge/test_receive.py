@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from factory_assets.audit.trace.answer.trace import find_answer
+from factory_assets.audit.trace.answer.finding import find_answer
 from factory_assets.serving.edge import score as program
 from factory_assets.serving.edge.pack import write_pack
 from factory_assets.serving.edge.receive import ReceivedLog, receive_log
