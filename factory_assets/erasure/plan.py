@@ -24,6 +24,7 @@ from factory_assets.erasure.table_rows import (
     table_paths,
     values_at,
 )
+from factory_assets.execution.declaration_files import DECLARATIONS
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.data import IngestResult, SplitResult
 from factory_assets.results.model import Candidate
@@ -100,7 +101,8 @@ class ErasurePlan:
     unasked: Mapping[str, tuple[str, ...]]
     """Pipeline to the columns of the expression that its answers do not have."""
     held: frozenset[str]
-    """Paths in the home of files of models, and of looks at answers, that have such values."""
+    """Paths in the home of files of models, looks at answers and earlier declarations that have
+    such values."""
     partitions: PartitionKeys = field(repr=False)
     """Those that have rows of the person alone, and go with their keys."""
     emptied: tuple[str, ...]
@@ -276,11 +278,11 @@ def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[Le
 
 
 def _held(home: Home, values: Iterable[Value]) -> Iterator[str]:
-    """Yield the files of models and of looks that have one of the values."""
+    """Yield the files of models, looks and earlier declarations that have one of the values."""
     what = sought([*values])
     if not what.values:
         return
-    for folder in (home.artifacts, home.watch):
+    for folder in (home.artifacts, home.watch, home.path / DECLARATIONS):
         for path in sorted(folder.rglob("*")):
             # A manifest lists the digests of the others, and is needed to tell what is missing.
             if path.is_file() and path.name != MANIFEST and holds_any(path, what):

@@ -14,7 +14,8 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 
-_FOLDER = "declarations"
+DECLARATIONS = "declarations"
+"""The folder of the home that has them."""
 
 
 def declaration_content(pipeline: Pipeline) -> bytes:
@@ -64,4 +65,4 @@ def _changed(declaration: Path) -> StorageError:
 
 
 def _folder(name: str, home: Home) -> Path:
-    return home.path / _FOLDER / name
+    return home.path / DECLARATIONS / name
