@@ -15,7 +15,7 @@ from factory_assets.cli.declared_people import drop_dynamic_keys, require_undecl
 from factory_assets.cli.key import unlock
 from factory_assets.cli.shared import require_no_run, select
 from factory_assets.declarations.people import has_people_file
-from factory_assets.erasure.intents import unfinished
+from factory_assets.erasure.intents import require_finished, unfinished
 from factory_assets.erasure.plan import ErasurePlan, changed_since, make_plan
 from factory_assets.erasure.preview import champion_lines, preview_lines
 from factory_assets.erasure.signing import ErasureDecision
@@ -79,12 +79,8 @@ def forget(request: ForgetRequest) -> bool:
 
 def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> ErasurePlan:
     with _looking(home) if request.only_shown else at_rest(home):
-        for intent in unfinished(home):
-            raise StorageError(
-                f"erasure {intent.manifest.id} is not finished",
-                where=str(home.path),
-                remedy="finish it first: factory forget --resume",
-            )
+        for _ in unfinished(home):
+            require_finished(home)
         with home.scratch() as scratch:
             return make_plan(request.where or "", pipelines, home, scratch, request.pipelines)
 

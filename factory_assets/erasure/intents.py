@@ -61,17 +61,13 @@ def store_intent(intent: ErasureIntent, home: Home) -> None:
 def unfinished(home: Home) -> Iterator[ErasureIntent]:
     """Yield the erasures that were entered and are not done, in the order of their ids.
 
-    What a kill left of one that was never entered is removed.
+    What is left of one that was never entered is removed.
 
     Raises:
         StorageError: an intent was damaged.
     """
-    for path in sorted(intent_file(home, "").parent.glob("*.json")):
-        subject = ErasureBegun.subject_of(erasure=path.stem)
-        if Ledger(home).latest(ErasureBegun, subject) is None:
-            manifest_file(home, path.stem).unlink(missing_ok=True)
-            destroy(path)
-            continue
+    remove_unentered(home)
+    for path in _stored_intents(home):
         try:
             yield ErasureIntent.model_validate_json(path.read_bytes())
         except (ValidationError, OSError) as error:
@@ -80,6 +76,36 @@ def unfinished(home: Home) -> Iterator[ErasureIntent]:
                 where=str(path),
                 remedy="restore the file from a backup, or erase the same again",
             ) from error
+
+
+def remove_unentered(home: Home) -> None:
+    """Remove what is left of erasures that were killed before they were entered."""
+    for path in intent_file(home, "").parent.glob(".*"):
+        # A kill came while it was written.
+        destroy(path)
+    for path in _stored_intents(home):
+        subject = ErasureBegun.subject_of(erasure=path.stem)
+        if Ledger(home).latest(ErasureBegun, subject) is None:
+            manifest_file(home, path.stem).unlink(missing_ok=True)
+            destroy(path)
+
+
+def _stored_intents(home: Home) -> list[Path]:
+    return sorted(intent_file(home, "").parent.glob("*.json"))
+
+
+def require_finished(home: Home) -> None:
+    """Require that no erasure is at work, or was killed: the home is between two states then.
+
+    Raises:
+        StorageError: one is or was.
+    """
+    if _stored_intents(home):
+        raise StorageError(
+            "an erasure is not finished",
+            where=str(home.path),
+            remedy="wait until it is; if it was killed, finish it: factory forget --resume",
+        )
 
 
 def destroy(path: Path) -> None:

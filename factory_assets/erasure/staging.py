@@ -11,7 +11,12 @@ from typing import Literal
 from uuid import uuid4
 
 from factory_assets.erasure.emptied_partitions import is_of
-from factory_assets.erasure.intents import ErasureIntent, store_intent, stored
+from factory_assets.erasure.intents import (
+    ErasureIntent,
+    remove_unentered,
+    store_intent,
+    stored,
+)
 from factory_assets.erasure.plan import ErasurePlan
 from factory_assets.erasure.rewriting import RewrittenFile, TableRewriter
 from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
@@ -121,13 +126,19 @@ def enter(staged: StagedErasure, decision: ErasureDecision, home: Home) -> int:
     def decide(log: Log) -> list[Kind]:
         require_signer(decision, home, log)
         begun = begun_entry(manifest, staged.rows, decision, home)
-        home.write_atomic(manifest_file(home, manifest.id), manifest.content)
+        # Whoever finds the intent without an entry removes both.
         store_intent(staged.intent, home)
+        home.write_atomic(manifest_file(home, manifest.id), manifest.content)
         others = [*staged.entries, *removed_files(manifest.removed, WHY)]
         return [begun, *(one.model_copy(update={"time": begun.time}) for one in others)]
 
-    with home.acting():
-        return Ledger(home).append_decided(decide)[0]
+    try:
+        with home.acting():
+            return Ledger(home).append_decided(decide)[0]
+    except BaseException:
+        # What was not entered may not keep rows out of later runs.
+        remove_unentered(home)
+        raise
 
 
 def _rewritten_files(plan: ErasurePlan, home: Home) -> dict[StoredTableFile, TableFile]:

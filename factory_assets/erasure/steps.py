@@ -113,7 +113,7 @@ def erase_answers(intent: ErasureIntent, home: Home) -> None:
 
 
 def remove_other_files(intent: ErasureIntent, home: Home) -> None:
-    """Remove files of models, and of looks at answers, that have values of the person.
+    """Remove files of models, looks at answers and declarations that have values of the person.
 
     So do records of partitions that had nothing else.
     """

@@ -210,6 +210,8 @@ def entries_of(
 ) -> Iterator[Kind]:
     """Yield what the ledger says of a stored record: the stage, and the model version if any."""
     value = value_in(record)
+    # The digest of a partition's key would tell whom it names: `partition_commitment` has a salt.
+    hidden = "partition" if record.partition else None
     yield StageComputed(
         subject=StageComputed.subject_of(record=record.name),
         sha256=file_digest,
@@ -218,12 +220,7 @@ def entries_of(
         key=record.key,
         run=record.run_id,
         partition=partition_commitment(record),
-        # The digest of a partition's key would tell whom it names: `partition` has a salt.
-        components={
-            name: digest(part)
-            for name, part in record.parts.items()
-            if name != "partition" or record.partition is None
-        },
+        components={name: digest(part) for name, part in record.parts.items() if name != hidden},
         inputs={
             stage: sha256("\n".join(keys).encode()).hexdigest()
             for stage, keys in record.inputs.items()

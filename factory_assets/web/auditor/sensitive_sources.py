@@ -21,6 +21,7 @@ from factory_assets.execution.declaration_files import (
 from factory_assets.execution.provenance import provenance_digest, read_provenance
 from factory_assets.spec import PipelineSpec
 from factory_assets.web.auditor.index import AuditIndex
+from factory_resources.erasure.manifest import is_gone
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
@@ -84,8 +85,8 @@ class SensitiveSources:
 
     def _read(self, name: str, version: int) -> Iterator[str]:
         registry = Registry(self._home)
-        if registry.registered(name, version) is None:
-            # It was removed, and its declaration with it.
+        if registry.registered(name, version) is None or is_gone(self._home, name, version):
+            # It was removed or erased, and its declaration with it.
             return
         registered = registry.version(name, version)
         if provenance_digest(registered, self._home) is None:

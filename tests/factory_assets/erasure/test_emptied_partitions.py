@@ -23,6 +23,7 @@ from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.logged_files import logged_files, past_versions
 from factory_resources.tracking.records import Records
+from tests.killed_steps import KillPoint, run_killed
 from tests.ledger import problems
 from tests.pipelines import declare, enter
 
@@ -167,6 +168,31 @@ def test_a_declaration_that_names_the_partition_is_changed_first(root: Path) -> 
     assert "defs.yaml: the declaration has a value of the person" in text
     assert [*manifests(Home(root / "home"))] == []
     assert _factory("forget", "--where", WHERE, "--preview")[0] == 0
+
+
+def _killed() -> None:
+    _erase()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        KillPoint("factory_assets.erasure.steps", "remove_other_files"),
+        KillPoint("factory_assets.erasure.emptied_partitions", "key_at", 3),
+        KillPoint("factory_assets.erasure.emptied_partitions", "renew_log", 2),
+        # The new log is not whole yet.
+        KillPoint("factory_resources.tables.log_renewal", "_write_log", 3),
+    ],
+    ids=lambda step: f"{step.name}-{step.call}",
+)
+def test_a_killed_erasure_is_finished(root: Path, step: KillPoint) -> None:
+    home = Home(root / "home")
+    run_killed(_killed, step=step)
+    assert _factory("forget", "--resume")[0] == 0
+    assert _naming(home.path) == []
+    assert problems(home) == []
+    for log in sorted(home.tables.glob("*/*/_delta_log")):
+        assert {*logged_files(log.parent)} <= {*OTHERS}
 
 
 def test_the_ledger_has_no_digest_that_tells_the_key(root: Path) -> None:

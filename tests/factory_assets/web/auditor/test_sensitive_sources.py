@@ -11,6 +11,7 @@ from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.execution.provenance import FOLDER
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
+from factory_resources.erasure.manifest import ErasedFrom, ErasureManifest, manifest_file
 from factory_resources.errors import ModelError
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tracking.registry import Registry
@@ -48,6 +49,13 @@ def test_a_column_stays_hidden_when_the_declaration_stops_calling_it_sensitive(
     folders = {one.name: one for one in pipeline_folders()}
     with pytest.raises(ModelError):
         SensitiveSources(changed.home, index).of(["apples"], folders)
+    number = int(version.version)
+    erased = ErasedFrom(rows={}, versions=(number,), gone=(number,), champion=None, answers=())
+    manifest = ErasureManifest(
+        id="1", sources={}, pipelines={"apples": erased}, files={}, records={}, removed=()
+    )
+    changed.home.write_atomic(manifest_file(changed.home, "1"), manifest.content)
+    assert SensitiveSources(changed.home, index).of(["apples"], folders) == ("colour",)
 
 
 def test_a_column_of_a_pipeline_without_a_model_stays_hidden(
