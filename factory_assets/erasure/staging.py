@@ -33,11 +33,13 @@ from factory_resources.erasure.manifest import (
     manifest_file,
 )
 from factory_resources.erasure.sought import sought
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import Kind
+from factory_resources.ledger.entries import Kind, StageComputed
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log
 from factory_resources.tables.snapshot import TableFile
+from factory_resources.tracking.record import Record
 
 WHY = "they have values of an erased person"
 """The reason in the entry of files that are removed."""
@@ -83,6 +85,7 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
             continue
         content = new.model_dump_json(indent=1)
         was = sha256((home.path / record.name).read_bytes()).hexdigest()
+        _require_entered(record, was, home)
         now = sha256(content.encode()).hexdigest()
         contents[record.name] = content
         records[record.name] = RewrittenRecord(was=was, now=now)
@@ -111,6 +114,17 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
         not_searched=plan.not_searched,
     )
     return StagedErasure(intent, plan.rows.count, tuple(entries))
+
+
+def _require_entered(record: Record, digest: str, home: Home) -> None:
+    """Require that a record is as it was entered: its next entry would hide what was changed."""
+    entered = Ledger(home).latest(StageComputed, StageComputed.subject_of(record=record.name))
+    if entered and entered[1].sha256 != digest:
+        raise StorageError(
+            "the record was changed since it was entered in the ledger",
+            where=str(home.path / record.name),
+            remedy="restore it from a backup, or remove it and run the pipeline again",
+        )
 
 
 def enter(staged: StagedErasure, decision: ErasureDecision, home: Home) -> int:

@@ -1861,6 +1861,7 @@ class ContentCheck:
         if not self._compare(number, name, digest):
             return
         manifest = parse_object(read_all(self._files, name, _ERASURE_BYTES))
+        self._require_entered(number, take(manifest, "records", kind=dict))
         done = self._ledger.last("erasure_done", f"erasure_done/{erasure}")
         if done is None:
             self._report.problem("is not finished: factory forget --resume", number)
@@ -1872,6 +1873,14 @@ class ContentCheck:
             for path in gone:
                 if is_here(self._files, require_relative(path)):
                     self._report.problem("was erased, and is there", number, path)
+
+    def _require_entered(self, number: int, records: dict[str, Any]) -> None:
+        """Report records that had been changed before an erasure replaced them."""
+        for record, digests in sorted(records.items()):
+            before = self._ledger.last("stage", record, number)
+            if before and before[1].get("sha256") != digests.get("was"):
+                what = "was not as it had been entered when an erasure replaced it"
+                self._report.problem(what, number, record)
 
     def _boundary(self, number: int, entry: dict[str, Any]) -> None:
         """Check that the report of a boundary is the one that was entered."""

@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
+from factory_assets.erasure import staging
 from factory_resources.erasure.manifest import manifest_file, manifests
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import statement_file
@@ -149,6 +150,22 @@ def test_where_there_are_people_one_of_them_signs(root: Path) -> None:
     code, text = _factory(*asked, key=root / "jane")
     assert code == 0, text
     assert problems(home_of(root)) == []
+
+
+def test_no_erasure_hides_that_a_record_was_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = home_of(root)
+    [record] = (home.records / "people" / "clean").glob("*.json")
+    record.write_bytes(record.read_bytes() + b" ")
+    asked = ("forget", "--where", WHERE, "--reason", "r", "--yes")
+    code, text = _factory(*asked)
+    assert (code, "was changed since it was entered" in text) == (2, True), text
+    assert [*manifests(home)] == []
+    monkeypatch.setattr(staging, "_require_entered", lambda *_: None)
+    assert _factory(*asked)[0] == 0
+    [problem] = problems(home)
+    assert f"{record.name}: was not as it had been entered" in problem
 
 
 def test_the_verifier_sees_a_manifest_that_no_entry_names(root: Path) -> None:
