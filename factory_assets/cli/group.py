@@ -48,6 +48,9 @@ def command(
                 message = "interrupted; finished stages are stored, run the command again to resume"
                 click.echo(message, err=True)
                 sys.exit(130)
+            except click.Abort:
+                click.echo("interrupted at a question, and nothing was done", err=True)
+                sys.exit(130)
             except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
                 # Click itself ends the process as these ask for.
                 raise

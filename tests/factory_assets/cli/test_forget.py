@@ -87,6 +87,13 @@ def test_who_says_no_changes_nothing(root: Path) -> None:
     assert _content(root) == before
 
 
+def test_who_answers_nothing_changes_nothing(root: Path) -> None:
+    before = _content(root)
+    code, text = _factory("forget", "--where", WHERE, "--reason", "request 117", told="")
+    assert (code, "interrupted at a question, and nothing was done" in text) == (130, True), text
+    assert _content(root) == before
+
+
 @pytest.mark.parametrize(
     ("where", "reason", "line"),
     [
