@@ -40,6 +40,8 @@ class StageRequest:
     """What is hashed although its digest is known; the partitions of a run share it."""
     engines: SharedEngines = field(default_factory=SharedEngines)
     """Those in which the partitions of a run are read."""
+    workers: int = 0
+    """How many processes work on the partitions of the run; 0 if this one works alone."""
     scheduled: str | None = None
     """When its schedule meant the run to start: ISO 8601; None without a schedule."""
 

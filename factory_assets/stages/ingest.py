@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from factory_assets.data.block_plan import PlannedBlock, plan_blocks
-from factory_assets.data.blocks import StagedBlock, publish_blocks
+from factory_assets.data.blocks import StagedBlock, unite_blocks
 from factory_assets.data.contract.offsets import mixed
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.profiling.inspection import inspect_table, sensitive_names
@@ -84,7 +84,7 @@ def ingest_sources(
         require_table(pipeline, rows.rows, findings)
         stored = {key: block.kept(home, table) for key, block in staged.items()}
         blocks = [plan.known or stored[plan.key] for plan in planned]
-        snapshot, quarantine = publish_blocks(blocks, home, partition)
+        snapshot, quarantine = unite_blocks(blocks)
         store_profile(profile, snapshot.data_version, home, hidden)
         return IngestResult(
             snapshot=snapshot,
