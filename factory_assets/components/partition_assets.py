@@ -28,7 +28,7 @@ from factory_assets.components.partitions import (
 from factory_assets.components.run_context import stage_request, step_failure, workers_of_run
 from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.declarations.dependencies import upstream_keys
-from factory_assets.execution.backfill import PartitionRun, Wanted, backfill, wanted
+from factory_assets.execution.backfill import PartitionRun, Wanted, backfill, by_time, wanted
 from factory_assets.execution.cache_key import asset_code_version
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
@@ -55,7 +55,7 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         call = _request(pipeline, stage, context, home, progress)
         progress.started(pipeline.name, stage)
-        chosen = [_partition(pipeline, key) for key in context.partition_keys]
+        chosen = by_time(_partition(pipeline, key) for key in context.partition_keys)
         runs = list(backfill(run_stage, call, chosen, (stage,)))
         errors = {run.partition.key: run.error for run in runs if run.error}
         succeeded = [(run.call, run.outcome) for run in runs if run.outcome]

@@ -5,7 +5,7 @@ Which partitions have data belongs in `data.sources.partition_listing`, who work
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -52,13 +52,18 @@ def wanted(
     if not keys:
         listing = list_partitions(pipeline, now, known, home)
         return Wanted(listing.partitions, listing.absent, listing.dynamic)
-    requested = tuple(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
+    requested = by_time(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
     dynamic = {
         name: sorted({*known.get(name, ()), *(partition.keys[name] for partition in requested)})
         for name, dimension in pipeline.spec.partitions.items()
         if isinstance(dimension, DynamicPartitions)
     }
     return Wanted(requested, 0, dynamic)
+
+
+def by_time(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
+    """Return partitions in the order of their periods: each is compared with the one before."""
+    return tuple(sorted(partitions, key=lambda one: tuple(one.begins.values())))
 
 
 def _partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Partition:
@@ -131,10 +136,12 @@ def _by_workers(
 ) -> Iterator[PartitionRun]:
     from factory_assets.execution.workers.in_order import work_in_order
     from factory_assets.execution.workers.settings import share_of_machine
+    from factory_assets.execution.workers.turns import Turns
     from factory_assets.execution.workers.worker_process import WorkerProcess, setup_of
 
     # This process computes nothing, which would enable it; there may be many partitions.
     gc.enable()
+    turns = Turns(call.pipeline.spec.partitions, partitions)
     setup = setup_of(call, scratch, count)
     environment = {**os.environ, **share_of_machine(count)}
 
@@ -143,8 +150,15 @@ def _by_workers(
     ) -> list[PartitionRun]:
         number, partition = numbered
         report(f"{partition.key} ({number} of {len(partitions)})")
-        own = replace(call, progress=report)
-        return [*_stages(partial(run, worker=worker.work), own, partition, stages)]
+        own = replace(call, progress=report, turn=partial(turns.wait, partition, worker))
+        runs = []
+        try:
+            for one in _stages(partial(run, worker=worker.work), own, partition, stages):
+                turns.end(partition)
+                runs.append(one)
+        finally:
+            turns.end(partition)
+        return runs
 
     workers = [WorkerProcess(setup, environment) for _ in range(count)]
     report = call.progress or (lambda _: None)

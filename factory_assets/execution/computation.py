@@ -91,6 +91,7 @@ def _ingest(call: StageRequest, plan: StagePlan) -> StageResult:
         call.partition_key,
         key=blocks,
         engines=call.engines,
+        turn=call.turn,
     )
 
 

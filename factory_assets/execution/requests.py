@@ -42,6 +42,8 @@ class StageRequest:
     """Those in which the partitions of a run are read."""
     workers: int = 0
     """How many processes work on the partitions of the run; 0 if this one works alone."""
+    turn: Callable[[], None] | None = None
+    """Returns when the partition that another worker stores before this one is stored."""
     scheduled: str | None = None
     """When its schedule meant the run to start: ISO 8601; None without a schedule."""
 

@@ -5,7 +5,7 @@ its record in that file, from 1. Rows keep the source's order. How a source is r
 `data.sources`, what the contract checks in `data.contract`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from factory_assets.data.block_plan import PlannedBlock, plan_blocks
@@ -39,6 +39,7 @@ def ingest_sources(
     *,
     key: KeyComponents | None = None,
     engines: SharedEngines | None = None,
+    turn: Callable[[], None] | None = None,
 ) -> IngestResult:
     """Read every source; store the rows that keep the contract, and those that break it.
 
@@ -48,6 +49,7 @@ def ingest_sources(
         partition: the key of the partition that the sources belong to.
         key: the components of the blocks' keys apart from their sources; None to reuse no block.
         engines: those of the partitions of a run.
+        turn: returns when the period before, with which the rows are compared, is stored.
 
     Raises:
         SourceError: a source cannot be read.
@@ -78,6 +80,8 @@ def ingest_sources(
         require_valid_rows(pipeline.spec.ingest, counted, quarantined, names)
         hidden = sensitive_names(pipeline)
         rows = _staged_rows(planned, staged, home)
+        if turn:
+            turn()
         findings, profile = inspect_table(pipeline, rows, home, scratch, partition, engines)
         offsets = mixed(block.offsets for block in counted)
         findings = findings.model_copy(update={"offsets": offsets})

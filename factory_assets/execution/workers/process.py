@@ -8,10 +8,13 @@ in `process_pool`.
 
 import os
 import sys
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import replace
+from functools import cached_property
+from typing import BinaryIO
 
 from factory_assets.data.privacy.sensitive_columns import redact_errors
 from factory_assets.declarations.loader import load_pipeline
@@ -28,6 +31,7 @@ from factory_assets.execution.workers.protocol import (
     ReusableMessage,
     StageCall,
     StepMessage,
+    TurnMessage,
     WorkerSetup,
     line_of,
 )
@@ -38,9 +42,6 @@ from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.sources.digest_cache import Hashing
 from factory_resources.sql.shared_engines import SharedEngines
-
-Send = Callable[[Answer], None]
-Pipelines = Callable[[], Pipeline]
 
 _NO_MEMORY = 77
 """Exit code if the process has no memory left."""
@@ -53,82 +54,101 @@ def main(arguments: list[str]) -> None:
         die_with_parent()
     if os.getppid() != parent:
         return
-    with os.fdopen(requests, "rb") as read, os.fdopen(answers, "wb", buffering=0) as written:
+    with os.fdopen(requests, "rb") as read, os.fdopen(answers, "wb") as written:
         setup = WorkerSetup.model_validate_json(read.readline())
         # What a user's code imports is found where the run finds it.
         sys.path[:] = setup.path
-        hashing = Hashing(setup.hashing, setup.objects)
-
-        def send(message: Answer) -> None:
-            written.write(line_of(message))
-
-        @cache
-        def pipeline() -> Pipeline:
-            return _pipeline(setup)
-
         home = Home(setup.home)
         with home.scratch(setup.scratch) as scratch, SharedEngines(scratch) as engines:
+            desk = _Desk(setup, read, written, engines)
             for line in read:
-                asked = StageCall.model_validate_json(line)
-                send(_answer(setup, asked, pipeline, hashing, engines, send))
+                desk.send(desk.answer(StageCall.model_validate_json(line)))
 
 
-def _answer(
-    setup: WorkerSetup,
-    asked: StageCall,
-    pipeline: Pipelines,
-    hashing: Hashing,
-    engines: SharedEngines,
-    send: Send,
-) -> Answer:
-    try:
-        partition = partition_of(pipeline().spec.partitions, asked.partition)
-        assert partition is not None
-        return _work(
-            StageRequest(
-                pipeline=pipeline(),
-                stage=asked.stage,
-                home=Home(setup.home),
-                run_id=setup.run_id,
-                partition=partition,
-                reuse=setup.reuse,
-                tags=setup.tags,
-                progress=lambda text: send(StepMessage(message=text)),
-                hashing=hashing,
-                engines=engines,
-                workers=setup.workers,
-                scheduled=setup.scheduled,
-            ),
-            send,
+class _Desk:
+    """Where the requests of a run come in, and their answers go out."""
+
+    def __init__(
+        self, setup: WorkerSetup, read: BinaryIO, written: BinaryIO, engines: SharedEngines
+    ) -> None:
+        self._setup, self._read, self._written, self._engines = setup, read, written, engines
+        self._hashing = Hashing(setup.hashing, setup.objects)
+        self._waited = 0.0
+
+    def send(self, message: Answer) -> None:
+        self._written.write(line_of(message))
+        self._written.flush()
+
+    def answer(self, asked: StageCall) -> Answer:
+        """Work on a request; return its result, or why there is none."""
+        try:
+            return self._work(self._request(asked))
+        except FactoryError as error:
+            return FailedMessage.of(error)
+        except Exception:  # noqa: BLE001 - the run raises it
+            return FaultMessage(traceback=traceback.format_exc())
+
+    def _request(self, asked: StageCall) -> StageRequest:
+        setup, pipeline = self._setup, self._pipeline
+        return StageRequest(
+            pipeline=pipeline,
+            stage=asked.stage,
+            home=Home(setup.home),
+            run_id=setup.run_id,
+            partition=partition_of(pipeline.spec.partitions, asked.partition),
+            reuse=setup.reuse,
+            tags=setup.tags,
+            progress=lambda text: self.send(StepMessage(message=text)),
+            hashing=self._hashing,
+            engines=self._engines,
+            workers=setup.workers,
+            turn=self._await_turn,
+            scheduled=setup.scheduled,
         )
-    except FactoryError as error:
-        return FailedMessage.of(error)
-    except Exception:  # noqa: BLE001 - the run raises it
-        return FaultMessage(traceback=traceback.format_exc())
 
+    @cached_property
+    def _pipeline(self) -> Pipeline:
+        pipeline = load_pipeline(self._setup.folder)
+        if declaration_digest(pipeline) != self._setup.declaration:
+            raise DeclarationError(
+                "the declaration was changed during the run",
+                where=pipeline.name,
+                remedy="run again",
+            )
+        return pipeline
 
-def _work(call: StageRequest, send: Send) -> Answer:
-    def planned(plan: StagePlan) -> None:
-        send(PlannedMessage(components=plan.components, inputs=dict(plan.inputs)))
+    def _work(self, call: StageRequest) -> Answer:
+        self._waited = 0.0
+        with (
+            redact_errors(call.pipeline),
+            noticed_addresses() as asked,
+            storage_faults(call.home),
+            _ending_without_memory(),
+        ):
+            work = work_here(call, self._tell_plan)
+        warnings = tuple(str(one) for one in asked if not one.is_loopback)
+        if isinstance(work, ReusableStage):
+            return ReusableMessage(key=work.record.key, warnings=warnings)
+        return ComputedMessage(
+            value=work.value.model_dump(mode="json"),
+            components=work.components,
+            planned_key=work.planned_key,
+            inputs=dict(work.inputs),
+            # Others worked meanwhile.
+            cost=replace(work.cost, seconds=work.cost.seconds - self._waited),
+            warnings=warnings,
+        )
 
-    with (
-        redact_errors(call.pipeline),
-        noticed_addresses() as asked,
-        storage_faults(call.home),
-        _ending_without_memory(),
-    ):
-        work = work_here(call, planned)
-    warnings = tuple(str(one) for one in asked if not one.is_loopback)
-    if isinstance(work, ReusableStage):
-        return ReusableMessage(key=work.record.key, warnings=warnings)
-    return ComputedMessage(
-        value=work.value.model_dump(mode="json"),
-        components=work.components,
-        planned_key=work.planned_key,
-        inputs=dict(work.inputs),
-        cost=work.cost,
-        warnings=warnings,
-    )
+    def _tell_plan(self, plan: StagePlan) -> None:
+        self.send(PlannedMessage(components=plan.components, inputs=dict(plan.inputs)))
+
+    def _await_turn(self) -> None:
+        started = time.perf_counter()
+        self.send(TurnMessage())
+        if not self._read.readline():
+            # The run is gone.
+            sys.exit()
+        self._waited = time.perf_counter() - started
 
 
 @contextmanager
@@ -138,17 +158,6 @@ def _ending_without_memory() -> Iterator[None]:
         yield
     except MemoryError:
         os._exit(_NO_MEMORY)
-
-
-def _pipeline(setup: WorkerSetup) -> Pipeline:
-    pipeline = load_pipeline(setup.folder)
-    if declaration_digest(pipeline) != setup.declaration:
-        raise DeclarationError(
-            "the declaration was changed during the run",
-            where=pipeline.name,
-            remedy="run again",
-        )
-    return pipeline
 
 
 if __name__ == "__main__":

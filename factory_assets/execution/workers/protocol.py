@@ -53,6 +53,16 @@ class StageCall(_Message):
     """Its key."""
 
 
+class TurnCall(_Message):
+    """Go on: the partition before this one is stored."""
+
+
+class TurnMessage(_Message):
+    """The stage has come to where it needs the partition before this one."""
+
+    kind: Literal["turn"] = "turn"
+
+
 class StepMessage(_Message):
     """A step within the stage is done."""
 
@@ -131,7 +141,13 @@ class FaultMessage(_Message):
 
 
 Answer = Annotated[
-    StepMessage | PlannedMessage | ReusableMessage | ComputedMessage | FailedMessage | FaultMessage,
+    StepMessage
+    | TurnMessage
+    | PlannedMessage
+    | ReusableMessage
+    | ComputedMessage
+    | FailedMessage
+    | FaultMessage,
     Field(discriminator="kind"),
 ]
 

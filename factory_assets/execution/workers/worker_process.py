@@ -26,6 +26,8 @@ from factory_assets.execution.workers.protocol import (
     ReusableMessage,
     StageCall,
     StepMessage,
+    TurnCall,
+    TurnMessage,
     WorkerSetup,
     line_of,
 )
@@ -95,11 +97,15 @@ class WorkerProcess:
         if self._running:
             self._running.kill()
 
+    def require_running(self) -> None:
+        """Raise a KeyboardInterrupt if the process was stopped."""
+        if self._is_stopped:
+            raise KeyboardInterrupt
+
     def _ask(
         self, call: StageRequest, planned: Callable[[StagePlan], None]
     ) -> ReusableStage | ComputedStage:
-        if self._is_stopped:
-            raise KeyboardInterrupt
+        self.require_running()
         assert call.partition is not None
         if self._running is None:
             self._running = _Running(self._setup, self._environment)
@@ -110,7 +116,11 @@ class WorkerProcess:
             self._running.send(line_of(StageCall(stage=call.stage, partition=call.partition.key)))
             while True:
                 answer = ANSWERS.validate_json(self._running.line())
-                if work := _taken(answer, call, planned):
+                if isinstance(answer, ReusableMessage | TurnMessage) and call.turn:
+                    call.turn()
+                if isinstance(answer, TurnMessage):
+                    self._running.send(line_of(TurnCall()))
+                elif work := _taken(answer, call, planned):
                     return work
         except WorkerEnded:
             self._running = None
