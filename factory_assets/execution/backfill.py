@@ -14,7 +14,7 @@ from typing import Protocol
 
 from factory_assets.data.sources.partition_listing import Keys, list_partitions
 from factory_assets.execution.requests import StageRequest, StageRun
-from factory_assets.execution.workers.here import Worker
+from factory_assets.execution.workers.worker import Worker
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of

@@ -16,6 +16,7 @@ from factory_assets.data.privacy.sensitive_columns import redact_errors, require
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.asked_addresses import noticed_addresses
 from factory_assets.execution.boundary_level import require_boundary
+from factory_assets.execution.computation import work_here
 from factory_assets.execution.costs import log_costs
 from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
 from factory_assets.execution.ledger_entries import append_stage, begin_ledger, results_of
@@ -24,7 +25,7 @@ from factory_assets.execution.loaded_components import LOADED, foreseen
 from factory_assets.execution.people import require_people
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.stage_checks import split_result, stage_checks
-from factory_assets.execution.workers.here import ComputedStage, ReusableStage, Worker, work_here
+from factory_assets.execution.workers.worker import ComputedStage, ReusableStage, Worker
 from factory_assets.results.base import StageResult, digest
 from factory_assets.results.data import IngestResult
 from factory_assets.results.evaluation import EvaluationResult

@@ -3,7 +3,7 @@
 python -m factory_assets.execution.workers.process IN OUT PARENT
 
 It ends when the run closes the pipe with the requests, or dies. The other end of the pipes belongs
-in `process_pool`.
+in `worker_process`.
 """
 
 import os
@@ -19,9 +19,9 @@ from typing import BinaryIO
 from factory_assets.data.privacy.sensitive_columns import redact_errors
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.asked_addresses import noticed_addresses
+from factory_assets.execution.computation import work_here
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.requests import StagePlan, StageRequest
-from factory_assets.execution.workers.here import ReusableStage, work_here
 from factory_assets.execution.workers.protocol import (
     Answer,
     ComputedMessage,
@@ -35,6 +35,7 @@ from factory_assets.execution.workers.protocol import (
     WorkerSetup,
     line_of,
 )
+from factory_assets.execution.workers.worker import ReusableStage
 from factory_assets.spec import Pipeline, partition_of
 from factory_resources.boundary.syscalls import IS_SUPPORTED, die_with_parent
 from factory_resources.errors import DeclarationError, FactoryError

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
-from factory_assets.execution.workers.here import ComputedStage, ReusableStage
 from factory_assets.execution.workers.protocol import (
     ANSWERS,
     Answer,
@@ -31,6 +30,7 @@ from factory_assets.execution.workers.protocol import (
     WorkerSetup,
     line_of,
 )
+from factory_assets.execution.workers.worker import ComputedStage, ReusableStage
 from factory_assets.results.latest import value_of
 from factory_assets.results.stages import RESULT_TYPES, UPSTREAM
 from factory_resources.errors import WorkerError
@@ -67,7 +67,7 @@ class WorkerProcess:
     def work(
         self, call: StageRequest, planned: Callable[[StagePlan], None]
     ) -> ReusableStage | ComputedStage:
-        """Work on a request as `work_here` does, in the process.
+        """Work on a request as `computation.work_here` does, in the process.
 
         Raises:
             FactoryError: what the stage rejects.

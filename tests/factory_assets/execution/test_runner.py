@@ -14,10 +14,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from factory_assets.execution import code_version
+from factory_assets.execution import code_version, computation
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
-from factory_assets.execution.workers import here
 from factory_assets.results.stages import STAGES
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import PROJECT, Home
@@ -257,7 +256,7 @@ def test_a_signal_in_the_middle_of_a_query_interrupts_the_stage(
     root = _copied(made, tmp_path)
     write_apples(_folder(root), rows=150)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    monkeypatch.setattr(here, "compute", long_query)
+    monkeypatch.setattr(computation, "compute", long_query)
     try:
         with pytest.raises(KeyboardInterrupt):
             _run(root, APPLES)

@@ -205,10 +205,10 @@ def test_killed_workers_leave_nothing_twice(
         # The valid rows are stored, the others not yet.
         "factory_assets.data.blocks:keep:1",
         # Everything is stored, and nobody knows.
-        "factory_assets.execution.workers.here:compute:1",
+        "factory_assets.execution.computation:compute:1",
         "factory_assets.stages.ingest:store_profile:1",
         # The second stage of a partition is computed.
-        "factory_assets.execution.workers.here:compute:2",
+        "factory_assets.execution.computation:compute:2",
         # The answer is half-way out.
         "factory_assets.execution.workers.process:line_of:5",
     )
@@ -224,7 +224,7 @@ def test_killed_workers_leave_nothing_twice(
 def test_a_request_that_kills_every_worker_is_told_in_one_line(
     made: Pipeline, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moment = "factory_assets.execution.workers.here:compute:1"
+    moment = "factory_assets.execution.computation:compute:1"
     _let_workers_die(tmp_path, monkeypatch, moment, moment, moment)
     first, *others = _run(made, home, workers=1, days=_DAYS[:2])
     assert str(first.error) == (
