@@ -43,6 +43,7 @@ from benchmarks import (
     tracing,
     unchanged,
     watching,
+    workers,
 )
 
 MODULES = {
@@ -78,6 +79,7 @@ MODULES = {
         monitoring,
         estimated_performance,
         watching,
+        workers,
         serving,
         front_door,
         factory_up,
