@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from factory_assets.data.sources.partition_listing import Keys, list_partitions
@@ -142,6 +143,7 @@ def _by_workers(
     # This process computes nothing, which would enable it; there may be many partitions.
     gc.enable()
     turns = Turns(call.pipeline.spec.partitions, partitions)
+    call = replace(call, storing=Lock())
     setup = setup_of(call, scratch, count)
     environment = {**os.environ, **share_of_machine(count)}
 

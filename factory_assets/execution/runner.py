@@ -78,11 +78,12 @@ def run_stage(call: StageRequest, worker: Worker = work_here) -> StageRun:
     ):
         warning = _restore_alias(call) if call.stage in {"evaluate", "deploy"} else None
         work = worker(call, events.started)
-        if isinstance(work, ReusableStage):
-            run = _reuse(call, work.record)
-        else:
-            run = _store(call, work)
-            events.completed(run.record, run.value)
+        with call.storing:
+            if isinstance(work, ReusableStage):
+                run = _reuse(call, work.record)
+            else:
+                run = _store(call, work)
+                events.completed(run.record, run.value)
     noticed = (str(one) for one in asked if not one.is_loopback)
     warnings = [warning, *work.warnings, *noticed]
     return replace(run, warning="; ".join(filter(None, warnings)) or None)

@@ -119,10 +119,12 @@ def _stored(home: Home) -> dict[str, Any]:
 
 
 def _entered(home: Home) -> Counter[str]:
-    """Count the entries about each record."""
+    """Count the entries about each record; they are in the order of their times."""
     with Ledger(home).reading() as log:
         entries = [entry_in(log, number) for number in range(log.size)]
-    return Counter(one.subject for one in entries if isinstance(one, StageComputed))
+    computed = [one for one in entries if isinstance(one, StageComputed)]
+    assert [one.time for one in computed] == sorted(one.time for one in computed)
+    return Counter(one.subject for one in computed)
 
 
 def _children() -> list[str]:
