@@ -49,10 +49,12 @@ def work_in_order(
                 with taking:
                     number, piece = next(waiting, (-1, None))
                 if piece is None:
-                    return worker.close()
+                    return
                 events.put(_Done(number, work(worker, piece, events.put)))
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
             events.put(error)
+        finally:
+            worker.close()
 
     threads = [Thread(target=drive, args=(worker,), daemon=True) for worker in workers]
     for thread in threads:

@@ -34,6 +34,7 @@ from factory_assets.execution.workers.worker import ComputedStage, ReusableStage
 from factory_assets.results.latest import value_of
 from factory_assets.results.stages import RESULT_TYPES, UPSTREAM
 from factory_resources.errors import WorkerError
+from factory_resources.import_record import search_path
 from factory_resources.tracking.record import damaged_record
 from factory_resources.tracking.records import Records
 
@@ -90,6 +91,7 @@ class WorkerProcess:
         """Let the process end: there is nothing more to do."""
         if self._running:
             self._running.end()
+            self._running = None
 
     def stop(self) -> None:
         """Kill the process and all that it has started; nothing is asked any more."""
@@ -270,7 +272,7 @@ def setup_of(call: StageRequest, scratch: Path, workers: int) -> WorkerSetup:
         workers: how many there are; each hashes its part of what is hashed in any case.
     """
     return WorkerSetup(
-        path=tuple(sys.path),
+        path=tuple(search_path()),
         folder=call.pipeline.folder,
         declaration=declaration_digest(call.pipeline),
         home=call.home.path,
