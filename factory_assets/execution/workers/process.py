@@ -23,6 +23,7 @@ from factory_assets.execution.computation import work_here
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.workers.protocol import (
+    NO_MEMORY,
     Answer,
     ComputedMessage,
     FailedMessage,
@@ -43,9 +44,6 @@ from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.sources.digest_cache import Hashing
 from factory_resources.sql.shared_engines import SharedEngines
-
-_NO_MEMORY = 77
-"""Exit code if the process has no memory left."""
 
 
 def main(arguments: list[str]) -> None:
@@ -158,7 +156,7 @@ def _ending_without_memory() -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        os._exit(_NO_MEMORY)
+        os._exit(NO_MEMORY)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
 from factory_assets.execution.workers.protocol import (
     ANSWERS,
+    NO_MEMORY,
     Answer,
     ComputedMessage,
     FailedMessage,
@@ -82,7 +83,7 @@ class WorkerProcess:
             except WorkerEnded as error:
                 ended = error
         raise WorkerError(
-            f"{ATTEMPTS} workers in a row {ended}",
+            f"{ATTEMPTS} workers in a row ended, the last one {ended}",
             where=f"{call.pipeline.name}/{call.stage}",
             remedy="if the machine has too little memory, use fewer workers",
         )
@@ -260,7 +261,9 @@ class _Running:
         code = self._process.wait()
         os.close(self._requests)
         os.close(self._answers)
-        name = f"were ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        if code == NO_MEMORY:
+            return WorkerEnded("had no memory left")
+        name = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"exited with {code}"
         return WorkerEnded(name)
 
 

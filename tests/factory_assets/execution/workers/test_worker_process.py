@@ -199,16 +199,24 @@ def test_two_runs_at_the_same_time_store_nothing_twice(
 
 _DYING = """
 import os, sys
+from pkgutil import resolve_name
+
+def no_memory(*_):
+    raise MemoryError
+
 if "factory_assets.execution.workers.process" in sys.orig_argv:
     from tests.killed_steps import KillPoint, die_after
 
-    for number, moment in enumerate(os.environ["MOMENTS"].split()):
+    for number, moment in enumerate(os.environ["MOMENTS"].split(";")):
         try:
             os.mkdir(os.path.join(os.environ["MARKS"], str(number)))
         except FileExistsError:
             continue
         owner, name, call = moment.split(":")
-        die_after(KillPoint(owner, name, int(call)))
+        if call == "no memory":
+            setattr(resolve_name(owner), name, no_memory)
+        else:
+            die_after(KillPoint(owner, name, int(call)))
         break
 """
 
@@ -217,7 +225,7 @@ def _let_workers_die(folder: Path, monkeypatch: pytest.MonkeyPatch, *moments: st
     """Let the first worker that starts die at the first moment, and so on."""
     (folder / "sitecustomize.py").write_text(_DYING)
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{PROJECT}")
-    monkeypatch.setenv("MOMENTS", " ".join(moments))
+    monkeypatch.setenv("MOMENTS", ";".join(moments))
     (folder / "marks").mkdir()
     monkeypatch.setenv("MARKS", str(folder / "marks"))
 
@@ -248,12 +256,13 @@ def test_killed_workers_leave_nothing_twice(
 def test_a_request_that_kills_every_worker_is_told_in_one_line(
     made: Pipeline, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moment = "factory_assets.execution.computation:compute:1"
-    _let_workers_die(tmp_path, monkeypatch, moment, moment, moment)
+    moment = "factory_assets.execution.computation:compute"
+    moments = (f"{moment}:1", f"{moment}:1", f"{moment}:no memory")
+    _let_workers_die(tmp_path, monkeypatch, *moments)
     first, *others = _run(made, home, workers=1, days=_DAYS[:2])
     assert str(first.error) == (
-        "sizes_of_days/ingest: 3 workers in a row were ended by SIGKILL; if the machine has too "
-        "little memory, use fewer workers"
+        "sizes_of_days/ingest: 3 workers in a row ended, the last one had no memory left; if the "
+        "machine has too little memory, use fewer workers"
     )
     assert [(run.partition.key, run.call.stage) for run in others if run.outcome] == [
         ("2024-01-02", "ingest"),
