@@ -143,15 +143,11 @@ class FaultMessage(_Message):
     traceback: str
 
 
+LastAnswer = ReusableMessage | ComputedMessage | FailedMessage | FaultMessage
+"""What ends a request."""
+
 Answer = Annotated[
-    StepMessage
-    | TurnMessage
-    | PlannedMessage
-    | ReusableMessage
-    | ComputedMessage
-    | FailedMessage
-    | FaultMessage,
-    Field(discriminator="kind"),
+    StepMessage | TurnMessage | PlannedMessage | LastAnswer, Field(discriminator="kind")
 ]
 
 ANSWERS: TypeAdapter[Answer] = TypeAdapter(Answer)

@@ -22,6 +22,7 @@ from factory_assets.execution.workers.protocol import (
     ComputedMessage,
     FailedMessage,
     FaultMessage,
+    LastAnswer,
     PlannedMessage,
     ReusableMessage,
     StageCall,
@@ -117,17 +118,19 @@ class WorkerProcess:
             self._running.kill()
         try:
             self._running.send(line_of(StageCall(stage=call.stage, partition=call.partition.key)))
-            while True:
-                answer = ANSWERS.validate_json(self._running.line())
-                if isinstance(answer, ReusableMessage | TurnMessage) and call.turn:
-                    call.turn()
-                if isinstance(answer, TurnMessage):
-                    self._running.send(line_of(TurnCall()))
-                elif work := _taken(answer, call, planned):
-                    return work
+            while not isinstance(answer := ANSWERS.validate_json(self._running.line()), LastAnswer):
+                _hear(answer, self._running, call, planned)
+            if isinstance(answer, ReusableMessage) and call.turn:
+                call.turn()
         except WorkerEnded:
             self._running = None
             raise
+        except BaseException:
+            # What it still says would be taken for the answer to the next request.
+            self._running.remove()
+            self._running = None
+            raise
+        return _result(answer, call)
 
 
 class _Once:
@@ -142,16 +145,25 @@ class _Once:
         self._planned = None
 
 
-def _taken(
-    answer: Answer, call: StageRequest, planned: Callable[[StagePlan], None]
-) -> ReusableStage | ComputedStage | None:
-    """Return what a worker has done; None if there is more to come."""
+def _hear(
+    answer: Answer, running: "_Running", call: StageRequest, planned: Callable[[StagePlan], None]
+) -> None:
+    """Pass on what a worker tells while it works."""
     match answer:
         case StepMessage():
             if call.progress:
                 call.progress(answer.message)
+        case TurnMessage():
+            if call.turn:
+                call.turn()
+            running.send(line_of(TurnCall()))
         case PlannedMessage():
             planned(StagePlan(answer.components, None, _results(answer, call), answer.inputs))
+
+
+def _result(answer: LastAnswer, call: StageRequest) -> ReusableStage | ComputedStage:
+    """Return what a worker has done, or raise why it has not."""
+    match answer:
         case ReusableMessage():
             record = Records(call.home).find(call.pipeline.name, call.stage, answer.key)
             if record is None:
@@ -170,7 +182,6 @@ def _taken(
             raise answer.rebuilt()
         case FaultMessage():
             raise RuntimeError(f"in a worker:\n{answer.traceback}")
-    return None
 
 
 def _results(answer: PlannedMessage, call: StageRequest) -> Inputs:
@@ -217,7 +228,7 @@ class _Running:
             while line:
                 line = line[os.write(self._requests, line) :]
         except BrokenPipeError:
-            raise self._ended() from None
+            raise self.remove() from None
 
     def line(self) -> bytes:
         """Return the next message.
@@ -229,10 +240,10 @@ class _Running:
             if self._poll.poll(_LOOK):
                 part = os.read(self._answers, 1 << 16)
                 if not part:
-                    raise self._ended()
+                    raise self.remove()
                 self._buffer += part
             elif self._has_ended():
-                raise self._ended()
+                raise self.remove()
         found = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return found
@@ -255,7 +266,7 @@ class _Running:
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._process.pid, options) is not None
 
-    def _ended(self) -> WorkerEnded:
+    def remove(self) -> WorkerEnded:
         """Remove what is left of the process, and return how it ended."""
         self.kill()
         code = self._process.wait()

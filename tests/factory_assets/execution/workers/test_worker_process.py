@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -14,8 +15,12 @@ import pytest
 
 from factory_assets.data.contract.table_checks import TableError
 from factory_assets.execution.backfill import PartitionRun, backfill
-from factory_assets.execution.requests import StageRequest
+from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.workers.settings import share_of_machine
+from factory_assets.execution.workers.worker import ComputedStage
+from factory_assets.execution.workers.worker_process import WorkerProcess, setup_of
+from factory_assets.results.data import IngestResult
 from factory_assets.spec import Pipeline, partition_of
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import StageComputed
@@ -195,6 +200,26 @@ def test_two_runs_at_the_same_time_store_nothing_twice(
     assert sum(outcome is not None and not outcome.reused for outcome in outcomes) == 8
     assert _stored(home) == _stored(alone)
     assert {*_entered(home).values()} == {1}
+
+
+def test_an_answer_that_nobody_heard_is_no_answer_to_the_next_request(
+    made: Pipeline, home: Home
+) -> None:
+    def fail(_: StagePlan) -> None:
+        raise RuntimeError("not told")
+
+    with home.scratch() as scratch:
+        call = StageRequest(made, "ingest", home, "run")
+        worker = WorkerProcess(setup_of(call, scratch, 1), {**os.environ, **share_of_machine(1)})
+        first, second = (partition_of(made.spec.partitions, day) for day in _DAYS[:2])
+        with pytest.raises(RuntimeError, match="not told"):
+            worker.work(replace(call, partition=first), fail)
+        work = worker.work(replace(call, partition=second), lambda _: None)
+        worker.close()
+    assert isinstance(work, ComputedStage)
+    assert isinstance(work.value, IngestResult)
+    assert [source.labels for source in work.value.sources] == [{"day": "2024-01-02"}]
+    assert _children() == []
 
 
 _DYING = """
