@@ -18,9 +18,7 @@ from factory_resources.tables.writer import write
 
 def _write(home: Home, query: str, table: str = "p/t") -> Snapshot:
     with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
-        return publish(
-            write(connection, query, home=home, table=table, folder=scratch), home
-        )
+        return publish(write(connection, query, home=home, table=table, folder=scratch), home)
 
 
 def _log(home: Home) -> DeltaTable:
