@@ -26,12 +26,14 @@ demo: $(READY) ## Run the shipped pipelines and print a summary table
 up: $(READY) ## Serve pages, Dagster and MLflow on 127.0.0.1:3000, predictions on :8080; run schedules
 	@$(BIN)/factory up
 
-# Three processes on two cores: a third of the time, one waits for what it has started.
+# Three processes on two cores: a third of the time, one waits for what it has started. The files of
+# tests begin in the order of their names: those with the most tests first would leave the longest,
+# which have few, for the end, when there is nothing else to do beside them.
 test: $(READY) ## Run all tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY) ## Run all tests, also the longest, with other random examples; then test the tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile -m '' --hypothesis-profile random
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m '' --hypothesis-profile random
 	@$(BIN)/python -m tests.mutants
 
 lint: $(READY) ## Check with ruff, mypy and import-linter

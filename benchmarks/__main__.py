@@ -22,6 +22,7 @@ from benchmarks import (
     edge,
     estimated_performance,
     factory_up,
+    forget,
     front_door,
     front_door_mlflow,
     influence,
@@ -35,6 +36,7 @@ from benchmarks import (
     pipeline,
     prediction_log,
     preprocessing,
+    searching,
     serving,
     status,
     streaming,
@@ -68,6 +70,7 @@ MODULES = {
         migration,
         backup,
         status,
+        searching,
         approvals,
         auditor,
         dossier,
@@ -83,6 +86,7 @@ MODULES = {
         serving,
         front_door,
         factory_up,
+        forget,
     )
 }
 SIZED = {

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.measure import Result, machine_failure
-from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
+from factory_assets.audit.trace.answer.finding import find_answer
+from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.audit.trace.trace import trace
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import StageRequest, stages_of

@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.security.offline import go_offline
 from tests.engines import ENGINES, prepared_database
-from tests.mlflow_tables import copy_tables
+from tests.kept_plots import keep_plots
+from tests.library_tables import copy_tables, keep_migrations
 from tests.postgres import Postgres, running
 from tests.storage import S3, storing
 
@@ -35,6 +37,10 @@ sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# What is imported and collected stays: to look through it for garbage took 4 s of CPU in each
+# process, and is slow ever after.
+gc.disable()
+
 # Homes commit to their databases thousands of times. Tests kill processes, not the power, so they
 # need no disk that keeps what was committed: in memory a run takes a fifth less CPU and waits less.
 _MEMORY, _ENOUGH = Path("/dev/shm"), 8 << 30
@@ -52,6 +58,11 @@ if _is_roomy(_MEMORY):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _offline() -> None:
     go_offline()
@@ -63,8 +74,10 @@ def _mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _copied_mlflow_tables(_mlflow_tables: Path) -> None:
+def _what_is_kept(_mlflow_tables: Path) -> None:
     copy_tables(_mlflow_tables)
+    keep_migrations()
+    keep_plots()
 
 
 @pytest.fixture(autouse=True)

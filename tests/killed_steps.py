@@ -8,7 +8,9 @@ from multiprocessing import get_context
 from pkgutil import resolve_name
 from typing import Any
 
-PRELOAD = ["dagster", "mlflow", "sklearn.ensemble", "onnxruntime", "factory_assets.cli.main"]
+from tests.command_server import IMPORTED
+
+PRELOAD = [*IMPORTED, "sklearn.ensemble"]
 """What most of the work imports: a process that begins with it starts at once."""
 
 

@@ -17,6 +17,7 @@ from factory_assets.audit.references import ModelName, parse
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.audit.resolver import find_model
 from factory_assets.audit.statement import Statement
+from factory_assets.audit.trace.answer.edge import edge_entries
 from factory_assets.audit.upstream import model_records, walk_upstream
 from factory_assets.declarations.settings import policy_file
 from factory_assets.execution import provenance
@@ -172,6 +173,9 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
     for number in chain.from_iterable(_numbers(log, one, pipeline=version.model) for one in acts):
         entry = entry_in(log, number)
         if isinstance(entry, acts) and entry.version == version.version:
+            yield number
+    for number, packed in edge_entries(log, 0):
+        if (packed.pipeline, packed.version) == (version.model, version.version):
             yield number
     yield from _answers(log, version.model)
     yield from _numbers(log, KeyChanged, role="witness")

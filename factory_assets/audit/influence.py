@@ -93,7 +93,7 @@ def influential(
         ModelError: influence was not measured, its score is too low, or a file was changed.
     """
     history = RecordGraph.of(home)
-    context = _context(pipeline, name, history)
+    context = attribution_context(pipeline, name, history)
     query = (
         file_row(pipeline, context.trained, file, row, home)
         if file
@@ -116,7 +116,7 @@ def influential_on_answer(
         DataError: the answer was refused, or a value that the model needs was not logged.
     """
     history = RecordGraph.of(home)
-    context = _context(pipeline, ModelName(answer.pipeline, answer.version), history)
+    context = attribution_context(pipeline, ModelName(answer.pipeline, answer.version), history)
     query = answered_row(pipeline, context.trained, answer, home)
     return _influence_on(context, query, top, history, folders)
 
@@ -141,12 +141,15 @@ def suspicious(
 ) -> InfluenceReport:
     """Report the training rows whose labels may be wrong; raises like `influential`."""
     history = RecordGraph.of(home)
-    context = _context(pipeline, name, history)
+    context = attribution_context(pipeline, name, history)
     scores = context.effects.suspicion(context.influence.variant)
     return _report(context, None, None, scores, _largest(scores, top), history, folders)
 
 
-def _context(pipeline: Pipeline, name: ModelName, history: RecordGraph) -> AttributionContext:
+def attribution_context(
+    pipeline: Pipeline, name: ModelName, history: RecordGraph
+) -> AttributionContext:
+    """Return a version with what its influence is computed from; raises like `influential`."""
     version = find_model(name, Registry(history.home))
     title = f"{version.model}@{version.version}"
     record = history.candidate(version.model, version.version)
@@ -215,7 +218,7 @@ def _report(
         model=context.name,
         about=query.name if query else "training rows",
         said=_prediction(context.trained, query.inputs, classes) if query else None,
-        unit=_unit(context, query is not None),
+        unit=unit_of(context, of_row=query is not None),
         lds=influence.score,
         ceiling=influence.ceiling,
         at_least=influence.at_least,
@@ -259,7 +262,8 @@ def _prediction(trained: TrainedModel, inputs: Arrays, classes: NDArray[np.int64
     return f"{trained.target.unscaled(trained.model.outputs(inputs))[0]:.6g}"
 
 
-def _unit(context: AttributionContext, of_row: bool) -> str:
+def unit_of(context: AttributionContext, *, of_row: bool) -> str:
+    """Return the unit of effects on the prediction of a row, or of how much rows stand out."""
     by_gradients = context.influence.variant.by == "gradients"
     if not of_row:
         return "self-influence" if by_gradients else "difference from the nearest rows"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from factory_assets.audit.erased import erasures_from
 from factory_assets.audit.model_diff import FileDifference, compare
 from factory_assets.audit.references import ModelName, parse
 from factory_assets.audit.resolver import find_model
@@ -182,6 +183,14 @@ def _require_rows(original: RecordedVersion, home: Home) -> None:
     rows = original.origin.rows
     for part, snapshot in (("training", rows.train), ("validation", rows.validation)):
         if not exists(snapshot, home):
+            version = original.version
+            for erased in erasures_from(version.model, version.version, home):
+                raise StorageError(
+                    f"rows that {original.name} learned from were erased {erased.time} "
+                    f"(entry {erased.entry}): trained without them, it would be another model",
+                    remedy=f"nobody can train it again; train a new one: "
+                    f"factory run {version.model}",
+                )
             raise StorageError(
                 f"the {part} rows of {original.name} were removed or are incomplete",
                 where=f"{snapshot.table}@{snapshot.data_version[:12]}",

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.collector import journal_folder
+from factory_resources.prediction_log.engines import has_store
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.proofs import with_entry
 
 
 def write_proof(identifier: str, out: Path) -> str:
@@ -20,9 +23,15 @@ def write_proof(identifier: str, out: Path) -> str:
         StorageError: the log cannot be read, or the file not written.
     """
     home = Home.from_env()
+    if not has_store(home) and not journal_folder(home).is_dir():
+        raise UnknownNameError(
+            "no answer was ever logged in this home",
+            where=str(home.path),
+            remedy="name the folder of the factory in FACTORY_HOME",
+        )
     with PredictionLog(home) as log:
         log.collect()
-        proof = log.prove(identifier)
+        proof = with_entry(log.prove(identifier), home)
     home.write_atomic(out.absolute(), proof.format())
     return f"wrote {out}\nnext: python factory_verify.py COPY_OF_THE_HOME --prediction {out.name}"
 

@@ -46,6 +46,16 @@ _JSON_HELP = "Print JSON, for programs."
     type=click.Path(path_type=Path),
     help="Of an answer: look in the log of a pack that has not come home.",
 )
+@click.option(
+    "--evidence",
+    type=click.Path(path_type=Path),
+    help="Of an answer of another factory: trace it in this archive of factory evidence.",
+)
+@click.option(
+    "--prediction",
+    type=click.Path(path_type=Path),
+    help="With --evidence: the answer is in this file of factory answers prove.",
+)
 @click.option("--no-verify", is_flag=True, help="Do not read stored files to verify their digests.")
 def trace_command(
     name: str,
@@ -56,6 +66,8 @@ def trace_command(
     answers: bool,
     influence: bool,
     edge_log: Path | None,
+    evidence: Path | None,
+    prediction: Path | None,
     no_verify: bool,
 ) -> None:
     """Trace NAME back to its sources, or forward to its models and their answers.
@@ -63,13 +75,24 @@ def trace_command(
     NAME is a model version (pipeline@3, pipeline@champion), a snapshot (pipeline/clean,
     pipeline/clean@<data version>, pipeline/split.train), a source (a path, sha256:<digest>) or the
     id of an answer, which is traced back to its version, the people who approved it, and its
-    sources.
+    sources. An answer of another factory needs no home.
 
     Exit code 1: a stored file or record is missing, was changed, or contradicts another.
     """
     from factory_assets.cli.tracing import TraceOptions, run_tracing
 
-    options = TraceOptions(row, as_json, page, prov, answers, influence, edge_log, not no_verify)
+    options = TraceOptions(
+        row=row,
+        as_json=as_json,
+        page=page,
+        prov=prov,
+        answers=answers,
+        influence=influence,
+        edge_log=edge_log,
+        evidence=evidence,
+        prediction=prediction,
+        verify=not no_verify,
+    )
     text, problems = run_tracing(name, options)
     click.echo(text, nl=False)
     sys.exit(1 if problems else 0)
@@ -88,13 +111,19 @@ def reproduce_command(name: str, as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from factory_assets.cli.reproduce import reproduction_json, reproduction_text, run_reproduce
+    from factory_assets.cli.reproduce import (
+        reproduction_json,
+        reproduction_text,
+        require_version,
+        run_reproduce,
+    )
     from factory_assets.cli.run_inside import run_inside
     from factory_assets.execution.run_boundary import pipelines_of
     from factory_resources.home.home import Home
 
     # Progress must not be mixed into the JSON.
     told = Console(stderr=True) if as_json else console()
+    require_version(name, Home.from_env())
     arguments = ["reproduce", *(["--json"] if as_json else []), "--", name]
     code = run_inside(arguments, pipelines_of([name.partition("@")[0]]), Home.from_env(), None)
     if code is not None:
@@ -243,10 +272,12 @@ def dossier_command(
     champion, else the newest version). Each value has a note that names its record and the ledger's
     entry about it. What nobody has recorded or signed is printed as a gap. It claims no conformity
     with any law.
+
+    Exit code 1: a record that it rests on is missing or was changed; it is printed as a gap.
     """
     from factory_assets.cli.dossier import write_dossier
 
-    write_dossier(name, kind, form, out, other)
+    sys.exit(0 if write_dossier(name, kind, form, out, other) else 1)
 
 
 @command("witness", context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from factory_assets.erasure.intents import require_finished
 from factory_resources.backup.contents import digest_in_name
 from factory_resources.backup.manifest import Manifest
 from factory_resources.backup.restoring import Compared, check_backup, restore_backup
@@ -28,6 +29,7 @@ def back_up(target: Path, keep: int | None, console: Console) -> None:
     from factory_resources.backup.making import make_backup
 
     home = Home.from_env()
+    require_finished(home)
     with console.status("looking at what is there") as status:
         done = make_backup(home, target, status.update, keep)
     for line in (

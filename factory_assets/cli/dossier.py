@@ -15,7 +15,7 @@ from factory_assets.audit.dossier.printing import PrintedDocument
 from factory_assets.audit.references import ModelName
 from factory_assets.audit.resolver import find_model
 from factory_assets.cli.shared import select_version
-from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.execution.ledger_entries import require_ledger
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.tracking.registry import Registry
@@ -27,16 +27,18 @@ _CHAMPION = "@champion"
 
 def write_dossier(
     name: str, kind: DocumentKind, form: DossierFormat, out: Path | None, other: int | None
-) -> None:
+) -> bool:
     """Write the dossier, or with `other` what differs from that version.
+
+    Returns:
+        Whether no file that it rests on is missing or was changed.
 
     Raises:
         UnknownNameError: there is no such version, or the arguments contradict each other.
         FactoryError: a record cannot be read, or the file not be written.
     """
     home = Home.from_env()
-    _require_model(name, home)
-    begin_ledger(home)
+    require_ledger(home)
     if form in {"json", "oscal"} and (other is not None or kind != "dossier"):
         raise UnknownNameError(
             f"--format {form} is of the whole dossier",
@@ -48,32 +50,20 @@ def write_dossier(
     if name.endswith(_CHAMPION):
         number = find_model(ModelName(pipeline.name, "champion"), Registry(home)).version
     dossier = make_dossier(pipeline, number, home)
+    is_whole = not dossier.damaged
     if other is None:
         content = _rendered(dossier, kind, form, home)
     else:
         before = make_dossier(pipeline, other, home)
+        is_whole = is_whole and not before.damaged
         content = _formatted(print_difference(before, dossier), form, dossier, home)
     if out is None:
         click.echo(content.decode(), nl=False)
-        return
+        return is_whole
     with storage_errors(out):
         out.write_bytes(content)
     click.echo(f"wrote {out}: {dossier.name}, {len(content):,} bytes")
-
-
-def _require_model(name: str, home: Home) -> None:
-    """Require that the home exists: to ask for a dossier makes none.
-
-    Raises:
-        UnknownNameError: it does not.
-    """
-    if home.path.exists():
-        return
-    raise UnknownNameError(
-        f"there is no model {name.partition('@')[0]!r}: this folder does not exist",
-        where=str(home.path),
-        remedy="name the folder of the factory in FACTORY_HOME, or run the pipeline first",
-    )
+    return is_whole
 
 
 def _rendered(dossier: Dossier, kind: DocumentKind, form: DossierFormat, home: Home) -> bytes:

@@ -5,7 +5,8 @@ The pack itself belongs in `factory_assets.serving.edge`.
 
 from pathlib import Path
 
-from factory_assets.serving.edge.pack import PROGRAM, write_pack
+from factory_assets.serving.edge.logged_answers import PROGRAM
+from factory_assets.serving.edge.pack import write_pack
 from factory_assets.serving.edge.receive import receive_log
 from factory_resources.home.home import Home
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from factory_assets.audit.evidence import collect, write
 from factory_assets.cli.shared import read_file
-from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.execution.ledger_entries import require_ledger
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import InvalidError
@@ -21,7 +21,7 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
         FactoryError: there is no such version, or a file cannot be read or written.
     """
     home = Home.from_env()
-    begin_ledger(home)
+    require_ledger(home)
     evidence = collect(name, home, with_rows=with_rows)
     kept = read_file(since) if since else None
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")

@@ -3,9 +3,12 @@
 The reasons are found in `factory_assets.execution.explain`.
 """
 
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console
 
@@ -16,8 +19,10 @@ from factory_assets.execution.explain import Explained, explain
 from factory_assets.execution.requests import StageRequest
 from factory_assets.spec import Pipeline
 from factory_assets.spec.partitions import DynamicPartitions
+from factory_resources.home.database import PREPARED, server_address
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.security.offline import go_offline
 from factory_resources.sources.digest_cache import Hashing
 
 _SHOWN = 3
@@ -32,12 +37,27 @@ def print_plan(selection: RunSelection, console: Console) -> None:
             after the plans of the other pipelines.
     """
     requests, errors = run_requests(selection)
-    home = Home.from_env()
-    prepare(home)
-    for request in requests:
-        for line in explanation_lines(request, home):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    with _prepared_home() as home:
+        for request in requests:
+            for line in explanation_lines(request, home):
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
     raise_worst(errors, console)
+
+
+@contextmanager
+def _prepared_home() -> Iterator[Home]:
+    """Yield the home; one in which nothing has run is not made, and an empty one is in its place.
+
+    On a server, the databases of other machines tell what is known.
+    """
+    home = Home.from_env()
+    if (home.path / PREPARED).exists() or home.records.is_dir() or server_address():
+        prepare(home)
+        yield home
+        return
+    with tempfile.TemporaryDirectory(prefix="factory-explain-") as folder:
+        go_offline()
+        yield Home(Path(folder))
 
 
 def explanation_lines(request: RunRequest, home: Home) -> Iterator[str]:
@@ -45,7 +65,7 @@ def explanation_lines(request: RunRequest, home: Home) -> Iterator[str]:
     pipeline = request.pipeline
     covered = Wanted((), 0, {})
     if pipeline.spec.partitions:
-        known = _known_keys(pipeline)
+        known = _known_keys(pipeline, home)
         covered = wanted(pipeline, datetime.now(UTC), known, home, request.partitions)
     hashing = Hashing.of("all" if request.rehash else "")
     call = StageRequest(pipeline, "ingest", home, run_id="", reuse=request.reuse, hashing=hashing)
@@ -59,10 +79,11 @@ def explanation_lines(request: RunRequest, home: Home) -> Iterator[str]:
         yield f"{pipeline.name} · {covered.absent} {subject} no data yet"
 
 
-def _known_keys(pipeline: Pipeline) -> Keys:
+def _known_keys(pipeline: Pipeline, home: Home) -> Keys:
     """Return the keys of dynamic dimensions that Dagster knows; without such, leave it alone."""
     dimensions = pipeline.spec.partitions.values()
-    if not any(isinstance(dimension, DynamicPartitions) for dimension in dimensions):
+    is_new = not (home.path / PREPARED).exists()
+    if is_new or not any(isinstance(dimension, DynamicPartitions) for dimension in dimensions):
         return {}
     import dagster as dg
 

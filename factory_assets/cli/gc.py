@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from factory_assets.cli.shared import require_no_run
-from factory_assets.execution.ledger_entries import append_removed
+from factory_assets.erasure.intents import require_finished
+from factory_assets.execution.removals import append_removed
 from factory_assets.execution.retention import DEFAULT, find_garbage
 from factory_assets.serving.answer_retention import apply_retention
 from factory_resources.durations import seconds_of
@@ -38,6 +39,8 @@ def collect_garbage(older_than: str | None, apply: bool) -> list[Garbage]:
         return []
     with home.alone():
         require_no_run(home)
+        # Nothing names yet what it has written.
+        require_finished(home)
         garbage = find_garbage(home, Registry(home).versions(), seconds)
         if apply:
             append_removed(garbage, home)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from factory_assets.cli.shared import read_file
 from factory_assets.declarations.settings import FILE, load_settings
-from factory_assets.execution.ledger_entries import append_settings, begin_ledger
+from factory_assets.execution.ledger_entries import append_settings, begin_ledger, require_ledger
 from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import (
@@ -89,7 +89,7 @@ def export_tiles(out: Path) -> str:
         StorageError: a file cannot be written.
     """
     home = Home.from_env()
-    begin_ledger(home)
+    require_ledger(home)
     with Ledger(home).reading() as log:
         size = write_tiles(log, out, _write)
     return f"wrote {out}: {size:,} entries"

@@ -16,6 +16,7 @@ from factory_assets.cli import (  # noqa: F401 - they register
     decision_commands,
     door_commands,
     edge_commands,
+    erasure_commands,
     exchange_commands,
     governance_commands,
     operation_commands,

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from factory_assets.cli.at_rest import require_no_work
 from factory_assets.cli.running import UpProcess
-from factory_assets.cli.shared import require_no_run
 from factory_assets.cli.stopping import await_idle, taken_over
 from factory_assets.cli.up import serving_lock
 from factory_resources.errors import FactoryError, StorageError
@@ -27,8 +27,6 @@ from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.instance import prepare
 from factory_resources.migration.report import Migration
-from factory_resources.prediction_log.collector import journal_folder
-from factory_resources.prediction_log.journal import is_written
 
 _FILES = "sqlite"
 
@@ -143,7 +141,7 @@ def _at_rest(
             say(f"stopped: {_command(stopped)}")
             await_idle(lambda: _require_idle(home))
         with home.alone():
-            _require_no_work(home)
+            require_no_work(home)
             yield stopped
 
 
@@ -161,16 +159,7 @@ def _unless_up(home: Home) -> Iterator[None]:
 
 def _require_idle(home: Home) -> None:
     with home.alone():
-        _require_no_work(home)
-
-
-def _require_no_work(home: Home) -> None:
-    # The caller has the lock of `factory up`, without which no daemon works.
-    require_no_run(home, no_daemon=True)
-    if is_written(journal_folder(home)):
-        raise StorageError(
-            "a prediction server is running", where=str(home.path), remedy="stop it first"
-        )
+        require_no_work(home)
 
 
 def _command(process: UpProcess) -> str:

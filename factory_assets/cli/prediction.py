@@ -11,6 +11,7 @@ from factory_assets.audit.influence_report import InfluenceReport
 from factory_assets.audit.references import SHOWN_DIGITS
 from factory_assets.audit.trace.answer.report import (
     AnswerTrace,
+    ArchiveFact,
     EdgeFact,
     LedgerEvent,
     StandingFact,
@@ -46,8 +47,10 @@ def answer_text(result: AnswerTrace) -> str:
 def _lines(found: AnswerTrace) -> Iterator[str]:
     yield f"prediction {found.id}"
     yield from _answer(found)
+    if found.archive:
+        yield from _archive(found.archive)
     if found.edge:
-        yield from _edge(found.edge)
+        yield from _edge(found.edge, is_here=not found.missing)
     yield from _proof(found)
     yield from ("", "version", *_version(found))
     for title, events in (("approvals", found.approvals), ("serving", found.serving)):
@@ -57,6 +60,9 @@ def _lines(found: AnswerTrace) -> Iterator[str]:
     if found.influence:
         yield from ("", "training rows that moved it", *_moved(found.influence))
     yield from ("", "data", *_data(found))
+    if found.missing:
+        yield from ("", "not in the archive" if found.archive else "not in the pack")
+        yield from (f"  {what}" for what in found.missing)
     yield from ("", *_problems(found))
 
 
@@ -77,7 +83,8 @@ def _answer(found: AnswerTrace) -> Iterator[str]:
 
 def standing_words(standing: StandingFact) -> str:
     """Say what a version was at a moment."""
-    since = f" since {_minute(standing.since)} (entry {standing.entry})" if standing.since else ""
+    entry = f" (entry {standing.entry})" if standing.entry is not None else ""
+    since = f" since {_minute(standing.since)}{entry}" if standing.since else ""
     champion = f"; version {standing.champion} was champion" if standing.champion else ""
     stopped = ", which a person had stopped" if standing.stopped else ""
     words = {
@@ -91,15 +98,24 @@ def standing_words(standing: StandingFact) -> str:
     return words[standing.role]
 
 
-def _edge(edge: EdgeFact) -> Iterator[str]:
-    yield f"  pack      {edge.pack[:SHOWN_DIGITS]}, entry {edge.entry}; device key {edge.key}"
+def _archive(archive: ArchiveFact) -> Iterator[str]:
+    name = f"{archive.pipeline}@{archive.version}"
+    yield f"  evidence  of {name}, sha256:{archive.sha256[:SHOWN_DIGITS]}"
+    yield f"            of a ledger of {archive.size:,} entries; is this the key that you know?"
+    yield f"            {archive.key}"
+
+
+def _edge(edge: EdgeFact, *, is_here: bool) -> Iterator[str]:
+    entry = f"entry {edge.entry}" if edge.entry is not None else "in no ledger"
+    yield f"  pack      {edge.pack[:SHOWN_DIGITS]}, {entry}; device key {edge.key}"
     if edge.line:
         yield f"            line {edge.line} of the log sha256:{(edge.file or '')[:SHOWN_DIGITS]}"
     if edge.received:
         log = f"its log came home {_minute(edge.received)} (entry {edge.received_entry})"
     else:
         log = "its log has not come home: factory ingest-log FOLDER"
-    yield f"            {log}"
+    if edge.received or is_here:
+        yield f"            {log}"
     yield from (f"            wrong: {finding}" for finding in edge.findings)
 
 
@@ -186,6 +202,8 @@ def _problems(found: AnswerTrace) -> Iterator[str]:
     if found.problems:
         yield f"{len(found.problems)} problem{'s' * (len(found.problems) > 1)}:"
         yield from (f"  {problem}" for problem in found.problems)
+    elif found.archive:
+        yield "no problems: whatever the archive has matches its digest and leads to its checkpoint"
     elif found.lineage and found.lineage.verified:
         yield "no problems: every stored file was read and matches its digest"
     else:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from factory_assets.audit.model_diff import Difference, FileDifference
+from factory_assets.audit.references import ModelName, parse
 from factory_assets.audit.reproduce import (
     EnvironmentChange,
     RecordedVersion,
@@ -15,12 +16,25 @@ from factory_assets.audit.reproduce import (
     find_recorded_training,
     reproduce,
 )
+from factory_assets.audit.resolver import find_model
 from factory_assets.cli.wrapping import wrap_line
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
 
 MAX_PLACES = 20
 """How many differing places of a file are listed; the others are counted."""
+
+
+def require_version(name: str, home: Home) -> None:
+    """Require that there is the version, before anything is made for its training.
+
+    Raises:
+        UnknownNameError: there is not.
+    """
+    named = parse(name)
+    if isinstance(named, ModelName):
+        find_model(named, Registry(home))
 
 
 def run_reproduce(name: str, console: Console) -> Reproduction:

@@ -11,7 +11,7 @@ from factory_assets.exchange.described_version import describe_version
 from factory_assets.exchange.model_bom import model_bom
 from factory_assets.exchange.software_bom import software_bom
 from factory_assets.exchange.version_documents import make_documents
-from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.execution.ledger_entries import require_ledger
 from factory_assets.execution.supply_chain import record_supply_chain
 from factory_resources.home.home import Home, storage_errors
 
@@ -25,7 +25,7 @@ def write_bom(name: str, kind: BomKind, out: Path) -> str:
         FactoryError: there is no such version, a record cannot be read, or the file not be written.
     """
     home = Home.from_env()
-    begin_ledger(home)
+    require_ledger(home)
     described = describe_version(*select_version(name), home)
     found = software_bom(described)
     if kind == "ml-bom":
@@ -43,7 +43,7 @@ def record(name: str) -> str:
             written.
     """
     home = Home.from_env()
-    begin_ledger(home)
+    require_ledger(home)
     pipeline, number = select_version(name)
     described = describe_version(pipeline, number, home)
     version = described.version.version

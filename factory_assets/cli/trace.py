@@ -72,6 +72,8 @@ def _model(model: ModelFact) -> Iterator[str]:
         yield f"    {'passed' if gate.passed else 'FAILED'}  {gate.explanation}"
     for when in model.deployed:
         yield f"  became champion {when}"
+    for one in model.erased:
+        yield f"  rows that it learned from were erased {one.time} (entry {one.entry})"
 
 
 def _row(row: RowOrigin) -> Iterator[str]:
@@ -150,6 +152,7 @@ def _source_state(source: Source) -> str:
         "gone": "does not exist any more",
         "unchecked": "exists, not verified",
         "not a file": "is not a file",
+        "not in the archive": "not in the archive",
     }
     return states[source.state]
 

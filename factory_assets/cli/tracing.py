@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_assets.audit.archived_home import opened_archive
 from factory_assets.audit.influence_report import InfluenceReport
+from factory_assets.audit.trace.answer.finding import (
+    TracedAnswer,
+    find_answer,
+    find_in_log,
+    find_proven,
+)
 from factory_assets.audit.trace.answer.report import AnswerTrace
-from factory_assets.audit.trace.answer.trace import TracedAnswer, find_answer, trace_answer
+from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.trace import trace
 from factory_assets.cli.prediction import answer_json, answer_text, is_prediction_id
+from factory_assets.cli.shared import read_file
 from factory_assets.cli.trace import MAX_LISTED, trace_json, trace_text
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import UnknownNameError
@@ -34,6 +42,8 @@ class TraceOptions:
     answers: bool
     influence: bool
     edge_log: Path | None
+    evidence: Path | None
+    prediction: Path | None
     verify: bool
 
 
@@ -43,13 +53,14 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
     Raises:
         FactoryError: there is no such thing, or an option is not about it.
     """
+    if options.evidence or options.prediction or _is_pack_elsewhere(options):
+        return _trace_elsewhere(name, options)
     Ledger(Home.from_env()).require_kept()
     folders = {folder.name: folder for folder in pipeline_folders()}
     if is_prediction_id(name):
         _require_unset(name, "an answer", {"--row": options.row, "--answers": options.answers})
         answer = _answer(name, options, folders)
-        _write_files(answer, options)
-        return (answer_json if options.as_json else answer_text)(answer), bool(answer.problems)
+        return _written(answer, options, Home.from_env())
     unset = {"--influence": options.influence, "--edge-log": options.edge_log}
     _require_unset(name, "no answer", unset)
     ids = (None if options.as_json else MAX_LISTED) if options.answers else 0
@@ -59,8 +70,51 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
         _require_unset(name, f"a {result.kind}", {"--answers": options.answers})
     else:
         _require_unset(name, "a source", {"--prov": options.prov})
-    _write_files(result, options)
+    _write_files(result, options, home)
     return (trace_json if options.as_json else trace_text)(result), bool(result.problems)
+
+
+def _is_pack_elsewhere(options: TraceOptions) -> bool:
+    """Whether a log is to be read where no factory is.
+
+    Raises:
+        StorageError: there was one, and its ledger is gone.
+    """
+    ledger = Ledger(Home.from_env())
+    ledger.require_kept()
+    return options.edge_log is not None and not ledger.exists
+
+
+def _trace_elsewhere(name: str, options: TraceOptions) -> tuple[str, bool]:
+    """Trace an answer of another factory, without a home."""
+    if not is_prediction_id(name):
+        raise UnknownNameError(
+            f"{name} is no id of an answer, and only answers are traced from evidence",
+            remedy="give the id of an answer, or leave --evidence and --prediction out",
+        )
+    given = {"--row": options.row, "--answers": options.answers, "--influence": options.influence}
+    _require_unset(name, "an answer of another factory", given)
+    if options.prediction and not options.evidence:
+        remedy = "give the evidence of the version too: --evidence FILE"
+        raise UnknownNameError("a proof does not tell whose it is", remedy=remedy)
+    if bool(options.prediction) == bool(options.edge_log):
+        remedy = "give either --prediction FILE or --edge-log FILE"
+        raise UnknownNameError("an archive has no answers", remedy=remedy)
+    proof = read_file(options.prediction) if options.prediction else None
+    with opened_archive(options.evidence, proof) as archive:
+        if proof:
+            answer = find_proven(name, proof, archive)
+        else:
+            assert options.edge_log
+            answer = find_in_log(name, options.edge_log, archive)
+        home, verify = archive.home, options.verify
+        found = trace_answer(answer, home, folders={}, verify=verify, archive=archive)
+        return _written(found, options, home)
+
+
+def _written(found: AnswerTrace, options: TraceOptions, home: Home) -> tuple[str, bool]:
+    _write_files(found, options, home)
+    return (answer_json if options.as_json else answer_text)(found), bool(found.problems)
 
 
 def _answer(name: str, options: TraceOptions, folders: Mapping[str, Path]) -> AnswerTrace:
@@ -86,11 +140,11 @@ def _require_unset(name: str, kind: str, options: Mapping[str, object]) -> None:
             raise UnknownNameError(f"{name} is {kind}", remedy=f"leave {option} out")
 
 
-def _write_files(result: Trace | AnswerTrace, options: TraceOptions) -> None:
+def _write_files(result: Trace | AnswerTrace, options: TraceOptions, home: Home) -> None:
     if options.prov:
         from factory_assets.cli.prov import write_prov
 
-        write_prov(result, options.prov, Home.from_env())
+        write_prov(result, options.prov, home)
     if options.page:
         _write_page(result, options.page)
 

@@ -16,7 +16,7 @@ import click
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log.archiving import archiving_paused
+from factory_resources.prediction_log.archive import archiving_paused
 
 
 def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from factory_assets.components.erasure_sensor import erasure_sensors
 from factory_assets.components.io_manager import TableIOManager
 from factory_assets.components.user_assets import keys_of, user_assets
 from factory_assets.execution.progress import Progress
@@ -36,6 +37,9 @@ def merge_defs(
     for folder in own_assets:
         taken = [key for definitions in parts for key in keys_of(definitions)]
         parts.append(user_assets(folder, taken, resources))
-    return dg.Definitions.merge(
-        dg.Definitions(resources=resources, executor=dg.in_process_executor), *parts
+    shared = dg.Definitions(
+        resources=resources,
+        executor=dg.in_process_executor,
+        sensors=erasure_sensors(pipelines, resources["home"]),
     )
+    return dg.Definitions.merge(shared, *parts)

@@ -3,12 +3,12 @@
 Which partitions have data belongs in `data.sources.partition_listing`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
 from factory_assets.results.stages import UPSTREAM, Stage
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Pipeline, partition_of
 from factory_assets.spec.calendar import CRON, FORMATS, floor
 from factory_assets.spec.partitions import (
     Dimension,
@@ -60,6 +60,27 @@ def known_keys(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, Se
         for name, dimension in pipeline.spec.partitions.items()
         if isinstance(dimension, DynamicPartitions)
     }
+
+
+def drop_keys(
+    pipeline: Pipeline, gone: Iterable[str], left: Iterable[str], instance: dg.DagsterInstance
+) -> None:
+    """Let Dagster forget the keys of dynamic dimensions that only some partitions have.
+
+    Args:
+        gone: the keys of these partitions.
+        left: the keys of the others.
+    """
+    dimensions = pipeline.spec.partitions
+
+    def keys(partitions: Iterable[str], name: str) -> set[str]:
+        found = (partition_of(dimensions, key) for key in partitions)
+        return {partition.keys[name] for partition in found if partition}
+
+    others, gone = {*left} - {*gone}, [*gone]
+    for name in known_keys(pipeline, instance):
+        for key in keys(gone, name) - keys(others, name):
+            instance.delete_dynamic_partition(dynamic_name(pipeline.name, name), key)
 
 
 def _dimension(pipeline: str, name: str, declared: Dimension) -> dg.PartitionsDefinition[str]:

@@ -62,7 +62,7 @@ def validate_sources(
             # The text was read in the same pass.
             main = [replace(tables[0], rows=rows_numbered(connection))]
             tables = main
-        rows_in = sum(source.rows for source in tables)
+        rows_in = sum(source.rows_read for source in tables)
         offsets = offsets_after_reading(
             connection, ingest, validation.columns, validation.types, tables, good
         )
@@ -89,7 +89,7 @@ def validate_sources(
         rows_in=rows_in,
         quarantined=counts,
         sources=tuple(
-            SourceFile(name=t.name, sha256=t.sha256, rows=t.rows, labels=t.labels, join=join)
+            SourceFile(name=t.name, sha256=t.sha256, rows=t.rows_read, labels=t.labels, join=join)
             for join, group in {"": main, **joined}.items()
             for t in group
         ),
@@ -140,6 +140,8 @@ def _read(
         folder = scratch / f"source_{number}"
         folder.mkdir()
         read = source.read_once if once and source.read_once else source.read
-        table = replace(read(folder), labels=source.labels)
+        table = read(folder)
+        erased = source.erased.get(table.sha256, ())
+        table = replace(table, labels=source.labels, erased=erased)
         (main if source.join is None else joined.setdefault(source.join, [])).append(table)
     return main, joined

@@ -91,8 +91,8 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             rule = spec.split.model_dump(mode="json", exclude={"window"})
             return {**part, "split": rule} if spec.evaluate.folds else part
         case "deploy":
-            # Neither who approves the export nor how it is rolled out changes it.
-            apart = {"approval", "canary", "shadow"}
+            # Neither who approves the export, nor how it is rolled out or stopped, changes it.
+            apart = {"approval", "canary", "shadow", "after_erasure"}
             return spec.deploy.model_dump(mode="json", exclude=apart)
 
 

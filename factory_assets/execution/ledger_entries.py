@@ -3,7 +3,7 @@
 How entries are stored belongs in `factory_resources.ledger`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from graphlib import TopologicalSorter
 from hashlib import sha256
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.boundary_level import boundary_level
 from factory_assets.execution.boundary_reports import own_report
+from factory_assets.execution.declaration_files import declaration_content, store_declaration
 from factory_assets.execution.people import account_commitment, person_changes
 from factory_assets.results.base import digest
 from factory_assets.results.checks import TableCheck
@@ -19,14 +20,13 @@ from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.durations import seconds_of
-from factory_resources.home.garbage import Garbage
+from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
     ApprovalRule,
     ChampionMade,
     Checks,
     DeclarationChanged,
-    FilesRemoved,
     KeyChanged,
     Kind,
     ModelExported,
@@ -43,9 +43,6 @@ from factory_resources.tracking.registry import Registry
 
 _WITNESSES = KeyChanged.subject_of(role="witness")
 
-_PATHS = 300
-"""Paths in one entry; an entry has at most 65,535 bytes."""
-
 
 def begin_ledger(home: Home) -> None:
     """Begin the ledger of the home unless it has one; what the home contains enters as found.
@@ -56,6 +53,22 @@ def begin_ledger(home: Home) -> None:
     ledger = Ledger(home)
     if not ledger.exists:
         ledger.begin(_found(home))
+
+
+def require_ledger(home: Home) -> None:
+    """Require that there is a ledger, or records from before there was one, which it then begins.
+
+    Raises:
+        UnknownNameError: nothing has run in this home; it is left as it is.
+        StorageError: the ledger cannot be written, or a record is damaged.
+    """
+    if not Ledger(home).exists and not home.records.is_dir():
+        raise UnknownNameError(
+            "nothing has run in this home yet",
+            where=str(home.path),
+            remedy="name the folder of the factory in FACTORY_HOME, or run a pipeline first",
+        )
+    begin_ledger(home)
 
 
 def append_stage(
@@ -81,6 +94,7 @@ def append_stage(
     Raises:
         StorageError: the ledger cannot be written; nothing was appended.
     """
+    store_declaration(pipeline, home)
     value = value_in(record)
     computed = [*entries_of(record, file_digest, checks=checks)]
     place = 0
@@ -93,26 +107,6 @@ def append_stage(
         return [*before, *computed, *began]
 
     return Ledger(home).append_decided(decide)[place]
-
-
-def append_removed(garbage: Iterable[Garbage], home: Home) -> None:
-    """Append what is going to be removed, of all that entries name.
-
-    Raises:
-        StorageError: the ledger cannot be written; nothing may be removed.
-    """
-    paths = [
-        str(item.path.relative_to(home.path))
-        for item in garbage
-        if item.kind in {"record", "table file"}
-    ]
-    entries = [
-        FilesRemoved(paths=tuple(paths[start : start + _PATHS]), reason="nothing needs it any more")
-        for start in range(0, len(paths), _PATHS)
-    ]
-    if entries:
-        begin_ledger(home)
-        Ledger(home).append(entries)
 
 
 def append_settings(home: Home) -> None:
@@ -204,7 +198,7 @@ def _rule(pipeline: Pipeline) -> ApprovalRule | None:
 
 def declaration_digest(pipeline: Pipeline) -> str:
     """Return the SHA-256 of the declaration, defaults included."""
-    return sha256(pipeline.spec.model_dump_json().encode()).hexdigest()
+    return sha256(declaration_content(pipeline)).hexdigest()
 
 
 def entries_of(
@@ -216,6 +210,8 @@ def entries_of(
 ) -> Iterator[Kind]:
     """Yield what the ledger says of a stored record: the stage, and the model version if any."""
     value = value_in(record)
+    # The digest of a partition's key would tell whom it names: `partition_commitment` has a salt.
+    hidden = "partition" if record.partition else None
     yield StageComputed(
         subject=StageComputed.subject_of(record=record.name),
         sha256=file_digest,
@@ -224,7 +220,7 @@ def entries_of(
         key=record.key,
         run=record.run_id,
         partition=partition_commitment(record),
-        components={name: digest(part) for name, part in record.parts.items()},
+        components={name: digest(part) for name, part in record.parts.items() if name != hidden},
         inputs={
             stage: sha256("\n".join(keys).encode()).hexdigest()
             for stage, keys in record.inputs.items()

@@ -22,6 +22,7 @@ from factory_assets.results.latest import PARTITIONED, ResultQuery, require_reco
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
 from factory_assets.results.stages import UPSTREAM, Stage
+from factory_resources.erasure.manifest import is_gone
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.snapshot import exists
 from factory_resources.tracking.record import Record
@@ -127,8 +128,17 @@ def answers_to_judge(call: StageRequest, inputs: Inputs) -> "ChosenAnswers | Non
 
 
 def champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:
-    """Return the champion's version; its predecessor's if the candidate is the champion already."""
+    """Return the champion's version; its predecessor's if the candidate is the champion already.
+
+    None without one, or if an erasure took its files.
+    """
     candidate = expect(Candidate, inputs["train"])
+    champion = _champion_before(call, candidate)
+    gone = champion is not None and is_gone(call.home, candidate.model, champion)
+    return None if gone else champion
+
+
+def _champion_before(call: StageRequest, candidate: Candidate) -> int | None:
     champion = Registry(call.home).champion(candidate.model)
     if champion != candidate.version:
         return champion

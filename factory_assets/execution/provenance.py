@@ -7,8 +7,10 @@ belongs in `audit.reproduce`.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -18,7 +20,7 @@ from pydantic import ValidationError
 from factory_assets.execution.cache_key import user_code
 from factory_assets.execution.code_version import libraries, stage_files
 from factory_assets.execution.installed import installed_distributions
-from factory_assets.ml.artifacts.trained_model import MANIFEST, build_manifest, copy_checked
+from factory_assets.ml.artifacts.trained_model import MANIFEST, build_manifest
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Stopped
@@ -125,24 +127,49 @@ def read_provenance(version: Version, home: Home) -> Provenance:
             remedy=f"train it again: factory run {version.model}",
         )
     files = Registry(home).run_files(version.model, version.run_id) / FOLDER
-    with home.scratch() as scratch:
-        copy_checked(files, scratch, digest, name)
-        try:
-            return Provenance(
-                declaration=PipelineSpec.model_validate_json(
-                    _read(scratch, "declaration"), context=STORED
-                ),
-                rows=TrainingSnapshots.model_validate_json(_read(scratch, "rows")),
-                environment=Environment.model_validate_json(_read(scratch, "environment")),
-                end=Ended.model_validate_json(_read(scratch, "end")),
-            )
-        except (ValidationError, OSError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-            raise ModelError(
-                f"this version of the factory cannot read how it was trained ({reason})",
-                where=name,
-                remedy="use the version that trained it",
-            ) from error
+    stored = _checked_files(files, digest, name)
+    try:
+        return Provenance(
+            declaration=PipelineSpec.model_validate_json(
+                stored["declaration.json"], context=STORED
+            ),
+            rows=TrainingSnapshots.model_validate_json(stored["rows.json"]),
+            environment=Environment.model_validate_json(stored["environment.json"]),
+            end=Ended.model_validate_json(stored["end.json"]),
+        )
+    except (ValidationError, KeyError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ModelError(
+            f"this version of the factory cannot read how it was trained ({reason})",
+            where=name,
+            remedy="use the version that trained it",
+        ) from error
+
+
+def _checked_files(files: Path, digest: str, where: str) -> Mapping[str, bytes]:
+    """Return the files that a manifest names; nothing is written, so that a full disk is no matter.
+
+    Raises:
+        ModelError: one is missing, or not as the manifest says.
+    """
+    try:
+        manifest = (files / MANIFEST).read_bytes()
+        if sha256(manifest).hexdigest() != digest:
+            raise _changed(MANIFEST, where)
+        found = {}
+        for name, expected in json.loads(manifest).items():
+            found[name] = (files / name).read_bytes()
+            if sha256(found[name]).hexdigest() != expected:
+                raise _changed(name, where)
+    except FileNotFoundError as error:
+        what = f"file {Path(str(error.filename)).name} is missing"
+        raise ModelError(what, where=where, remedy="train it again") from error
+    return found
+
+
+def _changed(name: str, where: str) -> ModelError:
+    what = f"file {name} is not the one that was stored with it (its SHA-256 differs)"
+    return ModelError(what, where=where, remedy="find out who changed it, then train again")
 
 
 def provenance_digest(version: Version, home: Home) -> str | None:
@@ -166,10 +193,6 @@ def environment(pipeline: Pipeline) -> Environment:
         device=_device(pipeline),
         threads=_threads(),
     )
-
-
-def _read(folder: Path, part: Part) -> bytes:
-    return (folder / f"{part}.json").read_bytes()
 
 
 def _installed(names: tuple[str, ...]) -> dict[str, str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.evaluation.recorded import read_judged_rows, recorded_outputs
+from factory_assets.ml.features.target import Target
+from factory_assets.ml.performance.labelled_rows import known_truth
 from factory_assets.monitoring.watched import WatchedInputs
 from factory_assets.results.base import R, result_as
 from factory_assets.results.data import SplitResult
@@ -118,10 +120,17 @@ def training_rows(parts: SplitResult, inputs: WatchedInputs, home: Home, time: s
 
 
 def tested_rows(found: Lineage, inputs: WatchedInputs, home: Home) -> TestedRows:
-    """Return the judged test rows with what the version answered for them."""
+    """Return the judged test rows with what the version answered for them.
+
+    Rows of a class that no training row has are left out: no output is about it.
+    """
     names = [column.name for column in inputs.columns]
-    judged = found.evaluation.predictions
+    judged, candidate = found.evaluation.predictions, found.evaluation.candidate
     rows, places = read_judged_rows(found.parts.test, judged, names, home)
-    truth = read_arrow(judged, home, ["truth"])["truth"].to_numpy()
+    target = Target(
+        column="truth", task=candidate.task, classes=candidate.classes, mean=0.0, sd=1.0
+    )
+    truth = target.values(read_arrow(judged, home, ["truth"]))
     outputs = recorded_outputs(found.evaluation, home)
-    return TestedRows(inputs.of_training(rows.take(places)), outputs, truth)
+    known = known_truth(truth, outputs)
+    return TestedRows(inputs.of_training(rows.take(places[known])), outputs[known], truth[known])

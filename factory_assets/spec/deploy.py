@@ -22,6 +22,10 @@ def _shadow(value: Any) -> Any:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
+def _keeps(value: Any) -> bool:
+    return bool(value == "keep")
+
+
 def _is_default(value: Any) -> bool:
     """Leave out what a declaration without it means: it changes no result."""
     return bool(value == AnswerLog())
@@ -104,6 +108,9 @@ class Deploy(Spec):
     `true` takes the defaults below. Default: it serves at once."""
     log: Annotated[AnswerLog, Field(exclude_if=_is_default)] = AnswerLog()
     """What is kept of the champion's answers, and for how long."""
+    after_erasure: Annotated[Literal["keep", "stop"], Field(exclude_if=_keeps)] = "keep"
+    """What becomes of the champion if rows that it learned from are erased. `keep`: it serves until
+    a version trained without them does. `stop`: nothing is answered until a person resumes it."""
 
     @property
     def rollout(self) -> Canary | Shadow | None:

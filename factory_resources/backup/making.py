@@ -31,7 +31,7 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log.archiving import archiving_paused
+from factory_resources.prediction_log.archive import archiving_paused
 from factory_resources.prediction_log.collector import collecting_paused
 from factory_resources.prediction_log.segments import OPEN, SEALED
 

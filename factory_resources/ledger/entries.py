@@ -3,7 +3,8 @@
 A new kind is a new class in `Kind`; those about answers are in `prediction_entries`, those about
 watching in `watch_entries`, those about roll-outs in `rollout_entries`, those about the front door
 in `access_entries`, those about boundaries in `boundary_entries`, those about what people state in
-`governance_entries`, those about bills of materials in `supply_entries`. `found` marks what a home
+`governance_entries`, those about bills of materials in `supply_entries`, those about erasures in
+`erasure_entries`. `found` marks what a home
 contained before it had a ledger: nobody witnessed when it happened.
 """
 
@@ -20,13 +21,16 @@ from factory_resources.ledger.access_entries import (
 )
 from factory_resources.ledger.boundary_entries import BoundaryHeld, BoundaryLevel
 from factory_resources.ledger.entry import Entry, Sha256, SignedAct, VersionEntry
+from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
     EdgePacked,
+    OutcomesErased,
     OutcomesRecorded,
     PredictionKeysDestroyed,
     PredictionsArchived,
+    PredictionsErased,
     PredictionsLogged,
     PredictionsRemoved,
 )
@@ -281,12 +285,16 @@ Kind = (
     | ServingChanged
     | GovernanceSigned
     | SupplyChainRecorded
+    | ErasureBegun
+    | ErasureDone
     | FilesRemoved
     | BackupMade
     | PredictionsLogged
     | PredictionsArchived
     | PredictionsRemoved
+    | PredictionsErased
     | OutcomesRecorded
+    | OutcomesErased
     | EdgePacked
     | EdgeLogReceived
     | PredictionKeysDestroyed

@@ -31,7 +31,7 @@ import sys
 import tempfile
 import zipfile
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -1065,6 +1065,10 @@ class Scratch:
             "CREATE TABLE logged(number INTEGER PRIMARY KEY, kind TEXT);"
             "CREATE TABLE elsewhere(block BLOB, number INTEGER, ranges BLOB,"
             " PRIMARY KEY(block, number)) WITHOUT ROWID;"
+            "CREATE TABLE erased(block TEXT, leaf INTEGER, id BLOB, number INTEGER,"
+            " PRIMARY KEY(block, leaf)) WITHOUT ROWID;"
+            "CREATE TABLE rewritten(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE erased_outcome(outcome INTEGER PRIMARY KEY, number INTEGER);"
         )
 
     def close(self) -> None:
@@ -1153,11 +1157,21 @@ _FOLLOWED = frozenset(
         "boundary",
         "governance",
         "supply_chain",
+        "erasure",
     }
 )
 """The kinds of entries that name something else that is checked."""
 
-_LOGGED = frozenset({"predictions", "predictions_archived", "predictions_removed", "outcomes"})
+_LOGGED = frozenset(
+    {
+        "predictions",
+        "predictions_archived",
+        "predictions_removed",
+        "predictions_erased",
+        "outcomes",
+        "outcomes_erased",
+    }
+)
 """The kinds of entries about answers, and about what came of them."""
 
 _NOTED = frozenset({"removed", "person", "declaration"}) | _LOGGED
@@ -1176,6 +1190,7 @@ _KINDS = frozenset(
         "action",
         "refused",
         "backup",
+        "erasure_done",
     }
 )
 """The other kinds of entries that this verifier knows."""
@@ -1617,6 +1632,7 @@ _INFLUENCE = "artifacts/[^/]+/[^/]+/artifacts/influence/"
 """The files of the models by which the influence of rows is estimated."""
 
 _SMALL_FILE = 4 * 1024 * 1024
+_ERASURE_BYTES = 64 * 1024 * 1024
 _PIPELINES = 100_000
 _LISTED = 20
 
@@ -1669,6 +1685,7 @@ class ContentCheck:
             "boundary": self._boundary,
             "governance": self._decisions.governance,
             "supply_chain": self._supply_chain,
+            "erasure": self._erasure,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._reported(number):
@@ -1686,6 +1703,21 @@ class ContentCheck:
                 with self._reported(number, name):
                     checks[kind](number, entry)
         self._decisions.notes()
+        self._note_changed_evidence()
+
+    def _note_changed_evidence(self) -> None:
+        """Note the signed answers whose evidence is another one by now."""
+        last: dict[tuple[str, int], int] = {}
+        for (number,) in self._scratch.run("SELECT number FROM act WHERE kind = 'governance'"):
+            with suppress(InvalidError):
+                entry = self._ledger.entry(number)
+                last[take(entry, "subject"), take(entry, "version", kind=int)] = number
+        for (subject, version), number in sorted(last.items(), key=lambda one: one[1]):
+            with self._reported(number, subject):
+                signed = number, self._ledger.entry(number)
+                if changed := changed_evidence(self._files, self._ledger, signed, version):
+                    what = f"changed since it was signed, so that it is stale: {', '.join(changed)}"
+                    self._report.note(what, number, subject)
 
     @contextmanager
     def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
@@ -1817,6 +1849,29 @@ class ContentCheck:
         for what in ("sbom", "ml_bom", "statement"):
             digest = take(entry, what)
             self._compare(number, require_relative(f"supply/{pipeline}/{digest}.json"), digest)
+
+    def _erasure(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that what was erased is gone, and that who decided it signed exactly that."""
+        kind, _, erasure = take(entry, "subject").partition("/")
+        if kind != "erasure" or not re.fullmatch(r"[0-9a-z-]{1,64}", erasure):
+            raise InvalidError("is of an erasure, and names none")
+        self._report.count("erasures")
+        self._decisions.erasure(number, entry, erasure)
+        name, digest = f"erasures/{erasure}.json", take(entry, "manifest")
+        if not self._compare(number, name, digest):
+            return
+        manifest = parse_object(read_all(self._files, name, _ERASURE_BYTES))
+        done = self._ledger.last("erasure_done", f"erasure_done/{erasure}")
+        if done is None:
+            self._report.problem("is not finished: factory forget --resume", number)
+            return
+        if take(done[1], "found", kind=int):
+            self._report.note("left values of the person in the home, as it says", done[0])
+        if isinstance(self._files, HomeFolder):
+            gone = [*take(manifest, "files", kind=dict), *take(manifest, "removed", kind=list)]
+            for path in gone:
+                if is_here(self._files, require_relative(path)):
+                    self._report.problem("was erased, and is there", number, path)
 
     def _boundary(self, number: int, entry: dict[str, Any]) -> None:
         """Check that the report of a boundary is the one that was entered."""
@@ -1978,6 +2033,9 @@ class ContentCheck:
             for name in self._files.names("supply/*/*.json")
             if not self._scratch.one("SELECT 1 FROM digest WHERE path = ?", path_bytes(name))
         )
+        for name in self._files.names("declarations/*/*.json"):
+            # Entries of runs and of changed declarations have the digest, which is its name.
+            self._compare(None, name, name.rpartition("/")[2][: -len(".json")])
         with self._reported(file="mlflow.db"):
             self._aliases()
         for link in sorted(getattr(self._files, "links", ())):
@@ -2038,8 +2096,12 @@ def _require_agreement(name: str, entry: dict[str, Any], record: dict[str, Any])
     _require_same("the digest of its parts", digest_of(parts), place[2])
     said = [take(entry, field) for field in ("pipeline", "stage", "key", "run")]
     _require_same("pipeline, stage, key and run", said, [*place, take(record, "run_id")])
+    named = take(entry, "components", kind=dict)
     components = {name: digest_of(part) for name, part in parts.items()}
-    _require_same("its components", take(entry, "components", kind=dict), components)
+    if "partition" not in named:
+        # Its digest would tell whom a key names; the key of the record has it too.
+        components.pop("partition", None)
+    _require_same("its components", named, components)
     for keys in inputs.values():
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise InvalidError("has no valid 'inputs'")
@@ -2156,6 +2218,8 @@ def verify_home(
 
 _DECISION = "urn:sovereign-ai-factory:decision:v1"
 
+_ERASURE = "urn:sovereign-ai-factory:erasure:v1"
+
 _GOVERNANCE = "urn:sovereign-ai-factory:governance:v1"
 
 _STATEMENT_BYTES = 262_144
@@ -2213,6 +2277,32 @@ class DecisionCheck:
         self._report.count("decisions")
         if entry["key"].startswith(f"{PASSKEY} "):
             self._report.count("decisions signed by passkey")
+
+    def erasure(self, number: int, entry: dict[str, Any], erasure: str) -> None:
+        """Check that a person decided an erasure, and signed it if the factory has people.
+
+        Raises:
+            InvalidError: they did not, or might not.
+        """
+        statement = self._signed(number, {**entry, "pipeline": "_erasures"})
+        predicate: dict[str, Any] = take(statement, "predicate", kind=dict)
+        if take(statement, "predicateType") != _ERASURE:
+            raise InvalidError("has a statement of another type")
+        origin = take(self._ledger.entry(0), "origin")
+        said = [predicate.get(one) for one in ("log", "erasure", "manifest")]
+        _require_same("what the statement is about", said, [origin, erasure, entry["manifest"]])
+        age = _seconds(take(entry, "time")) - _seconds(take(predicate, "time"))
+        if not -_CLOCKS <= age <= _ENTERED:
+            raise InvalidError("was signed at another time than when it was entered")
+        if entry.get("person") is None and entry.get("key") is None:
+            rows = self._scratch.run("SELECT DISTINCT person FROM person WHERE number < ?", number)
+            known = [self._person(person, number) for (person,) in rows]
+            if any(person and person[0] for person in known):
+                raise InvalidError("was signed by nobody, and the factory has people")
+            return
+        _require_name(predicate, entry)
+        if not any(self._may(entry, role, number) for role in ("engineer", "approver")):
+            raise InvalidError("was signed by a person who might not")
 
     def serving(self, number: int, entry: dict[str, Any]) -> None:
         """Check that a person stopped a pipeline, or let it serve again.
@@ -2659,11 +2749,51 @@ def is_on_server(files: HomeFolder) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class _ErasedLeaves:
+    """The answers of a block that entries erase, in the order of their leaves."""
+
+    rows: Sequence[tuple[int, bytes, int]]
+    """Leaf, id, and number of the entry."""
+    leaves: Sequence[int]
+    ids: Sequence[bytes]
+
+    @classmethod
+    def of(cls, block: str, scratch: Scratch, entry: dict[str, Any]) -> _ErasedLeaves:
+        """Return those of a block, whose ids must be in the order of its leaves.
+
+        Args:
+            entry: that of the block.
+        """
+        query = "SELECT leaf, id, number FROM erased WHERE block = ? ORDER BY leaf"
+        rows = [*scratch.run(query, block)]
+        leaves, ids = [leaf for leaf, _, _ in rows], [identifier for _, identifier, _ in rows]
+        ends = (
+            (0, take(entry, "first")),
+            (take(entry, "count", kind=int) - 1, take(entry, "last")),
+        )
+        at_ends = all(
+            (leaf == place) == (identifier.hex() == end)
+            for leaf, identifier, _ in rows
+            for place, end in ends
+        )
+        if not at_ends or any(left >= right for left, right in zip(ids, ids[1:])):
+            raise InvalidError("what is erased of its block is not in the order of the ids")
+        return cls(rows, leaves, ids)
+
+    def require_order(self, identifier: bytes, leaf: int) -> None:
+        """Require that a record is where its id belongs among those that are erased."""
+        place = bisect_left(self.leaves, leaf)
+        if bisect_left(self.ids, identifier) != place:
+            raise InvalidError("what is erased of its block is not in the order of the ids")
+
+
 class PredictionCheck:
     """Compares the blocks of answers in the ledger with the records that are stored.
 
-    A record is in the database, in a file of the archive, or removed. Of the latter two a list says
-    which leaves of which blocks they are, and an entry has the digest of the list.
+    A record is in the database, in a file of the archive, removed, or erased. Of files and what was
+    removed, a list says which leaves of which blocks they are, and an entry has the digest of the
+    list. Of what was erased, an entry has id, block and leaf of each.
     """
 
     def __init__(
@@ -2685,12 +2815,13 @@ class PredictionCheck:
 
         Where a server has the ledger, it has the answers too, and they are not compared.
         """
-        for number, kind in self._scratch.run("SELECT number, kind FROM logged ORDER BY number"):
-            if kind in ("predictions_archived", "predictions_removed"):
-                with self._reported(number):
-                    self._moved(number, self._ledger.entry(number))
-        query = "SELECT number FROM logged WHERE kind = 'predictions'"
-        blocks = [number for (number,) in self._scratch.run(query)]
+        for number in self._numbers("predictions_erased"):
+            with self._reported(number):
+                self._erased(number, self._ledger.entry(number))
+        for number in self._numbers("predictions_archived", "predictions_removed"):
+            with self._reported(number):
+                self._moved(number, self._ledger.entry(number))
+        blocks = self._numbers("predictions")
         here = self._is_here("ledger.db") or self._is_here("predictions.db")
         if self._on_server or not here:
             if blocks:
@@ -2704,6 +2835,11 @@ class PredictionCheck:
 
     def _is_here(self, name: str) -> bool:
         return is_here(self._files, name)
+
+    def _numbers(self, *kinds: str) -> list[int]:
+        """Return the numbers of the entries of some kinds."""
+        query = f"SELECT number FROM logged WHERE kind IN ({', '.join('?' * len(kinds))})"
+        return [number for (number,) in self._scratch.run(f"{query} ORDER BY number", *kinds)]
 
     def _blocks(self, numbers: Sequence[int]) -> list[int]:
         """Compare blocks; return those that are neither in the database nor in the journal."""
@@ -2728,6 +2864,36 @@ class PredictionCheck:
         except InvalidError as error:
             self._report.problem(error, entry, file)
 
+    def _erased(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which answers are erased, and which file of the archive is replaced."""
+        pipeline, day = take(entry, "pipeline"), take(entry, "day")
+        _require_same("the subject", take(entry, "subject"), f"predictions/{pipeline}/{day}")
+        take(entry, "erasure")
+        count = 0
+        for block, leaves in take(entry, "blocks", kind=dict).items():
+            logged = self._ledger.last("predictions", f"predictions/{block}", number)
+            if logged is None or not isinstance(leaves, dict):
+                raise InvalidError(f"erases answers of a block {_short(block)} that is not logged")
+            last = take(logged[1], "count", kind=int) - 1
+            ends = take(logged[1], "first"), take(logged[1], "last")
+            for text, leaf in leaves.items():
+                identifier = _identifier(text)
+                if type(leaf) is not int or not (ends[0] <= text <= ends[1] and 0 <= leaf <= last):
+                    raise InvalidError(f"block {_short(block)} cannot have had {text} there")
+                self._remember_erased(block, leaf, identifier, number)
+                count += 1
+        _require_same("the number of answers", take(entry, "count", kind=int), count)
+        if entry.get("file") is not None:
+            row = take(entry, "file"), number
+            self._scratch.run("INSERT OR IGNORE INTO rewritten VALUES(?, ?)", *row)
+
+    def _remember_erased(self, block: str, leaf: int, identifier: bytes, number: int) -> None:
+        known = self._scratch.one("SELECT id FROM erased WHERE block = ? AND leaf = ?", block, leaf)
+        if known not in (None, identifier):
+            raise InvalidError(f"erases {identifier.hex()}, and an earlier entry another in place")
+        row = block, leaf, identifier, number
+        self._scratch.run("INSERT OR IGNORE INTO erased VALUES(?, ?, ?, ?)", *row)
+
     def _moved(self, number: int, entry: dict[str, Any]) -> None:
         """Note which leaves are in the archive or removed, and compare the files."""
         pipeline, day = take(entry, "pipeline"), take(entry, "day")
@@ -2738,6 +2904,14 @@ class PredictionCheck:
         digest, listed = take(entry, "sha256"), take(entry, "leaves")
         ends = [_identifier(take(entry, name)).hex() for name in ("first", "last")]
         file = f"predictions/archive/{pipeline}/{day}/{'-'.join(ends)}-{digest[:8]}"
+        query = "SELECT number FROM rewritten WHERE sha256 = ? AND number > ?"
+        replaced = self._scratch.one(query, digest, number)
+        if replaced is not None:
+            if self._is_here(f"{file}.parquet"):
+                what = "was replaced by one without erased answers, yet it is there"
+                self._report.problem(what, replaced, f"{file}.parquet")
+            self._report.count("files of the archive replaced")
+            return
         count = self._list(f"{file}.leaves", listed, number)
         _require_same("the number of records", take(entry, "count", kind=int), count)
         if self._is_removed(subject, digest, number):
@@ -2791,18 +2965,20 @@ class PredictionCheck:
             raise InvalidError("is of too many records, or none")
         query = "SELECT number FROM block WHERE identity = ? LIMIT 1"
         found = [*database.rows(query, identity)] if database else []
+        erased = _ErasedLeaves.of(identity, self._scratch, entry)
         if not database or not found:
-            return self._waiting(entry)
+            return self._waiting(entry, erased)
         leaves = self._leaves(database, found[0][0], count)
         if tree_hash(leaves).hex() != take(entry, "root"):
             raise InvalidError(f"the stored hashes of block {identity} are not those of the entry")
         here = bytearray(count)
-        self._records(entry, database, found[0][0], leaves, here)
+        self._records(entry, database, found[0][0], leaves, here, erased)
         query = "SELECT ranges FROM elsewhere WHERE block = ?"
         for (ranges,) in self._scratch.run(query, identity.encode()):
             for start, stop in _ranges(ranges):
                 here[start:stop] = b"\1" * (min(stop, count) - min(start, count))
         self._report.count("blocks of answers")
+        self._require_gone(erased, here)
         missing = here.count(0)
         if missing:
             raise InvalidError(
@@ -2810,6 +2986,16 @@ class PredictionCheck:
                 f"is number {here.index(0)}"
             )
         return True
+
+    def _require_gone(self, erased: _ErasedLeaves, here: bytearray) -> None:
+        """Report what is erased and among the records that are here; it is not missing."""
+        for leaf, identifier, entered in erased.rows:
+            if here[leaf]:
+                what = f"the answer {identifier.hex()} was erased, yet it is there"
+                self._report.problem(what, entered)
+            here[leaf] = 1
+        if erased.rows:
+            self._report.count("answers erased", len(erased.rows))
 
     def _leaves(self, database: GuardedDatabase, block: object, count: int) -> list[bytes]:
         return stored_leaves(database, "leaf_tile", "block", block, count)
@@ -2821,6 +3007,7 @@ class PredictionCheck:
         block: object,
         leaves: Sequence[bytes],
         here: bytearray,
+        erased: _ErasedLeaves,
     ) -> None:
         """Compare the records of a block in the database, and mark those that are unchanged."""
         first, last = (_identifier(take(entry, name)) for name in ("first", "last"))
@@ -2829,6 +3016,8 @@ class PredictionCheck:
             self._seen += 1
             if identifier is None or not isinstance(leaf, int) or not before < leaf < len(leaves):
                 raise InvalidError("the records of its block are not in the order of their ids")
+            if erased.rows:
+                erased.require_order(identifier, leaf)
             before = leaf
             if record is None:
                 record = self._large(database, identifier)
@@ -2851,7 +3040,7 @@ class PredictionCheck:
             raise InvalidError("a record of its block is too large to be compared")
         return record
 
-    def _waiting(self, entry: dict[str, Any]) -> bool:
+    def _waiting(self, entry: dict[str, Any], erased: _ErasedLeaves) -> bool:
         """Compare a block that is still in the journal; False if it is not."""
         identity = take(entry, "block")
         name = f"predictions/journal/{identity}.sealed"
@@ -2863,6 +3052,7 @@ class PredictionCheck:
             leaves = _segment_leaves(content, identity)
             if not leaves or tree_hash(leaves).hex() != take(entry, "root"):
                 raise InvalidError("was changed: it has other records than the entry says")
+        self._require_gone(erased, bytearray(b"\1" * len(leaves)))
         self._report.count("blocks of answers in the journal")
         return True
 
@@ -2993,8 +3183,13 @@ class OutcomeCheck:
 
         Where a server has the ledger, it has the outcomes too, and they are not compared.
         """
-        query = "SELECT number FROM logged WHERE kind = 'outcomes'"
-        batches = [number for (number,) in self._scratch.run(query)]
+        query = "SELECT number, kind FROM logged WHERE kind IN ('outcomes', 'outcomes_erased')"
+        entries = [*self._scratch.run(f"{query} ORDER BY number")]
+        batches = [number for number, kind in entries if kind == "outcomes"]
+        for number, kind in entries:
+            if kind == "outcomes_erased":
+                with self._reported(number):
+                    self._erased(number, self._ledger.entry(number))
         here = is_here(self._files, "outcomes.db")
         if self._on_server or (not here and not is_here(self._files, "ledger.db")):
             if batches:
@@ -3017,6 +3212,16 @@ class OutcomeCheck:
             yield
         except InvalidError as error:
             self._report.problem(error, entry, file)
+
+    def _erased(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which outcomes are erased."""
+        subject = f"outcomes_erased/{take(entry, 'pipeline')}"
+        _require_same("the subject", take(entry, "subject"), subject)
+        take(entry, "erasure")
+        for outcome in take(entry, "outcomes", kind=list):
+            if type(outcome) is not int or outcome < 1:
+                raise InvalidError("erases what is not the number of an outcome")
+            self._scratch.run("INSERT OR IGNORE INTO erased_outcome VALUES(?, ?)", outcome, number)
 
     def _batch(self, number: int, entry: dict[str, Any], database: GuardedDatabase | None) -> None:
         identity, count = take(entry, "batch"), take(entry, "count", kind=int)
@@ -3052,6 +3257,12 @@ class OutcomeCheck:
                 self._report.problem(f"outcome {number} was changed", file="outcomes.db")
         self._seen += sum(here)
         self._report.count("outcomes", sum(here))
+        query = "SELECT outcome, number FROM erased_outcome WHERE outcome >= ? AND outcome < ?"
+        for outcome, entered in self._scratch.run(query, first, first + len(leaves)):
+            if here[outcome - first]:
+                self._report.problem(f"outcome {outcome} was erased, yet it is there", entered)
+            here[outcome - first] = 1
+            self._report.count("outcomes erased")
         return [first + place for place, known in enumerate(here) if not known]
 
     def _strange(self, database: GuardedDatabase) -> None:
@@ -3072,6 +3283,101 @@ def _stored_outcome_leaf(number: int, values: Sequence[Any]) -> bytes | None:
         return outcome_leaf(number, values[0], *said)
     except (UnicodeDecodeError, struct.error):
         return None
+
+
+# ------------------------------------------------------------------- What signed answers rest on
+
+_EVALUATED: Mapping[str, tuple[str, ...]] = {
+    "metrics": ("metrics", "intervals", "baselines", "champion", "folds", "at_half"),
+    "slices": ("slices",),
+    "fairness": ("groups",),
+    "robustness": ("robustness",),
+    "calibration": ("metrics/brier", "metrics/ece", "metrics/log_loss"),
+    "gates": ("gates",),
+    "influence": ("influence", "importances"),
+}
+"""Kinds of evidence, and where the record of an evaluation has what they show."""
+
+_TRAINED: Mapping[str, tuple[str, ...]] = {
+    "search": ("tuned",),
+    "interface": ("task", "target", "classes", "numeric", "categorical"),
+}
+"""The same of the record of a training."""
+
+
+def changed_evidence(
+    files: HomeFolder | ArchiveFile,
+    ledger: LedgerDatabase | ArchivedEntries,
+    signed: tuple[int, dict[str, Any]],
+    version: int,
+    before: int | None = None,
+) -> list[str]:
+    """Return the kinds of evidence that records show otherwise than when an answer was signed.
+
+    Kinds that do not rest on the evaluation or the training alone, and records that are not here,
+    are left out: what is returned has changed, and more may have.
+
+    Args:
+        signed: number and content of the entry of the signature.
+        version: the one for which the answer is to hold.
+        before: the number of entries that count now; None for all.
+    """
+    number, entry = signed
+    pipeline, changed = take(entry, "pipeline"), list[str]()
+    then = f"{pipeline}@{take(entry, 'version', kind=int)}"
+    read = (("verdict", "verdict", _EVALUATED), ("model_version", "model", _TRAINED))
+    for kind, act, fields in read:
+        old = _entered_value(files, ledger, kind, f"{act}/{then}", number)
+        new = _entered_value(files, ledger, kind, f"{act}/{pipeline}@{version}", before)
+        if old is None or new is None:
+            continue
+        for name, places in fields.items():
+            pairs = ((_at(old, place), _at(new, place)) for place in places)
+            if name in take(entry, "evidence", kind=dict) and any(_differs(*two) for two in pairs):
+                changed.append(name)
+    return changed
+
+
+def _entered_value(
+    files: HomeFolder | ArchiveFile,
+    ledger: LedgerDatabase | ArchivedEntries,
+    kind: str,
+    subject: str,
+    before: int | None,
+) -> dict[str, Any] | None:
+    """Return the result in the record of the last act of a kind; empty if there was none yet.
+
+    None if the record is not here, or not as its entry says.
+    """
+    act = ledger.last(kind, subject, before)
+    if act is None:
+        return {}
+    name = require_relative(take(act[1], "record"))
+    computed = ledger.last("stage", name)
+    try:
+        content = read_all(files, name, _RECORD_COST // 2)
+        if computed is None or sha256(content).hexdigest() != computed[1].get("sha256"):
+            return None
+        value: dict[str, Any] = take(parse_object(content), "value", kind=dict)
+    except InvalidError:
+        return None
+    return value
+
+
+def _at(value: Any, place: str) -> Any:
+    for name in place.split("/"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _differs(old: Any, new: Any) -> bool:
+    """Whether two values differ in what both have: a newer factory records more of the same."""
+    if isinstance(old, dict) and isinstance(new, dict) and old and new:
+        shared = (old.keys() & new.keys()) - {"explanation"}
+        return any(_differs(old[name], new[name]) for name in shared)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) != len(new) or any(map(_differs, old, new))
+    return bool(old or new) and (type(old) is not type(new) or old != new)
 
 
 @dataclass(frozen=True)
@@ -3095,6 +3401,33 @@ class ProvenLeaf:
 
 
 @dataclass(frozen=True)
+class EnteredBlock:
+    """The entry of a block of answers, with the proof that it is in the log."""
+
+    body: bytes
+    proof: bytes
+    """A tlog-proof, with a checkpoint."""
+
+    def entry(self, key: VerifierKey) -> dict[str, Any]:
+        """Return the entry, if it is in a log that this key signed."""
+        proof = InclusionProof.parse(self.proof)
+        note = SignedNote.parse(proof.checkpoint)
+        checkpoint = LogCheckpoint.parse(note.text)
+        require_signed(note, checkpoint, key)
+        if not proof.proves(self.body, checkpoint):
+            raise InvalidError("the entry of the block is not in the log")
+        entry = envelope(self.body)
+        _require_same("the kind of the entry", entry["kind"], "predictions")
+        return entry
+
+    @property
+    def checkpoint(self) -> LogCheckpoint:
+        """The checkpoint in the proof, not verified."""
+        note = SignedNote.parse(InclusionProof.parse(self.proof).checkpoint)
+        return LogCheckpoint.parse(note.text)
+
+
+@dataclass(frozen=True)
 class PredictionProof:
     """That a request was answered so, or that its id was never given out.
 
@@ -3106,6 +3439,8 @@ class PredictionProof:
     record: bytes | None
     """What was logged; None if nothing was."""
     leaves: tuple[ProvenLeaf, ...]
+    entered: EnteredBlock | None = None
+    """The block of an answer, by which the proof holds without the home; None in older proofs."""
 
     @classmethod
     def parse(cls, content: bytes) -> PredictionProof:
@@ -3123,7 +3458,11 @@ class PredictionProof:
             )
             for leaf in take(value, "leaves", kind=list)
         ]
-        return cls(_identifier(take(value, "id")), record, tuple(leaves))
+        entered = None
+        if "entry" in value:
+            said = take(value, "entry", kind=dict)
+            entered = EnteredBlock(take(said, "body").encode(), take(said, "proof").encode())
+        return cls(_identifier(take(value, "id")), record, tuple(leaves), entered)
 
     def format(self) -> bytes:
         """Return it as JSON."""
@@ -3138,7 +3477,11 @@ class PredictionProof:
             for leaf in self.leaves
         ]
         record = None if self.record is None else format_base64(self.record)
-        value = {"format": 1, "id": self.identifier.hex(), "record": record, "leaves": leaves}
+        value: dict[str, Any] = {"format": 1, "id": self.identifier.hex(), "record": record}
+        value["leaves"] = leaves
+        if self.entered:
+            body, proof = self.entered.body.decode(), self.entered.proof.decode()
+            value["entry"] = {"body": body, "proof": proof}
         return json.dumps(value, indent=1).encode()
 
     def verify(self, blocks: Iterable[dict[str, Any]]) -> bool:
@@ -3197,7 +3540,41 @@ def _verify_prediction(
         return
     report.count("proofs about answers")
     what = "was answered as the proof says" if answered else "was never given out as an id"
+    number = scratch.one("SELECT number FROM erased WHERE id = ?", proof.identifier)
+    what += f", and erased since (entry {number})" if number is not None else ""
     report.note(f"{proof.identifier.hex()} {what}", file="--prediction")
+
+
+def _verify_archived_prediction(
+    content: bytes, key: VerifierKey, checkpoint: LogCheckpoint, report: VerificationReport
+) -> None:
+    """Report what a proof about one answer shows where there is an archive, and no home.
+
+    Args:
+        checkpoint: that of the archive.
+    """
+    try:
+        proof = PredictionProof.parse(content)
+        if proof.record is None:
+            raise InvalidError("only a home shows that an id was never given out")
+        if proof.entered is None:
+            raise InvalidError("has no entry of its block; ask for one of a newer factory")
+        proof.verify([proof.entered.entry(key)])
+        its = proof.entered.checkpoint
+        if its.size == checkpoint.size:
+            _require_same("the root of its log", its.root, checkpoint.root)
+    except InvalidError as error:
+        report.problem(error, file="--prediction")
+        return
+    report.count("proofs about answers")
+    identifier = proof.identifier.hex()
+    report.note(f"{identifier} was answered as the proof says", file="--prediction")
+    if its.size != checkpoint.size:
+        report.note(
+            f"its log has {its.size} entries and that of the archive {checkpoint.size}: that one "
+            "continues the other is not shown",
+            file="--prediction",
+        )
 
 
 # ---------------------------------------------------------------------------- Evidence archives
@@ -3528,6 +3905,9 @@ class _ArchiveCheck:
             except InvalidError as error:
                 report.problem(error, file=_STATEMENT)
         check.ignored(self._strange(numbers))
+        if self._expected.prediction is not None:
+            prediction = self._expected.prediction
+            _verify_archived_prediction(prediction, self._key, checkpoint, report)
         if self._expected.dossier is not None:
             verify_dossier(self._expected.dossier, files, self._entries, report)
         return head
@@ -3649,7 +4029,7 @@ _OWN = "ledger/"
 _DOSSIER_CANNOT_PROVE = (
     "that a title or a label in the dossier fits what stands beside it",
     "that nothing was left out of the dossier",
-    "that what a signed answer rests on is as it was when it was signed",
+    "that what a signed answer rests on beside evaluation and training is as when it was signed",
 )
 
 _NOT_EVALUATED = "not evaluated"
@@ -3702,6 +4082,7 @@ class _DossierCheck:
                 self._report.count("documents that the dossier cites")
         with self._reported(f"{self._pipeline}@{self._version}"):
             self._compare_version()
+        lacking = self._compare_damaged()
         kinds = set()
         for table in take(self._dossier, "facts", kind=list):
             kinds.add(take(table, "kind"))
@@ -3714,6 +4095,7 @@ class _DossierCheck:
             name = take(asked, "id")
             with self._reported(name):
                 _require_gaps(asked, kinds)
+                _require_lacking(asked, lacking)
                 if asked.get("answer") is not None:
                     self._compare_answer(name, asked)
         with self._reported("sources"):
@@ -3789,6 +4171,31 @@ class _DossierCheck:
         manifest = read_all(self._files, f"{folder}/manifest.json", _SMALL_FILE)
         _require_same("the manifest", sha256(manifest).hexdigest(), entry.get("provenance"))
         _require_same("the SHA-256", digest, parse_object(manifest).get(name))
+
+    def _compare_damaged(self) -> list[tuple[int, set[str]]]:
+        """Return entry and kinds of evidence of each file that the dossier says is damaged."""
+        lacking = []
+        for one in self._dossier.get("damaged") or []:
+            path, number = take(one, "path"), take(one, "entry", kind=int)
+            lacking.append((number, {*_texts(take(one, "evidence", kind=list))}))
+            with self._reported(path):
+                if number not in self._entries:
+                    raise InvalidError(f"entry {number} is not in the dossier")
+                if self._is_as_entered(require_relative(path), envelope(self._entries[number])):
+                    raise InvalidError(f"is as entry {number} says, and was not changed")
+                self._report.count("damaged files that the dossier names")
+        return lacking
+
+    def _is_as_entered(self, path: str, entry: dict[str, Any]) -> bool:
+        """Whether a file is there, and as the entry that names it says."""
+        if entry["kind"] == "stage":
+            _require_same("the record", path, entry.get("subject"))
+        try:
+            digest = sha256(read_all(self._files, path, _RECORD_COST // 2)).hexdigest()
+            self._require_named(path, digest, entry)
+        except InvalidError:
+            return False
+        return True
 
     def _require_same(self, name: str, found: object) -> None:
         said = self._dossier.get(name)
@@ -3889,6 +4296,13 @@ class _DossierCheck:
         _require_same("the time of the signature", take(answer, "signed"), predicate.get("time"))
         if take(answer, "by"):
             _require_same("the person", answer["by"], take(predicate, "person", "name"))
+        signed = number, entry
+        known = changed_evidence(self._files, self._ledger, signed, self._version, self._size)
+        if unsaid := [name for name in known if name not in answer["changed"]]:
+            raise InvalidError(
+                f"what it rests on changed since it was signed (entry {number}), and the dossier "
+                f"does not say so: {', '.join(unsaid)}"
+            )
         self._report.count("answers in the dossier")
 
     def _compare_sections(
@@ -3918,6 +4332,14 @@ def _require_gaps(asked: Any, kinds: set[str]) -> None:
             if not isinstance(kind, str) or (kind in kinds) != (name == "evidence"):
                 where = "are in no table" if name == "evidence" else "are in a table"
                 raise InvalidError(f"{_short(str(kind))}: facts of this kind {where}")
+
+
+def _require_lacking(asked: dict[str, Any], lacking: list[tuple[int, set[str]]]) -> None:
+    """Require that a requirement names the entries whose files its evidence lacks."""
+    kinds = {*asked["evidence"], *asked["gaps"]}
+    expected = sorted({number for number, touched in lacking if touched & kinds})
+    said = asked.get("damaged", [])
+    _require_same("the damage", sorted({*said} if isinstance(said, list) else ()), expected)
 
 
 def follow_pointer(document: Any, pointer: str) -> Any:
@@ -4143,8 +4565,6 @@ def _verify_command(words: Sequence[str]) -> int:
         raise InvalidError("--key is not the key of a log")
     since = _content(options.since) if options.since else None
     prediction = _content(options.prediction) if options.prediction else None
-    if prediction is not None and not os.path.isdir(options.path):
-        raise InvalidError("--prediction needs the home: an archive has no entries about answers")
     dossier = _content(options.dossier, _DOSSIER_BYTES) if options.dossier else None
     expected = Expectation(key, policy, since, prediction, dossier)
     report, head = verify_path(options.path, expected, options.ledger)

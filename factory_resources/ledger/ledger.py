@@ -57,10 +57,8 @@ class Ledger:
     @property
     def exists(self) -> bool:
         """Whether it was begun."""
-        if not in_postgres():
-            return self.home.ledger.exists()
         with storage_faults(self.home):
-            return has_postgres_tables()
+            return has_postgres_tables() if in_postgres() else self.home.ledger.exists()
 
     def begin(self, found: Iterable[Kind] = ()) -> None:
         """Begin it unless it exists, with a key of its own.

@@ -64,6 +64,24 @@ class PredictionsRemoved(PredictionsMoved):
     reason: str
 
 
+class PredictionsErased(PredictionsMoved):
+    """Answers of a day are erased, one by one, wherever they are; their leaves stay."""
+
+    kind: Literal["predictions_erased"] = "predictions_erased"
+    erasure: str
+    """The UUID of the erasure that they are part of."""
+    blocks: dict[str, dict[PredictionId, int]]
+    """Block to the requests of it, each with the number of its leaf."""
+    file: Sha256 | None = None
+    """The digest of the file of the archive that had them. It is removed; what else it had is in a
+    file of an entry of its own."""
+
+    @property
+    def requests(self) -> frozenset[bytes]:
+        """The ids of the requests, 16 bytes each."""
+        return frozenset(bytes.fromhex(one) for leaves in self.blocks.values() for one in leaves)
+
+
 class PredictionKeysDestroyed(Entry):
     """What the keys of some months protected in answers is unreadable from now on."""
 
@@ -89,6 +107,20 @@ class OutcomesRecorded(Entry):
     root: Sha256
     """The root of the Merkle tree over the outcomes."""
     count: int
+
+
+class OutcomesErased(Entry):
+    """Outcomes of answers are erased; their hashes stay."""
+
+    SUBJECT = "outcomes_erased/{pipeline}"
+
+    kind: Literal["outcomes_erased"] = "outcomes_erased"
+    subject: str
+    pipeline: str
+    erasure: str
+    """The UUID of the erasure that they are part of."""
+    outcomes: tuple[int, ...]
+    """Their numbers."""
 
 
 class EdgePacked(Entry):

@@ -71,13 +71,13 @@ def bind_outcomes(home: Home) -> int:
 
 def store_batch(store: OutcomeStore) -> bool:
     """Store the batch of the next outcomes; return whether there are any."""
-    first = _next(store)
+    first = store.last_bound() + 1
     leaves = [*map(leaf_of, store.from_number(first, BATCH))]
     if not leaves:
         return False
     with store.database.writing():
         # Another machine may have been faster.
-        if _next(store) == first:
+        if store.last_bound() + 1 == first:
             [(number,)] = store.database.run(
                 "SELECT coalesce(max(number), 0) + 1 FROM outcome_batch"
             )
@@ -88,11 +88,6 @@ def store_batch(store: OutcomeStore) -> bool:
             batch = (number, str(uuid4()), first, len(leaves), 0)
             store.database.insert("outcome_batch", [batch])
     return True
-
-
-def _next(store: OutcomeStore) -> int:
-    [(first,)] = store.database.run("SELECT coalesce(max(first + count), 1) FROM outcome_batch")
-    return int(first)
 
 
 def leaf_of(one: Outcome) -> bytes:

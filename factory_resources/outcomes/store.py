@@ -86,7 +86,8 @@ class OutcomeStore:
             counts[pipeline, "refused"] += number
         with self.database.writing():
             recorded = time.time_ns() // 1000
-            [(last,)] = self.database.run("SELECT coalesce(max(number), 0) FROM outcome")
+            # A number is never given out again, also if its outcome was erased.
+            last = max(self.last_number(), self.last_bound())
             history = self._history(sent)
             decisions, rows = list[Decision](), list[Outcome]()
             for one in sent:
@@ -156,6 +157,11 @@ class OutcomeStore:
         query = "SELECT coalesce(max(number), 0) FROM outcome WHERE recorded <= ?"
         [(number,)] = self.database.run(query, [until])
         return int(number)
+
+    def last_bound(self) -> int:
+        """Return the number of the last outcome that is in a batch, 0 if there is none."""
+        query = "SELECT coalesce(max(first + count), 1) - 1 FROM outcome_batch"
+        return int(self.database.run(query)[0][0])
 
     def known_rows(
         self,

@@ -8,7 +8,7 @@ leaves its records are. How records get there belongs in `archiving`.
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 GROUP_ROWS, FILE_ROWS, FILE_BYTES = 2048, 500_000, 256 * 1024 * 1024
 """Of a row group and of a file: a look-up reads the smallest ids of all groups, and one group. A
 file ends with the batch that exceeds one of its limits."""
+
+_LOCK = "predictions_archive"
+
+STAGED = ".new"
+"""How the names of files end that nobody reads yet."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,11 @@ class ArchivedFile:
     def leaves(self) -> Path:
         """The list of leaves."""
         return self.path.with_suffix(".leaves")
+
+    @property
+    def staged(self) -> Path:
+        """Where it is before it is read."""
+        return self.path.with_suffix(STAGED)
 
     @property
     def first(self) -> bytes:
@@ -154,6 +164,14 @@ def _group_of(metadata: Any, request: bytes) -> int:
 def archive_folder(home: Home) -> Path:
     """Return where the files of a home are."""
     return home.predictions / "archive"
+
+
+def archiving_paused(home: Home) -> AbstractContextManager[None]:
+    """Let nothing be moved, removed or erased in the block; what runs already is waited for.
+
+    Whoever compares a copy of the ledger with the files needs it.
+    """
+    return home.lock(_LOCK)
 
 
 def files_of(home: Home, day: date, pipeline: str = "*") -> list[ArchivedFile]:

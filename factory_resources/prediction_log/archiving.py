@@ -5,65 +5,41 @@ ledger names them, then the records leave the database. Removing: the ledger say
 the files go; their lists of leaves stay, so that what is removed is told from what is missing.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.prediction_log.archive import (
     FILE_BYTES,
     FILE_ROWS,
-    GROUP_ROWS,
-    ArchivedFile,
     archive_folder,
+    archiving_paused,
     blocks_in,
     list_leaves,
 )
-from factory_resources.prediction_log.segments import sync_folder
+from factory_resources.prediction_log.archive_entries import archived_entries, removed_entries
+from factory_resources.prediction_log.archive_files import (
+    WrittenFile,
+    file_of,
+    finish_rewriting,
+    install,
+    write_rows,
+)
 from factory_resources.prediction_log.store import PredictionStore
 
 if TYPE_CHECKING:
     import pyarrow
 
-    from factory_resources.ledger.prediction_entries import (
-        PredictionsArchived,
-        PredictionsMoved,
-        PredictionsRemoved,
-    )
-
-E = TypeVar("E", bound="PredictionsMoved")
+    from factory_resources.ledger.prediction_entries import PredictionsArchived
 
 RECENT = timedelta(days=30)
 """What is younger stays in the database, unless another day is named."""
 
 SHORTEST = timedelta(days=184)
 """What is younger must not be removed: logs are kept for six months at least."""
-
-_LOCK = "predictions_archive"
-
-
-@dataclass(frozen=True)
-class WrittenFile:
-    """A complete file in scratch, not in the archive yet."""
-
-    path: Path
-    first: bytes
-    last: bytes
-    count: int
-    leaves: bytes
-
-
-def archiving_paused(home: Home) -> AbstractContextManager[None]:
-    """Let nothing be moved or removed while the block runs; what runs already is waited for.
-
-    Whoever compares a copy of the ledger with the files needs it.
-    """
-    return home.lock(_LOCK)
 
 
 def archive_days(home: Home, store: PredictionStore, before: date) -> int:
@@ -82,7 +58,8 @@ def archive_days(home: Home, store: PredictionStore, before: date) -> int:
 
 def archive_day(home: Home, store: PredictionStore, pipeline: str, day: date) -> None:
     """Move the records of a pipeline of one day."""
-    for entry in _archived(home, pipeline, day):
+    finish_rewriting(home, pipeline, day)
+    for entry in archived_entries(home, pipeline, day):
         # A process that was killed before it had deleted them has entered these.
         _forget(home, store, entry)
     if not store.has(pipeline, day):
@@ -137,7 +114,6 @@ def _write(table: "pyarrow.Table", names: Mapping[int, str], path: Path) -> Writ
     """Write records to one file."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    from pyarrow.parquet import write_table
 
     numbers, identities = pa.array(names.keys(), pa.int64()), pa.array(names.values(), pa.string())
     blocks = pc.take(identities, pc.index_in(table.column("block"), numbers))
@@ -148,53 +124,7 @@ def _write(table: "pyarrow.Table", names: Mapping[int, str], path: Path) -> Writ
         "leaf": table.column("leaf").cast(pa.int32()),
         "record": table.column("record"),
     }
-    with storage_errors(path):
-        write_table(
-            pa.table(columns),
-            path,
-            row_group_size=GROUP_ROWS,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=["block"],
-            write_statistics=["id"],
-        )
-        _sync(path)
-    first, last = (columns["id"][place].as_py() for place in (0, -1))
-    return WrittenFile(path, first, last, table.num_rows, leaves)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def install(home: Home, pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchived":
-    """Move a file from scratch into the archive, durably; return its entry."""
-    from hashlib import file_digest, sha256
-
-    from factory_resources.ledger.prediction_entries import PredictionsArchived
-
-    with written.path.open("rb") as opened:
-        digest = file_digest(opened, "sha256").hexdigest()
-    file = ArchivedFile.named(home, pipeline, day, written.first, written.last, digest)
-    with storage_errors(file.path):
-        home.write_atomic(file.leaves, written.leaves)
-        written.path.replace(file.path)
-        for folder in (file.path.parent, *file.path.parent.parents[:3]):
-            sync_folder(folder)
-    return PredictionsArchived(
-        subject=PredictionsArchived.subject_of(pipeline=pipeline, day=day.isoformat()),
-        pipeline=pipeline,
-        day=day.isoformat(),
-        count=written.count,
-        first=written.first.hex(),
-        last=written.last.hex(),
-        sha256=digest,
-        leaves=sha256(written.leaves).hexdigest(),
-    )
+    return write_rows(pa.table(columns), leaves, path)
 
 
 def enter_archived(home: Home, entries: "Sequence[PredictionsArchived]") -> None:
@@ -206,14 +136,8 @@ def enter_archived(home: Home, entries: "Sequence[PredictionsArchived]") -> None
 
 def _forget(home: Home, store: PredictionStore, entry: "PredictionsArchived") -> None:
     """Delete from the database what is in a file that the ledger names."""
-    blocks = blocks_in(_file(home, entry).leaves.read_bytes())
+    blocks = blocks_in(file_of(home, entry).leaves.read_bytes())
     store.delete(entry.pipeline, bytes.fromhex(entry.first), bytes.fromhex(entry.last), blocks)
-
-
-def _file(home: Home, entry: "PredictionsArchived") -> ArchivedFile:
-    ends = bytes.fromhex(entry.first), bytes.fromhex(entry.last)
-    day = date.fromisoformat(entry.day)
-    return ArchivedFile.named(home, entry.pipeline, day, *ends, entry.sha256)
 
 
 def remove_days(
@@ -244,14 +168,15 @@ def remove_days(
 
 def _remove_day(home: Home, pipeline: str, day: date, reason: str) -> int:
     """Enter what is removed, then remove it; return how many records."""
-    removed = {digest for entry in _removed(home, pipeline, day) for digest in entry.files}
-    archived = _archived(home, pipeline, day)
+    finish_rewriting(home, pipeline, day)
+    removed = {digest for entry in removed_entries(home, pipeline, day) for digest in entry.files}
+    archived = archived_entries(home, pipeline, day)
     due = [entry for entry in archived if entry.sha256 not in removed]
     count = sum(entry.count for entry in due)
     if due:
         enter_removed(home, due, count, reason)
     for entry in archived:
-        with storage_errors(path := _file(home, entry).path):
+        with storage_errors(path := file_of(home, entry).path):
             path.unlink(missing_ok=True)
     return count
 
@@ -273,25 +198,3 @@ def enter_removed(
         reason=reason,
     )
     Ledger(home).append([entry])
-
-
-def _archived(home: Home, pipeline: str, day: date) -> "list[PredictionsArchived]":
-    from factory_resources.ledger.prediction_entries import PredictionsArchived
-
-    return _entries(home, PredictionsArchived, pipeline, day)
-
-
-def _removed(home: Home, pipeline: str, day: date) -> "list[PredictionsRemoved]":
-    from factory_resources.ledger.prediction_entries import PredictionsRemoved
-
-    return _entries(home, PredictionsRemoved, pipeline, day)
-
-
-def _entries(home: Home, kind: type[E], pipeline: str, day: date) -> list[E]:
-    """Return the entries of a kind about a pipeline and a day."""
-    from factory_resources.ledger.ledger import Ledger, entry_in
-
-    subject = kind.subject_of(pipeline=pipeline, day=day.isoformat())
-    with Ledger(home).reading() as log:
-        found = [entry_in(log, number) for number in log.numbers(subject)]
-    return [entry for entry in found if isinstance(entry, kind) and entry.subject == subject]

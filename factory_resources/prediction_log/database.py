@@ -58,5 +58,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def scrub(self, table: str) -> None:
+        """Leave nothing of the rows that were ever deleted from a table: no free page has them, and
+        no log of the database that belongs to it alone."""
+
+    @abstractmethod
     def literal(self, content: bytes) -> str:
         """Return bytes as SQL."""

@@ -78,8 +78,8 @@ class PredictionLookup:
 
         They come in no order; one that is moved meanwhile comes twice.
         """
-        for request, payload in self._journal(None):
-            if request >= first and _facts(payload).pipeline == pipeline:
+        for request, payload in self.waiting_records(pipeline):
+            if request >= first:
                 yield request, payload
         last = first
         query = (
@@ -143,10 +143,15 @@ class PredictionLookup:
 
         Of those that were refused, and of what a shadow computed, there are 0 rows.
         """
-        for request, payload in self._journal(None):
+        for request, payload in self.waiting_records(pipeline):
             facts = _facts(payload)
-            if facts.pipeline == pipeline:
-                yield facts.version, request, facts.rows
+            yield facts.version, request, facts.rows
+
+    def waiting_records(self, pipeline: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield id and record of the requests to a pipeline that are still in the journal."""
+        for request, payload in self._journal(None):
+            if _facts(payload).pipeline == pipeline:
+                yield request, payload
 
     def _archived(
         self, pipeline: str, blocks: Sequence[StoredBlock], since: bytes

@@ -63,6 +63,11 @@ class PostgresDatabase(Database):
             cursor.execute(statement)
             yield cursor.fetch_record_batch()
 
+    def scrub(self, table: str) -> None:
+        # The statistics of a table have samples of its values.
+        self.run(f"VACUUM (FULL, ANALYZE) {table}")
+        self.run("VACUUM FULL pg_catalog.pg_statistic")
+
     def literal(self, content: bytes) -> str:
         return f"'\\x{content.hex()}'::bytea"
 

@@ -5,7 +5,7 @@ How answers are written belongs in `journal`; how they get from there into the d
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -31,6 +31,7 @@ from factory_resources.prediction_log.archive import (
 from factory_resources.prediction_log.archiving import RECENT, archive_days, remove_days
 from factory_resources.prediction_log.collector import collect, journal_folder
 from factory_resources.prediction_log.engines import has_store, open_store
+from factory_resources.prediction_log.erasing import erase_answers, erased_answer, find_erased
 from factory_resources.prediction_log.ids import parse, request_of
 from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.lookup import AnswerFacts, PredictionLookup
@@ -41,6 +42,7 @@ from factory_resources.prediction_log.store import PredictionStore, StoredBlock,
 
 if TYPE_CHECKING:
     from factory_resources.ledger.factory_verify import PredictionProof
+    from factory_resources.ledger.prediction_entries import PredictionsErased
 
 _FOOTERS = 32
 """Of files of the archive that are remembered, about half a megabyte each."""
@@ -172,19 +174,22 @@ class PredictionLog:
 
         Raises:
             UnknownNameError: the text is not an id, its request has fewer rows, its record is
-                still in the journal, or nobody can tell, because records around it were removed.
+                still in the journal, it was erased, or nobody can tell, because records around it
+                were removed.
         """
         request, row = request_of(parse(written))
         with self._faults():
             found = self.database.find(request) or find_archived(self._home, request, self._footer)
             if found:
-                require_row(found, row)
+                require_row(found.record, row)
                 return prove_answer(self.database, found)
             if self._waiting(request, 0):
                 raise UnknownNameError(
                     f"{written!r} is still in the journal",
                     remedy="try again when the journal was collected",
                 )
+            for number, entry in find_erased(self._home, self.database, [request]).values():
+                raise erased_answer(written, number, entry)
             return prove_absence(self.database, request, self._neighbours)
 
     def counts(self) -> dict[str, int]:
@@ -216,6 +221,33 @@ class PredictionLog:
         today = datetime.now(UTC).date()
         with self._faults():
             return remove_days(self._home, self.database, pipeline, before, reason, today)
+
+    def erase(self, pipeline: str, requests: Collection[bytes], erasure: str) -> int:
+        """Erase requests of a pipeline with all their rows, and what shadows computed for them.
+
+        Their ids and the hashes of their records stay in the ledger and the database, so that all
+        other answers are proven as before. A kill loses and doubles nothing: call it again.
+
+        Args:
+            requests: ids of requests, not of rows; of those that are not on record, nothing is
+                done.
+            erasure: the UUID of the erasure, which the ledger names.
+
+        Returns:
+            How many of these requests this erasure has erased, also in an earlier call.
+
+        Raises:
+            RefusedError: one of them is in a part of the journal that a server still writes.
+        """
+        with self._faults():
+            return erase_answers(self._lookup(), pipeline, requests, erasure)
+
+    def erased(
+        self, requests: Collection[bytes]
+    ) -> "Mapping[bytes, tuple[int, PredictionsErased]]":
+        """Return those of these requests that were erased, each with number and entry."""
+        with self._faults():
+            return find_erased(self._home, self.database, requests)
 
     def _lookup(self) -> PredictionLookup:
         return PredictionLookup(self._home, self.database, self._footer)

@@ -4,6 +4,7 @@ They are checked by `factory_verify` against the blocks in the ledger.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from factory_resources.prediction_log.record import decode
 from factory_resources.prediction_log.store import PredictionStore, StoredBlock, StoredPrediction
 
 if TYPE_CHECKING:
+    from factory_resources.home.home import Home
     from factory_resources.ledger.factory_verify import PredictionProof, ProvenLeaf
 
 Neighbours = Callable[[StoredBlock, bytes], tuple[StoredPrediction | None, StoredPrediction | None]]
@@ -25,13 +27,38 @@ def prove_answer(store: PredictionStore, found: StoredPrediction) -> "Prediction
     return PredictionProof(found.id, found.record, (_leaf(store, found),))
 
 
-def require_row(found: StoredPrediction, row: int) -> None:
+def with_entry(proof: "PredictionProof", home: "Home") -> "PredictionProof":
+    """Return the proof of an answer with the entry of its block, so that it holds elsewhere.
+
+    A proof that there is no answer needs every block, and stays as it is.
+    """
+    from factory_resources.ledger.factory_verify import EnteredBlock
+    from factory_resources.ledger.ledger import Ledger, latest_in
+    from factory_resources.ledger.prediction_entries import PredictionsLogged
+    from factory_resources.ledger.proofs import inclusion_proof
+
+    if proof.record is None:
+        return proof
+    subject = PredictionsLogged.subject_of(block=proof.leaves[0].block)
+    with Ledger(home).reading() as log:
+        found = latest_in(log, PredictionsLogged, subject)
+        if found is None:
+            return proof
+        size, note = log.signed
+        inclusion = inclusion_proof(log.tree, found[0], size, note).encode()
+        return replace(proof, entered=EnteredBlock(log.body(found[0]), inclusion))
+
+
+def require_row(record: bytes, row: int) -> None:
     """Require that a request has a row; one that was refused has its first one.
+
+    Args:
+        record: what was logged of it.
 
     Raises:
         UnknownNameError: it has not.
     """
-    rows = decode(found.record).rows
+    rows = decode(record).rows
     if row >= max(1, rows):
         raise UnknownNameError(
             f"there is no row {row + 1:,}: its request has {rows:,} row{'' if rows == 1 else 's'}",
@@ -56,7 +83,7 @@ def prove_absence(
             raise UnknownNameError(
                 f"records of block {block.identity} that may have this id were removed, so that "
                 "nobody can tell whether it was given out",
-                remedy="the ledger says which days were removed, and why",
+                remedy="the ledger says which days were removed, and which answers were erased",
             )
         leaves += [_leaf(store, left), _leaf(store, right)]
     return PredictionProof(request, None, tuple(leaves))

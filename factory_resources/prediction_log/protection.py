@@ -10,7 +10,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -65,7 +65,7 @@ class Protection:
             value: a value of JSON.
             time: of the record, in microseconds since 1970.
         """
-        keys = self._of_month(_month(time), create=True)
+        keys = self._of_month(month_of(time), create=True)
         content = msgspec.json.encode(value, order="sorted")
         if self._mode == "commitment":
             return {"commitment": _commitment(keys, content)}
@@ -81,22 +81,33 @@ class Protection:
         """
         from cryptography.exceptions import InvalidTag
 
-        keys = self._of_month(_month(time), create=False)
+        keys = self._of_month(month_of(time), create=False)
         try:
             encrypted = base64.b64decode(protected["encrypted"], validate=True)
             nonce, content = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
             return msgspec.json.decode(keys.cipher.decrypt(nonce, content, keys.about))
         except (InvalidTag, KeyError, ValueError) as error:
             raise StorageError(
-                f"this is not a value that {self._pipeline} encrypted in {_month(time)}",
+                f"this is not a value that {self._pipeline} encrypted in {month_of(time)}",
                 remedy="factory verify tells what was changed; a commitment cannot be read",
             ) from error
 
     def matches(self, value: object, protected: Mapping[str, str], time: int) -> bool:
         """Whether a commitment is to this value."""
-        keys = self._of_month(_month(time), create=False)
+        keys = self._of_month(month_of(time), create=False)
         content = msgspec.json.encode(value, order="sorted")
         return hmac.compare_digest(_commitment(keys, content), protected.get("commitment", ""))
+
+    def commitments(self, values: Iterable[object], time: int) -> dict[str, Any]:
+        """Return values by the commitments to them in the month of a time.
+
+        Raises:
+            StorageError: there is no key of that month.
+        """
+        keys = self._of_month(month_of(time), create=False)
+        return {
+            _commitment(keys, msgspec.json.encode(value, order="sorted")): value for value in values
+        }
 
     def _of_month(self, month: str, *, create: bool) -> _Keys:
         if month not in self._keys:
@@ -119,7 +130,12 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
     return hmac.digest(key, purpose, sha256)
 
 
-def _month(time: int) -> str:
+def month_of(time: int) -> str:
+    """Return the month whose key protects a record, such as `2026-03`, in UTC.
+
+    Args:
+        time: of the record, in microseconds since 1970.
+    """
     return datetime.fromtimestamp(time // 1_000_000, UTC).strftime("%Y-%m")
 
 
@@ -134,7 +150,7 @@ def is_destroyed(home: Home, pipeline: str, time: int) -> bool:
     Args:
         time: of the record, in microseconds since 1970.
     """
-    return (keys_folder(home, pipeline) / f"{_month(time)}{_DESTROYED}").exists()
+    return (keys_folder(home, pipeline) / f"{month_of(time)}{_DESTROYED}").exists()
 
 
 def _load(home: Home, pipeline: str, month: str, *, create: bool) -> bytes:

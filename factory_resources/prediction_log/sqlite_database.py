@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from factory_resources.home.home import DISK_FAULTS
 from factory_resources.home.schema import Schema, VersionedTables
 from factory_resources.prediction_log.database import Database
 
@@ -34,14 +35,35 @@ class SqliteDatabase(Database):
 
     def __init__(self, file: Path, schema: Schema) -> None:
         self._file = file
-        self._raw = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
+        try:
+            self._raw = self._opened(schema)
+        except sqlite3.OperationalError as error:
+            if not self._is_unwritable(error):
+                raise
+            # The index of a write-ahead log needs room; a file whose log is empty is read as it is.
+            self._raw = sqlite3.connect(f"file:{quote(str(file))}?immutable=1", uri=True)
+
+    def _opened(self, schema: Schema) -> sqlite3.Connection:
+        raw = sqlite3.connect(self._file, timeout=_WAIT, isolation_level=None)
+
+        def run(statement: str) -> list[Any]:
+            return raw.execute(statement).fetchall()
+
         try:
             for setting in (f"page_size = {_PAGE}", "journal_mode = WAL", "synchronous = FULL"):
-                self._raw.execute(f"PRAGMA {setting}")
-            VersionedTables(schema, "sqlite", self.run, str(file)).update(create=True)
+                run(f"PRAGMA {setting}")
+            VersionedTables(schema, "sqlite", run, str(self._file)).update(create=True)
         except BaseException:
-            self.close()
+            raw.close()
             raise
+        return raw
+
+    def _is_unwritable(self, error: sqlite3.OperationalError) -> bool:
+        """Whether the disk cannot be written, and all that was stored is in the file itself."""
+        is_disk = any(reason in str(error) for reason in DISK_FAULTS)
+        log = self._file.with_name(f"{self._file.name}-wal")
+        is_empty = not log.exists() or log.stat().st_size == 0
+        return is_disk and self._file.exists() and is_empty
 
     def close(self) -> None:
         self._raw.close()
@@ -70,6 +92,13 @@ class SqliteDatabase(Database):
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
             cursor.execute(statement)
             yield cursor.fetch_record_batch()
+
+    def scrub(self, table: str) -> None:
+        # The file is written anew by way of its log, which then replaces it page by page.
+        self.run("VACUUM")
+        [(busy, *_)] = self.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            raise sqlite3.OperationalError("database is locked")
 
     def literal(self, content: bytes) -> str:
         return f"x'{content.hex()}'"

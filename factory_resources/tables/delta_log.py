@@ -21,14 +21,14 @@ from factory_resources.tables.delta_protocol import (
     lacks_feature,
     newest_commit,
 )
-from factory_resources.tables.snapshot import Snapshot, TableFile
+from factory_resources.tables.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Schema
     from deltalake.transaction import AddAction, RemoveAction
 
 
-_PARTITION = "_partition"
+PARTITION = "_partition"
 """The log's column that names the partition of a file; the files do not contain it."""
 
 _COMMITS_PER_CHECKPOINT = 10
@@ -96,10 +96,10 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
     from deltalake.transaction import create_table_with_add_actions
 
     properties = CommitProperties(custom_metadata={"data_version": snapshot.data_version})
-    partition_by = None if partition is None else [_PARTITION]
+    partition_by = None if partition is None else [PARTITION]
     # Partitions without rows would share one file, but a log names a file only once.
     files = [file for file in snapshot.files if file.rows or partition is None]
-    adds = [_add(file, partition) for file in files]
+    adds = [add_action(file.name, file.rows, file.bytes, partition) for file in files]
     schema = _schema(folder / snapshot.files[0].name, partition)
     delta = DeltaTable(str(folder)) if newest_commit(folder) >= 0 else None
     logged = _logged(delta, partition) if delta else set()
@@ -173,13 +173,13 @@ def _schema(file: Path, partition: str | None) -> "Schema":
 
     # Nullability may differ between files; the schema of the table must not.
     fields = [field.with_nullable(True) for field in pyarrow.parquet.read_schema(file)]
-    fields += [] if partition is None else [pyarrow.field(_PARTITION, pyarrow.string())]
+    fields += [] if partition is None else [pyarrow.field(PARTITION, pyarrow.string())]
     return Schema.from_arrow(pyarrow.schema(fields))
 
 
 def _logged(delta: "DeltaTable", partition: str | None = None) -> set[str]:
     """Return the names of the files of the table, or of a partition of it."""
-    of_partition = None if partition is None else [(_PARTITION, "=", partition)]
+    of_partition = None if partition is None else [(PARTITION, "=", partition)]
     return {Path(uri).name for uri in delta.file_uris(of_partition)}
 
 
@@ -190,23 +190,15 @@ def _other_partitions(folder: Path, schema: "Schema", partition: str | None) -> 
     """
     import pyarrow
     from deltalake import DeltaTable
-    from deltalake.transaction import AddAction
 
     version = None if partition is None else _last_version(folder, schema)
     if version is None:
         return []
     delta = DeltaTable(str(folder), version=version)
     return [
-        AddAction(
-            path=add["path"],
-            size=add["size_bytes"],
-            partition_values=add["partition"],
-            modification_time=_now(),
-            data_change=True,
-            stats=json.dumps({"numRecords": add["num_records"]}),
-        )
+        add_action(add["path"], add["num_records"], add["size_bytes"], add["partition"][PARTITION])
         for add in pyarrow.table(delta.get_add_actions()).to_pylist()
-        if add["partition"][_PARTITION] != partition and (folder / add["path"]).is_file()
+        if add["partition"][PARTITION] != partition and (folder / add["path"]).is_file()
     ]
 
 
@@ -226,16 +218,17 @@ def _last_version(folder: Path, schema: "Schema") -> int | None:
     return None
 
 
-def _add(file: TableFile, partition: str | None) -> "AddAction":
+def add_action(name: str, rows: int | None, size: int, partition: str | None) -> "AddAction":
+    """Return what the log says of a new file of a table, or of a partition of it."""
     from deltalake.transaction import AddAction
 
     return AddAction(
-        path=file.name,
-        size=file.bytes,
+        path=name,
+        size=size,
         partition_values=_partition_values(partition),
         modification_time=_now(),
         data_change=True,
-        stats=json.dumps({"numRecords": file.rows}),
+        stats=json.dumps({"numRecords": rows}),
     )
 
 
@@ -246,7 +239,7 @@ def _remove(name: str, partition: str | None) -> "RemoveAction":
 
 
 def _partition_values(partition: str | None) -> dict[str, str | None]:
-    return {} if partition is None else {_PARTITION: partition}
+    return {} if partition is None else {PARTITION: partition}
 
 
 def _now() -> int:

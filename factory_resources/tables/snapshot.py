@@ -120,7 +120,8 @@ def read_arrow(
                 require_unchanged([path])
             # Not as a data set: pyarrow would take names such as a=b in the path for partitions.
             tables.append(pyarrow.parquet.ParquetFile(path).read(columns=names))
-    return pyarrow.concat_tables(tables)
+    # One file may have no missing value where another has some.
+    return pyarrow.concat_tables(tables, promote_options="default")
 
 
 def read_batches(

@@ -140,11 +140,7 @@ class Records:
     def _pointed(self, pipeline: str, stage: str, pointer: Path) -> Record | None:
         if not pointer.is_file():
             return None
-        try:
-            key = json.loads(pointer.read_bytes())["key"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise damaged_record(str(pointer)) from error
-        return self.find(pipeline, stage, str(key))
+        return self.find(pipeline, stage, key_at(pointer))
 
     def _pointer(self, pipeline: str, stage: str, partition: str | None) -> Path:
         return self._home.records / pipeline / "latest" / _slot(stage, partition)
@@ -154,6 +150,24 @@ class Records:
 
     def _run(self, pipeline: str, run_id: str) -> Path:
         return self._home.records / pipeline / "runs" / run_id
+
+
+def pointers(home: Home, pipeline: str) -> list[Path]:
+    """Return the files that name the latest record of each stage, and those that runs used."""
+    folder = home.records / pipeline
+    return sorted([*folder.glob("latest/*.json"), *folder.glob("runs/*/*.json")])
+
+
+def key_at(pointer: Path) -> str:
+    """Return the key of the record that a pointer names.
+
+    Raises:
+        StorageError: the pointer is damaged.
+    """
+    try:
+        return str(json.loads(pointer.read_bytes())["key"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise damaged_record(str(pointer)) from error
 
 
 def entry_of(home: Home, record: Record, file_digest: str) -> int | None:

@@ -3,12 +3,14 @@
 The demo and the pipeline that is served run once for all tests, each in a new home.
 """
 
-import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from filelock import FileLock
 
 from factory_resources.home.home import PROJECT
 from tests import approvals
+from tests.command_client import run_command
 from tests.pipelines import enter, write_apples
 
 Factory = Callable[..., subprocess.CompletedProcess[str]]
@@ -48,32 +51,72 @@ def command(home: Path, **variables: str) -> Factory:
     return run
 
 
-_SEVERAL = """
-import json, sys
-from factory_assets.cli.main import main
+class _Server(NamedTuple):
+    """The process of `tests.command_server`, which ends with this one, and its socket."""
 
-for arguments in json.loads(sys.argv[1]):
-    try:
-        main(arguments)
-    except SystemExit as end:
-        assert not end.code, (arguments, end.code)
-"""
+    folder: tempfile.TemporaryDirectory[str]
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def socket(self) -> str:
+        return str(Path(self.folder.name) / "commands")
 
 
-def several(*commands: Sequence[str], **variables: str) -> str:
-    """Run `factory` commands that shall succeed, and return what they print.
-
-    They follow each other in one process, which imports everything once.
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", _SEVERAL, json.dumps(commands)],
-        env={**os.environ, "PYTHONPATH": str(PROJECT), **variables},
-        capture_output=True,
-        text=True,
-        check=False,
+@cache
+def command_server() -> _Server:
+    """Start the server of commands, once in this process."""
+    folder = tempfile.TemporaryDirectory(prefix="commands")
+    started = _Server(
+        folder,
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.command_server", str(Path(folder.name) / "commands")],
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        ),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    while not Path(started.socket).exists():
+        assert started.process.poll() is None
+        time.sleep(0.05)
+    return started
+
+
+def forked(home: Path, **variables: str) -> Factory:
+    """Return what `command` does, with processes that have imported everything already."""
+
+    def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        words = [*map(str, arguments)]
+        with (
+            tempfile.TemporaryFile() as output,
+            tempfile.TemporaryFile() as errors,
+            open(os.devnull) as nothing,
+        ):
+            code = run_command(
+                command_server().socket,
+                words,
+                {**os.environ, "FACTORY_HOME": str(home), **variables},
+                str(cwd or home.parent),
+                [one.fileno() for one in (nothing, output, errors)],
+                timeout=600,
+            )
+            output.seek(0)
+            errors.seek(0)
+            said = output.read().decode(), errors.read().decode()
+        return subprocess.CompletedProcess(words, code, *said)
+
+    return run
+
+
+def several(*commands: Sequence[str], home: Path, **variables: str) -> str:
+    """Run `factory` commands that shall succeed, and return what they print."""
+    factory = forked(home, **variables)
+    printed = []
+    for arguments in commands:
+        done = factory(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        printed.append(done.stdout)
+    return "".join(printed)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from factory_resources.backup.restoring import check_backup
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.approvals import Factory, copy_factory
-from tests.e2e.conftest import command
+from tests.e2e.conftest import forked
 from tests.ledger import problems
 from tests.loopback import OTHER, needs_root
 from tests.pipelines import APPLES, declare, write_apples
@@ -27,25 +28,29 @@ from tests.serving import asking, serving
 pytestmark = pytest.mark.slow
 
 _ROW = {"size": 3.5, "colour": "red"}
+_PAUSE = 2
+"""Seconds between two backups, so that there are some while a pipeline runs, and not many."""
 
 
 def test_backups_under_load_are_whole_and_have_every_answer_given_before(
     made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apples = copy_factory(made, tmp_path / "factory", monkeypatch)
-    factory = command(apples.home.path, FACTORY_DEFS=str(apples.defs))
+    factory = forked(apples.home.path, FACTORY_DEFS=str(apples.defs))
     assert factory("run", "apples").returncode == 0
     answered: list[str] = []
     known: list[int] = []
     with (
         serving(apples.home.path) as server,
-        asking(server, "/predict/apples", _ROW, answered, clients=2),
+        asking(server, "/predict/apples", _ROW, answered, clients=2, pause=0.01),
     ):
         run = apples.start("run", "apples", "--no-reuse")
         while run.poll() is None or not known:
             known.append(len(answered))
             done = factory("backup", tmp_path / f"backup{len(known)}.tar")
             assert done.returncode == 0, done.stdout + done.stderr
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(_PAUSE)
         assert run.returncode == 0, run.communicate()
     assert problems(apples.home) == []
     for number, count in enumerate(known, 1):
@@ -59,7 +64,7 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
         assert lost == [], f"{len(lost)} of {count}"
         assert problems(home) == []
     # The last one was made beside the training, or right after it, and goes on.
-    restored = command(home.path, FACTORY_DEFS=str(apples.defs))
+    restored = forked(home.path, FACTORY_DEFS=str(apples.defs))
     for arguments in (("run", "apples"), ("verify",), ("predict", "apples", apples.data)):
         done = restored(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -82,7 +87,7 @@ def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
     declare(folder, APPLES)
     one, two = addresses
     variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": one}
-    factory = command(tmp_path / "home", **variables)
+    factory = forked(tmp_path / "home", **variables)
     said: list[Any] = []
     for arguments in (("run", "apples"), ("backup", tmp_path / "backups"), ("verify",)):
         done = factory(*arguments)
@@ -98,7 +103,7 @@ def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
     root = said[1].partition("the root ")[2].split()[0]
     shutil.move(tmp_path / "home", tmp_path / "gone")
     for name, url in (("files", ""), ("server", two)):
-        restored = command(
+        restored = forked(
             tmp_path / name, FACTORY_DEFS=str(folder.parent), FACTORY_DATABASE_URL=url
         )
         done = restored("restore", tmp_path / "backups", "--home", tmp_path / name)
@@ -110,14 +115,14 @@ def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
             assert done.returncode == 0, done.stdout + done.stderr
         assert _predicted(restored("predict", "apples", rows).stdout) == predicted
     # Neither says that the other database is its own.
-    wrong = command(tmp_path / "files", **variables)("verify")
+    wrong = forked(tmp_path / "files", **variables)("verify")
     assert wrong.returncode == 2
     # One that is not empty is refused, and the home is there nonetheless.
-    full = command(tmp_path / "again", **variables)
+    full = forked(tmp_path / "again", **variables)
     done = full("restore", tmp_path / "backups", "--home", tmp_path / "again")
     assert done.returncode == 2
     assert "the home is restored, with its databases as files" in done.stderr
-    done = command(tmp_path / "again", FACTORY_DEFS=str(folder.parent), FACTORY_DATABASE_URL="")(
+    done = forked(tmp_path / "again", FACTORY_DEFS=str(folder.parent), FACTORY_DATABASE_URL="")(
         "verify"
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -141,7 +146,7 @@ def test_another_user_restores_what_was_handed_over(
     made: Factory, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apples = copy_factory(made, tmp_path / "factory", monkeypatch)
-    factory = command(apples.home.path, FACTORY_DEFS=str(apples.defs))
+    factory = forked(apples.home.path, FACTORY_DEFS=str(apples.defs))
     done = factory("backup", tmp_path / "backups")
     assert done.returncode == 0, done.stdout + done.stderr
     backups = shutil.move(tmp_path / "backups", place / "backups")

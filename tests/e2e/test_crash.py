@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-from factory_assets.execution.ledger_entries import append_removed
+from factory_assets.execution.removals import append_removed
 from factory_assets.execution.retention import find_garbage
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import remove

@@ -1,4 +1,8 @@
-"""The documentation is correct: the ```bash blocks of each page run, in order, as one script."""
+"""The documentation is correct: the ```bash blocks of each page run, in order, as one script.
+
+`factory` of these scripts imports once for all of them, what serves apart; in the long run of the
+tests it is what people have.
+"""
 
 import os
 import re
@@ -10,23 +14,27 @@ from pathlib import Path
 import pytest
 
 from factory_resources.home.home import PROJECT
-from tests.e2e.conftest import Demo
+from tests.e2e.conftest import Demo, command_server
 
 pytestmark = pytest.mark.slow
 PAGES = sorted((PROJECT / "docs").glob("*.md"))
 _BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.parametrize("imports", ["once", pytest.param("each time", marks=pytest.mark.long)])
 @pytest.mark.parametrize("page", [p for p in PAGES if _BLOCK.search(p.read_text())], ids=str)
-def test_commands_of_the_page_run(page: Path, demo: Demo, tmp_path: Path) -> None:
+def test_commands_of_the_page_run(page: Path, imports: str, demo: Demo, tmp_path: Path) -> None:
     home = shutil.copytree(demo.home, tmp_path / "home")
     script = "set -euo pipefail\n" + "\n".join(_BLOCK.findall(page.read_text()))
+    programs = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    if imports == "once":
+        programs.insert(0, str(_programs(tmp_path / "bin")))
     environment = {
         **os.environ,
         "FACTORY_HOME": str(home),
         # Nobody is there to be asked for the passphrase of a key.
         "FACTORY_PASSPHRASE": "correct horse battery staple",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(programs),
     }
     work = tmp_path / "work"
     work.mkdir()
@@ -40,6 +48,20 @@ def test_commands_of_the_page_run(page: Path, demo: Demo, tmp_path: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _programs(folder: Path) -> Path:
+    """Make a folder with a `factory` that asks the server of commands."""
+    folder.mkdir()
+    factory = folder / "factory"
+    client = f"'{sys.executable}' -IS '{PROJECT}/tests/command_client.py'"
+    served = f"'{Path(sys.executable).with_name('factory')}'"
+    factory.write_text(
+        f'#!/bin/sh\ncase "$1" in up|serve) exec {served} "$@";; esac\n'
+        f"exec {client} '{command_server().socket}' \"$@\"\n"
+    )
+    factory.chmod(0o700)
+    return folder
 
 
 def test_the_readme_is_short_and_its_links_are_valid() -> None:

@@ -15,7 +15,7 @@ import pytest
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, mlflow_file
 from tests.disks import small_disk
-from tests.e2e.conftest import command
+from tests.e2e.conftest import command, forked
 from tests.ledger import problems
 from tests.pipelines import APPLES, declare, write_apples
 from tests.running_factory import RunningFactory, up_options
@@ -79,7 +79,7 @@ def _kill(home: Home, defs: Path, delay: float) -> None:
 
 
 def _require_working(home: Home, defs: Path) -> None:
-    done = command(home.path, FACTORY_DEFS=str(defs))("run", "apples")
+    done = forked(home.path, FACTORY_DEFS=str(defs))("run", "apples")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert problems(home) == []
@@ -189,7 +189,7 @@ def test_first_starts_at_once_make_one_whole_home(
     _require_working(home, defs)
     serving.send_signal(signal.SIGINT)
     assert serving.wait() == 0, output.read_text()
-    verified = command(home.path, FACTORY_DEFS=str(defs))("verify")
+    verified = forked(home.path, FACTORY_DEFS=str(defs))("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 

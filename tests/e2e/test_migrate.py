@@ -26,10 +26,10 @@ from rich.console import Console
 
 from factory_assets.cli.migrate import migrate
 from factory_resources.errors import FactoryError
-from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.home import Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.studies import Numbers, opened
-from tests.e2e.conftest import Factory, command, several
+from tests.e2e.conftest import Factory, forked, several
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres, running
 from tests.serving import serving
@@ -52,18 +52,16 @@ class Grown(NamedTuple):
         return self.root / "home"
 
     def factory(self, url: str = "") -> Factory:
-        return command(self.home, **self._variables(url))
+        return forked(self.home, **self._variables(url))
 
     def several(self, *commands: list[str], url: str = "") -> str:
         """Run commands that shall succeed, and return what they print."""
-        return several(*commands, **self._variables(url))
+        return several(*commands, home=self.home, **self._variables(url))
 
     def _variables(self, url: str) -> dict[str, str]:
         return {
-            "FACTORY_HOME": str(self.home),
             "FACTORY_DEFS": str(self.root / "defs"),
             "FACTORY_DATABASE_URL": url,
-            "PYTHONPATH": str(PROJECT),
         }
 
     def answers(self, url: str = "") -> str:

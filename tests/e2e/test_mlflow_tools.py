@@ -25,7 +25,7 @@ from factory_assets.serving.batch import predict
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.records import Records
-from tests.e2e.conftest import Demo, command
+from tests.e2e.conftest import Demo, forked
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def approved(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home in which both models serve."""
     folder = tmp_path_factory.mktemp("approved")
     (folder / "defs").mkdir()
-    factory = command(
+    factory = forked(
         shutil.copytree(demo.home, folder / "home"),
         FACTORY_DEFS=str(folder / "defs"),
         XDG_CONFIG_HOME=str(folder / "config"),

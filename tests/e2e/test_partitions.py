@@ -1,8 +1,9 @@
 """Partitions end to end: the command, the daemon with its sensor, backfills from the UI."""
 
 import shutil
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
-from tests.e2e.conftest import Factory, command
+from tests.e2e.conftest import Factory, forked
 from tests.running_factory import RunningFactory, ask_graphql
 
 pytestmark = pytest.mark.slow
@@ -56,7 +57,7 @@ def meter(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def factory(tmp_path: Path) -> Factory:
-    return command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+    return forked(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
 
 
 def test_the_command_computes_only_new_and_changed_partitions(
@@ -135,12 +136,40 @@ class Up:
         self.running.stop()
 
 
+_OFTEN = """
+import sys
+from factory_assets.cli import up
+from factory_assets.cli.main import main
+
+DAEMON = (
+    "from dagster._daemon import controller; controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 2; "
+    "from factory_assets.cli.daemon import main; main()"
+)
+commands = up.commands
+
+def commands_with_daemon(*arguments):
+    found = dict(commands(*arguments))
+    return {**found, "daemon": [sys.executable, "-c", DAEMON, *found["daemon"][3:]]}
+
+up.commands = commands_with_daemon
+main()
+"""
+
+
+def _looking_often(command: Sequence[str]) -> list[str]:
+    """Return the command line of an `up` whose daemon looks after backfills every two seconds.
+
+    Dagster has no setting for its 30 s, of which a backfill lasts three times as much.
+    """
+    return [sys.executable, "-c", _OFTEN, *command[3:]]
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
     folder = declare(tmp_path / "defs" / "meter", {**DECLARED, **MODEL})
     for machine, day in (("m1", 1), ("m1", 2), ("m1", 3)):
         put(folder, machine, day)
-    running = Up(tmp_path / "home", tmp_path / "defs")
+    running = Up(tmp_path / "home", tmp_path / "defs", started_by=_looking_often)
     yield running
     running.stop()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import command, several
+from tests.e2e.conftest import forked, several
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 from tests.serving import serving
@@ -35,7 +35,7 @@ def test_a_pipeline_runs_and_is_reused_on_postgres(
     declare(folder, APPLES)
     home = tmp_path / "home"
     variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": address}
-    factory = command(home, **variables)
+    factory = forked(home, **variables)
     first = factory("run", "apples")
     assert first.returncode == 0, first.stdout + first.stderr
     again = factory("run", "apples")
@@ -56,7 +56,7 @@ def test_a_pipeline_runs_and_is_reused_on_postgres(
         ["evidence", "apples@1", "--out", str(tmp_path / "evidence.zip")],
         ["gc", "--apply", "--older-than", "0d"],
         ["verify"],
-        FACTORY_HOME=str(home),
+        home=home,
         **variables,
     )
     assert "all holds" in told
@@ -81,7 +81,7 @@ def test_people_decide_on_postgres(address: str, tmp_path: Path) -> None:
     folder, home = tmp_path / "defs" / "apples", tmp_path / "home"
     write_apples(folder)
     declare(folder, {**APPLES, "deploy": {"approval": {}}})
-    factory = command(
+    factory = forked(
         home,
         FACTORY_DEFS=str(folder.parent),
         FACTORY_DATABASE_URL=address,
@@ -109,7 +109,7 @@ def test_outcomes_come_back_on_postgres(postgres: Postgres, address: str, tmp_pa
     learned["ingest"]["source"] = {"answers": "apples"}
     declare(folder.parent / "learned", learned)
     variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": address}
-    factory = command(home, **variables)
+    factory = forked(home, **variables)
     done = factory("run", "apples")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [{"size": i % 7 + i / 100, "colour": "red"} for i in range(1, 41)]
@@ -151,7 +151,7 @@ def test_a_server_that_stops_in_the_middle_of_a_run_loses_nothing(
     write_apples(folder)
     declare(folder, APPLES)
     variables = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": address}
-    factory = command(home, **variables)
+    factory = forked(home, **variables)
     assert factory("run", "apples").returncode == 0
     for stage in ("ingest", "split"):
         finished = f"records/apples/runs/*/{stage}.json"

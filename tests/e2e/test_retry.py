@@ -26,13 +26,13 @@ from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.run_processes import processes_of
-from tests.e2e.conftest import command
+from tests.e2e.conftest import forked
 from tests.e2e.test_partitions import Up
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
-MODEL = {"kind": "mlp", "hidden": [16], "epochs": 150, "patience": 150, "batch_size": 16}
+MODEL = {"kind": "mlp", "hidden": [16], "epochs": 60, "patience": 60, "batch_size": 16}
 TRAIN = {"target": "label", "model": MODEL, "trainer": {"checkpoint": {"epochs": 1}}}
 SHORT = {**TRAIN, "model": {**MODEL, "epochs": 20}}
 VICTIMS = ("worker", "everything", "keeper")
@@ -68,7 +68,7 @@ def worker(up: Up, run: str) -> int:
 def test_a_killed_training_is_retried_and_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "defs" / "apples"
     pipeline = declare(folder, {**APPLES, "train": TRAIN})
-    write_apples(folder, rows=2000)
+    write_apples(folder, rows=1000)
     up = Up(tmp_path / "home", tmp_path / "defs")
     try:
         first = launch(up)
@@ -240,7 +240,7 @@ def test_a_run_ends_well_whatever_dies_while_the_database_is_away(
 
 def _require_whole(home: Home, defs: Path, told: str) -> None:
     """Check that the ledger is whole, and that in MLflow nothing is unfinished."""
-    verified = command(home.path, FACTORY_DEFS=str(defs))("verify")
+    verified = forked(home.path, FACTORY_DEFS=str(defs))("verify")
     assert verified.returncode == 0, told + verified.stdout + verified.stderr
     client = Registry(home).client
     experiments = [one.experiment_id for one in client.search_experiments()]

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.boundary_reports import reports_folder
+from factory_assets.execution.requests import StageRequest, stages_of
+from factory_assets.execution.runner import run_stage
 from factory_resources.boundary.inside import LEVEL_VARIABLE
 from factory_resources.boundary.report import BoundaryReport, parse_report
 from tests.factory_resources.boundary.machine import needs_namespaces
@@ -45,6 +48,18 @@ def _run_outside(place: UserFactory, *names: str) -> dict[tuple[str, str], str]:
     return _run(place, *names)
 
 
+def _run_here(place: UserFactory, name: str) -> dict[tuple[str, str], str]:
+    """Run the same in another home and in this process, which has no boundary."""
+    place.home.path.rename(place.path / "inside")
+    pipeline = load_pipeline(place.path / "defs" / name)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in place.variables.items():
+            patch.setenv(variable, value)
+        for stage in stages_of(pipeline):
+            run_stage(StageRequest(pipeline, stage, place.home, "here"))
+        return place.digests()
+
+
 def _started(report: BoundaryReport) -> float:
     return report.started
 
@@ -62,7 +77,7 @@ def test_two_processes_that_train_together(place: UserFactory) -> None:
     folder = place.path / "defs" / "apples"
     declare(folder, {**APPLES, "train": _TRAIN})
     write_apples(folder, rows=600)
-    assert _run(place, "apples") == _run_outside(place, "apples")
+    assert _run(place, "apples") == _run_here(place, "apples")
 
 
 def test_storage_and_databases_that_are_allowed(

@@ -41,7 +41,7 @@ _CONTRACT = {"columns": [{"name": "a", "type": "int64"}, {"name": "b", "type": "
 _RUNS = "{runsOrError {... on Runs {results {runId}}}}"
 _LONG = {
     "target": "label",
-    "model": {"kind": "mlp", "hidden": [16], "epochs": 150, "patience": 150, "batch_size": 16},
+    "model": {"kind": "mlp", "hidden": [16], "epochs": 60, "patience": 60, "batch_size": 16},
     "trainer": {"checkpoint": {"epochs": 1}},
 }
 _RUN = "query($id: ID!) {runOrError(runId: $id) {... on Run {status tags {key value}}}}"
@@ -125,12 +125,15 @@ def test_a_source_reaches_only_what_is_allowed(
     assert [run.boundary for run in place.runs()] == ["none"]
 
 
-def test_a_run_of_the_daemon_is_inside_too(
+def test_runs_of_the_daemon_are_inside_and_a_killed_one_is_retried(
     place: UserFactory, outside: tuple[int, list[str]]
 ) -> None:
     port, asked = outside
     _declare(place, port)
     _declare(place, port, "allowed", boundary={"allow": [f"127.0.0.1:{port}"]})
+    folder = place.path / "defs" / "apples"
+    declare(folder, {**APPLES, "train": _LONG})
+    write_apples(folder, rows=1000)
     up = Up(place.home.path, place.path / "defs", started_by=by_ordinary_user)
     try:
         refused, done = (_ended(up, job) for job in ("asking", "allowed"))
@@ -138,10 +141,38 @@ def test_a_run_of_the_daemon_is_inside_too(
         assert asked == ["/"]
         tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in (refused, done)]
         assert [one["factory/boundary"] for one in tags] == ["namespaces"] * 2
+        retry = _kill_and_await_retry(up, place)
     finally:
         up.stop()
-    (first, second) = place.boundaries()
+    # Stopped at once, the factory enters it at the next start.
+    Up(place.home.path, place.path / "defs", started_by=by_ordinary_user).stop()
+    (first, second, held) = place.boundaries()
     assert (first.allowed, [*second.allowed]) == ({}, [f"127.0.0.1:{port}"])
+    assert held.subject == f"boundary/{retry}"
+    assert {one.boundary for one in place.runs()} == {"namespaces"}
+    client = Registry(place.home).client
+    experiments = [client.get_experiment_by_name("apples").experiment_id]
+    statuses = [one.info.status for one in client.search_runs(experiments)]
+    assert statuses == ["FINISHED"]
+
+
+def _kill_and_await_retry(up: Up, place: UserFactory) -> str:
+    """Kill the boundary of a run that trains; return the id of its retry, which has succeeded."""
+    known = len(up.runs())
+    run = launch(up)
+    until(lambda: [*place.home.checkpoints.rglob("*.ckpt")], seconds=180)
+    processes = [psutil.Process(number) for number in processes_of(run)]
+    outermost = next(one for one in processes if "factory_resources.boundary" in _line(one))
+    outermost.kill()
+    gone, alive = psutil.wait_procs(processes, timeout=20)
+    assert alive == []
+    assert len(gone) >= 3
+    again = up.until(_RUNS, lambda data: len(data["runsOrError"]["results"]) == known + 2)
+    retry: str = again["runsOrError"]["results"][0]["runId"]
+    assert retry != run
+    until(lambda: up.ask(_RUN, id=retry)["runOrError"]["status"] == "SUCCESS", seconds=300)
+    assert up.ask(_RUN, id=run)["runOrError"]["status"] == "FAILURE"
+    return retry
 
 
 @needs_root
@@ -178,38 +209,6 @@ def _ended(up: Up, job: str) -> dict[str, Any]:
 
     ended: dict[str, Any] = up.until(_RUN, done, id=run)["runOrError"]
     return ended
-
-
-def test_a_killed_boundary_leaves_nothing_and_its_run_is_retried(place: UserFactory) -> None:
-    folder = place.path / "defs" / "apples"
-    declare(folder, {**APPLES, "train": _LONG})
-    write_apples(folder, rows=1000)
-    up = Up(place.home.path, place.path / "defs", started_by=by_ordinary_user)
-    try:
-        run = launch(up)
-        until(lambda: [*place.home.checkpoints.rglob("*.ckpt")], seconds=180)
-        processes = [psutil.Process(number) for number in processes_of(run)]
-        outermost = next(one for one in processes if "factory_resources.boundary" in _line(one))
-        outermost.kill()
-        gone, alive = psutil.wait_procs(processes, timeout=20)
-        assert alive == []
-        assert len(gone) >= 3
-        again = up.until(_RUNS, lambda data: len(data["runsOrError"]["results"]) == 2)
-        retry = again["runsOrError"]["results"][0]["runId"]
-        assert retry != run
-        until(lambda: up.ask(_RUN, id=retry)["runOrError"]["status"] == "SUCCESS", seconds=300)
-        assert up.ask(_RUN, id=run)["runOrError"]["status"] == "FAILURE"
-    finally:
-        up.stop()
-    # Stopped at once, the factory enters it at the next start.
-    Up(place.home.path, place.path / "defs", started_by=by_ordinary_user).stop()
-    (held,) = place.boundaries()
-    assert held.subject == f"boundary/{retry}"
-    assert {one.boundary for one in place.runs()} == {"namespaces"}
-    client = Registry(place.home).client
-    experiments = [client.get_experiment_by_name("apples").experiment_id]
-    statuses = [one.info.status for one in client.search_runs(experiments)]
-    assert statuses == ["FINISHED"]
 
 
 def test_a_killed_factory_run_leaves_nothing_running(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import command
+from tests.e2e.conftest import forked
 from tests.pipelines import declare
 from tests.postgres import Postgres
 from tests.storage import S3
@@ -53,7 +53,7 @@ def test_a_chain_of_sources_runs_and_leaves_no_secret(
         "FACTORY_S3_ACCESS_KEY": "reader",
         "FACTORY_S3_SECRET_KEY": KEY,
     }
-    factory = command(home, **variables)
+    factory = forked(home, **variables)
     checked = factory("check", "graded", "tested")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     first = factory("run", "graded", "tested")

@@ -11,7 +11,7 @@ import pytest
 
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
-from tests.e2e.conftest import Factory, command
+from tests.e2e.conftest import Factory, command, forked
 
 _DEFS = """\
 type: factory_assets.ModelPipeline
@@ -47,7 +47,7 @@ def _one_line(done: subprocess.CompletedProcess[str], *parts: str, code: int = 2
 @pytest.fixture
 def apples(tmp_path: Path) -> Factory:
     _declare(tmp_path)
-    return command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+    return forked(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
 
 
 def test_unknown_pipeline(factory: Factory) -> None:
@@ -134,7 +134,7 @@ def test_the_run_after_a_killed_one_succeeds(tmp_path: Path) -> None:
     process = _started(tmp_path)
     process.kill()
     process.wait()
-    factory = command(home, FACTORY_DEFS=str(tmp_path / "defs"))
+    factory = forked(home, FACTORY_DEFS=str(tmp_path / "defs"))
     done = factory("run", "apples")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("reused") >= 2

@@ -6,7 +6,7 @@ from typing import Any
 
 from factory_assets.audit.dossier.cited import Citation
 from factory_assets.audit.dossier.cited_home import CitedHome
-from factory_assets.audit.requirements.catalogue import Requirement
+from factory_assets.audit.requirements.catalogue import EvidenceKind, Requirement
 from factory_assets.audit.requirements.statement_state import (
     State,
     StatementState,
@@ -14,6 +14,7 @@ from factory_assets.audit.requirements.statement_state import (
 )
 from factory_assets.declarations.governance import load_governance
 from factory_assets.execution.governance_signing import signed_text
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.spec import Pipeline
 from factory_resources.ledger.entries import read_entry
 from factory_resources.ledger.governance_entries import GovernanceSigned
@@ -38,6 +39,8 @@ class PersonAnswer:
     """The version about which it was signed."""
     citation: Citation | None = None
     """The entry of the signature."""
+    kinds: tuple[EvidenceKind, ...] = ()
+    """The kinds of evidence that it rests on."""
 
     @property
     def declared(self) -> tuple[tuple[str, str], ...]:
@@ -49,15 +52,18 @@ OPEN = PersonAnswer("open")
 
 
 def person_answers(
-    pipeline: Pipeline, version: int, cited: CitedHome
+    pipeline: Pipeline, version: int, cited: CitedHome, records: RecordGraph
 ) -> Mapping[str, PersonAnswer]:
     """Return the answers about a version that were signed, by the id of the requirement.
+
+    Args:
+        records: all records of the home that are to be believed.
 
     Raises:
         DeclarationError: `governance.yaml` is wrong.
         StorageError: the ledger or a record was changed.
     """
-    states = governance_state(pipeline, cited.home, version)
+    states = governance_state(pipeline, cited.home, version, records=records)
     return {
         one.requirement.id: _answer(one, pipeline, cited)
         for one in states
@@ -80,6 +86,7 @@ def _answer(state: StatementState, pipeline: Pipeline, cited: CitedHome) -> Pers
         _sections(state.requirement, pipeline) if current else {},
         entry.version,
         cited.entry(state.number).citation,
+        state.requirement.evidence,
     )
 
 

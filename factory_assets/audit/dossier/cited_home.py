@@ -7,15 +7,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TypeVar
 
 from factory_assets.audit.dossier.cited import Citation, CitedDocument
+from factory_assets.audit.dossier.damage import DamagedFile, Origin
 from factory_assets.audit.references import ModelName
 from factory_assets.audit.resolver import find_model
 from factory_assets.execution import provenance
-from factory_assets.execution.costs import upstream_records
 from factory_assets.ml.artifacts.trained_model import MANIFEST
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.results.stages import STAGES, Stage
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
@@ -30,13 +30,17 @@ from factory_resources.ledger.factory_verify import leaf_hash
 from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
-from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
 
 _NEWEST = 20_000
 
 _ENTERED: tuple[type[VersionEntry], ...] = (ModelExported, VerdictGiven, ModelTrained)
 """Kinds of entries that name the record of a deployment, an evaluation and a training."""
+
+_PARTS: Mapping[provenance.Part, Origin] = {
+    "declaration": "declaration",
+    "environment": "environment",
+}
 
 E = TypeVar("E", bound=Entry)
 
@@ -48,20 +52,54 @@ class CitedHome:
     home: Home
     log: Log
 
-    def record(self, path: str) -> CitedDocument:
-        """Return a record as it is in its file.
-
-        Raises:
-            ModelError: the ledger has no entry of the file as it is.
-        """
-        content = (self.home.path / path).read_bytes()
+    def record(self, path: str) -> CitedDocument | None:
+        """Return a record as it is in its file; None if no entry names the file as it is."""
+        try:
+            content = (self.home.path / path).read_bytes()
+        except OSError:
+            return None
         digest = sha256(content).hexdigest()
-        for number in self.log.numbers(path):
-            entry = entry_in(self.log, number)
-            if isinstance(entry, StageComputed) and entry.sha256 == digest:
+        for number, entry in self._computed(path):
+            if entry.sha256 == digest:
                 leaf = leaf_hash(self.log.body(number)).hex()
                 return CitedDocument(Citation(path, digest, number, leaf), json.loads(content))
-        raise _changed(path)
+        return None
+
+    def damaged(self, path: str) -> DamagedFile | None:
+        """Return a record that an entry names and that was changed, or is missing unremoved.
+
+        Raises:
+            ModelError: it is there, and no entry names it.
+        """
+        if self.record(path):
+            return None
+        entries = [*self._computed(path)]
+        is_there = (self.home.path / path).exists()
+        if not entries and is_there:
+            raise _changed(path)
+        if not entries or (not is_there and self._is_removed(path)):
+            return None
+        stage = next(stage for stage in STAGES if stage == path.split("/")[2])
+        return DamagedFile(path, entries[0][0], stage)
+
+    def intact_records(self) -> RecordGraph:
+        """Return the records of the home that are as the ledger says."""
+        files = (file for stage in STAGES for file in self.home.records.glob(f"*/{stage}/*.json"))
+        paths = (str(file.relative_to(self.home.path)) for file in files)
+        found = (document for path in paths if (document := self.record(path)))
+        records = (Record.model_validate(document.content) for document in found)
+        return RecordGraph(self.home, tuple(sorted(records, key=lambda r: (r.finished, r.key))))
+
+    def _computed(self, path: str) -> Iterator[tuple[int, StageComputed]]:
+        """Yield the entries of a record, the newest first."""
+        for number in self.log.numbers(path):
+            entry = entry_in(self.log, number)
+            if isinstance(entry, StageComputed) and entry.subject == path:
+                yield number, entry
+
+    def _is_removed(self, path: str) -> bool:
+        marks = b'"kind":"removed"', f'"{path}"'.encode()
+        return any(all(mark in body for mark in marks) for _, body in self.log.bodies())
 
     def entry(self, number: int) -> CitedDocument:
         """Return an entry of the ledger."""
@@ -83,26 +121,25 @@ class CitedHome:
         bodies = self.log.bodies(max(0, size - _NEWEST), size)
         return [self.entry(number) for number, body in bodies if mark in body]
 
-    def provenance(self, version: Version, part: provenance.Part) -> CitedDocument | None:
-        """Return a part of how a version was trained; None if nothing was stored.
-
-        Raises:
-            ModelError: the file is not as the ledger says.
-        """
+    def provenance(
+        self, version: Version, part: provenance.Part
+    ) -> CitedDocument | DamagedFile | None:
+        """Return a part of how a version was trained; None if nothing was stored."""
         known = self.entries(ModelTrained, pipeline=version.model, version=version.version)
         if not known or known[-1][1].provenance is None:
             return None
         folder = Registry(self.home).run_files(version.model, version.run_id) / provenance.FOLDER
-        file = folder / f"{part}.json"
+        file, at = folder / f"{part}.json", known[-1][0].citation
+        path = str(file.relative_to(self.home.path))
+        damaged = DamagedFile(path, at.entry, _PARTS[part])
         try:
             manifest, content = (folder / MANIFEST).read_bytes(), file.read_bytes()
-        except OSError as error:
-            raise _changed(str(file.relative_to(self.home.path))) from error
-        path, digest = str(file.relative_to(self.home.path)), sha256(content).hexdigest()
+        except OSError:
+            return damaged
+        digest = sha256(content).hexdigest()
         whole = sha256(manifest).hexdigest() == known[-1][1].provenance
         if not whole or json.loads(manifest).get(file.name) != digest:
-            raise _changed(path)
-        at = known[-1][0].citation
+            return damaged
         return CitedDocument(Citation(path, digest, at.entry, at.leaf), json.loads(content))
 
 
@@ -117,6 +154,8 @@ class VersionDocuments:
     declaration: CitedDocument | None
     """The declaration under which it was trained; None in versions from before it was stored."""
     environment: CitedDocument | None
+    damaged: tuple[DamagedFile, ...] = ()
+    """Files that entries about the version name, and that are missing or were changed."""
 
     @property
     def name(self) -> str:
@@ -137,40 +176,49 @@ def version_documents(version: Version, cited: CitedHome) -> VersionDocuments:
     """Collect the documents behind a version: those of its newest deployment and evaluation.
 
     Raises:
-        ModelError: a record is missing, or is not as the ledger says.
+        ModelError: the ledger knows no record of it, or a record that is there.
     """
-    _require_unchanged(version, cited)
-    records = Records(cited.home)
-    newest = [_newest(version, kind, cited, records) for kind in _ENTERED]
-    found: dict[tuple[str, str], Record] = {}
-    for root in (record for record in newest if record):
-        for record in upstream_records(root, records):
-            found.setdefault((record.stage, record.key), record)
-    if not found:
+    damaged: dict[str, DamagedFile] = {}
+    newest = [_newest(version, kind, cited, damaged) for kind in _ENTERED]
+    found = _upstream([one for one in newest if one], cited, damaged)
+    if not found and not damaged:
         raise ModelError(
             "the ledger knows no record of this version",
             where=f"{version.model}@{version.version}",
             remedy="factory verify tells what does not hold",
         )
-    for record in found.values():
-        for stage, keys in record.inputs.items():
-            for key in keys:
-                path = f"records/{record.pipeline}/{stage}/{key}.json"
-                if (stage, key) not in found and (cited.home.path / path).exists():
-                    raise _changed(path)
-    stages = {
-        stage: tuple(
-            cited.record(record.name) for record in _ordered(found.values(), stage, newest)
-        )
-        for stage in STAGES
-    }
+    declaration, environment = (cited.provenance(version, part) for part in _PARTS)
+    damaged |= {one.path: one for one in (declaration, environment) if isinstance(one, DamagedFile)}
+    stages = {stage: tuple(_ordered(found, stage, newest)) for stage in STAGES}
     return VersionDocuments(
         cited,
         version,
         {stage: documents for stage, documents in stages.items() if documents},
-        cited.provenance(version, "declaration"),
-        cited.provenance(version, "environment"),
+        declaration if isinstance(declaration, CitedDocument) else None,
+        environment if isinstance(environment, CitedDocument) else None,
+        tuple(damaged.values()),
     )
+
+
+def _upstream(
+    roots: Iterable[CitedDocument], cited: CitedHome, damaged: dict[str, DamagedFile]
+) -> dict[str, CitedDocument]:
+    """Return the records and all records of their pipeline that they depend on, by path."""
+    found = {root.citation.path: root for root in roots}
+    waiting = [*found.values()]
+    while waiting:
+        record = Record.model_validate(waiting.pop().content)
+        for stage, keys in record.inputs.items():
+            for key in keys:
+                path = f"records/{record.pipeline}/{stage}/{key}.json"
+                if path in found or path in damaged:
+                    continue
+                if document := cited.record(path):
+                    found[path] = document
+                    waiting.append(document)
+                elif lost := cited.damaged(path):
+                    damaged[path] = lost
+    return found
 
 
 def chosen_version(pipeline: str, number: int | None, home: Home) -> Version:
@@ -190,31 +238,38 @@ def chosen_version(pipeline: str, number: int | None, home: Home) -> Version:
     return find_model(ModelName(pipeline, number), registry)
 
 
-def _require_unchanged(version: Version, cited: CitedHome) -> None:
-    """Refuse a version whose records were changed, since what they said would seem missing."""
-    for kind in _ENTERED:
-        for _, entry in cited.entries(kind, pipeline=version.model, version=version.version):
-            if (cited.home.path / entry.record).exists():
-                cited.record(entry.record)
-
-
 def _newest(
-    version: Version, kind: type[VersionEntry], cited: CitedHome, records: Records
-) -> Record | None:
-    """Return the newest record that entries of a kind about the version name."""
+    version: Version,
+    kind: type[VersionEntry],
+    cited: CitedHome,
+    damaged: dict[str, DamagedFile],
+) -> CitedDocument | None:
+    """Return the newest record that entries of a kind about the version name.
+
+    None if a newer one was changed: what an earlier one says does not hold any more.
+    """
     entries = cited.entries(kind, pipeline=version.model, version=version.version)
-    names = {entry.record for _, entry in entries}
-    found = (records.find(*Path(name).with_suffix("").parts[1:]) for name in names)
-    about = (record for record in found if record)
-    return max(about, key=lambda record: (record.finished, record.key), default=None)
+    numbers = {entry.record: document.citation.entry for document, entry in entries}
+    found = [document for name in numbers if (document := cited.record(name))]
+    newest = max(found, key=_finished, default=None)
+    since = numbers[newest.citation.path] if newest else -1
+    lost = [one for name in numbers if (one := cited.damaged(name)) and numbers[name] > since]
+    damaged |= {one.path: one for one in lost}
+    return None if lost else newest
 
 
-def _ordered(found: Iterable[Record], stage: Stage, newest: list[Record | None]) -> list[Record]:
+def _finished(document: CitedDocument) -> tuple[str, str]:
+    return document.content["finished"], document.content["key"]
+
+
+def _ordered(
+    found: Mapping[str, CitedDocument], stage: Stage, newest: list[CitedDocument | None]
+) -> list[CitedDocument]:
     """Return the records of a stage; of those about the version itself, the newest."""
-    every = [record for record in found if record.stage == stage]
     if stage in {"train", "evaluate", "deploy"}:
-        return [record for record in newest if record and record.stage == stage]
-    return sorted(every, key=lambda record: (record.partition or "", record.key))
+        return [one for one in newest if one and one.content["stage"] == stage]
+    every = [one for one in found.values() if one.content["stage"] == stage]
+    return sorted(every, key=lambda one: (one.content["partition"] or "", one.content["key"]))
 
 
 def _changed(path: str) -> ModelError:

@@ -56,10 +56,15 @@ def print_difference(before: Dossier, now: Dossier) -> PrintedDocument:
         for word in ("added", "removed", "changed")
     )
     about = PrintedParagraph(f"Values of the dossiers of {before.name} and {now.name}: {counts}.")
+    lacking = [
+        PrintedParagraph(f"Gap, {dossier.name}: {one.told}.", "gap")
+        for dossier in (before, now)
+        for one in dossier.damage(dossier.damaged)
+    ]
     return PrintedDocument(
         f"Differences between {before.name} and {now.name}",
         now.made,
-        (PrintedSection("about", "About this document", (about,)), *sections),
+        (PrintedSection("about", "About this document", (about, *lacking)), *sections),
         (),
     )
 

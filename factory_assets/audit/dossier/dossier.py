@@ -4,8 +4,8 @@ It depends on the version and the ledger alone: the same ledger gives the same d
 for people belong in `printing`; the format for programs in `json_format`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from factory_assets.audit.dossier.answers import OPEN, PersonAnswer, person_answers
@@ -16,14 +16,16 @@ from factory_assets.audit.dossier.cited_home import (
     chosen_version,
     version_documents,
 )
+from factory_assets.audit.dossier.damage import DamagedFile, damage_by_kind
 from factory_assets.audit.dossier.data_facts import data_facts
 from factory_assets.audit.dossier.evaluation_facts import evaluation_facts
 from factory_assets.audit.dossier.operation_facts import operation_facts
 from factory_assets.audit.dossier.training_facts import training_facts
-from factory_assets.audit.dossier.version_facts import version_facts
+from factory_assets.audit.dossier.version_facts import damaged_before, version_facts
 from factory_assets.audit.requirements.catalogue import EVIDENCE_KINDS, EvidenceKind
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.spec import Pipeline
-from factory_resources.errors import ModelError
+from factory_resources.errors import ModelError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade, LedgerStarted, ModelTrained
 from factory_resources.ledger.ledger import Ledger, entry_in
@@ -63,7 +65,9 @@ class Dossier:
     answers: Mapping[str, PersonAnswer]
     """What people answered, by the id of the requirement; those without an entry are open."""
     entries: Mapping[int, ProvenEntry]
-    """Each entry that is cited, by number."""
+    """Each entry that is cited, or whose file was changed, by number."""
+    damaged: Mapping[EvidenceKind, tuple[DamagedFile, ...]] = field(default_factory=dict)
+    """The files that each kind of evidence lacks, because they are missing or were changed."""
 
     @property
     def name(self) -> str:
@@ -85,6 +89,11 @@ class Dossier:
         """Return the facts of one kind."""
         return tuple(table for table in self.tables if table.kind == kind)
 
+    def damage(self, kinds: Iterable[EvidenceKind]) -> tuple[DamagedFile, ...]:
+        """Return the files that kinds of evidence lack, each once."""
+        every = chain.from_iterable(self.damaged.get(kind, ()) for kind in kinds)
+        return tuple(dict.fromkeys(every))
+
 
 def make_dossier(
     pipeline: Pipeline, number: int | None, home: Home, *, proven: bool = True
@@ -99,8 +108,8 @@ def make_dossier(
     Raises:
         UnknownNameError: there is no such model or version.
         DeclarationError: `governance.yaml` is wrong.
-        ModelError: a document is missing, or not as the ledger says.
-        StorageError: the ledger or a record cannot be read.
+        ModelError: the ledger knows no record of the version, or a record that is there.
+        StorageError: the ledger cannot be read.
     """
     version = chosen_version(pipeline.name, number, home)
     with Ledger(home).reading() as log:
@@ -111,6 +120,8 @@ def make_dossier(
         first = entry_in(log, 0)
         assert isinstance(first, LedgerStarted)
         served = cited.entries(ChampionMade, pipeline=version.model)
+        damaged = _damaged(documents)
+        records = _records(cited) if not damaged else cited.intact_records()
         dossier = Dossier(
             pipeline=version.model,
             version=version.version,
@@ -121,10 +132,27 @@ def make_dossier(
             key=first.key,
             tables=tables,
             tier=pipeline.spec.risk.tier,
-            answers=person_answers(pipeline, version.version, cited),
+            answers=person_answers(pipeline, version.version, cited, records),
             entries={},
+            damaged=damaged,
         )
         return replace(dossier, entries=_proven(log, dossier)) if proven else dossier
+
+
+def _damaged(documents: VersionDocuments) -> Mapping[EvidenceKind, tuple[DamagedFile, ...]]:
+    found = {**damage_by_kind(documents.damaged, documents.stages)}
+    before = damaged_before(documents)
+    if before:
+        found["version_difference"] = (*found.get("version_difference", ()), *before)
+    return found
+
+
+def _records(cited: CitedHome) -> RecordGraph:
+    """Return all records of the home; if one cannot be read, those that the ledger knows."""
+    try:
+        return RecordGraph.of(cited.home)
+    except StorageError:
+        return cited.intact_records()
 
 
 def _made(documents: VersionDocuments) -> str:
@@ -153,6 +181,7 @@ def _facts(documents: VersionDocuments) -> Iterator[FactTable]:
 
 def _proven(log: Log, dossier: Dossier) -> dict[int, ProvenEntry]:
     numbers = {one.entry for one in dossier.citations}
+    numbers |= {one.entry for one in dossier.damage(dossier.damaged)}
     return {
         number: ProvenEntry(
             log.body(number).decode(),

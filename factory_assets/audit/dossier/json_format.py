@@ -8,6 +8,7 @@ from typing import Any
 
 from factory_assets.audit.dossier.answers import PersonAnswer
 from factory_assets.audit.dossier.cited import Cell, Citation, FactTable
+from factory_assets.audit.dossier.damage import DamagedFile
 from factory_assets.audit.dossier.dossier import Dossier
 from factory_assets.audit.requirements.catalogue import Requirement, catalogue
 
@@ -32,6 +33,9 @@ def dossier_json(dossier: Dossier) -> str:
         "requirements": [_requirement(one, dossier) for one in catalogue().requirements],
         "entries": {str(number): vars(entry) for number, entry in dossier.entries.items()},
     }
+    damaged = dossier.damage(dossier.damaged)
+    if damaged:
+        content["damaged"] = [_damaged(one, dossier) for one in damaged]
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -52,12 +56,20 @@ def _cell(cell: Cell, sources: dict[Citation, int]) -> object:
     return {"value": cell.value, "source": sources[cell.citation], "pointer": cell.pointer}
 
 
+def _damaged(file: DamagedFile, dossier: Dossier) -> dict[str, Any]:
+    kinds = [kind for kind, files in dossier.damaged.items() if file in files]
+    return {"path": file.path, "entry": file.entry, "evidence": kinds}
+
+
 def _requirement(asked: Requirement, dossier: Dossier) -> dict[str, Any]:
+    damaged = dossier.damage(asked.evidence)
+    lacking = {"damaged": [one.entry for one in damaged]} if damaged else {}
     return {
         "id": asked.id,
         "title": asked.title,
         "evidence": [kind for kind in asked.evidence if dossier.of(kind)],
         "gaps": [kind for kind in asked.evidence if not dossier.of(kind)],
+        **lacking,
         "question": asked.person,
         "answer": _answer(dossier.answer(asked.id)) if asked.person else None,
     }

@@ -12,6 +12,7 @@ from factory_assets.audit.dossier.cited import (
     property_rows,
 )
 from factory_assets.audit.dossier.cited_home import VersionDocuments
+from factory_assets.audit.erased import erasures_from
 from factory_resources.ledger.boundary_entries import BoundaryHeld
 from factory_resources.ledger.entries import (
     LedgerStarted,
@@ -20,7 +21,11 @@ from factory_resources.ledger.entries import (
 )
 from factory_resources.ledger.entry import Entry
 from factory_resources.ledger.ledger import entry_in
-from factory_resources.ledger.prediction_entries import PredictionsArchived, PredictionsRemoved
+from factory_resources.ledger.prediction_entries import (
+    PredictionsArchived,
+    PredictionsErased,
+    PredictionsRemoved,
+)
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.tracking.registry import Registry
 
@@ -65,9 +70,13 @@ def _answers(documents: VersionDocuments) -> Iterator[FactTable]:
             if entry.at("kind").value == "predictions"
         ),
     )
+    erased = [*_by_day(documents, PredictionsErased)]
+    files = (entry.perhaps("file") for entry in erased)
+    replaced = {file.value for file in files if not isinstance(file, str)}
     rows = [
         (entry.at("day"), entry.at("count"), entry.at("sha256"))
         for entry in _by_day(documents, PredictionsArchived)
+        if entry.at("sha256").value not in replaced
     ]
     yield from fact_table(
         "prediction_log",
@@ -99,6 +108,28 @@ def _retention(documents: VersionDocuments) -> Iterator[FactTable]:
         (
             (entry.at("day"), entry.at("count"), entry.at("reason"))
             for entry in _by_day(documents, PredictionsRemoved)
+        ),
+    )
+    version, cited = documents.version, documents.cited
+    erasures = erasures_from(version.model, version.version, cited.home)
+    yield from fact_table(
+        "retention",
+        "erased_rows",
+        "Erasures of rows that this version learned from, with all rows of each",
+        ("time", "rows", "SHA-256 of the manifest"),
+        (
+            tuple(cited.entry(one.entry).at(field) for field in ("time", "rows", "manifest"))
+            for one in erasures
+        ),
+    )
+    yield from fact_table(
+        "retention",
+        "erased_answers",
+        "Answers of the pipeline that were erased one by one, by day",
+        ("day", "requests", "erasure"),
+        (
+            (entry.at("day"), entry.at("count"), entry.at("erasure"))
+            for entry in _by_day(documents, PredictionsErased)
         ),
     )
 

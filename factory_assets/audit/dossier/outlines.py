@@ -183,9 +183,7 @@ class _Printer:
                 titles = "; ".join(table.title for table in tables)
                 text = f"Evidence, {_words(kind)}: {print_text(titles)}."
                 blocks.append(PrintedParagraph(text, notes=self._numbers.of_tables(tables)))
-            else:
-                text = f"Gap: nothing is recorded for this version under: {_words(kind)}."
-                blocks.append(PrintedParagraph(text, "gap"))
+            blocks += self._gaps(kind)
         return PrintedSection(
             f"requirement-{asked.id}",
             f"{asked.id}: {asked.title}",
@@ -218,6 +216,8 @@ class _Printer:
         elif answer.state == "stale":
             changed = ", ".join(one.replace("_", " ") for one in answer.changed)
             yield PrintedParagraph(f"Stale: since it was signed, this changed: {changed}.", "stale")
+        for one in self._dossier.damage(answer.kinds):
+            yield PrintedParagraph(f"Gap: {one.told}, on which it rests.", "gap")
         if answer.declared:
             yield PrintedTable(
                 "Signed with it, from governance.yaml",
@@ -228,7 +228,8 @@ class _Printer:
             )
 
     def _evidence(self) -> PrintedSection:
-        kinds = [kind for kind in EVIDENCE_KINDS if self._dossier.of(kind)]
+        dossier = self._dossier
+        kinds = [one for one in EVIDENCE_KINDS if dossier.of(one) or dossier.damage([one])]
         sections = (
             PrintedSection(f"evidence-{kind}", _words(kind).capitalize(), (*self._tables(kind),))
             for kind in kinds
@@ -236,12 +237,18 @@ class _Printer:
         return PrintedSection("evidence", "Evidence", (), tuple(sections))
 
     def _tables(self, kind: EvidenceKind) -> Iterator[PrintedParagraph | PrintedTable]:
-        tables = self._dossier.of(kind)
-        if not tables:
+        yield from self._gaps(kind)
+        for table in self._dossier.of(kind):
+            yield print_table(table, self._numbers)
+
+    def _gaps(self, kind: EvidenceKind) -> Iterator[PrintedParagraph]:
+        """Say what a kind of evidence lacks."""
+        damaged = self._dossier.damage([kind])
+        for one in damaged:
+            yield PrintedParagraph(f"Gap, {_words(kind)}: {one.told}.", "gap")
+        if not damaged and not self._dossier.of(kind):
             text = f"Gap: nothing is recorded for this version under: {_words(kind)}."
             yield PrintedParagraph(text, "gap")
-        for table in tables:
-            yield print_table(table, self._numbers)
 
 
 def _words(kind: EvidenceKind) -> str:

@@ -12,6 +12,7 @@ from factory_assets.audit.dossier.cited import (
     setting_rows,
 )
 from factory_assets.audit.dossier.cited_home import VersionDocuments, version_documents
+from factory_assets.audit.dossier.damage import DamagedFile
 from factory_assets.results.stages import STAGES
 from factory_resources.ledger.entries import (
     CandidateDecided,
@@ -83,12 +84,10 @@ def _version_chain(documents: VersionDocuments) -> Iterator[FactTable]:
 
 def _version_difference(documents: VersionDocuments) -> Iterator[FactTable]:
     """Compare the components of each stage with those of the version before."""
-    before = earlier_version(documents)
-    if before is None:
+    earlier, cited = _earlier(documents), documents.cited
+    if earlier is None:
         return
-    cited = documents.cited
-    version = Registry(cited.home).version(documents.version.model, before)
-    earlier = version_documents(version, cited)
+    before = earlier.version.version
     rows: list[tuple[Cell, ...]] = []
     for stage in STAGES:
         old, new = earlier.of(stage), documents.of(stage)
@@ -117,6 +116,21 @@ def _components(
 
 def _plain(cell: Cell) -> object:
     return cell if isinstance(cell, str) else cell.value
+
+
+def damaged_before(documents: VersionDocuments) -> tuple[DamagedFile, ...]:
+    """Return the records of the version before that are missing or were changed."""
+    earlier = _earlier(documents)
+    return tuple(one for one in earlier.damaged if one.origin in STAGES) if earlier else ()
+
+
+def _earlier(documents: VersionDocuments) -> VersionDocuments | None:
+    """Return the documents of the version with which a version is compared."""
+    before, cited = earlier_version(documents), documents.cited
+    if before is None:
+        return None
+    version = Registry(cited.home).version(documents.version.model, before)
+    return version_documents(version, cited)
 
 
 def earlier_version(documents: VersionDocuments) -> int | None:

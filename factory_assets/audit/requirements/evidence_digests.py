@@ -61,7 +61,7 @@ def _version_difference(shown: VersionRecords) -> Any:
     if shown.replaced is None:
         return None
     try:
-        before = version_records(shown.pipeline, shown.replaced, shown.home)
+        before = version_records(shown.pipeline, shown.replaced, shown.home, records=shown.records)
     except UnknownNameError:
         return shown.replaced
     return [shown.replaced, {stage: _differences(before, shown, stage) for stage in STAGES}]

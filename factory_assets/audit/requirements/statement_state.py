@@ -55,12 +55,18 @@ class StatementState:
 
 
 def governance_state(
-    pipeline: Pipeline, home: Home, version: int, history: RecordGraph | None = None
+    pipeline: Pipeline,
+    home: Home,
+    version: int,
+    history: RecordGraph | None = None,
+    *,
+    records: RecordGraph | None = None,
 ) -> tuple[StatementState, ...]:
     """Return what holds for each requirement that asks a person, in the order of the catalogue.
 
     Args:
         history: at least the records behind the version; None to read all records of the home.
+        records: all records of the home that are to be believed; None to read them.
 
     Raises:
         DeclarationError: `governance.yaml` is wrong.
@@ -69,7 +75,7 @@ def governance_state(
     """
     governance = load_governance(pipeline.folder) or Governance()
     asked = [one for one in catalogue().requirements if one.person]
-    shown = version_records(pipeline, version, home, history)
+    shown = version_records(pipeline, version, home, history, records=records)
     digests = evidence_digests({kind for one in asked for kind in one.evidence}, shown)
     statements = [
         GovernanceStatement(

@@ -34,6 +34,8 @@ class VersionRecords:
     home: Home
     by_stage: Mapping[Stage, tuple[Record, ...]]
     """Of stages that run partition by partition, one a partition."""
+    records: RecordGraph | None = None
+    """All records of the home that are to be believed; None to read them if they are needed."""
 
     def result(self, stage: Stage, kind: type[R]) -> R | None:
         """Return the result of a stage; those of several partitions are merged."""
@@ -87,19 +89,25 @@ def newest_version(pipeline: Pipeline, home: Home) -> int:
 
 
 def version_records(
-    pipeline: Pipeline, version: int, home: Home, history: RecordGraph | None = None
+    pipeline: Pipeline,
+    version: int,
+    home: Home,
+    history: RecordGraph | None = None,
+    *,
+    records: RecordGraph | None = None,
 ) -> VersionRecords:
     """Return the records behind a version, by what the ledger says of it last.
 
     Args:
         history: at least the records behind the version; None to read all records of the home.
+        records: all records of the home that are to be believed; None to read them.
 
     Raises:
         UnknownNameError: the ledger has no such version.
         StorageError: the ledger or a record was changed.
     """
     names: dict[str, str | int] = {"pipeline": pipeline.name, "version": version}
-    graph = history or RecordGraph.of(home)
+    graph = history or records or RecordGraph.of(home)
     with Ledger(home).reading() as log:
         trained = latest_in(log, ModelTrained, ModelTrained.subject_of(**names))
         evaluated = latest_in(log, VerdictGiven, VerdictGiven.subject_of(**names))
@@ -118,7 +126,7 @@ def version_records(
     found |= {"train": (candidate,)} if candidate else {"train": ()}
     if exported and (deployed := named.get(exported[1].record)):
         found["deploy"] = (deployed,)
-    return VersionRecords(pipeline, version, trained[1].digest, home, found)
+    return VersionRecords(pipeline, version, trained[1].digest, home, found, records)
 
 
 def _by_stage(pipeline: str, records: list[Record]) -> dict[Stage, tuple[Record, ...]]:

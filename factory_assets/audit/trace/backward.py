@@ -7,6 +7,7 @@ Tracing a single row belongs in `rows`.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from factory_assets.audit.erased import erasures_from
 from factory_assets.audit.references import snapshot_name, step_name
 from factory_assets.audit.trace.artifacts import artifact_states, check_metrics
 from factory_assets.audit.trace.report import (
@@ -74,7 +75,7 @@ def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Ste
 def describe_sources(
     record: Record,
     history: RecordGraph,
-    folders: Folders,
+    folders: Folders | None,
     checker: Checker,
     only: str | None = None,
 ) -> Iterable[Source]:
@@ -112,7 +113,8 @@ def describe_model(
             if registered != recorded:
                 checker.problems.append(f"{name}: MLflow names another {what} than the record")
         digest = candidate.digest
-        check_metrics(version, record, history, registry, checker)
+        if checker.has_metrics:
+            check_metrics(version, record, history, registry, checker)
     if moved := registry.moved_alias(version.model):
         checker.problems.append(moved)
     verdicts = history.about(version.model, version.version, "evaluate")
@@ -142,6 +144,7 @@ def describe_model(
         run_id=version.tags.get("factory.run_id"),
         code_version=version.tags.get("factory.code_version"),
         spec_sha256=version.tags.get("factory.spec_sha256"),
+        erased=tuple(erasures_from(version.model, version.version, history.home)),
     )
 
 

@@ -1,6 +1,6 @@
 """Trace forward: from a source, or one of its rows, to the parts and models that its rows reach."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from factory_assets.audit.trace.verification import Checker, worst
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
+from factory_resources.erasure.manifest import erased_rows
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import identifier, literal
@@ -173,9 +174,14 @@ class ForwardTracer:
     def _absent_place(self, record: Record, rows: FollowedRows, arrived: int) -> RowPlace:
         """Return the place of a row that is in none of the stage's tables."""
         if record.stage != "clean" or not arrived:
-            return RowPlace(part="not there", row=None, rules=())
+            part = "erased" if rows.runs and self._are_erased(rows.runs) else "not there"
+            return RowPlace(part=part, row=None, rules=())
         kept = self._kept_duplicate(record, rows)
         return RowPlace(part="duplicate", row=None, rules=(), same_as=kept)
+
+    def _are_erased(self, runs: Iterable[Run]) -> bool:
+        erased = erased_rows(self.home)
+        return all(first in erased.get(source, ()) for source, first, _ in runs)
 
     def _kept_duplicate(self, clean: Record, rows: FollowedRows) -> int | None:
         """Return the record of the same source that was kept in place of a duplicate, if any."""

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from factory_assets.spec.base import is_unset
 
-State = Literal["whole", "changed", "gone", "unchecked"]
+State = Literal["whole", "changed", "gone", "unchecked", "not in the archive"]
 """How stored bytes compare with the recorded digest.
 
-Read and equal, read and different, missing, or not read.
+Read and equal, read and different, missing, not read, or left out of the evidence archive that the
+trace is made from.
 """
 
 
@@ -105,6 +106,16 @@ class GateOutcome(TracePart):
     explanation: str
 
 
+class RowsErased(TracePart):
+    """An erasure of rows that a model version learned from."""
+
+    erasure: str
+    entry: int
+    """The number of its entry in the ledger."""
+    time: str
+    """UTC, ISO 8601."""
+
+
 class ModelFact(TracePart):
     """One model version."""
 
@@ -128,6 +139,8 @@ class ModelFact(TracePart):
     code_version: str | None
     spec_sha256: str | None
     """SHA-256 of the whole declaration."""
+    erased: Annotated[tuple[RowsErased, ...], Field(exclude_if=is_unset)] = ()
+    """Erasures that took rows which it learned from: it cannot be trained again."""
 
 
 class ColumnOrigin(TracePart):
@@ -173,7 +186,7 @@ class RowPlace(TracePart):
     """Where one stage put one row."""
 
     part: str
-    """The part that contains the row, `duplicate`, or `not there`."""
+    """The part that contains the row, `duplicate`, `erased`, or `not there`."""
     row: int | None
     """Number of the row in that part, from 1."""
     rules: tuple[str, ...]

@@ -179,7 +179,7 @@ def _trace_back(
             return _trace_back([upstream], hops, upstream_row, history, folders, verify)
         step = snapshot_name(ingest.pipeline, "ingest", None, ingest.data_version)
         fact = source_fact(source, ingest, step, None, folders, verify, history.home)
-        lines, why = source_lines(fact, source, row[1], ingest)
+        lines, why = source_lines(fact, source, row[1], ingest, history.home)
         return RowOrigin(
             hops=tuple(hops),
             sha256=row[0],

@@ -10,6 +10,7 @@ from factory_assets.audit.trace.report import Source, State
 from factory_assets.audit.trace.verification import state_of
 from factory_assets.data.sources.answers import answer_ids
 from factory_assets.results.data import SourceFile
+from factory_resources.erasure.manifest import erased_rows
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.delimited_text import TextRules
@@ -26,7 +27,7 @@ def source_fact(
     record: Record,
     step: str,
     snapshot: str | None,
-    folders: Folders,
+    folders: Folders | None,
     verify: bool,
     home: Home,
 ) -> Source:
@@ -36,14 +37,17 @@ def source_fact(
         record: the record of the ingest that read it.
         step: name of that ingest.
         snapshot: name of the snapshot that the source is, if it is one.
+        folders: None if it was read on another machine: it is not looked for.
         verify: whether to compare the file with its digest.
         home: where the outcomes are that a source of answers consists of.
     """
     declared = declared_source(source, record)
     is_file = "files" in declared
-    path = _path(source, record, folders) if is_file else None
+    path = _path(source, record, folders) if is_file and folders is not None else None
     state: State | Literal["not a file"] = "gone" if is_file else "not a file"
-    if path:
+    if folders is None:
+        state = "not in the archive"
+    elif path:
         state = state_of(path, source.sha256, verify)
     elif "://" in source.name:
         state = "unchecked"
@@ -62,7 +66,7 @@ def source_fact(
 
 
 def source_lines(
-    source: Source, recorded: SourceFile, record: int, ingest: Record
+    source: Source, recorded: SourceFile, record: int, ingest: Record, home: Home
 ) -> tuple[tuple[int, int] | None, str]:
     """Return the lines of a record of a source, or the reason why they are unknown.
 
@@ -71,6 +75,7 @@ def source_lines(
         recorded: the source as it was recorded.
         record: number of the record in the source, from 1.
         ingest: record of the ingest that read the source.
+        home: whose erased rows the file still has.
     """
     if source.state == "not a file":
         return None, "the source is no file"
@@ -83,7 +88,7 @@ def source_lines(
         lines = lines_of(
             Path(source.path),
             record,
-            source.rows,
+            source.rows + len(erased_rows(home).get(source.sha256, ())),
             Path(scratch),
             declared=declared.get("format"),
             member=packed_member(source.name, Path(source.path)),

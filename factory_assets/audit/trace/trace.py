@@ -84,7 +84,8 @@ class Tracer:
     history: RecordGraph
     registry: Registry
     checker: Checker
-    folders: Folders
+    folders: Folders | None
+    """None if the sources are on another machine."""
     answer_ids: int | None = 0
     """As `trace` takes it."""
 
@@ -183,7 +184,7 @@ class Tracer:
             yield from describe_sources(record, self.history, self.folders, self.checker, only)
 
     def _origin(self, resolved: ResolvedTable, row: int | Row) -> RowOrigin:
-        return trace_row(resolved, row, self.history, self.folders, self.checker.verify)
+        return trace_row(resolved, row, self.history, self.folders or {}, self.checker.verify)
 
     def _in_parts(self, split: Record, row: int | Row) -> RowOrigin:
         """Trace the row back from the part of the split that contains it."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from pathlib import Path
+from typing import ClassVar
 
 from factory_assets.audit.trace.report import SnapshotFile, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
@@ -26,6 +27,9 @@ class Checker:
         home: the home that contains the files.
         verify: whether to read files at all; without it only missing files are noticed.
     """
+
+    has_metrics: ClassVar[bool] = True
+    """Whether there is an MLflow whose metrics can be compared."""
 
     home: Home
     verify: bool
@@ -114,6 +118,28 @@ class Checker:
         return self._states[path]
 
 
+@dataclass
+class ArchiveChecker(Checker):
+    """Checks what an evidence archive has; what it does not have is listed, and is no problem."""
+
+    has_metrics: ClassVar[bool] = False
+
+    missing: list[str] = field(default_factory=list)
+    """What was looked for in vain: tables, and names of files."""
+
+    def log(self, table: str, current: Mapping[str | None, Snapshot], *, complete: bool) -> None:
+        """Do nothing: an archive has no logs of tables."""
+
+    def _state(self, path: Path, digest: str, name: str) -> State:
+        if path.is_file():
+            return super()._state(path, digest, name)
+        is_row = path.is_relative_to(self.home.tables)
+        what = f"the rows of {name.rpartition('/')[0]}" if is_row else name
+        if what not in self.missing:
+            self.missing.append(what)
+        return "not in the archive"
+
+
 def _as_logged(snapshot: Snapshot, partition: str | None) -> frozenset[LoggedFile]:
     """Return the files as the log describes them; it leaves out empty files of a partition."""
     files = [file for file in snapshot.files if file.rows or partition is None]
@@ -133,5 +159,5 @@ def state_of(path: Path, digest: str, verify: bool) -> State:
 
 def worst(states: Iterable[State]) -> State:
     """Return the worst of the states; `whole` if there are none."""
-    order: tuple[State, ...] = ("whole", "unchecked", "gone", "changed")
+    order: tuple[State, ...] = ("whole", "unchecked", "not in the archive", "gone", "changed")
     return max(states, key=order.index, default="whole")

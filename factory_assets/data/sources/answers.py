@@ -122,7 +122,7 @@ def _handle(
     def read(own: Path) -> SourceTable:
         return _read(answers, target, home, own, name, version)
 
-    return SourceHandle(version, {}, read, len(ids) * _ROW_BYTES)
+    return SourceHandle(version, {}, read, len(ids) * _ROW_BYTES, identity=version)
 
 
 def _read(

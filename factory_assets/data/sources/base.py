@@ -30,8 +30,13 @@ class SourceHandle:
     """Called after everything was read: raises if the source has changed since it was found."""
     name: str = ""
     """Name of a file, as declared."""
+    identity: str | None = None
+    """The digest by which its rows will be known; None if it must be read to know that."""
     read_once: Callable[[Path], SourceTable] | None = None
     """Like `read`, for a caller that reads the rows once; None if that makes no difference."""
+    erased: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Numbers of rows, from 1, that were erased and are left out, by the digest that is the
+    identity of the table."""
 
 
 @dataclass(frozen=True)

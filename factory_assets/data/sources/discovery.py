@@ -23,6 +23,7 @@ from factory_assets.spec import (
     SnapshotSource,
 )
 from factory_assets.spec.ingest import Source
+from factory_resources.erasure.manifest import erased_rows
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import Hashing
@@ -57,12 +58,38 @@ def discover_sources(
         for name, join in sorted(ingest.joins.items()):
             found = discover(join.source, context(f"join_{name}"))
             handles += (replace(one, join=name) for one in found)
-        return tuple(handles)
+        return tuple(_without_erased(handles, pipeline.name, home))
+
+
+def _without_erased(
+    handles: Iterable[SourceHandle], pipeline: str, home: Home
+) -> Iterator[SourceHandle]:
+    """Yield the sources with the numbers of those of their rows that were erased.
+
+    A source whose identity is not known yet may have any of the rows that were erased from the
+    pipeline.
+    """
+    every = erased_rows(home)
+    own = erased_rows(home, pipeline) if every else {}
+    for one in handles:
+        if one.identity is None:
+            erased = own
+        else:
+            erased = {one.identity: every[one.identity]} if one.identity in every else {}
+        yield replace(one, erased=erased) if erased else one
 
 
 def sources_key(handles: tuple[SourceHandle, ...]) -> str:
     """Return the digest of what reading would yield, without the code of a Python source."""
-    content = [[dict(source.labels), source.version, source.join] for source in handles]
+    content = [
+        [
+            dict(source.labels),
+            source.version,
+            source.join,
+            *([dict(source.erased)] if source.erased else []),
+        ]
+        for source in handles
+    ]
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

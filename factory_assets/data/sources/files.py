@@ -59,6 +59,7 @@ def discover_file(source: FileSource, digested: Digested) -> SourceHandle:
         digested.bytes,
         require_unchanged=digested.require_unchanged,
         name=digested.file.name,
+        identity=digested.sha256,
         read_once=lambda own: read_as(source, digested.file, digested.sha256, own, once=True),
     )
 
@@ -140,7 +141,7 @@ def _object_handle(
             raise changed(one.name)
         return read_as(source, File(path, one.name), digest, own)
 
-    return SourceHandle(digest, labels, read, one.bytes)
+    return SourceHandle(digest, labels, read, one.bytes, identity=digest)
 
 
 def discover_images(source: ImageSource, context: SourceContext) -> SourceHandle:

@@ -1,6 +1,7 @@
 """List the partitions whose files exist, from the names of the files alone.
 
-No file is opened, and one that vanishes meanwhile is not an error. Matching a name against a
+No file is opened, and one that vanishes meanwhile is not an error. Only once an erasure has taken
+every row of a file are files read: this one is as if it were not there. Matching a name against a
 pattern belongs in `partition_patterns`.
 """
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from factory_assets.data.sources.emptied_files import not_emptied
 from factory_assets.data.sources.partition_patterns import Pattern
 from factory_assets.spec import FileSource, ImageSource, Partition, Pipeline, PythonSource
 from factory_assets.spec.ingest import Source
@@ -55,14 +57,15 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
         if PLACE.search(text):
             pattern = Pattern.of(_full(text, pipeline.folder), dimensions, now)
             patterns.append(pattern)
-            matches.append(_matches(pattern, files_of(source, text, pipeline.folder, home)))
+            files = files_of(source, text, pipeline.folder, home)
+            matches.append(_matches(pattern, not_emptied(files, home)))
     dynamic = {
         name: sorted({*known.get(name, ()), *_keys_in_names(name, patterns, matches)})
         for name, dimension in dimensions.items()
         if isinstance(dimension, DynamicPartitions)
     }
     complete: dict[str, Partition] = {}
-    files: dict[str, tuple[str, ...]] = {}
+    files_by_key: dict[str, tuple[str, ...]] = {}
     absent = 0
     for partition in partitions_until(dimensions, now, dynamic):
         own_files = [
@@ -71,11 +74,11 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
         ]
         if all(own_files):
             complete[partition.key] = partition
-            files[partition.key] = tuple(name for names in own_files for name in names)
+            files_by_key[partition.key] = tuple(name for names in own_files for name in names)
         else:
             absent += 1
     return PartitionListing(
-        tuple(complete[key] for key in sorted(complete)), absent, files, dynamic
+        tuple(complete[key] for key in sorted(complete)), absent, files_by_key, dynamic
     )
 
 

@@ -27,7 +27,7 @@ def discover_python(source: PythonSource, context: SourceContext) -> SourceHandl
     """
     if source.reads is None:
         raw = _call(source, context.folder, context.scratch)
-        return SourceHandle(raw.sha256, {}, lambda own: raw)
+        return SourceHandle(raw.sha256, {}, lambda own: raw, identity=raw.sha256)
     files = tuple(context.digests.of_files(find_files(source.reads, context.folder)))
     content = [[file.sha256 for file in files], expand_all(source.args)]
     version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

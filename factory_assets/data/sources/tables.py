@@ -45,7 +45,7 @@ def discover_database(source: DatabaseSource, context: SourceContext) -> SourceH
         timeout=source.timeout,
     )
     raw = read_database(query, context.folder, context.home, context.scratch)
-    return SourceHandle(raw.sha256, {}, lambda own: raw)
+    return SourceHandle(raw.sha256, {}, lambda own: raw, identity=raw.sha256)
 
 
 def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[SourceHandle]:
@@ -68,7 +68,12 @@ def _delta_file(one: DeltaFile, digested: Digested) -> SourceHandle:
     added = json.dumps([one.columns, one.partition], default=str)
     version = sha256(f"{digested.sha256} {added}".encode()).hexdigest()
     return SourceHandle(
-        version, {}, read, digested.bytes, require_unchanged=digested.require_unchanged
+        version,
+        {},
+        read,
+        digested.bytes,
+        require_unchanged=digested.require_unchanged,
+        identity=digested.sha256,
     )
 
 
@@ -98,7 +103,12 @@ def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
         return replace(raw, format=None)
 
     return SourceHandle(
-        digested.sha256, {}, read, digested.bytes, require_unchanged=digested.require_unchanged
+        digested.sha256,
+        {},
+        read,
+        digested.bytes,
+        require_unchanged=digested.require_unchanged,
+        identity=digested.sha256,
     )
 
 
@@ -138,4 +148,4 @@ def _snapshot_file(snapshot: Snapshot, file: TableFile, path: Path, name: str) -
         require_unchanged([path])
         return SourceTable(path, name, file.sha256, {}, file.rows, columns, None)
 
-    return SourceHandle(file.sha256, {}, read, file.bytes)
+    return SourceHandle(file.sha256, {}, read, file.bytes, identity=file.sha256)

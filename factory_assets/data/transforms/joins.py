@@ -107,7 +107,7 @@ def _table(join: Join, others: Sequence[SourceTable]) -> tuple[str, Columns]:
         if label:
             cells.append(f"{literal(other.labels[label])} AS {identifier(label)}")
             columns[label] = (label, "VARCHAR")
-        parts.append(f"SELECT {', '.join(cells)} FROM {parquet(other.path)}")
+        parts.append(f"SELECT {', '.join(cells)} FROM {other.relation}")
         columns |= other.columns
     return " UNION ALL BY NAME ".join(parts), columns
 

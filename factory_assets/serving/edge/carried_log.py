@@ -12,7 +12,7 @@ from pathlib import Path
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
-from factory_assets.serving.edge.logged_answers import answer_record, pack_in
+from factory_assets.serving.edge.logged_answers import answer_record, pack_as_it_says, pack_in
 from factory_resources.errors import RefusedError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
@@ -42,12 +42,33 @@ def find_carried(path: Path, written: str, home: Home) -> CarriedAnswer:
         UnknownNameError: the log proves no answer with this id.
         StorageError: the log cannot be read.
     """
+    file = _log_file(path)
+    return _find(file, _pack_of(file, home), written)
+
+
+def find_in_pack(path: Path, written: str) -> CarriedAnswer:
+    """Return the answer with an id in the log of a pack of which no ledger tells.
+
+    Whose pack it is, only the pack itself says.
+
+    Raises:
+        UnknownNameError: the log proves no answer with this id.
+        StorageError: the log, the contract or the program of the pack cannot be read.
+    """
+    file = _log_file(path)
+    return _find(file, pack_as_it_says(file.parent), written)
+
+
+def _log_file(path: Path) -> Path:
     file = path / score.LOG if path.is_dir() else path
     if not file.is_file():
         raise StorageError(
             "there is no such log", where=str(file), remedy=f"name {score.LOG} of a pack"
         )
-    pack = _pack_of(file, home)
+    return file
+
+
+def _find(file: Path, pack: EdgePacked, written: str) -> CarriedAnswer:
     log = read_log(file, pack.pack, base64.b64decode(pack.key))
     line = next((one for one in log.proven if _answers(one, written)), None)
     if line is None:

@@ -17,6 +17,9 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgePacked
 from factory_resources.prediction_log.record import PredictionRecord
 
+PROGRAM = "score.py"
+"""The file of a pack that scores."""
+
 CALLER, SHOWN = "edge ", 12
 """The caller of an answer that came home is this word and so many characters of the pack."""
 
@@ -50,6 +53,34 @@ def pack_in(folder: Path, home: Home) -> EdgePacked:
             remedy="bring the log to the factory that packed it, with its files unchanged",
         )
     return found[1]
+
+
+def pack_as_it_says(folder: Path) -> EdgePacked:
+    """Return a pack as its own files describe it, whoever wrote them.
+
+    Raises:
+        StorageError: they cannot be read, or are not those of a pack.
+    """
+    path = folder / score.CONTRACT
+    try:
+        content = path.read_bytes()
+        said, identity = json.loads(content), sha256(content).hexdigest()
+        return EdgePacked(
+            subject=EdgePacked.subject_of(pack=identity),
+            time=said["packed"],
+            pack=identity,
+            pipeline=said["pipeline"],
+            version=said["version"],
+            graph=said["graph"],
+            program=sha256((folder / PROGRAM).read_bytes()).hexdigest(),
+            key=said["key"],
+        )
+    except OSError as error:
+        what = f"{Path(error.filename).name} cannot be read ({error.strerror})"
+        raise StorageError(what, where=str(folder), remedy="name the folder of a pack") from error
+    except (ValueError, KeyError, TypeError) as error:
+        what = "this is not the contract of a pack"
+        raise StorageError(what, where=str(path), remedy="name the folder of a pack") from error
 
 
 def answer_record(line: LogLine, pack: EdgePacked) -> PredictionRecord:

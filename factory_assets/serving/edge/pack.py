@@ -20,14 +20,13 @@ from typing import Any
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, read_graph
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.contract import edge_contract
+from factory_assets.serving.edge.logged_answers import PROGRAM
 from factory_assets.serving.verified_champion import load_verified_champion
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgePacked
 from factory_resources.tracking.registry import Registry
-
-PROGRAM = "score.py"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
-from factory_assets.serving.edge.logged_answers import TIMES, answer_record, pack_in
-from factory_assets.serving.edge.pack import PROGRAM
+from factory_assets.serving.edge.logged_answers import PROGRAM, TIMES, answer_record, pack_in
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
@@ -65,7 +64,9 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
         answers = [line for line in log.proven if line.kind == "answer"]
         rewritten = any(_rewritten(log, earlier))
         records = _records([] if rewritten else answers, pack, findings)
-        new = [one for one in records if stored.find(ids.text(one[0])) is None]
+        missing = [one for one in records if stored.find(ids.text(one[0])) is None]
+        erased = stored.erased([identifier for identifier, _ in missing])
+        new = [one for one in missing if one[0] not in erased]
         _store(new, stored)
         entry = _entry(pack, log, earlier if rewritten else None, len(new), findings)
         is_known = earlier is not None and not new and _says_the_same(earlier, entry)

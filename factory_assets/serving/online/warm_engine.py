@@ -110,7 +110,7 @@ class WarmEngine:
 
         names = [column.source_name for column in self._ingest.contract.columns]
         cells: dict[str, Any] = {
-            f"c{i}": pa.array([_as_cell(row.get(name)) for row in rows], pa.string())
+            f"c{i}": pa.array([as_cell(row.get(name)) for row in rows], pa.string())
             for i, name in enumerate(names)
         }
         return pa.table({**cells, "file_row_number": pa.array(range(len(rows)), pa.int64())})
@@ -174,7 +174,7 @@ def _refusals(cursor: duckdb.DuckDBPyConnection, query: str) -> list[Refusal]:
     return [Refusal(int(row) - 1, tuple(rules.split(","))) for row, rules in found]
 
 
-def _as_cell(value: Any) -> str | None:
+def as_cell(value: Any) -> str | None:
     """Return the text of a JSON value as it would be read from a file."""
     if value is None or isinstance(value, str):
         return value

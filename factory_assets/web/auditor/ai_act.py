@@ -47,6 +47,8 @@ class ActPoint:
     found: tuple[EvidenceKind, ...]
     """Kinds of evidence that are on record."""
     missing: tuple[EvidenceKind, ...]
+    damaged: tuple[str, ...]
+    """What is said of files that its evidence lacks, because they are missing or were changed."""
     answer: PersonAnswer
     applies: bool
     """Whether it applies to a system of this risk; of points about products nobody can tell."""
@@ -97,7 +99,7 @@ class ActView:
     @property
     def gaps(self) -> int:
         """Points that apply and have no evidence of some kind, or no valid answer of a person."""
-        return sum(bool(one.missing) or not one.is_answered for one in self.applying)
+        return sum(bool(one.missing or one.damaged) or not one.is_answered for one in self.applying)
 
     @property
     def applying(self) -> tuple[ActPoint, ...]:
@@ -166,6 +168,7 @@ def _point(requirement: Requirement, dossier: Dossier, applying: frozenset[Appli
         requirement,
         tuple(kind for kind, there in kinds.items() if there),
         tuple(kind for kind, there in kinds.items() if not there),
+        tuple(one.told for one in dossier.damage(requirement.evidence)),
         dossier.answer(requirement.id),
         requirement.applies in applying,
     )

@@ -19,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
+from factory_assets.audit.trace.answer.finding import find_answer
+from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor.answers import is_proven, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
@@ -39,21 +40,27 @@ from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
 from factory_resources.errors import FactoryError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.log import Log
+from factory_resources.prediction_log.proofs import with_entry
 
 READERS = frozenset({"auditor", "engineer", "approver"})
 """The roles that may read."""
+
+_PATIENCE = 0.5
+"""Seconds that a page waits for the index before it says how far it is."""
 
 Handler = Callable[[Request], Response]
 
 
 def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
-    """Return the application; every request has a visitor. The ledger is indexed already.
+    """Return the application; every request has a visitor. The ledger is being indexed.
 
     Args:
         cookie: the name of the cookie with the session.
     """
     made = _Auditor(home, log, Forms(cookie))
-    made.reader.warm()
+    made.reader.start()
     read = made.for_readers
     about = ("/audit/-/{pipeline}", "/audit/{pipeline}")
     routes = [
@@ -97,10 +104,20 @@ class _Auditor:
 
         def guarded(request: Request) -> Response:
             if visitor_of(request.scope).roles & READERS:
-                return handler(request)
+                is_ready = self.reader.is_indexed(_PATIENCE)
+                return handler(request) if is_ready else self._indexing(request)
             return self._refuse(request, "not allowed", "This page needs the role auditor.")
 
         return guarded
+
+    def _indexing(self, request: Request) -> Response:
+        """Say how far the index is, for a ledger of which that takes seconds."""
+        with Ledger(self._home).reading() as log:
+            progress = self.reader.progress(log)
+            values = {"progress": progress, "asked": request.url.path}
+            answer = self._shown(request, "audit_indexing", log, 503, **values)
+        answer.headers["retry-after"] = "2"
+        return answer
 
     def start(self, request: Request) -> Response:
         overview = self.reader.overview(_page_of(request))
@@ -141,7 +158,7 @@ class _Auditor:
 
     def answer_proof(self, request: Request) -> Response:
         written = request.path_params["id"]
-        content = proof_of(written, self._home).format()
+        content = with_entry(proof_of(written, self._home), self._home).format()
         return _download(content, f"{written}.proof.json", "application/json")
 
     def source(self, request: Request) -> Response:
@@ -235,12 +252,17 @@ class _Auditor:
 
     def _page(self, request: Request, name: str, **values: Any) -> Response:
         with self.reader.index.reading() as log:
-            checkpoint = checkpoint_of(log)
+            return self._shown(request, name, log, **values)
+
+    def _shown(
+        self, request: Request, name: str, log: Log, status: int = 200, **values: Any
+    ) -> Response:
         return page(
             name,
+            status,
             visitor=visitor_of(request.scope),
             form_token=self._forms.token(request),
-            checkpoint=checkpoint,
+            checkpoint=checkpoint_of(log),
             now=datetime.now(UTC).isoformat(timespec="seconds"),
             path=pipeline_path,
             **values,

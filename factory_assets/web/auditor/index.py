@@ -180,16 +180,29 @@ class AuditIndex:
         with self._lock:
             return self._database.execute(query, values).fetchall()
 
+    @property
+    def size(self) -> int:
+        """How many entries are indexed."""
+        return self._size
+
     def _update(self, log: Log) -> None:
+        size = log.size
         with self._lock:
-            size = log.size
             if size < self._size:
                 # Another ledger is in its place.
                 self._database, self._size = self._new(), 0
-            while self._size < size:
-                stop = min(size, self._size + _BATCH)
-                self._add(log.bodies(self._size, stop))
-                self._size = stop
+        while self._add_batch(log, size):
+            pass
+
+    def _add_batch(self, log: Log, size: int) -> bool:
+        """Index some more entries; in between, others may read what is indexed."""
+        with self._lock:
+            if self._size >= size:
+                return False
+            stop = min(size, self._size + _BATCH)
+            self._add(log.bodies(self._size, stop))
+            self._size = stop
+            return True
 
     def _add(self, bodies: Iterable[tuple[int, bytes]]) -> None:
         digests: set[tuple[int, int]] = set()

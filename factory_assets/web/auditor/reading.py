@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from factory_assets.web.auditor.source_view import SourceReader, SourceView
 from factory_assets.web.auditor.time_line import PAGE, TimeLines, VersionLine
 from factory_assets.web.auditor.version_view import VersionReader, VersionView
 from factory_assets.web.pages.pipeline_states import PipelineStates
-from factory_resources.errors import UnknownNameError
+from factory_resources.errors import FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.log import Log
 
@@ -47,6 +48,16 @@ class PipelineView:
     """The records of that."""
 
 
+@dataclass(frozen=True)
+class IndexProgress:
+    """How far the ledger is indexed."""
+
+    indexed: int
+    entries: int
+    pipelines: tuple[str, ...]
+    """Those of the entries that are indexed."""
+
+
 class AuditReader:
     """Reads one home; may be used by several threads."""
 
@@ -60,11 +71,27 @@ class AuditReader:
         self._sources = SourceReader(home, self.index, SensitiveSources(home, self.index))
         self._acts = ActReader(home, self.index)
         self._search = AuditSearch(home, self.index)
+        self._indexed = threading.Event()
 
-    def warm(self) -> None:
-        """Index the ledger, if there is one, before the first page is asked for."""
-        with suppress(UnknownNameError), self.index.reading():
-            pass
+    def start(self) -> None:
+        """Begin to index the ledger in a thread, if there is one."""
+        threading.Thread(target=self._index, name="audit-index", daemon=True).start()
+
+    def _index(self) -> None:
+        try:
+            # What cannot be read, each page says itself.
+            with suppress(FactoryError), self.index.reading():
+                pass
+        finally:
+            self._indexed.set()
+
+    def is_indexed(self, seconds: float) -> bool:
+        """Whether the ledger is indexed, after waiting so long at most."""
+        return self._indexed.wait(seconds)
+
+    def progress(self, log: Log) -> IndexProgress:
+        """Return how far the index is, and which pipelines it has so far."""
+        return IndexProgress(self.index.size, log.size, tuple(self.index.pipelines()))
 
     def overview(self, page: int) -> AuditOverview:
         """Return a page of the pipelines.

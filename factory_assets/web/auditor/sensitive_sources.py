@@ -1,20 +1,27 @@
 """Which columns of a source nobody is shown: those that any declaration about it calls sensitive.
 
-Today's declarations count, and those under which versions were trained: a column does not cease to
-be sensitive because a declaration ceases to say so. What is shown belongs in `source_view`.
+Today's declarations count, and those under which stages were computed and versions trained: a
+column does not cease to be sensitive because a declaration ceases to say so. What is shown belongs
+in `source_view`.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.execution.declaration_files import (
+    sensitive_source_columns,
+    stored_declarations,
+)
 from factory_assets.execution.provenance import provenance_digest, read_provenance
 from factory_assets.spec import PipelineSpec
 from factory_assets.web.auditor.index import AuditIndex
+from factory_resources.erasure.manifest import is_gone
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
@@ -23,13 +30,14 @@ from factory_resources.tracking.registry import Registry
 class SensitiveSources:
     """The sensitive columns of one home's sources; may be used by several threads.
 
-    The declaration of a version never changes, so it is read once.
+    A recorded declaration never changes, so it is read once.
     """
 
     def __init__(self, home: Home, index: AuditIndex) -> None:
         self._home, self._index = home, index
         self._lock = threading.Lock()
         self._recorded: dict[tuple[str, int], frozenset[str]] = {}
+        self._stored: dict[Path, frozenset[str]] = {}
 
     def of(self, pipelines: Iterable[str], folders: Folders) -> tuple[str, ...]:
         """Return the columns, as the source calls them, that a pipeline calls or called sensitive.
@@ -40,6 +48,7 @@ class SensitiveSources:
         Raises:
             RefusedError: nobody can tell, as a pipeline is not declared any more.
             ModelError: the declaration under which a version was trained cannot be read.
+            StorageError: a declaration under which a stage was computed cannot be read.
         """
         found: set[str] = set()
         for name in set(pipelines):
@@ -50,9 +59,20 @@ class SensitiveSources:
                 )
             declared = load_pipeline(folders[name])
             found |= {*_named(declared.spec, sensitive_columns(declared))}
+            for declaration in stored_declarations(name, self._home):
+                found |= self._of_declaration(declaration)
             for version in self._index.versions(name):
                 found |= self._of_version(name, version)
         return tuple(sorted(found))
+
+    def _of_declaration(self, declaration: Path) -> frozenset[str]:
+        with self._lock:
+            known = self._stored.get(declaration)
+        if known is None:
+            known = frozenset(sensitive_source_columns(declaration))
+            with self._lock:
+                self._stored[declaration] = known
+        return known
 
     def _of_version(self, name: str, version: int) -> frozenset[str]:
         with self._lock:
@@ -65,8 +85,8 @@ class SensitiveSources:
 
     def _read(self, name: str, version: int) -> Iterator[str]:
         registry = Registry(self._home)
-        if registry.registered(name, version) is None:
-            # It was removed, and its declaration with it.
+        if registry.registered(name, version) is None or is_gone(self._home, name, version):
+            # It was removed or erased, and its declaration with it.
             return
         registered = registry.version(name, version)
         if provenance_digest(registered, self._home) is None:

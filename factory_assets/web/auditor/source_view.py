@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from factory_assets.audit.trace.sources import (
 from factory_assets.results.base import result_as
 from factory_assets.results.data import IngestResult, SourceFile
 from factory_assets.web.auditor.index import AuditIndex, IndexedSource
+from factory_assets.web.auditor.packed_sources import plain_stream, write_plain
 from factory_assets.web.auditor.records import CountedRecord, CountedRecords
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_assets.web.auditor.source_text import text_lines
@@ -29,7 +30,6 @@ from factory_resources.errors import FactoryError, SourceError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.log import Log
 from factory_resources.sources.digest_cache import DigestCache
-from factory_resources.sources.files.archives import unpack
 from factory_resources.sources.files.discovery import File, format_of
 from factory_resources.sources.files.line_numbers import record_at
 from factory_resources.sources.files.reader import SourceTable, read_file
@@ -148,8 +148,8 @@ class SourceReader:
         except FactoryError as error:
             return SourceView(digest, tuple(names), 0, "line", (), (), (), str(error))
         except ModuleNotFoundError:
-            # What unpacks it, or reads it, is Arrow, which this process does without.
-            why = "These pages do not unpack such a file: `factory trace` tells its lines."
+            # What reads it is Arrow, which this process does without.
+            why = "These pages do not read such a file: `factory trace` tells its lines."
             return SourceView(digest, tuple(names), 0, "line", (), (), (), why)
         why = "" if part.lines else "It is not that long."
         rows, lines = named.source.rows, tuple(part.lines)
@@ -197,12 +197,8 @@ class SourceReader:
     def _text(self, named: _Named, asked: int) -> list[ShownLine]:
         encoding = str(named.declared.get("encoding", "utf-8"))
         first, last = max(1, asked - AROUND), asked + AROUND
-        with self.home.scratch() as scratch:
-            path = named.path
-            _, packing = format_of(path.name, named.declared.get("format"))
-            if packing != "plain":
-                path = unpack(path, named.source.name, packing, scratch)
-            found = text_lines(path, first, last, encoding)
+        with plain_stream(named.path, named.source.name, _packing(named)) as file:
+            found = text_lines(file, first, last, encoding)
         return [ShownLine(n, (text,), n == asked) for n, text in enumerate(found, first)]
 
     def _table(
@@ -211,12 +207,27 @@ class SourceReader:
         with self.home.scratch() as scratch:
             (numbers := scratch / "numbers").mkdir()
             (cells := scratch / "cells").mkdir()
+            named = _plain(named, scratch)
             if row is None and line is not None:
                 row = record_at(named.path, line, numbers, **named.options) or line
             table = read_file(
                 named.file, cells, digest=named.source.sha256, once=True, **named.options
             )
             return _rows(table, row or 1, hidden, cells)
+
+
+def _packing(named: _Named) -> str:
+    return format_of(named.path.name, named.declared.get("format"))[1]
+
+
+def _plain(named: _Named, scratch: Path) -> _Named:
+    """Return the file unpacked, if it is a gz or zst file; what reads a zip unpacks it itself."""
+    kind, packing = format_of(named.path.name, named.declared.get("format"))
+    if packing not in {"gz", "zst"}:
+        return named
+    plain = scratch / f"plain.{kind}"
+    write_plain(named.path, named.source.name, packing, plain)
+    return replace(named, path=plain)
 
 
 def _kind(named: _Named) -> str | None:

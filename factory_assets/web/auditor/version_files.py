@@ -71,7 +71,8 @@ class VersionFileMaker:
             done = run_factory(command, self.home)
         finally:
             self._lock.release()
-        if done.returncode:
+        # A dossier with a damaged record is written, and the command ends with 1.
+        if done.returncode > 1 or not made.path.is_file():
             made.remove()
             raise _why(done.returncode, done.stderr)
         return made

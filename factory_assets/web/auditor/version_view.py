@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from factory_assets.audit.erased import erasures_from
 from factory_assets.audit.trace.backward import describe_columns
-from factory_assets.audit.trace.report import ColumnOrigin
+from factory_assets.audit.trace.report import ColumnOrigin, RowsErased
 from factory_assets.execution.provenance import Environment, read_provenance
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
@@ -70,6 +71,8 @@ class VersionView:
     """The last look at the answers, if they were this version's."""
     entries: tuple[IndexedAct, ...]
     """The entries about the version, in order."""
+    erased: tuple[RowsErased, ...]
+    """The erasures of rows that it learned from."""
 
     @property
     def watt_hours(self) -> float:
@@ -118,6 +121,7 @@ class VersionReader:
             _answers(pipeline, version, self.home),
             look if look and look.version == version else None,
             tuple(self._entries(pipeline, version)),
+            tuple(erasures_from(pipeline, version, self.home)),
         )
 
     def _columns(

@@ -134,6 +134,7 @@ def words(state: str) -> str:
         "gone": "MISSING",
         "unchecked": "there, not verified",
         "not a file": "not a file",
+        "not in the archive": "not in the archive",
     }
     return said[state]
 

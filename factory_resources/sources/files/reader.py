@@ -66,15 +66,31 @@ class SourceTable:
     """How the lines of `path` are read; None if it is a Parquet file."""
     withheld: Mapping[str, str] = field(default_factory=dict)
     """Columns that the source has and does not show, with what to do to read them."""
+    erased: tuple[int, ...] = ()
+    """Numbers of rows, from 1, that are left out, although `rows` counts them."""
+
+    @property
+    def rows_read(self) -> int:
+        """Number of rows without those that are left out."""
+        return self.rows - sum(row <= self.rows for row in self.erased)
 
     @property
     def relation(self) -> str:
-        """The table expression, whose `file_row_number` counts the records from 0."""
+        """The table expression, whose `file_row_number` counts the records from 0.
+
+        It has no rows that are left out.
+        """
         if self.text is None:
-            return parquet(self.path)
-        cells = cells_sql(self.path, self.text.rules, self.text.layout)
-        # A window without an order numbers the rows as they come: in the order of the file.
-        return f"(SELECT *, row_number() OVER () - 1 AS file_row_number FROM {cells})"
+            every, cells = parquet(self.path), "*, file_row_number"
+        else:
+            source = cells_sql(self.path, self.text.rules, self.text.layout)
+            # A window without an order numbers the rows as they come: in the order of the file.
+            every = f"(SELECT *, row_number() OVER () - 1 AS file_row_number FROM {source})"
+            cells = "*"
+        if not self.erased:
+            return every
+        listed = ", ".join(map(str, self.erased))
+        return f"(SELECT {cells} FROM {every} WHERE file_row_number + 1 NOT IN ({listed}))"
 
 
 def read_file(

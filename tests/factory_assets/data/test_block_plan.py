@@ -15,6 +15,7 @@ from factory_assets.results.data import CleanResult, Findings, IngestResult
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
+from tests.erasures import note_erased
 
 _INGEST: dict[str, Any] = {
     "source": {"files": "part*.csv"},
@@ -158,3 +159,29 @@ def test_a_lost_file_in_the_middle_is_computed_again(
     _, after = _run(declared, home)
     assert after == before
     assert [row["key"] for row in rows(after.snapshot, home)] == [0, 7, 8, 1, 9, 2, 10]
+
+
+def test_an_erased_row_in_the_middle_changes_no_other_block(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_plan, "BLOCK_BYTES", 1)
+    for number in range(3):
+        _write(tmp_path, number, [(10 * number + i, 5.0 if i else 500.0) for i in range(5)])
+    declared = _pipeline(tmp_path)
+    before, _ = _run(declared, home)
+    assert len(before.blocks) == 3
+    erased = {before.sources[1].sha256: [1, 3]}
+    note_erased(home, erased)
+    ingested, cleaned = _run(declared, home)
+    changed = [old != new for old, new in zip(before.blocks, ingested.blocks, strict=True)]
+    assert changed == [False, True, False]
+    assert [block.rows_in for block in ingested.blocks] == [5, 3, 5]
+    assert 12 not in {row["key"] for row in rows(cleaned.snapshot, home)}
+    _write(tmp_path, 3, [(99, 5.0)])
+    grown = _run(declared, home)
+    assert [block in ingested.blocks for block in grown[0].blocks] == [True, True, True, False]
+    other = Home(tmp_path / "other")
+    note_erased(other, erased)
+    at_once = _run(declared, other)
+    assert (grown[0].snapshot, grown[1]) == (at_once[0].snapshot, at_once[1])
+    assert (grown[0].quarantine, grown[0].rows_read) == (at_once[0].quarantine, 14)

@@ -8,12 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from factory_assets.cli.check.check import check
+from factory_assets.cli.main import main
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.execution.ledger_entries import begin_ledger
@@ -26,38 +29,34 @@ from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
+from tests.killed_steps import run_killed
 from tests.ledger import problems
 from tests.pipelines import APPLES, declare, enter, write_apples
 from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 
-_KILLED = """
-import os, signal, sys
-from factory_resources.ledger.log import Log
-from factory_resources.tracking.records import Records
-from factory_resources.tracking.registry import Registry
-from factory_assets.cli.main import main
 
-owner, method, when = {"save": Records, "append": Log, "point": Records}.get(
-    sys.argv[1], Registry), sys.argv[1], sys.argv[2]
-original = getattr(owner, method)
+def _run_until_killed(method: str, when: str) -> None:
+    """Run the pipeline; before or after this step of a deployment, this process is killed."""
+    owners = {"save": Records, "append": Log, "point": Records, "set_alias": Registry}
+    owner = owners[method]
+    original = getattr(owner, method)
 
-def is_deployment(arguments):
-    if method == "append":
-        return any(b'"kind":"champion"' in entry.body for entry in arguments[1])
-    return method == "set_alias" or arguments[1].stage == "deploy"
+    def is_deployment(arguments: Sequence[Any]) -> bool:
+        if method == "append":
+            return any(b'"kind":"champion"' in entry.body for entry in arguments[1])
+        return method == "set_alias" or arguments[1].stage == "deploy"
 
-def killed(*arguments, **options):
-    if not is_deployment(arguments):
-        return original(*arguments, **options)
-    if when == "after":
-        original(*arguments, **options)
-    os.kill(os.getpid(), signal.SIGKILL)
+    def killed(*arguments: Any, **options: Any) -> Any:
+        if not is_deployment(arguments):
+            return original(*arguments, **options)
+        if when == "after":
+            original(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(owner, method, killed)
-main(["run", "apples"])
-"""
+    setattr(owner, method, killed)
+    main(["run", "apples"])
 
 
 @pytest.fixture(scope="module")
@@ -96,18 +95,6 @@ def _declare_another(root: Path) -> None:
     declare(root / "defs" / "apples", attributes)
 
 
-def _kill(method: str, when: str) -> None:
-    """Run the pipeline in a process that is killed at this step of the deployment."""
-    killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, method, when],
-        cwd=PROJECT,
-        env=dict(os.environ),
-        check=False,
-        capture_output=True,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-
-
 @pytest.mark.parametrize(
     ("method", "when", "serves"),
     [
@@ -125,7 +112,7 @@ def test_killed_between_two_steps_of_a_deployment(
 ) -> None:
     home = Home(root / "home")
     _declare_another(root)
-    _kill(method, when)
+    run_killed(_run_until_killed, method, when)
     registry = Registry(home)
     assert registry.champion("apples") == serves
     assert registry.alias("apples") == (2 if (method, when) == ("set_alias", "after") else 1)
@@ -146,7 +133,7 @@ def test_killed_on_postgres_when_the_ledger_has_the_champion_and_mlflow_does_not
     home = Home(tmp_path / "home")
     with postgres.database(prepared_tables) as address:
         monkeypatch.setenv("FACTORY_DATABASE_URL", address)
-        _kill("append", "after")
+        run_killed(_run_until_killed, "append", "after")
         registry = Registry(home)
         assert (registry.champion("apples"), registry.alias("apples")) == (1, None)
         assert problems(home) == []

@@ -1,6 +1,7 @@
 """Looks at real answers: what is an alarm and what is not, and what a look leaves."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from factory_assets.monitoring.looks import Looks
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from tests.watched import Watched, rows
+from tests.pipelines import enter
+from tests.watched import PUMPS, Watched, make_watched, rows
 
 pytestmark = pytest.mark.slow
 
@@ -110,6 +112,19 @@ def test_performance_is_estimated_without_outcomes(pumps: Watched) -> None:
     # How often the interval contains it is tested where it is computed.
     assert estimate.value == pytest.approx(real, abs=0.03)
     assert estimate.tested == pytest.approx(estimate.value, abs=0.03)
+
+
+def test_classes_may_be_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"derive": {"load": "heat * wear", "state": "if(failed = 1, 'broken', 'fine')"}}
+    train = {**PUMPS["train"], "target": "state", "exclude": ["taken", "failed"]}
+    pumps = make_watched(tmp_path / "factory", clean=told, train=train)
+    enter(pumps.root, monkeypatch)
+    asked = rows(600, 70)
+    answers = pumps.answer(asked)
+    estimate = pumps.look(1).estimated["roc_auc"]
+    truth = np.array([row["failed"] for row in asked])
+    real = roc_auc_score(truth, [answer["p_broken"] for answer in answers])
+    assert estimate.value == pytest.approx(real, abs=0.05)
 
 
 def test_volume_silence_and_age_are_told_when_they_are_declared(pumps: Watched) -> None:

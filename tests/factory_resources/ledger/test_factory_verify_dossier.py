@@ -29,7 +29,7 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log, NewEntry
-from tests.approvals import Factory, make_factory
+from tests.approvals import Factory, copy_factory, make_factory
 from tests.factory_assets.audit.dossier.homes import RISK
 from tests.pipelines import enter, write_governance
 
@@ -361,3 +361,40 @@ def test_whatever_is_in_a_dossier_the_answer_is_a_report(factory: Factory, writt
                 report = VerificationReport()
                 verify_dossier(json.dumps(content).encode(), files, database, report)
                 assert all("--dossier" in str(one) for one in report.problems)
+
+
+def test_an_answer_whose_evidence_changed_since_is_found_by_the_verifier_itself(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = copy_factory(factory, tmp_path / "root", monkeypatch)
+    before = _written(copied, copied.home)
+    copied.declare(slices=["colour"])
+    copied.run()
+    written = _written(copied, copied.home)
+    [asked] = [one for one in json.loads(written)["requirements"] if one["id"] == "article.9"]
+    assert (asked["answer"]["state"], asked["answer"]["changed"]) == ("stale", ["slices"])
+    write_evidence("apples@1", tmp_path / "evidence.zip", None, with_rows=False)
+    for path in (copied.home.path, tmp_path / "evidence.zip"):
+        report = _verified(path, written.encode())
+        assert report.holds, [str(one) for one in report.problems]
+        told = "changed since it was signed, so that it is stale: slices"
+        assert [one.file for one in report.notes if one.what == told] == [
+            "governance/apples/article.9"
+        ]
+        # What was written before the evaluation is of a shorter ledger.
+        assert _verified(path, before.encode()).holds
+
+        def signed(content: dict[str, Any]) -> None:
+            for asked, once in zip(
+                content["requirements"], json.loads(before)["requirements"], strict=True
+            ):
+                asked["answer"] = once["answer"]
+
+        [problem] = _problems(path, written, signed)
+        assert "changed since it was signed" in problem
+        assert problem.endswith("does not say so: slices")
+
+
+def test_an_answer_whose_evidence_is_as_it_was_is_not_noted(factory: Factory) -> None:
+    report = verify_path(str(factory.home.path), Expectation())[0]
+    assert not [one for one in report.notes if "stale" in one.what]

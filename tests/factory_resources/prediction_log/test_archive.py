@@ -11,7 +11,7 @@ import pytest
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log import archive, archiving, sqlite_database
+from factory_resources.prediction_log import archive, archive_files, archiving, sqlite_database
 from factory_resources.prediction_log.archive import archive_folder, files_of, list_leaves
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -96,7 +96,7 @@ def test_a_day_of_many_row_groups_and_files_is_in_the_order_of_ids(
 
     monkeypatch.setattr(archiving, "FILE_ROWS", 3)
     monkeypatch.setattr(sqlite_database, "_ARROW_ROWS", 2)
-    monkeypatch.setattr(archiving, "GROUP_ROWS", 2)
+    monkeypatch.setattr(archive_files, "GROUP_ROWS", 2)
     taken = answer(log, clock)
     log.archive(AFTER)
     require_all(log, taken, "archive")

@@ -37,6 +37,12 @@ def test_a_snapshot_is_named_by_its_content(home: Home) -> None:
     assert [p.name for p in home.tmp.iterdir()] == ["locks"]
 
 
+def test_files_are_read_together_if_only_one_has_missing_values(home: Home) -> None:
+    whole, missing = _write(home, "SELECT 1 AS a"), _write(home, "SELECT NULL::INTEGER AS a")
+    both = whole.model_copy(update={"files": (*whole.files, *missing.files)})
+    assert read_arrow(both, home).to_pydict() == {"a": [1, None]}
+
+
 def test_a_version_is_added_for_new_content_and_old_ones_stay_readable(home: Home) -> None:
     one, two = _write(home, "SELECT 1 AS a"), _write(home, "SELECT 'b' AS other")
     assert _write(home, "SELECT 'b' AS other") == two

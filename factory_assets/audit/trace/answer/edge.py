@@ -13,10 +13,14 @@ from factory_resources.ledger.log import Log
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
     EdgePacked,
+    PredictionsErased,
     PredictionsRemoved,
 )
 from factory_resources.prediction_log.archive import archive_folder, removed_days
-from factory_resources.prediction_log.ids import day_of, parse, time_of
+from factory_resources.prediction_log.engines import has_store
+from factory_resources.prediction_log.erasing import erased_answer
+from factory_resources.prediction_log.ids import day_of, parse, request_of, time_of
+from factory_resources.prediction_log.prediction_log import PredictionLog
 
 _MARKS = (b'"kind":"edge_pack"', b'"kind":"edge_log"')
 
@@ -29,24 +33,28 @@ def received_fact(log: Log, caller: str, block: int | None) -> EdgeFact | None:
         block: the number of the entry of the answer's block, which that of the log follows.
     """
     shown = caller.removeprefix(CALLER)
-    for number, entry in _edge_entries(log, (block or 0) + 1):
+    for number, entry in edge_entries(log, (block or 0) + 1):
         if isinstance(entry, EdgeLogReceived) and entry.pack.startswith(shown):
             packed = latest_in(log, EdgePacked, EdgePacked.subject_of(pack=entry.pack))
             if packed:
                 return _fact(*packed, received=(number, entry))
-    for number, entry in _edge_entries(log, 0):
+    for number, entry in edge_entries(log, 0):
         if isinstance(entry, EdgePacked) and entry.pack.startswith(shown):
             return _fact(number, entry)
     return None
 
 
-def carried_fact(log: Log, carried: CarriedAnswer) -> EdgeFact:
-    """Return the pack of an answer that was read from a file."""
+def carried_fact(log: Log | None, carried: CarriedAnswer) -> EdgeFact:
+    """Return the pack of an answer that was read from a file.
+
+    Args:
+        log: None if there is no ledger.
+    """
     pack = carried.pack
-    found = latest_in(log, EdgePacked, EdgePacked.subject_of(pack=pack.pack))
-    assert found is not None
-    fact = _fact(*found)
-    known = latest_in(log, EdgeLogReceived, EdgeLogReceived.subject_of(pack=pack.pack))
+    found = latest_in(log, EdgePacked, EdgePacked.subject_of(pack=pack.pack)) if log else None
+    fact = _fact(*(found or (None, pack)))
+    received = EdgeLogReceived.subject_of(pack=pack.pack)
+    known = latest_in(log, EdgeLogReceived, received) if log else None
     return fact.model_copy(
         update={
             "received": known[1].time if known else None,
@@ -59,7 +67,7 @@ def carried_fact(log: Log, carried: CarriedAnswer) -> EdgeFact:
 
 
 def _fact(
-    number: int, pack: EdgePacked, received: tuple[int, EdgeLogReceived] | None = None
+    number: int | None, pack: EdgePacked, received: tuple[int, EdgeLogReceived] | None = None
 ) -> EdgeFact:
     entry = received[1] if received else None
     return EdgeFact(
@@ -80,6 +88,8 @@ def _fact(
 def missing_answer(written: str, home: Home) -> UnknownNameError:
     """Return the error that says why no answer with an id is here, as far as can be told."""
     identifier = parse(written)
+    if found := _erased(identifier, home):
+        return erased_answer(written, *found)
     moment = datetime.fromtimestamp(time_of(identifier) / 1e6, UTC)
     time = f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
     what, remedies = f"there is no prediction {written} in the log of this factory", list[str]()
@@ -99,6 +109,15 @@ def missing_answer(written: str, home: Home) -> UnknownNameError:
     return UnknownNameError(what, remedy="; ".join(remedies))
 
 
+def _erased(identifier: bytes, home: Home) -> tuple[int, PredictionsErased] | None:
+    # Opening the database would make it.
+    if not has_store(home):
+        return None
+    request, _ = request_of(identifier)
+    with PredictionLog(home) as log:
+        return log.erased([request]).get(request)
+
+
 def _removed(identifier: bytes, home: Home) -> Iterator[tuple[str, str]]:
     """Yield the pipelines whose answers of the day of an id were removed, each with the reason."""
     folder, day = archive_folder(home), day_of(identifier)
@@ -114,7 +133,7 @@ def _packs_out(time: str, home: Home) -> Iterator[EdgePacked]:
     if not Ledger(home).exists:
         return
     with Ledger(home).reading() as log:
-        entries = [entry for _, entry in _edge_entries(log, 0)]
+        entries = [entry for _, entry in edge_entries(log, 0)]
     home_since = {
         entry.pack for entry in entries if isinstance(entry, EdgeLogReceived) and entry.time > time
     }
@@ -123,7 +142,8 @@ def _packs_out(time: str, home: Home) -> Iterator[EdgePacked]:
             yield entry
 
 
-def _edge_entries(log: Log, start: int) -> Iterator[tuple[int, EdgePacked | EdgeLogReceived]]:
+def edge_entries(log: Log, start: int) -> Iterator[tuple[int, EdgePacked | EdgeLogReceived]]:
+    """Yield the entries about packs and their logs, from a number on."""
     for number, body in log.bodies(start):
         if any(mark in body for mark in _MARKS):
             entry = entry_in(log, number)

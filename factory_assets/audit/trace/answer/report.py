@@ -4,10 +4,13 @@ A field may be added. Renaming one or changing its meaning requires a new `forma
 is found belongs in `trace`.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from factory_assets.audit.influence_report import InfluenceReport
 from factory_assets.audit.trace.report import State, Trace, TracePart
+from factory_assets.spec.base import is_unset
 from factory_resources.prediction_log.record import WireProtocol
 
 
@@ -33,8 +36,8 @@ class EdgeFact(TracePart):
 
     pack: str
     """SHA-256 of its contract."""
-    entry: int
-    """The entry of the pack."""
+    entry: int | None
+    """The entry of the pack; null if only the pack itself tells of it."""
     packed: str
     """When it was packed: UTC, ISO 8601."""
     key: str
@@ -185,6 +188,22 @@ class OutcomeFact(TracePart):
     caller: str
 
 
+class ArchiveFact(TracePart):
+    """The evidence archive of a factory from which an answer was traced."""
+
+    sha256: str
+    """Of the archive."""
+    pipeline: str
+    version: int
+    """The version that it is about."""
+    origin: str
+    """The name of the factory's ledger."""
+    key: str
+    """The ledger's public key, as the archive gives it: compare it with the one that you know."""
+    size: int
+    """How many entries the ledger had; the archive has some of them."""
+
+
 class AnswerTrace(TracePart):
     """The complete trace of an answer."""
 
@@ -234,5 +253,9 @@ class AnswerTrace(TracePart):
     """The training rows that moved the answer; null unless they were asked for."""
     lineage: Trace | None
     """The trace of the version, back to its sources; null if the version is gone."""
+    archive: Annotated[ArchiveFact | None, Field(exclude_if=is_unset)] = None
+    """Left out if the answer was traced in a home."""
+    missing: Annotated[tuple[str, ...], Field(exclude_if=is_unset)] = ()
+    """What the archive does not have; left out if nothing is missing."""
     problems: tuple[str, ...]
     """What is missing, was changed or does not agree, those of the lineage included."""

@@ -5,21 +5,23 @@ ledger some moments later. How a trace is printed belongs in the command line an
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 
+from factory_assets.audit.archived_home import ArchivedHome
 from factory_assets.audit.influence_report import InfluenceReport
-from factory_assets.audit.prediction import LoggedPrediction, describe_prediction
 from factory_assets.audit.references import ModelName
-from factory_assets.audit.trace.answer.edge import carried_fact, missing_answer, received_fact
+from factory_assets.audit.resolver import find_model
+from factory_assets.audit.trace.answer.edge import carried_fact, received_fact
 from factory_assets.audit.trace.answer.events import EventReader, verdict_before
+from factory_assets.audit.trace.answer.finding import TracedAnswer
 from factory_assets.audit.trace.answer.outcomes import outcome_facts
 from factory_assets.audit.trace.answer.report import (
     AnswerTrace,
+    ArchiveFact,
     BlockFact,
     EdgeFact,
     LedgerEvent,
+    Role,
     RunFact,
     StandingFact,
     VerdictFact,
@@ -34,61 +36,20 @@ from factory_assets.audit.trace.answer.training import (
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.audit.trace.trace import Tracer
-from factory_assets.audit.trace.verification import Checker
+from factory_assets.audit.trace.verification import ArchiveChecker, Checker
 from factory_assets.audit.upstream import model_records, walk_upstream
 from factory_assets.results.record_graph import RecordGraph
-from factory_assets.serving.edge.carried_log import CarriedAnswer, find_carried
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.ids import parse, request_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.record import PredictionRecord
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry, Version
 
-
-@dataclass(frozen=True)
-class TracedAnswer:
-    """An answer that was found, in the log of the home or in a file from elsewhere."""
-
-    id: str
-    row: int
-    record: PredictionRecord
-    block: str | None
-    carried: CarriedAnswer | None = None
-
-    @property
-    def said(self) -> LoggedPrediction:
-        """What the record says of this row."""
-        return describe_prediction(self.id, self.record, self.row, self.block)
-
-    @property
-    def moment(self) -> str:
-        """When it was asked: UTC, ISO 8601, as entries of the ledger have it."""
-        asked = datetime.fromtimestamp(self.record.time / 1e6, UTC)
-        return f"{asked.isoformat(timespec='microseconds')[:-6]}Z"
-
-
-def find_answer(written: str, home: Home, edge_log: Path | None = None) -> TracedAnswer:
-    """Return the answer with an id.
-
-    Args:
-        edge_log: a log that did not come home, to look in; None for the log of the home.
-
-    Raises:
-        UnknownNameError: there is none; it says what is missing, as far as that can be told.
-        RefusedError, StorageError: a log cannot be read, or is not of this factory.
-    """
-    if edge_log:
-        carried = find_carried(edge_log, written, home)
-        return TracedAnswer(written, 0, carried.record, None, carried)
-    with PredictionLog(home) as log:
-        found = log.find(written)
-    if found is None:
-        raise missing_answer(written, home)
-    return TracedAnswer(written, found.row, found.record, found.block)
+_NOT_ARCHIVED = ("what turned out to be true of the answer", "MLflow's metrics and aliases")
+_NO_VERSION = "the version that answered, how it was made, evaluated and approved"
 
 
 def trace_answer(
@@ -99,6 +60,7 @@ def trace_answer(
     verify: bool = True,
     influence: InfluenceReport | None = None,
     history: RecordGraph | None = None,
+    archive: ArchivedHome | None = None,
 ) -> AnswerTrace:
     """Trace an answer back to the sources behind its version.
 
@@ -107,13 +69,17 @@ def trace_answer(
         verify: whether to read every stored file and to check the proof of the answer.
         influence: the training rows that moved the answer, if they were asked for.
         history: at least the records behind the version; None to read all records of the home.
+        archive: that the home is unpacked from; what it does not have is no problem.
 
     Raises:
         StorageError: a record is damaged, or a database cannot be read.
     """
     record, problems = answer.record, list[str]()
     told = _from_ledger(answer, home, verify, problems)
-    behind = _behind(answer, home, folders, verify, problems, history)
+    if archive:
+        behind = _behind_archived(answer, archive, verify)
+    else:
+        behind = _behind(answer, home, folders, verify, problems, history)
     return AnswerTrace(
         **asdict(answer.said),
         kind=record.kind,
@@ -130,6 +96,8 @@ def trace_answer(
         outcomes=outcome_facts(record.pipeline, record.version, answer.id, home),
         influence=influence,
         lineage=behind.lineage,
+        archive=ArchiveFact(**asdict(archive.about)) if archive and archive.about else None,
+        missing=behind.missing,
         problems=(*problems, *(behind.lineage.problems if behind.lineage else ())),
     )
 
@@ -154,8 +122,13 @@ class _Told:
 
 def _from_ledger(answer: TracedAnswer, home: Home, verify: bool, problems: list[str]) -> _Told:
     if not Ledger(home).exists:
-        nothing = StandingFact(role="none", entry=None, since=None, champion=None, stopped=False)
-        return _Told(nothing)
+        edge = carried_fact(None, answer.carried) if answer.carried else None
+        if edge:
+            problems.append("no ledger tells of this pack: whose it is, only the pack itself says")
+        role: Role = "pack" if edge else "none"
+        since = edge.packed if edge else None
+        standing = StandingFact(role=role, entry=None, since=since, champion=None, stopped=False)
+        return _Told(standing, edge=edge)
     pipeline, version = answer.record.pipeline, answer.record.version
     with Ledger(home).reading() as log:
         proof = _block(log, answer, home, verify, problems) if answer.block else None
@@ -208,8 +181,10 @@ def _block(
 def _is_proven(answer: TracedAnswer, entry: PredictionsLogged, home: Home) -> bool:
     from factory_resources.ledger.factory_verify import InvalidError
 
-    with PredictionLog(home) as log:
-        proof = log.prove(answer.id)
+    proof = answer.proof
+    if proof is None:
+        with PredictionLog(home) as log:
+            proof = log.prove(answer.id)
     try:
         return proof.identifier == request_of(parse(answer.id))[0] and proof.verify(
             [entry.model_dump()]
@@ -226,6 +201,7 @@ class _Behind:
     trained: Record | None = None
     records: Sequence[Record] = field(default=())
     lineage: Trace | None = None
+    missing: tuple[str, ...] = ()
 
 
 def _behind(
@@ -242,13 +218,26 @@ def _behind(
         if answer.record.kind != "error":
             problems.append(f"{pipeline}@{number} is not registered any more")
         return _Behind()
-    history = history or RecordGraph.of(home)
-    tracer = Tracer(history, registry, Checker(home, verify), folders)
+    tracer = Tracer(history or RecordGraph.of(home), registry, Checker(home, verify), folders)
+    return _traced(ModelName(pipeline, number), tracer)
+
+
+def _behind_archived(answer: TracedAnswer, archive: ArchivedHome, verify: bool) -> _Behind:
+    if archive.about is None:
+        return _Behind(missing=(_NO_VERSION, *_NOT_ARCHIVED))
+    checker = ArchiveChecker(archive.home, verify)
+    tracer = Tracer(RecordGraph.of(archive.home), archive.registry, checker, None)
+    found = _traced(ModelName(answer.record.pipeline, answer.record.version), tracer)
+    return replace(found, missing=(*checker.missing, *_NOT_ARCHIVED))
+
+
+def _traced(name: ModelName, tracer: Tracer) -> _Behind:
+    history = tracer.history
     with history.damage_told():
-        version = registry.version(pipeline, number)
+        version = find_model(name, tracer.registry)
         return _Behind(
             version,
-            history.candidate(pipeline, number),
+            history.candidate(version.model, version.version),
             walk_upstream(model_records(version, history), history),
-            tracer.model(ModelName(pipeline, number), None),
+            tracer.model(name, None),
         )

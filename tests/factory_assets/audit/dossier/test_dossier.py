@@ -32,7 +32,6 @@ from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.cli.evidence import write_evidence
 from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
-from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ServingChanged
 from factory_resources.ledger.factory_verify import (
@@ -44,21 +43,17 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import (
     PredictionsArchived,
+    PredictionsErased,
     PredictionsLogged,
     PredictionsRemoved,
 )
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
-from tests.factory_assets.audit.dossier.homes import ANSWERS, make_home
+from tests.factory_assets.audit.dossier.homes import ANSWERS
 from tests.pipelines import enter
 from tests.recorded_home.make import ARCHIVE
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
-    return make_home(tmp_path_factory.mktemp("dossier") / "root")
 
 
 @pytest.fixture(autouse=True)
@@ -347,18 +342,6 @@ def test_a_mistake_is_one_line(arguments: list[str], told: str) -> None:
     assert len(text.splitlines()) == 1
 
 
-@pytest.mark.parametrize("end", ["environment.json", "/deploy/", "/evaluate/", "/ingest/"])
-def test_a_changed_document_is_refused(
-    end: str, dossier: Dossier, factory: Factory, tmp_path: Path
-) -> None:
-    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
-    changed = next(one.path for one in dossier.citations if end in one.path)
-    with (home.path / changed).open("ab") as file:
-        file.write(b" ")
-    with pytest.raises(FactoryError):
-        _made(factory, home=home)
-
-
 def test_what_the_ledger_says_later_is_in_the_next_dossier(
     dossier: Dossier, factory: Factory, tmp_path: Path
 ) -> None:
@@ -372,17 +355,22 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     stopped = {**about, "subject": "serving/apples", "action": "stopped"}
     archived = {**moved, **ids, "sha256": digest, "leaves": digest}
     removed = {**moved, "files": (digest,), "reason": "kept long enough"}
+    replaced = {**archived, "sha256": "b" * 64}
+    leaves = {"b": {"0" * 32: 0}}
+    erased = {**moved, "count": 1, "erasure": "one", "blocks": leaves, "file": "b" * 64}
     Ledger(home).append(
         [
             AlarmsChanged.model_validate({**alarms, "open": ("drift of size", "errors")}),
             PredictionsLogged.model_validate({**block, **ids}),
+            PredictionsArchived.model_validate(replaced),
+            PredictionsErased.model_validate(erased),
             PredictionsArchived.model_validate(archived),
             PredictionsRemoved.model_validate(removed),
             ServingChanged.model_validate(stopped),
         ]
     )
     later = _made(factory, home=home)
-    assert later.size == dossier.size + 5
+    assert later.size == dossier.size + 7
     tables = {table.name: table for table in later.tables}
     values = {name: [value.value for value in table.values()] for name, table in tables.items()}
     assert [value for value in values["alarms"] if isinstance(value, str)][1::2] == [
@@ -392,6 +380,7 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     assert values["blocks"][0::2] == ["b", 3]
     assert values["answers"] == [day, 12, digest]
     assert values["removed_answers"] == [day, 12, "kept long enough"]
+    assert values["erased_answers"] == [day, 1, "one"]
     assert "stopped" in values["interventions"]
     assert not {"alarms", "blocks", "answers"} & {table.name for table in dossier.tables}
 

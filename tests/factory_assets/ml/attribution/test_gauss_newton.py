@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dattri.algorithm.influence_function import IFAttributorExplicit
-from dattri.task import AttributionTask
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -106,6 +104,10 @@ def test_effects_match_leaving_one_row_out() -> None:
 
 def test_effects_of_a_linear_model_equal_dattri() -> None:
     """For a linear model Gauss-Newton is Newton; dattri explains the loss, we the log-odds."""
+    # Whose import takes 3 s of CPU, in each process that collects tests.
+    from dattri.algorithm.influence_function import IFAttributorExplicit
+    from dattri.task import AttributionTask
+
     rows, judged = drawn(150, 2), drawn(8, 2, seed=1)
     model = fitted(WEAK, rows, rows)
     [view], [other] = views_of(model, rows.inputs), views_of(model, judged.inputs)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from dattri.metric import lds as theirs
 
 from factory_assets.ml.attribution.lds import ceiling, halves, lds, predicted_quantity
 
@@ -31,6 +30,9 @@ def test_lds_of_true_negated_and_random_effects() -> None:
 
 
 def test_lds_equals_dattri() -> None:
+    # Whose import takes 3 s of CPU, in each process that collects tests.
+    from dattri.metric import lds as theirs
+
     chance = np.random.default_rng(0)
     effects, observed = chance.normal(size=(3, 20)), chance.normal(size=(12, 3))
     members = halves(np.zeros(20, np.int64), 12, seed=1)

@@ -6,7 +6,6 @@ from math import comb
 import numpy as np
 import pytest
 import torch
-from dattri.algorithm.data_shapley import KNNShapleyAttributor
 from torch.utils.data import DataLoader, TensorDataset
 
 from factory_assets.ml.attribution.nearest_neighbours import disagreement, knn_shapley
@@ -45,6 +44,9 @@ def test_closed_form_equals_the_definition(k: int) -> None:
 
 
 def test_knn_shapley_equals_dattri() -> None:
+    # Whose import takes 3 s of CPU, in each process that collects tests.
+    from dattri.algorithm.data_shapley import KNNShapleyAttributor
+
     chance = np.random.default_rng(0)
     known, judged = chance.normal(size=(40, 3)), chance.normal(size=(5, 3))
     labels, judged_labels = chance.integers(0, 3, 40), chance.integers(0, 3, 5)

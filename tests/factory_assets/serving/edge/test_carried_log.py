@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.audit.trace.answer.finding import find_answer
 from factory_assets.audit.trace.answer.report import AnswerTrace
-from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
+from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.cli.prediction import answer_text
 from factory_assets.serving.edge import score as program
 from factory_assets.web.lineage.page import trace_page

@@ -11,17 +11,19 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from factory_assets.audit.trace.answer.trace import find_answer
+from factory_assets.audit.trace.answer.finding import find_answer
 from factory_assets.serving.edge import score as program
 from factory_assets.serving.edge.pack import write_pack
 from factory_assets.serving.edge.receive import ReceivedLog, receive_log
-from factory_resources.errors import RefusedError
+from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import EdgeLogReceived
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.ids import parse
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_assets.serving.edge.cases import Factory, row, score
 from tests.ledger import problems
@@ -338,3 +340,15 @@ def test_killed_while_it_writes_no_answer_is_lost(attempt: int, edge: Edge, pyth
 def _ledger_size(home: Home) -> int:
     with Ledger(home).reading() as log:
         return log.size
+
+
+def test_an_answer_that_was_erased_does_not_come_home_again(edge: Edge) -> None:
+    first, second = edge.answer(1.0, 2.0)
+    edge.receive()
+    with PredictionLog(edge.home) as log:
+        assert log.erase("pump", [parse(first)], str(uuid4())) == 1
+    assert edge.receive().answers == 0
+    assert edge.stored([first, second]) == [False, True]
+    with pytest.raises(UnknownNameError, match=f"{first} was erased on 20.* \\(entry "):
+        find_answer(first, edge.home)
+    assert problems(edge.home) == []

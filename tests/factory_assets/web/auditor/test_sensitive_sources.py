@@ -1,8 +1,9 @@
-"""A column that was sensitive when a version was trained stays hidden."""
+"""A column that was sensitive when a stage was computed or a version trained stays hidden."""
 
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 
@@ -10,11 +11,14 @@ from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.execution.provenance import FOLDER
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
+from factory_resources.erasure.manifest import ErasedFrom, ErasureManifest, manifest_file
 from factory_resources.errors import ModelError
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tracking.registry import Registry
+from tests.factory_assets.web.auditor.clients import app_of, client_of
 from tests.factory_assets.web.auditor.conftest import Audited, Browse
 from tests.factory_assets.web.pages.markup import text_of
+from tests.ledger import problems
 from tests.pipelines import APPLES, declare
 
 pytestmark = pytest.mark.slow
@@ -45,3 +49,37 @@ def test_a_column_stays_hidden_when_the_declaration_stops_calling_it_sensitive(
     folders = {one.name: one for one in pipeline_folders()}
     with pytest.raises(ModelError):
         SensitiveSources(changed.home, index).of(["apples"], folders)
+    number = int(version.version)
+    erased = ErasedFrom(rows={}, versions=(number,), gone=(number,), champion=None, answers=())
+    manifest = ErasureManifest(
+        id="1", sources={}, pipelines={"apples": erased}, files={}, records={}, removed=()
+    )
+    changed.home.write_atomic(manifest_file(changed.home, "1"), manifest.content)
+    assert SensitiveSources(changed.home, index).of(["apples"], folders) == ("colour",)
+
+
+def test_a_column_of_a_pipeline_without_a_model_stays_hidden(
+    changed: Audited, browse: Browse
+) -> None:
+    folder = changed.factory.defs / "search"
+    [source] = folder.glob("*.csv")
+    page = f"/audit/files/{sha256_of(source, source.name)}?row=3"
+    assert "secret-3" not in browse(changed.home, "auditor").get(page).text
+    text = (folder / "defs.yaml").read_text()
+    (folder / "defs.yaml").write_text(text.replace("sensitive: personal", "sensitive: null"))
+    shown = browse(changed.home, "auditor").get(page).text
+    assert "sensitive are hidden: name" in text_of(shown)
+    assert "secret-3" not in shown
+
+    stored = changed.home.path / "declarations" / "search"
+    [declaration] = stored.iterdir()
+    content = declaration.read_bytes()
+    declaration.write_bytes(content.replace(b'"personal"', b"null"))
+    changed_home = app_of(changed.home)
+    refused = client_of(changed_home, "tom", ("auditor",)).get(page)
+    assert "the declaration was changed, or cannot be read" in refused.text
+    assert "secret-3" not in refused.text
+    assert any("declarations/search" in one for one in problems(changed.home))
+    # A home from before declarations were stored is read as it is.
+    shutil.rmtree(changed.home.path / "declarations")
+    assert "secret-3" in client_of(app_of(changed.home), "tom", ("auditor",)).get(page).text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from factory_resources.ledger.governance_entries import GovernanceSigned
@@ -51,3 +53,24 @@ def test_a_signed_answer_is_shown_until_its_statement_changes(
     text = shown(f"/audit/entries/{number}")
     assert "Its statement is missing or was changed" in text
     assert "To sort apples" not in text
+
+
+def test_a_changed_record_is_a_gap_of_the_points_that_rest_on_it(
+    changed: Audited, browse: Browse
+) -> None:
+    path = next((changed.home.records / "apples" / "ingest").glob("*.json"))
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes() + b" ")
+    page = browse(changed.home, "auditor").get("/audit/ai-act/apples@1")
+    assert page.status_code == 200
+    assert mistakes_of(page.text) == []
+    [told] = set(re.findall(r"gap: the record of entry \d+ is missing or was changed", page.text))
+    rows = page.text.split("<tr id=")
+    resting = [row for row in rows if told in row]
+    assert 0 < len(resting) < len(rows) - 1
+    assert "data.csv" not in page.text
+    taken = browse(changed.home, "auditor").get("/audit/apples/1/dossier.json")
+    assert taken.status_code == 200
+    assert told.removeprefix("gap: the record of entry ").startswith(
+        str(taken.json()["damaged"][0]["entry"])
+    )

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from factory_assets.web.auditor import source_text
-from factory_assets.web.auditor.source_text import text_lines
 
 LINES = [f"line {n}, ä" for n in range(1, 2_001)]
+
+
+def text_lines(path: Path, first: int, last: int, encoding: str) -> list[str]:
+    with path.open("rb") as file:
+        return source_text.text_lines(file, first, last, encoding)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16", "utf-16-le"])

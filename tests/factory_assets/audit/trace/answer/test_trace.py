@@ -275,7 +275,8 @@ import sys
 from pathlib import Path
 from factory_assets.web.door.refused_imports import WITHOUT, refuse_imports
 refuse_imports()
-from factory_assets.audit.trace.answer.trace import find_answer, trace_answer
+from factory_assets.audit.trace.answer.finding import find_answer
+from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.audit.trace.trace import trace
 from factory_assets.web.lineage.page import trace_page
 from factory_resources.home.home import Home

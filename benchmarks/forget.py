@@ -1,0 +1,87 @@
+"""Forget one person in ten snapshots of a million rows, against rewriting these files with DuckDB.
+
+Both are measured as whole commands, by CPU. The plain script rewrites exactly the files that the
+erasure rewrites, with the same compression; it neither looks for values nor signs anything.
+
+python -m benchmarks.forget
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.measure import FACTORY, Result, measure
+
+ROWS, SNAPSHOTS, PERSON = 1_000_000, 10, 424_242
+
+_WRITE = """
+import sys, duckdb
+path, rows, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+duckdb.execute(f'''COPY (
+  SELECT range AS patient_nbr, 'Patient ' || range AS name, round(40 + 60 * random(), 2) AS weight,
+    round(200 * random(), 1) AS pressure, (100 * random())::INT AS age,
+    ['Ulm', 'Bonn', 'Trier'][1 + (3 * random())::INT % 3] AS city,
+    round({seed} + random(), 6) AS marker, range % 7 AS ward
+  FROM range({rows})) TO '{path}' (FORMAT csv)''')
+"""
+
+_PLAIN = f"""
+import sys, duckdb
+from pathlib import Path
+home, out = Path(sys.argv[1]), Path(sys.argv[2])
+for number, path in enumerate(sorted(home.glob("tables/*/*/*.parquet"))):
+    duckdb.execute(f'''COPY (SELECT * FROM '{{path}}' WHERE patient_nbr != {PERSON})
+      TO '{{out}}/{{number}}.parquet' (FORMAT parquet, COMPRESSION zstd)''')
+"""
+
+_DECLARED = """\
+type: factory_assets.ModelPipeline
+attributes:
+  purpose: Rows of people
+  ingest:
+    source: {files: data.csv}
+    contract:
+      - {name: patient_nbr, type: int64}
+      - {name: name, type: string, sensitive: personal}
+      - {name: weight, type: float64}
+      - {name: pressure, type: float64}
+      - {name: age, type: int64}
+      - {name: city, type: string}
+      - {name: marker, type: float64}
+      - {name: ward, type: int64}
+"""
+
+_MOST = 1.5
+
+
+def run(rows: int = ROWS, snapshots: int = SNAPSHOTS) -> list[Result]:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        folder = root / "defs" / "patients"
+        folder.mkdir(parents=True)
+        (folder / "defs.yaml").write_text(_DECLARED)
+        environment = {"FACTORY_HOME": str(root / "home"), "FACTORY_DEFS": str(root / "defs")}
+        for seed in range(snapshots):
+            arguments = [str(folder / "data.csv"), str(rows), str(seed)]
+            measure([sys.executable, "-c", _WRITE, *arguments], {})
+            measure([FACTORY, "run", "patients"], environment)
+        out = root / "out"
+        out.mkdir()
+        plain = measure([sys.executable, "-c", _PLAIN, str(root / "home"), str(out)], {})
+        where = f"patient_nbr = {PERSON}"
+        forget = measure(
+            [FACTORY, "forget", "--where", where, "--reason", "a benchmark", "--yes"], environment
+        )
+        assert "and not found" in forget.output, forget.output
+        ratio = forget.cpu / plain.cpu
+        text = (
+            f"{ratio:.2f}x CPU ({forget.cpu:.1f} s against {plain.cpu:.1f} s; "
+            f"wall {forget.wall:.1f} s against {plain.wall:.1f} s)"
+        )
+        what = f"forget one person in {rows:,} rows x {snapshots} snapshots"
+        return [Result(what, text, f"<= {_MOST:g}x rewriting with DuckDB", ratio <= _MOST)]
+
+
+if __name__ == "__main__":
+    for result in run():
+        print(f"{result.name}: {result.measured} (target {result.target})")

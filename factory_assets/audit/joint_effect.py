@@ -1,0 +1,95 @@
+"""Estimate by how much several training rows together moved the predictions of a version.
+
+Nothing is trained. The effects of single rows, and whether they are believed, belong in
+`influence`; here they are added up, which is what their score (LDS) was measured on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from factory_assets.audit.influence import attribution_context, unit_of
+from factory_assets.audit.references import ModelName
+from factory_assets.ml.attribution.measurement import predicted_classes
+from factory_assets.results.data import SplitResult
+from factory_assets.results.record_graph import RecordGraph, value_in
+from factory_assets.spec import Pipeline
+from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import read_arrow
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+_JUDGED = 500
+"""Test rows whose predictions are looked at: enough for a mean, and a few seconds at most."""
+
+_GROUPS = 100
+"""Groups of other training rows that the rows are compared with."""
+
+
+@dataclass(frozen=True)
+class JointEffect:
+    """The estimated change of predictions, if a version had not learned from some rows."""
+
+    mean: float
+    """The mean absolute change over the test rows that were looked at."""
+    largest: float
+    """The largest absolute change."""
+    times: float
+    """The mean change as a multiple of the one that as many other training rows make."""
+    rows: int
+    """How many test rows were looked at."""
+    unit: str
+    lds: float
+    """The measured quality of such estimates: of their order, not of their size."""
+
+
+def joint_effect(
+    pipeline: Pipeline, name: ModelName, gone: Mapping[str, Collection[int]], home: Home
+) -> JointEffect:
+    """Estimate the joint effect of training rows on the predictions of test rows.
+
+    Args:
+        gone: SHA-256 of a source to the numbers of the rows in it.
+
+    Raises:
+        ModelError: influence was not measured, its score is too low, or a file was changed.
+    """
+    import numpy as np
+
+    context = attribution_context(pipeline, name, RecordGraph.of(home))
+    test = read_arrow(cast(SplitResult, value_in(context.split)).test, home)
+    chosen = np.unique(np.linspace(0, test.num_rows - 1, _JUDGED).astype("int64"))
+    features, model = context.trained.features, context.trained.model
+    judged = features.arrays(test, scaled=model.scaled, rows=chosen)
+    classes = predicted_classes(context.trained, judged)
+    effects = context.effects.effects(context.influence.variant, judged, classes)
+    if classes is None:
+        effects = effects * context.trained.target.sd
+    places = _places(context.training, gone)
+    change = np.abs(effects[:, places].sum(axis=1))
+    draw = np.random.default_rng(0)
+    others = [
+        np.abs(effects[:, draw.choice(effects.shape[1], len(places), False)].sum(axis=1)).mean()
+        for _ in range(_GROUPS if len(places) else 0)
+    ]
+    return JointEffect(
+        mean=float(change.mean()),
+        largest=float(change.max()),
+        times=float(change.mean() / np.mean(others)) if np.any(others) else 0.0,
+        rows=len(chosen),
+        unit=unit_of(context, of_row=True),
+        lds=context.influence.score,
+    )
+
+
+def _places(training: pa.Table, gone: Mapping[str, Collection[int]]) -> NDArray[np.int64]:
+    """Return the places of rows in the training rows, from 0."""
+    import numpy as np
+
+    known = zip(training["_file"].to_pylist(), training["_row"].to_pylist(), strict=True)
+    return np.array([i for i, (file, row) in enumerate(known) if row in gone.get(file, ())], int)

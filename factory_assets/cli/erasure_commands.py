@@ -1,0 +1,57 @@
+"""The command that erases a person: options, help texts and exit codes."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from factory_assets.cli.group import command
+
+
+@command("forget")
+@click.argument("pipelines", nargs=-1)
+@click.option("--where", help="A SQL expression that is true for the person's rows alone.")
+@click.option("--reason", help="Why; it is signed, stays for ever, and names nobody.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="Your key (default: FACTORY_KEY, or the only one that factory key new made).",
+)
+@click.option("--preview", "only_shown", is_flag=True, help="Show what there is; erase nothing.")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask again.")
+@click.option("--resume", "is_resumed", is_flag=True, help="Finish an erasure that was killed.")
+def forget_command(
+    pipelines: tuple[str, ...],
+    where: str | None,
+    reason: str | None,
+    key: Path | None,
+    only_shown: bool,
+    is_sure: bool,
+    is_resumed: bool,
+) -> None:
+    """Erase a person from the whole home, with a proof that names nobody.
+
+    Shows the person's rows in every snapshot, the models that learned from them and the answers
+    about them, and asks. Then all of it goes, models are trained anew, and the home is searched for
+    the person's values. Only of PIPELINES, if some are named.
+
+    Exit code 1: something of the person is still there; it is named.
+    """
+    from factory_assets.cli.forget import ForgetRequest, forget, resume
+    from factory_resources.errors import UnknownNameError
+    from factory_resources.home.home import Home
+
+    if is_resumed:
+        sys.exit(0 if resume(Home.from_env()) else 1)
+    if not where:
+        raise UnknownNameError(
+            "nobody is named", where="--where", remedy='write --where "patient_nbr = 42"'
+        )
+    if not reason and not only_shown:
+        raise UnknownNameError(
+            "there is no reason",
+            where="--reason",
+            remedy="write why, without a name; or look first, with --preview",
+        )
+    request = ForgetRequest(pipelines, where, reason, key, is_sure, only_shown)
+    sys.exit(0 if forget(request) else 1)

@@ -1,0 +1,193 @@
+"""`factory forget`: show what the home has of a person, ask, and erase it."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import click
+
+from factory_assets.audit.references import ModelName
+from factory_assets.cli.at_rest import at_rest
+from factory_assets.cli.decide import tell_people
+from factory_assets.cli.declared_people import drop_dynamic_keys, require_undeclared
+from factory_assets.cli.key import unlock
+from factory_assets.cli.shared import require_no_run, select
+from factory_assets.declarations.people import has_people_file
+from factory_assets.erasure.intents import require_finished, unfinished
+from factory_assets.erasure.plan import ErasurePlan, changed_since, make_plan
+from factory_assets.erasure.preview import champion_lines, preview_lines
+from factory_assets.erasure.signing import ErasureDecision
+from factory_assets.erasure.staging import Champions, enter, stage
+from factory_assets.erasure.steps import FinishedErasure, finish
+from factory_assets.execution.serving_acts import change_serving
+from factory_assets.execution.signed_decision import require_reason
+from factory_assets.spec import Pipeline
+from factory_resources.erasure.values import Value
+from factory_resources.errors import FactoryError, StorageError, UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import amount
+
+
+@dataclass(frozen=True)
+class ForgetRequest:
+    """The arguments of `factory forget`."""
+
+    pipelines: Sequence[str]
+    where: str | None
+    reason: str | None
+    key: Path | None
+    is_sure: bool
+    """Whether nobody is asked again."""
+    only_shown: bool
+    """Whether nothing is erased."""
+
+
+def forget(request: ForgetRequest) -> bool:
+    """Show, ask, erase; return whether nothing of the person was found afterwards.
+
+    Raises:
+        FactoryError: the expression is wrong, nothing satisfies it, the person may not, a run is
+            working, or the home changed while it was asked.
+    """
+    home = Home.from_env()
+    pipelines = select([])
+    tell_people(home)
+    plan = _plan(request, pipelines, home)
+    stopped = _stopped(plan, pipelines)
+    click.echo("\n".join([*preview_lines(plan), *champion_lines(plan, stopped)]))
+    if request.only_shown or not request.is_sure:
+        for line in _effects(plan, pipelines, home):
+            click.echo(line)
+    if request.only_shown or plan.is_empty:
+        return True
+    reason = require_reason(request.reason or "")
+    _require_nameless(reason, plan.searched)
+    require_undeclared(plan, pipelines)
+    key = None
+    if has_people_file():
+        key = unlock(request.key, "erase all of this for ever")
+    elif not request.is_sure and not click.confirm("erase all of this for ever?"):
+        click.echo("nothing was changed")
+        return True
+    for pipeline in stopped:
+        change_serving(pipeline, "stopped", reason, key, home)
+    decision = ErasureDecision(reason, key)
+    return _erase(plan, pipelines, stopped, decision, home)
+
+
+def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> ErasurePlan:
+    with _looking(home) if request.only_shown else at_rest(home):
+        for _ in unfinished(home):
+            require_finished(home)
+        with home.scratch() as scratch:
+            return make_plan(request.where or "", pipelines, home, scratch, request.pipelines)
+
+
+@contextmanager
+def _looking(home: Home) -> Iterator[None]:
+    """Keep runs from changing what is shown."""
+    with home.alone():
+        require_no_run(home)
+        yield
+
+
+def _erase(
+    shown: ErasurePlan,
+    pipelines: Sequence[Pipeline],
+    stopped: Sequence[Pipeline],
+    decision: ErasureDecision,
+    home: Home,
+) -> bool:
+    with at_rest(home):
+        if changed_since(shown, home):
+            raise StorageError(
+                "something was computed while you were asked",
+                where=str(home.path),
+                remedy="look again: factory forget --preview",
+            )
+        champions = {one.pipeline: "kept" for one in shown.versions if one.serves and one.learned}
+        champions |= {pipeline.name: "stopped" for pipeline in stopped}
+        staged = stage(shown, cast("Champions", champions), home)
+        number = enter(staged, decision, home)
+        erasure = staged.intent.manifest.id
+        click.echo(f"erasure {erasure} was entered (entry {number})")
+        drop_dynamic_keys(staged.intent.partitions, pipelines, home)
+        done = _told(finish(staged.intent, home))
+    names = [name for name in shown.pipelines if shown.tables]
+    click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
+    return done
+
+
+def _effects(plan: ErasurePlan, pipelines: Sequence[Pipeline], home: Home) -> Iterator[str]:
+    """Yield how much the rows mattered to each version that serves, as far as it was measured."""
+    from factory_assets.audit.joint_effect import joint_effect
+
+    declared = {pipeline.name: pipeline for pipeline in pipelines}
+    for one in plan.versions:
+        if not (one.serves and one.learned and one.pipeline in declared):
+            continue
+        name = ModelName(one.pipeline, one.version)
+        try:
+            effect = joint_effect(declared[one.pipeline], name, plan.rows.sources, home)
+        except FactoryError as error:
+            yield f"how much they mattered to {name.pipeline}@{name.version} is not known: {error}"
+            continue
+        yield (
+            f"without them, predictions of {one.pipeline}@{one.version} would differ by about "
+            f"{effect.mean:.2g} {effect.unit} on average and {effect.largest:.2g} at most, "
+            f"{effect.times:.1f} times as much as without as many other rows "
+            f"(estimated on {amount(effect.rows, 'test rows')}; LDS {effect.lds:.2f})"
+        )
+
+
+def _stopped(plan: ErasurePlan, pipelines: Sequence[Pipeline]) -> list[Pipeline]:
+    """Return the pipelines whose champion is to be stopped."""
+    serving = {one.pipeline for one in plan.versions if one.serves and one.learned}
+    declared = [one for one in pipelines if one.name in serving]
+    remembering = {one.pipeline for one in plan.versions if one.serves and one.remembers}
+    return [
+        one
+        for one in declared
+        if one.spec.deploy.after_erasure == "stop" or one.name in remembering
+    ]
+
+
+def resume(home: Home) -> bool:
+    """Finish what was killed; return whether nothing of the people was found afterwards.
+
+    Raises:
+        UnknownNameError: there is nothing to finish.
+    """
+    with at_rest(home):
+        intents = [*unfinished(home)]
+        if not intents:
+            raise UnknownNameError(
+                "no erasure is unfinished", where=str(home.path), remedy="nothing is to be done"
+            )
+        pipelines = select([])
+        for intent in intents:
+            drop_dynamic_keys(intent.partitions, pipelines, home)
+        clean = [_told(finish(intent, home)) for intent in intents]
+        return all(clean)
+
+
+def _require_nameless(reason: str, values: Collection[Value]) -> None:
+    if any(str(value) in reason for value in values):
+        raise UnknownNameError(
+            "the reason has a value of the person, and it stays for ever",
+            where="--reason",
+            remedy="write it without, such as 'request 2026-117, Article 17 of the GDPR'",
+        )
+
+
+def _told(finished: FinishedErasure) -> bool:
+    searched = f"{amount(finished.done.searched, 'values')} searched for in the whole home"
+    if not finished.left:
+        click.echo(f"erasure {finished.erasure} is done: {searched}, and not found")
+        return True
+    click.echo(f"erasure {finished.erasure} is done: {searched}, and still in")
+    for place in finished.left:
+        click.echo(f"  {place.path}: {place.where} ({place.count} as {place.form})")
+    return False

@@ -1,0 +1,41 @@
+"""Leave out files of which every row was erased: nothing may become of them, not even a partition.
+
+Files of which some rows were erased are read without these; see `discovery`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from factory_resources.erasure.manifest import emptied_sources
+from factory_resources.errors import SourceError
+from factory_resources.home.home import Home
+from factory_resources.sources.digest_cache import DigestCache, signature
+from factory_resources.sources.files.discovery import sha256_of
+from factory_resources.sources.object_storage import PREFIX
+
+
+def not_emptied(names: Sequence[str], home: Home) -> Sequence[str]:
+    """Return the names of the files that were not emptied by an erasure, as long as they are so.
+
+    Objects of a storage are not compared: they have no digest until they are fetched.
+
+    Raises:
+        StorageError: the manifest of an erasure was damaged.
+    """
+    emptied = emptied_sources(home)
+    if not emptied:
+        return names
+    cache = DigestCache(home)
+    return [name for name in names if _digest(name, cache) not in emptied]
+
+
+def _digest(name: str, cache: DigestCache) -> str | None:
+    """Return the digest of a file; None if it is none. It is not stored, for it has the name."""
+    if name.startswith(PREFIX):
+        return None
+    path = Path(name).absolute()
+    try:
+        known = cache.recall(str(path), signature(path.stat()))
+        return known or sha256_of(path, name)
+    except (OSError, SourceError):
+        return None

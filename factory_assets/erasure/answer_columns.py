@@ -1,0 +1,161 @@
+"""The columns of logged requests: their names and types by the contract, and protected values.
+
+What is compared with them belongs in `answers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from factory_assets.data.contract.sql_types import typed_sql, value_sql
+from factory_assets.ml.artifacts.trained_model import DESCRIPTION, Description
+from factory_assets.serving.online.warm_engine import as_cell
+from factory_assets.spec import Column, Ingest
+from factory_assets.spec.contract import ColumnType
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.protection import Protection, is_destroyed, month_of
+from factory_resources.tracking.registry import Registry
+
+KnownValues = Mapping[str, Collection[Any]]
+"""Values of columns, by which commitments to them are recognised."""
+
+
+@dataclass(frozen=True)
+class AnswerInput:
+    """A column of the expression in the requests of a version."""
+
+    source: str
+    """Its name there."""
+    type: ColumnType | None = None
+    missing: tuple[str, ...] = ()
+
+    def value(self, cell: str, values: Sequence[Any]) -> str:
+        """Return SQL for a value, typed as in the tables.
+
+        Args:
+            cell: SQL of its text.
+            values: those of the batch, by which the type is told that the contract does not name.
+        """
+        wanted = self.type or _type_of(values)
+        return typed_sql(value_sql(cell, "VARCHAR", self.missing), "VARCHAR", wanted)
+
+
+def _type_of(values: Sequence[Any]) -> ColumnType:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {bool} and kinds:
+        return "bool"
+    if kinds <= {int} and kinds:
+        return "int64"
+    return "float64" if kinds <= {int, float} and kinds else "string"
+
+
+class AnswerContracts:
+    """What the versions of a pipeline promised of their columns.
+
+    In place of a version that is gone, the newest is asked.
+    """
+
+    def __init__(self, home: Home, pipeline: str) -> None:
+        self._registry, self._pipeline = Registry(home), pipeline
+        self._known: dict[int, Ingest | None] = {}
+
+    @cached_property
+    def _versions(self) -> tuple[int, ...]:
+        return self._registry.versions().get(self._pipeline, ())
+
+    def _ingest(self, version: int) -> Ingest | None:
+        if version not in self._versions:
+            if not self._versions:
+                return None
+            version = self._versions[-1]
+        if version not in self._known:
+            file = self._registry.version(self._pipeline, version).files / DESCRIPTION
+            self._known[version] = _read(file, f"{self._pipeline}@{version}")
+        return self._known[version]
+
+    def inputs(self, version: int, names: Sequence[str]) -> tuple[AnswerInput, ...]:
+        """Return how columns of the contract are in the requests of a version."""
+        ingest = self._ingest(version)
+        columns = {one.name.casefold(): one for one in ingest.contract.columns} if ingest else {}
+        return tuple(_input(name, columns.get(name.casefold()), ingest) for name in names)
+
+    def names(self, version: int) -> dict[str, str]:
+        """Return the names of the contract by those of the source."""
+        ingest = self._ingest(version)
+        return {one.source_name: one.name for one in ingest.contract.columns} if ingest else {}
+
+
+def _input(name: str, column: Column | None, ingest: Ingest | None) -> AnswerInput:
+    if column is None or ingest is None:
+        return AnswerInput(name)
+    return AnswerInput(column.source_name, column.type, (*ingest.missing, *column.missing))
+
+
+def _read(file: Path, name: str) -> Ingest:
+    try:
+        return Description.stored(file.read_bytes()).ingest
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"the description of {name} cannot be read",
+            where=str(file),
+            remedy="factory verify tells what was changed; restore it from a backup",
+        ) from error
+
+
+class LoggedCells:
+    """Reads logged values, also those that are protected."""
+
+    def __init__(self, home: Home, pipeline: str, known: KnownValues) -> None:
+        self._home, self._pipeline = home, pipeline
+        self._protection = Protection(home, pipeline, "encrypted")
+        self._known = {name.casefold(): [*_spellings(values)] for name, values in known.items()}
+        self._by_commitment: dict[tuple[str, str], dict[str, Any]] = {}
+        self.hidden = set[str]()
+
+    def read(self, column: str, cell: Any, time: int) -> Any:
+        """Return the value of a cell; None if nobody can read it.
+
+        Args:
+            column: its name in the contract.
+            time: of the record, in microseconds since 1970.
+        """
+        if not isinstance(cell, Mapping):
+            return cell
+        if is_destroyed(self._home, self._pipeline, time):
+            self.hidden.add(column)
+            return None
+        if "encrypted" in cell:
+            return self._protection.reveal(cell, time)
+        key = column.casefold(), month_of(time)
+        if key not in self._by_commitment:
+            values = self._known.get(key[0], ())
+            if not values:
+                self.hidden.add(column)
+            self._by_commitment[key] = self._protection.commitments(values, time)
+        return self._by_commitment[key].get(cell.get("commitment", ""))
+
+
+def _spellings(values: Collection[Any]) -> Iterator[Any]:
+    """Yield each value as a request may have written it, in JSON."""
+    for value in values:
+        plain = isinstance(value, str | int | float | bool)
+        yield as_cell(value) if plain else str(value)
+        if isinstance(value, bool):
+            yield value
+            continue
+        with suppress(ValueError, TypeError):
+            number = float(value)
+            # In JSON, a number that is not finite is null.
+            if isfinite(number):
+                yield number
+        with suppress(ValueError, OverflowError, TypeError):
+            whole = int(value)
+            if whole == value or str(whole) == value:
+                yield from (whole, str(whole))

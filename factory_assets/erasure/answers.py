@@ -1,0 +1,250 @@
+"""Find the logged answers with rows for which an SQL expression is true.
+
+Requests are compared in the sealed engine, some thousands of rows at a time, however many there
+are. How answers are erased belongs in `factory_resources.prediction_log`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.erasure.answer_columns import (
+    AnswerContracts,
+    AnswerInput,
+    KnownValues,
+    LoggedCells,
+)
+from factory_assets.serving.online.warm_engine import as_cell
+from factory_resources.erasure.sought import sought
+from factory_resources.erasure.values import Value
+from factory_resources.errors import ExpressionError
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.collector import journal_folder
+from factory_resources.prediction_log.engines import has_store
+from factory_resources.prediction_log.logged_rows import logged_rows
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.sql.engine import engine_errors, identifier, sealed
+from factory_resources.sql.expressions import parse
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from factory_resources.prediction_log.record import PredictionRecord
+
+_ROWS = 10_000
+"""Rows that are compared together, and those of one request more."""
+
+_ASKED = "asked"
+
+
+@dataclass(frozen=True)
+class MatchingAnswer:
+    """A request with rows for which the expression is true."""
+
+    id: bytes
+    version: int
+    numbers: tuple[int, ...]
+    """The numbers of these rows in the request, from 0."""
+    rows: tuple[Mapping[str, Any], ...]
+    """These rows by the names of the source, in the order of their numbers; None if a value cannot
+    be read."""
+    others: int
+    """How many other rows the request has."""
+
+
+def matching_rows(home: Home, pipeline: str, where: str, known: KnownValues) -> AnswerMatches:
+    """Return the requests of a pipeline with rows for which an expression is true.
+
+    Args:
+        where: an SQL expression over the columns of the contract, without windows.
+        known: values of columns of which the log may have commitments only.
+
+    Raises:
+        ExpressionError: it is not such an expression.
+    """
+    expression = parse(where, _where(pipeline))
+    if expression.windowed:
+        raise ExpressionError(
+            "an expression with OVER is not true of one row alone",
+            where=_where(pipeline),
+            remedy="name the rows by their own values",
+        )
+    columns = {name.casefold(): name for name in expression.columns}
+    return AnswerMatches(home, pipeline, where, (*columns.values(),), known)
+
+
+@dataclass(frozen=True)
+class MatchingRequests:
+    """The ids of the requests with rows for which an expression is true."""
+
+    requests: tuple[str, ...] = ()
+    """32 hexadecimal digits each, in their order."""
+    missing: tuple[str, ...] = ()
+    """Columns of the expression that no request has."""
+
+
+def matching_requests(
+    home: Home, pipeline: str, where: str, known: KnownValues
+) -> MatchingRequests:
+    """Return the ids of what `matching_rows` yields; raises as it does."""
+    matches = matching_rows(home, pipeline, where, known)
+    requests = sorted(match.id.hex() for match in matches)
+    return MatchingRequests(tuple(requests), matches.missing)
+
+
+def _where(pipeline: str) -> str:
+    return f"the answers of {pipeline}"
+
+
+class AnswerMatches:
+    """The matching requests, each once, in no order.
+
+    Raises:
+        ExpressionError: the expression fails on a value.
+        StorageError: the log or a key cannot be read.
+    """
+
+    def __init__(
+        self, home: Home, pipeline: str, where: str, columns: Sequence[str], known: KnownValues
+    ) -> None:
+        self._home, self._pipeline, self._where = home, pipeline, where
+        self._columns = tuple(columns)
+        self._contracts = AnswerContracts(home, pipeline)
+        self._cells = LoggedCells(home, pipeline, known)
+        self._seen = set[str]()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The columns of the expression that no request has, once all were compared."""
+        return tuple(name for name in self._columns if name not in self._seen)
+
+    @property
+    def hidden(self) -> set[str]:
+        """The columns of the expression with values that nobody can compare, once all were
+        compared: their key is destroyed, or no value is known to compare commitments with."""
+        return self._cells.hidden.intersection(self._columns)
+
+    def __iter__(self) -> Iterator[MatchingAnswer]:
+        if not has_store(self._home) and not journal_folder(self._home).is_dir():
+            return
+        found = set[bytes]()
+        with (
+            self._home.scratch() as scratch,
+            sealed(read=[], write=scratch) as engine,
+            PredictionLog(self._home) as log,
+        ):
+            for requests in self._batches(log):
+                for match in self._compared(engine, requests):
+                    if match.id not in found:
+                        found.add(match.id)
+                        yield match
+
+    def _batches(self, log: PredictionLog) -> Iterator[list[_Request]]:
+        batch, rows = list[_Request](), 0
+        for request, record in log.every(self._pipeline, bytes(16)):
+            asked = logged_rows(record)
+            batch.append(_Request(request, record, asked))
+            rows += len(asked)
+            if rows >= _ROWS:
+                yield batch
+                batch, rows = [], 0
+        if batch:
+            yield batch
+
+    def _compared(
+        self, engine: duckdb.DuckDBPyConnection, requests: Sequence[_Request]
+    ) -> Iterator[MatchingAnswer]:
+        """Yield the matching requests of a batch; versions may have other types."""
+        kinds: dict[tuple[AnswerInput, ...], list[_Request]] = {}
+        for request in requests:
+            inputs = self._contracts.inputs(request.record.version, self._columns)
+            kinds.setdefault(inputs, []).append(request)
+        for inputs, alike in kinds.items():
+            yield from self._matching(engine, inputs, alike)
+
+    def _matching(
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        inputs: Sequence[AnswerInput],
+        requests: Sequence[_Request],
+    ) -> Iterator[MatchingAnswer]:
+        import pyarrow as pa
+
+        places = [(request, number) for request in requests for number in range(len(request.rows))]
+        cells: list[list[Any]] = [[] for _ in inputs]
+        for request, number in places:
+            row = request.rows[number]
+            for column, one, values in zip(self._columns, inputs, cells, strict=True):
+                if one.source in row:
+                    self._seen.add(column)
+                value = self._cells.read(column, row.get(one.source), request.record.time)
+                values.append(value)
+        asked = {
+            f"c{n}": pa.array(map(as_cell, values), pa.string()) for n, values in enumerate(cells)
+        }
+        asked["n"] = pa.array(range(len(places)), pa.int64())
+        engine.register(_ASKED, pa.table(asked))
+        with engine_errors(_where(self._pipeline)):
+            matched = engine.execute(self._query(inputs, cells)).fetchall()
+        engine.unregister(_ASKED)
+        numbers: dict[bytes, list[int]] = {}
+        for (place,) in matched:
+            request, number = places[place]
+            numbers.setdefault(request.id, []).append(number)
+        for request in requests:
+            if request.id in numbers:
+                yield self._match(request, numbers.pop(request.id))
+
+    def _query(self, inputs: Sequence[AnswerInput], cells: Sequence[Sequence[Any]]) -> str:
+        typed = (
+            f"{one.value(f'c{n}', values)} AS {identifier(name)}"
+            for n, (name, one, values) in enumerate(zip(self._columns, inputs, cells, strict=True))
+        )
+        columns = ", ".join(("n", *typed))
+        return (
+            f"SELECT n FROM (SELECT {columns} FROM {_ASKED}) WHERE (\n{self._where}\n) ORDER BY n"
+        )
+
+    def _match(self, request: _Request, numbers: Sequence[int]) -> MatchingAnswer:
+        names = self._contracts.names(request.record.version)
+        rows = tuple(
+            {
+                name: self._cells.read(names.get(name, name), cell, request.record.time)
+                for name, cell in request.rows[number].items()
+            }
+            for number in numbers
+        )
+        return MatchingAnswer(
+            id=request.id,
+            version=request.record.version,
+            numbers=tuple(numbers),
+            rows=rows,
+            others=len(request.rows) - len(numbers),
+        )
+
+
+@dataclass(frozen=True)
+class _Request:
+    id: bytes
+    record: PredictionRecord
+    rows: Sequence[Mapping[str, Any]]
+
+
+def requests_with(home: Home, pipeline: str, values: Collection[Value]) -> list[str]:
+    """Return the ids of the requests of a pipeline that have one of the values, in their order.
+
+    Args:
+        values: those that no row of anybody else has.
+    """
+    if not values or not (has_store(home) or journal_folder(home).is_dir()):
+        return []
+    matcher = sought(values).in_cells
+    with PredictionLog(home) as log:
+        found = {
+            request.hex()
+            for request, record in log.every(pipeline, bytes(16))
+            if any(matcher.find(record.input)) or any(matcher.find(record.output))
+        }
+    return sorted(found)

@@ -1,0 +1,317 @@
+"""What an erasure would take away, found without changing anything.
+
+How it is told belongs in `preview`; taking it away, in `steps`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_assets.erasure.emptied_partitions import (
+    PartitionKeys,
+    emptied_files,
+    emptied_partitions,
+)
+from factory_assets.erasure.table_rows import (
+    WHERE,
+    PersonalRows,
+    distinctive_values,
+    find_rows,
+    opened,
+    rules_at,
+    stored_files,
+    table_paths,
+    values_at,
+)
+from factory_assets.execution.declaration_files import declarations_folder
+from factory_assets.ml.artifacts.trained_model import MANIFEST
+from factory_assets.results.data import IngestResult, SplitResult
+from factory_assets.results.model import Candidate
+from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
+from factory_assets.spec import Pipeline
+from factory_resources.erasure.search import holds_any
+from factory_resources.erasure.sought import sought
+from factory_resources.erasure.values import Value
+from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.ledger.entries import BackupMade
+from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.sql.expressions import columns_of
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.registry import Registry
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class LearnedVersion:
+    """A model version that learned from rows of the person, or was judged on some."""
+
+    pipeline: str
+    version: int
+    learned: int
+    """Of its training and validation rows, those of the person."""
+    judged: int
+    """Of its test rows, those of the person."""
+    rows: int
+    """Its training and validation rows."""
+    serves: bool
+    remembers: bool
+    """Whether its files have values that only rows of the person have, so that they go."""
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """Rows of the person in a source."""
+
+    name: str
+    """As declared, or the SHA-256 of a source that no result names any more."""
+    rows: tuple[int, ...]
+    """Their numbers, from 1."""
+
+
+@dataclass(frozen=True)
+class ErasurePlan:
+    """Everything that a home has of a person."""
+
+    where: str
+    paths: frozenset[Path]
+    """Of all files of tables when it was made."""
+    rows: PersonalRows
+    rules: Mapping[tuple[str, str], Sequence[str]]
+    """Table and SHA-256 of each quarantine's file to the broken rules of its rows of the person."""
+    sources: tuple[SourceRows, ...]
+    tables: Mapping[str, tuple[int, int]]
+    """Table to the number of its files with such rows, and the most rows in one snapshot."""
+    versions: tuple[LearnedVersion, ...]
+    values: Mapping[str, frozenset[Value]] = field(repr=False)
+    """Values by which the person is found, by pipeline: no other row has them."""
+    not_searched: int
+    """Values of the person that are too short to be told from others."""
+    matched: Mapping[str, frozenset[object]] = field(repr=False)
+    """All values of the columns that the expression names, by column."""
+    answers: Mapping[str, tuple[str, ...]]
+    """Pipeline to the ids of the requests about the person."""
+    answered_rows: Mapping[str, int]
+    """Pipeline to the rows of these requests together, also those of others."""
+    unasked: Mapping[str, tuple[str, ...]]
+    """Pipeline to the columns of the expression that its answers do not have."""
+    held: frozenset[str]
+    """Paths in the home of files of models, of looks at answers and of earlier declarations that
+    have such values."""
+    partitions: PartitionKeys = field(repr=False)
+    """Those that have rows of the person alone, and go with their keys."""
+    emptied: tuple[str, ...]
+    """SHA-256 of the sources that have rows of the person alone."""
+    backups: tuple[tuple[int, str], ...]
+    """Entry and time of each backup that was made since the first of these rows came."""
+
+    @property
+    def pipelines(self) -> list[str]:
+        named = {table.partition("/")[0] for table in self.tables} | self.answers.keys()
+        return sorted(named)
+
+    @property
+    def searched(self) -> set[Value]:
+        """The values by which the person is found."""
+        return {value for some in self.values.values() for value in some}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.tables and not any(self.answers.values())
+
+
+def every_record(graph: RecordGraph) -> Iterator[tuple[Record, list[Snapshot]]]:
+    """Yield each record with the snapshots in its result."""
+    for record in graph.records:
+        yield record, [*tables_of(value_in(record)).values()]
+
+
+def read_as_sources(graph: RecordGraph) -> set[str]:
+    """Return the SHA-256 of everything that some `ingest` has read."""
+    values = (value_in(record) for record in graph.records if record.stage == "ingest")
+    return {
+        source.sha256
+        for value in values
+        if isinstance(value, IngestResult)
+        for source in value.sources
+    }
+
+
+def make_plan(
+    where: str, pipelines: Iterable[Pipeline], home: Home, scratch: Path, names: Iterable[str] = ()
+) -> ErasurePlan:
+    """Find everything that the home has of a person.
+
+    Args:
+        pipelines: those that are declared now, whose answers are asked.
+        names: only these pipelines; empty for all.
+
+    Raises:
+        ExpressionError: the expression is wrong.
+        UnknownNameError: no table has its columns.
+        StorageError: a record or a table is damaged.
+    """
+    from factory_assets.erasure.answers import matching_requests, requests_with
+
+    graph = RecordGraph.of(home)
+    wanted = set(names) or None
+    files = stored_files(home, wanted)
+    if not files:
+        raise UnknownNameError(
+            "there is no table", where=str(home.path), remedy="run a pipeline first"
+        )
+    with opened(files, scratch) as connection:
+        rows = find_rows(connection, files, where, read_as_sources(graph))
+        values, short = distinctive_values(connection, rows, files)
+        matched = _matched(connection, rows, where)
+        rules = {
+            (file.table, file.sha256): rules_at(connection, file, places)
+            for file, places in rows.positions.items()
+        }
+    answers, unasked = {}, {}
+    for pipeline in pipelines:
+        if wanted and pipeline.name not in wanted:
+            continue
+        found = matching_requests(home, pipeline.name, where, matched)
+        others = requests_with(home, pipeline.name, values.get(pipeline.name, ()))
+        answers[pipeline.name] = tuple(sorted({*found.requests, *others}))
+        unasked[pipeline.name] = found.missing
+    had = {file.pipeline for file in rows.positions}
+    plan = ErasurePlan(
+        where=where,
+        paths=frozenset(table_paths(home)),
+        rows=rows,
+        rules=rules,
+        sources=tuple(_sources(graph, rows)),
+        tables=_tables(graph, rows),
+        versions=tuple(_versions(graph, rows, home)),
+        held=frozenset(),
+        values={name: frozenset(some) for name, some in values.items()},
+        not_searched=short,
+        matched=matched,
+        answers={name: ids for name, ids in answers.items() if ids},
+        answered_rows={name: _rows_of(ids, home) for name, ids in answers.items() if ids},
+        unasked={name: columns for name, columns in unasked.items() if columns and name in had},
+        partitions=emptied_partitions(graph, rows),
+        emptied=tuple(emptied_files(graph, rows)),
+        backups=tuple(_backups(home)),
+    )
+    held = frozenset(_held(home, plan.searched))
+    return replace(plan, held=held, versions=tuple(_remembering(plan.versions, held, home)))
+
+
+def changed_since(plan: ErasurePlan, home: Home) -> bool:
+    """Whether a table got other files since the plan was made."""
+    return plan.paths != frozenset(table_paths(home))
+
+
+def _matched(
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, where: str
+) -> dict[str, frozenset[object]]:
+    columns = columns_of(where, WHERE)
+    found: dict[str, set[object]] = {}
+    for file, places in rows.positions.items():
+        for column, some in values_at(connection, file, places).items():
+            if column in columns:
+                found.setdefault(column, set()).update(some)
+    return {column: frozenset(some) for column, some in found.items()}
+
+
+def _sources(graph: RecordGraph, rows: PersonalRows) -> Iterator[SourceRows]:
+    names = {
+        source.sha256: source.name
+        for record in graph.records
+        if record.stage == "ingest" and isinstance(value := value_in(record), IngestResult)
+        for source in value.sources
+    }
+    inner = {file.sha256 for file in rows.positions}
+    for source, numbers in sorted(rows.sources.items()):
+        if source not in inner:
+            yield SourceRows(names.get(source, source[:12]), tuple(sorted(numbers)))
+
+
+def _tables(graph: RecordGraph, rows: PersonalRows) -> dict[str, tuple[int, int]]:
+    counts = {(file.table, file.sha256): len(p) for file, p in rows.positions.items()}
+    most: dict[str, int] = {}
+    for _, snapshots in every_record(graph):
+        for snapshot in snapshots:
+            some = sum(counts.get((snapshot.table, file.sha256), 0) for file in snapshot.files)
+            most[snapshot.table] = max(some, most.get(snapshot.table, 0))
+    files: dict[str, int] = {}
+    for table, _ in counts:
+        files[table] = files.get(table, 0) + 1
+    return {table: (number, most.get(table, 0)) for table, number in sorted(files.items())}
+
+
+def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[LearnedVersion]:
+    counts = {(file.table, file.sha256): len(p) for file, p in rows.positions.items()}
+
+    def of_person(snapshot: Snapshot) -> int:
+        return sum(counts.get((snapshot.table, file.sha256), 0) for file in snapshot.files)
+
+    registry = Registry(home)
+    for record in graph.records:
+        if record.stage != "train":
+            continue
+        candidate = value_in(record)
+        splits = [value_in(one) for one in graph.inputs(record) if one.stage == "split"]
+        for split in splits:
+            assert isinstance(candidate, Candidate)
+            assert isinstance(split, SplitResult)
+            learned = of_person(split.train) + of_person(split.validation)
+            judged = of_person(split.test)
+            if learned or judged:
+                yield LearnedVersion(
+                    candidate.model,
+                    candidate.version,
+                    learned,
+                    judged,
+                    split.train.rows + split.validation.rows,
+                    registry.serving(candidate.model) == candidate.version,
+                    remembers=False,
+                )
+
+
+def _held(home: Home, values: Iterable[Value]) -> Iterator[str]:
+    """Yield the files of models, of looks and of declarations that have one of the values."""
+    what = sought([*values])
+    if not what.values:
+        return
+    for folder in (home.artifacts, home.watch, declarations_folder(home)):
+        for path in sorted(folder.rglob("*")):
+            # A manifest lists the digests of the others, and is needed to tell what is missing.
+            if path.is_file() and path.name != MANIFEST and holds_any(path, what):
+                yield str(path.relative_to(home.path))
+
+
+def _remembering(
+    versions: Iterable[LearnedVersion], held: frozenset[str], home: Home
+) -> Iterator[LearnedVersion]:
+    registry = Registry(home)
+    for one in versions:
+        version = registry.version(one.pipeline, one.version)
+        folders = [version.files, registry.run_files(one.pipeline, version.run_id)]
+        own = [f"{folder.relative_to(home.path)}/" for folder in folders]
+        yield replace(one, remembers=any(path.startswith(tuple(own)) for path in held))
+
+
+def _rows_of(requests: Iterable[str], home: Home) -> int:
+    with PredictionLog(home) as log:
+        facts = log.facts([bytes.fromhex(one) for one in requests])
+    return sum(one.rows for one in facts.values())
+
+
+def _backups(home: Home) -> Iterator[tuple[int, str]]:
+    ledger = Ledger(home)
+    if not ledger.exists:
+        return
+    with ledger.reading() as log:
+        for number in reversed(log.numbers(BackupMade.subject_of())):
+            entry = entry_in(log, number)
+            if isinstance(entry, BackupMade):
+                yield number, entry.time

@@ -1,0 +1,121 @@
+"""Write the files of tables without the rows of a person; nothing names the new files yet.
+
+Which rows these are belongs in `table_rows`, which results name the files in `stored_results`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+from factory_assets.erasure.table_rows import StoredTableFile, relation
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import identifier, literal, sealed
+from factory_resources.tables.snapshot import TableFile, require_unchanged
+from factory_resources.tables.writer import keep, prepare
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class RewrittenFile:
+    """A file of a table that was written anew."""
+
+    sha256: str
+    """Of the new one."""
+    gone: tuple[int, ...]
+    """The numbers that the rows had which left, from 1."""
+
+
+class TableRewriter:
+    """Writes files of tables without some rows, with the same types, in the same order.
+
+    Args:
+        files: those that it may read.
+        scratch: a folder on the home's own file system.
+    """
+
+    def __init__(self, files: Sequence[StoredTableFile], home: Home, scratch: Path) -> None:
+        self._home, self._scratch, self._stack = home, scratch, ExitStack()
+        self._files = files
+
+    def __enter__(self) -> Self:
+        paths = [file.path for file in self._files]
+        read, write = paths, self._scratch
+        self._strict = self._stack.enter_context(sealed(read=read, write=write))
+        # It writes every column as one that may have missing values.
+        self._lenient = self._stack.enter_context(
+            sealed(read=read, write=write, statistics="ignored")
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def rewrite(
+        self,
+        file: StoredTableFile,
+        places: tuple[int, ...],
+        numbered_by: Mapping[str, RewrittenFile],
+    ) -> TableFile:
+        """Store the file without the rows at these places.
+
+        Args:
+            numbered_by: the files by whose rows its own are known, by the SHA-256 that they had.
+
+        Raises:
+            StorageError: the file was changed, or the new one cannot be written.
+        """
+        require_unchanged([file.path])
+        optional = self._optional(file)
+        engine = self._lenient if optional == file.columns.keys() else self._strict
+        engine.execute("CREATE OR REPLACE TEMP TABLE dropped (place BIGINT)")
+        # Writing thousands of values one by one takes longer than the file itself.
+        engine.execute("INSERT INTO dropped SELECT unnest(?::BIGINT[])", [[*places]])
+        rows = f"{relation(file)} WHERE file_row_number NOT IN (SELECT place FROM dropped)"
+        if numbered_by:
+            rows = self._renumbered(engine, f"SELECT *{_renumbering(numbered_by)} FROM {rows}")
+        cells = ", ".join(self._cell(name, optional, engine) for name in file.columns)
+        query = f"SELECT {cells} FROM {rows}"
+        staged = prepare(engine, query, table=file.table, folder=self._scratch)
+        return keep(staged, self._home, file.table).files[0]
+
+    def _optional(self, file: StoredTableFile) -> set[str]:
+        """Return the columns that may have missing values, whether or not they have some."""
+        query = (
+            f"SELECT name FROM parquet_schema({literal(str(file.path))}) "
+            "WHERE repetition_type = 'OPTIONAL'"
+        )
+        names = {name for (name,) in self._strict.execute(query).fetchall()}
+        return names & file.columns.keys()
+
+    def _cell(self, name: str, optional: set[str], engine: "duckdb.DuckDBPyConnection") -> str:
+        """Return SQL for a column that stays one that may have missing values, if it is one."""
+        cell = identifier(name)
+        if engine is self._strict and name in optional:
+            return f"list_extract([{cell}], 1) AS {cell}"
+        return cell
+
+    def _renumbered(self, engine: "duckdb.DuckDBPyConnection", query: str) -> str:
+        """Store rows first: of a formula the engine does not know that no value is missing."""
+        path = self._scratch / f"{uuid4().hex}.parquet"
+        engine.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
+        return f"read_parquet({literal(str(path))})"
+
+
+def _renumbering(numbered_by: Mapping[str, RewrittenFile]) -> str:
+    """Return SQL that replaces the identity of the rows by the one that they have from now on."""
+    if not numbered_by:
+        return ""
+    files, rows = "", ""
+    for was, file in numbered_by.items():
+        files += f" WHEN {literal(was)} THEN {literal(file.sha256)}"
+        gone = f"[{', '.join(map(str, file.gone))}]::BIGINT[]"
+        rows += f" WHEN {literal(was)} THEN _row - len(list_filter({gone}, lambda n: n < _row))"
+    return (
+        f" REPLACE (CASE _file{files} ELSE _file END AS _file,"
+        f" CASE _file{rows} ELSE _row END AS _row)"
+    )

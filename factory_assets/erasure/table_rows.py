@@ -1,0 +1,346 @@
+"""Find the rows of a person in every file of every table.
+
+The expression is asked of every file that has its columns. The rows that it finds are then known by
+their source and number there, which every table has, so that they are found in tables without these
+columns too. Writing the files without them belongs in `rewriting`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_resources.erasure.values import Value, is_searchable
+from factory_resources.errors import ExpressionError, UnknownNameError
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.expressions import parse, suggestion
+
+if TYPE_CHECKING:
+    import duckdb
+
+_RULES = "_rules"
+"""The column of a quarantine that names the broken rules."""
+
+_OWN = ("_file", "_row", _RULES)
+"""The columns that a source does not have."""
+
+WHERE = "--where"
+
+
+@dataclass(frozen=True)
+class StoredTableFile:
+    """A Parquet file below a table's folder."""
+
+    table: str
+    """`<pipeline>/<name>`."""
+    path: Path
+    columns: Mapping[str, str] = field(hash=False)
+    """Column to DuckDB type."""
+
+    @property
+    def pipeline(self) -> str:
+        return self.table.partition("/")[0]
+
+    @property
+    def sha256(self) -> str:
+        return self.path.stem.partition("-")[0]
+
+
+@dataclass(frozen=True)
+class PersonalRows:
+    """The rows of a person in the tables of a home."""
+
+    sources: Mapping[str, frozenset[int]]
+    """SHA-256 of a source to the numbers of its rows, from 1."""
+    positions: Mapping[StoredTableFile, tuple[int, ...]] = field(default_factory=dict)
+    """The places of the rows in each file that has some, from 0."""
+    renumbered: Mapping[StoredTableFile, frozenset[str]] = field(default_factory=dict)
+    """The files whose rows are known by their numbers in other files of tables that are written
+    anew, with the SHA-256 of these."""
+
+    @property
+    def files(self) -> list[StoredTableFile]:
+        """The files that are written anew; one whose rows are numbered by another after it."""
+        every = {*self.positions, *self.renumbered}
+        before = {file.sha256: self.renumbered.get(file, ()) for file in every}
+        order = {digest: i for i, digest in enumerate(TopologicalSorter(before).static_order())}
+        return sorted(every, key=lambda file: (order[file.sha256], file.table))
+
+    @property
+    def count(self) -> int:
+        """Rows of sources that are no file of a table."""
+        inner = {file.sha256 for file in self.positions}
+        return sum(len(rows) for source, rows in self.sources.items() if source not in inner)
+
+
+def table_paths(home: Home) -> list[Path]:
+    """Return the paths of the files of all tables, copies of one file among them."""
+    return sorted(home.tables.glob("*/*/*.parquet"))
+
+
+def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[StoredTableFile]:
+    """Return the files of all tables, or of those of some pipelines; copies of one file once."""
+    import duckdb
+
+    named = None if pipelines is None else set(pipelines)
+    found = []
+    with duckdb.connect(":memory:") as connection:
+        for path in table_paths(home):
+            table = f"{path.parent.parent.name}/{path.parent.name}"
+            if "-" in path.stem or (named is not None and path.parent.parent.name not in named):
+                continue
+            described = connection.execute(
+                f"DESCRIBE FROM read_parquet({literal(str(path))})"
+            ).fetchall()
+            found.append(StoredTableFile(table, path, {name: kind for name, kind, *_ in described}))
+    return found
+
+
+@contextmanager
+def opened(
+    files: Iterable[StoredTableFile], scratch: Path
+) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Open a sealed engine that reads these files, and writes to scratch."""
+    with sealed(read=[file.path for file in files], write=scratch) as connection:
+        yield connection
+
+
+def find_rows(
+    connection: "duckdb.DuckDBPyConnection",
+    files: list[StoredTableFile],
+    where: str,
+    read: Iterable[str],
+) -> PersonalRows:
+    """Return the rows that satisfy an expression, in every file.
+
+    Args:
+        connection: an engine that reads the files.
+        read: the digests of the files that another pipeline has as its source.
+
+    Raises:
+        ExpressionError: the expression is wrong, or looks at other rows than its own.
+        UnknownNameError: no table has its columns.
+    """
+    parsed = parse(where, WHERE)
+    if parsed.windowed:
+        raise ExpressionError(
+            "looks at other rows, with OVER", where=WHERE, remedy="name the person's own values"
+        )
+    if not parsed.columns:
+        raise ExpressionError(
+            "names no column, so that it is true for everybody or for nobody",
+            where=WHERE,
+            remedy='name the person, as in --where "patient_nbr = 42"',
+        )
+    asked = [file for file in files if set(parsed.columns) <= file.columns.keys()]
+    if not asked:
+        raise _missing(parsed.columns, files)
+    kinds = _kinds(files, parsed.columns)
+    connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
+    for file in asked:
+        with engine_errors(WHERE):
+            connection.execute(
+                f"INSERT INTO erased SELECT _file, _row FROM {_typed(file, kinds)} "
+                f"WHERE ({where}\n)"
+            )
+    read = frozenset(read)
+    known: set[tuple[str, int]] = set()
+    while True:
+        positions = {file: places for file in files if (places := _places(connection, file))}
+        derived = {
+            (file.sha256, place + 1)
+            for file, places in positions.items()
+            if file.sha256 in read
+            for place in places
+        }
+        if derived <= known:
+            break
+        connection.executemany("INSERT INTO erased VALUES (?, ?)", sorted(derived - known))
+        known |= derived
+    sources: dict[str, set[int]] = {}
+    for source, row in connection.execute("SELECT DISTINCT _file, _row FROM erased").fetchall():
+        sources.setdefault(source, set()).add(row)
+    renumbered = _renumbered(connection, files, positions, read)
+    return PersonalRows({k: frozenset(rows) for k, rows in sources.items()}, positions, renumbered)
+
+
+def rows_left(
+    connection: "duckdb.DuckDBPyConnection",
+    files: list[StoredTableFile],
+    where: str,
+    sources: Mapping[str, Iterable[int]],
+) -> int:
+    """Return how many rows of these files satisfy the expression, or are rows of the sources.
+
+    Args:
+        sources: SHA-256 of a source to the numbers of rows that are erased.
+    """
+    columns = set(parse(where, WHERE).columns)
+    kinds, count = _kinds(files, columns), 0
+    connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
+    for source, rows in sources.items():
+        connection.execute(
+            "INSERT INTO erased SELECT ?, unnest(?::BIGINT[])", [source, sorted(rows)]
+        )
+    for file in files:
+        satisfied = 0
+        if columns <= file.columns.keys():
+            query = f"SELECT count(*) FROM {_typed(file, kinds)} WHERE ({where}\n)"
+            [satisfied] = connection.execute(query).fetchone() or (0,)
+        count += max(satisfied, len(_places(connection, file)))
+    return count
+
+
+def distinctive_values(
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Iterable[StoredTableFile]
+) -> tuple[dict[str, set[Value]], int]:
+    """Return the values by which the person is found, and how many are too short for that.
+
+    These are values that no other row of the table has in that column, in any of its snapshots; by
+    pipeline.
+    """
+    own: dict[tuple[str, str, str], Counter[Value]] = {}
+    short: set[object] = set()
+    for file, places in rows.positions.items():
+        for name, some in values_at(connection, file, places).items():
+            counts = own.setdefault((file.table, name, file.columns[name]), Counter())
+            for value in some:
+                if isinstance(value, str | int | float | date) and is_searchable(value):
+                    counts[value] += 1
+                else:
+                    short.add(value)
+    paths: dict[tuple[str, str, str], list[str]] = {}
+    for file in files:
+        for name, kind in file.columns.items():
+            paths.setdefault((file.table, name, kind), []).append(str(file.path))
+    found: dict[str, set[Value]] = {}
+    for (table, name, kind), counts in own.items():
+        if counts:
+            every = _counted(connection, name, [*counts], paths[table, name, kind])
+            alone = {value for value, count in counts.items() if every.get(value, 0) <= count}
+            found.setdefault(table.partition("/")[0], set()).update(alone)
+    return found, len(short)
+
+
+def _counted(
+    connection: "duckdb.DuckDBPyConnection", column: str, values: list[Value], paths: list[str]
+) -> dict[Value, int]:
+    """Return how many rows of some files have each of the values in a column."""
+    name, listed = identifier(column), ", ".join(map(literal, paths))
+    query = (
+        f"SELECT {name}, count(*) FROM read_parquet([{listed}]) "
+        f"WHERE {name} IN (SELECT unnest(?)) GROUP BY {name}"
+    )
+    return dict(connection.execute(query, [values]).fetchall())
+
+
+def values_at(
+    connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
+) -> dict[str, list[object]]:
+    """Return the values of each column at some places of a file, without missing ones.
+
+    The columns that a source does not have say nothing of a person.
+    """
+    names = [name for name in file.columns if name not in _OWN]
+    selected = ", ".join(map(identifier, names))
+    chosen = f"file_row_number IN ({', '.join(map(str, places))})"
+    query = f"SELECT {selected} FROM {relation(file)} WHERE {chosen}"
+    values = [*zip(*connection.execute(query).fetchall(), strict=True)]
+    return {
+        name: [value for value in some if value is not None]
+        for name, some in zip(names, values, strict=True)
+    }
+
+
+def rules_at(
+    connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
+) -> list[str]:
+    """Return the rules that each row at some places broke, joined by commas.
+
+    Only a quarantine has such rows.
+    """
+    if _RULES not in file.columns:
+        return []
+    chosen = f"file_row_number IN ({', '.join(map(str, places))})"
+    query = f"SELECT {_RULES} FROM {relation(file)} WHERE {chosen}"
+    return [rules for (rules,) in connection.execute(query).fetchall()]
+
+
+def _places(connection: "duckdb.DuckDBPyConnection", file: StoredTableFile) -> tuple[int, ...]:
+    query = (
+        f"SELECT file_row_number FROM {relation(file)} "
+        "WHERE (_file, _row) IN (SELECT (_file, _row) FROM erased) ORDER BY 1"
+    )
+    return tuple(place for (place,) in connection.execute(query).fetchall())
+
+
+def _renumbered(
+    connection: "duckdb.DuckDBPyConnection",
+    files: Iterable[StoredTableFile],
+    positions: Mapping[StoredTableFile, tuple[int, ...]],
+    read: frozenset[str],
+) -> dict[StoredTableFile, frozenset[str]]:
+    """Return the files with rows of a file that is written anew, and with the SHA-256 of it.
+
+    They are written anew too, and so are those with rows of theirs.
+    """
+    found: dict[StoredTableFile, frozenset[str]] = {}
+    anew = {file.sha256 for file in positions}
+    while sources := anew & read:
+        listed = ", ".join(map(literal, sorted(sources)))
+        for file in files:
+            query = f"SELECT DISTINCT _file FROM {relation(file)} WHERE _file IN ({listed})"
+            if names := frozenset(name for (name,) in connection.execute(query).fetchall()):
+                found[file] = names
+        added = {file.sha256 for file in found} - anew
+        if not added:
+            break
+        anew |= added
+    return found
+
+
+def relation(file: StoredTableFile) -> str:
+    """Return the table expression, whose `file_row_number` counts the rows from 0."""
+    return f"read_parquet({literal(str(file.path))}, file_row_number = true)"
+
+
+def _typed(file: StoredTableFile, kinds: Mapping[tuple[str, str], str]) -> str:
+    """Return the file as a table whose columns have the types of the validated rows.
+
+    Rows in quarantine are stored as the text of their source.
+    """
+    casts = [
+        f"TRY_CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
+        for name, own in file.columns.items()
+        if (kind := kinds.get((file.pipeline, name), own)) != own
+    ]
+    replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
+    return f"(SELECT *{replaced} FROM read_parquet({literal(str(file.path))}))"
+
+
+def _kinds(files: Iterable[StoredTableFile], columns: Iterable[str]) -> dict[tuple[str, str], str]:
+    wanted = set(columns)
+    return {
+        (file.pipeline, name): kind
+        for file in files
+        if file.table.endswith("/ingest")
+        for name, kind in file.columns.items()
+        if name in wanted
+    }
+
+
+def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> UnknownNameError:
+    known = sorted({name for file in files for name in file.columns} - {*_OWN})
+    named = ", ".join(map(repr, columns))
+    return UnknownNameError(
+        f"no table has {named or 'a column that it names'}",
+        where=WHERE,
+        remedy=suggestion(next((c for c in columns if c not in known), ""), known)
+        if known
+        else "run a pipeline first",
+    )

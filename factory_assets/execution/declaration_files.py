@@ -1,0 +1,70 @@
+"""The declarations under which stages were computed, each a file of the home, named by its digest.
+
+The ledger names them: a run has the digest of its declaration. How a version is trained again
+belongs in `provenance`.
+"""
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from factory_assets.spec import Pipeline
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+
+
+def declarations_folder(home: Home) -> Path:
+    """Return where the declarations of all pipelines are, in a folder each."""
+    return home.path / "declarations"
+
+
+def declaration_content(pipeline: Pipeline) -> bytes:
+    """Return the declaration as JSON, defaults included."""
+    return pipeline.spec.model_dump_json().encode()
+
+
+def store_declaration(pipeline: Pipeline, home: Home) -> None:
+    """Store the declaration unless it is there.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    content = declaration_content(pipeline)
+    path = _folder(pipeline.name, home) / f"{sha256(content).hexdigest()}.json"
+    if not path.exists():
+        home.write_atomic(path, content)
+
+
+def stored_declarations(name: str, home: Home) -> list[Path]:
+    """Return the files of a pipeline's declarations; none in a home from before there were."""
+    return sorted(_folder(name, home).glob("*.json"))
+
+
+def sensitive_source_columns(declaration: Path) -> Iterator[str]:
+    """Yield the columns that a stored declaration calls sensitive, as the source calls them.
+
+    Raises:
+        StorageError: the file was changed, or cannot be read.
+    """
+    try:
+        content = declaration.read_bytes()
+        if sha256(content).hexdigest() != declaration.stem:
+            raise _changed(declaration)
+        columns: list[dict[str, Any]] = json.loads(content)["ingest"]["contract"]["columns"]
+        yield from [one["source"] or one["name"] for one in columns if one["sensitive"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _changed(declaration) from error
+
+
+def _changed(declaration: Path) -> StorageError:
+    return StorageError(
+        "the declaration was changed, or cannot be read",
+        where=str(declaration),
+        remedy="restore it from a backup; factory verify tells what else does not hold",
+    )
+
+
+def _folder(name: str, home: Home) -> Path:
+    return declarations_folder(home) / name

@@ -1,0 +1,150 @@
+"""The manifest of an erasure: what was erased, without a value and without a name.
+
+It stays in the home, and the ledger has its digest. By it a later run leaves out rows that a source
+still has. What is erased, and in which order, belongs in `factory_assets.erasure`.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+
+FOLDER = "erasures"
+
+
+class ErasedFile(BaseModel):
+    """A file of a table that had rows of the person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int
+    """How many rows left."""
+    now: str
+    """The SHA-256 of the file that replaces it."""
+
+
+class RewrittenRecord(BaseModel):
+    """A record that named such files, or had values of the person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    was: str
+    """The SHA-256 of the record before."""
+    now: str
+
+
+class ErasedFrom(BaseModel):
+    """What one pipeline had of the person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: Mapping[str, int]
+    """Table to the largest number of rows in one of its snapshots."""
+    versions: tuple[int, ...]
+    """The model versions that learned from them."""
+    gone: tuple[int, ...]
+    """Those of them whose files had values that only these rows have, and were removed."""
+    champion: Literal["kept", "stopped"] | None
+    """What became of the version that serves; None if none does, or it did not learn from them."""
+    answers: tuple[str, ...]
+    """The ids of the requests about the person."""
+    partitions: int = 0
+    """Partitions that had no other rows: they are gone, with their keys."""
+
+
+class ErasureManifest(BaseModel):
+    """Everything that an erasure took away."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["factory.erasure"] = "factory.erasure"
+    version: Literal[1] = 1
+    id: str
+    """A UUID."""
+    sources: Mapping[str, tuple[int, ...]]
+    """SHA-256 of a source to the numbers of the rows that were erased, from 1."""
+    emptied: tuple[str, ...] = ()
+    """SHA-256 of those of them that had no other rows."""
+    pipelines: Mapping[str, ErasedFrom]
+    files: Mapping[str, ErasedFile]
+    """By path in the home."""
+    records: Mapping[str, RewrittenRecord]
+    """By path in the home."""
+    removed: tuple[str, ...]
+    """Paths of other files that are removed."""
+
+    @property
+    def content(self) -> bytes:
+        return self.model_dump_json(indent=1).encode()
+
+
+def manifest_file(home: Home, erasure: str) -> Path:
+    return home.path / FOLDER / f"{erasure}.json"
+
+
+def intent_file(home: Home, erasure: str) -> Path:
+    """Return where it is written what is still to be done; it goes when everything is."""
+    return home.path / "secrets" / FOLDER / f"{erasure}.json"
+
+
+def has_intent(home: Home, erasure: str) -> bool:
+    """Whether an erasure is not finished."""
+    return intent_file(home, erasure).exists()
+
+
+def manifests(home: Home) -> Iterator[ErasureManifest]:
+    """Yield the manifests of a home, in the order of their ids.
+
+    Raises:
+        StorageError: one of them was damaged.
+    """
+    for path in sorted((home.path / FOLDER).glob("*.json")):
+        try:
+            yield ErasureManifest.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise StorageError(
+                "the manifest of an erasure is damaged",
+                where=str(path),
+                remedy="restore it from a backup: without it, erased rows would come back",
+            ) from error
+
+
+def is_gone(home: Home, pipeline: str, version: int) -> bool:
+    """Whether the files of a model version were removed by an erasure.
+
+    Raises:
+        StorageError: a manifest was damaged.
+    """
+    found = (manifest.pipelines.get(pipeline) for manifest in manifests(home))
+    return any(version in erased.gone for erased in found if erased)
+
+
+def emptied_sources(home: Home) -> frozenset[str]:
+    """Return the SHA-256 of the sources of which every row was erased.
+
+    Raises:
+        StorageError: a manifest was damaged.
+    """
+    return frozenset(source for manifest in manifests(home) for source in manifest.emptied)
+
+
+def erased_rows(home: Home, pipeline: str | None = None) -> dict[str, tuple[int, ...]]:
+    """Return the numbers of the rows that were erased, sorted, by the SHA-256 of their source.
+
+    Args:
+        pipeline: only of erasures that took rows from this pipeline.
+
+    Raises:
+        StorageError: a manifest was damaged.
+    """
+    found: dict[str, set[int]] = {}
+    for manifest in manifests(home):
+        if pipeline is not None and pipeline not in manifest.pipelines:
+            continue
+        for source, rows in manifest.sources.items():
+            found.setdefault(source, set()).update(rows)
+    return {source: tuple(sorted(rows)) for source, rows in found.items()}

@@ -1,0 +1,189 @@
+"""Values in Parquet files: in columns of any type, in their statistics, and beside them.
+
+A file is read in batches, so that a table of any size needs the memory of one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from factory_resources.erasure.matcher import Matcher
+from factory_resources.erasure.sought import Sought
+from factory_resources.errors import StorageError
+
+MAGIC = b"PAR1"
+
+_ROWS = 1 << 16
+"""Rows of a batch."""
+
+_FEW = 4
+"""Bytes of a cell, if a column of text stores each value once."""
+
+
+def parquet_places(path: Path, sought: Sought) -> "Counter[str]":
+    """Count in how many cells, statistics and notes of a file there is a value, by column.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    found: Counter[str] = Counter()
+    try:
+        with pq.ParquetFile(path) as opened:
+            repeated = _repeated(opened.metadata)
+        with pq.ParquetFile(path, read_dictionary=repeated) as file:
+            for place in _notes(file, sought.in_tables):
+                found[place] += 1
+            for place in _statistics(file, sought):
+                found[place] += 1
+            for batch in file.iter_batches(batch_size=_ROWS):
+                for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                    if count := _count(column, sought):
+                        found[f"column {name}"] += count
+    except (pyarrow.ArrowException, OSError) as error:
+        raise StorageError(
+            "the table file cannot be read, so nobody knows what is in it",
+            where=str(path),
+            remedy="restore it from a backup; `factory verify` tells what else is damaged",
+        ) from error
+    return found
+
+
+def _repeated(metadata: Any) -> list[str]:
+    """Return the columns of text that have few different values, of which each is read once."""
+    sizes: Counter[str] = Counter()
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            column = metadata.row_group(group).column(number)
+            if column.physical_type == "BYTE_ARRAY":
+                sizes[column.path_in_schema] += column.total_uncompressed_size
+    return [name for name, size in sizes.items() if size < _FEW * metadata.num_rows]
+
+
+def _notes(file: Any, matcher: Matcher) -> Iterator[str]:
+    """Yield the place of each value in what was noted in the file beside its columns."""
+    for key, note in (file.metadata.metadata or {}).items():
+        for _ in matcher.find(key + b"\n" + note):
+            yield "notes"
+
+
+def _statistics(file: Any, sought: Sought) -> Iterator[str]:
+    for group in range(file.metadata.num_row_groups):
+        for number in range(file.metadata.num_columns):
+            column = file.metadata.row_group(group).column(number)
+            statistics = column.statistics if column.is_stats_set else None
+            if statistics is None or not statistics.has_min_max:
+                continue
+            for bound in (statistics.min, statistics.max):
+                if _is_sought(bound, sought):
+                    yield f"statistics of {column.path_in_schema}"
+
+
+def _is_sought(bound: Any, sought: Sought) -> bool:
+    if isinstance(bound, str | bytes):
+        content = bound.encode() if isinstance(bound, str) else bound
+        return any(True for _ in sought.in_tables.find(content))
+    if isinstance(bound, datetime):
+        return _moment(bound) in {_moment(one) for one in sought.moments}
+    if isinstance(bound, int | float):
+        return not isinstance(bound, bool) and bound in sought.numbers
+    return bound in sought.days
+
+
+def _moment(value: datetime) -> datetime:
+    """Return a moment in UTC; without a time zone it is in UTC already."""
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _count(column: Any, sought: Sought) -> int:
+    """Return how many cells of a column have a value."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _count_coded(column, sought)
+    if pa.types.is_struct(kind):
+        return sum(_count(part, sought) for part in column.flatten())
+    if pa.types.is_map(kind):
+        return _count(column.keys, sought) + _count(column.items, sought)
+    if pa.types.is_nested(kind):
+        return _count(column.flatten(), sought)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _text_cells(column.cast(pa.large_binary()), sought.in_tables, in_text=True)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return _text_cells(column.cast(pa.large_binary()), sought.in_tables, in_text=False)
+    values = _typed(kind, sought)
+    return pc.sum(pc.is_in(column, value_set=values)).as_py() or 0 if len(values) else 0
+
+
+def _count_coded(column: Any, sought: Sought) -> int:
+    """Return how many cells have a value, of a column that has each of its values once."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Most batches have none of the values that are sought.
+    if not _count(column.dictionary, sought):
+        return 0
+    found = [
+        n for n in range(len(column.dictionary)) if _count(column.dictionary[n : n + 1], sought)
+    ]
+    cells = pc.is_in(column.indices, value_set=pa.array(found, column.indices.type))
+    return pc.sum(cells).as_py() or 0
+
+
+def _typed(kind: Any, sought: Sought) -> Any:
+    """Return the values that a column of numbers, dates or moments can have."""
+    import pyarrow as pa
+
+    of_type: Iterable[Any] = ()
+    if pa.types.is_integer(kind):
+        bits = kind.bit_width - (0 if pa.types.is_unsigned_integer(kind) else 1)
+        low = 0 if pa.types.is_unsigned_integer(kind) else -(2**bits)
+        of_type = [int(one) for one in sought.numbers if one == int(one) and low <= one < 2**bits]
+    elif pa.types.is_floating(kind):
+        return pa.array([float(one) for one in sought.numbers], pa.float64()).cast(kind, safe=False)
+    elif pa.types.is_decimal(kind):
+        of_type = _decimals(kind, sought)
+    elif pa.types.is_date(kind):
+        of_type = sought.days
+    elif pa.types.is_timestamp(kind):
+        zoned = [_moment(one) for one in sought.moments]
+        of_type = zoned if kind.tz else [one.replace(tzinfo=None) for one in zoned]
+        return pa.array(of_type, pa.timestamp("us", kind.tz)).cast(kind, safe=False)
+    else:
+        return pa.array([], pa.null())
+    return pa.array(of_type, kind)
+
+
+def _decimals(kind: Any, sought: Sought) -> list[Any]:
+    """Return the numbers as a column of decimals would have them."""
+    from decimal import Decimal
+
+    found = [Decimal(repr(one)) for one in sought.numbers]
+    unit = Decimal(1).scaleb(-kind.scale)
+    fitting = [one for one in found if len(one.quantize(unit).as_tuple().digits) <= kind.precision]
+    return [one.quantize(unit) for one in fitting if one == one.quantize(unit)]
+
+
+def _text_cells(column: Any, matcher: Matcher, *, in_text: bool) -> int:
+    """Return how many cells of text or bytes have a value."""
+    import numpy as np
+
+    _, offsets_buffer, content = column.buffers()
+    if content is None or not len(column):
+        return 0
+    offsets = np.frombuffer(offsets_buffer, np.int64, len(column) + 1, column.offset * 8)
+    first, last = int(offsets[0]), int(offsets[-1])
+    whole = content[first:last].to_pybytes() if last > first else b""
+    # Cells stand side by side: which of them it is, and what stands beside it, is asked then.
+    starts = {match.start + first for match in matcher.find(whole, in_text=False)}
+    cells = np.unique(np.searchsorted(offsets, sorted(starts), side="right") - 1)
+    return sum(
+        any(True for _ in matcher.find(column[int(cell)].as_py() or b"", in_text=in_text))
+        for cell in cells
+    )

@@ -1,0 +1,123 @@
+"""Replace values in the rows of a SQLite file, and write it anew, so that no page has them left."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from factory_resources.erasure.databases import quoted, sqlite_tables
+from factory_resources.erasure.redaction import Redaction
+from factory_resources.erasure.search import holds_any
+from factory_resources.erasure.sought import Sought
+from factory_resources.errors import StorageError
+
+BESIDE = ("", "-wal", "-journal", "-shm")
+"""What the names of a database and of the files beside it end with."""
+
+_TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
+"""What SQLite says if another row has a text that has to be unique."""
+
+_ROWS = 500
+"""Rows that are read at once."""
+
+_NO_TEXT = ("INT", "REAL", "FLOA", "DOUB", "NUM", "DATE", "TIME", "BOOL", "BLOB")
+"""In the declared types of columns that have no text; SQLite stores dates as text."""
+
+
+def scrub_sqlite(path: Path, sought: Sought) -> "Counter[str]":
+    """Replace values in all columns of text, and count them by table and column.
+
+    The file is written anew if any of its bytes, or of its log, has one.
+
+    Raises:
+        StorageError: it is damaged or locked, or the disk is full.
+    """
+    found: Counter[str] = Counter()
+    files = [path.with_name(path.name + suffix) for suffix in BESIDE]
+    if not any(holds_any(file, sought) for file in files if file.is_file()):
+        return found
+    try:
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("BEGIN IMMEDIATE")
+            for table in sqlite_tables(connection):
+                _scrub_table(connection, table, sought, found)
+            connection.execute("COMMIT")
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"values in the database cannot be replaced ({error.__class__.__name__})",
+            where=str(path),
+            remedy="stop what uses it, free space, or restore it from a backup; then do it again",
+        ) from error
+    return found
+
+
+def _scrub_table(
+    connection: sqlite3.Connection, table: str, sought: Sought, found: "Counter[str]"
+) -> None:
+    described = connection.execute(f"PRAGMA table_info({quoted(table)})").fetchall()
+    columns = [name for _, name, kind, *_ in described if _has_text(kind)]
+    keys = _keys(connection, table, described)
+    if not columns:
+        return
+    names = ", ".join(map(quoted, [*keys, *columns]))
+    for row in _with_values(connection, f"SELECT {names} FROM {quoted(table)}", sought, len(keys)):
+        for column, cell in zip(columns, row[len(keys) :], strict=True):
+            redaction = Redaction(sought)
+            if isinstance(cell, str) and (changed := redaction.text(cell)) != cell:
+                _update(connection, table, column, changed, dict(zip(keys, row, strict=False)))
+                found[f"{table}.{column}"] += redaction.count
+
+
+def _has_text(kind: str) -> bool:
+    return not any(word in kind.upper() for word in _NO_TEXT)
+
+
+def _keys(connection: sqlite3.Connection, table: str, described: Sequence[Any]) -> list[str]:
+    """Return the columns by which a row is found again."""
+    try:
+        connection.execute(f"SELECT rowid FROM {quoted(table)} LIMIT 0")
+    except sqlite3.OperationalError:
+        return [name for _, name, *_, key in described if key]
+    return ["rowid"]
+
+
+def _with_values(
+    connection: sqlite3.Connection, query: str, sought: Sought, keys: int
+) -> Iterator[Sequence[Any]]:
+    """Yield the rows with values, which may be changed before the next one is read."""
+    redaction = Redaction(sought)
+    changed: list[Sequence[Any]] = []
+    cursor = connection.execute(query)
+    while rows := cursor.fetchmany(_ROWS):
+        if redaction.has_values(cell for row in rows for cell in row[keys:] if _is_text(cell)):
+            changed += [row for row in rows if redaction.has_values(filter(_is_text, row[keys:]))]
+    # A table that is changed while it is read gives rows twice.
+    yield from changed
+
+
+def _is_text(cell: object) -> bool:
+    return isinstance(cell, str)
+
+
+def _update(
+    connection: sqlite3.Connection, table: str, column: str, text: str, keys: dict[str, Any]
+) -> None:
+    """Store a text; where it has to be unique, with a number."""
+    where = " AND ".join(f"{quoted(name)} = ?" for name in keys)
+    statement = f"UPDATE {quoted(table)} SET {quoted(column)} = ? WHERE {where}"
+    number, unique = 1, text
+    while True:
+        try:
+            connection.execute(statement, [unique, *keys.values()])
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorname not in _TAKEN:
+                raise
+            number += 1
+            unique = f"{text} {number}"
+        else:
+            return

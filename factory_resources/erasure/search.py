@@ -1,0 +1,149 @@
+"""Search a whole home for values: all files byte by byte, and what is packed or encoded in them.
+
+| place | what is compared |
+|---|---|
+| every file | its name |
+| | bytes: text as UTF-8, UTF-16, base64, JSON, CSV, SQL, Python, HTML, Markdown, URL |
+| | numbers as text and as eight bytes, dates and moments as ISO 8601 |
+| Parquet | cells of every type, statistics and notes |
+| SQLite | every cell; the bytes of its pages, write-ahead log and journal |
+| PostgreSQL | every cell of the factory's tables |
+| ZIP, npz, skops, gzip, Zstandard, texts of PNG | what is packed, byte by byte |
+
+Not found are: what is drawn in a picture, what is encrypted or hashed, numbers in 32 bits outside
+Parquet, archives within archives, and what crosses from one page of SQLite to another that no table
+uses any more. A text in a binary file is found as the beginning of a longer one, too.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory_resources.erasure.databases import (
+    SQLITE,
+    has_free_space,
+    server_places,
+    sqlite_places,
+)
+from factory_resources.erasure.matcher import Matcher
+from factory_resources.erasure.parquet import MAGIC, parquet_places
+from factory_resources.erasure.sought import Sought, sought
+from factory_resources.erasure.streams import HEAD, Readable, is_text, is_zip, pieces, unpacked
+from factory_resources.erasure.values import Value
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+
+_JOURNAL = "predictions/journal/"
+"""Answers that are not in the database yet, one after another and not compressed."""
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A place that has a value. Which one it is, it does not say."""
+
+    path: str
+    """The file, below the home, or the schema of PostgreSQL."""
+    where: str
+    """The part of it: `its name`, `bytes`, a column, statistics, what is packed."""
+    form: str
+    """How the value is written: a `Form`, or `value` in a table."""
+    count: int
+
+
+def find_values(
+    home: Home, values: Collection[Value], *, skip: Collection[Path] = ()
+) -> Iterator[Occurrence]:
+    """Yield all places of a home that have one of the values.
+
+    Args:
+        values: searchable ones (`is_searchable`).
+        skip: files that are not searched.
+
+    Raises:
+        StorageError: a file or database cannot be read.
+        ValueError: a value is not searchable.
+    """
+    what = sought(values)
+    if not what.values:
+        return
+    for path in sorted(home_paths(home)):
+        name = str(path.relative_to(home.path))
+        forms = Counter(one.needle.form for one in what.in_files.find(os.fsencode(name)))
+        yield from _occurrences(name, "its name", Counter[str](forms))
+        if path not in skip:
+            yield from _in_file(path, name, what)
+    for schema, column, form, count in server_places(what):
+        yield Occurrence(schema, column, form, count)
+
+
+def home_paths(home: Home) -> Iterator[Path]:
+    """Yield every file of a home, also behind links to other disks."""
+    for folder, _, names in os.walk(home.path, followlinks=True):
+        for name in names:
+            path = Path(folder, name)
+            if path.is_file():
+                yield path
+
+
+def holds_any(path: Path, sought: Sought) -> bool:
+    """Whether a file has one of the values, in its bytes, its cells or what is packed in it.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    return any(True for _ in _in_file(path, path.name, sought))
+
+
+def _in_file(path: Path, name: str, what: Sought) -> Iterator[Occurrence]:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            file.seek(0)
+            forms = _forms(file, _matcher(name, what), what.overlap, _stands_in_text(path, head))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(
+            f"it cannot be read ({error.strerror}), so nobody knows what is in it",
+            where=str(path),
+            remedy="make it readable for the user of the factory, then do it again",
+        ) from error
+    yield from _occurrences(name, "bytes", forms)
+    if head.startswith(MAGIC):
+        for place, count in sorted(parquet_places(path, what).items()):
+            yield Occurrence(name, place, "value", count)
+    elif head.startswith(SQLITE):
+        for (column, form), count in sorted(sqlite_places(path, what).items()):
+            yield Occurrence(name, column, form, count)
+    for member, content in unpacked(path, head):
+        forms = _forms(content, what.in_files, what.overlap, not is_zip(head))
+        yield from _occurrences(name, f"packed: {member}", forms)
+
+
+def _matcher(name: str, what: Sought) -> Matcher:
+    if name.endswith(".parquet"):
+        return what.in_tables
+    return what.in_cells if name.startswith(_JOURNAL) else what.in_files
+
+
+def _stands_in_text(path: Path, head: bytes) -> bool:
+    """Whether letters beside a text make it another one; in most binary files they do not."""
+    if head.startswith(SQLITE):
+        return not has_free_space(path)
+    return is_text(head) or head.startswith(MAGIC)
+
+
+def _forms(file: Readable, matcher: Matcher, overlap: int, in_text: bool) -> "Counter[str]":
+    found: Counter[str] = Counter()
+    for content, begin, end in pieces(file, overlap):
+        for match in matcher.find(content, in_text=in_text):
+            if begin <= match.start < end:
+                found[match.needle.form] += 1
+    return found
+
+
+def _occurrences(name: str, where: str, forms: "Counter[str]") -> Iterator[Occurrence]:
+    for form, count in sorted(forms.items()):
+        yield Occurrence(name, where, form, count)

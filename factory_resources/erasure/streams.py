@@ -1,0 +1,133 @@
+"""Files as bytes to be searched: in pieces that overlap, and what is packed in them.
+
+Unpacked are ZIP files (also `.npz` and skops), gzip, Zstandard, and compressed text in PNG. Tables
+and databases have modules of their own.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from factory_resources.errors import StorageError
+
+_PIECE = 4 << 20
+"""Bytes that are read at once."""
+
+_MOST = 1 << 20
+"""Bytes of a compressed text in a picture that are looked at."""
+
+_PNG, _ZIP, _GZIP, _ZSTD = b"\x89PNG\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+HEAD = 8192
+"""Bytes by which a file is recognised."""
+
+
+class Readable(Protocol):
+    """What can be read from its beginning to its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes; none at the end."""
+
+
+def pieces(file: Readable, overlap: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield content, and from where to where in it a match may begin that was not seen before.
+
+    Args:
+        overlap: bytes that a match and what decides about it take at most.
+    """
+    kept, begin = b"", 0
+    while True:
+        more = file.read(_PIECE)
+        content = kept + more
+        end = max(begin, len(content) - overlap) if more else len(content)
+        yield content, begin, end
+        if not more:
+            return
+        first = max(0, end - overlap)
+        kept, begin = content[first:], end - first
+
+
+def is_text(head: bytes) -> bool:
+    """Whether a file that begins so is text, by the rule of grep: it has no zero byte."""
+    return b"\0" not in head
+
+
+def is_zip(head: bytes) -> bool:
+    """Whether a file that begins so is a ZIP file."""
+    return head.startswith(_ZIP)
+
+
+def unpacked(path: Path, head: bytes) -> Iterator[tuple[str, Readable]]:
+    """Yield the names and the content of what is packed in a file, to be read before the next one.
+
+    Raises:
+        StorageError: it is damaged.
+    """
+    reader = next((read for magic, read in _READERS.items() if head.startswith(magic)), None)
+    if reader is None:
+        return
+    # Loaded here: most homes have no such file.
+    import lzma
+    import zipfile
+
+    try:
+        yield from reader(path)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error) as error:
+        raise StorageError(
+            "it is damaged, so nobody knows what is packed in it",
+            where=str(path),
+            remedy="restore it from a backup, or remove it",
+        ) from error
+
+
+def _zip(path: Path) -> Iterator[tuple[str, Readable]]:
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                yield member.filename, file
+
+
+def _gzip(path: Path) -> Iterator[tuple[str, Readable]]:
+    import gzip
+
+    with gzip.open(path, "rb") as file:
+        yield "unpacked", file
+
+
+def _zstd(path: Path) -> Iterator[tuple[str, Readable]]:
+    import pyarrow
+
+    try:
+        with pyarrow.input_stream(str(path), compression="zstd") as file:
+            yield "unpacked", file
+    except OSError as error:
+        raise EOFError(str(error)) from error
+
+
+def _png(path: Path) -> Iterator[tuple[str, Readable]]:
+    """Yield the compressed texts of a picture: its chunks `zTXt` and `iTXt`."""
+    import io
+
+    content = path.read_bytes()
+    at = len(_PNG)
+    while at + 8 <= len(content):
+        length, kind = struct.unpack(">I4s", content[at : at + 8])
+        chunk = content[at + 8 : at + 8 + length]
+        if kind in (b"zTXt", b"iTXt"):
+            # Wherever the compressed part begins: after the keyword, and other names.
+            start = chunk.find(b"\x78", chunk.find(b"\0"))
+            text = zlib.decompressobj().decompress(chunk[start:], _MOST) if start >= 0 else b""
+            yield kind.decode(), io.BytesIO(text)
+        at += length + 12
+
+
+_READERS: dict[bytes, Callable[[Path], Iterator[tuple[str, Readable]]]] = {
+    _ZIP: _zip,
+    _GZIP: _gzip,
+    _ZSTD: _zstd,
+    _PNG: _png,
+}

@@ -1,0 +1,183 @@
+"""Write the files of the archive, and write one again without some of its records.
+
+A file is complete and durable before the ledger names it, and gone only after that. What of these
+steps a killed process has left, the next one finishes.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.prediction_log.archive import (
+    GROUP_ROWS,
+    STAGED,
+    ArchivedFile,
+    archive_folder,
+    list_leaves,
+)
+from factory_resources.prediction_log.archive_entries import (
+    archived_entries,
+    erased_entries,
+)
+from factory_resources.prediction_log.segments import sync_folder
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from factory_resources.ledger.prediction_entries import PredictionsArchived
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A complete file in scratch, not in the archive yet."""
+
+    path: Path
+    first: bytes
+    last: bytes
+    count: int
+    leaves: bytes
+
+
+def write_rows(rows: "pyarrow.Table", leaves: bytes, path: Path) -> WrittenFile:
+    """Write records to one file, durably.
+
+    Args:
+        rows: at least one: `id`, `block` (UUID), `leaf` (int32) and `record`, by their ids.
+        leaves: the list of their leaves.
+    """
+    from pyarrow.parquet import write_table
+
+    with storage_errors(path):
+        write_table(
+            rows,
+            path,
+            row_group_size=GROUP_ROWS,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["block"],
+            write_statistics=["id"],
+        )
+        _sync(path)
+    first, last = (rows.column("id")[place].as_py() for place in (0, -1))
+    return WrittenFile(path, first, last, rows.num_rows, leaves)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest()
+
+
+def install(home: Home, pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchived":
+    """Move a file from scratch into the archive, durably; return its entry."""
+    entry = _entry(pipeline, day, written)
+    file = file_of(home, entry)
+    with storage_errors(file.path):
+        home.write_atomic(file.leaves, written.leaves)
+        _move(written.path, file.path)
+    return entry
+
+
+def stage(home: Home, pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchived":
+    """Move a file from scratch beside those of the archive, durably; return its entry.
+
+    Nobody reads it before `finish_rewriting`.
+    """
+    entry = _entry(pipeline, day, written)
+    file = file_of(home, entry)
+    with storage_errors(file.path):
+        _move(written.path, file.staged)
+    return entry
+
+
+def file_of(home: Home, entry: "PredictionsArchived") -> ArchivedFile:
+    """Return the file of an entry, whether it exists or not."""
+    ends = bytes.fromhex(entry.first), bytes.fromhex(entry.last)
+    day = date.fromisoformat(entry.day)
+    return ArchivedFile.named(home, entry.pipeline, day, *ends, entry.sha256)
+
+
+def _move(path: Path, into: Path) -> None:
+    path.replace(into)
+    for folder in (into.parent, *into.parent.parents[:3]):
+        sync_folder(folder)
+
+
+def _entry(pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchived":
+    from factory_resources.ledger.prediction_entries import PredictionsArchived
+
+    return PredictionsArchived(
+        subject=PredictionsArchived.subject_of(pipeline=pipeline, day=day.isoformat()),
+        pipeline=pipeline,
+        day=day.isoformat(),
+        count=written.count,
+        first=written.first.hex(),
+        last=written.last.hex(),
+        sha256=digest_of_file(written.path),
+        leaves=sha256(written.leaves).hexdigest(),
+    )
+
+
+def leaves_of(rows: "pyarrow.Table") -> bytes:
+    """Return the list of the leaves of records, whose columns are `block` and `leaf`."""
+    blocks = rows.column("block").combine_chunks().dictionary_encode()
+    names = dict(enumerate(blocks.dictionary.to_pylist()))
+    return list_leaves(names, blocks.indices.to_numpy(), rows.column("leaf").to_numpy())
+
+
+def finish_rewriting(home: Home, pipeline: str, day: date) -> None:
+    """Put the files of a day that were written again in the place of those before.
+
+    The ledger names both; what is staged without an entry is removed. Without such files, nothing
+    is done.
+
+    Raises:
+        StorageError: the disk cannot be written.
+    """
+    folder = archive_folder(home) / pipeline / day.isoformat()
+    staged = [*folder.glob(f"*{STAGED}")]
+    if staged:
+        named = {file.staged: file for file in _files(home, pipeline, day)}
+        for path in staged:
+            _place(home, path, named.get(path))
+    for _, entry in erased_entries(home, pipeline, day):
+        if entry.file:
+            for path in folder.glob(f"*-{entry.file[:8]}.parquet"):
+                remove_file(ArchivedFile(path))
+
+
+def _files(home: Home, pipeline: str, day: date) -> Iterator[ArchivedFile]:
+    return (file_of(home, entry) for entry in archived_entries(home, pipeline, day))
+
+
+def _place(home: Home, staged: Path, file: ArchivedFile | None) -> None:
+    from pyarrow.parquet import read_table
+
+    with storage_errors(staged):
+        if file is None:
+            staged.unlink()
+            return
+        rows = read_table(staged, columns=["block", "leaf"], use_threads=False)
+        home.write_atomic(file.leaves, leaves_of(rows))
+        _move(staged, file.path)
+
+
+def remove_file(file: ArchivedFile) -> None:
+    """Remove a file with its list: one that is left alone stands for a removed day."""
+    with storage_errors(file.path):
+        file.leaves.unlink(missing_ok=True)
+        file.path.unlink(missing_ok=True)
+        sync_folder(file.path.parent)

@@ -1,0 +1,196 @@
+"""`factory forget`: what is shown, who may, what is refused, what becomes of the champion."""
+
+import copy
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+from factory_resources.erasure.manifest import manifest_file, manifests
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.statements import statement_file
+from factory_resources.security.personal_keys import create_key, public_file
+from factory_resources.tracking.registry import Registry
+from tests.erasures import CITY, NAME, PEOPLE, PERSON, WHERE, copied, home_of, make_people, run_all
+from tests.ledger import problems
+from tests.pipelines import declare
+
+pytestmark = pytest.mark.slow
+
+PASSPHRASE = "correct horse"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("people") / "root"
+    make_people(root)
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return copied(made, tmp_path / "root", monkeypatch)
+
+
+def _factory(*arguments: str, told: str = "", key: Path | None = None) -> tuple[int, str]:
+    environment = {"FACTORY_PASSPHRASE": PASSPHRASE, **({"FACTORY_KEY": str(key)} if key else {})}
+    done = CliRunner().invoke(main, arguments, input=told, env=environment)
+    return done.exit_code, done.output
+
+
+def _content(root: Path) -> str:
+    """Return the digest of all files but those that the first command in a copied home adapts."""
+    digest = sha256()
+    adapted = {"tmp", "dagster", "mlflow.db", "prepared.json", ".up.lock"}
+    for path in sorted((root / "home").rglob("*")):
+        if path.is_file() and not adapted & set(path.parts):
+            digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def test_a_preview_shows_everything_and_changes_nothing(root: Path) -> None:
+    before = _content(root)
+    code, text = _factory("forget", "--where", WHERE, "--preview")
+    assert code == 0
+    for line in (
+        "  data.csv: 42",
+        "  visits-mon.csv: 2, 3",
+        "  people/clean: 1 row in 1 file",
+        "  study/ingest: 1 row in 1 file",
+        "  visits/ingest_quarantine: 1 row in 1 file",
+        "people@1 serves until a new version does; people is trained anew",
+    ):
+        assert line in text.splitlines()
+    assert NAME not in text
+    assert _content(root) == before
+
+
+def test_who_says_no_changes_nothing(root: Path) -> None:
+    before = _content(root)
+    code, text = _factory("forget", "--where", WHERE, "--reason", "request 117", told="n\n")
+    assert (code, text.splitlines()[-1]) == (0, "nothing was changed")
+    assert _content(root) == before
+
+
+@pytest.mark.parametrize(
+    ("where", "reason", "line"),
+    [
+        ("nmr = 1", "r", "no table has 'nmr'; did you mean 'nbr'?"),
+        ("1 = 1", "r", "names no column"),
+        ("nbr = 'x'", "r", "Could not convert string 'x' to INT64"),
+        ("count(*) > 1", "r", "aggregates many rows"),
+        ("row_number() OVER (ORDER BY nbr) = 1", "r", "looks at other rows, with OVER"),
+        ("nbr = (SELECT 1)", "r", "a subquery"),
+        ("nbr ==", "r", "syntax error"),
+        (WHERE, "", "there is no reason"),
+        (WHERE, f"{NAME} asked for it", "the reason has a value of the person"),
+        ("", "r", "nobody is named"),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(
+    root: Path, where: str, reason: str, line: str
+) -> None:
+    before = _content(root)
+    code, text = _factory("forget", "--where", where, "--reason", reason, "--yes")
+    [error] = [one for one in text.splitlines() if one.startswith("error: ")]
+    assert (code, line in error) == (2, True), text
+    assert _content(root) == before
+
+
+def test_nobody_is_found(root: Path) -> None:
+    code, text = _factory("forget", "--where", "nbr = 1", "--reason", "r", "--yes")
+    assert (code, text) == (
+        0,
+        "nothing satisfies the expression: no row of a table, and no answer\n",
+    )
+    assert [*manifests(home_of(root))] == []
+
+
+def test_nothing_is_to_be_resumed(root: Path) -> None:
+    code, text = _factory("forget", "--resume")
+    assert (code, "no erasure is unfinished" in text) == (2, True)
+
+
+def _with_people(root: Path) -> None:
+    roles = {"jane": ["approver"], "ada": ["auditor"]}
+    people = {}
+    for name, some in roles.items():
+        create_key(root / name, PASSPHRASE.encode())
+        key = public_file(root / name).read_text().strip()
+        people[name] = {"roles": some, "keys": [key]}
+    create_key(root / "stranger", PASSPHRASE.encode())
+    (root / "defs" / "people.yaml").write_text(yaml.safe_dump(people))
+
+
+def test_where_there_are_people_one_of_them_signs(root: Path) -> None:
+    _with_people(root)
+    asked = ("forget", "--where", WHERE, "--reason", "request 117")
+    for name, line in {
+        "ada": "ada may not erase anybody",
+        "stranger": "nobody in people.yaml",
+    }.items():
+        code, text = _factory(*asked, key=root / name)
+        assert (code, line in text) == (1, True), text
+        assert [*manifests(home_of(root))] == []
+    code, text = _factory(*asked, key=root / "jane")
+    assert code == 0, text
+    assert problems(home_of(root)) == []
+
+
+def test_the_verifier_sees_what_was_changed_afterwards(root: Path) -> None:
+    home = home_of(root)
+    [old] = (home.tables / "people" / "ingest").glob("*.parquet")
+    content = old.read_bytes()
+    assert _factory("forget", "--where", WHERE, "--reason", "r", "--yes")[0] == 0
+    [manifest] = manifests(home)
+    assert problems(home) == []
+    old.write_bytes(content)
+    assert any("was erased, and is there" in line for line in problems(home))
+    old.unlink()
+    path = manifest_file(home, manifest.id)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"42", b"43"))
+    assert any("was changed" in line and manifest.id in line for line in problems(home))
+    path.write_bytes(whole)
+    [statement] = statement_file(home, "_erasures", "").parent.glob("*.json")
+    statement.write_bytes(statement.read_bytes().replace(b'"payload"', b'"payload" '))
+    assert any("was changed" in line and "_erasures" in line for line in problems(home))
+
+
+def test_a_proof_names_nobody(root: Path) -> None:
+    home = home_of(root)
+    assert _factory("forget", "--where", WHERE, "--reason", "request 117", "--yes")[0] == 0
+    [manifest] = manifests(home)
+    [statement] = statement_file(home, "_erasures", "").parent.glob("*.json")
+    with Ledger(home).reading() as log:
+        entries = b"".join(log.body(number) for number in range(log.size))
+    for value in (str(PERSON), NAME, CITY):
+        for text in (manifest.content, statement.read_bytes(), entries):
+            assert value.encode() not in text
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
+    root: Path, remembers: bool
+) -> None:
+    attributes = copy.deepcopy(PEOPLE)
+    if remembers:
+        attributes["train"]["exclude"].remove("city")
+    else:
+        attributes["deploy"] = {"after_erasure": "stop"}
+    declare(root / "defs" / "people", attributes)
+    run_all()
+    registry = Registry(home_of(root))
+    before = registry.serving("people")
+    code, text = _factory("forget", "--where", WHERE, "--reason", "request 117", "--yes")
+    assert (code, f"people@{before} is stopped" in text) == (0, True), text
+    assert ("its files have such values, and go" in text) is remembers
+    assert registry.serving("people") is None
+    assert problems(home_of(root)) == []
+    run_all()
+    assert _factory("resume", "people", "--reason", "trained anew")[0] == 0
+    assert registry.serving("people") == (before or 0) + 1
+    assert problems(home_of(root)) == []

@@ -1,0 +1,68 @@
+"""Commands that only read make nothing in a folder in which nothing has run."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+from tests.pipelines import APPLES, declare, write_apples
+
+ANSWER = "01a2167c-20e1-76cb-874d-b3de98900000"
+
+READING = (
+    "trace apples@1",
+    "trace apples/clean",
+    "trace defs/apples/data.csv",
+    f"trace {ANSWER}",
+    f"trace {ANSWER} --edge-log pack",
+    f"trace {ANSWER} --evidence evidence.zip --prediction proof.json",
+    "reproduce apples@1",
+    "influence apples@1 --row 1",
+    "verify",
+    "evidence apples@1 --out evidence.zip",
+    "dossier apples",
+    "dossier apples@1 --format json",
+    "dossier apples@champion --as model-card",
+    "ledger export --out tiles",
+    "governance show apples",
+    "status",
+    "status --json",
+    f"answers prove {ANSWER} --out proof.json",
+    "run apples --explain",
+    "check apples",
+    "contract apples",
+    "schema",
+    "token list",
+    "sbom apples@1 --out bom.json",
+    "openlineage apples",
+    "export-data apples --as odcs --out odcs",
+    "monitor apples",
+    "backup copied",
+)
+
+
+@pytest.fixture(autouse=True)
+def _declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "defs" / "apples"
+    folder.mkdir(parents=True)
+    declare(folder, APPLES)
+    write_apples(folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("words", READING)
+def test_an_empty_folder_stays_empty_and_a_missing_one_missing(words: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = CliRunner().invoke(main, words.split())
+    assert not home.exists(), done.output
+    home.mkdir(mode=0o700)
+    again = CliRunner().invoke(main, words.split())
+    assert [*home.rglob("*")] == [], again.output
+    for result in (done, again):
+        assert result.exit_code in (0, 1, 2), result.output
+        assert isinstance(result.exception, SystemExit | None)
+        if result.exit_code == 2:
+            assert len(result.output.splitlines()) == 1, result.output

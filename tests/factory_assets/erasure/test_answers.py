@@ -1,0 +1,202 @@
+"""Requests are found by an expression over the columns of the contract, also protected values."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from factory_assets.erasure import answers
+from factory_assets.erasure.answers import MatchingAnswer, matching_requests, matching_rows
+from factory_assets.serving.online.column_request import encode_columns
+from factory_resources.errors import ExpressionError
+from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.ids import PredictionIds
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.protection import Protection, destroy_keys
+from factory_resources.prediction_log.record import PredictionRecord, encode
+from tests.factory_assets.serving.edge.cases import make_factory
+
+DAY = date(2026, 1, 31)
+
+
+class Answers:
+    """A home in which requests are logged.
+
+    Args:
+        clock: sets the clock to a day.
+    """
+
+    def __init__(self, home: Home, clock: Callable[[date], None]) -> None:
+        self.home, self._clock, self._ids = home, clock, PredictionIds()
+        self.log = PredictionLog(home)
+
+    def write(
+        self, rows: Sequence[Mapping[str, Any]] | bytes, *, day: date = DAY, version: int = 1
+    ) -> bytes:
+        """Log a request, stored; return its id."""
+        self._clock(day)
+        content = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
+        count = 3 if isinstance(rows, bytes) else len(rows)
+        request, journal = self._ids.take(max(1, count)), self.log.journal()
+        record = PredictionRecord(
+            time=time.time_ns() // 1000,
+            duration=1,
+            pipeline="pump",
+            version=version,
+            caller="",
+            protocol="plain",
+            kind="answer" if count else "error",
+            status=200 if count else 422,
+            rows=count,
+            input=content if count else b"",
+            output=b"{}",
+        )
+        journal.append(request, encode(record))
+        journal.flush()
+        journal.close()
+        self.log.collect()
+        return request
+
+    def protected(self, value: Any, mode: Any, *, day: date = DAY) -> dict[str, str]:
+        self._clock(day)
+        return Protection(self.home, "pump", mode).protect(value, time.time_ns() // 1000)
+
+    def matching(self, where: str, **known: Sequence[Any]) -> dict[bytes, MatchingAnswer]:
+        return {match.id: match for match in matching_rows(self.home, "pump", where, known)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with a version, whose contract has the columns."""
+    return make_factory(tmp_path_factory.mktemp("pumps")).home
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[date], None]:
+    def set_to(day: date) -> None:
+        moment = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        monkeypatch.setattr(time, "time_ns", lambda: int(moment.timestamp()) * 10**9)
+
+    return set_to
+
+
+@pytest.fixture
+def pump(made: Home, tmp_path: Path, clock: Callable[[date], None]) -> Answers:
+    return Answers(Home(Path(shutil.copytree(made.path, tmp_path / "home"))), clock)
+
+
+@pytest.fixture
+def unknown(home: Home, clock: Callable[[date], None]) -> Answers:
+    """Answers of a pipeline that has no version any more."""
+    Ledger(home).begin()
+    return Answers(home, clock)
+
+
+@pytest.mark.slow
+def test_columns_have_the_names_and_types_of_the_contract(pump: Answers) -> None:
+    first = pump.write([{"Size [mm]": "12.50"}, {"Size [mm]": 13}, {"Size [mm]": 12.5}])
+    second = pump.write([{"Size [mm]": "n/a", "starts": -1}])
+    third = pump.write([{"Size [mm]": 1, "starts": "7"}])
+    [match] = pump.matching("size = 12.5").values()
+    assert (match.id, match.numbers, match.others, match.version) == (first, (0, 2), 1, 1)
+    assert match.rows == ({"Size [mm]": "12.50"}, {"Size [mm]": 12.5})
+    assert pump.matching("SIZE IS NULL OR starts + 1 = 8").keys() == {second, third}
+    assert pump.matching("starts IS NULL").keys() == {first, second}
+    # A version that is gone promised what the newest did.
+    gone = pump.write([{"Size [mm]": "99"}], version=8)
+    assert pump.matching("size > 98").keys() == {gone}
+
+
+@pytest.mark.slow
+def test_columns_that_no_request_has_are_named(pump: Answers) -> None:
+    request = pump.write([{"Size [mm]": 1}])
+    matches = matching_rows(pump.home, "pump", "size = 1 AND (colour IS NULL OR zip = 3)", {})
+    assert [match.id for match in matches] == [request]
+    assert matches.missing == ("colour", "zip")
+    found = matching_requests(pump.home, "pump", "zip = 3", {})
+    assert (found.requests, found.missing) == ((), ("zip",))
+
+
+def test_answers_of_a_pipeline_without_a_version_are_found_wherever_they_are(
+    prepared_engine: str, unknown: Answers
+) -> None:
+    arrays = encode_columns({"a": np.array([1.0, np.nan, 3.0]), "name": ["x", "y", "x"]})
+    old = unknown.write(arrays, day=DAY - timedelta(days=60))
+    unknown.log.archive(DAY - timedelta(days=30))
+    recent = unknown.write([{"a": 3, "name": "x"}, {"a": 4, "name": "x"}])
+    unknown.write([{"a": 3.0, "name": "z"}])
+    unknown.write([])
+    found = unknown.matching("a = 3 AND name = 'x'")
+    assert {request: match.numbers for request, match in found.items()} == {old: (2,), recent: (0,)}
+    assert (found[old].others, found[recent].others) == (2, 1)
+    requests = matching_requests(unknown.home, "pump", "a = 3 AND name = 'x'", {})
+    assert requests.requests == (old.hex(), recent.hex())
+
+
+def test_encrypted_values_are_revealed_and_gone_with_their_key(unknown: Answers) -> None:
+    past, present = DAY, DAY + timedelta(days=40)
+    requests = [
+        unknown.write([{"name": unknown.protected("ann", "encrypted", day=day)}], day=day)
+        for day in (past, present)
+    ]
+    unknown.write([{"name": unknown.protected("bo", "encrypted")}])
+    found = unknown.matching("name = 'ann'")
+    assert found.keys() == {*requests}
+    assert all(match.rows == ({"name": "ann"},) for match in found.values())
+    destroy_keys(unknown.home, "pump", date(2026, 2, 1), "test")
+    matches = matching_rows(unknown.home, "pump", "name = 'ann'", {})
+    assert [match.id for match in matches] == [requests[1]]
+    assert matches.hidden == {"name"}
+
+
+def test_commitments_are_recognised_by_known_values_month_by_month(unknown: Answers) -> None:
+    days = [DAY, DAY + timedelta(days=40)]
+    committed = [
+        unknown.write([{"nbr": unknown.protected(value, "commitment", day=day)}], day=day)
+        for day, value in zip(days, (42, "42"), strict=True)
+    ]
+    unknown.write([{"nbr": unknown.protected(43, "commitment")}])
+    for known in (["42"], [42], [42.0], [7, 42]):
+        found = unknown.matching("CAST(nbr AS VARCHAR) IN ('42', '42.0')", NBR=known)
+        assert found.keys() == {*committed}, known
+    matches = matching_rows(unknown.home, "pump", "nbr = '42'", {})
+    assert [*matches] == []
+    assert matches.hidden == {"nbr"}
+    assert unknown.matching("nbr = 42", nbr=[43, 41]) == {}
+
+
+def test_batches_are_of_limited_size(unknown: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_ROWS", 3)
+    requests = [unknown.write([{"a": n}, {"a": -n}]) for n in range(1, 8)]
+    found = unknown.matching("a % 2 = 0")
+    assert sorted(found) == [requests[n] for n in (1, 3, 5)]
+    assert all(match.numbers == (0, 1) for match in found.values())
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("a = 1; DROP TABLE asked", "is not one expression|is not an SQL expression"),
+        ("a IN (SELECT 1)", "a subquery"),
+        ("row_number() OVER () = 1", "OVER"),
+        ("a = 'x'", "Could not convert"),
+    ],
+)
+def test_a_wrong_expression_is_told_in_one_line(unknown: Answers, where: str, told: str) -> None:
+    unknown.write([{"a": 1}])
+    with pytest.raises(ExpressionError, match=told) as raised:
+        unknown.matching(where)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_home_that_never_answered_has_no_answers(home: Home) -> None:
+    home.require_writable()
+    assert matching_requests(home, "pump", "a = 1", {}).requests == ()
+    assert not home.predictions_database.exists()

@@ -1,0 +1,109 @@
+"""What is still to be done of an erasure: stored, read again, and gone without a trace."""
+
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory_assets.erasure.intents import ErasureIntent, destroy, store_intent, stored, unfinished
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_resources.erasure.manifest import intent_file, manifest_file
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.ledger.erasure_entries import ErasureBegun
+from factory_resources.ledger.ledger import Ledger
+from tests.erasures import note_erased
+
+VALUES = st.one_of(
+    st.text(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.dates(),
+    st.datetimes(timezones=st.none() | st.timezones()),
+)
+
+
+def _intent(home: Home, *values: Any) -> ErasureIntent:
+    return ErasureIntent(
+        manifest=note_erased(home, {"0" * 64: [1]}),
+        records={},
+        partitions={},
+        where="nbr = 1",
+        values=tuple(map(stored, values)),
+        not_searched=0,
+    )
+
+
+def _enter(home: Home, erasure: str) -> None:
+    begin_ledger(home)
+    subject = ErasureBegun.subject_of(erasure=erasure)
+    entry = ErasureBegun(
+        subject=subject,
+        manifest="0" * 64,
+        pipelines=("p",),
+        rows=1,
+        answers=0,
+        statement="0" * 64,
+        person=None,
+        key=None,
+    )
+    Ledger(home).append([entry])
+
+
+@given(values=st.lists(VALUES, max_size=5))
+def test_values_are_read_as_they_were(
+    values: list[Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    intent = _intent(Home(tmp_path_factory.mktemp("intent")), *values)
+    read = ErasureIntent.model_validate_json(intent.model_dump_json())
+    assert [*map(repr, read.searched)] == [repr(_plain(value)) for value in values]
+
+
+def _plain(value: Any) -> Any:
+    """Return a moment with its offset in place of the name of its zone."""
+    return datetime.fromisoformat(value.isoformat()) if isinstance(value, datetime) else value
+
+
+def test_one_that_was_entered_is_unfinished_and_only_its_owner_reads_it(home: Home) -> None:
+    intent = _intent(home, "Qwertz", 4_200_424_042, 72.25, date(1950, 3, 2))
+    store_intent(intent, home)
+    _enter(home, intent.manifest.id)
+    path = intent_file(home, intent.manifest.id)
+    assert path.stat().st_mode & 0o077 == 0
+    assert [*unfinished(home)] == [intent]
+
+
+def test_one_that_was_never_entered_goes_with_its_manifest(home: Home) -> None:
+    intent = _intent(home, "Qwertz")
+    store_intent(intent, home)
+    begin_ledger(home)
+    assert [*unfinished(home)] == []
+    assert not intent_file(home, intent.manifest.id).exists()
+    assert not manifest_file(home, intent.manifest.id).exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"where": 1}', b"\xff\xfe"])
+def test_a_damaged_one_is_an_error_in_one_line(content: bytes, home: Home) -> None:
+    intent = _intent(home, "Qwertz")
+    store_intent(intent, home)
+    _enter(home, intent.manifest.id)
+    path = intent_file(home, intent.manifest.id)
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match="what is left to be erased cannot be read") as caught:
+        [*unfinished(home)]
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert path.exists()
+
+
+def test_nothing_of_a_destroyed_file_is_left_under_another_name(tmp_path: Path) -> None:
+    path, other = tmp_path / "intent.json", tmp_path / "other"
+    path.write_bytes(b"Qwertz" * 1000)
+    os.link(path, other)
+    destroy(path)
+    assert not path.exists()
+    assert other.read_bytes() == bytes(6000)

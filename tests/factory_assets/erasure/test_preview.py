@@ -1,0 +1,74 @@
+"""The preview: what is listed of a plan, and that it names no value."""
+
+from pathlib import Path
+
+from factory_assets.erasure.plan import ErasurePlan, LearnedVersion, SourceRows
+from factory_assets.erasure.preview import champion_lines, preview_lines
+from factory_assets.erasure.table_rows import PersonalRows
+
+
+def _plan(**changed: object) -> ErasurePlan:
+    parts: dict[str, object] = {
+        "where": "name = 'Qwertz Uiopasdf'",
+        "paths": frozenset[Path](),
+        "rows": PersonalRows({"1" * 64: frozenset(range(1, 31))}),
+        "rules": {},
+        "sources": (SourceRows("data.csv", tuple(range(1, 31))),),
+        "tables": {"people/clean": (1, 30)},
+        "versions": (),
+        "values": {"people": frozenset({"Qwertz Uiopasdf"})},
+        "not_searched": 0,
+        "matched": {"name": frozenset({"Qwertz Uiopasdf"})},
+        "answers": {},
+        "answered_rows": {},
+        "unasked": {},
+        "held": frozenset[str](),
+        "partitions": {},
+        "emptied": (),
+        "backups": (),
+    }
+    return ErasurePlan(**{**parts, **changed})  # type: ignore[arg-type]
+
+
+def _version(serves: bool = True, remembers: bool = False) -> LearnedVersion:
+    return LearnedVersion("people", 3, 2, 1, 96, serves, remembers)
+
+
+def test_it_says_nothing_of_nobody() -> None:
+    [line] = preview_lines(_plan(tables={}))
+    assert line.startswith("nothing satisfies the expression")
+
+
+def test_long_lists_are_cut() -> None:
+    lines = [*preview_lines(_plan())]
+    assert "rows of sources: 30" in lines
+    [listed] = [line for line in lines if line.startswith("  data.csv: ")]
+    assert listed.endswith("19, 20 and 10 more")
+
+
+def test_no_value_is_named() -> None:
+    plan = _plan(
+        versions=(_version(remembers=True),),
+        answers={"people": ("f" * 32,)},
+        answered_rows={"people": 4},
+        unasked={"people": ("name",)},
+        backups=((7, "2026-01-01T00:00:00Z"),),
+        not_searched=3,
+    )
+    text = "\n".join(preview_lines(plan))
+    assert "Qwertz" not in text
+    for part in (
+        "people@3: 2 of 96 rows that it learned from, 1 that judged it; it serves",
+        "its files have such values, and go",
+        "values that only these rows have: 1",
+        "3 more are too short",
+        "in whole requests with 4 rows",
+        "made 2026-01-01T00:00:00Z (entry 7)",
+    ):
+        assert part in text
+
+
+def test_only_of_a_version_that_serves_it_says_what_becomes_of_it() -> None:
+    versions = (_version(), _version(serves=False))
+    [line] = champion_lines(_plan(versions=versions), [])
+    assert line == "people@3 serves until a new version does; people is trained anew"

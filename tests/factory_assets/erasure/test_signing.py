@@ -1,0 +1,69 @@
+"""The statement of an erasure holds for one home, one manifest and one moment."""
+
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.erasure.signing import FOLDER, ErasureDecision, begun_entry, require_signer
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_resources.erasure.manifest import manifest_file
+from factory_resources.home.home import Home
+from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.statements import statement_file
+from tests.erasures import note_erased
+from tests.ledger import problems
+
+
+def _begun(home: Home) -> ErasureBegun:
+    begin_ledger(home)
+    decision = ErasureDecision("request 117", None)
+    with Ledger(home).reading() as log:
+        require_signer(decision, home, log)
+    return begun_entry(note_erased(home, {"0" * 64: [1]}), 1, decision, home)
+
+
+def _enter(entry: ErasureBegun, home: Home, **changed: Any) -> list[str]:
+    erasure = entry.subject.partition("/")[2]
+    done = ErasureDone(
+        subject=ErasureDone.subject_of(erasure=erasure), searched=0, not_searched=0, found=0
+    )
+    Ledger(home).append([entry.model_copy(update=changed), done])
+    return problems(home)
+
+
+def test_it_holds_where_it_was_made(home: Home) -> None:
+    assert _enter(_begun(home), home) == []
+
+
+def test_it_does_not_hold_in_another_home(home: Home, tmp_path: Path) -> None:
+    entry = _begun(home)
+    other = Home(tmp_path / "other")
+    begin_ledger(other)
+    erasure = entry.subject.partition("/")[2]
+    for path in (statement_file(home, FOLDER, entry.statement), manifest_file(home, erasure)):
+        target = other.path / path.relative_to(home.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    [problem] = _enter(entry, other)
+    assert "what the statement is about" in problem
+
+
+def test_it_does_not_hold_of_another_manifest(home: Home) -> None:
+    entry = _begun(home)
+    other = note_erased(home, {"1" * 64: [2]})
+    content = manifest_file(home, other.id).read_bytes()
+    manifest_file(home, entry.subject.partition("/")[2]).write_bytes(content)
+    [problem] = _enter(entry, home)
+    assert "was changed" in problem
+
+
+@pytest.mark.parametrize("later", [timedelta(days=400), timedelta(days=-1)])
+def test_it_does_not_hold_at_another_time(later: timedelta, home: Home) -> None:
+    entry = _begun(home)
+    moved = datetime.fromisoformat(entry.time) + later
+    time = moved.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    assert any("signed at another time" in problem for problem in _enter(entry, home, time=time))

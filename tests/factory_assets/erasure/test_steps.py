@@ -1,0 +1,158 @@
+"""An erasure as a whole: rows leave every file of every table, and what is left still holds."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from rich.console import Console
+
+from factory_assets.cli.forget import resume
+from factory_assets.cli.run import run
+from factory_assets.cli.shared import RunSelection
+from factory_assets.results.record_graph import RecordGraph, contradictions
+from factory_resources.erasure.manifest import erased_rows, intent_file, manifests
+from factory_resources.home.home import Home
+from factory_resources.tables.logged_files import current_files
+from tests.erasures import (
+    CITY,
+    NAME,
+    PERSON,
+    WEIGHT,
+    erase,
+    home_of,
+    people_rows,
+    run_all,
+    write_people,
+)
+from tests.killed_steps import KillPoint, run_killed
+from tests.ledger import problems
+
+pytestmark = pytest.mark.slow
+
+
+def _rows(home: Home) -> dict[str, int]:
+    """Return the number of rows in the files of each table."""
+    counts: dict[str, int] = {}
+    for path in sorted(home.tables.glob("*/*/*.parquet")):
+        table = f"{path.parent.parent.name}/{path.parent.name}"
+        [found] = duckdb.execute(f"SELECT count(*) FROM '{path}'").fetchall()
+        counts[table] = counts.get(table, 0) + found[0]
+    return counts
+
+
+def _files_with(home: Home, *values: object) -> list[str]:
+    """Return the tables' files in which a column has one of these values."""
+    found = []
+    for path in sorted(home.tables.glob("*/*/*.parquet")):
+        for row in duckdb.execute(f"SELECT * FROM '{path}'").fetchall():
+            if any(value in (cell, str(cell)) for cell in row for value in values):
+                found.append(str(path.relative_to(home.tables)))
+                break
+    return found
+
+
+def test_rows_leave_every_table_and_only_they(root: Path) -> None:
+    home = home_of(root)
+    before = _rows(home)
+    assert len(_files_with(home, PERSON, str(PERSON), CITY, NAME, WEIGHT, 2 * WEIGHT)) >= 7
+    assert erase()
+    assert _files_with(home, PERSON, str(PERSON), CITY, NAME, WEIGHT, 2 * WEIGHT) == []
+    left = {table: before[table] - count for table, count in _rows(home).items()}
+    assert left == {
+        "people/clean": 1,
+        "people/ingest": 1,
+        "people/predictions": left["people/predictions"],
+        "people/split_test": left["people/split_test"],
+        "people/split_train": left["people/split_train"],
+        "people/split_validation": left["people/split_validation"],
+        # It has no number by which the person is found, but reads the clean rows of `people`.
+        "study/clean": 1,
+        "study/ingest": 1,
+        "visits/clean": 3,
+        "visits/ingest": 3,
+        "visits/ingest_quarantine": 1,
+    }
+    assert sum(count for table, count in left.items() if table.startswith("people/split")) == 1
+
+
+def test_what_is_left_holds(root: Path) -> None:
+    home = home_of(root)
+    assert erase()
+    assert problems(home) == []
+    graph = RecordGraph.of(home)
+    assert [line for record in graph.records for line in contradictions(record)] == []
+    for folder in sorted(path.parent for path in home.tables.glob("*/*/_delta_log")):
+        assert all((folder / name).is_file() for name in current_files(folder)), folder
+    [manifest] = manifests(home)
+    assert set(manifest.pipelines) == {"people", "study", "visits"}
+    assert manifest.pipelines["people"].versions == (1,)
+
+
+def test_a_model_trained_anew_has_not_seen_the_row(root: Path) -> None:
+    home = home_of(root)
+    assert erase()
+    run_all()
+    graph = RecordGraph.of(home)
+    learned = graph.latest("people", "train")[0].value
+    [split] = graph.latest("people", "split")
+    rows = [sum(file["rows"] for file in split.value[part]["files"]) for part in ("train", "test")]
+    assert (learned["version"], sum(rows) + 1 <= 119) == (2, True)
+    assert _files_with(home, PERSON, str(PERSON), CITY, NAME, WEIGHT) == []
+    assert problems(home) == []
+
+
+def test_the_model_differs_from_one_of_a_source_without_the_row_by_nothing(root: Path) -> None:
+    home = home_of(root)
+    assert erase()
+    run(RunSelection(["people"]), Console(quiet=True))
+    without = [row for row in people_rows() if row[0] != PERSON]
+    write_people(root / "defs" / "people", without)
+    erased = RecordGraph.of(home).latest("people", "clean")[0]
+    run(RunSelection(["people"], stages=["ingest", "clean"]), Console(quiet=True))
+    removed = RecordGraph.of(home).latest("people", "clean")[0]
+    read = [
+        duckdb.execute(
+            f"SELECT * EXCLUDE (_file, _row) FROM '{home.tables}/people/clean/"
+            f"{record.value['snapshot']['files'][0]['sha256']}.parquet'"
+        ).fetchall()
+        for record in (erased, removed)
+    ]
+    assert read[0] == read[1]
+    assert len(read[0]) == 119
+
+
+def test_rows_stay_out_until_the_source_changes(root: Path) -> None:
+    home = home_of(root)
+    assert erase()
+    again = RunSelection(["people", "visits"], reuse=False)
+    run(again, Console(quiet=True))
+    assert _files_with(home, PERSON, str(PERSON), CITY, NAME) == []
+    numbers = set(erased_rows(home).values())
+    assert (42,) in numbers
+
+
+def _erased() -> None:
+    erase()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        KillPoint("factory_assets.erasure.steps", "replace_records"),
+        KillPoint("factory_assets.erasure.steps", "publish", 2),
+        KillPoint("factory_assets.erasure.steps", "replace_current_files"),
+        KillPoint("factory_assets.erasure.steps", "remove_old_files"),
+        KillPoint("factory_assets.erasure.steps", "erase_answers"),
+        KillPoint("factory_resources.ledger.ledger.Ledger", "append"),
+    ],
+    ids=lambda step: f"{step.name}-{step.call}",
+)
+def test_a_killed_erasure_is_finished(root: Path, step: KillPoint) -> None:
+    home = home_of(root)
+    run_killed(_erased, step=step)
+    if step.name != "append":
+        assert any("is not finished: factory forget --resume" in line for line in problems(home))
+    assert resume(home)
+    assert _files_with(home, PERSON, str(PERSON), CITY, NAME, WEIGHT, 2 * WEIGHT) == []
+    assert problems(home) == []
+    assert not [*intent_file(home, "").parent.glob("*")]

@@ -1,0 +1,132 @@
+"""What is still told of a version after an erasure, and that it says so."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+from factory_resources.erasure.manifest import manifests
+from factory_resources.home.home import Home
+from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
+from factory_resources.ledger.ledger import Ledger
+from tests.erasures import CITY, NAME, PERSON, ROW, copied, erase, home_of
+from tests.factory_assets.web.auditor.clients import app_of, client_of
+from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.ledger import problems
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def erased(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The factory, whose version has an SBOM, after the erasure."""
+    root = tmp_path_factory.mktemp("erased") / "root"
+    with pytest.MonkeyPatch.context() as patch:
+        copied(made, root, patch)
+        assert _factory("sbom", "people@1", "--record")[0] == 0
+        assert erase()
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _entered(erased: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(erased / "home"))
+    monkeypatch.setenv("FACTORY_DEFS", str(erased / "defs"))
+
+
+def _factory(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, arguments)
+    return done.exit_code, done.output
+
+
+def _entry(home: Home, kind: type[ErasureBegun] | type[ErasureDone]) -> int:
+    [manifest] = manifests(home)
+    entered = Ledger(home).latest(kind, kind.subject_of(erasure=manifest.id))
+    assert entered is not None
+    return entered[0]
+
+
+def test_a_version_says_that_its_rows_were_erased(erased: Path) -> None:
+    number = _entry(home_of(erased), ErasureBegun)
+    code, text = _factory("trace", "people@1")
+    assert code == 0
+    assert "rows that it learned from were erased" in text
+    assert f"(entry {number})" in text
+    code, text = _factory("trace", "people@1", "--json")
+    [told] = json.loads(text)["model"]["erased"]
+    assert (code, told["entry"]) == (0, number)
+
+
+def test_an_erased_row_of_a_source_is_told_from_one_that_never_was(erased: Path) -> None:
+    code, text = _factory("trace", "data.csv", "--row", str(ROW))
+    assert (code, "people/ingest" in text) == (0, True)
+    assert text.split("went to")[1].split("\n")[2].strip() == "erased"
+    code, text = _factory("trace", "data.csv", "--row", "121")
+    assert "erased" not in text
+    # The lines of the file are those of before.
+    code, text = _factory("trace", "people/clean", "--row", str(ROW))
+    assert (code, f"record {ROW + 1} of data.csv" in text, f"line {ROW + 2}" in text) == (
+        0,
+        True,
+        True,
+    )
+
+
+def test_it_cannot_be_trained_again_and_says_why(erased: Path) -> None:
+    code, text = _factory("reproduce", "people@1")
+    assert (code, text.count("\n")) == (2, 1)
+    assert f"(entry {_entry(home_of(erased), ErasureBegun)})" in text
+    assert "were erased" in text
+
+
+@pytest.mark.parametrize("document", ["dossier", "data-sheet"])
+def test_documents_cite_the_erasure(erased: Path, document: str) -> None:
+    code, text = _factory("dossier", "people@1", "--as", document)
+    assert (code, "Erasures of rows that this version learned from" in text) == (0, True)
+    assert f"ntry {_entry(home_of(erased), ErasureBegun)} of the ledger" in text
+    assert str(PERSON) not in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evidence", "people@1", "--out", "evidence.zip"),
+        ("export-data", "people/clean", "--as", "croissant", "--out", "croissant.json"),
+        ("export-data", "visits/ingest", "--as", "odcs", "--out", "contract.yaml"),
+        ("sbom", "people@1", "--out", "sbom.json"),
+    ],
+    ids=lambda arguments: arguments[-1],
+)
+def test_what_is_handed_out_has_nothing_of_the_person(
+    arguments: tuple[str, ...], erased: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, text = _factory(*arguments)
+    assert code == 0, text
+    content = (tmp_path / arguments[-1]).read_bytes()
+    assert not [one for one in (NAME, CITY, str(PERSON)) if one.encode() in content]
+
+
+def test_status_and_check_still_work(erased: Path) -> None:
+    assert _factory("status")[0] == 0
+    assert _factory("check")[0] == 0
+    assert problems(home_of(erased)) == []
+
+
+def test_an_auditor_reads_of_it(erased: Path) -> None:
+    home = home_of(erased)
+    client = client_of(app_of(home), "ada", ["auditor"])
+    pages = {
+        "/audit/people": "people",
+        "/audit/people/1": "rows that it learned from",
+        f"/audit/entries/{_entry(home, ErasureBegun)}": "erasure",
+        f"/audit/entries/{_entry(home, ErasureDone)}": "erasure",
+    }
+    for path, word in pages.items():
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        assert mistakes_of(answer.text) == []
+        assert word in text_of(answer.text), path
+        assert NAME not in answer.text

@@ -1,0 +1,221 @@
+"""A value is found wherever it stands, and places without it are not named."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+
+from factory_resources.erasure import search, streams
+from factory_resources.erasure.search import find_values
+from factory_resources.erasure.values import Value
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from tests.factory_resources.erasure.planting import (
+    READ,
+    VALUES,
+    plant,
+    plant_numbers,
+    plant_packed,
+)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("planted") / "home")
+
+
+def _paths(home: Home, *values: Value) -> set[str]:
+    return {one.path for one in find_values(home, values)}
+
+
+@settings(max_examples=60)
+@given(value=VALUES)
+def test_a_value_is_found_in_every_place(value: Value, planted: Home) -> None:
+    plant(planted.path, READ, value)
+    assert _paths(planted, value) == READ.keys()
+
+
+@settings(max_examples=20)
+@given(value=VALUES)
+def test_another_value_is_not_found(value: Value, planted: Home) -> None:
+    plant(planted.path, READ, value)
+    assert not _paths(planted, _other(value))
+
+
+def _other(value: Value) -> Value:
+    """Return a value that is not the same, and neither its beginning nor its end."""
+    if isinstance(value, str):
+        return "Zaphod7Q Beeblebrox"
+    if isinstance(value, int | float):
+        return 271_828_182_845 if value != 271_828_182_845 else 314_159_265_358
+    step = timedelta(days=1 if value.day < 15 else -1)
+    return value + step
+
+
+@pytest.mark.parametrize("value", [71.38091746, -0.000123456789, 1.7e308 / 3])
+def test_a_number_is_found_in_binary_files(value: float, home: Home) -> None:
+    home.path.mkdir()
+    plant_numbers(home.path / "inputs.npz", value)
+    plant_packed(home.path / "journal.open", value)
+    found = [*find_values(home, [value])]
+    assert {one.path for one in found} == {"inputs.npz", "journal.open"}
+    assert {one.form for one in found} == {"binary"}
+
+
+def test_an_integer_is_found_in_the_journal_of_answers(home: Home) -> None:
+    path = home.path / "predictions" / "journal" / "one.open"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x92\xce" + (4_200_424).to_bytes(4) + b"\xce" + (42_004_242).to_bytes(4))
+    assert [one.form for one in find_values(home, [42_004_242])] == ["packed"]
+
+
+def test_a_value_between_two_pieces_is_found_once(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.path.mkdir()
+    monkeypatch.setattr(streams, "_PIECE", 64)
+    for before in range(200):
+        (home.path / "a.log").write_bytes(b"-" * before + b" Zaphod7Qbeeble " + b"-" * 300)
+        [found] = find_values(home, ["Zaphod7Qbeeble"])
+        assert (found.where, found.form, found.count) == ("bytes", "text", 1)
+
+
+def test_what_stands_before_a_piece_decides_as_well(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.path.mkdir()
+    monkeypatch.setattr(streams, "_PIECE", 64)
+    for before in range(200):
+        (home.path / "a.log").write_bytes(b"-" * before + b" 14200424242 " + b"-" * 300)
+        assert not [*find_values(home, [4_200_424_242])]
+
+
+def test_a_text_in_utf_16_is_found(home: Home) -> None:
+    home.path.mkdir()
+    (home.path / "a.txt").write_text("Zaphod7Qbeeble\n", encoding="utf-16")
+    assert [one.form for one in find_values(home, ["Zaphod7Qbeeble"])] == ["utf-16"]
+
+
+def test_cells_of_a_column_with_few_values_are_counted(home: Home) -> None:
+    path = home.tables / "apples" / "clean" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    towns = [f"Xyzzyville {number % 3}" for number in range(70_000)]
+    pq.write_table(pa.table({"town": [*towns, None]}), path)
+    found = {one.where: one.count for one in find_values(home, ["Xyzzyville 1"])}
+    assert found["column town"] == towns.count("Xyzzyville 1")
+
+
+def test_columns_that_stand_side_by_side_in_a_free_page_are_found(home: Home) -> None:
+    home.path.mkdir()
+    with closing(sqlite3.connect(home.path / "mlflow.db")) as connection, connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("CREATE TABLE t (a TEXT, b TEXT, c TEXT)")
+        rows = [("one", "Zaphod7Qbeeble", "x" * 500)] * 40
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        connection.commit()
+        connection.execute("DROP TABLE t")
+    assert [one.where for one in find_values(home, ["Zaphod7Qbeeble"])] == ["bytes"]
+
+
+def test_columns_statistics_and_notes_of_a_table_are_named(home: Home) -> None:
+    path = home.tables / "apples" / "clean" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    table = pa.table(
+        {
+            "name": ["Zaphod7Qbeeble", "person10", "person11", None],
+            "weight": pa.array([71.38091746, 1.0, 2.0, 3.0], pa.float32()),
+            "born": [date(1987, 3, 14), None, date(1990, 1, 1), date(1950, 1, 1)],
+            "seen": pa.array([datetime(2025, 8, 9, 10, 11, 12)] * 4, pa.timestamp("s", "UTC")),
+            "amount": pa.array([1, 2, 3, 4], pa.decimal128(12, 2)),
+        }
+    )
+    pq.write_table(table.replace_schema_metadata({"made for": "Zaphod7Qbeeble"}), path)
+    values: list[Value] = [
+        "Zaphod7Qbeeble",
+        71.38091746,
+        date(1987, 3, 14),
+        datetime(2025, 8, 9, 10, 11, 12),
+    ]
+    places = {one.where: one.count for one in find_values(home, values) if one.form == "value"}
+    assert places == {
+        # Beside the note itself, the schema of Arrow has it in base64.
+        "notes": 2,
+        "column name": 1,
+        "statistics of name": 1,
+        "column weight": 1,
+        "column born": 1,
+        "column seen": 4,
+        "statistics of seen": 2,
+    }
+
+
+def test_the_beginning_of_another_cell_is_not_a_value(home: Home) -> None:
+    path = home.tables / "apples" / "clean" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    names = pa.array(["x", "person10", "person1", "the person1, too"])
+    pq.write_table(pa.table({"name": names.slice(1)}), path)
+    places = [(one.where, one.count) for one in find_values(home, ["person1"])]
+    assert ("column name", 2) in places
+    assert not [*find_values(home, ["person"])]
+
+
+def test_a_write_ahead_log_is_searched(home: Home) -> None:
+    home.path.mkdir()
+    path = home.path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("CREATE TABLE tags (value TEXT)")
+        writer.commit()
+        writer.execute("INSERT INTO tags VALUES ('Zaphod7Qbeeble')")
+        writer.commit()
+        found = {(one.path, one.where) for one in find_values(home, ["Zaphod7Qbeeble"])}
+    assert found == {("mlflow.db-wal", "bytes"), ("mlflow.db", "tags.value")}
+    assert {one.path for one in find_values(home, ["Zaphod7Qbeeble"])} == {"mlflow.db"}
+    assert [path.name for path in home.path.iterdir()] == ["mlflow.db"]
+
+
+def test_files_to_skip_are_not_searched(home: Home) -> None:
+    home.path.mkdir()
+    for name in ("a.json", "b.json"):
+        (home.path / name).write_text('"Zaphod7Qbeeble"')
+    [found] = find_values(home, ["Zaphod7Qbeeble"], skip=[home.path / "a.json"])
+    assert found.path == "b.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.parquet", b"PAR1 no table PAR1"),
+        ("a.db", b"SQLite format 3\0 no"),
+        ("a.zip", b"PK\x03\x04"),
+    ],
+)
+def test_a_damaged_file_is_an_error_that_names_it(name: str, content: bytes, home: Home) -> None:
+    home.path.mkdir()
+    (home.path / name).write_bytes(content)
+    with pytest.raises(StorageError, match="nobody knows what is") as raised:
+        [*find_values(home, ["Zaphod7Qbeeble"])]
+    assert str(home.path / name) in str(raised.value)
+
+
+def test_a_file_that_vanishes_is_left_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.path.mkdir()
+
+    def paths(home: Home) -> Iterator[Path]:
+        yield home.path / "gone.json"
+
+    monkeypatch.setattr(search, "home_paths", paths)
+    assert not [*find_values(home, ["Zaphod7Qbeeble"])]
+
+
+def test_what_is_too_short_is_refused_without_quoting_it(home: Home) -> None:
+    home.path.mkdir()
+    with pytest.raises(ValueError, match="too short") as raised:
+        [*find_values(home, ["Zaphod7Qbeeble", "Zaph"])]
+    assert "Zaph" not in str(raised.value)
