@@ -57,6 +57,9 @@ class MatchingAnswer:
 def matching_rows(home: Home, pipeline: str, where: str, known: KnownValues) -> AnswerMatches:
     """Return the requests of a pipeline with rows for which an expression is true.
 
+    If it is true of missing values, as `name IS NULL` is, rows are left out in which a column of it
+    is not logged or cannot be read.
+
     Args:
         where: an SQL expression over the columns of the contract, without windows.
         known: values of columns of which the log may have commitments only.
@@ -174,23 +177,32 @@ class AnswerMatches:
 
         places = [(request, number) for request in requests for number in range(len(request.rows))]
         cells: list[list[Any]] = [[] for _ in inputs]
-        for request, number in places:
+        incomplete = set[int]()
+        for place, (request, number) in enumerate(places):
             row = request.rows[number]
             for column, one, values in zip(self._columns, inputs, cells, strict=True):
                 if one.source in row:
                     self._seen.add(column)
                 value = self._cells.read(column, row.get(one.source), request.record.time)
                 values.append(value)
+                is_missing = one.source in row and row[one.source] is None
+                if value is None and not is_missing:
+                    incomplete.add(place)
+        # One row more, without any value.
         asked = {
-            f"c{n}": pa.array(map(as_cell, values), pa.string()) for n, values in enumerate(cells)
+            f"c{n}": pa.array(map(as_cell, (*values, None)), pa.string())
+            for n, values in enumerate(cells)
         }
-        asked["n"] = pa.array(range(len(places)), pa.int64())
+        asked["n"] = pa.array(range(len(places) + 1), pa.int64())
         engine.register(_ASKED, pa.table(asked))
         with engine_errors(_where(self._pipeline)):
-            matched = engine.execute(self._query(inputs, cells)).fetchall()
+            matched = {place for (place,) in engine.execute(self._query(inputs, cells)).fetchall()}
         engine.unregister(_ASKED)
+        if len(places) in matched:
+            # What is true of no value at all, says nothing of a row of which some are not known.
+            matched -= {*incomplete, len(places)}
         numbers: dict[bytes, list[int]] = {}
-        for (place,) in matched:
+        for place in sorted(matched):
             request, number = places[place]
             numbers.setdefault(request.id, []).append(number)
         for request in requests:
@@ -203,9 +215,7 @@ class AnswerMatches:
             for n, (name, one, values) in enumerate(zip(self._columns, inputs, cells, strict=True))
         )
         columns = ", ".join(("n", *typed))
-        return (
-            f"SELECT n FROM (SELECT {columns} FROM {_ASKED}) WHERE (\n{self._where}\n) ORDER BY n"
-        )
+        return f"SELECT n FROM (SELECT {columns} FROM {_ASKED}) WHERE (\n{self._where}\n)"
 
     def _match(self, request: _Request, numbers: Sequence[int]) -> MatchingAnswer:
         names = self._contracts.names(request.record.version)

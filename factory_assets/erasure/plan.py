@@ -13,10 +13,10 @@ from factory_assets.erasure.emptied_partitions import (
     emptied_files,
     emptied_partitions,
 )
+from factory_assets.erasure.own_values import own_values
 from factory_assets.erasure.table_rows import (
     WHERE,
     PersonalRows,
-    distinctive_values,
     find_rows,
     opened,
     rules_at,
@@ -160,14 +160,15 @@ def make_plan(
 
     graph = RecordGraph.of(home)
     wanted = set(names) or None
-    files = stored_files(home, wanted)
+    every = stored_files(home)
+    files = [file for file in every if wanted is None or file.pipeline in wanted]
     if not files:
         raise UnknownNameError(
             "there is no table", where=str(home.path), remedy="run a pipeline first"
         )
-    with opened(files, scratch) as connection:
+    with opened(every, scratch) as connection:
         rows = find_rows(connection, files, where, read_as_sources(graph))
-        values, short = distinctive_values(connection, rows, files)
+        values, short = own_values(connection, rows, every)
         matched = _matched(connection, rows, where)
         rules = {
             (file.table, file.sha256): rules_at(connection, file, places)

@@ -2,19 +2,17 @@
 
 The expression is asked of every file that has its columns. The rows that it finds are then known by
 their source and number there, which every table has, so that they are found in tables without these
-columns too. Writing the files without them belongs in `rewriting`.
+columns too. By which of their values the person is found elsewhere belongs in `own_values`, writing
+the files without them in `rewriting`.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_resources.erasure.values import Value, is_searchable
 from factory_resources.errors import ExpressionError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 _RULES = "_rules"
 """The column of a quarantine that names the broken rules."""
 
-_OWN = ("_file", "_row", _RULES)
+OWN_COLUMNS = ("_file", "_row", _RULES)
 """The columns that a source does not have."""
 
 WHERE = "--where"
@@ -196,49 +194,6 @@ def rows_left(
     return count
 
 
-def distinctive_values(
-    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Iterable[StoredTableFile]
-) -> tuple[dict[str, set[Value]], int]:
-    """Return the values by which the person is found, and how many are too short for that.
-
-    These are values that no other row of the table has in that column, in any of its snapshots; by
-    pipeline.
-    """
-    own: dict[tuple[str, str, str], Counter[Value]] = {}
-    short: set[object] = set()
-    for file, places in rows.positions.items():
-        for name, some in values_at(connection, file, places).items():
-            counts = own.setdefault((file.table, name, file.columns[name]), Counter())
-            for value in some:
-                if isinstance(value, str | int | float | date) and is_searchable(value):
-                    counts[value] += 1
-                else:
-                    short.add(value)
-    paths: dict[tuple[str, str, str], list[str]] = {}
-    for file in files:
-        for name, kind in file.columns.items():
-            paths.setdefault((file.table, name, kind), []).append(str(file.path))
-    found: dict[str, set[Value]] = {}
-    for (table, name, kind), counts in own.items():
-        if counts:
-            every = _counted(connection, name, [*counts], paths[table, name, kind])
-            alone = {value for value, count in counts.items() if every.get(value, 0) <= count}
-            found.setdefault(table.partition("/")[0], set()).update(alone)
-    return found, len(short)
-
-
-def _counted(
-    connection: "duckdb.DuckDBPyConnection", column: str, values: list[Value], paths: list[str]
-) -> dict[Value, int]:
-    """Return how many rows of some files have each of the values in a column."""
-    name, listed = identifier(column), ", ".join(map(literal, paths))
-    query = (
-        f"SELECT {name}, count(*) FROM read_parquet([{listed}]) "
-        f"WHERE {name} IN (SELECT unnest(?)) GROUP BY {name}"
-    )
-    return dict(connection.execute(query, [values]).fetchall())
-
-
 def values_at(
     connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
 ) -> dict[str, list[object]]:
@@ -246,7 +201,7 @@ def values_at(
 
     The columns that a source does not have say nothing of a person.
     """
-    names = [name for name in file.columns if name not in _OWN]
+    names = [name for name in file.columns if name not in OWN_COLUMNS]
     selected = ", ".join(map(identifier, names))
     chosen = f"file_row_number IN ({', '.join(map(str, places))})"
     query = f"SELECT {selected} FROM {relation(file)} WHERE {chosen}"
@@ -335,7 +290,7 @@ def _kinds(files: Iterable[StoredTableFile], columns: Iterable[str]) -> dict[tup
 
 
 def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> UnknownNameError:
-    known = sorted({name for file in files for name in file.columns} - {*_OWN})
+    known = sorted({name for file in files for name in file.columns} - {*OWN_COLUMNS})
     named = ", ".join(map(repr, columns))
     return UnknownNameError(
         f"no table has {named or 'a column that it names'}",

@@ -2033,6 +2033,11 @@ class ContentCheck:
             for name in self._files.names("supply/*/*.json")
             if not self._scratch.one("SELECT 1 FROM digest WHERE path = ?", path_bytes(name))
         )
+        for name in self._files.names("erasures/*.json"):
+            with self._reported(file=name):
+                subject = f"erasure/{name.rpartition('/')[2][: -len('.json')]}"
+                if not self._ledger.last("erasure", subject):
+                    raise InvalidError("has no entry, yet runs leave out the rows that it lists")
         for name in self._files.names("declarations/*/*.json"):
             # Entries of runs and of changed declarations have the digest, which is its name.
             self._compare(None, name, name.rpartition("/")[2][: -len(".json")])

@@ -14,7 +14,18 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import statement_file
 from factory_resources.security.personal_keys import create_key, public_file
 from factory_resources.tracking.registry import Registry
-from tests.erasures import CITY, NAME, PEOPLE, PERSON, WHERE, copied, home_of, make_people, run_all
+from tests.erasures import (
+    CITY,
+    NAME,
+    PEOPLE,
+    PERSON,
+    WHERE,
+    copied,
+    home_of,
+    make_people,
+    note_erased,
+    run_all,
+)
 from tests.ledger import problems
 from tests.pipelines import declare
 
@@ -138,6 +149,13 @@ def test_where_there_are_people_one_of_them_signs(root: Path) -> None:
     code, text = _factory(*asked, key=root / "jane")
     assert code == 0, text
     assert problems(home_of(root)) == []
+
+
+def test_the_verifier_sees_a_manifest_that_no_entry_names(root: Path) -> None:
+    home = home_of(root)
+    manifest = note_erased(home, {"1" * 64: [1, 2]}, "people")
+    [problem] = problems(home)
+    assert f"{manifest.id}.json: has no entry" in problem
 
 
 def test_the_verifier_sees_what_was_changed_afterwards(root: Path) -> None:

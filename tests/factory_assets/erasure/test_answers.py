@@ -108,7 +108,8 @@ def test_columns_have_the_names_and_types_of_the_contract(pump: Answers) -> None
     assert (match.id, match.numbers, match.others, match.version) == (first, (0, 2), 1, 1)
     assert match.rows == ({"Size [mm]": "12.50"}, {"Size [mm]": 12.5})
     assert pump.matching("SIZE IS NULL OR starts + 1 = 8").keys() == {second, third}
-    assert pump.matching("starts IS NULL").keys() == {first, second}
+    assert pump.matching("starts IS NULL").keys() == {second}
+    assert pump.matching("coalesce(starts, 0) = 0 OR size = 12.5").keys() == {second}
     # A version that is gone promised what the newest did.
     gone = pump.write([{"Size [mm]": "99"}], version=8)
     assert pump.matching("size > 98").keys() == {gone}
@@ -170,6 +171,15 @@ def test_commitments_are_recognised_by_known_values_month_by_month(unknown: Answ
     assert [*matches] == []
     assert matches.hidden == {"nbr"}
     assert unknown.matching("nbr = 42", nbr=[43, 41]) == {}
+
+
+def test_what_is_true_of_missing_values_is_not_true_of_unknown_ones(unknown: Answers) -> None:
+    unknown.write([{"a": 1}, {"a": None}])
+    missing = unknown.write([{"name": None, "a": 1}])
+    unknown.write([{"name": unknown.protected("ann", "commitment"), "a": 1}])
+    assert unknown.matching("name IS NULL", name=["bo"]).keys() == {missing}
+    assert unknown.matching("name = 'bo' OR name IS NULL", name=["bo"]).keys() == {missing}
+    assert len(unknown.matching("name = 'bo' OR a = 1", name=["bo"])) == 3
 
 
 def test_batches_are_of_limited_size(unknown: Answers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,93 @@
+"""Which values of a person nobody else has, so that they are searched for in the whole home.
+
+Finding the rows of the person belongs in `table_rows`.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING
+
+from factory_assets.erasure.table_rows import (
+    OWN_COLUMNS,
+    PersonalRows,
+    StoredTableFile,
+    relation,
+    values_at,
+)
+from factory_resources.erasure.values import Value, is_searchable
+from factory_resources.sql.engine import identifier
+
+if TYPE_CHECKING:
+    import duckdb
+
+_COMPARED_AS: Mapping[str, str] = {
+    # As a DOUBLE, integers of 17 digits would be the same as their neighbours.
+    "BIGINT": "VARCHAR",
+    "VARCHAR": "VARCHAR",
+    "DOUBLE": "DOUBLE",
+    "DATE": "TIMESTAMP",
+    "TIMESTAMP": "TIMESTAMP",
+}
+"""Type of a column to the type in which its values are compared with those of the person."""
+
+
+def own_values(
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Iterable[StoredTableFile]
+) -> tuple[dict[str, set[Value]], int]:
+    """Return the values by which the person is found, by pipeline, and how many are too short.
+
+    No other row has them, in whatever column of whatever table: a quarantine or a test part may
+    have one row only from a town in which many people live.
+
+    Args:
+        connection: an engine that reads the files.
+        files: those of all tables in the home.
+    """
+    candidates: dict[str, set[Value]] = {}
+    short: set[object] = set()
+    for file, places in rows.positions.items():
+        for some in values_at(connection, file, places).values():
+            for value in some:
+                if isinstance(value, str | int | float | date) and is_searchable(value):
+                    candidates.setdefault(file.pipeline, set()).add(value)
+                else:
+                    short.add(value)
+    texts = {_as_text(value) for some in candidates.values() for value in some}
+    if texts:
+        connection.execute(
+            "CREATE TEMP TABLE candidate AS SELECT unnest(?::VARCHAR[]) AS text", [[*texts]]
+        )
+        for file in files:
+            texts -= _had_by_others(connection, file, rows.positions.get(file, ()))
+    found = {
+        pipeline: {value for value in some if _as_text(value) in texts}
+        for pipeline, some in candidates.items()
+    }
+    return found, len(short)
+
+
+def _as_text(value: Value) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _had_by_others(
+    connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
+) -> set[str]:
+    """Return the candidates that the rows elsewhere in a file have."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE own (place BIGINT)")
+    connection.execute("INSERT INTO own SELECT unnest(?::BIGINT[])", [[*places]])
+    found: set[str] = set()
+    for name, kind in file.columns.items():
+        if name in OWN_COLUMNS or kind not in _COMPARED_AS:
+            continue
+        compared = _COMPARED_AS[kind]
+        others = (
+            f"SELECT CAST({identifier(name)} AS {compared}) AS cell FROM {relation(file)} "
+            "WHERE file_row_number NOT IN (SELECT place FROM own)"
+        )
+        query = (
+            f"SELECT DISTINCT text FROM candidate WHERE TRY_CAST(text AS {compared}) "
+            f"IN (SELECT cell FROM ({others}))"
+        )
+        found.update(text for (text,) in connection.execute(query).fetchall())
+    return found
