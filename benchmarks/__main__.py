@@ -45,6 +45,7 @@ from benchmarks import (
     tracing,
     unchanged,
     watching,
+    workers,
 )
 
 MODULES = {
@@ -81,6 +82,7 @@ MODULES = {
         monitoring,
         estimated_performance,
         watching,
+        workers,
         serving,
         front_door,
         factory_up,

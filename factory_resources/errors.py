@@ -64,6 +64,10 @@ class BoundaryError(FactoryError):
     """A boundary that cannot be set up, or not be tried."""
 
 
+class WorkerError(FactoryError):
+    """Processes that worked on the same request and ended without an answer."""
+
+
 class AlertError(FactoryError):
     """An alert that was not taken."""
 

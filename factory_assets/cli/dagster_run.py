@@ -18,7 +18,12 @@ from factory_assets.cli.shared import RunRequest
 from factory_assets.components.merging import merge_defs
 from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.components.partitions import PARTITIONS
-from factory_assets.components.run_context import REHASH_TAG, REUSE_TAG, report_unchanged
+from factory_assets.components.run_context import (
+    REHASH_TAG,
+    REUSE_TAG,
+    WORKERS_TAG,
+    report_unchanged,
+)
 from factory_assets.execution.unchanged_notes import take_notes
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED
@@ -76,6 +81,7 @@ def _execute(
         tags={
             REUSE_TAG: str(request.reuse).lower(),
             **({REHASH_TAG: "all"} if request.rehash else {}),
+            **({WORKERS_TAG: str(request.workers)} if request.workers else {}),
             PROCESS_TAG: own_identity(),
             # The daemon cannot retry a run of this process; the user repeats the command.
             "dagster/max_retries": "0",

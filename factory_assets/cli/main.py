@@ -40,6 +40,11 @@ from factory_assets.cli.group import main as main
 @click.option("--no-reuse", is_flag=True, help="Compute every stage, even if nothing changed.")
 @click.option("--rehash", is_flag=True, help="Hash every source anew, at any size.")
 @click.option("--explain", is_flag=True, help="Show what would run, and why; run nothing.")
+@click.option(
+    "--workers",
+    default="",
+    help="How many processes work on partitions (default: FACTORY_WORKERS, else this one alone).",
+)
 def run_command(
     pipelines: tuple[str, ...],
     stages: str,
@@ -47,10 +52,12 @@ def run_command(
     no_reuse: bool,
     rehash: bool,
     explain: bool,
+    workers: str,
 ) -> None:
     """Run PIPELINES (default: all) and print a summary table.
 
-    They run in this process, each after the pipelines that it reads. A stage for which nothing
+    They run in this process, each after the pipelines that it reads; with --workers, several
+    processes ingest and clean the partitions, with the same results. A stage for which nothing
     changed is not computed again: its stored result is reused.
 
     If a pipeline fails, the others still run. Exit code 1: a gate failed, so the new model was not
@@ -60,13 +67,15 @@ def run_command(
     # `run_stage` enables it again before it computes something.
     gc.disable()
     from factory_assets.cli.shared import RunSelection
+    from factory_assets.execution.workers.settings import workers_of
 
     if explain:
         from factory_assets.cli.explain import print_plan as execute
     else:
         from factory_assets.cli.run import run as execute
     selected = [stage for stage in stages.split(",") if stage]
-    execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash), console())
+    count = workers_of(workers)
+    execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash, count), console())
 
 
 @command("check")

@@ -117,6 +117,8 @@ class RunRequest:
     """Keys; empty for all partitions that have data."""
     reuse: bool
     rehash: bool
+    workers: int
+    """How many processes work on partitions; 0 if this one works alone."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ class RunSelection:
     """Whether a stage for which nothing changed reuses its stored result."""
     rehash: bool = False
     """Whether every source is hashed again, whatever its size and times."""
+    workers: int = 0
+    """How many processes work on partitions; 0 if this one works alone."""
 
     def arguments(self) -> Iterator[str]:
         """Yield the command line of the same selection, after `factory`."""
@@ -142,6 +146,8 @@ class RunSelection:
             yield "--no-reuse"
         if self.rehash:
             yield "--rehash"
+        if self.workers:
+            yield f"--workers={self.workers}"
         yield from ("--", *self.pipelines)
 
 
@@ -209,5 +215,10 @@ def _request(pipeline: Pipeline, selection: RunSelection) -> RunRequest:
     chosen = selection.stages or available
     stages = tuple(stage for stage in available if stage in chosen)
     return RunRequest(
-        pipeline, stages, tuple(selection.partitions), selection.reuse, selection.rehash
+        pipeline,
+        stages,
+        tuple(selection.partitions),
+        selection.reuse,
+        selection.rehash,
+        selection.workers,
     )

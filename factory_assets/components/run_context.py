@@ -15,9 +15,10 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Progress
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.unchanged_notes import UnchangedRun
+from factory_assets.execution.workers.settings import workers_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_resources.errors import DatabaseAwayError, FactoryError
+from factory_resources.errors import DatabaseAwayError, FactoryError, SettingError
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import Hashing, Rehash
 from factory_resources.tracking.records import Records
@@ -27,6 +28,9 @@ REUSE_TAG = "factory/reuse"
 
 REHASH_TAG = "factory/rehash"
 """A run with this tag hashes every file anew: local ones (`files`), or also objects (`all`)."""
+
+WORKERS_TAG = "factory/workers"
+"""So many processes work on the partitions of a run with this tag."""
 
 LOG_INTERVAL = 10.0
 """Minimum between two lines of Dagster's log about one stage: each is a write to its database."""
@@ -54,6 +58,14 @@ def stage_request(
         hashing=Hashing.of(_rehash(context.run.tags.get(REHASH_TAG, ""))),
         scheduled=context.run.tags.get(SCHEDULED_EXECUTION_TIME_TAG),
     )
+
+
+def workers_of_run(context: dg.AssetExecutionContext) -> int:
+    """Return how many processes work on the partitions of the run; 0 if this one works alone."""
+    try:
+        return workers_of(context.run.tags.get(WORKERS_TAG))
+    except SettingError as error:
+        raise step_failure(context, error) from error
 
 
 def step_failure(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from factory_assets.results.data import Block, SourceFile
 from factory_resources.home.home import Home
-from factory_resources.tables.delta_log import publish
 from factory_resources.tables.snapshot import Snapshot, exists, union, union_or_none
 from factory_resources.tables.writer import StagedTable, keep
 
@@ -58,10 +57,6 @@ def is_complete(block: Block, home: Home) -> bool:
     return exists(block.good, home) and (block.broken is None or exists(block.broken, home))
 
 
-def publish_blocks(
-    blocks: Sequence[Block], home: Home, partition: str | None
-) -> tuple[Snapshot, Snapshot | None]:
-    """Make the blocks the newest version of their table; return its snapshot and its quarantine."""
-    broken = union_or_none([block.broken for block in blocks])
-    quarantine = publish(broken, home, partition) if broken else None
-    return publish(union([block.good for block in blocks]), home, partition), quarantine
+def unite_blocks(blocks: Sequence[Block]) -> tuple[Snapshot, Snapshot | None]:
+    """Return the snapshot of the blocks and its quarantine, which no log of a table names yet."""
+    return union([block.good for block in blocks]), union_or_none([b.broken for b in blocks])

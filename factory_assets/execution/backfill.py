@@ -1,14 +1,21 @@
-"""Ingest and clean many partitions, one after the other.
+"""Ingest and clean many partitions: one after the other, or several at a time by workers.
 
-Which partitions have data belongs in `data.sources.partition_listing`.
+Which partitions have data belongs in `data.sources.partition_listing`, who works in `workers`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import gc
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
 
 from factory_assets.data.sources.partition_listing import Keys, list_partitions
 from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.execution.workers.worker import Worker
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of
@@ -46,13 +53,18 @@ def wanted(
     if not keys:
         listing = list_partitions(pipeline, now, known, home)
         return Wanted(listing.partitions, listing.absent, listing.dynamic)
-    requested = tuple(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
+    requested = by_time(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
     dynamic = {
         name: sorted({*known.get(name, ()), *(partition.keys[name] for partition in requested)})
         for name, dimension in pipeline.spec.partitions.items()
         if isinstance(dimension, DynamicPartitions)
     }
     return Wanted(requested, 0, dynamic)
+
+
+def by_time(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
+    """Return partitions in the order of their periods: each is compared with the one before."""
+    return tuple(sorted(partitions, key=lambda one: tuple(one.begins.values())))
 
 
 def _partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Partition:
@@ -84,27 +96,90 @@ class PartitionRun:
     error: FactoryError | None = None
 
 
+class RunStage(Protocol):
+    """Runs one stage with a worker, such as `runner.run_stage`."""
+
+    def __call__(self, call: StageRequest, worker: Worker = ...) -> StageRun: ...
+
+
 def backfill(
-    run: Callable[[StageRequest], StageRun],
+    run: RunStage,
     call: StageRequest,
     partitions: Sequence[Partition],
     stages: Sequence[Stage] = PARTITIONED,
 ) -> Iterator[PartitionRun]:
-    """Run the stages partition by partition; a partition that fails does not stop the others.
+    """Run the stages of each partition, and yield the runs in the order of the partitions.
+
+    A partition that fails does not stop the others.
 
     Args:
-        run: runs one stage, such as `runner.run_stage`.
         call: the request to repeat; its own stage and partition are ignored.
     """
-    with call.home.scratch() as scratch, SharedEngines(scratch) as engines:
-        for number, partition in enumerate(partitions, 1):
-            if call.progress:
-                call.progress(f"{partition.key} ({number} of {len(partitions)})")
-            for stage in stages:
-                own = replace(call, stage=stage, partition=partition, engines=engines)
-                try:
-                    outcome = run(own)
-                except FactoryError as error:
-                    yield PartitionRun(own, partition, error=error)
-                    break
-                yield PartitionRun(own, partition, outcome)
+    count = min(call.workers, len(partitions))
+    with call.home.scratch() as scratch:
+        if count:
+            yield from _by_workers(run, call, partitions, stages, scratch, count)
+            return
+        with SharedEngines(scratch) as engines:
+            for number, partition in enumerate(partitions, 1):
+                if call.progress:
+                    call.progress(f"{partition.key} ({number} of {len(partitions)})")
+                yield from _stages(run, replace(call, engines=engines), partition, stages)
+
+
+def _by_workers(
+    run: RunStage,
+    call: StageRequest,
+    partitions: Sequence[Partition],
+    stages: Sequence[Stage],
+    scratch: Path,
+    count: int,
+) -> Iterator[PartitionRun]:
+    from factory_assets.execution.workers.in_order import work_in_order
+    from factory_assets.execution.workers.settings import share_of_machine
+    from factory_assets.execution.workers.turns import Turns
+    from factory_assets.execution.workers.worker_process import WorkerProcess, setup_of
+
+    # This process computes nothing, which would enable it; there may be many partitions.
+    gc.enable()
+    turns = Turns(call.pipeline.spec.partitions, partitions)
+    call = replace(call, storing=Lock())
+    setup = setup_of(call, scratch, count)
+    environment = {**os.environ, **share_of_machine(count)}
+
+    def work(
+        worker: WorkerProcess, numbered: tuple[int, Partition], report: Callable[[str], None]
+    ) -> list[PartitionRun]:
+        number, partition = numbered
+        report(f"{partition.key} ({number} of {len(partitions)})")
+        own = replace(call, progress=report, turn=partial(turns.wait, partition, worker))
+        runs = []
+        try:
+            for one in _stages(partial(run, worker=worker.work), own, partition, stages):
+                turns.end(partition)
+                runs.append(one)
+        finally:
+            turns.end(partition)
+        return runs
+
+    workers = [WorkerProcess(setup, environment) for _ in range(count)]
+    report = call.progress or (lambda _: None)
+    for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
+        yield from runs
+
+
+def _stages(
+    run: Callable[[StageRequest], StageRun],
+    call: StageRequest,
+    partition: Partition,
+    stages: Sequence[Stage],
+) -> Iterator[PartitionRun]:
+    """Run the stages of one partition, up to one that fails."""
+    for stage in stages:
+        own = replace(call, stage=stage, partition=partition)
+        try:
+            outcome = run(own)
+        except FactoryError as error:
+            yield PartitionRun(own, partition, error=error)
+            return
+        yield PartitionRun(own, partition, outcome)

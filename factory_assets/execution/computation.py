@@ -1,21 +1,57 @@
-"""Call the function of a stage with the results that it needs.
+"""The worker that is this process: call the function of a stage with the results that it needs.
 
 Whether it is called is decided in `plan`; what is stored afterwards belongs in `runner`.
 """
 
+import gc
+from collections.abc import Callable
+from shutil import rmtree
+
 from factory_assets.data.leakage.policy import REASONS, accepted_reasons
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
+from factory_assets.execution.disk_watermark import require_disk_space
 from factory_assets.execution.ledger_entries import declaration_digest
-from factory_assets.execution.loaded_components import expected_components
-from factory_assets.execution.plan import answers_to_judge, champion_to_beat, latest_records
+from factory_assets.execution.loaded_components import actual_components, expected_components
+from factory_assets.execution.plan import (
+    answers_to_judge,
+    champion_to_beat,
+    latest_records,
+    plan_stage,
+)
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
+from factory_assets.execution.workers.worker import ComputedStage, ReusableStage
 from factory_assets.results.base import StageResult, digest, expect
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
+from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tracking.records import Records
+
+
+def work_here(
+    call: StageRequest, planned: Callable[[StagePlan], None]
+) -> ReusableStage | ComputedStage:
+    """Compute the stage in this process, or find the record that it can reuse.
+
+    Raises:
+        FactoryError: the stage rejects the data or the declaration.
+    """
+    with plan_stage(call) as plan:
+        if call.reuse and plan.record:
+            return ReusableStage(plan.record)
+        planned(plan)
+        gc.enable()
+        require_disk_space(call.home, call.run_id)
+        key = digest(plan.components)
+        if not call.reuse:
+            rmtree(call.checkpoints(key), ignore_errors=True)
+        with Meter(Rates.from_env(), sharing=max(1, call.workers)) as meter:
+            value = compute(call, plan)
+            cost = meter.read()
+        components = actual_components(call, plan.components)
+        return ComputedStage(value, components, key, plan.inputs, cost)
 
 
 def compute(call: StageRequest, plan: StagePlan) -> StageResult:
@@ -91,6 +127,7 @@ def _ingest(call: StageRequest, plan: StagePlan) -> StageResult:
         call.partition_key,
         key=blocks,
         engines=call.engines,
+        turn=call.turn,
     )
 
 

@@ -26,6 +26,9 @@ from factory_resources.user_imports import file_beside, loaded_name, without_gen
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
+_EXTRA = re.compile(r"\bextra\b")
+"""In the condition of a requirement that only an extra needs."""
+
 Loaded = dict[str, dict[str, str]]
 """`modules`: name, or path if no import finds it, to the SHA-256 of the file. `libraries`:
 distribution to version. An empty text stands for what is not there."""
@@ -113,15 +116,20 @@ def _is_nowhere(name: str) -> bool:
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the distributions of these packages and those that they need, as far as loaded."""
+    """Return the distributions of these packages, and those that they need or can make use of.
+
+    What else this process has loaded does not matter: another one that runs the same code may have
+    loaded less.
+    """
     by_package = _distributions()
-    waiting = {one for package in packages for one in by_package.get(package, ())}
-    loaded = {one for package, ones in by_package.items() if package in sys.modules for one in ones}
+    installed = {one for ones in by_package.values() for one in ones}
+    named = {one for package in packages for one in by_package.get(package, ())}
+    waiting = named | {one for name in named for one in _required(name, optional=True)} & installed
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
         found.add(name)
-        waiting |= (_required(name) & loaded) - found
+        waiting |= (_required(name) & installed) - found
     return {name: version_of(name) for name in sorted(found)}
 
 
@@ -135,13 +143,17 @@ def _distributions() -> dict[str, frozenset[str]]:
 
 
 @cache
-def _required(name: str) -> frozenset[str]:
+def _required(name: str, *, optional: bool = False) -> frozenset[str]:
+    """Return what a distribution needs, or what it names as an extra."""
     try:
-        needed = importlib.metadata.requires(name) or ()
+        declared = importlib.metadata.requires(name) or ()
     except importlib.metadata.PackageNotFoundError:
         return frozenset()
     return frozenset(
-        _normalized(match[0]) for text in needed if (match := _REQUIREMENT.match(text))
+        _normalized(match[0])
+        for text in declared
+        if (match := _REQUIREMENT.match(text))
+        and (_EXTRA.search(text.partition(";")[2]) is not None) == optional
     )
 
 

@@ -4,6 +4,7 @@ The run itself belongs in `runner`.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,12 @@ class StageRequest:
     """What is hashed although its digest is known; the partitions of a run share it."""
     engines: SharedEngines = field(default_factory=SharedEngines)
     """Those in which the partitions of a run are read."""
+    workers: int = 0
+    """How many processes work on the partitions of the run; 0 if this one works alone."""
+    storing: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Held while a result is stored: the threads that wait for workers store one after another."""
+    turn: Callable[[], None] | None = None
+    """Returns when the partition that another worker stores before this one is stored."""
     scheduled: str | None = None
     """When its schedule meant the run to start: ISO 8601; None without a schedule."""
 

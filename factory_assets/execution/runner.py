@@ -1,10 +1,10 @@
 """Run one stage of a pipeline, or reuse its record; the same from the UI, a schedule and the CLI.
 
 A stage is computed again only if its cache key changed (see `cache_key`) or a file that its record
-names is gone. How Dagster calls this belongs in `components`.
+names is gone. Deciding that and computing belongs in `workers`; how Dagster calls this, in
+`components`.
 """
 
-import gc
 from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -16,21 +16,16 @@ from factory_assets.data.privacy.sensitive_columns import redact_errors, require
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.asked_addresses import noticed_addresses
 from factory_assets.execution.boundary_level import require_boundary
-from factory_assets.execution.computation import compute
+from factory_assets.execution.computation import work_here
 from factory_assets.execution.costs import log_costs
 from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
-from factory_assets.execution.disk_watermark import require_disk_space
 from factory_assets.execution.ledger_entries import append_stage, begin_ledger, results_of
 from factory_assets.execution.lineage_events import lineage_events
-from factory_assets.execution.loaded_components import (
-    LOADED,
-    actual_components,
-    foreseen,
-)
+from factory_assets.execution.loaded_components import LOADED, foreseen
 from factory_assets.execution.people import require_people
-from factory_assets.execution.plan import plan_stage
-from factory_assets.execution.requests import StagePlan, StageRequest, StageRun
+from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.stage_checks import split_result, stage_checks
+from factory_assets.execution.workers.worker import ComputedStage, ReusableStage, Worker
 from factory_assets.results.base import StageResult, digest
 from factory_assets.results.data import IngestResult
 from factory_assets.results.evaluation import EvaluationResult
@@ -40,7 +35,7 @@ from factory_assets.results.record_graph import tables_of
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.metering.meter import Meter, Rates
+from factory_resources.metering.meter import Rates
 from factory_resources.sql.engine import interruptible
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.logged_files import LOG, commit_digest
@@ -49,8 +44,11 @@ from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 
 
-def run_stage(call: StageRequest) -> StageRun:
+def run_stage(call: StageRequest, worker: Worker = work_here) -> StageRun:
     """Compute the stage from the latest results of its inputs, or reuse its record.
+
+    Args:
+        worker: who computes it; what is computed is stored by this process in any case.
 
     Raises:
         FactoryError: the stage rejects the data or the declaration.
@@ -67,7 +65,7 @@ def run_stage(call: StageRequest) -> StageRun:
     declared = load_settings()
     require_people(call.home)
     require_boundary(call.pipeline)
-    rates = Rates.from_env()
+    Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
     with (
         lineage_events(call, declared) as events,
@@ -79,14 +77,15 @@ def run_stage(call: StageRequest) -> StageRun:
         call.home.lock(name),
     ):
         warning = _restore_alias(call) if call.stage in {"evaluate", "deploy"} else None
-        with plan_stage(call) as plan:
-            if call.reuse and plan.record:
-                run = _reuse(call, plan.record)
+        work = worker(call, events.started)
+        with call.storing:
+            if isinstance(work, ReusableStage):
+                run = _reuse(call, work.record)
             else:
-                events.started(plan)
-                run = _compute_and_record(call, plan, rates)
+                run = _store(call, work)
                 events.completed(run.record, run.value)
-    warnings = [warning, *(str(one) for one in asked if not one.is_loopback)]
+    noticed = (str(one) for one in asked if not one.is_loopback)
+    warnings = [warning, *work.warnings, *noticed]
     return replace(run, warning="; ".join(filter(None, warnings)) or None)
 
 
@@ -116,27 +115,21 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
     return StageRun(value, record, reused=True, changed=restored)
 
 
-def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> StageRun:
-    """Compute the stage. Its record is stored first, then counts by its entry, then is pointed at.
+def _store(call: StageRequest, computed: ComputedStage) -> StageRun:
+    """Store the record of a stage; then it counts by its entry, then it is pointed at.
 
     Killed between two of these, the next run finds the old state, or the new one.
     """
-    gc.enable()
-    require_disk_space(call.home, call.run_id)
-    checkpoints = call.checkpoints(digest(plan.components))
-    if not call.reuse:
-        rmtree(checkpoints, ignore_errors=True)
-    with Meter(rates) as meter:
-        value = compute(call, plan)
-        cost = meter.read()
-    components = actual_components(call, plan.components)
+    value, cost, components = computed.value, computed.cost, computed.components
+    for snapshot in tables_of(value).values():
+        publish(snapshot, call.home, call.partition_key)
     record = Record(
         pipeline=call.pipeline.name,
         stage=call.stage,
         partition=call.partition_key,
         key=digest(components),
         parts=components,
-        inputs=dict(plan.inputs),
+        inputs=dict(computed.inputs),
         value=value.model_dump(mode="json"),
         data_version=value.data_version,
         run_id=call.run_id,
@@ -165,7 +158,7 @@ def _compute_and_record(call: StageRequest, plan: StagePlan, rates: Rates) -> St
         records.point(record, call.run_id)
         if isinstance(value, Champion):
             Registry(call.home).mirror(value.model)
-    rmtree(checkpoints, ignore_errors=True)
+    rmtree(call.checkpoints(computed.planned_key), ignore_errors=True)
     return StageRun(value, record, reused=False, changed=True, version=version)
 
 

@@ -6,7 +6,7 @@ grew by a file is cleaned by that file alone, as far as no row depends on later 
 belong in `data.transforms.cleaning`.
 """
 
-from factory_assets.data.blocks import is_complete, publish_blocks
+from factory_assets.data.blocks import is_complete, unite_blocks
 from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_clean_rows
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.results.base import KeyComponents, digest, result_as
@@ -57,7 +57,7 @@ def clean(
         require_clean_rows(counted, quarantined, where)
         stored = {key: block.kept(home, where) for key, block in staged.items()}
     blocks = [known.get(group.key) or stored[group.key] for group in groups]
-    snapshot, quarantine = publish_blocks(blocks, home, partition)
+    snapshot, quarantine = unite_blocks(blocks)
     return CleanResult(
         snapshot=snapshot,
         quarantine=quarantine,

@@ -5,11 +5,11 @@ its record in that file, from 1. Rows keep the source's order. How a source is r
 `data.sources`, what the contract checks in `data.contract`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from factory_assets.data.block_plan import PlannedBlock, plan_blocks
-from factory_assets.data.blocks import StagedBlock, publish_blocks
+from factory_assets.data.blocks import StagedBlock, unite_blocks
 from factory_assets.data.contract.offsets import mixed
 from factory_assets.data.contract.table_checks import require_table
 from factory_assets.data.profiling.inspection import inspect_table, sensitive_names
@@ -39,6 +39,7 @@ def ingest_sources(
     *,
     key: KeyComponents | None = None,
     engines: SharedEngines | None = None,
+    turn: Callable[[], None] | None = None,
 ) -> IngestResult:
     """Read every source; store the rows that keep the contract, and those that break it.
 
@@ -48,6 +49,7 @@ def ingest_sources(
         partition: the key of the partition that the sources belong to.
         key: the components of the blocks' keys apart from their sources; None to reuse no block.
         engines: those of the partitions of a run.
+        turn: returns when the period before, with which the rows are compared, is stored.
 
     Raises:
         SourceError: a source cannot be read.
@@ -78,13 +80,15 @@ def ingest_sources(
         require_valid_rows(pipeline.spec.ingest, counted, quarantined, names)
         hidden = sensitive_names(pipeline)
         rows = _staged_rows(planned, staged, home)
+        if turn:
+            turn()
         findings, profile = inspect_table(pipeline, rows, home, scratch, partition, engines)
         offsets = mixed(block.offsets for block in counted)
         findings = findings.model_copy(update={"offsets": offsets})
         require_table(pipeline, rows.rows, findings)
         stored = {key: block.kept(home, table) for key, block in staged.items()}
         blocks = [plan.known or stored[plan.key] for plan in planned]
-        snapshot, quarantine = publish_blocks(blocks, home, partition)
+        snapshot, quarantine = unite_blocks(blocks)
         store_profile(profile, snapshot.data_version, home, hidden)
         return IngestResult(
             snapshot=snapshot,

@@ -19,7 +19,7 @@ from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import suggestion
 from factory_resources.tables.snapshot import require_unchanged
-from factory_resources.tables.writer import StagedTable, commit, prepare
+from factory_resources.tables.writer import StagedTable, keep, prepare
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,7 +77,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
             counts,
         )
         spellings = find_spellings(connection, pipeline, cleaned.snapshot.columns, inputs)
-        parts = {part: commit(prepared[part], home=home, table=f"{where}_{part}") for part in PARTS}
+        parts = {part: keep(prepared[part], home, f"{where}_{part}") for part in PARTS}
         return SplitResult(**parts, leaks=leaks, spellings=spellings)
 
 

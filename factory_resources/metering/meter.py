@@ -74,10 +74,14 @@ class Meter:
     """Measures the cost since it was opened; may be read at any time until it is closed.
 
     The devices' counters include whatever else the machine does meanwhile.
+
+    Args:
+        sharing: how many computations at a time are measured so: each counts its part of what the
+            devices used.
     """
 
-    def __init__(self, rates: Rates) -> None:
-        self._rates = rates
+    def __init__(self, rates: Rates, *, sharing: int = 1) -> None:
+        self._rates, self._sharing = rates, sharing
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -97,15 +101,19 @@ class Meter:
         """Return what was spent so far."""
         cpu = max(0.0, cpu_seconds() - self._cpu)
         measured, graphics = self._processors.joules(), self._gpus.joules()
-        watts = self._rates.watts_per_core
-        methods = ["RAPL, whole processor" if measured else f"estimate: CPU time x {watts:g} W"]
-        methods += ["NVML, whole GPU"] if graphics else []
+        watts, sharing = self._rates.watts_per_core, self._sharing
+        part = f" / {sharing}" if sharing > 1 else ""
+        methods = [
+            f"RAPL, whole processor{part}" if measured else f"estimate: CPU time x {watts:g} W"
+        ]
+        methods += [f"NVML, whole GPU{part}"] if graphics else []
         methods += [f"GPU not counted ({self._uncounted})"] if self._uncounted else []
         return Cost(
             seconds=time.perf_counter() - self._started,
             cpu_seconds=cpu,
             megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            wh=((measured or cpu * watts) + (graphics or 0.0)) / 3600,
+            wh=((measured or 0.0) / sharing or cpu * watts) / 3600
+            + (graphics or 0.0) / sharing / 3600,
             grid=self._rates.grid,
             method="; ".join(methods),
         )

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MEMORY = "1.8GB"
 """The engine's memory limit if FACTORY_MEMORY is not set."""
 
+THREADS_VARIABLE = "FACTORY_ENGINE_THREADS"
+"""Environment variable by which one of several workers knows how many threads are its own."""
+
 
 Statistics = Literal["used", "ignored"]
 """Whether the statistics in Parquet files are used. The engine then omits a check that cannot fail
@@ -39,7 +42,7 @@ def sealed(
         read: the source files.
         write: an existing folder; spilled data goes there too.
         memory: limit such as `2GB`, by default FACTORY_MEMORY or MEMORY; beyond it DuckDB spills.
-        threads: by default one per core, but at least two.
+        threads: by default one per core of this worker, but at least two.
         profile: whether the engine counts the rows of every step, for `rows_numbered`.
 
     Raises:
@@ -85,7 +88,7 @@ def open_sealed(
         "python_enable_replacements": False,
         "preserve_insertion_order": True,
         # One thread splits Parquet row groups differently than two or more: the bytes would differ.
-        "threads": threads or max(2, os.cpu_count() or 2),
+        "threads": threads or max(2, _own_threads()),
     }
     if statistics == "ignored":
         config["disabled_optimizers"] = "statistics_propagation"
@@ -111,6 +114,11 @@ def open_sealed(
         connection.close()
         raise
     return connection
+
+
+def _own_threads() -> int:
+    declared = os.environ.get(THREADS_VARIABLE, "")
+    return int(declared) if declared.isdecimal() else os.cpu_count() or 2
 
 
 def count_rows(connection: "duckdb.DuckDBPyConnection") -> None:

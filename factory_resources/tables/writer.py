@@ -1,4 +1,4 @@
-"""Write snapshots: DuckDB writes the Parquet files, then the table's log names them."""
+"""Write the Parquet files of snapshots. That a table's log names them belongs in `delta_log`."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from uuid import uuid4
 from factory_resources.errors import ExpressionError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.sql.engine import engine_errors, identifier, literal
-from factory_resources.tables.delta_log import publish
 from factory_resources.tables.snapshot import Snapshot, TableFile
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ class StagedTable:
 def write(
     connection: "duckdb.DuckDBPyConnection", query: str, *, home: Home, table: str, folder: Path
 ) -> Snapshot:
-    """Run `prepare` and `commit`."""
-    return commit(prepare(connection, query, table=table, folder=folder), home=home, table=table)
+    """Run `prepare` and `keep`."""
+    return keep(prepare(connection, query, table=table, folder=folder), home, table)
 
 
 def prepare(
@@ -65,22 +64,6 @@ def prepare(
     return StagedTable(path, copied[0] if copied else 0, columns)
 
 
-def commit(
-    prepared: StagedTable, *, home: Home, table: str, partition: str | None = None
-) -> Snapshot:
-    """Make the rows the newest version of `table`; the same bytes do not add a version.
-
-    A crash at any point leaves the table at its old version.
-
-    Args:
-        partition: the partition to which the rows belong; other partitions do not change.
-
-    Raises:
-        StorageError: the file or the log cannot be written.
-    """
-    return publish(keep(prepared, home, table), home, partition)
-
-
 def keep(prepared: StagedTable, home: Home, table: str) -> Snapshot:
     """Move the rows into the table's folder. No version names the file yet.
 
@@ -94,7 +77,7 @@ def keep(prepared: StagedTable, home: Home, table: str) -> Snapshot:
         stored = TableFile(sha256=digest, rows=prepared.rows, bytes=prepared.path.stat().st_size)
         folder = home.tables / table
         folder.mkdir(parents=True, exist_ok=True)
-        # A file that no log names yet is invisible, so the move before the commit is safe.
+        # A file that no log names yet is invisible.
         os.replace(prepared.path, folder / stored.name)
     return Snapshot(table=table, files=(stored,), columns=prepared.columns)
 

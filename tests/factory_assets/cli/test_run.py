@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from factory_assets.cli.check.check import check
 from factory_assets.cli.explain import print_plan
+from factory_assets.cli.main import main
 from factory_assets.cli.predict import predict_file
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
@@ -74,3 +76,21 @@ def test_wrong_arguments_are_reported_before_anything_runs(
 def test_a_data_product_cannot_predict(product: Pipeline) -> None:
     with pytest.raises(ModelError, match="'apples' has no model; declare `train`"):
         predict_file("apples", product.folder / "data.csv", None)
+
+
+def test_workers_are_a_number_and_are_handed_on_to_the_run_inside(
+    product: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "is 'two'; set it to a number of processes from 1 to 256, or leave it out\n"
+    option = CliRunner().invoke(main, ["run", "apples", "--workers", "two"])
+    assert (option.exit_code, option.output) == (2, f"error: --workers {line}")
+    monkeypatch.setenv("FACTORY_WORKERS", "two")
+    variable = CliRunner().invoke(main, ["run", "apples"])
+    assert (variable.exit_code, variable.output) == (2, f"error: FACTORY_WORKERS {line}")
+    assert [*RunSelection(["apples"], workers=3).arguments()] == [
+        "run",
+        "--workers=3",
+        "--",
+        "apples",
+    ]
+    assert "--workers" not in " ".join(RunSelection(["apples"]).arguments())

@@ -1,10 +1,12 @@
 """Which components a key has before the user's code has run, and which it has afterwards."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from factory_assets.execution.loaded_code import loaded_code
 from factory_assets.execution.loaded_components import (
     LOADED,
     actual_components,
@@ -91,3 +93,15 @@ def test_what_was_loaded_before_stays_if_the_code_is_the_same(
     again = actual_components(call, PARTS)[LOADED]
     old = {"gone": ""} if code == "mine" else {}
     assert again == {**first[LOADED], "modules": {**first[LOADED]["modules"], **old}}
+
+
+def test_what_else_the_process_has_loaded_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made.py").write_text("import pandas\ndef rows(): ...\n")
+    load_object("made:rows", tmp_path)
+    found = loaded_code(["made:rows"], tmp_path)
+    assert {"pandas", "numpy", "python-dateutil"} <= found["libraries"].keys()
+    # pandas names it as an extra, and it is loaded by the tests alone.
+    monkeypatch.delitem(sys.modules, "hypothesis")
+    assert loaded_code(["made:rows"], tmp_path) == found

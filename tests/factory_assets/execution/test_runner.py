@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from factory_assets.execution import code_version, runner
+from factory_assets.execution import code_version, computation
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
@@ -256,7 +256,7 @@ def test_a_signal_in_the_middle_of_a_query_interrupts_the_stage(
     root = _copied(made, tmp_path)
     write_apples(_folder(root), rows=150)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    monkeypatch.setattr(runner, "compute", long_query)
+    monkeypatch.setattr(computation, "compute", long_query)
     try:
         with pytest.raises(KeyboardInterrupt):
             _run(root, APPLES)

@@ -175,7 +175,8 @@ def test_an_interrupted_stage_is_aborted(tmp_path: Path, monkeypatch: pytest.Mon
 
     enter(tmp_path, monkeypatch)
     pipeline = _declare(tmp_path, "openlineage: {}")
-    monkeypatch.setattr("factory_assets.execution.runner.compute", lambda *_: interrupt("stop"))
+    computing = "factory_assets.execution.computation.compute"
+    monkeypatch.setattr(computing, lambda *_: interrupt("stop"))
     with pytest.raises(KeyboardInterrupt):
         run_stage(StageRequest(pipeline, "ingest", _home(tmp_path), "first"))
     assert [read_event(one).eventType.name for one in _written(tmp_path)] == ["START", "ABORT"]

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from factory_resources.errors import SettingError
+from factory_resources.metering.energy import zones
 from factory_resources.metering.meter import Meter, Rates, cpu_seconds
 
 BURN = "import time\nwhile time.process_time() < 0.4: pass\n"
@@ -49,6 +51,24 @@ def test_an_estimate_is_marked_and_uses_the_declared_rates(
     assert cost.cpu_seconds >= 0.05
     assert cost.wh >= cost.cpu_seconds * 3.6 / 3600
     assert cost.co2e == pytest.approx(cost.wh * 0.25)
+
+
+@pytest.mark.parametrize(("sharing", "part"), [(1, ""), (4, " / 4")])
+def test_computations_at_the_same_time_share_what_the_processor_used(
+    sharing: int, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone = tmp_path / "intel-rapl:0"
+    zone.mkdir()
+    for name, text in (("name", "package-0"), ("max_energy_range_uj", "100000000")):
+        (zone / name).write_text(text)
+    (zone / "energy_uj").write_text("1000000")
+    monkeypatch.setattr("factory_resources.metering.meter.zones", lambda: zones(tmp_path))
+    with Meter(Rates(), sharing=sharing) as meter:
+        (zone / "next").write_text("73000000")
+        (zone / "next").replace(zone / "energy_uj")
+        cost = meter.read()
+    assert cost.wh == pytest.approx(72 / 3600 / sharing)
+    assert cost.method.split("; ")[0] == f"RAPL, whole processor{part}"
 
 
 @pytest.mark.parametrize("text", ["dirty", "-1", "nan", "inf", "380 g"])

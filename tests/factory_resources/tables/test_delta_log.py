@@ -10,11 +10,11 @@ from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables import delta_log
-from factory_resources.tables.delta_log import repair_log
+from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.delta_protocol import commit_path
 from factory_resources.tables.logged_files import current_files, past_versions
 from factory_resources.tables.snapshot import Snapshot
-from factory_resources.tables.writer import commit, prepare
+from factory_resources.tables.writer import write
 from tests.delta_logs import break_log
 
 TIME = "SELECT 1 AS a, TIMESTAMP '2020-01-01 00:00:00' AS moment"
@@ -22,8 +22,8 @@ TIME = "SELECT 1 AS a, TIMESTAMP '2020-01-01 00:00:00' AS moment"
 
 def _write(home: Home, query: str, partition: str | None = None) -> Snapshot:
     with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
-        prepared = prepare(connection, query, table="p/t", folder=scratch)
-        return commit(prepared, home=home, table="p/t", partition=partition)
+        snapshot = write(connection, query, home=home, table="p/t", folder=scratch)
+        return publish(snapshot, home, partition)
 
 
 def _folder(home: Home) -> Path:

@@ -11,13 +11,14 @@ from factory_resources.errors import ExpressionError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables import delta_log
+from factory_resources.tables.delta_log import publish
 from factory_resources.tables.snapshot import Snapshot, exists, read_arrow
 from factory_resources.tables.writer import write
 
 
 def _write(home: Home, query: str, table: str = "p/t") -> Snapshot:
     with home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
-        return write(connection, query, home=home, table=table, folder=scratch)
+        return publish(write(connection, query, home=home, table=table, folder=scratch), home)
 
 
 def _log(home: Home) -> DeltaTable:

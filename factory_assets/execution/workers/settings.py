@@ -1,0 +1,56 @@
+"""How many processes work, and what each of them gets of the machine."""
+
+import os
+import re
+
+from factory_resources.errors import SettingError
+from factory_resources.sql.engine import MEMORY, THREADS_VARIABLE
+
+WORKERS_VARIABLE = "FACTORY_WORKERS"
+
+_MOST = 256
+
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z%]+)\s*")
+
+
+def workers_of(text: str | None = None) -> int:
+    """Return how many processes work on partitions; 0 if this process works alone.
+
+    Args:
+        text: what was asked for; None for what FACTORY_WORKERS says.
+
+    Raises:
+        SettingError: it is not a number from 1 to 256.
+    """
+    name, asked = (
+        ("--workers", text) if text else (WORKERS_VARIABLE, os.environ.get(WORKERS_VARIABLE))
+    )
+    if not asked:
+        return 0
+    if not (asked.isascii() and asked.isdecimal() and 1 <= int(asked) <= _MOST):
+        raise SettingError(
+            f"{name} is {asked!r}",
+            remedy=f"set it to a number of processes from 1 to {_MOST}, or leave it out",
+        )
+    return int(asked)
+
+
+def share_of_machine(workers: int) -> dict[str, str]:
+    """Return the environment variables by which each worker takes its part of the machine.
+
+    The results do not depend on them: engines of two threads and of more write the same bytes.
+    """
+    declared = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(declared) if declared.isdecimal() else os.cpu_count() or 1
+    share = str(max(1, threads // workers))
+    return {
+        "FACTORY_MEMORY": _part(os.environ.get("FACTORY_MEMORY") or MEMORY, workers),
+        "OMP_NUM_THREADS": share,
+        THREADS_VARIABLE: share,
+    }
+
+
+def _part(memory: str, workers: int) -> str:
+    """Return a part of an amount such as `1.8GB`; what is no amount stays, and is refused later."""
+    amount = _AMOUNT.fullmatch(memory)
+    return f"{float(amount[1]) / workers:g}{amount[2]}" if amount else memory
