@@ -81,6 +81,17 @@ def _what_is_kept(_mlflow_tables: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _standard_error_stays_open() -> None:
+    """Keep a run in this process from closing where pytest writes to.
+
+    Dagster configures the logs of a run, which closes all handlers; that of absl closes its stream
+    unless it is the present standard error, which click's runner replaces.
+    """
+    if (absl := sys.modules.get("absl.logging")) is not None:
+        absl.get_absl_handler().python_handler.stream = sys.__stderr__
+
+
+@pytest.fixture(autouse=True)
 def _no_closed_dagster_instance() -> None:
     """Keep Dagster from taking the instance of an earlier test for the present one.
 
