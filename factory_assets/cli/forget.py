@@ -174,7 +174,8 @@ def resume(home: Home) -> bool:
 
 
 def _require_nameless(reason: str, values: Collection[Value]) -> None:
-    if any(str(value) in reason for value in values):
+    said = reason.casefold()
+    if any(str(value).casefold() in said for value in values):
         raise UnknownNameError(
             "the reason has a value of the person, and it stays for ever",
             where="--reason",

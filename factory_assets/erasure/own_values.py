@@ -3,10 +3,11 @@
 Finding the rows of the person belongs in `table_rows`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
+from factory_assets.erasure.common_words import common_words
 from factory_assets.erasure.table_rows import (
     OWN_COLUMNS,
     PersonalRows,
@@ -21,20 +22,20 @@ if TYPE_CHECKING:
     import duckdb
 
 _COMPARED_AS: Mapping[str, str] = {
-    # As a DOUBLE, integers of 17 digits would be the same as their neighbours.
-    "BIGINT": "VARCHAR",
-    "VARCHAR": "VARCHAR",
-    "DOUBLE": "DOUBLE",
-    "DATE": "TIMESTAMP",
-    "TIMESTAMP": "TIMESTAMP",
+    # A number with a fraction would be rounded to another one.
+    "BIGINT": "CASE WHEN regexp_full_match(text, '-?[0-9]+') THEN TRY_CAST(text AS BIGINT) END",
+    "VARCHAR": "text",
+    "DOUBLE": "TRY_CAST(text AS DOUBLE)",
+    "DATE": "TRY_CAST(text AS TIMESTAMP)",
+    "TIMESTAMP": "TRY_CAST(text AS TIMESTAMP)",
 }
-"""Type of a column to the type in which its values are compared with those of the person."""
+"""Type of a column to SQL for the value of the person that is compared with its cells."""
 
 
 def own_values(
-    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Iterable[StoredTableFile]
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Collection[StoredTableFile]
 ) -> tuple[dict[str, set[Value]], int]:
-    """Return the values by which the person is found, by pipeline, and how many are too short.
+    """Return the values by which the person is found, by pipeline, and how many others there are.
 
     No other row has them, in whatever column of whatever table: a quarantine or a test part may
     have one row only from a town in which many people live.
@@ -45,10 +46,13 @@ def own_values(
     """
     candidates: dict[str, set[Value]] = {}
     short: set[object] = set()
+    words = common_words(files)
     for file, places in rows.positions.items():
         for some in values_at(connection, file, places).values():
             for value in some:
-                if isinstance(value, str | int | float | date) and is_searchable(value):
+                if isinstance(value, str) and value.casefold() in words:
+                    short.add(value)
+                elif isinstance(value, str | int | float | date) and is_searchable(value):
                     candidates.setdefault(file.pipeline, set()).add(value)
                 else:
                     short.add(value)
@@ -80,14 +84,11 @@ def _had_by_others(
     for name, kind in file.columns.items():
         if name in OWN_COLUMNS or kind not in _COMPARED_AS:
             continue
-        compared = _COMPARED_AS[kind]
-        others = (
-            f"SELECT CAST({identifier(name)} AS {compared}) AS cell FROM {relation(file)} "
-            "WHERE file_row_number NOT IN (SELECT place FROM own)"
-        )
+        # The few candidates are looked up, so that the many cells need not be remembered.
         query = (
-            f"SELECT DISTINCT text FROM candidate WHERE TRY_CAST(text AS {compared}) "
-            f"IN (SELECT cell FROM ({others}))"
+            f"SELECT DISTINCT text FROM {relation(file)} JOIN (SELECT text, {_COMPARED_AS[kind]} "
+            f"AS asked FROM candidate) ON {identifier(name)} = asked "
+            "WHERE file_row_number NOT IN (SELECT place FROM own)"
         )
         found.update(text for (text,) in connection.execute(query).fetchall())
     return found

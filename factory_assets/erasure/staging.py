@@ -65,6 +65,10 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     Raises:
         StorageError: a file was changed or cannot be written, or a record is damaged.
     """
+    graph = RecordGraph.of(home)
+    for record in graph.records:
+        if record.pipeline in plan.pipelines:
+            _require_entered(record, home)
     files = _rewritten_files(plan, home)
     by_table = {(one.table, one.sha256): new for one, new in files.items()}
     blot = {name: Blotter(sought(plan.values.get(name, frozenset()))) for name in plan.pipelines}
@@ -73,7 +77,6 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     records: dict[str, RewrittenRecord] = {}
     entries: list[Kind] = []
     gone: list[str] = []
-    graph = RecordGraph.of(home)
     changes = TableChanges(by_table, plan.rules, erased).with_snapshots(graph.records)
     for record in graph.records:
         if is_of(record, plan.partitions):
@@ -85,7 +88,6 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
             continue
         content = new.model_dump_json(indent=1)
         was = sha256((home.path / record.name).read_bytes()).hexdigest()
-        _require_entered(record, was, home)
         now = sha256(content.encode()).hexdigest()
         contents[record.name] = content
         records[record.name] = RewrittenRecord(was=was, now=now)
@@ -116,8 +118,9 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     return StagedErasure(intent, plan.rows.count, tuple(entries))
 
 
-def _require_entered(record: Record, digest: str, home: Home) -> None:
+def _require_entered(record: Record, home: Home) -> None:
     """Require that a record is as it was entered: its next entry would hide what was changed."""
+    digest = sha256((home.path / record.name).read_bytes()).hexdigest()
     entered = Ledger(home).latest(StageComputed, StageComputed.subject_of(record=record.name))
     if entered and entered[1].sha256 != digest:
         raise StorageError(

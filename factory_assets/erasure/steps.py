@@ -14,6 +14,7 @@ from factory_resources.erasure.caches import drop_caches
 from factory_resources.erasure.manifest import intent_file
 from factory_resources.erasure.scrubbing import scrub
 from factory_resources.erasure.search import Occurrence, find_values
+from factory_resources.erasure.shown_rows import blank_shown_rows
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.erasure_entries import ErasureDone
 from factory_resources.ledger.ledger import Ledger
@@ -125,6 +126,7 @@ def remove_other_files(intent: ErasureIntent, home: Home) -> None:
 def clean_up(intent: ErasureIntent, home: Home) -> None:
     """Remove what is computed again when it is needed, and replace values in databases and logs."""
     drop_caches(home, intent.manifest.pipelines.keys())
+    blank_shown_rows(home, intent.manifest.pipelines.keys())
     scrub(home, intent.searched)
 
 

@@ -1,5 +1,7 @@
 """An erasure as a whole: rows leave every file of every table, and what is left still holds."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -12,11 +14,13 @@ from factory_assets.cli.shared import RunSelection
 from factory_assets.results.record_graph import RecordGraph, contradictions
 from factory_resources.erasure.manifest import erased_rows, intent_file, manifests
 from factory_resources.home.home import Home
+from factory_resources.home.sqlite_files import dagster_files, run_logs
 from factory_resources.tables.logged_files import current_files
 from tests.erasures import (
     CITY,
     NAME,
     PERSON,
+    ROW,
     WEIGHT,
     erase,
     home_of,
@@ -156,3 +160,26 @@ def test_a_killed_erasure_is_finished(root: Path, step: KillPoint) -> None:
     assert _files_with(home, PERSON, str(PERSON), CITY, NAME, WEIGHT, 2 * WEIGHT) == []
     assert problems(home) == []
     assert not [*intent_file(home, "").parent.glob("*")]
+
+
+def test_pages_of_dagster_show_no_row_of_the_person(root: Path) -> None:
+    home = home_of(root)
+    shown = f"| {PERSON} |"
+    pages = [file.path for file in dagster_files(home)] + [file.path for file in run_logs(home)]
+    assert any(shown.encode() in path.read_bytes() for path in pages if path.is_file())
+    assert erase()
+    for path in filter(Path.is_file, pages):
+        with closing(sqlite3.connect(path)) as connection:
+            for line in connection.iterdump():
+                assert not ("| Ulm |" in line and '["people", ' in line), path
+
+
+def test_a_word_of_the_factory_as_a_value_breaks_nothing(root: Path) -> None:
+    home, rows = home_of(root), people_rows()
+    rows[ROW - 1][3] = "snapshot"
+    write_people(root / "defs" / "people", rows)
+    run_all()
+    assert erase()
+    assert problems(home) == []
+    run_all()
+    assert problems(home) == []
