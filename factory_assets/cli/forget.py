@@ -16,11 +16,12 @@ from factory_assets.cli.key import unlock
 from factory_assets.cli.shared import require_no_run, select
 from factory_assets.declarations.people import has_people_file
 from factory_assets.erasure.intents import require_finished, unfinished
-from factory_assets.erasure.plan import ErasurePlan, changed_since, make_plan
+from factory_assets.erasure.plan import ErasurePlan, make_plan
 from factory_assets.erasure.preview import champion_lines, preview_lines
 from factory_assets.erasure.signing import ErasureDecision
 from factory_assets.erasure.staging import Champions, enter, stage
 from factory_assets.erasure.steps import FinishedErasure, finish
+from factory_assets.erasure.table_rows import table_paths
 from factory_assets.execution.serving_acts import change_serving
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
@@ -71,8 +72,6 @@ def forget(request: ForgetRequest) -> bool:
     elif not request.is_sure and not click.confirm("erase all of this for ever?"):
         click.echo("nothing was changed")
         return True
-    for pipeline in stopped:
-        change_serving(pipeline, "stopped", reason, key, home)
     decision = ErasureDecision(reason, key)
     return _erase(plan, pipelines, stopped, decision, home)
 
@@ -100,16 +99,17 @@ def _erase(
     decision: ErasureDecision,
     home: Home,
 ) -> bool:
+    champions = {one.pipeline: "kept" for one in shown.versions if one.serves and one.learned}
+    champions |= {pipeline.name: "stopped" for pipeline in stopped}
     with at_rest(home):
-        if changed_since(shown, home):
-            raise StorageError(
-                "something was computed while you were asked",
-                where=str(home.path),
-                remedy="look again: factory forget --preview",
-            )
-        champions = {one.pipeline: "kept" for one in shown.versions if one.serves and one.learned}
-        champions |= {pipeline.name: "stopped" for pipeline in stopped}
+        _require_files(shown.paths, home)
         staged = stage(shown, cast("Champions", champions), home)
+        paths = frozenset(table_paths(home))
+    # Nothing serves less than before if the erasure cannot be prepared.
+    for pipeline in stopped:
+        change_serving(pipeline, "stopped", decision.reason, decision.key, home)
+    with at_rest(home):
+        _require_files(paths, home)
         number = enter(staged, decision, home)
         erasure = staged.intent.manifest.id
         click.echo(f"erasure {erasure} was entered (entry {number})")
@@ -118,6 +118,16 @@ def _erase(
     names = [name for name in shown.pipelines if shown.tables]
     click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
     return done
+
+
+def _require_files(expected: frozenset[Path], home: Home) -> None:
+    """Require that no table got other files meanwhile."""
+    if frozenset(table_paths(home)) != expected:
+        raise StorageError(
+            "something was computed while you were asked",
+            where=str(home.path),
+            remedy="look again: factory forget --preview",
+        )
 
 
 def _effects(plan: ErasurePlan, pipelines: Sequence[Pipeline], home: Home) -> Iterator[str]:

@@ -206,11 +206,6 @@ def make_plan(
     return replace(plan, held=held, versions=tuple(_remembering(plan.versions, held, home)))
 
 
-def changed_since(plan: ErasurePlan, home: Home) -> bool:
-    """Whether a table got other files since the plan was made."""
-    return plan.paths != frozenset(table_paths(home))
-
-
 def _matched(
     connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, where: str
 ) -> dict[str, frozenset[object]]:
