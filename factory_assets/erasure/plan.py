@@ -181,7 +181,8 @@ def make_plan(
         found = matching_requests(home, pipeline.name, where, matched)
         others = requests_with(home, pipeline.name, values.get(pipeline.name, ()))
         answers[pipeline.name] = tuple(sorted({*found.requests, *others}))
-        unasked[pipeline.name] = found.missing
+        # Without a model there are no answers that could lack a column.
+        unasked[pipeline.name] = found.missing if pipeline.spec.train else ()
     had = {file.pipeline for file in rows.positions}
     plan = ErasurePlan(
         where=where,
