@@ -13,6 +13,7 @@ from uuid import uuid4
 from factory_assets.erasure.table_rows import StoredTableFile, relation
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import identifier, literal, sealed
+from factory_resources.sql.row_marks import is_none_of
 from factory_resources.tables.snapshot import TableFile, require_unchanged
 from factory_resources.tables.writer import keep, prepare
 
@@ -72,10 +73,7 @@ class TableRewriter:
         require_unchanged([file.path])
         optional = self._optional(file)
         engine = self._lenient if optional == file.columns.keys() else self._strict
-        engine.execute("CREATE OR REPLACE TEMP TABLE dropped (place BIGINT)")
-        # Writing thousands of values one by one takes longer than the file itself.
-        engine.execute("INSERT INTO dropped SELECT unnest(?::BIGINT[])", [[*places]])
-        rows = f"{relation(file)} WHERE file_row_number NOT IN (SELECT place FROM dropped)"
+        rows = f"{relation(file)} WHERE {is_none_of(places, 'file_row_number')}"
         if numbered_by:
             rows = self._renumbered(engine, f"SELECT *{_renumbering(numbered_by)} FROM {rows}")
         cells = ", ".join(self._cell(name, optional, engine) for name in file.columns)

@@ -1,9 +1,9 @@
-"""Sets of rows of the view `source`, one bit per row, looked up while the view is read.
+"""Sets of rows, one bit per row, looked up while the rows are read.
 
 A join instead may lose the order of the wide rows, which would have to be sorted again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +46,20 @@ def marked(name: str, rows: int) -> str:
         for i, (start, length) in enumerate(_spans(rows), 1)
     )
     return f"(CASE{tests} END)"
+
+
+def is_none_of(numbers: Collection[int], cell: str) -> str:
+    """Return SQL for whether an integer is none of some from 0 on.
+
+    The engine may turn a list of numbers into a join, and lose the order of the rows.
+    """
+    if not numbers:
+        return "true"
+    bits = bytearray(b"0" * (max(numbers) + 1))
+    for number in numbers:
+        bits[number] = ord("1")
+    bit = f"get_bit('{bits.decode()}'::BIT, ({cell})::INTEGER)"
+    return f"(CASE WHEN {cell} < {len(bits)} THEN {bit} ELSE 0 END = 0)"
 
 
 def _spans(rows: int) -> Iterator[tuple[int, int]]:

@@ -24,6 +24,7 @@ from factory_resources.sources.files.discovery import File, Format, format_of, s
 from factory_resources.sources.files.json_lines import json_to_parquet
 from factory_resources.sources.files.text_encoding import plain_text
 from factory_resources.sql.engine import engine_errors, literal, sealed
+from factory_resources.sql.row_marks import is_none_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -89,8 +90,8 @@ class SourceTable:
             cells = "*"
         if not self.erased:
             return every
-        listed = ", ".join(map(str, self.erased))
-        return f"(SELECT {cells} FROM {every} WHERE file_row_number + 1 NOT IN ({listed}))"
+        left = is_none_of([row - 1 for row in self.erased], "file_row_number")
+        return f"(SELECT {cells} FROM {every} WHERE {left})"
 
 
 def read_file(

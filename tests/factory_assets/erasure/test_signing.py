@@ -57,8 +57,9 @@ def test_it_does_not_hold_of_another_manifest(home: Home) -> None:
     other = note_erased(home, {"1" * 64: [2]})
     content = manifest_file(home, other.id).read_bytes()
     manifest_file(home, entry.subject.partition("/")[2]).write_bytes(content)
-    [problem] = _enter(entry, home)
-    assert "was changed" in problem
+    changed, without = _enter(entry, home)
+    assert "was changed" in changed
+    assert other.id in without
 
 
 @pytest.mark.parametrize("later", [timedelta(days=400), timedelta(days=-1)])
