@@ -143,10 +143,16 @@ def _erased() -> None:
     "step",
     [
         KillPoint("factory_assets.erasure.steps", "replace_records"),
-        KillPoint("factory_assets.erasure.steps", "publish", 2),
+        pytest.param(
+            KillPoint("factory_assets.erasure.steps", "publish", 2), marks=pytest.mark.long
+        ),
         KillPoint("factory_assets.erasure.steps", "replace_current_files"),
-        KillPoint("factory_assets.erasure.steps", "remove_old_files"),
-        KillPoint("factory_assets.erasure.steps", "erase_answers"),
+        pytest.param(
+            KillPoint("factory_assets.erasure.steps", "remove_old_files"), marks=pytest.mark.long
+        ),
+        pytest.param(
+            KillPoint("factory_assets.erasure.steps", "erase_answers"), marks=pytest.mark.long
+        ),
         KillPoint("factory_resources.ledger.ledger.Ledger", "append"),
     ],
     ids=lambda step: f"{step.name}-{step.call}",

@@ -292,7 +292,7 @@ def test_the_ledger_binds_the_lock_of_a_training(copied: Factory) -> None:
     environment.write_text(environment.read_text().replace(lock["numpy"], "0.0.1"))
     code, text = copied.factory("sbom", "apples", "--out", str(copied.root / "sbom.json"))
     assert (code, text.count("\n")) == (2, 1)
-    assert "environment.json is not the one that was trained" in text
+    assert "environment.json is not the one that was stored with it" in text
     report, _ = verify_path(str(home.path), Expectation())
     assert any("environment.json" in str(one) for one in report.problems)
 

@@ -77,6 +77,17 @@ def of(day):
 """
 
 
+_ALONE = """
+import sys
+from pathlib import Path
+from factory_assets.declarations.loader import load_pipeline
+from factory_resources.home.home import Home
+from tests.factory_assets.execution.workers.test_worker_process import _run
+
+_run(load_pipeline(Path(sys.argv[1])), Home(Path(sys.argv[2])), workers=0)
+"""
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """A pipeline of six days; the fifth has too few rows, and the sixth none that can be read."""
@@ -94,9 +105,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 @pytest.fixture(scope="module")
 def alone(made: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """The home that this process makes alone."""
+    """The home that a process makes alone, which has loaded as little before as a worker has."""
     home = Home(tmp_path_factory.mktemp("alone") / "home")
-    _run(made, home, workers=0)
+    arguments = [str(made.folder), str(home.path)]
+    subprocess.run([sys.executable, "-c", _ALONE, *arguments], cwd=PROJECT, check=True)
     return home
 
 
