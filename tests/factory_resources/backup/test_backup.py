@@ -179,7 +179,8 @@ def test_what_is_made_anew_is_left_out(apples: Factory, tmp_path: Path) -> None:
     done = _back_up(home, tmp_path / "backups")
     names = {file.path for file in read_manifest(done.path).files}
     assert {name.partition("/")[0] for name in names} <= {
-        *("artifacts", "dagster", "ledger.db", "mlflow.db", "pictures", "prepared.json"),
+        *("artifacts", "dagster", "declarations", "ledger.db", "mlflow.db", "pictures"),
+        "prepared.json",
         *("profiles", "records", "secrets", "statements", "tables", "unchanged.jsonl"),
     }
     assert not {name for name in names if name.endswith(("-wal", "-shm", "-journal"))}
