@@ -213,9 +213,8 @@ def _matched(
     columns = columns_of(where, WHERE)
     found: dict[str, set[object]] = {}
     for file, places in rows.positions.items():
-        for column, some in values_at(connection, file, places).items():
-            if column in columns:
-                found.setdefault(column, set()).update(some)
+        for column, some in values_at(connection, file, places, columns).items():
+            found.setdefault(column, set()).update(some)
     return {column: frozenset(some) for column, some in found.items()}
 
 

@@ -6,7 +6,7 @@ columns too. By which of their values the person is found elsewhere belongs in `
 the files without them in `rewriting`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -195,13 +195,22 @@ def rows_left(
 
 
 def values_at(
-    connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, places: Iterable[int]
+    connection: "duckdb.DuckDBPyConnection",
+    file: StoredTableFile,
+    places: Iterable[int],
+    columns: Collection[str] | None = None,
 ) -> dict[str, list[object]]:
-    """Return the values of each column at some places of a file, without missing ones.
+    """Return the values of columns at some places of a file, without missing ones.
 
     The columns that a source does not have say nothing of a person.
+
+    Args:
+        columns: of these alone; None for all.
     """
-    names = [name for name in file.columns if name not in OWN_COLUMNS]
+    wanted = file.columns if columns is None else columns
+    names = [name for name in file.columns if name in wanted and name not in OWN_COLUMNS]
+    if not names:
+        return {}
     selected = ", ".join(map(identifier, names))
     chosen = f"file_row_number IN ({', '.join(map(str, places))})"
     query = f"SELECT {selected} FROM {relation(file)} WHERE {chosen}"
