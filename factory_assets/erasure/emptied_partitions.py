@@ -7,9 +7,9 @@ of tables, and Dagster's history.
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from factory_assets.erasure.read_sources import read_sources
 from factory_assets.erasure.table_rows import PersonalRows
 from factory_assets.results.base import digest
-from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_resources.home.home import Home, storage_errors
@@ -42,15 +42,9 @@ def emptied_partitions(graph: RecordGraph, rows: PersonalRows) -> dict[str, tupl
 
 def emptied_files(graph: RecordGraph, rows: PersonalRows) -> Iterator[str]:
     """Yield the SHA-256 of each source of which every row is the person's."""
-    counts = {
-        source.sha256: source.rows
-        for record in graph.records
-        if record.stage == "ingest" and isinstance(value := value_in(record), IngestResult)
-        for source in value.sources
-    }
-    for source, count in sorted(counts.items()):
-        if 0 < count == len(rows.sources.get(source, ())):
-            yield source
+    for identity, source in sorted(read_sources(graph).items()):
+        if 0 < source.rows == len(rows.sources.get(identity, ())):
+            yield identity
 
 
 def is_of(record: Record, partitions: PartitionKeys) -> bool:

@@ -3,7 +3,8 @@
 How it is told belongs in `preview`; taking it away, in `steps`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from factory_assets.erasure.emptied_partitions import (
     emptied_partitions,
 )
 from factory_assets.erasure.own_values import own_values
+from factory_assets.erasure.read_sources import read_sources
 from factory_assets.erasure.table_rows import (
     WHERE,
     PersonalRows,
@@ -26,7 +28,7 @@ from factory_assets.erasure.table_rows import (
 )
 from factory_assets.execution.declaration_files import declarations_folder
 from factory_assets.ml.artifacts.trained_model import MANIFEST
-from factory_assets.results.data import IngestResult, SplitResult
+from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
@@ -40,7 +42,6 @@ from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.sql.expressions import columns_of
 from factory_resources.tables.snapshot import Snapshot
-from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
@@ -125,23 +126,6 @@ class ErasurePlan:
         return not self.tables and not any(self.answers.values())
 
 
-def every_record(graph: RecordGraph) -> Iterator[tuple[Record, list[Snapshot]]]:
-    """Yield each record with the snapshots in its result."""
-    for record in graph.records:
-        yield record, [*tables_of(value_in(record)).values()]
-
-
-def read_as_sources(graph: RecordGraph) -> set[str]:
-    """Return the SHA-256 of everything that some `ingest` has read."""
-    values = (value_in(record) for record in graph.records if record.stage == "ingest")
-    return {
-        source.sha256
-        for value in values
-        if isinstance(value, IngestResult)
-        for source in value.sources
-    }
-
-
 def make_plan(
     where: str, pipelines: Iterable[Pipeline], home: Home, scratch: Path, names: Iterable[str] = ()
 ) -> ErasurePlan:
@@ -167,7 +151,7 @@ def make_plan(
             "there is no table", where=str(home.path), remedy="run a pipeline first"
         )
     with opened(every, scratch) as connection:
-        rows = find_rows(connection, files, where, read_as_sources(graph))
+        rows = find_rows(connection, files, where, read_sources(graph))
         values, short = own_values(connection, rows, every)
         matched = _matched(connection, rows, where)
         rules = {
@@ -219,38 +203,32 @@ def _matched(
 
 
 def _sources(graph: RecordGraph, rows: PersonalRows) -> Iterator[SourceRows]:
-    names = {
-        source.sha256: source.name
-        for record in graph.records
-        if record.stage == "ingest" and isinstance(value := value_in(record), IngestResult)
-        for source in value.sources
-    }
+    read = read_sources(graph)
     inner = {file.sha256 for file in rows.positions}
     for source, numbers in sorted(rows.sources.items()):
         if source not in inner:
-            yield SourceRows(names.get(source, source[:12]), tuple(sorted(numbers)))
+            name = read[source].name if source in read else source[:12]
+            yield SourceRows(name, tuple(sorted(numbers)))
 
 
 def _tables(graph: RecordGraph, rows: PersonalRows) -> dict[str, tuple[int, int]]:
-    counts = {(file.table, file.sha256): len(p) for file, p in rows.positions.items()}
+    of_person = _counter(rows)
     most: dict[str, int] = {}
-    for _, snapshots in every_record(graph):
-        for snapshot in snapshots:
-            some = sum(counts.get((snapshot.table, file.sha256), 0) for file in snapshot.files)
-            most[snapshot.table] = max(some, most.get(snapshot.table, 0))
-    files: dict[str, int] = {}
-    for table, _ in counts:
-        files[table] = files.get(table, 0) + 1
+    for record in graph.records:
+        for snapshot in tables_of(value_in(record)).values():
+            most[snapshot.table] = max(of_person(snapshot), most.get(snapshot.table, 0))
+    files = Counter(file.table for file in rows.positions)
     return {table: (number, most.get(table, 0)) for table, number in sorted(files.items())}
 
 
-def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[LearnedVersion]:
+def _counter(rows: PersonalRows) -> Callable[[Snapshot], int]:
+    """Return what counts the rows of the person in a snapshot."""
     counts = {(file.table, file.sha256): len(p) for file, p in rows.positions.items()}
+    return lambda one: sum(counts.get((one.table, file.sha256), 0) for file in one.files)
 
-    def of_person(snapshot: Snapshot) -> int:
-        return sum(counts.get((snapshot.table, file.sha256), 0) for file in snapshot.files)
 
-    registry = Registry(home)
+def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[LearnedVersion]:
+    of_person, registry = _counter(rows), Registry(home)
     for record in graph.records:
         if record.stage != "train":
             continue

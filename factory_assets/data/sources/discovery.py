@@ -70,10 +70,9 @@ def _without_erased(
     pipeline.
     """
     every = erased_rows(home)
-    own = erased_rows(home, pipeline) if every else {}
     for one in handles:
         if one.identity is None:
-            erased = own
+            erased = erased_rows(home, pipeline) if every else {}
         else:
             erased = {one.identity: every[one.identity]} if one.identity in every else {}
         yield replace(one, erased=erased) if erased else one

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.audit.trace.trace import trace
-from factory_assets.erasure.plan import read_as_sources
+from factory_assets.erasure.read_sources import read_sources
 from factory_assets.erasure.table_rows import find_rows, opened, rows_left, stored_files
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -184,7 +184,7 @@ def test_rows_that_stayed_are_counted_in_tables_without_the_columns(chain: Path)
     files = stored_files(home)
     with home.scratch() as scratch:
         with opened(files, scratch) as connection:
-            read = read_as_sources(RecordGraph.of(home))
+            read = read_sources(RecordGraph.of(home))
             found = find_rows(connection, files, "nbr = 13", read)
         others = [file for file in files if file.pipeline != "base"]
         with opened(others, scratch) as connection:
