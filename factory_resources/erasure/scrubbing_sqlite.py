@@ -3,7 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +38,38 @@ def scrub_sqlite(path: Path, sought: Sought) -> "Counter[str]":
     files = [path.with_name(path.name + suffix) for suffix in BESIDE]
     if not any(holds_any(file, sought) for file in files if file.is_file()):
         return found
+    with changing(path, "values in the database cannot be replaced", always=True) as connection:
+        for table in sqlite_tables(connection):
+            _scrub_table(connection, table, sought, found)
+    return found
+
+
+@contextmanager
+def changing(path: Path, otherwise: str, *, always: bool) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite file for one transaction, and leave nothing of what was there before.
+
+    Args:
+        otherwise: what is told if it cannot be done.
+        always: whether the file is written anew also if no row was changed.
+
+    Raises:
+        StorageError: it is damaged or locked, or the disk is full.
+    """
     try:
         with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("BEGIN IMMEDIATE")
-            for table in sqlite_tables(connection):
-                _scrub_table(connection, table, sought, found)
+            yield connection
             connection.execute("COMMIT")
-            connection.execute("VACUUM")
+            if always or connection.total_changes:
+                connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         raise StorageError(
-            f"values in the database cannot be replaced ({error.__class__.__name__})",
+            f"{otherwise} ({error.__class__.__name__})",
             where=str(path),
             remedy="stop what uses it, free space, or restore it from a backup; then do it again",
         ) from error
-    return found
 
 
 def _scrub_table(

@@ -7,13 +7,12 @@ a whole. Replacing single values belongs in `scrubbing`.
 import json
 import sqlite3
 from collections.abc import Collection
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from factory_resources.erasure.databases import in_transaction, quoted, sqlite_tables
 from factory_resources.erasure.redaction import ERASED
-from factory_resources.errors import StorageError
+from factory_resources.erasure.scrubbing_sqlite import changing
 from factory_resources.home.database import DATABASE_VARIABLE, server_address
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, run_logs
@@ -66,24 +65,12 @@ def _blanked(value: Any) -> Any:
 
 
 def _in_file(path: Path, pipelines: Collection[str]) -> int:
-    count = 0
-    try:
-        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("BEGIN IMMEDIATE")
-            for table in _PLACES.keys() & {*sqlite_tables(connection)}:
-                count += sum(_in_table(connection, table, name) for name in pipelines)
-            connection.execute("COMMIT")
-            if count:
-                connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.Error as error:
-        raise StorageError(
-            f"pages with rows cannot be blanked ({error.__class__.__name__})",
-            where=str(path),
-            remedy="stop what uses it, free space, or restore it from a backup; then do it again",
-        ) from error
-    return count
+    with changing(path, "pages with rows cannot be blanked", always=False) as connection:
+        return sum(
+            _in_table(connection, table, name)
+            for table in _PLACES.keys() & {*sqlite_tables(connection)}
+            for name in pipelines
+        )
 
 
 def _in_table(connection: sqlite3.Connection, table: str, pipeline: str) -> int:
