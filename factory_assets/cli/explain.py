@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from factory_assets.cli.code_inside import names_sources, output_inside
+from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run_requests
 from factory_assets.data.sources.partition_listing import Keys
 from factory_assets.execution.backfill import Wanted, wanted
@@ -35,9 +37,17 @@ def print_plan(selection: RunSelection, console: Console) -> None:
     Raises:
         FactoryError: a name, stage or partition is wrong, as for `run`; if a declaration is wrong,
             after the plans of the other pipelines.
+        Exit: a function of the user's had to be called inside a boundary, and that failed.
     """
     requests, errors = run_requests(selection)
     with _prepared_home() as home:
+        if any(names_sources(request.pipeline) for request in requests):
+            _, *arguments = selection.arguments()
+            command = factory_command(["run", "--explain", *arguments])
+            told = output_inside(command, [request.pipeline for request in requests], home)
+            if told is not None:
+                console.print(told, end="", highlight=False, markup=False, soft_wrap=True)
+                return
         for request in requests:
             for line in explanation_lines(request, home):
                 console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from factory_assets.audit.influence_report import InfluenceReport, TrainingRow
 from factory_assets.audit.references import SHOWN_DIGITS, ModelName, parse
+from factory_assets.cli.code_inside import names_model, output_inside
+from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
 from factory_assets.cli.wrapping import wrap_line
 from factory_assets.declarations.loader import pipeline_folders
@@ -30,6 +32,7 @@ def run_influence(
     Raises:
         UnknownNameError: the name is not a model version, or not exactly one list is requested.
         FactoryError: as `influential`.
+        Exit: the user's model had to be loaded inside a boundary, and that failed.
     """
     name = parse(text)
     if not isinstance(name, ModelName):
@@ -42,11 +45,19 @@ def run_influence(
     [pipeline] = select([name.pipeline])
     if pipeline.spec.train is None:
         raise ModelError(f"{name.pipeline!r} has no model", remedy="name a pipeline that trains")
+    home = Home.from_env()
+    if names_model(pipeline):
+        given = [] if row is None else [f"--row={row}"]
+        given += [f"--file={file}"] if file else []
+        given += ["--suspicious"] if suspicious else []
+        command = factory_command(["influence", *given, f"--top={top}", "--json", "--", text])
+        told = output_inside(command, [pipeline], home, reads=[file] if file else ())
+        if told is not None:
+            return InfluenceReport.model_validate_json(told)
     from factory_assets.audit import influence
     from factory_assets.data.privacy.sensitive_columns import redact_errors
 
     folders = {folder.name: folder for folder in pipeline_folders()}
-    home = Home.from_env()
     with redact_errors(pipeline):
         if row is None:
             return influence.suspicious(pipeline, name, home, top=top, folders=folders)

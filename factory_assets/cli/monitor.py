@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+from click.exceptions import Exit
 from rich.console import Console
 from rich.table import Table
 
+from factory_assets.cli.code_inside import names_sources
+from factory_assets.cli.run_inside import run_inside
 from factory_assets.cli.shared import select
 from factory_assets.monitoring.champion import require_watch
 from factory_assets.monitoring.looks import Looks
@@ -24,9 +27,17 @@ def look_at(names: Sequence[str], console: Console, *, last: bool) -> bool:
 
     Raises:
         FactoryError: a pipeline is unknown or not watched, or a look fails.
+        Exit: a function of the user's had to be called inside a boundary, and that failed.
     """
     home, calm = Home.from_env(), True
-    for pipeline in _watched(names):
+    pipelines = _watched(names)
+    if not last and any(names_sources(pipeline) for pipeline in pipelines):
+        code = run_inside(["monitor", "--", *names], pipelines, home, console, looks=True)
+        if code is not None:
+            if code > 1:
+                raise Exit(code)
+            return not code
+    for pipeline in pipelines:
         seen = WatchedOnce(_last(pipeline, home), ()) if last else watch_once(pipeline, home)
         report = seen.report
         show(report, console)

@@ -3,10 +3,14 @@
 Scoring itself belongs in `factory_assets.serving.batch`.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
+from factory_assets.cli.code_inside import output_inside
+from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
+from factory_assets.spec import Pipeline, PythonSource
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home, storage_errors
 
@@ -20,6 +24,7 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
         DataError: `out` ends neither in .csv nor in .parquet.
         ModelError: the pipeline has no model or no champion.
         FactoryError: the file cannot be read or scored, or the output cannot be written.
+        Exit: a function of the user's had to be called inside a boundary, and that failed.
     """
     if out is not None and out.suffix not in _FORMATS:
         remedy = f"choose a name that ends in {' or '.join(_FORMATS)}"
@@ -27,6 +32,8 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     [pipeline], home = select([name]), Home.from_env()
     if pipeline.spec.train is None:
         raise ModelError(f"{name!r} has no model", remedy="declare `train`, or use its clean table")
+    if _joins_functions(pipeline) and _predicted_inside(pipeline, file, out, home):
+        return
     from factory_assets.data.privacy.sensitive_columns import redact_errors
     from factory_assets.serving.batch import JOINED, predict
     from factory_resources.tracking.registry import Registry
@@ -48,3 +55,28 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     write = pyarrow.parquet.write_table if out.suffix == ".parquet" else pyarrow.csv.write_csv
     with storage_errors(out):
         write(scored, str(out))
+
+
+def _joins_functions(pipeline: Pipeline) -> bool:
+    """Whether a table that is joined to the rows is what a function of the user's returns."""
+    joins = pipeline.spec.ingest.joins.values()
+    return any(isinstance(join.source, PythonSource) for join in joins)
+
+
+def _predicted_inside(pipeline: Pipeline, file: Path, out: Path | None, home: Home) -> bool:
+    """Score it inside a boundary if there can be one; return whether it was.
+
+    Nothing can be written there but the home, whence the output is copied.
+    """
+    with home.scratch() as scratch:
+        written = scratch / f"predictions{out.suffix if out else '.csv'}"
+        command = factory_command(["predict", f"--out={written}", "--", pipeline.name, str(file)])
+        if output_inside(command, [pipeline], home, reads=[file]) is None:
+            return False
+        if out is None:
+            with written.open("rb") as content:
+                shutil.copyfileobj(content, sys.stdout.buffer)
+            return True
+        with storage_errors(out):
+            shutil.copyfile(written, out)
+    return True

@@ -2,15 +2,16 @@
 
 This process stays outside: it ends what killed runs have left, which nobody inside can see, and
 enters the report of the boundary in the ledger. What a run may reach belongs in
-`execution.run_boundary`.
+`execution.run_boundary`; commands that are no runs, but call code of the user, in `code_inside`.
 """
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import IO
 from uuid import uuid4
 
 import click
@@ -24,7 +25,7 @@ from factory_assets.execution.boundary_reports import (
 )
 from factory_assets.execution.run_boundary import run_boundary
 from factory_assets.spec import Pipeline
-from factory_resources.boundary.boundary import level_here
+from factory_resources.boundary.boundary import Boundary, level_here
 from factory_resources.boundary.inside import NOT_SET_UP
 from factory_resources.boundary.syscalls import die_with_parent
 from factory_resources.errors import BoundaryError
@@ -35,7 +36,12 @@ from factory_resources.tracking.run_history import PROCESS_TAG, stored_runs
 
 
 def run_inside(
-    arguments: Iterable[str], pipelines: Sequence[Pipeline], home: Home, console: Console | None
+    arguments: Iterable[str],
+    pipelines: Sequence[Pipeline],
+    home: Home,
+    console: Console | None,
+    *,
+    looks: bool = False,
 ) -> int | None:
     """Run a command on pipelines inside a boundary; return its exit code.
 
@@ -45,13 +51,38 @@ def run_inside(
     Args:
         arguments: the command line after `factory`.
         console: where it is said if less holds than a machine can do; None to say nothing.
+        looks: whether it looks at answers, and may have to tell people of alarms.
 
     Raises:
         BoundaryError: a boundary is required, and there can be none; nothing was run.
     """
+    boundary = boundary_here(pipelines, home, console, looks=looks)
+    if boundary is None:
+        return None
+    _end_killed_runs(home)
+    name = uuid4().hex
+    command = boundary.command(factory_command(arguments), report_file(home, name))
+    code = await_command(command, {REPORT_VARIABLE: name})
+    report = enter_reports(home).get(name)
+    if report and report.level != "namespaces":
+        _tell(console, f"boundary: {report.level}; {report.reason}")
+    return code
+
+
+def boundary_here(
+    pipelines: Sequence[Pipeline], home: Home, console: Console | None, *, looks: bool = False
+) -> Boundary | None:
+    """Return the boundary in which what concerns these pipelines is to be done.
+
+    None, after a line that says why, if no boundary is possible or wanted, or this process is
+    inside one already.
+
+    Raises:
+        BoundaryError: a boundary is required, and there can be none.
+    """
     if is_inside():
         return None
-    boundary = run_boundary(pipelines, home)
+    boundary = run_boundary(pipelines, home, looks=looks)
     if boundary.level == "off":
         return None
     if os.getuid() == 0 or sys.platform != "linux":
@@ -64,12 +95,26 @@ def run_inside(
             )
         _tell(console, f"boundary: none; {reason}")
         return None
-    _end_killed_runs(home)
-    name = uuid4().hex
-    command = [sys.executable, "-m", "factory_assets.cli", *_debug(), *arguments]
+    return boundary
+
+
+def factory_command(arguments: Iterable[str]) -> list[str]:
+    """Return the command line of `factory` with these arguments."""
+    return [sys.executable, "-m", "factory_assets.cli", *_debug(), *arguments]
+
+
+def await_command(
+    command: Sequence[str], variables: Mapping[str, str], output: IO[bytes] | None = None
+) -> int:
+    """Start a command in a boundary, wait for it, and return its exit code.
+
+    Args:
+        output: where its standard output goes; None for this process's own.
+    """
     process = subprocess.Popen(
-        boundary.command(command, report_file(home, name)),
-        env={**os.environ, REPORT_VARIABLE: name},
+        command,
+        env={**os.environ, **variables},
+        stdout=output,
         # Killed, this process would leave a run behind that nobody waits for.
         preexec_fn=die_with_parent,
     )
@@ -79,9 +124,6 @@ def run_inside(
         code = process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
-    report = enter_reports(home).get(name)
-    if report and report.level != "namespaces":
-        _tell(console, f"boundary: {report.level}; {report.reason}")
     # It has said why on standard error.
     return 2 if code == NOT_SET_UP else code
 

@@ -3,6 +3,7 @@
 The text of each kind of trace belongs in `trace` and `prediction`, the page in `web.lineage`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from factory_assets.cli.prediction import answer_json, answer_text, is_predictio
 from factory_assets.cli.shared import read_file
 from factory_assets.cli.trace import MAX_LISTED, trace_json, trace_text
 from factory_assets.declarations.loader import pipeline_folders
+from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.ledger import Ledger
@@ -120,18 +122,41 @@ def _written(found: AnswerTrace, options: TraceOptions, home: Home) -> tuple[str
 def _answer(name: str, options: TraceOptions, folders: Mapping[str, Path]) -> AnswerTrace:
     home = Home.from_env()
     answer = find_answer(name, home, options.edge_log)
-    moved = _influence(answer, home, folders) if options.influence else None
+    moved = _influence(answer, home, folders, options) if options.influence else None
     return trace_answer(answer, home, folders=folders, verify=options.verify, influence=moved)
 
 
-def _influence(answer: TracedAnswer, home: Home, folders: Mapping[str, Path]) -> InfluenceReport:
-    from factory_assets.audit.influence import influential_on_answer
+def _influence(
+    answer: TracedAnswer, home: Home, folders: Mapping[str, Path], options: TraceOptions
+) -> InfluenceReport:
     from factory_assets.cli.shared import select
-    from factory_assets.data.privacy.sensitive_columns import redact_errors
 
     [pipeline] = select([answer.record.pipeline])
+    if (moved := _influence_inside(answer, pipeline, home, options)) is not None:
+        return moved
+    from factory_assets.audit.influence import influential_on_answer
+    from factory_assets.data.privacy.sensitive_columns import redact_errors
+
     with redact_errors(pipeline):
         return influential_on_answer(pipeline, answer.said, home, top=_TOP, folders=folders)
+
+
+def _influence_inside(
+    answer: TracedAnswer, pipeline: Pipeline, home: Home, options: TraceOptions
+) -> InfluenceReport | None:
+    """Compute it inside a boundary if the model is a class of the user's; None if not."""
+    from factory_assets.cli.code_inside import names_model, output_inside
+    from factory_assets.cli.run_inside import factory_command
+
+    if not names_model(pipeline):
+        return None
+    log = options.edge_log
+    given = [f"--edge-log={log}"] if log else []
+    words = ["trace", "--influence", "--json", "--no-verify", *given, "--", answer.id]
+    told = output_inside(factory_command(words), [pipeline], home, reads=[log] if log else ())
+    if told is None:
+        return None
+    return InfluenceReport.model_validate(json.loads(told)["influence"])
 
 
 def _require_unset(name: str, kind: str, options: Mapping[str, object]) -> None:

@@ -173,8 +173,8 @@ def require_gone(before: set[str], ids: list[str], told: str) -> None:
         assert time.monotonic() < deadline, f"{told}: {alive}"
         time.sleep(0.1)
     # The last one has ended its run, and then itself.
-    while left := [pid for run in ids for pid in processes_of(run)]:
-        assert left == [*processes_of(ids[-1])], told
+    while left := {run: pids for run in ids if (pids := [*processes_of(run)])}:
+        assert {*left} == {ids[-1]}, f"{told}: {left}"
         assert time.monotonic() < deadline, told
         time.sleep(0.1)
 

@@ -1,21 +1,47 @@
-"""Check the Python objects that a declaration names: the function of a source, the user's model."""
+"""Check the Python objects that a declaration names: the function of a source, the user's model.
 
+They are imported inside a boundary, by `python -m factory_assets.cli.check.user_objects FOLDER`.
+"""
+
+import json
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from functools import partial
+from pathlib import Path
 
 from factory_assets.cli.check.sources import placed_sources
+from factory_assets.cli.code_inside import names_model, names_sources, output_inside
 from factory_assets.data.sources.python import load_function
-from factory_assets.declarations.loader import at_line, read
+from factory_assets.declarations.loader import at_line, load_pipeline, read
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
 from factory_assets.ml.models.kinds import custom_kind
 from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import DeclarationError
+from factory_resources.home.home import Home
 
 
 def user_object_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Import what the declaration names; yield what is missing or of the wrong kind."""
+    """Import what the declaration names; yield what is missing or of the wrong kind.
+
+    Raises:
+        BoundaryError: a boundary is required, and there can be none.
+        Exit: importing it ended the process.
+    """
+    if names_sources(pipeline) or names_model(pipeline):
+        command = [sys.executable, "-m", "factory_assets.cli.check.user_objects"]
+        with tempfile.TemporaryDirectory(prefix="factory-check-") as home:
+            told = output_inside([*command, str(pipeline.folder)], [pipeline], Home(Path(home)))
+        if told is not None:
+            yield from (Mistake(tuple(at), message) for at, message in json.loads(told))
+            return
+    yield from _mistakes(pipeline)
+
+
+def _mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     for at, error in _errors(pipeline):
         yield Mistake(at, f"{error.what}; {error.remedy}")
 
@@ -44,3 +70,14 @@ def _errors(pipeline: Pipeline) -> Iterator[tuple[At, DeclarationError]]:
             load()
         except DeclarationError as error:
             yield at, error
+
+
+def main(folder: Path) -> None:
+    """Print the mistakes of one declaration as JSON, apart from what the user's modules print."""
+    with redirect_stdout(sys.stderr):
+        found = [(one.at, one.message) for one in _mistakes(load_pipeline(folder))]
+    print(json.dumps(found))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
