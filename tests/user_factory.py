@@ -35,10 +35,15 @@ class UserFactory:
         return subprocess.Popen(by_ordinary_user(command), env={**os.environ, **self.variables})
 
     def run(self, *arguments: str, by: Any = by_ordinary_user) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "factory_assets.cli", "run", *arguments]
+        return self.ask("run", *arguments, by=by)
+
+    def ask(
+        self, *arguments: str, by: Any = by_ordinary_user, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Call `factory` as the ordinary user and wait for its end."""
         return subprocess.run(
-            by(command),
-            env={**os.environ, **self.variables},
+            by([sys.executable, "-m", "factory_assets.cli", *arguments]),
+            env={**os.environ, **self.variables, **variables},
             capture_output=True,
             text=True,
             timeout=600,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,10 +21,12 @@ from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.approvals import Factory, copy_factory
 from tests.e2e.conftest import forked
 from tests.ledger import problems
-from tests.loopback import OTHER, needs_root
+from tests.loopback import OTHER, needs_root, relayed
+from tests.ordinary_user import USER
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 from tests.serving import asking, serving
+from tests.user_factory import user_factory
 
 pytestmark = pytest.mark.slow
 
@@ -38,20 +41,7 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
     apples = copy_factory(made, tmp_path / "factory", monkeypatch)
     factory = forked(apples.home.path, FACTORY_DEFS=str(apples.defs))
     assert factory("run", "apples").returncode == 0
-    answered: list[str] = []
-    known: list[int] = []
-    with (
-        serving(apples.home.path) as server,
-        asking(server, "/predict/apples", _ROW, answered, clients=2, pause=0.01),
-    ):
-        run = apples.start("run", "apples", "--no-reuse")
-        while run.poll() is None or not known:
-            known.append(len(answered))
-            done = factory("backup", tmp_path / f"backup{len(known)}.tar")
-            assert done.returncode == 0, done.stdout + done.stderr
-            with suppress(subprocess.TimeoutExpired):
-                run.wait(_PAUSE)
-        assert run.returncode == 0, run.communicate()
+    answered, known = _backed_up_under_load(apples.home, apples.defs, tmp_path)
     assert problems(apples.home) == []
     for number, count in enumerate(known, 1):
         home = Home(tmp_path / f"restored{number}" / "home")
@@ -69,6 +59,39 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
         done = restored(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
     assert answered
+
+
+def _backed_up_under_load(
+    home: Home, defs: Path, folder: Path, **variables: str
+) -> tuple[list[str], list[int]]:
+    """Back up again and again while a pipeline runs and its champion is asked.
+
+    The backups are `backup1.tar` and so on, the last of them of when the run had ended.
+
+    Returns:
+        The ids of all answers, and for each backup how many had been given before.
+    """
+    answered, known = list[str](), list[int]()
+    variables = {"FACTORY_DEFS": str(defs), **variables}
+    factory = forked(home.path, **variables)
+    with (
+        serving(home.path, **variables) as server,
+        asking(server, "/predict/apples", _ROW, answered, clients=2, pause=0.01),
+        subprocess.Popen(
+            [sys.executable, "-m", "factory_assets.cli", "run", "apples", "--no-reuse"],
+            env={**os.environ, "FACTORY_HOME": str(home.path), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as run,
+    ):
+        while run.poll() is None or not known:
+            known.append(len(answered))
+            done = factory("backup", folder / f"backup{len(known)}.tar")
+            assert done.returncode == 0, done.stdout + done.stderr
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(_PAUSE)
+        assert run.returncode == 0, run.communicate()
+    return answered, known
 
 
 @pytest.fixture
@@ -126,6 +149,48 @@ def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
         "verify"
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.long
+@needs_root
+@pytest.mark.parametrize("load_on", ["files", "server"])
+def test_a_backup_under_load_is_restored_by_another_user_to_the_other_kind_of_database(
+    load_on: str, postgres: Postgres, addresses: tuple[str, str], tmp_path: Path
+) -> None:
+    folder, home = tmp_path / "defs" / "apples", Home(tmp_path / "home")
+    write_apples(folder)
+    declare(folder, APPLES)
+    server = {"FACTORY_DATABASE_URL": addresses[0]} if load_on == "server" else {}
+    first = forked(home.path, FACTORY_DEFS=str(folder.parent), **server)("run", "apples")
+    assert first.returncode == 0, first.stdout + first.stderr
+    answered, known = _backed_up_under_load(home, folder.parent, tmp_path, **server)
+    name = urlsplit(addresses[1]).path[1:]
+    with user_factory() as other, relayed(f"{postgres.socket}/.s.PGSQL.5432") as port:
+        if load_on == "files":
+            postgres.execute(
+                "CREATE ROLE other LOGIN PASSWORD 'secret'",
+                f"ALTER DATABASE {name} OWNER TO other",
+            )
+            url = f"postgresql://other:secret@127.0.0.1:{port}/{name}"
+            other.variables["FACTORY_DATABASE_URL"] = url
+        shutil.copytree(folder.parent, other.path / "defs")
+        backup = shutil.move(tmp_path / f"backup{len(known)}.tar", other.path / "backup.tar")
+        for path in (Path(backup), *(other.path / "defs").rglob("*"), other.path / "defs"):
+            os.chown(path, *USER)
+        for arguments in (
+            ("restore", str(backup), "--home", str(other.home.path)),
+            ("verify",),
+            ("run", "apples"),
+            ("trace", "apples@1"),
+        ):
+            done = other.ask(*arguments)
+            assert done.returncode == 0, done.stdout + done.stderr
+        asked = answered[: known[-1]]
+        assert asked
+        for identifier in (asked[0], asked[-1]):
+            found = other.ask("trace", identifier)
+            assert found.returncode == 0, found.stdout + found.stderr
+        assert {path.stat().st_uid for path in other.home.path.rglob("*")} == {USER[0]}
 
 
 def _predicted(text: str) -> list[str]:

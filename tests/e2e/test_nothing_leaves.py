@@ -13,11 +13,14 @@ import pytest
 
 from factory_assets.defs.machine_failure.telemetry import simulate
 from factory_resources.home.home import PROJECT
+from tests.e2e.conftest import command
 from tests.factory_resources.boundary.machine import needs_namespaces
+from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = [pytest.mark.slow, needs_namespaces]
 
 _NETWORK = PROJECT / "tests" / "quiet_network.py"
+_EACH_MINUTE = {"cron": "* * * * *", "enabled": True}
 _ASK = """
 import socket, urllib.request
 socket.getaddrinfo("vendor.example", 443)
@@ -39,7 +42,19 @@ mutation($job: String!) {
   }
 }"""
 RUN = "query($id: ID!) {runOrError(runId: $id) {... on Run {status}}}"
-home, file = Path(sys.argv[1]), Path(sys.argv[2])
+SCHEDULED = "{runsOrError {... on Runs {results {status tags {key value}}}}}"
+home, file, NIGHT = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "night"
+
+def rows():
+    import json, pyarrow.csv
+    return json.dumps(pyarrow.csv.read_csv(file).slice(0, 20).to_pylist(), default=str)
+
+def scheduled(client):
+    """Whether each schedule of the test has run: that of a pipeline, and that of its looks."""
+    runs = ask_graphql(client, SCHEDULED)["runsOrError"]["results"]
+    done = {tag["value"] for run in runs for tag in run["tags"]
+            if tag["key"] == "dagster/schedule_name" and run["status"] == "SUCCESS"}
+    return len(done) == 2
 
 def factory(*arguments):
     done = subprocess.run(
@@ -61,11 +76,20 @@ try:
     while (state := ask_graphql(client, RUN, id=run)["runOrError"]["status"]) != "SUCCESS":
         assert state != "FAILURE"
         time.sleep(1)
-    served = httpx.get(f"http://127.0.0.1:{up.ports[1]}/openapi.json", timeout=60)
-    assert served.status_code == 200
+    served = f"http://127.0.0.1:{up.ports[1]}"
+    assert httpx.get(f"{served}/openapi.json", timeout=60).status_code == 200
+    answered = httpx.post(f"{served}/predict/machine_failure", content=rows(), timeout=60)
+    assert answered.status_code == 200, answered.text
+    told = [{"id": one["id"], "outcome": "no"} for one in answered.json()["predictions"][:5]]
+    assert httpx.post(f"{served}/feedback", json=told, timeout=60).status_code == 200
+    while NIGHT and not scheduled(client):
+        time.sleep(1)
     client.close()
 finally:
     up.stop()
+factory("monitor", "machine_failure")
+factory("dossier", "machine_failure@1")
+factory("evidence", "machine_failure@1", "--out", home.parent / "evidence.zip")
 factory("status")
 factory("verify")
 factory("backup", home.parent / "backups")
@@ -94,9 +118,19 @@ def test_the_observer_sees_what_leaves() -> None:
     assert "left: a packet to 198.51.100.9, port 9999 (" in output
 
 
-def test_nothing_leaves(tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
+@pytest.mark.parametrize("until", ["evening", pytest.param("night", marks=pytest.mark.long)])
+def test_nothing_leaves(until: str, tmp_path: Path) -> None:
+    file, home = tmp_path / "rows.csv", tmp_path / "home"
     simulate(rows=50, seed=3).to_pandas().to_csv(file, index=False)
-    home = tmp_path / "home"
-    output, _ = _in_network(_DAY, home, file, FACTORY_HOME=str(home))
+    variables = {"FACTORY_HOME": str(home), "FACTORY_DEFS": str(tmp_path / "defs")}
+    (tmp_path / "defs").mkdir()
+    if until == "night":
+        looks = {"look": _EACH_MINUTE}
+        declared = {**APPLES, "schedule": _EACH_MINUTE, "watch": looks}
+        declare(tmp_path / "defs" / "apples", declared)
+        write_apples(tmp_path / "defs" / "apples")
+        # What a look says of a champion is looked at, too.
+        done = command(home, **variables)("run", "apples")
+        assert done.returncode == 0, done.stdout + done.stderr
+    output, _ = _in_network(_DAY, home, file, until, **variables)
     assert output == "the day is over\n"

@@ -156,7 +156,7 @@ main()
 """
 
 
-def _looking_often(command: Sequence[str]) -> list[str]:
+def looking_often(command: Sequence[str]) -> list[str]:
     """Return the command line of an `up` whose daemon looks after backfills every two seconds.
 
     Dagster has no setting for its 30 s, of which a backfill lasts three times as much.
@@ -169,7 +169,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     folder = declare(tmp_path / "defs" / "meter", {**DECLARED, **MODEL})
     for machine, day in (("m1", 1), ("m1", 2), ("m1", 3)):
         put(folder, machine, day)
-    running = Up(tmp_path / "home", tmp_path / "defs", started_by=_looking_often)
+    running = Up(tmp_path / "home", tmp_path / "defs", started_by=looking_often)
     yield running
     running.stop()
 
@@ -198,7 +198,7 @@ _PARTITIONS = """
 }}"""
 
 
-def _backfill(up: Up, keys: list[str], stages: list[str]) -> list[dict[str, Any]]:
+def backfill(up: Up, keys: list[str], stages: list[str]) -> list[dict[str, Any]]:
     """Launch a backfill, wait until the daemon has run it, and return its runs."""
     assets = [{"path": ["meter", stage]} for stage in stages]
     launched = up.ask(_BACKFILL, keys=keys, assets=assets)["launchPartitionBackfill"]
@@ -239,13 +239,13 @@ def test_the_daemon_turns_files_into_partitions_and_the_ui_backfills_them(
     }
     assert _reused(up) == {key: [False] for key in keys}
     # A backfill of all stages: the partitions in as few runs as possible, then the model.
-    runs = _backfill(up, keys, ["ingest", "clean", "split", "train", "evaluate", "deploy"])
+    runs = backfill(up, keys, ["ingest", "clean", "split", "train", "evaluate", "deploy"])
     assert len(runs) <= 3, runs
     assert _reused(up) == {key: [True, False] for key in keys}
     assert Records(Home(tmp_path / "home")).latest("meter", "deploy")
     # Another backfill of the same data computes nothing.
     deployed = Records(Home(tmp_path / "home")).latest("meter", "deploy")
-    _backfill(up, keys[:1], ["ingest", "clean"])
+    backfill(up, keys[:1], ["ingest", "clean"])
     assert _reused(up)[keys[0]] == [True, True, False]
     # A file that is still being written is skipped; once it is complete, only it is run.
     folder = tmp_path / "defs" / "meter"

@@ -35,6 +35,8 @@ pytestmark = pytest.mark.slow
 MODEL = {"kind": "mlp", "hidden": [16], "epochs": 60, "patience": 60, "batch_size": 16}
 TRAIN = {"target": "label", "model": MODEL, "trainer": {"checkpoint": {"epochs": 1}}}
 SHORT = {**TRAIN, "model": {**MODEL, "epochs": 20}}
+RETRIED = 75.0
+"""Seconds after the start of a factory within which it has begun to retry what was killed."""
 VICTIMS = ("worker", "everything", "keeper")
 _LAUNCH = """
 mutation($job: String!) {
@@ -94,6 +96,33 @@ def test_a_killed_training_is_retried_and_resumed(tmp_path: Path) -> None:
     for stage in STAGES[: STAGES.index("train") + 1]:
         undisturbed = run_stage(StageRequest(pipeline, stage, other_home, "undisturbed"))
     assert trained.value["digest"] == undisturbed.record.value["digest"]
+
+
+def test_what_was_killed_with_everything_is_retried_soon_after_the_next_start(
+    tmp_path: Path,
+) -> None:
+    declare(tmp_path / "defs" / "apples", {**APPLES, "train": TRAIN})
+    write_apples(tmp_path / "defs" / "apples", rows=1000)
+    up = Up(tmp_path / "home", tmp_path / "defs")
+    first = launch(up)
+    process = keeper(up, first)
+    trains(up)
+    kill(up, process, "everything")
+    up = Up(tmp_path / "home", tmp_path / "defs")
+    started = time.monotonic()
+    try:
+        up.until(_LOGS, lambda _: len(up.runs()) == 2, id=first)
+        took = time.monotonic() - started
+        retry, killed = up.runs()
+        # The page of the killed run says that there is another one, and that one whose retry it is.
+        tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in (retry, killed)]
+        assert tags[0]["dagster/parent_run_id"] == first
+        assert tags[0]["dagster/retry_number"] == "1"
+        assert tags[1]["dagster/auto_retry_run_id"] == retry["runId"]
+        assert killed["status"] == "FAILURE"
+    finally:
+        up.stop()
+    assert took < RETRIED, f"the retry began after {took:.0f} s"
 
 
 def trains(up: Up, known: Collection[Path] = ()) -> set[Path]:

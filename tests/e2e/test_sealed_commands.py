@@ -4,10 +4,7 @@ A module that a declaration names calls a server on loopback when it is imported
 command is repeated without a boundary: then the server is called.
 """
 
-import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +13,6 @@ import pytest
 
 from factory_resources.boundary.inside import LEVEL_VARIABLE
 from tests.factory_resources.boundary.machine import needs_namespaces
-from tests.ordinary_user import by_ordinary_user
 from tests.pipelines import APPLES, declare, write_apples
 from tests.user_factory import UserFactory, user_factory
 
@@ -29,9 +25,9 @@ try:
 except OSError:
     pass
 import pyarrow as pa
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.linear_model import LogisticRegression
 
-class Tree(DecisionTreeClassifier):
+class Line(LogisticRegression):
     pass
 
 def prices():
@@ -47,7 +43,7 @@ _DECLARED: dict[str, Any] = {
         "joins": {"prices": {"source": {"python": "mine:prices"}, "on": "colour"}},
         "contract": [*APPLES["ingest"]["contract"], {"name": "price", "type": "float64"}],
     },
-    "train": {"target": "label", "model": {"python": "mine:Tree", "args": {"max_depth": 3}}},
+    "train": {"target": "label", "model": {"python": "mine:Line"}},
     "evaluate": {"importances": 0, "bootstrap": 0},
     "watch": {"outcomes": {"source": {"python": "mine:outcomes"}}},
 }
@@ -64,15 +60,7 @@ class Visited(NamedTuple):
         """Call `factory` as the ordinary user; return its output, and how often it called."""
         self.calls.clear()
         control = {} if sealed else {LEVEL_VARIABLE: "none"}
-        command = [sys.executable, "-m", "factory_assets.cli", *arguments]
-        done = subprocess.run(
-            by_ordinary_user(command),
-            env={**os.environ, **self.place.variables, **control},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = self.place.ask(*arguments, **control)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout, len(self.calls)
 
@@ -123,21 +111,14 @@ def test_explain_calls_functions_inside_and_makes_no_home(visited: Visited) -> N
 def test_a_mistake_is_told_from_inside_with_its_line(visited: Visited) -> None:
     module = visited.place.path / "defs" / "apples" / "mine.py"
     before = module.read_text()
-    module.write_text(before.replace("class Tree", "print('printed')\nclass Bush"))
+    module.write_text(before.replace("class Line", "print('printed')\nclass Curve"))
     try:
         done = visited.place.run("apples")
-        command = [sys.executable, "-m", "factory_assets.cli", "check", "apples"]
-        checked = subprocess.run(
-            by_ordinary_user(command),
-            env={**os.environ, **visited.place.variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        checked = visited.place.ask("check", "apples")
     finally:
         module.write_text(before)
     [line] = [line for line in checked.stderr.splitlines() if "defs.yaml:" in line]
-    assert "has no 'Tree'" in line
+    assert "has no 'Line'" in line
     assert line in done.stderr
 
 

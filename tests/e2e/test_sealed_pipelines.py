@@ -1,6 +1,7 @@
 """Whatever a pipeline does, inside a boundary the results are those that it has outside."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.runner import run_stage
 from factory_resources.boundary.inside import LEVEL_VARIABLE
 from factory_resources.boundary.report import BoundaryReport, parse_report
+from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.loopback import relayed
 from tests.pipelines import APPLES, declare, write_apples
@@ -65,10 +67,20 @@ def _started(report: BoundaryReport) -> float:
 
 
 @pytest.mark.long
-def test_shipped_pipelines(place: UserFactory) -> None:
-    names = ("tumour_diagnosis", "machine_failure")
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("tumour_diagnosis", "machine_failure"),
+        ("ai4i", "heart", "turbofan"),
+        ("readmission",),
+        ("turbofan_sequence",),
+    ],
+    ids=lambda names: names[0],
+)
+def test_shipped_pipelines(names: tuple[str, ...], real_data: Path, place: UserFactory) -> None:
+    place.variables["FACTORY_DEFS"] = str(PROJECT / "examples")
     inside = _run(place, *names)
-    assert [one.boundary for one in place.runs()] == ["namespaces"] * 2
+    assert [one.boundary for one in place.runs()] == ["namespaces"] * len(names)
     assert _run_outside(place, *names) == inside
     assert {one.boundary for one in place.runs()} == {"none"}
 

@@ -6,7 +6,7 @@ A server on loopback is what is outside: without a boundary a run reaches it.
 import http.server
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psutil
@@ -14,9 +14,11 @@ import pytest
 
 from factory_assets.execution.boundary_reports import reports_folder
 from factory_resources.boundary.report import parse_report
+from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from factory_resources.workers.run_processes import processes_of
-from tests.e2e.test_partitions import Up
+from tests.e2e.test_partitions import DECLARED, Up, backfill, looking_often, put
+from tests.e2e.test_partitions import declare as declare_partitions
 from tests.e2e.test_retry import launch
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.loopback import needs_root
@@ -154,6 +156,61 @@ def test_runs_of_the_daemon_are_inside_and_a_killed_one_is_retried(
     experiments = [client.get_experiment_by_name("apples").experiment_id]
     statuses = [one.info.status for one in client.search_runs(experiments)]
     assert statuses == ["FINISHED"]
+
+
+@pytest.mark.long
+def test_runs_of_schedules_sensors_and_backfills_are_inside(
+    place: UserFactory, outside: tuple[int, list[str]]
+) -> None:
+    port, asked = outside
+    each_minute = {"cron": "* * * * *", "enabled": True}
+    _declare(place, port, schedule=each_minute)
+    _declare(place, port, "allowed", schedule=each_minute, boundary={"allow": [_local(port)]})
+    meter = declare_partitions(place.path / "defs" / "meter", DECLARED)
+    for day in (1, 2):
+        put(meter, "m1", day)
+
+    def started(command: Sequence[str]) -> list[str]:
+        return by_ordinary_user(looking_often(command))
+
+    up = Up(place.home.path, place.path / "defs", started_by=started)
+    try:
+        up.until("{version}", lambda _: Records(place.home).latest("meter", "clean"))
+        backfill(up, ["2024-01-01|m1", "2024-01-02|m1"], ["ingest", "clean"])
+
+        def scheduled(_: Any) -> bool:
+            ended = {one["tags"].get("dagster/schedule_name"): one for one in _ended_runs(up)}
+            return {"asking_schedule", "allowed_schedule"} <= {*ended}
+
+        up.until("{version}", scheduled)
+        runs = _ended_runs(up)
+    finally:
+        up.stop()
+    kinds = ("dagster/schedule_name", "dagster/sensor_name", "dagster/backfill")
+    assert {kind for one in runs for kind in kinds if kind in one["tags"]} == {*kinds}
+    assert {one["tags"]["factory/boundary"] for one in runs} == {"namespaces"}
+    states = {(one["tags"].get("dagster/schedule_name"), one["status"]) for one in runs}
+    assert ("asking_schedule", "FAILURE") in states
+    assert ("allowed_schedule", "SUCCESS") in states
+    allowed = [
+        one for one in runs if one["tags"].get("dagster/schedule_name") == "allowed_schedule"
+    ]
+    # Nobody else asked; a run that has just begun may have.
+    assert len(allowed) <= len(asked) <= len(allowed) + 1
+
+
+def _local(port: int) -> str:
+    return f"127.0.0.1:{port}"
+
+
+def _ended_runs(up: Up) -> list[dict[str, Any]]:
+    """Return the runs whose end and boundary are known, with their tags by name."""
+    found = []
+    for run in up.runs():
+        tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+        if run["status"] in ("SUCCESS", "FAILURE") and "factory/boundary" in tags:
+            found.append({**run, "tags": tags})
+    return found
 
 
 def _kill_and_await_retry(up: Up, place: UserFactory) -> str:
