@@ -29,6 +29,15 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.security.offline import go_offline
 
 
+def import_orm() -> None:
+    """Import SQLAlchemy's ORM, which MLflow needs, before threads begin to ask Dagster's databases.
+
+    While one thread imports it, statements of others fail: it looks at their operands before it is
+    complete.
+    """
+    import sqlalchemy.orm  # noqa: F401
+
+
 def prepare(home: Home) -> None:
     """Make the home ready: settings and databases. Quick if it already is.
 

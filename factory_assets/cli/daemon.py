@@ -23,7 +23,9 @@ def main() -> None:
     from dagster._utils.log import configure_loggers
 
     from factory_assets.web.dagster.unwatched import UnwatchedWorkspace, following
+    from factory_resources.instance import import_orm
 
+    import_orm()
     workspace, code = sys.argv[1], Path(sys.argv[2])
     setup_interrupt_handlers()
     configure_loggers(handler="default", log_level="INFO")

@@ -1,6 +1,7 @@
 """The databases of a home: made complete, made anew if they were not, and never lost if in use."""
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -13,7 +14,7 @@ import dagster as dg
 import pytest
 
 from factory_resources.errors import StorageError
-from factory_resources.home.home import Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.sqlite_files import dagster_files, mlflow_file
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
@@ -122,7 +123,7 @@ _DIE = """
 import os, signal, sys
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from factory_resources.home.home import Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 
 left = int(sys.argv[1])
@@ -167,3 +168,45 @@ def test_a_damaged_note_of_the_preparation_is_written_again(
     assert note.pop("home") == str(copy.path)
     expected = json.loads((made.path / "prepared.json").read_bytes())
     assert note == {name: value for name, value in expected.items() if name != "home"}
+
+
+_MEANWHILE = """
+import importlib.abc, sys, threading
+import sqlalchemy as sa
+from factory_resources.instance import import_orm
+
+if sys.argv[1] == "before":
+    import_orm()
+reached, leave = threading.Event(), threading.Event()
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "sqlalchemy.orm.interfaces":
+            reached.set()
+            leave.wait(30)
+
+sys.meta_path.insert(0, Slow())
+thread = threading.Thread(target=lambda: (import_orm(), reached.set()))
+thread.start()
+reached.wait(30)
+try:
+    print(sa.select(sa.column("x")).group_by("x"))
+except AttributeError as error:
+    print(error)
+leave.set()
+thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "said"), [("before", "GROUP BY x"), ("later", "partially initialized module")]
+)
+def test_statements_succeed_while_a_thread_imports_what_mlflow_needs(when: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _MEANWHILE, when],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said in done.stdout

@@ -10,6 +10,7 @@ import yaml
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.dagster.code_server import answers
 from factory_resources.errors import SettingError
+from factory_resources.instance import import_orm
 from factory_resources.security.request_guard import App
 
 _LOADED_WITHIN = 120.0
@@ -41,6 +42,7 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
     from factory_assets.web.dagster.webserver import VisitorWebserver
     from factory_assets.web.dagster.workspace import VisitorWorkspace
 
+    import_orm()
     with dg.DagsterInstance.get() as instance:
         if instance.telemetry_enabled:
             raise SettingError("telemetry is on in dagster.yaml", remedy="start with `factory up`")
