@@ -113,13 +113,11 @@ def test_a_mistake_is_told_from_inside_with_its_line(visited: Visited) -> None:
     before = module.read_text()
     module.write_text(before.replace("class Line", "print('printed')\nclass Curve"))
     try:
-        done = visited.place.run("apples")
         checked = visited.place.ask("check", "apples")
     finally:
         module.write_text(before)
     [line] = [line for line in checked.stderr.splitlines() if "defs.yaml:" in line]
     assert "has no 'Line'" in line
-    assert line in done.stderr
 
 
 @pytest.fixture(scope="module")
