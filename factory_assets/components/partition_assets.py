@@ -34,6 +34,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.workers.room import require_room
 from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
@@ -152,6 +153,7 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             known = known_keys(pipeline, context.instance)
             selected = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
             _require_some(pipeline, selected, home)
+            require_room(pipeline, stages)
         except FactoryError as error:
             raise dagster_failure(context, call, {"": error}, progress) from error
         for name, keys in selected.dynamic.items():

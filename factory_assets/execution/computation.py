@@ -19,6 +19,7 @@ from factory_assets.execution.plan import (
     plan_stage,
 )
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
+from factory_assets.execution.workers.room import require_room
 from factory_assets.execution.workers.worker import ComputedStage, ReusableStage
 from factory_assets.results.base import StageResult, digest, expect
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
@@ -41,6 +42,7 @@ def work_here(
     with plan_stage(call) as plan:
         if call.reuse and plan.record:
             return ReusableStage(plan.record)
+        require_room(call.pipeline, [call.stage])
         planned(plan)
         gc.enable()
         require_disk_space(call.home, call.run_id)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from factory_assets.data.contract.table_checks import TableError
+from factory_assets.execution.workers.room import Needs
 from factory_assets.results.base import KeyComponents
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.stages import Stage
@@ -54,6 +55,8 @@ class StageCall(_Message):
     stage: Stage
     partition: str
     """Its key."""
+    resources: Needs = Needs()
+    """What a process needs for it, as declared."""
 
 
 class TurnCall(_Message):

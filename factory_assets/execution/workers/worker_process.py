@@ -32,6 +32,7 @@ from factory_assets.execution.workers.protocol import (
     WorkerSetup,
     line_of,
 )
+from factory_assets.execution.workers.room import needs_of
 from factory_assets.execution.workers.worker import ComputedStage, ReusableStage
 from factory_assets.results.latest import value_of
 from factory_assets.results.stages import RESULT_TYPES, UPSTREAM
@@ -110,14 +111,13 @@ class WorkerProcess:
         self, call: StageRequest, planned: Callable[[StagePlan], None]
     ) -> ReusableStage | ComputedStage:
         self.require_running()
-        assert call.partition is not None
         if self._running is None:
             self._running = _Running(self._setup, self._environment)
         if self._is_stopped:
             # Meanwhile: whoever stopped it did not see the process yet.
             self._running.kill()
         try:
-            self._running.send(line_of(StageCall(stage=call.stage, partition=call.partition.key)))
+            self._running.send(line_of(_stage_call(call)))
             while not isinstance(answer := ANSWERS.validate_json(self._running.line()), LastAnswer):
                 _hear(answer, self._running, call, planned)
             if isinstance(answer, ReusableMessage) and call.turn:
@@ -131,6 +131,12 @@ class WorkerProcess:
             self._running = None
             raise
         return _result(answer, call)
+
+
+def _stage_call(call: StageRequest) -> StageCall:
+    assert call.partition is not None
+    needs = needs_of(call.pipeline, [call.stage])
+    return StageCall(stage=call.stage, partition=call.partition.key, resources=needs)
 
 
 class _Once:
