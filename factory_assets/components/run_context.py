@@ -30,7 +30,7 @@ REHASH_TAG = "factory/rehash"
 """A run with this tag hashes every file anew: local ones (`files`), or also objects (`all`)."""
 
 WORKERS_TAG = "factory/workers"
-"""So many processes work on the partitions of a run with this tag."""
+"""So many processes work for a run with this tag."""
 
 LOG_INTERVAL = 10.0
 """Minimum between two lines of Dagster's log about one stage: each is a write to its database."""
@@ -57,11 +57,12 @@ def stage_request(
         progress=_reporter(context, progress),
         hashing=Hashing.of(_rehash(context.run.tags.get(REHASH_TAG, ""))),
         scheduled=context.run.tags.get(SCHEDULED_EXECUTION_TIME_TAG),
+        workers=_workers(context),
     )
 
 
-def workers_of_run(context: dg.AssetExecutionContext) -> int:
-    """Return how many processes work on the partitions of the run; 0 if this one works alone."""
+def _workers(context: dg.AssetExecutionContext) -> int:
+    """Return how many processes work for the run; 0 if this one works alone."""
     try:
         return workers_of(context.run.tags.get(WORKERS_TAG))
     except SettingError as error:

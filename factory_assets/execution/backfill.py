@@ -15,6 +15,7 @@ from typing import Protocol
 
 from factory_assets.data.sources.partition_listing import Keys, list_partitions
 from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.execution.workers.room import needs_of, room_for
 from factory_assets.execution.workers.worker import Worker
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
@@ -115,7 +116,7 @@ def backfill(
     Args:
         call: the request to repeat; its own stage and partition are ignored.
     """
-    count = min(call.workers, len(partitions))
+    count = min(room_for(call.workers, needs_of(call.pipeline, stages)), len(partitions))
     with call.home.scratch() as scratch:
         if count:
             yield from _by_workers(run, call, partitions, stages, scratch, count)
@@ -135,17 +136,19 @@ def _by_workers(
     scratch: Path,
     count: int,
 ) -> Iterator[PartitionRun]:
+    from factory_assets.execution.workers.connection import LocalConnection
     from factory_assets.execution.workers.in_order import work_in_order
     from factory_assets.execution.workers.settings import share_of_machine
+    from factory_assets.execution.workers.stage_worker import setup_of, work_in
     from factory_assets.execution.workers.turns import Turns
-    from factory_assets.execution.workers.worker_process import WorkerProcess, setup_of
+    from factory_assets.execution.workers.worker_process import WorkerProcess, close_all
 
     # This process computes nothing, which would enable it; there may be many partitions.
     gc.enable()
     turns = Turns(call.pipeline.spec.partitions, partitions)
     call = replace(call, storing=Lock())
     setup = setup_of(call, scratch, count)
-    environment = {**os.environ, **share_of_machine(count)}
+    connect = partial(LocalConnection, setup, {**os.environ, **share_of_machine(count)})
 
     def work(
         worker: WorkerProcess, numbered: tuple[int, Partition], report: Callable[[str], None]
@@ -155,17 +158,21 @@ def _by_workers(
         own = replace(call, progress=report, turn=partial(turns.wait, partition, worker))
         runs = []
         try:
-            for one in _stages(partial(run, worker=worker.work), own, partition, stages):
+            by_worker = partial(run, worker=partial(work_in, worker))
+            for one in _stages(by_worker, own, partition, stages):
                 turns.end(partition)
                 runs.append(one)
         finally:
             turns.end(partition)
         return runs
 
-    workers = [WorkerProcess(setup, environment) for _ in range(count)]
+    workers = [WorkerProcess(connect) for _ in range(count)]
     report = call.progress or (lambda _: None)
-    for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
-        yield from runs
+    try:
+        for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
+            yield from runs
+    finally:
+        close_all(workers)
 
 
 def _stages(
