@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from factory_resources.compute.cluster import Cluster, PeerAddress
 from factory_resources.home.database import DATABASE_VARIABLE
+from factory_resources.home.processes import POD_VARIABLE
+from factory_resources.instance import SETTINGS_VARIABLE
 
 Component = Literal["server", "run", "shell"]
 
@@ -113,11 +115,11 @@ def _variables(cluster: Cluster, component: Component) -> list[Manifest]:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     if cluster.runs == "pods":
-        values["FACTORY_DAGSTER_SETTINGS"] = f"{SETTINGS_FOLDER}/{DAGSTER_FILE}"
+        values[SETTINGS_VARIABLE] = f"{SETTINGS_FOLDER}/{DAGSTER_FILE}"
     found: list[Manifest] = [{"name": name, "value": value} for name, value in values.items()]
     if component == "run":
         field = {"fieldRef": {"fieldPath": "metadata.name"}}
-        found.append({"name": "FACTORY_POD", "valueFrom": field})
+        found.append({"name": POD_VARIABLE, "valueFrom": field})
     if cluster.database_secret:
         reference = {"secretKeyRef": {"name": cluster.database_secret, "key": "url"}}
         found.append({"name": DATABASE_VARIABLE, "valueFrom": reference})
