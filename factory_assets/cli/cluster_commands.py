@@ -83,13 +83,11 @@ def render_command(out: Path | None, **options: Any) -> None:
     )
 
     cluster = chosen_cluster(ClusterOptions(**options))
+    lines = [base_text(cluster).rstrip()] if out is None else write_base(cluster, out)
+    for line in lines:
+        click.echo(line)
     for warning in warnings(cluster):
         click.echo(f"warning: {warning}", err=True)
-    if out is None:
-        click.echo(base_text(cluster), nl=False)
-        return
-    for line in write_base(cluster, out):
-        click.echo(line)
 
 
 @command("check", group=k8s_group, any_database=True)

@@ -5,6 +5,7 @@ asks a cluster.
 """
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +156,7 @@ def violations(files: Iterable[Path]) -> list[str]:
 
 def _objects(file: Path) -> Iterator[Manifest]:
     try:
-        text = Path("/dev/stdin" if str(file) == "-" else file).read_text(encoding="utf-8")
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         found = [one for one in yaml.safe_load_all(text) if one is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _not_kubernetes(file, str(error).splitlines()[0]) from error

@@ -22,18 +22,31 @@ def main() -> None:
 
     home = Home.from_env()
     try:
+        pod = _require_pod(sys.argv[1:])
         prepare(home)
-        sys.exit(run_in_pod(sys.argv[1:], home))
+        sys.exit(run_in_pod(pod, sys.argv[1:], home))
     except FactoryError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
 
 
-def run_in_pod(command: Sequence[str], home: Home) -> int:
+def _require_pod(command: Sequence[str]) -> str:
+    """Return the name of the pod of a run that the command is to work for."""
+    pod = os.environ.get(POD_VARIABLE)
+    if not pod or "execute_run" not in command:
+        raise SettingError(
+            "this starts the worker of a run in a pod of its own",
+            where=POD_VARIABLE,
+            remedy="let Dagster start it; docs/kubernetes.md says how",
+        )
+    return pod
+
+
+def run_in_pod(pod: str, command: Sequence[str], home: Home) -> int:
     """Run Dagster's worker inside the boundary of its run; return its exit code.
 
     Raises:
-        SettingError: this is no pod of a run, or the command is not that of a worker.
+        SettingError: the databases do not know the run.
     """
     import dagster as dg
     from dagster._grpc.types import ExecuteRunArgs
@@ -43,13 +56,6 @@ def run_in_pod(command: Sequence[str], home: Home) -> int:
     from factory_assets.execution.boundary_reports import REPORT_VARIABLE, enter_reports
     from factory_resources.workers.run_processes import RUN_VARIABLE
 
-    pod = os.environ.get(POD_VARIABLE)
-    if not pod or "execute_run" not in command:
-        raise SettingError(
-            "this starts the worker of a run in a pod of its own",
-            where=POD_VARIABLE,
-            remedy="let Dagster start it; docs/kubernetes.md says how",
-        )
     run_id = deserialize_value(command[-1], ExecuteRunArgs).run_id
     with home.lock(pod_lock(pod)), dg.DagsterInstance.get() as instance:
         run = instance.get_run_by_id(run_id)
