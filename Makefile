@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long lint format bench bench-models clean
+.PHONY: help setup demo up test test-long test-gpu lint format bench bench-models clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(READY) ## Run all tests
 test-long: $(READY) ## Run all tests, also the longest, with other random examples; then test the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m '' --hypothesis-profile random
 	@$(BIN)/python -m tests.mutants
+
+test-gpu: $(READY) ## Test a CUDA GPU in at most 10 minutes, and keep the result in benchmarks/
+	@$(BIN)/python -m tests.gpu
 
 lint: $(READY) ## Check with ruff, mypy and import-linter
 	@$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
+from factory_resources.errors import SettingError
 from factory_resources.home.database import (
     DATABASE_VARIABLE,
     PREPARED,
@@ -27,6 +28,10 @@ from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.sqlite_files import SqliteFile, dagster_files, mlflow_file
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.security.offline import go_offline
+
+SETTINGS_VARIABLE = "FACTORY_DAGSTER_SETTINGS"
+"""Environment variable that names a YAML file whose sections take the place of Dagster's settings,
+as where runs have pods of their own."""
 
 
 def import_orm() -> None:
@@ -89,11 +94,36 @@ def prepare(home: Home) -> None:
 
 
 def instance_settings(postgres: bool) -> bytes:
-    """Return `dagster.yaml`; it names the variable with a database's address, not the address."""
+    """Return `dagster.yaml`; it names the variable with a database's address, not the address.
+
+    Raises:
+        SettingError: the file of other settings cannot be read.
+    """
     settings = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
+    if other := os.environ.get(SETTINGS_VARIABLE):
+        settings = _with_sections(settings, Path(other))
     if postgres:
         settings += f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {DATABASE_VARIABLE}\n"
     return settings.encode()
+
+
+def _with_sections(settings: str, file: Path) -> str:
+    """Return the settings with those in the file, section by section."""
+    import yaml
+
+    own = yaml.safe_load(settings)
+    try:
+        sections = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if not isinstance(sections, dict):
+            raise ValueError("it has no sections")
+        merged = {name: {**own.get(name, {}), **section} for name, section in sections.items()}
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise SettingError(
+            f"Dagster's settings cannot be read from {file} ({str(error).splitlines()[0]})",
+            where=SETTINGS_VARIABLE,
+            remedy="name a file such as factory k8s render --runs pods writes, or unset it",
+        ) from error
+    return yaml.safe_dump({**own, **merged}, sort_keys=False)
 
 
 def record_database(home: Home) -> None:

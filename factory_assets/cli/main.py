@@ -13,6 +13,7 @@ import click
 from factory_assets.cli import (  # noqa: F401 - they register
     audit_commands,
     boundary_commands,
+    cluster_commands,
     decision_commands,
     door_commands,
     edge_commands,

@@ -29,15 +29,7 @@ class BoundaryLauncher(WorkerLauncher):
     """Starts the worker of each run inside a boundary, and enters its report in the ledger."""
 
     def worker_command(self, run: dg.DagsterRun, command: Sequence[str]) -> Sequence[str]:
-        from factory_assets.execution.boundary_reports import report_file
-        from factory_assets.execution.run_boundary import pipelines_of, run_boundary
-
-        home = Home.from_env()
-        names, looks = pipelines_in(run)
-        boundary = run_boundary(pipelines_of(names), home, looks=looks)
-        # The worker must find the packages wherever this process has them from.
-        python = [sys.executable, *command[1:]]
-        return boundary.command(python, report_file(home, run.run_id))
+        return boundary_command(run, command, Home.from_env())
 
     def worker_variables(self, run_id: str) -> Mapping[str, str]:
         from factory_assets.execution.boundary_reports import REPORT_VARIABLE
@@ -61,6 +53,22 @@ class BoundaryLauncher(WorkerLauncher):
             return
         if report:
             self._instance.add_run_tags(run.run_id, {BOUNDARY_TAG: report.level})
+
+
+def boundary_command(run: dg.DagsterRun, command: Sequence[str], home: Home) -> list[str]:
+    """Return the command line that starts the worker of a run inside its boundary.
+
+    Args:
+        command: Dagster's, whose first word is Python.
+    """
+    from factory_assets.execution.boundary_reports import report_file
+    from factory_assets.execution.run_boundary import pipelines_of, run_boundary
+
+    names, looks = pipelines_in(run)
+    boundary = run_boundary(pipelines_of(names), home, looks=looks)
+    # The worker must find the packages wherever this process has them from.
+    python = [sys.executable, *command[1:]]
+    return boundary.command(python, report_file(home, run.run_id))
 
 
 def pipelines_in(run: dg.DagsterRun) -> tuple[set[str], bool]:

@@ -57,7 +57,7 @@ def run_boundary(pipelines: Sequence[Pipeline], home: Home, *, looks: bool = Fal
     level = declared_level(pipelines)
     channels = settings.alerts if settings and looks else ()
     allow = [address for one in (of_factory, *rules) if one for address in one.allow]
-    allow += [*_of_channels(channels), *_of_database()]
+    allow += [*channel_addresses(channels), *_of_database()]
     readable = [*_of_factory(home), *_of_rules(pipelines)]
     readable += [path for pipeline in pipelines for path in local_paths(pipeline, home)]
     return Boundary(
@@ -131,7 +131,8 @@ def _hosts() -> Iterator[tuple[str, str]]:
         yield name, numbers[number if len(numbers) > 1 else 0] or _PORT_OF_POSTGRES
 
 
-def _of_channels(channels: Sequence[AlertChannel]) -> Iterator[str]:
+def channel_addresses(channels: Sequence[AlertChannel]) -> Iterator[str]:
+    """Yield the address of each webhook and mail server."""
     for channel in channels:
         if channel.webhook:
             parts = urlsplit(channel.webhook.url)

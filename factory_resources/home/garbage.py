@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from factory_resources.home.home import WORKING, Home, is_free, scratch_prefix, storage_errors
+from factory_resources.home.home import (
+    WORKING,
+    Home,
+    is_free,
+    pod_lock,
+    scratch_prefix,
+    storage_errors,
+)
 
 Kind = Literal["record", "run", "table file", "picture", "cache", "checkpoint", "scratch", "lock"]
 
 _SCRATCH = re.compile(r"(\d+)\.(\w+)-")
+
+_POD_SCRATCH = re.compile(r"([a-z0-9-]+)\.pod-")
 
 _COMMITTED = re.compile(r"\d{20}\.(json|crc|checkpoint.*)|_last_checkpoint|_sidecars")
 
@@ -53,7 +62,9 @@ def left_behind(home: Home) -> Iterator[Garbage]:
     if home.tmp.is_dir():
         for path in sorted(home.tmp.iterdir()):
             owner = _SCRATCH.match(path.name)
-            if owner and scratch_prefix(int(owner[1])) != owner[0]:
+            pod = _POD_SCRATCH.match(path.name)
+            ended = owner and scratch_prefix(int(owner[1])) != owner[0]
+            if ended or (pod and home.is_left(pod_lock(pod[1]))):
                 yield waste(path, "scratch", "its process has ended")
         for path in sorted((home.tmp / "locks").glob("*")):
             if path.name != WORKING and is_free(path):

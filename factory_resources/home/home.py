@@ -294,6 +294,11 @@ def scratch_prefix(pid: int | None = None) -> str:
     return f"{pid}.{process_start(pid)}-"
 
 
+def pod_lock(name: str) -> str:
+    """Return the name of the lock that the pod of a run holds as long as it lives."""
+    return f"pod.{name}"
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Report what could not be written, where, and what to do.

@@ -2,12 +2,21 @@
 
 Inside a boundary, process numbers are other ones than outside, and nobody else's process is seen.
 There a process goes by the identity of the boundary's process outside, which lives as long.
+
+A run that has a pod of its own goes by the name of that pod: other pods see none of its processes.
+Whether it lives is known by the locks that it holds.
 """
 
 import os
 
 OUTSIDE_VARIABLE = "FACTORY_BOUNDARY_PROCESS"
 """Environment variable with the identity of the process outside; only a boundary sets it."""
+
+POD_VARIABLE = "FACTORY_POD"
+"""Environment variable with the name of the pod, where a run has one of its own."""
+
+_POD = "pod"
+"""The second word of the identity of a pod."""
 
 
 def process_identity(pid: int) -> str:
@@ -22,20 +31,24 @@ def process_identity(pid: int) -> str:
 
 def own_identity() -> str:
     """Return the identity by which other processes, outside of a boundary too, know this one."""
+    if pod := os.environ.get(POD_VARIABLE):
+        return f"{pod} {_POD}"
     return os.environ.get(OUTSIDE_VARIABLE) or process_identity(os.getpid())
 
 
 def process_number(identity: str) -> int:
-    """Return the number in an identity."""
+    """Return the number in an identity that is not that of a pod."""
     return int(identity.split()[0])
 
 
 def is_alive(identity: str) -> bool:
     """Whether the process of that identity exists and has not ended.
 
-    Inside a boundary, where no other process is seen, each counts as alive.
+    One that is not seen counts as alive: another one inside a boundary, or in another pod.
     """
-    if OUTSIDE_VARIABLE in os.environ:
+    if OUTSIDE_VARIABLE in os.environ or POD_VARIABLE in os.environ:
+        return True
+    if identity.endswith(f" {_POD}"):
         return True
     pid = process_number(identity)
     return process_identity(pid) == identity and _state(pid) != "Z"

@@ -15,16 +15,17 @@ from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home, storage_errors
 
-_VARIABLES = (
-    "FACTORY_DEFS",
-    "FACTORY_DATA",
+AMOUNTS = (
     "FACTORY_MEMORY",
+    "FACTORY_WORKERS",
     "FACTORY_KEEP",
     "FACTORY_DISK_KEEP",
     "FACTORY_WATTS_PER_CORE",
     "FACTORY_GRID_G_PER_KWH",
-    DATABASE_VARIABLE,
 )
+"""Settings of the environment that mean the same on any machine."""
+
+_VARIABLES = ("FACTORY_DEFS", "FACTORY_DATA", *AMOUNTS, DATABASE_VARIABLE)
 """Settings of the environment that the service gets."""
 
 _SYSTEM = Path("/etc/systemd/system")

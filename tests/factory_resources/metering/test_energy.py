@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.metering.energy import Gpu, Gpus, Watch, devices, gpus, zones
+from factory_resources.metering.energy import Gpu, Gpus, Watch, devices, zones
 
 
 def _zone(root: Path, folder: str, name: str, micro: int, full: int = 65_532_610_987) -> Path:
@@ -163,14 +163,3 @@ def test_a_gpu_without_a_counter_is_sampled() -> None:
 def test_a_driver_that_is_not_loaded_is_the_reason_for_uncounted_gpus() -> None:
     with devices(Library(1, driver=False), None) as result:
         assert result == Gpus(uncounted="NVML: Driver Not Loaded")
-
-
-@pytest.mark.skipif(not Path("/dev/nvidiactl").exists(), reason="there is no NVIDIA GPU")
-def test_a_real_gpu_counts() -> None:
-    pytest.importorskip("pynvml")
-    with gpus() as result:
-        watch = Watch(result.counters)
-        first = watch.joules() or 0.0
-        time.sleep(1.5)
-        assert (watch.joules() or 0.0) > first
-        watch.close()

@@ -10,7 +10,7 @@ import pytest
 
 from factory_resources.errors import ModelError
 from factory_resources.home.home import PROJECT, Home
-from factory_resources.home.processes import OUTSIDE_VARIABLE
+from factory_resources.home.processes import OUTSIDE_VARIABLE, POD_VARIABLE
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import Signature, open_run
 
@@ -112,8 +112,16 @@ with open_run(Registry(Home(Path(sys.argv[1]))), "m", "killed", {}, started=1_00
     assert killed.wait() == -signal.SIGKILL
 
 
-def test_inside_a_boundary_a_dead_run_is_told_by_its_lock(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variables", "mine"),
+    [
+        ({OUTSIDE_VARIABLE: "2 1 elsewhere"}, {OUTSIDE_VARIABLE: "3 1 elsewhere"}),
+        ({POD_VARIABLE: "dagster-run-2", OUTSIDE_VARIABLE: "2 1 elsewhere"}, {}),
+    ],
+    ids=["inside a boundary", "in another pod"],
+)
+def test_a_dead_run_that_is_not_seen_is_told_by_its_lock(
+    variables: dict[str, str], mine: dict[str, str], home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = """
 import os, signal, sys
@@ -128,13 +136,14 @@ with open_run(Registry(Home(Path(sys.argv[1]))), "m", "other", {}, started=1_000
     other = subprocess.Popen(
         [sys.executable, "-c", script, str(home.path)],
         cwd=PROJECT,
-        env={**os.environ, OUTSIDE_VARIABLE: "2 1 elsewhere"},
+        env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert other.stdout
     run_id = other.stdout.readline().split()[-1]
-    monkeypatch.setenv(OUTSIDE_VARIABLE, "3 1 elsewhere")
+    for name, value in mine.items():
+        monkeypatch.setenv(name, value)
     registry = Registry(home)
     with open_run(registry, "m", "mine", {}, started=1_000):
         assert registry.client.get_run(run_id).info.status == "RUNNING"

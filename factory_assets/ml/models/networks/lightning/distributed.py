@@ -154,7 +154,8 @@ def _environment(context: FitContext, count: int) -> dict[str, str]:
     if nodes == 1:
         port = str(_free_port())
         # The loopback interface keeps all traffic on this machine.
-        local = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
+        sockets = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+        local = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **sockets}
         return {**common, **local, "GROUP_RANK": "0"}
     if missing := [name for name in ADDRESS if name not in os.environ]:
         raise ModelError(

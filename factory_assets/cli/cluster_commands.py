@@ -1,0 +1,109 @@
+"""The commands around a cluster of Kubernetes: options, help texts and exit codes."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from factory_assets.cli.group import command, main
+
+
+@main.group("k8s")
+def k8s_group() -> None:
+    """Write manifests for a cluster of Kubernetes; none is asked."""
+
+
+@command("render", group=k8s_group, any_database=True)
+@click.option("--image", required=True, help="The image, with a tag of its own or a digest.")
+@click.option("--host", required=True, help="The name by which browsers reach the front door.")
+@click.option("--namespace", default="factory", show_default=True, help="Where all of it is.")
+@click.option(
+    "--tls-secret",
+    default="factory-tls",
+    show_default=True,
+    help="The Secret with the certificate of the front door.",
+)
+@click.option(
+    "--runs",
+    type=click.Choice(["here", "pods"]),
+    default="here",
+    show_default=True,
+    help="Runs in the pod of the factory, or each in a pod of its own.",
+)
+@click.option("--storage", default="50Gi", show_default=True, help="Size of the volume.")
+@click.option("--storage-class", help="Kind of the volume (default: that of the cluster).")
+@click.option("--shared", is_flag=True, help="Pods of several nodes mount the volume.")
+@click.option("--cores", default="2", show_default=True, help="Processors of each pod.")
+@click.option("--memory", default="8Gi", show_default=True, help="Memory of each pod.")
+@click.option(
+    "--gpus", type=click.IntRange(0, 64), default=0, help="NVIDIA GPUs of each pod that trains."
+)
+@click.option("--database-secret", help="The Secret whose key `url` is the address of PostgreSQL.")
+@click.option("--database", metavar="HOST:PORT", help="Where this PostgreSQL answers.")
+@click.option(
+    "--address",
+    "addresses",
+    metavar="NAME=IP",
+    multiple=True,
+    help="Where a declared host is; may be repeated. No name server is asked.",
+)
+@click.option(
+    "--api-server",
+    "api_servers",
+    metavar="IP:PORT",
+    multiple=True,
+    help="Where the API of the cluster answers; may be repeated.",
+)
+@click.option(
+    "--from",
+    "visitors",
+    metavar="NAMESPACE",
+    multiple=True,
+    help="Whose pods may reach the front door; may be repeated (default: all).",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the base for kustomize (default: one text to standard output).",
+)
+def render_command(out: Path | None, **options: Any) -> None:
+    """Write manifests of this factory: a base for kustomize.
+
+    They have the settings of factory.yaml, of the declarations and of the environment
+    (FACTORY_MEMORY and so on). The network is closed, but for the addresses that are declared.
+    Passwords are not in them: Secrets are named only.
+    """
+    from factory_assets.cli.k8s import (
+        ClusterOptions,
+        base_text,
+        chosen_cluster,
+        warnings,
+        write_base,
+    )
+
+    cluster = chosen_cluster(ClusterOptions(**options))
+    lines = [base_text(cluster).rstrip()] if out is None else write_base(cluster, out)
+    for line in lines:
+        click.echo(line)
+    for warning in warnings(cluster):
+        click.echo(f"warning: {warning}", err=True)
+
+
+@command("check", group=k8s_group, any_database=True)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def check_manifests_command(files: tuple[Path, ...]) -> None:
+    """Find what the factory does not accept in FILES of manifests, such as root or open networks.
+
+    For overlays: kubectl kustomize OVERLAY | factory k8s check -
+
+    Exit code 1: there is something; it says what.
+    """
+    from factory_assets.cli.k8s import violations
+
+    found = violations(files)
+    for line in found:
+        click.echo(line, err=True)
+    if found:
+        sys.exit(1)
+    click.echo("no problems")

@@ -1,0 +1,216 @@
+"""`factory k8s render` and `factory k8s check`: manifests for a cluster of Kubernetes.
+
+What they contain, and what is not accepted, belongs in `factory_resources.compute`. Nothing here
+asks a cluster.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from factory_assets.cli.service.install import AMOUNTS
+from factory_assets.declarations.loader import load_pipeline, pipeline_folders
+from factory_assets.declarations.people import has_people_file, people_file
+from factory_assets.declarations.settings import FILE, load_settings
+from factory_assets.execution.boundary_level import declared_level
+from factory_assets.execution.run_boundary import channel_addresses
+from factory_assets.spec import Pipeline
+from factory_assets.spec.settings import FactorySettings
+from factory_resources.compute.cluster import (
+    Cluster,
+    PeerAddress,
+    RunPlace,
+    known_names,
+    peer_addresses,
+)
+from factory_resources.compute.manifests import HEADER, KUSTOMIZATION, SHELL, render_files
+from factory_resources.compute.pods import Manifest
+from factory_resources.compute.policy import policy_violations
+from factory_resources.errors import DeclarationError, SettingError
+from factory_resources.home.home import storage_errors
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """The options of `factory k8s render`, as they were given."""
+
+    image: str
+    host: str
+    namespace: str
+    tls_secret: str
+    runs: RunPlace
+    storage: str
+    storage_class: str | None
+    shared: bool
+    cores: str
+    memory: str
+    gpus: int
+    database_secret: str | None
+    database: str | None
+    addresses: tuple[str, ...]
+    """Each `NAME=IP`."""
+    api_servers: tuple[str, ...]
+    visitors: tuple[str, ...]
+
+
+def chosen_cluster(options: ClusterOptions) -> Cluster:
+    """Return what options, `factory.yaml`, declarations and the environment say of a cluster.
+
+    Raises:
+        SettingError: an option is wrong, or a name has no address.
+        DeclarationError: a declaration or `factory.yaml` is wrong.
+    """
+    known = known_names(options.addresses)
+    declared = load_settings()
+    settings = declared.settings if declared else FactorySettings()
+    database: tuple[PeerAddress, ...] = ()
+    if options.database:
+        database = peer_addresses([options.database], known, option="--database")
+    return Cluster(
+        image=options.image,
+        host=options.host,
+        namespace=options.namespace,
+        tls_secret=options.tls_secret,
+        runs=options.runs,
+        storage=options.storage,
+        storage_class=options.storage_class,
+        shared=options.shared,
+        cores=options.cores,
+        memory=options.memory,
+        gpus=options.gpus,
+        database_secret=options.database_secret,
+        database=database[0] if database else None,
+        outgoing=_outgoing(settings, known),
+        logins=peer_addresses(_logins(settings), known, option=f"{FILE}, login"),
+        api_servers=peer_addresses(options.api_servers, known, option="--api-server"),
+        visitors=options.visitors,
+        variables={name: os.environ[name] for name in AMOUNTS if os.environ.get(name)},
+    )
+
+
+def write_base(cluster: Cluster, folder: Path) -> Iterator[str]:
+    """Write the manifests as a base for kustomize, and yield what to say about them.
+
+    Raises:
+        SettingError: a file of somebody else would be replaced.
+        StorageError: the folder cannot be written.
+    """
+    files = render_files(cluster)
+    for name in files:
+        if (folder / name).exists() and not _is_ours(folder / name):
+            raise SettingError(
+                "somebody else has written this file",
+                where=str(folder / name),
+                remedy="move it away, or name another folder with --out",
+            )
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.yaml"):
+            if _is_ours(path):
+                path.unlink()
+        for name, content in files.items():
+            (folder / name).write_text(content, encoding="utf-8")
+    yield f"wrote {', '.join(files)} to {folder}"
+    yield "no cluster has run them yet: try them in a namespace of their own"
+    yield from _next(cluster, folder)
+
+
+def base_text(cluster: Cluster) -> str:
+    """Return the objects of the base as one text, for `kubectl apply -f -`."""
+    files = render_files(cluster)
+    return "---\n".join(files[name] for name in files if name not in (KUSTOMIZATION, SHELL))
+
+
+def warnings(cluster: Cluster) -> Iterator[str]:
+    """Yield what will not work as it is declared.
+
+    Raises:
+        DeclarationError: a declaration is wrong.
+    """
+    if not has_people_file():
+        yield f"nobody can log in: there is no {people_file()}"
+    required = [one.name for one in _pipelines() if declared_level([one]) == "required"]
+    if required:
+        yield (
+            f"a boundary is required ({', '.join(required)}), and the usual filter of system calls "
+            "in a pod allows no namespaces: these runs are refused; docs/kubernetes.md says what "
+            "allows them"
+        )
+    if cluster.runs == "pods" and cluster.database is None:
+        yield "all pods must be on the node that has the volume: there is no --database"
+
+
+def violations(files: Iterable[Path]) -> list[str]:
+    """Return what the factory does not accept of the objects in these files.
+
+    Raises:
+        DeclarationError: one of them is no YAML of Kubernetes.
+    """
+    return policy_violations([one for file in files for one in _objects(file)])
+
+
+def _objects(file: Path) -> Iterator[Manifest]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        found = [one for one in yaml.safe_load_all(text) if one is not None]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _not_kubernetes(file, str(error).splitlines()[0]) from error
+    for one in found:
+        if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
+            raise _not_kubernetes(file, "an object without kind")
+        yield one
+
+
+def _not_kubernetes(file: Path, why: str) -> DeclarationError:
+    return DeclarationError(
+        f"no manifests can be read from it ({why})",
+        where=str(file),
+        remedy="give what kubectl kustomize prints",
+    )
+
+
+def _pipelines() -> list[Pipeline]:
+    return [load_pipeline(folder) for folder in pipeline_folders()]
+
+
+def _outgoing(settings: FactorySettings, known: dict[str, str]) -> tuple[PeerAddress, ...]:
+    allowed = [*(settings.boundary.allow if settings.boundary else ())]
+    found = [*peer_addresses(allowed, known, option=f"{FILE}, boundary")]
+    found += peer_addresses(channel_addresses(settings.alerts), known, option=f"{FILE}, alerts")
+    for pipeline in _pipelines():
+        rules = pipeline.spec.boundary
+        where = f"{pipeline.name}, boundary"
+        found += peer_addresses(rules.allow if rules else (), known, option=where)
+    return tuple(dict.fromkeys(found))
+
+
+def _logins(settings: FactorySettings) -> Sequence[str]:
+    provider = settings.login.oidc if settings.login else None
+    if provider is None:
+        return ()
+    parts = urlsplit(provider.issuer)
+    host = parts.hostname or ""
+    return (f"{f'[{host}]' if ':' in host else host}:{parts.port or 443}",)
+
+
+def _is_ours(file: Path) -> bool:
+    return file.read_text(encoding="utf-8", errors="replace").startswith(HEADER)
+
+
+def _next(cluster: Cluster, folder: Path) -> Iterator[str]:
+    control = f"kubectl -n {cluster.namespace}"
+    yield "next:"
+    yield f"  kubectl apply -f {folder}/namespace.yaml"
+    yield f"  {control} create secret tls {cluster.tls_secret} --cert CERTIFICATE --key KEY"
+    if cluster.database_secret:
+        secret = f"secret generic {cluster.database_secret}"
+        yield f"  {control} create {secret} --from-file url=FILE_WITH_THE_ADDRESS"
+    yield f"  kubectl apply -k {folder}"
+    yield f"  kubectl apply -f {folder}/{SHELL}    # for the first password, and then remove it:"
+    yield f"  {control} exec -it factory-shell -- python -m factory_assets.cli password NAME"
+    yield f"  {control} delete pod factory-shell"

@@ -1,0 +1,58 @@
+"""What may be sent to and from pods: nothing, but for what is listed."""
+
+import ipaddress
+from collections.abc import Iterable
+
+from factory_resources.compute.cluster import Cluster, PeerAddress
+from factory_resources.compute.pods import NAME, Manifest, labels
+
+DOOR_PORT = 8443
+
+
+def network_policies(cluster: Cluster) -> list[Manifest]:
+    """Return the rules of the network, the refusal of everything first."""
+    everything: Manifest = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    door: Manifest = {"ports": [_port(DOOR_PORT)]}
+    if cluster.visitors:
+        label = "kubernetes.io/metadata.name"
+        door["from"] = [
+            {"namespaceSelector": {"matchLabels": {label: name}}} for name in cluster.visitors
+        ]
+    server = {"matchLabels": labels("server")}
+    found = [
+        _policy("nothing", everything),
+        _policy("door", {"podSelector": server, "policyTypes": ["Ingress"], "ingress": [door]}),
+    ]
+    if cluster.peers:
+        all_pods = {"matchLabels": {"app.kubernetes.io/name": NAME}}
+        found.append(_policy("declared", _outgoing(all_pods, cluster.peers)))
+    of_server = (*cluster.logins, *cluster.api_servers)
+    if of_server:
+        found.append(_policy("of-the-server", _outgoing(server, of_server)))
+    return found
+
+
+def _policy(name: str, spec: Manifest) -> Manifest:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"{NAME}-{name}"},
+        "spec": spec,
+    }
+
+
+def _outgoing(pods: Manifest, peers: Iterable[PeerAddress]) -> Manifest:
+    rules = [
+        {"to": [{"ipBlock": {"cidr": _only(peer.ip)}}], "ports": [_port(peer.port)]}
+        for peer in peers
+    ]
+    return {"podSelector": pods, "policyTypes": ["Egress"], "egress": rules}
+
+
+def _port(number: int) -> Manifest:
+    return {"protocol": "TCP", "port": number}
+
+
+def _only(ip: str) -> str:
+    """Return the block of this one address."""
+    return str(ipaddress.ip_network(ip))

@@ -1,0 +1,155 @@
+"""What no schema of Kubernetes refuses, and the factory does: rights that its pods must not have.
+
+It also reads what an overlay of kustomize makes of the base.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from factory_resources.compute.pods import DAGSTER_CONFIG, DAGSTER_FILE, Manifest
+from factory_resources.home.database import DATABASE_VARIABLE
+
+_TEMPLATES = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"})
+
+_VOLUMES = frozenset(
+    {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "projected", "downwardAPI"}
+)
+"""Kinds of volumes that show nothing of the node."""
+
+_LAUNCHING = frozenset({"jobs", "jobs/status", "pods", "pods/log", "events"})
+"""What the API must show to start, watch and end runs."""
+
+
+def policy_violations(objects: Sequence[Manifest]) -> list[str]:
+    """Return a line for each thing that the factory does not accept; none if all is well."""
+    found = [*_of_network(objects)]
+    for one in objects:
+        found += [f"{_name(one)}: {line}" for line in _of_object(one, objects)]
+    return found
+
+
+def _name(one: Manifest) -> str:
+    return f"{one.get('kind')} {one.get('metadata', {}).get('name')}"
+
+
+def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
+    match one.get("kind"):
+        case "Pod":
+            yield from _of_pod(one["spec"], objects)
+        case kind if kind in _TEMPLATES:
+            yield from _of_pod(one["spec"]["template"]["spec"], objects)
+            if kind == "Deployment":
+                yield from _of_deployment(one["spec"])
+        case "ConfigMap" if one["metadata"]["name"] == DAGSTER_CONFIG:
+            yield from _of_runs(yaml.safe_load(one["data"][DAGSTER_FILE]), objects)
+        case "ServiceAccount" if one.get("automountServiceAccountToken") is not False:
+            yield "every pod gets a token of the API; set automountServiceAccountToken: false"
+        case "Role" | "ClusterRole":
+            yield from _of_role(one)
+        case "Secret":
+            yield "a secret is in a manifest; make it in the cluster, and name it here"
+        case "Service" if one["spec"].get("type", "ClusterIP") not in ("ClusterIP",):
+            yield "the service is reached past the cluster's gateway; its type must be ClusterIP"
+
+
+def _of_runs(settings: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:
+    config = settings["run_launcher"]["config"]
+    pods = config["run_k8s_config"]
+    container = {**pods["container_config"], "name": "run", "image": config["job_image"]}
+    for line in _of_pod({**pods["pod_spec_config"], "containers": [container]}, objects):
+        yield f"pods of runs: {line}"
+    if config.get("only_allow_user_defined_k8s_config_fields") != {}:
+        yield "whoever launches a run may change its pod; allow no user-defined fields"
+
+
+def _of_pod(spec: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:
+    rights = spec.get("securityContext", {})
+    for shared in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(shared):
+            yield f"{shared} shows the node to the pod"
+    if spec.get("automountServiceAccountToken") is not False:
+        yield "it gets a token of the API; set automountServiceAccountToken: false"
+    for volume in spec.get("volumes", []):
+        if kinds := {*volume} - {"name"} - _VOLUMES:
+            yield f"volume {volume['name']}: {', '.join(sorted(kinds))} shows the node to the pod"
+        if _has_token(volume) and not any(one.get("kind") == "RoleBinding" for one in objects):
+            yield f"volume {volume['name']}: a token of the API that nothing needs"
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
+        for one in spec.get(kind, []):
+            yield from (f"container {one['name']}: {line}" for line in _of_container(one, rights))
+
+
+def _has_token(volume: Mapping[str, Any]) -> bool:
+    sources = volume.get("projected", {}).get("sources", [])
+    return any("serviceAccountToken" in source for source in sources)
+
+
+def _of_container(one: Mapping[str, Any], of_pod: Mapping[str, Any]) -> Iterator[str]:
+    own = one.get("securityContext", {})
+    rights = {**of_pod, **own}
+    if own.get("privileged"):
+        yield "it is privileged"
+    if rights.get("runAsNonRoot") is not True or rights.get("runAsUser") in (0, None):
+        yield "it may be root; set runAsNonRoot and runAsUser"
+    if own.get("allowPrivilegeEscalation") is not False:
+        yield "it can get more rights; set allowPrivilegeEscalation: false"
+    if own.get("readOnlyRootFilesystem") is not True:
+        yield "it can change its own programs; set readOnlyRootFilesystem: true"
+    capabilities = own.get("capabilities", {})
+    if capabilities.get("drop") != ["ALL"] or capabilities.get("add"):
+        yield "it has capabilities; drop ALL, and add none"
+    if rights.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+        yield "no filter of system calls; set seccompProfile: {type: RuntimeDefault}"
+    if "memory" not in one.get("resources", {}).get("limits", {}):
+        yield "it may take all memory of its node; set resources.limits.memory"
+    if _is_moving(one["image"]):
+        yield f"image {one['image']} is another one tomorrow; add a tag of its own or a digest"
+    for variable in one.get("env", []):
+        if variable["name"] == DATABASE_VARIABLE and "value" in variable:
+            yield f"{DATABASE_VARIABLE} may contain a password; take it from a Secret"
+
+
+def _is_moving(image: str) -> bool:
+    last = image.rpartition("/")[2]
+    return "@" not in last and (":" not in last or last.endswith(":latest"))
+
+
+def _of_deployment(spec: Mapping[str, Any]) -> Iterator[str]:
+    if spec.get("replicas") not in (0, 1) or spec.get("strategy", {}).get("type") != "Recreate":
+        yield "two factories would have one home; set replicas: 1 and strategy: {type: Recreate}"
+    for one in spec["template"]["spec"]["containers"]:
+        if missing := [kind for kind in ("livenessProbe", "readinessProbe") if kind not in one]:
+            yield f"container {one['name']}: nobody notices that it hangs; add {missing[0]}"
+
+
+def _of_role(role: Manifest) -> Iterator[str]:
+    for rule in role.get("rules", []):
+        resources = {*rule.get("resources", [])}
+        if role["kind"] == "ClusterRole" or "*" in rule.get("verbs", []) or resources - _LAUNCHING:
+            yield "it may do more than start, watch and end runs in its namespace"
+
+
+def _of_network(objects: Sequence[Manifest]) -> Iterator[str]:
+    policies = [one for one in objects if one.get("kind") == "NetworkPolicy"]
+    if not any(_refuses_all(one["spec"]) for one in policies):
+        yield "no NetworkPolicy refuses what none allows; add one for all pods without rules"
+    for one in policies:
+        for rule in one["spec"].get("egress", []):
+            if not _is_narrow(rule):
+                yield f"{_name(one)}: it lets pods send anywhere; name one address and its port"
+
+
+def _refuses_all(spec: Mapping[str, Any]) -> bool:
+    rules = {"ingress", "egress"} & {*spec}
+    return (
+        spec.get("podSelector") == {}
+        and {*spec.get("policyTypes", [])} == {"Ingress", "Egress"}
+        and not rules
+    )
+
+
+def _is_narrow(rule: Mapping[str, Any]) -> bool:
+    blocks = {peer.get("ipBlock", {}).get("cidr") for peer in rule.get("to", [])}
+    return bool(rule.get("ports")) and bool(blocks) and not blocks & {"0.0.0.0/0", "::/0"}

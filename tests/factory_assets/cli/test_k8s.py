@@ -1,0 +1,145 @@
+"""`factory k8s`: manifests with this factory's settings, and mistakes in one line."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+from factory_resources.compute.manifests import KUSTOMIZATION
+from tests.clusters import find
+from tests.pipelines import APPLES, declare
+
+_ASKED = ("--image", "r.example.org/factory:1.0", "--host", "factory.example.org")
+_KNOWN = [f"--address={name}.example.org=10.0.0.{i}" for i, name in enumerate("abcde", 1)]
+
+_PODS = ("--runs", "pods", "--api-server", "10.0.0.9:6443")
+
+
+@pytest.fixture(autouse=True)
+def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of pipelines, with settings that name four addresses, and a pipeline with one."""
+    folder = tmp_path / "defs"
+    declare(
+        folder / "apples",
+        {**APPLES, "boundary": {"level": "required", "allow": ["e.example.org:5433"]}},
+    )
+    (folder / "people.yaml").write_text("ann: {roles: [engineer]}\n")
+    (folder / "factory.yaml").write_text(
+        "boundary: {allow: ['a.example.org:9000']}\n"
+        "alerts:\n"
+        "- webhook: {url: 'https://b.example.org/alerts'}\n"
+        "- email: {to: [x@example.org], sender: y@example.org, host: c.example.org}\n"
+        "login:\n"
+        "  oidc: {issuer: 'https://d.example.org/', client: factory, secret: OIDC_SECRET}\n"
+    )
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACTORY_DEFS", str(folder))
+    monkeypatch.setenv("FACTORY_MEMORY", "4GB")
+    monkeypatch.setenv("FACTORY_PASSPHRASE", "nobody may read this")
+    monkeypatch.delenv("FACTORY_DATABASE_URL", raising=False)
+    return folder
+
+
+def _k8s(*arguments: str, text: str | None = None) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, ["k8s", *arguments], input=text)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_what_is_declared_is_in_the_manifests_and_no_secret(tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    code, out, err = _k8s("render", *_ASKED, *_KNOWN, "--out", str(folder))
+    assert code == 0, err
+    assert "kubectl apply -k" in out
+    assert "no cluster has run them yet" in out
+    assert err.splitlines() == [
+        "warning: a boundary is required (apples), and the usual filter of system calls in a pod "
+        "allows no namespaces: these runs are refused; docs/kubernetes.md says what allows them"
+    ]
+    text = "".join(path.read_text() for path in folder.iterdir())
+    assert "nobody may read this" not in text
+    found = [*yaml.safe_load_all((folder / "network.yaml").read_text())]
+
+    def opened(name: str) -> list[tuple[str, int]]:
+        rules = find(found, "NetworkPolicy", f"factory-{name}")["spec"]["egress"]
+        return [(rule["to"][0]["ipBlock"]["cidr"], rule["ports"][0]["port"]) for rule in rules]
+
+    assert opened("declared") == [
+        ("10.0.0.1/32", 9000),
+        ("10.0.0.2/32", 443),
+        ("10.0.0.3/32", 587),
+        ("10.0.0.5/32", 5433),
+    ]
+    assert opened("of-the-server") == [("10.0.0.4/32", 443)]
+    server, _ = yaml.safe_load_all((folder / "server.yaml").read_text())
+    variables = server["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "FACTORY_MEMORY", "value": "4GB"} in variables
+
+
+def test_one_text_is_the_base_and_passes_its_own_check() -> None:
+    code, out, err = _k8s("render", *_ASKED, *_KNOWN, *_PODS)
+    assert code == 0
+    assert "all pods must be on the node that has the volume" in err
+    kinds = [one["kind"] for one in yaml.safe_load_all(out)]
+    assert {"Namespace", "Deployment", "ConfigMap", "Role"} <= {*kinds}
+    assert not {"Kustomization", "Pod"} & {*kinds}
+    assert _k8s("check", "-", text=out) == (0, "no problems\n", "")
+
+
+def test_an_overlay_that_opens_what_was_closed_is_refused(tmp_path: Path) -> None:
+    _, out, _ = _k8s("render", *_ASKED, *_KNOWN)
+    file = tmp_path / "overlay.yaml"
+    file.write_text(out.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"))
+    code, _, err = _k8s("check", str(file))
+    assert (code, len(err.splitlines())) == (1, 1), err
+    assert "Deployment factory: container factory: it can change its own programs" in err
+
+
+def test_what_is_rendered_again_is_replaced_and_what_is_of_others_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    assert _k8s("render", *_ASKED, *_KNOWN, *_PODS, "--out", str(folder))[0] == 0
+    assert (folder / "runs.yaml").exists()
+    assert _k8s("render", *_ASKED, *_KNOWN, "--out", str(folder))[0] == 0
+    assert not (folder / "runs.yaml").exists()
+    (folder / KUSTOMIZATION).write_text("resources: [mine.yaml]\n")
+    (folder / "mine.yaml").write_text("kind: Mine\n")
+    code, _, err = _k8s("render", *_ASKED, *_KNOWN, "--out", str(folder))
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert "somebody else has written this file" in err
+    assert (folder / "mine.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("render", *_ASKED), "factory.yaml, boundary: the rules of a cluster's network know no"),
+        (
+            ("render", *_ASKED, *_KNOWN[:3], _KNOWN[4]),
+            "factory.yaml, login: the rules of a cluster's network",
+        ),
+        (("render", *_ASKED, *_KNOWN[:4]), "apples, boundary: the rules of a cluster's network"),
+        (("render", *_ASKED, *_KNOWN, "--database", "x"), "--database: 'x' is not HOST:PORT"),
+        (("render", *_ASKED, "--address", "a"), "--address: 'a' is not NAME=IP"),
+        (("render", *_ASKED, *_KNOWN, "--image", "f"), "--image: 'f' is another image tomorrow"),
+        (("check", "missing.yaml"), "missing.yaml: no manifests can be read from it"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: tuple[str, ...], told: str) -> None:
+    code, _, err = _k8s(*arguments)
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert told in err
+
+
+@pytest.mark.parametrize("text", ["just words", "- a\n- b\n", "a: [", "metadata: {name: x}\n"])
+def test_what_is_no_manifest_is_one_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    code, _, err = _k8s("check", str(file))
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert "no manifests can be read from it" in err
+
+
+def test_without_people_nobody_can_log_in(defs: Path) -> None:
+    (defs / "people.yaml").unlink()
+    assert "warning: nobody can log in: there is no" in _k8s("render", *_ASKED, *_KNOWN)[2]
