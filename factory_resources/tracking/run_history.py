@@ -24,6 +24,9 @@ PERSON_TAG = "factory/person"
 PROCESS_TAG = "factory/process"
 """Run tag that identifies the process of the run by process number, start and boot."""
 
+AVOIDED_TAG = "factory/avoided_co2e_g"
+"""Run tag with the g CO2e that a run avoided by beginning at an hour with less carbon."""
+
 RunState = Literal["succeeded", "failed", "canceled", "running", "queued"]
 
 _STATES: Mapping[str, RunState] = {
