@@ -20,7 +20,8 @@ _MEMORY: _Units = ((1e3, "GB"), (1, "MB"))
 _ENERGY: _Units = ((1e3, "MWh"), (1, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"))
 _CARBON: _Units = ((1e6, "t"), (1e3, "kg"), (1, "g"), (1e-3, "mg"), (1e-6, "µg"))
 
-_HEADER = ["time", "memory", "energy", "CO2e", "money"]
+_STAGES = ["", "time", "memory", "energy", "CO2e", "error", "rests on"]
+_MACHINES = ["", "time", "energy", "CO2e", "money"]
 
 _UNKNOWN = "-"
 
@@ -39,9 +40,9 @@ def _wrapped(line: str) -> list[str]:
 def _tables(report: CostReport) -> Iterator[str]:
     here = report.machines[0]
     yield f"{report.pipeline} with {report.rows:,} rows, a training on {THIS_MACHINE}"
-    stages = [[stage.stage, *_values(stage.costs)[:4], *_basis(stage)] for stage in report.stages]
-    total = ["sum", *_values(here.training)[:4], "", ""]
-    yield from _table([["", *_HEADER[:4], "error", "rests on"], *stages, total])
+    stages = [[stage.stage, *_values(stage.costs), *_basis(stage)] for stage in report.stages]
+    total = ["sum", *_values(here.training), "", ""]
+    yield from _table([_STAGES, *stages, total])
     yield ""
     yield "A training, and between which figures it is expected"
     yield from _by_machine((one, one.training) for one in report.machines)
@@ -61,9 +62,7 @@ def _tables(report: CostReport) -> Iterator[str]:
 
 
 def _by_machine(costs: Iterable[tuple[MachineEstimate, CostFigures]]) -> Iterator[str]:
-    yield from _table(
-        [["", *_HEADER], *([one.name, *_ranges(figures, one)] for one, figures in costs)]
-    )
+    yield from _table([_MACHINES, *([one.name, *_ranges(figures, one)] for one, figures in costs)])
 
 
 def _values(costs: CostFigures) -> list[str]:
@@ -80,7 +79,6 @@ def _values(costs: CostFigures) -> list[str]:
 def _ranges(costs: CostFigures, machine: MachineEstimate) -> list[str]:
     return [
         _range(costs.seconds, _TIME),
-        _range(costs.megabytes, _MEMORY),
         _range(costs.kwh, _ENERGY),
         _range(costs.co2e_g, _CARBON),
         _range(costs.money, ((0, machine.currency or ""),)),
@@ -92,7 +90,8 @@ def _basis(stage: StageEstimate) -> list[str]:
         return [_UNKNOWN, "not measured"]
     first, last = stage.sizes
     sizes = f"{first:,}" if first == last else f"{first:,} to {last:,}"
-    return [f"{100 * stage.error:,.0f} %", f"{stage.runs:,} of {sizes} rows"]
+    error = f"{100 * stage.error:,.0f} %" if stage.error < 10 else f"{1 + stage.error:,.0f}-fold"
+    return [error, f"{stage.runs:,} of {sizes} rows"]
 
 
 def _value(figure: Figure | None, units: _Units) -> str:
@@ -106,8 +105,8 @@ def _range(figure: Figure | None, units: _Units) -> str:
     if figure is None:
         return _UNKNOWN
     factor, unit = _unit(figure, units)
-    value, low, high = (_number(one / factor) for one in (figure.value, figure.low, figure.high))
-    return f"{value} ({low}-{high}) {unit}"
+    low, high = (_number(float(f"{one / factor:.2g}")) for one in (figure.low, figure.high))
+    return f"{_number(figure.value / factor)} ({low}-{high}) {unit}"
 
 
 def _unit(figure: Figure, units: _Units) -> tuple[float, str]:

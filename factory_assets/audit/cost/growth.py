@@ -91,7 +91,8 @@ def estimate(measured: Sequence[MeasuredCost], rows: int) -> CostRange:
     the cost is taken to be proportional to the rows, and may be anything between not growing at all
     and growing by the power of 1.5. With more, curves of several exponents are fitted by relative
     least squares; those that predict left out sizes about as well as the best one make the range.
-    Beyond the measured sizes their error grows with the distance on a scale of logarithms.
+    Beyond the measured sizes their error grows with the distance on a scale of logarithms, and the
+    range ends no earlier than growth in proportion to the largest size.
 
     Args:
         measured: at least one, with costs and rows above 0.
@@ -144,6 +145,9 @@ def _from_curves(means: Sequence[MeasuredCost], rows: int) -> CostRange:
             low, high = max(low, bounds.low), min(high, bounds.high)
         else:
             low, high = min(low, bounds.low), max(high, bounds.high)
+    # What did not grow yet may begin to: some work is done in another way with more rows.
+    factor = rows / means[-1].rows
+    high = max(high, means[-1].cost * factor * (1 + _NOISE)) if factor > 1 else high
     return CostRange(min(max(values[nearest], low), high), low, high)
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
-SIZES, ASKED = (1_000, 4_000, 16_000), 64_000
+SIZES, ASKED = (500, 2_000, 8_000), 32_000
 
 _SCHEMA = PROJECT / "docs" / "cost.schema.json"
 
@@ -95,6 +96,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
         prepare(home)
         attributes = copy.deepcopy(APPLES)
         attributes["schedule"] = {"cron": "0 2 * * mon-fri"}
+        attributes["evaluate"] = {"gates": [{"champion": "off"}]}
         # What is imported once in this process counts for nothing that is compared.
         write_rows(folder / "defs" / "warm", 300)
         run(declare(folder / "defs" / "warm", attributes), home, "warm")
@@ -115,10 +117,10 @@ def test_what_was_measured_lies_within_what_was_told(trained: Trained) -> None:
     wh = sum(record.wh for record in trained.largest)
     assert told.cpu_seconds.low <= cpu <= told.cpu_seconds.high, (told.cpu_seconds, cpu)
     assert told.kwh.low <= wh / 1000 <= told.kwh.high
-    assert told.cpu_seconds.high < 10 * told.cpu_seconds.low, "the range says something"
+    assert told.cpu_seconds.high < 20 * told.cpu_seconds.low, "the range says something"
     for stage in trained.before.stages:
-        assert (stage.basis, stage.runs, stage.sizes) == ("beyond", 3, (1_000, 16_000))
-    assert any("64,000 rows are beyond" in note for note in trained.before.notes)
+        assert (stage.basis, stage.runs, stage.sizes) == ("beyond", 3, (500, 8_000))
+    assert any("32,000 rows are beyond" in note for note in trained.before.notes)
 
 
 def test_a_measured_number_of_rows_is_told_as_it_was(trained: Trained) -> None:
@@ -148,6 +150,7 @@ def test_a_declaration_of_another_model_leaves_its_stage_out(trained: Trained) -
     attributes = copy.deepcopy(APPLES)
     attributes["train"]["model"] = {"kind": "random_forest"}
     attributes["split"] = {"seed": 3}
+    attributes["evaluate"] = {"gates": [{"champion": "off"}]}
     other = declare(trained.folder / "other" / "apples", attributes)
     found = {stage.stage: stage for stage in report(other, trained.home).stages}
     assert found["train"].runs == 0
@@ -164,11 +167,14 @@ def test_a_table_of_which_a_part_was_reused_is_left_out(
     monkeypatch.setattr("factory_assets.data.block_plan.BLOCK_BYTES", 100)
     folder = tmp_path / "apples"
     data = {key: value for key, value in APPLES.items() if key not in ("train", "evaluate")}
-    pipeline = declare(folder, {**data, "ingest": {"source": {"files": "*.csv"}}, "clean": {}})
+    ingest = {**APPLES["ingest"], "source": {"files": "*.csv"}}
+    pipeline = declare(folder, {**data, "ingest": ingest, "clean": {}})
     for name in "ab":
         write_rows(tmp_path / "made", 100)
         (tmp_path / "made" / "data.csv").rename(folder / f"{name}.csv")
         run(pipeline, home, name)
+        # Records tell their time to the second.
+        time.sleep(1.1)
     found = report(pipeline, home)
     assert found.rows == 200
     for stage in found.stages:
@@ -230,6 +236,7 @@ def test_a_million_answers_are_told_by_the_logged_times(trained: Trained) -> Non
     for _ in range(2):
         answer("file", now, 2_000_000, 5_000)
     answer("edge", now, 9_000_000, 1)
+    journal.flush()
     journal.close()
     with log:
         log.collect()
@@ -263,10 +270,10 @@ def test_the_command_prints_tables_and_json(trained: Trained) -> None:
     code, text = _factory(trained, "apples", "--rows", "10M", "--on", str(machines))
     assert code == 0, text
     assert "apples with 10,000,000 rows, a training on this machine" in text
-    assert "4 of 1,000 to 64,000 rows" in text
+    assert "4 of 500 to 32,000 rows" in text
     assert "A year of nights: 26" in text
     assert "rented: price list of June" in text
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(map(len, text.splitlines())) <= 105
     code, text = _factory(trained, "apples", "--on", str(machines), "--json")
     assert code == 0, text
     content = json.loads(text)

@@ -92,6 +92,13 @@ def test_nearly_equal_sizes_tell_little_of_a_far_one() -> None:
     assert found.high < 20_000, "not more than growth by the power of 1.5"
 
 
+def test_what_did_not_grow_yet_may_begin_to() -> None:
+    found = estimate(measured({1_000: 2.0, 4_000: 2.0, 16_000: 2.0}), 64_000)
+    assert found.value == pytest.approx(2.0)
+    assert found.high > 8.0
+    assert estimate(measured({1_000: 2.0, 4_000: 2.0, 16_000: 2.0}), 8_000).high < 3.0
+
+
 def test_two_sizes_are_less_certain_than_three() -> None:
     three = measured({rows: 2 + rows / 1_000 for rows in (1_000, 10_000, 100_000)})
     assert estimate(three[1:], 400_000).error > estimate(three, 400_000).error
