@@ -77,12 +77,18 @@ def _matched(part: str) -> re.Match[str] | None:
 def next_tick(cron: str, timezone: str, after: datetime) -> datetime | None:
     """Return when an expression fires next, in UTC; None if it does not within eight years.
 
-    If both day of month and day of week are restricted, either is enough. A time that clocks skip
-    is moved forward; of one that they show twice, the first counts.
-
     Args:
         cron: as `check_cron` returns it.
         after: a moment, which does not count itself.
+    """
+    return next(ticks(cron, timezone, after), None)
+
+
+def ticks(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
+    """Yield when an expression fires within eight years after a moment, in UTC.
+
+    If both day of month and day of week are restricted, either is enough. A time that clocks skip
+    is moved forward; of one that they show twice, the first counts.
     """
     zone, after = ZoneInfo(timezone), after.astimezone(UTC)
     minutes, hours, days, months, weekdays = (
@@ -98,11 +104,8 @@ def next_tick(cron: str, timezone: str, after: datetime) -> datetime | None:
         either = not all_days and not all_weekdays
         fits = by_date or by_weekday if either else by_date and by_weekday
         if day.month in months and fits:
-            for tick in _ticks(day, hours, minutes, zone):
-                if tick > after:
-                    return tick
+            yield from (tick for tick in _ticks(day, hours, minutes, zone) if tick > after)
         day += timedelta(days=1)
-    return None
 
 
 def _ticks(day: datetime, hours: set[int], minutes: set[int], zone: ZoneInfo) -> Iterator[datetime]:

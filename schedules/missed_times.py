@@ -36,7 +36,7 @@ def missed_times(
 ) -> MissedTimes | None:
     """Return the times since the last one that was seen to; None unless there is more than one."""
     now = context.scheduled_execution_time.timestamp()
-    last = max(_seen(context.instance, name, now), default=None)
+    last = last_seen(context.instance, name, now)
     if last is None:
         return None
     times = schedule_execution_time_iterator(last, cron, zone)
@@ -47,8 +47,16 @@ def missed_times(
     return MissedTimes(len(missed), missed[0].astimezone(ZoneInfo(zone)))
 
 
+def last_seen(instance: dg.DagsterInstance, name: str, before: float) -> float | None:
+    """Return when the schedule was switched on or last looked, in seconds since 1970.
+
+    None if it did neither before that time.
+    """
+    return max(_seen(instance, name, before), default=None)
+
+
 def _seen(instance: dg.DagsterInstance, name: str, before: float) -> Iterator[float]:
-    """Yield when the schedule was switched on, and when it last ran, in seconds since 1970."""
+    """Yield when the schedule was switched on, and when it last looked."""
     for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
         if state.instigator_name != name:
             continue

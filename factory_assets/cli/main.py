@@ -245,15 +245,17 @@ def migrate_command(target: str, stop: bool) -> None:
 @command("schema")
 @click.argument(
     "what",
-    type=click.Choice(["defs", "governance", "trace", "answer_trace", "status"]),
+    type=click.Choice(["defs", "governance", "trace", "answer_trace", "status", "cost"]),
     default="defs",
 )
 def schema_command(what: str) -> None:
-    """Print the JSON Schema of defs.yaml or governance.yaml, or of the JSON of trace or status.
+    """Print the JSON Schema of defs.yaml or governance.yaml, or of the JSON of other commands.
 
     defs (default) and governance are for editors of these files, the others for readers of
-    factory trace --json, of that of an answer (answer_trace), and of factory status --json.
+    factory trace --json, of that of an answer (answer_trace), of factory status --json, and of
+    factory cost --json.
     """
+    from factory_assets.audit.cost.report import cost_schema_text
     from factory_assets.cli.prediction import answer_schema_text
     from factory_assets.cli.schema import governance_schema_text, schema_text
     from factory_assets.cli.status.report import status_schema_text
@@ -265,5 +267,6 @@ def schema_command(what: str) -> None:
         "trace": trace_schema_text,
         "answer_trace": answer_schema_text,
         "status": status_schema_text,
+        "cost": cost_schema_text,
     }
     click.echo(texts[what](), nl=False)

@@ -38,6 +38,32 @@ def status_command(as_json: bool) -> None:
     sys.exit(1 if status.needs else 0)
 
 
+@command("cost")
+@click.argument("pipeline")
+@click.option("--rows", help="Rows of the source, such as 200k or 10M (default: those it has now).")
+@click.option(
+    "--on",
+    "machines",
+    type=click.Path(path_type=Path),
+    help="A machines.yaml that describes other machines.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON, for programs; for its schema: factory schema cost.",
+)
+def cost_command(pipeline: str, rows: str | None, machines: Path | None, as_json: bool) -> None:
+    """Estimate what PIPELINE costs: a training, a year of nights, a million answers.
+
+    Time, memory, energy, carbon and money, from what its runs have cost, with the error of each
+    figure and the number of runs on which it rests. Nothing is run or changed.
+    """
+    from factory_assets.cli.cost import cost
+
+    click.echo(cost(pipeline, rows, machines, as_json=as_json), nl=False)
+
+
 @command("backup")
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option(

@@ -15,12 +15,12 @@ from factory_assets.components.monitor_asset import monitor_defs
 from factory_assets.components.partition_assets import partitioned_asset, partitions_asset
 from factory_assets.components.partitions import upstream_of
 from factory_assets.components.run_context import (
-    REHASH_TAG,
     stage_request,
     step_failure,
     tag_run,
 )
 from factory_assets.components.scaffolder import PipelineScaffolder
+from factory_assets.components.schedules import schedules_of
 from factory_assets.components.sensors import sensors_of
 from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.declarations.loader import load_pipeline
@@ -32,7 +32,7 @@ from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-from schedules.automation import on_new_data, schedule_for
+from schedules.automation import on_new_data
 
 
 @dg.scaffold_with(PipelineScaffolder)
@@ -49,8 +49,9 @@ class ModelPipeline(dg.Component):
 
     @classmethod
     def load(cls, attributes: PipelineSpec, context: dg.ComponentLoadContext) -> "ModelPipeline":  # type: ignore[override]
-        if attributes.ingest.contract.file:
-            # Dagster passes the declaration without the contract file that it names.
+        carbon = attributes.schedule.carbon if attributes.schedule else None
+        if attributes.ingest.contract.file or (carbon and carbon.file):
+            # Dagster passes the declaration without the files that it names.
             attributes = load_pipeline(context.path).spec
         return cls(attributes)
 
@@ -76,14 +77,10 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
         description=pipeline.spec.purpose,
         executor_def=dg.in_process_executor,
     )
-    schedule = pipeline.spec.schedule
     own = dg.Definitions(
         assets=[*in_job, *partitioned],
         jobs=[job],
-        # Nobody waits for a scheduled run, so it need not trust the size and times of a file.
-        schedules=[schedule_for(pipeline.name, tags={REHASH_TAG: "files"}, **dict(schedule))]
-        if schedule
-        else [],
+        schedules=schedules_of(pipeline),
         sensors=sensors_of(pipeline),
     )
     return dg.Definitions.merge(own, monitor_defs(pipeline))

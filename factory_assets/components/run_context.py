@@ -5,7 +5,7 @@ Summing up costs belongs in `execution.costs`.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import dagster as dg
@@ -22,6 +22,7 @@ from factory_resources.errors import DatabaseAwayError, FactoryError, SettingErr
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import Hashing, Rehash
 from factory_resources.tracking.records import Records
+from factory_resources.tracking.run_history import AVOIDED_TAG
 
 REUSE_TAG = "factory/reuse"
 """A run with this tag set to `false` reuses nothing and computes every stage."""
@@ -31,6 +32,10 @@ REHASH_TAG = "factory/rehash"
 
 WORKERS_TAG = "factory/workers"
 """So many processes work for a run with this tag."""
+
+CARBON_TAG, CARBON_BEFORE_TAG = "factory/carbon_g_per_kwh", "factory/carbon_at_window_g_per_kwh"
+"""Of a run that began at the hour with the least carbon: the carbon of that hour, and that of the
+beginning of the window."""
 
 LOG_INTERVAL = 10.0
 """Minimum between two lines of Dagster's log about one stage: each is a write to its database."""
@@ -121,7 +126,18 @@ def tag_run(
     saved = CostTotal.of(record for record in used if record.run_id != run_id)
     carbon = {CARBON: f"{spent.co2e:.6f}"} if spent.co2e is not None else {}
     tags = {ENERGY: f"{spent.wh:.6f}", SAVED: f"{saved.wh:.6f}", **carbon}
-    context.instance.add_run_tags(run_id, tags)
+    context.instance.add_run_tags(run_id, {**tags, **_avoided(context.run.tags, spent.wh)})
+
+
+def _avoided(tags: Mapping[str, str], wh: float) -> dict[str, str]:
+    """Return what the run avoided by its hour: g CO2e; nothing if its hour was not chosen.
+
+    The difference in carbon between the two hours, times the energy of what it has computed.
+    """
+    if CARBON_TAG not in tags or CARBON_BEFORE_TAG not in tags:
+        return {}
+    less = float(tags[CARBON_BEFORE_TAG]) - float(tags[CARBON_TAG])
+    return {AVOIDED_TAG: f"{wh * less / 1000:.6f}"}
 
 
 def report_unchanged(instance: dg.DagsterInstance, runs: Sequence[UnchangedRun]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from factory_assets.declarations.carbon_file import with_carbon
 from factory_assets.declarations.contract_file import AT as CONTRACT
 from factory_assets.declarations.contract_file import with_contract
 from factory_assets.declarations.folders import DEFS as DEFS
@@ -124,7 +125,8 @@ def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, l
     if not isinstance(data.get("attributes"), dict):
         return None, wrong
     attributes, contract_mistakes = with_contract(data["attributes"], document, folder)
-    wrong += contract_mistakes
+    attributes, carbon_mistakes = with_carbon(attributes, document, folder)
+    wrong += [*contract_mistakes, *carbon_mistakes]
     try:
         return PipelineSpec.model_validate(attributes), wrong
     except ValidationError as error:

@@ -22,7 +22,8 @@ from factory_assets.spec.models import (
     Transformer,
 )
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
-from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk, Schedule
+from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk
+from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import (
     AnswersSource,
     AssetSource,

@@ -10,16 +10,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from factory_assets.cron import check_cron
 from factory_assets.spec.base import Name, Spec, is_unset, listed, suggest
 from factory_assets.spec.boundary import DeclaredBoundary
-from factory_assets.spec.calendar import check_timezone
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
 from factory_assets.spec.evaluate import Evaluate
 from factory_assets.spec.ingest import Ingest
 from factory_assets.spec.models import Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
+from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.threshold import DecisionRule, default_rule
@@ -52,18 +51,6 @@ class Risk(Spec):
         if self.tier == "high" and not self.area:
             raise ValueError("risk tier high needs `area`, such as `medical device`")
         return self
-
-
-class Schedule(Spec):
-    """When the pipeline runs automatically."""
-
-    cron: Annotated[str, AfterValidator(check_cron)]
-    """When to run: minute, hour, day, month and weekday, such as `"0 2 * * *"` for every day at
-    2:00; or `"@hourly"`, `"@daily"`, `"@weekly"`, `"@monthly"`, `"@yearly"`."""
-    timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
-    """The time zone of `cron`, such as `Europe/Berlin`."""
-    enabled: bool = False
-    """Whether the schedule is on from the start. With `false`, switch it on in the UI."""
 
 
 class Arrivals(Spec):

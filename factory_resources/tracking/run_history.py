@@ -24,6 +24,9 @@ PERSON_TAG = "factory/person"
 PROCESS_TAG = "factory/process"
 """Run tag that identifies the process of the run by process number, start and boot."""
 
+AVOIDED_TAG = "factory/avoided_co2e_g"
+"""Run tag with the g CO2e that a run avoided by beginning at an hour with less carbon."""
+
 RunState = Literal["succeeded", "failed", "canceled", "running", "queued"]
 
 _STATES: Mapping[str, RunState] = {
@@ -43,6 +46,11 @@ WHERE status IN ('STARTED', 'STARTING', 'CANCELING', 'QUEUED', 'NOT_STARTED')
   OR update_timestamp >= :since
   OR status = 'FAILURE' AND id IN (SELECT max(id) FROM runs GROUP BY pipeline_name)
 ORDER BY id
+"""
+
+_TAGGED = """\
+SELECT run_tags.value FROM run_tags JOIN runs ON runs.run_id = run_tags.run_id
+WHERE run_tags.key = :tag AND runs.pipeline_name = :job ORDER BY runs.id
 """
 
 _SCHEDULES = "SELECT instigator_body FROM instigators WHERE instigator_type = 'SCHEDULE'"
@@ -144,3 +152,14 @@ def started_by(tags: Mapping[str, str]) -> str:
     if "dagster/from_automation_condition" in tags or "dagster/auto_materialize" in tags:
         return "new data"
     return "factory run" if PROCESS_TAG in tags else "Dagster"
+
+
+def run_tag_values(home: Home, job: str, tag: str) -> list[str]:
+    """Return the values that the runs of a job have of a tag, the oldest first.
+
+    Raises:
+        StorageError: Dagster's database cannot be read.
+    """
+    with storage_faults(home):
+        rows = _rows(home, "dagster/history/runs.db", _TAGGED, {"job": job, "tag": tag})
+    return [value for (value,) in rows]

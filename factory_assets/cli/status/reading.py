@@ -23,7 +23,7 @@ from factory_assets.cli.status.report import (
 from factory_assets.cron import next_tick
 from factory_assets.declarations.folders import settings_file
 from factory_assets.execution.disk_watermark import declared_keep
-from factory_assets.web.pages.pipeline_state import PipelineState
+from factory_assets.web.pages.pipeline_state import DeclaredSchedule, PipelineState
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.waits import waits_of
 from factory_resources.home.disk_space import disk_space, growth, samples
@@ -130,18 +130,24 @@ def _last_runs(runs: Iterable[StoredRun]) -> Iterator[EndedRun]:
 
 def _next_runs(pipelines: Sequence[PipelineState], home: Home, now: datetime) -> list[NextRun]:
     switched = switched_schedules(home)
-    ticks: dict[tuple[str, str], datetime | None] = {}
+    ticks: dict[DeclaredSchedule, datetime | None] = {}
     found: list[tuple[datetime, str]] = []
     for state in pipelines:
         one = state.schedule
         if one is None or not switched.get(f"{state.name}_schedule", one.enabled):
             continue
-        key = one.cron, one.timezone
-        if key not in ticks:
-            ticks[key] = next_tick(*key, now)
-        if tick := ticks[key]:
+        if one not in ticks:
+            ticks[one] = _next_time(one, now)
+        if tick := ticks[one]:
             found.append((tick, state.name))
     return [NextRun(pipeline=name, at=_text(tick)) for tick, name in sorted(found)]
+
+
+def _next_time(schedule: DeclaredSchedule, now: datetime) -> datetime | None:
+    if schedule.green:
+        chosen = schedule.green.next(now)
+        return chosen.at if chosen else None
+    return next_tick(schedule.cron, schedule.timezone, now) if schedule.cron else None
 
 
 def _watched(state: PipelineState, home: Home) -> Watched:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from factory_assets.green_hours import GreenHours
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -60,10 +62,12 @@ class Trouble:
 class DeclaredSchedule:
     """When a pipeline runs by itself."""
 
-    cron: str
+    cron: str | None
     timezone: str
     enabled: bool
     """Whether it is on unless a person switches it."""
+    green: GreenHours | None = None
+    """How the hour is chosen; None if `cron` says it."""
 
 
 @dataclass(frozen=True)

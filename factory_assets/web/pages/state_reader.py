@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from factory_assets.declarations.carbon_file import green_hours
 from factory_assets.execution.standing import Standing, standing_in
 from factory_assets.execution.standing_text import standing_text
 from factory_assets.monitoring.looks import Looks
 from factory_assets.results.base import result_as
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Champion
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Pipeline, Schedule
 from factory_assets.web.pages.pipeline_state import (
     CandidateWaiting,
     DeclaredSchedule,
@@ -44,9 +45,7 @@ def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState
         _risk(pipeline),
         retrains=bool(watch and watch.retrain),
         is_watched=watch is not None,
-        schedule=DeclaredSchedule(schedule.cron, schedule.timezone, schedule.enabled)
-        if schedule
-        else None,
+        schedule=_schedule(schedule) if schedule else None,
     )
     if log is None:
         return state
@@ -80,6 +79,12 @@ def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> Pip
         if rollout
         else None,
         troubles=tuple(troubles),
+    )
+
+
+def _schedule(declared: Schedule) -> DeclaredSchedule:
+    return DeclaredSchedule(
+        declared.cron, declared.timezone, declared.enabled, green_hours(declared)
     )
 
 

@@ -150,6 +150,17 @@ def test_the_next_runs_are_those_of_schedules_that_are_on(apples: Factory) -> No
     found = read_status(apples.home, datetime(2026, 7, 1, 12, tzinfo=UTC))
     assert [(one.pipeline, one.at) for one in found.next] == [("apples", "2026-07-02T00:00:00Z")]
     assert [need.what for need in found.needs if need.pipeline is None] == ["not up"]
+    # With a table of carbon it is the best hour of the window; a changed file counts at once.
+    window = {"within": "22:00-06:00", "prefer": "lowest_carbon", "timezone": "Europe/Berlin"}
+    carbon = apples.defs / "carbon.yaml"
+    _declare(apples, schedule={**window, "enabled": True, "carbon": {"file": "../carbon.yaml"}})
+    for best in (3, 23):
+        daily = [100 if hour == best else 400 for hour in range(24)]
+        table = {"source": "a meter", "timezone": "Europe/Berlin", "daily": daily}
+        carbon.write_text(yaml.safe_dump(table))
+        found = read_status(apples.home, datetime(2026, 7, 1, 12, tzinfo=UTC))
+        at = {3: "2026-07-02T01:00:00Z", 23: "2026-07-01T21:00:00Z"}[best]
+        assert [(one.pipeline, one.at) for one in found.next] == [("apples", at)]
 
 
 def test_a_schedule_that_a_person_switched_off_has_no_next_run(apples: Factory) -> None:

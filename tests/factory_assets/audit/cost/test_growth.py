@@ -1,0 +1,134 @@
+"""Costs at other numbers of rows lie in the range that is told, for curves of many shapes."""
+
+import random
+from math import log
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory_assets.audit.cost.growth import (
+    CostRange,
+    MeasuredCost,
+    basis_of,
+    estimate,
+    fit,
+    total,
+)
+
+_costs = st.floats(0.001, 1_000)
+
+
+def measured(cost: dict[int, float]) -> list[MeasuredCost]:
+    return [MeasuredCost(rows, value) for rows, value in cost.items()]
+
+
+@given(
+    fixed=st.floats(0, 10),
+    growing=st.floats(1e-6, 1e-3),
+    exponent=st.sampled_from([0.5, 1.0, 1.2, 1.5]),
+    noise=st.floats(0, 0.1),
+    draw=st.integers(0, 10_000),
+    factor=st.sampled_from([0.3, 2.0, 4.0, 16.0]),
+)
+def test_the_truth_lies_in_the_range(
+    fixed: float, growing: float, exponent: float, noise: float, draw: int, factor: float
+) -> None:
+    def truth(rows: float) -> float:
+        return fixed + growing * rows**exponent
+
+    chance = random.Random(draw)
+    sizes = [1_000, 4_000, 16_000, 64_000]
+    every = measured({rows: truth(rows) * (1 + chance.uniform(-noise, noise)) for rows in sizes})
+    asked = int(factor * (sizes[-1] if factor > 1 else 3_000))
+    found = estimate(every, asked)
+    assert found.low <= found.value <= found.high
+    assert found.low <= truth(asked) <= found.high
+
+
+@given(
+    pairs=st.dictionaries(st.integers(1, 10**7), _costs, min_size=1, max_size=6),
+    rows=st.integers(1, 10**9),
+)
+def test_a_range_is_finite_and_has_its_value(pairs: dict[int, float], rows: int) -> None:
+    found = estimate(measured(pairs), rows)
+    assert 0 < found.low <= found.value <= found.high < float("inf")
+
+
+def test_exact_growth_is_found_with_a_small_error() -> None:
+    every = measured({rows: 2 + rows / 1_000 for rows in (1_000, 10_000, 100_000)})
+    found = estimate(every, 200_000)
+    assert found.value == pytest.approx(202)
+    assert found.error < 0.3
+    assert estimate(every, 30_000).error < 0.25
+    # Twice as far away, the error is larger.
+    assert estimate(every, 10_000_000).error > estimate(every, 1_000_000).error > found.error
+
+
+def test_one_size_is_proportional_with_a_wide_error() -> None:
+    found = estimate(measured({1_000: 2.0}), 10_000)
+    assert found.value == 20.0
+    assert found.low < 2.0
+    assert found.high > 2 * 10**1.5
+    fewer = estimate(measured({1_000: 2.0}), 100)
+    assert fewer.value == pytest.approx(0.2)
+    assert fewer.low < 2 / 10**1.5
+    assert fewer.high > 2.0
+
+
+def test_a_measured_size_is_its_mean_and_its_spread() -> None:
+    once = estimate([MeasuredCost(1_000, 2.0)], 1_000)
+    assert (once.value, once.low, once.high) == (2.0, 1.6, 2.5)
+    twice = estimate([MeasuredCost(1_000, 2.0), MeasuredCost(1_000, 4.0)], 1_000)
+    assert (twice.value, twice.low, twice.high) == (3.0, 2.0, 4.0)
+    assert twice.error == pytest.approx(1 / 3)
+
+
+def test_nearly_equal_sizes_tell_little_of_a_far_one() -> None:
+    every = measured({rows: 2 + rows / 1_000 for rows in (10_000, 10_010, 10_020)})
+    found = estimate(every, 1_000_000)
+    assert found.low < 12.0
+    assert found.high > 10_000
+    assert found.high < 20_000, "not more than growth by the power of 1.5"
+
+
+def test_what_did_not_grow_yet_may_begin_to() -> None:
+    found = estimate(measured({1_000: 2.0, 4_000: 2.0, 16_000: 2.0}), 64_000)
+    assert found.value == pytest.approx(2.0)
+    assert found.high > 8.0
+    assert estimate(measured({1_000: 2.0, 4_000: 2.0, 16_000: 2.0}), 8_000).high < 3.0
+
+
+def test_two_sizes_are_less_certain_than_three() -> None:
+    three = measured({rows: 2 + rows / 1_000 for rows in (1_000, 10_000, 100_000)})
+    assert estimate(three[1:], 400_000).error > estimate(three, 400_000).error
+
+
+@given(pairs=st.dictionaries(st.integers(1, 10**7), _costs, min_size=2, max_size=6))
+def test_no_part_of_a_curve_is_negative(pairs: dict[int, float]) -> None:
+    for exponent in (0.5, 1.0, 1.5):
+        curve = fit(measured(pairs), exponent)
+        assert curve.fixed >= 0
+        assert curve.growing >= 0
+        errors = [abs(log(curve.at(rows) / cost)) for rows, cost in pairs.items()]
+        assert min(errors) < log(max(pairs.values()) / min(pairs.values())) + 1e-6
+
+
+def test_a_sum_may_be_off_in_one_direction() -> None:
+    found = total([CostRange(1, 0.5, 2), CostRange(10, 9, 12)])
+    assert found == CostRange(11, 9.5, 14)
+    assert found.times(2) == CostRange(22, 19, 28)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rows", "basis"),
+    [
+        ([5], 5, "measured"),
+        ([5, 5], 6, "one size"),
+        ([5, 9], 6, "between"),
+        ([5, 9], 10, "beyond"),
+        ([5, 9], 4, "beyond"),
+    ],
+)
+def test_the_basis_of_an_estimate(sizes: list[int], rows: int, basis: str) -> None:
+    assert basis_of(sizes, rows) == basis
