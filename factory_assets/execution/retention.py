@@ -14,12 +14,17 @@ from pydantic import ValidationError
 
 from factory_assets.execution.loaded_components import foreseen
 from factory_assets.results.base import digest
-from factory_assets.results.record_graph import Identity, RecordGraph, identity, model_of
+from factory_assets.results.record_graph import (
+    Identity,
+    RecordGraph,
+    identity,
+    model_of,
+    snapshots_in,
+)
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home
 from factory_resources.tables.logged_files import current_files
-from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.record import Record, damaged_record
 from factory_resources.tracking.records import Records
 
@@ -159,23 +164,11 @@ def _checkpoints(home: Home, since: float) -> Iterator[Garbage]:
 def _files(home: Home, records: Iterable[Record]) -> Iterator[Path]:
     for record in records:
         try:
-            snapshots = [*_snapshots(record.value)]
+            snapshots = [*snapshots_in(record.value)]
         except ValidationError as error:
             raise damaged_record(record.name) from error
         for snapshot in snapshots:
             yield from snapshot.paths(home)
-
-
-def _snapshots(value: Any) -> Iterator[Snapshot]:
-    """Yield every snapshot in a stored value, also in its blocks."""
-    if isinstance(value, dict):
-        if {"table", "files", "columns"} == value.keys():
-            yield Snapshot.model_validate(value)
-            return
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from _snapshots(part)
 
 
 def _path(home: Home, record: Record) -> Path:
