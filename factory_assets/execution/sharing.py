@@ -38,7 +38,10 @@ def catch_up_pipeline(pipeline: Pipeline, home: Home, *, whole: bool) -> None:
     from factory_resources.store.store import shared_store
     from factory_resources.tables.shared_log import catch_up
 
-    if not is_shared(pipeline) and (store := shared_store(home)):
+    store = shared_store(home)
+    assert store is not None
+    store.record()
+    if not is_shared(pipeline):
         for folder in _OF_A_PIPELINE:
             store.take_back(f"{folder}/{pipeline.name}/")
     catch_up(home, None if whole else pipeline.name)

@@ -126,5 +126,13 @@ def recorded_address(home: Home) -> str | None:
         return None
 
 
+def uses_store(home: Home) -> bool:
+    """Whether tables of this home are in the store that the environment names.
+
+    Those of an evidence archive, or of a home in which nothing has run, are not.
+    """
+    return bool(os.environ.get(STORE_VARIABLE)) and recorded_address(home) is not None
+
+
 def location_file(home: Home) -> Path:
     return home.path / "store" / "location"

@@ -43,6 +43,10 @@ _FEW = 8
 """Up to so many objects are asked for one by one; else all of their table are listed."""
 
 
+class ChangedObjectError(StorageError):
+    """A file in the store that is not what was written."""
+
+
 @dataclass(frozen=True)
 class Store:
     """The part of a home that is in its store.
@@ -84,7 +88,7 @@ class Store:
     def _fetch(self, path: Path) -> None:
         with self._downloaded(path) as digest:
             if digest is not None and digest != path.stem.partition("-")[0]:
-                raise StorageError(
+                raise ChangedObjectError(
                     "the object is not what was written: its SHA-256 differs from its name",
                     where=f"{self.address}/{self.key(path)}",
                     remedy="find out who changed it, then delete it and run again, or put it back "
@@ -158,7 +162,7 @@ class Store:
         content = json.dumps({"ledger": _ledger_key(self.home)}).encode()
         if not self.client.write(OWNER, content, new=True):
             self._require_own(self.client.read(OWNER))
-        self._record()
+        self.record()
 
     def is_claimed(self) -> bool:
         """Whether the store has something of this factory.
@@ -168,7 +172,7 @@ class Store:
         """
         content = self.client.read(OWNER)
         if content is None:
-            if recorded_address(self.home) is not None:
+            if logs_folder(self.home).is_dir():
                 raise StorageError(
                     "the store is empty, but tables of this factory were there",
                     where=self.address,
@@ -176,7 +180,7 @@ class Store:
                 )
             return False
         self._require_own(content)
-        self._record()
+        self.record()
         return True
 
     def _require_own(self, content: bytes | None) -> None:
@@ -193,7 +197,8 @@ class Store:
                 "prefix in FACTORY_STORE",
             )
 
-    def _record(self) -> None:
+    def record(self) -> None:
+        """Let the home know that its tables are here."""
         if recorded_address(self.home) is None:
             self.home.write_atomic(location_file(self.home), f"{self.address}\n".encode())
 
@@ -248,6 +253,11 @@ def shared_store(home: Home) -> Store | None:
     access = secret("FACTORY_S3_ACCESS_KEY", home)
     keys = StoreKeys(access, secret("FACTORY_S3_SECRET_KEY", home))
     return Store(home, StoreClient(location, keys))
+
+
+def logs_folder(home: Home) -> Path:
+    """Return the folder that says up to which commit the home's logs are those of the store."""
+    return home.path / "store" / "logs"
 
 
 def is_table_file(key: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.store.location import declared_store
+from factory_resources.store.location import uses_store
 from factory_resources.tables.delta_protocol import (
     commit_path,
     declare_features,
@@ -71,7 +71,7 @@ def publish(
 
 def _turns(table: str, home: Home) -> Iterator[None]:
     """Yield until what was committed meanwhile is in the store too, if the factory has one."""
-    if declared_store() is None:
+    if not uses_store(home):
         yield
         return
     from factory_resources.store.store import shared_store

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-from factory_resources.store.location import declared_store
+from factory_resources.store.location import uses_store
 
 if TYPE_CHECKING:
     import pyarrow
@@ -79,7 +79,7 @@ def fetched_paths(snapshot: Snapshot, home: Home) -> list[Path]:
 def fetch(paths: Iterable[Path], home: Home) -> None:
     """Fetch files of snapshots from the factory's store that the home lacks, as `fetched_paths`."""
     missing = [path for path in paths if not path.is_file()]
-    if missing and declared_store():
+    if missing and uses_store(home):
         from factory_resources.store.store import shared_store
 
         if store := shared_store(home):
@@ -215,7 +215,7 @@ def exists(snapshot: Snapshot, home: Home) -> bool:
         for path, file in zip(snapshot.paths(home), snapshot.files, strict=True)
         if not (path.is_file() and path.stat().st_size == file.bytes)
     }
-    if not sizes or not declared_store():
+    if not sizes or not uses_store(home):
         return not sizes
     from factory_resources.store.store import shared_store
 

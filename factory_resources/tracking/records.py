@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.store.location import declared_store
+from factory_resources.store.location import uses_store
 from factory_resources.tracking.record import Record, damaged_record
 
 
@@ -142,7 +142,7 @@ class Records:
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write a file, in the store first: what the home alone has is not known elsewhere."""
-        if not self._shared or not declared_store():
+        if not self._shared or not uses_store(self._home):
             self._home.write_atomic(path, content)
             return
         from factory_resources.store.store import shared_store
