@@ -8,6 +8,7 @@ these depend on, in other pipelines too. Removing files belongs in `factory_reso
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,7 +33,12 @@ DEFAULT = "30d"
 
 
 def find_garbage(
-    home: Home, models: Mapping[str, Iterable[int]], seconds: int, now: float | None = None
+    home: Home,
+    models: Mapping[str, Iterable[int]],
+    seconds: int,
+    now: float | None = None,
+    *,
+    stored: Mapping[Path, int] = MappingProxyType({}),
 ) -> list[Garbage]:
     """Return what can be removed, in the order of removal: a reference before the file it names.
 
@@ -40,6 +46,7 @@ def find_garbage(
         models: every registered model and its versions.
         seconds: the retention time of what nothing references.
         now: seconds since 1970.
+        stored: files of tables that the factory's store has for long enough, with their bytes.
 
     Raises:
         StorageError: a record is damaged, a log cannot be read, or the registry knows none of the
@@ -63,7 +70,7 @@ def find_garbage(
         *_pictures(home, kept, versions),
         *_caches(home, since),
         *_checkpoints(home, since),
-        *unneeded_files(home, set(_files(home, kept)), current_files),
+        *unneeded_files(home, set(_files(home, kept)), current_files, stored),
         *left_behind(home),
     ]
 

@@ -21,7 +21,12 @@ from factory_resources.ledger.entries import LedgerStarted
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.security.secrets import secret
 from factory_resources.store.client import StoreClient, StoredObject
-from factory_resources.store.location import declared_store, location_file, recorded_address
+from factory_resources.store.location import (
+    StoreLocation,
+    declared_store,
+    location_file,
+    recorded_address,
+)
 from factory_resources.store.signing import StoreKeys
 
 OWNER = "factory.json"
@@ -118,16 +123,15 @@ class Store:
     def upload(self, paths: Sequence[Path]) -> None:
         """Store the files of tables that the store lacks; they never change."""
         there = self.sizes(paths)
-        for path in paths:
-            if there.get(path) != path.stat().st_size:
-                self._upload(path)
+        in_parallel(self._upload, [p for p in paths if there.get(p) != p.stat().st_size])
 
-    def upload_folder(self, folder: Path) -> None:
-        """Store the files below a folder that are not as they are in the store."""
+    def upload_folder(self, folder: Path) -> int:
+        """Store the files below a folder that are not as they are in the store; return how many."""
         there = {one.key: one.tag for one in self.client.list(f"{self.key(folder)}/")}
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and there.get(self.key(path)) != _md5(path):
-                self._upload(path)
+        files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
+        changed = [path for path in files if there.get(self.key(path)) != _md5(path)]
+        in_parallel(self._upload, changed)
+        return len(files)
 
     def _upload(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -170,8 +174,7 @@ class Store:
         Raises:
             StorageError: it belongs to another one, or has lost what the home has put there.
         """
-        content = self.client.read(OWNER)
-        if content is None:
+        if not self.is_of_this_factory():
             if logs_folder(self.home).is_dir():
                 raise StorageError(
                     "the store is empty, but tables of this factory were there",
@@ -179,9 +182,19 @@ class Store:
                     remedy="find out who emptied it, and put it back from a backup of the storage",
                 )
             return False
-        self._require_own(content)
         self.record()
         return True
+
+    def is_of_this_factory(self) -> bool:
+        """Whether the store says that it belongs to this factory; it may say nothing yet.
+
+        Raises:
+            StorageError: it belongs to another one.
+        """
+        content = self.client.read(OWNER)
+        if content is not None:
+            self._require_own(content)
+        return content is not None
 
     def _require_own(self, content: bytes | None) -> None:
         try:
@@ -248,16 +261,28 @@ def shared_store(home: Home) -> Store | None:
         SourceError: a key of the storage is not set.
     """
     location = declared_store()
-    if location is None:
-        return None
+    return store_of(home, location) if location else None
+
+
+def store_of(home: Home, location: StoreLocation) -> Store:
+    """Return the store at a location, with its keys.
+
+    Raises:
+        SourceError: a key of the storage is not set.
+    """
     access = secret("FACTORY_S3_ACCESS_KEY", home)
     keys = StoreKeys(access, secret("FACTORY_S3_SECRET_KEY", home))
     return Store(home, StoreClient(location, keys))
 
 
 def logs_folder(home: Home) -> Path:
-    """Return the folder that says up to which commit the home's logs are those of the store."""
+    """Return the folder of the notes about the logs of tables."""
     return home.path / "store" / "logs"
+
+
+def note_file(home: Home, table: str) -> Path:
+    """Return the file that says up to which commit a table's log is that of the store."""
+    return logs_folder(home) / table
 
 
 def is_table_file(key: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.store.client import StoredObject
-from factory_resources.store.store import COPIED, Store, in_parallel, logs_folder, shared_store
+from factory_resources.store.store import COPIED, Store, in_parallel, note_file, shared_store
 from factory_resources.tables.delta_protocol import commit_path, newest_commit, withdraw_commits
 from factory_resources.tables.logged_files import LOG
 
@@ -116,7 +116,7 @@ class SharedLog:
 
     @property
     def _note_file(self) -> Path:
-        return logs_folder(self.store.home) / self.table
+        return note_file(self.store.home, self.table)
 
     def _known(self) -> int:
         """Return the number of the newest commit that is in the store and in the home."""
