@@ -22,7 +22,7 @@ from factory_resources.home.home import storage_errors
 from factory_resources.store.location import ENDPOINT_VARIABLE, StoreLocation
 from factory_resources.store.signing import StoreKeys, StoreRequest
 
-_ATTEMPTS, _PAUSE = 3, 0.3
+_ATTEMPTS, _PAUSE = 3, 0.1
 """How often a request is sent that gets no answer, and seconds before the second time."""
 
 _TIMEOUT = 30.0

@@ -78,7 +78,8 @@ def store_at(address: str, *, where: str = STORE_VARIABLE) -> StoreLocation:
     # An empty one would mean a public cloud.
     if not _ENDPOINT.fullmatch(endpoint):
         raise StorageError(
-            f"{endpoint!r} is not the address of a storage",
+            # It is not repeated, since somebody may have written a password into it.
+            "this is not the address of a storage" if endpoint else "it is not set",
             where=ENDPOINT_VARIABLE,
             remedy="write https://host:port",
         )
