@@ -77,7 +77,7 @@ class SharedLog:
     def publish(self) -> bool:
         """Store the files and the commits that the home added; return whether nobody was first.
 
-        If somebody was, the home's commits are withdrawn.
+        If somebody was, the home's commits are withdrawn when it catches up.
         """
         for number in range(self._known() + 1, newest_commit(self._folder) + 1):
             path = commit_path(self._folder, number)
@@ -86,7 +86,6 @@ class SharedLog:
             key = f"{self._prefix}{path.name}"
             # If the answer was lost, the commit is found to be there when it is tried again.
             if not self.store.client.write(key, content, new=True):
-                withdraw_commits(self._folder, number - 1)
                 return False
             self._note(number)
         self._publish_checkpoint()

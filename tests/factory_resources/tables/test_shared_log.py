@@ -1,6 +1,9 @@
 """Tables in a store: several homes commit to one log, and read files that they fetch."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -8,7 +11,7 @@ import pytest
 from deltalake import DeltaTable
 
 from factory_resources.errors import StorageError
-from factory_resources.home.home import Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.sql.engine import sealed
 from factory_resources.store.client import StoreAwayError
@@ -21,7 +24,7 @@ from factory_resources.tables.logged_files import current_files
 from factory_resources.tables.shared_log import SharedLog, catch_up
 from factory_resources.tables.snapshot import Snapshot, exists, read_arrow
 from factory_resources.tables.writer import write
-from tests.killed_steps import KillPoint, run_killed
+from tests.killed_steps import KillPoint, die_after
 from tests.storage import S3
 
 
@@ -176,6 +179,13 @@ KILLS = {
 }
 
 
+def write_and_die(home: str, owner: str, name: str) -> None:
+    """Write to the table of a home; this process is killed after a step of it."""
+    die_after(KillPoint(owner, name))
+    # Its time without a zone makes two commits of it.
+    _write(Home(Path(home)), "SELECT 2 AS a, TIMESTAMP '2020-01-01' AS t")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", KILLS.values(), ids=["file", "home", "store"])
 def test_a_kill_leaves_the_old_version_or_the_new_one(
@@ -183,8 +193,11 @@ def test_a_kill_leaves_the_old_version_or_the_new_one(
 ) -> None:
     one, two = homes
     _write(one, "SELECT 1 AS a")
-    # Its time without a zone makes two commits of it.
-    run_killed(_write, one, "SELECT 2 AS a, TIMESTAMP '2020-01-01' AS t", step=step)
+    script = "import sys; from tests.factory_resources.tables import test_shared_log as test; "
+    script += "test.write_and_die(*sys.argv[1:])"
+    arguments = [str(one.path), step.owner, step.name]
+    died = subprocess.run([sys.executable, "-c", script, *arguments], cwd=PROJECT, check=False)
+    assert died.returncode == -signal.SIGKILL
     # Another home goes on meanwhile; the one that was killed, after it.
     _write(two, "SELECT 3 AS a")
     assert _read_elsewhere(two, s3) == [3]
