@@ -57,6 +57,7 @@ from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarte
 from factory_resources.ledger.statements import statement_file
 from factory_resources.ledger.supply_entries import SupplyChainRecorded
 from factory_resources.ledger.witnesses import extension, reading_stored
+from factory_resources.tables.snapshot import fetched_paths
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of
 from factory_resources.tracking.registry import Registry, Version
@@ -121,7 +122,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
     if with_rows:
         for record in records:
             for snapshot in tables_of(value_in(record)).values():
-                files += snapshot.paths(home)
+                files += fetched_paths(snapshot, home)
     return Evidence(
         version,
         tuple(sorted(numbers)),

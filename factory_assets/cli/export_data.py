@@ -22,6 +22,7 @@ from factory_assets.results.record_graph import RecordGraph
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import fetched_paths
 
 DataFormat = Literal["croissant", "odcs"]
 
@@ -60,7 +61,7 @@ def _description(
     pipeline: Pipeline, resolved: ResolvedTable, out: Path, home: Home, license_name: str | None
 ) -> DataDescription:
     table, sensitive = resolved.table, sensitive_columns(pipeline)
-    paths = (os.path.relpath(path, out.resolve().parent) for path in table.paths(home))
+    paths = (os.path.relpath(path, out.resolve().parent) for path in fetched_paths(table, home))
     return DataDescription(
         name=table.table.replace("/", "_"),
         description=pipeline.spec.purpose,

@@ -29,6 +29,7 @@ from factory_resources.erasure.values import Value
 from factory_resources.errors import FactoryError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import amount
+from factory_resources.store.location import uses_store
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def forget(request: ForgetRequest) -> bool:
             working, or the home changed while it was asked.
     """
     home = Home.from_env()
+    _require_no_store(home)
     pipelines = select([])
     tell_people(home)
     plan = _plan(request, pipelines, home)
@@ -74,6 +76,21 @@ def forget(request: ForgetRequest) -> bool:
         return True
     decision = ErasureDecision(reason, key)
     return _erase(plan, pipelines, stopped, decision, home)
+
+
+def _require_no_store(home: Home) -> None:
+    """Refuse: other homes have copies of what is in a store, and a storage may keep old versions.
+
+    Raises:
+        StorageError: the home has a store.
+    """
+    if uses_store(home):
+        raise StorageError(
+            "nobody can be erased while tables are in a store, of which other homes have copies",
+            where=str(home.path),
+            remedy="carry them back with factory migrate --to home, erase, carry them over to a "
+            "new prefix, and remove the old prefix and the other homes",
+        )
 
 
 def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> ErasurePlan:

@@ -12,6 +12,7 @@ from factory_assets.cli.shared import require_no_run
 from factory_assets.erasure.intents import require_finished
 from factory_assets.execution.removals import append_removed
 from factory_assets.execution.retention import DEFAULT, find_garbage
+from factory_assets.execution.stored_tables import StoredTables
 from factory_assets.serving.answer_retention import apply_retention
 from factory_resources.durations import seconds_of
 from factory_resources.home.disk_space import size_text
@@ -41,9 +42,11 @@ def collect_garbage(older_than: str | None, apply: bool) -> list[Garbage]:
         require_no_run(home)
         # Nothing names yet what it has written.
         require_finished(home)
-        garbage = find_garbage(home, Registry(home).versions(), seconds)
+        stored = StoredTables.of(home, seconds)
+        garbage = find_garbage(home, Registry(home).versions(), seconds, stored=stored.files)
         if apply:
             append_removed(garbage, home)
+            stored.remove(garbage)
             remove(garbage)
             with PredictionLog(home) as log:
                 apply_retention(log, home, datetime.now(UTC).date())

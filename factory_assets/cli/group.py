@@ -13,6 +13,7 @@ import click
 from factory_resources.home.database import require_recorded_engine
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import interruptible
+from factory_resources.store.location import declared_store, require_recorded_store
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,13 +28,19 @@ def main(context: click.Context, debug: bool) -> None:
 
 
 def command(
-    name: str, group: click.Group = main, *, any_database: bool = False, **settings: Any
+    name: str,
+    group: click.Group = main,
+    *,
+    any_database: bool = False,
+    needs_records: bool = True,
+    **settings: Any,
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Register a sub-command; print its errors as one line and exit with their code.
 
     Args:
         any_database: whether it starts even if the environment names other databases than those
             that the home has.
+        needs_records: whether what other homes have put into the factory's store is fetched first.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
@@ -41,7 +48,13 @@ def command(
         def guarded(*args: Any, **kwargs: Any) -> Any:
             try:
                 if not any_database:
-                    require_recorded_engine(Home.from_env())
+                    home = Home.from_env()
+                    require_recorded_engine(home)
+                    require_recorded_store(home)
+                    if needs_records and declared_store():
+                        from factory_resources.tables.shared_log import catch_up
+
+                        catch_up(home)
                 with interruptible():
                     return function(*args, **kwargs)
             except KeyboardInterrupt:

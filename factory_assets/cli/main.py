@@ -79,7 +79,7 @@ def run_command(
     execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash, count), console())
 
 
-@command("check")
+@command("check", needs_records=False)
 @click.argument("pipelines", nargs=-1)
 def check_command(pipelines: tuple[str, ...]) -> None:
     """Find every mistake in the declarations, with file and line.
@@ -88,6 +88,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     """
     from factory_assets.cli.check.check import check, unchecked_promises
     from factory_assets.cli.check.governance import governance_warnings
+    from factory_assets.cli.check.sharing import bound_pipelines
     from factory_assets.declarations.loader import pipeline_folders
 
     problems = check(pipelines)
@@ -97,11 +98,13 @@ def check_command(pipelines: tuple[str, ...]) -> None:
         click.echo(f"warning: {warning}", err=True)
     if problems:
         sys.exit(2)
+    for line in bound_pipelines(pipelines):
+        click.echo(line)
     count = len(pipelines) or len(pipeline_folders())
     click.echo(f"{count} pipeline{'s' if count != 1 else ''}, no problems")
 
 
-@command("new")
+@command("new", needs_records=False)
 @click.argument("name")
 @click.option(
     "--from", "source", required=True, type=click.Path(path_type=Path), help="The data file."
@@ -216,8 +219,9 @@ def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
     "--to",
     "target",
     required=True,
-    metavar="URL|sqlite",
-    help="The address of an empty PostgreSQL database, or sqlite for files in the home.",
+    metavar="URL|sqlite|home",
+    help="The address of an empty PostgreSQL database, or sqlite for files in the home; of tables: "
+    "s3://bucket/prefix, or home.",
 )
 @click.option(
     "--stop",
@@ -225,7 +229,7 @@ def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
     help="Stop a running `factory up` first, as Ctrl-C does, and wait until its runs have ended.",
 )
 def migrate_command(target: str, stop: bool) -> None:
-    """Carry the factory's databases over to PostgreSQL, or back to SQLite.
+    """Carry the databases over to PostgreSQL, or back to SQLite; or the tables to a store.
 
     All of them are moved: Dagster's runs and events, MLflow, searches, the ledger, answers and
     outcomes. Every row is compared, and the root of the ledger is computed anew. Only then the home
@@ -236,13 +240,22 @@ def migrate_command(target: str, stop: bool) -> None:
     prints how to start it again; the runs that were stopped are retried then. Write passwords into
     ~/.pgpass: the command line is visible to every user of the machine. To carry them back,
     FACTORY_DATABASE_URL must be set as it is.
+
+    To s3://bucket/prefix, the tables, records, models and plots are carried over, to home they are
+    carried back. FACTORY_S3_ENDPOINT says where the storage is; the prefix must be empty.
     """
     from factory_assets.cli.migrate import migrate
+    from factory_assets.cli.migrate_store import HOME, SCHEME, migrate_tables
 
+    if target == HOME or target.startswith(SCHEME):
+        if stop:
+            raise click.UsageError("--stop is for databases: stop `factory up` first")
+        migrate_tables(target, console())
+        return
     migrate(target, console(), stop=stop)
 
 
-@command("schema")
+@command("schema", needs_records=False)
 @click.argument(
     "what",
     type=click.Choice(["defs", "governance", "trace", "answer_trace", "status", "cost"]),

@@ -17,6 +17,8 @@ from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.archive import archiving_paused
+from factory_resources.store.location import uses_store
+from factory_resources.tables.snapshot import fetch
 
 
 def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -> int:
@@ -26,6 +28,8 @@ def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -
     home = Home.from_env()
     if path is not None or not Ledger(home).exists:
         return _verifier([str(path or home.path), *words])
+    if uses_store(home):
+        _fetch_tables(home)
     with _copied(home) as file:
         return _verifier([str(home.path), "--ledger", str(file), *words])
 
@@ -36,6 +40,22 @@ def _verifier(words: list[str]) -> int:
     click.echo(done.stdout, nl=False)
     click.echo(done.stderr, nl=False, err=True)
     return done.returncode
+
+
+def _fetch_tables(home: Home) -> None:
+    """Fetch the tables that are in the factory's store; say which files are not what was written.
+
+    The verifier finds them missing then.
+    """
+    from factory_resources.store.store import ChangedObjectError, shared_store
+    from factory_resources.tables.carrying_over import table_files
+
+    store = shared_store(home)
+    for path in table_files(store) if store else ():
+        try:
+            fetch([path], home)
+        except ChangedObjectError as error:
+            click.echo(f"problem: {error}", err=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from factory_assets.data.sources.partition_listing import Keys, list_partitions
 from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.execution.sharing import catch_up_pipeline
 from factory_assets.execution.workers.room import needs_of, room_for
 from factory_assets.execution.workers.worker import Worker
 from factory_assets.results.latest import PARTITIONED
@@ -116,6 +117,7 @@ def backfill(
     Args:
         call: the request to repeat; its own stage and partition are ignored.
     """
+    catch_up_pipeline(call.pipeline, call.home, whole=True)
     count = min(room_for(call.workers, needs_of(call.pipeline, stages)), len(partitions))
     with call.home.scratch() as scratch:
         if count:

@@ -37,6 +37,8 @@ _APART = frozenset(
         # A source is reached, or the stage fails.
         "factory_resources.boundary.allowed",
         *(f"factory_resources.ledger.{name}" for name in ("entries", "ledger")),
+        # A file is fetched and has its digest, or the stage fails.
+        *(f"factory_resources.store.{name}" for name in ("location", "store")),
         *(f"factory_resources.metering.{name}" for name in ("meter", "energy")),
         *(f"factory_resources.security.{name}" for name in ("offline", "secrets")),
         # What answers and outcomes are is in their digests; a value is decrypted as it was, or not.

@@ -8,18 +8,24 @@ these depend on, in other pipelines too. Removing files belongs in `factory_reso
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
 from factory_assets.execution.loaded_components import foreseen
 from factory_assets.results.base import digest
-from factory_assets.results.record_graph import Identity, RecordGraph, identity, model_of
+from factory_assets.results.record_graph import (
+    Identity,
+    RecordGraph,
+    identity,
+    model_of,
+    snapshots_in,
+)
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home
 from factory_resources.tables.logged_files import current_files
-from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.record import Record, damaged_record
 from factory_resources.tracking.records import Records
 
@@ -27,7 +33,12 @@ DEFAULT = "30d"
 
 
 def find_garbage(
-    home: Home, models: Mapping[str, Iterable[int]], seconds: int, now: float | None = None
+    home: Home,
+    models: Mapping[str, Iterable[int]],
+    seconds: int,
+    now: float | None = None,
+    *,
+    stored: Mapping[Path, int] = MappingProxyType({}),
 ) -> list[Garbage]:
     """Return what can be removed, in the order of removal: a reference before the file it names.
 
@@ -35,6 +46,7 @@ def find_garbage(
         models: every registered model and its versions.
         seconds: the retention time of what nothing references.
         now: seconds since 1970.
+        stored: files of tables that the factory's store has for long enough, with their bytes.
 
     Raises:
         StorageError: a record is damaged, a log cannot be read, or the registry knows none of the
@@ -58,7 +70,7 @@ def find_garbage(
         *_pictures(home, kept, versions),
         *_caches(home, since),
         *_checkpoints(home, since),
-        *unneeded_files(home, set(_files(home, kept)), current_files),
+        *unneeded_files(home, set(_files(home, kept)), current_files, stored),
         *left_behind(home),
     ]
 
@@ -159,23 +171,11 @@ def _checkpoints(home: Home, since: float) -> Iterator[Garbage]:
 def _files(home: Home, records: Iterable[Record]) -> Iterator[Path]:
     for record in records:
         try:
-            snapshots = [*_snapshots(record.value)]
+            snapshots = [*snapshots_in(record.value)]
         except ValidationError as error:
             raise damaged_record(record.name) from error
         for snapshot in snapshots:
             yield from snapshot.paths(home)
-
-
-def _snapshots(value: Any) -> Iterator[Snapshot]:
-    """Yield every snapshot in a stored value, also in its blocks."""
-    if isinstance(value, dict):
-        if {"table", "files", "columns"} == value.keys():
-            yield Snapshot.model_validate(value)
-            return
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from _snapshots(part)
 
 
 def _path(home: Home, record: Record) -> Path:

@@ -24,6 +24,7 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.secrets import folder as secrets_folder
 from factory_resources.sources.files.discovery import expand
+from factory_resources.store.location import declared_store
 
 _PORT_OF_POSTGRES = "5432"
 
@@ -57,7 +58,7 @@ def run_boundary(pipelines: Sequence[Pipeline], home: Home, *, looks: bool = Fal
     level = declared_level(pipelines)
     channels = settings.alerts if settings and looks else ()
     allow = [address for one in (of_factory, *rules) if one for address in one.allow]
-    allow += [*channel_addresses(channels), *_of_database()]
+    allow += [*channel_addresses(channels), *_of_database(), *_of_store()]
     readable = [*_of_factory(home), *_of_rules(pipelines)]
     readable += [path for pipeline in pipelines for path in local_paths(pipeline, home)]
     return Boundary(
@@ -115,6 +116,12 @@ def _of_database() -> Iterator[str]:
     for host, port in _hosts() if server_address() is not None else ():
         if not host.startswith("/"):
             yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _of_store() -> Iterator[str]:
+    """Yield the address of the factory's own store, if it has one."""
+    if store := declared_store():
+        yield f"[{store.host}]:{store.port}" if ":" in store.host else f"{store.host}:{store.port}"
 
 
 def _hosts() -> Iterator[tuple[str, str]]:

@@ -24,6 +24,7 @@ from factory_assets.execution.lineage_events import lineage_events
 from factory_assets.execution.loaded_components import LOADED, foreseen
 from factory_assets.execution.people import require_people
 from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.execution.sharing import catch_up_pipeline, is_shared, share_files
 from factory_assets.execution.stage_checks import split_result, stage_checks
 from factory_assets.execution.workers.worker import ComputedStage, ReusableStage, Worker
 from factory_assets.results.base import StageResult, digest
@@ -67,6 +68,8 @@ def run_stage(call: StageRequest, worker: Worker = work_here) -> StageRun:
     require_boundary(call.pipeline)
     Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.
+    if not call.partition:
+        catch_up_pipeline(call.pipeline, call.home, whole=call.stage == "ingest")
     with (
         lineage_events(call, declared) as events,
         interruptible(),
@@ -91,7 +94,8 @@ def run_stage(call: StageRequest, worker: Worker = work_here) -> StageRun:
 
 def _reuse(call: StageRequest, record: Record) -> StageRun:
     """Make the record the stage's latest, and the one that the run uses."""
-    records, value = Records(call.home), value_of([record])
+    shared = is_shared(call.pipeline)
+    records, value = Records(call.home, shared=shared), value_of([record])
     if isinstance(value, IngestResult):
         # Data that was fresh enough at the time may be too old by now.
         require_table(call.pipeline, value.snapshot.rows, value.findings)
@@ -101,7 +105,7 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
     for snapshot in tables_of(value).values():
         if restored:
             # An older result is the latest again; the table's log still names the newer.
-            publish(snapshot, call.home, call.partition_key)
+            publish(snapshot, call.home, call.partition_key, shared=shared)
         elif not call.partition:
             repair_log(snapshot, call.home)
     if restored and isinstance(value, EvaluationResult | Champion) and Ledger(call.home).exists:
@@ -121,8 +125,10 @@ def _store(call: StageRequest, computed: ComputedStage) -> StageRun:
     Killed between two of these, the next run finds the old state, or the new one.
     """
     value, cost, components = computed.value, computed.cost, computed.components
+    shared = is_shared(call.pipeline)
+    share_files(call.pipeline, value, call.home)
     for snapshot in tables_of(value).values():
-        publish(snapshot, call.home, call.partition_key)
+        publish(snapshot, call.home, call.partition_key, shared=shared)
     record = Record(
         pipeline=call.pipeline.name,
         stage=call.stage,
@@ -146,7 +152,7 @@ def _store(call: StageRequest, computed: ComputedStage) -> StageRun:
     # Not before something is stored: a run that fails at once leaves no trace.
     begin_ledger(call.home)
     version = log_costs(value, record, call.home)
-    records, checks = Records(call.home), [*stage_checks(call, value)]
+    records, checks = Records(call.home, shared=shared), [*stage_checks(call, value)]
     with call.home.acting():
         # Of a stage that was computed again, it replaces the record of before.
         file_digest = records.save(record)

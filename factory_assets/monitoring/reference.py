@@ -20,7 +20,7 @@ from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelExported
 from factory_resources.ledger.ledger import Ledger, latest_in
-from factory_resources.tables.snapshot import read_arrow, require_unchanged
+from factory_resources.tables.snapshot import fetched_paths, read_arrow, require_unchanged
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
@@ -98,7 +98,7 @@ def training_schema(parts: SplitResult, home: Home) -> pa.Schema:
     """
     from pyarrow.parquet import read_schema
 
-    path = parts.train.paths(home)[0]
+    path = fetched_paths(parts.train, home)[0]
     require_unchanged([path])
     return read_schema(path)
 

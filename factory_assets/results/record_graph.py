@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from factory_assets.results.base import StageResult, digest
 from factory_assets.results.data import IngestResult
@@ -41,6 +42,18 @@ def tables_of(value: StageResult) -> dict[str, Snapshot]:
     Fields are `snapshot`, `quarantine`, `train`, `validation`, `test` and `predictions`.
     """
     return {name: part for name, part in value if isinstance(part, Snapshot)}
+
+
+def snapshots_in(value: Any) -> Iterator[Snapshot]:
+    """Yield every snapshot in a stored value, also in its blocks."""
+    if isinstance(value, dict):
+        if {"table", "files", "columns"} == value.keys():
+            yield Snapshot.model_validate(value)
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from snapshots_in(part)
 
 
 def model_of(record: Record) -> tuple[str, int] | None:

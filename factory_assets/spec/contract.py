@@ -72,6 +72,10 @@ class Column(Spec):
     sensitive: Literal["personal", "secret"] | None = None
     """Hides the column's values from everything that is shown or logged. A `secret` column is not
     an input of a model either; a `personal` one may be."""
+    share: Annotated[Literal["never"] | None, Field(exclude_if=is_unset)] = None
+    """With `never`, nothing that holds the column leaves this home: with a store
+    (`FACTORY_STORE`), the tables, records and models of the pipeline stay here, and so do those of
+    pipelines that read the column from its tables. Default: all of it goes to the store."""
     unit: str | None = None
     """The unit of measurement, such as `Nm`. It is shown with the column and changes no value."""
     description: str | None = None
@@ -137,7 +141,7 @@ def _comparable(bound: Bound) -> int | float | datetime | None:
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(min|h|d|w)$", examples=["2d"])]
 """A duration: a whole number and `min`, `h`, `d` or `w`."""
 
-_DESCRIPTIVE = frozenset({"description", "unit", "sensitive"})
+_DESCRIPTIVE = frozenset({"description", "unit", "sensitive", "share"})
 """Keys of a column that do not decide which rows pass."""
 
 
@@ -226,7 +230,7 @@ class Contract(Spec):
         data = self.model_dump(mode="json", include={"columns", "unique"})
         for column in data["columns"]:
             for key in _DESCRIPTIVE:
-                column.pop(key)
+                column.pop(key, None)
         return {**data, "newest": self.freshness.column if self.freshness else None}
 
     @model_validator(mode="after")

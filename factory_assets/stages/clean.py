@@ -14,7 +14,7 @@ from factory_assets.results.data import Block, CleanResult, IngestResult, add_co
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.sql.shared_engines import SharedEngines
-from factory_resources.tables.snapshot import Snapshot, require_unchanged
+from factory_resources.tables.snapshot import Snapshot, fetch, require_unchanged
 from factory_resources.tracking.records import Records
 
 
@@ -46,9 +46,10 @@ def clean(
     reused = [known[group.key] for group in groups if group.key in known]
     new = {group.key: group for group in groups if group.key not in known}
     earlier = [path for block in reused for path in block.good.paths(home)]
-    require_unchanged(path for group in new.values() for path in group.paths)
-    if new and queries.spec.deduplicate:
-        require_unchanged(earlier)
+    read = [path for group in new.values() for path in group.paths]
+    read += earlier if new and queries.spec.deduplicate else []
+    fetch(read, home)
+    require_unchanged(read)
     engines = engines or SharedEngines()
     with home.scratch(engines.folder) as scratch:
         staged = clean_files(queries, [*new.values()], earlier, scratch, engines)

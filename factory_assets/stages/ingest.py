@@ -22,6 +22,7 @@ from factory_assets.results.data import IngestResult, add_counts
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.sql.shared_engines import SharedEngines
+from factory_resources.tables.snapshot import fetched_paths
 
 
 def ingest(pipeline: Pipeline, home: Home) -> IngestResult:
@@ -111,7 +112,7 @@ def _staged_rows(
     for plan in planned:
         if plan.known:
             good = plan.known.good
-            files += zip(good.paths(home), [file.rows for file in good.files], strict=True)
+            files += zip(fetched_paths(good, home), [file.rows for file in good.files], strict=True)
             columns = good.columns
         else:
             files.append((staged[plan.key].good.path, staged[plan.key].good.rows))

@@ -18,7 +18,7 @@ from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import suggestion
-from factory_resources.tables.snapshot import require_unchanged
+from factory_resources.tables.snapshot import fetched_paths, require_unchanged
 from factory_resources.tables.writer import StagedTable, keep, prepare
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
     rule, target = pipeline.spec.split, pipeline.spec.training.target
     where = f"{pipeline.name}/split"
     _require_columns(rule, target, tuple(cleaned.snapshot.columns), where)
-    source = cleaned.snapshot.paths(home)
+    source = fetched_paths(cleaned.snapshot, home)
     require_unchanged(source)
     with (
         home.scratch() as scratch,

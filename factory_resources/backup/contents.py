@@ -16,7 +16,11 @@ JOURNAL = "predictions/journal"
 """Answers that are not in the database yet: files that grow."""
 
 _LEFT_OUT = frozenset(
-    {"tmp", "logs", "running", "checkpoints", "workspace.yaml", "digests.db", "disk.json"}
+    {
+        *("tmp", "logs", "running", "checkpoints", "workspace.yaml", "digests.db", "disk.json"),
+        # All that is in the store comes into the backup, and a restored home has none.
+        "store",
+    }
 )
 
 _SET_ASIDE = "replaced-"

@@ -34,6 +34,8 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.archive import archiving_paused
 from factory_resources.prediction_log.collector import collecting_paused
 from factory_resources.prediction_log.segments import OPEN, SEALED
+from factory_resources.store.location import uses_store
+from factory_resources.tables.carrying_over import fetch_tables
 
 Tell = Callable[[str], None]
 """Is told what is done now."""
@@ -130,6 +132,9 @@ def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, li
         saved += _journal(home, backup)
         saved += map(backup.add_made, home_files(made, databases=True))
         known = {file.path for file in saved}
+        if uses_store(home):
+            tell("fetching tables")
+            fetch_tables(home)
         tell("copying files")
         for file in home_files(home):
             changing = file.path.startswith(tuple(f"{folder}/" for folder in CHANGING))

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -79,13 +79,23 @@ def left_behind(home: Home) -> Iterator[Garbage]:
 
 
 def unneeded_files(
-    home: Home, needed: set[Path], current_files: Callable[[Path], set[str]]
+    home: Home,
+    needed: set[Path],
+    current_files: Callable[[Path], set[str]],
+    stored: Mapping[Path, int],
 ) -> Iterator[Garbage]:
     """Yield the tables' Parquet files that are neither `needed` nor part of a current version.
 
     Args:
         current_files: returns the names of the files of the current version of a table's folder.
+        stored: files that the factory's store has, with their bytes; the home may lack them.
     """
+    for folder in sorted({path.parent for path in stored}):
+        current = current_files(folder)
+        for path in sorted(path for path in stored if path.parent == folder):
+            if path not in needed and path.name not in current and not path.exists():
+                why = "the store has it, and no model version, latest or recent result needs it"
+                yield Garbage(path, stored[path], "table file", why)
     for folder in sorted(path.parent for path in home.tables.glob("*/*/_delta_log")):
         current = current_files(folder)
         for path in sorted(folder.glob("*.parquet")):

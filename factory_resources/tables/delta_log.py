@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.store.location import uses_store
 from factory_resources.tables.delta_protocol import (
     commit_path,
     declare_features,
     declare_missing_feature,
     lacks_feature,
     newest_commit,
+    withdraw_commits,
 )
 from factory_resources.tables.snapshot import Snapshot
 
@@ -35,16 +37,25 @@ _COMMITS_PER_CHECKPOINT = 10
 """Whoever opens a table reads its last checkpoint and every commit since, each of which takes as
 long as hundreds of files in the checkpoint. The library writes one only every 100 commits."""
 
+_TURNS = 20
+"""How often a commit to a store is tried while others are first."""
+
 _FILES_PER_COMMIT = 100
 """A checkpoint names every file, so a table of many files gets one less often: together they would
 take more space than the table."""
 
 
-def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Snapshot:
+def publish(
+    snapshot: Snapshot, home: Home, partition: str | None = None, *, shared: bool = True
+) -> Snapshot:
     """Record the snapshot in the table's log as the newest version of the table or partition.
 
+    Args:
+        shared: whether the table may leave the home, if the factory has a store.
+
     Raises:
-        StorageError: the log cannot be written, or reads differently from what was written.
+        StorageError: the log cannot be written, or reads differently from what was written; or
+            others were first each time.
     """
     folder = home.tables / snapshot.table
     with storage_errors(folder):
@@ -52,9 +63,33 @@ def publish(snapshot: Snapshot, home: Home, partition: str | None = None) -> Sna
             if file.copy_number and not path.exists():
                 os.link(path.with_name(f"{file.sha256}.parquet"), path)
     with home.lock(f"{snapshot.table.replace('/', '.')}.log"), _recording(snapshot, folder):
-        _repair(folder)
-        _log(snapshot, folder, partition)
+        for _ in _turns(snapshot.table, home) if shared else (None,):
+            _repair(folder)
+            _log(snapshot, folder, partition)
     return snapshot
+
+
+def _turns(table: str, home: Home) -> Iterator[None]:
+    """Yield until what was committed meanwhile is in the store too, if the factory has one."""
+    if not uses_store(home):
+        yield
+        return
+    from factory_resources.store.store import shared_store
+    from factory_resources.tables.shared_log import SharedLog
+
+    store = shared_store(home)
+    assert store is not None
+    log = SharedLog(store, table)
+    for _ in range(_TURNS):
+        log.catch_up()
+        yield
+        if log.publish():
+            return
+    raise StorageError(
+        f"others have committed to this table {_TURNS} times meanwhile",
+        where=f"{store.address}/tables/{table}",
+        remedy="run again",
+    )
 
 
 def repair_log(snapshot: Snapshot, home: Home) -> None:
@@ -65,7 +100,8 @@ def repair_log(snapshot: Snapshot, home: Home) -> None:
     folder = home.tables / snapshot.table
     if lacks_feature(folder):
         with home.lock(f"{snapshot.table.replace('/', '.')}.log"), _recording(snapshot, folder):
-            _repair(folder)
+            for _ in _turns(snapshot.table, home):
+                _repair(folder)
 
 
 @contextmanager
@@ -143,7 +179,7 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
         _checkpoint(delta)
     except BaseException:
         # A commit that cannot be read does not count. The lock keeps others from committing.
-        _withdraw(folder, before)
+        withdraw_commits(folder, before)
         raise
 
 
@@ -154,15 +190,6 @@ def _checkpoint(delta: "DeltaTable") -> None:
         return
     if version % max(_COMMITS_PER_CHECKPOINT, len(delta.file_uris()) // _FILES_PER_COMMIT) == 0:
         delta.create_checkpoint()
-
-
-def _withdraw(folder: Path, before: int) -> None:
-    """Remove the commits after the given one."""
-    for number in range(newest_commit(folder), before, -1):
-        for path in commit_path(folder, number).parent.glob(f"{number:020}.*"):
-            if "checkpoint" in path.name:
-                path.with_name("_last_checkpoint").unlink(missing_ok=True)
-            path.unlink()
 
 
 def _schema(file: Path, partition: str | None) -> "Schema":

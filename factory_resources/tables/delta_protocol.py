@@ -52,6 +52,15 @@ def commit_path(folder: Path, number: int) -> Path:
     return folder / "_delta_log" / f"{number:020}.json"
 
 
+def withdraw_commits(folder: Path, before: int) -> None:
+    """Remove the commits of a table after the given one, which nobody else may have read."""
+    for number in range(newest_commit(folder), before, -1):
+        for path in commit_path(folder, number).parent.glob(f"{number:020}.*"):
+            if "checkpoint" in path.name:
+                path.with_name("_last_checkpoint").unlink(missing_ok=True)
+            path.unlink()
+
+
 def lacks_feature(folder: Path) -> bool:
     """Whether the newest commit gave a table its first time without declaring the feature.
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.store.location import uses_store
 
 if TYPE_CHECKING:
     import pyarrow
@@ -60,7 +61,29 @@ class Snapshot(BaseModel):
         return sum(file.bytes for file in self.files)
 
     def paths(self, home: Home) -> list[Path]:
+        """Return where the files are in the home, or will be once they are fetched."""
         return [home.tables / self.table / file.name for file in self.files]
+
+
+def fetched_paths(snapshot: Snapshot, home: Home) -> list[Path]:
+    """Return the files, those fetched from the factory's store that the home lacks.
+
+    Raises:
+        StorageError: the store cannot be used, or has another file of that name.
+    """
+    paths = snapshot.paths(home)
+    fetch(paths, home)
+    return paths
+
+
+def fetch(paths: Iterable[Path], home: Home) -> None:
+    """Fetch files of snapshots from the factory's store that the home lacks, as `fetched_paths`."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing and uses_store(home):
+        from factory_resources.store.store import shared_store
+
+        if store := shared_store(home):
+            store.fetch(missing)
 
 
 def union(snapshots: Sequence[Snapshot]) -> Snapshot:
@@ -114,7 +137,7 @@ def read_arrow(
 
     names = None if columns is None else list(columns)
     tables = []
-    for path in snapshot.paths(home):
+    for path in fetched_paths(snapshot, home):
         with _readable(snapshot, path):
             if check:
                 require_unchanged([path])
@@ -138,7 +161,7 @@ def read_batches(
     import pyarrow.parquet
 
     names = list(columns)
-    for path in snapshot.paths(home):
+    for path in fetched_paths(snapshot, home):
         if check:
             with _readable(snapshot, path):
                 require_unchanged([path])
@@ -186,8 +209,15 @@ def _readable(snapshot: Snapshot, path: Path) -> Iterator[None]:
 
 
 def exists(snapshot: Snapshot, home: Home) -> bool:
-    """Whether all files of the snapshot exist with their full size."""
-    return all(
-        path.is_file() and path.stat().st_size == file.bytes
+    """Whether all files of the snapshot exist with their full size, here or in the store."""
+    sizes = {
+        path: file.bytes
         for path, file in zip(snapshot.paths(home), snapshot.files, strict=True)
-    )
+        if not (path.is_file() and path.stat().st_size == file.bytes)
+    }
+    if not sizes or not uses_store(home):
+        return not sizes
+    from factory_resources.store.store import shared_store
+
+    store = shared_store(home)
+    return store is not None and store.sizes([*sizes]) == sizes

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.store.location import uses_store
 from factory_resources.tracking.record import Record, damaged_record
 
 
@@ -27,10 +28,12 @@ class Records:
 
     Args:
         counted: whether to leave out records that the ledger does not know; audits read all.
+        shared: whether what is stored goes to the factory's store too, if it has one.
     """
 
-    def __init__(self, home: Home, *, counted: bool = True) -> None:
+    def __init__(self, home: Home, *, counted: bool = True, shared: bool = True) -> None:
         self._home = home
+        self._shared = shared
         self._counted = counted and Ledger(home).exists
 
     def find(self, pipeline: str, stage: str, key: str) -> Record | None:
@@ -90,7 +93,7 @@ class Records:
         The record's own key covers more: what the user's code loaded while it ran.
         """
         pointer = self._foreseen(record.pipeline, record.stage, key)
-        self._home.write_atomic(pointer, _pointing_at(record))
+        self._write(pointer, _pointing_at(record))
 
     def partitions(self, pipeline: str, stage: str) -> list[str]:
         """Return the keys of the partitions that have a record, sorted."""
@@ -125,17 +128,31 @@ class Records:
         """Store the record, and return the SHA-256 of its file."""
         folder = self._home.records / record.pipeline / record.stage
         content = record.model_dump_json(indent=1).encode()
-        self._home.write_atomic(folder / f"{record.key}.json", content)
+        self._write(folder / f"{record.key}.json", content)
         return sha256(content).hexdigest()
 
     def point(self, record: Record, run_id: str) -> None:
         """Make the record the stage's latest, and the one that the run uses."""
         content = _pointing_at(record)
         slot = _slot(record.stage, record.partition)
-        self._home.write_atomic(self._run(record.pipeline, run_id) / slot, content)
+        self._write(self._run(record.pipeline, run_id) / slot, content)
         if not self.is_latest(record):
             pointer = self._pointer(record.pipeline, record.stage, record.partition)
-            self._home.write_atomic(pointer, content)
+            self._write(pointer, content)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write a file, in the store first: what the home alone has is not known elsewhere."""
+        if not self._shared or not uses_store(self._home):
+            self._home.write_atomic(path, content)
+            return
+        from factory_resources.store.store import shared_store
+
+        store = shared_store(self._home)
+        assert store is not None
+        # Else what was fetched a moment ago could take its place.
+        with self._home.lock("store"):
+            store.write(path, content)
+            self._home.write_atomic(path, content)
 
     def _pointed(self, pipeline: str, stage: str, pointer: Path) -> Record | None:
         if not pointer.is_file():

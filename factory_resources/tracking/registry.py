@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 from factory_resources.errors import ModelError, StorageError
@@ -22,6 +23,7 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.entries import ChampionMade, ServingChanged
 from factory_resources.ledger.ledger import Ledger, stopped_in
 from factory_resources.security.offline import go_offline
+from factory_resources.store.location import uses_store
 
 ALIAS = "champion"
 
@@ -172,7 +174,7 @@ class Registry:
         run_id, source = rows[0]
         if not isinstance(run_id, str) or not isinstance(source, str):
             raise self._changed(f"version {version} of model {model!r}")
-        files = self.artifacts(model) / Path(*Path(source).parts[-3:])
+        files = self._files_at(model, source)
         return Version(model, version, run_id, files, self.version_tags(model, version))
 
     def registered(self, model: str, version: int) -> int | None:
@@ -234,7 +236,24 @@ class Registry:
     def add_files(self, run_id: str, folder: Path, name: str) -> None:
         """Store every file of a folder as the run's artifacts below `name`."""
         with storage_errors(self.home.artifacts):
-            self.client.log_artifacts(run_id, str(folder), name)
+            if uses_store(self.home):
+                # The address that MLflow has may be in another home.
+                model, *_ = Path(self.client.get_run(run_id).info.artifact_uri).parts[-3:]
+                copytree(folder, self.run_files(model, run_id) / name, dirs_exist_ok=True)
+            else:
+                self.client.log_artifacts(run_id, str(folder), name)
+
+    def add_model_files(self, model: str, logged: Any, folder: Path) -> None:
+        """Store every file of a folder as those of a logged model."""
+        with storage_errors(self.home.artifacts):
+            if uses_store(self.home):
+                copytree(folder, self._files_at(model, logged.artifact_location))
+            else:
+                self.client.log_model_artifacts(logged.model_id, str(folder))
+
+    def _files_at(self, model: str, address: str) -> Path:
+        """Return where the files of a logged model are, whatever home MLflow's address is in."""
+        return self.artifacts(model) / Path(*Path(address).parts[-3:])
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Add metrics to a run, even after its end."""

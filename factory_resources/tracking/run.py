@@ -110,7 +110,7 @@ class RegistryRun:
         )
         with storage_errors(self.registry.home.artifacts):
             _describe(files, self.run_id, logged.model_id, signature, example)
-            client.log_model_artifacts(logged.model_id, str(files))
+        self.registry.add_model_files(self.model, logged, files)
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         _ensure_model(client, self.model)

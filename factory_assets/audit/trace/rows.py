@@ -18,7 +18,7 @@ from factory_resources.errors import DataError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, sealed
-from factory_resources.tables.snapshot import Snapshot, exists
+from factory_resources.tables.snapshot import Snapshot, exists, fetched_paths
 from factory_resources.tracking.record import Record
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def open_snapshot(snapshot: Snapshot, home: Home) -> Iterator["duckdb.DuckDBPyCo
     where = f"{snapshot.table}@{snapshot.data_version[:12]}"
     if not exists(snapshot, home):
         raise StorageError("its rows are gone", where=where, remedy="materialise it again")
-    paths = snapshot.paths(home)
+    paths = fetched_paths(snapshot, home)
     query = numbered(paths, [file.rows for file in snapshot.files])
     with (
         tempfile.TemporaryDirectory() as scratch,

@@ -13,8 +13,10 @@ from factory_assets.results.record_graph import contradictions
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.store.location import uses_store
+from factory_resources.store.store import ChangedObjectError
 from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
-from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tables.snapshot import Snapshot, exists, fetch
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of
 
@@ -41,12 +43,27 @@ class Checker:
     def files(self, snapshot: Snapshot) -> tuple[SnapshotFile, ...]:
         """Return the snapshot's files, each with its state."""
         checked = []
+        elsewhere = self._elsewhere(snapshot)
         for path, file in zip(snapshot.paths(self.home), snapshot.files, strict=True):
-            state = self._state(path, file.sha256, f"{snapshot.table}/{file.name}")
+            state = elsewhere or self._state(path, file.sha256, f"{snapshot.table}/{file.name}")
             checked.append(
                 SnapshotFile(sha256=file.sha256, rows=file.rows, bytes=file.bytes, state=state)
             )
         return tuple(checked)
+
+    def _elsewhere(self, snapshot: Snapshot) -> State | None:
+        """Fetch what is in the factory's store; return the state of what cannot be read here."""
+        if not uses_store(self.home):
+            return None
+        if not self.verify:
+            return "unchecked" if exists(snapshot, self.home) else None
+        try:
+            fetch(snapshot.paths(self.home), self.home)
+        except ChangedObjectError as error:
+            if str(error) not in self.problems:
+                self.problems.append(str(error))
+            return "changed"
+        return None
 
     def snapshot(self, snapshot: Snapshot) -> State:
         return worst(file.state for file in self.files(snapshot))

@@ -17,7 +17,7 @@ from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.results.model import Candidate, Champion, Tuned
 from factory_assets.spec import IDENTITY, Pipeline
 from factory_resources.home.home import Home
-from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tables.snapshot import Snapshot, fetched_paths
 
 _ROWS = 8
 
@@ -91,7 +91,7 @@ def _cached_preview(snapshot: Snapshot, home: Home, columns: list[str]) -> str:
 def _first_rows(snapshot: Snapshot, home: Home, columns: list[str]) -> list[list[Any]]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(snapshot.paths(home)[0]) as file:
+    with pq.ParquetFile(fetched_paths(snapshot, home)[0]) as file:
         batch = next(file.iter_batches(batch_size=_ROWS, columns=columns), None)
     return [] if batch is None else [[row[c] for c in columns] for row in batch.to_pylist()]
 

@@ -14,7 +14,7 @@ from factory_assets.spec import Pipeline, partition_of, time_dimension
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.sql.shared_engines import SharedEngines
-from factory_resources.tables.snapshot import Snapshot, exists
+from factory_resources.tables.snapshot import Snapshot, exists, fetched_paths
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
@@ -103,7 +103,7 @@ def _profile_of(
         return stored
     if not exists(snapshot, home):
         return None
-    paths = snapshot.paths(home)
+    paths = fetched_paths(snapshot, home)
     files = [(path, file.rows) for path, file in zip(paths, snapshot.files, strict=True)]
     with sealed(read=paths, write=scratch) as connection:
         return profile(connection, StagedRows(files, snapshot.columns), hidden)[0]

@@ -16,6 +16,7 @@ from factory_assets.results.base import result_as
 from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.spec import IDENTITY, AssetSource, DatabaseSource, DeltaSource, SnapshotSource
 from factory_resources.errors import SourceError
+from factory_resources.home.home import Home
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
 from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file
@@ -24,7 +25,7 @@ from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
 from factory_resources.tables.asset_tables import path_of
-from factory_resources.tables.snapshot import Snapshot, TableFile, exists, require_unchanged
+from factory_resources.tables.snapshot import Snapshot, TableFile, exists, fetch, require_unchanged
 from factory_resources.tracking.records import Records
 
 
@@ -138,13 +139,17 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
                 remedy=f"compute it again: factory run {source.pipeline}",
             )
         for file, path in zip(snapshot.files, snapshot.paths(context.home), strict=True):
-            yield _snapshot_file(snapshot, file, path, f"{name}@{snapshot.data_version}")
+            version = f"{name}@{snapshot.data_version}"
+            yield _snapshot_file(snapshot, file, path, version, context.home)
 
 
-def _snapshot_file(snapshot: Snapshot, file: TableFile, path: Path, name: str) -> SourceHandle:
+def _snapshot_file(
+    snapshot: Snapshot, file: TableFile, path: Path, name: str, home: Home
+) -> SourceHandle:
     columns = {c: (c, kind) for c, kind in snapshot.columns.items() if c not in IDENTITY}
 
     def read(own: Path) -> SourceTable:
+        fetch([path], home)
         require_unchanged([path])
         return SourceTable(path, name, file.sha256, {}, file.rows, columns, None)
 
