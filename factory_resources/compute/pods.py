@@ -117,7 +117,8 @@ def _variables(cluster: Cluster, component: Component) -> list[Manifest]:
     if cluster.runs == "pods":
         values[SETTINGS_VARIABLE] = f"{SETTINGS_FOLDER}/{DAGSTER_FILE}"
     found: list[Manifest] = [{"name": name, "value": value} for name, value in values.items()]
-    if component == "run":
+    if component != "server":
+        # The server, which ends what dead processes have left, sees none of its processes.
         field = {"fieldRef": {"fieldPath": "metadata.name"}}
         found.append({"name": POD_VARIABLE, "valueFrom": field})
     if cluster.database_secret:

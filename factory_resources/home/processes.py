@@ -3,8 +3,8 @@
 Inside a boundary, process numbers are other ones than outside, and nobody else's process is seen.
 There a process goes by the identity of the boundary's process outside, which lives as long.
 
-A run that has a pod of its own goes by the name of that pod: other pods see none of its processes.
-Whether it lives is known by the locks that it holds.
+What has a pod of its own, such as a run, goes by the name of that pod: other pods see none of its
+processes. Whether it lives is known by the locks that it holds.
 """
 
 import os
@@ -13,7 +13,7 @@ OUTSIDE_VARIABLE = "FACTORY_BOUNDARY_PROCESS"
 """Environment variable with the identity of the process outside; only a boundary sets it."""
 
 POD_VARIABLE = "FACTORY_POD"
-"""Environment variable with the name of the pod, where a run has one of its own."""
+"""Environment variable with the name of the pod, in every pod but that of `factory up`."""
 
 _POD = "pod"
 """The second word of the identity of a pod."""

@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 import yaml
 
+from factory_assets.components.run_launcher import BOUNDARY_TAG
 from factory_resources.compute.policy import policy_violations
 from factory_resources.compute.run_pods import dagster_settings
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.processes import POD_VARIABLE
 from factory_resources.instance import SETTINGS_VARIABLE, prepare
 from tests.clusters import PODS, cluster, needs, objects
+from tests.factory_resources.boundary.machine import level_of_this_machine
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = [pytest.mark.slow, needs("dagster_k8s", "dagster-k8s")]
@@ -141,6 +143,9 @@ def test_a_run_in_a_pod_of_its_own(
         run = instance.get_run_by_id(run_id)
         assert run is not None
         assert run.status is dg.DagsterRunStatus.SUCCESS
+        # No boundary holds root.
+        if os.getuid():
+            assert run.tags[BOUNDARY_TAG] == level_of_this_machine()[0]
     assert [path.name for path in (home.records / "apples" / "latest").iterdir()] == ["ingest.json"]
     assert [*home.tmp.glob("*.pod-*")] == []
     assert [*(home.tmp / "locks").glob("pod.*")] == []

@@ -142,6 +142,14 @@ def test_only_the_pod_that_starts_others_has_a_token_and_only_the_door_the_certi
     assert not {w for w in ("serviceAccountToken:", "kind: Role", "6443") if w in alone}
 
 
+def test_every_pod_but_the_server_goes_by_its_name() -> None:
+    found = objects(cluster(**PODS))
+    name = "FACTORY_POD"
+    assert name not in yaml.safe_dump(find(found, "Deployment"))
+    assert name in yaml.safe_dump(find(found, "Pod", "factory-shell"))
+    assert name in yaml.safe_dump(find_config(found))
+
+
 def test_other_settings_of_dagster_start_the_server_again() -> None:
     def digest(**chosen: Any) -> Any:
         template = find(objects(cluster(**PODS, **chosen)), "Deployment")["spec"]["template"]
