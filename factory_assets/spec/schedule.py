@@ -24,12 +24,19 @@ class CarbonOfWeek(Spec):
     """The carbon of each hour, for each day of the week: lists of 24 numbers."""
 
     monday: HoursOfDay
+    """24 numbers, from 0:00 on."""
     tuesday: HoursOfDay
+    """24 numbers, from 0:00 on."""
     wednesday: HoursOfDay
+    """24 numbers, from 0:00 on."""
     thursday: HoursOfDay
+    """24 numbers, from 0:00 on."""
     friday: HoursOfDay
+    """24 numbers, from 0:00 on."""
     saturday: HoursOfDay
+    """24 numbers, from 0:00 on."""
     sunday: HoursOfDay
+    """24 numbers, from 0:00 on."""
 
 
 class CarbonTable(Spec):

@@ -19,7 +19,7 @@ from factory_assets.audit.cost.machine_costs import (
 )
 from factory_assets.audit.cost.measured_stages import MeasuredPipeline, MeasuredStage
 from factory_assets.audit.cost.nights import YearOfNights, year_of_nights
-from factory_assets.audit.cost.notes import Findings, notes
+from factory_assets.audit.cost.notes import ForecastBasis, notes
 from factory_assets.audit.cost.report import (
     THIS_MACHINE,
     AnswersEstimate,
@@ -86,7 +86,7 @@ class CostForecast:
             nights_by=self._year.by,
             machines=(self._here(), *(self._there(name) for name in self.machines)),
             avoided=self._avoided(),
-            notes=tuple(notes(self._findings())),
+            notes=tuple(notes(self._basis())),
         )
 
     @cached_property
@@ -219,8 +219,8 @@ class CostForecast:
             year_co2e_g=_figure(less),
         )
 
-    def _findings(self) -> Findings:
-        return Findings(
+    def _basis(self) -> ForecastBasis:
+        return ForecastBasis(
             stages=self._by_stage,
             rows=self._size,
             has_partitions=bool(self.pipeline.spec.partitions),

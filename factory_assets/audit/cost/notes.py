@@ -9,7 +9,7 @@ from factory_assets.audit.cost.nights import YearOfNights
 
 
 @dataclass(frozen=True)
-class Findings:
+class ForecastBasis:
     """What a forecast rests on."""
 
     stages: Mapping[str, tuple[Sequence[MeasuredStage], Mapping[str, int]]]
@@ -26,7 +26,7 @@ class Findings:
     """Those beside this one."""
 
 
-def notes(found: Findings) -> Iterator[str]:
+def notes(found: ForecastBasis) -> Iterator[str]:
     """Yield one line for each assumption, and for what is missing."""
     yield from _sizes(found)
     yield from _missing(found)
@@ -46,7 +46,7 @@ def notes(found: Findings) -> Iterator[str]:
     yield from _machines(found)
 
 
-def _sizes(found: Findings) -> Iterator[str]:
+def _sizes(found: ForecastBasis) -> Iterator[str]:
     measured = {stage: every for stage, (every, _) in found.stages.items() if every}
     by_basis: dict[str, list[str]] = {}
     for stage, every in measured.items():
@@ -65,7 +65,7 @@ def _sizes(found: Findings) -> Iterator[str]:
         )
 
 
-def _missing(found: Findings) -> Iterator[str]:
+def _missing(found: ForecastBasis) -> Iterator[str]:
     if unmeasured := [stage for stage, (every, _) in found.stages.items() if not every]:
         yield f"not measured, and not in the sums: {', '.join(unmeasured)}"
     for stage, (_, left_out) in found.stages.items():
@@ -73,7 +73,7 @@ def _missing(found: Findings) -> Iterator[str]:
             yield f"left out: {count:,} result{'s' * (count > 1)} of {stage}: {reason}"
 
 
-def _answers(found: Findings) -> Iterator[str]:
+def _answers(found: ForecastBasis) -> Iterator[str]:
     if not found.is_answered:
         yield "a million answers: not measured, because nothing was answered in the last year"
         return
@@ -83,7 +83,7 @@ def _answers(found: Findings) -> Iterator[str]:
     )
 
 
-def _machines(found: Findings) -> Iterator[str]:
+def _machines(found: ForecastBasis) -> Iterator[str]:
     if not found.machines:
         yield "money: not declared; --on machines.yaml says what an hour of a machine costs"
         return

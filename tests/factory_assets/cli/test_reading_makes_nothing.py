@@ -28,6 +28,8 @@ READING = (
     "governance show apples",
     "status",
     "status --json",
+    "cost apples",
+    "cost apples --json",
     f"answers prove {ANSWER} --out proof.json",
     "run apples --explain",
     "check apples",

@@ -11,6 +11,8 @@ import pytest
 from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
 from rich.console import Console
 
+from factory_assets.audit.cost.forecast import CostForecast
+from factory_assets.cli.cost_text import cost_text
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.components import run_context
@@ -22,6 +24,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import DatabaseAwayError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.tracking.run_history import AVOIDED_TAG, run_tag_values
 from tests.pipelines import APPLES, declare, enter, write_apples
 from tests.postgres import Postgres
 
@@ -158,3 +161,38 @@ def test_an_event_of_a_scheduled_run_says_when_it_was_meant_to_start(
     lines = (events_folder(home) / "events.jsonl").read_text().splitlines()
     times = [json.loads(line)["run"]["facets"]["nominalTime"] for line in lines]
     assert [one["nominalStartTime"] for one in times] == [meant, meant]
+
+
+def test_a_run_at_a_chosen_hour_tells_what_it_avoided(made: tuple[Pipeline, Home, str]) -> None:
+    pipeline, home, _ = made
+    chosen = {
+        run_context.CARBON_TAG: "90.5",
+        run_context.CARBON_BEFORE_TAG: "400",
+        run_context.REUSE_TAG: "false",
+    }
+    with dg.DagsterInstance.get() as instance:
+        job = build_defs([pipeline.folder]).resolve_job_def(pipeline.name)
+        job.execute_in_process(instance=instance, tags=chosen)
+        tags = instance.get_runs()[0].tags
+    wh = float(tags[run_context.ENERGY])
+    assert wh > 0
+    avoided = float(tags[AVOIDED_TAG])
+    assert avoided == pytest.approx(wh * (400 - 90.5) / 1000, abs=2e-6)
+    assert run_tag_values(home, pipeline.name, AVOIDED_TAG) == [tags[AVOIDED_TAG]]
+    assert run_tag_values(home, "pears", AVOIDED_TAG) == []
+    hours = {"source": "a meter", "daily": [90.5 if hour == 3 else 400.0 for hour in range(24)]}
+    window = {"within": "22:00-06:00", "prefer": "lowest_carbon", "carbon": hours}
+    green = declare(pipeline.folder, {**APPLES, "schedule": window})
+    found = CostForecast(green, home, None, {}, datetime(2026, 6, 1, tzinfo=UTC)).report()
+    assert found.avoided
+    assert (found.nights, found.avoided.runs) == (365, 1)
+    assert found.avoided.co2e_g == pytest.approx(avoided)
+    assert found.avoided.year_co2e_g
+    kwh = found.machines[0].year.kwh
+    assert kwh
+    assert found.avoided.year_co2e_g.value == pytest.approx(kwh.value * (400 - 90.5))
+    assert found.machines[0].year.co2e_g
+    assert found.machines[0].year.co2e_g.value == pytest.approx(kwh.value * 90.5)
+    text = cost_text(found)
+    assert "by 1 run so far, against starts with the window" in text
+    assert "carbon by: a meter" in text
