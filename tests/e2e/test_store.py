@@ -12,7 +12,7 @@ from rich.console import Console
 from factory_assets.audit.trace.trace import trace
 from factory_assets.cli.backup import back_up, restore
 from factory_assets.cli.gc import collect_garbage
-from factory_assets.cli.group import main
+from factory_assets.cli.main import main
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.declarations.loader import load_pipeline
