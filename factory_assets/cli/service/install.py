@@ -14,6 +14,11 @@ from factory_assets.cli.service.units import HEADER, Service, timers, units
 from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.store.location import (
+    ENDPOINT_VARIABLE,
+    REGION_VARIABLE,
+    STORE_VARIABLE,
+)
 
 _VARIABLES = (
     "FACTORY_DEFS",
@@ -24,6 +29,9 @@ _VARIABLES = (
     "FACTORY_WATTS_PER_CORE",
     "FACTORY_GRID_G_PER_KWH",
     DATABASE_VARIABLE,
+    STORE_VARIABLE,
+    ENDPOINT_VARIABLE,
+    REGION_VARIABLE,
 )
 """Settings of the environment that the service gets."""
 
