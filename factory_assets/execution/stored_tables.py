@@ -9,7 +9,7 @@ from types import MappingProxyType
 from factory_resources.home.garbage import Garbage, Kind
 from factory_resources.home.home import Home
 from factory_resources.store.location import uses_store
-from factory_resources.store.store import Store, is_table_file, shared_store
+from factory_resources.store.store import SharedStore, is_table_file, shared_store
 
 _SHARED: frozenset[Kind] = frozenset({"record", "run", "picture", "table file"})
 
@@ -21,7 +21,7 @@ class StoredTables:
     A younger one may be of another home that has not named it yet.
     """
 
-    store: Store | None
+    store: SharedStore | None
     """None if the home has no store."""
     files: Mapping[Path, int]
     """Each with its bytes."""

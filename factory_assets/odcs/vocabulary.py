@@ -30,7 +30,7 @@ The others have another form there: `nullable` is the opposite of `required`, `t
 `logicalType`, `sensitive` is `classification`, `values` is `validValues` of a rule about
 `invalidValues`, and `freshness` is a service level about `latency`."""
 
-CUSTOM = ("missing", "unit")
+CUSTOM = ("missing", "unit", "share")
 """Our keys of a column for which the standard has no term; they become `customProperties`."""
 
 UNTYPED = ("range", "length", "pattern")

@@ -93,7 +93,7 @@ class StoreClient:
             if answer.status == 404:
                 return None
             self._require_done(answer.status, b"", key)
-            return int(answer.headers["Content-Length"])
+            return int(answer.headers["Content-Length"] or -1)
 
     def download(self, key: str, target: Path) -> str | None:
         """Write an object to a file and return its SHA-256; None if there is none."""
@@ -110,7 +110,7 @@ class StoreClient:
                     digest.update(chunk)
                     length += len(chunk)
                     file.write(chunk)
-            if length != int(answer.headers["Content-Length"]):
+            if length != int(answer.headers["Content-Length"] or -1):
                 raise self._away("was cut short during the transfer", key)
         return digest.hexdigest()
 
@@ -160,8 +160,15 @@ class StoreClient:
             _, content = self._send("GET", "", query=query, path=f"/{self.location.bucket}")
             found = ElementTree.fromstring(content)  # noqa: S314 - the storage is the factory's
             for one in found.iterfind("{*}Contents"):
+                key = unquote(_text(one, "Key"))[start:]
+                # Some tools make an object for a folder.
+                if not key or key.endswith("/"):
+                    continue
+                # It becomes a path in the home.
+                if {"", ".", ".."} & {*key.split("/")}:
+                    raise self._away("the name of an object leads elsewhere", key)
                 yield StoredObject(
-                    unquote(_text(one, "Key"))[start:],
+                    key,
                     int(_text(one, "Size")),
                     _text(one, "ETag").strip('"'),
                     datetime.fromisoformat(_text(one, "LastModified")).timestamp(),

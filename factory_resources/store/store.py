@@ -1,7 +1,7 @@
 """What of a home is in its store: files of the same names, fetched when needed and stored once.
 
 The files of tables are named by their digests; each is fetched when it is read, and compared.
-Records, models and plots are fetched by `catch_up`. Logs of tables belong in `table_log`.
+Copying records, models and plots belongs in `copies`, logs of tables in `tables.shared_log`.
 """
 
 import json
@@ -20,7 +20,7 @@ from factory_resources.home.home import Home, scratch_prefix, storage_errors
 from factory_resources.ledger.entries import LedgerStarted
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.security.secrets import secret
-from factory_resources.store.client import StoreClient, StoredObject
+from factory_resources.store.client import StoreClient
 from factory_resources.store.location import (
     StoreLocation,
     declared_store,
@@ -32,14 +32,8 @@ from factory_resources.store.signing import StoreKeys
 OWNER = "factory.json"
 """The object that names the ledger of the factory to which a store belongs."""
 
-COPIED = ("records/", "artifacts/", "pictures/")
-"""What `catch_up` fetches as a whole; of tables it is the logs alone."""
-
 T = TypeVar("T")
 R = TypeVar("R")
-
-_State = list[str | int]
-"""The tag of an object, and size and time of the home's copy when that was equal."""
 
 _AT_ONCE = 8
 """Parallel requests."""
@@ -53,7 +47,7 @@ class ChangedObjectError(StorageError):
 
 
 @dataclass(frozen=True)
-class Store:
+class SharedStore:
     """The part of a home that is in its store.
 
     Raises:
@@ -91,7 +85,7 @@ class Store:
         in_parallel(self._fetch, [path for path in paths if not path.is_file()])
 
     def _fetch(self, path: Path) -> None:
-        with self._downloaded(path) as digest:
+        with self.downloaded(path) as digest:
             if digest is not None and digest != path.stem.partition("-")[0]:
                 raise ChangedObjectError(
                     "the object is not what was written: its SHA-256 differs from its name",
@@ -101,7 +95,7 @@ class Store:
                 )
 
     @contextmanager
-    def _downloaded(self, path: Path) -> Iterator[str | None]:
+    def downloaded(self, path: Path) -> Iterator[str | None]:
         """Fetch a file, and put it in its place unless the block raises.
 
         Yields:
@@ -129,7 +123,7 @@ class Store:
         """Store the files below a folder that are not as they are in the store; return how many."""
         there = {one.key: one.tag for one in self.client.list(f"{self.key(folder)}/")}
         files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name[0] != "."]
-        changed = [path for path in files if there.get(self.key(path)) != _md5(path)]
+        changed = [path for path in files if there.get(self.key(path)) != etag_of(path)]
         in_parallel(self._upload, changed)
         return len(files)
 
@@ -215,35 +209,6 @@ class Store:
         if recorded_address(self.home) is None:
             self.home.write_atomic(location_file(self.home), f"{self.address}\n".encode())
 
-    def copy_changed(self, listed: Iterable[StoredObject], below: tuple[str, ...]) -> None:
-        """Fetch the records, models and plots that are not as they are in the store.
-
-        Args:
-            listed: all that the store has below these prefixes.
-        """
-        index = _read_index(self.home)
-        known = {key: state for key, state in index.items() if not key.startswith(below)}
-        changed = []
-        for one in listed:
-            path = self.home.path / one.key
-            state = [one.tag, *_state(path)]
-            if index.get(one.key) == state or (path.is_file() and _md5(path) == one.tag):
-                known[one.key] = state
-            else:
-                changed.append(one)
-        known |= in_parallel(self._copy, changed)
-        if known != index:
-            self.home.write_atomic(_index_file(self.home), json.dumps(known).encode())
-
-    def _copy(self, one: StoredObject) -> tuple[str, _State]:
-        path = self.home.path / one.key
-        with self._downloaded(path):
-            pass
-        if path.is_file():
-            # `factory gc` asks how old it is.
-            os.utime(path, (one.modified, one.modified))
-        return one.key, [one.tag, *_state(path)]
-
 
 def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Do the same with each item, several at a time, and return the results in order."""
@@ -253,7 +218,7 @@ def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         return [*pool.map(work, items)]
 
 
-def shared_store(home: Home) -> Store | None:
+def shared_store(home: Home) -> SharedStore | None:
     """Return the store that the environment names; None if all is in the home.
 
     Raises:
@@ -264,7 +229,7 @@ def shared_store(home: Home) -> Store | None:
     return store_of(home, location) if location else None
 
 
-def store_of(home: Home, location: StoreLocation) -> Store:
+def store_of(home: Home, location: StoreLocation) -> SharedStore:
     """Return the store at a location, with its keys.
 
     Raises:
@@ -272,7 +237,7 @@ def store_of(home: Home, location: StoreLocation) -> Store:
     """
     access = secret("FACTORY_S3_ACCESS_KEY", home)
     keys = StoreKeys(access, secret("FACTORY_S3_SECRET_KEY", home))
-    return Store(home, StoreClient(location, keys))
+    return SharedStore(home, StoreClient(location, keys))
 
 
 def logs_folder(home: Home) -> Path:
@@ -297,28 +262,7 @@ def _ledger_key(home: Home) -> str:
     return first.key
 
 
-def _index_file(home: Home) -> Path:
-    return home.path / "store" / "copied.json"
-
-
-def _read_index(home: Home) -> dict[str, _State]:
-    try:
-        found = json.loads(_index_file(home).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _state(path: Path) -> _State:
-    """Return what changes when a file is written; nothing if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return []
-    return [found.st_size, found.st_mtime_ns]
-
-
-def _md5(path: Path) -> str:
+def etag_of(path: Path) -> str:
     """Return what the ETag of an object is in most storages."""
     with path.open("rb") as file:
         return file_digest(file, lambda: md5(usedforsecurity=False)).hexdigest()

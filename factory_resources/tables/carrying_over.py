@@ -5,10 +5,10 @@ from pathlib import Path
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.store.copies import COPIED
 from factory_resources.store.store import (
-    COPIED,
     OWNER,
-    Store,
+    SharedStore,
     is_table_file,
     note_file,
     shared_store,
@@ -21,7 +21,7 @@ Tell = Callable[[str], None]
 """Is told what is done now."""
 
 
-def to_store(store: Store, kept: Collection[str], tell: Tell) -> int:
+def to_store(store: SharedStore, kept: Collection[str], tell: Tell) -> int:
     """Put what the home has into its store, and let the home know; return the number of files.
 
     Killed, it goes on where it was when it is called again.
@@ -49,7 +49,7 @@ def to_store(store: Store, kept: Collection[str], tell: Tell) -> int:
     return files
 
 
-def _require_free(store: Store) -> None:
+def _require_free(store: SharedStore) -> None:
     """Require that the prefix is empty, or has what this home began to put there."""
     listed = {one.key for one in store.client.list("")} - {OWNER}
     if listed and not store.is_of_this_factory():
@@ -62,7 +62,7 @@ def _require_free(store: Store) -> None:
             )
 
 
-def to_home(store: Store, tell: Tell) -> int:
+def to_home(store: SharedStore, tell: Tell) -> int:
     """Fetch everything that the home lacks, and let the home be without a store again.
 
     Returns:
@@ -89,7 +89,7 @@ def fetch_tables(home: Home) -> None:
         store.fetch(table_files(store))
 
 
-def table_files(store: Store) -> list[Path]:
+def table_files(store: SharedStore) -> list[Path]:
     """Return the files of tables that are in the store."""
     listed = store.client.list("tables/")
     return [store.home.path / one.key for one in listed if is_table_file(one.key)]

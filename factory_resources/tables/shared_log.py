@@ -12,7 +12,8 @@ from pathlib import Path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.store.client import StoredObject
-from factory_resources.store.store import COPIED, Store, in_parallel, note_file, shared_store
+from factory_resources.store.copies import COPIED, copy_changed
+from factory_resources.store.store import SharedStore, in_parallel, note_file, shared_store
 from factory_resources.tables.delta_protocol import commit_path, newest_commit, withdraw_commits
 from factory_resources.tables.logged_files import LOG
 
@@ -30,7 +31,7 @@ class SharedLog:
         table: `<pipeline>/<name>`. The caller holds the table's lock.
     """
 
-    store: Store
+    store: SharedStore
     table: str
 
     def catch_up(self) -> None:
@@ -140,10 +141,10 @@ def catch_up(home: Home, pipeline: str | None = None) -> None:
     with home.lock("store"):
         if pipeline is not None:
             below = (f"records/{pipeline}/",)
-            store.copy_changed(store.client.list(*below), below)
+            copy_changed(store, store.client.list(*below), below)
             return
         listed = [*store.client.list("")]
-        store.copy_changed((one for one in listed if one.key.startswith(COPIED)), COPIED)
+        copy_changed(store, (one for one in listed if one.key.startswith(COPIED)), COPIED)
     for table, log in _logs(listed):
         with home.lock(f"{table.replace('/', '.')}.log"):
             SharedLog(store, table).take_over(log)

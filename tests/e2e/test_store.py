@@ -12,7 +12,7 @@ from rich.console import Console
 from factory_assets.audit.trace.trace import trace
 from factory_assets.cli.backup import back_up, restore
 from factory_assets.cli.gc import collect_garbage
-from factory_assets.cli.group import main
+from factory_assets.cli.main import main
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.declarations.loader import load_pipeline
@@ -24,7 +24,7 @@ from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.store.location import require_recorded_store
-from factory_resources.store.store import Store, shared_store
+from factory_resources.store.store import SharedStore, shared_store
 from factory_resources.tables.shared_log import catch_up
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
@@ -58,7 +58,7 @@ def _compute(home: Home, name: str, defs: Path) -> dict[str, str]:
     return {run.record.stage: run.record.data_version for run in runs}
 
 
-def _of(home: Home) -> Store:
+def _of(home: Home) -> SharedStore:
     store = shared_store(home)
     assert store is not None
     return store

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from factory_assets.declarations.loader import FILE, load_pipeline, pipeline_folders
+from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_assets.execution.unshared_columns import unshared_columns
 
 
@@ -18,7 +18,8 @@ def bound_pipelines(pipelines: Sequence[str] = ()) -> Iterator[str]:
     """
     folders = pipeline_folders()
     # Loading them all takes as long as checking them, and most factories need no such key.
-    if not any("never" in (folder / FILE).read_text(encoding="utf-8") for folder in folders):
+    files = (file for folder in folders for file in folder.glob("*.yaml"))
+    if not any(b"never" in file.read_bytes() for file in files):
         return
     for folder in folders:
         if pipelines and folder.name not in pipelines:

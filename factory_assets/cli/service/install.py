@@ -14,6 +14,11 @@ from factory_assets.cli.service.units import HEADER, Service, timers, units
 from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.store.location import (
+    ENDPOINT_VARIABLE,
+    REGION_VARIABLE,
+    STORE_VARIABLE,
+)
 
 AMOUNTS = (
     "FACTORY_MEMORY",
@@ -25,7 +30,15 @@ AMOUNTS = (
 )
 """Settings of the environment that mean the same on any machine."""
 
-_VARIABLES = ("FACTORY_DEFS", "FACTORY_DATA", *AMOUNTS, DATABASE_VARIABLE)
+_VARIABLES = (
+    "FACTORY_DEFS",
+    "FACTORY_DATA",
+    *AMOUNTS,
+    DATABASE_VARIABLE,
+    STORE_VARIABLE,
+    ENDPOINT_VARIABLE,
+    REGION_VARIABLE,
+)
 """Settings of the environment that the service gets."""
 
 _SYSTEM = Path("/etc/systemd/system")

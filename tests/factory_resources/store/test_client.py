@@ -82,6 +82,17 @@ def test_objects_are_written_read_listed_and_removed(
     assert (client.read("b"), client.size("b"), client.download("b", tmp_path / "c")) == (None,) * 3
 
 
+@pytest.mark.parametrize("key", ["records/../../x", "records//x", "./x"])
+def test_a_name_that_leads_out_of_the_home_is_refused(key: str, s3: S3, tmp_path: Path) -> None:
+    location = StoreLocation("plant", f"out/{tmp_path.name}", s3.endpoint, "us-east-1")
+    client = StoreClient(location, KEYS)
+    s3.put(f"{location.prefix}/records/", b"")
+    assert not [*client.list("")]
+    s3.put(f"{location.prefix}/{key}", b"")
+    with pytest.raises(StoreAwayError, match="the name of an object leads elsewhere"):
+        [*client.list("")]
+
+
 def test_of_two_writers_of_a_new_object_one_is_first(client: StoreClient) -> None:
     assert client.write("log", b"mine", new=True)
     assert not client.write("log", b"yours", new=True)

@@ -16,7 +16,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.sql.engine import sealed
 from factory_resources.store.client import StoreAwayError
 from factory_resources.store.location import require_recorded_store
-from factory_resources.store.store import ChangedObjectError, Store, shared_store
+from factory_resources.store.store import ChangedObjectError, SharedStore, shared_store
 from factory_resources.tables.carrying_over import to_home, to_store
 from factory_resources.tables.delta_log import publish
 from factory_resources.tables.delta_protocol import newest_commit
@@ -49,7 +49,7 @@ def homes(tmp_path: Path) -> tuple[Home, Home]:
     return one, two
 
 
-def _of(home: Home) -> Store:
+def _of(home: Home) -> SharedStore:
     store = shared_store(home)
     assert store is not None
     return store
@@ -170,7 +170,7 @@ def test_a_commit_whose_answer_was_lost_counts_once(
 
 KILLS = {
     "the file is there, and no log names it": KillPoint(
-        "factory_resources.store.store:Store", "upload"
+        "factory_resources.store.store:SharedStore", "upload"
     ),
     "the home alone has the commit": KillPoint("factory_resources.tables.delta_log", "_log"),
     "the store has the commit, and the home does not know": KillPoint(

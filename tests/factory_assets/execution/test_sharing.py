@@ -1,0 +1,168 @@
+"""What holds a column with `share: never` stays in the home, by whatever name it is read."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.execution.requests import StageRequest
+from factory_assets.execution.runner import run_stage
+from factory_assets.execution.unshared_columns import unshared_columns
+from factory_assets.results.latest import value_of
+from factory_assets.results.record_graph import tables_of
+from factory_assets.results.stages import Stage
+from factory_resources.errors import DeclarationError
+from factory_resources.home.home import Home
+from factory_resources.store.store import shared_store
+from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
+from tests.pipelines import declare
+from tests.storage import S3
+
+STAYS: dict[str, Any] = {
+    "purpose": "How long patients stay",
+    "ingest": {
+        "source": {"files": "stays.csv"},
+        "contract": [
+            {"name": "born", "from": "Born", "type": "int64", "share": "never"},
+            {"name": "days", "type": "int64"},
+            {"name": "ward", "type": "string"},
+        ],
+    },
+    "clean": {"derive": {"age": "2024 - born", "group": "age // 10", "long": "days > 3"}},
+}
+
+
+@pytest.fixture
+def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "defs"
+    declare(folder / "stays", STAYS)
+    (folder / "stays" / "stays.csv").write_text("Born,days,ward\n1950,3,a\n1990,5,b\n")
+    monkeypatch.setenv("FACTORY_DEFS", str(folder))
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
+    return folder
+
+
+def _reading(columns: list[str] | None, **source: Any) -> dict[str, Any]:
+    contract = [{"name": f"my_{name}", "from": name} for name in columns or ()]
+    ingest = {"source": {"pipeline": "stays", **source}, "contract": contract}
+    return {"purpose": "Reads another pipeline", "ingest": ingest}
+
+
+def _joined(**join: Any) -> dict[str, Any]:
+    joined = {"source": {"pipeline": "stays"}, "on": "ward", **join}
+    return {
+        "purpose": "Joins another pipeline",
+        "ingest": {"source": {"files": "wards.csv"}, "joins": {"stays": joined}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("declared", "columns"),
+    [
+        (_reading(["days", "ward", "long"]), set()),
+        (_reading(["born"]), {"my_born"}),
+        (_reading(["group", "days"]), {"my_group"}),
+        (_reading(None), {"born", "age", "group"}),
+        (_reading(None, stage="ingest"), {"born"}),
+        (_joined(), {"born", "age", "group"}),
+        (_joined(columns=["days"]), set()),
+        (_joined(columns=["age", "days"], prefix="p_"), {"p_age"}),
+        (_joined(columns=["age"], rename={"age": "years"}), {"years"}),
+        ({**_reading([]), "ingest": {"source": {"answers": "stays"}}}, {"Born"}),
+    ],
+)
+def test_a_column_is_followed_into_pipelines_that_read_it(
+    declared: dict[str, Any], columns: set[str], defs: Path
+) -> None:
+    found = unshared_columns(declare(defs / "reader", declared))
+    assert {*found} == columns
+    assert {*found.values()} <= {"stays.born"}
+
+
+def test_a_column_is_followed_through_several_pipelines(defs: Path) -> None:
+    middle = _reading(["group"])
+    declare(defs / "middle", {**middle, "clean": {"derive": {"old": "my_group > 6"}}})
+    last = _reading(["old"])
+    last["ingest"]["source"]["pipeline"] = "middle"
+    assert unshared_columns(declare(defs / "last", last)) == {"my_old": "stays.born"}
+    done = CliRunner().invoke(main, ["check"])
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.output.splitlines() if "in this home alone" in line]
+    assert lines == [
+        "last runs in this home alone: share is never for my_old (from stays.born)",
+        "middle runs in this home alone: share is never for my_group (from stays.born)",
+        "stays runs in this home alone: share is never for born",
+    ]
+
+
+def test_another_word_is_a_mistake(defs: Path) -> None:
+    wrong = copy.deepcopy(STAYS)
+    wrong["ingest"]["contract"][0]["share"] = "sometimes"
+    with pytest.raises(DeclarationError, match="share"):
+        declare(defs / "stays", wrong)
+
+
+@pytest.fixture
+def store(s3: S3, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    monkeypatch.setenv("FACTORY_STORE", f"s3://plant/sharing/{request.node.name}")
+    monkeypatch.setenv("FACTORY_S3_ENDPOINT", s3.endpoint)
+    monkeypatch.setenv("FACTORY_S3_ACCESS_KEY", "a")
+    monkeypatch.setenv("FACTORY_S3_SECRET_KEY", "b")
+    return s3.endpoint
+
+
+def _run(defs: Path, name: str, home: Home, *stages: Stage) -> list[Record]:
+    pipeline = load_pipeline(defs / name)
+    return [run_stage(StageRequest(pipeline, stage, home, "run")).record for stage in stages]
+
+
+def _stored(home: Home) -> dict[str, set[str]]:
+    """Return what is in the store: each pipeline with its tables, or the word `records`."""
+    store = shared_store(home)
+    assert store is not None
+    found: dict[str, set[str]] = {}
+    for one in store.client.list(""):
+        folder, _, rest = one.key.partition("/")
+        name, _, rest = rest.partition("/")
+        if rest:
+            found.setdefault(name, set()).add(rest.split("/")[0] if folder == "tables" else folder)
+    return found
+
+
+def test_tables_stay_at_home_and_others_do_not(
+    defs: Path, home: Home, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(defs / "lengths", _reading(["days", "long"]))
+    declare(defs / "ages", _reading(["age"]))
+    kept = _run(defs, "stays", home, "ingest", "clean")
+    _run(defs, "ages", home, "ingest")
+    assert _stored(home) == {}
+    _run(defs, "lengths", home, "ingest")
+    assert _stored(home) == {"lengths": {"ingest", "records"}}
+    # What stays is read and reused as ever.
+    assert _run(defs, "stays", home, "ingest", "clean") == kept
+    table = tables_of(value_of(kept[1:]))["snapshot"]
+    assert read_arrow(table, home, ["age"]).to_pydict() == {"age": [74, 34]}
+
+
+def test_what_was_shared_before_is_taken_back(defs: Path, home: Home, store: str) -> None:
+    declared = copy.deepcopy(STAYS)
+    del declared["ingest"]["contract"][0]["share"]
+    declare(defs / "stays", declared)
+    [ingested, cleaned] = _run(defs, "stays", home, "ingest", "clean")
+    assert _stored(home) == {"stays": {"ingest", "clean", "records"}}
+    for path in home.tables.glob("stays/*/*.parquet"):
+        path.unlink()
+    declare(defs / "stays", STAYS)
+    # Nothing is computed again, and the rows come home first.
+    assert _run(defs, "stays", home, "ingest", "clean") == [ingested, cleaned]
+    assert _stored(home) == {}
+    table = tables_of(value_of([cleaned]))["snapshot"]
+    assert read_arrow(table, home, ["age"]).to_pydict() == {"age": [74, 34]}
+    assert len([*Records(home).all("stays")]) == 2
