@@ -27,13 +27,19 @@ def main(context: click.Context, debug: bool) -> None:
 
 
 def command(
-    name: str, group: click.Group = main, *, any_database: bool = False, **settings: Any
+    name: str,
+    group: click.Group = main,
+    *,
+    any_database: bool = False,
+    interrupted: str = "finished stages are stored, run the command again to resume",
+    **settings: Any,
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Register a sub-command; print its errors as one line and exit with their code.
 
     Args:
         any_database: whether it starts even if the environment names other databases than those
             that the home has.
+        interrupted: what is told of work that a person interrupts.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
@@ -45,8 +51,7 @@ def command(
                 with interruptible():
                     return function(*args, **kwargs)
             except KeyboardInterrupt:
-                message = "interrupted; finished stages are stored, run the command again to resume"
-                click.echo(message, err=True)
+                click.echo(f"interrupted; {interrupted}", err=True)
                 sys.exit(130)
             except click.Abort:
                 click.echo("interrupted at a question, and nothing was done", err=True)
