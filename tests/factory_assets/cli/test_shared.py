@@ -58,7 +58,8 @@ def test_a_killed_run_is_ended(instance: dg.DagsterInstance, tmp_path: Path) -> 
     run = instance.add_run(dg.DagsterRun("apples", status=WORKING[1], tags=tags))
     require_no_run(Home(tmp_path / "home"))
     ended = instance.get_run_by_id(run.run_id)
-    assert ended and ended.status is dg.DagsterRunStatus.FAILURE
+    assert ended
+    assert ended.status is dg.DagsterRunStatus.FAILURE
 
 
 def test_a_home_at_rest_is_asked_without_dagster(instance: dg.DagsterInstance) -> None:

@@ -1,13 +1,14 @@
 """What is still told of a version after an erasure, and that it says so."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
-from factory_resources.erasure.manifest import manifests
+from factory_resources.erasure.manifest import ErasureManifest, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
@@ -39,6 +40,11 @@ def _entered(erased: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _factory(*arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(main, arguments)
     return done.exit_code, done.output
+
+
+def _manifest(root: Path) -> ErasureManifest:
+    [manifest] = manifests(home_of(root))
+    return manifest
 
 
 def _entry(home: Home, kind: type[ErasureBegun] | type[ErasureDone]) -> int:
@@ -107,6 +113,22 @@ def test_what_is_handed_out_has_nothing_of_the_person(
     assert code == 0, text
     content = (tmp_path / arguments[-1]).read_bytes()
     assert not [one for one in (NAME, CITY, str(PERSON)) if one.encode() in content]
+
+
+def test_evidence_that_is_made_afterwards_proves_the_erasure(erased: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "evidence.zip"
+    assert _factory("evidence", "people@1", "--out", str(archive))[0] == 0
+    code, text = _factory("trace", "people@1", "--evidence", str(archive))
+    assert code == 0, text
+    assert "rows that it learned from were erased" in text
+    assert f"(entry {_entry(home_of(erased), ErasureBegun)})" in text
+    other, name = tmp_path / "other.zip", f"home/erasures/{_manifest(erased).id}.json"
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(other, "w") as new:
+        for info in old.infolist():
+            body = old.read(info)
+            new.writestr(info, body.replace(b"42", b"43") if info.filename == name else body)
+    code, text = _factory("trace", "people@1", "--evidence", str(other))
+    assert (code, "this evidence does not hold" in text) == (1, True), text
 
 
 def test_status_and_check_still_work(erased: Path) -> None:
