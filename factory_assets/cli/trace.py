@@ -72,6 +72,11 @@ def _model(model: ModelFact) -> Iterator[str]:
         yield f"    {'passed' if gate.passed else 'FAILED'}  {gate.explanation}"
     for when in model.deployed:
         yield f"  became champion {when}"
+    yield from erased_lines(model)
+
+
+def erased_lines(model: ModelFact) -> Iterator[str]:
+    """Yield which rows that a version learned from were erased."""
     for one in model.erased:
         yield f"  rows that it learned from were erased {one.time} (entry {one.entry})"
 
