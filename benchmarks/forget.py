@@ -6,11 +6,12 @@ erasure rewrites, with the same compression; it neither looks for values nor sig
 python -m benchmarks.forget
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import FACTORY, Result, measure
+from benchmarks.measure import FACTORY, Result, Usage, measure
 
 ROWS, SNAPSHOTS, PERSON = 1_000_000, 10, 424_242
 
@@ -53,6 +54,9 @@ attributes:
 
 _MOST = 1.5
 
+_ROUNDS = 3
+"""How often both are measured; the least counts, since another load may hit either."""
+
 
 def run(rows: int = ROWS, snapshots: int = SNAPSHOTS) -> list[Result]:
     with tempfile.TemporaryDirectory() as name:
@@ -65,14 +69,9 @@ def run(rows: int = ROWS, snapshots: int = SNAPSHOTS) -> list[Result]:
             arguments = [str(folder / "data.csv"), str(rows), str(seed)]
             measure([sys.executable, "-c", _WRITE, *arguments], {})
             measure([FACTORY, "run", "patients"], environment)
-        out = root / "out"
-        out.mkdir()
-        plain = measure([sys.executable, "-c", _PLAIN, str(root / "home"), str(out)], {})
-        where = f"patient_nbr = {PERSON}"
-        forget = measure(
-            [FACTORY, "forget", "--where", where, "--reason", "a benchmark", "--yes"], environment
-        )
-        assert "and not found" in forget.output, forget.output
+        (root / "home").rename(root / "before")
+        rounds = [_round(root, environment) for _ in range(_ROUNDS)]
+        plain, forget = (min(used, key=lambda one: one.cpu) for used in zip(*rounds, strict=True))
         ratio = forget.cpu / plain.cpu
         text = (
             f"{ratio:.2f}x CPU ({forget.cpu:.1f} s against {plain.cpu:.1f} s; "
@@ -80,6 +79,20 @@ def run(rows: int = ROWS, snapshots: int = SNAPSHOTS) -> list[Result]:
         )
         what = f"forget one person in {rows:,} rows x {snapshots} snapshots"
         return [Result(what, text, f"<= {_MOST:g}x rewriting with DuckDB", ratio <= _MOST)]
+
+
+def _round(root: Path, environment: dict[str, str]) -> tuple[Usage, Usage]:
+    """Rewrite the files of the home, then forget the person in it."""
+    for folder in (root / "home", root / "out"):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(root / "before", root / "home")
+    (root / "out").mkdir()
+    rewrite = [sys.executable, "-c", _PLAIN, str(root / "home"), str(root / "out")]
+    where = f"patient_nbr = {PERSON}"
+    erase = [FACTORY, "forget", "--where", where, "--reason", "a benchmark", "--yes"]
+    plain, forget = measure(rewrite, {}), measure(erase, environment)
+    assert "and not found" in forget.output, forget.output
+    return plain, forget
 
 
 if __name__ == "__main__":

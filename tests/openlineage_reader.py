@@ -8,6 +8,7 @@ import pkgutil
 import types
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import attr
 from openlineage.client import generated
@@ -20,6 +21,8 @@ def read_event(event: dict[str, Any]) -> Any:
     Raises:
         TypeError, ValueError: it is not one.
     """
+    # The classes take any text for an address.
+    assert urlsplit(event["producer"]).scheme, event["producer"]
     return _read(base.RunEvent, event, "event")
 
 

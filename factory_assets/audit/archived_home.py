@@ -31,7 +31,7 @@ from factory_resources.tracking.registry import Registry, Version
 if TYPE_CHECKING:
     from factory_resources.ledger.factory_verify import ArchiveFile
 
-_READ = ("artifacts/", "records/", "statements/", "tables/")
+_READ = ("artifacts/", "erasures/", "records/", "statements/", "tables/")
 """What a trace reads of a home; nothing else is taken out of an archive."""
 
 

@@ -1,24 +1,59 @@
-"""What the ledger says of erasures that took rows from a model version."""
+"""What the ledger says of erasures: rows that they took from a model version, and files."""
 
 from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
 
 from factory_assets.audit.trace.report import RowsErased
-from factory_resources.erasure.manifest import manifests
+from factory_resources.erasure.manifest import ErasureManifest, manifest_file, manifests
 from factory_resources.home.home import Home
-from factory_resources.ledger.erasure_entries import ErasureBegun
+from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.statements import ERASURES, statement_file
 
 
-def erasures_from(pipeline: str, version: int, home: Home) -> Iterator[RowsErased]:
-    """Yield the erasures of rows that a version learned from, the oldest first.
+def entered_erasures(home: Home) -> Iterator[tuple[ErasureManifest, int, ErasureBegun]]:
+    """Yield the erasures whose manifest is as the ledger has it, each with its entry.
 
     Raises:
         StorageError: the manifest of an erasure was damaged.
     """
     for manifest in manifests(home):
-        erased = manifest.pipelines.get(pipeline)
-        if erased is None or version not in erased.versions:
-            continue
         subject = ErasureBegun.subject_of(erasure=manifest.id)
-        if entered := Ledger(home).latest(ErasureBegun, subject):
-            yield RowsErased(erasure=manifest.id, entry=entered[0], time=entered[1].time)
+        entered = Ledger(home).latest(ErasureBegun, subject)
+        if entered and entered[1].manifest == sha256(manifest.content).hexdigest():
+            yield manifest, *entered
+
+
+def erased_files(home: Home) -> frozenset[str]:
+    """Return the paths in the home of all files that erasures removed; raises as they do."""
+    return frozenset(
+        path
+        for manifest, *_ in entered_erasures(home)
+        for path in (*manifest.removed, *manifest.files)
+    )
+
+
+def erasures_of(
+    pipeline: str, version: int, home: Home
+) -> Iterator[tuple[ErasureManifest, int, ErasureBegun]]:
+    """Yield the entered erasures of rows that a version learned from; raises as they do."""
+    for manifest, number, entry in entered_erasures(home):
+        erased = manifest.pipelines.get(pipeline)
+        if erased and version in erased.versions:
+            yield manifest, number, entry
+
+
+def erasures_from(pipeline: str, version: int, home: Home) -> Iterator[RowsErased]:
+    """Yield what a trace says of these erasures."""
+    for manifest, number, entry in erasures_of(pipeline, version, home):
+        yield RowsErased(erasure=manifest.id, entry=number, time=entry.time)
+
+
+def erasure_papers(pipeline: str, version: int, home: Home) -> Iterator[tuple[list[int], Path]]:
+    """Yield the files that prove these erasures, each with the entries that it belongs to."""
+    for manifest, number, entry in erasures_of(pipeline, version, home):
+        done = Ledger(home).latest(ErasureDone, ErasureDone.subject_of(erasure=manifest.id))
+        yield [number, *([done[0]] if done else [])], manifest_file(home, manifest.id)
+        if entry.statement:
+            yield [number], statement_file(home, ERASURES, entry.statement)

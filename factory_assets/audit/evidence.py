@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
+from factory_assets.audit.erased import erased_files, erasure_papers
 from factory_assets.audit.references import ModelName, parse
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.audit.resolver import find_model
@@ -96,7 +97,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
 
     Raises:
         UnknownNameError: there is no such version.
-        ModelError: the ledger has no entry of a record behind it.
+        ModelError: the ledger has no entry of a record behind it, or an erasure removed its files.
     """
     name = parse(text)
     if not isinstance(name, ModelName):
@@ -112,11 +113,20 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
         numbers = {0, *_entries(log, version, records, home)}
         files = [home.path / record.name for record in records]
         files += _statements(log, numbers, version, home)
+        for entered, path in erasure_papers(version.model, version.version, home):
+            numbers.update(entered)
+            files.append(path)
         recorded = [entry_in(log, number) for number in sorted(numbers)]
     supply = [supply_files(one, home) for one in recorded if isinstance(one, SupplyChainRecorded)]
     run = registry.run_files(version.model, version.run_id)
     for folder in (version.files, run / provenance.FOLDER):
         files += _listed(folder / MANIFEST)
+    if {str(path.relative_to(home.path)) for path in files} & erased_files(home):
+        raise ModelError(
+            "files of it were removed when somebody was erased, so that it cannot be handed out",
+            where=text,
+            remedy=f"ask for a version that was trained without the rows: factory trace {text}",
+        )
     graph_file = run / FOLDER / FILE
     files += [graph_file] if graph_file.is_file() else []
     if with_rows:

@@ -8,7 +8,11 @@ import click
 from factory_assets.cli.group import command
 
 
-@command("forget")
+@command(
+    "forget",
+    interrupted="if the erasure was entered already, finish it: factory forget --resume; "
+    "else nothing was erased",
+)
 @click.argument("pipelines", nargs=-1)
 @click.option("--where", help="A SQL expression that is true for the person's rows alone.")
 @click.option("--reason", help="Why; it is signed, stays for ever, and names nobody.")

@@ -33,6 +33,7 @@ def command(
     *,
     any_database: bool = False,
     needs_records: bool = True,
+    interrupted: str = "finished stages are stored, run the command again to resume",
     **settings: Any,
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Register a sub-command; print its errors as one line and exit with their code.
@@ -41,6 +42,7 @@ def command(
         any_database: whether it starts even if the environment names other databases than those
             that the home has.
         needs_records: whether what other homes have put into the factory's store is fetched first.
+        interrupted: what is told of work that a person interrupts.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
@@ -58,8 +60,7 @@ def command(
                 with interruptible():
                     return function(*args, **kwargs)
             except KeyboardInterrupt:
-                message = "interrupted; finished stages are stored, run the command again to resume"
-                click.echo(message, err=True)
+                click.echo(f"interrupted; {interrupted}", err=True)
                 sys.exit(130)
             except click.Abort:
                 click.echo("interrupted at a question, and nothing was done", err=True)

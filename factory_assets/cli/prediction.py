@@ -17,7 +17,7 @@ from factory_assets.audit.trace.answer.report import (
     StandingFact,
 )
 from factory_assets.cli.influence import influence_lines
-from factory_assets.cli.trace import sources_lines, state_words, step_lines
+from factory_assets.cli.trace import erased_lines, sources_lines, state_words, step_lines
 from factory_assets.cli.wrapping import wrap_line
 from factory_resources.metering.amounts import amount
 
@@ -138,6 +138,7 @@ def _version(found: AnswerTrace) -> Iterator[str]:
     if model:
         yield f"  {name}: {model.kind}, {model.task}, target {model.target}"
         yield f"  files {state_words(model.state)}, sha256:{model.digest[:SHOWN_DIGITS]}"
+        yield from erased_lines(model)
     else:
         yield f"  {name}"
     if found.verdict is None:

@@ -88,12 +88,17 @@ def require_no_run(home: Home, *, no_daemon: bool = False) -> None:
     """
     if not (home.dagster / "dagster.yaml").is_file():
         return
-    import dagster as dg
-
     from factory_resources.instance import prepare
-    from factory_resources.workers.dead_runs import end_dead_runs
+    from factory_resources.tracking.run_history import has_working_runs
 
     prepare(home)
+    if not has_working_runs(home):
+        return
+    # Importing it takes longer than asking its database.
+    import dagster as dg
+
+    from factory_resources.workers.dead_runs import end_dead_runs
+
     status = dg.DagsterRunStatus
     active = [status.STARTING, status.STARTED, status.CANCELING]
     with dg.DagsterInstance.get() as instance:

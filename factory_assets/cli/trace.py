@@ -72,6 +72,11 @@ def _model(model: ModelFact) -> Iterator[str]:
         yield f"    {'passed' if gate.passed else 'FAILED'}  {gate.explanation}"
     for when in model.deployed:
         yield f"  became champion {when}"
+    yield from erased_lines(model)
+
+
+def erased_lines(model: ModelFact) -> Iterator[str]:
+    """Yield which rows that a version learned from were erased."""
     for one in model.erased:
         yield f"  rows that it learned from were erased {one.time} (entry {one.entry})"
 
@@ -150,6 +155,7 @@ def _source_state(source: Source) -> str:
         "whole": "exists, unchanged",
         "changed": "exists, but was changed since",
         "gone": "does not exist any more",
+        "erased": "was removed when somebody was erased",
         "unchecked": "exists, not verified",
         "not a file": "is not a file",
         "not in the archive": "not in the archive",
@@ -226,6 +232,7 @@ def state_words(state: str) -> str:
         "whole": "unchanged",
         "changed": "CHANGED",
         "gone": "MISSING",
+        "erased": "removed when somebody was erased",
         "unchecked": "exists, not verified",
     }
     return words.get(state, state)

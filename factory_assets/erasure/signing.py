@@ -18,6 +18,7 @@ from factory_resources.ledger.erasure_entries import ErasureBegun
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.statements import (
+    ERASURES,
     URN,
     EnvelopeSigner,
     envelope,
@@ -29,9 +30,6 @@ from factory_resources.security.personal_keys import PersonalKey
 
 ERASURE = f"{URN}:erasure:v1"
 """The type of the predicate."""
-
-FOLDER = "_erasures"
-"""Where the statements are, beside those about pipelines; no pipeline can have this name."""
 
 _ROLES = ("engineer", "approver")
 
@@ -96,7 +94,7 @@ def begun_entry(
         rows=rows,
         answers=sum(len(one.answers) for one in manifest.pipelines.values()),
         signed=time if person else None,
-        statement=store_statement(home, FOLDER, envelope(content, signers)),
+        statement=store_statement(home, ERASURES, envelope(content, signers)),
         person=person.commitment if person else None,
         key=decision.key.public if decision.key else None,
     )

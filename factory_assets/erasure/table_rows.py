@@ -48,6 +48,10 @@ class StoredTableFile:
     def sha256(self) -> str:
         return self.path.stem.partition("-")[0]
 
+    def has(self, columns: Iterable[str]) -> bool:
+        """Whether it has the columns that an expression names, in whatever case, as in SQL."""
+        return _folded(columns) <= _folded(self.columns)
+
 
 @dataclass(frozen=True)
 class PersonalRows:
@@ -135,7 +139,7 @@ def find_rows(
             where=WHERE,
             remedy='name the person, as in --where "patient_nbr = 42"',
         )
-    asked = [file for file in files if set(parsed.columns) <= file.columns.keys()]
+    asked = [file for file in files if file.has(parsed.columns)]
     if not asked:
         raise _missing(parsed.columns, files)
     kinds = _kinds(files, parsed.columns)
@@ -178,7 +182,7 @@ def rows_left(
     Args:
         sources: SHA-256 of a source to the numbers of rows that are erased.
     """
-    columns = set(parse(where, WHERE).columns)
+    columns = parse(where, WHERE).columns
     kinds, count = _kinds(files, columns), 0
     connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
     for source, rows in sources.items():
@@ -187,7 +191,7 @@ def rows_left(
         )
     for file in files:
         satisfied = 0
-        if columns <= file.columns.keys():
+        if file.has(columns):
             query = f"SELECT count(*) FROM {_typed(file, kinds)} WHERE ({where}\n)"
             [satisfied] = connection.execute(query).fetchone() or (0,)
         count += max(satisfied, len(_places(connection, file)))
@@ -207,8 +211,8 @@ def values_at(
     Args:
         columns: of these alone; None for all.
     """
-    wanted = file.columns if columns is None else columns
-    names = [name for name in file.columns if name in wanted and name not in OWN_COLUMNS]
+    wanted = _folded(file.columns if columns is None else columns)
+    names = [name for name in file.columns if name.casefold() in wanted and name not in OWN_COLUMNS]
     if not names:
         return {}
     selected = ", ".join(map(identifier, names))
@@ -238,7 +242,7 @@ def rules_at(
 def _places(connection: "duckdb.DuckDBPyConnection", file: StoredTableFile) -> tuple[int, ...]:
     query = (
         f"SELECT file_row_number FROM {relation(file)} "
-        "WHERE (_file, _row) IN (SELECT (_file, _row) FROM erased) ORDER BY 1"
+        "SEMI JOIN erased USING (_file, _row) ORDER BY 1"
     )
     return tuple(place for (place,) in connection.execute(query).fetchall())
 
@@ -281,21 +285,26 @@ def _typed(file: StoredTableFile, kinds: Mapping[tuple[str, str], str]) -> str:
     casts = [
         f"TRY_CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
         for name, own in file.columns.items()
-        if (kind := kinds.get((file.pipeline, name), own)) != own
+        if (kind := kinds.get((file.pipeline, name.casefold()), own)) != own
     ]
     replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
     return f"(SELECT *{replaced} FROM read_parquet({literal(str(file.path))}))"
 
 
 def _kinds(files: Iterable[StoredTableFile], columns: Iterable[str]) -> dict[tuple[str, str], str]:
-    wanted = set(columns)
+    """Return the types of columns in validated rows, by pipeline and by name with case folded."""
+    wanted = _folded(columns)
     return {
-        (file.pipeline, name): kind
+        (file.pipeline, name.casefold()): kind
         for file in files
         if file.table.endswith("/ingest")
         for name, kind in file.columns.items()
-        if name in wanted
+        if name.casefold() in wanted
     }
+
+
+def _folded(names: Iterable[str]) -> set[str]:
+    return {name.casefold() for name in names}
 
 
 def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> UnknownNameError:
@@ -304,7 +313,9 @@ def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> Unknow
     return UnknownNameError(
         f"no table has {named or 'a column that it names'}",
         where=WHERE,
-        remedy=suggestion(next((c for c in columns if c not in known), ""), known)
+        remedy=suggestion(
+            next((c for c in columns if c.casefold() not in _folded(known)), ""), known
+        )
         if known
         else "run a pipeline first",
     )

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from factory_assets.declarations.settings import DeclaredSettings
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.results.base import StageResult
+from factory_assets.spec.settings import FactorySettings
 from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
 from factory_resources.tracking.record import Record
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 class LineageEvents:
     """Receives what happens to a stage; this implementation ignores it."""
+
+    warning: str | None = None
+    """What a person should know of where the events went."""
 
     def started(self, plan: StagePlan) -> None:
         """The stage is computed, from what is planned."""
@@ -33,10 +38,14 @@ class LineageEvents:
 
 
 class _SentEvents(LineageEvents):
-    """Sends an event of each."""
+    """Sends an event of each.
 
-    def __init__(self, run: "LineageRun", send: Callable[["Event"], None]) -> None:
-        self._run, self._send = run, send
+    Args:
+        send: returns what a person should know.
+    """
+
+    def __init__(self, run: "LineageRun", send: Callable[["Event"], str | None]) -> None:
+        self._run, self._deliver = run, send
         self._began = datetime.now(UTC)
         self._is_started = self._is_completed = False
 
@@ -68,6 +77,9 @@ class _SentEvents(LineageEvents):
         self._is_started = True
         self._send(self._run.started(at))
 
+    def _send(self, event: "Event") -> None:
+        self.warning = self._deliver(event)
+
 
 @contextmanager
 def lineage_events(
@@ -75,10 +87,9 @@ def lineage_events(
 ) -> Iterator[LineageEvents]:
     """Return what receives the events of a stage; whatever the block raises is one of them."""
     settings = declared.settings.openlineage if declared else None
-    if settings is None:
+    if declared is None or settings is None:
         yield LineageEvents()
         return
-    from factory_assets.openlineage.delivery import deliver
     from factory_assets.openlineage.events import LineageRun
 
     run = LineageRun(
@@ -89,9 +100,32 @@ def lineage_events(
         call.partition_key,
         scheduled=call.scheduled,
     )
-    events = _SentEvents(run, lambda event: deliver(settings, event, call.home))
+    events = _SentEvents(run, lambda event: _delivered(declared.settings, event, call.home))
     try:
         yield events
     except BaseException as error:
         events.failed(error)
         raise
+
+
+def _delivered(settings: FactorySettings, event: "Event", home: Home) -> str | None:
+    """Write or send an event; return why it waits, if it does."""
+    from factory_assets.openlineage.delivery import deliver
+
+    assert settings.openlineage
+    refused = settings.refused_events
+    if deliver(settings.openlineage, event, home, may_send=refused is None):
+        return None
+    if refused:
+        return f"OpenLineage: {refused_line(refused)}; until then the events wait in the home"
+    if address := settings.openlineage.address:
+        return f"OpenLineage: {address} does not take the events; they wait in the home"
+    return "OpenLineage: the events cannot be written; factory openlineage prints them"
+
+
+def refused_line(address: str) -> str:
+    """Say that the boundary does not allow the server of events, and what to do."""
+    return (
+        f"the boundary does not allow {address}; if runs may send events there, "
+        f"declare in factory.yaml: boundary: {{allow: ['{address}']}}"
+    )

@@ -88,7 +88,7 @@ def run_stage(call: StageRequest, worker: Worker = work_here) -> StageRun:
                 run = _store(call, work)
                 events.completed(run.record, run.value)
     noticed = (str(one) for one in asked if not one.is_loopback)
-    warnings = [warning, *work.warnings, *noticed]
+    warnings = [warning, *work.warnings, *noticed, events.warning]
     return replace(run, warning="; ".join(filter(None, warnings)) or None)
 
 

@@ -32,21 +32,31 @@ _REFUSED = frozenset({400, 413, 422})
 SPOOL, REFUSED = "spool.jsonl", "refused.jsonl"
 
 
-def deliver(settings: OpenLineageSettings, event: Event, home: Home) -> None:
-    """Write or send an event, after those that wait. If that is not possible, it waits itself."""
+def deliver(
+    settings: OpenLineageSettings, event: Event, home: Home, *, may_send: bool = True
+) -> bool:
+    """Write or send an event, after those that wait. If that is not possible, it waits itself.
+
+    Args:
+        may_send: whether the server may be asked.
+
+    Returns:
+        Whether it was written or sent.
+    """
     folder = events_folder(home)
     line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     with suppress(OSError, StorageError), home.lock("openlineage"):
         folder.mkdir(parents=True, exist_ok=True)
         if settings.address is None:
             _append(folder / settings.file, line)
-            return
+            return True
         server = _Server(settings.address, settings.path, folder / REFUSED)
         spool = folder / SPOOL
-        if _send_waiting(server, spool, home) and server.takes(line):
-            return
+        if may_send and _send_waiting(server, spool, home) and server.takes(line):
+            return True
         if _size(spool) < _LARGEST:
             _append(spool, line)
+    return False
 
 
 def events_folder(home: Home) -> Path:

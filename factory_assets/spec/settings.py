@@ -134,8 +134,8 @@ class OpenLineageSettings(Spec):
     )
     """The file, one event a line, in the folder `openlineage` of the home."""
     address: Address | None = None
-    """The server, such as `localhost:5000`, which `boundary.allow` must contain. Default: none, and
-    events are written to the file."""
+    """The server, such as `localhost:5000`, which `boundary.allow` of `factory.yaml` must contain,
+    or the events wait in the home. Default: none, and events are written to the file."""
     path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=256)] = "/api/v1/lineage"
     """The path at the server."""
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.:/-]*$", max_length=128)] = "factory"
@@ -166,12 +166,9 @@ class FactorySettings(Spec):
     openlineage: OpenLineageSettings | None = None
     """Where the events of OpenLineage go, such as `{file: events.jsonl}`. Default: nowhere."""
 
-    @model_validator(mode="after")
-    def _events_stay_inside(self) -> Self:
+    @property
+    def refused_events(self) -> str | None:
+        """The server of events that the boundary does not allow; None if it may be sent them."""
         address = self.openlineage.address if self.openlineage else None
-        if address and address not in (self.boundary.allow if self.boundary else ()):
-            raise ValueError(
-                f"openlineage: the boundary does not allow {address}; if runs may send events "
-                f"there, declare boundary: {{allow: ['{address}']}}"
-            )
-        return self
+        allowed = self.boundary.allow if self.boundary else ()
+        return None if address in allowed else address

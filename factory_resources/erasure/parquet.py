@@ -123,7 +123,6 @@ def _count(column: Any, sought: Sought) -> int:
 
 def _count_coded(column: Any, sought: Sought) -> int:
     """Return how many cells have a value, of a column that has each of its values once."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     # Most batches have none of the values that are sought.
@@ -132,7 +131,7 @@ def _count_coded(column: Any, sought: Sought) -> int:
     found = [
         n for n in range(len(column.dictionary)) if _count(column.dictionary[n : n + 1], sought)
     ]
-    cells = pc.is_in(column.indices, value_set=pa.array(found, column.indices.type))
+    cells = pc.is_in(column.indices, value_set=_array(found, column.indices.type))
     return pc.sum(cells).as_py() or 0
 
 
@@ -146,7 +145,8 @@ def _typed(kind: Any, sought: Sought) -> Any:
         low = 0 if pa.types.is_unsigned_integer(kind) else -(2**bits)
         of_type = [int(one) for one in sought.numbers if one == int(one) and low <= one < 2**bits]
     elif pa.types.is_floating(kind):
-        return pa.array([float(one) for one in sought.numbers], pa.float64()).cast(kind, safe=False)
+        numbers = _array(map(float, sought.numbers), pa.float64())
+        return numbers.cast(kind, safe=False)
     elif pa.types.is_decimal(kind):
         of_type = _decimals(kind, sought)
     elif pa.types.is_date(kind):
@@ -154,10 +154,16 @@ def _typed(kind: Any, sought: Sought) -> Any:
     elif pa.types.is_timestamp(kind):
         zoned = [_moment(one) for one in sought.moments]
         of_type = zoned if kind.tz else [one.replace(tzinfo=None) for one in zoned]
-        return pa.array(of_type, pa.timestamp("us", kind.tz)).cast(kind, safe=False)
-    else:
-        return pa.array([], pa.null())
-    return pa.array(of_type, kind)
+        return _array(of_type, pa.timestamp("us", kind.tz)).cast(kind, safe=False)
+    return _array(of_type, kind)
+
+
+def _array(values: Iterable[Any], kind: Any) -> Any:
+    """Return an array, without `pyarrow.array`: that imports pandas, which takes .4 s."""
+    import pyarrow as pa
+
+    parts = [pa.repeat(pa.scalar(value, kind), 1) for value in values]
+    return pa.concat_arrays([pa.nulls(0, kind), *parts])
 
 
 def _decimals(kind: Any, sought: Sought) -> list[Any]:

@@ -19,6 +19,9 @@ from factory_resources.ledger.factory_verify import (
 
 URN = "urn:sovereign-ai-factory"
 
+ERASURES = "_erasures"
+"""In place of a pipeline, where the statements about erasures are; none can have this name."""
+
 
 @dataclass(frozen=True)
 class EnvelopeSigner:

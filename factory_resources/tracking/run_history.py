@@ -53,6 +53,8 @@ SELECT run_tags.value FROM run_tags JOIN runs ON runs.run_id = run_tags.run_id
 WHERE run_tags.key = :tag AND runs.pipeline_name = :job ORDER BY runs.id
 """
 
+_WORKING = "SELECT 1 FROM runs WHERE status IN ('STARTED', 'STARTING', 'CANCELING') LIMIT 1"
+
 _SCHEDULES = "SELECT instigator_body FROM instigators WHERE instigator_type = 'SCHEDULE'"
 
 _SWITCHED = {"RUNNING": True, "STOPPED": False}
@@ -85,6 +87,16 @@ def stored_runs(home: Home, since: datetime) -> list[StoredRun]:
     moment = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     with storage_faults(home):
         return [*map(_run, _rows(home, "dagster/history/runs.db", _RUNS, {"since": moment}))]
+
+
+def has_working_runs(home: Home) -> bool:
+    """Whether a run works or is about to, or was killed while it did.
+
+    Raises:
+        StorageError: Dagster's database cannot be read.
+    """
+    with storage_faults(home):
+        return bool(_rows(home, "dagster/history/runs.db", _WORKING, {}))
 
 
 def switched_schedules(home: Home) -> dict[str, bool]:

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from factory_assets.spec.base import is_unset
 
-State = Literal["whole", "changed", "gone", "unchecked", "not in the archive"]
+State = Literal["whole", "changed", "gone", "erased", "unchecked", "not in the archive"]
 """How stored bytes compare with the recorded digest.
 
-Read and equal, read and different, missing, not read, or left out of the evidence archive that the
-trace is made from.
+Read and equal, read and different, missing, removed by the erasure of a person, not read, or left
+out of the evidence archive that the trace is made from.
 """
 
 

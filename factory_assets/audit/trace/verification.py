@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import file_digest
 from pathlib import Path
 from typing import ClassVar
 
+from factory_assets.audit.erased import erased_files
 from factory_assets.audit.trace.report import SnapshotFile, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import contradictions
@@ -64,6 +66,10 @@ class Checker:
                 self.problems.append(str(error))
             return "changed"
         return None
+
+    @cached_property
+    def _erased(self) -> frozenset[str]:
+        return erased_files(self.home)
 
     def snapshot(self, snapshot: Snapshot) -> State:
         return worst(file.state for file in self.files(snapshot))
@@ -127,6 +133,8 @@ class Checker:
     def _state(self, path: Path, digest: str, name: str) -> State:
         if path not in self._states:
             state = state_of(path, digest, self.verify)
+            if state == "gone" and str(path.relative_to(self.home.path)) in self._erased:
+                state = "erased"
             self._states[path] = state
             if state == "changed":
                 self.problems.append(f"{name} is not what was written: its SHA-256 differs")
@@ -176,5 +184,8 @@ def state_of(path: Path, digest: str, verify: bool) -> State:
 
 def worst(states: Iterable[State]) -> State:
     """Return the worst of the states; `whole` if there are none."""
-    order: tuple[State, ...] = ("whole", "unchecked", "not in the archive", "gone", "changed")
+    order: tuple[State, ...] = (
+        *("whole", "unchecked", "not in the archive"),
+        *("erased", "gone", "changed"),
+    )
     return max(states, key=order.index, default="whole")

@@ -21,6 +21,7 @@ from factory_assets.cli.check.user_objects import user_object_mistakes
 from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked
+from factory_assets.declarations.folders import settings_file
 from factory_assets.declarations.governance import read_governance
 from factory_assets.declarations.loader import (
     FILE,
@@ -33,7 +34,8 @@ from factory_assets.declarations.loader import (
 from factory_assets.declarations.messages import Mistake, of_section
 from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
-from factory_assets.declarations.yaml_document import At
+from factory_assets.declarations.yaml_document import At, parse
+from factory_assets.execution.lineage_events import refused_line
 from factory_assets.ml.metrics.metrics import metric_names
 from factory_assets.spec import Gate, Pipeline
 from factory_assets.spec.base import suggest
@@ -57,7 +59,17 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
             raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, names))
     selected = [folder for folder in folders if not pipelines or folder.name in pipelines]
     problems = [problem for folder in selected for problem in check_folder(folder)]
+    problems += _unsent_events()
     return sorted([*problems, *_clashes(selected), *([] if pipelines else _missing_folders())])
+
+
+def _unsent_events() -> Iterator[Problem]:
+    """Yield the server of events that runs may not reach: they go on, and their events wait."""
+    declared = load_settings()
+    if declared and (refused := declared.settings.refused_events):
+        file = settings_file()
+        line = parse(file.read_bytes()).value_line(("openlineage", "address"))
+        yield Problem(file, line, "openlineage.address", refused_line(refused))
 
 
 def unchecked_promises(pipelines: Sequence[str] = ()) -> list[Problem]:

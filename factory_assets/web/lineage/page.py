@@ -132,6 +132,7 @@ def words(state: str) -> str:
         "whole": "unchanged",
         "changed": "CHANGED",
         "gone": "MISSING",
+        "erased": "removed when somebody was erased",
         "unchecked": "there, not verified",
         "not a file": "not a file",
         "not in the archive": "not in the archive",

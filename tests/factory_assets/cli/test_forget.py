@@ -8,6 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from factory_assets.cli import forget
 from factory_assets.cli.main import main
 from factory_assets.erasure import staging
 from factory_resources.erasure.manifest import manifest_file, manifests
@@ -77,7 +78,36 @@ def test_a_preview_shows_everything_and_changes_nothing(root: Path) -> None:
     ):
         assert line in text.splitlines()
     assert NAME not in text
+    # The others have no model that could have answered.
+    assert [one for one in text.splitlines() if one.startswith("answers of ")] == [
+        "answers of people do not have nbr: found by values that only these rows have"
+    ]
     assert _content(root) == before
+
+
+def test_columns_are_named_in_whatever_case(root: Path) -> None:
+    code, text = _factory("forget", "--where", WHERE.upper(), "--preview")
+    assert code == 0, text
+    _, shown = _factory("forget", "--where", WHERE, "--preview")
+    assert text.replace("do not have NBR", "do not have nbr") == shown
+
+
+def test_who_interrupts_is_told_how_to_finish(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    asked = ("forget", "--where", WHERE, "--reason", "r", "--yes")
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "enter", interrupt)
+        code, text = _factory(*asked)
+        assert (code, text.splitlines()[-1].startswith("interrupted; ")) == (130, True), text
+        assert "if the erasure was entered already, finish it: factory forget --resume" in text
+    assert not [*manifests(home_of(root))]
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "finish", interrupt)
+        assert _factory(*asked)[0] == 130
+    assert _factory("forget", "--resume")[0] == 0
+    assert problems(home_of(root)) == []
 
 
 def test_who_says_no_changes_nothing(root: Path) -> None:
@@ -230,6 +260,12 @@ def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     code, text = _factory("forget", "--where", WHERE, "--reason", "request 117", "--yes")
     assert (code, f"people@{before} is stopped" in text) == (0, True), text
     assert ("its files have such values, and go" in text) is remembers
+    code, text = _factory("trace", f"people@{before}")
+    assert (code, "no problems" in text) == (0, True), text
+    assert ("files: removed when somebody was erased" in text) is remembers
+    code, text = _factory("evidence", f"people@{before}", "--out", str(root / "evidence.zip"))
+    assert ("files of it were removed when somebody was erased" in text) is remembers
+    assert code == (2 if remembers else 0)
     assert registry.serving("people") is None
     assert problems(home_of(root)) == []
     run_all()

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from factory_assets.erasure.signing import FOLDER, ErasureDecision, begun_entry, require_signer
+from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.erasure.manifest import manifest_file
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.ledger.statements import statement_file
+from factory_resources.ledger.statements import ERASURES, statement_file
 from tests.erasures import note_erased
 from tests.ledger import problems
 
@@ -44,7 +44,7 @@ def test_it_does_not_hold_in_another_home(home: Home, tmp_path: Path) -> None:
     other = Home(tmp_path / "other")
     begin_ledger(other)
     erasure = entry.subject.partition("/")[2]
-    for path in (statement_file(home, FOLDER, entry.statement), manifest_file(home, erasure)):
+    for path in (statement_file(home, ERASURES, entry.statement), manifest_file(home, erasure)):
         target = other.path / path.relative_to(home.path)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

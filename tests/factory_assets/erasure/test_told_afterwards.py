@@ -1,17 +1,29 @@
 """What is still told of a version after an erasure, and that it says so."""
 
+import csv
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
-from factory_resources.erasure.manifest import manifests
+from factory_resources.erasure.manifest import ErasureManifest, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
-from tests.erasures import CITY, NAME, PERSON, ROW, copied, erase, home_of
+from tests.erasures import (
+    CITY,
+    NAME,
+    PERSON,
+    ROW,
+    copied,
+    erase,
+    home_of,
+    people_rows,
+    write_people,
+)
 from tests.factory_assets.web.auditor.clients import app_of, client_of
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
 from tests.ledger import problems
@@ -26,6 +38,10 @@ def erased(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         copied(made, root, patch)
         assert _factory("sbom", "people@1", "--record")[0] == 0
+        write_people(root / "others", people_rows()[: ROW - 1])
+        scored = str(root / "others" / "scored.csv")
+        told = _factory("predict", "people", str(root / "others" / "data.csv"), "--out", scored)
+        assert told[0] == 0, told
         assert erase()
     return root
 
@@ -39,6 +55,18 @@ def _entered(erased: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _factory(*arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(main, arguments)
     return done.exit_code, done.output
+
+
+def _manifest(root: Path) -> ErasureManifest:
+    [manifest] = manifests(home_of(root))
+    return manifest
+
+
+def _erased_at(root: Path) -> str:
+    subject = ErasureBegun.subject_of(erasure=_manifest(root).id)
+    entered = Ledger(home_of(root)).latest(ErasureBegun, subject)
+    assert entered
+    return entered[1].time
 
 
 def _entry(home: Home, kind: type[ErasureBegun] | type[ErasureDone]) -> int:
@@ -107,6 +135,27 @@ def test_what_is_handed_out_has_nothing_of_the_person(
     assert code == 0, text
     content = (tmp_path / arguments[-1]).read_bytes()
     assert not [one for one in (NAME, CITY, str(PERSON)) if one.encode() in content]
+
+
+def test_evidence_that_is_made_afterwards_proves_the_erasure(erased: Path, tmp_path: Path) -> None:
+    archive, proof = tmp_path / "evidence.zip", tmp_path / "proof.json"
+    with (erased / "others" / "scored.csv").open() as file:
+        answer = next(csv.DictReader(file))["id"]
+    assert _factory("evidence", "people@1", "--out", str(archive))[0] == 0
+    assert _factory("answers", "prove", answer, "--out", str(proof))[0] == 0
+    asked = ("trace", answer, "--prediction", str(proof), "--evidence")
+    number = _entry(home_of(erased), ErasureBegun)
+    for told in (_factory("trace", answer), _factory(*asked, str(archive))):
+        assert told[0] == 0, told
+        line = f"rows that it learned from were erased {_erased_at(erased)} (entry {number})"
+        assert line in " ".join(told[1].split())
+    other, name = tmp_path / "other.zip", f"home/erasures/{_manifest(erased).id}.json"
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(other, "w") as new:
+        for info in old.infolist():
+            body = old.read(info)
+            new.writestr(info, body.replace(b"42", b"43") if info.filename == name else body)
+    code, text = _factory(*asked, str(other))
+    assert (code, "this evidence does not hold" in text) == (1, True), text
 
 
 def test_status_and_check_still_work(erased: Path) -> None:

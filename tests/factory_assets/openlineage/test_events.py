@@ -2,10 +2,7 @@
 
 import json
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -14,6 +11,7 @@ from uuid import uuid4
 import pytest
 from openlineage.client.generated.base import EventType
 
+from factory_assets.cli.check.check import check
 from factory_assets.cli.openlineage import event_lines
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -27,6 +25,7 @@ from factory_assets.spec.settings import OpenLineageSettings
 from factory_resources.errors import DataError, DeclarationError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from tests.event_server import receiving_events
 from tests.openlineage_reader import read_event
 from tests.pipelines import APPLES, declare, enter, write_apples
 
@@ -226,52 +225,21 @@ def test_partitions_are_runs_of_their_own_and_one_table_for_what_reads_them(
     assert [one["inputs"] for one in recorded if one["eventType"] == "COMPLETE"][-1] == [read]
 
 
-class _Receiver(BaseHTTPRequestHandler):
-    """Keeps the events that are posted, and answers what the test says."""
-
-    taken: list[dict[str, Any]] = []
-    answers: list[int] = []
-
-    def do_POST(self) -> None:
-        content = self.rfile.read(int(self.headers["Content-Length"]))
-        status = self.answers.pop(0) if self.answers else 201
-        if status == 201:
-            assert self.path == "/api/v1/lineage"
-            self.taken.append(json.loads(content))
-        self.send_response(status)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def _receiving(port: int = 0) -> Iterator[tuple[int, list[dict[str, Any]], list[int]]]:
-    class Handler(_Receiver):
-        taken: list[dict[str, Any]] = []
-        answers: list[int] = []
-
-    with HTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield server.server_address[1], Handler.taken, Handler.answers
-        server.shutdown()
-        thread.join()
-
-
 def test_a_run_sends_its_events_to_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(tmp_path, monkeypatch)
-    with _receiving() as (port, taken, _):
+    with receiving_events() as (port, taken, _):
         address = f"127.0.0.1:{port}"
         settings = f"openlineage: {{address: '{address}'}}\nboundary: {{allow: ['{address}']}}"
         pipeline = _declare(tmp_path, settings)
-        run_stage(StageRequest(pipeline, "ingest", _home(tmp_path), "first"))
+        run = run_stage(StageRequest(pipeline, "ingest", _home(tmp_path), "first"))
     assert [read_event(one).eventType.name for one in taken] == ["START", "COMPLETE"]
-    run_stage(StageRequest(pipeline, "clean", _home(tmp_path), "first"))
+    assert run.warning is None
+    run = run_stage(StageRequest(pipeline, "clean", _home(tmp_path), "first"))
+    assert run.warning == f"OpenLineage: {address} does not take the events; they wait in the home"
     assert len(_written(tmp_path, "spool.jsonl")) == 2
-    with _receiving(port) as (_, taken, _):
+    with receiving_events(port) as (_, taken, _):
         run_stage(StageRequest(pipeline, "split", _home(tmp_path), "first"))
     names = [(one["job"]["name"], one["eventType"]) for one in taken]
     assert names == [
@@ -280,8 +248,28 @@ def test_a_run_sends_its_events_to_a_server(
     assert _written(tmp_path, "spool.jsonl") == []
 
 
+def test_what_the_boundary_does_not_allow_is_not_asked_and_stops_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch)
+    with receiving_events() as (port, taken, _):
+        address = f"127.0.0.1:{port}"
+        pipeline = _declare(tmp_path, f"openlineage:\n  address: '{address}'")
+        run = run_stage(StageRequest(pipeline, "ingest", _home(tmp_path), "first"))
+        assert taken == []
+        line = f"the boundary does not allow {address}"
+        assert line in (run.warning or "")
+        [problem] = check()
+        assert (problem.line, line in problem.message) == (2, True)
+        settings = f"openlineage: {{address: '{address}'}}\nboundary: {{allow: ['{address}']}}"
+        pipeline = _declare(tmp_path, settings)
+        assert check() == []
+        run_stage(StageRequest(pipeline, "clean", _home(tmp_path), "second"))
+    assert [one["eventType"] for one in taken] == ["START", "COMPLETE"] * 2
+
+
 def test_what_a_server_refuses_does_not_block_what_follows(home: Home) -> None:
-    with _receiving() as (port, taken, answers):
+    with receiving_events() as (port, taken, answers):
         settings = OpenLineageSettings(address=f"127.0.0.1:{port}")
         answers[:] = [422, 201, 503]
         for number in range(4):
@@ -311,7 +299,6 @@ def test_a_large_file_of_events_is_set_aside(home: Home) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("{address: '10.0.0.1:5000'}", "boundary does not allow 10.0.0.1:5000"),
         ("{address: '10.0.0.1'}", "is no address"),
         ("{file: ../outside.jsonl}", "openlineage.file"),
         ("{file: a.jsonl, address: '10.0.0.1:5000'}", "either a file or an address"),

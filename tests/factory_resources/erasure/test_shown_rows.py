@@ -3,13 +3,17 @@
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg2 import connect
 
 from factory_resources.erasure.shown_rows import blank_shown_rows, without_pages
+from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files
+from tests.postgres import Postgres
 
 _PAGE = "| nbr | age |\n|---|---|\n| 7 | 41 |"
 
@@ -56,3 +60,32 @@ def test_only_events_of_the_pipelines_are_changed(tmp_path: Any) -> None:
         events = [text for (text,) in connection.execute("SELECT event FROM event_logs")]
     assert ["41" in text for text in events] == [False, True, True]
     assert b"| 7 | 41 |" not in path.read_bytes().replace(json.dumps(_PAGE).encode(), b"", 2)
+
+
+@pytest.mark.slow
+def test_pages_on_a_server_are_blanked_too(
+    postgres: Postgres, prepared_tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = json.dumps({"metadata_entries": [_entry("preview"), _entry("slices")]})
+    assets = [f'["{name}", "ingest"]' for name in ("people", "people2")]
+    with postgres.database(prepared_tables) as address:
+        monkeypatch.setenv(DATABASE_VARIABLE, address)
+        with closing(connect(address)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            columns = "run_id, event, timestamp, step_key, asset_key"
+            rows = [("r", event, None, asset) for asset in (*assets, None)]
+            rows.append(("r", event, "people__clean", None))
+            cursor.executemany(
+                f"INSERT INTO event_logs ({columns}) VALUES (%s, %s, now(), %s, %s)", rows
+            )
+            cursor.executemany(
+                "INSERT INTO asset_keys (asset_key, last_materialization) VALUES (%s, %s)",
+                [(asset, event) for asset in assets],
+            )
+            assert blank_shown_rows(Home(tmp_path), ["people"]) == 3
+            assert blank_shown_rows(Home(tmp_path), ["people"]) == 0
+            cursor.execute("SELECT event FROM event_logs ORDER BY id")
+            shown = [text.count("41") for (text,) in cursor.fetchall()]
+            cursor.execute("SELECT last_materialization FROM asset_keys ORDER BY asset_key")
+            shown += [text.count("41") for (text,) in cursor.fetchall()]
+    assert shown == [1, 2, 2, 1, 1, 2]
