@@ -123,7 +123,7 @@ class RunRequest:
     reuse: bool
     rehash: bool
     workers: int
-    """How many processes work on partitions; 0 if this one works alone."""
+    """How many processes work at a time; 0 if this one works alone."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class RunSelection:
     rehash: bool = False
     """Whether every source is hashed again, whatever its size and times."""
     workers: int = 0
-    """How many processes work on partitions; 0 if this one works alone."""
+    """How many processes work at a time; 0 if this one works alone."""
 
     def arguments(self) -> Iterator[str]:
         """Yield the command line of the same selection, after `factory`."""

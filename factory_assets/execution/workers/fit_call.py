@@ -13,6 +13,7 @@ from factory_assets.execution.workers.protocol import Message
 from factory_assets.execution.workers.room import Needs
 from factory_assets.ml.attribution.retraining_tasks import RetrainingTask
 from factory_assets.ml.evaluation.cross_validation import FoldTask
+from factory_assets.ml.training.members import MemberTask
 from factory_assets.ml.training.trials import TrialTask
 from factory_assets.results.stages import Stage
 
@@ -22,7 +23,7 @@ class FitCall(Message):
 
     kind: Literal["fit"] = "fit"
     stage: Stage
-    task: Annotated[FoldTask | TrialTask | RetrainingTask, Field(discriminator="kind")]
+    task: Annotated[FoldTask | MemberTask | TrialTask | RetrainingTask, Field(discriminator="kind")]
     files: Path
     """The folder that the worker makes and writes into."""
     resources: Needs = Needs()
