@@ -181,14 +181,14 @@ def test_a_backup_under_load_is_restored_by_another_user_to_the_other_kind_of_da
             ("restore", str(backup), "--home", str(other.home.path)),
             ("verify",),
             ("run", "apples"),
-            ("trace", "apples@1"),
+            ("trace", "apples@2"),
         ):
             done = other.ask(*arguments)
             assert done.returncode == 0, done.stdout + done.stderr
         asked = answered[: known[-1]]
         assert asked
         for identifier in (asked[0], asked[-1]):
-            found = other.ask("trace", identifier)
+            found = other.ask("answers", "prove", identifier, "--out", str(other.path / "proof"))
             assert found.returncode == 0, found.stdout + found.stderr
         assert {path.stat().st_uid for path in other.home.path.rglob("*")} == {USER[0]}
 
