@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
+from factory_resources.interpreter import collect_less
 from factory_resources.security.offline import go_offline
 from tests.engines import ENGINES, prepared_database
 from tests.kept_plots import keep_plots
@@ -61,6 +62,7 @@ if _is_roomy(_MEMORY):
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+    collect_less()
 
 
 @pytest.fixture(scope="session", autouse=True)
