@@ -19,7 +19,7 @@ def collect_less() -> None:
     """Let this process look for garbage more rarely, and not at its end. Safe to call again.
 
     What is registered with `atexit` still runs, and files that were left open, such as by a user's
-    module, get what was written to them.
+    module, get what was written to them; not those that were open at a `gc.freeze`.
     """
     gc.set_threshold(_YOUNG)
     atexit.unregister(_end)
@@ -27,11 +27,9 @@ def collect_less() -> None:
 
 
 def _end() -> None:
-    gc.unfreeze()
-    for kind in _BUFFERS:
-        for file in [one for one in gc.get_objects() if type(one) is kind]:
-            # It is closed, or was not opened to write.
-            with suppress(OSError, ValueError):
-                file.flush()
+    for file in [one for one in gc.get_objects() if type(one) in _BUFFERS]:
+        # It is closed, or was not opened to write.
+        with suppress(OSError, ValueError):
+            file.flush()
     # What is frozen is not looked through.
     gc.freeze()
