@@ -17,10 +17,12 @@ from factory_assets.components.user_assets import asset_folders
 from factory_assets.declarations.dependencies import require_no_circle
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_resources.errors import FactoryError
+from factory_resources.interpreter import collect_less
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    collect_less()
     return build_defs(pipeline_folders(), own_assets=asset_folders())
 
 

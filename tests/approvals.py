@@ -21,6 +21,7 @@ from factory_assets.cli.shared import RunSelection
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.security.personal_keys import create_key, public_file
+from tests.commands import forked_command
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 PASSPHRASE = "correct horse"
@@ -99,8 +100,11 @@ class Factory:
         return text.getvalue()
 
     def start(self, *arguments: str, code: str = "", by: str = "") -> "subprocess.Popen[str]":
-        """Start `factory` with these arguments."""
-        start = [sys.executable, *(["-c", code] if code else ["-m", "factory_assets.cli"])]
+        """Start `factory` with these arguments, or a script that takes them.
+
+        Signals reach the script alone.
+        """
+        start = [sys.executable, "-c", code] if code else forked_command()
         key = {"FACTORY_KEY": str(self.key(by))} if by else {}
         return subprocess.Popen(
             [*start, *arguments],

@@ -20,7 +20,8 @@ from contextlib import suppress
 
 from factory_assets.results.stages import STAGES
 from factory_resources.security.offline import go_offline
-from tests.library_tables import keep_migrations
+from tests.library_tables import keep_engines, keep_migrations
+from tests.quick_keys import make_keys_quickly
 
 IMPORTED = (
     "factory_assets.cli.dagster_run",
@@ -31,6 +32,8 @@ IMPORTED = (
     "factory_resources.instance",
     *(f"factory_assets.stages.{stage}" for stage in STAGES),
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
     "deltalake",
     "duckdb",
     "matplotlib.pyplot",
@@ -111,7 +114,9 @@ def main() -> None:
     gc.disable()
     for name in IMPORTED:
         importlib.import_module(name)
+    keep_engines()
     keep_migrations()
+    make_keys_quickly()
     gc.freeze()
     arguments = _Server(sys.argv[1]).serve()
     if arguments is not None:

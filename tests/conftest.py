@@ -13,11 +13,13 @@ from hypothesis import settings
 
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
+from factory_resources.interpreter import collect_less
 from factory_resources.security.offline import go_offline
 from tests.engines import ENGINES, prepared_database
 from tests.kept_plots import keep_plots
-from tests.library_tables import copy_tables, keep_migrations
+from tests.library_tables import copy_tables, keep_engines, keep_migrations
 from tests.postgres import Postgres, running
+from tests.quick_keys import make_keys_quickly
 from tests.storage import S3, storing
 
 # The same examples everywhere, so that a test run says something about the code and not about the
@@ -61,11 +63,17 @@ if _is_roomy(_MEMORY):
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+    collect_less()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _offline() -> None:
     go_offline()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_keys() -> None:
+    make_keys_quickly()
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +84,7 @@ def _mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _what_is_kept(_mlflow_tables: Path) -> None:
     copy_tables(_mlflow_tables)
+    keep_engines()
     keep_migrations()
     keep_plots()
 

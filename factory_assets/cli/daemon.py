@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from factory_resources.interpreter import collect_less
 from factory_resources.security.offline import go_offline
 
 
@@ -16,6 +17,7 @@ def main() -> None:
     The arguments are a `workspace.yaml` and the link to the socket of the code server it names.
     """
     go_offline()
+    collect_less()
     from dagster import DagsterInstance
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster._daemon.controller import DagsterDaemonController, create_daemons_from_instance

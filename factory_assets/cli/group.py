@@ -12,6 +12,7 @@ import click
 
 from factory_resources.home.database import require_recorded_engine
 from factory_resources.home.home import Home
+from factory_resources.interpreter import collect_less
 from factory_resources.sql.engine import interruptible
 from factory_resources.store.location import declared_store, require_recorded_store
 
@@ -24,6 +25,7 @@ def main(context: click.Context, debug: bool) -> None:
     from factory_resources.security.offline import go_offline
 
     go_offline()
+    collect_less()
     context.obj = debug
 
 

@@ -6,6 +6,7 @@ tests it is what people have.
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from factory_resources.home.home import PROJECT
-from tests.e2e.conftest import Demo, command_server
+from tests.commands import forked_command
+from tests.e2e.conftest import Demo
 
 pytestmark = pytest.mark.slow
 PAGES = sorted((PROJECT / "docs").glob("*.md"))
@@ -54,11 +56,10 @@ def _programs(folder: Path) -> Path:
     """Make a folder with a `factory` that asks the server of commands."""
     folder.mkdir()
     factory = folder / "factory"
-    client = f"'{sys.executable}' -IS '{PROJECT}/tests/command_client.py'"
     served = f"'{Path(sys.executable).with_name('factory')}'"
     factory.write_text(
         f'#!/bin/sh\ncase "$1" in up|serve) exec {served} "$@";; esac\n'
-        f"exec {client} '{command_server().socket}' \"$@\"\n"
+        f'exec {shlex.join(forked_command())} "$@"\n'
     )
     factory.chmod(0o700)
     return folder

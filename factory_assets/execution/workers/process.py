@@ -52,6 +52,7 @@ from factory_resources.boundary.syscalls import IS_SUPPORTED, die_with_parent
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.storage_faults import storage_faults
+from factory_resources.interpreter import collect_less
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.sources.digest_cache import Hashing
 from factory_resources.sql.shared_engines import SharedEngines
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> None:
     """Work on the requests of the run until there are no more."""
+    collect_less()
     requests, answers, parent = map(int, arguments)
     if IS_SUPPORTED:
         die_with_parent()

@@ -8,12 +8,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from factory_assets.web.door.refused_imports import refuse_imports
+from factory_resources.interpreter import collect_less
 from factory_resources.security.offline import go_offline
 
 
 def main() -> None:
     """Serve until SIGTERM; a mistake is one line and exit code 2."""
     go_offline()
+    collect_less()
     refuse_imports()
     from factory_assets.serving.http.listen import Listen
     from factory_assets.web.door.address import DoorAddress

@@ -1,0 +1,53 @@
+"""Processes look for garbage rarely, and not at their end; what they wrote is written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_SCRIPT = """
+import atexit, gc, sys
+from factory_resources.interpreter import collect_less
+
+class Circle:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        print("circle", flush=True)
+
+if sys.argv[1] == "less":
+    collect_less()
+    collect_less()
+print(gc.get_threshold()[0])
+atexit.register(print, "registered", flush=True)
+circle = Circle()
+text = open("text", "w")
+text.write("left open")
+data = open("data", "w+b")
+data.write(b"left open")
+closed = open("closed", "w")
+closed.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "printed"),
+    [
+        ("always", ["700", "registered", "circle"]),
+        ("less", ["20000", "registered"]),
+    ],
+)
+def test_a_process_ends_without_looking_and_what_it_left_open_is_written(
+    how: str, printed: list[str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, how],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.split() == printed
+    assert (tmp_path / "text").read_text() == (tmp_path / "data").read_text() == "left open"
