@@ -172,7 +172,8 @@ from sklearn.tree import DecisionTreeClassifier
 class Tree(DecisionTreeClassifier):
     def fit(self, x, y):
         import depths
-        return super().set_params(max_depth=depths.of(self.max_depth)).fit(x, y)
+        self.set_params(max_depth=depths.of(self.max_depth))
+        return super().fit(x, y)
 """
 
 
