@@ -107,7 +107,7 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
             # An older result is the latest again; the table's log still names the newer.
             publish(snapshot, call.home, call.partition_key, shared=shared)
         elif not call.partition:
-            repair_log(snapshot, call.home)
+            repair_log(snapshot, call.home, shared=shared)
     if restored and isinstance(value, EvaluationResult | Champion) and Ledger(call.home).exists:
         # Of several evaluations or exports of one version, the last entry is the one that holds.
         Ledger(call.home).append([*results_of(record)])

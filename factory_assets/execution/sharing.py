@@ -11,9 +11,6 @@ from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.store.location import declared_store
 
-_OF_A_PIPELINE = ("tables", "records", "artifacts", "pictures")
-"""The folders with one of each pipeline that are in a store."""
-
 
 def is_shared(pipeline: Pipeline) -> bool:
     """Whether results of the pipeline go to the factory's store, if it has one."""
@@ -36,14 +33,16 @@ def catch_up_pipeline(pipeline: Pipeline, home: Home, *, whole: bool) -> None:
     if declared_store() is None:
         return
     from factory_resources.store.store import shared_store
+    from factory_resources.tables.carrying_over import keep_pipeline, share_pipeline
     from factory_resources.tables.shared_log import catch_up
 
     store = shared_store(home)
     assert store is not None
     store.record()
-    if not is_shared(pipeline):
-        for folder in _OF_A_PIPELINE:
-            store.take_back(f"{folder}/{pipeline.name}/")
+    if is_shared(pipeline):
+        share_pipeline(store, pipeline.name)
+    else:
+        keep_pipeline(store, pipeline.name)
     catch_up(home, None if whole else pipeline.name)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.store.copies import COPIED
 from factory_resources.store.store import (
     OWNER,
@@ -16,6 +17,9 @@ from factory_resources.store.store import (
 from factory_resources.tables.delta_protocol import newest_commit
 from factory_resources.tables.logged_files import LOG
 from factory_resources.tables.shared_log import catch_up
+
+_FOLDERS = (*(name.rstrip("/") for name in COPIED), "tables")
+"""The folders with one of each pipeline that are in a store; a log comes after its files."""
 
 Tell = Callable[[str], None]
 """Is told what is done now."""
@@ -35,18 +39,55 @@ def to_store(store: SharedStore, kept: Collection[str], tell: Tell) -> int:
     home = store.home
     _require_free(store)
     files = 0
-    for folder in [home.path / name.rstrip("/") for name in (*COPIED, "tables/")]:
-        for of_pipeline in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if of_pipeline.is_dir() and of_pipeline.name not in kept:
-                tell(f"uploading {folder.name}/{of_pipeline.name}")
-                files += store.upload_folder(of_pipeline)
-    for log in sorted(home.tables.glob(f"*/*/{LOG}")):
-        table = log.parent.relative_to(home.tables)
-        if table.parts[0] not in kept:
-            number = newest_commit(log.parent)
-            home.write_atomic(note_file(home, table.as_posix()), str(number).encode())
+    names = {path.name for folder in _FOLDERS for path in (home.path / folder).glob("*")}
+    for name in sorted(names):
+        if name in kept:
+            keep_pipeline(store, name)
+        else:
+            tell(f"uploading {name}")
+            files += _upload(store, name)
     store.claim()
     return files
+
+
+def share_pipeline(store: SharedStore, name: str) -> None:
+    """Put what the home has of a pipeline into the store, if it stayed at home until now."""
+    kept = _kept_file(store, name)
+    if not kept.is_file():
+        return
+    # Else nothing was computed.
+    if Ledger(store.home).exists:
+        store.claim()
+        _upload(store, name)
+    kept.unlink()
+
+
+def keep_pipeline(store: SharedStore, name: str) -> None:
+    """Take what the store has of a pipeline out of it; from now on it stays at home.
+
+    Files of its tables that the home lacks are fetched first.
+    """
+    for folder in _FOLDERS:
+        store.take_back(f"{folder}/{name}/")
+    for note in note_file(store.home, name).glob("*"):
+        note.unlink()
+    kept = _kept_file(store, name)
+    if not kept.is_file():
+        store.home.write_atomic(kept, b"")
+
+
+def _upload(store: SharedStore, name: str) -> int:
+    """Put all files of a pipeline into the store; the logs of its tables are those of the home."""
+    files = sum(store.upload_folder(store.home.path / folder / name) for folder in _FOLDERS)
+    for log in sorted(store.home.tables.glob(f"{name}/*/{LOG}")):
+        number, table = newest_commit(log.parent), f"{name}/{log.parent.name}"
+        store.home.write_atomic(note_file(store.home, table), str(number).encode())
+    return files
+
+
+def _kept_file(store: SharedStore, name: str) -> Path:
+    """Return the file that says that a pipeline stayed at home until now."""
+    return store.home.path / "store" / "kept" / name
 
 
 def _require_free(store: SharedStore) -> None:

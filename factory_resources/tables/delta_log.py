@@ -92,15 +92,18 @@ def _turns(table: str, home: Home) -> Iterator[None]:
     )
 
 
-def repair_log(snapshot: Snapshot, home: Home) -> None:
+def repair_log(snapshot: Snapshot, home: Home, *, shared: bool = True) -> None:
     """Repair the log of the snapshot's table if an earlier version of the factory broke it.
 
     It broke none of a table with partitions.
+
+    Args:
+        shared: as for `publish`.
     """
     folder = home.tables / snapshot.table
     if lacks_feature(folder):
         with home.lock(f"{snapshot.table.replace('/', '.')}.log"), _recording(snapshot, folder):
-            for _ in _turns(snapshot.table, home):
+            for _ in _turns(snapshot.table, home) if shared else (None,):
                 _repair(folder)
 
 

@@ -64,6 +64,12 @@ def _of(home: Home) -> SharedStore:
     return store
 
 
+def _say(*arguments: str) -> str:
+    done = CliRunner().invoke(main, [*arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
 @pytest.fixture(scope="module")
 def made(
     tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, prepared_tables: str, s3: S3
@@ -172,6 +178,18 @@ def test_a_backup_has_everything_and_is_restored_without_a_store(
         patch.delenv("FACTORY_STORE")
         assert not trace("apples@1", restored, folders={}, verify=True).problems
         assert _parquet(restored) == _parquet(other)
+
+        # It is carried over to a store of its own, and back.
+        patch.setenv("FACTORY_HOME", str(restored.path))
+        said = _say("migrate", "--to", "s3://plant/again")
+        assert "from now on: export FACTORY_STORE=s3://plant/again" in said
+        patch.setenv("FACTORY_STORE", "s3://plant/again")
+        assert len([*_of(restored).client.list("tables/")]) > len(_parquet(other))
+        for path in restored.tables.glob("*/*/*.parquet"):
+            path.unlink()
+        assert "from now on: unset FACTORY_STORE" in _say("migrate", "--to", "home")
+        patch.delenv("FACTORY_STORE")
+        assert not trace("apples@1", restored, folders={}, verify=True).problems
 
 
 def test_nobody_is_erased_while_there_is_a_store(other: Home) -> None:

@@ -1,6 +1,7 @@
 """What holds a column with `share: never` stays in the home, by whatever name it is read."""
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from factory_assets.results.stages import Stage
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.store.store import shared_store
+from factory_resources.tables.logged_files import current_files, past_versions
+from factory_resources.tables.shared_log import catch_up
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
@@ -166,3 +169,24 @@ def test_what_was_shared_before_is_taken_back(defs: Path, home: Home, store: str
     table = tables_of(value_of([cleaned]))["snapshot"]
     assert read_arrow(table, home, ["age"]).to_pydict() == {"age": [74, 34]}
     assert len([*Records(home).all("stays")]) == 2
+
+
+def test_what_stayed_at_home_is_shared_when_it_may_be(
+    defs: Path, home: Home, store: str, tmp_path: Path
+) -> None:
+    [_, cleaned] = _run(defs, "stays", home, "ingest", "clean")
+    declared = copy.deepcopy(STAYS)
+    del declared["ingest"]["contract"][0]["share"]
+    declare(defs / "stays", declared)
+    assert _run(defs, "stays", home, "ingest", "clean")[1] == cleaned
+    assert _stored(home) == {"stays": {"ingest", "clean", "records"}}
+    # Its log goes on where it was.
+    (defs / "stays" / "stays.csv").write_text("Born,days,ward\n1960,3,a\n")
+    [_, cleaned] = _run(defs, "stays", home, "ingest", "clean")
+    other = Home(tmp_path / "other")
+    shutil.copytree(home.path, other.path, ignore=shutil.ignore_patterns("tables", "logs"))
+    catch_up(other)
+    table = tables_of(value_of([cleaned]))["snapshot"]
+    assert read_arrow(table, other, ["age"]).to_pydict() == {"age": [64]}
+    assert current_files(other.tables / "stays" / "clean") == {table.files[0].name}
+    assert len(past_versions(other.tables / "stays" / "clean")) == 2

@@ -24,6 +24,7 @@ from factory_resources.tables.logged_files import current_files
 from factory_resources.tables.shared_log import SharedLog, catch_up
 from factory_resources.tables.snapshot import Snapshot, exists, read_arrow
 from factory_resources.tables.writer import write
+from tests.disks import small_disk
 from tests.killed_steps import KillPoint, die_after
 from tests.storage import S3
 
@@ -235,6 +236,22 @@ def test_a_file_that_was_changed_in_the_store_is_refused_and_named(
     assert str(caught.value).startswith(f"{_of(one).address}/{key}: the object is not what was")
     assert not (two.path / key).exists()
     assert not [*(two.path / "tmp").glob("[!.l]*")]
+
+
+def test_a_disk_that_is_full_is_one_line(homes: tuple[Home, Home], tmp_path: Path) -> None:
+    one, _ = homes
+    snapshot = _write(
+        one, "SELECT CAST(hash(range) % 1e9 AS BIGINT) AS a FROM range(300_000)"
+    )
+    with small_disk(tmp_path / "disk", 1 << 19) as disk:
+        small = Home(disk.folder / "home")
+        shutil.copytree(one.path / "store", small.path / "store")
+        with pytest.raises(StorageError, match="No space left on device"):
+            _values(snapshot, small)
+        assert not [*small.tables.rglob("*.parquet")]
+        assert disk.free > 1 << 18
+        disk.resize(1 << 24)
+        assert len(_values(snapshot, small)) == 300_000
 
 
 def test_a_commit_that_the_store_has_lost_is_named(homes: tuple[Home, Home]) -> None:
