@@ -35,7 +35,11 @@ from factory_resources.tracking.run_history import PROCESS_TAG, stored_runs
 
 
 def run_inside(
-    arguments: Iterable[str], pipelines: Sequence[Pipeline], home: Home, console: Console | None
+    arguments: Iterable[str],
+    pipelines: Sequence[Pipeline],
+    home: Home,
+    console: Console | None,
+    workers: str = "",
 ) -> int | None:
     """Run a command on pipelines inside a boundary; return its exit code.
 
@@ -45,13 +49,14 @@ def run_inside(
     Args:
         arguments: the command line after `factory`.
         console: where it is said if less holds than a machine can do; None to say nothing.
+        workers: who works on partitions, as FACTORY_WORKERS says it.
 
     Raises:
         BoundaryError: a boundary is required, and there can be none; nothing was run.
     """
     if is_inside():
         return None
-    boundary = run_boundary(pipelines, home)
+    boundary = run_boundary(pipelines, home, workers=workers)
     if boundary.level == "off":
         return None
     if os.getuid() == 0 or sys.platform != "linux":

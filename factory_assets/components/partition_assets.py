@@ -7,6 +7,7 @@ checks are combined over all partitions. Computing a partition belongs in `execu
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -56,7 +57,8 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         call = _request(pipeline, stage, context, home, progress)
         progress.started(pipeline.name, stage)
         chosen = by_time(_partition(pipeline, key) for key in context.partition_keys)
-        runs = list(backfill(run_stage, call, chosen, (stage,)))
+        with _failing(context, call, progress):
+            runs = list(backfill(run_stage, call, chosen, (stage,)))
         errors = {run.partition.key: run.error for run in runs if run.error}
         succeeded = [(run.call, run.outcome) for run in runs if run.outcome]
         if errors:
@@ -98,7 +100,8 @@ def _request(
 ) -> StageRequest:
     """Return the request that is repeated for each partition."""
     call = stage_request(pipeline, stage, context, home, progress)
-    return replace(call, workers=workers_of_run(context))
+    workers, cluster = workers_of_run(context)
+    return replace(call, workers=workers, cluster=cluster)
 
 
 def _partition(pipeline: Pipeline, key: str) -> Partition:
@@ -127,6 +130,17 @@ def dagster_failure(
     return result
 
 
+@contextmanager
+def _failing(
+    context: dg.AssetExecutionContext, call: StageRequest, progress: Progress
+) -> Iterator[None]:
+    """Report an error that concerns all partitions, and raise it in Dagster."""
+    try:
+        yield
+    except FactoryError as error:
+        raise dagster_failure(context, call, {"": error}, progress) from error
+
+
 class PartitionSelection(dg.Config):
     """Run configuration: which partitions, and which of their stages."""
 
@@ -148,15 +162,13 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         call = _request(pipeline, "ingest", context, home, progress)
         stages = [stage for stage in PARTITIONED if stage in config.stages]
         progress.started(pipeline.name, stages[0])
-        try:
+        with _failing(context, call, progress):
             known = known_keys(pipeline, context.instance)
             selected = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
             _require_some(pipeline, selected, home)
-        except FactoryError as error:
-            raise dagster_failure(context, call, {"": error}, progress) from error
         for name, keys in selected.dynamic.items():
             context.instance.add_dynamic_partitions(dynamic_name(pipeline.name, name), list(keys))
-        with event_logs_open(home, call.run_id):
+        with _failing(context, call, progress), event_logs_open(home, call.run_id):
             runs = _with_events(context, backfill(run_stage, call, selected.partitions, stages))
         if errors := {run.partition.key: run.error for run in runs if run.error}:
             raise dagster_failure(context, call, errors, progress)

@@ -15,7 +15,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Progress
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.unchanged_notes import UnchangedRun
-from factory_assets.execution.workers.settings import workers_of
+from factory_assets.execution.workers.settings import cluster_of, workers_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DatabaseAwayError, FactoryError, SettingError
@@ -60,10 +60,14 @@ def stage_request(
     )
 
 
-def workers_of_run(context: dg.AssetExecutionContext) -> int:
-    """Return how many processes work on the partitions of the run; 0 if this one works alone."""
+def workers_of_run(context: dg.AssetExecutionContext) -> tuple[int, str]:
+    """Return how many processes work on the partitions of the run, and of which cluster.
+
+    Without a number, this process works alone; without a cluster, this machine does.
+    """
+    asked = context.run.tags.get(WORKERS_TAG)
     try:
-        return workers_of(context.run.tags.get(WORKERS_TAG))
+        return workers_of(asked), cluster_of(asked)
     except SettingError as error:
         raise step_failure(context, error) from error
 

@@ -29,12 +29,14 @@ class BoundaryLauncher(WorkerLauncher):
     """Starts the worker of each run inside a boundary, and enters its report in the ledger."""
 
     def worker_command(self, run: dg.DagsterRun, command: Sequence[str]) -> Sequence[str]:
+        from factory_assets.components.run_context import WORKERS_TAG
         from factory_assets.execution.boundary_reports import report_file
         from factory_assets.execution.run_boundary import pipelines_of, run_boundary
+        from factory_assets.execution.workers.settings import worker_setting
 
-        home = Home.from_env()
+        home, asked = Home.from_env(), worker_setting(run.tags.get(WORKERS_TAG))
         names, looks = pipelines_in(run)
-        boundary = run_boundary(pipelines_of(names), home, looks=looks)
+        boundary = run_boundary(pipelines_of(names), home, looks=looks, workers=asked)
         # The worker must find the packages wherever this process has them from.
         python = [sys.executable, *command[1:]]
         return boundary.command(python, report_file(home, run.run_id))

@@ -4,7 +4,6 @@ Which partitions have data belongs in `data.sources.partition_listing`, who work
 """
 
 import gc
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -136,16 +135,14 @@ def _by_workers(
     count: int,
 ) -> Iterator[PartitionRun]:
     from factory_assets.execution.workers.in_order import work_in_order
-    from factory_assets.execution.workers.settings import share_of_machine
+    from factory_assets.execution.workers.started import started_workers
     from factory_assets.execution.workers.turns import Turns
-    from factory_assets.execution.workers.worker_process import WorkerProcess, setup_of
+    from factory_assets.execution.workers.worker_process import WorkerProcess
 
     # This process computes nothing, which would enable it; there may be many partitions.
     gc.enable()
     turns = Turns(call.pipeline.spec.partitions, partitions)
     call = replace(call, storing=Lock())
-    setup = setup_of(call, scratch, count)
-    environment = {**os.environ, **share_of_machine(count)}
 
     def work(
         worker: WorkerProcess, numbered: tuple[int, Partition], report: Callable[[str], None]
@@ -162,10 +159,10 @@ def _by_workers(
             turns.end(partition)
         return runs
 
-    workers = [WorkerProcess(setup, environment) for _ in range(count)]
     report = call.progress or (lambda _: None)
-    for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
-        yield from runs
+    with started_workers(call, scratch, count) as workers:
+        for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
+            yield from runs
 
 
 def _stages(

@@ -43,6 +43,8 @@ class StageRequest:
     """Those in which the partitions of a run are read."""
     workers: int = 0
     """How many processes work on the partitions of the run; 0 if this one works alone."""
+    cluster: str = ""
+    """`HOST:PORT` of the Ray cluster whose nodes work on them; empty if this machine does."""
     storing: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Held while a result is stored: the threads that wait for workers store one after another."""
     turn: Callable[[], None] | None = None

@@ -2,8 +2,9 @@
 
 python -m factory_assets.execution.workers.process IN OUT PARENT
 
-It ends when the run closes the pipe with the requests, or dies. The other end of the pipes belongs
-in `worker_process`.
+It ends when the run closes the pipe with the requests, or dies. Inside a boundary of its own, the
+pipes are its standard streams, and PARENT is 0: then it ends with its boundary. The other end of
+the pipes belongs in `worker_process`.
 """
 
 import os
@@ -22,8 +23,8 @@ from factory_assets.execution.asked_addresses import noticed_addresses
 from factory_assets.execution.computation import work_here
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.requests import StagePlan, StageRequest
+from factory_assets.execution.workers.local_process import NO_MEMORY
 from factory_assets.execution.workers.protocol import (
-    NO_MEMORY,
     Answer,
     ComputedMessage,
     FailedMessage,
@@ -49,9 +50,11 @@ from factory_resources.sql.shared_engines import SharedEngines
 def main(arguments: list[str]) -> None:
     """Work on the requests of the run until there are no more."""
     requests, answers, parent = map(int, arguments)
-    if IS_SUPPORTED:
+    if not parent:
+        requests, answers = _apart_from_prints(requests, answers)
+    elif IS_SUPPORTED:
         die_with_parent()
-    if os.getppid() != parent:
+    if parent and os.getppid() != parent:
         return
     with os.fdopen(requests, "rb") as read, os.fdopen(answers, "wb") as written:
         setup = WorkerSetup.model_validate_json(read.readline())
@@ -62,6 +65,14 @@ def main(arguments: list[str]) -> None:
             desk = _Desk(setup, read, written, engines)
             for line in read:
                 desk.send(desk.answer(StageCall.model_validate_json(line)))
+
+
+def _apart_from_prints(requests: int, answers: int) -> tuple[int, int]:
+    """Return other numbers of both pipes; what is printed goes to standard error from now on."""
+    apart = os.dup(requests), os.dup(answers)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), requests)
+    os.dup2(sys.stderr.fileno(), answers)
+    return apart
 
 
 class _Desk:

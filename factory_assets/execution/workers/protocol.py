@@ -16,9 +16,6 @@ from factory_resources import errors
 from factory_resources.errors import FactoryError
 from factory_resources.metering.meter import Cost
 
-NO_MEMORY = 77
-"""Exit code of a worker that has no memory left."""
-
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")

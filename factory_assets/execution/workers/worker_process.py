@@ -1,23 +1,20 @@
-"""A process of this machine that works for a run, as the run sees it.
+"""A process that works for a run, as the run sees it.
 
 It is asked for one stage at a time. If it dies, another one is started and asked for the same:
-whatever a worker leaves behind has no name yet. What the process does belongs in `process`.
+whatever a worker leaves behind has no name yet. Where it runs belongs in `local_process` and
+`ray_workers`, what it does in `process`.
 """
 
-import os
-import select
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
+from factory_assets.execution.workers.local_process import LocalProcess, WorkerEnded
 from factory_assets.execution.workers.protocol import (
     ANSWERS,
-    NO_MEMORY,
     Answer,
     ComputedMessage,
     FailedMessage,
@@ -43,28 +40,40 @@ from factory_resources.tracking.records import Records
 ATTEMPTS = 3
 """How many processes are asked for the same until it is given up."""
 
-_LOOK = 500
-"""Milliseconds after which it is noticed that a process died whose children hold its pipe open."""
 
-_END = 10.0
-"""Seconds that a process has to end when there is nothing more to do."""
+class Running(Protocol):
+    """A process that was started somewhere, and the lines to it and from it."""
+
+    def send(self, line: bytes) -> None:
+        """Send a message; raise WorkerEnded if the process is gone."""
+
+    def line(self) -> bytes:
+        """Return the next message; raise WorkerEnded if the process is gone."""
+
+    def end(self) -> None:
+        """Let the process end: there is nothing more to do."""
+
+    def kill(self) -> None:
+        """Kill the process and all that it has started."""
+
+    def remove(self) -> WorkerEnded:
+        """Remove what is left of the process, and return how it ended."""
 
 
-class WorkerEnded(Exception):  # noqa: N818 - it is answered here
-    """The process ended without an answer."""
+Start = Callable[[], Running]
+"""Starts a process that waits for its first request."""
 
 
 class WorkerProcess:
     """Works on requests in a process of its own, which is started when it is needed.
 
     Args:
-        setup: what all requests have in common.
-        environment: the variables of the process.
+        start: starts the process; see `started_here`.
     """
 
-    def __init__(self, setup: WorkerSetup, environment: Mapping[str, str]) -> None:
-        self._setup, self._environment = setup, environment
-        self._running: _Running | None = None
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._running: Running | None = None
         self._is_stopped = False
 
     def work(
@@ -112,7 +121,7 @@ class WorkerProcess:
         self.require_running()
         assert call.partition is not None
         if self._running is None:
-            self._running = _Running(self._setup, self._environment)
+            self._running = self._start()
         if self._is_stopped:
             # Meanwhile: whoever stopped it did not see the process yet.
             self._running.kill()
@@ -146,7 +155,7 @@ class _Once:
 
 
 def _hear(
-    answer: Answer, running: "_Running", call: StageRequest, planned: Callable[[StagePlan], None]
+    answer: Answer, running: Running, call: StageRequest, planned: Callable[[StagePlan], None]
 ) -> None:
     """Pass on what a worker tells while it works."""
     match answer:
@@ -193,89 +202,20 @@ def _results(answer: PlannedMessage, call: StageRequest) -> Inputs:
     return results
 
 
-class _Running:
-    """A process that was started, and the pipes to it and from it."""
+def started_here(setup: WorkerSetup, environment: Mapping[str, str]) -> Start:
+    """Return what starts a process of this machine.
 
-    def __init__(self, setup: WorkerSetup, environment: Mapping[str, str]) -> None:
-        theirs_in, self._requests = os.pipe()
-        self._answers, theirs_out = os.pipe()
-        self._buffer = bytearray()
-        module = f"{__package__}.process"
-        numbers = map(str, (theirs_in, theirs_out, os.getpid()))
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *numbers],
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs_in, theirs_out),
-                # Whoever presses Ctrl-C stops the run, which then kills it with its children.
-                process_group=0,
-            )
-        finally:
-            os.close(theirs_in)
-            os.close(theirs_out)
-        self._poll = select.poll()
-        self._poll.register(self._answers, select.POLLIN)
-        self.send(line_of(setup))
+    Args:
+        setup: what all requests have in common.
+        environment: the variables of the process.
+    """
+    return partial(_started_here, setup, environment)
 
-    def send(self, line: bytes) -> None:
-        """Send a message.
 
-        Raises:
-            WorkerEnded: the process is gone.
-        """
-        try:
-            while line:
-                line = line[os.write(self._requests, line) :]
-        except BrokenPipeError:
-            raise self.remove() from None
-
-    def line(self) -> bytes:
-        """Return the next message.
-
-        Raises:
-            WorkerEnded: the process is gone.
-        """
-        while (end := self._buffer.find(b"\n")) < 0:
-            if self._poll.poll(_LOOK):
-                part = os.read(self._answers, 1 << 16)
-                if not part:
-                    raise self.remove()
-                self._buffer += part
-            elif self._has_ended():
-                raise self.remove()
-        found = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return found
-
-    def end(self) -> None:
-        os.close(self._requests)
-        try:
-            self._process.wait(_END)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self._process.wait()
-        os.close(self._answers)
-
-    def kill(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def _has_ended(self) -> bool:
-        """Whether the process is gone; its number is not given to another one yet."""
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self._process.pid, options) is not None
-
-    def remove(self) -> WorkerEnded:
-        """Remove what is left of the process, and return how it ended."""
-        self.kill()
-        code = self._process.wait()
-        os.close(self._requests)
-        os.close(self._answers)
-        if code == NO_MEMORY:
-            return WorkerEnded("had no memory left")
-        name = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"exited with {code}"
-        return WorkerEnded(name)
+def _started_here(setup: WorkerSetup, environment: Mapping[str, str]) -> Running:
+    running = LocalProcess(f"{__package__}.process", (), environment)
+    running.send(line_of(setup))
+    return running
 
 
 def setup_of(call: StageRequest, scratch: Path, workers: int) -> WorkerSetup:

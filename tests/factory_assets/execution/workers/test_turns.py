@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from factory_assets.execution.backfill import by_time
 from factory_assets.execution.workers.protocol import WorkerSetup
 from factory_assets.execution.workers.turns import Turns
-from factory_assets.execution.workers.worker_process import WorkerProcess
+from factory_assets.execution.workers.worker_process import WorkerProcess, started_here
 from factory_assets.spec import Partition, partition_of
 from factory_assets.spec.partitions import Partitions
 
@@ -35,7 +35,7 @@ def worker() -> WorkerProcess:
         hashing=0,
         objects=False,
     )
-    return WorkerProcess(setup, {})
+    return WorkerProcess(started_here(setup, {}))
 
 
 def _turns(dimensions: dict[str, Any], *keys: str) -> tuple[Turns, list[Partition]]:

@@ -19,7 +19,7 @@ from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.execution.workers.settings import share_of_machine
 from factory_assets.execution.workers.worker import ComputedStage
-from factory_assets.execution.workers.worker_process import WorkerProcess, setup_of
+from factory_assets.execution.workers.worker_process import WorkerProcess, setup_of, started_here
 from factory_assets.results.data import IngestResult
 from factory_assets.spec import Pipeline, partition_of
 from factory_resources.home.home import PROJECT, Home
@@ -222,7 +222,8 @@ def test_an_answer_that_nobody_heard_is_no_answer_to_the_next_request(
 
     with home.scratch() as scratch:
         call = StageRequest(made, "ingest", home, "run")
-        worker = WorkerProcess(setup_of(call, scratch, 1), {**os.environ, **share_of_machine(1)})
+        environment = {**os.environ, **share_of_machine(1)}
+        worker = WorkerProcess(started_here(setup_of(call, scratch, 1), environment))
         first, second = (partition_of(made.spec.partitions, day) for day in _DAYS[:2])
         with pytest.raises(RuntimeError, match="not told"):
             worker.work(replace(call, partition=first), fail)

@@ -1,0 +1,74 @@
+"""The actor that starts a process of ours on a node of a Ray cluster, and passes lines on.
+
+Ray finds the class by its name, so the node needs the factory installed. Arguments and results are
+texts and bytes. It imports little, since each worker of a node imports it. What the process does
+belongs in `node_process`, who calls this in `ray_workers`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from factory_assets.execution.workers.local_process import LocalProcess, WorkerEnded
+
+_UNSHARED = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+"""Variables that open the cluster: no code of a user gets them."""
+
+
+class NodeWorker:
+    """A process on the node where Ray has put this actor."""
+
+    def __init__(self) -> None:
+        self._process: LocalProcess | None = None
+
+    def node(self) -> str:
+        """Return the id of the node."""
+        from ray import get_runtime_context
+
+        return str(get_runtime_context().get_node_id())
+
+    def environment(self) -> str:
+        """Return what a process of the factory runs with here, as JSON."""
+        command = [sys.executable, "-m", f"{__package__}.environment"]
+        done = subprocess.run(command, check=True, capture_output=True, env=_environment({}))
+        return done.stdout.decode()
+
+    def missing(self, paths: Sequence[str]) -> list[str]:
+        """Return the paths that are not there."""
+        return [path for path in paths if not Path(path).exists()]
+
+    def start(self, folder: str, home: str, cpus: int, variables: str) -> None:
+        """Start the process.
+
+        Args:
+            folder: that of the declaration.
+            home: the factory's home.
+            cpus: how many such processes share the node.
+            variables: environment variables of the process, beside those of the node; JSON.
+        """
+        module = f"{__package__}.node_process"
+        environment = _environment(json.loads(variables))
+        self._process = LocalProcess(module, (folder, home, str(cpus)), environment)
+
+    def exchange(self, lines: bytes) -> tuple[bytes, str]:
+        """Send lines, and return the next one; or an empty one, and how the process ended."""
+        assert self._process
+        try:
+            if lines:
+                self._process.send(lines)
+            return self._process.line(), ""
+        except WorkerEnded as error:
+            return b"", str(error)
+
+    def end(self) -> None:
+        """Let the process end: there is nothing more to do."""
+        if self._process:
+            self._process.end()
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    found = {**os.environ, **variables}
+    return {name: value for name, value in found.items() if name not in _UNSHARED}

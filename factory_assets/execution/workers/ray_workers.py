@@ -1,0 +1,197 @@
+"""Workers on the nodes of a Ray cluster that exists, as the run sees them.
+
+Each is an actor that starts a process of ours on its node; requests and answers pass through it as
+lines of JSON. A node that is lost is as a process that died: another node does the work again. The
+connection itself belongs in `factory_resources.compute`, the actor in `node_worker`.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from factory_assets.execution.workers.environment import differing, environment_here
+from factory_assets.execution.workers.local_process import WorkerEnded
+from factory_assets.execution.workers.node_worker import NodeWorker
+from factory_assets.execution.workers.protocol import WorkerSetup, line_of
+from factory_resources.compute.ray_cluster import ActorEndedError, ClusterNode, RayCluster
+from factory_resources.errors import ClusterError
+
+_SENT = (
+    *("FACTORY_DATA", "FACTORY_DEFS", "FACTORY_SECRETS", "FACTORY_KEEP", "FACTORY_DISK_KEEP"),
+    *("FACTORY_GRID_G_PER_KWH", "FACTORY_WATTS_PER_CORE"),
+)
+"""Settings that workers have from the run. What may be secret is set on the nodes."""
+
+_CHECKS = 16
+"""Nodes that are looked at at a time."""
+
+_PATIENCE = 60.0
+"""Seconds in which a node starts a process, even if it is busy."""
+
+_END = 15.0
+"""Seconds that a process has to end when there is nothing more to do."""
+
+_NAMED = 5
+"""Distributions that a message names."""
+
+
+@contextmanager
+def ray_workers(address: str, folder: Path, scratch: Path) -> Iterator["RayWorkers"]:
+    """Connect to a cluster, and require that its nodes are like this machine.
+
+    Args:
+        address: `HOST:PORT` of its client server.
+        folder: that of the declaration.
+        scratch: a folder of the run, which the nodes must see.
+
+    Raises:
+        ClusterError: it is away, refuses us, or a node has another environment or does not see
+            the folders.
+    """
+    cluster = RayCluster(address)
+    try:
+        workers = RayWorkers(cluster, (folder, scratch))
+        workers.require_same()
+        yield workers
+    finally:
+        cluster.close()
+
+
+class RayWorkers:
+    """The nodes of a cluster, on which processes are started.
+
+    Args:
+        cluster: the connection.
+        shared: the paths that each node must see.
+    """
+
+    def __init__(self, cluster: RayCluster, shared: Sequence[Path]) -> None:
+        self._cluster, self._shared = cluster, [str(path) for path in shared]
+        self._environment = environment_here()
+        self._nodes = {node.id: node for node in cluster.nodes()}
+        self.count = sum(node.cpus for node in self._nodes.values())
+        """How many processes work at a time: as many as the nodes have processors."""
+        self._same: set[str] = set()
+        self._started = 0
+        self._counting = Lock()
+
+    def require_same(self) -> None:
+        """Require that there are nodes, and that all of them are like this machine.
+
+        Raises:
+            ClusterError: they are not.
+        """
+        if not self._nodes:
+            raise self._error("the Ray cluster has no node with a processor", "add a node to it")
+        with ThreadPoolExecutor(_CHECKS) as threads:
+            for _ in threads.map(self._look_at, self._nodes.values()):
+                pass
+
+    def start(self, setup: WorkerSetup) -> "_NodeProcess":
+        """Start a process on a node, as `worker_process.Start`.
+
+        Raises:
+            WorkerEnded: the node was lost meanwhile.
+            ClusterError: the cluster is away, or has a new node that is not like this machine.
+        """
+        with self._counting:
+            self._started += 1
+            # One that takes the place of another does not wait for a free processor: those that
+            # have one may wait for its partition.
+            cpus = 1 if self._started <= self.count else 0
+        actor = self._cluster.start(NodeWorker, num_cpus=cpus)
+        try:
+            node = self._node(self._cluster.ask(actor.node), actor)
+            arguments = (str(setup.folder), str(setup.home), node.cpus, json.dumps(_sent()))
+            self._cluster.ask(actor.start, *arguments)
+        except ActorEndedError as error:
+            self._cluster.kill(actor)
+            raise WorkerEnded(str(error)) from error
+        except BaseException:
+            self._cluster.kill(actor)
+            raise
+        process = _NodeProcess(self._cluster, actor, node)
+        # Counters of the devices are shared by the processes of that machine alone.
+        process.send(line_of(setup.model_copy(update={"workers": node.cpus})))
+        return process
+
+    def _node(self, found: str, actor: Any) -> ClusterNode:
+        if found not in self._same:
+            self._nodes |= {node.id: node for node in self._cluster.nodes()}
+            self._require_same(self._nodes[found], actor)
+        return self._nodes[found]
+
+    def _look_at(self, node: ClusterNode) -> None:
+        actor = self._cluster.start(NodeWorker, node=node.id, num_cpus=0)
+        try:
+            # One that is lost meanwhile is not waited for, nor worked on.
+            with suppress(ActorEndedError):
+                self._require_same(node, actor)
+        except TimeoutError as error:
+            raise self._error(
+                f"node {node.name} does not answer", "remove it from the cluster, or restart it"
+            ) from error
+        finally:
+            self._cluster.kill(actor)
+
+    def _require_same(self, node: ClusterNode, actor: Any) -> None:
+        there = json.loads(self._cluster.ask(actor.environment, timeout=_PATIENCE))
+        if names := differing(self._environment, there):
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            raise self._error(
+                f"node {node.name} has another environment: {', '.join(names[:_NAMED])}{more}",
+                "install the same versions there as here",
+            )
+        if paths := self._cluster.ask(actor.missing, self._shared, timeout=_PATIENCE):
+            raise self._error(
+                f"node {node.name} does not see {paths[0]}",
+                "share the home and the pipelines with all nodes, under the same paths",
+            )
+        self._same.add(node.id)
+
+    def _error(self, what: str, remedy: str) -> ClusterError:
+        return ClusterError(what, where=f"ray://{self._cluster.address}", remedy=remedy)
+
+
+class _NodeProcess:
+    """A process on a node, as `worker_process.Running`."""
+
+    def __init__(self, cluster: RayCluster, actor: Any, node: ClusterNode) -> None:
+        self._cluster, self._actor, self._node = cluster, actor, node
+        self._lines = b""
+        self._ended = ""
+
+    def send(self, line: bytes) -> None:
+        self._lines += line
+
+    def line(self) -> bytes:
+        lines, self._lines = self._lines, b""
+        line: bytes
+        try:
+            line, self._ended = self._cluster.ask(self._actor.exchange, lines)
+        except ActorEndedError as error:
+            line, self._ended = b"", str(error)
+        if not line:
+            raise self.remove()
+        return line
+
+    def end(self) -> None:
+        with suppress(ActorEndedError, ClusterError, TimeoutError):
+            self._cluster.ask(self._actor.end, timeout=_END)
+        self.kill()
+
+    def kill(self) -> None:
+        self._cluster.kill(self._actor)
+
+    def remove(self) -> WorkerEnded:
+        self.kill()
+        return WorkerEnded(f"{self._ended or 'was stopped'} (node {self._node.name})")
+
+
+def _sent() -> dict[str, str]:
+    return {name: os.environ[name] for name in _SENT if name in os.environ}
