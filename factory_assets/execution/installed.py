@@ -6,6 +6,7 @@ What a stage really loaded belongs in `loaded_code`.
 import os
 import re
 import sys
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,14 +28,15 @@ def installed_distributions() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def installed_files() -> dict[str, str]:
+def installed_files(folders: Sequence[str]) -> dict[str, str]:
     """Return name to digest of the files of every distribution, as its RECORD lists them, by name.
 
-    Two environments into which the same wheels were installed have the same digests. A distribution
-    without a RECORD, such as one that another package manager has installed, has its version.
+    The first of the same name counts, as for Python. Two environments into which the same wheels
+    were installed have the same digests. A distribution without a RECORD, such as one that another
+    package manager has installed, has its version.
     """
     found: dict[str, str] = {}
-    for folder in sys.path:
+    for folder in folders:
         for name, version, info in _in_folder(folder or os.curdir):
             if name not in found:
                 found[name] = _digest_of_files(Path(folder, info), version)

@@ -4,12 +4,11 @@ The connection is Ray's client protocol: one TCP connection to the head, whateve
 nodes. What actors do belongs to the caller. Ray is imported when a cluster is connected.
 """
 
-import logging
 import os
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,9 @@ from factory_resources.boundary.addresses import split_address
 from factory_resources.errors import ClusterError
 
 _DIAL_SECONDS = 5.0
+
+_ANSWER_SECONDS = 60.0
+"""Seconds in which a node starts a process, even if it is busy."""
 
 _TOKEN, _TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
@@ -74,14 +76,15 @@ class RayCluster:
         self._require_token()
         self._dial()
         self._require_closed()
-        with self._translated(), _quiet(), warnings.catch_warnings():
+        with self._translated(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._ray.init(f"ray://{address}", log_to_driver=False)
+            # Its remarks stay out of the output of a run.
+            self._ray.init(f"ray://{address}", log_to_driver=False, logging_level="CRITICAL")
         self._is_connected = True
 
     def close(self) -> None:
         """Disconnect."""
-        with _quiet(), suppress(ConnectionError):
+        with suppress(ConnectionError):
             self._ray.shutdown()
 
     def nodes(self) -> list[ClusterNode]:
@@ -98,21 +101,36 @@ class RayCluster:
             if one["Alive"] and one["Resources"].get("CPU", 0) >= 1
         ]
 
-    def start(self, actor: type, *arguments: object, node: str = "", **options: object) -> Any:
-        """Start an actor, and return Ray's handle to it.
+    def start(self, actor: type, *arguments: object, **options: object) -> Any:
+        """Start an actor on the emptiest node, and return Ray's handle to it.
 
         Ray pickles the name of the class, and the arguments: hand in texts, bytes and numbers.
 
         Args:
-            node: the id of the node where it is to be; the emptiest one if left out.
             options: what it needs, as Ray names it: `num_cpus`, `num_gpus`, `memory`.
+        """
+        with self._translated():
+            remote = self._ray.remote(actor)
+            return remote.options(scheduling_strategy="SPREAD", **options).remote(*arguments)
+
+    def call(self, function: Callable[..., str], *arguments: object, node: str) -> str:
+        """Call a function on a node, and return its result; Ray pickles its name.
+
+        Args:
+            node: the id of the node.
+
+        Raises:
+            ActorEndedError: the node is gone.
+            ClusterError: the cluster is away.
+            TimeoutError: the node does not answer.
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        strategy = NodeAffinitySchedulingStrategy(node, soft=False) if node else "SPREAD"
+        strategy = NodeAffinitySchedulingStrategy(node, soft=False)
         with self._translated():
-            remote = self._ray.remote(actor)
-            return remote.options(scheduling_strategy=strategy, **options).remote(*arguments)
+            remote = self._ray.remote(function)
+        options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": strategy}
+        return str(self.ask(remote.options(**options), *arguments, timeout=_ANSWER_SECONDS))
 
     def ask(self, method: Any, *arguments: object, timeout: float | None = None) -> Any:
         """Call a method of an actor, and return its result.
@@ -219,6 +237,13 @@ class RayCluster:
             raise self._away("the connection was lost")
         try:
             yield
+        except ConnectionAbortedError as error:
+            raise ClusterError(
+                "the head of the Ray cluster could not start a process for the run",
+                where=f"ray://{self.address}",
+                remedy="start it with GRPC_ENABLE_FORK_SUPPORT=0, and look at "
+                "ray_client_server.err among its logs",
+            ) from error
         except ConnectionError as error:
             raise self._away(str(error)) from error
         except grpc.RpcError as error:
@@ -237,8 +262,7 @@ def _imported_ray() -> Any:
     """Import Ray, without the folder of its own copies of libraries that it puts in the path."""
     path = [*sys.path]
     try:
-        with _quiet():
-            import ray
+        import ray
     except ImportError as error:
         raise ClusterError(
             f"Ray cannot be imported ({error})",
@@ -247,18 +271,6 @@ def _imported_ray() -> Any:
     finally:
         sys.path[:] = path
     return ray
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Ray's remarks out of the output of a run."""
-    logger = logging.getLogger("ray")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _ended(error: Exception) -> str:

@@ -1,11 +1,8 @@
 """What a process of the factory runs with: Python, our own code, and all that is installed.
 
 Two machines whose environments are the same compute the same results.
-
-python -m factory_assets.execution.workers.environment
 """
 
-import json
 import platform
 import sys
 from collections.abc import Mapping
@@ -16,13 +13,17 @@ from factory_resources.home.home import PROJECT
 
 _OURS = ("factory_assets", "factory_resources", "schedules")
 
+_COPIES = "/ray/thirdparty_files"
+"""Ray's own copies of two libraries; a process that is not Ray's does not see them."""
+
 _OURSELVES = "sovereign-ai-factory"
 
 
 def environment_here() -> dict[str, str]:
     """Return what there is by name: its version, or the digest of its files."""
+    folders = [folder for folder in sys.path if not folder.endswith(_COPIES)]
     # Installed to be edited, its metadata names a folder of its machine.
-    installed = {name: one for name, one in installed_files().items() if name != _OURSELVES}
+    installed = {name: one for name, one in installed_files(folders).items() if name != _OURSELVES}
     return {
         "Python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -42,7 +43,3 @@ def _own_code() -> str:
         found.update(path.relative_to(PROJECT).as_posix().encode())
         found.update(sha256(path.read_bytes()).digest())
     return found.hexdigest()
-
-
-if __name__ == "__main__":
-    json.dump(environment_here(), sys.stdout)

@@ -14,6 +14,7 @@ from uuid import uuid4
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.boundary_reports import REPORT_VARIABLE, report_file
 from factory_assets.execution.run_boundary import run_boundary
+from factory_assets.execution.workers.process import main as work
 from factory_assets.execution.workers.protocol import FailedMessage, line_of
 from factory_assets.execution.workers.settings import share_of_machine
 from factory_assets.spec import Pipeline
@@ -40,22 +41,24 @@ def main(arguments: Sequence[str]) -> None:
     except FactoryError as error:
         _refuse(error, requests, answers)
         return
+    if not command:
+        work([*arguments[:3]])
+        return
     os.dup2(requests, 0)
     os.dup2(answers, 1)
     os.execv(command[0], command)
 
 
 def _command(pipeline: Pipeline, home: Home) -> list[str]:
-    """Return the command line of the worker, with its boundary around it.
+    """Return the command line of the worker inside its boundary; empty if it has none.
 
     Raises:
         BoundaryError: a boundary is required, and there can be none here.
         DeclarationError: the declaration, or `factory.yaml`, is wrong.
     """
-    command = [sys.executable, "-m", f"{__package__}.process", "0", "1", "0"]
     boundary = run_boundary([pipeline], home)
     if boundary.level == "off":
-        return command
+        return []
     level, reason = level_here()
     if boundary.level == "required" and level != "namespaces":
         raise BoundaryError(
@@ -64,9 +67,10 @@ def _command(pipeline: Pipeline, home: Home) -> list[str]:
             remedy="docs/boundary.md says what it needs",
         )
     if level == "none":
-        return command
+        return []
     name = uuid4().hex
     os.environ[REPORT_VARIABLE] = name
+    command = [sys.executable, "-m", f"{__package__}.process", "0", "1", "0"]
     return boundary.command(command, report_file(home, name))
 
 

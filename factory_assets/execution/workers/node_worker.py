@@ -7,15 +7,20 @@ belongs in `node_process`, who calls this in `ray_workers`.
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from factory_assets.execution.workers.environment import environment_here
 from factory_assets.execution.workers.local_process import LocalProcess, WorkerEnded
 
 _UNSHARED = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Variables that open the cluster: no code of a user gets them."""
+
+
+def describe_node(shared: Sequence[str]) -> str:
+    """Return what the node runs with, and which of the paths it does not see; JSON."""
+    missing = [path for path in shared if not Path(path).exists()]
+    return json.dumps({"environment": environment_here(), "missing": missing})
 
 
 class NodeWorker:
@@ -29,16 +34,6 @@ class NodeWorker:
         from ray import get_runtime_context
 
         return str(get_runtime_context().get_node_id())
-
-    def environment(self) -> str:
-        """Return what a process of the factory runs with here, as JSON."""
-        command = [sys.executable, "-m", f"{__package__}.environment"]
-        done = subprocess.run(command, check=True, capture_output=True, env=_environment({}))
-        return done.stdout.decode()
-
-    def missing(self, paths: Sequence[str]) -> list[str]:
-        """Return the paths that are not there."""
-        return [path for path in paths if not Path(path).exists()]
 
     def start(self, folder: str, home: str, cpus: int, variables: str) -> None:
         """Start the process.

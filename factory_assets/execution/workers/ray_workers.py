@@ -16,7 +16,7 @@ from typing import Any
 
 from factory_assets.execution.workers.environment import differing, environment_here
 from factory_assets.execution.workers.local_process import WorkerEnded
-from factory_assets.execution.workers.node_worker import NodeWorker
+from factory_assets.execution.workers.node_worker import NodeWorker, describe_node
 from factory_assets.execution.workers.protocol import WorkerSetup, line_of
 from factory_resources.compute.ray_cluster import ActorEndedError, ClusterNode, RayCluster
 from factory_resources.errors import ClusterError
@@ -29,9 +29,6 @@ _SENT = (
 
 _CHECKS = 16
 """Nodes that are looked at at a time."""
-
-_PATIENCE = 60.0
-"""Seconds in which a node starts a process, even if it is busy."""
 
 _END = 15.0
 """Seconds that a process has to end when there is nothing more to do."""
@@ -106,7 +103,7 @@ class RayWorkers:
             cpus = 1 if self._started <= self.count else 0
         actor = self._cluster.start(NodeWorker, num_cpus=cpus)
         try:
-            node = self._node(self._cluster.ask(actor.node), actor)
+            node = self._node(self._cluster.ask(actor.node))
             arguments = (str(setup.folder), str(setup.home), node.cpus, json.dumps(_sent()))
             self._cluster.ask(actor.start, *arguments)
         except ActorEndedError as error:
@@ -120,36 +117,34 @@ class RayWorkers:
         process.send(line_of(setup.model_copy(update={"workers": node.cpus})))
         return process
 
-    def _node(self, found: str, actor: Any) -> ClusterNode:
+    def _node(self, found: str) -> ClusterNode:
         if found not in self._same:
+            # It has joined the cluster meanwhile.
             self._nodes |= {node.id: node for node in self._cluster.nodes()}
-            self._require_same(self._nodes[found], actor)
+            self._require_same(self._nodes[found])
         return self._nodes[found]
 
     def _look_at(self, node: ClusterNode) -> None:
-        actor = self._cluster.start(NodeWorker, node=node.id, num_cpus=0)
+        # One that is lost meanwhile is not waited for, nor worked on.
+        with suppress(ActorEndedError):
+            self._require_same(node)
+
+    def _require_same(self, node: ClusterNode) -> None:
         try:
-            # One that is lost meanwhile is not waited for, nor worked on.
-            with suppress(ActorEndedError):
-                self._require_same(node, actor)
+            told = json.loads(self._cluster.call(describe_node, self._shared, node=node.id))
         except TimeoutError as error:
             raise self._error(
                 f"node {node.name} does not answer", "remove it from the cluster, or restart it"
             ) from error
-        finally:
-            self._cluster.kill(actor)
-
-    def _require_same(self, node: ClusterNode, actor: Any) -> None:
-        there = json.loads(self._cluster.ask(actor.environment, timeout=_PATIENCE))
-        if names := differing(self._environment, there):
+        if names := differing(self._environment, told["environment"]):
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             raise self._error(
                 f"node {node.name} has another environment: {', '.join(names[:_NAMED])}{more}",
                 "install the same versions there as here",
             )
-        if paths := self._cluster.ask(actor.missing, self._shared, timeout=_PATIENCE):
+        if told["missing"]:
             raise self._error(
-                f"node {node.name} does not see {paths[0]}",
+                f"node {node.name} does not see {told['missing'][0]}",
                 "share the home and the pipelines with all nodes, under the same paths",
             )
         self._same.add(node.id)
