@@ -1,26 +1,31 @@
-"""A Ray cluster of two nodes in a network of its own, which is this machine's and has `lo` alone.
+"""A Ray cluster of two nodes in a network of its own, which has `lo` alone.
 
-The network and the numbers of processes in it end with `RayNodes.close`. Run as a script in them,
-this module runs the commands that it reads.
+The network and all that runs in it end with `RayNodes.close`. Run as a script in it, this module
+runs the commands that it reads, several at a time.
 """
 
 import json
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from threading import Lock, Thread
+from typing import Any, NamedTuple
 
 from factory_resources.home.home import PROJECT
 
 TOKEN = "a token of these tests, and of nobody else"
-CLIENT, _PORT = 10001, 6379
 HEAD, OTHER = "127.0.0.1", "127.0.0.2"
-ADDRESS = f"ray://{HEAD}:{CLIENT}"
+ADDRESS = f"{HEAD}:10001"
 
+_FOLDERS = {HEAD: 1, OTHER: 2}
+_ATTEMPTS = 3
 _OBJECTS = 80 << 20
-_SECONDS = 120
+_SECONDS = 180.0
 
 
 class Done(NamedTuple):
@@ -32,16 +37,17 @@ class Done(NamedTuple):
 
 
 class RayNodes:
-    """The nodes of a cluster; each command is given the token.
+    """The network of a cluster; its commands have the token.
 
     Args:
         folder: where Ray writes; each node has a folder of its own, named after its address.
+        prefix: the start of each command line.
     """
 
     def __init__(self, folder: Path, prefix: Sequence[str] = ()) -> None:
         self.folder, self._prefix = folder, prefix
-        folder.mkdir(parents=True, exist_ok=True)
-        # Without root, one is it in a user namespace.
+        self._numbers, self._done = count(), dict[int, Done]()
+        # Without root, one is root in a user namespace.
         users = [] if os.geteuid() == 0 else ["--map-root-user"]
         command = ["unshare", *users, "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
         self._server = subprocess.Popen(
@@ -58,63 +64,86 @@ class RayNodes:
         self._server.wait()
 
     def run(
-        self, command: Sequence[str], variables: Mapping[str, str] | None = None, **told: object
+        self, command: Sequence[str], variables: Mapping[str, str | None] | None = None
     ) -> Done:
-        """Run a command in the network."""
-        self.begin(command, variables, **told)
-        return self.finish()
+        """Run a command in the network, and wait for it."""
+        return self.wait(self.begin(command, variables))
 
     def begin(
-        self, command: Sequence[str], variables: Mapping[str, str] | None = None, **told: object
-    ) -> None:
-        """Start a command in the network; `finish` waits for it."""
-        asked = {
-            "command": [*self._prefix, *command],
-            "variables": {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, **(variables or {})},
-            **told,
-        }
+        self, command: Sequence[str], variables: Mapping[str, str | None] | None = None
+    ) -> int:
+        """Start a command in the network; return its number.
+
+        Args:
+            variables: environment variables beside those of this process; None removes one.
+        """
+        number, common = next(self._numbers), {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+        asked = [number, [*self._prefix, *command], {**common, **(variables or {})}]
         assert self._server.stdin
         self._server.stdin.write(json.dumps(asked) + "\n")
         self._server.stdin.flush()
+        return number
 
-    def finish(self) -> Done:
-        """Wait for the command that was started last."""
+    def wait(self, number: int) -> Done:
+        """Wait for a command."""
         assert self._server.stdout
-        line = self._server.stdout.readline()
-        assert line, "the network is gone"
-        return Done(*json.loads(line))
+        while number not in self._done:
+            line = self._server.stdout.readline()
+            assert line, "the network is gone"
+            other, *told = json.loads(line)
+            self._done[other] = Done(*told)
+        return self._done.pop(number)
 
-    def start(self, cpus: int = 1, variables: Mapping[str, str] | None = None) -> None:
-        """Start both nodes at the same time."""
-        script = "\n".join(
-            f"{' '.join(map(_quoted, self.command_of(address, cpus)))} > "
-            f"{_quoted(str(self.folder / address))}.log 2>&1 &"
-            for address in (HEAD, OTHER)
-        )
-        done = self.run(["sh", "-c", f"{script}\nwait"], variables)
-        logs = [(self.folder / f"{address}.log").read_text() for address in (HEAD, OTHER)]
-        assert done.code == 0, done.errors
-        assert all("Ray runtime started" in log for log in logs), "\n".join(logs)
+    def start(self, address: str, variables: Mapping[str, str | None] | None = None) -> None:
+        """Start a node; the head is the first one.
 
-    def command_of(self, address: str, cpus: int = 1) -> list[str]:
-        """Return the command that starts a node; the head is the first address."""
-        head = ["--head", f"--port={_PORT}", f"--ray-client-server-port={CLIENT}"]
+        A raylet gives up if what it has started is not there after 15 s, as on a busy machine.
+        """
+        log = self.folder / f"{address}.log"
+        for _ in range(_ATTEMPTS):
+            command = f"{shlex.join(self._command(address))} > {shlex.quote(str(log))} 2>&1"
+            # The children of a fork in a process with gRPC's threads otherwise fail at times.
+            own = {"GRPC_ENABLE_FORK_SUPPORT": "0", **(variables or {})}
+            if self.run(["sh", "-c", command], own).code == 0:
+                return
+            self.signal("", address)
+        raise AssertionError(log.read_text())
+
+    def signal(self, name: str, address: str, signal: str = "KILL") -> int:
+        """Send a signal to the processes of a node whose command line has a name; count them."""
+        found = self.run([sys.executable, "-c", _KILL, name, str(self._at(address)), signal])
+        assert found.code == 0, found.errors
+        return int(found.output)
+
+    def _command(self, address: str) -> list[str]:
+        first = 20_000 + 10 * _FOLDERS[address]
+        head = ["--head", "--port=6379", f"--ray-client-server-port={ADDRESS.rpartition(':')[2]}"]
         head += ["--include-dashboard=false", "--no-monitor", "--disable-usage-stats"]
         return [
             *(sys.executable, "-m", "ray.scripts.scripts", "start"),
-            *(head if address == HEAD else [f"--address={HEAD}:{_PORT}"]),
-            f"--node-ip-address={address}",
-            f"--num-cpus={cpus}",
-            "--num-gpus=0",
-            f"--object-store-memory={_OBJECTS}",
-            f"--temp-dir={self.folder / address}",
+            *(head if address == HEAD else [f"--address={HEAD}:6379"]),
+            *(f"--node-ip-address={address}", "--num-cpus=1", "--num-gpus=0"),
+            *(f"--object-store-memory={_OBJECTS}", "--include-log-monitor=false"),
+            *(f"--runtime-env-agent-port={first}", f"--dashboard-agent-grpc-port={first + 1}"),
+            *(f"--dashboard-agent-listen-port={first + 2}", f"--metrics-export-port={first + 3}"),
+            f"--temp-dir={self._at(address)}",
         ]
 
-    def kill(self, name: str, address: str, signal: str = "KILL") -> int:
-        """Send a signal to the processes of a node whose command line has a name; count them."""
-        found = self.run([sys.executable, "-c", _KILL, name, str(self.folder / address), signal])
-        assert found.code == 0, found.errors
-        return int(found.output)
+    def _at(self, address: str) -> Path:
+        # Paths of sockets may be 107 bytes long.
+        return self.folder / str(_FOLDERS[address])
+
+
+@contextmanager
+def ray_nodes(folder: Path, prefix: Sequence[str] = ()) -> Iterator[RayNodes]:
+    """A cluster of two nodes, each with one processor."""
+    nodes = RayNodes(folder, prefix)
+    try:
+        for address in (HEAD, OTHER):
+            nodes.start(address)
+        yield nodes
+    finally:
+        nodes.close()
 
 
 _KILL = """
@@ -127,40 +156,43 @@ for process in Path("/proc").glob("[0-9]*"):
         line = (process / "cmdline").read_text().replace(chr(0), " ")
     except OSError:
         continue
-    if int(process.name) != os.getpid() and name in line and folder in line:
+    if int(process.name) != os.getpid() and name in line and f"{folder}/" in line:
         os.kill(int(process.name), signal.Signals["SIG" + number])
         found += 1
 print(found)
 """
 
 
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)
-
-
 def _serve() -> None:
     """Run the commands that come in as lines, and tell what they have come to."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    telling = Lock()
+
+    def work(number: int, command: list[str], variables: dict[str, str | None]) -> None:
+        told = [number, *_run(command, {**os.environ, "PYTHONPATH": str(PROJECT), **variables})]
+        with telling:
+            sys.stdout.write(json.dumps(told) + "\n")
+            sys.stdout.flush()
+
     for line in sys.stdin:
-        asked = json.loads(line)
-        environment = {**os.environ, "PYTHONPATH": str(PROJECT), **asked["variables"]}
-        try:
-            done = subprocess.run(
-                asked["command"],
-                env={name: value for name, value in environment.items() if value},
-                cwd=asked.get("cwd"),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=asked.get("seconds", _SECONDS),
-                check=False,
-            )
-            told = [done.returncode, done.stdout, done.stderr]
-        except subprocess.TimeoutExpired as late:
-            told = [-1, str(late.stdout), f"it took too long: {late.stderr!r}"]
-        print(json.dumps(told), flush=True)
+        Thread(target=work, args=json.loads(line), daemon=True).start()
+
+
+def _run(command: Sequence[str], variables: Mapping[str, Any]) -> Done:
+    process = subprocess.Popen(
+        command,
+        env={name: value for name, value in variables.items() if value is not None},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=_SECONDS)
+    except subprocess.TimeoutExpired as late:
+        process.kill()
+        return Done(-1, str(late.output), f"after {_SECONDS} s: {late.stderr!r}")
+    return Done(process.returncode, output, errors)
 
 
 if __name__ == "__main__":

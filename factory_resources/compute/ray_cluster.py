@@ -72,9 +72,10 @@ class RayCluster:
         self.address = address
         self._is_connected = False
         os.environ.update(_SWITCHES)
-        self._ray = _imported_ray()
         self._require_token()
         self._dial()
+        # It takes seconds, so it comes after what takes none.
+        self._ray = _imported_ray()
         self._require_closed()
         with self._translated(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
