@@ -111,7 +111,8 @@ class RayNodes:
 
     def signal(self, name: str, address: str, signal: str = "KILL") -> int:
         """Send a signal to the processes of a node whose command line has a name; count them."""
-        found = self.run([sys.executable, "-c", _KILL, name, str(self._at(address)), signal])
+        told = (name, str(self._at(address)), address, signal)
+        found = self.run([sys.executable, "-c", _KILL, *told])
         assert found.code == 0, found.errors
         return int(found.output)
 
@@ -149,14 +150,15 @@ def ray_nodes(folder: Path, prefix: Sequence[str] = ()) -> Iterator[RayNodes]:
 _KILL = """
 import os, signal, sys
 from pathlib import Path
-name, folder, number = sys.argv[1:]
+name, folder, address, number = sys.argv[1:]
 found = 0
 for process in Path("/proc").glob("[0-9]*"):
     try:
         line = (process / "cmdline").read_text().replace(chr(0), " ")
     except OSError:
         continue
-    if int(process.name) != os.getpid() and name in line and f"{folder}/" in line:
+    is_of_node = f"{folder}/" in line or f"--host={address} " in line
+    if int(process.name) != os.getpid() and name in line and is_of_node:
         os.kill(int(process.name), signal.Signals["SIG" + number])
         found += 1
 print(found)

@@ -21,7 +21,7 @@ from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.ledger import problems
 from tests.ordinary_user import USER, by_ordinary_user
 from tests.ray_nodes import ADDRESS, HEAD, RayNodes, ray_nodes
-from tests.ray_runs import DAYS, declare_days, run_days
+from tests.ray_runs import DAYS, declare_days, run_days, stored
 
 if not find_spec("ray"):
     warnings.warn("RAY IS NOT TESTED: it is not installed (extra `ray`)", stacklevel=1)
@@ -78,14 +78,12 @@ def test_nodes_store_what_the_run_alone_stores(nodes: RayNodes, alone: dict[str,
     variables = {
         "FACTORY_HOME": str(home.path),
         "FACTORY_DEFS": str(nodes.folder / "pipelines"),
-        "SECRET_OF_THE_RUN": "x",
     }
     command = [sys.executable, "-m", "factory_assets.cli", "run", "sizes_of_days"]
     done = nodes.run([*command, "--workers", f"ray://{ADDRESS}"], variables)
     assert done.code == 0, done.output + done.errors
     assert done.errors == ""
-    made = run_days_stored(home)
-    assert made == alone["stored"]
+    assert stored(home) == alone["stored"]
     assert problems(home) == []
     reports = _reports(home)
     (run,) = [one for one in reports if one.traffic]
@@ -94,12 +92,6 @@ def test_nodes_store_what_the_run_alone_stores(nodes: RayNodes, alone: dict[str,
     assert [(one.address, one.connections > 0) for one in run.traffic] == [(ADDRESS, True)]
     assert len(workers) == 2
     assert {(one.level, one.allow, one.exit_code) for one in workers} == {("namespaces", (), 0)}
-
-
-def run_days_stored(home: Home) -> dict[str, Any]:
-    from tests.ray_runs import stored
-
-    return stored(home)
 
 
 def _reports(home: Home) -> list[BoundaryReport]:
@@ -144,7 +136,7 @@ def test_a_node_with_another_environment_is_refused(nodes: RayNodes) -> None:
 
 def test_an_open_cluster_is_refused(nodes: RayNodes) -> None:
     server = [sys.executable, "-m", "ray.util.client.server", f"--host={HEAD}", "--port=10002"]
-    server += ["--mode=proxy", f"--address={HEAD}:6379", "--runtime-env-agent-address=http://x:1"]
+    server += ["--mode=proxy"]
     nodes.begin(server, {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": None})
     deadline = time.monotonic() + 60
     while "Connection refused" in (error := str(_run(nodes, address=f"{HEAD}:10002")["errors"])):

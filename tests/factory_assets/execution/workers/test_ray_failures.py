@@ -1,0 +1,135 @@
+"""What is lost while nodes of a real Ray cluster work is done again, or told in one line."""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.spec import Pipeline
+from factory_resources.home.home import Home
+from tests.ray_nodes import ADDRESS, HEAD, OTHER, Done, RayNodes
+from tests.ray_runs import declare_days, run_days
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed (extra `ray`)"),
+]
+
+_MOMENTS = 10
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    """A folder with a short path: Ray has sockets in it."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def pipeline(root: Path) -> Pipeline:
+    return declare_days(root / "pipelines" / "sizes_of_days", seconds=1)
+
+
+@pytest.fixture(scope="module")
+def alone(pipeline: Pipeline, root: Path) -> Any:
+    """What a process makes alone."""
+    return run_days(pipeline, Home(root / "alone"))["stored"]
+
+
+@pytest.fixture
+def nodes(root: Path) -> Iterator[RayNodes]:
+    """A network in which no node has started yet."""
+    network = RayNodes(root)
+    yield network
+    network.close()
+    for name in ("1", "2"):
+        shutil.rmtree(root / name, ignore_errors=True)
+
+
+def _begin(nodes: RayNodes, pipeline: Pipeline, home: str) -> int:
+    paths = [str(pipeline.folder), str(nodes.folder / home)]
+    return nodes.begin([sys.executable, "-m", "tests.ray_runs", *paths, ADDRESS])
+
+
+def _made(done: Done) -> Any:
+    assert done.code == 0, done.errors
+    return json.loads(done.output)
+
+
+def test_a_node_may_be_lost_at_any_moment(nodes: RayNodes, pipeline: Pipeline, alone: Any) -> None:
+    nodes.start(HEAD)
+    nodes.start(OTHER)
+    started = time.monotonic()
+    made = _made(nodes.wait(_begin(nodes, pipeline, "undisturbed")))
+    assert (made["errors"], made["stored"], made["entries"]) == ([], alone, [1])
+    seconds = time.monotonic() - started
+    for moment in range(_MOMENTS):
+        number = _begin(nodes, pipeline, f"home_{moment}")
+        time.sleep(seconds * (moment + 1) / (_MOMENTS + 1))
+        assert nodes.signal("raylet/raylet", OTHER) == 1
+        made = _made(nodes.wait(number))
+        assert (made["errors"], made["stored"], made["entries"]) == ([], alone, [1]), moment
+        nodes.signal("", OTHER)
+        nodes.start(OTHER)
+
+
+def test_a_lost_head_is_told_and_nothing_is_twice(
+    nodes: RayNodes, pipeline: Pipeline, alone: Any
+) -> None:
+    nodes.start(HEAD)
+    nodes.start(OTHER)
+    home = Home(nodes.folder / "headless")
+    number = _begin(nodes, pipeline, "headless")
+    deadline = time.monotonic() + 120
+    while not [*home.tables.rglob("*.parquet")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    nodes.signal("", HEAD)
+    lost = time.monotonic()
+    made = _made(nodes.wait(number))
+    assert time.monotonic() - lost < 60
+    assert made["errors"]
+    assert {one.partition(" (")[0] for one in made["errors"]} == {
+        f"ray://{ADDRESS}: the Ray cluster cannot be reached"
+    }
+    again = run_days(pipeline, home)
+    assert (again["errors"], again["stored"], again["entries"]) == ([], alone, [1])
+
+
+def test_a_node_without_room_on_its_disk_does_not_matter(
+    nodes: RayNodes, pipeline: Pipeline, alone: Any
+) -> None:
+    disk = nodes.folder / "2"
+    disk.mkdir()
+    mounted = nodes.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(disk)])
+    assert mounted.code == 0, mounted.errors
+    nodes.start(HEAD)
+    nodes.start(OTHER)
+    filled = nodes.run(["dd", "if=/dev/zero", f"of={disk}/filled", "bs=1M"])
+    assert "No space left" in filled.errors
+    made = _made(nodes.wait(_begin(nodes, pipeline, "full")))
+    assert (made["errors"], made["stored"], made["entries"]) == ([], alone, [1])
+
+
+def test_a_node_that_stands_still_is_not_waited_for(
+    nodes: RayNodes, pipeline: Pipeline, alone: Any
+) -> None:
+    nodes.start(HEAD)
+    nodes.start(OTHER)
+    home = Home(nodes.folder / "still")
+    number = _begin(nodes, pipeline, "still")
+    deadline = time.monotonic() + 120
+    while not [*home.tables.rglob("*.parquet")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert nodes.signal("raylet/raylet", OTHER, "STOP") == 1
+    made = _made(nodes.wait(number))
+    assert (made["errors"], made["stored"], made["entries"]) == ([], alone, [1])
