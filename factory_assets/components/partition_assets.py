@@ -8,7 +8,6 @@ checks are combined over all partitions. Computing a partition belongs in `execu
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -26,7 +25,7 @@ from factory_assets.components.partitions import (
     partitions_def,
     upstream_of,
 )
-from factory_assets.components.run_context import stage_request, step_failure, workers_of_run
+from factory_assets.components.run_context import stage_request, step_failure
 from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.execution.backfill import PartitionRun, Wanted, backfill, by_time, wanted
@@ -35,6 +34,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.workers.room import require_room
 from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
@@ -54,7 +54,7 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[Any]:
-        call = _request(pipeline, stage, context, home, progress)
+        call = stage_request(pipeline, stage, context, home, progress)
         progress.started(pipeline.name, stage)
         chosen = by_time(_partition(pipeline, key) for key in context.partition_keys)
         with _failing(context, call, progress):
@@ -89,19 +89,6 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         check_specs=check_specs(pipeline, stage),
         **asset_attributes(pipeline, stage),
     )
-
-
-def _request(
-    pipeline: Pipeline,
-    stage: Stage,
-    context: dg.AssetExecutionContext,
-    home: Home,
-    progress: Progress,
-) -> StageRequest:
-    """Return the request that is repeated for each partition."""
-    call = stage_request(pipeline, stage, context, home, progress)
-    workers, cluster = workers_of_run(context)
-    return replace(call, workers=workers, cluster=cluster)
 
 
 def _partition(pipeline: Pipeline, key: str) -> Partition:
@@ -159,13 +146,15 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows only the bare class
-        call = _request(pipeline, "ingest", context, home, progress)
+        call = stage_request(pipeline, "ingest", context, home, progress)
         stages = [stage for stage in PARTITIONED if stage in config.stages]
         progress.started(pipeline.name, stages[0])
         with _failing(context, call, progress):
             known = known_keys(pipeline, context.instance)
             selected = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
             _require_some(pipeline, selected, home)
+            if not call.cluster:
+                require_room(pipeline, stages)
         for name, keys in selected.dynamic.items():
             context.instance.add_dynamic_partitions(dynamic_name(pipeline.name, name), list(keys))
         with _failing(context, call, progress), event_logs_open(home, call.run_id):

@@ -30,7 +30,7 @@ REHASH_TAG = "factory/rehash"
 """A run with this tag hashes every file anew: local ones (`files`), or also objects (`all`)."""
 
 WORKERS_TAG = "factory/workers"
-"""So many processes work on the partitions of a run with this tag."""
+"""So many processes work for a run with this tag."""
 
 LOG_INTERVAL = 10.0
 """Minimum between two lines of Dagster's log about one stage: each is a write to its database."""
@@ -47,6 +47,7 @@ def stage_request(
     progress: Progress,
 ) -> StageRequest:
     """Return the request that the run makes of the stage."""
+    workers, cluster = _workers(context)
     return StageRequest(
         pipeline=pipeline,
         stage=stage,
@@ -57,13 +58,15 @@ def stage_request(
         progress=_reporter(context, progress),
         hashing=Hashing.of(_rehash(context.run.tags.get(REHASH_TAG, ""))),
         scheduled=context.run.tags.get(SCHEDULED_EXECUTION_TIME_TAG),
+        workers=workers,
+        cluster=cluster,
     )
 
 
-def workers_of_run(context: dg.AssetExecutionContext) -> tuple[int, str]:
-    """Return how many processes work on the partitions of the run, and of which cluster.
+def _workers(context: dg.AssetExecutionContext) -> tuple[int, str]:
+    """Return how many processes work for the run, and of which cluster.
 
-    Without a number, this process works alone; without a cluster, this machine does.
+    Without a number, this one works alone; without a cluster, this machine does.
     """
     asked = context.run.tags.get(WORKERS_TAG)
     try:

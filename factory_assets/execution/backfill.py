@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from factory_assets.data.sources.partition_listing import Keys, list_partitions
 from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.execution.workers.room import needs_of, room_for
 from factory_assets.execution.workers.worker import Worker
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
@@ -23,6 +23,9 @@ from factory_assets.spec.partitions import DynamicPartitions
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.sql.shared_engines import SharedEngines
+
+if TYPE_CHECKING:
+    from factory_assets.execution.workers.worker_process import WorkerProcess
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,15 @@ def backfill(
     Args:
         call: the request to repeat; its own stage and partition are ignored.
     """
-    count = min(call.workers, len(partitions))
+    needs = needs_of(call.pipeline, stages)
+    room = call.workers if call.cluster else room_for(call.workers, needs)
+    count = min(room, len(partitions))
     with call.home.scratch() as scratch:
         if count:
-            yield from _by_workers(run, call, partitions, stages, scratch, count)
+            from factory_assets.execution.workers.started import started_workers
+
+            with started_workers(call, needs, scratch, count) as workers:
+                yield from _by_workers(run, call, partitions, stages, workers)
             return
         with SharedEngines(scratch) as engines:
             for number, partition in enumerate(partitions, 1):
@@ -131,13 +139,11 @@ def _by_workers(
     call: StageRequest,
     partitions: Sequence[Partition],
     stages: Sequence[Stage],
-    scratch: Path,
-    count: int,
+    workers: Sequence["WorkerProcess"],
 ) -> Iterator[PartitionRun]:
     from factory_assets.execution.workers.in_order import work_in_order
-    from factory_assets.execution.workers.started import started_workers
+    from factory_assets.execution.workers.stage_worker import work_in
     from factory_assets.execution.workers.turns import Turns
-    from factory_assets.execution.workers.worker_process import WorkerProcess
 
     # This process computes nothing, which would enable it; there may be many partitions.
     gc.enable()
@@ -145,14 +151,15 @@ def _by_workers(
     call = replace(call, storing=Lock())
 
     def work(
-        worker: WorkerProcess, numbered: tuple[int, Partition], report: Callable[[str], None]
+        worker: "WorkerProcess", numbered: tuple[int, Partition], report: Callable[[str], None]
     ) -> list[PartitionRun]:
         number, partition = numbered
         report(f"{partition.key} ({number} of {len(partitions)})")
         own = replace(call, progress=report, turn=partial(turns.wait, partition, worker))
         runs = []
         try:
-            for one in _stages(partial(run, worker=worker.work), own, partition, stages):
+            by_worker = partial(run, worker=partial(work_in, worker))
+            for one in _stages(by_worker, own, partition, stages):
                 turns.end(partition)
                 runs.append(one)
         finally:
@@ -160,9 +167,8 @@ def _by_workers(
         return runs
 
     report = call.progress or (lambda _: None)
-    with started_workers(call, scratch, count) as workers:
-        for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
-            yield from runs
+    for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
+        yield from runs
 
 
 def _stages(

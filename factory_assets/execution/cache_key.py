@@ -67,26 +67,32 @@ def asset_code_version(pipeline: Pipeline, stage: Stage) -> str:
 
 
 def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
-    """Return the parts of the declaration that the stage reads, without descriptions."""
+    """Return the parts of the declaration that the stage reads, without descriptions.
+
+    What a stage needs of a machine (`resources`) does not change its result.
+    """
     spec = pipeline.spec
     match stage:
         case "ingest":
-            part = spec.ingest.model_dump(mode="json", exclude={"contract"})
+            part = spec.ingest.model_dump(mode="json", exclude={"contract", "resources"})
             return {**part, "contract": spec.ingest.contract.promises()}
         case "clean":
             # How long it may take does not change the result.
-            return spec.clean.model_dump(mode="json", exclude={"timeout"})
+            return spec.clean.model_dump(mode="json", exclude={"timeout", "resources"})
         case "split":
             part = spec.split.model_dump(mode="json", exclude={"window"})
             return {"split": part, "target": spec.training.target, "inputs": _inputs(pipeline)}
         case "train":
             # Neither the checkpoint interval nor accepted leaks, which are checked in every run,
             # change the result.
-            apart: Any = {"trainer": {"checkpoint"}, "leaks": True, "threshold": True}
+            apart: Any = {
+                "trainer": {"checkpoint"},
+                **dict.fromkeys(("leaks", "threshold", "resources"), True),
+            }
             part = spec.training.model_dump(mode="json", exclude=apart)
             return {**part, **_decision(spec), **_search(spec)}
         case "evaluate":
-            part = spec.evaluate.model_dump(mode="json")
+            part = spec.evaluate.model_dump(mode="json", exclude={"resources"})
             # Folds are drawn by the rule and the seed of the split.
             rule = spec.split.model_dump(mode="json", exclude={"window"})
             return {**part, "split": rule} if spec.evaluate.folds else part

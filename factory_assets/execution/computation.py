@@ -3,9 +3,14 @@
 Whether it is called is decided in `plan`; what is stored afterwards belongs in `runner`.
 """
 
+from __future__ import annotations
+
 import gc
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from shutil import rmtree
+from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.policy import REASONS, accepted_reasons
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
@@ -19,6 +24,7 @@ from factory_assets.execution.plan import (
     plan_stage,
 )
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
+from factory_assets.execution.workers.room import require_room
 from factory_assets.execution.workers.worker import ComputedStage, ReusableStage
 from factory_assets.results.base import StageResult, digest, expect
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
@@ -28,6 +34,10 @@ from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tracking.records import Records
+
+if TYPE_CHECKING:
+    from factory_assets.execution.workers.fit_pool import FitPool
+    from factory_assets.ml.training.fit_tasks import FitExecutor
 
 
 def work_here(
@@ -41,21 +51,40 @@ def work_here(
     with plan_stage(call) as plan:
         if call.reuse and plan.record:
             return ReusableStage(plan.record)
+        require_room(call.pipeline, [call.stage])
         planned(plan)
         gc.enable()
         require_disk_space(call.home, call.run_id)
         key = digest(plan.components)
         if not call.reuse:
             rmtree(call.checkpoints(key), ignore_errors=True)
-        with Meter(Rates.from_env(), sharing=max(1, call.workers)) as meter:
-            value = compute(call, plan)
+        with Meter(Rates.from_env(), sharing=call.sharing) as meter, _fit_pool(call) as pool:
+            value = compute(call, plan, pool)
             cost = meter.read()
-        components = actual_components(call, plan.components)
-        return ComputedStage(value, components, key, plan.inputs, cost)
+        components = actual_components(call, plan.components, pool.loaded if pool else {})
+        if not pool:
+            return ComputedStage(value, components, key, plan.inputs, cost)
+        cost = replace(cost, megabytes=cost.megabytes + pool.megabytes)
+        return ComputedStage(value, components, key, plan.inputs, cost, pool.warnings)
 
 
-def compute(call: StageRequest, plan: StagePlan) -> StageResult:
-    """Compute the stage as planned."""
+def _fit_pool(call: StageRequest) -> AbstractContextManager[FitPool | None]:
+    # Weights depend on the processor, and nodes of a cluster may have another one.
+    if not call.workers or call.cluster or call.stage not in {"train", "evaluate"}:
+        return nullcontext()
+    from factory_assets.execution.workers.fit_pool import fit_pool
+
+    return fit_pool(call)
+
+
+def compute(
+    call: StageRequest, plan: StagePlan, executor: FitExecutor | None = None
+) -> StageResult:
+    """Compute the stage as planned.
+
+    Args:
+        executor: does what is independent within the stage; None if this process works alone.
+    """
     pipeline, home, inputs = call.pipeline, call.home, plan.results
     match call.stage:
         case "ingest":
@@ -84,6 +113,7 @@ def compute(call: StageRequest, plan: StagePlan) -> StageResult:
                 tags=tags,
                 progress=call.progress,
                 checkpoints=call.checkpoints(digest(plan.components)),
+                executor=executor,
             )
             provenance = store_provenance(pipeline, parts, candidate, home)
             return candidate.model_copy(update={"provenance": provenance})
@@ -100,6 +130,7 @@ def compute(call: StageRequest, plan: StagePlan) -> StageResult:
                 champion=champion,
                 answers=answers_to_judge(call, inputs),
                 progress=call.progress,
+                executor=executor,
             )
         case "deploy":
             from factory_assets.stages.deploy import deploy

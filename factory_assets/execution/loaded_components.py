@@ -6,7 +6,7 @@ loaded belongs in `loaded_code`, the other components in `cache_key`.
 """
 
 from factory_assets.execution.cache_key import user_references
-from factory_assets.execution.loaded_code import as_it_is_now, loaded_code
+from factory_assets.execution.loaded_code import Loaded, as_it_is_now, loaded_code
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.base import KeyComponents, digest
 from factory_resources.tracking.record import Record
@@ -33,12 +33,21 @@ def expected_components(
     return {**components, LOADED: as_it_is_now(loaded, call.pipeline.folder)}
 
 
-def actual_components(call: StageRequest, components: KeyComponents) -> KeyComponents:
-    """Return the components after the computation, with what was really loaded in it."""
+def actual_components(
+    call: StageRequest, components: KeyComponents, elsewhere: Loaded
+) -> KeyComponents:
+    """Return the components after the computation, with what was really loaded in it.
+
+    Args:
+        elsewhere: what other processes loaded for it; empty if this one worked alone.
+    """
     references = user_references(call.pipeline, call.stage)
     if not references:
         return components
-    loaded = loaded_code(references, call.pipeline.folder)
+    loaded = {
+        kind: {**found, **elsewhere.get(kind, {})}
+        for kind, found in loaded_code(references, call.pipeline.folder).items()
+    }
     partition = call.partition.key if call.partition else None
     before = Records(call.home).latest(call.pipeline.name, call.stage, partition)
     if before and before.parts.get("user code") == components["user code"]:

@@ -42,9 +42,12 @@ class StageRequest:
     engines: SharedEngines = field(default_factory=SharedEngines)
     """Those in which the partitions of a run are read."""
     workers: int = 0
-    """How many processes work on the partitions of the run; 0 if this one works alone."""
+    """How many processes work on the partitions of the run, and on what is independent within a
+    stage; 0 if this one works alone."""
     cluster: str = ""
-    """`HOST:PORT` of the Ray cluster whose nodes work on them; empty if this machine does."""
+    """`HOST:PORT` of the Ray cluster whose nodes do that; empty if this machine does."""
+    sharing: int = 1
+    """How many processes of the run compute at the same time, this one included."""
     storing: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Held while a result is stored: the threads that wait for workers store one after another."""
     turn: Callable[[], None] | None = None

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from factory_assets.spec.base import ColumnName, Columns, Expression, Name, Spec, is_unset, listed
+from factory_assets.spec.resources import Resources
 
 Statistic = Literal["mean", "std", "min", "max", "slope", "first"]
 Size = Annotated[int, Field(ge=2, le=100_000)] | Literal["all"]
@@ -99,6 +100,8 @@ class Clean(Spec):
     timeout: Annotated[int, Field(ge=1, le=86_400, exclude_if=lambda s: s == TIMEOUT)] = TIMEOUT
     """The most seconds that the expressions may take for each million rows, a smaller table
     included; the run fails if they take longer."""
+    resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
+    """What a process needs that cleans, such as `{memory: 8 GB}`. Default: not known."""
 
     @property
     def columns(self) -> tuple[str, ...]:

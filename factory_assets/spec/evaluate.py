@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Spec, listed, switched_off
+from factory_assets.spec.base import ColumnName, Columns, Spec, is_unset, listed, switched_off
+from factory_assets.spec.resources import Resources
 
 Metric = Literal[
     "average_precision",
@@ -250,6 +251,9 @@ class Evaluate(Spec):
     asymmetry: Asymmetry | None = None
     """For regression: also judge predictions below and above the true value by different scales, as
     the metric `asymmetric_score`. It ignores `clip`. `{}` uses the scales of NASA's engine data."""
+    resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
+    """What a process needs that judges, or trains for that, such as `{memory: 8 GB, gpus: 1}`.
+    Default: not known."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -20,6 +20,7 @@ from factory_assets.spec.base import (
     suggest,
 )
 from factory_assets.spec.contract import Contract, Promised, duplicates
+from factory_assets.spec.resources import Resources
 from factory_assets.spec.sources import (
     AnswersSource,
     AssetSource,
@@ -169,6 +170,8 @@ class Ingest(Spec):
     max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.5
     """The largest share of the rows (0 to 1) that may go to quarantine; the pipeline stops if more
     do."""
+    resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
+    """What a process needs that ingests, such as `{memory: 8 GB}`. Default: not known."""
 
     @property
     def tables(self) -> dict[str | None, Source]:

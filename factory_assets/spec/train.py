@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Positive, Spec, listed, switched_off
+from factory_assets.spec.base import (
+    ColumnName,
+    Columns,
+    Positive,
+    Spec,
+    is_unset,
+    listed,
+    switched_off,
+)
 from factory_assets.spec.models import (
     Cnn,
     GradientBoosting,
@@ -20,6 +28,7 @@ from factory_assets.spec.models import (
     Tcn,
     Transformer,
 )
+from factory_assets.spec.resources import Resources
 from factory_assets.spec.threshold import DecisionRule
 from factory_assets.spec.tune import Tune, search_mistakes
 
@@ -214,6 +223,8 @@ class Train(Spec):
     tune: Tune | None = None
     """Search for better settings than the declared ones; `tune: {}` uses the defaults. Default: no
     search."""
+    resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
+    """What a process needs that trains, such as `{memory: 8 GB, gpus: 1}`. Default: not known."""
 
     @model_validator(mode="after")
     def _only_networks_have_a_trainer(self) -> Self:

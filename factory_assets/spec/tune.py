@@ -88,6 +88,9 @@ class Tune(Spec):
     """The settings to search, each with its values: `[smallest, largest]`, `{range, log}` or
     `{values}`, such as `{learning_rate: [0.01, 0.3]}`. Default: the most important settings of the
     kind of model, around the declared values."""
+    parallel: Annotated[int, Field(ge=1, le=64, exclude_if=lambda count: count == 1)] = 1
+    """How many settings are proposed at a time, before any of them is tried: so many workers can
+    try them at the same time. Other numbers propose other settings."""
     prune: bool = True
     """Whether a network is given up if half of the other trials were better after as many
     epochs."""

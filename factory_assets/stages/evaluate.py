@@ -39,6 +39,7 @@ from factory_assets.ml.plots.evaluation import (
     plot_robustness,
     plot_slices,
 )
+from factory_assets.ml.training.fit_tasks import FitExecutor
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import (
     AnswersCompared,
@@ -64,6 +65,7 @@ def evaluate(
     champion: int | None,
     answers: ChosenAnswers | None = None,
     progress: Callable[[str], None] | None = None,
+    executor: FitExecutor | None = None,
 ) -> EvaluationResult:
     """Score the candidate, the baselines and the champion on the same test rows; decide the gates.
 
@@ -72,6 +74,7 @@ def evaluate(
     Args:
         champion: the version to compare with; None if there is none.
         answers: on which it is compared too; None if no outcome is known.
+        executor: trains the models of folds and influence; None if this process works alone.
 
     Raises:
         DataError: a test row has a class that no training row has, a column to slice or order by is
@@ -92,7 +95,7 @@ def evaluate(
         answered, on_answers = _on_answers(test_set, answers, trained, champion, home)
         rival = replace(rival, answers=on_answers)
     slices = _slices(test_set, scored)
-    folds = cross_validate(test_set, parts, trained, home, progress)
+    folds = cross_validate(test_set, parts, trained, home, progress, executor)
     declared = pipeline.spec.evaluate
     gates = (
         *judge(declared.conditions, metrics, baselines, rival, folds),
@@ -129,7 +132,7 @@ def evaluate(
         groups=_groups(test_set, scored),
         importances=mattering,
         robustness=disturbed,
-        influence=measure_influence(test_set, parts, trained, home, progress),
+        influence=measure_influence(test_set, parts, trained, home, progress, executor),
         folds=folds,
         at_half=_at_half(scored),
         answers=answered,

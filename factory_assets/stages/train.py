@@ -16,6 +16,7 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.models.kinds import kind_of
+from factory_assets.ml.training.fit_tasks import FitExecutor
 from factory_assets.ml.training.fitting import FitResult, Progress, fit_prepared, no_progress
 from factory_assets.ml.training.preparation import read_training_data
 from factory_assets.results.data import SplitResult
@@ -41,11 +42,13 @@ def train(
     tags: Mapping[str, str] = _NO_TAGS,
     progress: Progress | None = None,
     checkpoints: Path | None = None,
+    executor: FitExecutor | None = None,
 ) -> Candidate:
     """Create the candidate: a run and a new model version in MLflow.
 
     Args:
         checkpoints: the folder for checkpoints; a killed training resumes from those in it.
+        executor: does trials of a search that are independent; None if this process works alone.
 
     Raises:
         DataError: the rows cannot be learned from.
@@ -68,8 +71,11 @@ def train(
     ):
         if fitted is None:
             from factory_assets.ml.training.search import search
+            from factory_assets.ml.training.trials import TrialRows, Trials
 
-            fitted, tuned = search(pipeline, tables, ready, home, run, tell, checkpoints)
+            rows = TrialRows(train=parts.train, validation=parts.validation)
+            trials = Trials(pipeline, rows, tables, ready, home)
+            fitted, tuned = search(trials, run, tell, checkpoints, executor)
         digest = save_trained(fitted.trained, files)
         _log(run, pipeline, parts, fitted, tuned)
         version = run.register(
@@ -78,8 +84,8 @@ def train(
             typical_row(fitted.trained.features, sensitive_columns(pipeline)),
             {**tags, MODEL_TAG: digest, **_stopped(fitted)},
         )
-    rows = tables[0].num_rows
-    return _candidate(pipeline, fitted, version, run.run_id, digest, rows, tuned)
+    count = tables[0].num_rows
+    return _candidate(pipeline, fitted, version, run.run_id, digest, count, tuned)
 
 
 def signature_of(trained: TrainedModel) -> Signature:

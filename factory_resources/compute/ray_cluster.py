@@ -49,7 +49,16 @@ class ClusterNode:
     name: str
     """Its address."""
     cpus: int
-    """How many workers it takes at a time."""
+    memory: int
+    """Bytes, of which Ray leaves some to itself."""
+    gpus: int
+
+    def room(self, memory: int, gpus: int) -> int:
+        """Return how many processes it has room for that need so many bytes and GPUs each."""
+        found = [self.cpus]
+        found += [self.memory // memory] if memory else []
+        found += [self.gpus // gpus] if gpus else []
+        return min(found)
 
 
 def token_file() -> Path:
@@ -95,12 +104,15 @@ class RayCluster:
             ClusterError: the cluster is away.
         """
         with self._translated():
-            found = self._ray.nodes()
-        return [
-            ClusterNode(one["NodeID"], one["NodeManagerAddress"], int(one["Resources"]["CPU"]))
-            for one in found
-            if one["Alive"] and one["Resources"].get("CPU", 0) >= 1
-        ]
+            found = [one for one in self._ray.nodes() if one["Alive"]]
+        nodes = []
+        for one in found:
+            cpus, memory, gpus = (int(one["Resources"].get(n, 0)) for n in ("CPU", "memory", "GPU"))
+            if cpus:
+                nodes.append(
+                    ClusterNode(one["NodeID"], one["NodeManagerAddress"], cpus, memory, gpus)
+                )
+        return nodes
 
     def start(self, actor: type, *arguments: object, **options: object) -> Any:
         """Start an actor on the emptiest node, and return Ray's handle to it.
@@ -154,6 +166,11 @@ class RayCluster:
                 if "ModuleNotFoundError" in str(error):
                     raise self._without_factory() from error
                 raise ActorEndedError(_ended(error)) from error
+
+    def tell(self, method: Any) -> None:
+        """Call a method of an actor, and do not wait for its result."""
+        with self._translated():
+            method.remote()
 
     def kill(self, actor: Any) -> None:
         """Kill an actor; nothing happens if it, or the cluster, is gone."""

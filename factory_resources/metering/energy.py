@@ -158,6 +158,21 @@ def devices(nvml: Any, visible: str | None) -> Iterator[Gpus]:
         yield result
 
 
+def gpu_names(nvml: Any, visible: str | None) -> list[str]:
+    """Return the UUIDs of the visible devices, as CUDA_VISIBLE_DEVICES takes them."""
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return []
+    try:
+        uuids = [nvml.nvmlDeviceGetUUID(handle) for handle in _handles(nvml, visible)]
+    except nvml.NVMLError:
+        return []
+    finally:
+        _shut_down(nvml)
+    return [one.decode() if isinstance(one, bytes) else one for one in uuids]
+
+
 def _handles(nvml: Any, visible: str | None) -> list[Any]:
     count = nvml.nvmlDeviceGetCount()
     if visible is None:

@@ -1,13 +1,13 @@
 """Searches for the best settings with Optuna: past trials, their values, and the next proposal.
 
 Searches are stored in the factory's own database; arguments and results are plain values. A
-proposal depends only on the seed and the trials before it, so a killed search resumes as if it had
-not been interrupted.
+proposal depends only on the seed and the trials of the batches before it, so a killed search
+resumes as if it had not been interrupted. Running trials belongs to the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -34,7 +34,7 @@ _WAIT = 60
 """Seconds that SQLite waits while another process writes."""
 
 _FEW = 4
-"""Trials that must have reached a step before their median can prune another."""
+"""Trials that must have reached a step before their median counts."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,25 @@ class Tried:
     notes: Mapping[str, Any]
 
 
+Losses = Sequence[tuple[int, float]]
+"""The steps of a trial, each with the loss after it."""
+
+
 class OpenTrial:
     """A running trial; it is stored only when it ends."""
 
-    def __init__(self, study: Study, trial: optuna.Trial, settings: Settings) -> None:
+    def __init__(self, study: Study, trial: optuna.Trial, number: int, settings: Settings) -> None:
+        self.number = number
+        """Its index among the trials of the search."""
         self.settings = settings
         self._study, self._trial = study, trial
 
-    def is_hopeless(self, step: int, loss: float) -> bool:
-        """Whether the trial's best loss so far is worse than the median of the others at `step`."""
-        self._trial.report(-loss if self._study.maximise else loss, step)
-        return self._trial.should_prune()
-
-    def end(self, state: State, value: float | None, notes: Mapping[str, Any]) -> None:
-        """End the trial and store its result."""
+    def end(
+        self, state: State, value: float | None, notes: Mapping[str, Any], losses: Losses = ()
+    ) -> None:
+        """End the trial and store its result; the trials of a batch end in their order."""
+        for step, loss in losses:
+            self._trial.report(-loss if self._study.maximise else loss, step)
         self._trial.set_user_attr(_NOTES, dict(notes))
         self._study.keep(self._trial, state, value)
 
@@ -98,33 +103,95 @@ class Study:
     """One search: its trials in the database, and a copy in memory that proposes the next trial.
 
     Only one process at a time may use it.
+
+    Args:
+        batch: how many trials are proposed at a time.
+        patience: steps of a trial before it can be pruned.
     """
 
     def __init__(
-        self, home: Home, stored: optuna.Study, seed: int, pruner: optuna.pruners.BasePruner
+        self, home: Home, stored: optuna.Study, *, seed: int, batch: int, patience: int
     ) -> None:
         import optuna
 
-        self._home, self._stored, self._seed = home, stored, seed
-        self._study = optuna.create_study(direction=stored.direction, pruner=pruner)
-        self._study.add_trials(stored.get_trials(deepcopy=False))
-        self.tried = [_tried(trial) for trial in self._study.get_trials(deepcopy=False)]
+        self._home, self._stored = home, stored
+        self._seed, self._batch, self._patience = seed, batch, patience
+        ended = stored.get_trials(deepcopy=False)
+        begun = len(ended) % batch
+        self._study = optuna.create_study(direction=stored.direction)
+        self._study.add_trials(ended[: len(ended) - begun])
+        self._begun = ended[len(ended) - begun :]
+        """Trials that have ended, of a batch in which others have not."""
+        self.tried = [_tried(trial) for trial in ended]
         """The trials that have ended, in order."""
 
     @property
     def maximise(self) -> bool:
         return self._stored.direction.name == "MAXIMIZE"
 
-    def begin(self, space: Space, given: Settings | None = None) -> OpenTrial:
-        """Start the next trial, with the given settings or with the most promising ones."""
+    @property
+    def is_within_batch(self) -> bool:
+        """Whether some trials of a batch have ended, and others have not."""
+        return bool(self._begun)
+
+    def median_losses(self) -> dict[int, float]:
+        """Return the median loss of the complete trials after each step.
+
+        A trial whose losses were all above it so far is worse than half of the others. Left out are
+        steps that fewer than four have reached, and those before `patience`. The trials of the
+        batch that is about to begin do not count, since they may run at the same time.
+        """
+        import numpy as np
+
+        sign, by_step = -1 if self.maximise else 1, dict[int, list[float]]()
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state.name == "COMPLETE":
+                for step, value in trial.intermediate_values.items():
+                    by_step.setdefault(step, []).append(sign * value)
+        return {
+            step: float(np.nanmedian(losses))
+            for step, losses in by_step.items()
+            if step >= self._patience and len(losses) >= _FEW
+        }
+
+    def begin(
+        self, space: Space, given: Settings | None = None, most: int | None = None
+    ) -> list[OpenTrial]:
+        """Start the next batch: the most promising settings; of the first trial, the given ones.
+
+        Args:
+            most: the largest number of trials of the search.
+
+        Returns:
+            The trials that have not ended yet.
+        """
+        first = len(self.tried) - len(self._begun)
+        count = self._batch if most is None else min(self._batch, most - first)
+        trials = [
+            self._propose(space, first + place, None if place else given) for place in range(count)
+        ]
+        begun, self._begun = self._begun, []
+        for one, ended in zip(trials, begun, strict=False):
+            self._tell(one._trial, ended)
+        return trials[len(begun) :]
+
+    def _propose(self, space: Space, number: int, given: Settings | None) -> OpenTrial:
         # A new sampler for each trial, so that none depends on what a killed process has drawn.
-        self._study.sampler = _sampler(self._seed, len(self.tried))
+        self._study.sampler = _sampler(self._seed, number)
         if given is not None:
             # Values outside the space do not inform the search.
             space = {name: domain for name, domain in space.items() if domain.holds(given[name])}
             self._study.enqueue_trial({name: given[name] for name in space})
         trial = self._study.ask({name: _distribution(domain) for name, domain in space.items()})
-        return OpenTrial(self, trial, trial.params if given is None else given)
+        return OpenTrial(self, trial, number, trial.params if given is None else given)
+
+    def _tell(self, trial: optuna.Trial, ended: optuna.trial.FrozenTrial) -> None:
+        """End a trial of the copy as the stored one has ended."""
+        for step, reported in ended.intermediate_values.items():
+            trial.report(reported, step)
+        trial.set_user_attr(_NOTES, ended.user_attrs[_NOTES])
+        value = ended.value if ended.state.name == "COMPLETE" else None
+        self._study.tell(trial, value, ended.state)
 
     def keep(self, trial: optuna.Trial, state: State, value: float | None) -> None:
         """Store a trial that has ended, in one transaction."""
@@ -145,13 +212,21 @@ def _tried(trial: optuna.trial.FrozenTrial) -> Tried:
 
 @contextmanager
 def opened(
-    home: Home, name: str, *, resume: bool, maximise: bool, seed: int, patience: int
+    home: Home,
+    name: str,
+    *,
+    resume: bool,
+    maximise: bool,
+    seed: int,
+    patience: int,
+    batch: int = 1,
 ) -> Iterator[Study]:
     """Open the search of that name.
 
     Args:
         resume: whether to continue after the stored trials; otherwise they are deleted.
         patience: steps of a trial before it can be pruned.
+        batch: how many trials are proposed at a time.
 
     Raises:
         StorageError: the database cannot be used.
@@ -159,10 +234,10 @@ def opened(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    pruner = optuna.pruners.MedianPruner(_FEW, patience, n_min_trials=_FEW)
     with _database_errors(home):
         storage = _storage(home)
-        study = Study(home, _stored_study(storage, name, resume, maximise), seed, pruner)
+        stored = _stored_study(storage, name, resume, maximise)
+        study = Study(home, stored, seed=seed, batch=batch, patience=patience)
     try:
         yield study
     finally:

@@ -31,7 +31,7 @@ def work_in_order(
     work: Callable[[WorkerProcess, Piece, Callable[[str], None]], Result],
     report: Callable[[str], None],
 ) -> Iterator[Result]:
-    """Work on all pieces, and yield their results in order; end the workers afterwards.
+    """Work on all pieces, and yield their results in order.
 
     Args:
         work: works on a piece with a worker; may report steps by its third argument.
@@ -53,8 +53,6 @@ def work_in_order(
                 events.put(_Done(number, work(worker, piece, events.put)))
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
             events.put(error)
-        finally:
-            worker.close()
 
     threads = [Thread(target=drive, args=(worker,), daemon=True) for worker in workers]
     for thread in threads:

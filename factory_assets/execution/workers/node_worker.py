@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from factory_assets.execution.workers.connection import LocalConnection, WorkerEnded
 from factory_assets.execution.workers.environment import environment_here
-from factory_assets.execution.workers.local_process import LocalProcess, WorkerEnded
 
 _UNSHARED = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Variables that open the cluster: no code of a user gets them."""
@@ -27,7 +27,7 @@ class NodeWorker:
     """A process on the node where Ray has put this actor."""
 
     def __init__(self) -> None:
-        self._process: LocalProcess | None = None
+        self._process: LocalConnection | None = None
 
     def node(self) -> str:
         """Return the id of the node."""
@@ -46,7 +46,7 @@ class NodeWorker:
         """
         module = f"{__package__}.node_process"
         environment = _environment(json.loads(variables))
-        self._process = LocalProcess(module, (folder, home, str(cpus)), environment)
+        self._process = LocalConnection(module, (folder, home, str(cpus)), environment)
 
     def exchange(self, lines: bytes) -> tuple[bytes, str]:
         """Send lines, and return the next one; or an empty one, and how the process ended."""
@@ -57,6 +57,11 @@ class NodeWorker:
             return self._process.line(), ""
         except WorkerEnded as error:
             return b"", str(error)
+
+    def finish(self) -> None:
+        """Tell the process that nothing more is asked; do not wait for its end."""
+        if self._process:
+            self._process.finish()
 
     def end(self) -> None:
         """Let the process end: there is nothing more to do."""

@@ -4,10 +4,14 @@ python -m factory_assets.execution.workers.process IN OUT PARENT
 
 It ends when the run closes the pipe with the requests, or dies. Inside a boundary of its own, the
 pipes are its standard streams, and PARENT is 0: then it ends with its boundary. The other end of
-the pipes belongs in `worker_process`.
+the pipes belongs in `connection`.
 """
 
+from __future__ import annotations
+
+import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -15,20 +19,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from pydantic import BaseModel
 
 from factory_assets.data.privacy.sensitive_columns import redact_errors
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.execution.asked_addresses import noticed_addresses
+from factory_assets.execution.asked_addresses import Asked, noticed_addresses
+from factory_assets.execution.cache_key import user_references
 from factory_assets.execution.computation import work_here
 from factory_assets.execution.ledger_entries import declaration_digest
+from factory_assets.execution.loaded_code import loaded_code
 from factory_assets.execution.requests import StagePlan, StageRequest
-from factory_assets.execution.workers.local_process import NO_MEMORY
+from factory_assets.execution.workers.connection import NO_MEMORY
 from factory_assets.execution.workers.protocol import (
     Answer,
     ComputedMessage,
     FailedMessage,
     FaultMessage,
+    FittedMessage,
     PlannedMessage,
     ReusableMessage,
     StageCall,
@@ -39,12 +48,18 @@ from factory_assets.execution.workers.protocol import (
 )
 from factory_assets.execution.workers.worker import ReusableStage
 from factory_assets.spec import Pipeline, partition_of
+from factory_assets.spec.models import STORED
 from factory_resources.boundary.syscalls import IS_SUPPORTED, die_with_parent
 from factory_resources.errors import DeclarationError, FactoryError
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.storage_faults import storage_faults
+from factory_resources.metering.meter import Meter, Rates
 from factory_resources.sources.digest_cache import Hashing
 from factory_resources.sql.shared_engines import SharedEngines
+
+if TYPE_CHECKING:
+    from factory_assets.execution.workers.fit_call import FitCall
+    from factory_assets.ml.training.fit_tasks import FitTask
 
 
 def main(arguments: list[str]) -> None:
@@ -64,7 +79,7 @@ def main(arguments: list[str]) -> None:
         with home.scratch(setup.scratch) as scratch, SharedEngines(scratch) as engines:
             desk = _Desk(setup, read, written, engines)
             for line in read:
-                desk.send(desk.answer(StageCall.model_validate_json(line)))
+                desk.send(desk.answer(line))
 
 
 def _apart_from_prints(requests: int, answers: int) -> tuple[int, int]:
@@ -83,16 +98,23 @@ class _Desk:
     ) -> None:
         self._setup, self._read, self._written, self._engines = setup, read, written, engines
         self._hashing = Hashing(setup.hashing, setup.objects)
+        self._home = Home(setup.home)
+        self._prepared: tuple[BaseModel, Any] | None = None
+        """What the last fits had in common, and what they read of it."""
         self._waited = 0.0
 
     def send(self, message: Answer) -> None:
         self._written.write(line_of(message))
         self._written.flush()
 
-    def answer(self, asked: StageCall) -> Answer:
+    def answer(self, request: bytes) -> Answer:
         """Work on a request; return its result, or why there is none."""
         try:
-            return self._work(self._request(asked))
+            if json.loads(request)["kind"] == "stage":
+                return self._work(StageCall.model_validate_json(request))
+            from factory_assets.execution.workers.fit_call import FitCall
+
+            return self._fit(FitCall.model_validate_json(request, context=STORED))
         except FactoryError as error:
             return FailedMessage.of(error)
         except Exception:  # noqa: BLE001 - the run raises it
@@ -103,15 +125,15 @@ class _Desk:
         return StageRequest(
             pipeline=pipeline,
             stage=asked.stage,
-            home=Home(setup.home),
+            home=self._home,
             run_id=setup.run_id,
             partition=partition_of(pipeline.spec.partitions, asked.partition),
             reuse=setup.reuse,
             tags=setup.tags,
-            progress=lambda text: self.send(StepMessage(message=text)),
+            progress=self._tell_step,
             hashing=self._hashing,
             engines=self._engines,
-            workers=setup.workers,
+            sharing=setup.workers,
             turn=self._await_turn,
             scheduled=setup.scheduled,
         )
@@ -127,16 +149,32 @@ class _Desk:
             )
         return pipeline
 
-    def _work(self, call: StageRequest) -> Answer:
+    def _fit(self, asked: FitCall) -> Answer:
+        task: FitTask = asked.task
+        pipeline = self._pipeline
+        shutil.rmtree(asked.files, ignore_errors=True)
+        with storage_errors(asked.files):
+            asked.files.mkdir()
+        sharing = max(1, self._setup.workers)
+        with self._working() as addresses, Meter(Rates.from_env(), sharing=sharing) as meter:
+            if self._prepared is None or self._prepared[0] != task.shared:
+                # Never both in memory.
+                self._prepared = None
+                self._prepared = task.shared, task.prepare(pipeline, self._home)
+            task.run(self._prepared[1], asked.files, self._tell_step)
+            cost = meter.read()
+        references = user_references(pipeline, asked.stage)
+        return FittedMessage(
+            loaded=loaded_code(references, pipeline.folder) if references else {},
+            cost=cost,
+            warnings=_warnings(addresses),
+        )
+
+    def _work(self, asked: StageCall) -> Answer:
         self._waited = 0.0
-        with (
-            redact_errors(call.pipeline),
-            noticed_addresses() as asked,
-            storage_faults(call.home),
-            _ending_without_memory(),
-        ):
-            work = work_here(call, self._tell_plan)
-        warnings = tuple(str(one) for one in asked if not one.is_loopback)
+        with self._working() as addresses:
+            work = work_here(self._request(asked), self._tell_plan)
+        warnings = _warnings(addresses)
         if isinstance(work, ReusableStage):
             return ReusableMessage(key=work.record.key, warnings=warnings)
         return ComputedMessage(
@@ -149,6 +187,19 @@ class _Desk:
             warnings=warnings,
         )
 
+    @contextmanager
+    def _working(self) -> Iterator[list[Asked]]:
+        with (
+            redact_errors(self._pipeline),
+            noticed_addresses() as addresses,
+            storage_faults(self._home),
+            _ending_without_memory(),
+        ):
+            yield addresses
+
+    def _tell_step(self, text: str) -> None:
+        self.send(StepMessage(message=text))
+
     def _tell_plan(self, plan: StagePlan) -> None:
         self.send(PlannedMessage(components=plan.components, inputs=dict(plan.inputs)))
 
@@ -159,6 +210,10 @@ class _Desk:
             # The run is gone.
             sys.exit()
         self._waited = time.perf_counter() - started
+
+
+def _warnings(addresses: list[Asked]) -> tuple[str, ...]:
+    return tuple(str(one) for one in addresses if not one.is_loopback)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from factory_assets.data.contract.table_checks import TableError
+from factory_assets.execution.workers.room import Needs
 from factory_assets.results.base import KeyComponents
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.stages import Stage
@@ -17,11 +18,13 @@ from factory_resources.errors import FactoryError
 from factory_resources.metering.meter import Cost
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """What a run and a process tell each other."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
-class WorkerSetup(_Message):
+class WorkerSetup(Message):
     """What all requests to a worker have in common; it comes first."""
 
     path: tuple[str, ...]
@@ -45,32 +48,35 @@ class WorkerSetup(_Message):
     """Whether objects of a storage are fetched again."""
 
 
-class StageCall(_Message):
+class StageCall(Message):
     """Ask for one stage of one partition."""
 
+    kind: Literal["stage"] = "stage"
     stage: Stage
     partition: str
     """Its key."""
+    resources: Needs = Needs()
+    """What a process needs for it, as declared."""
 
 
-class TurnCall(_Message):
+class TurnCall(Message):
     """Go on: the partition before this one is stored."""
 
 
-class TurnMessage(_Message):
+class TurnMessage(Message):
     """The stage has come to where it needs the partition before this one."""
 
     kind: Literal["turn"] = "turn"
 
 
-class StepMessage(_Message):
+class StepMessage(Message):
     """A step within the stage is done."""
 
     kind: Literal["step"] = "step"
     message: str
 
 
-class PlannedMessage(_Message):
+class PlannedMessage(Message):
     """The stage is about to be computed."""
 
     kind: Literal["planned"] = "planned"
@@ -78,7 +84,7 @@ class PlannedMessage(_Message):
     inputs: dict[str, tuple[str, ...]]
 
 
-class ReusableMessage(_Message):
+class ReusableMessage(Message):
     """Nothing changed: the record with this key can be reused."""
 
     kind: Literal["reusable"] = "reusable"
@@ -86,7 +92,7 @@ class ReusableMessage(_Message):
     warnings: tuple[str, ...]
 
 
-class ComputedMessage(_Message):
+class ComputedMessage(Message):
     """The stage is computed; its files are stored."""
 
     kind: Literal["computed"] = "computed"
@@ -98,7 +104,17 @@ class ComputedMessage(_Message):
     warnings: tuple[str, ...]
 
 
-class FailedMessage(_Message):
+class FittedMessage(Message):
+    """A fit is done; its files are written."""
+
+    kind: Literal["fitted"] = "fitted"
+    loaded: dict[str, dict[str, str]]
+    """What the user's code of the stage has loaded in this process so far."""
+    cost: Cost
+    warnings: tuple[str, ...]
+
+
+class FailedMessage(Message):
     """An error that a person can act on."""
 
     kind: Literal["failed"] = "failed"
@@ -133,14 +149,17 @@ class FailedMessage(_Message):
         return error
 
 
-class FaultMessage(_Message):
+class FaultMessage(Message):
     """A fault of the factory or of a user's code."""
 
     kind: Literal["fault"] = "fault"
     traceback: str
 
 
-LastAnswer = ReusableMessage | ComputedMessage | FailedMessage | FaultMessage
+GoodAnswer = ReusableMessage | ComputedMessage | FittedMessage
+"""What was asked for."""
+
+LastAnswer = GoodAnswer | FailedMessage | FaultMessage
 """What ends a request."""
 
 Answer = Annotated[
@@ -150,6 +169,6 @@ Answer = Annotated[
 ANSWERS: TypeAdapter[Answer] = TypeAdapter(Answer)
 
 
-def line_of(message: _Message) -> bytes:
+def line_of(message: Message) -> bytes:
     """Return a message as it is sent."""
     return message.model_dump_json().encode() + b"\n"

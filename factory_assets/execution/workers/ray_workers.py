@@ -14,10 +14,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from factory_assets.execution.workers.connection import WorkerEnded
 from factory_assets.execution.workers.environment import differing, environment_here
-from factory_assets.execution.workers.local_process import WorkerEnded
 from factory_assets.execution.workers.node_worker import NodeWorker, describe_node
 from factory_assets.execution.workers.protocol import WorkerSetup, line_of
+from factory_assets.execution.workers.room import Needs
 from factory_resources.compute.ray_cluster import ActorEndedError, ClusterNode, RayCluster
 from factory_resources.errors import ClusterError
 
@@ -38,21 +39,22 @@ _NAMED = 5
 
 
 @contextmanager
-def ray_workers(address: str, folder: Path, scratch: Path) -> Iterator["RayWorkers"]:
+def ray_workers(address: str, folder: Path, scratch: Path, needs: Needs) -> Iterator["RayWorkers"]:
     """Connect to a cluster, and require that its nodes are like this machine.
 
     Args:
         address: `HOST:PORT` of its client server.
         folder: that of the declaration.
         scratch: a folder of the run, which the nodes must see.
+        needs: what each process needs of its node.
 
     Raises:
-        ClusterError: it is away, refuses us, or a node has another environment or does not see
-            the folders.
+        ClusterError: it is away, refuses us, has no room, or a node has another environment or does
+            not see the folders.
     """
     cluster = RayCluster(address)
     try:
-        workers = RayWorkers(cluster, (folder, scratch))
+        workers = RayWorkers(cluster, (folder, scratch), needs)
         workers.require_same()
         yield workers
     finally:
@@ -65,32 +67,37 @@ class RayWorkers:
     Args:
         cluster: the connection.
         shared: the paths that each node must see.
+        needs: what each process needs of its node.
     """
 
-    def __init__(self, cluster: RayCluster, shared: Sequence[Path]) -> None:
+    def __init__(self, cluster: RayCluster, shared: Sequence[Path], needs: Needs) -> None:
         self._cluster, self._shared = cluster, [str(path) for path in shared]
         self._environment = environment_here()
         self._nodes = {node.id: node for node in cluster.nodes()}
-        self.count = sum(node.cpus for node in self._nodes.values())
-        """How many processes work at a time: as many as the nodes have processors."""
+        self._needs = needs
+        self.count = sum(node.room(needs.memory, needs.gpus) for node in self._nodes.values())
+        """How many processes work at a time: as many as the nodes have room for."""
         self._same: set[str] = set()
         self._started = 0
         self._counting = Lock()
 
     def require_same(self) -> None:
-        """Require that there are nodes, and that all of them are like this machine.
+        """Require that there is room, and that all nodes are like this machine.
 
         Raises:
             ClusterError: they are not.
         """
-        if not self._nodes:
-            raise self._error("the Ray cluster has no node with a processor", "add a node to it")
+        if not self.count:
+            raise self._error(
+                "no node of the Ray cluster has room for a worker",
+                "add a node, or lower what `resources` of the stage declares",
+            )
         with ThreadPoolExecutor(_CHECKS) as threads:
             for _ in threads.map(self._look_at, self._nodes.values()):
                 pass
 
-    def start(self, setup: WorkerSetup) -> "_NodeProcess":
-        """Start a process on a node, as `worker_process.Start`.
+    def connect(self, setup: WorkerSetup) -> "_NodeConnection":
+        """Start a process on a node.
 
         Raises:
             WorkerEnded: the node was lost meanwhile.
@@ -101,7 +108,9 @@ class RayWorkers:
             # One that takes the place of another does not wait for a free processor: those that
             # have one may wait for its partition.
             cpus = 1 if self._started <= self.count else 0
-        actor = self._cluster.start(NodeWorker, num_cpus=cpus)
+        needs: dict[str, float] = {"num_gpus": self._needs.gpus} if self._needs.gpus else {}
+        needs |= {"memory": self._needs.memory} if self._needs.memory and cpus else {}
+        actor = self._cluster.start(NodeWorker, num_cpus=cpus, **needs)
         try:
             node = self._node(self._cluster.ask(actor.node))
             arguments = (str(setup.folder), str(setup.home), node.cpus, json.dumps(_sent()))
@@ -112,7 +121,7 @@ class RayWorkers:
         except BaseException:
             self._cluster.kill(actor)
             raise
-        process = _NodeProcess(self._cluster, actor, node)
+        process = _NodeConnection(self._cluster, actor, node)
         # Counters of the devices are shared by the processes of that machine alone.
         process.send(line_of(setup.model_copy(update={"workers": node.cpus})))
         return process
@@ -153,8 +162,8 @@ class RayWorkers:
         return ClusterError(what, where=f"ray://{self._cluster.address}", remedy=remedy)
 
 
-class _NodeProcess:
-    """A process on a node, as `worker_process.Running`."""
+class _NodeConnection:
+    """A process on a node, as `connection.Connection`."""
 
     def __init__(self, cluster: RayCluster, actor: Any, node: ClusterNode) -> None:
         self._cluster, self._actor, self._node = cluster, actor, node
@@ -174,6 +183,10 @@ class _NodeProcess:
         if not line:
             raise self.remove()
         return line
+
+    def finish(self) -> None:
+        with suppress(ActorEndedError, ClusterError):
+            self._cluster.tell(self._actor.finish)
 
     def end(self) -> None:
         with suppress(ActorEndedError, ClusterError, TimeoutError):

@@ -3,8 +3,10 @@
 import os
 import re
 
+from factory_assets.execution.workers.room import Needs
 from factory_resources.boundary.addresses import split_address
 from factory_resources.errors import SettingError
+from factory_resources.metering.machine import gpus
 from factory_resources.sql.engine import MEMORY, THREADS_VARIABLE
 
 WORKERS_VARIABLE = "FACTORY_WORKERS"
@@ -77,6 +79,25 @@ def share_of_machine(workers: int) -> dict[str, str]:
         "OMP_NUM_THREADS": share,
         THREADS_VARIABLE: share,
     }
+
+
+def fitting_environments(workers: int, needs: Needs) -> list[dict[str, str]]:
+    """Return for each worker the variables by which it takes its part of the machine for fits.
+
+    Weights depend on the number of threads that add them up, so each worker has those that the run
+    has, and threads that wait leave the cores to others.
+    """
+    share = share_of_machine(workers)
+    del share["OMP_NUM_THREADS"]
+    passive = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+    return [{**share, **passive, **_own_gpus(number, needs.gpus)} for number in range(workers)]
+
+
+def _own_gpus(number: int, count: int) -> dict[str, str]:
+    """Return the variable that gives a worker its own GPUs, if it needs some."""
+    if not count:
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus()[number * count : (number + 1) * count])}
 
 
 def _asked(text: str | None) -> tuple[str, str]:

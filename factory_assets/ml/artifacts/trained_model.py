@@ -148,13 +148,25 @@ def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel
         # Verify and read a private copy: the original could change in between.
         copy_checked(version.files, scratch, candidate.digest, where)
         try:
-            description = Description.stored((scratch / DESCRIPTION).read_bytes())
-            cls = model_class(description.spec, folder)
-            model = cls.load(description.spec, description.shape, scratch, folder)
+            return read_trained(scratch, folder)
         except (ValidationError, OSError, KeyError) as error:
             raise ModelError(
                 f"the model cannot be read: {error}", where=where, remedy="train it again"
             ) from error
+
+
+def read_trained(files: Path, folder: Path) -> TrainedModel:
+    """Read what `save_trained` wrote, files that were verified or that nobody else can change.
+
+    Args:
+        folder: the folder of the declaration, where a user's own module is loaded from.
+
+    Raises:
+        ValidationError, OSError, KeyError: the files are not those of a model.
+    """
+    description = Description.stored((files / DESCRIPTION).read_bytes())
+    cls = model_class(description.spec, folder)
+    model = cls.load(description.spec, description.shape, files, folder)
     return TrainedModel(description, model)
 
 

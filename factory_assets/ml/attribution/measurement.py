@@ -7,19 +7,30 @@ The score itself belongs in `lds`, the effects in `methods`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.attribution.lds import ceiling, halves, lds, predicted_quantity
+from factory_assets.ml.attribution.lds import ceiling, lds, predicted_quantity
 from factory_assets.ml.attribution.methods import Attribution, attribution
 from factory_assets.ml.attribution.retraining import Retrainer, make_retrainer, store_seeds
+from factory_assets.ml.attribution.retraining_tasks import (
+    Halves,
+    JudgedRows,
+    Retraining,
+    RetrainingData,
+    RetrainingTask,
+    predict_by_halves,
+    train_whole,
+)
 from factory_assets.ml.evaluation.test_set import TestSet
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Model
+from factory_assets.ml.training.fit_tasks import FitExecutor, Progress
+from factory_assets.ml.training.fitting import no_progress
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import InfluenceQuality, Variant
+from factory_assets.results.model import Candidate
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 
@@ -27,8 +38,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
-Progress = Callable[[str], None]
 
 MIN_CHOOSING_HALVES = 6
 """Smallest number of halves for choosing the variant."""
@@ -43,8 +52,12 @@ def measure_influence(
     trained: TrainedModel,
     home: Home,
     progress: Progress | None = None,
+    executor: FitExecutor | None = None,
 ) -> InfluenceQuality | None:
     """Measure the score, and store the further networks with the candidate; None if not declared.
+
+    Args:
+        executor: trains the models; None if they are trained here, one after another.
 
     Raises:
         ModelError: the network does not end in a linear layer.
@@ -54,28 +67,28 @@ def measure_influence(
         return None
     training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
     learner = make_retrainer(test_set.pipeline, trained, training, validation, home)
+    retraining = Retraining(learner, _data(test_set.candidate, parts, home))
     seeds = learner.seeds(declared.seeds)
     choosing_halves = max(MIN_CHOOSING_HALVES, declared.subsets // 3)
-    counter = _TrainingProgress(progress, seeds * declared.subsets + choosing_halves)
-    others = further_seeds(learner, declared.seeds)
+    trainings = _Trainings(
+        retraining, seeds * declared.subsets + choosing_halves, progress or no_progress, executor
+    )
+    others = trainings.further_seeds(declared.seeds)
     effects = candidate_attribution(learner, others)
     seed = test_set.pipeline.spec.training.seed
     choosing_rows = _sample(len(learner.validation), declared.rows, seed)
     variant = _choose_variant(
         effects,
-        learner,
-        learner.validation.inputs.take(choosing_rows),
-        choosing_halves,
-        seed + 1,
-        counter,
+        trainings,
+        JudgedRows(part="validation", positions=tuple(choosing_rows.tolist())),
+        Halves(count=choosing_halves, seed=seed + 1),
     )
     rows = _sample(len(test_set.places), declared.rows, seed)
-    inputs = trained.features.arrays(
-        test_set.test, scaled=trained.model.scaled, rows=test_set.places[rows]
-    )
+    judged = JudgedRows(part="test", positions=tuple(test_set.places[rows].tolist()))
+    inputs = retraining.inputs(judged)
     classes = predicted_classes(trained, inputs)
-    members = halves(learner.training.target, declared.subsets, seed)
-    observed = _retrain(learner, members, inputs, classes, seeds, counter)
+    of = Halves(count=declared.subsets, seed=seed)
+    observed = trainings.observe(of, judged, classes, seeds)
     predicted = effects.effects(variant, inputs, classes)
     return InfluenceQuality(
         variant=variant,
@@ -83,24 +96,27 @@ def measure_influence(
         seeds=seeds,
         subsets=declared.subsets,
         rows=len(rows),
-        trainings=len(others) + counter.count,
-        score=lds(predicted, members, observed.mean(axis=1)),
+        trainings=len(others) + trainings.total,
+        score=lds(predicted, retraining.members(of), observed.mean(axis=1)),
         ceiling=ceiling(observed),
         at_least=declared.at_least,
         digest=store_seeds(others, test_set.candidate, home),
     )
 
 
-def further_seeds(learner: Retrainer, seeds: int) -> list[Model]:
-    """Train the networks that the candidate lacks for the given number of seeds.
+def _data(candidate: Candidate, parts: SplitResult, home: Home) -> RetrainingData:
+    from factory_resources.tracking.registry import Registry
 
-    Other kinds of models need none.
-    """
-    from factory_assets.ml.models.networks.model import NetworkModel
-
-    if not isinstance(learner.trained.model, NetworkModel):
-        return []
-    return [learner.fit(None, seed) for seed in range(learner.own, seeds)]
+    files = Registry(home).version(candidate.model, candidate.version).files
+    name = f"{candidate.model} version {candidate.version}"
+    return RetrainingData(
+        train=parts.train,
+        validation=parts.validation,
+        test=parts.test,
+        files=files,
+        digest=candidate.digest,
+        name=name,
+    )
 
 
 def candidate_attribution(learner: Retrainer, others: list[Model]) -> Attribution:
@@ -119,42 +135,17 @@ def predicted_classes(trained: TrainedModel, inputs: Arrays) -> NDArray[np.int64
 
 
 def _choose_variant(
-    effects: Attribution,
-    learner: Retrainer,
-    judged: Arrays,
-    count: int,
-    seed: int,
-    counter: _TrainingProgress,
+    effects: Attribution, trainings: _Trainings, judged: JudgedRows, of: Halves
 ) -> Variant:
-    members = halves(learner.training.target, count, seed)
-    classes = predicted_classes(learner.trained, judged)
-    observed = _retrain(learner, members, judged, classes, 1, counter)[:, 0]
+    retraining = trainings.retraining
+    inputs, members = retraining.inputs(judged), retraining.members(of)
+    classes = predicted_classes(retraining.learner.trained, inputs)
+    observed = trainings.observe(of, judged, classes, 1)[:, 0]
 
     def score(variant: Variant) -> float:
-        return lds(effects.effects(variant, judged, classes), members, observed)
+        return lds(effects.effects(variant, inputs, classes), members, observed)
 
     return max(effects.variants, key=score)
-
-
-def _retrain(
-    learner: Retrainer,
-    members: NDArray[np.bool_],
-    judged: Arrays,
-    classes: NDArray[np.int64] | None,
-    seeds: int,
-    counter: _TrainingProgress,
-) -> NDArray[np.float64]:
-    """[halves, seeds, judged]: train models on the halves and return their predictions."""
-    import numpy as np
-
-    observed = []
-    for half in members:
-        rows = np.flatnonzero(half)
-        for seed in range(seeds):
-            counter.advance()
-            model = learner.fit(rows, FIRST_HALF_SEED + seed)
-            observed.append(predicted_quantity(model.outputs(judged), classes))
-    return np.reshape(observed, (len(members), seeds, len(judged)))
 
 
 def _sample(rows: int, limit: int, seed: int) -> NDArray[np.int64]:
@@ -164,14 +155,51 @@ def _sample(rows: int, limit: int, seed: int) -> NDArray[np.int64]:
 
 
 @dataclass
-class _TrainingProgress:
-    """Report how many of the trainings have started."""
+class _Trainings:
+    """The trainings of a measurement, which are counted."""
 
-    progress: Progress | None
+    retraining: Retraining
     total: int
+    """How many there are on halves."""
+    progress: Progress
+    executor: FitExecutor | None
     count: int = 0
+    """How many of them were asked for."""
 
-    def advance(self) -> None:
+    def further_seeds(self, seeds: int) -> list[Model]:
+        """Train the networks that the candidate lacks for the given number of seeds.
+
+        Other kinds of models need none.
+        """
+        from factory_assets.ml.models.networks.model import NetworkModel
+
+        learner = self.retraining.learner
+        if not isinstance(learner.trained.model, NetworkModel):
+            return []
+        further = range(learner.own, seeds)
+        return train_whole(self.retraining, further, self.progress, self.executor)
+
+    def observe(
+        self, of: Halves, judged: JudgedRows, classes: NDArray[np.int64] | None, seeds: int
+    ) -> NDArray[np.float64]:
+        """[halves, seeds, judged]: train models on the halves and return their predictions."""
+        import numpy as np
+
+        tasks = [
+            self._task(of, number, judged, seed)
+            for number in range(of.count)
+            for seed in range(seeds)
+        ]
+        outputs = predict_by_halves(self.retraining, tasks, self.progress, self.executor)
+        observed = [predicted_quantity(one, classes) for one in outputs]
+        return np.reshape(observed, (of.count, seeds, len(judged.positions)))
+
+    def _task(self, of: Halves, number: int, judged: JudgedRows, seed: int) -> RetrainingTask:
         self.count += 1
-        if self.progress:
-            self.progress(f"influence: training {self.count} of {self.total}")
+        return RetrainingTask(
+            data=self.retraining.data,
+            seed=FIRST_HALF_SEED + seed,
+            step=f"influence: training {self.count} of {self.total}",
+            half=(of, number),
+            judged=judged,
+        )

@@ -146,8 +146,9 @@ def fit_prepared(
     threshold = choose_threshold(rule, ready.validation.target, outputs[:, 1]) if binary else None
     description = Description(
         spec=model,
-        ingest=pipeline.spec.ingest,
-        clean=pipeline.spec.clean,
+        # What a process of these stages needs says nothing of the rows.
+        ingest=pipeline.spec.ingest.model_copy(update={"resources": None}),
+        clean=pipeline.spec.clean.model_copy(update={"resources": None}),
         features=ready.features,
         target=target,
         threshold=threshold,

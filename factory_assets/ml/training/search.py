@@ -1,39 +1,40 @@
 """Search for settings that score better on the validation rows than the declared ones.
 
 The declared settings are the first trial, so that the result is never worse there than without a
-search. Each trial is an MLflow run below the candidate's run, and is stored in a study when it
-ends: a search that was killed resumes after its last stored trial. How one trial is fitted and
+search. Trials are proposed in batches, and none depends on another of its batch, so that they may
+run at the same time. Each is an MLflow run below the candidate's run, and is stored in a study when
+it ends: a search that was killed resumes after its last stored trial. How one trial is fitted and
 scored belongs in `trials`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from factory_assets.ml.metrics.metrics import PRIMARY_METRIC, higher_is_better, metric_names
+from factory_assets.ml.metrics.metrics import higher_is_better
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.networks.model import NetworkModel
+from factory_assets.ml.training.fit_tasks import FitExecutor
 from factory_assets.ml.training.fitting import FitResult, Progress
-from factory_assets.ml.training.preparation import TrainingData
-from factory_assets.ml.training.trials import TrialOutcome, Trials, declared_settings
+from factory_assets.ml.training.trials import (
+    TrialOutcome,
+    Trials,
+    TrialTask,
+    declared_settings,
+    read_outcome,
+)
 from factory_assets.results.model import Trial, Tuned
-from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Network, OwnModule
 from factory_assets.spec.tune import ARGS
 from factory_resources.errors import DeclarationError
-from factory_resources.home.home import Home, storage_errors
-from factory_resources.metering.meter import Meter, Rates
+from factory_resources.home.home import storage_errors
+from factory_resources.metering.meter import Cost, Meter, Rates
 from factory_resources.tracking import studies
 from factory_resources.tracking.run import RegistryRun, Status, open_child
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 _STATUS: Mapping[studies.State, Status] = {
     "complete": "FINISHED",
@@ -46,22 +47,20 @@ WARMUP_DIVISOR = 4
 
 
 def search(
-    pipeline: Pipeline,
-    tables: tuple[pa.Table, pa.Table],
-    ready: TrainingData,
-    home: Home,
+    trials: Trials,
     run: RegistryRun,
     progress: Progress,
     checkpoints: Path | None,
+    executor: FitExecutor | None = None,
 ) -> tuple[FitResult, Tuned]:
     """Return the best model, and how it was found.
 
     Args:
-        tables: the training and the validation rows.
-        ready: the same rows, prepared for the declared model.
+        trials: the rows, prepared for the declared model.
         run: the candidate's.
         checkpoints: a folder for this computation alone; if it exists, the search that left it is
             resumed. None for a search that is never resumed.
+        executor: does the trials of a batch; None if they run here, one after another.
 
     Raises:
         DataError: the metric is undefined on the validation rows.
@@ -70,42 +69,24 @@ def search(
         ModelError: the declared settings cannot be trained.
         StorageError: the trials cannot be stored.
     """
-    trials = Trials(pipeline, tables, ready, home, metric_of(pipeline, ready))
     _require_settings(trials)
     with studies.opened(
-        home,
+        trials.home,
         checkpoints.name if checkpoints else uuid4().hex,
         resume=checkpoints is not None and checkpoints.is_dir(),
         maximise=higher_is_better(trials.metric),
-        seed=pipeline.spec.training.seed,
+        seed=trials.pipeline.spec.training.seed,
         patience=trials.model.epochs // WARMUP_DIVISOR if isinstance(trials.model, Network) else 0,
+        batch=trials.tune.parallel,
     ) as study:
         if checkpoints:
             with storage_errors(checkpoints):
                 checkpoints.mkdir(parents=True, exist_ok=True)
-        current = Search(trials, study, run, progress, checkpoints)
+        current = Search(trials, study, run, progress, checkpoints, executor)
         current.adopt()
-        while not current.is_over():
+        while study.is_within_batch or not current.is_over():
             current.try_next()
         return current.best()
-
-
-def metric_of(pipeline: Pipeline, ready: TrainingData) -> str:
-    """Return the metric that decides: the declared one, or the primary metric of `evaluate`.
-
-    Raises:
-        DeclarationError: the metric does not fit the task.
-    """
-    spec, task = pipeline.spec, ready.target.task
-    tune = spec.training.tune
-    metric = (tune and tune.metric) or spec.evaluate.metric or PRIMARY_METRIC[task]
-    if metric not in metric_names(task):
-        raise DeclarationError(
-            f"metric {metric!r} does not fit a {task} target",
-            where=f"{pipeline.name}/train",
-            remedy=f"let train.tune.metric be one of {', '.join(metric_names(task))}",
-        )
-    return metric
 
 
 def _require_settings(trials: Trials) -> None:
@@ -132,11 +113,12 @@ class Search:
         run: RegistryRun,
         progress: Progress,
         checkpoints: Path | None,
+        executor: FitExecutor | None,
     ) -> None:
         self._trials, self._study, self._run, self._progress = trials, study, run, progress
-        self._checkpoints = checkpoints
+        self._checkpoints, self._executor = checkpoints, executor
         self._fitted: dict[int, FitResult] = {}
-        """The best model fitted in this process, by the index of its trial."""
+        """The best model of the trials of this process, by the index of its trial."""
 
     def adopt(self) -> None:
         """Move the trials of a search that was killed to this run."""
@@ -154,31 +136,61 @@ class Search:
         return count > 0 and any(limit is not None and used >= limit for limit, used in limits)
 
     def try_next(self) -> None:
-        """Run one trial and store it in MLflow and in the study."""
-        index, trials = len(self._study.tried), self._trials
-        initial = None if index else declared_settings(trials.model, trials.space)
-        trial = self._study.begin(trials.space, initial)
-        checkpoints = self._checkpoints and self._checkpoints / f"trial-{index}"
-        with open_child(self._run, f"trial {index + 1}") as child:
-            child.log_parameters(trial.settings)
+        """Run the next batch of trials and store each in MLflow and in the study."""
+        trials, medians = self._trials, self._study.median_losses()
+        is_first = len(self._study.tried) < trials.tune.parallel
+        initial = declared_settings(trials.model, trials.space) if is_first else None
+        batch = self._study.begin(trials.space, initial, trials.tune.most)
+        tasks = [self._task(trial, medians) for trial in batch]
+        with ExitStack() as opened:
+            blocks = [opened.enter_context(ExitStack()) for _ in batch]
+            children = [
+                block.enter_context(open_child(self._run, f"trial {trial.number + 1}"))
+                for block, trial in zip(blocks, batch, strict=True)
+            ]
+            for child, trial in zip(children, batch, strict=True):
+                child.log_parameters(trial.settings)
+            ended = zip(batch, children, blocks, self._outcomes(tasks), strict=True)
+            for trial, child, block, (outcome, cost) in ended:
+                self._store(trial, child, outcome, cost)
+                block.close()
+
+    def _task(self, trial: studies.OpenTrial, medians: Mapping[int, float]) -> TrialTask:
+        tried = self._study.tried
+        return TrialTask(
+            rows=self._trials.rows,
+            number=trial.number,
+            settings=dict(trial.settings) if trial.number else None,
+            medians=medians,
+            seconds=self._seconds_left() if trial.number else None,
+            beats=tried[self._best_index()].value if tried else None,
+            checkpoints=self._checkpoints and self._checkpoints / f"trial-{trial.number}",
+        )
+
+    def _outcomes(self, tasks: Sequence[TrialTask]) -> Iterator[tuple[TrialOutcome, Cost]]:
+        """Yield how each trial of a batch ended, and its cost, in their order."""
+        if self._executor and len(tasks) > 1:
+            for done in self._executor.map(tasks, self._progress):
+                yield read_outcome(done.files, self._trials.pipeline.folder), done.cost
+            return
+        for task in tasks:
             with Meter(Rates.from_env()) as meter:
-                outcome = trials.outcome(
-                    trial,
-                    lambda text: self._progress(f"trial {index + 1}, {text}"),
-                    declared=not index,
-                    deadline=self._deadline() if index else None,
-                    checkpoints=checkpoints,
-                )
+                outcome = self._trials.outcome(task, task.named(self._progress))
                 cost = meter.read()
-            _log(child, outcome, trials.metric, cost.wh)
-            notes = {"run_id": child.run_id, "seconds": cost.seconds, "wh": cost.wh}
-            trial.end(outcome.state, outcome.value, notes)
+            yield outcome, cost
+
+    def _store(
+        self, trial: studies.OpenTrial, child: RegistryRun, outcome: TrialOutcome, cost: Cost
+    ) -> None:
+        _log(child, outcome, self._trials.metric, cost.wh)
+        notes = {"run_id": child.run_id, "seconds": cost.seconds, "wh": cost.wh}
+        trial.end(outcome.state, outcome.value, notes, [*outcome.losses.items()])
         child.end(_STATUS[outcome.state])
-        if checkpoints:
-            rmtree(checkpoints, ignore_errors=True)
-        if outcome.fitted and self._best_index() == index:
-            self._fitted = {index: outcome.fitted}
-        self._report(index, outcome)
+        if self._checkpoints:
+            rmtree(self._checkpoints / f"trial-{trial.number}", ignore_errors=True)
+        if outcome.fitted and self._best_index() == trial.number:
+            self._fitted = {trial.number: outcome.fitted}
+        self._report(trial.number, outcome)
 
     def best(self) -> tuple[FitResult, Tuned]:
         """Return the best model; fit it again if the process that had fitted it was killed."""
@@ -211,9 +223,9 @@ class Search:
     def _used(self, note: str) -> float:
         return sum(float(tried.notes[note]) for tried in self._study.tried)
 
-    def _deadline(self) -> float | None:
+    def _seconds_left(self) -> float | None:
         minutes = self._trials.tune.minutes
-        return None if minutes is None else time.monotonic() + minutes * 60 - self._used("seconds")
+        return None if minutes is None else minutes * 60 - self._used("seconds")
 
     def _report(self, index: int, outcome: TrialOutcome) -> None:
         best, most = self._best_index(), self._trials.tune.most
@@ -227,8 +239,8 @@ class Search:
 
 def _log(child: RegistryRun, outcome: TrialOutcome, metric: str, wh: float) -> None:
     metrics = {"epochs": float(outcome.epochs), "wh": wh}
-    if outcome.fitted:
-        metrics |= {f"validation_{n}": v for n, v in outcome.fitted.validation.items()}
+    if outcome.validation:
+        metrics |= {f"validation_{n}": v for n, v in outcome.validation.items()}
     if outcome.value is not None:
         metrics[f"validation_{metric}"] = outcome.value
     child.log_metrics([(0, metrics)])

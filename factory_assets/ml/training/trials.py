@@ -8,28 +8,85 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_assets.ml.features.series import series_of
+from factory_assets.ml.metrics.metrics import PRIMARY_METRIC, higher_is_better, metric_names
 from factory_assets.ml.models.base import EpochCallback, TrialPruned
+from factory_assets.ml.training.fit_files import load_fit, save_fit
+from factory_assets.ml.training.fit_tasks import FitTask
 from factory_assets.ml.training.fitting import FitResult, Progress, fit_prepared
-from factory_assets.ml.training.preparation import TrainingData, prepare_rows
+from factory_assets.ml.training.preparation import (
+    TrainingData,
+    prepare_rows,
+    read_training_data,
+)
 from factory_assets.results.model import Epoch
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
-from factory_resources.errors import DataError, ModelError
+from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home.home import Home
-from factory_resources.tracking.studies import Numbers, OpenTrial, Settings, Space, State, Words
+from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tracking.studies import Numbers, Settings, Space, State, Words
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_OUTCOME = "outcome.json"
+
+
+class TrialRows(BaseModel):
+    """The rows that all trials of a search are fitted and scored on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: Snapshot
+    validation: Snapshot
+
+
+class TrialTask(FitTask):
+    """One trial of a search."""
+
+    kind: Literal["trial"] = "trial"
+    rows: TrialRows
+    number: int
+    """Its index among the trials of the search."""
+    settings: dict[str, Any] | None
+    """What was proposed; None for the declared settings, which must not fail."""
+    medians: dict[int, float] = {}
+    """The loss after each epoch above which a network is given up."""
+    seconds: float | None = None
+    """Time after which a network is given up, from its begin."""
+    beats: float | None = None
+    """The best metric before the batch: the model of a worse trial is not needed."""
+    checkpoints: Path | None = None
+    """As for `train`, for this trial alone."""
+
+    @property
+    def shared(self) -> TrialRows:
+        return self.rows
+
+    def prepare(self, pipeline: Pipeline, home: Home) -> Trials:
+        return open_trials(pipeline, self.rows, home)
+
+    def named(self, progress: Progress) -> Progress:
+        """Return a function that reports what the trial tells, with its number."""
+        return lambda text: progress(f"trial {self.number + 1}, {text}")
+
+    def run(self, prepared: Trials, files: Path, progress: Progress) -> None:
+        outcome = prepared.outcome(self, self.named(progress))
+        if outcome.fitted and prepared.is_better(outcome.value, self.beats):
+            save_fit(outcome.fitted, files)
+        stored = replace(outcome, fitted=None)
+        (files / _OUTCOME).write_text(_StoredOutcome(**vars(stored)).model_dump_json())
 
 
 @dataclass(frozen=True)
@@ -38,9 +95,40 @@ class TrialOutcome:
 
     state: State
     epochs: int
+    losses: Mapping[int, float]
+    """Epoch to the loss on the validation rows; empty unless a network was trained."""
     value: float | None = None
     why: str = ""
+    validation: Mapping[str, float] | None = None
+    """Metrics on the validation rows, of a trial that was fitted."""
     fitted: FitResult | None = None
+    """None if the model is not needed."""
+
+
+class _StoredOutcome(BaseModel):
+    """A `TrialOutcome` without its model, which has files of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+
+    state: State
+    epochs: int
+    losses: dict[int, float]
+    value: float | None
+    why: str
+    validation: dict[str, float] | None
+    fitted: None
+
+
+def read_outcome(files: Path, folder: Path) -> TrialOutcome:
+    """Read what a `TrialTask` wrote; the model only if it was stored.
+
+    Args:
+        folder: that of the declaration.
+    """
+    stored = _StoredOutcome.model_validate_json((files / _OUTCOME).read_bytes())
+    outcome = TrialOutcome(**dict(stored))
+    has_model = len([*files.iterdir()]) > 1
+    return replace(outcome, fitted=load_fit(files, folder)) if has_model else outcome
 
 
 @dataclass(frozen=True)
@@ -48,12 +136,12 @@ class Trials:
     """The inputs that all trials of a search share."""
 
     pipeline: Pipeline
+    rows: TrialRows
     tables: tuple[pa.Table, pa.Table]
     """Training and validation rows, to prepare again for another window."""
     ready: TrainingData
     """The same rows, prepared for the declared model."""
     home: Home
-    metric: str
 
     @property
     def model(self) -> ModelSpec:
@@ -67,48 +155,57 @@ class Trials:
     def space(self) -> Space:
         return dimensions(self.model, self.tune)
 
-    def outcome(
-        self,
-        trial: OpenTrial,
-        progress: Progress,
-        *,
-        declared: bool,
-        deadline: float | None,
-        checkpoints: Path | None,
-    ) -> TrialOutcome:
-        """Fit and score one trial.
+    @cached_property
+    def metric(self) -> str:
+        """The metric that decides: the declared one, or the primary metric of `evaluate`.
 
-        Args:
-            declared: whether to fit the declared settings, which must not fail, instead of those of
-                the trial.
-            deadline: time of the monotonic clock in seconds, after which a network is pruned.
-            checkpoints: as for `train`, for this trial alone.
+        Raises:
+            DeclarationError: the metric does not fit the task.
+        """
+        task = self.ready.target.task
+        metric = self.tune.metric or self.pipeline.spec.evaluate.metric or PRIMARY_METRIC[task]
+        if metric not in metric_names(task):
+            raise DeclarationError(
+                f"metric {metric!r} does not fit a {task} target",
+                where=f"{self.pipeline.name}/train",
+                remedy=f"let train.tune.metric be one of {', '.join(metric_names(task))}",
+            )
+        return metric
+
+    def is_better(self, value: float | None, other: float | None) -> bool:
+        """Whether a value of the metric is better than another; any is better than none."""
+        if value is None or other is None:
+            return value is not None
+        return value > other if higher_is_better(self.metric) else value < other
+
+    def outcome(self, task: TrialTask, progress: Progress) -> TrialOutcome:
+        """Fit and score one trial.
 
         Raises:
             ModelError: the declared settings cannot be fitted.
             DataError: the declared settings do not yield a finite metric.
         """
-        watch = EpochWatch(trial.is_hopeless, prune=self.tune.prune, deadline=deadline)
+        watch = EpochWatch(task.medians, prune=self.tune.prune, seconds=task.seconds)
         try:
-            settings = None if declared else trial.settings
-            fitted = self.fit(settings, progress, watch, checkpoints)
+            fitted = self.fit(task.settings, progress, watch, task.checkpoints)
         except TrialPruned as reason:
-            return TrialOutcome("pruned", watch.epochs, why=str(reason))
+            return TrialOutcome("pruned", watch.epochs, watch.losses, why=str(reason))
         except (ModelError, ValidationError) as error:
-            if declared:
+            if task.settings is None:
                 raise
             message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            return TrialOutcome("failed", watch.epochs, why=message)
-        value, epochs = self._value(fitted), len(fitted.history)
+            return TrialOutcome("failed", watch.epochs, watch.losses, why=message)
+        value, epochs, losses = self._value(fitted), len(fitted.history), watch.losses
         if value is not None and isfinite(value):
-            return TrialOutcome("complete", epochs, value, fitted=fitted)
-        if declared:
+            measured = fitted.validation
+            return TrialOutcome("complete", epochs, losses, value, "", measured, fitted)
+        if task.settings is None:
             raise DataError(
                 f"{self.metric} is undefined on the validation rows",
                 where=f"{self.pipeline.name}/train",
                 remedy="give more data, a larger split.validation, or another train.tune.metric",
             )
-        return TrialOutcome("failed", epochs, why=f"{self.metric} is not defined")
+        return TrialOutcome("failed", epochs, losses, why=f"{self.metric} is not defined")
 
     def fit(
         self,
@@ -139,24 +236,35 @@ class Trials:
 
 
 class EpochWatch:
-    """Count the epochs of a network; end the trial if it is hopeless or past the deadline."""
+    """Note the losses of a network; end the trial if it is hopeless or takes too long.
 
-    def __init__(
-        self,
-        is_hopeless: Callable[[int, float], bool],
-        *,
-        prune: bool,
-        deadline: float | None,
-    ) -> None:
-        self._is_hopeless, self._prune, self._deadline = is_hopeless, prune, deadline
+    Args:
+        medians: the median loss of the other trials after each epoch.
+        prune: whether a trial ends whose losses were all above the median.
+        seconds: after how long it ends; None for no limit.
+    """
+
+    def __init__(self, medians: Mapping[int, float], *, prune: bool, seconds: float | None) -> None:
+        self._medians, self._prune = medians, prune
+        self._deadline = None if seconds is None else time.monotonic() + seconds
         self.epochs = 0
+        self.losses: dict[int, float] = {}
 
     def __call__(self, epoch: Epoch) -> None:
         self.epochs += 1
-        if self._is_hopeless(epoch.epoch, epoch.validation_loss) and self._prune:
+        self.losses.setdefault(epoch.epoch, epoch.validation_loss)
+        hopeless = min(self.losses.values()) > self._medians.get(epoch.epoch, inf)
+        if hopeless and self._prune:
             raise TrialPruned(f"after {self.epochs} epochs half of the others had been better")
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise TrialPruned("the time was over")
+
+
+def open_trials(pipeline: Pipeline, rows: TrialRows, home: Home) -> Trials:
+    """Read and prepare the rows of a search; raises like `read_training_data`."""
+    model = pipeline.spec.training.model
+    tables, ready = read_training_data(pipeline, rows.train, rows.validation, home, model)
+    return Trials(pipeline, rows, tables, ready, home)
 
 
 def dimensions(model: ModelSpec, tune: Tune) -> Space:

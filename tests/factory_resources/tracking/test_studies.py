@@ -1,6 +1,6 @@
 """A killed search resumes as if it had not been interrupted, on SQLite and on PostgreSQL."""
 
-from math import log
+from math import inf, log
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,23 @@ def loss(settings: Settings) -> float:
     return abs(log(settings["rate"]) + 3) + settings["leaves"] / 50 + (settings["shape"] != "null")
 
 
-def proceed(study: Study, until: int, declared: dict[str, Any] = DECLARED) -> None:
+def proceed(
+    study: Study, until: int, declared: dict[str, Any] = DECLARED, batch_size: int = 1
+) -> None:
     """Run trials up to a number, then begin one that never ends."""
     while True:
-        trial = study.begin(SPACE, None if study.tried else declared)
-        if len(study.tried) == until:
-            return
-        value = loss(trial.settings)
-        hopeless = [trial.is_hopeless(step, value + 1 / (step + 1)) for step in range(3)]
-        if hopeless[-1]:
-            trial.end("pruned", None, {"place": len(study.tried)})
-        else:
-            trial.end("complete", value, {"place": len(study.tried)})
+        medians = study.median_losses()
+        batch = study.begin(SPACE, None if len(study.tried) >= batch_size else declared)
+        for trial in batch:
+            if len(study.tried) == until:
+                return
+            value = loss(trial.settings)
+            losses = [(step, value + 1 / (step + 1)) for step in range(3)]
+            is_pruned = losses[-1][1] > medians.get(2, inf)
+            notes = {"place": len(study.tried)}
+            trial.end(
+                "pruned" if is_pruned else "complete", None if is_pruned else value, notes, losses
+            )
 
 
 def search(home: Home, name: str, *stops: int, **settings: Any) -> list[Tried]:
@@ -48,15 +53,47 @@ def search(home: Home, name: str, *stops: int, **settings: Any) -> list[Tried]:
     given = {"resume": True, "maximise": False, "seed": 3, "patience": 1, **settings}
     for stop in stops:
         with opened(home, name, **given) as study:
-            proceed(study, stop)
+            proceed(study, stop, batch_size=given.get("batch", 1))
     return study.tried
 
 
 def test_an_interrupted_search_resumes_as_if_uninterrupted(engine: str, home: Home) -> None:
     whole = search(home, "whole", COUNT)
     assert search(home, "broken", 0, 1, 7, 7, 13, COUNT) == whole
+    assert search(home, "in fours", COUNT, batch=4) != whole
     assert [tried.notes["place"] for tried in whole] == [*range(COUNT)]
     assert home.tune_database.exists() == (engine == "sqlite")
+
+
+def test_an_interrupted_batch_goes_on_as_if_uninterrupted(home: Home) -> None:
+    whole = search(home, "whole", COUNT - 2, batch=4)
+    stops = (0, 1, 3, 4, 6, 7, 7, 13)
+    assert search(home, "broken", *stops, COUNT - 2, batch=4) == whole
+    assert len({str(tried.settings) for tried in whole}) == COUNT - 2
+
+
+def test_no_trial_of_a_batch_depends_on_another(home: Home) -> None:
+    """Whatever becomes of the others, the same settings are proposed, and the same is hopeless."""
+    given: dict[str, Any] = {"resume": True, "maximise": False, "seed": 3, "patience": 0}
+    search(home, "a", 8, batch=4)
+    with opened(home, "a", **given, batch=4) as study:
+        medians = study.median_losses()
+        first, *others = study.begin(SPACE)
+        first.end("complete", 0.0, {}, [(0, 0.0)])
+        proposed = [one.settings for one in others]
+        assert study.is_within_batch is False
+    with opened(home, "a", **given, batch=4) as study:
+        assert study.is_within_batch
+        assert study.median_losses() == medians
+        rest = study.begin(SPACE)
+        assert [one.settings for one in rest] == proposed
+        assert [one.number for one in rest] == [9, 10, 11]
+
+
+def test_a_batch_ends_with_the_search(home: Home) -> None:
+    given: dict[str, Any] = {"resume": True, "maximise": False, "seed": 3, "patience": 0}
+    with opened(home, "a", **given, batch=4) as study:
+        assert [one.number for one in study.begin(SPACE, most=3)] == [0, 1, 2]
 
 
 def test_another_seed_gives_other_trials(home: Home) -> None:
@@ -106,12 +143,11 @@ def test_a_small_loss_is_good_whether_the_metric_is_maximised_or_not(
     maximise: bool, home: Home
 ) -> None:
     with opened(home, "a", resume=True, maximise=maximise, seed=3, patience=0) as study:
-        for _ in range(4):
-            trial = study.begin(SPACE)
-            assert not trial.is_hopeless(0, 1.0)
-            trial.end("complete", 1.0, {})
-        assert not study.begin(SPACE).is_hopeless(0, 0.5)
-        assert study.begin(SPACE).is_hopeless(0, 2.0)
+        for value in (1.0, 2.0, 5.0, 6.0):
+            assert study.median_losses() == {}
+            [trial] = study.begin(SPACE)
+            trial.end("complete", 1.0, {}, [(0, value)])
+        assert study.median_losses() == {0: 3.5}
 
 
 def test_a_search_that_does_not_resume_deletes_its_trials(engine: str, home: Home) -> None:

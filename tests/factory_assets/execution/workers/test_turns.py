@@ -1,7 +1,6 @@
 """A period waits for the one before it in its own series, and for nothing else."""
 
 from collections.abc import Callable
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -9,9 +8,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from factory_assets.execution.backfill import by_time
-from factory_assets.execution.workers.protocol import WorkerSetup
 from factory_assets.execution.workers.turns import Turns
-from factory_assets.execution.workers.worker_process import WorkerProcess, started_here
+from factory_assets.execution.workers.worker_process import WorkerProcess
 from factory_assets.spec import Partition, partition_of
 from factory_assets.spec.partitions import Partitions
 
@@ -21,21 +19,7 @@ _DAYS = {"every": "day", "start": "2024-01-01"}
 @pytest.fixture
 def worker() -> WorkerProcess:
     """A worker that nobody asks for anything, so that it has no process."""
-    setup = WorkerSetup(
-        path=(),
-        folder=Path(),
-        declaration="",
-        home=Path(),
-        scratch=Path(),
-        run_id="",
-        reuse=True,
-        tags={},
-        scheduled=None,
-        workers=1,
-        hashing=0,
-        objects=False,
-    )
-    return WorkerProcess(started_here(setup, {}))
+    return WorkerProcess(lambda: pytest.fail("nobody asks"))
 
 
 def _turns(dimensions: dict[str, Any], *keys: str) -> tuple[Turns, list[Partition]]:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,9 +18,11 @@ from factory_assets.data.contract.table_checks import TableError
 from factory_assets.execution.backfill import PartitionRun, backfill
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.workers.connection import LocalConnection
 from factory_assets.execution.workers.settings import share_of_machine
+from factory_assets.execution.workers.stage_worker import setup_of, work_in
 from factory_assets.execution.workers.worker import ComputedStage
-from factory_assets.execution.workers.worker_process import WorkerProcess, setup_of, started_here
+from factory_assets.execution.workers.worker_process import WorkerProcess
 from factory_assets.results.data import IngestResult
 from factory_assets.spec import Pipeline, partition_of
 from factory_resources.home.home import PROJECT, Home
@@ -223,11 +226,11 @@ def test_an_answer_that_nobody_heard_is_no_answer_to_the_next_request(
     with home.scratch() as scratch:
         call = StageRequest(made, "ingest", home, "run")
         environment = {**os.environ, **share_of_machine(1)}
-        worker = WorkerProcess(started_here(setup_of(call, scratch, 1), environment))
+        worker = WorkerProcess(partial(LocalConnection, setup_of(call, scratch, 1), environment))
         first, second = (partition_of(made.spec.partitions, day) for day in _DAYS[:2])
         with pytest.raises(RuntimeError, match="not told"):
-            worker.work(replace(call, partition=first), fail)
-        work = worker.work(replace(call, partition=second), lambda _: None)
+            work_in(worker, replace(call, partition=first), fail)
+        work = work_in(worker, replace(call, partition=second), lambda _: None)
         worker.close()
     assert isinstance(work, ComputedStage)
     assert isinstance(work.value, IngestResult)

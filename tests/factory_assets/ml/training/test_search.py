@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -192,14 +191,18 @@ def test_budget_ends_a_search_after_the_declared_settings(
 
 def test_epoch_watch_prunes_a_late_or_hopeless_network() -> None:
     epoch = Epoch(epoch=0, train_loss=1.0, validation_loss=1.0)
-    now = time.monotonic()
-    for deadline in (None, now + 3600):
-        EpochWatch(lambda *_: False, prune=True, deadline=deadline)(epoch)
+    for seconds in (None, 3600):
+        EpochWatch({0: 1.0, 1: 0.5}, prune=True, seconds=seconds)(epoch)
     with pytest.raises(TrialPruned, match="time was over"):
-        EpochWatch(lambda *_: False, prune=True, deadline=now - 1)(epoch)
+        EpochWatch({}, prune=True, seconds=-1)(epoch)
     with pytest.raises(TrialPruned, match="after 1 epochs half of the others"):
-        EpochWatch(lambda *_: True, prune=True, deadline=None)(epoch)
-    EpochWatch(lambda *_: True, prune=False, deadline=None)(epoch)
+        EpochWatch({0: 0.9}, prune=True, seconds=None)(epoch)
+    EpochWatch({0: 0.9}, prune=False, seconds=None)(epoch)
+    # The best loss so far counts.
+    watch = EpochWatch({0: 2.0, 1: 1.5}, prune=True, seconds=None)
+    for number, loss in enumerate((1.0, 9.0)):
+        watch(Epoch(epoch=number, train_loss=1.0, validation_loss=loss))
+    assert (watch.epochs, watch.losses) == (2, {0: 1.0, 1: 9.0})
 
 
 def series_parts(home: Home) -> SplitResult:

@@ -1,7 +1,7 @@
-"""A process of this machine, and the lines to it and from it.
+"""A process that works, and the way to it and back; here one of this machine, by pipes.
 
-What the lines say belongs in `protocol`. Nodes of a cluster import this module, so it imports the
-standard library alone.
+What is sent belongs in `protocol`, when, in `worker_process`, what the process does, in `process`.
+Nodes of a cluster import this module for the lines that they pass on, so it imports little.
 """
 
 import os
@@ -11,6 +11,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from factory_assets.execution.workers.protocol import WorkerSetup
 
 NO_MEMORY = 77
 """Exit code of a worker that has no memory left."""
@@ -22,12 +26,42 @@ _END = 10.0
 """Seconds that a process has to end when there is nothing more to do."""
 
 
-class WorkerEnded(Exception):  # noqa: N818 - whoever asked the process answers it
+class WorkerEnded(Exception):  # noqa: N818 - it is answered in `worker_process`
     """The process ended without an answer."""
 
 
-class LocalProcess:
-    """A process that was started, and the pipes to it and from it.
+class Connection(Protocol):
+    """A process that was started somewhere, and the way to it and back."""
+
+    def send(self, line: bytes) -> None:
+        """Send a message.
+
+        Raises:
+            WorkerEnded: the process is gone.
+        """
+
+    def line(self) -> bytes:
+        """Return the next message.
+
+        Raises:
+            WorkerEnded: the process is gone.
+        """
+
+    def finish(self) -> None:
+        """Tell the process that nothing more is asked; do not wait for its end."""
+
+    def end(self) -> None:
+        """Let the process end, and wait until it has."""
+
+    def kill(self) -> None:
+        """Kill the process and all that it has started; another thread may wait for a message."""
+
+    def remove(self) -> WorkerEnded:
+        """Remove what is left of the process, and return how it ended."""
+
+
+class LocalConnection:
+    """A process of this machine that was started, and the pipes to it and from it.
 
     Args:
         module: what it runs, whose first three arguments are those of `process`.
@@ -38,6 +72,7 @@ class LocalProcess:
     def __init__(
         self, module: str, arguments: Sequence[str], environment: Mapping[str, str]
     ) -> None:
+        self._is_finished = False
         theirs_in, self._requests = os.pipe()
         self._answers, theirs_out = os.pipe()
         self._buffer = bytearray()
@@ -58,11 +93,6 @@ class LocalProcess:
         self._poll.register(self._answers, select.POLLIN)
 
     def send(self, line: bytes) -> None:
-        """Send a message.
-
-        Raises:
-            WorkerEnded: the process is gone.
-        """
         try:
             while line:
                 line = line[os.write(self._requests, line) :]
@@ -70,11 +100,6 @@ class LocalProcess:
             raise self.remove() from None
 
     def line(self) -> bytes:
-        """Return the next message.
-
-        Raises:
-            WorkerEnded: the process is gone.
-        """
         while (end := self._buffer.find(b"\n")) < 0:
             if self._poll.poll(_LOOK):
                 part = os.read(self._answers, 1 << 16)
@@ -87,9 +112,13 @@ class LocalProcess:
         del self._buffer[: end + 1]
         return found
 
+    def finish(self) -> None:
+        if not self._is_finished:
+            os.close(self._requests)
+        self._is_finished = True
+
     def end(self) -> None:
-        """Let the process end: there is nothing more to do."""
-        os.close(self._requests)
+        self.finish()
         try:
             self._process.wait(_END)
         except subprocess.TimeoutExpired:
@@ -98,7 +127,6 @@ class LocalProcess:
         os.close(self._answers)
 
     def kill(self) -> None:
-        """Kill the process and all that it has started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -108,12 +136,25 @@ class LocalProcess:
         return os.waitid(os.P_PID, self._process.pid, options) is not None
 
     def remove(self) -> WorkerEnded:
-        """Remove what is left of the process, and return how it ended."""
         self.kill()
         code = self._process.wait()
-        os.close(self._requests)
+        self.finish()
         os.close(self._answers)
         if code == NO_MEMORY:
             return WorkerEnded("had no memory left")
         name = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"exited with {code}"
         return WorkerEnded(name)
+
+
+def connect_here(setup: "WorkerSetup", environment: Mapping[str, str]) -> LocalConnection:
+    """Start a process of this machine that works on requests.
+
+    Args:
+        setup: what all requests have in common.
+        environment: its variables.
+    """
+    from factory_assets.execution.workers.protocol import line_of
+
+    started = LocalConnection(f"{__package__}.process", (), environment)
+    started.send(line_of(setup))
+    return started
