@@ -7,11 +7,10 @@ connection itself belongs in `factory_resources.compute`, the actor in `node_wor
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from factory_assets.execution.workers.connection import WorkerEnded
@@ -30,6 +29,9 @@ _SENT = (
 
 _CHECKS = 16
 """Nodes that are looked at at a time."""
+
+_LOOK = 5.0
+"""Seconds after which it is looked for whether a node was lost on which a process should start."""
 
 _END = 15.0
 """Seconds that a process has to end when there is nothing more to do."""
@@ -75,11 +77,9 @@ class RayWorkers:
         self._environment = environment_here()
         self._nodes = {node.id: node for node in cluster.nodes()}
         self._needs = needs
-        self.count = sum(node.room(needs.memory, needs.gpus) for node in self._nodes.values())
+        self.count = self._room_of(self._nodes.values())
         """How many processes work at a time: as many as the nodes have room for."""
         self._same: set[str] = set()
-        self._started = 0
-        self._counting = Lock()
 
     def require_same(self) -> None:
         """Require that there is room, and that all nodes are like this machine.
@@ -103,28 +103,44 @@ class RayWorkers:
             WorkerEnded: the node was lost meanwhile.
             ClusterError: the cluster is away, or has a new node that is not like this machine.
         """
-        with self._counting:
-            self._started += 1
-            # One that takes the place of another does not wait for a free processor: those that
-            # have one may wait for its partition.
-            cpus = 1 if self._started <= self.count else 0
-        needs: dict[str, float] = {"num_gpus": self._needs.gpus} if self._needs.gpus else {}
-        needs |= {"memory": self._needs.memory} if self._needs.memory and cpus else {}
-        actor = self._cluster.start(NodeWorker, num_cpus=cpus, **needs)
+        actor, node = self._placed()
+        arguments = (str(setup.folder), str(setup.home), node.cpus, json.dumps(_sent()))
         try:
-            node = self._node(self._cluster.ask(actor.node))
-            arguments = (str(setup.folder), str(setup.home), node.cpus, json.dumps(_sent()))
             self._cluster.ask(actor.start, *arguments)
         except ActorEndedError as error:
-            self._cluster.kill(actor)
             raise WorkerEnded(str(error)) from error
-        except BaseException:
-            self._cluster.kill(actor)
-            raise
         process = _NodeConnection(self._cluster, actor, node)
         # Counters of the devices are shared by the processes of that machine alone.
         process.send(line_of(setup.model_copy(update={"workers": node.cpus})))
         return process
+
+    def _placed(self) -> tuple[Any, ClusterNode]:
+        """Start an actor where there is room, and return it with its node."""
+        actor = self._cluster.start(NodeWorker, num_cpus=1, **_resources(self._needs))
+        waits_for_room = True
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    return actor, self._node(self._cluster.ask(actor.node, timeout=_LOOK))
+                if waits_for_room and self._living_room() < self.count:
+                    # A node was lost. The workers that have room may wait for the partition of the
+                    # one that has none, so it works beside them.
+                    self._cluster.kill(actor)
+                    actor, waits_for_room = self._cluster.start(NodeWorker, num_cpus=0), False
+        except ActorEndedError as error:
+            raise WorkerEnded(str(error)) from error
+        except BaseException:
+            self._cluster.kill(actor)
+            raise
+
+    def _living_room(self) -> int:
+        nodes = self._cluster.nodes()
+        if not nodes:
+            raise self._error("the Ray cluster has lost all its nodes", "start them, and run again")
+        return self._room_of(nodes)
+
+    def _room_of(self, nodes: Iterable[ClusterNode]) -> int:
+        return sum(node.room(self._needs.memory, self._needs.gpus) for node in nodes)
 
     def _node(self, found: str) -> ClusterNode:
         if found not in self._same:
@@ -199,6 +215,12 @@ class _NodeConnection:
     def remove(self) -> WorkerEnded:
         self.kill()
         return WorkerEnded(f"{self._ended or 'was stopped'} (node {self._node.name})")
+
+
+def _resources(needs: Needs) -> dict[str, float]:
+    """Return what a process needs as Ray names it."""
+    found: dict[str, float] = {"num_gpus": needs.gpus} if needs.gpus else {}
+    return found | ({"memory": needs.memory} if needs.memory else {})
 
 
 def _sent() -> dict[str, str]:
