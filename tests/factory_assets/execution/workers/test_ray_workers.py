@@ -135,15 +135,15 @@ def test_a_node_with_another_environment_is_refused(nodes: RayNodes) -> None:
 
 
 def test_an_open_cluster_is_refused(nodes: RayNodes) -> None:
-    server = [sys.executable, "-m", "ray.util.client.server", f"--host={HEAD}", "--port=10002"]
+    server = [sys.executable, "-m", "ray.util.client.server", f"--host={HEAD}", "--port=20999"]
     server += ["--mode=proxy"]
     nodes.begin(server, {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": None})
     deadline = time.monotonic() + 60
-    while "Connection refused" in (error := str(_run(nodes, address=f"{HEAD}:10002")["errors"])):
+    while "Connection refused" in (error := str(_run(nodes, address=f"{HEAD}:20999")["errors"])):
         assert time.monotonic() < deadline
     assert error == str(
         [
-            f"ray://{HEAD}:10002: the Ray cluster is open: whoever reaches it can run programs on "
+            f"ray://{HEAD}:20999: the Ray cluster is open: whoever reaches it can run programs on "
             "its nodes; start all its nodes with RAY_AUTH_MODE=token"
         ]
     )
