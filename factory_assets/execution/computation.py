@@ -32,11 +32,13 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
+from factory_assets.spec.train import trains_on_nodes
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tracking.records import Records
 
 if TYPE_CHECKING:
     from factory_assets.execution.workers.fit_pool import FitPool
+    from factory_assets.execution.workers.node_group import NodeGroup
     from factory_assets.ml.training.fit_tasks import FitExecutor
 
 
@@ -68,9 +70,15 @@ def work_here(
         return ComputedStage(value, components, key, plan.inputs, cost, pool.warnings)
 
 
-def _fit_pool(call: StageRequest) -> AbstractContextManager[FitPool | None]:
-    # Weights depend on the processor, and nodes of a cluster may have another one.
-    if not call.workers or call.cluster or call.stage not in {"train", "evaluate"}:
+def _fit_pool(call: StageRequest) -> AbstractContextManager[FitPool | NodeGroup | None]:
+    if not call.workers or call.stage not in {"train", "evaluate"}:
+        return nullcontext()
+    if call.cluster and trains_on_nodes(call.pipeline.spec.training):
+        from factory_assets.execution.workers.node_group import node_group
+
+        return node_group(call)
+    if call.cluster:
+        # Weights depend on the processor, and nodes of a cluster may have another one.
         return nullcontext()
     from factory_assets.execution.workers.fit_pool import fit_pool
 

@@ -48,7 +48,8 @@ def train(
 
     Args:
         checkpoints: the folder for checkpoints; a killed training resumes from those in it.
-        executor: does trials of a search that are independent; None if this process works alone.
+        executor: does trials of a search that are independent, and what several machines train;
+            None if this process works alone.
 
     Raises:
         DataError: the rows cannot be learned from.
@@ -64,7 +65,10 @@ def train(
     fitted, tuned = None, None
     if not spec.tune:
         # Before a run exists: data that cannot be learned from leaves no run behind.
-        fitted = fit_prepared(pipeline, ready, home, spec.model, tell, checkpoints=checkpoints)
+        if executor and trains_on_nodes(spec):
+            fitted = _fit_elsewhere(pipeline, parts, executor, tell, checkpoints)
+        else:
+            fitted = fit_prepared(pipeline, ready, home, spec.model, tell, checkpoints=checkpoints)
     with (
         home.scratch() as files,
         open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
@@ -86,6 +90,23 @@ def train(
         )
     count = tables[0].num_rows
     return _candidate(pipeline, fitted, version, run.run_id, digest, count, tuned)
+
+
+def _fit_elsewhere(
+    pipeline: Pipeline,
+    parts: SplitResult,
+    executor: FitExecutor,
+    progress: Progress,
+    checkpoints: Path | None,
+) -> FitResult:
+    from factory_assets.ml.training.fit_files import load_fit
+    from factory_assets.ml.training.training_task import TrainingTask
+    from factory_assets.ml.training.trials import TrialRows
+
+    rows = TrialRows(train=parts.train, validation=parts.validation)
+    for done in executor.map([TrainingTask(rows=rows, checkpoints=checkpoints)], progress):
+        return load_fit(done.files, pipeline.folder)
+    raise AssertionError
 
 
 def signature_of(trained: TrainedModel) -> Signature:

@@ -114,17 +114,21 @@ class RayCluster:
                 )
         return nodes
 
-    def start(self, actor: type, *arguments: object, **options: object) -> Any:
-        """Start an actor on the emptiest node, and return Ray's handle to it.
+    def start(self, actor: type, *arguments: object, node: str = "", **options: object) -> Any:
+        """Start an actor, and return Ray's handle to it.
 
         Ray pickles the name of the class, and the arguments: hand in texts, bytes and numbers.
 
         Args:
+            node: the id of the node where it is to be; the emptiest one if left out.
             options: what it needs, as Ray names it: `num_cpus`, `num_gpus`, `memory`.
         """
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        strategy = NodeAffinitySchedulingStrategy(node, soft=False) if node else "SPREAD"
         with self._translated():
             remote = self._ray.remote(actor)
-            return remote.options(scheduling_strategy="SPREAD", **options).remote(*arguments)
+            return remote.options(scheduling_strategy=strategy, **options).remote(*arguments)
 
     def call(self, function: Callable[..., str], *arguments: object, node: str) -> str:
         """Call a function on a node, and return its result; Ray pickles its name.

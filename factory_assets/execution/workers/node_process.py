@@ -1,8 +1,9 @@
 """A process on a node of a cluster: it becomes a worker, inside the boundary of its pipeline.
 
-python -m factory_assets.execution.workers.node_process IN OUT PARENT FOLDER HOME CPUS
+python -m factory_assets.execution.workers.node_process IN OUT PARENT FOLDER HOME CPUS WAY
 
-The boundary of the run that asks is on another machine. What the worker does belongs in `process`.
+WAY is `sealed`, or `open` for processes of several nodes that reach each other, which no boundary
+lets them. The boundary of the run that asks is on another machine. What the worker does belongs in `process`.
 """
 
 import os
@@ -28,7 +29,7 @@ from factory_resources.security.offline import go_offline
 def main(arguments: Sequence[str]) -> None:
     """Become the worker, or answer each request with the reason why there is none."""
     requests, answers, parent = map(int, arguments[:3])
-    folder, home, cpus = arguments[3:]
+    folder, home, cpus, way = arguments[3:]
     if IS_SUPPORTED:
         # It ends with the actor that started it, whatever it becomes.
         die_with_parent()
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str]) -> None:
     go_offline()
     os.environ.update(share_of_machine(int(cpus)))
     try:
-        command = _command(load_pipeline(Path(folder)), Home(Path(home)))
+        pipeline = load_pipeline(Path(folder))
+        command = _command(pipeline, Home(Path(home))) if way == "sealed" else []
     except FactoryError as error:
         _refuse(error, requests, answers)
         return

@@ -7,6 +7,7 @@ belongs in `node_process`, who calls this in `ray_workers`.
 
 import json
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,7 +36,13 @@ class NodeWorker:
 
         return str(get_runtime_context().get_node_id())
 
-    def start(self, folder: str, home: str, cpus: int, variables: str) -> None:
+    def free_port(self, address: str) -> int:
+        """Return a port of the node's address that nobody listens at."""
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            probe.bind((address, 0))
+            return int(probe.getsockname()[1])
+
+    def start(self, folder: str, home: str, cpus: int, variables: str, way: str) -> None:
         """Start the process.
 
         Args:
@@ -43,10 +50,11 @@ class NodeWorker:
             home: the factory's home.
             cpus: how many such processes share the node.
             variables: environment variables of the process, beside those of the node; JSON.
+            way: `sealed` inside a boundary; `open` if it reaches other nodes.
         """
         module = f"{__package__}.node_process"
         environment = _environment(json.loads(variables))
-        self._process = LocalConnection(module, (folder, home, str(cpus)), environment)
+        self._process = LocalConnection(module, (folder, home, str(cpus), way), environment)
 
     def exchange(self, lines: bytes) -> tuple[bytes, str]:
         """Send lines, and return the next one; or an empty one, and how the process ended."""

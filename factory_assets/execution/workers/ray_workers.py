@@ -7,11 +7,11 @@ connection itself belongs in `factory_resources.compute`, the actor in `node_wor
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from factory_assets.execution.workers.connection import WorkerEnded
 from factory_assets.execution.workers.environment import differing, environment_here
@@ -104,14 +104,58 @@ class RayWorkers:
             ClusterError: the cluster is away, or has a new node that is not like this machine.
         """
         actor, node = self._placed()
-        arguments = (str(setup.folder), str(setup.home), node.cpus, json.dumps(_sent()))
+        # Counters of the devices are shared by the processes of that machine alone.
+        setup = setup.model_copy(update={"workers": node.cpus})
         try:
-            self._cluster.ask(actor.start, *arguments)
+            return self._started(actor, node, setup, _sent(), "sealed")
         except ActorEndedError as error:
             raise WorkerEnded(str(error)) from error
+
+    def connect_together(self, setup: WorkerSetup, count: int) -> list["_NodeConnection"]:
+        """Start a process on each of several nodes, which form one torch process group.
+
+        Raises:
+            WorkerEnded: a node was lost meanwhile.
+            ClusterError: the cluster is away, or has fewer nodes.
+        """
+        nodes = sorted(self._cluster.nodes(), key=lambda node: node.name)[:count]
+        if len(nodes) < count:
+            raise self._error(
+                f"{count} nodes are declared, and the Ray cluster has {len(nodes)}",
+                "set train.trainer.nodes to fewer, or add nodes",
+            )
+        needs = _resources(self._needs)
+        actors = [
+            self._cluster.start(NodeWorker, node=node.id, num_cpus=node.cpus, **needs)
+            for node in nodes
+        ]
+        try:
+            first = nodes[0].name
+            port = self._cluster.ask(actors[0].free_port, first)
+            group = {**_sent(), "MASTER_ADDR": first, "MASTER_PORT": str(port)}
+            return [
+                self._started(actor, node, setup, {**group, "NODE_RANK": str(rank)}, "open")
+                for rank, (actor, node) in enumerate(zip(actors, nodes, strict=True))
+            ]
+        except BaseException as error:
+            for actor in actors:
+                self._cluster.kill(actor)
+            if isinstance(error, ActorEndedError):
+                raise WorkerEnded(str(error)) from error
+            raise
+
+    def _started(
+        self,
+        actor: Any,
+        node: ClusterNode,
+        setup: WorkerSetup,
+        variables: Mapping[str, str],
+        way: Literal["sealed", "open"],
+    ) -> "_NodeConnection":
+        told = (str(setup.folder), str(setup.home), setup.workers, json.dumps(variables), way)
+        self._cluster.ask(actor.start, *told)
         process = _NodeConnection(self._cluster, actor, node)
-        # Counters of the devices are shared by the processes of that machine alone.
-        process.send(line_of(setup.model_copy(update={"workers": node.cpus})))
+        process.send(line_of(setup))
         return process
 
     def _placed(self) -> tuple[Any, ClusterNode]:

@@ -16,6 +16,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.ray_nodes import ADDRESS, HEAD, OTHER, Done, RayNodes
 from tests.ray_runs import declare_days, run_days
+from tests.ray_training import declare_apples
 
 pytestmark = [
     pytest.mark.long,
@@ -133,3 +134,28 @@ def test_a_node_that_stands_still_is_not_waited_for(
     assert nodes.signal("raylet/raylet", OTHER, "STOP") == 1
     made = _made(nodes.wait(number))
     assert (made["errors"], made["stored"], made["entries"]) == ([], alone, [1])
+
+
+def test_two_nodes_train_the_same_network_twice(nodes: RayNodes) -> None:
+    pipeline = declare_apples(nodes.folder / "pipelines" / "apples")
+    for address in (HEAD, OTHER):
+        # The names of machines have no addresses in this network.
+        nodes.start(address, {"GLOO_SOCKET_IFNAME": "lo"})
+    command = [sys.executable, "-m", "tests.ray_training", str(pipeline.folder)]
+    once, again = (
+        _made(nodes.run([*command, str(nodes.folder / home), ADDRESS]))
+        for home in ("once", "again")
+    )
+    assert once.keys() == {"digest", "key"}
+    assert once == again
+    declare_apples(pipeline.folder, boundary="required")
+    refused = _made(nodes.run([*command, str(nodes.folder / "refused"), ADDRESS]))
+    assert refused["error"].startswith("apples: nodes that train together reach each other")
+    trainer = {"accelerator": "cpu", "nodes": 3}
+    model = {"kind": "mlp", "hidden": [8], "epochs": 6}
+    declare_apples(pipeline.folder, train={"target": "label", "model": model, "trainer": trainer})
+    few = _made(nodes.run([*command, str(nodes.folder / "once"), ADDRESS]))
+    assert few["error"] == (
+        f"ray://{ADDRESS}: 3 nodes are declared, and the Ray cluster has 2; set "
+        "train.trainer.nodes to fewer, or add nodes"
+    )
