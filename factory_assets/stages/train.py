@@ -23,6 +23,7 @@ from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
 from factory_assets.spec.threshold import rule_text
+from factory_assets.spec.train import trains_on_nodes
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:

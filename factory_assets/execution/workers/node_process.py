@@ -3,7 +3,8 @@
 python -m factory_assets.execution.workers.node_process IN OUT PARENT FOLDER HOME CPUS WAY
 
 WAY is `sealed`, or `open` for processes of several nodes that reach each other, which no boundary
-lets them. The boundary of the run that asks is on another machine. What the worker does belongs in `process`.
+lets them. The boundary of the run that asks is on another machine. What the worker does belongs in
+`process`.
 """
 
 import os

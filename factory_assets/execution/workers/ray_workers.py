@@ -261,9 +261,9 @@ class _NodeConnection:
         return WorkerEnded(f"{self._ended or 'was stopped'} (node {self._node.name})")
 
 
-def _resources(needs: Needs) -> dict[str, float]:
+def _resources(needs: Needs) -> dict[str, Any]:
     """Return what a process needs as Ray names it."""
-    found: dict[str, float] = {"num_gpus": needs.gpus} if needs.gpus else {}
+    found: dict[str, Any] = {"num_gpus": needs.gpus} if needs.gpus else {}
     return found | ({"memory": needs.memory} if needs.memory else {})
 
 
