@@ -32,7 +32,6 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
-from factory_assets.spec.train import trains_on_nodes
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tracking.records import Records
 
@@ -73,7 +72,7 @@ def work_here(
 def _fit_pool(call: StageRequest) -> AbstractContextManager[FitPool | NodeGroup | None]:
     if not call.workers or call.stage not in {"train", "evaluate"}:
         return nullcontext()
-    if call.cluster and trains_on_nodes(call.pipeline.spec.training):
+    if call.cluster and call.pipeline.spec.training.trainer.nodes > 1:
         from factory_assets.execution.workers.node_group import node_group
 
         return node_group(call)

@@ -265,8 +265,3 @@ class Train(Spec):
                 "leave the budget out, or choose a network or lightgbm"
             )
         return self
-
-
-def trains_on_nodes(train: Train) -> bool:
-    """Whether several machines train the model together."""
-    return isinstance(train.model, Network) and train.trainer.nodes > 1

@@ -23,7 +23,6 @@ from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
 from factory_assets.spec.threshold import rule_text
-from factory_assets.spec.train import trains_on_nodes
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def train(
     fitted, tuned = None, None
     if not spec.tune:
         # Before a run exists: data that cannot be learned from leaves no run behind.
-        if executor and trains_on_nodes(spec):
+        if executor and spec.trainer.nodes > 1:
             fitted = _fit_elsewhere(pipeline, parts, executor, tell, checkpoints)
         else:
             fitted = fit_prepared(pipeline, ready, home, spec.model, tell, checkpoints=checkpoints)
