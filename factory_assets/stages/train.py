@@ -16,8 +16,9 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.models.kinds import kind_of
-from factory_assets.ml.training.fit_tasks import FitExecutor
+from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
 from factory_assets.ml.training.fitting import FitResult, Progress, fit_prepared, no_progress
+from factory_assets.ml.training.members import MemberExecutor
 from factory_assets.ml.training.preparation import read_training_data
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
@@ -48,8 +49,8 @@ def train(
 
     Args:
         checkpoints: the folder for checkpoints; a killed training resumes from those in it.
-        executor: does trials of a search that are independent, and what several machines train;
-            None if this process works alone.
+        executor: does what is independent: trials of a search, or members of an ensemble; and what
+            several machines train together. None if this process works alone.
 
     Raises:
         DataError: the rows cannot be learned from.
@@ -62,22 +63,25 @@ def train(
     started = time.time_ns() // 1_000_000
     spec, tell = pipeline.spec.training, progress or no_progress
     tables, ready = read_training_data(pipeline, parts.train, parts.validation, home, spec.model)
+    rows = FitRows(train=parts.train, validation=parts.validation)
     fitted, tuned = None, None
     if not spec.tune:
         # Before a run exists: data that cannot be learned from leaves no run behind.
         if executor and spec.trainer.nodes > 1:
-            fitted = _fit_elsewhere(pipeline, parts, executor, tell, checkpoints)
+            fitted = _fit_elsewhere(pipeline, rows, executor, tell, checkpoints)
         else:
-            fitted = fit_prepared(pipeline, ready, home, spec.model, tell, checkpoints=checkpoints)
+            members = MemberExecutor(executor, rows) if executor else None
+            fitted = fit_prepared(
+                pipeline, ready, home, spec.model, tell, checkpoints=checkpoints, members=members
+            )
     with (
         home.scratch() as files,
         open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
     ):
         if fitted is None:
             from factory_assets.ml.training.search import search
-            from factory_assets.ml.training.trials import TrialRows, Trials
+            from factory_assets.ml.training.trials import Trials
 
-            rows = TrialRows(train=parts.train, validation=parts.validation)
             trials = Trials(pipeline, rows, tables, ready, home)
             fitted, tuned = search(trials, run, tell, checkpoints, executor)
         digest = save_trained(fitted.trained, files)
@@ -94,16 +98,14 @@ def train(
 
 def _fit_elsewhere(
     pipeline: Pipeline,
-    parts: SplitResult,
+    rows: FitRows,
     executor: FitExecutor,
     progress: Progress,
     checkpoints: Path | None,
 ) -> FitResult:
     from factory_assets.ml.training.fit_files import load_fit
     from factory_assets.ml.training.training_task import TrainingTask
-    from factory_assets.ml.training.trials import TrialRows
 
-    rows = TrialRows(train=parts.train, validation=parts.validation)
     for done in executor.map([TrainingTask(rows=rows, checkpoints=checkpoints)], progress):
         return load_fit(done.files, pipeline.folder)
     raise AssertionError

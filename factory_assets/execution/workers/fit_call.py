@@ -13,6 +13,7 @@ from factory_assets.execution.workers.protocol import Message
 from factory_assets.execution.workers.room import Needs
 from factory_assets.ml.attribution.retraining_tasks import RetrainingTask
 from factory_assets.ml.evaluation.cross_validation import FoldTask
+from factory_assets.ml.training.members import MemberTask
 from factory_assets.ml.training.training_task import TrainingTask
 from factory_assets.ml.training.trials import TrialTask
 from factory_assets.results.stages import Stage
@@ -24,7 +25,8 @@ class FitCall(Message):
     kind: Literal["fit"] = "fit"
     stage: Stage
     task: Annotated[
-        FoldTask | TrialTask | RetrainingTask | TrainingTask, Field(discriminator="kind")
+        FoldTask | MemberTask | TrialTask | RetrainingTask | TrainingTask,
+        Field(discriminator="kind"),
     ]
     files: Path
     """The folder that the worker makes and writes into."""

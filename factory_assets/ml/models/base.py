@@ -6,7 +6,7 @@ Choosing the class of a declared kind belongs in `kinds.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -35,6 +35,10 @@ ENSEMBLE_SEED_STEP = 1_000_000
 CLIP_SD = 20.0
 """Standard deviations from the mean to which the factory's own networks clip each number, so that
 one absurd value neither dominates the others nor overflows."""
+
+
+FitMembers = Callable[["FitContext"], Sequence["Fit"]]
+"""Fits the members of the ensemble of networks that a context declares, in their order."""
 
 
 class TrialPruned(Exception):  # noqa: N818 - nothing is wrong
@@ -84,6 +88,8 @@ class FitContext:
     ranks: int = 1
     mapped: MemoryMap | None = None
     """The mapped files that hold the rows; None if the rows are in memory."""
+    members: FitMembers | None = None
+    """Fits the members of an ensemble at the same time; None if they are fitted one by one."""
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
         """Return the weight of each row's class, [rows], or None if all weigh the same."""

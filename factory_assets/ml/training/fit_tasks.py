@@ -1,4 +1,4 @@
-"""Independent fits as plain values, so that any process can do them: folds, trials, retrainings.
+"""Independent fits as plain values, so that any process can do them, such as folds and trials.
 
 A task names its rows by their snapshots and writes what it found as files. Each kind of task
 belongs in the module whose fits it describes; who does tasks, above this package.
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Cost
+from factory_resources.tables.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 _ARRAYS = "arrays.safetensors"
+
+
+class FitRows(BaseModel):
+    """The rows that models are fitted on, and those that decide when to stop."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: Snapshot
+    validation: Snapshot
 
 
 class FitTask(BaseModel, ABC):

@@ -7,14 +7,14 @@ threshold in `threshold`; MLflow is not used here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.calibration import fit_calibration
 from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, model_shape
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import EpochCallback, FitContext
+from factory_assets.ml.models.base import EpochCallback, FitContext, FitMembers
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import fit_model, model_class
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
@@ -93,6 +93,7 @@ def fit_prepared(
     watch: EpochCallback | None = None,
     checkpoints: Path | None = None,
     before: Stopped | None = None,
+    members: FitMembers | None = None,
 ) -> FitResult:
     """Fit a model on rows that were prepared for its kind and window.
 
@@ -100,12 +101,12 @@ def fit_prepared(
         watch: called after each epoch of a network; an exception that it raises ends the fit.
         checkpoints: as for `train`.
         before: where the budget stopped an earlier training that this one repeats.
+        members: fits the members of an ensemble of networks; None if they are fitted here.
 
     Raises:
         ModelError, DeclarationError: as for `train`.
     """
     spec, target = pipeline.spec.training, ready.target
-    balanced = target.classes and spec.class_weights == "balanced"
     stops = model_class(model, pipeline.folder).stops
     if spec.budget and model == spec.model and not stops:
         raise ModelError(
@@ -119,22 +120,9 @@ def fit_prepared(
         home.scratch() as scratch,
         open_account(spec.budget if stops else None, before, resume_folder) as account,
     ):
-        context = FitContext(
-            spec=model,
-            shape=model_shape(ready.features, target),
-            seed=spec.seed,
-            class_weights=_balanced_weights(ready.rows.target, target.outputs)
-            if balanced
-            else None,
-            folder=pipeline.folder,
-            scratch=scratch,
-            progress=progress or no_progress,
-            trainer=spec.trainer,
-            checkpoints=checkpoints,
-            watch=watch,
-            budget=Share(account) if account else None,
-            mapped=ready.mapped,
-        )
+        plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
+        share = Share(account) if account else None
+        context = replace(plain, watch=watch, budget=share, members=members)
         fitted = fit_model(context, ready.rows, ready.validation)
         stopped = account.stopped() if account else None
     outputs = fitted.model.outputs(ready.validation.inputs)
@@ -162,6 +150,36 @@ def fit_prepared(
         scored,
         stopped,
         fitted.halved,
+    )
+
+
+def fit_context(
+    pipeline: Pipeline,
+    ready: TrainingData,
+    model: ModelSpec,
+    scratch: Path,
+    progress: Progress | None = None,
+    checkpoints: Path | None = None,
+) -> FitContext:
+    """Return what a fit on prepared rows needs, without a watch or a budget.
+
+    Args:
+        scratch: a folder for files that are not needed after the fit.
+        checkpoints: as for `train`.
+    """
+    spec, target = pipeline.spec.training, ready.target
+    is_balanced = target.classes and spec.class_weights == "balanced"
+    return FitContext(
+        spec=model,
+        shape=model_shape(ready.features, target),
+        seed=spec.seed,
+        class_weights=_balanced_weights(ready.rows.target, target.outputs) if is_balanced else None,
+        folder=pipeline.folder,
+        scratch=scratch,
+        progress=progress or no_progress,
+        trainer=spec.trainer,
+        checkpoints=checkpoints,
+        mapped=ready.mapped,
     )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from factory_assets.ml.training.fit_files import save_fit
-from factory_assets.ml.training.fit_tasks import FitTask
+from factory_assets.ml.training.fit_tasks import FitRows, FitTask
 from factory_assets.ml.training.fitting import Progress
-from factory_assets.ml.training.trials import TrialRows, Trials, open_trials
+from factory_assets.ml.training.trials import Trials, open_trials
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 
@@ -20,12 +20,12 @@ class TrainingTask(FitTask):
     """Fit the declared model on all training rows."""
 
     kind: Literal["training"] = "training"
-    rows: TrialRows
+    rows: FitRows
     checkpoints: Path | None = None
     """As for `train`."""
 
     @property
-    def shared(self) -> TrialRows:
+    def shared(self) -> FitRows:
         return self.rows
 
     def prepare(self, pipeline: Pipeline, home: Home) -> Trials:

@@ -21,7 +21,7 @@ from factory_assets.ml.features.series import series_of
 from factory_assets.ml.metrics.metrics import PRIMARY_METRIC, higher_is_better, metric_names
 from factory_assets.ml.models.base import EpochCallback, TrialPruned
 from factory_assets.ml.training.fit_files import load_fit, save_fit
-from factory_assets.ml.training.fit_tasks import FitTask
+from factory_assets.ml.training.fit_tasks import FitRows, FitTask
 from factory_assets.ml.training.fitting import FitResult, Progress, fit_prepared
 from factory_assets.ml.training.preparation import (
     TrainingData,
@@ -33,7 +33,6 @@ from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home.home import Home
-from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.studies import Numbers, Settings, Space, State, Words
 
 if TYPE_CHECKING:
@@ -43,20 +42,11 @@ if TYPE_CHECKING:
 _OUTCOME = "outcome.json"
 
 
-class TrialRows(BaseModel):
-    """The rows that all trials of a search are fitted and scored on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    train: Snapshot
-    validation: Snapshot
-
-
 class TrialTask(FitTask):
     """One trial of a search."""
 
     kind: Literal["trial"] = "trial"
-    rows: TrialRows
+    rows: FitRows
     number: int
     """Its index among the trials of the search."""
     settings: dict[str, Any] | None
@@ -71,7 +61,7 @@ class TrialTask(FitTask):
     """As for `train`, for this trial alone."""
 
     @property
-    def shared(self) -> TrialRows:
+    def shared(self) -> FitRows:
         return self.rows
 
     def prepare(self, pipeline: Pipeline, home: Home) -> Trials:
@@ -136,7 +126,7 @@ class Trials:
     """The inputs that all trials of a search share."""
 
     pipeline: Pipeline
-    rows: TrialRows
+    rows: FitRows
     tables: tuple[pa.Table, pa.Table]
     """Training and validation rows, to prepare again for another window."""
     ready: TrainingData
@@ -260,7 +250,7 @@ class EpochWatch:
             raise TrialPruned("the time was over")
 
 
-def open_trials(pipeline: Pipeline, rows: TrialRows, home: Home) -> Trials:
+def open_trials(pipeline: Pipeline, rows: FitRows, home: Home) -> Trials:
     """Read and prepare the rows of a search; raises like `read_training_data`."""
     model = pipeline.spec.training.model
     tables, ready = read_training_data(pipeline, rows.train, rows.validation, home, model)

@@ -54,21 +54,40 @@ class NetworkModel(Model):
         from factory_assets.ml.models.networks.modules.ensemble import ensemble
 
         count = cast(Network, context.spec).ensemble
-        members = []
-        for member in range(count):
-            folder = context.checkpoints
-            member_context = replace(
-                context,
-                seed=context.seed + ENSEMBLE_SEED_STEP * member,
-                progress=_with_member(context.progress, member, count),
-                checkpoints=folder / str(member) if folder else None,
-                # The first member shows a search whether the others are worth training.
-                watch=None if member else context.watch,
-                budget=context.budget and context.budget.part(member, count),
-            )
-            members.append(cls._fit_in_memory(member_context, train, validation))
-        network = ensemble([module for module, _ in members], context.shape)
-        return _fit_of(cls(context.shape, network), [best for _, best in members])
+        # What a budget leaves to a member is known when the one before has ended.
+        independent = context.budget is None and context.trainer.alone and count > 1
+        if context.members and independent:
+            fits = [*context.members(context)]
+        else:
+            fits = [cls.fit_member(context, n, train, validation) for n in range(count)]
+        modules = [cast(NetworkModel, fit.model)._module for fit in fits]
+        return _fit_of(cls(context.shape, ensemble(modules, context.shape)), fits)
+
+    @classmethod
+    def fit_member(
+        cls,
+        context: FitContext,
+        number: int,
+        train: LabelledArrays,
+        validation: LabelledArrays,
+    ) -> Fit:
+        """Fit one network of an ensemble; none depends on the others.
+
+        Raises:
+            ModelError: as for `fit`.
+        """
+        folder, count = context.checkpoints, cast(Network, context.spec).ensemble
+        own = replace(
+            context,
+            seed=context.seed + ENSEMBLE_SEED_STEP * number,
+            progress=_with_member(context.progress, number, count),
+            checkpoints=folder / str(number) if folder else None,
+            # The first member shows a search whether the others are worth training.
+            watch=None if number else context.watch,
+            budget=context.budget and context.budget.part(number, count),
+        )
+        module, best = cls._fit_in_memory(own, train, validation)
+        return Fit(cls(context.shape, module), tuple(best.history), None, best.halved)
 
     @classmethod
     def _fit_in_memory(
@@ -232,12 +251,12 @@ def _with_member(progress: Progress, member: int, count: int) -> Progress:
     return lambda text: progress(f"network {member + 1}/{count}, {text}")
 
 
-def _fit_of(model: Model, callbacks: Sequence[BestEpochCallback]) -> Fit:
+def _fit_of(model: Model, members: Sequence[Fit]) -> Fit:
     """Number the epochs of all networks consecutively, and find the best of them."""
-    epochs = [epoch for callback in callbacks for epoch in callback.history]
+    epochs = [epoch for member in members for epoch in member.history]
     history = tuple(epoch.model_copy(update={"epoch": i}) for i, epoch in enumerate(epochs))
     best = min(history, key=lambda epoch: epoch.validation_loss)
-    return Fit(model, history, best.epoch, any(callback.halved for callback in callbacks))
+    return Fit(model, history, best.epoch, any(member.halved for member in members))
 
 
 def tensors(inputs: Arrays) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.tracking.records import Records
+from tests.factory_assets.execution.workers.dying import let_workers_die, worker_processes
 from tests.ledger import problems
 from tests.pipelines import declare
 
@@ -148,12 +149,6 @@ def _entered(home: Home) -> Counter[str]:
     return Counter(one.subject for one in computed)
 
 
-def _children() -> list[str]:
-    text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in text]
-    return [line for line in lines if "workers.process" in line]
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_store_what_the_run_alone_stores(
     workers: int, made: Pipeline, alone: Home, home: Home, capfd: pytest.CaptureFixture[str]
@@ -171,7 +166,7 @@ def test_workers_store_what_the_run_alone_stores(
     # What a user's code prints comes out, and disturbs nothing.
     assert capfd.readouterr().out.count("reading 2024-01-01") == 1
     assert [*home.tmp.glob("*/")] == [home.tmp / "locks"]
-    assert _children() == []
+    assert worker_processes() == []
     for one in Records(home).all():
         assert one.cpu_seconds is not None
         assert 0 < one.cpu_seconds < 10
@@ -235,40 +230,7 @@ def test_an_answer_that_nobody_heard_is_no_answer_to_the_next_request(
     assert isinstance(work, ComputedStage)
     assert isinstance(work.value, IngestResult)
     assert [source.labels for source in work.value.sources] == [{"day": "2024-01-02"}]
-    assert _children() == []
-
-
-_DYING = """
-import os, sys
-from pkgutil import resolve_name
-
-def no_memory(*_):
-    raise MemoryError
-
-if "factory_assets.execution.workers.process" in sys.orig_argv:
-    from tests.killed_steps import KillPoint, die_after
-
-    for number, moment in enumerate(os.environ["MOMENTS"].split(";")):
-        try:
-            os.mkdir(os.path.join(os.environ["MARKS"], str(number)))
-        except FileExistsError:
-            continue
-        owner, name, call = moment.split(":")
-        if call == "no memory":
-            setattr(resolve_name(owner), name, no_memory)
-        else:
-            die_after(KillPoint(owner, name, int(call)))
-        break
-"""
-
-
-def _let_workers_die(folder: Path, monkeypatch: pytest.MonkeyPatch, *moments: str) -> None:
-    """Let the first worker that starts die at the first moment, and so on."""
-    (folder / "sitecustomize.py").write_text(_DYING)
-    monkeypatch.setenv("PYTHONPATH", f"{folder}:{PROJECT}")
-    monkeypatch.setenv("MOMENTS", ";".join(moments))
-    (folder / "marks").mkdir()
-    monkeypatch.setenv("MARKS", str(folder / "marks"))
+    assert worker_processes() == []
 
 
 def test_killed_workers_leave_nothing_twice(
@@ -285,7 +247,7 @@ def test_killed_workers_leave_nothing_twice(
         # The answer is half-way out.
         "factory_assets.execution.workers.process:line_of:5",
     )
-    _let_workers_die(tmp_path, monkeypatch, *moments)
+    let_workers_die(tmp_path, monkeypatch, *moments)
     runs = _run(made, home, workers=2, days=_DAYS[:4])
     assert len([*(tmp_path / "marks").iterdir()]) == len(moments)
     assert [run.error for run in runs if run.error] == []
@@ -299,7 +261,7 @@ def test_a_request_that_kills_every_worker_is_told_in_one_line(
 ) -> None:
     moment = "factory_assets.execution.computation:compute"
     moments = (f"{moment}:1", f"{moment}:1", f"{moment}:no memory")
-    _let_workers_die(tmp_path, monkeypatch, *moments)
+    let_workers_die(tmp_path, monkeypatch, *moments)
     first, *others = _run(made, home, workers=1, days=_DAYS[:2])
     assert str(first.error) == (
         "sizes_of_days/ingest: 3 workers in a row ended, the last one had no memory left; if the "

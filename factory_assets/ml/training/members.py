@@ -1,0 +1,106 @@
+"""Members of an ensemble of networks as independent fits.
+
+Each is trained from its own seed, and they become one network when all have been. How a member is
+trained belongs in `ml.models.networks`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from factory_assets.ml.models.base import Fit, FitContext
+from factory_assets.ml.models.kinds import model_class
+from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask, Progress
+from factory_assets.ml.training.fitting import fit_context
+from factory_assets.ml.training.preparation import TrainingData, read_training_data
+from factory_assets.results.base import StageResult
+from factory_assets.results.model import Epoch
+from factory_assets.spec import Pipeline
+from factory_assets.spec.models import Network
+from factory_resources.home.home import Home
+
+if TYPE_CHECKING:
+    from factory_assets.ml.models.networks.model import NetworkModel
+
+
+_TRAINING = "training.json"
+
+
+class MemberTask(FitTask):
+    """One network of the declared ensemble."""
+
+    kind: Literal["member"] = "member"
+    rows: FitRows
+    number: int
+    """Its index among the members."""
+    checkpoints: Path | None = None
+    """As for `train`, for all members."""
+
+    @property
+    def shared(self) -> FitRows:
+        return self.rows
+
+    def prepare(self, pipeline: Pipeline, home: Home) -> MemberRows:
+        model = pipeline.spec.training.model
+        _, ready = read_training_data(pipeline, self.rows.train, self.rows.validation, home, model)
+        return MemberRows(pipeline, ready, home)
+
+    def run(self, prepared: MemberRows, files: Path, progress: Progress) -> None:
+        fit = prepared.fit(self, progress)
+        fit.model.save(files)
+        training = _Training(history=fit.history, halved=fit.halved)
+        (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
+
+
+class _Training(StageResult):
+    """How the training of a member went."""
+
+    history: tuple[Epoch, ...]
+    halved: bool
+
+
+@dataclass(frozen=True)
+class MemberRows:
+    """The rows that every member is trained on."""
+
+    pipeline: Pipeline
+    ready: TrainingData
+    home: Home
+
+    def fit(self, task: MemberTask, progress: Progress) -> Fit:
+        """Train the member of a task."""
+        pipeline, ready = self.pipeline, self.ready
+        model = pipeline.spec.training.model
+        cls = cast("type[NetworkModel]", model_class(model, pipeline.folder))
+        with self.home.scratch() as scratch:
+            context = fit_context(pipeline, ready, model, scratch, progress, task.checkpoints)
+            return cls.fit_member(context, task.number, ready.rows, ready.validation)
+
+
+@dataclass(frozen=True)
+class MemberExecutor:
+    """Lets an executor train the members of the declared ensemble."""
+
+    executor: FitExecutor
+    rows: FitRows
+
+    def __call__(self, context: FitContext) -> list[Fit]:
+        """Return the members of the ensemble, in their order."""
+        spec = cast(Network, context.spec)
+        tasks = [
+            MemberTask(rows=self.rows, number=number, checkpoints=context.checkpoints)
+            for number in range(spec.ensemble)
+        ]
+        done = self.executor.map(tasks, context.progress)
+        return [_read_member(one.files, context) for one in done]
+
+
+def _read_member(files: Path, context: FitContext) -> Fit:
+    """Read what a `MemberTask` wrote."""
+    training = _Training.model_validate_json((files / _TRAINING).read_bytes())
+    single = context.spec.model_copy(update={"ensemble": 1})
+    cls = model_class(single, context.folder)
+    model = cls.load(single, context.shape, files, context.folder)
+    return Fit(model, training.history, halved=training.halved)

@@ -1,0 +1,47 @@
+"""Workers that die at chosen moments, and which of them are there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from factory_resources.home.home import PROJECT
+
+_DYING = """
+import os, sys
+from pkgutil import resolve_name
+
+def no_memory(*_):
+    raise MemoryError
+
+if "factory_assets.execution.workers.process" in sys.orig_argv:
+    from tests.killed_steps import KillPoint, die_after
+
+    for number, moment in enumerate(os.environ["MOMENTS"].split(";")):
+        try:
+            os.mkdir(os.path.join(os.environ["MARKS"], str(number)))
+        except FileExistsError:
+            continue
+        owner, name, call = moment.split(":")
+        if call == "no memory":
+            setattr(resolve_name(owner), name, no_memory)
+        else:
+            die_after(KillPoint(owner, name, int(call)))
+        break
+"""
+
+
+def let_workers_die(folder: Path, monkeypatch: pytest.MonkeyPatch, *moments: str) -> None:
+    """Let the first worker that starts die at the first moment, and so on."""
+    (folder / "sitecustomize.py").write_text(_DYING)
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{PROJECT}")
+    monkeypatch.setenv("MOMENTS", ";".join(moments))
+    (folder / "marks").mkdir()
+    monkeypatch.setenv("MARKS", str(folder / "marks"))
+
+
+def worker_processes() -> list[str]:
+    """Return the command lines of the workers that this process has started and that still run."""
+    text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in text]
+    return [line for line in lines if "workers.process" in line]
