@@ -10,8 +10,8 @@ from typing import Literal
 
 from factory_assets.ml.training.fit_files import save_fit
 from factory_assets.ml.training.fit_tasks import FitRows, FitTask
-from factory_assets.ml.training.fitting import Progress
-from factory_assets.ml.training.trials import Trials, open_trials
+from factory_assets.ml.training.fitting import Progress, fit_prepared
+from factory_assets.ml.training.preparation import TrainingData, read_training_data
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 
@@ -28,8 +28,13 @@ class TrainingTask(FitTask):
     def shared(self) -> FitRows:
         return self.rows
 
-    def prepare(self, pipeline: Pipeline, home: Home) -> Trials:
-        return open_trials(pipeline, self.rows, home)
+    def prepare(self, pipeline: Pipeline, home: Home) -> tuple[Pipeline, TrainingData, Home]:
+        model = pipeline.spec.training.model
+        _, ready = read_training_data(pipeline, self.rows.train, self.rows.validation, home, model)
+        return pipeline, ready, home
 
-    def run(self, prepared: Trials, files: Path, progress: Progress) -> None:
-        save_fit(prepared.fit(None, progress, checkpoints=self.checkpoints), files)
+    def run(
+        self, prepared: tuple[Pipeline, TrainingData, Home], files: Path, progress: Progress
+    ) -> None:
+        model = prepared[0].spec.training.model
+        save_fit(fit_prepared(*prepared, model, progress, checkpoints=self.checkpoints), files)
