@@ -1,5 +1,6 @@
 """Two environments are the same if the same wheels were installed into them."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from factory_assets.execution.installed import installed_files
 from factory_assets.execution.workers.environment import differing, environment_here
+from factory_assets.execution.workers.node_worker import describe_node
 
 _RECORD = """\
 small/__init__.py,sha256=aaa,10
@@ -59,3 +61,11 @@ def test_what_ray_brings_for_itself_is_not_installed(
     _install(tmp_path / "ray" / "thirdparty_files", _RECORD)
     monkeypatch.syspath_prepend(str(tmp_path / "ray" / "thirdparty_files"))
     assert environment_here() == here
+
+
+def test_a_node_tells_what_it_does_not_see(tmp_path: Path) -> None:
+    told = json.loads(describe_node([str(tmp_path), str(tmp_path / "elsewhere")]))
+    assert told == {
+        "environment": environment_here(),
+        "missing": [str(tmp_path / "elsewhere")],
+    }
