@@ -43,7 +43,7 @@ from factory_assets.cli.group import main as main
 @click.option(
     "--workers",
     default="",
-    help="How many processes work on partitions, or ray://HOST:PORT of a Ray cluster "
+    help="How many processes work at a time, or ray://HOST:PORT of a Ray cluster "
     "(default: FACTORY_WORKERS, else this one alone).",
 )
 def run_command(
@@ -58,8 +58,8 @@ def run_command(
     """Run PIPELINES (default: all) and print a summary table.
 
     They run in this process, each after the pipelines that it reads; with --workers, several
-    processes ingest and clean the partitions, with the same results. A stage for which nothing
-    changed is not computed again: its stored result is reused.
+    processes do partitions, trials and folds at the same time, with the same results. A stage for
+    which nothing changed is not computed again: its stored result is reused.
 
     If a pipeline fails, the others still run. Exit code 1: a gate failed, so the new model was not
     deployed. Exit code 2: an error. Exit code 70: a fault of the factory itself.

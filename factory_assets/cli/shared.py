@@ -118,7 +118,7 @@ class RunRequest:
     reuse: bool
     rehash: bool
     workers: str
-    """Who works on partitions, as FACTORY_WORKERS says it; empty if this process alone."""
+    """Who works, as FACTORY_WORKERS says it; empty if this process alone."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class RunSelection:
     rehash: bool = False
     """Whether every source is hashed again, whatever its size and times."""
     workers: str = ""
-    """Who works on partitions, as FACTORY_WORKERS says it; empty if this process alone."""
+    """Who works, as FACTORY_WORKERS says it; empty if this process alone."""
 
     def arguments(self) -> Iterator[str]:
         """Yield the command line of the same selection, after `factory`."""

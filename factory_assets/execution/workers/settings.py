@@ -19,7 +19,7 @@ _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z%]+)\s*")
 
 
 def workers_of(text: str | None = None) -> int:
-    """Return how many processes may work on partitions; 0 if this process works alone.
+    """Return how many processes may work at a time; 0 if this process works alone.
 
     Args:
         text: what was asked for; None for what FACTORY_WORKERS says.
