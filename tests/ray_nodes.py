@@ -109,9 +109,15 @@ class RayNodes:
             self.signal("", address)
         raise AssertionError(log.read_text())
 
-    def signal(self, name: str, address: str, signal: str = "KILL") -> int:
-        """Send a signal to the processes of a node whose command line has a name; count them."""
-        told = (name, str(self._at(address)), address, signal)
+    def signal(self, name: str, address: str = "", signal: str = "KILL") -> int:
+        """Send a signal to processes whose command line has a name; count them.
+
+        Args:
+            address: only to those of this node.
+            signal: its name without SIG; empty to count only.
+        """
+        folder = str(self._at(address)) if address else ""
+        told = (name, folder, address, signal)
         found = self.run([sys.executable, "-c", _KILL, *told])
         assert found.code == 0, found.errors
         return int(found.output)
@@ -157,9 +163,10 @@ for process in Path("/proc").glob("[0-9]*"):
         line = (process / "cmdline").read_text().replace(chr(0), " ")
     except OSError:
         continue
-    is_of_node = f"{folder}/" in line or f"--host={address} " in line
+    is_of_node = not address or f"{folder}/" in line or f"--host={address} " in line
     if int(process.name) != os.getpid() and name in line and is_of_node:
-        os.kill(int(process.name), signal.Signals["SIG" + number])
+        if number:
+            os.kill(int(process.name), signal.Signals["SIG" + number])
         found += 1
 print(found)
 """

@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ pytestmark = [
 ]
 
 _MOMENTS = 10
+
+_WORKER = "execution.workers.node_process"
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +91,7 @@ def test_a_lost_head_is_told_and_nothing_is_twice(
     nodes.start(OTHER)
     home = Home(nodes.folder / "headless")
     number = _begin(nodes, pipeline, "headless")
-    deadline = time.monotonic() + 120
-    while not [*home.tables.rglob("*.parquet")]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    _await(lambda: bool([*home.tables.rglob("*.parquet")]))
     nodes.signal("", HEAD)
     lost = time.monotonic()
     made = _made(nodes.wait(number))
@@ -127,10 +126,7 @@ def test_a_node_that_stands_still_is_not_waited_for(
     nodes.start(OTHER)
     home = Home(nodes.folder / "still")
     number = _begin(nodes, pipeline, "still")
-    deadline = time.monotonic() + 120
-    while not [*home.tables.rglob("*.parquet")]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    _await(lambda: bool([*home.tables.rglob("*.parquet")]))
     assert nodes.signal("raylet/raylet", OTHER, "STOP") == 1
     made = _made(nodes.wait(number))
     assert (made["errors"], made["stored"], made["entries"]) == ([], alone, [1])
@@ -156,3 +152,22 @@ def test_two_nodes_train_the_same_network_twice(nodes: RayNodes) -> None:
         f"ray://{ADDRESS}: 3 nodes are declared, and the Ray cluster has 2; set "
         "train.trainer.nodes to fewer, or add nodes"
     )
+
+
+def test_nodes_end_what_a_run_that_is_gone_has_asked_for(nodes: RayNodes) -> None:
+    pipeline = declare_days(nodes.folder / "pipelines" / "slow_days", seconds=600)
+    nodes.start(HEAD)
+    nodes.start(OTHER)
+    for signal in ("INT", "KILL"):
+        number = _begin(nodes, pipeline, f"gone_{signal}")
+        _await(lambda: nodes.signal(_WORKER, signal="") == 2)
+        assert nodes.signal("tests.ray_runs", signal=signal) == 1
+        assert nodes.wait(number).code != 0
+        _await(lambda: nodes.signal(_WORKER, signal="") == 0)
+
+
+def _await(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
