@@ -22,8 +22,8 @@ from factory_resources.compute.ray_cluster import ActorEndedError, ClusterNode, 
 from factory_resources.errors import ClusterError
 
 _SENT = (
-    *("FACTORY_DATA", "FACTORY_DEFS", "FACTORY_SECRETS", "FACTORY_KEEP", "FACTORY_DISK_KEEP"),
-    *("FACTORY_GRID_G_PER_KWH", "FACTORY_WATTS_PER_CORE"),
+    *("FACTORY_HOME", "FACTORY_DATA", "FACTORY_DEFS", "FACTORY_SECRETS"),
+    *("FACTORY_KEEP", "FACTORY_DISK_KEEP", "FACTORY_GRID_G_PER_KWH", "FACTORY_WATTS_PER_CORE"),
 )
 """Settings that workers have from the run. What may be secret is set on the nodes."""
 
