@@ -68,6 +68,10 @@ class WorkerError(FactoryError):
     """Processes that worked on the same request and ended without an answer."""
 
 
+class ClusterError(FactoryError):
+    """A cluster that is away, is open to everybody, or has nodes that are not like this machine."""
+
+
 class AlertError(FactoryError):
     """An alert that was not taken."""
 

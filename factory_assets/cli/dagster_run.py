@@ -81,7 +81,7 @@ def _execute(
         tags={
             REUSE_TAG: str(request.reuse).lower(),
             **({REHASH_TAG: "all"} if request.rehash else {}),
-            **({WORKERS_TAG: str(request.workers)} if request.workers else {}),
+            **({WORKERS_TAG: request.workers} if request.workers else {}),
             PROCESS_TAG: own_identity(),
             # The daemon cannot retry a run of this process; the user repeats the command.
             "dagster/max_retries": "0",

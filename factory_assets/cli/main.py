@@ -44,7 +44,8 @@ from factory_assets.cli.group import main as main
 @click.option(
     "--workers",
     default="",
-    help="How many processes work at a time (default: FACTORY_WORKERS, else this one alone).",
+    help="How many processes work at a time, or ray://HOST:PORT of a Ray cluster "
+    "(default: FACTORY_WORKERS, else this one alone).",
 )
 def run_command(
     pipelines: tuple[str, ...],
@@ -68,15 +69,15 @@ def run_command(
     # `run_stage` enables it again before it computes something.
     gc.disable()
     from factory_assets.cli.shared import RunSelection
-    from factory_assets.execution.workers.settings import workers_of
+    from factory_assets.execution.workers.settings import worker_setting
 
     if explain:
         from factory_assets.cli.explain import print_plan as execute
     else:
         from factory_assets.cli.run import run as execute
     selected = [stage for stage in stages.split(",") if stage]
-    count = workers_of(workers)
-    execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash, count), console())
+    setting = worker_setting(workers)
+    execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash, setting), console())
 
 
 @command("check", needs_records=False)

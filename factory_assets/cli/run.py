@@ -67,7 +67,9 @@ def run(selection: RunSelection, console: Console) -> None:
         from factory_assets.cli.run_inside import run_inside
 
         pipelines = [request.pipeline for request in requests]
-        code = run_inside(selection.arguments(), pipelines, home, console)
+        code = run_inside(
+            selection.arguments(), pipelines, home, console, workers=selection.workers
+        )
         if code is not None:
             if code:
                 raise Exit(code)

@@ -42,6 +42,7 @@ def run_inside(
     console: Console | None,
     *,
     looks: bool = False,
+    workers: str = "",
 ) -> int | None:
     """Run a command on pipelines inside a boundary; return its exit code.
 
@@ -52,11 +53,12 @@ def run_inside(
         arguments: the command line after `factory`.
         console: where it is said if less holds than a machine can do; None to say nothing.
         looks: whether it looks at answers, and may have to tell people of alarms.
+        workers: who works on partitions, as FACTORY_WORKERS says it.
 
     Raises:
         BoundaryError: a boundary is required, and there can be none; nothing was run.
     """
-    boundary = boundary_here(pipelines, home, console, looks=looks)
+    boundary = boundary_here(pipelines, home, console, looks=looks, workers=workers)
     if boundary is None:
         return None
     _end_killed_runs(home)
@@ -70,7 +72,12 @@ def run_inside(
 
 
 def boundary_here(
-    pipelines: Sequence[Pipeline], home: Home, console: Console | None, *, looks: bool = False
+    pipelines: Sequence[Pipeline],
+    home: Home,
+    console: Console | None,
+    *,
+    looks: bool = False,
+    workers: str = "",
 ) -> Boundary | None:
     """Return the boundary in which what concerns these pipelines is to be done.
 
@@ -82,7 +89,7 @@ def boundary_here(
     """
     if is_inside():
         return None
-    boundary = run_boundary(pipelines, home, looks=looks)
+    boundary = run_boundary(pipelines, home, looks=looks, workers=workers)
     if boundary.level == "off":
         return None
     if os.getuid() == 0 or sys.platform != "linux":

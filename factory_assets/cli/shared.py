@@ -122,8 +122,8 @@ class RunRequest:
     """Keys; empty for all partitions that have data."""
     reuse: bool
     rehash: bool
-    workers: int
-    """How many processes work at a time; 0 if this one works alone."""
+    workers: str
+    """Who works, as FACTORY_WORKERS says it; empty if this process alone."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class RunSelection:
     """Whether a stage for which nothing changed reuses its stored result."""
     rehash: bool = False
     """Whether every source is hashed again, whatever its size and times."""
-    workers: int = 0
-    """How many processes work at a time; 0 if this one works alone."""
+    workers: str = ""
+    """Who works, as FACTORY_WORKERS says it; empty if this process alone."""
 
     def arguments(self) -> Iterator[str]:
         """Yield the command line of the same selection, after `factory`."""

@@ -7,6 +7,7 @@ checks are combined over all partitions. Computing a partition belongs in `execu
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -56,7 +57,8 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         call = stage_request(pipeline, stage, context, home, progress)
         progress.started(pipeline.name, stage)
         chosen = by_time(_partition(pipeline, key) for key in context.partition_keys)
-        runs = list(backfill(run_stage, call, chosen, (stage,)))
+        with _failing(context, call, progress):
+            runs = list(backfill(run_stage, call, chosen, (stage,)))
         errors = {run.partition.key: run.error for run in runs if run.error}
         succeeded = [(run.call, run.outcome) for run in runs if run.outcome]
         if errors:
@@ -115,6 +117,17 @@ def dagster_failure(
     return result
 
 
+@contextmanager
+def _failing(
+    context: dg.AssetExecutionContext, call: StageRequest, progress: Progress
+) -> Iterator[None]:
+    """Report an error that concerns all partitions, and raise it in Dagster."""
+    try:
+        yield
+    except FactoryError as error:
+        raise dagster_failure(context, call, {"": error}, progress) from error
+
+
 class PartitionSelection(dg.Config):
     """Run configuration: which partitions, and which of their stages."""
 
@@ -136,16 +149,15 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         call = stage_request(pipeline, "ingest", context, home, progress)
         stages = [stage for stage in PARTITIONED if stage in config.stages]
         progress.started(pipeline.name, stages[0])
-        try:
+        with _failing(context, call, progress):
             known = known_keys(pipeline, context.instance)
             selected = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
             _require_some(pipeline, selected, home)
-            require_room(pipeline, stages)
-        except FactoryError as error:
-            raise dagster_failure(context, call, {"": error}, progress) from error
+            if not call.cluster:
+                require_room(pipeline, stages)
         for name, keys in selected.dynamic.items():
             context.instance.add_dynamic_partitions(dynamic_name(pipeline.name, name), list(keys))
-        with event_logs_open(home, call.run_id):
+        with _failing(context, call, progress), event_logs_open(home, call.run_id):
             runs = _with_events(context, backfill(run_stage, call, selected.partitions, stages))
         if errors := {run.partition.key: run.error for run in runs if run.error}:
             raise dagster_failure(context, call, errors, progress)

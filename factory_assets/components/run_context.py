@@ -15,7 +15,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Progress
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.unchanged_notes import UnchangedRun
-from factory_assets.execution.workers.settings import workers_of
+from factory_assets.execution.workers.settings import cluster_of, workers_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DatabaseAwayError, FactoryError, SettingError
@@ -52,6 +52,7 @@ def stage_request(
     progress: Progress,
 ) -> StageRequest:
     """Return the request that the run makes of the stage."""
+    workers, cluster = _workers(context)
     return StageRequest(
         pipeline=pipeline,
         stage=stage,
@@ -62,14 +63,19 @@ def stage_request(
         progress=_reporter(context, progress),
         hashing=Hashing.of(_rehash(context.run.tags.get(REHASH_TAG, ""))),
         scheduled=context.run.tags.get(SCHEDULED_EXECUTION_TIME_TAG),
-        workers=_workers(context),
+        workers=workers,
+        cluster=cluster,
     )
 
 
-def _workers(context: dg.AssetExecutionContext) -> int:
-    """Return how many processes work for the run; 0 if this one works alone."""
+def _workers(context: dg.AssetExecutionContext) -> tuple[int, str]:
+    """Return how many processes work for the run, and of which cluster.
+
+    Without a number, this one works alone; without a cluster, this machine does.
+    """
+    asked = context.run.tags.get(WORKERS_TAG)
     try:
-        return workers_of(context.run.tags.get(WORKERS_TAG))
+        return workers_of(asked), cluster_of(asked)
     except SettingError as error:
         raise step_failure(context, error) from error
 

@@ -61,11 +61,14 @@ def boundary_command(run: dg.DagsterRun, command: Sequence[str], home: Home) -> 
     Args:
         command: Dagster's, whose first word is Python.
     """
+    from factory_assets.components.run_context import WORKERS_TAG
     from factory_assets.execution.boundary_reports import report_file
     from factory_assets.execution.run_boundary import pipelines_of, run_boundary
+    from factory_assets.execution.workers.settings import worker_setting
 
     names, looks = pipelines_in(run)
-    boundary = run_boundary(pipelines_of(names), home, looks=looks)
+    asked = worker_setting(run.tags.get(WORKERS_TAG))
+    boundary = run_boundary(pipelines_of(names), home, looks=looks, workers=asked)
     # The worker must find the packages wherever this process has them from.
     python = [sys.executable, *command[1:]]
     return boundary.command(python, report_file(home, run.run_id))

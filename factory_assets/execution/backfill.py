@@ -4,14 +4,12 @@ Which partitions have data belongs in `data.sources.partition_listing`, who work
 """
 
 import gc
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from factory_assets.data.sources.partition_listing import Keys, list_partitions
 from factory_assets.execution.requests import StageRequest, StageRun
@@ -26,6 +24,9 @@ from factory_assets.spec.partitions import DynamicPartitions
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.sql.shared_engines import SharedEngines
+
+if TYPE_CHECKING:
+    from factory_assets.execution.workers.worker_process import WorkerProcess
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,15 @@ def backfill(
         call: the request to repeat; its own stage and partition are ignored.
     """
     catch_up_pipeline(call.pipeline, call.home, whole=True)
-    count = min(room_for(call.workers, needs_of(call.pipeline, stages)), len(partitions))
+    needs = needs_of(call.pipeline, stages)
+    room = call.workers if call.cluster else room_for(call.workers, needs)
+    count = min(room, len(partitions))
     with call.home.scratch() as scratch:
         if count:
-            yield from _by_workers(run, call, partitions, stages, scratch, count)
+            from factory_assets.execution.workers.started import started_workers
+
+            with started_workers(call, needs, scratch, count) as workers:
+                yield from _by_workers(run, call, partitions, stages, workers)
             return
         with SharedEngines(scratch) as engines:
             for number, partition in enumerate(partitions, 1):
@@ -135,25 +141,19 @@ def _by_workers(
     call: StageRequest,
     partitions: Sequence[Partition],
     stages: Sequence[Stage],
-    scratch: Path,
-    count: int,
+    workers: Sequence["WorkerProcess"],
 ) -> Iterator[PartitionRun]:
-    from factory_assets.execution.workers.connection import LocalConnection
     from factory_assets.execution.workers.in_order import work_in_order
-    from factory_assets.execution.workers.settings import share_of_machine
-    from factory_assets.execution.workers.stage_worker import setup_of, work_in
+    from factory_assets.execution.workers.stage_worker import work_in
     from factory_assets.execution.workers.turns import Turns
-    from factory_assets.execution.workers.worker_process import WorkerProcess, close_all
 
     # This process computes nothing, which would enable it; there may be many partitions.
     gc.enable()
     turns = Turns(call.pipeline.spec.partitions, partitions)
     call = replace(call, storing=Lock())
-    setup = setup_of(call, scratch, count)
-    connect = partial(LocalConnection, setup, {**os.environ, **share_of_machine(count)})
 
     def work(
-        worker: WorkerProcess, numbered: tuple[int, Partition], report: Callable[[str], None]
+        worker: "WorkerProcess", numbered: tuple[int, Partition], report: Callable[[str], None]
     ) -> list[PartitionRun]:
         number, partition = numbered
         report(f"{partition.key} ({number} of {len(partitions)})")
@@ -168,13 +168,9 @@ def _by_workers(
             turns.end(partition)
         return runs
 
-    workers = [WorkerProcess(connect) for _ in range(count)]
     report = call.progress or (lambda _: None)
-    try:
-        for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
-            yield from runs
-    finally:
-        close_all(workers)
+    for runs in work_in_order(workers, [*enumerate(partitions, 1)], work, report):
+        yield from runs
 
 
 def _stages(

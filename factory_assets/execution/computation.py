@@ -37,6 +37,7 @@ from factory_resources.tracking.records import Records
 
 if TYPE_CHECKING:
     from factory_assets.execution.workers.fit_pool import FitPool
+    from factory_assets.execution.workers.node_group import NodeGroup
     from factory_assets.ml.training.fit_tasks import FitExecutor
 
 
@@ -68,8 +69,15 @@ def work_here(
         return ComputedStage(value, components, key, plan.inputs, cost, pool.warnings)
 
 
-def _fit_pool(call: StageRequest) -> AbstractContextManager[FitPool | None]:
+def _fit_pool(call: StageRequest) -> AbstractContextManager[FitPool | NodeGroup | None]:
     if not call.workers or call.stage not in {"train", "evaluate"}:
+        return nullcontext()
+    if call.cluster and call.pipeline.spec.training.trainer.nodes > 1:
+        from factory_assets.execution.workers.node_group import node_group
+
+        return node_group(call)
+    if call.cluster:
+        # Weights depend on the processor, and nodes of a cluster may have another one.
         return nullcontext()
     from factory_assets.execution.workers.fit_pool import fit_pool
 

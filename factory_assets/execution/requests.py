@@ -44,6 +44,8 @@ class StageRequest:
     workers: int = 0
     """How many processes work on the partitions of the run, and on what is independent within a
     stage; 0 if this one works alone."""
+    cluster: str = ""
+    """`HOST:PORT` of the Ray cluster whose nodes do that; empty if this machine does."""
     sharing: int = 1
     """How many processes of the run compute at the same time, this one included."""
     storing: AbstractContextManager[object] = field(default_factory=nullcontext)

@@ -16,9 +16,11 @@ from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.boundary_level import declared_level
 from factory_assets.execution.boundary_reports import reports_folder
 from factory_assets.execution.people import store_salts
+from factory_assets.execution.workers.settings import cluster_of
 from factory_assets.spec import Pipeline
 from factory_assets.spec.settings import AlertChannel
 from factory_resources.boundary.boundary import Boundary
+from factory_resources.compute.ray_cluster import token_file
 from factory_resources.home.database import server_address
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
@@ -42,11 +44,14 @@ def pipelines_of(names: Iterable[str]) -> list[Pipeline]:
     return [load_pipeline(folders[name]) for name in sorted({*names} & {*folders})]
 
 
-def run_boundary(pipelines: Sequence[Pipeline], home: Home, *, looks: bool = False) -> Boundary:
+def run_boundary(
+    pipelines: Sequence[Pipeline], home: Home, *, looks: bool = False, workers: str = ""
+) -> Boundary:
     """Return the boundary of a run of these pipelines.
 
     Args:
         looks: whether the run looks at answers, and may have to tell people of alarms.
+        workers: who works on partitions, as FACTORY_WORKERS says it; a cluster is reached.
 
     Raises:
         DeclarationError: `factory.yaml` is wrong.
@@ -58,8 +63,11 @@ def run_boundary(pipelines: Sequence[Pipeline], home: Home, *, looks: bool = Fal
     level = declared_level(pipelines)
     channels = settings.alerts if settings and looks else ()
     allow = [address for one in (of_factory, *rules) if one for address in one.allow]
+    cluster = cluster_of(workers) if workers else ""
     allow += [*channel_addresses(channels), *_of_database(), *_of_store()]
+    allow += [cluster] if cluster else []
     readable = [*_of_factory(home), *_of_rules(pipelines)]
+    readable += [token_file()] if cluster and token_file().is_file() else []
     readable += [path for pipeline in pipelines for path in local_paths(pipeline, home)]
     return Boundary(
         allow=tuple(dict.fromkeys(allow)),

@@ -90,8 +90,8 @@ class Trainer(Spec):
     """The number format of the computation; `bf16-mixed` and `16-mixed` still store the weights in
     32 bits."""
     nodes: Count = 1
-    """The number of machines. Each runs the same stage, with MASTER_ADDR, MASTER_PORT and NODE_RANK
-    in its environment."""
+    """The number of machines: nodes of the Ray cluster that works for the run. Without one, each
+    runs the same stage, with MASTER_ADDR, MASTER_PORT and NODE_RANK in its environment."""
     checkpoint: Checkpoint = Checkpoint()
     """How often the state of training is stored, so that it resumes from there after a crash."""
 

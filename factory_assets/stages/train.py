@@ -49,8 +49,8 @@ def train(
 
     Args:
         checkpoints: the folder for checkpoints; a killed training resumes from those in it.
-        executor: does what is independent: trials of a search, or members of an ensemble; None if
-            this process works alone.
+        executor: does what is independent: trials of a search, or members of an ensemble; and what
+            several machines train together. None if this process works alone.
 
     Raises:
         DataError: the rows cannot be learned from.
@@ -67,10 +67,13 @@ def train(
     fitted, tuned = None, None
     if not spec.tune:
         # Before a run exists: data that cannot be learned from leaves no run behind.
-        members = MemberExecutor(executor, rows) if executor else None
-        fitted = fit_prepared(
-            pipeline, ready, home, spec.model, tell, checkpoints=checkpoints, members=members
-        )
+        if executor and spec.trainer.nodes > 1:
+            fitted = _fit_elsewhere(pipeline, rows, executor, tell, checkpoints)
+        else:
+            members = MemberExecutor(executor, rows) if executor else None
+            fitted = fit_prepared(
+                pipeline, ready, home, spec.model, tell, checkpoints=checkpoints, members=members
+            )
     with (
         home.scratch() as files,
         open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
@@ -91,6 +94,21 @@ def train(
         )
     count = tables[0].num_rows
     return _candidate(pipeline, fitted, version, run.run_id, digest, count, tuned)
+
+
+def _fit_elsewhere(
+    pipeline: Pipeline,
+    rows: FitRows,
+    executor: FitExecutor,
+    progress: Progress,
+    checkpoints: Path | None,
+) -> FitResult:
+    from factory_assets.ml.training.fit_files import load_fit
+    from factory_assets.ml.training.training_task import TrainingTask
+
+    for done in executor.map([TrainingTask(rows=rows, checkpoints=checkpoints)], progress):
+        return load_fit(done.files, pipeline.folder)
+    raise AssertionError
 
 
 def signature_of(trained: TrainedModel) -> Signature:

@@ -1,5 +1,5 @@
-"""Machines that somebody else keeps: what the factory needs of a Kubernetes cluster.
+"""Clusters of Ray or Kubernetes that somebody else keeps, and what the factory needs of them.
 
-Here is what is asked for, as plain objects. Whether and when a pipeline runs belongs in
-`factory_assets`; the processes of this machine, in `workers`.
+What is computed there belongs in `factory_assets.execution.workers`; the processes of this machine,
+in `workers`.
 """

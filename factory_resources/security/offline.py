@@ -13,6 +13,7 @@ SWITCHES = MappingProxyType(
         "DO_NOT_TRACK": "1",
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "ORT_DISABLE_TELEMETRY": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
         # Otherwise the S3 client queries the cloud's instance metadata service.
         "AWS_EC2_METADATA_DISABLED": "true",
         "HF_HUB_OFFLINE": "1",

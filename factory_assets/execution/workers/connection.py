@@ -1,6 +1,7 @@
 """A process that works, and the way to it and back; here one of this machine, by pipes.
 
 What is sent belongs in `protocol`, when, in `worker_process`, what the process does, in `process`.
+Nodes of a cluster import this module for the lines that they pass on, so it imports little.
 """
 
 import os
@@ -8,11 +9,15 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from factory_assets.execution.workers.protocol import NO_MEMORY, WorkerSetup, line_of
+if TYPE_CHECKING:
+    from factory_assets.execution.workers.protocol import WorkerSetup
+
+NO_MEMORY = 77
+"""Exit code of a worker that has no memory left."""
 
 _LOOK = 500
 """Milliseconds after which it is noticed that a process died whose children hold its pipe open."""
@@ -59,20 +64,22 @@ class LocalConnection:
     """A process of this machine that was started, and the pipes to it and from it.
 
     Args:
-        setup: what all requests have in common.
-        environment: the variables of the process.
+        module: what it runs, whose first three arguments are those of `process`.
+        arguments: those after them.
+        environment: its variables.
     """
 
-    def __init__(self, setup: WorkerSetup, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
         self._is_finished = False
         theirs_in, self._requests = os.pipe()
         self._answers, theirs_out = os.pipe()
         self._buffer = bytearray()
-        module = f"{__package__}.process"
         numbers = map(str, (theirs_in, theirs_out, os.getpid()))
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *numbers],
+                [sys.executable, "-m", module, *numbers, *arguments],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs_in, theirs_out),
@@ -84,7 +91,6 @@ class LocalConnection:
             os.close(theirs_out)
         self._poll = select.poll()
         self._poll.register(self._answers, select.POLLIN)
-        self.send(line_of(setup))
 
     def send(self, line: bytes) -> None:
         try:
@@ -138,3 +144,17 @@ class LocalConnection:
             return WorkerEnded("had no memory left")
         name = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"exited with {code}"
         return WorkerEnded(name)
+
+
+def connect_here(setup: "WorkerSetup", environment: Mapping[str, str]) -> LocalConnection:
+    """Start a process of this machine that works on requests.
+
+    Args:
+        setup: what all requests have in common.
+        environment: its variables.
+    """
+    from factory_assets.execution.workers.protocol import line_of
+
+    started = LocalConnection(f"{__package__}.process", (), environment)
+    started.send(line_of(setup))
+    return started

@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from factory_assets.execution.requests import StageRequest
-from factory_assets.execution.workers.connection import LocalConnection
+from factory_assets.execution.workers.connection import connect_here
 from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.in_order import work_in_order
 from factory_assets.execution.workers.protocol import (
@@ -109,7 +109,7 @@ def fit_pool(call: StageRequest) -> Iterator[FitPool | None]:
     with call.home.scratch() as scratch:
         setup = setup_of(call, scratch, count)
         workers = [
-            WorkerProcess(partial(LocalConnection, setup, {**os.environ, **variables}))
+            WorkerProcess(partial(connect_here, setup, {**os.environ, **variables}))
             for variables in fitting_environments(count, needs)
         ]
         try:

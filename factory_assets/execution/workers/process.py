@@ -2,8 +2,9 @@
 
 python -m factory_assets.execution.workers.process IN OUT PARENT
 
-It ends when the run closes the pipe with the requests, or dies. The other end of the pipes belongs
-in `connection`.
+It ends when the run closes the pipe with the requests, or dies. Inside a boundary of its own, the
+pipes are its standard streams, and PARENT is 0: then it ends with its boundary. The other end of
+the pipes belongs in `connection`.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from factory_assets.execution.computation import work_here
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.loaded_code import loaded_code
 from factory_assets.execution.requests import StagePlan, StageRequest
+from factory_assets.execution.workers.connection import NO_MEMORY
 from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.protocol import (
-    NO_MEMORY,
     Answer,
     ComputedMessage,
     FailedMessage,
@@ -66,9 +67,11 @@ def main(arguments: list[str]) -> None:
     """Work on the requests of the run until there are no more."""
     collect_less()
     requests, answers, parent = map(int, arguments)
-    if IS_SUPPORTED:
+    if not parent:
+        requests, answers = _apart_from_prints(requests, answers)
+    elif IS_SUPPORTED:
         die_with_parent()
-    if os.getppid() != parent:
+    if parent and os.getppid() != parent:
         return
     with os.fdopen(requests, "rb") as read, os.fdopen(answers, "wb") as written:
         setup = WorkerSetup.model_validate_json(read.readline())
@@ -79,6 +82,14 @@ def main(arguments: list[str]) -> None:
             desk = _Desk(setup, read, written, engines)
             for line in read:
                 desk.send(desk.answer(line))
+
+
+def _apart_from_prints(requests: int, answers: int) -> tuple[int, int]:
+    """Return other numbers of both pipes; what is printed goes to standard error from now on."""
+    apart = os.dup(requests), os.dup(answers)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), requests)
+    os.dup2(sys.stderr.fileno(), answers)
+    return apart
 
 
 class _Desk:

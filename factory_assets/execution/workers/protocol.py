@@ -17,9 +17,6 @@ from factory_resources import errors
 from factory_resources.errors import FactoryError
 from factory_resources.metering.meter import Cost
 
-NO_MEMORY = 77
-"""Exit code of a worker that has no memory left."""
-
 
 class Message(BaseModel):
     """What a run and a process tell each other."""

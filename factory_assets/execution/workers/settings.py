@@ -1,9 +1,10 @@
-"""How many processes work, and what each of them gets of the machine."""
+"""Who works: how many processes, of which machines, and what each gets of its machine."""
 
 import os
 import re
 
 from factory_assets.execution.workers.room import Needs
+from factory_resources.boundary.addresses import split_address
 from factory_resources.errors import SettingError
 from factory_resources.metering.machine import gpus
 from factory_resources.sql.engine import MEMORY, THREADS_VARIABLE
@@ -12,29 +13,57 @@ WORKERS_VARIABLE = "FACTORY_WORKERS"
 
 _MOST = 256
 
+_CLUSTER = "ray://"
+
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z%]+)\s*")
 
 
 def workers_of(text: str | None = None) -> int:
-    """Return how many processes work at a time; 0 if this process works alone.
+    """Return how many processes may work at a time; 0 if this process works alone.
 
     Args:
         text: what was asked for; None for what FACTORY_WORKERS says.
 
     Raises:
-        SettingError: it is not a number from 1 to 256.
+        SettingError: it is neither a number from 1 to 256 nor the address of a cluster.
     """
-    name, asked = (
-        ("--workers", text) if text else (WORKERS_VARIABLE, os.environ.get(WORKERS_VARIABLE))
-    )
+    name, asked = _asked(text)
     if not asked:
         return 0
+    if cluster_of(text):
+        return _MOST
     if not (asked.isascii() and asked.isdecimal() and 1 <= int(asked) <= _MOST):
-        raise SettingError(
-            f"{name} is {asked!r}",
-            remedy=f"set it to a number of processes from 1 to {_MOST}, or leave it out",
-        )
+        raise _wrong(name, asked)
     return int(asked)
+
+
+def cluster_of(text: str | None = None) -> str:
+    """Return `HOST:PORT` of the Ray cluster whose nodes work; empty if this machine does.
+
+    Args:
+        text: as of `workers_of`.
+
+    Raises:
+        SettingError: it is no address.
+    """
+    name, asked = _asked(text)
+    if not asked.startswith(_CLUSTER):
+        return ""
+    address = asked.removeprefix(_CLUSTER)
+    try:
+        split_address(address)
+    except ValueError as error:
+        raise _wrong(name, asked) from error
+    return address
+
+
+def worker_setting(text: str | None = None) -> str:
+    """Return what was asked for, as of `workers_of`; empty if this process works alone.
+
+    Raises:
+        SettingError: as of `workers_of`.
+    """
+    return _asked(text)[1] if workers_of(text) else ""
 
 
 def share_of_machine(workers: int) -> dict[str, str]:
@@ -69,6 +98,19 @@ def _own_gpus(number: int, count: int) -> dict[str, str]:
     if not count:
         return {}
     return {"CUDA_VISIBLE_DEVICES": ",".join(gpus()[number * count : (number + 1) * count])}
+
+
+def _asked(text: str | None) -> tuple[str, str]:
+    """Return the name of the setting that counts, and its value."""
+    return ("--workers", text) if text else (WORKERS_VARIABLE, os.environ.get(WORKERS_VARIABLE, ""))
+
+
+def _wrong(name: str, asked: str) -> SettingError:
+    return SettingError(
+        f"{name} is {asked!r}",
+        remedy=f"set it to a number of processes from 1 to {_MOST}, to {_CLUSTER}HOST:PORT of a "
+        "Ray cluster, or leave it out",
+    )
 
 
 def _part(memory: str, workers: int) -> str:

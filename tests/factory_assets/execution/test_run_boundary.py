@@ -167,3 +167,18 @@ def test_a_stage_that_must_be_inside_is_refused_outside(
     assert not home.records.exists()
     monkeypatch.setenv("FACTORY_BOUNDARY", "namespaces")
     assert run_stage(call).changed
+
+
+def test_the_head_of_a_cluster_that_works_is_reached(
+    defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("a token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+    pipeline = _pipeline(defs / "apples")
+    boundary = _of([pipeline], home, workers="ray://head.example:10001")
+    assert boundary.allow == ("head.example:10001",)
+    assert token in boundary.readable
+    boundary = _of([pipeline], home, workers="4")
+    assert boundary.allow == ()
+    assert token not in boundary.readable

@@ -240,9 +240,7 @@ def test_a_file_that_was_changed_in_the_store_is_refused_and_named(
 
 def test_a_disk_that_is_full_is_one_line(homes: tuple[Home, Home], tmp_path: Path) -> None:
     one, _ = homes
-    snapshot = _write(
-        one, "SELECT CAST(hash(range) % 1e9 AS BIGINT) AS a FROM range(300_000)"
-    )
+    snapshot = _write(one, "SELECT CAST(hash(range) % 1e9 AS BIGINT) AS a FROM range(300_000)")
     with small_disk(tmp_path / "disk", 1 << 19) as disk:
         small = Home(disk.folder / "home")
         shutil.copytree(one.path / "store", small.path / "store")

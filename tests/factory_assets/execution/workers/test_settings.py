@@ -2,7 +2,12 @@
 
 import pytest
 
-from factory_assets.execution.workers.settings import share_of_machine, workers_of
+from factory_assets.execution.workers.settings import (
+    cluster_of,
+    share_of_machine,
+    worker_setting,
+    workers_of,
+)
 from factory_resources.errors import SettingError
 
 
@@ -19,16 +24,29 @@ def test_the_option_counts_before_the_variable(
     assert workers_of(option) == expected
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "257", "two", "1.5", "²", "ray://10.0.0.1:10001"])
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "257", "two", "1.5", "²", "ray://head", "ray://:10001", "ray://head:99999"]
+)
 def test_another_value_is_told_in_one_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingError) as option:
         workers_of(text)
     monkeypatch.setenv("FACTORY_WORKERS", text)
     with pytest.raises(SettingError) as variable:
         workers_of()
-    told = f"is {text!r}; set it to a number of processes from 1 to 256, or leave it out"
+    told = (
+        f"is {text!r}; set it to a number of processes from 1 to 256, to ray://HOST:PORT of a Ray "
+        "cluster, or leave it out"
+    )
     assert str(option.value) == f"--workers {told}"
     assert str(variable.value) == f"FACTORY_WORKERS {told}"
+
+
+def test_the_address_of_a_cluster_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACTORY_WORKERS", "ray://[fd00::1]:10001")
+    assert cluster_of() == "[fd00::1]:10001"
+    assert worker_setting() == "ray://[fd00::1]:10001"
+    assert workers_of() == 256
+    assert (cluster_of("3"), worker_setting("3"), workers_of("3")) == ("", "3", 3)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""What a process of the factory runs with: Python, our own code, and all that is installed.
+
+Two machines whose environments are the same compute the same results.
+"""
+
+import platform
+import sys
+from collections.abc import Mapping
+from hashlib import sha256
+
+from factory_assets.execution.installed import installed_files
+from factory_resources.home.home import PROJECT
+
+_OURS = ("factory_assets", "factory_resources", "schedules")
+
+_COPIES = "/ray/thirdparty_files"
+"""Ray's own copies of two libraries; a process that is not Ray's does not see them."""
+
+_OURSELVES = "sovereign-ai-factory"
+
+
+def environment_here() -> dict[str, str]:
+    """Return what there is by name: its version, or the digest of its files."""
+    folders = [folder for folder in sys.path if not folder.endswith(_COPIES)]
+    # Installed to be edited, its metadata names a folder of its machine.
+    installed = {name: one for name, one in installed_files(folders).items() if name != _OURSELVES}
+    return {
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "the factory": _own_code(),
+        **installed,
+    }
+
+
+def differing(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+    """Return the names of what is not the same in both environments."""
+    return [name for name in {**here, **there} if here.get(name) != there.get(name)]
+
+
+def _own_code() -> str:
+    found = sha256()
+    for path in sorted(path for name in _OURS for path in (PROJECT / name).rglob("*.py")):
+        found.update(path.relative_to(PROJECT).as_posix().encode())
+        found.update(sha256(path.read_bytes()).digest())
+    return found.hexdigest()

@@ -1,0 +1,71 @@
+"""Two environments are the same if the same wheels were installed into them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from factory_assets.execution.installed import installed_files
+from factory_assets.execution.workers.environment import differing, environment_here
+from factory_assets.execution.workers.node_worker import describe_node
+
+_RECORD = """\
+small/__init__.py,sha256=aaa,10
+small/__pycache__/__init__.cpython-311.pyc,,
+../../bin/small,sha256=SCRIPT,200
+small-1.0.dist-info/INSTALLER,sha256=ccc,4
+small-1.0.dist-info/RECORD,,
+"""
+
+
+def _install(folder: Path, record: str | None, version: str = "1.0") -> str:
+    info = folder / f"small-{version}.dist-info"
+    shutil.rmtree(folder, ignore_errors=True)
+    info.mkdir(parents=True)
+    if record is not None:
+        (info / "RECORD").write_text(record)
+    return installed_files([str(folder)])["small"]
+
+
+def test_the_same_wheel_is_the_same_wherever_it_is(tmp_path: Path) -> None:
+    here = _install(tmp_path / "here", _RECORD)
+    lines = _RECORD.replace("SCRIPT", "other").replace("ccc", "ddd").splitlines()
+    assert _install(tmp_path / "there", "\n".join(reversed(lines))) == here
+
+
+def test_a_changed_file_is_another_distribution(tmp_path: Path) -> None:
+    here = _install(tmp_path / "here", _RECORD)
+    assert _install(tmp_path / "there", _RECORD.replace("aaa", "bbb")) != here
+
+
+def test_without_a_record_the_version_counts(tmp_path: Path) -> None:
+    assert _install(tmp_path / "here", None, "1.1") == "1.1"
+
+
+def test_what_differs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = environment_here()
+    assert {"Python", "system", "the factory", "duckdb"} <= here.keys()
+    assert "sovereign-ai-factory" not in here
+    assert differing(here, environment_here()) == []
+    _install(tmp_path, _RECORD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    there = {**environment_here(), "Python": "3.0"}
+    assert differing(here, there) == ["Python", "small"]
+
+
+def test_what_ray_brings_for_itself_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = environment_here()
+    _install(tmp_path / "ray" / "thirdparty_files", _RECORD)
+    monkeypatch.syspath_prepend(str(tmp_path / "ray" / "thirdparty_files"))
+    assert environment_here() == here
+
+
+def test_a_node_tells_what_it_does_not_see(tmp_path: Path) -> None:
+    told = json.loads(describe_node([str(tmp_path), str(tmp_path / "elsewhere")]))
+    assert told == {
+        "environment": environment_here(),
+        "missing": [str(tmp_path / "elsewhere")],
+    }
