@@ -80,7 +80,7 @@ try:
     assert httpx.get(f"{served}/openapi.json", timeout=60).status_code == 200
     answered = httpx.post(f"{served}/predict/machine_failure", content=rows(), timeout=60)
     assert answered.status_code == 200, answered.text
-    told = [{"id": one["id"], "outcome": "no"} for one in answered.json()["predictions"][:5]]
+    told = [{"id": one["id"], "outcome": 0} for one in answered.json()["predictions"][:5]]
     assert httpx.post(f"{served}/feedback", json=told, timeout=60).status_code == 200
     while NIGHT and not scheduled(client):
         time.sleep(1)
