@@ -102,6 +102,10 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
     if isinstance(value, Candidate):
         store_reasons(call.pipeline, split_result(call).leaks, value, Registry(call.home))
     restored = not records.is_latest(record)
+    if restored:
+        # Another home may have removed it from the store, since nothing needed it.
+        share_files(call.pipeline, value, call.home)
+        records.share(record)
     for snapshot in tables_of(value).values():
         if restored:
             # An older result is the latest again; the table's log still names the newer.

@@ -131,6 +131,12 @@ class Records:
         self._write(folder / f"{record.key}.json", content)
         return sha256(content).hexdigest()
 
+    def share(self, record: Record) -> None:
+        """Put a record that the home has into the factory's store, if it has one."""
+        if self._shared and uses_store(self._home):
+            path = self._home.path / record.name
+            self._write(path, path.read_bytes())
+
     def point(self, record: Record, run_id: str) -> None:
         """Make the record the stage's latest, and the one that the run uses."""
         content = _pointing_at(record)

@@ -190,3 +190,28 @@ def test_what_stayed_at_home_is_shared_when_it_may_be(
     assert read_arrow(table, other, ["age"]).to_pydict() == {"age": [64]}
     assert current_files(other.tables / "stays" / "clean") == {table.files[0].name}
     assert len(past_versions(other.tables / "stays" / "clean")) == 2
+
+
+def test_a_result_that_another_home_removed_is_there_again(
+    defs: Path, home: Home, store: str
+) -> None:
+    declare(defs / "lengths", _reading(["days"]))
+    file = defs / "stays" / "stays.csv"
+    before = file.read_text()
+
+    def run() -> Record:
+        _run(defs, "stays", home, "ingest", "clean")
+        return _run(defs, "lengths", home, "ingest")[0]
+
+    first = run()
+    file.write_text("Born,days,ward\n1960,7,a\n")
+    run()
+    shared = shared_store(home)
+    assert shared is not None
+    rows = tables_of(value_of([first]))["snapshot"]
+    gone = [home.path / first.name, *rows.paths(home)]
+    for path in gone:
+        shared.remove(path)
+    file.write_text(before)
+    assert run() == first
+    assert {*shared.sizes(gone)} == {*gone}

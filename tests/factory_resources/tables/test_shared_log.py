@@ -15,7 +15,7 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.sql.engine import sealed
 from factory_resources.store.client import StoreAwayError
-from factory_resources.store.location import require_recorded_store
+from factory_resources.store.location import uses_store
 from factory_resources.store.store import ChangedObjectError, SharedStore, shared_store
 from factory_resources.tables.carrying_over import to_home, to_store
 from factory_resources.tables.delta_log import publish
@@ -304,23 +304,6 @@ def test_the_store_is_away_and_nothing_is_lost(
     assert _read_elsewhere(one, s3) == [2]
 
 
-def test_what_is_set_must_be_what_the_home_has(
-    homes: tuple[Home, Home], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, _ = homes
-    local = Home(tmp_path / "local")
-    local.records.mkdir(parents=True)
-    with pytest.raises(StorageError, match="carry them over: factory migrate --to s3://plant/log"):
-        require_recorded_store(local)
-    monkeypatch.setenv("FACTORY_STORE", "s3://plant/elsewhere")
-    with pytest.raises(StorageError, match="but FACTORY_STORE is s3://plant/elsewhere"):
-        require_recorded_store(one)
-    monkeypatch.delenv("FACTORY_STORE")
-    with pytest.raises(StorageError, match="but FACTORY_STORE is not set; export FACTORY_STORE="):
-        require_recorded_store(one)
-    require_recorded_store(local)
-
-
 def test_tables_are_carried_over_and_back(
     tmp_path: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,7 +322,7 @@ def test_tables_are_carried_over_and_back(
         path.unlink()
     assert to_home(_of(home), print) == 3
     monkeypatch.delenv("FACTORY_STORE")
-    require_recorded_store(home)
+    assert not uses_store(home)
     assert [_values(snapshot, home) for snapshot in snapshots] == [[1], [2]]
 
 
