@@ -1,4 +1,4 @@
-"""The base class of every declared section, its named string types, and hints for misspelt words.
+"""The base class of every declared section, what several share, and hints for misspelt words.
 
 It also reads the description of each key from the docstring below its field. Pydantic could read
 them itself, but for every model at every start; here they are read only to explain a mistake or to
@@ -14,9 +14,9 @@ from difflib import get_close_matches
 from functools import cache
 from textwrap import dedent
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 IDENTITY = ("_file", "_row")
 """The columns that identify a row of a snapshot: the digest of its source file, and its number in
@@ -75,6 +75,22 @@ Strings = Annotated[
     BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),
 ]
 """One string or a list of them."""
+
+
+class Resources(Spec):
+    """What the stage needs of a machine; the results do not depend on it."""
+
+    memory: Annotated[str, Field(pattern=r"^[1-9]\d{0,5} ?(MB|GB|TB)$")] | None = None
+    """The memory that one process of the stage needs, such as `8 GB`. No more work at a time than
+    have room. Default: not known."""
+    gpus: Annotated[int, Field(ge=0, le=64)] = 0
+    """How many GPUs one process of the stage has to itself."""
+
+    @model_validator(mode="after")
+    def _needs_something(self) -> Self:
+        if self.memory is None and not self.gpus:
+            raise ValueError("resources needs `memory` or `gpus`; leave it out if neither is known")
+        return self
 
 
 def is_unset(value: Any) -> bool:

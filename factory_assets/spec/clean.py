@@ -7,8 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from factory_assets.spec.base import ColumnName, Columns, Expression, Name, Spec, is_unset, listed
-from factory_assets.spec.resources import Resources
+from factory_assets.spec.base import (
+    ColumnName,
+    Columns,
+    Expression,
+    Name,
+    Resources,
+    Spec,
+    is_unset,
+    listed,
+)
 
 Statistic = Literal["mean", "std", "min", "max", "slope", "first"]
 Size = Annotated[int, Field(ge=2, le=100_000)] | Literal["all"]

@@ -7,8 +7,15 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import ColumnName, Columns, Spec, is_unset, listed, switched_off
-from factory_assets.spec.resources import Resources
+from factory_assets.spec.base import (
+    ColumnName,
+    Columns,
+    Resources,
+    Spec,
+    is_unset,
+    listed,
+    switched_off,
+)
 
 Metric = Literal[
     "average_precision",

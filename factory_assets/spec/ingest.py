@@ -13,6 +13,7 @@ from factory_assets.spec.base import (
     Columns,
     Name,
     Reference,
+    Resources,
     Spec,
     Strings,
     is_unset,
@@ -20,7 +21,6 @@ from factory_assets.spec.base import (
     suggest,
 )
 from factory_assets.spec.contract import Contract, Promised, duplicates
-from factory_assets.spec.resources import Resources
 from factory_assets.spec.sources import (
     AnswersSource,
     AssetSource,

@@ -12,6 +12,7 @@ from factory_assets.spec.base import (
     ColumnName,
     Columns,
     Positive,
+    Resources,
     Spec,
     is_unset,
     listed,
@@ -28,7 +29,6 @@ from factory_assets.spec.models import (
     Tcn,
     Transformer,
 )
-from factory_assets.spec.resources import Resources
 from factory_assets.spec.threshold import DecisionRule
 from factory_assets.spec.tune import Tune, search_mistakes
 

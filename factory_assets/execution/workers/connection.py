@@ -30,7 +30,7 @@ class WorkerEnded(Exception):  # noqa: N818 - it is answered in `worker_process`
     """The process ended without an answer."""
 
 
-class Connection(Protocol):
+class WorkerConnection(Protocol):
     """A process that was started somewhere, and the way to it and back."""
 
     def send(self, line: bytes) -> None:

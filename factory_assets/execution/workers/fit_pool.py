@@ -87,7 +87,8 @@ class FitPool:
                 report(answer.message)
 
         stage, files = self._call.stage, self._scratch / str(number)
-        call = FitCall(stage=stage, task=task, files=files, resources=self._needs)
+        text = task.model_dump_json()
+        call = FitCall(stage=stage, task=text, files=files, resources=self._needs)
         answer = worker.ask(call, hear, f"{self._call.pipeline.name}/{stage}")
         assert isinstance(answer, FittedMessage)
         self._megabytes[worker] = answer.cost.megabytes

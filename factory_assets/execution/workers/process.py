@@ -32,6 +32,7 @@ from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.loaded_code import loaded_code
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.workers.connection import NO_MEMORY
+from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.protocol import (
     Answer,
     ComputedMessage,
@@ -58,7 +59,6 @@ from factory_resources.sources.digest_cache import Hashing
 from factory_resources.sql.shared_engines import SharedEngines
 
 if TYPE_CHECKING:
-    from factory_assets.execution.workers.fit_call import FitCall
     from factory_assets.ml.training.fit_tasks import FitTask
 
 
@@ -112,9 +112,7 @@ class _Desk:
         try:
             if json.loads(request)["kind"] == "stage":
                 return self._work(StageCall.model_validate_json(request))
-            from factory_assets.execution.workers.fit_call import FitCall
-
-            return self._fit(FitCall.model_validate_json(request, context=STORED))
+            return self._fit(FitCall.model_validate_json(request))
         except FactoryError as error:
             return FailedMessage.of(error)
         except Exception:  # noqa: BLE001 - the run raises it
@@ -150,7 +148,9 @@ class _Desk:
         return pipeline
 
     def _fit(self, asked: FitCall) -> Answer:
-        task: FitTask = asked.task
+        from factory_assets.execution.workers.fit_kinds import TASKS
+
+        task: FitTask = TASKS.validate_json(asked.task, context=STORED)
         pipeline = self._pipeline
         shutil.rmtree(asked.files, ignore_errors=True)
         with storage_errors(asked.files):

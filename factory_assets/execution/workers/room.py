@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_assets.spec.resources import Resources
+from factory_assets.spec.base import Resources
 from factory_resources.errors import DeclarationError
 from factory_resources.home.disk_space import bytes_of, size_text
 from factory_resources.metering import machine

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.requests import Inputs, StagePlan, StageRequest
-from factory_assets.execution.workers.connection import Connection
+from factory_assets.execution.workers.connection import WorkerConnection
 from factory_assets.execution.workers.protocol import (
     Answer,
     ComputedMessage,
@@ -44,7 +44,7 @@ def work_in(
     assert call.partition is not None
     tell = _Once(planned)
 
-    def hear(answer: Answer, running: Connection) -> None:
+    def hear(answer: Answer, running: WorkerConnection) -> None:
         match answer:
             case StepMessage():
                 if call.progress:

@@ -7,7 +7,7 @@ name yet. How it is reached belongs in `connection`; what it is asked for, in `s
 
 from collections.abc import Callable, Iterable
 
-from factory_assets.execution.workers.connection import Connection, WorkerEnded
+from factory_assets.execution.workers.connection import WorkerConnection, WorkerEnded
 from factory_assets.execution.workers.protocol import (
     ANSWERS,
     Answer,
@@ -23,7 +23,7 @@ from factory_resources.errors import WorkerError
 ATTEMPTS = 3
 """How many processes are asked for the same until it is given up."""
 
-Hear = Callable[[Answer, Connection], None]
+Hear = Callable[[Answer, WorkerConnection], None]
 """Hears what a worker tells while it works; may send it something."""
 
 
@@ -34,9 +34,9 @@ class WorkerProcess:
         connect: starts a process.
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[], WorkerConnection]) -> None:
         self._connect = connect
-        self._running: Connection | None = None
+        self._running: WorkerConnection | None = None
         self._is_stopped = False
 
     def ask(self, call: Message, hear: Hear, where: str) -> GoodAnswer:

@@ -1,5 +1,7 @@
 """Fit one model on prepared rows, with class weights, calibration and threshold.
 
+Also writes what was fitted as files that another process reads.
+
 Preparing the rows belongs in `preparation`, trying several settings in `search`, choosing the
 threshold in `threshold`; MLflow is not used here.
 """
@@ -12,13 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.calibration import fit_calibration
-from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, model_shape
+from factory_assets.ml.artifacts.trained_model import (
+    Description,
+    TrainedModel,
+    model_shape,
+    read_trained,
+    save_trained,
+)
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import EpochCallback, FitContext, FitMembers
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import fit_model, model_class
+from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.threshold import choose_threshold
+from factory_assets.results.base import StageResult
 from factory_assets.results.model import Epoch, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
@@ -34,6 +44,8 @@ if TYPE_CHECKING:
 
 
 Progress = Callable[[str], None]
+
+_MODEL, _TRAINING = "model", "training.json"
 
 
 @dataclass(frozen=True)
@@ -199,6 +211,52 @@ def _scored(
     if target.task == "regression":
         outputs = target.unscaled(outputs)
     return ScoredRows(target.task, truth, outputs, 0.5 if threshold is None else threshold)
+
+
+class _Training(StageResult):
+    """How the training went."""
+
+    history: tuple[Epoch, ...]
+    best_epoch: int | None
+    threshold: float
+    stopped: Stopped | None
+    halved: bool
+
+
+def save_fit(fitted: FitResult, files: Path) -> None:
+    """Write the model, its scored validation rows and how the training went into a folder."""
+    (files / _MODEL).mkdir()
+    save_trained(fitted.trained, files / _MODEL)
+    training = _Training(
+        history=fitted.history,
+        best_epoch=fitted.best_epoch,
+        threshold=fitted.scored.threshold,
+        stopped=fitted.stopped,
+        halved=fitted.halved,
+    )
+    (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
+    save_arrays({"truth": fitted.scored.truth, "outputs": fitted.scored.outputs}, files)
+
+
+def load_fit(files: Path, folder: Path) -> FitResult:
+    """Read what `save_fit` wrote.
+
+    Args:
+        folder: that of the declaration, where a user's own module is loaded from.
+
+    Raises:
+        ModelError: the files do not contain such a model.
+    """
+    from factory_assets.ml.metrics.metrics import ScoredRows
+
+    trained = read_trained(files / _MODEL, folder)
+    training = _Training.model_validate_json((files / _TRAINING).read_bytes())
+    arrays = load_arrays(files)
+    task, threshold = trained.target.task, training.threshold
+    scored = ScoredRows(task, arrays["truth"], arrays["outputs"], threshold)
+    return FitResult(
+        trained, training.history, training.best_epoch, scored, training.stopped, training.halved
+    )
 
 
 def no_progress(_: str) -> None:

@@ -172,20 +172,23 @@ from sklearn.tree import DecisionTreeClassifier
 class Tree(DecisionTreeClassifier):
     def fit(self, x, y):
         import depths
-        return super().set_params(max_depth=depths.of(self.max_depth)).fit(x, y)
+        self.set_params(max_depth=depths.of(self.max_depth))
+        return super().fit(x, y)
 """
 
 
 def test_what_a_users_estimator_loads_in_workers_is_part_of_the_key(tmp_path: Path) -> None:
     tune = {"trials": 2, "parallel": 2, "search": {"args.max_depth": {"values": [1, 2]}}}
     train = {"target": "label", "model": {"python": "trees:Tree"}, "tune": tune}
+    folder = tmp_path / "apples"
+    folder.mkdir()
+    (folder / "trees.py").write_text(_TREE)
+    (folder / "depths.py").write_text("def of(depth):\n    return depth or 3\n")
     pipeline, home = _split(tmp_path, {**APPLES, "train": train})
-    (pipeline.folder / "trees.py").write_text(_TREE)
-    (pipeline.folder / "depths.py").write_text("def of(depth):\n    return depth or 3\n")
     parts = _run(pipeline, home, "train", 2).record.parts
     assert {"trees", "depths"} <= {*parts["loaded"]["modules"]}
     assert _run(pipeline, home, "train", 2).reused
-    (pipeline.folder / "depths.py").write_text("def of(depth):\n    return 1\n")
+    (folder / "depths.py").write_text("def of(depth):\n    return 1\n")
     assert not _run(pipeline, home, "train", 2).reused
 
 
