@@ -17,7 +17,13 @@ from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, s
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
-from factory_assets.ml.training.fitting import FitResult, Progress, fit_prepared, no_progress
+from factory_assets.ml.training.fitting import (
+    FitResult,
+    Progress,
+    fit_prepared,
+    load_fit,
+    no_progress,
+)
 from factory_assets.ml.training.members import MemberExecutor
 from factory_assets.ml.training.preparation import read_training_data
 from factory_assets.results.data import SplitResult
@@ -103,7 +109,6 @@ def _fit_elsewhere(
     progress: Progress,
     checkpoints: Path | None,
 ) -> FitResult:
-    from factory_assets.ml.training.fit_files import load_fit
     from factory_assets.ml.training.training_task import TrainingTask
 
     for done in executor.map([TrainingTask(rows=rows, checkpoints=checkpoints)], progress):

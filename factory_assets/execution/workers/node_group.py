@@ -13,7 +13,7 @@ from shutil import rmtree
 
 from factory_assets.execution.boundary_level import declared_level
 from factory_assets.execution.requests import StageRequest
-from factory_assets.execution.workers.connection import Connection, WorkerEnded
+from factory_assets.execution.workers.connection import WorkerConnection, WorkerEnded
 from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.protocol import (
     ANSWERS,
@@ -92,8 +92,7 @@ class NodeGroup:
         call, nodes = self._call, self._open()
         setup = setup_of(call, self._scratch, 1)
         connections = nodes.connect_together(setup, call.pipeline.spec.training.trainer.nodes)
-        steps: SimpleQueue[str] = SimpleQueue()
-        text = task.model_dump_json()
+        text, steps = task.model_dump_json(), SimpleQueue[str]()
         with ThreadPoolExecutor(len(connections)) as threads:
             try:
                 answers = [
@@ -144,7 +143,7 @@ def node_group(call: StageRequest) -> Iterator[NodeGroup]:
         yield NodeGroup(call, scratch, opened)
 
 
-def _ask(connection: Connection, call: FitCall, steps: SimpleQueue[str] | None) -> LastAnswer:
+def _ask(connection: WorkerConnection, call: FitCall, steps: SimpleQueue[str] | None) -> LastAnswer:
     connection.send(line_of(call))
     while not isinstance(answer := ANSWERS.validate_json(connection.line()), LastAnswer):
         if steps and isinstance(answer, StepMessage):

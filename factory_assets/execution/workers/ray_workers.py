@@ -223,7 +223,7 @@ class RayWorkers:
 
 
 class _NodeConnection:
-    """A process on a node, as `connection.Connection`."""
+    """A process on a node, as `connection.WorkerConnection`."""
 
     def __init__(self, cluster: RayCluster, actor: Any, node: ClusterNode) -> None:
         self._cluster, self._actor, self._node = cluster, actor, node
