@@ -22,10 +22,9 @@ from tests.running_factory import RunningFactory, up_options
 
 pytestmark = pytest.mark.slow
 
-KILLS, FEW = 30, 3
-STARTS, SOME = 20, 5
-EACH = 4
-"""One of so many starts is `factory up`, the others are `factory run`."""
+KILLS, FEW, ONE_EACH = 30, 3, 2
+TWO_EACH = ("up", "run", "run", "up")
+MANY = ("up", "run", "run", "run") * 5
 SIZES = (40_000, 300_000, 700_000, 1_000_000, 1_400_000)
 """Bytes of a disk on which the databases do not fit."""
 ENOUGH = 64_000_000
@@ -132,7 +131,7 @@ def _arguments(name: str) -> list[str]:
     return up_options() if name == "up" else ["run", "apples"]
 
 
-@pytest.mark.parametrize("kills", [FEW, pytest.param(KILLS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [ONE_EACH, pytest.param(KILLS, marks=pytest.mark.long)])
 def test_a_whole_first_start_survives_kills(
     tmp_path: Path, defs: Path, lasts: dict[str, float], kills: int
 ) -> None:
@@ -159,13 +158,12 @@ def processes() -> "Iterator[list[subprocess.Popen[bytes]]]":
             process.wait()
 
 
-@pytest.mark.parametrize("starts", [SOME, pytest.param(STARTS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("names", [TWO_EACH, pytest.param(MANY, marks=pytest.mark.long)], ids=len)
 def test_first_starts_at_once_make_one_whole_home(
-    tmp_path: Path, defs: Path, starts: int, processes: "list[subprocess.Popen[bytes]]"
+    tmp_path: Path, defs: Path, names: tuple[str, ...], processes: "list[subprocess.Popen[bytes]]"
 ) -> None:
     home = Home(tmp_path / "home")
-    names = ["run" if number % EACH else "up" for number in range(starts)]
-    outputs = [tmp_path / f"output{number}" for number in range(starts)]
+    outputs = [tmp_path / f"output{number}" for number in range(len(names))]
     for name, output in zip(names, outputs, strict=True):
         with output.open("wb") as file:
             processes.append(_start(home, defs, *_arguments(name), output=file))
