@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from factory_assets.data.contract.table_checks import TableError
+from factory_assets.execution.workers.fit_call import FitCall
+from factory_assets.execution.workers.fit_kinds import TASKS
 from factory_assets.execution.workers.protocol import (
     ANSWERS,
     FailedMessage,
@@ -13,9 +15,12 @@ from factory_assets.execution.workers.protocol import (
     WorkerSetup,
     line_of,
 )
+from factory_assets.ml.training.fit_tasks import FitRows
+from factory_assets.ml.training.trials import TrialTask
 from factory_assets.results.checks import TableCheck
 from factory_resources.errors import DatabaseAwayError, FactoryError, SourceError
 from factory_resources.ledger.log import GrownError
+from factory_resources.tables.snapshot import Snapshot
 
 
 def _passed(error: FactoryError) -> FactoryError:
@@ -53,6 +58,24 @@ def test_an_error_about_a_table_keeps_its_checks() -> None:
     passed = _passed(error)
     assert isinstance(passed, TableError)
     assert (passed.checks, str(passed)) == ((check,), "p/ingest: hidden; look")
+
+
+def test_a_fit_arrives_as_it_was_asked_for() -> None:
+    snapshot = Snapshot(table="p/split_train", files=(), columns={"a": "DOUBLE"})
+    task = TrialTask(
+        rows=FitRows(train=snapshot, validation=snapshot),
+        number=3,
+        settings={"learning_rate": 0.1 + 0.2, "hidden": "[8]", "leaves": 31},
+        medians={0: 1e-300, 7: math.inf},
+        seconds=1.5,
+        checkpoints=Path("/c"),
+    )
+    call = FitCall(stage="train", task=task.model_dump_json(), files=Path("/f"))
+    arrived = TASKS.validate_json(FitCall.model_validate_json(line_of(call)).task)
+    assert arrived == task
+    assert isinstance(arrived, TrialTask)
+    assert arrived.settings is not None
+    assert [type(value) for value in arrived.settings.values()] == [float, str, int]
 
 
 def test_everything_may_be_hashed_again() -> None:

@@ -13,12 +13,15 @@ from pydantic import ValidationError
 from factory_assets.components.metadata.evaluation import folds as markdown
 from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.ml.evaluation.cross_validation import (
+    FoldRows,
     cross_validate,
+    divide_rows,
     fold_figures,
     sample_units,
     stratified_ranks,
 )
 from factory_assets.ml.evaluation.gates import judge
+from factory_assets.ml.features.target import Target
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import Folds
 from factory_assets.spec import Evaluate, PipelineSpec, SplitRule
@@ -97,6 +100,21 @@ def thirds(home: Home, table: pa.Table) -> SplitResult:
     return SplitResult(
         **{n: keep(home, n, table.slice(i * third, third)) for i, n in enumerate(names)}
     )
+
+
+def test_numbers_below_zero_are_no_unknown_classes(home: Home, tmp_path: Path) -> None:
+    table = rows(60, 1, "regression")
+    low = pa.array(table["y"].to_numpy() - 5000)
+    split = thirds(home, table.set_column(table.column_names.index("y"), "y", low))
+    target = Target(column="y", task="regression", classes=(), mean=-4000.0, sd=100.0)
+    declared = evaluating(tmp_path, {"kind": "linear"}, {"folds": 3})
+    given = FoldRows(
+        parts=(split.train, split.validation, split.test),
+        target=target,
+        model=declared.spec.training.model,
+    )
+    divided = divide_rows(declared, given, home)
+    assert np.bincount(divided.fold_of).tolist() == [20, 20, 20]
 
 
 @pytest.mark.slow
