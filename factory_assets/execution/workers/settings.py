@@ -1,13 +1,17 @@
 """Who works: how many processes, of which machines, and what each gets of its machine."""
 
+from __future__ import annotations
+
 import os
 import re
+from typing import TYPE_CHECKING
 
-from factory_assets.execution.workers.room import Needs
 from factory_resources.boundary.addresses import split_address
 from factory_resources.errors import SettingError
-from factory_resources.metering.machine import gpus
 from factory_resources.sql.engine import MEMORY, THREADS_VARIABLE
+
+if TYPE_CHECKING:
+    from factory_assets.execution.workers.room import Needs
 
 WORKERS_VARIABLE = "FACTORY_WORKERS"
 
@@ -97,6 +101,8 @@ def _own_gpus(number: int, count: int) -> dict[str, str]:
     """Return the variable that gives a worker its own GPUs, if it needs some."""
     if not count:
         return {}
+    from factory_resources.metering.machine import gpus
+
     return {"CUDA_VISIBLE_DEVICES": ",".join(gpus()[number * count : (number + 1) * count])}
 
 

@@ -20,6 +20,7 @@ from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.metering import machine
 from factory_resources.tracking.records import Records
 from tests.factory_assets.execution.workers.dying import let_workers_die, worker_processes
 from tests.ledger import problems
@@ -225,9 +226,7 @@ def test_the_number_of_proposals_is_part_of_the_key(tmp_path: Path) -> None:
 
 def test_weights_do_not_depend_on_the_threads_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
-    monkeypatch.setattr(
-        "factory_assets.execution.workers.settings.gpus", lambda: ["GPU-a", "GPU-b"]
-    )
+    monkeypatch.setattr(machine, "gpus", lambda: ["GPU-a", "GPU-b"])
     plain = fitting_environments(2, Needs())
     assert all("OMP_NUM_THREADS" not in one for one in plain)
     assert all("CUDA_VISIBLE_DEVICES" not in one for one in plain)
