@@ -115,9 +115,10 @@ class SharedStore:
             unfinished.unlink(missing_ok=True)
 
     def upload(self, paths: Sequence[Path]) -> None:
-        """Store the files of tables that the store lacks; they never change."""
+        """Store the files of tables that the store lacks, of those that the home has."""
         there = self.sizes(paths)
-        in_parallel(self._upload, [p for p in paths if there.get(p) != p.stat().st_size])
+        here = [path for path in paths if path.is_file()]
+        in_parallel(self._upload, [p for p in here if there.get(p) != p.stat().st_size])
 
     def upload_folder(self, folder: Path) -> int:
         """Store the files below a folder that are not as they are in the store; return how many."""

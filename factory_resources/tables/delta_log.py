@@ -23,7 +23,7 @@ from factory_resources.tables.delta_protocol import (
     newest_commit,
     withdraw_commits,
 )
-from factory_resources.tables.snapshot import Snapshot
+from factory_resources.tables.snapshot import Snapshot, fetch
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Schema
@@ -58,6 +58,9 @@ def publish(
             others were first each time.
     """
     folder = home.tables / snapshot.table
+    # An older version may be in the store alone.
+    copied = [folder / f"{file.sha256}.parquet" for file in snapshot.files if file.copy_number]
+    fetch([*snapshot.paths(home)[:1], *copied], home)
     with storage_errors(folder):
         for path, file in zip(snapshot.paths(home), snapshot.files, strict=True):
             if file.copy_number and not path.exists():

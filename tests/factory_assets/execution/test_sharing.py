@@ -215,3 +215,27 @@ def test_a_result_that_another_home_removed_is_there_again(
     file.write_text(before)
     assert run() == first
     assert {*shared.sizes(gone)} == {*gone}
+
+
+def test_another_home_goes_back_to_an_older_result_without_its_rows(
+    defs: Path, home: Home, store: str, tmp_path: Path
+) -> None:
+    file = defs / "lengths" / "more.csv"
+    declared = {"source": {"files": "*.csv"}, "contract": [{"name": "days", "type": "int64"}]}
+    declare(defs / "lengths", {"purpose": "Lengths of stays", "ingest": declared})
+    # Two files with the same rows are one file with two names.
+    for name in ("a", "b"):
+        (defs / "lengths" / f"{name}.csv").write_text("days\n3\n")
+    [first] = _run(defs, "lengths", home, "ingest")
+    file.write_text("days\n9\n")
+    _run(defs, "lengths", home, "ingest")
+    other = Home(tmp_path / "other")
+    shutil.copytree(home.path, other.path, ignore=shutil.ignore_patterns("tables", "logs"))
+    file.unlink()
+    assert _run(defs, "lengths", other, "ingest") == [first]
+    catch_up(home)
+    rows = tables_of(value_of([first]))["snapshot"]
+    names = {one.name for one in rows.files}
+    assert current_files(home.tables / "lengths" / "ingest") == names
+    assert Records(home).latest("lengths", "ingest") == first
+    assert read_arrow(rows, other, ["days"]).to_pydict() == {"days": [3, 3]}
