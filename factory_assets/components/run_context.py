@@ -15,6 +15,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Progress
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.unchanged_notes import UnchangedRun
+from factory_assets.execution.unshared_columns import unshared_columns
 from factory_assets.execution.workers.settings import cluster_of, workers_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
@@ -53,6 +54,12 @@ def stage_request(
 ) -> StageRequest:
     """Return the request that the run makes of the stage."""
     workers, cluster = _workers(context)
+    if cluster and (unshared := unshared_columns(pipeline)):
+        context.log.info(
+            f"nodes of a cluster do not work on {pipeline.name}: "
+            f"share is never for {', '.join(unshared)}"
+        )
+        workers, cluster = 0, ""
     return StageRequest(
         pipeline=pipeline,
         stage=stage,

@@ -196,3 +196,29 @@ def test_a_run_at_a_chosen_hour_tells_what_it_avoided(made: tuple[Pipeline, Home
     text = cost_text(found)
     assert "by 1 run so far, against starts with the window" in text
     assert "carbon by: a meter" in text
+
+
+@pytest.mark.parametrize("share", ["never", "allowed"])
+def test_a_cluster_does_not_work_on_what_is_not_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: str
+) -> None:
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    # Neither it nor its token is there: who asks it fails.
+    monkeypatch.setenv("FACTORY_WORKERS", "ray://127.0.0.1:9")
+    column = {"name": "size", "type": "int64"} | ({"share": share} if share == "never" else {})
+    attributes = {
+        "purpose": "Sizes of each day",
+        "partitions": {"day": {"every": "day", "start": "2024-01-01", "end": "2024-01-02"}},
+        "ingest": {"source": {"files": "{day}.csv"}, "contract": {"columns": [column]}},
+    }
+    (tmp_path / "days").mkdir()
+    (tmp_path / "days" / "2024-01-01.csv").write_text("size\n1\n2\n")
+    pipeline = declare(tmp_path / "days", attributes)
+    prepare(home)
+    job = build_defs([pipeline.folder]).resolve_job_def(pipeline.name)
+    with dg.DagsterInstance.get() as instance:
+        done = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert done.success == (share == "never")
