@@ -161,8 +161,17 @@ def _objects(file: Path) -> Iterator[Manifest]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _not_kubernetes(file, str(error).splitlines()[0]) from error
     for one in found:
-        if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
-            raise _not_kubernetes(file, "an object without kind")
+        yield from _single_objects(one, file)
+
+
+def _single_objects(one: object, file: Path) -> Iterator[Manifest]:
+    """Yield an object, or what a `List` has, such as one that `kubectl get -o yaml` prints."""
+    if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
+        raise _not_kubernetes(file, "an object without kind")
+    if one["kind"].endswith("List") and isinstance(one.get("items"), list):
+        for item in one["items"]:
+            yield from _single_objects(item, file)
+    else:
         yield one
 
 

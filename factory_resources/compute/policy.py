@@ -11,8 +11,6 @@ import yaml
 from factory_resources.compute.pods import DAGSTER_CONFIG, DAGSTER_FILE, Manifest
 from factory_resources.home.database import DATABASE_VARIABLE
 
-_TEMPLATES = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"})
-
 _VOLUMES = frozenset(
     {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "projected", "downwardAPI"}
 )
@@ -35,13 +33,11 @@ def _name(one: Manifest) -> str:
 
 
 def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
+    for spec in _pod_specs(one):
+        yield from _of_pod(spec, objects)
     match one.get("kind"):
-        case "Pod":
-            yield from _of_pod(one["spec"], objects)
-        case kind if kind in _TEMPLATES:
-            yield from _of_pod(one["spec"]["template"]["spec"], objects)
-            if kind == "Deployment":
-                yield from _of_deployment(one["spec"])
+        case "Deployment":
+            yield from _of_deployment(one["spec"])
         case "ConfigMap" if one["metadata"]["name"] == DAGSTER_CONFIG:
             yield from _of_runs(yaml.safe_load(one["data"][DAGSTER_FILE]), objects)
         case "ServiceAccount" if one.get("automountServiceAccountToken") is not False:
@@ -52,6 +48,18 @@ def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
             yield "a secret is in a manifest; make it in the cluster, and name it here"
         case "Service" if one["spec"].get("type", "ClusterIP") not in ("ClusterIP",):
             yield "the service is reached past the cluster's gateway; its type must be ClusterIP"
+
+
+def _pod_specs(part: object) -> Iterator[Mapping[str, Any]]:
+    """Yield the pods of an object of any kind: those of a CronJob lie deeper than a Job's."""
+    if isinstance(part, dict):
+        if isinstance(part.get("containers"), list):
+            yield part
+        for inner in part.values():
+            yield from _pod_specs(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _pod_specs(inner)
 
 
 def _of_runs(settings: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:

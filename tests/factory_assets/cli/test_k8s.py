@@ -1,5 +1,6 @@
 """`factory k8s`: manifests with this factory's settings, and mistakes in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,15 @@ def test_an_overlay_that_opens_what_was_closed_is_refused(tmp_path: Path) -> Non
     code, _, err = _k8s("check", str(file))
     assert (code, len(err.splitlines())) == (1, 1), err
     assert "Deployment factory: container factory: it can change its own programs" in err
+
+
+def test_objects_of_a_list_are_checked_like_others(tmp_path: Path) -> None:
+    pod = {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"hostPID": True, "containers": []}}
+    file = tmp_path / "list.yaml"
+    file.write_text(json.dumps({"kind": "List", "items": [{"kind": "PodList", "items": [pod]}]}))
+    code, _, err = _k8s("check", str(file))
+    assert code == 1
+    assert "Pod p: hostPID shows the node to the pod" in err
 
 
 def test_what_is_rendered_again_is_replaced_and_what_is_of_others_is_not(tmp_path: Path) -> None:

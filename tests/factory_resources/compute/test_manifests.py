@@ -281,6 +281,27 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         lambda found: _change_runs(found, "only_allow_user_defined_k8s_config_fields: {}", "{}"),
         "whoever launches a run may change its pod",
     ),
+    "pod of a night": (
+        lambda found: found.append(
+            {
+                "kind": "CronJob",
+                "metadata": {"name": "nightly"},
+                "spec": {
+                    "jobTemplate": {
+                        "spec": {
+                            "template": {
+                                "spec": {
+                                    **find(found, "Deployment")["spec"]["template"]["spec"],
+                                    "hostPID": True,
+                                }
+                            }
+                        }
+                    }
+                },
+            }
+        ),
+        "CronJob nightly: hostPID shows the node",
+    ),
     "open service": (
         lambda found: find(found, "Service")["spec"].update(type="LoadBalancer"),
         "its type must be ClusterIP",
