@@ -4,11 +4,13 @@ It also reads what an overlay of kustomize makes of the base.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
 
 from factory_resources.compute.pods import DAGSTER_CONFIG, DAGSTER_FILE, Manifest
+from factory_resources.errors import DeclarationError
 from factory_resources.home.database import DATABASE_VARIABLE
 
 _VOLUMES = frozenset(
@@ -21,15 +23,38 @@ _LAUNCHING = frozenset({"jobs", "jobs/status", "pods", "pods/log", "events"})
 
 
 def policy_violations(objects: Sequence[Manifest]) -> list[str]:
-    """Return a line for each thing that the factory does not accept; none if all is well."""
-    found = [*_of_network(objects)]
+    """Return a line for each thing that the factory does not accept; none if all is well.
+
+    Raises:
+        DeclarationError: an object is not built as Kubernetes wants it.
+    """
+    found = []
+    if not any(_refuses_all(one) for one in objects):
+        found.append(
+            "no NetworkPolicy refuses what none allows; add one for all pods without rules"
+        )
     for one in objects:
-        found += [f"{_name(one)}: {line}" for line in _of_object(one, objects)]
+        with _malformed(one):
+            found += [f"{_name(one)}: {line}" for line in _of_object(one, objects)]
     return found
 
 
+@contextmanager
+def _malformed(one: Manifest) -> Iterator[None]:
+    """Name the object in which something of another type is, or a part is missing."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise DeclarationError(
+            f"it is not built as Kubernetes wants it ({' '.join(str(error).split())})",
+            where=_name(one),
+            remedy="correct what kubectl apply --dry-run=server finds",
+        ) from error
+
+
 def _name(one: Manifest) -> str:
-    return f"{one.get('kind')} {one.get('metadata', {}).get('name')}"
+    metadata = one.get("metadata")
+    return f"{one['kind']} {metadata.get('name') if isinstance(metadata, dict) else metadata}"
 
 
 def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
@@ -42,6 +67,8 @@ def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
             yield from _of_runs(yaml.safe_load(one["data"][DAGSTER_FILE]), objects)
         case "ServiceAccount" if one.get("automountServiceAccountToken") is not False:
             yield "every pod gets a token of the API; set automountServiceAccountToken: false"
+        case "NetworkPolicy":
+            yield from _of_network(one["spec"])
         case "Role" | "ClusterRole":
             yield from _of_role(one)
         case "Secret":
@@ -53,7 +80,7 @@ def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
 def _pod_specs(part: object) -> Iterator[Mapping[str, Any]]:
     """Yield the pods of an object of any kind: those of a CronJob lie deeper than a Job's."""
     if isinstance(part, dict):
-        if isinstance(part.get("containers"), list):
+        if "containers" in part:
             yield part
         for inner in part.values():
             yield from _pod_specs(inner)
@@ -139,23 +166,22 @@ def _of_role(role: Manifest) -> Iterator[str]:
             yield "it may do more than start, watch and end runs in its namespace"
 
 
-def _of_network(objects: Sequence[Manifest]) -> Iterator[str]:
-    policies = [one for one in objects if one.get("kind") == "NetworkPolicy"]
-    if not any(_refuses_all(one["spec"]) for one in policies):
-        yield "no NetworkPolicy refuses what none allows; add one for all pods without rules"
-    for one in policies:
-        for rule in one["spec"].get("egress", []):
-            if not _is_narrow(rule):
-                yield f"{_name(one)}: it lets pods send anywhere; name one address and its port"
+def _refuses_all(one: Manifest) -> bool:
+    if one.get("kind") != "NetworkPolicy":
+        return False
+    with _malformed(one):
+        spec = one["spec"]
+        return (
+            spec.get("podSelector") == {}
+            and {*spec.get("policyTypes", [])} == {"Ingress", "Egress"}
+            and not {"ingress", "egress"} & {*spec}
+        )
 
 
-def _refuses_all(spec: Mapping[str, Any]) -> bool:
-    rules = {"ingress", "egress"} & {*spec}
-    return (
-        spec.get("podSelector") == {}
-        and {*spec.get("policyTypes", [])} == {"Ingress", "Egress"}
-        and not rules
-    )
+def _of_network(spec: Mapping[str, Any]) -> Iterator[str]:
+    for rule in spec.get("egress", []):
+        if not _is_narrow(rule):
+            yield "it lets pods send anywhere; name one address and its port"
 
 
 def _is_narrow(rule: Mapping[str, Any]) -> bool:

@@ -150,6 +150,24 @@ def test_what_is_no_manifest_is_one_line(text: str, tmp_path: Path) -> None:
     assert "no manifests can be read from it" in err
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Pod\nmetadata: {name: p}\nspec: {containers: hello}\n",
+        "kind: Deployment\nmetadata: {name: p}\n",
+        "kind: NetworkPolicy\nmetadata: {name: p}\nspec: {policyTypes: 3, podSelector: {}}\n",
+        "kind: Pod\nmetadata: p\nspec: {containers: [{image: 3, name: p}]}\n",
+        "kind: ConfigMap\nmetadata: {name: factory-dagster}\ndata: {dagster.yaml: 'a: ['}\n",
+    ],
+)
+def test_an_object_that_is_built_otherwise_is_named(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    code, _, err = _k8s("check", str(file))
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert "it is not built as Kubernetes wants it" in err
+
+
 def test_without_people_nobody_can_log_in(defs: Path) -> None:
     (defs / "people.yaml").unlink()
     assert "warning: nobody can log in: there is no" in _k8s("render", *_ASKED, *_KNOWN)[2]
