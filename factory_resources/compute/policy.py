@@ -3,6 +3,7 @@
 It also reads what an overlay of kustomize makes of the base.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +12,14 @@ import yaml
 
 from factory_resources.compute.pods import DAGSTER_CONFIG, DAGSTER_FILE, Manifest
 from factory_resources.errors import DeclarationError
-from factory_resources.home.database import DATABASE_VARIABLE
 
 _VOLUMES = frozenset(
     {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "projected", "downwardAPI"}
 )
 """Kinds of volumes that show nothing of the node."""
+
+_SECRET = re.compile(r"PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|_KEY\b|DATABASE_URL")
+"""Names of variables whose values only a Secret should have."""
 
 _LAUNCHING = frozenset({"jobs", "jobs/status", "pods", "pods/log", "events"})
 """What the API must show to start, watch and end runs."""
@@ -69,6 +72,10 @@ def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
             yield "every pod gets a token of the API; set automountServiceAccountToken: false"
         case "NetworkPolicy":
             yield from _of_network(one["spec"])
+        case "ClusterRoleBinding":
+            yield "it gives rights in all namespaces; bind a Role of this one"
+        case "RoleBinding" if one["roleRef"]["kind"] != "Role":
+            yield "it gives the rights of a ClusterRole; bind a Role of this namespace"
         case "Role" | "ClusterRole":
             yield from _of_role(one)
         case "Secret":
@@ -142,8 +149,8 @@ def _of_container(one: Mapping[str, Any], of_pod: Mapping[str, Any]) -> Iterator
     if _is_moving(one["image"]):
         yield f"image {one['image']} is another one tomorrow; add a tag of its own or a digest"
     for variable in one.get("env", []):
-        if variable["name"] == DATABASE_VARIABLE and "value" in variable:
-            yield f"{DATABASE_VARIABLE} may contain a password; take it from a Secret"
+        if variable.get("value") and _SECRET.search(variable["name"]):
+            yield f"{variable['name']} may contain a password; take it from a Secret"
 
 
 def _is_moving(image: str) -> bool:
@@ -185,5 +192,12 @@ def _of_network(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_narrow(rule: Mapping[str, Any]) -> bool:
-    blocks = {peer.get("ipBlock", {}).get("cidr") for peer in rule.get("to", [])}
-    return bool(rule.get("ports")) and bool(blocks) and not blocks & {"0.0.0.0/0", "::/0"}
+    peers = rule.get("to") or []
+    return bool(rule.get("ports")) and bool(peers) and all(map(_is_named, peers))
+
+
+def _is_named(peer: Mapping[str, Any]) -> bool:
+    """Return whether a peer is one address, or pods that labels name."""
+    if "ipBlock" in peer:
+        return str(peer["ipBlock"]["cidr"]).endswith(("/32", "/128"))
+    return any(peer.get(kind) for kind in ("podSelector", "namespaceSelector"))

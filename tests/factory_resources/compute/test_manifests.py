@@ -241,6 +241,18 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         lambda found: _pod(found)["volumes"].append({"name": "n", "hostPath": {"path": "/"}}),
         "hostPath shows the node",
     ),
+    "half of all addresses": (
+        lambda found: find(found, "NetworkPolicy", "factory-declared")["spec"]["egress"].append(
+            {"to": [{"ipBlock": {"cidr": "0.0.0.0/1"}}], "ports": [{"port": 443}]}
+        ),
+        "it lets pods send anywhere",
+    ),
+    "all pods of all namespaces": (
+        lambda found: find(found, "NetworkPolicy", "factory-declared")["spec"]["egress"].append(
+            {"to": [{"namespaceSelector": {}}], "ports": [{"port": 443}]}
+        ),
+        "it lets pods send anywhere",
+    ),
     "network of the node": (
         lambda found: _pod(found).update(hostNetwork=True),
         "hostNetwork shows the node",
@@ -263,6 +275,12 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         ),
         "may contain a password",
     ),
+    "key of a storage": (
+        lambda found: _container(found)["env"].append(
+            {"name": "FACTORY_S3_SECRET_KEY", "value": "hunter2"}
+        ),
+        "FACTORY_S3_SECRET_KEY may contain a password",
+    ),
     "moving image": (
         lambda found: _container(found).update(image="r.example.org:5000/factory"),
         "is another one tomorrow",
@@ -272,6 +290,12 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
         ),
         "it may do more than start",
+    ),
+    "rights of the cluster": (
+        lambda found: find(found, "RoleBinding", "factory-launches-runs").update(
+            roleRef={"kind": "ClusterRole", "name": "cluster-admin"}
+        ),
+        "it gives the rights of a ClusterRole",
     ),
     "run as root": (
         lambda found: _change_runs(found, "runAsUser: 1000", "runAsUser: 0"),
