@@ -13,9 +13,11 @@ import yaml
 from factory_resources.compute.pods import DAGSTER_CONFIG, DAGSTER_FILE, Manifest
 from factory_resources.errors import DeclarationError
 
-_VOLUMES = frozenset(
-    {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "projected", "downwardAPI"}
-)
+_LASTING = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
+
+_CLAIM = "persistentVolumeClaim"
+
+_VOLUMES = frozenset({_CLAIM, "emptyDir", "configMap", "secret", "projected", "downwardAPI"})
 """Kinds of volumes that show nothing of the node."""
 
 _SECRET = re.compile(r"PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|_KEY\b|DATABASE_URL")
@@ -32,9 +34,12 @@ def policy_violations(objects: Sequence[Manifest]) -> list[str]:
         DeclarationError: an object is not built as Kubernetes wants it.
     """
     found = []
-    if not any(_refuses_all(one) for one in objects):
+    closed = {_namespace(one) for one in objects if _refuses_all(one)}
+    open_to_all = {_namespace(one) for one in objects if any(_pod_specs(one))} - closed - {""}
+    if not closed or (open_to_all and "" not in closed):
         found.append(
-            "no NetworkPolicy refuses what none allows; add one for all pods without rules"
+            "no NetworkPolicy refuses what none allows; add one for all pods without rules, in "
+            "each namespace"
         )
     for one in objects:
         with _malformed(one):
@@ -60,9 +65,17 @@ def _name(one: Manifest) -> str:
     return f"{one['kind']} {metadata.get('name') if isinstance(metadata, dict) else metadata}"
 
 
+def _namespace(one: Manifest) -> str:
+    """Return the namespace that an object names; empty if whoever applies it chooses."""
+    metadata = one.get("metadata")
+    return str(metadata.get("namespace", "")) if isinstance(metadata, dict) else ""
+
+
 def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
     for spec in _pod_specs(one):
         yield from _of_pod(spec, objects)
+    if any(_claims(one) & _claims(other) for other in objects if other is not one):
+        yield "another factory has this home; one volume is for one of them"
     match one.get("kind"):
         case "Deployment":
             yield from _of_deployment(one["spec"])
@@ -94,6 +107,15 @@ def _pod_specs(part: object) -> Iterator[Mapping[str, Any]]:
     elif isinstance(part, list):
         for inner in part:
             yield from _pod_specs(inner)
+
+
+def _claims(one: Manifest) -> set[tuple[str, str]]:
+    """Return the namespace and name of each volume in which pods that always run can write."""
+    if one["kind"] not in _LASTING:
+        return set()
+    volumes = [volume for spec in _pod_specs(one) for volume in spec.get("volumes", [])]
+    claims = [volume[_CLAIM] for volume in volumes if _CLAIM in volume]
+    return {(_namespace(one), claim["claimName"]) for claim in claims if not claim.get("readOnly")}
 
 
 def _of_runs(settings: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:

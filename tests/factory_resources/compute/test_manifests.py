@@ -261,6 +261,16 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         lambda found: find(found, "Deployment")["spec"].update(replicas=2),
         "two factories would have one home",
     ),
+    "another factory": (
+        lambda found: _copy_server(found, "second"),
+        "another factory has this home",
+    ),
+    "a namespace without rules": (
+        lambda found: find(found, "NetworkPolicy", "factory-nothing")["metadata"].update(
+            namespace="elsewhere"
+        ),
+        "no NetworkPolicy refuses what none allows",
+    ),
     "no probe": (
         lambda found: _container(found).pop("livenessProbe"),
         "nobody notices that it hangs",
@@ -331,6 +341,12 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         "its type must be ClusterIP",
     ),
 }
+
+
+def _copy_server(found: list[Manifest], name: str) -> None:
+    copy = deepcopy(find(found, "Deployment"))
+    copy["metadata"]["name"] = name
+    found.append(copy)
 
 
 def _change_runs(found: list[Manifest], before: str, after: str) -> None:
