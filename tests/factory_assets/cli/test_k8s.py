@@ -141,6 +141,26 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], told: str) -> None:
     assert told in err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FACTORY_MEMORY", "lots"),
+        ("FACTORY_WORKERS", "999"),
+        ("FACTORY_WORKERS", "ray://head.example.org:10001"),
+        ("FACTORY_KEEP", "long"),
+        ("FACTORY_DISK_KEEP", "some"),
+        ("FACTORY_WATTS_PER_CORE", "-1"),
+    ],
+)
+def test_a_wrong_setting_of_the_environment_is_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    code, _, err = _k8s("render", *_ASKED, *_KNOWN)
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert value in err or name in err
+
+
 @pytest.mark.parametrize("text", ["just words", "- a\n- b\n", "a: [", "metadata: {name: x}\n"])
 def test_what_is_no_manifest_is_one_line(text: str, tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
