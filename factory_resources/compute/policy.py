@@ -97,16 +97,19 @@ def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
             yield "the service is reached past the cluster's gateway; its type must be ClusterIP"
 
 
-def _pod_specs(part: object) -> Iterator[Mapping[str, Any]]:
+def _pod_specs(one: Manifest) -> Iterator[Mapping[str, Any]]:
     """Yield the pods of an object of any kind: those of a CronJob lie deeper than a Job's."""
-    if isinstance(part, dict):
-        if "containers" in part:
+    pending: list[Any] = [one]
+    seen = set()
+    while pending:
+        part = pending.pop()
+        # Aliases of YAML can repeat a part without end.
+        if id(part) in seen or not isinstance(part, dict | list):
+            continue
+        seen.add(id(part))
+        if isinstance(part, dict) and "containers" in part:
             yield part
-        for inner in part.values():
-            yield from _pod_specs(inner)
-    elif isinstance(part, list):
-        for inner in part:
-            yield from _pod_specs(inner)
+        pending += part.values() if isinstance(part, dict) else part
 
 
 def _claims(one: Manifest) -> set[tuple[str, str]]:

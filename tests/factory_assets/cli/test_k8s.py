@@ -188,6 +188,17 @@ def test_an_object_that_is_built_otherwise_is_named(text: str, tmp_path: Path) -
     assert "it is not built as Kubernetes wants it" in err
 
 
+def test_parts_that_aliases_repeat_are_looked_at_once(tmp_path: Path) -> None:
+    levels = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        f"kind: Pod\nspec: &s {{hostPID: true, containers: [], self: *s}}\na0: &a0 []\n{levels}"
+    )
+    code, _, err = _k8s("check", str(file))
+    assert code == 1
+    assert err.count("hostPID shows the node to the pod") == 1
+
+
 def test_without_people_nobody_can_log_in(defs: Path) -> None:
     (defs / "people.yaml").unlink()
     assert "warning: nobody can log in: there is no" in _k8s("render", *_ASKED, *_KNOWN)[2]
