@@ -23,6 +23,11 @@ def end_with(error: Exception, *, debug: bool) -> NoReturn:
     sys.exit(error.exit_code)
 
 
+def is_interruption(error: Exception) -> bool:
+    """Return whether Ctrl-C has caused an error, of which Pydantic keeps the text alone."""
+    return str(error).rstrip().endswith("KeyboardInterrupt:")
+
+
 def unexpected(error: BaseException, home: Home, where: str = "") -> FactoryError:
     """Return an error of one line for an exception that the factory has not raised itself.
 

@@ -6,7 +6,7 @@ The commands are in `main` and `audit_commands`.
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -47,6 +47,10 @@ def command(
         interrupted: what is told of work that a person interrupts.
     """
 
+    def end_interrupted() -> NoReturn:
+        click.echo(f"interrupted; {interrupted}", err=True)
+        sys.exit(130)
+
     def decorate(function: Callable[..., Any]) -> click.Command:
         @wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -62,8 +66,7 @@ def command(
                 with interruptible():
                     return function(*args, **kwargs)
             except KeyboardInterrupt:
-                click.echo(f"interrupted; {interrupted}", err=True)
-                sys.exit(130)
+                end_interrupted()
             except click.Abort:
                 click.echo("interrupted at a question, and nothing was done", err=True)
                 sys.exit(130)
@@ -71,8 +74,10 @@ def command(
                 # Click itself ends the process as these ask for.
                 raise
             except Exception as error:  # noqa: BLE001
-                from factory_assets.cli.faults import end_with
+                from factory_assets.cli.faults import end_with, is_interruption
 
+                if is_interruption(error):
+                    end_interrupted()
                 end_with(error, debug=click.get_current_context().find_root().obj)
 
         return group.command(name, **settings)(guarded)

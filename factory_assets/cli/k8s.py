@@ -5,6 +5,7 @@ asks a cluster.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from factory_assets.cli.gc import RETENTION_VARIABLE
 from factory_assets.cli.service.install import AMOUNTS
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_assets.declarations.people import has_people_file, people_file
 from factory_assets.declarations.settings import FILE, load_settings
 from factory_assets.execution.boundary_level import declared_level
 from factory_assets.execution.run_boundary import channel_addresses
+from factory_assets.execution.workers.settings import WORKERS_VARIABLE, cluster_of, workers_of
 from factory_assets.spec import Pipeline
 from factory_assets.spec.settings import FactorySettings
 from factory_resources.compute.cluster import (
@@ -31,8 +34,13 @@ from factory_resources.compute.cluster import (
 from factory_resources.compute.manifests import HEADER, KUSTOMIZATION, SHELL, render_files
 from factory_resources.compute.pods import Manifest
 from factory_resources.compute.policy import policy_violations
+from factory_resources.durations import seconds_of
 from factory_resources.errors import DeclarationError, SettingError
+from factory_resources.home.disk_space import KEEP_VARIABLE, bytes_of
 from factory_resources.home.home import storage_errors
+from factory_resources.metering.meter import Rates
+
+_MEMORY = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,8 @@ def chosen_cluster(options: ClusterOptions) -> Cluster:
     """Return what options, `factory.yaml`, declarations and the environment say of a cluster.
 
     Raises:
-        SettingError: an option is wrong, or a name has no address.
+        SettingError: an option or a setting of the environment is wrong, or a name has no address.
+        StorageError, UnknownNameError: so is FACTORY_DISK_KEEP, or FACTORY_KEEP.
         DeclarationError: a declaration or `factory.yaml` is wrong.
     """
     known = known_names(options.addresses)
@@ -89,7 +98,7 @@ def chosen_cluster(options: ClusterOptions) -> Cluster:
         logins=peer_addresses(_logins(settings), known, option=f"{FILE}, login"),
         api_servers=peer_addresses(options.api_servers, known, option="--api-server"),
         visitors=options.visitors,
-        variables={name: os.environ[name] for name in AMOUNTS if os.environ.get(name)},
+        variables=_amounts(),
     )
 
 
@@ -161,8 +170,17 @@ def _objects(file: Path) -> Iterator[Manifest]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _not_kubernetes(file, str(error).splitlines()[0]) from error
     for one in found:
-        if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
-            raise _not_kubernetes(file, "an object without kind")
+        yield from _single_objects(one, file)
+
+
+def _single_objects(one: object, file: Path) -> Iterator[Manifest]:
+    """Yield an object, or what a `List` has, such as one that `kubectl get -o yaml` prints."""
+    if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
+        raise _not_kubernetes(file, "an object without kind")
+    if one["kind"].endswith("List") and isinstance(one.get("items"), list):
+        for item in one["items"]:
+            yield from _single_objects(item, file)
+    else:
         yield one
 
 
@@ -172,6 +190,30 @@ def _not_kubernetes(file: Path, why: str) -> DeclarationError:
         where=str(file),
         remedy="give what kubectl kustomize prints",
     )
+
+
+def _amounts() -> dict[str, str]:
+    """Return the settings of the environment for all pods; a wrong one would end them later."""
+    chosen = {name: os.environ[name] for name in AMOUNTS if os.environ.get(name)}
+    Rates.from_env()
+    if cluster_of():
+        raise SettingError(
+            "the rules of the network let no pod reach a Ray cluster",
+            where=WORKERS_VARIABLE,
+            remedy="unset it, or set it to a number of processes",
+        )
+    workers_of()
+    if KEEP_VARIABLE in chosen:
+        bytes_of(chosen[KEEP_VARIABLE])
+    if RETENTION_VARIABLE in chosen:
+        seconds_of(chosen[RETENTION_VARIABLE])
+    if (memory := chosen.get("FACTORY_MEMORY")) and not _MEMORY.fullmatch(memory):
+        raise SettingError(
+            f"{memory!r} is not an amount of memory",
+            where="FACTORY_MEMORY",
+            remedy="set it to an amount such as 2GB",
+        )
+    return chosen
 
 
 def _pipelines() -> list[Pipeline]:

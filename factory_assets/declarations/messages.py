@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from factory_assets.declarations.locations import ErrorLocation, fields, locate, sections_with
 from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import PipelineSpec, Spec
-from factory_assets.spec.base import ColumnName, Name, Reference, nearest, suggest
+from factory_assets.spec.base import ColumnName, MemoryAmount, Name, Reference, nearest, suggest
 from factory_assets.spec.contract import Duration
 from factory_assets.spec.sources import AssetPath, DatabaseName, SecretName
 from factory_assets.spec.train import Encoder
@@ -52,7 +52,9 @@ def mistakes(error: ValidationError, data: Any, root: type[Spec] = PipelineSpec)
     for place in places:
         has_inner = any(_is_below(other.at, place.at) for other in places)
         is_misspelt = place.missing is not None and (place.at, place.missing) in misspelt
-        if not is_misspelt and not (place.kind in _TYPES and has_inner):
+        # Pydantic counts only the valid items of a list.
+        follows = has_inner and (place.kind in _TYPES or place.kind == "too_short")
+        if not is_misspelt and not follows:
             groups.setdefault((place.at, place.missing), []).append(place)
     return [mistake for group in groups.values() for mistake in _explain(group)]
 
@@ -186,6 +188,7 @@ _PATTERNS = {
     ): "a name without a leading underscore; such names are reserved for the factory",
     _pattern(Reference): "a Python object written pkg.module:name",
     _pattern(Duration): "a whole number and min, h, d or w, such as 2d",
+    _pattern(MemoryAmount): "a whole number and MB, GB or TB, such as 8 GB",
     _pattern(Encoder): "an installed package, or a folder that begins with / or ${FACTORY_…}/",
     _pattern(AssetPath): "the key of an asset, its parts joined by slashes, such as raw/orders",
     _pattern(SecretName): "the name of a secret: letters, digits and underscores",

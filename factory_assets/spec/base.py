@@ -76,11 +76,14 @@ Strings = Annotated[
 ]
 """One string or a list of them."""
 
+MemoryAmount = Annotated[str, Field(pattern=r"^[1-9]\d{0,5} ?(MB|GB|TB)$")]
+"""An amount of memory: a whole number and `MB`, `GB` or `TB`."""
+
 
 class Resources(Spec):
     """What the stage needs of a machine; the results do not depend on it."""
 
-    memory: Annotated[str, Field(pattern=r"^[1-9]\d{0,5} ?(MB|GB|TB)$")] | None = None
+    memory: MemoryAmount | None = None
     """The memory that one process of the stage needs, such as `8 GB`. No more work at a time than
     have room. Default: not known."""
     gpus: Annotated[int, Field(ge=0, le=64)] = 0

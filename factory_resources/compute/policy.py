@@ -3,55 +3,122 @@
 It also reads what an overlay of kustomize makes of the base.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
 
 from factory_resources.compute.pods import DAGSTER_CONFIG, DAGSTER_FILE, Manifest
-from factory_resources.home.database import DATABASE_VARIABLE
+from factory_resources.errors import DeclarationError
 
-_TEMPLATES = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"})
+_LASTING = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
 
-_VOLUMES = frozenset(
-    {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "projected", "downwardAPI"}
-)
+_CLAIM = "persistentVolumeClaim"
+
+_VOLUMES = frozenset({_CLAIM, "emptyDir", "configMap", "secret", "projected", "downwardAPI"})
 """Kinds of volumes that show nothing of the node."""
+
+_SECRET = re.compile(r"PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|_KEY\b|DATABASE_URL")
+"""Names of variables whose values only a Secret should have."""
 
 _LAUNCHING = frozenset({"jobs", "jobs/status", "pods", "pods/log", "events"})
 """What the API must show to start, watch and end runs."""
 
 
 def policy_violations(objects: Sequence[Manifest]) -> list[str]:
-    """Return a line for each thing that the factory does not accept; none if all is well."""
-    found = [*_of_network(objects)]
+    """Return a line for each thing that the factory does not accept; none if all is well.
+
+    Raises:
+        DeclarationError: an object is not built as Kubernetes wants it.
+    """
+    found = []
+    closed = {_namespace(one) for one in objects if _refuses_all(one)}
+    open_to_all = {_namespace(one) for one in objects if any(_pod_specs(one))} - closed - {""}
+    if not closed or (open_to_all and "" not in closed):
+        found.append(
+            "no NetworkPolicy refuses what none allows; add one for all pods without rules, in "
+            "each namespace"
+        )
     for one in objects:
-        found += [f"{_name(one)}: {line}" for line in _of_object(one, objects)]
+        with _malformed(one):
+            found += [f"{_name(one)}: {line}" for line in _of_object(one, objects)]
     return found
 
 
+@contextmanager
+def _malformed(one: Manifest) -> Iterator[None]:
+    """Name the object in which something of another type is, or a part is missing."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise DeclarationError(
+            f"it is not built as Kubernetes wants it ({' '.join(str(error).split())})",
+            where=_name(one),
+            remedy="correct what kubectl apply --dry-run=server finds",
+        ) from error
+
+
 def _name(one: Manifest) -> str:
-    return f"{one.get('kind')} {one.get('metadata', {}).get('name')}"
+    metadata = one.get("metadata")
+    return f"{one['kind']} {metadata.get('name') if isinstance(metadata, dict) else metadata}"
+
+
+def _namespace(one: Manifest) -> str:
+    """Return the namespace that an object names; empty if whoever applies it chooses."""
+    metadata = one.get("metadata")
+    return str(metadata.get("namespace", "")) if isinstance(metadata, dict) else ""
 
 
 def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
+    for spec in _pod_specs(one):
+        yield from _of_pod(spec, objects)
+    if any(_claims(one) & _claims(other) for other in objects if other is not one):
+        yield "another factory has this home; one volume is for one of them"
     match one.get("kind"):
-        case "Pod":
-            yield from _of_pod(one["spec"], objects)
-        case kind if kind in _TEMPLATES:
-            yield from _of_pod(one["spec"]["template"]["spec"], objects)
-            if kind == "Deployment":
-                yield from _of_deployment(one["spec"])
+        case "Deployment":
+            yield from _of_deployment(one["spec"])
         case "ConfigMap" if one["metadata"]["name"] == DAGSTER_CONFIG:
             yield from _of_runs(yaml.safe_load(one["data"][DAGSTER_FILE]), objects)
         case "ServiceAccount" if one.get("automountServiceAccountToken") is not False:
             yield "every pod gets a token of the API; set automountServiceAccountToken: false"
+        case "NetworkPolicy":
+            yield from _of_network(one["spec"])
+        case "ClusterRoleBinding":
+            yield "it gives rights in all namespaces; bind a Role of this one"
+        case "RoleBinding" if one["roleRef"]["kind"] != "Role":
+            yield "it gives the rights of a ClusterRole; bind a Role of this namespace"
         case "Role" | "ClusterRole":
             yield from _of_role(one)
         case "Secret":
             yield "a secret is in a manifest; make it in the cluster, and name it here"
         case "Service" if one["spec"].get("type", "ClusterIP") not in ("ClusterIP",):
             yield "the service is reached past the cluster's gateway; its type must be ClusterIP"
+
+
+def _pod_specs(one: Manifest) -> Iterator[Mapping[str, Any]]:
+    """Yield the pods of an object of any kind: those of a CronJob lie deeper than a Job's."""
+    pending: list[Any] = [one]
+    seen = set()
+    while pending:
+        part = pending.pop()
+        # Aliases of YAML can repeat a part without end.
+        if id(part) in seen or not isinstance(part, dict | list):
+            continue
+        seen.add(id(part))
+        if isinstance(part, dict) and "containers" in part:
+            yield part
+        pending += part.values() if isinstance(part, dict) else part
+
+
+def _claims(one: Manifest) -> set[tuple[str, str]]:
+    """Return the namespace and name of each volume in which pods that always run can write."""
+    if one["kind"] not in _LASTING:
+        return set()
+    volumes = [volume for spec in _pod_specs(one) for volume in spec.get("volumes", [])]
+    claims = [volume[_CLAIM] for volume in volumes if _CLAIM in volume]
+    return {(_namespace(one), claim["claimName"]) for claim in claims if not claim.get("readOnly")}
 
 
 def _of_runs(settings: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:
@@ -107,8 +174,8 @@ def _of_container(one: Mapping[str, Any], of_pod: Mapping[str, Any]) -> Iterator
     if _is_moving(one["image"]):
         yield f"image {one['image']} is another one tomorrow; add a tag of its own or a digest"
     for variable in one.get("env", []):
-        if variable["name"] == DATABASE_VARIABLE and "value" in variable:
-            yield f"{DATABASE_VARIABLE} may contain a password; take it from a Secret"
+        if variable.get("value") and _SECRET.search(variable["name"]):
+            yield f"{variable['name']} may contain a password; take it from a Secret"
 
 
 def _is_moving(image: str) -> bool:
@@ -131,25 +198,31 @@ def _of_role(role: Manifest) -> Iterator[str]:
             yield "it may do more than start, watch and end runs in its namespace"
 
 
-def _of_network(objects: Sequence[Manifest]) -> Iterator[str]:
-    policies = [one for one in objects if one.get("kind") == "NetworkPolicy"]
-    if not any(_refuses_all(one["spec"]) for one in policies):
-        yield "no NetworkPolicy refuses what none allows; add one for all pods without rules"
-    for one in policies:
-        for rule in one["spec"].get("egress", []):
-            if not _is_narrow(rule):
-                yield f"{_name(one)}: it lets pods send anywhere; name one address and its port"
+def _refuses_all(one: Manifest) -> bool:
+    if one.get("kind") != "NetworkPolicy":
+        return False
+    with _malformed(one):
+        spec = one["spec"]
+        return (
+            spec.get("podSelector") == {}
+            and {*spec.get("policyTypes", [])} == {"Ingress", "Egress"}
+            and not {"ingress", "egress"} & {*spec}
+        )
 
 
-def _refuses_all(spec: Mapping[str, Any]) -> bool:
-    rules = {"ingress", "egress"} & {*spec}
-    return (
-        spec.get("podSelector") == {}
-        and {*spec.get("policyTypes", [])} == {"Ingress", "Egress"}
-        and not rules
-    )
+def _of_network(spec: Mapping[str, Any]) -> Iterator[str]:
+    for rule in spec.get("egress", []):
+        if not _is_narrow(rule):
+            yield "it lets pods send anywhere; name one address and its port"
 
 
 def _is_narrow(rule: Mapping[str, Any]) -> bool:
-    blocks = {peer.get("ipBlock", {}).get("cidr") for peer in rule.get("to", [])}
-    return bool(rule.get("ports")) and bool(blocks) and not blocks & {"0.0.0.0/0", "::/0"}
+    peers = rule.get("to") or []
+    return bool(rule.get("ports")) and bool(peers) and all(map(_is_named, peers))
+
+
+def _is_named(peer: Mapping[str, Any]) -> bool:
+    """Return whether a peer is one address, or pods that labels name."""
+    if "ipBlock" in peer:
+        return str(peer["ipBlock"]["cidr"]).endswith(("/32", "/128"))
+    return any(peer.get(kind) for kind in ("podSelector", "namespaceSelector"))

@@ -3,9 +3,12 @@
 import copy
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
+from pydantic_core import SchemaError
 
+from factory_assets.cli.group import command
 from factory_assets.cli.main import main
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
@@ -132,3 +135,14 @@ def test_check_and_run_tell_a_wrong_user_object_in_the_same_line(
     assert ran.exit_code == 2
     assert _error_line(ran) == f"error: {line}"
     assert _ingested(home, "b")
+
+
+def test_an_interruption_that_pydantic_tells_as_an_error_is_one() -> None:
+    group = click.Group()
+
+    @command("build", group, any_database=True, needs_records=False)
+    def build() -> None:
+        raise SchemaError("Error building `model` serializer:\n  KeyboardInterrupt: ")
+
+    told = CliRunner().invoke(group, ["build"])
+    assert (told.exit_code, told.stderr.split(";")[0]) == (130, "interrupted")

@@ -1,5 +1,6 @@
 """`factory k8s`: manifests with this factory's settings, and mistakes in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,15 @@ def test_an_overlay_that_opens_what_was_closed_is_refused(tmp_path: Path) -> Non
     assert "Deployment factory: container factory: it can change its own programs" in err
 
 
+def test_objects_of_a_list_are_checked_like_others(tmp_path: Path) -> None:
+    pod = {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"hostPID": True, "containers": []}}
+    file = tmp_path / "list.yaml"
+    file.write_text(json.dumps({"kind": "List", "items": [{"kind": "PodList", "items": [pod]}]}))
+    code, _, err = _k8s("check", str(file))
+    assert code == 1
+    assert "Pod p: hostPID shows the node to the pod" in err
+
+
 def test_what_is_rendered_again_is_replaced_and_what_is_of_others_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "base"
     assert _k8s("render", *_ASKED, *_KNOWN, *_PODS, "--out", str(folder))[0] == 0
@@ -131,6 +141,26 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], told: str) -> None:
     assert told in err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FACTORY_MEMORY", "lots"),
+        ("FACTORY_WORKERS", "999"),
+        ("FACTORY_WORKERS", "ray://head.example.org:10001"),
+        ("FACTORY_KEEP", "long"),
+        ("FACTORY_DISK_KEEP", "some"),
+        ("FACTORY_WATTS_PER_CORE", "-1"),
+    ],
+)
+def test_a_wrong_setting_of_the_environment_is_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    code, _, err = _k8s("render", *_ASKED, *_KNOWN)
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert value in err or name in err
+
+
 @pytest.mark.parametrize("text", ["just words", "- a\n- b\n", "a: [", "metadata: {name: x}\n"])
 def test_what_is_no_manifest_is_one_line(text: str, tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
@@ -138,6 +168,35 @@ def test_what_is_no_manifest_is_one_line(text: str, tmp_path: Path) -> None:
     code, _, err = _k8s("check", str(file))
     assert (code, len(err.splitlines())) == (2, 1), err
     assert "no manifests can be read from it" in err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Pod\nmetadata: {name: p}\nspec: {containers: hello}\n",
+        "kind: Deployment\nmetadata: {name: p}\n",
+        "kind: NetworkPolicy\nmetadata: {name: p}\nspec: {policyTypes: 3, podSelector: {}}\n",
+        "kind: Pod\nmetadata: p\nspec: {containers: [{image: 3, name: p}]}\n",
+        "kind: ConfigMap\nmetadata: {name: factory-dagster}\ndata: {dagster.yaml: 'a: ['}\n",
+    ],
+)
+def test_an_object_that_is_built_otherwise_is_named(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    code, _, err = _k8s("check", str(file))
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert "it is not built as Kubernetes wants it" in err
+
+
+def test_parts_that_aliases_repeat_are_looked_at_once(tmp_path: Path) -> None:
+    levels = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        f"kind: Pod\nspec: &s {{hostPID: true, containers: [], self: *s}}\na0: &a0 []\n{levels}"
+    )
+    code, _, err = _k8s("check", str(file))
+    assert code == 1
+    assert err.count("hostPID shows the node to the pod") == 1
 
 
 def test_without_people_nobody_can_log_in(defs: Path) -> None:

@@ -168,6 +168,30 @@ def test_one_slip_is_one_problem(tmp_path: Path) -> None:
     assert len(problems(declare(tmp_path, text))) == 3
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (
+            "resources: {memory: 8 gigabytes}",
+            "attributes.ingest.resources.memory: '8 gigabytes' is not valid; must be a whole "
+            "number and MB, GB or TB, such as 8 GB",
+        ),
+        (
+            f"carbon: {{source: a meter, timezone: UTC, daily: {[-1] + [300] * 23}}}",
+            "carbon.daily.0: -1 is not valid; must be greater than or equal to 0",
+        ),
+    ],
+)
+def test_one_wrong_value_is_one_message_in_words(tmp_path: Path, written: str, told: str) -> None:
+    if written.startswith("carbon"):
+        window = "within: '22:00-06:00', prefer: lowest_carbon, timezone: UTC"
+        text = f"{SHOWN_DIGITS}  schedule: {{{window}, {written}}}\n"
+    else:
+        text = SHOWN_DIGITS.replace("  train:", f"    {written}\n  train:")
+    [problem] = problems(declare(tmp_path, text))
+    assert str(problem).endswith(told)
+
+
 def test_all_problems_come_in_the_order_of_lines(tmp_path: Path) -> None:
     text = FULL.replace("tier: high", "tier: hi").replace("mlp", "mpl").replace("Berlin", "Bern")
     reported = problems(declare(tmp_path, text))

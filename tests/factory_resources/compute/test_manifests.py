@@ -241,6 +241,18 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         lambda found: _pod(found)["volumes"].append({"name": "n", "hostPath": {"path": "/"}}),
         "hostPath shows the node",
     ),
+    "half of all addresses": (
+        lambda found: find(found, "NetworkPolicy", "factory-declared")["spec"]["egress"].append(
+            {"to": [{"ipBlock": {"cidr": "0.0.0.0/1"}}], "ports": [{"port": 443}]}
+        ),
+        "it lets pods send anywhere",
+    ),
+    "all pods of all namespaces": (
+        lambda found: find(found, "NetworkPolicy", "factory-declared")["spec"]["egress"].append(
+            {"to": [{"namespaceSelector": {}}], "ports": [{"port": 443}]}
+        ),
+        "it lets pods send anywhere",
+    ),
     "network of the node": (
         lambda found: _pod(found).update(hostNetwork=True),
         "hostNetwork shows the node",
@@ -248,6 +260,16 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
     "two factories": (
         lambda found: find(found, "Deployment")["spec"].update(replicas=2),
         "two factories would have one home",
+    ),
+    "another factory": (
+        lambda found: _copy_server(found, "second"),
+        "another factory has this home",
+    ),
+    "a namespace without rules": (
+        lambda found: find(found, "NetworkPolicy", "factory-nothing")["metadata"].update(
+            namespace="elsewhere"
+        ),
+        "no NetworkPolicy refuses what none allows",
     ),
     "no probe": (
         lambda found: _container(found).pop("livenessProbe"),
@@ -263,6 +285,12 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         ),
         "may contain a password",
     ),
+    "key of a storage": (
+        lambda found: _container(found)["env"].append(
+            {"name": "FACTORY_S3_SECRET_KEY", "value": "hunter2"}
+        ),
+        "FACTORY_S3_SECRET_KEY may contain a password",
+    ),
     "moving image": (
         lambda found: _container(found).update(image="r.example.org:5000/factory"),
         "is another one tomorrow",
@@ -273,6 +301,12 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         ),
         "it may do more than start",
     ),
+    "rights of the cluster": (
+        lambda found: find(found, "RoleBinding", "factory-launches-runs").update(
+            roleRef={"kind": "ClusterRole", "name": "cluster-admin"}
+        ),
+        "it gives the rights of a ClusterRole",
+    ),
     "run as root": (
         lambda found: _change_runs(found, "runAsUser: 1000", "runAsUser: 0"),
         "pods of runs: container run: it may be root",
@@ -281,11 +315,38 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         lambda found: _change_runs(found, "only_allow_user_defined_k8s_config_fields: {}", "{}"),
         "whoever launches a run may change its pod",
     ),
+    "pod of a night": (
+        lambda found: found.append(
+            {
+                "kind": "CronJob",
+                "metadata": {"name": "nightly"},
+                "spec": {
+                    "jobTemplate": {
+                        "spec": {
+                            "template": {
+                                "spec": {
+                                    **find(found, "Deployment")["spec"]["template"]["spec"],
+                                    "hostPID": True,
+                                }
+                            }
+                        }
+                    }
+                },
+            }
+        ),
+        "CronJob nightly: hostPID shows the node",
+    ),
     "open service": (
         lambda found: find(found, "Service")["spec"].update(type="LoadBalancer"),
         "its type must be ClusterIP",
     ),
 }
+
+
+def _copy_server(found: list[Manifest], name: str) -> None:
+    copy = deepcopy(find(found, "Deployment"))
+    copy["metadata"]["name"] = name
+    found.append(copy)
 
 
 def _change_runs(found: list[Manifest], before: str, after: str) -> None:
