@@ -12,6 +12,7 @@ from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.unchanged import unchanged_stages
 from factory_assets.execution.unshared_columns import unshared_columns
 from factory_assets.results.latest import value_of
 from factory_assets.results.record_graph import tables_of
@@ -169,6 +170,35 @@ def test_what_was_shared_before_is_taken_back(defs: Path, home: Home, store: str
     table = tables_of(value_of([cleaned]))["snapshot"]
     assert read_arrow(table, home, ["age"]).to_pydict() == {"age": [74, 34]}
     assert len([*Records(home).all("stays")]) == 2
+
+
+def test_a_run_in_which_only_the_sharing_changed_is_not_left_out(
+    defs: Path, home: Home, store: str
+) -> None:
+    stages: list[Stage] = ["ingest", "clean"]
+
+    def may_be_left_out() -> bool:
+        call = StageRequest(load_pipeline(defs / "stays"), "ingest", home, "run")
+        return unchanged_stages(call, stages, []) is not None
+
+    shared = copy.deepcopy(STAYS)
+    del shared["ingest"]["contract"][0]["share"]
+    for declared in (shared, STAYS, shared):
+        declare(defs / "stays", declared)
+        assert not may_be_left_out()
+        _run(defs, "stays", home, *stages)
+        assert may_be_left_out()
+
+
+def test_a_table_whose_pipeline_is_declared_no_more_is_not_shared(
+    defs: Path, home: Home, store: str
+) -> None:
+    declare(defs / "ages", _reading(None))
+    _run(defs, "stays", home, "ingest", "clean")
+    shutil.move(defs / "stays", defs.parent / "stays")
+    with pytest.raises(DeclarationError, match="no pipeline 'stays' is declared"):
+        _run(defs, "ages", home, "ingest")
+    assert _stored(home) == {}
 
 
 def test_what_stayed_at_home_is_shared_when_it_may_be(
