@@ -39,8 +39,7 @@ def to_store(store: SharedStore, kept: Collection[str], tell: Tell) -> int:
     home = store.home
     _require_free(store)
     files = 0
-    names = {path.name for folder in _FOLDERS for path in (home.path / folder).glob("*")}
-    for name in sorted(names):
+    for name in sorted(pipelines_in(home)):
         if name in kept:
             keep_pipeline(store, name)
         else:
@@ -48,6 +47,13 @@ def to_store(store: SharedStore, kept: Collection[str], tell: Tell) -> int:
             files += _upload(store, name)
     store.claim()
     return files
+
+
+def pipelines_in(home: Home) -> set[str]:
+    """Return the pipelines of which the home has records, models, plots or tables."""
+    found = {path for folder in _FOLDERS for path in (home.path / folder).glob("*")}
+    # Previews show rows of all pipelines, also of those that stay at home; they are made again.
+    return {path.name for path in found - {home.pictures / "previews"}}
 
 
 def share_pipeline(store: SharedStore, name: str) -> None:

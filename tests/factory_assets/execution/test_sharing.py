@@ -1,6 +1,8 @@
 """What holds a column with `share: never` stays in the home, by whatever name it is read."""
 
 import copy
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -114,7 +116,8 @@ def test_another_word_is_a_mistake(defs: Path) -> None:
 
 @pytest.fixture
 def store(s3: S3, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    monkeypatch.setenv("FACTORY_STORE", f"s3://plant/sharing/{request.node.name}")
+    prefix = re.sub(r"\W", "-", request.node.name).strip("-")
+    monkeypatch.setenv("FACTORY_STORE", f"s3://plant/sharing/{prefix}")
     monkeypatch.setenv("FACTORY_S3_ENDPOINT", s3.endpoint)
     monkeypatch.setenv("FACTORY_S3_ACCESS_KEY", "a")
     monkeypatch.setenv("FACTORY_S3_SECRET_KEY", "b")
@@ -198,6 +201,24 @@ def test_a_table_whose_pipeline_is_declared_no_more_is_not_shared(
     shutil.move(defs / "stays", defs.parent / "stays")
     with pytest.raises(DeclarationError, match="no pipeline 'stays' is declared"):
         _run(defs, "ages", home, "ingest")
+    assert _stored(home) == {}
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_must_stay_is_not_carried_over(
+    defs: Path, home: Home, store: str, declared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = os.environ["FACTORY_STORE"]
+    with monkeypatch.context() as patch:
+        patch.delenv("FACTORY_STORE")
+        done = CliRunner().invoke(main, ["run", "stays"])
+        assert done.exit_code == 0, done.output
+        if not declared:
+            shutil.move(defs / "stays", defs.parent / "stays")
+            declare(defs / "lengths", {**STAYS, "ingest": {"source": {"files": "none.csv"}}})
+        done = CliRunner().invoke(main, ["migrate", "--to", address])
+    assert done.exit_code == 0, done.output
+    assert "stays stays in this home" in done.output
     assert _stored(home) == {}
 
 
