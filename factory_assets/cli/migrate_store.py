@@ -22,7 +22,7 @@ from factory_resources.store.location import (
     store_at,
 )
 from factory_resources.store.store import shared_store, store_of
-from factory_resources.tables.carrying_over import Tell, to_home, to_store
+from factory_resources.tables.carrying_over import Tell, pipelines_in, to_home, to_store
 
 HOME, SCHEME = "home", "s3://"
 """How a target begins that is no database."""
@@ -71,11 +71,18 @@ def _require_elsewhere(home: Home, location: StoreLocation | None) -> None:
 
 
 def _there(home: Home, location: StoreLocation, tell: Tell) -> Iterator[str]:
-    kept = {one.name: columns for one in select([]) if (columns := unshared_columns(one))}
-    files = to_store(store_of(home, location), kept, tell)
+    declared = {one.name: unshared_columns(one) for one in select([])}
+    kept = {name: columns for name, columns in declared.items() if columns}
+    unknown = sorted(pipelines_in(home) - {*declared})
+    files = to_store(store_of(home, location), {*kept, *unknown}, tell)
     yield f"carried over to {location.address}: {files:,} files"
     for name, columns in kept.items():
         yield f"{name} stays in this home: {', '.join(columns.values())} has share: never"
+    for name in unknown:
+        yield (
+            f"{name} stays in this home: it is not declared, so that nobody knows which of its "
+            "columns must not leave the home; name its folder in FACTORY_DEFS, and run it"
+        )
     yield f"from now on: export {STORE_VARIABLE}={location.address}"
 
 

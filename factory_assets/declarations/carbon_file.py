@@ -13,6 +13,7 @@ from factory_assets.declarations.yaml_document import (
     Elsewhere,
     NotYaml,
     YamlLocation,
+    content_of,
     parse,
 )
 from factory_assets.green_hours import GreenHours
@@ -38,7 +39,7 @@ def with_carbon(
     file = (folder / name).resolve()
     here = document.place((*AT, "file"), at_key=False)
     try:
-        inner = parse(file.read_bytes())
+        inner = parse(content_of(file))
     except OSError as error:
         return attributes, [(here, f"{name} cannot be read ({error.strerror or error})")]
     except NotYaml as error:

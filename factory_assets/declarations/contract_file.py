@@ -12,6 +12,7 @@ from factory_assets.declarations.yaml_document import (
     Elsewhere,
     NotYaml,
     YamlLocation,
+    content_of,
     parse,
 )
 from factory_assets.odcs import reader
@@ -41,7 +42,7 @@ def with_contract(
     file = (folder / name).resolve()
     here = document.place(AT, at_key=False)
     try:
-        inner = parse(file.read_bytes())
+        inner = parse(content_of(file))
     except OSError as error:
         return attributes, [(here, f"{name} cannot be read ({error.strerror or error})")]
     except NotYaml as error:
@@ -64,7 +65,7 @@ def unchecked(attributes: dict[str, Any], folder: Path) -> list[tuple[Path, int,
     if reference is None:
         return []
     file = (folder / reference[0]).resolve()
-    document = parse(file.read_bytes())
+    document = parse(content_of(file))
     reading: Reading = reader.read(document.data, reference[1])
     return [(file, document.key_line(at), promise) for at, promise in reading.unchecked]
 

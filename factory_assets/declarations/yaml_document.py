@@ -7,6 +7,7 @@ declared belongs in `spec`.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from errno import EINVAL
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,18 @@ class Elsewhere:
         """Return where a value of the part, or its key, is written."""
         inner = self.document.place(self.way(at), at_key)
         return YamlLocation(self.file, inner.line, inner.at)
+
+
+def content_of(file: Path) -> bytes:
+    """Return what is in a file that a declaration names; of one that is too large, its beginning.
+
+    Raises:
+        OSError: it cannot be read, or is not a file: a pipe or a device may never end.
+    """
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise OSError(EINVAL, "not a file")
+    with file.open("rb") as opened:
+        return opened.read(MAX_BYTES + 1)
 
 
 def parse(content: bytes) -> Document:

@@ -32,6 +32,7 @@ from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
+from factory_assets.spec.base import suggest
 from factory_resources.erasure.search import holds_any
 from factory_resources.erasure.sought import sought
 from factory_resources.erasure.values import Value
@@ -137,7 +138,7 @@ def make_plan(
 
     Raises:
         ExpressionError: the expression is wrong.
-        UnknownNameError: no table has its columns.
+        UnknownNameError: no table has its columns, or one of the pipelines has no table.
         StorageError: a record or a table is damaged.
     """
     from factory_assets.erasure.answers import matching_requests, requests_with
@@ -146,9 +147,14 @@ def make_plan(
     wanted = set(names) or None
     every = stored_files(home)
     files = [file for file in every if wanted is None or file.pipeline in wanted]
-    if not files:
+    known = {file.pipeline for file in every}
+    if not known:
         raise UnknownNameError(
             "there is no table", where=str(home.path), remedy="run a pipeline first"
+        )
+    if unknown := sorted((wanted or set()) - known):
+        raise UnknownNameError(
+            f"no pipeline {unknown[0]!r} has tables", remedy=suggest(unknown[0], known)
         )
     with opened(every, scratch) as connection:
         rows = find_rows(connection, files, where, read_sources(graph))

@@ -146,6 +146,7 @@ def find_rows(
     connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
     for file in asked:
         with engine_errors(WHERE):
+            _require_boolean(connection, f"SELECT ({where}\n) FROM {_typed(file, kinds)}")
             connection.execute(
                 f"INSERT INTO erased SELECT _file, _row FROM {_typed(file, kinds)} "
                 f"WHERE ({where}\n)"
@@ -169,6 +170,17 @@ def find_rows(
         sources.setdefault(source, set()).add(row)
     renumbered = _renumbered(connection, files, positions, read)
     return PersonalRows({k: frozenset(rows) for k, rows in sources.items()}, positions, renumbered)
+
+
+def _require_boolean(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
+    # The engine takes every number but 0 for true, and so everybody for the person.
+    [(_, kind, *_)] = connection.execute(f"DESCRIBE {query}").fetchall()
+    if kind != "BOOLEAN":
+        raise ExpressionError(
+            f"yields {kind}, not true or false",
+            where=WHERE,
+            remedy='compare it with something, as in --where "patient_nbr = 42"',
+        )
 
 
 def rows_left(
@@ -310,8 +322,9 @@ def _folded(names: Iterable[str]) -> set[str]:
 def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> UnknownNameError:
     known = sorted({name for file in files for name in file.columns} - {*OWN_COLUMNS})
     named = ", ".join(map(repr, columns))
+    together = " together" if "," in named else ""
     return UnknownNameError(
-        f"no table has {named or 'a column that it names'}",
+        f"no table has {named or 'a column that it names'}{together}",
         where=WHERE,
         remedy=suggestion(
             next((c for c in columns if c.casefold() not in _folded(known)), ""), known

@@ -21,6 +21,18 @@ def is_shared(pipeline: Pipeline) -> bool:
     return not unshared_columns(pipeline)
 
 
+def is_in_place(pipeline: Pipeline, home: Home) -> bool:
+    """Whether the results of the pipeline are in the store, or at home, as it declares now.
+
+    The next run moves them otherwise, though nothing else may have changed.
+    """
+    if declared_store() is None:
+        return True
+    from factory_resources.tables.carrying_over import stays_at_home
+
+    return is_shared(pipeline) != stays_at_home(home, pipeline.name)
+
+
 def catch_up_pipeline(pipeline: Pipeline, home: Home, *, whole: bool) -> None:
     """Fetch what other homes have stored; what must stay at home is taken out of the store first.
 

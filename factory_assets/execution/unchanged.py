@@ -12,6 +12,7 @@ from factory_assets.data.leakage.policy import reasons_stored
 from factory_assets.data.privacy.sensitive_columns import require_kept_out
 from factory_assets.execution.plan import plan_stage
 from factory_assets.execution.requests import StageRequest, StageRun
+from factory_assets.execution.sharing import is_in_place
 from factory_assets.execution.stage_checks import split_result, stage_checks
 from factory_assets.execution.standing import standing
 from factory_assets.execution.standing_text import standing_text
@@ -39,6 +40,8 @@ def unchanged_stages(
     runs = []
     try:
         require_kept_out(call.pipeline)
+        if not is_in_place(call.pipeline, call.home):
+            return None
         with call.home.working():
             for stage in stages:
                 by_partition = bool(call.pipeline.spec.partitions) and stage in PARTITIONED

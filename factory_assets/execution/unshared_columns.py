@@ -8,8 +8,10 @@ from factory_assets.data.transforms.column_lineage import clean_origins
 from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.spec import Pipeline, SnapshotSource
+from factory_assets.spec.base import suggest
 from factory_assets.spec.ingest import Join, Source
 from factory_assets.spec.sources import AnswersSource
+from factory_resources.errors import DeclarationError
 
 Unshared = dict[str, str]
 """Each column with where it is declared: `pipeline.column`."""
@@ -22,7 +24,7 @@ def unshared_columns(pipeline: Pipeline) -> Unshared:
     which tell what values there are, its models and its plots.
 
     Raises:
-        DeclarationError: a pipeline whose table is read does not load.
+        DeclarationError: a pipeline whose table is read does not load, or is not declared.
     """
     return _ingested(pipeline, frozenset())
 
@@ -67,9 +69,16 @@ def _of_source(source: Source, readers: frozenset[str]) -> Unshared:
 
 def _upstream(name: str, readers: frozenset[str]) -> tuple[Pipeline | None, Unshared]:
     """Return another pipeline and its unshared ingested columns."""
-    folders = {folder.name: folder for folder in pipeline_folders()}
-    if name not in folders or name in readers:
+    if name in readers:
         return None, {}
+    folders = {folder.name: folder for folder in pipeline_folders()}
+    if name not in folders:
+        # Its tables may still be there to be read.
+        raise DeclarationError(
+            f"no pipeline {name!r} is declared, so that nobody knows which of its columns must "
+            "not leave the home",
+            remedy=f"declare it again, or read another one: {suggest(name, folders)}",
+        )
     upstream = load_pipeline(folders[name])
     return upstream, _ingested(upstream, readers)
 

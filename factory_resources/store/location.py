@@ -68,7 +68,8 @@ def store_at(address: str, *, where: str = STORE_VARIABLE) -> StoreLocation:
         StorageError: it, or FACTORY_S3_ENDPOINT, is not an address.
     """
     match = _ADDRESS.fullmatch(address)
-    if match is None:
+    # A path of dots leads out of the prefix, or of the bucket, where somebody resolves it.
+    if match is None or {".", ".."} & {*match[2].split("/")}:
         raise StorageError(
             f"{address!r} is not the address of a store",
             where=where,

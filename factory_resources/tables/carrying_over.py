@@ -39,8 +39,7 @@ def to_store(store: SharedStore, kept: Collection[str], tell: Tell) -> int:
     home = store.home
     _require_free(store)
     files = 0
-    names = {path.name for folder in _FOLDERS for path in (home.path / folder).glob("*")}
-    for name in sorted(names):
+    for name in sorted(pipelines_in(home)):
         if name in kept:
             keep_pipeline(store, name)
         else:
@@ -50,16 +49,22 @@ def to_store(store: SharedStore, kept: Collection[str], tell: Tell) -> int:
     return files
 
 
+def pipelines_in(home: Home) -> set[str]:
+    """Return the pipelines of which the home has records, models, plots or tables."""
+    found = {path for folder in _FOLDERS for path in (home.path / folder).glob("*")}
+    # Previews show rows of all pipelines, also of those that stay at home; they are made again.
+    return {path.name for path in found - {home.pictures / "previews"}}
+
+
 def share_pipeline(store: SharedStore, name: str) -> None:
     """Put what the home has of a pipeline into the store, if it stayed at home until now."""
-    kept = _kept_file(store, name)
-    if not kept.is_file():
+    if not stays_at_home(store.home, name):
         return
     # Else nothing was computed.
     if Ledger(store.home).exists:
         store.claim()
         _upload(store, name)
-    kept.unlink()
+    _kept_file(store.home, name).unlink()
 
 
 def keep_pipeline(store: SharedStore, name: str) -> None:
@@ -71,9 +76,13 @@ def keep_pipeline(store: SharedStore, name: str) -> None:
         store.take_back(f"{folder}/{name}/")
     for note in note_file(store.home, name).glob("*"):
         note.unlink()
-    kept = _kept_file(store, name)
-    if not kept.is_file():
-        store.home.write_atomic(kept, b"")
+    if not stays_at_home(store.home, name):
+        store.home.write_atomic(_kept_file(store.home, name), b"")
+
+
+def stays_at_home(home: Home, name: str) -> bool:
+    """Whether the store of the home has nothing of a pipeline, since it has a column to keep."""
+    return _kept_file(home, name).is_file()
 
 
 def _upload(store: SharedStore, name: str) -> int:
@@ -85,9 +94,9 @@ def _upload(store: SharedStore, name: str) -> int:
     return files
 
 
-def _kept_file(store: SharedStore, name: str) -> Path:
+def _kept_file(home: Home, name: str) -> Path:
     """Return the file that says that a pipeline stayed at home until now."""
-    return store.home.path / "store" / "kept" / name
+    return home.path / "store" / "kept" / name
 
 
 def _require_free(store: SharedStore) -> None:

@@ -129,6 +129,7 @@ def test_who_answers_nothing_changes_nothing(root: Path) -> None:
     [
         ("nmr = 1", "r", "no table has 'nmr'; did you mean 'nbr'?"),
         ("1 = 1", "r", "names no column"),
+        ("nbr", "r", "yields BIGINT, not true or false"),
         ("nbr = 'x'", "r", "Could not convert string 'x' to INT64"),
         ("count(*) > 1", "r", "aggregates many rows"),
         ("row_number() OVER (ORDER BY nbr) = 1", "r", "looks at other rows, with OVER"),
@@ -156,6 +157,11 @@ def test_nobody_is_found(root: Path) -> None:
         "nothing satisfies the expression: no row of a table, and no answer\n",
     )
     assert [*manifests(home_of(root))] == []
+
+
+def test_a_pipeline_without_tables_is_named(root: Path) -> None:
+    code, text = _factory("forget", "peple", "--where", WHERE, "--preview")
+    assert (code, "no pipeline 'peple' has tables; did you mean 'people'?" in text) == (2, True)
 
 
 def test_nothing_is_to_be_resumed(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Tables of carbon: in the declaration or in a file, mistakes with the line of where they are."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,9 @@ def test_a_mistake_in_the_file_has_its_line(
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     [found] = problems(_apples(tmp_path, {**WINDOW, "carbon": {"file": "none.yaml"}}))
     assert "none.yaml cannot be read" in found.what
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    [found] = problems(_apples(tmp_path, {**WINDOW, "carbon": {"file": "../pipe.yaml"}}))
+    assert "pipe.yaml cannot be read (not a file)" in found.what

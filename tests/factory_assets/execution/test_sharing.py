@@ -1,6 +1,8 @@
 """What holds a column with `share: never` stays in the home, by whatever name it is read."""
 
 import copy
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.unchanged import unchanged_stages
 from factory_assets.execution.unshared_columns import unshared_columns
 from factory_assets.results.latest import value_of
 from factory_assets.results.record_graph import tables_of
@@ -113,7 +116,8 @@ def test_another_word_is_a_mistake(defs: Path) -> None:
 
 @pytest.fixture
 def store(s3: S3, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    monkeypatch.setenv("FACTORY_STORE", f"s3://plant/sharing/{request.node.name}")
+    prefix = re.sub(r"\W", "-", request.node.name).strip("-")
+    monkeypatch.setenv("FACTORY_STORE", f"s3://plant/sharing/{prefix}")
     monkeypatch.setenv("FACTORY_S3_ENDPOINT", s3.endpoint)
     monkeypatch.setenv("FACTORY_S3_ACCESS_KEY", "a")
     monkeypatch.setenv("FACTORY_S3_SECRET_KEY", "b")
@@ -169,6 +173,53 @@ def test_what_was_shared_before_is_taken_back(defs: Path, home: Home, store: str
     table = tables_of(value_of([cleaned]))["snapshot"]
     assert read_arrow(table, home, ["age"]).to_pydict() == {"age": [74, 34]}
     assert len([*Records(home).all("stays")]) == 2
+
+
+def test_a_run_in_which_only_the_sharing_changed_is_not_left_out(
+    defs: Path, home: Home, store: str
+) -> None:
+    stages: list[Stage] = ["ingest", "clean"]
+
+    def may_be_left_out() -> bool:
+        call = StageRequest(load_pipeline(defs / "stays"), "ingest", home, "run")
+        return unchanged_stages(call, stages, []) is not None
+
+    shared = copy.deepcopy(STAYS)
+    del shared["ingest"]["contract"][0]["share"]
+    for declared in (shared, STAYS, shared):
+        declare(defs / "stays", declared)
+        assert not may_be_left_out()
+        _run(defs, "stays", home, *stages)
+        assert may_be_left_out()
+
+
+def test_a_table_whose_pipeline_is_declared_no_more_is_not_shared(
+    defs: Path, home: Home, store: str
+) -> None:
+    declare(defs / "ages", _reading(None))
+    _run(defs, "stays", home, "ingest", "clean")
+    shutil.move(defs / "stays", defs.parent / "stays")
+    with pytest.raises(DeclarationError, match="no pipeline 'stays' is declared"):
+        _run(defs, "ages", home, "ingest")
+    assert _stored(home) == {}
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_must_stay_is_not_carried_over(
+    defs: Path, home: Home, store: str, declared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = os.environ["FACTORY_STORE"]
+    with monkeypatch.context() as patch:
+        patch.delenv("FACTORY_STORE")
+        done = CliRunner().invoke(main, ["run", "stays"])
+        assert done.exit_code == 0, done.output
+        if not declared:
+            shutil.move(defs / "stays", defs.parent / "stays")
+            declare(defs / "lengths", {**STAYS, "ingest": {"source": {"files": "none.csv"}}})
+        done = CliRunner().invoke(main, ["migrate", "--to", address])
+    assert done.exit_code == 0, done.output
+    assert "stays stays in this home" in done.output
+    assert _stored(home) == {}
 
 
 def test_what_stayed_at_home_is_shared_when_it_may_be(

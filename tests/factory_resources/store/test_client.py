@@ -140,6 +140,7 @@ def test_wrong_keys_and_a_missing_bucket_are_named(s3: S3, client: StoreClient) 
     ("address", "endpoint", "said"),
     [
         ("s3:/plant", "http://h:1", "FACTORY_STORE: 's3:/plant' is not the address of a store"),
+        ("s3://plant/../other", "http://h:1", "is not the address of a store"),
         ("s3://plant/a b", "http://h:1", "with letters, digits and . _ = - in the prefix"),
         ("s3://plant/x", "", "FACTORY_S3_ENDPOINT: it is not set; write https://host:port"),
         ("s3://plant/x", "http://me:word@h", "FACTORY_S3_ENDPOINT: this is not the address"),

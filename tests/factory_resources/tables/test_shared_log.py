@@ -314,9 +314,10 @@ def test_tables_are_carried_over_and_back(
         snapshots = [_write(home, f"SELECT {number} AS a") for number in (1, 2)]
     home.write_atomic(home.records / "p" / "ingest" / "k.json", b"{}")
     home.write_atomic(home.records / "q" / "ingest" / "k.json", b"{}")
+    home.write_atomic(home.pictures / "previews" / "k.md", b"| rows of q |")
     assert to_store(_of(home), {"q"}, print) == 5
     assert _read_elsewhere(home, s3) == [2]
-    assert not [*_of(home).client.list("records/q")]
+    assert not [*_of(home).client.list("records/q"), *_of(home).client.list("pictures/")]
     _write(home, "SELECT 3 AS a")
     for path in (home.tables / "p" / "t").glob("*.parquet"):
         path.unlink()
