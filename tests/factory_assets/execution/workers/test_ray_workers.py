@@ -89,7 +89,11 @@ def test_nodes_store_what_the_run_alone_stores(nodes: RayNodes, alone: dict[str,
     done = _factory(nodes, "sealed", f"ray://{ADDRESS}")
     assert done.code == 0, done.output + done.errors
     assert done.errors == ""
-    assert stored(home) == alone["stored"]
+    by_nodes, by_one = stored(home), alone["stored"]
+    assert by_nodes["files"] == by_one["files"]
+    for name, record in by_one["records"].items():
+        assert by_nodes["records"][name] == record, name
+    assert by_nodes == by_one
     assert problems(home) == []
     reports = _reports(home)
     (run,) = [one for one in reports if one.traffic]
