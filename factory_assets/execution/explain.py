@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from factory_assets.data.sources.base import SourceHandle
-from factory_assets.execution.loaded_components import LOADED
+from factory_assets.execution.loaded_components import LOADED, REPETITION
 from factory_assets.execution.plan import plan_stage
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.results.base import KeyComponents, digest, result_as
@@ -159,7 +159,10 @@ def diff_keys(
         reasons += _libraries(loaded_before["libraries"], loaded_now["libraries"])
     if before.get("code") != parts["code"]:
         reasons.append("code of the stage changed")
-    return reasons + list(_libraries(before.get("libraries") or {}, parts["libraries"]))
+    reasons += _libraries(before.get("libraries") or {}, parts["libraries"])
+    if not reasons and before.get(REPETITION) != parts.get(REPETITION):
+        reasons.append("trained once more")
+    return reasons
 
 
 def _version(parts: Mapping[str, Any]) -> str:

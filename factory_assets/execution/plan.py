@@ -98,7 +98,7 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
     if isinstance(value, Champion):
         complete = _is_deployed(call, record, value)
     elif isinstance(value, Candidate):
-        complete = Registry(call.home).has_version(value.model, value.version)
+        complete = Registry(call.home).has_version(value.model, value.version, value.run_id)
     elif isinstance(value, EvaluationResult):
         pictures = (call.home.pictures / path for path in value.pictures.values())
         complete = complete and all(path.is_file() for path in pictures)

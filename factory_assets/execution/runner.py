@@ -21,7 +21,7 @@ from factory_assets.execution.costs import log_costs
 from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
 from factory_assets.execution.ledger_entries import append_stage, begin_ledger, results_of
 from factory_assets.execution.lineage_events import lineage_events
-from factory_assets.execution.loaded_components import LOADED, foreseen
+from factory_assets.execution.loaded_components import foreseen
 from factory_assets.execution.people import require_people
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.sharing import catch_up_pipeline, is_shared, share_files
@@ -163,8 +163,9 @@ def _store(call: StageRequest, computed: ComputedStage) -> StageRun:
         if isinstance(value, Champion):
             enter_declared(call.pipeline, call.home)
         append_stage(call.pipeline, record, file_digest, checks, call.home, begins=begin_if_allowed)
-        if LOADED in components:
-            records.foresee(record, digest(foreseen(components)))
+        foreseen_key = digest(foreseen(components))
+        if foreseen_key != record.key or records.foreseen(record.pipeline, call.stage, record.key):
+            records.foresee(record, foreseen_key)
         records.point(record, call.run_id)
         if isinstance(value, Champion):
             Registry(call.home).mirror(value.model)

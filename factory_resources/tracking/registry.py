@@ -148,12 +148,17 @@ class Registry:
         except (TypeError, ValueError) as error:
             raise self._changed(f"the champion of {model!r}") from error
 
-    def has_version(self, model: str, version: int) -> bool:
-        """Whether the version exists, files included."""
+    def has_version(self, model: str, version: int, run_id: str | None = None) -> bool:
+        """Whether the version exists, files included.
+
+        Args:
+            run_id: the run that must have made it; None for any.
+        """
         try:
-            return self.version(model, version).files.is_dir()
+            found = self.version(model, version)
         except ModelError:
             return False
+        return found.files.is_dir() and run_id in (None, found.run_id)
 
     def version(self, model: str, version: int) -> Version:
         """Return the version.

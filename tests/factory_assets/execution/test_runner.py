@@ -15,12 +15,15 @@ import duckdb
 import pytest
 
 from factory_assets.execution import code_version, computation
+from factory_assets.execution.explain import diff_keys
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.results.stages import STAGES
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
+from factory_resources.tracking.records import Records
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -138,6 +141,33 @@ def test_computes_what_changed(
 def test_no_reuse_computes_everything(made: Path, tmp_path: Path) -> None:
     root = _copied(made, tmp_path)
     assert _run(root, APPLES, reuse=False) == list(STAGES)
+
+
+def test_each_training_of_the_same_keeps_its_record(made: Path, tmp_path: Path) -> None:
+    root = _copied(made, tmp_path)
+    for _ in range(2):
+        assert _run(root, APPLES, reuse=False) == list(STAGES)
+    graph = RecordGraph.of(Home(root / "home"))
+    trained = [graph.candidate("apples", version) for version in (1, 2, 3)]
+    assert [one and one.parts.get("repetition") for one in trained] == [None, 1, 2]
+    first, second, third = filter(None, trained)
+    assert diff_keys("train", first, second.parts, ()) == ["trained once more"]
+    assert _run(root, APPLES) == []
+    assert Records(Home(root / "home")).latest("apples", "train") == third
+
+
+def test_a_training_takes_the_place_of_those_whose_versions_are_gone(
+    made: Path, tmp_path: Path
+) -> None:
+    before = _copied(made, tmp_path)
+    _run(before, APPLES, reuse=False)
+    root = shutil.copytree(before, tmp_path / "again")
+    home = Home(root / "home")
+    (home.path / "mlflow.db").unlink()
+    prepare(home)
+    call = StageRequest(declare(_folder(root), APPLES), "train", home, "run")
+    # Whoever looked it up by its number would compute it ever again.
+    assert [run_stage(call).reused for _ in range(2)] == [False, True]
 
 
 def test_another_version_of_a_library(
