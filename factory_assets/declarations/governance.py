@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from factory_assets.declarations.loader import Problem, dotted
 from factory_assets.declarations.messages import Mistake, mistakes
-from factory_assets.declarations.yaml_document import Document, NotYaml, parse
+from factory_assets.declarations.yaml_document import Document, NotYaml, content_of, parse
 from factory_assets.spec.governance import Governance
 from factory_resources.errors import DeclarationError
 
@@ -43,7 +43,7 @@ def read_governance(folder: Path) -> tuple[Governance | None, Document, list[Pro
     """
     file = folder.resolve() / FILE
     try:
-        document = parse(file.read_bytes())
+        document = parse(content_of(file))
     except FileNotFoundError:
         return None, Document(), []
     except OSError as error:

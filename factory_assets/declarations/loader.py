@@ -22,7 +22,14 @@ from factory_assets.declarations.folders import every_pipeline_folder as every_p
 from factory_assets.declarations.folders import new_pipelines_folder as new_pipelines_folder
 from factory_assets.declarations.folders import pipeline_folders as pipeline_folders
 from factory_assets.declarations.messages import Mistake, mistakes, shown
-from factory_assets.declarations.yaml_document import At, Document, NotYaml, YamlLocation, parse
+from factory_assets.declarations.yaml_document import (
+    At,
+    Document,
+    NotYaml,
+    YamlLocation,
+    content_of,
+    parse,
+)
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.base import suggest
 from factory_resources.errors import DeclarationError
@@ -93,7 +100,7 @@ def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
     folder = folder.resolve()
     file = folder / FILE
     try:
-        document = parse(file.read_bytes())
+        document = parse(content_of(file))
     except OSError as error:
         reason = error.strerror or str(error)
         return None, Document(), [Problem(file, 1, "", f"cannot be read ({reason})")]

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from factory_assets.declarations.loader import dotted
 from factory_assets.declarations.messages import mistakes
-from factory_assets.declarations.yaml_document import NotYaml, parse
+from factory_assets.declarations.yaml_document import NotYaml, content_of, parse
 from factory_assets.spec.machines import Machine, Machines
 from factory_resources.errors import DeclarationError
 
@@ -19,7 +19,7 @@ def load_machines(file: Path) -> Mapping[str, Machine]:
         DeclarationError: the file cannot be read or is wrong; with its line if it is known.
     """
     try:
-        document = parse(file.read_bytes())
+        document = parse(content_of(file))
     except OSError as error:
         raise _wrong(str(file), f"cannot be read ({error.strerror})") from error
     except NotYaml as error:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from factory_assets.declarations.loader import dotted, new_pipelines_folder
 from factory_assets.declarations.messages import mistakes
-from factory_assets.declarations.yaml_document import NotYaml, parse
+from factory_assets.declarations.yaml_document import NotYaml, content_of, parse
 from factory_assets.spec.people import People, Person
 from factory_resources.errors import DeclarationError, UnknownNameError
 from factory_resources.home.home import storage_errors
@@ -29,7 +29,7 @@ def load_people() -> dict[str, Person]:
     """
     file = people_file()
     try:
-        return _people(file.read_bytes(), file)
+        return _people(content_of(file), file)
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from factory_assets.declarations.folders import SETTINGS, new_pipelines_folder, settings_file
 from factory_assets.declarations.loader import dotted
 from factory_assets.declarations.messages import mistakes
-from factory_assets.declarations.yaml_document import NotYaml, parse
+from factory_assets.declarations.yaml_document import NotYaml, content_of, parse
 from factory_assets.spec.settings import FactorySettings, OpenIdConnect
 from factory_resources.errors import DeclarationError
 
@@ -95,7 +95,7 @@ def _policy(file: Path, content: bytes) -> "TrustPolicy":
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return content_of(file)
     except OSError as error:
         raise DeclarationError(
             f"cannot be read ({error.strerror})",

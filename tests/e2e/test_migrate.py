@@ -102,7 +102,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
     with PredictionLog(home) as log:
         assert log.collect()
     with opened(home, "sizes", resume=True, maximise=True, seed=1, patience=1) as study:
-        study.begin({"depth": Numbers(1, 9, False, True)}).end("complete", 0.5, {"a": "\\ü\n"})
+        [trial] = study.begin({"depth": Numbers(1, 9, False, True)})
+        trial.end("complete", 0.5, {"a": "\\ü\n"})
     return grown
 
 

@@ -1,10 +1,16 @@
 """YAML as people write it, with its oddities."""
 
 import math
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.declarations.machines import load_machines
 from factory_assets.declarations.yaml_document import MAX_BYTES, NotYaml, parse, scalar
+from factory_resources.errors import FactoryError
 
 
 @pytest.mark.parametrize(
@@ -89,3 +95,11 @@ def test_invalid_yaml_is_reported_with_its_line(content: bytes, line: int, messa
     with pytest.raises(NotYaml) as caught:
         parse(content)
     assert (caught.value.line, message in caught.value.message) == (line, True), caught.value
+
+
+@pytest.mark.parametrize("load", [load_machines, lambda file: load_pipeline(file.parent)])
+def test_a_pipe_is_not_read(tmp_path: Path, load: Callable[[Path], object]) -> None:
+    for name in ("defs.yaml", "machines.yaml"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(FactoryError, match="not a file"):
+        load(tmp_path / "machines.yaml")
