@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.home.home import Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.tracking.records import Records
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.pipelines import declare
@@ -47,6 +47,32 @@ def place() -> Iterator[UserFactory]:
     with user_factory() as made:
         _declare(made.path / "defs")
         yield made
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("tumour_diagnosis", "machine_failure"),
+        ("ai4i", "heart"),
+        ("turbofan",),
+        ("readmission",),
+        ("turbofan_sequence",),
+    ],
+    ids=lambda names: names[0],
+)
+def test_shipped_pipelines_are_the_same_with_workers(
+    names: tuple[str, ...], real_data: Path, place: UserFactory
+) -> None:
+    place.variables["FACTORY_DEFS"] = str(PROJECT / "examples")
+    found = []
+    for arguments in ([], ["--workers", "2"]):
+        done = place.run(*names, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found.append(place.digests())
+        place.home.path.rename(place.path / f"home {len(found)}")
+    assert found[0]
+    assert found[1] == found[0]
 
 
 @needs_namespaces
