@@ -4,6 +4,7 @@
 """
 
 import json
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,7 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.spec import Pipeline, partition_of
 from factory_resources.errors import FactoryError
-from factory_resources.home.home import Home
+from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.tracking.records import Records
@@ -75,6 +76,16 @@ def run_days(pipeline: Pipeline, home: Home, cluster: str = "") -> dict[str, Any
     except FactoryError as error:
         errors = [str(error)]
     return {"errors": errors, "stored": stored(home), "entries": _entries(home)}
+
+
+def run_days_alone(folder: Path, home: Home) -> dict[str, Any]:
+    """Compute the days in a process of its own.
+
+    What the user's code is said to load depends on what the process has loaded before.
+    """
+    command = [sys.executable, "-m", "tests.ray_runs", str(folder), str(home.path), ""]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
 
 
 def stored(home: Home) -> dict[str, Any]:

@@ -81,7 +81,10 @@ def test_a_data_product_cannot_predict(product: Pipeline) -> None:
 def test_workers_are_a_number_and_are_handed_on_to_the_run_inside(
     product: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = "is 'two'; set it to a number of processes from 1 to 256, or leave it out\n"
+    line = (
+        "is 'two'; set it to a number of processes from 1 to 256, to ray://HOST:PORT of a Ray "
+        "cluster, or leave it out\n"
+    )
     option = CliRunner().invoke(main, ["run", "apples", "--workers", "two"])
     assert (option.exit_code, option.output) == (2, f"error: --workers {line}")
     monkeypatch.setenv("FACTORY_WORKERS", "two")

@@ -71,7 +71,7 @@ def test_a_stage_without_code_of_the_user_has_no_such_component(tmp_path: Path, 
     record = _stored(home, {**PARTS, LOADED: BEFORE})
     Records(home).foresee(record, digest(PARTS))
     assert expected_components(call, PARTS) == PARTS
-    assert actual_components(call, PARTS) == PARTS
+    assert actual_components(call, PARTS, {}) == PARTS
 
 
 @pytest.mark.parametrize("key", [None, "a"])
@@ -85,12 +85,12 @@ def test_what_was_loaded_before_stays_if_the_code_is_the_same(
     load_object("made:rows", tmp_path)
     partition = Partition({"site": key}, {}, {}) if key else None
     call = StageRequest(made, "ingest", home, "run", partition)
-    first = actual_components(call, {**PARTS, LOADED: BEFORE})
+    first = actual_components(call, {**PARTS, LOADED: BEFORE}, {})
     assert {**first, LOADED: None} == {**PARTS, LOADED: None}
     assert [*first[LOADED]["modules"]] == ["beside", "made"]
     assert all(map(len, first[LOADED]["modules"].values()))
     Records(home).point(_stored(home, {"user code": code, LOADED: BEFORE}, key), "run")
-    again = actual_components(call, PARTS)[LOADED]
+    again = actual_components(call, PARTS, {})[LOADED]
     old = {"gone": ""} if code == "mine" else {}
     assert again == {**first[LOADED], "modules": {**first[LOADED]["modules"], **old}}
 

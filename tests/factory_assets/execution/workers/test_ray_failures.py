@@ -15,7 +15,7 @@ import pytest
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.ray_nodes import ADDRESS, HEAD, OTHER, Done, RayNodes
-from tests.ray_runs import declare_days, run_days
+from tests.ray_runs import declare_days, run_days, run_days_alone
 from tests.ray_training import declare_apples
 
 pytestmark = [
@@ -44,7 +44,7 @@ def pipeline(root: Path) -> Pipeline:
 @pytest.fixture(scope="module")
 def alone(pipeline: Pipeline, root: Path) -> Any:
     """What a process makes alone."""
-    return run_days(pipeline, Home(root / "alone"))["stored"]
+    return run_days_alone(pipeline.folder, Home(root / "alone"))["stored"]
 
 
 @pytest.fixture

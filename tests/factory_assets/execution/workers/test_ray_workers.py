@@ -22,7 +22,7 @@ from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.ledger import problems
 from tests.ordinary_user import USER, by_ordinary_user
 from tests.ray_nodes import ADDRESS, HEAD, Done, RayNodes, ray_nodes
-from tests.ray_runs import DAYS, declare_days, run_days, stored
+from tests.ray_runs import DAYS, declare_days, run_days_alone, stored
 
 if not find_spec("ray"):
     warnings.warn("RAY IS NOT TESTED: it is not installed (extra `ray`)", stacklevel=1)
@@ -50,9 +50,7 @@ def nodes(root: Path) -> Iterator[RayNodes]:
 @pytest.fixture(scope="module")
 def alone(root: Path) -> dict[str, Any]:
     """What a process makes alone."""
-    folder = root / "pipelines" / "sizes_of_days"
-    home = Home(root / "alone")
-    done = run_days(declare_days(folder), home)
+    done = run_days_alone(root / "pipelines" / "sizes_of_days", Home(root / "alone"))
     assert done["errors"] == []
     assert len(done["stored"]["records"]) == 2 * len(DAYS)
     return done
