@@ -6,15 +6,14 @@ What the table may contain belongs in `spec.schedule`.
 from pathlib import Path
 from typing import Any
 
-from factory_assets.declarations.contract_file import Wrong
 from factory_assets.declarations.yaml_document import (
     At,
     Document,
     Elsewhere,
-    NotYaml,
+    Wrong,
     YamlLocation,
-    content_of,
-    parse,
+    parse_named,
+    repeated_keys,
 )
 from factory_assets.green_hours import GreenHours
 from factory_assets.spec import Schedule
@@ -38,21 +37,15 @@ def with_carbon(
         return attributes, []
     file = (folder / name).resolve()
     here = document.place((*AT, "file"), at_key=False)
-    try:
-        inner = parse(content_of(file))
-    except OSError as error:
-        return attributes, [(here, f"{name} cannot be read ({error.strerror or error})")]
-    except NotYaml as error:
-        return attributes, [(YamlLocation(file, error.line, ()), error.message)]
+    inner = parse_named(file, name, here)
+    if not isinstance(inner, Document):
+        return attributes, [inner]
     if not isinstance(inner.data, dict) or "file" in inner.data:
         message = "must be a mapping with `source` and one of `daily` and `weekly`"
         return attributes, [(YamlLocation(file, 1, ()), message)]
     document.elsewhere[AT] = Elsewhere(file, inner, lambda at: at)
-    wrong = [
-        (YamlLocation(file, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
-        for at, first, again in inner.repeated
-    ]
-    return {**attributes, "schedule": {**attributes["schedule"], "carbon": inner.data}}, wrong
+    schedule = {**attributes["schedule"], "carbon": inner.data}
+    return {**attributes, "schedule": schedule}, repeated_keys(file, inner)
 
 
 def _file(attributes: dict[str, Any]) -> str | None:

@@ -10,19 +10,18 @@ from factory_assets.declarations.yaml_document import (
     At,
     Document,
     Elsewhere,
-    NotYaml,
+    Wrong,
     YamlLocation,
     content_of,
     parse,
+    parse_named,
+    repeated_keys,
 )
 from factory_assets.odcs import reader
 from factory_assets.odcs.parsing import Reading
 
 AT: At = ("attributes", "ingest", "contract")
 """Where a declaration names the file."""
-
-Wrong = tuple[YamlLocation, str]
-"""A mistake: its location, and the message."""
 
 
 def with_contract(
@@ -41,20 +40,14 @@ def with_contract(
     name, table = reference
     file = (folder / name).resolve()
     here = document.place(AT, at_key=False)
-    try:
-        inner = parse(content_of(file))
-    except OSError as error:
-        return attributes, [(here, f"{name} cannot be read ({error.strerror or error})")]
-    except NotYaml as error:
-        return attributes, [(YamlLocation(file, error.line, ()), error.message)]
+    inner = parse_named(file, name, here)
+    if not isinstance(inner, Document):
+        return attributes, [inner]
     reading = reader.read(inner.data, table)
     other = Elsewhere(file, inner, reading.place)
     document.elsewhere[AT] = other
     wrong = [(_in_file(other, at), message) for at, message in reading.wrong]
-    wrong += [
-        (YamlLocation(file, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
-        for at, first, again in inner.repeated
-    ]
+    wrong += repeated_keys(file, inner)
     ingest = {**attributes["ingest"], "contract": {} if wrong else reading.contract}
     return {**attributes, "ingest": ingest}, wrong
 

@@ -26,6 +26,7 @@ from factory_assets.declarations.yaml_document import (
     At,
     Document,
     NotYaml,
+    Wrong,
     YamlLocation,
     content_of,
     parse,
@@ -114,10 +115,7 @@ def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
     return None, document, sorted(_problem(folder, place, message) for place, message in wrong)
 
 
-_Wrong = tuple[YamlLocation, str]
-
-
-def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, list[_Wrong]]:
+def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, list[Wrong]]:
     data, start = document.data, YamlLocation(None, 1, ())
     if data is None:
         return None, [(start, f"is empty; begin with `type: {TYPES[0]}` and `attributes:`")]

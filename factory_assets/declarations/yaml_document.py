@@ -112,6 +112,33 @@ def content_of(file: Path) -> bytes:
         return opened.read(MAX_BYTES + 1)
 
 
+Wrong = tuple[YamlLocation, str]
+"""A mistake: its location, and the message."""
+
+
+def parse_named(file: Path, name: str, here: YamlLocation) -> Document | Wrong:
+    """Parse a file that a declaration names, or return why it cannot be.
+
+    Args:
+        name: the path as declared.
+        here: where it is declared.
+    """
+    try:
+        return parse(content_of(file))
+    except OSError as error:
+        return here, f"{name} cannot be read ({error.strerror or error})"
+    except NotYaml as error:
+        return YamlLocation(file, error.line, ()), error.message
+
+
+def repeated_keys(file: Path, document: Document) -> list[Wrong]:
+    """Return the keys of a file that repeat others."""
+    return [
+        (YamlLocation(file, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
+        for at, first, again in document.repeated
+    ]
+
+
 def parse(content: bytes) -> Document:
     """Parse one document.
 

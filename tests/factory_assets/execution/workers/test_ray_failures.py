@@ -15,7 +15,7 @@ import pytest
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.ray_nodes import ADDRESS, HEAD, OTHER, Done, RayNodes
-from tests.ray_runs import declare_days, run_days, run_days_alone
+from tests.ray_runs import declare_days, run_days_alone
 from tests.ray_training import declare_apples
 
 pytestmark = [
@@ -100,7 +100,7 @@ def test_a_lost_head_is_told_and_nothing_is_twice(
     assert {one.partition(" (")[0] for one in made["errors"]} == {
         f"ray://{ADDRESS}: the Ray cluster cannot be reached"
     }
-    again = run_days(pipeline, home)
+    again = run_days_alone(pipeline.folder, home)
     assert (again["errors"], again["stored"], again["entries"]) == ([], alone, [1])
 
 
