@@ -70,7 +70,7 @@ def train_network(
     ):
         module.automatic_optimization = False
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
-    best = BestEpochCallback(spec.patience, context.progress, context.watch)
+    best = BestEpochCallback(spec.patience, context.progress, context.watch, rounds=context.rounds)
     path = _restored(best, context)
     if best.done:
         return best
