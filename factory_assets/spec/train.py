@@ -26,6 +26,7 @@ from factory_assets.spec.models import (
     Mlp,
     Network,
     OwnModule,
+    Tabm,
     Tcn,
     Transformer,
 )
@@ -157,6 +158,7 @@ def _kind(value: Any) -> str | None:
 
 ModelSpec = Annotated[
     Annotated[Mlp, Tag("mlp")]
+    | Annotated[Tabm, Tag("tabm")]
     | Annotated[Cnn, Tag("cnn")]
     | Annotated[Gru, Tag("gru")]
     | Annotated[Tcn, Tag("tcn")]
