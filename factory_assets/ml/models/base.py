@@ -6,9 +6,10 @@ Choosing the class of a declared kind belongs in `kinds.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
@@ -88,6 +89,9 @@ class FitContext:
     ranks: int = 1
     mapped: MemoryMap | None = None
     """The mapped files that hold the rows; None if the rows are in memory."""
+    rounds: int | None = None
+    """Train exactly so many epochs, trees or iterations of each member, on the schedule of the
+    declared number; the validation rows then decide nothing. None if they decide when to stop."""
     members: FitMembers | None = None
     """Fits the members of an ensemble at the same time; None if they are fitted one by one."""
 
@@ -105,6 +109,15 @@ class Fit:
     best_epoch: int | None = None
     halved: bool = False
     """Whether batches were half as large as declared, for lack of memory."""
+    rounds: int | None = None
+    """The epochs, trees or iterations after which the model was best; of several members, their
+    median. None if its kind does not stop early."""
+
+
+def median_rounds(found: Iterable[int | None]) -> int | None:
+    """Return the median of how many rounds several fits took; None if the kind has none."""
+    known = [rounds for rounds in found if rounds is not None]
+    return round(median(known)) if known else None
 
 
 class Model(ABC):
@@ -125,7 +138,7 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        """Fit on `train`; `validation` only decides when to stop.
+        """Fit on `train`; `validation` only decides when to stop, unless `context.rounds` does.
 
         Raises:
             ModelError: the loss becomes NaN or infinite, or a user's own module fails.

@@ -73,7 +73,7 @@ def train_network(
     if context.mapped:
         context.mapped.release()
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
-    best = BestEpochCallback(spec.patience, context.progress, context.watch)
+    best = BestEpochCallback(spec.patience, context.progress, context.watch, rounds=context.rounds)
     path = _restored(best, context)
     if best.done:
         return best
