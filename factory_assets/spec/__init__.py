@@ -18,6 +18,7 @@ from factory_assets.spec.models import (
     Mlp,
     OwnModule,
     SequenceNetwork,
+    Tabm,
     Tcn,
     Transformer,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "Span",
     "Spec",
     "SplitRule",
+    "Tabm",
     "Tcn",
     "Train",
     "Transformer",

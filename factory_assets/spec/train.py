@@ -34,6 +34,7 @@ from factory_assets.spec.models import (
     Mlp,
     Network,
     OwnModule,
+    Tabm,
     Tcn,
     Transformer,
 )
@@ -165,6 +166,7 @@ def _kind(value: Any) -> str | None:
 
 ModelSpec = Annotated[
     Annotated[Mlp, Tag("mlp")]
+    | Annotated[Tabm, Tag("tabm")]
     | Annotated[Cnn, Tag("cnn")]
     | Annotated[Gru, Tag("gru")]
     | Annotated[Tcn, Tag("tcn")]

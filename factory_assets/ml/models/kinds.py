@@ -11,7 +11,14 @@ from typing import Literal
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import EpochCallback, Fit, FitContext, Model, Shape, TrialPruned
-from factory_assets.spec.models import Cnn, GradientBoosting, LightGbm, OwnModule, SequenceNetwork
+from factory_assets.spec.models import (
+    Cnn,
+    GradientBoosting,
+    LightGbm,
+    OwnModule,
+    SequenceNetwork,
+    Tabm,
+)
 from factory_assets.spec.train import Linear, ModelSpec, RandomForest
 from factory_resources.errors import DeclarationError
 from factory_resources.user_callables import require_arguments
@@ -65,6 +72,10 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
             from factory_assets.ml.models.trees.lightgbm import LightGbmModel
 
             return LightGbmModel
+        case Tabm():
+            from factory_assets.ml.models.networks.tabm_model import TabmModel
+
+            return TabmModel
         case Cnn():
             from factory_assets.ml.models.networks.model import CnnModel
 
