@@ -1,1 +1,1 @@
-"""Models compared on the same rows: public tables, contestants, and how their figures are ranked."""
+"""Models compared on the same rows: public tables, contestants, how their figures are ranked."""

@@ -21,7 +21,7 @@ LEAST_SECONDS = 10.0
 _METRIC = {"rmse": "root_mean_squared_error"}
 
 
-class NothingFitted(Exception):
+class NothingFittedError(Exception):
     """AutoGluon had no model when its time was over."""
 
 
@@ -38,14 +38,14 @@ class AutoGluon:
 
     python: Path
     seconds: float
-    """The time limit."""
+    """The time limit, in CPU seconds."""
     name: str = "AutoGluon"
 
     def answer(self, fold: Fold) -> Answer:
         """Fit and predict.
 
         Raises:
-            NothingFitted: the process failed; the message has the end of what it wrote.
+            NothingFittedError: the process failed; the message has the end of what it wrote.
         """
         import numpy as np
 
@@ -62,14 +62,15 @@ class AutoGluon:
             judged.to_parquet(folder / "judged.parquet", index=False)
             (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
             done = subprocess.run(
-                [str(self.python), autogluon_fit.__file__, name],
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+                # Isolated, since modules beside the script have names of packages.
+                [str(self.python), "-I", autogluon_fit.__file__, name],
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
                 capture_output=True,
                 text=True,
                 check=False,
             )
             if done.returncode:
-                raise NothingFitted(done.stderr[-2000:])
+                raise NothingFittedError(done.stderr[-20000:])
             spent = json.loads((folder / "spent.json").read_text(encoding="utf-8"))
             outputs = np.load(folder / "outputs.npy")
         return Answer(outputs, spent["threshold"], cpu=spent["cpu"])

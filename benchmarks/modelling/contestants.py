@@ -16,6 +16,9 @@ from factory_assets.ml.training.fitting import fit
 from factory_assets.spec import ModelSpec
 from factory_resources.home.home import Home
 
+DECLARED = "declared"
+KINDS = ("linear", "random_forest", "gradient_boosting", "lightgbm", "mlp")
+
 
 class Contestant(Protocol):
     """Learns from the rows of a fold and predicts its judged rows."""
@@ -35,7 +38,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        return self.kind or "declared"
+        return self.kind or DECLARED
 
     def answer(self, fold: Fold) -> Answer:
         adapter: TypeAdapter[ModelSpec] = TypeAdapter(ModelSpec)

@@ -75,7 +75,9 @@ class Fold:
 
         columns = input_columns(self.pipeline, self.test.column_names)
         nested = (pa.types.is_temporal, pa.types.is_nested)
-        return [c for c in columns if not any(is_(self.test.schema.field(c).type) for is_ in nested)]
+        return [
+            c for c in columns if not any(is_(self.test.schema.field(c).type) for is_ in nested)
+        ]
 
     @cached_property
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:

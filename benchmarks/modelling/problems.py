@@ -8,7 +8,7 @@ split and folds. Fitting models belongs in `contestants`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,15 @@ _ALL_FOLDS_BELOW = 1000
 
 
 @dataclass(frozen=True)
+class Bound:
+    """What the declared model of an example must reach and should reach."""
+
+    metric: str
+    must: float
+    aim: float
+
+
+@dataclass(frozen=True)
 class Problem:
     """A table with a target, and how predictions of it are judged."""
 
@@ -50,6 +59,7 @@ class Problem:
     """The folder of an example, or a table of a package."""
     folds: int | None = None
     """How many folds are made of all rows; None to judge the declared test rows."""
+    bounds: tuple[Bound, ...] = ()
 
     def divide(self, seed: int, home: Home) -> Iterator[Fold]:
         """Yield the folds of a seed."""
@@ -69,9 +79,7 @@ class Problem:
         else:
             yield Fold(pipeline, self.metrics, seed, 0, *tables)
 
-    def _folds(
-        self, pipeline: Pipeline, table: pa.Table, seed: int, judged: int
-    ) -> Iterator[Fold]:
+    def _folds(self, pipeline: Pipeline, table: pa.Table, seed: int, judged: int) -> Iterator[Fold]:
         fold_of = _ranks(pipeline, table) % (self.folds or FOLDS)
         for number in range(judged):
             rest = table.filter(fold_of != number)
@@ -127,11 +135,40 @@ def _declare(source: PublicTable, home: Home) -> Pipeline:
 
 SHIPPED = PROJECT / "factory_assets" / "defs"
 EXAMPLES = (
-    Problem("turbofan", ("rmse", "rmse_clipped", "asymmetric_score"), FOLDER / "turbofan"),
-    Problem("ai4i", ("f1",), FOLDER / "ai4i", folds=5),
-    Problem("heart", ("roc_auc",), FOLDER / "heart", folds=10),
-    Problem("readmission", ("roc_auc",), FOLDER / "readmission"),
-    Problem("tumour_diagnosis", ("roc_auc",), SHIPPED / "tumour_diagnosis", folds=10),
+    Problem(
+        "turbofan",
+        ("rmse", "rmse_clipped", "asymmetric_score"),
+        FOLDER / "turbofan",
+        bounds=(
+            Bound("rmse", must=11.6, aim=11.0),
+            Bound("rmse_clipped", must=10.4, aim=9.9),
+            Bound("asymmetric_score", must=240, aim=170),
+        ),
+    ),
+    Problem(
+        "turbofan_sequence",
+        ("rmse", "rmse_clipped"),
+        FOLDER / "turbofan_sequence",
+        bounds=(
+            Bound("rmse", must=13.5, aim=11.5),
+            Bound("rmse_clipped", must=12.4, aim=10.6),
+        ),
+    ),
+    Problem("ai4i", ("f1",), FOLDER / "ai4i", 5, (Bound("f1", must=0.89, aim=0.896),)),
+    Problem("heart", ("roc_auc",), FOLDER / "heart", 10, (Bound("roc_auc", 0.905, 0.912),)),
+    Problem(
+        "readmission",
+        ("roc_auc",),
+        FOLDER / "readmission",
+        bounds=(Bound("roc_auc", must=0.678, aim=0.685),),
+    ),
+    Problem(
+        "tumour_diagnosis",
+        ("roc_auc",),
+        SHIPPED / "tumour_diagnosis",
+        10,
+        (Bound("roc_auc", must=0.992, aim=0.995),),
+    ),
 )
 PROBLEMS = {
     problem.name: problem

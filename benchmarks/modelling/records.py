@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.modelling.autogluon import LEAST_SECONDS, AutoGluon, NothingFitted
-from benchmarks.modelling.contestants import PLAIN, Contestant, Kind, Plain
+from benchmarks.modelling.autogluon import LEAST_SECONDS, AutoGluon, NothingFittedError
+from benchmarks.modelling.contestants import DECLARED, PLAIN, Contestant, Kind, Plain
 from benchmarks.modelling.folds import Fold
 from benchmarks.modelling.problems import Problem
 from factory_resources.home.home import Home
@@ -32,6 +32,12 @@ class Record:
     cpu: float
     """CPU seconds of fit and prediction."""
     wall: float
+
+    @property
+    def shown(self) -> str:
+        """The metrics and the cost, on one line."""
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        return f"{metrics or 'no answer'} in {self.cpu:.1f} s of CPU"
 
 
 @dataclass
@@ -92,17 +98,13 @@ class Plan:
 
 
 def allowed_seconds(spent: Sequence[Record]) -> float:
-    """Return the time that AutoGluon gets: the CPU seconds that the factory's choice took.
+    """Return the CPU seconds that AutoGluon gets: those that the factory's choice took.
 
-    That is `auto`, or all kinds together, of which one is chosen. On a machine that has other work,
-    a process gets less than a CPU second per second; the time is longer by as much as it took
-    longer for the factory.
+    That is `auto`, or all kinds together, of which one is chosen.
     """
-    chosen = [r for r in spent if r.contestant == "auto"] or [
-        r for r in spent if r.contestant != "declared"
-    ]
-    cpu, wall = sum(r.cpu for r in chosen), sum(r.wall for r in chosen)
-    return max(LEAST_SECONDS, cpu) * max(1.0, wall / cpu if cpu else 1.0)
+    auto = [r.cpu for r in spent if r.contestant == "auto"]
+    kinds = [r.cpu for r in spent if r.contestant != DECLARED]
+    return max(LEAST_SECONDS, sum(auto or kinds))
 
 
 def _measured(problem: Problem, contestant: Contestant, fold: Fold, records: Records) -> Record:
@@ -112,7 +114,7 @@ def _measured(problem: Problem, contestant: Contestant, fold: Fold, records: Rec
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         answer = contestant.answer(fold)
-    except NothingFitted:
+    except NothingFittedError:
         answer = None
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     record = Record(
