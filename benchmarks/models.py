@@ -22,7 +22,6 @@ from benchmarks.modelling.problems import PROBLEMS
 from benchmarks.modelling.records import Plan, Records
 from benchmarks.modelling.report import Report
 from factory_resources.home.home import Home
-from factory_resources.instance import prepare
 from factory_resources.security.offline import go_offline
 
 
@@ -32,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     with TemporaryDirectory() as name:
         home = Home(Path(name) / "home")
-        prepare(home)
         records = Records(given.records or Path(name) / "records.jsonl")
         autogluon = None if given.without_autogluon else find_python()
         plan = Plan(tuple(given.kinds), given.seeds, home, autogluon)

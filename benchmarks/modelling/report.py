@@ -27,7 +27,7 @@ from factory_assets.ml.metrics.metrics import higher_is_better
 
 AUTO, AUTOGLUON = "auto", "AutoGluon"
 _ORDER = (DECLARED, AUTO, BEST_KIND, *(k for k in KINDS if k != AUTO), *PLAIN, AUTOGLUON)
-_ABSENT, _NONE = "not installed", "-"
+_ABSENT, _NONE = "not measured", "-"
 
 
 @dataclass(frozen=True)
