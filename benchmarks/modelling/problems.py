@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -65,7 +66,7 @@ class Problem:
         """Yield the folds of a seed."""
         if isinstance(self.source, PublicTable):
             table = _arrow(self.source)
-            pipeline = with_seed(_declare(self.source, home), seed)
+            pipeline = with_seed(_declare(self.source), seed)
             judged = FOLDS if table.num_rows < _ALL_FOLDS_BELOW else 1
             yield from self._folds(pipeline, table, seed, judged)
             return
@@ -114,7 +115,7 @@ def _arrow(source: PublicTable) -> pa.Table:
     return pa.Table.from_pandas(source.load(tables_folder()), preserve_index=False)
 
 
-def _declare(source: PublicTable, home: Home) -> Pipeline:
+def _declare(source: PublicTable) -> Pipeline:
     """Declare what a newcomer would: the target and its task, and nothing else."""
     train: dict[str, Any] = {"target": source.target, "task": source.task}
     train["model"] = {"kind": "linear"}
@@ -126,11 +127,12 @@ def _declare(source: PublicTable, home: Home) -> Pipeline:
         "train": train,
         "evaluate": {"metric": METRIC[source.task], "gates": []},
     }
-    folder = home.path / "declared" / source.name
-    folder.mkdir(parents=True, exist_ok=True)
     document = {"type": "factory_assets.ModelPipeline", "attributes": attributes}
-    (folder / "defs.yaml").write_text(yaml.safe_dump(document))
-    return load_pipeline(folder)
+    with TemporaryDirectory() as name:
+        folder = Path(name) / source.name
+        folder.mkdir()
+        (folder / "defs.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        return load_pipeline(folder)
 
 
 SHIPPED = PROJECT / "factory_assets" / "defs"
