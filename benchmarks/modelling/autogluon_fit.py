@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def count_cpu_seconds() -> None:
     time.time = lambda: started + time.process_time()
 
 
-def fit(learned, settings, models):
+def fit(learned: pd.DataFrame, settings: dict[str, Any], models: Path) -> Any:
     """Fit with the preset `best_quality`.
 
     Dynamic stacking takes a quarter of the time. Where that is too short for any model, AutoGluon

@@ -100,13 +100,21 @@ def mean_ranks(
     return dict(sorted(means.items(), key=lambda item: item[1]))
 
 
+def differences(found: Figures, first: str, second: str, metric: str) -> list[float]:
+    """Return by how much the first was better than the second, seed by seed.
+
+    Both saw the same rows, so what makes those of a seed easy or hard cancels out.
+    """
+    sign = 1 if higher_is_better(metric) else -1
+    pairs = zip(found.get(first, ()), found.get(second, ()), strict=False)
+    return [sign * (one - two) for one, two in pairs]
+
+
 def wins(problems: Mapping[str, tuple[str, Figures]], first: str, second: str) -> Wins:
     """Count the problems and seeds in which the first is better than the second."""
     better = worse = 0
     for metric, found in problems.values():
-        sign = 1 if higher_is_better(metric) else -1
-        pairs = zip(found.get(first, ()), found.get(second, ()), strict=False)
-        differences = [sign * (one - two) for one, two in pairs]
-        better += sum(difference > 0 for difference in differences)
-        worse += sum(difference < 0 for difference in differences)
+        by_seed = differences(found, first, second, metric)
+        better += sum(difference > 0 for difference in by_seed)
+        worse += sum(difference < 0 for difference in by_seed)
     return Wins(better, better + worse)

@@ -16,8 +16,10 @@ from benchmarks.modelling.ranks import (
     BEST_KIND,
     Figures,
     best_kind,
+    differences,
     figures,
     mean_ranks,
+    ranks,
     spread,
     wins,
 )
@@ -67,6 +69,10 @@ class Report:
         ]
         if ours:
             parts += [
+                f"By how much `{ours[0]}` was better on the same rows, over the seeds:",
+                _table(
+                    ("figure", "than the best of the plain", "than AutoGluon"), self._gains(ours[0])
+                ),
                 f"How often `{ours[0]}` was better, of all problems and seeds:",
                 _table(("than", "share", "95 % interval"), self._wins(ours[0])),
             ]
@@ -111,6 +117,16 @@ class Report:
         found = {n: (metric, figures(self._of(n), metric)) for n, metric in metrics.items()}
         return {name: (metric, values) for name, (metric, values) in found.items() if values}
 
+    def _gains(self, ours: str) -> Iterator[tuple[str, ...]]:
+        for name, (metric, found) in self._ranked(self.names).items():
+            places = ranks(found, PLAIN, metric)
+            best = min(places, key=places.__getitem__)
+            cells = []
+            for other in (best, AUTOGLUON):
+                by_seed = differences(found, ours, other, metric)
+                cells.append(_shown(by_seed, signed=True) if by_seed else _NONE)
+            yield f"{name}: {metric}", f"{best}: {cells[0]}", cells[1]
+
     def _wins(self, ours: str) -> Iterator[tuple[str, ...]]:
         ranked = self._ranked(self.names)
         for other in (*PLAIN, AUTOGLUON):
@@ -131,10 +147,11 @@ def _met(bound: Bound, value: float) -> str:
     return ("NO", "yes", "aim")[sum(reached)]
 
 
-def _shown(values: Sequence[float]) -> str:
-    digits = 4 if fmean(values) < 1 else 2
+def _shown(values: Sequence[float], *, signed: bool = False) -> str:
+    digits = 4 if abs(fmean(values)) < 1 else 2
     sd = spread(values)
-    return f"{fmean(values):.{digits}f}" + (f" ± {sd:.{digits}f}" if sd is not None else "")
+    mean = f"{fmean(values):{'+' if signed else ''}.{digits}f}"
+    return mean if sd is None else f"{mean} ± {sd:.{digits}f}"
 
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

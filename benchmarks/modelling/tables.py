@@ -66,7 +66,8 @@ def tables_folder() -> Path:
 def _read_csv(path: Path, **how: Any) -> "pd.DataFrame":
     import pandas as pd
 
-    return pd.read_csv(path, **how)
+    table: pd.DataFrame = pd.read_csv(path, **how)
+    return table
 
 
 def _read_census(path: Path) -> "pd.DataFrame":

@@ -5,6 +5,7 @@ import pytest
 from benchmarks.modelling.ranks import (
     BEST_KIND,
     best_kind,
+    differences,
     figures,
     mean_ranks,
     ranks,
@@ -59,6 +60,13 @@ def test_mean_rank_is_over_problems_best_first() -> None:
     }
     assert mean_ranks(problems, ["a", "b"]) == pytest.approx({"b": 4 / 3, "a": 5 / 3})
     assert [*mean_ranks(problems, ["a", "b"])] == ["b", "a"]
+
+
+def test_differences_are_positive_where_the_first_is_better() -> None:
+    found = {"a": [0.9, 0.8], "b": [0.8, 0.9]}
+    assert differences(found, "a", "b", "roc_auc") == pytest.approx([0.1, -0.1])
+    assert differences(found, "a", "b", "rmse") == pytest.approx([-0.1, 0.1])
+    assert differences(found, "a", "c", "rmse") == []
 
 
 def test_wins_count_problems_and_seeds_without_ties() -> None:
