@@ -22,16 +22,19 @@ from factory_assets.ml.artifacts.trained_model import (
     save_trained,
 )
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import EpochCallback, FitContext, FitMembers
+from factory_assets.ml.models.base import EpochCallback, Fit, FitApart, FitContext, FitMembers
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import fit_model, model_class
+from factory_assets.ml.models.portfolio.defaults import settled
 from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
+from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.base import StageResult
-from factory_assets.results.model import Epoch, Stopped
+from factory_assets.results.model import Epoch, Portfolio, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
+from factory_assets.spec.portfolio import Auto
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 
@@ -61,6 +64,8 @@ class FitResult:
     """Where the budget ended the training; None if it did not."""
     halved: bool = False
     """Whether batches were half as large as declared, for lack of memory."""
+    portfolio: Portfolio | None = None
+    """The members of `auto`; None for any other kind."""
 
     @property
     def validation(self) -> dict[str, float]:
@@ -106,6 +111,7 @@ def fit_prepared(
     checkpoints: Path | None = None,
     before: Stopped | None = None,
     members: FitMembers | None = None,
+    fit_apart: FitApart | None = None,
 ) -> FitResult:
     """Fit a model on rows that were prepared for its kind and window.
 
@@ -114,6 +120,7 @@ def fit_prepared(
         checkpoints: as for `train`.
         before: where the budget stopped an earlier training that this one repeats.
         members: fits the members of an ensemble of networks; None if they are fitted here.
+        fit_apart: does the fits of a portfolio; None if they are done here.
 
     Raises:
         ModelError, DeclarationError: as for `train`.
@@ -126,24 +133,27 @@ def fit_prepared(
             where="train.budget",
             remedy="leave the budget out, or choose a network or lightgbm",
         )
-    # Only a network resumes after a kill; other models start again, with the whole budget.
-    resume_folder = checkpoints if isinstance(model, Network) else None
+    # Only these resume after a kill; other models start again, with the whole budget.
+    resume_folder = checkpoints if isinstance(model, Network | Auto) else None
+    metered = spec.budget if stops and spec.budget and spec.budget.is_metered else None
+    trials = spec.budget.trials if spec.budget else None
+    model = settled(model, len(ready.rows) + len(ready.validation), trials)
     with (
         home.scratch() as scratch,
-        open_account(spec.budget if stops else None, before, resume_folder) as account,
+        open_account(metered, before, resume_folder) as account,
     ):
         plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
         share = Share(account) if account else None
-        context = replace(plain, watch=watch, budget=share, members=members)
+        context = replace(plain, watch=watch, budget=share, members=members, fit_apart=fit_apart)
         fitted = fit_model(context, ready.rows, ready.validation)
         stopped = account.stopped() if account else None
-    outputs = fitted.model.outputs(ready.validation.inputs)
-    calibration = fit_calibration(spec.calibrate, ready.validation.target, outputs)
+    codes, truth, outputs = _held_out(ready, fitted)
+    calibration = fit_calibration(spec.calibrate, codes, outputs)
     if calibration:
         outputs = calibration.apply(outputs)
     binary = target.task == "binary"
     rule = pipeline.spec.decision_rule
-    threshold = choose_threshold(rule, ready.validation.target, outputs[:, 1]) if binary else None
+    threshold = choose_threshold(rule, codes, outputs[:, 1]) if binary else None
     description = Description(
         spec=model,
         # What a process of these stages needs says nothing of the rows.
@@ -154,7 +164,10 @@ def fit_prepared(
         threshold=threshold,
         calibration=calibration,
     )
-    scored = _scored(target, ready.truth, outputs, threshold)
+    scored = _scored(target, truth, outputs, threshold)
+    portfolio = None
+    if isinstance(model, Auto) and fitted.held_out:
+        portfolio = leaderboard(pipeline, model, target, truth, fitted.held_out)
     return FitResult(
         TrainedModel(description, fitted.model),
         fitted.history,
@@ -162,7 +175,22 @@ def fit_prepared(
         scored,
         stopped,
         fitted.halved,
+        portfolio,
     )
+
+
+def _held_out(
+    ready: TrainingData, fitted: Fit
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+    """Return learning target, truth and outputs of rows that the outputs' model had not seen."""
+    if fitted.held_out is None:
+        outputs = fitted.model.outputs(ready.validation.inputs)
+        return ready.validation.target, ready.truth, outputs
+    import numpy as np
+
+    learned = np.concatenate([ready.rows.target, ready.validation.target])[fitted.held_out.rows]
+    truth = learned if ready.target.classes else ready.target.unscaled(learned)
+    return learned, truth, fitted.held_out.outputs
 
 
 def fit_context(
@@ -192,6 +220,7 @@ def fit_context(
         trainer=spec.trainer,
         checkpoints=checkpoints,
         mapped=ready.mapped,
+        folds=ready.folds,
     )
 
 

@@ -27,6 +27,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "lightgbm": {"kind": "lightgbm", "iterations": 20},
     "mlp": {"kind": "mlp", "epochs": 10, "hidden": [16]},
 }
+KINDS["extra_trees"] = {"kind": "extra_trees", "trees": 20}
+KINDS["auto"] = {"kind": "auto", "members": [*KINDS.values()]}
 
 SEQUENCES: dict[str, dict[str, Any]] = {
     kind: {"kind": kind, "by": "unit", "order": "cycle", "window": 6, "hidden": 8, "epochs": 6}
