@@ -152,7 +152,9 @@ class HeldOut:
         """The outputs of the blend, [rows, classes] or [rows]."""
         import numpy as np
 
-        blend: NDArray[np.float64] = np.tensordot(self.weights[: len(self.members)], self.members, 1)
+        blend: NDArray[np.float64] = np.tensordot(
+            self.weights[: len(self.members)], self.members, 1
+        )
         return blend
 
 

@@ -84,9 +84,7 @@ def merge(
     return compose.merge_models(first, prefixed, io_map=list(names.items()))
 
 
-def prefixed(
-    model: onnx.ModelProto, prefix: str, inputs: Mapping[str, str]
-) -> onnx.GraphProto:
+def prefixed(model: onnx.ModelProto, prefix: str, inputs: Mapping[str, str]) -> onnx.GraphProto:
     """Return the graph with a prefix before all names, except for those of its inputs.
 
     Args:

@@ -79,7 +79,9 @@ class PortfolioRows:
         with Meter(Rates.from_env()) as meter:
             train, held_out = self._parts(job)
             cls = self.cls.classes[job.member]
-            fit = cls.fit(self._context(job), self._encoded(cls, train), self._encoded(cls, held_out))
+            fit = cls.fit(
+                self._context(job), self._encoded(cls, train), self._encoded(cls, held_out)
+            )
             if job.fold is None:
                 (files / _MODEL).mkdir()
                 fit.model.save(files / _MODEL)
@@ -120,7 +122,11 @@ class PortfolioRows:
         """Return such as `member 2/6 gradient_boosting, fold 1/5`."""
         members = cast(Auto, self.context.spec).members or ()
         number = f"member {job.member + 1}/{len(members)} {members[job.member].kind}"
-        return f"{number}, all rows" if job.fold is None else f"{number}, fold {job.fold + 1}/{self.folds}"
+        return (
+            f"{number}, all rows"
+            if job.fold is None
+            else f"{number}, fold {job.fold + 1}/{self.folds}"
+        )
 
 
 def read_record(files: Path) -> MemberRecord:

@@ -47,7 +47,10 @@ def fit_portfolio(
     tried = search.judge()
     held_out = search.held_out(tried)
     kept = [i for i, weight in enumerate(held_out.weights) if weight]
-    fits = [MemberFit(member=i, rounds=median_rounds(one.record.rounds for one in tried[i])) for i in kept]
+    fits = [
+        MemberFit(member=i, rounds=median_rounds(one.record.rounds for one in tried[i]))
+        for i in kept
+    ]
     models, halved = {}, False
     for i, files in zip(kept, search.done(fits), strict=True):
         models[i] = read_model(cls, context, i, files)

@@ -10,7 +10,7 @@ the classes). With errors `e` [members, values], a blend of weights `w` has the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +58,9 @@ def smallest_blend(
 
 
 def greedy_weights(products: NDArray[np.float64], members: Iterable[int]) -> NDArray[np.float64]:
-    """Add the member that lowers the loss of the mean most, `STEPS` times, each as often as it does.
+    """Add the member that lowers the loss of the mean most, `STEPS` times.
 
-    The mean after that step is taken at which the loss was lowest.
+    A member may be added again. The mean after that step is taken at which the loss was lowest.
 
     Args:
         products: [all, all], the sums of products of the errors of any two.
@@ -91,14 +91,17 @@ def _errors(
     """[members, rows, values]: what each member is off; heavier rows count as farther off."""
     import numpy as np
 
+    errors: NDArray[np.float64]
     if outputs.ndim == 2:
         errors = (outputs - target)[:, :, None]
     else:
         errors = outputs - np.eye(outputs.shape[-1])[target]
-    return errors if row_weights is None else errors * np.sqrt(row_weights)[:, None]
+    if row_weights is not None:
+        errors = errors * np.sqrt(row_weights)[:, None]
+    return errors
 
 
-def _losses(errors: NDArray[np.float64], weights: Sequence[float]) -> NDArray[np.float64]:
+def _losses(errors: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """[rows]: the loss of each row in the blend."""
     import numpy as np
 

@@ -22,7 +22,7 @@ class ForestModel(EstimatorModel):
     @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         spec = cast(Forest, context.spec)
-        estimator = cls._estimator(regression=context.shape.task == "regression")(
+        estimator = cls._unfitted(regression=context.shape.task == "regression")(
             n_estimators=spec.trees,
             max_depth=spec.max_depth,
             min_samples_leaf=spec.min_samples_leaf,
@@ -35,7 +35,7 @@ class ForestModel(EstimatorModel):
         return Fit(cls(context.shape, estimator))
 
     @classmethod
-    def _estimator(cls, *, regression: bool) -> Any:
+    def _unfitted(cls, *, regression: bool) -> Any:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         return RandomForestRegressor if regression else RandomForestClassifier
@@ -51,7 +51,7 @@ class ExtraTreesModel(ForestModel):
     estimators: ClassVar[tuple[str, ...]] = ("ExtraTreesClassifier", "ExtraTreesRegressor")
 
     @classmethod
-    def _estimator(cls, *, regression: bool) -> Any:
+    def _unfitted(cls, *, regression: bool) -> Any:
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         return ExtraTreesRegressor if regression else ExtraTreesClassifier
