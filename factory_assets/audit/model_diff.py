@@ -51,7 +51,7 @@ def compare(before: Path, now: Path) -> tuple[FileDifference, ...]:
 
 
 def _compare(before: Path, now: Path) -> Iterator[FileDifference]:
-    old, new = ({*_names(folder)} - {MANIFEST} for folder in (before, now))
+    old, new = ({p.name for p in folder.iterdir()} - {MANIFEST} for folder in (before, now))
     for name in sorted(old | new):
         if name not in new:
             yield FileDifference(name=name, state="missing")
@@ -61,10 +61,6 @@ def _compare(before: Path, now: Path) -> Iterator[FileDifference]:
             yield FileDifference(
                 name=name, state="other", places=tuple(_differences(before, now, name))
             )
-
-
-def _names(folder: Path) -> Iterator[str]:
-    return (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _differences(before: Path, now: Path, name: str) -> Iterable[Difference]:

@@ -126,7 +126,7 @@ def _expected(manifest: Path, deployed: DeployedVersion, graph: Path) -> Iterato
     yield manifest, deployed.model
     # Whoever consumes this has compared the manifest itself by now.
     for name, digest in json.loads(manifest.read_bytes()).items():
-        yield manifest.parent / name, digest
+        yield manifest.with_name(name), digest
 
 
 def _unusable(deployed: DeployedVersion, path: Path, what: str) -> ModelError:

@@ -172,12 +172,10 @@ def read_trained(files: Path, folder: Path) -> TrainedModel:
 
 
 def build_manifest(files: Path) -> bytes:
-    """Return JSON of file name to SHA-256, for every file that is part of the model.
-
-    The name of a file in a folder within has the folder before it.
-    """
-    paths = (path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file())
-    names = sorted(name for name in paths if name not in _NOT_IN_MANIFEST)
+    """Return JSON of file name to SHA-256, for every file that is part of the model."""
+    names = sorted(
+        p.name for p in files.iterdir() if p.is_file() and p.name not in _NOT_IN_MANIFEST
+    )
     digests = {name: sha256((files / name).read_bytes()).hexdigest() for name in names}
     return json.dumps(digests, indent=1).encode()
 
@@ -202,7 +200,6 @@ def copy_checked(files: Path, into: Path, digest: str, where: str) -> None:
             content = (files / name).read_bytes()
             if sha256(content).hexdigest() != expected:
                 raise _changed(name, where)
-            (into / name).parent.mkdir(parents=True, exist_ok=True)
             (into / name).write_bytes(content)
     except FileNotFoundError as error:
         raise ModelError(

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from pydantic import ValidationError
@@ -73,9 +75,11 @@ class BlendModel(Model):
         weights = BlendWeights(weights=self._weights)
         (folder / FILE).write_text(weights.model_dump_json(), encoding="utf-8")
         for i, member in self._members.items():
-            files = folder / member_folder(i)
-            files.mkdir()
-            member.save(files)
+            with TemporaryDirectory(dir=folder) as own:
+                member.save(Path(own))
+                for path in Path(own).iterdir():
+                    # Whoever verifies a model expects its files side by side.
+                    path.rename(folder / f"{_prefix(i)}{path.name}")
 
     @classmethod
     def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
@@ -86,11 +90,12 @@ class BlendModel(Model):
         declared = cast(Auto, spec).members or ()
         if len(weights) != len(declared) or not any(weights):
             raise _foreign(f"{FILE} does not match the members of the portfolio")
-        members = {
-            i: cls.classes[i].load(declared[i], shape, files / member_folder(i), folder)
-            for i, weight in enumerate(weights)
-            if weight
-        }
+        members = {}
+        for i in (i for i, weight in enumerate(weights) if weight):
+            with TemporaryDirectory(dir=files) as own:
+                for path in files.glob(f"{_prefix(i)}*"):
+                    copyfile(path, Path(own) / path.name.removeprefix(_prefix(i)))
+                members[i] = cls.classes[i].load(declared[i], shape, Path(own), folder)
         return cls(shape, members, weights)
 
     def graph(self) -> onnx.ModelProto:
@@ -123,8 +128,9 @@ def blend_class(classes: Sequence[type[Model]]) -> type[BlendModel]:
     return type("BlendModel", (BlendModel,), limits)
 
 
-def member_folder(member: int) -> str:
-    return f"member-{member}"
+def _prefix(member: int) -> str:
+    """Return what the names of a member's files begin with."""
+    return f"member-{member}-"
 
 
 def encoded_for(member: type[Model], shape: Shape, inputs: Arrays) -> Arrays:
