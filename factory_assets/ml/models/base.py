@@ -132,7 +132,7 @@ class MemberFit(BaseModel):
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class JudgedMembers:
     """What the members of a portfolio say of rows that they had not learned from."""
 
     rows: NDArray[np.int64]
@@ -170,7 +170,7 @@ class Fit:
     rounds: int | None = None
     """The epochs, trees or iterations after which the model was best; of several members, their
     median. None if its kind does not stop early."""
-    held_out: HeldOut | None = None
+    judged: JudgedMembers | None = None
     """How the members of a portfolio were judged; None for any other kind."""
 
 

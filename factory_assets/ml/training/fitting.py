@@ -166,8 +166,8 @@ def fit_prepared(
     )
     scored = _scored(target, truth, outputs, threshold)
     portfolio = None
-    if isinstance(model, Auto) and fitted.held_out:
-        portfolio = leaderboard(pipeline, model, target, truth, fitted.held_out)
+    if isinstance(model, Auto) and fitted.judged:
+        portfolio = leaderboard(pipeline, model, target, truth, fitted.judged)
     return FitResult(
         TrainedModel(description, fitted.model),
         fitted.history,
@@ -183,14 +183,14 @@ def _held_out(
     ready: TrainingData, fitted: Fit
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
     """Return learning target, truth and outputs of rows that the outputs' model had not seen."""
-    if fitted.held_out is None:
+    if fitted.judged is None:
         outputs = fitted.model.outputs(ready.validation.inputs)
         return ready.validation.target, ready.truth, outputs
     import numpy as np
 
-    learned = np.concatenate([ready.rows.target, ready.validation.target])[fitted.held_out.rows]
+    learned = np.concatenate([ready.rows.target, ready.validation.target])[fitted.judged.rows]
     truth = learned if ready.target.classes else ready.target.unscaled(learned)
-    return learned, truth, fitted.held_out.outputs
+    return learned, truth, fitted.judged.outputs
 
 
 def fit_context(

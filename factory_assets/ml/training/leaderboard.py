@@ -15,7 +15,7 @@ from factory_assets.ml.metrics.metrics import (
     higher_is_better,
     metric_names,
 )
-from factory_assets.ml.models.base import HeldOut
+from factory_assets.ml.models.base import JudgedMembers
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Portfolio, PortfolioMember
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def leaderboard(
-    pipeline: Pipeline, model: Auto, target: Target, truth: NDArray[Any], held_out: HeldOut
+    pipeline: Pipeline, model: Auto, target: Target, truth: NDArray[Any], judged: JudgedMembers
 ) -> Portfolio:
     """Score every member and the blend.
 
@@ -54,7 +54,7 @@ def leaderboard(
             clip=clip,
             asymmetry=evaluate.asymmetry,
         )
-        folds = [np.flatnonzero(held_out.folds == fold) for fold in np.unique(held_out.folds)]
+        folds = [np.flatnonzero(judged.folds == fold) for fold in np.unique(judged.folds)]
         by_fold = [scored.take(rows).metrics({metric}).get(metric) for rows in folds]
         values = [value for value in by_fold if value is not None]
         sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -62,16 +62,16 @@ def leaderboard(
 
     members = []
     for spec, outputs, weight in zip(
-        model.members or (), held_out.members, held_out.weights, strict=False
+        model.members or (), judged.members, judged.weights, strict=False
     ):
         value, sd = figures(outputs)
         members.append(PortfolioMember(kind=kind_of(spec), value=value, sd=sd, weight=weight))
-    value, sd = figures(held_out.outputs)
+    value, sd = figures(judged.outputs)
     return Portfolio(
         metric=metric,
         higher_is_better=higher_is_better(metric),
-        rows=len(held_out.rows),
-        folds=int(held_out.folds.max()) + 1,
+        rows=len(judged.rows),
+        folds=int(judged.folds.max()) + 1,
         members=tuple(members),
         value=value,
         sd=sd,

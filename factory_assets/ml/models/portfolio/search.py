@@ -14,7 +14,7 @@ from shutil import move, rmtree
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import Fit, FitContext, HeldOut, MemberFit, median_rounds
+from factory_assets.ml.models.base import Fit, FitContext, JudgedMembers, MemberFit, median_rounds
 from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.models.portfolio.member import (
     MemberRecord,
@@ -45,8 +45,8 @@ def fit_portfolio(
     """
     search = PortfolioSearch(PortfolioRows(cls, context, train, validation))
     tried = search.judge()
-    held_out = search.held_out(tried)
-    kept = [i for i, weight in enumerate(held_out.weights) if weight]
+    judged = search.judged(tried)
+    kept = [i for i, weight in enumerate(judged.weights) if weight]
     fits = [
         MemberFit(member=i, rounds=median_rounds(one.record.rounds for one in tried[i]))
         for i in kept
@@ -55,7 +55,7 @@ def fit_portfolio(
     for i, files in zip(kept, search.done(fits), strict=True):
         models[i] = read_model(cls, context, i, files)
         halved |= read_record(files).halved
-    return Fit(cls(context.shape, models, held_out.weights), halved=halved, held_out=held_out)
+    return Fit(cls(context.shape, models, judged.weights), halved=halved, judged=judged)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class PortfolioSearch:
                 break
         return tried
 
-    def held_out(self, tried: Sequence[Sequence[JudgedFold]]) -> HeldOut:
+    def judged(self, tried: Sequence[Sequence[JudgedFold]]) -> JudgedMembers:
         """Return the outputs of the members for all rows that were held out, and their weights."""
         import numpy as np
 
@@ -111,7 +111,7 @@ class PortfolioSearch:
         target = rows.rows.target[held_out]
         found = smallest_blend(np.stack(outputs), target, context.sample_weights(target))
         untried = len(rows.cls.classes) - len(tried)
-        return HeldOut(
+        return JudgedMembers(
             rows=held_out,
             folds=folds,
             members=np.stack(outputs),

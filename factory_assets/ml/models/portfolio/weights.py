@@ -23,6 +23,11 @@ STEPS = 25
 """How many members are added one after another; a weight is a multiple of 1/25 at the finest."""
 
 
+NOISE = 0.5
+"""Standard errors by which a smaller set may be worse. With a whole one, the blends of small tables
+lost more than half of what they gain over their best member."""
+
+
 def smallest_blend(
     outputs: NDArray[np.float64],
     target: NDArray[Any],
@@ -30,8 +35,9 @@ def smallest_blend(
 ) -> tuple[float, ...]:
     """Return the weights of the smallest set of members that is as good as all of them.
 
-    As good is a set whose mean loss is higher than that of the blend of all members by at most the
-    standard error of this difference over the rows. Of several sets of a size, the best is taken.
+    As good is a set whose mean loss is higher than that of the blend of all members by at most
+    `NOISE` standard errors of this difference over the rows. Of the sets of a size, the best one
+    counts.
 
     Args:
         outputs: [members, rows, classes], probabilities; or [members, rows], standardised numbers.
@@ -52,7 +58,7 @@ def smallest_blend(
         sets = [greedy_weights(products, members) for members in combinations(everyone, size)]
         smaller = min(sets, key=lambda weights: float(weights @ products @ weights))
         worse = _losses(errors, smaller) - losses
-        if worse.mean() <= worse.std(ddof=1) / len(worse) ** 0.5:
+        if worse.mean() <= NOISE * worse.std(ddof=1) / len(worse) ** 0.5:
             return tuple(smaller.tolist())
     return tuple(best.tolist())
 
