@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -88,6 +88,8 @@ class FitContext:
     """How a network is trained: accelerator, devices, precision, checkpoints."""
     checkpoints: Path | None = None
     """The folder of the checkpoints; None if none are written."""
+    followed: bool = False
+    """Whether another fit follows, so that a checkpoint stores the end of this one too."""
     watch: EpochCallback | None = None
     budget: Share | None = None
     """What the training may spend; None if it has no limit."""
@@ -106,8 +108,21 @@ class FitContext:
     folds: NDArray[np.int64] | None = None
     """[training rows, then validation rows]: the inner fold of each, in which members of a
     portfolio are judged; None if they are judged on the validation rows."""
+    whole: bool = True
+    """Whether a portfolio fits what it keeps on training and validation rows; if not, its members
+    are judged on the validation rows, and learn from the training rows alone."""
     fit_apart: FitApart | None = None
     """Does fits of a portfolio at the same time; None if they are done one by one."""
+
+    def weighted_for(self, target: NDArray[np.int64]) -> FitContext:
+        """Return the context of a fit on other rows, whose classes weigh the same in total.
+
+        Args:
+            target: [rows], their class codes; anything if the classes are not weighted.
+        """
+        if self.class_weights is None:
+            return self
+        return replace(self, class_weights=balanced_weights(target, self.shape.outputs))
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
         """Return the weight of each row's class, [rows], or None if all weigh the same."""
@@ -172,6 +187,14 @@ class Fit:
     median. None if its kind does not stop early."""
     judged: JudgedMembers | None = None
     """How the members of a portfolio were judged; None for any other kind."""
+
+
+def balanced_weights(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """[classes]: rows / (classes * rows of the class), so that each class has the same total."""
+    import numpy as np
+
+    weights: NDArray[np.float64] = len(codes) / (classes * np.bincount(codes, minlength=classes))
+    return weights
 
 
 def median_rounds(found: Iterable[int | None]) -> int | None:

@@ -15,11 +15,10 @@ from factory_assets.ml.metrics.metrics import (
     higher_is_better,
     metric_names,
 )
-from factory_assets.ml.models.base import JudgedMembers
-from factory_assets.ml.models.kinds import kind_of
+from factory_assets.ml.training.refit import HeldOut
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Portfolio, PortfolioMember
-from factory_assets.spec import Pipeline
+from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.portfolio import Auto
 
 if TYPE_CHECKING:
@@ -27,14 +26,13 @@ if TYPE_CHECKING:
 
 
 def leaderboard(
-    pipeline: Pipeline, model: Auto, target: Target, truth: NDArray[Any], judged: JudgedMembers
-) -> Portfolio:
-    """Score every member and the blend.
-
-    Args:
-        truth: [rows that were held out], class codes or unscaled numbers.
-    """
-    evaluate = pipeline.spec.evaluate
+    pipeline: Pipeline, model: ModelSpec, target: Target, held_out: HeldOut
+) -> Portfolio | None:
+    """Score every member and the blend; None for a model that is not a portfolio."""
+    judged = held_out.fit.judged
+    if not isinstance(model, Auto) or judged is None:
+        return None
+    truth, evaluate = held_out.truth, pipeline.spec.evaluate
     declared = evaluate.metric
     known = declared in metric_names(target.task)
     metric = declared if declared and known else PRIMARY_METRIC[target.task]
@@ -65,7 +63,7 @@ def leaderboard(
         model.members or (), judged.members, judged.weights, strict=False
     ):
         value, sd = figures(outputs)
-        members.append(PortfolioMember(kind=kind_of(spec), value=value, sd=sd, weight=weight))
+        members.append(PortfolioMember(kind=spec.kind, value=value, sd=sd, weight=weight))
     value, sd = figures(judged.outputs)
     return Portfolio(
         metric=metric,

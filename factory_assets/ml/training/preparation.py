@@ -43,6 +43,8 @@ class TrainingData:
     """The validation rows whose class occurs in the training rows."""
     truth: NDArray[Any]
     """[validation rows], truth for metrics: class codes or unscaled numbers."""
+    trained_truth: NDArray[Any] | None = None
+    """[training rows], truth for metrics; None if the rows are in files."""
     folds: NDArray[np.int64] | None = None
     """[training rows, then validation rows]: the inner fold of each, see `inner_folds`; None if
     there are none."""
@@ -98,6 +100,7 @@ def prepare_rows(
             _learning_target(target, validation)[known],
         ),
         truth=target.values(validation)[known],
+        trained_truth=target.values(training),
         folds=inner_folds(pipeline, target, (training, validation.take(known)), series),
     )
 

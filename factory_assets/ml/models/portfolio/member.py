@@ -58,7 +58,7 @@ class PortfolioRows:
         """[rows]: the fold in which a row is held out; -1 if in none."""
         import numpy as np
 
-        if self.context.folds is None:
+        if self.context.folds is None or not self.context.whole:
             return np.repeat([-1, 0], [len(self.train), len(self.validation)])
         if len(self.rows) > ALL_FOLDS_ROWS:
             return np.where(self.context.folds == 0, 0, -1)
@@ -80,7 +80,7 @@ class PortfolioRows:
             train, held_out = self._parts(job)
             cls = self.cls.classes[job.member]
             fit = cls.fit(
-                self._context(job), self._encoded(cls, train), self._encoded(cls, held_out)
+                self._context(job, train), self._encoded(cls, train), self._encoded(cls, held_out)
             )
             if job.fold is None:
                 (files / _MODEL).mkdir()
@@ -97,18 +97,18 @@ class PortfolioRows:
     def _parts(self, job: MemberFit) -> tuple[LabelledArrays, LabelledArrays]:
         """Return the rows that the fit learns from, and those that decide when to stop."""
         if job.fold is None:
-            return self.rows, self.validation
+            return self.rows if self.context.whole else self.train, self.validation
         held_out = self.fold_of == job.fold
         return self.rows.take(~held_out), self.rows.take(held_out)
 
     def _encoded(self, cls: type[Model], rows: LabelledArrays) -> LabelledArrays:
         return replace(rows, inputs=encoded_for(cls, self.context.shape, rows.inputs))
 
-    def _context(self, job: MemberFit) -> FitContext:
+    def _context(self, job: MemberFit, train: LabelledArrays) -> FitContext:
         context, folder = self.context, self.context.checkpoints
         members = cast(Auto, context.spec).members or ()
         return replace(
-            context,
+            context.weighted_for(train.target),
             spec=members[job.member],
             progress=lambda text: context.progress(f"{self.describe(job)}, {text}"),
             checkpoints=folder / f"{job.name}-training" if folder else None,

@@ -75,9 +75,7 @@ def bagged_weights(products: NDArray[np.float64], members: Sequence[int]) -> NDA
     """
     import numpy as np
 
-    bags = chain.from_iterable(
-        combinations(members, size) for size in range(1, len(members) + 1)
-    )
+    bags = chain.from_iterable(combinations(members, size) for size in range(1, len(members) + 1))
     mean: NDArray[np.float64] = np.mean([greedy_weights(products, bag) for bag in bags], axis=0)
     return mean
 
