@@ -21,6 +21,7 @@ from factory_assets.spec.models import (
     OwnModule,
     RandomForest,
     SequenceNetwork,
+    Tabm,
     Tcn,
     Transformer,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "Span",
     "Spec",
     "SplitRule",
+    "Tabm",
     "Tcn",
     "Train",
     "Transformer",

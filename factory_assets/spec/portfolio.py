@@ -16,10 +16,11 @@ from factory_assets.spec.models import (
     Linear,
     Mlp,
     RandomForest,
+    Tabm,
 )
 
 MemberSpec = Annotated[
-    Linear | RandomForest | ExtraTrees | GradientBoosting | LightGbm | Mlp,
+    Linear | RandomForest | ExtraTrees | GradientBoosting | LightGbm | Mlp | Tabm,
     Field(discriminator="kind"),
 ]
 """A model that can be a member: one that reads single rows of numbers and categories."""

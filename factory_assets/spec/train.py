@@ -37,6 +37,7 @@ from factory_assets.spec.models import (
     Network,
     OwnModule,
     RandomForest,
+    Tabm,
     Tcn,
     Transformer,
 )
@@ -155,6 +156,7 @@ def _kind(value: Any) -> str | None:
 
 ModelSpec = Annotated[
     Annotated[Mlp, Tag("mlp")]
+    | Annotated[Tabm, Tag("tabm")]
     | Annotated[Cnn, Tag("cnn")]
     | Annotated[Gru, Tag("gru")]
     | Annotated[Tcn, Tag("tcn")]

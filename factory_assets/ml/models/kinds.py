@@ -20,6 +20,7 @@ from factory_assets.spec.models import (
     OwnModule,
     RandomForest,
     SequenceNetwork,
+    Tabm,
 )
 from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.train import ModelSpec
@@ -84,6 +85,10 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
             from factory_assets.ml.models.portfolio.defaults import members_of
 
             return blend_class([model_class(one, folder) for one in members_of(spec)])
+        case Tabm():
+            from factory_assets.ml.models.networks.tabm_model import TabmModel
+
+            return TabmModel
         case Cnn():
             from factory_assets.ml.models.networks.model import CnnModel
 
