@@ -26,6 +26,7 @@ from factory_assets.ml.training.fitting import (
     no_progress,
 )
 from factory_assets.ml.training.members import MemberExecutor
+from factory_assets.ml.training.portfolio_tasks import PortfolioExecutor
 from factory_assets.ml.training.preparation import read_training_data
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
@@ -77,9 +78,15 @@ def train(
         if executor and spec.trainer.nodes > 1:
             fitted = _fit_elsewhere(pipeline, rows, executor, tell, checkpoints)
         else:
-            members = MemberExecutor(executor, rows) if executor else None
             fitted = fit_prepared(
-                pipeline, ready, home, spec.model, tell, checkpoints=checkpoints, members=members
+                pipeline,
+                ready,
+                home,
+                spec.model,
+                tell,
+                checkpoints=checkpoints,
+                members=MemberExecutor(executor, rows) if executor else None,
+                fit_apart=PortfolioExecutor(executor, rows) if executor else None,
             )
     with (
         home.scratch() as files,
@@ -160,6 +167,7 @@ def _candidate(
         tuned=tuned,
         stopped=fitted.stopped,
         halved=fitted.halved,
+        portfolio=fitted.portfolio,
         refit=fitted.refit,
     )
 

@@ -24,13 +24,16 @@ from factory_assets.ml.artifacts.trained_model import (
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import (
     EpochCallback,
+    FitApart,
     FitContext,
     FitMembers,
     balanced_weights,
 )
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import model_class
+from factory_assets.ml.models.portfolio.defaults import settled
 from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
+from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.refit import (
     HeldOut,
@@ -42,9 +45,10 @@ from factory_assets.ml.training.refit import (
 )
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.base import StageResult
-from factory_assets.results.model import Epoch, Refit, Stopped
+from factory_assets.results.model import Epoch, Portfolio, Refit, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
+from factory_assets.spec.portfolio import Auto
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 
@@ -78,6 +82,8 @@ class FitResult:
     """After how many epochs or trees the model was best; None if its kind does not stop early."""
     refit: Refit | None = None
     """How the kept model learned from all rows; None if that was not asked for."""
+    portfolio: Portfolio | None = None
+    """The members of `auto`; None for any other kind."""
 
     @property
     def validation(self) -> dict[str, float]:
@@ -122,6 +128,7 @@ def fit_prepared(
     checkpoints: Path | None = None,
     before: Stopped | None = None,
     members: FitMembers | None = None,
+    fit_apart: FitApart | None = None,
 ) -> FitResult:
     """Fit a model on rows that were prepared for its kind and window.
 
@@ -131,11 +138,12 @@ def fit_prepared(
         checkpoints: as for `train`.
         before: where the budget stopped an earlier training that this one repeats.
         members: fits the members of an ensemble of networks; None if they are fitted here.
+        fit_apart: does the fits of a portfolio; None if they are done here.
 
     Raises:
         ModelError, DeclarationError: as for `train`.
     """
-    if needs_folds(ready) and not reason_against(pipeline, ready):
+    if needs_folds(ready, model) and not reason_against(pipeline, ready, model):
         with home.scratch() as scratch:
             context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
             context = replace(context, members=members, followed=True)
@@ -143,7 +151,7 @@ def fit_prepared(
             fitted = _decided(pipeline, ready, model, held_out)
             return _kept(fitted, context, ready, held_out.folds)
     fitted = fit_once(
-        pipeline, ready, home, model, progress, None, checkpoints, before=before, members=members
+        pipeline, ready, home, model, progress, None, checkpoints, before, members, fit_apart
     )
     return complete(pipeline, ready, home, fitted, progress, checkpoints, members)
 
@@ -158,12 +166,15 @@ def fit_once(
     checkpoints: Path | None = None,
     before: Stopped | None = None,
     members: FitMembers | None = None,
+    fit_apart: FitApart | None = None,
 ) -> FitResult:
     """Fit on the training rows alone; the validation rows decide when to stop.
 
+    A portfolio alone learns from both, once its members are weighted.
+
     Args:
         watch: called after each epoch of a network; an exception that it raises ends the fit.
-        checkpoints, before, members: as for `fit_prepared`.
+        checkpoints, before, members, fit_apart: as for `fit_prepared`.
 
     Raises:
         ModelError, DeclarationError: as for `train`.
@@ -176,16 +187,25 @@ def fit_once(
             where="train.budget",
             remedy="leave the budget out, or choose a network or lightgbm",
         )
-    # Only a network resumes after a kill; other models start again, with the whole budget.
-    resume_folder = checkpoints if isinstance(model, Network) else None
+    # Only these resume after a kill; other models start again, with the whole budget.
+    resume_folder = checkpoints if isinstance(model, Network | Auto) else None
+    metered = spec.budget if stops and spec.budget and spec.budget.is_metered else None
+    trials = spec.budget.trials if spec.budget else None
+    model = settled(model, len(ready.rows) + len(ready.validation), trials)
     with (
         home.scratch() as scratch,
-        open_account(spec.budget if stops else None, before, resume_folder) as account,
+        open_account(metered, before, resume_folder) as account,
     ):
         plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
         share = Share(account) if account else None
-        followed = reason_against(pipeline, ready) is None
-        context = replace(plain, watch=watch, budget=share, members=members, followed=followed)
+        context = replace(
+            plain,
+            watch=watch,
+            budget=share,
+            members=members,
+            fit_apart=fit_apart,
+            followed=reason_against(pipeline, ready, model) is None,
+        )
         held_out = fit_part(context, ready)
         stopped = account.stopped() if account else None
     return replace(_decided(pipeline, ready, model, held_out), stopped=stopped)
@@ -208,10 +228,15 @@ def complete(
     Raises:
         ModelError: as for `train`.
     """
-    if reason := reason_against(pipeline, ready):
+    model = fitted.trained.description.spec
+    if reason := reason_against(pipeline, ready, model):
         asked = pipeline.spec.training.refit != "never"
         return replace(fitted, refit=Refit(reason=reason)) if asked else fitted
-    model = fitted.trained.description.spec
+    if fitted.portfolio:
+        return replace(
+            fitted,
+            refit=Refit(folds=fitted.portfolio.folds if fitted.portfolio.folds > 1 else None),
+        )
     with home.scratch() as scratch:
         context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
         return _kept(fitted, replace(context, members=members), ready, None)
@@ -258,6 +283,7 @@ def _decided(
         _scored(target, held_out.truth, outputs, threshold),
         halved=held_out.fit.halved,
         rounds=held_out.rounds,
+        portfolio=leaderboard(pipeline, model, target, held_out),
     )
 
 
@@ -288,6 +314,8 @@ def fit_context(
         trainer=spec.trainer,
         checkpoints=checkpoints,
         mapped=ready.mapped,
+        folds=ready.folds,
+        whole=spec.refit != "never",
     )
 
 

@@ -232,7 +232,7 @@ class Trials:
         """
         model = fitted.trained.description.spec
         ready = self._ready_for(model)
-        if needs_folds(ready) and not reason_against(self.pipeline, ready):
+        if needs_folds(ready, model) and not reason_against(self.pipeline, ready, model):
             return fit_prepared(self.pipeline, ready, self.home, model, progress, checkpoints)
         return complete(self.pipeline, ready, self.home, fitted, progress, checkpoints)
 
