@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.modelling import autogluon_fit
 from benchmarks.modelling.folds import TARGET, Answer, Fold
 
-LEAST_SECONDS = 10.0
-"""AutoGluon fits no model at all in much less."""
+LEAST_SECONDS = 15.0
+"""AutoGluon fits few models in less, so it never has less."""
 _METRIC = {"rmse": "root_mean_squared_error"}
 
 

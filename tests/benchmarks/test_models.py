@@ -25,7 +25,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Problem, Home]:
     lines = ["id,size,colour,state"]
     for i in range(150):
         size = "" if i % 11 == 0 else i % 7 + i / 1000
-        lines.append(f"{i},{size},{COLOURS[i % 3]},{'ripe' if i % 7 > 3 else 'unripe'}")
+        lines.append(
+            f"{i},{size},{COLOURS[i % 3] if i else 'violet'},{'ripe' if i % 7 > 3 else 'unripe'}"
+        )
     file = folder / "fruit.csv"
     file.write_text("\n".join(lines) + "\n")
     source = PublicTable("fruit", "none", str(file), "state", "binary", ("id",), "ripe")
@@ -67,7 +69,13 @@ def test_a_large_table_is_judged_on_one_fold(
     assert len([*problem.divide(0, home)]) == 1
 
 
-def test_frames_have_the_inputs_of_the_factory_and_no_new_names(fold: Fold) -> None:
+def test_a_name_that_was_not_learned_is_missing(made: tuple[Problem, Home]) -> None:
+    problem, home = made
+    unseen = [fold.frames[1]["colour"].isna().sum() for fold in problem.divide(0, home)]
+    assert sorted(unseen) == [0, 0, 0, 0, 1]
+
+
+def test_frames_have_the_inputs_of_the_factory(fold: Fold) -> None:
     learned, judged = fold.frames
     assert [*judged.columns] == ["size", "colour"]
     assert [*learned.columns] == ["size", "colour", TARGET]
