@@ -2,9 +2,13 @@
 
 from hashlib import sha256
 from itertools import accumulate
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from factory_assets.results.base import StageResult
+from factory_assets.results.uncertainty import RegionBounds
+from factory_assets.spec.base import is_unset
 from factory_assets.spec.train import Task
 
 
@@ -101,6 +105,8 @@ class Candidate(StageResult):
     """Where the budget ended the training; None if it finished."""
     halved: bool = False
     """Whether batches were half as large as declared, because memory ran short."""
+    regions: Annotated[RegionBounds | None, Field(exclude_if=is_unset)] = None
+    """From which sets or intervals are answered; None if that is not declared."""
     provenance: str | None = None
     """SHA-256 of the manifest of how it was trained; None in results that are older than that."""
 

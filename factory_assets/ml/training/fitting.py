@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.calibration import fit_calibration
+from factory_assets.ml.artifacts.conformal import fit_regions
 from factory_assets.ml.artifacts.trained_model import (
     Description,
     TrainedModel,
@@ -30,6 +31,7 @@ from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.base import StageResult
 from factory_assets.results.model import Epoch, Stopped
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
 from factory_resources.errors import ModelError
@@ -153,6 +155,7 @@ def fit_prepared(
         target=target,
         threshold=threshold,
         calibration=calibration,
+        regions=_regions(pipeline, ready, outputs),
     )
     scored = _scored(target, ready.truth, outputs, threshold)
     return FitResult(
@@ -163,6 +166,18 @@ def fit_prepared(
         stopped,
         fitted.halved,
     )
+
+
+def _regions(
+    pipeline: Pipeline, ready: TrainingData, outputs: NDArray[np.float64]
+) -> RegionBounds | None:
+    declared, target = pipeline.spec.training.uncertainty, ready.target
+    if declared is None:
+        return None
+    if target.task == "regression":
+        outputs = target.unscaled(outputs)
+    inputs = ready.validation.inputs
+    return fit_regions(declared, ready.features, target, inputs, ready.truth, outputs)
 
 
 def fit_context(
