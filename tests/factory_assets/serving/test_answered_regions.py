@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +127,10 @@ def test_intervals_are_around_the_prediction(numbers: Deployed, engine: bool) ->
 
 
 def test_infinite_intervals_are_null_in_json(numbers: Deployed) -> None:
-    served = served_by(numbers)
-    bounds = served.model.regions
-    assert bounds
-    endless = bounds.model_copy(update={"bound": None, "groups": ()})
-    object.__setattr__(served.model, "regions", endless)
+    known = served_by(numbers).model
+    assert known.regions
+    endless = known.regions.model_copy(update={"bound": None, "groups": ()})
+    served = ServedModel("p", 1, replace(known, regions=endless), numbers.home)
     rows, several = read_rows(json.dumps(ROWS[0]).encode(), served.decoder, Limits())
     call, scored = call_of(served, ROWS[0]), rows.score(served)
     answer = json.loads(plain.encode(call, rows, scored, ID, several=several, moved=None))
@@ -174,12 +174,12 @@ def tensors(content: bytes, headers: dict[bytes, bytes]) -> dict[str, Any]:
         size = output.get("parameters", {}).get("binary_data_size", 0)
         part, raw = raw[:size], raw[size:]
         if output["datatype"] == "BYTES":
-            continue_with: Any = output.get("data")
+            values: Any = output.get("data")
         else:
             dtype = {"BOOL": "?", "FP64": "<f8"}[output["datatype"]]
             cells = np.frombuffer(part, dtype) if size else np.array(output["data"])
-            continue_with = cells.reshape(output["shape"]).tolist()
-        found[output["name"]] = continue_with
+            values = cells.reshape(output["shape"]).tolist()
+        found[output["name"]] = values
     return found
 
 
