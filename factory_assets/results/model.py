@@ -76,6 +76,27 @@ class Stopped(StageResult):
         )
 
 
+class Refit(StageResult):
+    """How the kept model was fitted again, on training and validation rows; or why it was not."""
+
+    rounds: int | None = None
+    """The epochs, trees or iterations of each member, as found before; None for kinds that do not
+    stop early."""
+    folds: int | None = None
+    """How many inner folds decided threshold, calibration and rounds, because rows are few; None if
+    the validation rows did."""
+    reason: str | None = None
+    """Why the kept model learned from the training rows alone; None if it did not."""
+
+    @property
+    def text(self) -> str:
+        if self.reason:
+            return f"learned from the training rows alone: {self.reason}"
+        rounds = f", {self.rounds} rounds" if self.rounds else ""
+        decided = f"{self.folds} inner folds" if self.folds else "the validation rows"
+        return f"learned from training and validation rows{rounds}, after {decided} had decided"
+
+
 class Candidate(StageResult):
     """A trained model version in MLflow that does not serve yet."""
 
@@ -96,8 +117,10 @@ class Candidate(StageResult):
     threshold: float | None
     """For two classes, the probability from which a row is positive; chosen on validation rows."""
     validation: dict[str, float]
-    """Metrics on the validation rows."""
+    """Metrics on rows that the models behind them had not learned from: the validation rows; or
+    where rows are few, all rows of the inner folds."""
     rows: int
+    """How many rows it learned from."""
     parameters: int | None
     tuned: Tuned | None = None
     """The search for settings; None if the declared settings were used."""
@@ -107,8 +130,15 @@ class Candidate(StageResult):
     """Whether batches were half as large as declared, because memory ran short."""
     regions: Annotated[RegionBounds | None, Field(exclude_if=is_unset)] = None
     """From which sets or intervals are answered; None if that is not declared."""
+    refit: Annotated[Refit | None, Field(exclude_if=is_unset)] = None
+    """How it learned from the validation rows too; None if `train.refit` is `never`."""
     provenance: str | None = None
     """SHA-256 of the manifest of how it was trained; None in results that are older than that."""
+
+    @property
+    def knows_validation(self) -> bool:
+        """Whether it learned from the validation rows too."""
+        return self.refit is not None and self.refit.reason is None
 
     @property
     def data_version(self) -> str:

@@ -6,7 +6,14 @@ declared in `models`, the search for settings in `tune`. Training belongs in `ml
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
 from factory_assets.spec.base import (
     ColumnName,
@@ -19,6 +26,7 @@ from factory_assets.spec.base import (
     switched_off,
 )
 from factory_assets.spec.models import (
+    STORED,
     Cnn,
     GradientBoosting,
     Gru,
@@ -171,6 +179,10 @@ ModelSpec = Annotated[
 ]
 
 
+def _is_never(refit: str) -> bool:
+    return refit == "never"
+
+
 class Train(Spec):
     """Learn `target` from every other column that is not excluded.
 
@@ -214,6 +226,11 @@ class Train(Spec):
     model: ModelSpec
     """Which model learns, with its settings, such as `{kind: linear}` or
     `{python: module:Class}`."""
+    refit: Annotated[Literal["auto", "never"], Field(exclude_if=_is_never)] = "auto"
+    """`auto` fits the model again on training and validation rows once the validation rows decided
+    threshold, calibration and when to stop; below 2,000 rows five inner folds decide these. It is
+    left out with a `budget`, several devices, or rows that do not fit in memory. `never` learns
+    from the training rows alone."""
     seed: int = 0
     """The seed of the training. The same rows, settings and seed give the same weights."""
     leaks: LeakRule = LeakRule()
@@ -230,6 +247,13 @@ class Train(Spec):
     search."""
     resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
     """What a process needs that trains, such as `{memory: 8 GB, gpus: 1}`. Default: not known."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
+        # What was stored without the key is older than it, or says never.
+        stored = info.context == STORED and isinstance(declared, dict)
+        return {"refit": "never", **declared} if stored else declared
 
     @model_validator(mode="after")
     def _only_networks_have_a_trainer(self) -> Self:

@@ -1,6 +1,7 @@
 """Train: fit preprocessing and model on the training rows, register both in MLflow as a candidate.
 
-Validation rows decide when to stop and the threshold; test rows are never read here. How a model is
+Validation rows decide when to stop and the threshold; then the kept model learns from them too, see
+`train.refit`. Test rows are never read here. How a model is
 fitted belongs in `ml.training`.
 """
 
@@ -104,7 +105,9 @@ def train(
             typical_row(fitted.trained.features, sensitive_columns(pipeline)),
             {**tags, MODEL_TAG: digest, **_stopped(fitted)},
         )
-    count = tables[0].num_rows
+    count = len(ready.rows)
+    if fitted.refit and not fitted.refit.reason:
+        count += len(ready.validation)
     return _candidate(pipeline, fitted, version, run.run_id, digest, count, tuned)
 
 
@@ -164,6 +167,7 @@ def _candidate(
         stopped=fitted.stopped,
         halved=fitted.halved,
         regions=trained.description.regions,
+        refit=fitted.refit,
     )
 
 
@@ -186,6 +190,7 @@ def _log(
         {
             **declared,
             **({"batches": HALVED} if fitted.halved else {}),
+            **({"refit": fitted.refit.text} if fitted.refit else {}),
             "task": fitted.trained.target.task,
             "inputs": len(features.columns),
             "constant": ", ".join(features.constant),

@@ -196,6 +196,8 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
         metadata["best epoch"] = value.best_epoch
     if value.halved:
         metadata["batches"] = "half as large as declared, because memory was short"
+    if value.refit:
+        metadata["refit"] = value.refit.text
     if value.tuned:
         metadata["search"] = dg.MetadataValue.md(markdown.search(value, value.tuned, call.home))
     parts = latest_result(ResultQuery(call.pipeline, "split", call.home, call.run_id))

@@ -6,9 +6,10 @@ Choosing the class of a declared kind belongs in `kinds.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
@@ -78,6 +79,8 @@ class FitContext:
     """How a network is trained: accelerator, devices, precision, checkpoints."""
     checkpoints: Path | None = None
     """The folder of the checkpoints; None if none are written."""
+    followed: bool = False
+    """Whether another fit follows, so that a checkpoint stores the end of this one too."""
     watch: EpochCallback | None = None
     budget: Share | None = None
     """What the training may spend; None if it has no limit."""
@@ -88,8 +91,21 @@ class FitContext:
     ranks: int = 1
     mapped: MemoryMap | None = None
     """The mapped files that hold the rows; None if the rows are in memory."""
+    rounds: int | None = None
+    """Train exactly so many epochs, trees or iterations of each member, on the schedule of the
+    declared number; the validation rows then decide nothing. None if they decide when to stop."""
     members: FitMembers | None = None
     """Fits the members of an ensemble at the same time; None if they are fitted one by one."""
+
+    def weighted_for(self, target: NDArray[np.int64]) -> FitContext:
+        """Return the context of a fit on other rows, whose classes weigh the same in total.
+
+        Args:
+            target: [rows], their class codes; anything if the classes are not weighted.
+        """
+        if self.class_weights is None:
+            return self
+        return replace(self, class_weights=balanced_weights(target, self.shape.outputs))
 
     def sample_weights(self, target: NDArray[Any]) -> NDArray[np.float64] | None:
         """Return the weight of each row's class, [rows], or None if all weigh the same."""
@@ -105,6 +121,23 @@ class Fit:
     best_epoch: int | None = None
     halved: bool = False
     """Whether batches were half as large as declared, for lack of memory."""
+    rounds: int | None = None
+    """The epochs, trees or iterations after which the model was best; of several members, their
+    median. None if its kind does not stop early."""
+
+
+def balanced_weights(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """[classes]: rows / (classes * rows of the class), so that each class has the same total."""
+    import numpy as np
+
+    weights: NDArray[np.float64] = len(codes) / (classes * np.bincount(codes, minlength=classes))
+    return weights
+
+
+def median_rounds(found: Iterable[int | None]) -> int | None:
+    """Return the median of how many rounds several fits took; None if the kind has none."""
+    known = [rounds for rounds in found if rounds is not None]
+    return round(median(known)) if known else None
 
 
 class Model(ABC):
@@ -125,7 +158,7 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        """Fit on `train`; `validation` only decides when to stop.
+        """Fit on `train`; `validation` only decides when to stop, unless `context.rounds` does.
 
         Raises:
             ModelError: the loss becomes NaN or infinite, or a user's own module fails.

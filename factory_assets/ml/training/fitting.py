@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.calibration import fit_calibration
-from factory_assets.ml.artifacts.conformal import fit_regions
 from factory_assets.ml.artifacts.trained_model import (
     Description,
     TrainedModel,
@@ -23,22 +22,34 @@ from factory_assets.ml.artifacts.trained_model import (
     save_trained,
 )
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import EpochCallback, FitContext, FitMembers
+from factory_assets.ml.models.base import (
+    EpochCallback,
+    FitContext,
+    FitMembers,
+    balanced_weights,
+)
 from factory_assets.ml.models.budget import Share, open_account
-from factory_assets.ml.models.kinds import fit_model, model_class
+from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
+from factory_assets.ml.training.refit import (
+    HeldOut,
+    fit_again,
+    fit_folds,
+    fit_part,
+    needs_folds,
+    reason_against,
+)
+from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.base import StageResult
-from factory_assets.results.model import Epoch, Stopped
-from factory_assets.results.uncertainty import RegionBounds
+from factory_assets.results.model import Epoch, Refit, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -58,11 +69,16 @@ class FitResult:
     history: tuple[Epoch, ...]
     best_epoch: int | None
     scored: ScoredRows
-    """The validation rows with the model's outputs for them."""
+    """Rows with outputs of models that had not learned from them: the validation rows, or where
+    rows are few those of the inner folds."""
     stopped: Stopped | None = None
     """Where the budget ended the training; None if it did not."""
     halved: bool = False
     """Whether batches were half as large as declared, for lack of memory."""
+    rounds: int | None = None
+    """After how many epochs or trees the model was best; None if its kind does not stop early."""
+    refit: Refit | None = None
+    """How the kept model learned from all rows; None if that was not asked for."""
 
     @property
     def validation(self) -> dict[str, float]:
@@ -104,15 +120,15 @@ def fit_prepared(
     home: Home,
     model: ModelSpec,
     progress: Progress | None = None,
-    watch: EpochCallback | None = None,
     checkpoints: Path | None = None,
     before: Stopped | None = None,
     members: FitMembers | None = None,
 ) -> FitResult:
     """Fit a model on rows that were prepared for its kind and window.
 
+    By `train.refit` it is fitted again on training and validation rows at the end.
+
     Args:
-        watch: called after each epoch of a network; an exception that it raises ends the fit.
         checkpoints: as for `train`.
         before: where the budget stopped an earlier training that this one repeats.
         members: fits the members of an ensemble of networks; None if they are fitted here.
@@ -120,7 +136,40 @@ def fit_prepared(
     Raises:
         ModelError, DeclarationError: as for `train`.
     """
-    spec, target = pipeline.spec.training, ready.target
+    if needs_folds(ready) and not reason_against(pipeline, ready):
+        with home.scratch() as scratch:
+            context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
+            context = replace(context, members=members, followed=True)
+            held_out = fit_folds(context, ready)
+            fitted = _decided(pipeline, ready, model, held_out)
+            return _kept(fitted, context, ready, held_out.folds)
+    fitted = fit_once(
+        pipeline, ready, home, model, progress, None, checkpoints, before=before, members=members
+    )
+    return complete(pipeline, ready, home, fitted, progress, checkpoints, members)
+
+
+def fit_once(
+    pipeline: Pipeline,
+    ready: TrainingData,
+    home: Home,
+    model: ModelSpec,
+    progress: Progress | None = None,
+    watch: EpochCallback | None = None,
+    checkpoints: Path | None = None,
+    before: Stopped | None = None,
+    members: FitMembers | None = None,
+) -> FitResult:
+    """Fit on the training rows alone; the validation rows decide when to stop.
+
+    Args:
+        watch: called after each epoch of a network; an exception that it raises ends the fit.
+        checkpoints, before, members: as for `fit_prepared`.
+
+    Raises:
+        ModelError, DeclarationError: as for `train`.
+    """
+    spec = pipeline.spec.training
     stops = model_class(model, pipeline.folder).stops
     if spec.budget and model == spec.model and not stops:
         raise ModelError(
@@ -136,16 +185,63 @@ def fit_prepared(
     ):
         plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
         share = Share(account) if account else None
-        context = replace(plain, watch=watch, budget=share, members=members)
-        fitted = fit_model(context, ready.rows, ready.validation)
+        followed = reason_against(pipeline, ready) is None
+        context = replace(plain, watch=watch, budget=share, members=members, followed=followed)
+        held_out = fit_part(context, ready)
         stopped = account.stopped() if account else None
-    outputs = fitted.model.outputs(ready.validation.inputs)
-    calibration = fit_calibration(spec.calibrate, ready.validation.target, outputs)
+    return replace(_decided(pipeline, ready, model, held_out), stopped=stopped)
+
+
+def complete(
+    pipeline: Pipeline,
+    ready: TrainingData,
+    home: Home,
+    fitted: FitResult,
+    progress: Progress | None = None,
+    checkpoints: Path | None = None,
+    members: FitMembers | None = None,
+) -> FitResult:
+    """Fit what `fit_once` returned again, on training and validation rows.
+
+    Returns:
+        The same decisions with the new model; or what was given, with the reason against it.
+
+    Raises:
+        ModelError: as for `train`.
+    """
+    if reason := reason_against(pipeline, ready):
+        asked = pipeline.spec.training.refit != "never"
+        return replace(fitted, refit=Refit(reason=reason)) if asked else fitted
+    model = fitted.trained.description.spec
+    with home.scratch() as scratch:
+        context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
+        return _kept(fitted, replace(context, members=members), ready, None)
+
+
+def _kept(
+    fitted: FitResult, context: FitContext, ready: TrainingData, folds: int | None
+) -> FitResult:
+    """Fit again with the rounds that were found."""
+    again = fit_again(context, ready, fitted.rounds)
+    return replace(
+        fitted,
+        trained=TrainedModel(fitted.trained.description, again.model),
+        halved=fitted.halved or again.halved,
+        refit=Refit(rounds=fitted.rounds, folds=folds),
+    )
+
+
+def _decided(
+    pipeline: Pipeline, ready: TrainingData, model: ModelSpec, held_out: HeldOut
+) -> FitResult:
+    """Decide calibration, threshold and bounds by rows that the models had not learned from."""
+    spec, target, outputs = pipeline.spec.training, ready.target, held_out.outputs
+    calibration = fit_calibration(spec.calibrate, held_out.target, outputs)
     if calibration:
         outputs = calibration.apply(outputs)
     binary = target.task == "binary"
     rule = pipeline.spec.decision_rule
-    threshold = choose_threshold(rule, ready.validation.target, outputs[:, 1]) if binary else None
+    threshold = choose_threshold(rule, held_out.target, outputs[:, 1]) if binary else None
     description = Description(
         spec=model,
         # What a process of these stages needs says nothing of the rows.
@@ -155,29 +251,16 @@ def fit_prepared(
         target=target,
         threshold=threshold,
         calibration=calibration,
-        regions=_regions(pipeline, ready, outputs),
+        regions=held_out_regions(pipeline, ready, held_out, outputs),
     )
-    scored = _scored(target, ready.truth, outputs, threshold)
     return FitResult(
-        TrainedModel(description, fitted.model),
-        fitted.history,
-        fitted.best_epoch,
-        scored,
-        stopped,
-        fitted.halved,
+        TrainedModel(description, held_out.fit.model),
+        held_out.fit.history,
+        held_out.fit.best_epoch,
+        _scored(target, held_out.truth, outputs, threshold),
+        halved=held_out.fit.halved,
+        rounds=held_out.rounds,
     )
-
-
-def _regions(
-    pipeline: Pipeline, ready: TrainingData, outputs: NDArray[np.float64]
-) -> RegionBounds | None:
-    declared, target = pipeline.spec.training.uncertainty, ready.target
-    if declared is None:
-        return None
-    if target.task == "regression":
-        outputs = target.unscaled(outputs)
-    inputs = ready.validation.inputs
-    return fit_regions(declared, ready.features, target, inputs, ready.truth, outputs)
 
 
 def fit_context(
@@ -200,7 +283,7 @@ def fit_context(
         spec=model,
         shape=model_shape(ready.features, target),
         seed=spec.seed,
-        class_weights=_balanced_weights(ready.rows.target, target.outputs) if is_balanced else None,
+        class_weights=balanced_weights(ready.rows.target, target.outputs) if is_balanced else None,
         folder=pipeline.folder,
         scratch=scratch,
         progress=progress or no_progress,
@@ -208,14 +291,6 @@ def fit_context(
         checkpoints=checkpoints,
         mapped=ready.mapped,
     )
-
-
-def _balanced_weights(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """[classes]: rows / (classes * rows of the class), so that each class has the same total."""
-    import numpy as np
-
-    weights: NDArray[np.float64] = len(codes) / (classes * np.bincount(codes, minlength=classes))
-    return weights
 
 
 def _scored(
@@ -236,6 +311,8 @@ class _Training(StageResult):
     threshold: float
     stopped: Stopped | None
     halved: bool
+    rounds: int | None
+    refit: Refit | None
 
 
 def save_fit(fitted: FitResult, files: Path) -> None:
@@ -248,6 +325,8 @@ def save_fit(fitted: FitResult, files: Path) -> None:
         threshold=fitted.scored.threshold,
         stopped=fitted.stopped,
         halved=fitted.halved,
+        rounds=fitted.rounds,
+        refit=fitted.refit,
     )
     (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
     save_arrays({"truth": fitted.scored.truth, "outputs": fitted.scored.outputs}, files)
@@ -270,7 +349,14 @@ def load_fit(files: Path, folder: Path) -> FitResult:
     task, threshold = trained.target.task, training.threshold
     scored = ScoredRows(task, arrays["truth"], arrays["outputs"], threshold)
     return FitResult(
-        trained, training.history, training.best_epoch, scored, training.stopped, training.halved
+        trained,
+        training.history,
+        training.best_epoch,
+        scored,
+        training.stopped,
+        training.halved,
+        training.rounds,
+        training.refit,
     )
 
 

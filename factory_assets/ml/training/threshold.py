@@ -88,7 +88,7 @@ def require_kept(rule: DecisionRule, scored: ScoredRows) -> None:
     if reached is None or reached < promised:
         best = "none of them is positive" if reached is None else f"the best has {reached:.3g}"
         raise DataError(
-            f"no threshold has a {name} of {promised:g} on the {len(scored):,} validation rows; "
+            f"no threshold has a {name} of {promised:g} on the {len(scored):,} held-out rows; "
             f"{best}",
             where="train.threshold",
             remedy="promise less, or give more rows or better inputs",
