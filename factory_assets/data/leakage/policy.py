@@ -205,7 +205,12 @@ def _implied(name: str, target: str, implied: Implied, hidden: bool) -> str:
 def _duplicates(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     copies = measured.duplicates
     instead = pipeline.spec.split.instead("group")
-    if copies is None or copies.coincidence or copies.share < MANY_COPIES or copies.rows < LEAST_COPIES:
+    if (
+        copies is None
+        or copies.coincidence
+        or copies.share < MANY_COPIES
+        or copies.rows < LEAST_COPIES
+    ):
         return
     yield Leak(
         "",
