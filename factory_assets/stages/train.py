@@ -100,6 +100,7 @@ def train(
             fitted, tuned = search(trials, run, tell, checkpoints, executor)
         digest = save_trained(fitted.trained, files)
         _log(run, pipeline, parts, fitted, tuned)
+        _log_members(run, fitted)
         version = run.register(
             files,
             signature_of(fitted.trained),
@@ -200,6 +201,24 @@ def _log(
     for context, part in (("training", parts.train), ("validation", parts.validation)):
         run.log_dataset(part.table, part.data_version, f"{part.table}@{part.data_version}", context)
     run.log_metrics(training_metrics(fitted))
+
+
+def _log_members(run: RegistryRun, fitted: FitResult) -> None:
+    """Show each member of a portfolio as a run of its own below the candidate's."""
+    from factory_resources.tracking.run import open_child
+
+    portfolio = fitted.portfolio
+    if portfolio is None:
+        return
+    settings = fitted.trained.description.spec.model_dump(mode="json")["members"]
+    for number, (member, cost) in enumerate(zip(portfolio.members, fitted.costs, strict=True), 1):
+        with open_child(run, f"member {number} {member.kind}") as child:
+            child.log_parameters(settings[number - 1])
+            figures = {portfolio.metric: member.value, f"{portfolio.metric}_sd": member.sd}
+            known = {name: value for name, value in figures.items() if value is not None}
+            metrics = {**known, "weight": member.weight, "seconds": cost.seconds, "wh": cost.wh}
+            child.log_metrics([(0, metrics)])
+            child.end("FINISHED")
 
 
 def training_metrics(fitted: FitResult | Candidate) -> list[tuple[int, dict[str, float]]]:

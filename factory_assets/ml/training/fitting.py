@@ -26,6 +26,7 @@ from factory_assets.ml.models.base import (
     EpochCallback,
     FitApart,
     FitContext,
+    FitCost,
     FitMembers,
     balanced_weights,
 )
@@ -84,6 +85,8 @@ class FitResult:
     """How the kept model learned from all rows; None if that was not asked for."""
     portfolio: Portfolio | None = None
     """The members of `auto`; None for any other kind."""
+    costs: tuple[FitCost, ...] = ()
+    """What it took to judge each of these members."""
 
     @property
     def validation(self) -> dict[str, float]:
@@ -284,6 +287,7 @@ def _decided(
         halved=held_out.fit.halved,
         rounds=held_out.rounds,
         portfolio=leaderboard(pipeline, model, target, held_out),
+        costs=held_out.fit.judged.costs if held_out.fit.judged else (),
     )
 
 

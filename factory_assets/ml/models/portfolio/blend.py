@@ -118,6 +118,11 @@ class BlendModel(Model):
         )
 
     @property
+    def kept(self) -> Mapping[int, Model]:
+        """The members that are part of the blend, by their index among the declared ones."""
+        return self._members
+
+    @property
     def parameters(self) -> int:
         return sum(member.parameters for member in self._members.values())
 

@@ -76,6 +76,7 @@ class PortfolioRows:
         """
         from safetensors.numpy import save_file
 
+        self.context.progress(self.describe(job))
         with Meter(Rates.from_env()) as meter:
             train, held_out = self._parts(job)
             cls = self.cls.classes[job.member]

@@ -7,14 +7,21 @@ fit belongs in `member`, the weights in `weights`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import move, rmtree
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import Fit, FitContext, JudgedMembers, MemberFit, median_rounds
+from factory_assets.ml.models.base import (
+    Fit,
+    FitContext,
+    FitCost,
+    JudgedMembers,
+    MemberFit,
+    median_rounds,
+)
 from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.models.portfolio.member import (
     MemberRecord,
@@ -41,8 +48,10 @@ def fit_portfolio(
     """Fit the declared members and blend the best of them.
 
     Raises:
-        ModelError: as the fit of a member.
+        ModelError: as the fit of a member; before any, if a library is missing.
     """
+    for member in cls.classes:
+        member.require_library()
     search = PortfolioSearch(PortfolioRows(cls, context, train, validation))
     tried = search.judge()
     judged = search.judged(tried)
@@ -116,8 +125,7 @@ class PortfolioSearch:
             folds=folds,
             members=np.stack(outputs),
             weights=(*found, *[0.0] * untried),
-            seconds=tuple(sum(one.record.seconds for one in of) for of in tried),
-            wh=tuple(sum(one.record.wh for one in of) for of in tried),
+            costs=tuple(_total(one.record for one in of_member) for of_member in tried),
         )
 
     def done(self, fits: Sequence[MemberFit]) -> Iterator[Path]:
@@ -143,6 +151,11 @@ class PortfolioSearch:
 def read_judged(files: Path) -> JudgedFold:
     """Read what the fit without a fold wrote."""
     return JudgedFold(read_outputs(files), read_record(files))
+
+
+def _total(records: Iterable[MemberRecord]) -> FitCost:
+    seconds, wh = zip(*((one.seconds, one.wh) for one in records), strict=True)
+    return FitCost(sum(seconds), sum(wh))
 
 
 def _keep(files: Path, folder: Path) -> None:
