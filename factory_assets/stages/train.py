@@ -17,12 +17,11 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.models.kinds import kind_of
+from factory_assets.ml.training.fit_result import FitResult, load_fit
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
 from factory_assets.ml.training.fitting import (
-    FitResult,
     Progress,
     fit_prepared,
-    load_fit,
     no_progress,
 )
 from factory_assets.ml.training.members import MemberExecutor

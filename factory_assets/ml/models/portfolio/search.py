@@ -7,7 +7,7 @@ fit belongs in `member`, the weights in `weights`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import move, rmtree
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import (
-    Fit,
     FitContext,
     FitCost,
     JudgedMembers,
     MemberFit,
+    Model,
     median_rounds,
 )
-from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.models.portfolio.member import (
     MemberRecord,
     PortfolioRows,
@@ -42,17 +41,34 @@ TRYING, PHASES = 0, 2
 """Half of a budget is for trying members; the fits that are kept need the rest."""
 
 
+@dataclass(frozen=True)
+class FittedPortfolio:
+    """The members that are kept, and how all that were tried were judged."""
+
+    models: Mapping[int, Model]
+    """By the index of the member."""
+    judged: JudgedMembers
+    halved: bool
+    """As of `Fit`, of any of the kept ones."""
+
+
 def fit_portfolio(
-    cls: type[BlendModel], context: FitContext, train: LabelledArrays, validation: LabelledArrays
-) -> Fit:
-    """Fit the declared members and blend the best of them.
+    classes: Sequence[type[Model]],
+    context: FitContext,
+    train: LabelledArrays,
+    validation: LabelledArrays,
+) -> FittedPortfolio:
+    """Fit the declared members without each fold, and those that are kept on all rows.
+
+    Args:
+        classes: the class of each declared member.
 
     Raises:
         ModelError: as the fit of a member; before any, if a library is missing.
     """
-    for member in cls.classes:
-        member.require_library()
-    search = PortfolioSearch(PortfolioRows(cls, context, train, validation))
+    for cls in classes:
+        cls.require_library()
+    search = PortfolioSearch(PortfolioRows(classes, context, train, validation))
     tried = search.judge()
     judged = search.judged(tried)
     kept = [i for i, weight in enumerate(judged.weights) if weight]
@@ -62,9 +78,9 @@ def fit_portfolio(
     ]
     models, halved = {}, False
     for i, files in zip(kept, search.done(fits), strict=True):
-        models[i] = read_model(cls, context, i, files)
+        models[i] = read_model(classes[i], context, i, files)
         halved |= read_record(files).halved
-    return Fit(cls(context.shape, models, judged.weights), halved=halved, judged=judged)
+    return FittedPortfolio(models, judged, halved)
 
 
 @dataclass(frozen=True)
@@ -88,7 +104,7 @@ class PortfolioSearch:
         Returns:
             For each member that was tried, what it says of each fold.
         """
-        members, folds = range(len(self.rows.cls.classes)), range(self.rows.folds)
+        members, folds = range(len(self.rows.classes)), range(self.rows.folds)
         fits = [[MemberFit(member=member, fold=fold) for fold in folds] for member in members]
         budget = self.rows.context.budget
         if budget is None:
@@ -119,7 +135,7 @@ class PortfolioSearch:
             outputs.append(in_place)
         target = rows.rows.target[held_out]
         found = smallest_blend(np.stack(outputs), target, context.sample_weights(target))
-        untried = len(rows.cls.classes) - len(tried)
+        untried = len(rows.classes) - len(tried)
         return JudgedMembers(
             rows=held_out,
             folds=folds,

@@ -15,7 +15,8 @@ from factory_assets.ml.artifacts.trained_model import read_trained, save_trained
 from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.models.portfolio.defaults import members_of
 from factory_assets.ml.models.portfolio.member import ALL_FOLDS_ROWS
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate
 from factory_assets.spec.portfolio import Auto
 from factory_resources.errors import ModelError
