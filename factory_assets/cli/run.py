@@ -87,6 +87,8 @@ def run(selection: RunSelection, console: Console) -> None:
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
+    for summary in (one for one in summaries if one.members):
+        console.print(f"{summary.pipeline}: {summary.members}", highlight=False, markup=False)
     _print_ledger(home, console)
     raise_worst(errors, console)
 

@@ -147,6 +147,14 @@ class MemberFit(BaseModel):
 
 
 @dataclass(frozen=True)
+class FitCost:
+    """What fits took."""
+
+    seconds: float
+    wh: float
+
+
+@dataclass(frozen=True)
 class JudgedMembers:
     """What the members of a portfolio say of rows that they had not learned from."""
 
@@ -158,9 +166,8 @@ class JudgedMembers:
     """[members, rows, classes] or [members, rows]: as of `Model.outputs`; of those tried."""
     weights: tuple[float, ...]
     """Of all that are declared; they add up to 1."""
-    seconds: tuple[float, ...]
-    """For each member that was tried, what its fits without a fold took."""
-    wh: tuple[float, ...]
+    costs: tuple[FitCost, ...]
+    """For each member that was tried, what its fits without a fold took together."""
 
     @property
     def outputs(self) -> NDArray[np.float64]:
@@ -217,6 +224,11 @@ class Model(ABC):
     """Whether a budget can stop its training."""
     streams: ClassVar[bool] = False
     """Whether it can also be trained on rows in mapped files, not only on rows in memory."""
+
+    @classmethod
+    def require_library(cls) -> None:
+        """Raise ModelError if a library is missing that its kind alone needs."""
+        return
 
     @classmethod
     @abstractmethod

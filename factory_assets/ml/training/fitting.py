@@ -1,15 +1,13 @@
 """Fit one model on prepared rows, with class weights, calibration and threshold.
 
-Also writes what was fitted as files that another process reads.
-
 Preparing the rows belongs in `preparation`, trying several settings in `search`, choosing the
-threshold in `threshold`; MLflow is not used here.
+threshold in `threshold`, the result of a fit in `fit_result`; MLflow is not used here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +16,6 @@ from factory_assets.ml.artifacts.trained_model import (
     Description,
     TrainedModel,
     model_shape,
-    read_trained,
-    save_trained,
 )
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import (
@@ -32,7 +28,7 @@ from factory_assets.ml.models.base import (
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.portfolio.defaults import settled
-from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
+from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.refit import (
@@ -45,8 +41,7 @@ from factory_assets.ml.training.refit import (
 )
 from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.ml.training.threshold import choose_threshold
-from factory_assets.results.base import StageResult
-from factory_assets.results.model import Epoch, Portfolio, Refit, Stopped
+from factory_assets.results.model import Refit, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
 from factory_assets.spec.portfolio import Auto
@@ -61,35 +56,6 @@ if TYPE_CHECKING:
 
 
 Progress = Callable[[str], None]
-
-_MODEL, _TRAINING = "model", "training.json"
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """A trained model and how its training went."""
-
-    trained: TrainedModel
-    history: tuple[Epoch, ...]
-    best_epoch: int | None
-    scored: ScoredRows
-    """Rows with outputs of models that had not learned from them: the validation rows, or where
-    rows are few those of the inner folds."""
-    stopped: Stopped | None = None
-    """Where the budget ended the training; None if it did not."""
-    halved: bool = False
-    """Whether batches were half as large as declared, for lack of memory."""
-    rounds: int | None = None
-    """After how many epochs or trees the model was best; None if its kind does not stop early."""
-    refit: Refit | None = None
-    """How the kept model learned from all rows; None if that was not asked for."""
-    portfolio: Portfolio | None = None
-    """The members of `auto`; None for any other kind."""
-
-    @property
-    def validation(self) -> dict[str, float]:
-        """Metrics on the validation rows."""
-        return self.scored.metrics()
 
 
 def fit(
@@ -285,7 +251,8 @@ def _decided(
         _scored(target, held_out.truth, outputs, threshold),
         halved=held_out.fit.halved,
         rounds=held_out.rounds,
-        portfolio=leaderboard(pipeline, model, target, held_out),
+        portfolio=leaderboard(pipeline, model, target, held_out.truth, held_out.fit.judged),
+        costs=held_out.fit.judged.costs if held_out.fit.judged else (),
     )
 
 
@@ -329,63 +296,6 @@ def _scored(
     if target.task == "regression":
         outputs = target.unscaled(outputs)
     return ScoredRows(target.task, truth, outputs, 0.5 if threshold is None else threshold)
-
-
-class _Training(StageResult):
-    """How the training went."""
-
-    history: tuple[Epoch, ...]
-    best_epoch: int | None
-    threshold: float
-    stopped: Stopped | None
-    halved: bool
-    rounds: int | None
-    refit: Refit | None
-
-
-def save_fit(fitted: FitResult, files: Path) -> None:
-    """Write the model, its scored validation rows and how the training went into a folder."""
-    (files / _MODEL).mkdir()
-    save_trained(fitted.trained, files / _MODEL)
-    training = _Training(
-        history=fitted.history,
-        best_epoch=fitted.best_epoch,
-        threshold=fitted.scored.threshold,
-        stopped=fitted.stopped,
-        halved=fitted.halved,
-        rounds=fitted.rounds,
-        refit=fitted.refit,
-    )
-    (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
-    save_arrays({"truth": fitted.scored.truth, "outputs": fitted.scored.outputs}, files)
-
-
-def load_fit(files: Path, folder: Path) -> FitResult:
-    """Read what `save_fit` wrote.
-
-    Args:
-        folder: that of the declaration, where a user's own module is loaded from.
-
-    Raises:
-        ModelError: the files do not contain such a model.
-    """
-    from factory_assets.ml.metrics.metrics import ScoredRows
-
-    trained = read_trained(files / _MODEL, folder)
-    training = _Training.model_validate_json((files / _TRAINING).read_bytes())
-    arrays = load_arrays(files)
-    task, threshold = trained.target.task, training.threshold
-    scored = ScoredRows(task, arrays["truth"], arrays["outputs"], threshold)
-    return FitResult(
-        trained,
-        training.history,
-        training.best_epoch,
-        scored,
-        training.stopped,
-        training.halved,
-        training.rounds,
-        training.refit,
-    )
 
 
 def no_progress(_: str) -> None:

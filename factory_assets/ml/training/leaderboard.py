@@ -15,7 +15,7 @@ from factory_assets.ml.metrics.metrics import (
     higher_is_better,
     metric_names,
 )
-from factory_assets.ml.training.refit import HeldOut
+from factory_assets.ml.models.base import JudgedMembers
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Portfolio, PortfolioMember
 from factory_assets.spec import ModelSpec, Pipeline
@@ -26,13 +26,20 @@ if TYPE_CHECKING:
 
 
 def leaderboard(
-    pipeline: Pipeline, model: ModelSpec, target: Target, held_out: HeldOut
+    pipeline: Pipeline,
+    model: ModelSpec,
+    target: Target,
+    truth: NDArray[Any],
+    judged: JudgedMembers | None,
 ) -> Portfolio | None:
-    """Score every member and the blend; None for a model that is not a portfolio."""
-    judged = held_out.fit.judged
+    """Score every member and the blend; None for a model that is not a portfolio.
+
+    Args:
+        truth: [rows that were held out], class codes or unscaled numbers.
+    """
     if not isinstance(model, Auto) or judged is None:
         return None
-    truth, evaluate = held_out.truth, pipeline.spec.evaluate
+    evaluate = pipeline.spec.evaluate
     declared = evaluate.metric
     known = declared in metric_names(target.task)
     metric = declared if declared and known else PRIMARY_METRIC[target.task]

@@ -61,7 +61,7 @@ class PreparedPortfolio:
         cls = cast("type[BlendModel]", model_class(task.model, pipeline.folder))
         with self.home.scratch() as scratch:
             context = fit_context(pipeline, ready, task.model, scratch, progress, task.checkpoints)
-            PortfolioRows(cls, context, ready.rows, ready.validation).fit(task.fit, files)
+            PortfolioRows(cls.classes, context, ready.rows, ready.validation).fit(task.fit, files)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ members are fitted belongs in `search`, how they are weighted, in `weights`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -19,6 +18,8 @@ from pydantic import ValidationError
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
 from factory_assets.ml.models.onnx_nodes import array_inputs, make_model, prefixed
+from factory_assets.ml.models.portfolio.encoding import member_outputs, scaling_nodes
+from factory_assets.ml.models.portfolio.search import fit_portfolio
 from factory_assets.results.base import StageResult
 from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.train import ModelSpec
@@ -54,22 +55,17 @@ class BlendModel(Model):
 
     @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        from factory_assets.ml.models.portfolio.search import fit_portfolio
-
-        return fit_portfolio(cls, context, train, validation)
+        found = fit_portfolio(cls.classes, context, train, validation)
+        model = cls(context.shape, found.models, found.judged.weights)
+        return Fit(model, halved=found.halved, judged=found.judged)
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         by_member = (
-            self._weights[i] * self.member_outputs(self._shape, member, inputs)
+            self._weights[i] * member_outputs(self._shape, member, inputs)
             for i, member in self._members.items()
         )
         total: NDArray[np.float64] = sum(by_member, start=next(by_member))
         return total
-
-    @staticmethod
-    def member_outputs(shape: Shape, member: Model, inputs: Arrays) -> NDArray[np.float64]:
-        """Return the outputs of one member for rows in the encoding of the blend."""
-        return member.outputs(encoded_for(type(member), shape, inputs))
 
     def save(self, folder: Path) -> None:
         weights = BlendWeights(weights=self._weights)
@@ -101,7 +97,7 @@ class BlendModel(Model):
     def graph(self) -> onnx.ModelProto:
         graphs = {i: member.graph() for i, member in self._members.items()}
         is_scaled = {i: member.scaled for i, member in self._members.items()}
-        nodes, constants = _standardise(self._shape) if any(is_scaled.values()) else ([], [])
+        nodes, constants = scaling_nodes(self._shape) if any(is_scaled.values()) else ([], [])
         parts = []
         for i, graph in graphs.items():
             inputs = {"numbers": "standardised"} if is_scaled[i] else {}
@@ -118,6 +114,11 @@ class BlendModel(Model):
         )
 
     @property
+    def kept(self) -> Mapping[int, Model]:
+        """The members that are part of the blend, by their index among the declared ones."""
+        return self._members
+
+    @property
     def parameters(self) -> int:
         return sum(member.parameters for member in self._members.values())
 
@@ -131,36 +132,6 @@ def blend_class(classes: Sequence[type[Model]]) -> type[BlendModel]:
 def _prefix(member: int) -> str:
     """Return what the names of a member's files begin with."""
     return f"member-{member}-"
-
-
-def encoded_for(member: type[Model], shape: Shape, inputs: Arrays) -> Arrays:
-    """Return rows in the encoding of a blend as one of its members reads them."""
-    import numpy as np
-
-    if not member.scaled or not shape.scales:
-        return inputs
-    mean, sd = np.array(shape.scales, dtype=np.float32).T
-    numbers = inputs.numbers.copy()
-    numbers[:, : len(mean)] -= mean
-    numbers[:, : len(mean)] /= sd
-    return replace(inputs, numbers=numbers)
-
-
-def _standardise(shape: Shape) -> tuple[list[Any], list[Any]]:
-    """Return the nodes that compute `encoded_for` of the numbers, and their constants."""
-    import numpy as np
-    from onnx import helper, numpy_helper
-
-    if not shape.numbers:
-        return [], []
-    means, sds = np.zeros(shape.numbers, np.float32), np.ones(shape.numbers, np.float32)
-    if shape.scales:
-        means[: len(shape.scales)], sds[: len(shape.scales)] = np.array(shape.scales, "f4").T
-    nodes = [
-        helper.make_node("Sub", ["numbers", "means"], ["centred"]),
-        helper.make_node("Div", ["centred", "sds"], ["standardised"]),
-    ]
-    return nodes, [numpy_helper.from_array(means, "means"), numpy_helper.from_array(sds, "sds")]
 
 
 def _weighted(parts: Sequence[str], weights: Sequence[float]) -> tuple[list[Any], list[Any]]:

@@ -5,6 +5,7 @@ It writes files, so that any process can do it. Which fits there are belongs in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from factory_assets.ml.features.arrays import LabelledArrays, concatenate
 from factory_assets.ml.models.base import FitContext, MemberFit, Model
-from factory_assets.ml.models.portfolio.blend import BlendModel, encoded_for
+from factory_assets.ml.models.portfolio.encoding import encoded_for, member_outputs
 from factory_assets.results.base import StageResult
 from factory_assets.spec.portfolio import Auto
 from factory_resources.metering.meter import Meter, Rates
@@ -43,7 +44,8 @@ class MemberRecord(StageResult):
 class PortfolioRows:
     """The rows of a portfolio, and the fold in which each is held out."""
 
-    cls: type[BlendModel]
+    classes: Sequence[type[Model]]
+    """The class of each declared member."""
     context: FitContext
     train: LabelledArrays
     validation: LabelledArrays
@@ -76,9 +78,10 @@ class PortfolioRows:
         """
         from safetensors.numpy import save_file
 
+        self.context.progress(self.describe(job))
         with Meter(Rates.from_env()) as meter:
             train, held_out = self._parts(job)
-            cls = self.cls.classes[job.member]
+            cls = self.classes[job.member]
             fit = cls.fit(
                 self._context(job, train), self._encoded(cls, train), self._encoded(cls, held_out)
             )
@@ -86,7 +89,7 @@ class PortfolioRows:
                 (files / _MODEL).mkdir()
                 fit.model.save(files / _MODEL)
             else:
-                outputs = BlendModel.member_outputs(self.context.shape, fit.model, held_out.inputs)
+                outputs = member_outputs(self.context.shape, fit.model, held_out.inputs)
                 save_file({"outputs": outputs}, files / _OUTPUTS)
             cost = meter.read()
         record = MemberRecord(
@@ -142,7 +145,7 @@ def read_outputs(files: Path) -> NDArray[np.float64]:
     return outputs
 
 
-def read_model(cls: type[BlendModel], context: FitContext, member: int, files: Path) -> Model:
+def read_model(cls: type[Model], context: FitContext, member: int, files: Path) -> Model:
     """Read the model that a fit on all rows wrote."""
     spec = (cast(Auto, context.spec).members or ())[member]
-    return cls.classes[member].load(spec, context.shape, files / _MODEL, context.folder)
+    return cls.load(spec, context.shape, files / _MODEL, context.folder)

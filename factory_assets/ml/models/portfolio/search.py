@@ -7,15 +7,21 @@ fit belongs in `member`, the weights in `weights`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import move, rmtree
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import Fit, FitContext, JudgedMembers, MemberFit, median_rounds
-from factory_assets.ml.models.portfolio.blend import BlendModel
+from factory_assets.ml.models.base import (
+    FitContext,
+    FitCost,
+    JudgedMembers,
+    MemberFit,
+    Model,
+    median_rounds,
+)
 from factory_assets.ml.models.portfolio.member import (
     MemberRecord,
     PortfolioRows,
@@ -35,15 +41,34 @@ TRYING, PHASES = 0, 2
 """Half of a budget is for trying members; the fits that are kept need the rest."""
 
 
+@dataclass(frozen=True)
+class FittedPortfolio:
+    """The members that are kept, and how all that were tried were judged."""
+
+    models: Mapping[int, Model]
+    """By the index of the member."""
+    judged: JudgedMembers
+    halved: bool
+    """As of `Fit`, of any of the kept ones."""
+
+
 def fit_portfolio(
-    cls: type[BlendModel], context: FitContext, train: LabelledArrays, validation: LabelledArrays
-) -> Fit:
-    """Fit the declared members and blend the best of them.
+    classes: Sequence[type[Model]],
+    context: FitContext,
+    train: LabelledArrays,
+    validation: LabelledArrays,
+) -> FittedPortfolio:
+    """Fit the declared members without each fold, and those that are kept on all rows.
+
+    Args:
+        classes: the class of each declared member.
 
     Raises:
-        ModelError: as the fit of a member.
+        ModelError: as the fit of a member; before any, if a library is missing.
     """
-    search = PortfolioSearch(PortfolioRows(cls, context, train, validation))
+    for cls in classes:
+        cls.require_library()
+    search = PortfolioSearch(PortfolioRows(classes, context, train, validation))
     tried = search.judge()
     judged = search.judged(tried)
     kept = [i for i, weight in enumerate(judged.weights) if weight]
@@ -53,9 +78,9 @@ def fit_portfolio(
     ]
     models, halved = {}, False
     for i, files in zip(kept, search.done(fits), strict=True):
-        models[i] = read_model(cls, context, i, files)
+        models[i] = read_model(classes[i], context, i, files)
         halved |= read_record(files).halved
-    return Fit(cls(context.shape, models, judged.weights), halved=halved, judged=judged)
+    return FittedPortfolio(models, judged, halved)
 
 
 @dataclass(frozen=True)
@@ -79,7 +104,7 @@ class PortfolioSearch:
         Returns:
             For each member that was tried, what it says of each fold.
         """
-        members, folds = range(len(self.rows.cls.classes)), range(self.rows.folds)
+        members, folds = range(len(self.rows.classes)), range(self.rows.folds)
         fits = [[MemberFit(member=member, fold=fold) for fold in folds] for member in members]
         budget = self.rows.context.budget
         if budget is None:
@@ -110,14 +135,13 @@ class PortfolioSearch:
             outputs.append(in_place)
         target = rows.rows.target[held_out]
         found = smallest_blend(np.stack(outputs), target, context.sample_weights(target))
-        untried = len(rows.cls.classes) - len(tried)
+        untried = len(rows.classes) - len(tried)
         return JudgedMembers(
             rows=held_out,
             folds=folds,
             members=np.stack(outputs),
             weights=(*found, *[0.0] * untried),
-            seconds=tuple(sum(one.record.seconds for one in of) for of in tried),
-            wh=tuple(sum(one.record.wh for one in of) for of in tried),
+            costs=tuple(_total(one.record for one in of_member) for of_member in tried),
         )
 
     def done(self, fits: Sequence[MemberFit]) -> Iterator[Path]:
@@ -143,6 +167,11 @@ class PortfolioSearch:
 def read_judged(files: Path) -> JudgedFold:
     """Read what the fit without a fold wrote."""
     return JudgedFold(read_outputs(files), read_record(files))
+
+
+def _total(records: Iterable[MemberRecord]) -> FitCost:
+    seconds, wh = zip(*((one.seconds, one.wh) for one in records), strict=True)
+    return FitCost(sum(seconds), sum(wh))
 
 
 def _keep(files: Path, folder: Path) -> None:
