@@ -23,7 +23,12 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.attribution.measurement import candidate_attribution, predicted_classes
 from factory_assets.ml.attribution.methods import Attribution
-from factory_assets.ml.attribution.retraining import Retrainer, load_seeds, make_retrainer
+from factory_assets.ml.attribution.retraining import (
+    Retrainer,
+    known_rows,
+    load_seeds,
+    make_retrainer,
+)
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, InfluenceQuality
@@ -60,6 +65,9 @@ class AttributionContext:
     verdict: EvaluationResult
     learner: Retrainer
     training: pa.Table
+    """The rows that it learned from: training rows, then validation rows if it was refitted."""
+    from_validation: int
+    """How many of them are validation rows."""
     effects: Attribution
 
     @property
@@ -150,6 +158,8 @@ def attribution_context(
     pipeline: Pipeline, name: ModelName, history: RecordGraph
 ) -> AttributionContext:
     """Return a version with what its influence is computed from; raises like `influential`."""
+    import pyarrow as pa
+
     version = find_model(name, Registry(history.home))
     title = f"{version.model}@{version.version}"
     record = history.candidate(version.model, version.version)
@@ -179,10 +189,24 @@ def attribution_context(
     training = read_arrow(parts.train, history.home)
     validation = read_arrow(parts.validation, history.home)
     as_trained = _as_trained(pipeline, record)
-    learner = make_retrainer(as_trained, trained, training, validation, history.home)
+    learner = make_retrainer(
+        as_trained, trained, training, validation, history.home, candidate.refit
+    )
+    from_validation = len(learner.training) - training.num_rows
+    if from_validation:
+        known = validation.take(known_rows(trained.target, validation))
+        training = pa.concat_tables([training, known])
     effects = candidate_attribution(learner, load_seeds(learner, candidate, influence))
     return AttributionContext(
-        title, candidate, influence, split, measured[-1], learner, training, effects
+        title,
+        candidate,
+        influence,
+        split,
+        measured[-1],
+        learner,
+        training,
+        from_validation,
+        effects,
     )
 
 
@@ -240,7 +264,8 @@ def _row(
 ) -> TrainingRow:
     row = context.training.slice(position, 1)
     [sha256], [record] = row["_file"].to_pylist(), row["_row"].to_pylist()
-    table = ResolvedTable((context.split,), "train")
+    begins = context.training.num_rows - context.from_validation
+    table = ResolvedTable((context.split,), "train" if position < begins else "validation")
     traced = trace_row(table, (sha256, record), history, folders, verify=True)
     column = context.trained.target.column
     hidden = column in sensitive_columns(context.learner.pipeline) or any(

@@ -178,6 +178,8 @@ def _route(route: RowRoute, indent: int) -> Iterator[str]:
         gates = {True: "gates passed", False: "gates failed", None: "not evaluated"}[model.passed]
         counts = ((model.rows.get(part, 0), use) for part, use in _USES.items())
         uses = "".join(f", {use} {count:,}" for count, use in counts if count)
+        if model.knows_validation:
+            uses = uses.replace("validated on", "validated and trained on")
         yield f"{margin}{model.name}: {'champion, ' if model.champion else ''}{gates}{uses}"
         yield from _given(model.answers, margin)
     for next_route in route.into:

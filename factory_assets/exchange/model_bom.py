@@ -158,6 +158,7 @@ def _properties(candidate: Candidate, evaluated: EvaluationResult | None) -> lis
             "parameters": candidate.parameters,
             "threshold": candidate.threshold,
             "training_rows": candidate.rows,
+            "refit": candidate.refit.text if candidate.refit else None,
             "gates_passed": evaluated.passed if evaluated else None,
         }
     )

@@ -108,7 +108,7 @@ class WatchedChampion:
         from factory_assets.monitoring.drift_states import ComparedRows, DriftStates
 
         time = self.watch.time if self.watch.seasons else None
-        rows, times = training_rows(self.lineage.parts, self.inputs, self.home, time)
+        rows, times = training_rows(self.lineage, self.inputs, self.home, time)
         strata = None
         if times is not None:
             strata = self._strata(times.to_numpy().astype("datetime64[ns]"))

@@ -103,18 +103,22 @@ def training_schema(parts: SplitResult, home: Home) -> pa.Schema:
     return read_schema(path)
 
 
-def training_rows(parts: SplitResult, inputs: WatchedInputs, home: Home, time: str | None) -> Any:
-    """Return the watched columns of the training rows, and the column of times if there is one.
+def training_rows(found: Lineage, inputs: WatchedInputs, home: Home, time: str | None) -> Any:
+    """Return the watched columns of the rows that the version learned from, and their times if any.
 
     Args:
         time: the name of the column that says when a row came from.
     """
     import numpy as np
+    import pyarrow as pa
 
-    names = [column.name for column in inputs.columns]
-    rows = read_arrow(parts.train, home, [*dict.fromkeys([*names, *([time] if time else [])])])
+    names = [*dict.fromkeys([*(c.name for c in inputs.columns), *([time] if time else [])])]
+    parts = [found.parts.train]
+    if found.evaluation.candidate.knows_validation:
+        parts.append(found.parts.validation)
+    rows = pa.concat_tables([read_arrow(part, home, names) for part in parts])
     if rows.num_rows > MOST:
-        chosen = np.random.default_rng(parts.train.rows).choice(rows.num_rows, MOST, replace=False)
+        chosen = np.random.default_rng(rows.num_rows).choice(rows.num_rows, MOST, replace=False)
         rows = rows.take(np.sort(chosen))
     return inputs.of_training(rows), rows[time] if time else None
 

@@ -1,6 +1,7 @@
 """Train: fit preprocessing and model on the training rows, register both in MLflow as a candidate.
 
-Validation rows decide when to stop and the threshold; test rows are never read here. How a model is
+Validation rows decide when to stop and the threshold; then the kept model learns from them too, see
+`train.refit`. Test rows are never read here. How a model is
 fitted belongs in `ml.training`.
 """
 
@@ -25,6 +26,7 @@ from factory_assets.ml.training.fitting import (
     no_progress,
 )
 from factory_assets.ml.training.members import MemberExecutor
+from factory_assets.ml.training.portfolio_tasks import PortfolioExecutor
 from factory_assets.ml.training.preparation import read_training_data
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
@@ -76,9 +78,15 @@ def train(
         if executor and spec.trainer.nodes > 1:
             fitted = _fit_elsewhere(pipeline, rows, executor, tell, checkpoints)
         else:
-            members = MemberExecutor(executor, rows) if executor else None
             fitted = fit_prepared(
-                pipeline, ready, home, spec.model, tell, checkpoints=checkpoints, members=members
+                pipeline,
+                ready,
+                home,
+                spec.model,
+                tell,
+                checkpoints=checkpoints,
+                members=MemberExecutor(executor, rows) if executor else None,
+                fit_apart=PortfolioExecutor(executor, rows) if executor else None,
             )
     with (
         home.scratch() as files,
@@ -92,13 +100,16 @@ def train(
             fitted, tuned = search(trials, run, tell, checkpoints, executor)
         digest = save_trained(fitted.trained, files)
         _log(run, pipeline, parts, fitted, tuned)
+        _log_members(run, fitted)
         version = run.register(
             files,
             signature_of(fitted.trained),
             typical_row(fitted.trained.features, sensitive_columns(pipeline)),
             {**tags, MODEL_TAG: digest, **_stopped(fitted)},
         )
-    count = tables[0].num_rows
+    count = len(ready.rows)
+    if fitted.refit and not fitted.refit.reason:
+        count += len(ready.validation)
     return _candidate(pipeline, fitted, version, run.run_id, digest, count, tuned)
 
 
@@ -157,6 +168,8 @@ def _candidate(
         tuned=tuned,
         stopped=fitted.stopped,
         halved=fitted.halved,
+        portfolio=fitted.portfolio,
+        refit=fitted.refit,
     )
 
 
@@ -177,6 +190,7 @@ def _log(
         {
             **declared,
             **({"batches": HALVED} if fitted.halved else {}),
+            **({"refit": fitted.refit.text} if fitted.refit else {}),
             "task": fitted.trained.target.task,
             "inputs": len(features.columns),
             "constant": ", ".join(features.constant),
@@ -187,6 +201,24 @@ def _log(
     for context, part in (("training", parts.train), ("validation", parts.validation)):
         run.log_dataset(part.table, part.data_version, f"{part.table}@{part.data_version}", context)
     run.log_metrics(training_metrics(fitted))
+
+
+def _log_members(run: RegistryRun, fitted: FitResult) -> None:
+    """Show each member of a portfolio as a run of its own below the candidate's."""
+    from factory_resources.tracking.run import open_child
+
+    portfolio = fitted.portfolio
+    if portfolio is None:
+        return
+    settings = fitted.trained.description.spec.model_dump(mode="json")["members"]
+    for number, (member, cost) in enumerate(zip(portfolio.members, fitted.costs, strict=True), 1):
+        with open_child(run, f"member {number} {member.kind}") as child:
+            child.log_parameters(settings[number - 1])
+            figures = {portfolio.metric: member.value, f"{portfolio.metric}_sd": member.sd}
+            known = {name: value for name, value in figures.items() if value is not None}
+            metrics = {**known, "weight": member.weight, "seconds": cost.seconds, "wh": cost.wh}
+            child.log_metrics([(0, metrics)])
+            child.end("FINISHED")
 
 
 def training_metrics(fitted: FitResult | Candidate) -> list[tuple[int, dict[str, float]]]:

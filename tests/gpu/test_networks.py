@@ -32,6 +32,7 @@ _MLP: dict[str, Any] = {"kind": "mlp", "hidden": [16], "epochs": 6, "batch_size"
 
 _KINDS: dict[str, dict[str, Any]] = {
     "mlp": _MLP,
+    "tabm": {**_MLP, "kind": "tabm", "members": 4},
     "ensemble": {**_MLP, "ensemble": 3},
     "cnn": {"kind": "cnn", "image": "seen", "epochs": 6, "batch_size": 32},
     **SEQUENCES,
@@ -93,7 +94,7 @@ def test_a_network_is_the_same_twice_and_served_the_same(
 
 
 @pytest.mark.parametrize(
-    "kind", ["mlp", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("gru", "cnn"))]
+    "kind", ["mlp", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("tabm", "gru", "cnn"))]
 )
 def test_a_killed_training_resumes_to_the_same_weights(
     device: str, kind: str, tmp_path: Path

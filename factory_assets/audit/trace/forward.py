@@ -217,6 +217,7 @@ class ForwardTracer:
                 champion=self.registry.champion(value.model) == value.version,
                 passed=verdict.passed if isinstance(verdict, EvaluationResult) else None,
                 rows=passage.rows,
+                knows_validation=value.knows_validation or None,
                 answers=self.answers.of(value.model, value.version),
             )
 

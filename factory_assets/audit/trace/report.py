@@ -232,6 +232,8 @@ class ModelUse(TracePart):
     """Whether its gates passed; null if it was not evaluated."""
     rows: dict[str, int]
     """Followed rows that it was trained on (`train`), validated on (`validation`), tested on."""
+    knows_validation: Annotated[bool | None, Field(exclude_if=is_unset)] = None
+    """Whether it learned from the rows of `validation` too, after they had decided."""
     answers: Annotated[AnswersGiven | None, Field(exclude_if=is_unset)] = None
     """What it answered; null if it gave no answer."""
 

@@ -1,4 +1,6 @@
-"""Measure what training and test rows share: copies, people or things, and time.
+"""Measure what test rows share with the others: copies, people or things, and time.
+
+Training rows are here all rows but the test rows: a model also learns from the validation rows.
 
 The engine counts over all rows; copies, over a random share of the rows if there are many. What
 inputs say about the target belongs in `predictive_power`.
@@ -64,7 +66,7 @@ def count_copies(
     connection.execute(
         "CREATE TEMP TABLE hashed AS SELECT *, hash(one, two) AS whole FROM ("
         f"SELECT _part, {one} AS one, {two} AS two FROM source JOIN parts USING (_order) "
-        f"WHERE _part <> 'validation') WHERE {chosen}"
+        f") WHERE {chosen}"
     )
     try:
         whole = _alike(connection, "whole", every)
@@ -91,7 +93,7 @@ def _alike(connection: duckdb.DuckDBPyConnection, key: str, every: int) -> _Alik
         "SELECT sum(tested), sum(tested) FILTER (trained > 0), sum(tested * trained), "
         "count(*) / sum(tested + trained) FROM ("
         "SELECT count(*) FILTER (_part = 'test') AS tested, "
-        f"count(*) FILTER (_part = 'train') AS trained FROM hashed WHERE {key} % {every} = 0 "
+        f"count(*) FILTER (_part <> 'test') AS trained FROM hashed WHERE {key} % {every} = 0 "
         f"GROUP BY {key})"
     ).fetchone()
     tested, shared, pairs, kinds = row or (0, 0, 0, 0)
@@ -158,7 +160,7 @@ def _share_in_training(connection: duckdb.DuckDBPyConnection, name: str) -> floa
     column = identifier(name)
     row = connection.execute(
         f"SELECT count(*) FILTER (_part = 'test' AND {column} IN (SELECT {column} FROM source "
-        f"JOIN parts USING (_order) WHERE _part = 'train' AND {column} IS NOT NULL)), "
+        f"JOIN parts USING (_order) WHERE _part <> 'test' AND {column} IS NOT NULL)), "
         "count(*) FILTER (_part = 'test') FROM source JOIN parts USING (_order)"
     ).fetchone()
     known, tested = row or (0, 0)
@@ -177,9 +179,9 @@ def time_overlap(
         first = "min" if name == pipeline.spec.split.time else "median"
         column = identifier(name)
         row = connection.execute(
-            f"SELECT count(*) FILTER (_part = 'train' AND {column} > (SELECT {first}({column}) "
+            f"SELECT count(*) FILTER (_part <> 'test' AND {column} > (SELECT {first}({column}) "
             "FROM source JOIN parts USING (_order) WHERE _part = 'test')), "
-            f"count(*) FILTER (_part = 'train') FROM source JOIN parts USING (_order)"
+            f"count(*) FILTER (_part <> 'test') FROM source JOIN parts USING (_order)"
         ).fetchone()
         after, trained = row or (0, 0)
         if after:

@@ -1,7 +1,8 @@
 """Measure influence: how well it predicts the outputs of models trained on half of the rows.
 
 The damping, or the number of neighbours, is chosen first, on validation rows and a third as many
-other halves. The score is then measured on test rows and halves that took no part in that choice.
+other halves, of the training rows alone. The score is then measured on test rows and halves that
+took no part in that choice.
 The score itself belongs in `lds`, the effects in `methods`.
 """
 
@@ -66,7 +67,8 @@ def measure_influence(
     if declared is None:
         return None
     training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
-    learner = make_retrainer(test_set.pipeline, trained, training, validation, home)
+    refit = test_set.candidate.refit
+    learner = make_retrainer(test_set.pipeline, trained, training, validation, home, refit)
     retraining = Retraining(learner, _data(test_set.candidate, parts, home))
     seeds = learner.seeds(declared.seeds)
     choosing_halves = max(MIN_CHOOSING_HALVES, declared.subsets // 3)
@@ -81,7 +83,7 @@ def measure_influence(
         effects,
         trainings,
         JudgedRows(part="validation", positions=tuple(choosing_rows.tolist())),
-        Halves(count=choosing_halves, seed=seed + 1),
+        Halves(count=choosing_halves, seed=seed + 1, of_training=True),
     )
     rows = _sample(len(test_set.places), declared.rows, seed)
     judged = JudgedRows(part="test", positions=tuple(test_set.places[rows].tolist()))
@@ -116,11 +118,12 @@ def _data(candidate: Candidate, parts: SplitResult, home: Home) -> RetrainingDat
         files=files,
         digest=candidate.digest,
         name=name,
+        refit=candidate.refit,
     )
 
 
 def candidate_attribution(learner: Retrainer, others: list[Model]) -> Attribution:
-    """Return the effects of the candidate's training rows, averaged over all networks."""
+    """Return the effects of the rows that it learned from, averaged over all networks."""
     weights = learner.weights(learner.training.target)
     counts = None if weights is None else weights[learner.training.target]
     return attribution([learner.trained.model, *others], learner.training, counts)

@@ -1,4 +1,4 @@
-"""Train a candidate again: on all or some of its training rows, from other seeds.
+"""Train a candidate again: on all or some of the rows that it learned from, from other seeds.
 
 Preprocessing stays that of the candidate, so that only the training rows and seeds differ.
 
@@ -22,12 +22,12 @@ from factory_assets.ml.artifacts.trained_model import (
     build_manifest,
     copy_checked,
 )
-from factory_assets.ml.features.arrays import LabelledArrays
+from factory_assets.ml.features.arrays import LabelledArrays, concatenate
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, FitContext, Model
 from factory_assets.ml.models.kinds import fit_model, model_class
 from factory_assets.results.evaluation import InfluenceQuality
-from factory_assets.results.model import Candidate
+from factory_assets.results.model import Candidate, Refit
 from factory_assets.spec import Linear, ModelSpec, Pipeline
 from factory_assets.spec.models import Network
 from factory_resources.home.home import Home
@@ -40,13 +40,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Retrainer:
-    """The candidate with its training and validation rows, to train it again."""
+    """The candidate with its rows, to train it again."""
 
     pipeline: Pipeline
     trained: TrainedModel
     training: LabelledArrays
+    """The rows that it learned from: training rows, and validation rows if it was refitted."""
     validation: LabelledArrays
+    """The validation rows, which decide when to stop unless the candidate was refitted."""
     home: Home
+    refit: Refit | None = None
+    """How the candidate learned from all rows; None if only from the training rows."""
 
     @property
     def single(self) -> ModelSpec:
@@ -88,25 +92,38 @@ class Retrainer:
                 scratch=scratch,
                 progress=lambda _: None,
                 trainer=self.pipeline.spec.training.trainer,
+                rounds=self.refit.rounds if self.refit else None,
             )
             return fit_model(context, training, self.validation).model
 
 
 def make_retrainer(
-    pipeline: Pipeline, trained: TrainedModel, training: pa.Table, validation: pa.Table, home: Home
+    pipeline: Pipeline,
+    trained: TrainedModel,
+    training: pa.Table,
+    validation: pa.Table,
+    home: Home,
+    refit: Refit | None,
 ) -> Retrainer:
-    """Encode the tables that the candidate was trained on."""
+    """Encode the tables that the candidate was trained on.
+
+    Args:
+        refit: how the candidate was fitted again; None if `train.refit` was `never`.
+    """
+    encoded = encode_rows(trained, training)
+    known = encode_rows(trained, validation, known_rows(trained.target, validation))
+    if refit is None or refit.reason:
+        return Retrainer(pipeline, trained, encoded, known, home)
+    return Retrainer(pipeline, trained, concatenate([encoded, known]), known, home, refit)
+
+
+def known_rows(target: Target, validation: pa.Table) -> NDArray[np.int64]:
+    """Return the positions of the validation rows whose class the candidate knows."""
     import numpy as np
 
-    classes = trained.target.classes
-    known = trained.target.values(validation) >= 0 if classes else np.ones(len(validation), bool)
-    return Retrainer(
-        pipeline,
-        trained,
-        encode_rows(trained, training),
-        encode_rows(trained, validation, np.flatnonzero(known)),
-        home,
-    )
+    if not target.classes:
+        return np.arange(validation.num_rows)
+    return np.flatnonzero(target.values(validation) >= 0)
 
 
 def encode_rows(trained: TrainedModel, table: pa.Table, rows: Any = None) -> LabelledArrays:

@@ -26,6 +26,7 @@ from factory_assets.ml.training.fit_tasks import (
     load_arrays,
     save_arrays,
 )
+from factory_assets.results.model import Refit
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, read_arrow
@@ -52,13 +53,17 @@ class RetrainingData(_Values):
     """The SHA-256 of their manifest."""
     name: str
     """That of the candidate."""
+    refit: Refit | None = None
+    """As in `Candidate`."""
 
 
 class Halves(_Values):
-    """Random halves of the training rows."""
+    """Random halves of the rows that the candidate learned from."""
 
     count: int
     seed: int
+    of_training: bool = False
+    """Whether they have no validation rows, so that these can be judged."""
 
 
 class JudgedRows(_Values):
@@ -93,7 +98,7 @@ class RetrainingTask(FitTask):
         training, validation = (
             read_arrow(part, home) for part in (self.data.train, self.data.validation)
         )
-        learner = make_retrainer(pipeline, trained, training, validation, home)
+        learner = make_retrainer(pipeline, trained, training, validation, home, self.data.refit)
         return Retraining(learner, self.data)
 
     def run(self, prepared: Retraining, files: Path, progress: Progress) -> None:
@@ -134,9 +139,14 @@ class Retraining:
         return self.fit(task, progress).outputs(self.inputs(task.judged))
 
     def members(self, of: Halves) -> NDArray[np.bool_]:
-        """[halves, training rows]: whether a half contains the row."""
+        """[halves, rows learned from]: whether a half contains the row."""
+        import numpy as np
+
         if of not in self._members:
-            self._members[of] = halves(self.learner.training.target, of.count, of.seed)
+            learner, target = self.learner, self.learner.training.target
+            spared = len(learner.validation) if of.of_training and learner.refit else 0
+            drawn = halves(target[: len(target) - spared], of.count, of.seed)
+            self._members[of] = np.pad(drawn, ((0, 0), (0, spared)))
         return self._members[of]
 
     def inputs(self, judged: JudgedRows) -> Arrays:

@@ -26,6 +26,7 @@ from factory_assets.ml.training.fit_tasks import (
     save_arrays,
 )
 from factory_assets.ml.training.fitting import Progress, fit, no_progress
+from factory_assets.ml.training.inner_folds import stratified_ranks
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import FoldMetric, Folds
 from factory_assets.spec import ModelSpec, Pipeline
@@ -274,32 +275,6 @@ def _pooled(scored: Sequence[ScoredRows]) -> dict[str, float]:
     decided = np.eye(outputs.shape[1])[np.concatenate([fold.predicted for fold in scored])]
     decisions = replace(first, truth=truth, outputs=decided, threshold=0.5)
     return {**pooled, **decisions.metrics(names & DECISION_METRICS)}
-
-
-def stratified_ranks(strata: NDArray[Any], units: NDArray[Any], seed: int) -> NDArray[np.int64]:
-    """Rank the units of the rows for stratified folds.
-
-    Units are sorted by stratum, in it the larger ones first, and otherwise at random. If every n-th
-    unit of this order goes to the same fold, all n folds have about the same strata. A unit belongs
-    to the rarest stratum of its rows, so that rare classes are spread.
-
-    Args:
-        strata: [rows], not negative: the codes that each fold should have in the same proportion.
-        units: [rows]: rows of the same unit stay together.
-
-    Returns:
-        [rows]: the rank of each row's unit, from 0.
-    """
-    import numpy as np
-
-    _, unit, size = np.unique(units, return_inverse=True, return_counts=True)
-    rarity = np.bincount(strata)[strata]
-    by_unit = np.lexsort((strata, rarity, unit))
-    stratum = strata[by_unit[np.searchsorted(unit[by_unit], np.arange(len(size)))]]
-    chance = np.random.default_rng(seed).permutation(len(size))
-    ranks = np.empty(len(size), dtype=np.int64)
-    ranks[np.lexsort((chance, -size, stratum))] = np.arange(len(size))
-    return ranks[unit]
 
 
 def sample_units(ranks: NDArray[np.int64], share: float) -> NDArray[np.bool_]:

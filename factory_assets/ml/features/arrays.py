@@ -58,8 +58,32 @@ class LabelledArrays:
         return len(self.target)
 
     def take(self, rows: Any) -> LabelledArrays:
-        """Select rows by their indices [rows]."""
+        """Select rows by their indices [rows]; for series, only the windows are selected."""
         return LabelledArrays(self.inputs.take(rows), self.target[rows])
+
+
+def concatenate(parts: Sequence[LabelledArrays]) -> LabelledArrays:
+    """Return the rows of all parts, one part after another.
+
+    Windows of series stay within their part. The arrays are copied into memory.
+    """
+    import numpy as np
+
+    inputs = [part.inputs for part in parts]
+    starts = np.cumsum([0, *(len(arrays.numbers) for arrays in inputs)])
+    windows = [
+        RowWindows(arrays.windows.ends + start, arrays.windows.lengths, arrays.windows.size)
+        for arrays, start in zip(inputs, starts[:-1], strict=True)
+        if arrays.windows
+    ]
+    return LabelledArrays(
+        Arrays(
+            np.concatenate([arrays.numbers for arrays in inputs]),
+            np.concatenate([arrays.codes for arrays in inputs]),
+            _joined_windows(windows) if windows else None,
+        ),
+        np.concatenate([part.target for part in parts]),
+    )
 
 
 @dataclass(frozen=True)
@@ -111,3 +135,13 @@ class RowWindows:
         step = np.arange(self.size)
         positions: NDArray[np.int64] = (self.ends - self.lengths + 1)[:, None] + step
         return np.where(step < self.lengths[:, None], positions, -1)
+
+
+def _joined_windows(parts: Sequence[RowWindows]) -> RowWindows:
+    import numpy as np
+
+    return RowWindows(
+        np.concatenate([part.ends for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+        parts[0].size,
+    )

@@ -22,21 +22,38 @@ from factory_assets.ml.artifacts.trained_model import (
     save_trained,
 )
 from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import EpochCallback, FitContext, FitMembers
+from factory_assets.ml.models.base import (
+    EpochCallback,
+    FitApart,
+    FitContext,
+    FitCost,
+    FitMembers,
+    balanced_weights,
+)
 from factory_assets.ml.models.budget import Share, open_account
-from factory_assets.ml.models.kinds import fit_model, model_class
+from factory_assets.ml.models.kinds import model_class
+from factory_assets.ml.models.portfolio.defaults import settled
 from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
+from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
+from factory_assets.ml.training.refit import (
+    HeldOut,
+    fit_again,
+    fit_folds,
+    fit_part,
+    needs_folds,
+    reason_against,
+)
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.base import StageResult
-from factory_assets.results.model import Epoch, Stopped
+from factory_assets.results.model import Epoch, Portfolio, Refit, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
+from factory_assets.spec.portfolio import Auto
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -56,11 +73,20 @@ class FitResult:
     history: tuple[Epoch, ...]
     best_epoch: int | None
     scored: ScoredRows
-    """The validation rows with the model's outputs for them."""
+    """Rows with outputs of models that had not learned from them: the validation rows, or where
+    rows are few those of the inner folds."""
     stopped: Stopped | None = None
     """Where the budget ended the training; None if it did not."""
     halved: bool = False
     """Whether batches were half as large as declared, for lack of memory."""
+    rounds: int | None = None
+    """After how many epochs or trees the model was best; None if its kind does not stop early."""
+    refit: Refit | None = None
+    """How the kept model learned from all rows; None if that was not asked for."""
+    portfolio: Portfolio | None = None
+    """The members of `auto`; None for any other kind."""
+    costs: tuple[FitCost, ...] = ()
+    """What it took to judge each of these members."""
 
     @property
     def validation(self) -> dict[str, float]:
@@ -102,23 +128,61 @@ def fit_prepared(
     home: Home,
     model: ModelSpec,
     progress: Progress | None = None,
-    watch: EpochCallback | None = None,
     checkpoints: Path | None = None,
     before: Stopped | None = None,
     members: FitMembers | None = None,
+    fit_apart: FitApart | None = None,
 ) -> FitResult:
     """Fit a model on rows that were prepared for its kind and window.
 
+    By `train.refit` it is fitted again on training and validation rows at the end.
+
     Args:
-        watch: called after each epoch of a network; an exception that it raises ends the fit.
         checkpoints: as for `train`.
         before: where the budget stopped an earlier training that this one repeats.
         members: fits the members of an ensemble of networks; None if they are fitted here.
+        fit_apart: does the fits of a portfolio; None if they are done here.
 
     Raises:
         ModelError, DeclarationError: as for `train`.
     """
-    spec, target = pipeline.spec.training, ready.target
+    if needs_folds(ready, model) and not reason_against(pipeline, ready, model):
+        with home.scratch() as scratch:
+            context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
+            context = replace(context, members=members, followed=True)
+            held_out = fit_folds(context, ready)
+            fitted = _decided(pipeline, ready, model, held_out)
+            return _kept(fitted, context, ready, held_out.folds)
+    fitted = fit_once(
+        pipeline, ready, home, model, progress, None, checkpoints, before, members, fit_apart
+    )
+    return complete(pipeline, ready, home, fitted, progress, checkpoints, members)
+
+
+def fit_once(
+    pipeline: Pipeline,
+    ready: TrainingData,
+    home: Home,
+    model: ModelSpec,
+    progress: Progress | None = None,
+    watch: EpochCallback | None = None,
+    checkpoints: Path | None = None,
+    before: Stopped | None = None,
+    members: FitMembers | None = None,
+    fit_apart: FitApart | None = None,
+) -> FitResult:
+    """Fit on the training rows alone; the validation rows decide when to stop.
+
+    A portfolio alone learns from both, once its members are weighted.
+
+    Args:
+        watch: called after each epoch of a network; an exception that it raises ends the fit.
+        checkpoints, before, members, fit_apart: as for `fit_prepared`.
+
+    Raises:
+        ModelError, DeclarationError: as for `train`.
+    """
+    spec = pipeline.spec.training
     stops = model_class(model, pipeline.folder).stops
     if spec.budget and model == spec.model and not stops:
         raise ModelError(
@@ -126,24 +190,85 @@ def fit_prepared(
             where="train.budget",
             remedy="leave the budget out, or choose a network or lightgbm",
         )
-    # Only a network resumes after a kill; other models start again, with the whole budget.
-    resume_folder = checkpoints if isinstance(model, Network) else None
+    # Only these resume after a kill; other models start again, with the whole budget.
+    resume_folder = checkpoints if isinstance(model, Network | Auto) else None
+    metered = spec.budget if stops and spec.budget and spec.budget.is_metered else None
+    trials = spec.budget.trials if spec.budget else None
+    model = settled(model, len(ready.rows) + len(ready.validation), trials)
     with (
         home.scratch() as scratch,
-        open_account(spec.budget if stops else None, before, resume_folder) as account,
+        open_account(metered, before, resume_folder) as account,
     ):
         plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
         share = Share(account) if account else None
-        context = replace(plain, watch=watch, budget=share, members=members)
-        fitted = fit_model(context, ready.rows, ready.validation)
+        context = replace(
+            plain,
+            watch=watch,
+            budget=share,
+            members=members,
+            fit_apart=fit_apart,
+            followed=reason_against(pipeline, ready, model) is None,
+        )
+        held_out = fit_part(context, ready)
         stopped = account.stopped() if account else None
-    outputs = fitted.model.outputs(ready.validation.inputs)
-    calibration = fit_calibration(spec.calibrate, ready.validation.target, outputs)
+    return replace(_decided(pipeline, ready, model, held_out), stopped=stopped)
+
+
+def complete(
+    pipeline: Pipeline,
+    ready: TrainingData,
+    home: Home,
+    fitted: FitResult,
+    progress: Progress | None = None,
+    checkpoints: Path | None = None,
+    members: FitMembers | None = None,
+) -> FitResult:
+    """Fit what `fit_once` returned again, on training and validation rows.
+
+    Returns:
+        The same decisions with the new model; or what was given, with the reason against it.
+
+    Raises:
+        ModelError: as for `train`.
+    """
+    model = fitted.trained.description.spec
+    if reason := reason_against(pipeline, ready, model):
+        asked = pipeline.spec.training.refit != "never"
+        return replace(fitted, refit=Refit(reason=reason)) if asked else fitted
+    if fitted.portfolio:
+        return replace(
+            fitted,
+            refit=Refit(folds=fitted.portfolio.folds if fitted.portfolio.folds > 1 else None),
+        )
+    with home.scratch() as scratch:
+        context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
+        return _kept(fitted, replace(context, members=members), ready, None)
+
+
+def _kept(
+    fitted: FitResult, context: FitContext, ready: TrainingData, folds: int | None
+) -> FitResult:
+    """Fit again with the rounds that were found."""
+    again = fit_again(context, ready, fitted.rounds)
+    return replace(
+        fitted,
+        trained=TrainedModel(fitted.trained.description, again.model),
+        halved=fitted.halved or again.halved,
+        refit=Refit(rounds=fitted.rounds, folds=folds),
+    )
+
+
+def _decided(
+    pipeline: Pipeline, ready: TrainingData, model: ModelSpec, held_out: HeldOut
+) -> FitResult:
+    """Decide calibration and threshold by rows that the models had not learned from."""
+    spec, target, outputs = pipeline.spec.training, ready.target, held_out.outputs
+    calibration = fit_calibration(spec.calibrate, held_out.target, outputs)
     if calibration:
         outputs = calibration.apply(outputs)
     binary = target.task == "binary"
     rule = pipeline.spec.decision_rule
-    threshold = choose_threshold(rule, ready.validation.target, outputs[:, 1]) if binary else None
+    threshold = choose_threshold(rule, held_out.target, outputs[:, 1]) if binary else None
     description = Description(
         spec=model,
         # What a process of these stages needs says nothing of the rows.
@@ -154,14 +279,15 @@ def fit_prepared(
         threshold=threshold,
         calibration=calibration,
     )
-    scored = _scored(target, ready.truth, outputs, threshold)
     return FitResult(
-        TrainedModel(description, fitted.model),
-        fitted.history,
-        fitted.best_epoch,
-        scored,
-        stopped,
-        fitted.halved,
+        TrainedModel(description, held_out.fit.model),
+        held_out.fit.history,
+        held_out.fit.best_epoch,
+        _scored(target, held_out.truth, outputs, threshold),
+        halved=held_out.fit.halved,
+        rounds=held_out.rounds,
+        portfolio=leaderboard(pipeline, model, target, held_out),
+        costs=held_out.fit.judged.costs if held_out.fit.judged else (),
     )
 
 
@@ -185,22 +311,16 @@ def fit_context(
         spec=model,
         shape=model_shape(ready.features, target),
         seed=spec.seed,
-        class_weights=_balanced_weights(ready.rows.target, target.outputs) if is_balanced else None,
+        class_weights=balanced_weights(ready.rows.target, target.outputs) if is_balanced else None,
         folder=pipeline.folder,
         scratch=scratch,
         progress=progress or no_progress,
         trainer=spec.trainer,
         checkpoints=checkpoints,
         mapped=ready.mapped,
+        folds=ready.folds,
+        whole=spec.refit != "never",
     )
-
-
-def _balanced_weights(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """[classes]: rows / (classes * rows of the class), so that each class has the same total."""
-    import numpy as np
-
-    weights: NDArray[np.float64] = len(codes) / (classes * np.bincount(codes, minlength=classes))
-    return weights
 
 
 def _scored(
@@ -221,6 +341,8 @@ class _Training(StageResult):
     threshold: float
     stopped: Stopped | None
     halved: bool
+    rounds: int | None
+    refit: Refit | None
 
 
 def save_fit(fitted: FitResult, files: Path) -> None:
@@ -233,6 +355,8 @@ def save_fit(fitted: FitResult, files: Path) -> None:
         threshold=fitted.scored.threshold,
         stopped=fitted.stopped,
         halved=fitted.halved,
+        rounds=fitted.rounds,
+        refit=fitted.refit,
     )
     (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
     save_arrays({"truth": fitted.scored.truth, "outputs": fitted.scored.outputs}, files)
@@ -255,7 +379,14 @@ def load_fit(files: Path, folder: Path) -> FitResult:
     task, threshold = trained.target.task, training.threshold
     scored = ScoredRows(task, arrays["truth"], arrays["outputs"], threshold)
     return FitResult(
-        trained, training.history, training.best_epoch, scored, training.stopped, training.halved
+        trained,
+        training.history,
+        training.best_epoch,
+        scored,
+        training.stopped,
+        training.halved,
+        training.rounds,
+        training.refit,
     )
 
 

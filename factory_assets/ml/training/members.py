@@ -6,7 +6,7 @@ trained belongs in `ml.models.networks`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -15,6 +15,7 @@ from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask, Progress
 from factory_assets.ml.training.fitting import fit_context
 from factory_assets.ml.training.preparation import TrainingData, read_training_data
+from factory_assets.ml.training.refit import all_rows
 from factory_assets.results.base import StageResult
 from factory_assets.results.model import Epoch
 from factory_assets.spec import Pipeline
@@ -35,8 +36,12 @@ class MemberTask(FitTask):
     rows: FitRows
     number: int
     """Its index among the members."""
+    rounds: int | None = None
+    """As in `FitContext`; given, it learns from training and validation rows."""
     checkpoints: Path | None = None
     """As for `train`, for all members."""
+    followed: bool = False
+    """As in `FitContext`."""
 
     @property
     def shared(self) -> FitRows:
@@ -50,7 +55,7 @@ class MemberTask(FitTask):
     def run(self, prepared: MemberRows, files: Path, progress: Progress) -> None:
         fit = prepared.fit(self, progress)
         fit.model.save(files)
-        training = _Training(history=fit.history, halved=fit.halved)
+        training = _Training(history=fit.history, halved=fit.halved, rounds=fit.rounds)
         (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
 
 
@@ -59,6 +64,7 @@ class _Training(StageResult):
 
     history: tuple[Epoch, ...]
     halved: bool
+    rounds: int | None
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,12 @@ class MemberRows:
         model = pipeline.spec.training.model
         cls = cast("type[NetworkModel]", model_class(model, pipeline.folder))
         with self.home.scratch() as scratch:
-            context = fit_context(pipeline, ready, model, scratch, progress, task.checkpoints)
-            return cls.fit_member(context, task.number, ready.rows, ready.validation)
+            plain = fit_context(pipeline, ready, model, scratch, progress, task.checkpoints)
+            rows = ready.rows if task.rounds is None else all_rows(ready)
+            context = replace(
+                plain.weighted_for(rows.target), rounds=task.rounds, followed=task.followed
+            )
+            return cls.fit_member(context, task.number, rows, ready.validation)
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,13 @@ class MemberExecutor:
         """Return the members of the ensemble, in their order."""
         spec = cast(Network, context.spec)
         tasks = [
-            MemberTask(rows=self.rows, number=number, checkpoints=context.checkpoints)
+            MemberTask(
+                rows=self.rows,
+                number=number,
+                rounds=context.rounds,
+                checkpoints=context.checkpoints,
+                followed=context.followed,
+            )
             for number in range(spec.ensemble)
         ]
         done = self.executor.map(tasks, context.progress)
@@ -103,4 +119,4 @@ def _read_member(files: Path, context: FitContext) -> Fit:
     single = context.spec.model_copy(update={"ensemble": 1})
     cls = model_class(single, context.folder)
     model = cls.load(single, context.shape, files, context.folder)
-    return Fit(model, training.history, halved=training.halved)
+    return Fit(model, training.history, halved=training.halved, rounds=training.rounds)

@@ -14,6 +14,7 @@ from factory_assets.ml.features.features import Features, fit_features
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.features.target import Target, fit_target
 from factory_assets.ml.models.kinds import model_class
+from factory_assets.ml.training.inner_folds import inner_folds
 from factory_assets.ml.training.out_of_core import ColumnReader, encode, is_large
 from factory_assets.ml.training.threshold import require_decision
 from factory_assets.spec import ModelSpec, Pipeline
@@ -42,6 +43,11 @@ class TrainingData:
     """The validation rows whose class occurs in the training rows."""
     truth: NDArray[Any]
     """[validation rows], truth for metrics: class codes or unscaled numbers."""
+    trained_truth: NDArray[Any] | None = None
+    """[training rows], truth for metrics; None if the rows are in files."""
+    folds: NDArray[np.int64] | None = None
+    """[training rows, then validation rows]: the inner fold of each, see `inner_folds`; None if
+    there are none."""
     mapped: MemoryMap | None = None
     """The files that hold the rows; None if they are in memory."""
 
@@ -80,7 +86,8 @@ def prepare_rows(
     target = fit_target(pipeline, training)
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     require_decision(pipeline.spec.training.threshold, target.task)
-    features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series_of(model))
+    series = series_of(model)
+    features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series)
     known = _rows_of_known_classes(target, validation)
     return TrainingData(
         features=features,
@@ -93,6 +100,8 @@ def prepare_rows(
             _learning_target(target, validation)[known],
         ),
         truth=target.values(validation)[known],
+        trained_truth=target.values(training),
+        folds=inner_folds(pipeline, target, (training, validation.take(known)), series),
     )
 
 
@@ -117,7 +126,7 @@ def stream_rows(
         for part in (train, validation)
     )
     _require_known(len(encoded_validation))
-    return TrainingData(features, target, rows, encoded_validation, truth, mapped)
+    return TrainingData(features, target, rows, encoded_validation, truth, mapped=mapped)
 
 
 def _learning_target(target: Target, table: pa.Table) -> NDArray[Any]:

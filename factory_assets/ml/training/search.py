@@ -193,11 +193,16 @@ class Search:
         self._report(trial.number, outcome)
 
     def best(self) -> tuple[FitResult, Tuned]:
-        """Return the best model; fit it again if the process that had fitted it was killed."""
+        """Return the best model, which learns from all rows now, as `train.refit` says.
+
+        If the process that had fitted it was killed, it is fitted again before.
+        """
         index, tried = self._best_index(), self._study.tried
         fitted = self._fitted.get(index) or self._trials.fit(
             tried[index].settings if index else None, self._progress
         )
+        folder = self._checkpoints / "kept" if self._checkpoints else None
+        kept = self._trials.keep(fitted, self._progress, folder)
         tuned = Tuned(
             metric=self._trials.metric,
             higher_is_better=self._study.maximise,
@@ -205,7 +210,7 @@ class Search:
             chosen=index,
             settings={n: str(v) for n, v in self._settings(index).items()},
         )
-        return fitted, tuned
+        return kept, tuned
 
     def _settings(self, index: int) -> studies.Settings:
         if index:

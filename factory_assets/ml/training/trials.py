@@ -24,6 +24,8 @@ from factory_assets.ml.training.fit_tasks import FitRows, FitTask
 from factory_assets.ml.training.fitting import (
     FitResult,
     Progress,
+    complete,
+    fit_once,
     fit_prepared,
     load_fit,
     save_fit,
@@ -33,6 +35,7 @@ from factory_assets.ml.training.preparation import (
     prepare_rows,
     read_training_data,
 )
+from factory_assets.ml.training.refit import needs_folds, reason_against
 from factory_assets.results.model import Epoch
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
@@ -215,12 +218,28 @@ class Trials:
             ModelError: the loss is not a number, or a user's own module fails.
             ValidationError: the model does not allow this combination of settings.
         """
-        model, ready = self.model, self.ready
+        model = self.model
         if settings is not None:
             model = with_proposed(model, self.space, settings)
-        if series_of(model) != series_of(self.model):
-            ready = prepare_rows(self.pipeline, *self.tables, model)
-        return fit_prepared(self.pipeline, ready, self.home, model, progress, watch, checkpoints)
+        ready = self._ready_for(model)
+        return fit_once(self.pipeline, ready, self.home, model, progress, watch, checkpoints)
+
+    def keep(self, fitted: FitResult, progress: Progress, checkpoints: Path | None) -> FitResult:
+        """Let the model of the best trial learn from all rows, as `train.refit` says.
+
+        Raises:
+            ModelError: as for `train`.
+        """
+        model = fitted.trained.description.spec
+        ready = self._ready_for(model)
+        if needs_folds(ready, model) and not reason_against(self.pipeline, ready, model):
+            return fit_prepared(self.pipeline, ready, self.home, model, progress, checkpoints)
+        return complete(self.pipeline, ready, self.home, fitted, progress, checkpoints)
+
+    def _ready_for(self, model: ModelSpec) -> TrainingData:
+        if series_of(model) == series_of(self.model):
+            return self.ready
+        return prepare_rows(self.pipeline, *self.tables, model)
 
     def _value(self, fitted: FitResult) -> float | None:
         """Return the metric, with the clip and asymmetry that `evaluate` declares for it."""

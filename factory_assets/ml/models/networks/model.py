@@ -19,6 +19,7 @@ from factory_assets.ml.models.base import (
     Model,
     Progress,
     Shape,
+    median_rounds,
 )
 from factory_assets.spec.models import Cnn, Mlp, Network, OwnModule
 from factory_assets.spec.train import ModelSpec
@@ -87,7 +88,8 @@ class NetworkModel(Model):
             budget=context.budget and context.budget.part(number, count),
         )
         module, best = cls._fit_in_memory(own, train, validation)
-        return Fit(cls(context.shape, module), tuple(best.history), None, best.halved)
+        rounds = best.best_epoch + 1
+        return Fit(cls(context.shape, module), tuple(best.history), None, best.halved, rounds)
 
     @classmethod
     def _fit_in_memory(
@@ -252,11 +254,13 @@ def _with_member(progress: Progress, member: int, count: int) -> Progress:
 
 
 def _fit_of(model: Model, members: Sequence[Fit]) -> Fit:
-    """Number the epochs of all networks consecutively, and find the best of them."""
+    """Number the epochs of all networks consecutively, and find the best of them and of each."""
     epochs = [epoch for member in members for epoch in member.history]
     history = tuple(epoch.model_copy(update={"epoch": i}) for i, epoch in enumerate(epochs))
     best = min(history, key=lambda epoch: epoch.validation_loss)
-    return Fit(model, history, best.epoch, any(member.halved for member in members))
+    halved = any(member.halved for member in members)
+    rounds = median_rounds(member.rounds for member in members)
+    return Fit(model, history, best.epoch, halved, rounds)
 
 
 def tensors(inputs: Arrays) -> tuple[Tensor, Tensor]:

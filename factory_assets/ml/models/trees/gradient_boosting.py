@@ -7,7 +7,12 @@ from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, Fit, FitContext
+from factory_assets.ml.models.base import (
+    ENSEMBLE_SEED_STEP,
+    Fit,
+    FitContext,
+    median_rounds,
+)
 from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
 from factory_assets.results.model import Epoch
 from factory_assets.spec.models import GradientBoosting
@@ -33,23 +38,34 @@ class BoostingModel(EstimatorModel):
             )
             for member in range(count)
         ]
+        rounds = median_rounds(len(estimator._predictors) for estimator, _ in members)
         estimator = _averaged([estimator for estimator, _ in members])
         history = tuple(
             epoch.model_copy(update={"epoch": i})
             for i, epoch in enumerate(epoch for _, epochs in members for epoch in epochs)
         )
+        model = cls(context.shape, estimator)
+        if not history:
+            return Fit(model, rounds=context.rounds)
         best = min(history, key=lambda epoch: epoch.validation_loss)
-        return Fit(cls(context.shape, estimator), history, max(best.epoch, 1))
+        return Fit(model, history, max(best.epoch, 1), rounds=rounds)
 
     @classmethod
     def _fit_one(
         cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays
     ) -> tuple[Any, tuple[Epoch, ...]]:
         estimator = _estimator(cast(GradientBoosting, context.spec), context)
+        matrix = train.inputs.one_hot(context.shape.cardinalities)
+        weights = context.sample_weights(train.target)
+        if context.rounds is not None:
+            estimator.set_params(early_stopping=False, max_iter=context.rounds)
+            estimator.fit(matrix, train.target, sample_weight=weights)
+            narrow_thresholds(estimator)
+            return estimator, ()
         estimator.fit(
-            train.inputs.one_hot(context.shape.cardinalities),
+            matrix,
             train.target,
-            sample_weight=context.sample_weights(train.target),
+            sample_weight=weights,
             X_val=validation.inputs.one_hot(context.shape.cardinalities),
             y_val=validation.target,
             sample_weight_val=context.sample_weights(validation.target),

@@ -43,12 +43,20 @@ class LightGbmModel(Model):
         self._shape, self._booster = shape, booster
 
     @classmethod
+    def require_library(cls) -> None:
+        _installed()
+
+    @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         lightgbm = _installed()
         spec = cast(LightGbm, context.spec)
         parameters = _parameters(spec, context)
-        recorded: dict[str, dict[str, list[float]]] = {}
         training_set = _data(lightgbm, context, train, parameters)
+        if context.rounds is not None:
+            booster = lightgbm.train(parameters, training_set, num_boost_round=context.rounds)
+            again = _read(booster.model_to_string())
+            return Fit(cls(context.shape, again), rounds=context.rounds)
+        recorded: dict[str, dict[str, list[float]]] = {}
         booster = lightgbm.train(
             parameters,
             training_set,
@@ -73,7 +81,7 @@ class LightGbmModel(Model):
         best = losses[1].index(min(losses[1])) + 1
         # Through text, so that the model predicts with exactly what is stored: the best rounds.
         best_rounds = _read(booster.model_to_string(num_iteration=best))
-        return Fit(cls(context.shape, best_rounds), history, best)
+        return Fit(cls(context.shape, best_rounds), history, best, rounds=best)
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         import numpy as np

@@ -18,10 +18,10 @@ from factory_assets.ml.evaluation.cross_validation import (
     divide_rows,
     fold_figures,
     sample_units,
-    stratified_ranks,
 )
 from factory_assets.ml.evaluation.gates import judge
 from factory_assets.ml.features.target import Target
+from factory_assets.ml.training.inner_folds import stratified_ranks
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import Folds
 from factory_assets.spec import Evaluate, PipelineSpec, SplitRule

@@ -26,7 +26,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "gradient_boosting": {"kind": "gradient_boosting", "iterations": 20},
     "lightgbm": {"kind": "lightgbm", "iterations": 20},
     "mlp": {"kind": "mlp", "epochs": 10, "hidden": [16]},
+    "tabm": {"kind": "tabm", "epochs": 10, "hidden": [16], "members": 4, "learning_rate": 0.01},
 }
+KINDS["extra_trees"] = {"kind": "extra_trees", "trees": 20}
+KINDS["auto"] = {"kind": "auto", "members": [*KINDS.values()]}
 
 SEQUENCES: dict[str, dict[str, Any]] = {
     kind: {"kind": kind, "by": "unit", "order": "cycle", "window": 6, "hidden": 8, "epochs": 6}

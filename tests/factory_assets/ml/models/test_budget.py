@@ -102,7 +102,9 @@ def _fit(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model", [MLP, SEQUENCES["gru"], KINDS["lightgbm"]], ids=["mlp", "gru", "lightgbm"]
+    "model",
+    [MLP, KINDS["tabm"], SEQUENCES["gru"], KINDS["lightgbm"]],
+    ids=["mlp", "tabm", "gru", "lightgbm"],
 )
 def test_a_tiny_budget_stops_after_one_step_and_returns_a_model(
     tmp_path: Path, home: Home, model: dict[str, Any]

@@ -23,11 +23,22 @@ if TYPE_CHECKING:
 
 
 class BestEpochCallback(pl.Callback):
-    """Early stopping; records the losses of every epoch and the weights of the best."""
+    """Early stopping; records the losses of every epoch and the weights of the best.
+
+    Args:
+        rounds: stop after so many epochs and take the weights of the last; None if `patience` and
+            the validation loss decide.
+    """
 
     def __init__(
-        self, patience: int, progress: Progress, watch: EpochCallback | None = None
+        self,
+        patience: int,
+        progress: Progress,
+        watch: EpochCallback | None = None,
+        *,
+        rounds: int | None = None,
     ) -> None:
+        self._epochs = rounds
         self._patience, self._progress, self._watch = patience, progress, watch
         self._total, self._rows = torch.zeros(()), 0
         self._best = float("inf")
@@ -78,19 +89,26 @@ class BestEpochCallback(pl.Callback):
             )
         epoch = Epoch(epoch=len(self.history), train_loss=losses[0], validation_loss=losses[1])
         self.history.append(epoch)
-        if epoch.validation_loss < self._best:
+        if self._epochs is not None or epoch.validation_loss < self._best:
             self._best, self.best_epoch = epoch.validation_loss, epoch.epoch
             self.weights = cast("NetworkModule", module).kept_weights()
-        self._progress(
-            f"epoch {epoch.epoch + 1}/{trainer.max_epochs}, "
-            f"validation loss {epoch.validation_loss:.4g} (best {self._best:.4g})"
-        )
+        self._progress(self._describe(epoch, trainer.max_epochs))
         if self._watch:
             self._watch(epoch)
         trainer.should_stop = self._out_of_patience
 
+    def _describe(self, epoch: Epoch, most: int | None) -> str:
+        if self._epochs is not None:
+            return f"epoch {epoch.epoch + 1}/{self._epochs}"
+        return (
+            f"epoch {epoch.epoch + 1}/{most}, "
+            f"validation loss {epoch.validation_loss:.4g} (best {self._best:.4g})"
+        )
+
     @property
     def _out_of_patience(self) -> bool:
+        if self._epochs is not None:
+            return len(self.history) >= self._epochs
         return len(self.history) - 1 - self.best_epoch >= self._patience
 
     def state_dict(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Checkpoints(pl.Callback):
     ) -> None:
         """
         Args:
-            save_end: whether to save the end too, because more networks are trained after this one.
+            save_end: whether to save the end too, because this training is followed by more.
         """
         self._folder, self._frequency, self._rows = folder, frequency, rows
         self._save_end = save_end

@@ -69,8 +69,11 @@ def train_network(
         and context.trainer.precision == FULL_PRECISION
     ):
         module.automatic_optimization = False
+    module.fit_inputs(train)
+    if context.mapped:
+        context.mapped.release()
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
-    best = BestEpochCallback(spec.patience, context.progress, context.watch)
+    best = BestEpochCallback(spec.patience, context.progress, context.watch, rounds=context.rounds)
     path = _restored(best, context)
     if best.done:
         return best
@@ -78,7 +81,7 @@ def train_network(
     slices, validation_slices = _slices(context, train, validation, block, validation_size)
     callbacks: list[Callback] = [best, *budget_callbacks(context)]
     if context.checkpoints:
-        frequency, more = context.trainer.checkpoint, spec.ensemble > 1
+        frequency, more = context.trainer.checkpoint, spec.ensemble > 1 or context.followed
         callbacks += [Checkpoints(context.checkpoints, frequency, slices, save_end=more)]
     if context.rank:
         # The weights come from the same seed in all processes; dropout must differ between them.

@@ -52,6 +52,7 @@ SMALL = {"epochs": 6, "batch_size": 16}
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {"kind": "mlp", "hidden": [16], **SMALL},
+    "tabm": {"kind": "tabm", "hidden": [16], "members": 4, **SMALL},
     "ensemble": {"kind": "mlp", "hidden": [16], "ensemble": 3, "epochs": 3, "batch_size": 16},
     "gru": {**SEQUENCES["gru"], "dropout": 0.2, "batch_size": 8},
     "own": {"python": "net:Net", **SMALL},
@@ -96,6 +97,7 @@ def digest(fitted: FitResult, home: Home) -> str:
     [
         ("mlp", EPOCHS),
         ("mlp", ALWAYS),
+        ("tabm", ALWAYS),
         ("gru", ALWAYS),
         ("ensemble", ALWAYS),
         *(

@@ -64,8 +64,12 @@ def _source(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "model",
-    [SMALL, pytest.param(SEQUENCES["gru"], marks=pytest.mark.long)],
-    ids=["mlp", "gru"],
+    [
+        SMALL,
+        pytest.param({**SMALL, "kind": "tabm", "members": 4}, marks=pytest.mark.long),
+        pytest.param(SEQUENCES["gru"], marks=pytest.mark.long),
+    ],
+    ids=["mlp", "tabm", "gru"],
 )
 def test_two_processes_are_reproducible(model: dict[str, Any], tmp_path: Path) -> None:
     one, other = (trained(tmp_path, TWO, model) for _ in range(2))

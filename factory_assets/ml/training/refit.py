@@ -1,0 +1,162 @@
+"""Let the kept model learn from all rows: training rows, and validation rows once they decided.
+
+First come outputs for rows that a model had not learned from: those of the validation part or,
+where rows are few, of inner folds. They decide calibration, threshold and for how many rounds the
+kept model is trained. What is decided from them belongs in `fitting`; test rows never come here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.features.arrays import LabelledArrays, concatenate
+from factory_assets.ml.models.base import Fit, FitContext, Progress, median_rounds
+from factory_assets.ml.models.kinds import fit_model
+from factory_assets.ml.training.inner_folds import COUNT
+from factory_assets.ml.training.preparation import TrainingData
+from factory_assets.spec import ModelSpec, Pipeline
+from factory_assets.spec.portfolio import Auto
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+FEW_ROWS = 2_000
+"""Training and validation rows below which inner folds decide. The usual tenth is then below 200
+rows, on which a threshold or the best epoch is mostly chance, and six fits take seconds."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that decide, with the outputs of models that had not learned from them."""
+
+    outputs: NDArray[Any]
+    """[rows, classes] or [rows]."""
+    target: NDArray[Any]
+    """[rows], what models learn."""
+    truth: NDArray[Any]
+    """[rows], truth for metrics: class codes or unscaled numbers."""
+    fit: Fit
+    """The fit on the training part, or that of the first fold."""
+    rounds: int | None
+    """For how many rounds the kept model is trained; None if its kind does not stop early."""
+    folds: int | None = None
+    """The number of inner folds; None for the validation part."""
+
+
+def reason_against(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> str | None:
+    """Return why the kept model learns from the training rows alone; None if it need not.
+
+    It is fitted again only if that takes about as much as the first fit, and is the same every
+    time: not if a budget is declared, of which nobody knows how much the first fit leaves; nor if
+    several devices or machines train together, or the rows do not fit in memory. A portfolio fits
+    what it keeps once more in any case, and leaves a part of its budget for that.
+    """
+    spec = pipeline.spec.training
+    if spec.refit == "never":
+        return "the declaration says never"
+    if isinstance(model, Auto):
+        return None
+    if spec.budget:
+        return "a budget is declared"
+    if not spec.trainer.alone:
+        return "several devices train together"
+    if ready.mapped:
+        return "the rows do not fit in memory"
+    return None
+
+
+def needs_folds(ready: TrainingData, model: ModelSpec) -> bool:
+    """Whether rows are so few that inner folds decide in place of the validation part.
+
+    A portfolio has folds of its own, however many rows there are.
+    """
+    is_small = ready.folds is not None and len(ready.folds) < FEW_ROWS
+    return is_small and not isinstance(model, Auto)
+
+
+def fit_part(context: FitContext, ready: TrainingData) -> HeldOut:
+    """Fit on the training part, and predict the validation part.
+
+    Of a portfolio, return the rows that its members were judged on.
+    """
+    import numpy as np
+
+    fit = fit_model(context, ready.rows, ready.validation)
+    if fit.judged:
+        rows, truth = fit.judged.rows, ready.trained_truth
+        assert truth is not None
+        return HeldOut(
+            fit.judged.outputs,
+            np.concatenate([ready.rows.target, ready.validation.target])[rows],
+            np.concatenate([truth, ready.truth])[rows],
+            fit,
+            None,
+        )
+    outputs = fit.model.outputs(ready.validation.inputs)
+    return HeldOut(outputs, ready.validation.target, ready.truth, fit, fit.rounds)
+
+
+def fit_folds(context: FitContext, ready: TrainingData) -> HeldOut:
+    """Fit without each inner fold, which decides when to stop, and predict that fold.
+
+    The fits take place here, one after another: the rows are few.
+    """
+    import numpy as np
+
+    whole, folds, truth = all_rows(ready), ready.folds, ready.trained_truth
+    assert folds is not None
+    assert truth is not None
+    fits, outputs = [], []
+    for fold in range(COUNT):
+        train, judged = (
+            whole.take(np.flatnonzero(rows)) for rows in (folds != fold, folds == fold)
+        )
+        fit = fit_model(_for_fold(context, fold, train), train, judged)
+        fits.append(fit)
+        outputs.append(fit.model.outputs(judged.inputs))
+    order = np.argsort(np.argsort(folds, kind="stable"), kind="stable")
+    return HeldOut(
+        np.concatenate(outputs)[order],
+        whole.target,
+        np.concatenate([truth, ready.truth]),
+        fits[0],
+        median_rounds(fit.rounds for fit in fits),
+        COUNT,
+    )
+
+
+def fit_again(context: FitContext, ready: TrainingData, rounds: int | None) -> Fit:
+    """Fit on training and validation rows, which decide nothing."""
+    whole = all_rows(ready)
+    folder = context.checkpoints
+    again = replace(
+        context.weighted_for(whole.target),
+        rounds=rounds,
+        watch=None,
+        progress=_prefixed(context.progress, "with the validation rows"),
+        checkpoints=folder / "refit" if folder else None,
+        followed=False,
+    )
+    return fit_model(again, whole, ready.validation)
+
+
+def all_rows(ready: TrainingData) -> LabelledArrays:
+    """Return the training rows, then the validation rows, encoded as the training rows are."""
+    return concatenate([ready.rows, ready.validation])
+
+
+def _for_fold(context: FitContext, fold: int, train: LabelledArrays) -> FitContext:
+    folder = context.checkpoints
+    return replace(
+        context.weighted_for(train.target),
+        progress=_prefixed(context.progress, f"inner fold {fold + 1} of {COUNT}"),
+        checkpoints=folder / f"fold-{fold}" if folder else None,
+        watch=None,
+        members=None,
+    )
+
+
+def _prefixed(progress: Progress, what: str) -> Progress:
+    return lambda text: progress(f"{what}, {text}")
