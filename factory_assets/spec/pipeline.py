@@ -14,7 +14,7 @@ from factory_assets.spec.base import Name, Spec, is_unset, listed, suggest
 from factory_assets.spec.boundary import DeclaredBoundary
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
-from factory_assets.spec.evaluate import Evaluate
+from factory_assets.spec.evaluate import Evaluate, missing_uncertainty
 from factory_assets.spec.ingest import Ingest
 from factory_assets.spec.models import Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
@@ -182,6 +182,16 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _coverage_is_declared(self) -> Self:
+        declared = self.train.uncertainty if self.train else None
+        for gate in self.evaluate.conditions:
+            if needed := missing_uncertainty(gate, declared):
+                raise ValueError(
+                    f"evaluate.gates: {gate.measured!r} needs train.uncertainty: {needed}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _split_keeps_series_whole(self) -> Self:
         """Refuse to draw single rows, which would tear series apart, with windows across parts."""
         split = self.split
@@ -246,6 +256,7 @@ class PipelineSpec(Spec):
         train = self.train
         series = train.model if train and isinstance(train.model, SequenceNetwork) else None
         picture = train.model.image if train and isinstance(train.model, Cnn) else None
+        uncertainty = train.uncertainty if train else None
         uses = [
             ("train.target", [train.target] if train else []),
             ("train.exclude", train.exclude if train else []),
@@ -255,6 +266,7 @@ class PipelineSpec(Spec):
             ("train.model.by", [series.by] if series else []),
             ("train.model.order", [series.order] if series else []),
             ("train.model.image", [picture]),
+            ("train.uncertainty.by", [uncertainty.by] if uncertainty else []),
             ("split.stratify", [split.stratify]),
             ("split.group", [split.group]),
             ("split.time", [split.time]),

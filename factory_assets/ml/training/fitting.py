@@ -44,6 +44,7 @@ from factory_assets.ml.training.refit import (
     needs_folds,
     reason_against,
 )
+from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.base import StageResult
 from factory_assets.results.model import Epoch, Portfolio, Refit, Stopped
@@ -261,7 +262,7 @@ def _kept(
 def _decided(
     pipeline: Pipeline, ready: TrainingData, model: ModelSpec, held_out: HeldOut
 ) -> FitResult:
-    """Decide calibration and threshold by rows that the models had not learned from."""
+    """Decide calibration, threshold and bounds by rows that the models had not learned from."""
     spec, target, outputs = pipeline.spec.training, ready.target, held_out.outputs
     calibration = fit_calibration(spec.calibrate, held_out.target, outputs)
     if calibration:
@@ -278,6 +279,7 @@ def _decided(
         target=target,
         threshold=threshold,
         calibration=calibration,
+        regions=held_out_regions(pipeline, ready, held_out, outputs),
     )
     return FitResult(
         TrainedModel(description, held_out.fit.model),
