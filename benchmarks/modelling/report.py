@@ -161,7 +161,8 @@ def _met(bound: Bound, value: float) -> str:
 
 
 def _shown(values: Sequence[float], *, signed: bool = False) -> str:
-    digits = 4 if abs(fmean(values)) < 1 else 2
+    size = abs(fmean(values))
+    digits = 4 if size < 1 else 3 if size < 10 else 2
     sd = spread(values)
     mean = f"{fmean(values):{'+' if signed else ''}.{digits}f}"
     return mean if sd is None else f"{mean} ± {sd:.{digits}f}"
