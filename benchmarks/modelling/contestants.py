@@ -17,7 +17,16 @@ from factory_assets.spec import ModelSpec
 from factory_resources.home.home import Home
 
 DECLARED = "declared"
-KINDS = ("linear", "random_forest", "gradient_boosting", "lightgbm", "mlp")
+KINDS = (
+    "auto",
+    "linear",
+    "random_forest",
+    "extra_trees",
+    "gradient_boosting",
+    "lightgbm",
+    "mlp",
+    "tabm",
+)
 
 
 class Contestant(Protocol):
@@ -44,9 +53,11 @@ class Kind:
         adapter: TypeAdapter[ModelSpec] = TypeAdapter(ModelSpec)
         model = adapter.validate_python({"kind": self.kind}) if self.kind else None
         fitted = fit(fold.pipeline, fold.training, fold.validation, self.home, model=model)
+        outputs = fitted.trained.outputs(fold.test, fold.judged)
         return Answer(
-            fitted.trained.outputs(fold.test, fold.judged),
+            outputs,
             fitted.trained.description.threshold,
+            fitted.trained.description.regions,
             fitted.validation.get(fold.metrics[0]),
         )
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.ml.evaluation.region_coverage import cover_rows
 from factory_assets.ml.evaluation.test_set import judged_rows
 from factory_assets.ml.features.columns import input_columns, is_text
 from factory_assets.ml.features.target import Target, fit_target
 from factory_assets.ml.metrics.metrics import ScoredRows, normalise_probabilities
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Pipeline
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TARGET = "_target"
+REGION_METRICS = ("coverage", "set_size", "interval_width")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Answer:
     """Probabilities [rows, classes], or numbers [rows]."""
     threshold: float | None = None
     """Two classes: from which probability the second is predicted; None means 0.5."""
+    regions: RegionBounds | None = None
+    """The factory alone: from which sets or intervals are answered."""
     validation: float | None = None
     """The first metric of the problem on the rows with which the contestant chose, if known."""
     cpu: float | None = None
@@ -106,15 +111,19 @@ class Fold:
         return [c for c in self.inputs if c in declared or is_text(schema.field(c).type)]
 
     def score(self, answer: Answer) -> dict[str, float]:
-        """Return the problem's metrics of an answer."""
+        """Return the problem's metrics of an answer, and those of its sets or intervals."""
         evaluate = self.pipeline.spec.evaluate
         is_number = self.target.task == "regression"
+        rows, truth = self.test.take(self.judged), self.target.values(self.test)[self.judged]
+        bounds = answer.regions
+        regions = cover_rows(bounds, rows, truth, answer.outputs) if bounds else None
         scored = ScoredRows(
             self.target.task,
-            self.target.values(self.test)[self.judged],
+            truth,
             answer.outputs if is_number else normalise_probabilities(answer.outputs),
             threshold=0.5 if answer.threshold is None else answer.threshold,
             clip=None if evaluate.clip is None else float(evaluate.clip),
             asymmetry=evaluate.asymmetry,
+            regions=regions,
         )
-        return scored.metrics(self.metrics)
+        return scored.metrics({*self.metrics, *REGION_METRICS})

@@ -8,7 +8,7 @@ split and folds. Fitting models belongs in `contestants`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,13 @@ from examples.seeds import FOLDER, with_seed
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
-from factory_assets.ml.evaluation.cross_validation import sample_units, stratified_ranks
+from factory_assets.ml.evaluation.cross_validation import sample_units
 from factory_assets.ml.features.series import value_codes
 from factory_assets.ml.features.target import fit_target
+from factory_assets.ml.training.inner_folds import stratified_ranks
 from factory_assets.results.data import SplitResult
 from factory_assets.spec import Pipeline
+from factory_assets.spec.uncertainty import Uncertainty
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 METRIC = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+COVERAGE = 0.9
 _ALL_FOLDS_BELOW = 1000
 """Rows: a fifth of fewer rows says little, so that each of them is judged once."""
 
@@ -66,13 +69,13 @@ class Problem:
         """Yield the folds of a seed."""
         if isinstance(self.source, PublicTable):
             table = _arrow(self.source)
-            pipeline = with_seed(_declare(self.source), seed)
+            pipeline = _prepared(_declare(self.source), seed)
             judged = FOLDS if table.num_rows < _ALL_FOLDS_BELOW else 1
             yield from self._folds(pipeline, table, seed, judged)
             return
         import pyarrow as pa
 
-        pipeline = with_seed(load_pipeline(self.source), seed)
+        pipeline = _prepared(load_pipeline(self.source), seed)
         parts = _split(pipeline, home)
         tables = [read_arrow(p, home) for p in (parts.train, parts.validation, parts.test)]
         if self.folds:
@@ -87,6 +90,13 @@ class Problem:
             held_out = sample_units(_ranks(pipeline, rest), pipeline.spec.split.validation)
             parts = rest.filter(~held_out), rest.filter(held_out), table.filter(fold_of == number)
             yield Fold(pipeline, self.metrics, seed, number, *parts)
+
+
+def _prepared(pipeline: Pipeline, seed: int) -> Pipeline:
+    """Set the seed, and let models answer sets or intervals, which changes no prediction."""
+    seeded = with_seed(pipeline, seed)
+    train = seeded.spec.training.model_copy(update={"uncertainty": Uncertainty(coverage=COVERAGE)})
+    return replace(seeded, spec=seeded.spec.model_copy(update={"train": train}))
 
 
 def _split(pipeline: Pipeline, home: Home) -> SplitResult:

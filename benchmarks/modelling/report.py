@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Self
 
 from benchmarks.modelling.contestants import DECLARED, KINDS, PLAIN
-from benchmarks.modelling.problems import PROBLEMS, Bound
+from benchmarks.modelling.problems import COVERAGE, PROBLEMS, Bound
 from benchmarks.modelling.ranks import (
     BEST_KIND,
     Figures,
@@ -76,6 +76,9 @@ class Report:
                 f"How often `{ours[0]}` was better, of all problems and seeds:",
                 _table(("than", "share", "95 % interval"), self._wins(ours[0])),
             ]
+        if covered := _table(("problem", *self._factory), self._coverage()):
+            share = f"Share of judged rows whose set or interval of {COVERAGE:.0%}"
+            parts += [f"{share} contains the truth:", covered]
         parts += ["CPU seconds a fold:", _table(("problem", *self._contestants), self._costs())]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -83,6 +86,10 @@ class Report:
     def _contestants(self) -> list[str]:
         found = {record.contestant for record in self.records}
         return [name for name in _ORDER if name in found]
+
+    @property
+    def _factory(self) -> list[str]:
+        return [name for name in self._contestants if name in (DECLARED, *KINDS)]
 
     def _of(self, name: str) -> list[Record]:
         return [record for record in self.records if record.problem == name]
@@ -134,6 +141,12 @@ class Report:
                 low, high = counted.interval
                 yield other, f"{counted.won} of {counted.of}", f"{low:.2f} to {high:.2f}"
 
+    def _coverage(self) -> Iterator[tuple[str, ...]]:
+        for name in self.names:
+            found = figures(self._of(name), "coverage")
+            if found:
+                yield name, *(_shown(found[c]) if c in found else _NONE for c in self._factory)
+
     def _costs(self) -> Iterator[tuple[str, ...]]:
         for name in self.names:
             spent = {c: [r.cpu for r in self._of(name) if r.contestant == c] for c in _ORDER}
@@ -148,7 +161,8 @@ def _met(bound: Bound, value: float) -> str:
 
 
 def _shown(values: Sequence[float], *, signed: bool = False) -> str:
-    digits = 4 if abs(fmean(values)) < 1 else 2
+    size = abs(fmean(values))
+    digits = 4 if size < 1 else 3 if size < 10 else 2
     sd = spread(values)
     mean = f"{fmean(values):{'+' if signed else ''}.{digits}f}"
     return mean if sd is None else f"{mean} ± {sd:.{digits}f}"

@@ -1,5 +1,7 @@
 """Arithmetic of the model comparison: figures, ranks, wins, the choice by validation rows."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.modelling.ranks import (
@@ -98,11 +100,21 @@ def test_best_kind_is_chosen_by_validation_rows_alone() -> None:
     assert [record.metrics["roc_auc"] for record in losses] == [0.95, 0.9]
 
 
+def test_report_shows_the_coverage_of_the_factory_s_models() -> None:
+    records = [
+        replace(_record("linear", seed, 0, 0.9), metrics={"roc_auc": 0.9, "coverage": covered})
+        for seed, covered in enumerate([0.88, 0.92])
+    ]
+    text = Report.of([*records, _record("LightGBM", 0, 0, 0.91)], ["heart"]).markdown()
+    assert "| problem | linear |\n| --- | --- |\n| heart | 0.9000 ± 0.0283 |" in text
+
+
 def test_report_judges_the_declared_model_and_names_who_was_absent() -> None:
     records = [_record(name, 0, 0, 0.91) for name in ("declared", "LightGBM")]
     report = Report.of(records, ["heart"])
     assert not report.missed
     text = report.markdown()
     assert "| heart: roc_auc | 0.9100 | 0.905 | 0.912 | yes |" in text
+    assert "contains the truth" not in text
     assert "| AutoGluon | not measured | not measured |" in text
     assert Report.of([_record("declared", 0, 0, 0.9)], ["heart"]).missed

@@ -96,6 +96,7 @@ def test_contestants_get_the_same_rows_and_the_run_goes_on(
     assert len(first) == 5 * len({record.contestant for record in first})
     for record in first:
         assert record.metrics["roc_auc"] > 0.9, record  # the size tells nearly all
+        assert ("coverage" in record.metrics) == (record.contestant == "linear")
     again = Records(tmp_path / "records.jsonl")
     assert [*plan.measure(problem, again)] == first
     assert again.all == kept.all == first
