@@ -361,7 +361,7 @@ _OTHERS = [
         "vote",
         "binary",
         ("rows",),
-        inputs=("selfLR", "PID"),
+        inputs=("'selfLR'", "'PID'"),
     ),
     CarriedTable(
         "small towns",

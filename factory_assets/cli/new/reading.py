@@ -83,6 +83,8 @@ def read_by_fitting_rules(
     file = File(path, str(path))
     first_error: SourceError | None = None
     for number, rules in enumerate(_attempts(path)):
+        if rules.skip and not _is_near_top(first_error):
+            continue
         attempt = scratch / str(number)
         attempt.mkdir()
         try:
@@ -122,7 +124,14 @@ def _attempts(path: Path) -> Iterator[TextRules]:
         if not marked and encoding == "latin-1":
             continue
         for skip in range(1, _TITLES + 1):
-            yield TextRules(encoding=encoding, skip=skip)
+            for header in (True, False):
+                yield TextRules(encoding=encoding, skip=skip, header=header)
+
+
+def _is_near_top(error: SourceError | None) -> bool:
+    """Whether an error is about one of the lines that may be a title, or the one below."""
+    line = (error.where or "").rpartition(":")[2] if error else ""
+    return line.isdecimal() and int(line) <= _TITLES + 1
 
 
 def _first_lines(

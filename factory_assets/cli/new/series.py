@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _FEWEST_ROWS = 10
 """Fewest rows of the average unit of a series."""
 
-_FEWEST_UNITS = 3
+_FEWEST_UNITS = 10
 
 _MOST = 0.95
 """Share of the units, or rows, that must be as described."""
@@ -94,6 +94,7 @@ def _units(columns: Sequence["ColumnSummary"], rows: int) -> Iterator["ColumnSum
         for place, c in enumerate(columns)
         if c.type in ("int64", "string")
         and c.present == rows
+        and not _is_calendar(c)
         and _FEWEST_UNITS <= c.distinct <= rows / 3
         and (place < _FIRST or _is_thing(c))
     ]
@@ -104,6 +105,10 @@ def _is_thing(column: "ColumnSummary") -> bool:
     return bool(NAMES.intersection(words_of(column.source)[-1:]))
 
 
+def _is_calendar(column: "ColumnSummary") -> bool:
+    return bool(_CALENDAR.intersection(words_of(column.source)[-1:]))
+
+
 def _counts(column: "ColumnSummary", rows: int) -> bool:
     """Whether all whole numbers from 0 or 1 to the largest occur, each in several rows."""
     return (
@@ -111,7 +116,7 @@ def _counts(column: "ColumnSummary", rows: int) -> bool:
         and column.low in (0, 1)
         and column.distinct == column.high - column.low + 1
         and _FEWEST_ROWS <= column.distinct <= rows / 2
-        and not _CALENDAR.intersection(words_of(column.source)[-1:])
+        and not _is_calendar(column)
     )
 
 
