@@ -16,7 +16,6 @@ from factory_assets.spec.base import (
     listed,
     switched_off,
 )
-from factory_assets.spec.uncertainty import Uncertainty
 
 CoverageMetric = Literal[
     "coverage", "set_size", "interval_width", "abstention_rate", "selective_accuracy"
@@ -118,18 +117,6 @@ class Gate(Spec):
     def measured(self) -> str:
         """The name of the value that is compared: the metric, of a group if one is named."""
         return f"{self.metric}_{self.group}" if self.group else self.metric
-
-
-def missing_uncertainty(gate: Gate, declared: Uncertainty | None) -> str | None:
-    """Return what `train.uncertainty` lacks for a gate; None if it lacks nothing."""
-    if gate.metric not in COVERAGE_METRICS:
-        return None
-    abstains = gate.metric in ("abstention_rate", "selective_accuracy")
-    if abstains and not (declared and declared.abstain):
-        return "{abstain: true}"
-    if gate.group and not (declared and declared.by):
-        return "{by: COLUMN}"
-    return None if declared else "{coverage: 0.9}"
 
 
 _COMPARISONS = ("at_least", "at_most", "no_worse_than", "better_than")

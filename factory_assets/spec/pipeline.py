@@ -14,7 +14,7 @@ from factory_assets.spec.base import Name, Spec, is_unset, listed, suggest
 from factory_assets.spec.boundary import DeclaredBoundary
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
-from factory_assets.spec.evaluate import Evaluate, missing_uncertainty
+from factory_assets.spec.evaluate import Evaluate
 from factory_assets.spec.ingest import Ingest
 from factory_assets.spec.models import Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
@@ -24,6 +24,7 @@ from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.threshold import DecisionRule, default_rule
 from factory_assets.spec.train import Train
+from factory_assets.spec.uncertainty import missing_uncertainty
 from factory_assets.spec.watch import Watching
 
 _OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")

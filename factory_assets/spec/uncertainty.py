@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from factory_assets.spec.base import ColumnName, Spec
+from factory_assets.spec.evaluate import COVERAGE_METRICS, Gate
 
 
 class Uncertainty(Spec):
@@ -24,3 +25,15 @@ class Uncertainty(Spec):
     rare. Default: for all rows together."""
     abstain: bool = False
     """For classes: also answer `abstained`, which is true unless the set has exactly one class."""
+
+
+def missing_uncertainty(gate: Gate, declared: Uncertainty | None) -> str | None:
+    """Return what `train.uncertainty` lacks for a gate; None if it lacks nothing."""
+    if gate.metric not in COVERAGE_METRICS:
+        return None
+    abstains = gate.metric in ("abstention_rate", "selective_accuracy")
+    if abstains and not (declared and declared.abstain):
+        return "{abstain: true}"
+    if gate.group and not (declared and declared.by):
+        return "{by: COLUMN}"
+    return None if declared else "{coverage: 0.9}"

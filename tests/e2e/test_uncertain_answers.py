@@ -16,6 +16,7 @@ from rich.console import Console
 
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
+from factory_assets.serving.edge import score as program
 from factory_resources.home.home import PROJECT
 from tests.approvals import Factory
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -80,6 +81,28 @@ def test_an_answer_its_trace_and_its_proof_have_the_same_set(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "was answered as the proof says" in done.stdout
+
+
+def test_a_pack_answers_the_same_and_its_log_comes_home_with_it(
+    uncertain: Factory, server: PredictionServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pack"
+    code, text = uncertain.factory("pack", "--edge", "apples", "--out", str(folder))
+    assert code == 0, text
+    with program.Model(str(folder)) as model:
+        found = model.predict(ROWS)
+    for packed, served in zip(
+        found, server.ask("/predict/apples", ROWS).json["predictions"], strict=True
+    ):
+        assert {**packed, "id": served["id"]} == served
+    code, text = uncertain.factory("ingest-log", str(folder))
+    assert code == 0, text
+    code, text = uncertain.factory("trace", found[3]["id"], "--json")
+    assert code == 0, text
+    traced = json.loads(text)
+    assert traced["protocol"] == "edge"
+    assert traced["output"]["set"] == found[3]["set"]
+    assert traced["output"]["abstained"] == found[3]["abstained"]
 
 
 def test_a_file_and_the_dossier_tell_the_same(

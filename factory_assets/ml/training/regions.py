@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.conformal import fit_regions
+from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.training.preparation import TrainingData
-from factory_assets.ml.training.refit import HeldOut, all_rows
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Pipeline
 
@@ -22,17 +22,22 @@ if TYPE_CHECKING:
 
 
 def held_out_regions(
-    pipeline: Pipeline, ready: TrainingData, held_out: HeldOut, outputs: NDArray[Any]
+    pipeline: Pipeline,
+    ready: TrainingData,
+    inputs: Arrays,
+    truth: NDArray[Any],
+    outputs: NDArray[Any],
 ) -> RegionBounds | None:
     """Return the bounds that the declaration asks for; None if it asks for none.
 
     Args:
-        outputs: of the held-out rows, calibrated.
+        inputs: of the held-out rows.
+        truth: [rows], class codes, or numbers in the unit of the target.
+        outputs: of the models, [rows, classes], calibrated; or [rows], standardised.
     """
     declared, target = pipeline.spec.training.uncertainty, ready.target
     if declared is None:
         return None
     if target.task == "regression":
         outputs = target.unscaled(outputs)
-    rows = all_rows(ready) if held_out.folds else ready.validation
-    return fit_regions(declared, ready.features, target, rows.inputs, held_out.truth, outputs)
+    return fit_regions(declared, ready.features, target, inputs, truth, outputs)
