@@ -39,11 +39,12 @@ SEQUENCES: dict[str, dict[str, Any]] = {
 
 
 def pipeline(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
+    """Return a pipeline whose model is fitted once, unless `refit` is given."""
     spec = {
         "purpose": "test",
         "ingest": {"source": {"files": "rows.csv"}},
         "split": {"group": "unit"} if "by" in model else {},
-        "train": {"target": "y", "seed": 3, "model": model, **train},
+        "train": {"target": "y", "seed": 3, "model": model, "refit": "never", **train},
     }
     return Pipeline("p", PipelineSpec.model_validate(spec), folder)
 
