@@ -33,10 +33,8 @@ class PlainTabm(nn.Module):
         edges = torch.quantile(numbers[:100_000], torch.linspace(0, 1, bins + 1), dim=0).T
         self.register_buffer("edges", edges)
         self.register_buffer("center", numbers[:100_000].median(dim=0).values)
-        self.slope = nn.Parameter(torch.rand(width, embedding) * 2 - 1)
-        self.bias = nn.Parameter(torch.rand(width, embedding) * 2 - 1)
         self.bends = nn.Parameter(torch.zeros(width, bins, embedding))
-        sizes = (width * embedding, *hidden)
+        sizes = (width * (1 + embedding), *hidden)
         self.adapters = nn.Parameter(torch.randint(0, 2, (members, sizes[0])) * 2.0 - 1)
         self.layers = nn.Sequential(
             *(
@@ -58,6 +56,6 @@ class PlainTabm(nn.Module):
         lengths = self.edges[:, 1:] - self.edges[:, :-1]
         shares = ((numbers[..., None] - self.edges[:, :-1]) / lengths).clamp(0, 1)
         embedded = torch.einsum("nfb,fbe->nfe", shares, self.bends)
-        embedded = embedded + limited[..., None] * self.slope + self.bias
-        values = self.layers(embedded.flatten(1)[:, None] * self.adapters)
+        inputs = torch.cat([limited, embedded.flatten(1)], dim=1)
+        values = self.layers(inputs[:, None] * self.adapters)
         return torch.einsum("nkh,kho->nko", values, self.last) + self.last_bias

@@ -132,7 +132,7 @@ def _plain_network(kind: Kind, numbers: Any) -> "nn.Module":
     )
 
 
-_TABM: dict[str, Any] = {"hidden": (64, 64), "members": 16, "bins": 16, "embedding": 8}
+_TABM: dict[str, Any] = {"hidden": (64, 64), "members": 16, "bins": 16, "embedding": 4}
 
 
 def _context(kind: Kind, folder: Path, progress: Any) -> "FitContext":

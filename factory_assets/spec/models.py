@@ -89,10 +89,9 @@ class Tabm(Network):
     """The share of each layer (0 to below 1) that is dropped at random in training, against
     overfitting."""
     bins: Annotated[int, Field(ge=1, le=256)] = 16
-    """The largest number of bins of each number, with as many training rows in each; between bins
-    the slope of a number's embedding changes."""
-    embedding: Annotated[int, Field(ge=1, le=256)] = 8
-    """The length of the vector that each number becomes."""
+    """The largest number of bins of each number, with as many training rows in each."""
+    embedding: Annotated[int, Field(ge=1, le=256)] = 4
+    """How many functions of each number the network learns from its bins."""
     batch_size: Annotated[int, Field(ge=1)] = 256
     """The number of rows in a training step; reduced if an epoch would have fewer than 8 steps."""
     learning_rate: Positive = 0.003

@@ -95,7 +95,8 @@ def test_a_network_is_the_same_twice_and_served_the_same(
 
 
 @pytest.mark.parametrize(
-    "kind", ["mlp", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("tabm", "gru", "cnn"))]
+    "kind",
+    ["mlp", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("tabm", "gru", "cnn"))],
 )
 def test_a_killed_training_resumes_to_the_same_weights(
     device: str, kind: str, tmp_path: Path

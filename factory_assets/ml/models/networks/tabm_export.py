@@ -85,7 +85,4 @@ def _embedded_numbers(graph: GraphBuilder, embedding: NumberEmbedding, clipped: 
     by_number = graph.node("Transpose", shares, perm=[1, 0, 2])
     bent = graph.node("MatMul", by_number, graph.weights(embedding.bends))
     bent = graph.node("Transpose", bent, perm=[1, 0, 2])
-    sloped = graph.node("Unsqueeze", limited, last_axis)
-    sloped = graph.node("Mul", sloped, graph.weights(embedding.slope))
-    straight = graph.node("Add", sloped, graph.weights(embedding.bias))
-    return graph.node("Flatten", graph.node("Add", bent, straight), axis=1)
+    return graph.node("Concat", limited, graph.node("Flatten", bent, axis=1), axis=1)

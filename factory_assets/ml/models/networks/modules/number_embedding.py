@@ -25,29 +25,28 @@ smaller one nearly all rows have the same value, and the whole range counts."""
 
 
 class NumberEmbedding(nn.Module):
-    """Embeds each number by a linear function of its own that bends at quantiles.
+    """Returns each number twice: scaled, and embedded by linear functions that bend at quantiles.
 
-    A number enters twice. Scaled to zero median and an interquartile range of 1, and softly limited
-    by x / sqrt(1 + (x / 3)^2) (Holzmüller et al. 2024, "Better by default"); and as the shares of
-    its bins that lie below it (piecewise linear encoding, Gorishniy et al. 2022, "On embeddings for
-    numerical features"). Both are multiplied by learned weights and added.
+    It is scaled to zero median and an interquartile range of 1, and softly limited by
+    x / sqrt(1 + (x / 3)^2) (Holzmüller et al. 2024, "Better by default"). The embedding is the
+    product of learned weights and the shares of its bins that lie below the number (piecewise
+    linear encoding, Gorishniy et al. 2022, "On embeddings for numerical features").
     """
 
     def __init__(self, numeric: int, *, bins: int, width: int) -> None:
         """
         Args:
             bins: the largest number of bins of a number; each holds as many training rows.
-            width: the length of a number's embedding.
+            width: the length of the embedding of one number.
         """
         super().__init__()
         self.register_buffer("center", torch.zeros(numeric))
         self.register_buffer("scale", torch.ones(numeric))
         self.register_buffer("starts", torch.zeros(numeric, bins))
         self.register_buffer("inverse_lengths", torch.zeros(numeric, bins))
-        self.slope = nn.Parameter(torch.empty(numeric, width).uniform_(-1, 1))
-        self.bias = nn.Parameter(torch.empty(numeric, width).uniform_(-1, 1))
-        # Training begins with the linear function, which the bins then bend.
+        # Training begins with the scaled numbers alone.
         self.bends = nn.Parameter(torch.zeros(numeric, bins, width))
+        self.outputs = numeric * (1 + width)
 
     center: Tensor
     scale: Tensor
@@ -72,13 +71,13 @@ class NumberEmbedding(nn.Module):
             self.inverse_lengths[i, :count] = 1 / edges.diff()
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """Return [rows, numeric * width]."""
+        """Return [rows, outputs] for standardised numbers [rows, numeric]."""
         clipped = numbers.clamp(-CLIP_SD, CLIP_SD)
         scaled = (clipped - self.center) * self.scale
-        limited = (scaled / (1 + (scaled / SOFT_LIMIT).square()).sqrt()).unsqueeze(2)
+        limited = scaled / (1 + (scaled / SOFT_LIMIT).square()).sqrt()
         shares = ((clipped.unsqueeze(2) - self.starts) * self.inverse_lengths).clamp(0, 1)
         bent = torch.bmm(shares.transpose(0, 1), self.bends).transpose(0, 1)
-        return (bent + torch.addcmul(self.bias, limited, self.slope)).flatten(1)
+        return torch.cat([limited, bent.flatten(1)], dim=1)
 
 
 def _shares(parts: int) -> Tensor:

@@ -12,13 +12,13 @@ from math import log
 import torch
 from torch import Tensor, nn
 
+from factory_assets.ml.models.networks.lightning.averaging import AveragedNetworkModule
 from factory_assets.ml.models.networks.lightning.batches import Batch
-from factory_assets.ml.models.networks.lightning.module import NetworkModule
 from factory_assets.ml.models.networks.modules.mlp import Dropout
 from factory_assets.ml.models.networks.modules.number_embedding import NumberEmbedding
 
 
-class TabmModule(NetworkModule):
+class TabmModule(AveragedNetworkModule):
     """Networks for tables that differ by their first adapter and their last layer.
 
     Each member multiplies the embedded inputs by an adapter of its own; the hidden layers are the
@@ -43,7 +43,7 @@ class TabmModule(NetworkModule):
         self.numbers = NumberEmbedding(numeric, bins=bins, width=embedding)
         self.embeddings = nn.ModuleList(map(nn.Embedding, categories, sizes))
         first, *others = hidden
-        self.first = AdaptedLinear(numeric * embedding + sum(sizes), first, members=members)
+        self.first = AdaptedLinear(self.numbers.outputs + sum(sizes), first, members=members)
         widths = [first, *others]
         self.others = nn.ModuleList(map(nn.Linear, widths, others))
         self.dropout = Dropout(dropout)
