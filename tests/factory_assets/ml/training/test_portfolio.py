@@ -35,7 +35,7 @@ def _fitted(
     more: dict[str, Any] | None = None,
     **train: Any,
 ) -> FitResult:
-    declared = pipeline(folder, model, **train)
+    declared = pipeline(folder, model, **{"refit": "auto", **train})
     training, validation = tables or (rows(240, 1), rows(80, 2))
     return fit(declared, training, validation, Home(folder / "home"), **(more or {}))
 
