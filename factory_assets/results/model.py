@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from factory_assets.results.base import StageResult
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec.base import is_unset
 from factory_assets.spec.train import Task
 
@@ -179,6 +180,8 @@ class Candidate(StageResult):
     """Whether batches were half as large as declared, because memory ran short."""
     portfolio: Annotated[Portfolio | None, Field(exclude_if=is_unset)] = None
     """The members of `auto`; None for any other kind."""
+    regions: Annotated[RegionBounds | None, Field(exclude_if=is_unset)] = None
+    """From which sets or intervals are answered; None if that is not declared."""
     refit: Annotated[Refit | None, Field(exclude_if=is_unset)] = None
     """How it learned from the validation rows too; None if `train.refit` is `never`."""
     provenance: str | None = None

@@ -23,6 +23,7 @@ from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.threshold import DecisionRule, default_rule
 from factory_assets.spec.train import Train
+from factory_assets.spec.uncertainty import missing_uncertainty
 from factory_assets.spec.watch import Watching
 
 _OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")
@@ -182,6 +183,16 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _coverage_is_declared(self) -> Self:
+        declared = self.train.uncertainty if self.train else None
+        for gate in self.evaluate.conditions:
+            if needed := missing_uncertainty(gate, declared):
+                raise ValueError(
+                    f"evaluate.gates: {gate.measured!r} needs train.uncertainty: {needed}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _split_keeps_series_whole(self) -> Self:
         """Refuse to draw single rows, which would tear series apart, with windows across parts."""
         split = self.split
@@ -255,6 +266,7 @@ class PipelineSpec(Spec):
         train = self.train
         series = train.model if train and isinstance(train.model, SequenceNetwork) else None
         picture = train.model.image if train and isinstance(train.model, Cnn) else None
+        uncertainty = train.uncertainty if train else None
         uses = [
             ("train.target", [train.target] if train else []),
             ("train.exclude", train.exclude if train else []),
@@ -264,6 +276,7 @@ class PipelineSpec(Spec):
             ("train.model.by", [series.by] if series else []),
             ("train.model.order", [series.order] if series else []),
             ("train.model.image", [picture]),
+            ("train.uncertainty.by", [uncertainty.by] if uncertainty else []),
             ("split.stratify", [split.stratify]),
             ("split.group", [split.group]),
             ("split.time", [split.time]),

@@ -44,6 +44,7 @@ from factory_assets.spec.models import (
 )
 from factory_assets.spec.threshold import DecisionRule
 from factory_assets.spec.tune import Tune, search_mistakes
+from factory_assets.spec.uncertainty import Uncertainty
 
 
 def _not_blank(reason: str) -> str:
@@ -209,9 +210,13 @@ class Train(Spec):
     better one, if either helps rows that it was not fitted on."""
     threshold: DecisionRule | None = None
     """Two classes: from which probability a row is predicted positive. A number; or the best on
-    the validation rows, by `{maximise: accuracy}` (or `f1`, `balanced_accuracy`) or by costs such
-    as `{false_positive: 1, false_negative: 5}`. Default: maximise `evaluate.metric` if it is one of
-    these, else `f1`."""
+    the validation rows, by `{maximise: accuracy}` (or `f1`, `balanced_accuracy`), by costs such
+    as `{false_positive: 1, false_negative: 5}`, or by a promise such as `{recall: 0.9}` or
+    `{precision: 0.8}`, which leaves the other one as good as it can be. Default: maximise
+    `evaluate.metric` if it is one of these, else `f1`."""
+    uncertainty: Annotated[Uncertainty | None, Field(exclude_if=is_unset)] = None
+    """Answer a set of classes or an interval with each prediction that contains the truth as often
+    as declared, such as `{coverage: 0.9}`. Default: the prediction alone."""
     model: ModelSpec
     """Which model learns, with its settings, such as `{kind: linear}` or
     `{python: module:Class}`."""
@@ -266,6 +271,18 @@ class Train(Spec):
             raise ValueError(
                 "tune: auto chooses among its members; declare one of them as the model to search "
                 "its settings, or several with different settings in model.members"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _uncertainty_suits_the_task(self) -> Self:
+        declared = self.uncertainty
+        if declared and declared.abstain and self.task == "regression":
+            raise ValueError("uncertainty.abstain: only a decision between classes can abstain")
+        if declared and declared.by and declared.by in self.exclude:
+            raise ValueError(
+                f"uncertainty.by: {declared.by!r} is excluded, and an answer knows inputs only; "
+                "take it out of one of them"
             )
         return self
 

@@ -27,6 +27,7 @@ from factory_assets.ml.training.fitting import (
 from factory_assets.ml.training.members import MemberExecutor
 from factory_assets.ml.training.portfolio_tasks import PortfolioExecutor
 from factory_assets.ml.training.preparation import read_training_data
+from factory_assets.ml.training.threshold import require_kept
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
@@ -60,7 +61,7 @@ def train(
             several machines train together. None if this process works alone.
 
     Raises:
-        DataError: the rows cannot be learned from.
+        DataError: the rows cannot be learned from, or no threshold keeps what is promised.
         ModelError: the loss is not a number, or a user's own module fails.
         DeclarationError: a user's own module cannot be found.
     """
@@ -87,6 +88,7 @@ def train(
                 members=MemberExecutor(executor, rows) if executor else None,
                 fit_apart=PortfolioExecutor(executor, rows) if executor else None,
             )
+        require_kept(pipeline.spec.decision_rule, fitted.scored)
     with (
         home.scratch() as files,
         open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
@@ -97,6 +99,10 @@ def train(
 
             trials = Trials(pipeline, rows, tables, ready, home)
             fitted, tuned = search(trials, run, tell, checkpoints, executor)
+            require_kept(pipeline.spec.decision_rule, fitted.scored)
+        if regions := fitted.trained.description.regions:
+            for problem in regions.problems():
+                tell(problem)
         digest = save_trained(fitted.trained, files)
         _log(run, pipeline, parts, fitted, tuned)
         _log_members(run, fitted)
@@ -168,6 +174,7 @@ def _candidate(
         stopped=fitted.stopped,
         halved=fitted.halved,
         portfolio=fitted.portfolio,
+        regions=trained.description.regions,
         refit=fitted.refit,
     )
 
@@ -175,7 +182,7 @@ def _candidate(
 def _log(
     run: RegistryRun, pipeline: Pipeline, parts: SplitResult, fitted: FitResult, tuned: Tuned | None
 ) -> None:
-    apart = {"model", "tune", "leaks", "threshold"}
+    apart = {"model", "tune", "leaks", "threshold", "uncertainty"}
     declared = pipeline.spec.training.model_dump(mode="json", exclude=apart)
     trained = fitted.trained.description.spec.model_dump(mode="json")
     declared |= {f"model.{key}": value for key, value in trained.items()}
@@ -184,6 +191,8 @@ def _log(
         run.log_metrics(list(enumerate({"tune_best": best} for best in tuned.best_so_far())))
     if fitted.trained.description.threshold is not None:
         declared["threshold"] = rule_text(pipeline.spec.decision_rule)
+    if regions := fitted.trained.description.regions:
+        declared["uncertainty"] = regions.text()
     features, calibration = fitted.trained.features, fitted.trained.description.calibration
     run.log_parameters(
         {

@@ -175,6 +175,9 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
     if value.threshold is not None:
         rule = rule_text(call.pipeline.spec.decision_rule)
         metadata["threshold"] = f"{value.threshold:.3g} ({rule})"
+    if value.regions:
+        lines = (value.regions.text(), *value.regions.problems())
+        metadata["uncertainty"] = dg.MetadataValue.md(markdown.points(lines))
     checks = []
     if call.pipeline.spec.training.budget:
         outcome = value.stopped.text if value.stopped else "the budget was not spent"

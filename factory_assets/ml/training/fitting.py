@@ -33,12 +33,14 @@ from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.refit import (
     HeldOut,
+    all_rows,
     fit_again,
     fit_folds,
     fit_part,
     needs_folds,
     reason_against,
 )
+from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Refit, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
@@ -223,7 +225,7 @@ def _kept(
 def _decided(
     pipeline: Pipeline, ready: TrainingData, model: ModelSpec, held_out: HeldOut
 ) -> FitResult:
-    """Decide calibration and threshold by rows that the models had not learned from."""
+    """Decide calibration, threshold and bounds by rows that the models had not learned from."""
     spec, target, outputs = pipeline.spec.training, ready.target, held_out.outputs
     calibration = fit_calibration(spec.calibrate, held_out.target, outputs)
     if calibration:
@@ -231,6 +233,7 @@ def _decided(
     binary = target.task == "binary"
     rule = pipeline.spec.decision_rule
     threshold = choose_threshold(rule, held_out.target, outputs[:, 1]) if binary else None
+    rows = all_rows(ready) if held_out.folds else ready.validation
     description = Description(
         spec=model,
         # What a process of these stages needs says nothing of the rows.
@@ -240,6 +243,7 @@ def _decided(
         target=target,
         threshold=threshold,
         calibration=calibration,
+        regions=held_out_regions(pipeline, ready, rows.inputs, held_out.truth, outputs),
     )
     return FitResult(
         TrainedModel(description, held_out.fit.model),

@@ -166,6 +166,18 @@ def test_a_metric_of_decisions_is_also_shown_at_half() -> None:
     assert "at .5: 0.710" in drawn(summary({**values, "evaluate": by_f1}))
 
 
+def test_decisions_worse_than_the_majority_are_told() -> None:
+    judged = verdict()
+    values: dict[Stage, StageResult] = {"train": CANDIDATE, "evaluate": judged}
+    assert "majority" not in drawn(summary(values))
+    metrics = {**judged.metrics, "accuracy": 0.6}
+    for constant, told in ((0.61, True), (0.6, False)):
+        baselines = {"trivial": {"accuracy": constant}}
+        found = judged.model_copy(update={"metrics": metrics, "baselines": baselines})
+        text = drawn(summary({**values, "evaluate": found}))
+        assert ("accuracy below that of" in text and "always the majority" in text) == told
+
+
 def test_folds_are_shown_below_the_test_metric() -> None:
     metrics = {"roc_auc": FoldMetric(values=(0.8, 0.9), pooled=0.84)}
     folds = Folds(count=2, rows=90, metrics=metrics)
