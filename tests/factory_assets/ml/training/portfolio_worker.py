@@ -24,7 +24,7 @@ def work(folder: Path) -> Candidate:
     home = Home(folder / "home")
     checkpoints = home.checkpoints / "p" / "k"
     return train(
-        pipeline(folder, MODEL),
+        pipeline(folder, MODEL, refit="auto"),
         parts(home, count=240),
         home,
         progress=_print,

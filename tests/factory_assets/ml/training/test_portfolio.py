@@ -18,7 +18,7 @@ from factory_assets.ml.models.portfolio.member import ALL_FOLDS_ROWS
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import Auto
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
@@ -35,7 +35,7 @@ def _fitted(
     more: dict[str, Any] | None = None,
     **train: Any,
 ) -> FitResult:
-    declared = pipeline(folder, model, **train)
+    declared = pipeline(folder, model, **{"refit": "auto", **train})
     training, validation = tables or (rows(240, 1), rows(80, 2))
     return fit(declared, training, validation, Home(folder / "home"), **(more or {}))
 

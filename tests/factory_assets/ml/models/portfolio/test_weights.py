@@ -64,6 +64,13 @@ def test_one_member_that_is_as_good_as_all_is_kept_alone() -> None:
     assert smallest_blend(outputs, target) == (1.0, 0.0, 0.0)
 
 
+def test_a_gain_that_may_be_noise_keeps_no_further_member() -> None:
+    outputs, target = (some[..., :20] for some in _members(8, 0.5, 1.5))
+    both = greedy_weights(_products(outputs, target), range(2))
+    assert 0 < both[1] < 0.2
+    assert smallest_blend(outputs, target) == (1.0, 0.0)
+
+
 def test_of_members_that_say_the_same_one_is_kept() -> None:
     outputs, target = _members(3, 1.0)
     assert sorted(smallest_blend(np.repeat(outputs, 4, axis=0), target)) == [0, 0, 0, 1]
