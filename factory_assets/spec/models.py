@@ -81,7 +81,7 @@ class Tabm(Network):
 
     kind: Literal["tabm"]
     """Selects an ensemble of networks for tables that share most of their weights."""
-    members: Annotated[int, Field(ge=1, le=256)] = 16
+    members: Annotated[int, Field(ge=1, le=256)] = 8
     """How many networks share the weights; their predictions are averaged."""
     hidden: Annotated[tuple[Width, ...], listed, Field(min_length=1)] = (128, 128)
     """The width of each hidden layer, such as `[128, 128]` for two layers."""

