@@ -11,6 +11,7 @@ from factory_assets.spec.deploy import Approval, Deploy
 from factory_assets.spec.evaluate import METRICS, Evaluate, Gate, LastRow, Metric
 from factory_assets.spec.ingest import Ingest, Join, PythonSource
 from factory_assets.spec.models import (
+    Auto,
     Cnn,
     ExtraTrees,
     GradientBoosting,
@@ -27,7 +28,6 @@ from factory_assets.spec.models import (
 )
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk
-from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import (
     AnswersSource,

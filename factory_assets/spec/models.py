@@ -1,6 +1,6 @@
 """The settings of models: networks over rows, pictures and series, own classes, trees, linear ones.
 
-Several models at once are declared in `portfolio`. Fitting a model belongs in `ml.models`.
+A portfolio of several is declared here too. Fitting a model belongs in `ml.models`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -288,3 +288,27 @@ class Transformer(SequenceNetwork):
         if self.hidden % self.heads:
             raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
         return self
+
+
+MemberSpec = Annotated[
+    Linear | RandomForest | ExtraTrees | GradientBoosting | LightGbm | Mlp | Tabm,
+    Field(discriminator="kind"),
+]
+"""A model that can be a member: one that reads single rows of numbers and categories."""
+
+
+class Auto(Spec):
+    """A portfolio of models: the weighted mean of its best members is kept.
+
+    Each member is judged on rows that it has not learned from. The smallest set is kept whose
+    mean is not worse than that of all by more than its noise; if one is as good, it alone.
+    """
+
+    kind: Literal["auto"]
+    """Selects a portfolio of models."""
+    members: (
+        Annotated[tuple[MemberSpec, ...], listed, Field(min_length=1, max_length=12)] | None
+    ) = None
+    """The models that are tried, in this order, each with its settings, such as
+    `[{kind: linear}, {kind: mlp}]`. Default: linear, gradient_boosting, lightgbm (if it is
+    installed), extra_trees, random_forest and mlp."""

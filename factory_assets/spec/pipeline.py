@@ -16,9 +16,8 @@ from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
 from factory_assets.spec.evaluate import Evaluate
 from factory_assets.spec.ingest import Ingest
-from factory_assets.spec.models import Cnn, SequenceNetwork
+from factory_assets.spec.models import Auto, Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
-from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule

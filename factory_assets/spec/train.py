@@ -1,7 +1,7 @@
 """The `train` section: what is learned, from which columns, by which model, and at what cost.
 
-It also declares how leaks are treated. Models are declared in `models`, several of them in
-`portfolio`, the search for settings in `tune`. Training belongs in `ml.training`.
+It also declares how leaks are treated. Models are declared in `models`, the search for
+settings in `tune`. Training belongs in `ml.training`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -27,6 +27,7 @@ from factory_assets.spec.base import (
 )
 from factory_assets.spec.models import (
     STORED,
+    Auto,
     Cnn,
     ExtraTrees,
     GradientBoosting,
@@ -41,7 +42,6 @@ from factory_assets.spec.models import (
     Tcn,
     Transformer,
 )
-from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.threshold import DecisionRule
 from factory_assets.spec.tune import Tune, search_mistakes
 from factory_assets.spec.uncertainty import Uncertainty

@@ -17,7 +17,7 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.models.kinds import kind_of
-from factory_assets.ml.training.fit_result import FitResult, load_fit
+from factory_assets.ml.training.fit_result import FitResult, load_fit, training_metrics
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
 from factory_assets.ml.training.fitting import (
     Progress,
@@ -227,16 +227,6 @@ def _log_members(run: RegistryRun, fitted: FitResult) -> None:
             metrics = {**known, "weight": member.weight, "seconds": cost.seconds, "wh": cost.wh}
             child.log_metrics([(0, metrics)])
             child.end("FINISHED")
-
-
-def training_metrics(fitted: FitResult | Candidate) -> list[tuple[int, dict[str, float]]]:
-    """Return what MLflow shows of the training, by epoch."""
-    epochs = [
-        (e.epoch, {"train_loss": e.train_loss, "validation_loss": e.validation_loss})
-        for e in fitted.history
-    ]
-    last = {f"validation_{name}": value for name, value in fitted.validation.items()}
-    return [*epochs, (fitted.best_epoch or 0, last)]
 
 
 def _stopped(fitted: FitResult) -> dict[str, str]:

@@ -10,11 +10,11 @@ from factory_assets.execution.costs import stage_costs
 from factory_assets.execution.provenance import FOLDER as ORIGIN
 from factory_assets.execution.provenance import provenance_digest
 from factory_assets.ml.artifacts.onnx_model import DIGEST_TAG, FILE, FOLDER
+from factory_assets.ml.training.fit_result import training_metrics
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_assets.stages.evaluate import evaluation_metrics
-from factory_assets.stages.train import training_metrics
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry, Version
 

@@ -12,6 +12,7 @@ from typing import Literal
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import EpochCallback, Fit, FitContext, Model, Shape, TrialPruned
 from factory_assets.spec.models import (
+    Auto,
     Cnn,
     ExtraTrees,
     GradientBoosting,
@@ -22,7 +23,6 @@ from factory_assets.spec.models import (
     SequenceNetwork,
     Tabm,
 )
-from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import DeclarationError
 from factory_resources.user_callables import require_arguments

@@ -13,7 +13,7 @@ from factory_assets.ml.artifacts.trained_model import TrainedModel, read_trained
 from factory_assets.ml.models.base import FitCost
 from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
 from factory_assets.results.base import StageResult
-from factory_assets.results.model import Epoch, Portfolio, Refit, Stopped
+from factory_assets.results.model import Candidate, Epoch, Portfolio, Refit, Stopped
 
 if TYPE_CHECKING:
     from factory_assets.ml.metrics.metrics import ScoredRows
@@ -106,3 +106,13 @@ def load_fit(files: Path, folder: Path) -> FitResult:
         training.rounds,
         training.refit,
     )
+
+
+def training_metrics(fitted: FitResult | Candidate) -> list[tuple[int, dict[str, float]]]:
+    """Return what MLflow shows of the training, by epoch."""
+    epochs = [
+        (e.epoch, {"train_loss": e.train_loss, "validation_loss": e.validation_loss})
+        for e in fitted.history
+    ]
+    last = {f"validation_{name}": value for name, value in fitted.validation.items()}
+    return [*epochs, (fitted.best_epoch or 0, last)]

@@ -44,8 +44,7 @@ from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Refit, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
-from factory_assets.spec.models import Network
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import Auto, Network
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 

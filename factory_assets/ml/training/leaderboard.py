@@ -19,7 +19,7 @@ from factory_assets.ml.models.base import JudgedMembers
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Portfolio, PortfolioMember
 from factory_assets.spec import ModelSpec, Pipeline
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import Auto
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask, 
 from factory_assets.ml.training.fitting import fit_context
 from factory_assets.ml.training.preparation import TrainingData, read_training_data
 from factory_assets.spec import Pipeline
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import Auto
 from factory_resources.home.home import Home
 
 

@@ -16,7 +16,7 @@ from factory_assets.ml.models.kinds import fit_model
 from factory_assets.ml.training.inner_folds import COUNT
 from factory_assets.ml.training.preparation import TrainingData
 from factory_assets.spec import ModelSpec, Pipeline
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import Auto
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,8 +8,7 @@ from pydantic import ValidationError
 
 from factory_assets.execution.cache_key import cache_key_components
 from factory_assets.spec import PipelineSpec
-from factory_assets.spec.models import STORED, LightGbm, Mlp
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import STORED, Auto, LightGbm, Mlp
 from factory_assets.spec.train import Budget
 from tests.factory_assets.ml.models.cases import pipeline
 

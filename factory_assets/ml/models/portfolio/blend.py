@@ -21,7 +21,7 @@ from factory_assets.ml.models.onnx_nodes import array_inputs, make_model, prefix
 from factory_assets.ml.models.portfolio.encoding import member_outputs, scaling_nodes
 from factory_assets.ml.models.portfolio.search import fit_portfolio
 from factory_assets.results.base import StageResult
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import Auto
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import ModelError
 

@@ -1,6 +1,6 @@
 """The members of a portfolio whose declaration names none.
 
-Which members can be declared belongs in `spec.portfolio`.
+Which members can be declared belongs in `spec.models`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from importlib.util import find_spec
 from math import ceil
 
 from factory_assets.spec.models import (
+    Auto,
     ExtraTrees,
     GradientBoosting,
     LightGbm,
     Linear,
+    MemberSpec,
     Mlp,
     RandomForest,
 )
-from factory_assets.spec.portfolio import Auto, MemberSpec
 from factory_assets.spec.train import ModelSpec
 
 TREES = 200

@@ -15,7 +15,7 @@ from factory_assets.ml.features.arrays import LabelledArrays, concatenate
 from factory_assets.ml.models.base import FitContext, MemberFit, Model
 from factory_assets.ml.models.portfolio.encoding import encoded_for, member_outputs
 from factory_assets.results.base import StageResult
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import Auto
 from factory_resources.metering.meter import Meter, Rates
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from factory_assets.ml.models.portfolio.member import ALL_FOLDS_ROWS
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate
-from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.models import Auto
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
