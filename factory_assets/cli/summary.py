@@ -59,6 +59,8 @@ class Summary:
     """The cost of the computed stages."""
     saved: CostTotal
     """The former cost of the reused stages."""
+    members: str | None = None
+    """Which members of a portfolio the model consists of."""
 
     @classmethod
     def from_values(
@@ -105,6 +107,7 @@ class Summary:
             reused=reused,
             made=made,
             saved=saved,
+            members=_members(values.get("train")),
         )
 
 
@@ -174,6 +177,11 @@ def _model(
     # The champion that was deployed last may be an earlier version than this candidate.
     is_deployed = isinstance(deployed, Champion) and deployed.version == candidate.version
     return f"v{candidate.version} {status if is_deployed else 'candidate'}"
+
+
+def _members(trained: StageResult | None) -> str | None:
+    portfolio = trained.portfolio if isinstance(trained, Candidate) else None
+    return portfolio.text if portfolio else None
 
 
 def _rows(row: Summary) -> str:

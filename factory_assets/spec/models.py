@@ -1,6 +1,6 @@
-"""The settings of models: networks over rows, pictures and series, own classes, boosted trees.
+"""The settings of models: networks over rows, pictures and series, own classes, trees, linear ones.
 
-Linear models and random forests are declared in `train`. Fitting a model belongs in `ml.models`.
+Several models at once are declared in `portfolio`. Fitting a model belongs in `ml.models`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -45,6 +45,13 @@ class Network(Spec):
     """How many networks are trained, from consecutive seeds; their outputs are averaged. Training
     takes that many times longer."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
+        if info.context != STORED or not isinstance(declared, dict):
+            return declared
+        return {key: value for key, value in _FORMER.items() if key in cls.model_fields} | declared
+
     @model_serializer(mode="wrap")
     def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # So that a model from before the keys keeps the bytes of its description, and its key.
@@ -68,11 +75,32 @@ class Mlp(Network):
     """How the step size changes: `one_cycle` rises for 30 % of the steps and then falls to zero,
     `trapezoidal` rises for 2 %, stays at `learning_rate`, and falls to zero over the last 20 %."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
-        stored = info.context == STORED and isinstance(declared, dict)
-        return {**_FORMER, **declared} if stored else declared
+
+class Tabm(Network):
+    """Many networks for tables in one, which share most of their weights."""
+
+    kind: Literal["tabm"]
+    """Selects an ensemble of networks for tables that share most of their weights."""
+    members: Annotated[int, Field(ge=1, le=256)] = 16
+    """How many networks share the weights; their predictions are averaged."""
+    hidden: Annotated[tuple[Width, ...], listed, Field(min_length=1)] = (128, 128)
+    """The width of each hidden layer, such as `[128, 128]` for two layers."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """The share of each layer (0 to below 1) that is dropped at random in training, against
+    overfitting."""
+    bins: Annotated[int, Field(ge=1, le=256)] = 16
+    """The largest number of bins of each number, with as many training rows in each."""
+    embedding: Annotated[int, Field(ge=1, le=256)] = 4
+    """How many functions of each number the network learns from its bins."""
+    batch_size: Annotated[int, Field(ge=1)] = 256
+    """The number of rows in a training step; reduced if an epoch would have fewer than 8 steps."""
+    learning_rate: Positive = 0.003
+    """The largest step size of the optimiser."""
+    schedule: Literal["one_cycle", "trapezoidal"] = "trapezoidal"
+    """How the step size changes: `one_cycle` rises for 30 % of the steps and then falls to zero,
+    `trapezoidal` rises for 2 %, stays at `learning_rate`, and falls to zero over the last 20 %."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0003
+    """How strongly large weights are pulled towards zero; 0 turns it off."""
 
 
 class Cnn(Network):
@@ -111,6 +139,40 @@ class OwnModule(Network):
     `sklearn.ensemble:ExtraTreesClassifier`. A module beside the `defs.yaml` takes precedence."""
     args: dict[str, Any] = {}
     """Further keyword arguments of the class, such as `{width: 64}`."""
+
+
+class Linear(Spec):
+    """Logistic regression for classes, ridge regression for numbers."""
+
+    kind: Literal["linear"]
+    """Selects logistic or ridge regression."""
+    regularisation: Positive = 1.0
+    """The strength of the L2 penalty: 1/C of logistic regression, alpha of ridge regression."""
+
+
+class Forest(Spec):
+    """The settings of trees that are fitted independently, and averaged."""
+
+    trees: Annotated[int, Field(ge=1, le=10_000)] = 300
+    """The number of trees."""
+    max_depth: Annotated[int | None, Field(ge=1)] = None
+    """The largest depth of a tree. Default: no limit."""
+    min_samples_leaf: Annotated[int, Field(ge=1)] = 1
+    """The smallest number of training rows in a leaf."""
+
+
+class RandomForest(Forest):
+    """A random forest by scikit-learn."""
+
+    kind: Literal["random_forest"]
+    """Selects a random forest."""
+
+
+class ExtraTrees(Forest):
+    """Extremely randomised trees by scikit-learn: each split is the best of random ones."""
+
+    kind: Literal["extra_trees"]
+    """Selects extremely randomised trees."""
 
 
 class Boosting(Spec):

@@ -37,7 +37,7 @@ class SplitRule(Spec):
     else. For example, 0.2 is 20 %."""
     validation: Annotated[Share, Field(gt=0)] = 0.1
     """The share of rows (or of groups) for early stopping, thresholds and the search for settings;
-    they are never used in the final evaluation."""
+    in the end the model learns from them too. They are never used in the final evaluation."""
     stratify: ColumnName | None = None
     """Keep the shares within each value of this column, such as the target."""
     group: ColumnName | None = None

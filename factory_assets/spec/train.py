@@ -1,7 +1,7 @@
 """The `train` section: what is learned, from which columns, by which model, and at what cost.
 
-It also declares how leaks are treated, and the simple models. Networks and boosted trees are
-declared in `models`, the search for settings in `tune`. Training belongs in `ml.training`.
+It also declares how leaks are treated. Models are declared in `models`, several of them in
+`portfolio`, the search for settings in `tune`. Training belongs in `ml.training`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -28,15 +28,20 @@ from factory_assets.spec.base import (
 from factory_assets.spec.models import (
     STORED,
     Cnn,
+    ExtraTrees,
     GradientBoosting,
     Gru,
     LightGbm,
+    Linear,
     Mlp,
     Network,
     OwnModule,
+    RandomForest,
+    Tabm,
     Tcn,
     Transformer,
 )
+from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.threshold import DecisionRule
 from factory_assets.spec.tune import Tune, search_mistakes
 from factory_assets.spec.uncertainty import Uncertainty
@@ -114,18 +119,26 @@ class Trainer(Spec):
 class Budget(Spec):
     """What a training may spend, all networks of an ensemble together.
 
-    Once it is spent, training stops, and the weights of the best epoch so far are used.
+    Once it is spent, training stops, and the weights of the best epoch so far are used. `auto`
+    tries no further member once half of it is spent; what it keeps is fitted with the rest.
     """
 
     wh: Positive | None = None
     """The most energy in Wh, as the factory meters it."""
     minutes: Positive | None = None
     """The most wall time in minutes."""
+    trials: Annotated[int | None, Field(ge=1, exclude_if=is_unset)] = None
+    """Of `auto`: how many members are tried, in their order. Default: all."""
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether what is spent ends the training, so that another one may end elsewhere."""
+        return self.wh is not None or self.minutes is not None
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
-        if self.wh is None and self.minutes is None:
-            raise ValueError("a budget needs `wh` or `minutes`")
+        if not self.is_metered and self.trials is None:
+            raise ValueError("a budget needs `wh` or `minutes`, or for auto `trials`")
         return self
 
 
@@ -137,28 +150,6 @@ Encoder = Annotated[str, Field(pattern=r"^(/|\$\{FACTORY_\w+\}/|[A-Za-z][\w.-]*$
 Calibrate = Literal["none", "auto", "temperature", "platt"]
 
 
-class Linear(Spec):
-    """Logistic regression for classes, ridge regression for numbers."""
-
-    kind: Literal["linear"]
-    """Selects logistic or ridge regression."""
-    regularisation: Positive = 1.0
-    """The strength of the L2 penalty: 1/C of logistic regression, alpha of ridge regression."""
-
-
-class RandomForest(Spec):
-    """A random forest by scikit-learn."""
-
-    kind: Literal["random_forest"]
-    """Selects a random forest."""
-    trees: Annotated[int, Field(ge=1, le=10_000)] = 300
-    """The number of trees."""
-    max_depth: Annotated[int | None, Field(ge=1)] = None
-    """The largest depth of a tree. Default: no limit."""
-    min_samples_leaf: Annotated[int, Field(ge=1)] = 1
-    """The smallest number of training rows in a leaf."""
-
-
 def _kind(value: Any) -> str | None:
     given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     return "python" if "python" in given else given.get("kind")
@@ -166,6 +157,7 @@ def _kind(value: Any) -> str | None:
 
 ModelSpec = Annotated[
     Annotated[Mlp, Tag("mlp")]
+    | Annotated[Tabm, Tag("tabm")]
     | Annotated[Cnn, Tag("cnn")]
     | Annotated[Gru, Tag("gru")]
     | Annotated[Tcn, Tag("tcn")]
@@ -173,8 +165,10 @@ ModelSpec = Annotated[
     | Annotated[OwnModule, Tag("python")]
     | Annotated[Linear, Tag("linear")]
     | Annotated[RandomForest, Tag("random_forest")]
+    | Annotated[ExtraTrees, Tag("extra_trees")]
     | Annotated[GradientBoosting, Tag("gradient_boosting")]
-    | Annotated[LightGbm, Tag("lightgbm")],
+    | Annotated[LightGbm, Tag("lightgbm")]
+    | Annotated[Auto, Tag("auto")],
     Discriminator(_kind),
 ]
 
@@ -240,8 +234,8 @@ class Train(Spec):
     """How a network is trained: on which devices, in which precision. Other models must leave it
     out."""
     budget: Budget | None = None
-    """The energy or time after which training stops at its best epoch so far. For networks and
-    `lightgbm`. Default: no limit."""
+    """The energy or time after which training stops at its best epoch so far. For networks,
+    `lightgbm` and `auto`. Default: no limit."""
     tune: Tune | None = None
     """Search for better settings than the declared ones; `tune: {}` uses the defaults. Default: no
     search."""
@@ -268,6 +262,15 @@ class Train(Spec):
             raise ValueError(
                 f"threshold: only a decision between two classes has one; the task is {self.task}; "
                 "leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _portfolio_is_not_tuned(self) -> Self:
+        if self.tune and isinstance(self.model, Auto):
+            raise ValueError(
+                "tune: auto chooses among its members; declare one of them as the model to search "
+                "its settings, or several with different settings in model.members"
             )
         return self
 
@@ -300,7 +303,11 @@ class Train(Spec):
                 "budget: it can stop training on one device only; set trainer.devices and "
                 "trainer.nodes to 1, or leave the budget out"
             )
-        if self.budget and not isinstance(self.model, Network | LightGbm):
+        if self.budget and self.budget.trials and not isinstance(self.model, Auto):
+            raise ValueError(
+                "budget.trials: only auto tries several models; leave it out, or choose auto"
+            )
+        if self.budget and not isinstance(self.model, Network | LightGbm | Auto):
             raise ValueError(
                 f"budget: {self.model.kind} trains in one go and cannot be stopped early; "
                 "leave the budget out, or choose a network or lightgbm"

@@ -26,9 +26,11 @@ def test_cleaning_and_csv_ingest_keep_the_same_rows_on_every_side() -> None:
 @pytest.mark.slow
 def test_throughput_trains_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "ROUNDS", 1)
-    (trained,) = throughput.run(4_000)
-    assert trained.name == "training an MLP 64-64, 4,000 rows"
-    assert "rows per CPU s" in trained.measured
+    mlp, tabm = throughput.run(4_000)
+    assert mlp.name == "training an MLP 64-64, 4,000 rows"
+    assert tabm.name == "training a TabM 64-64, 200 rows"
+    assert "rows per CPU s" in mlp.measured
+    assert "rows per CPU s" in tabm.measured
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.metering.meter import Meter, Rates
 from tests.factory_assets.ml.features.test_images import seen
@@ -32,6 +33,7 @@ _MLP: dict[str, Any] = {"kind": "mlp", "hidden": [16], "epochs": 6, "batch_size"
 
 _KINDS: dict[str, dict[str, Any]] = {
     "mlp": _MLP,
+    "tabm": {**_MLP, "kind": "tabm", "members": 4},
     "ensemble": {**_MLP, "ensemble": 3},
     "cnn": {"kind": "cnn", "image": "seen", "epochs": 6, "batch_size": 32},
     **SEQUENCES,
@@ -93,7 +95,8 @@ def test_a_network_is_the_same_twice_and_served_the_same(
 
 
 @pytest.mark.parametrize(
-    "kind", ["mlp", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("gru", "cnn"))]
+    "kind",
+    ["mlp", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("tabm", "gru", "cnn"))],
 )
 def test_a_killed_training_resumes_to_the_same_weights(
     device: str, kind: str, tmp_path: Path

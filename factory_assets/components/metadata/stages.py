@@ -198,6 +198,9 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
         metadata["batches"] = "half as large as declared, because memory was short"
     if value.refit:
         metadata["refit"] = value.refit.text
+    if value.portfolio:
+        text = markdown.portfolio(value, value.portfolio, call.home)
+        metadata["members"] = dg.MetadataValue.md(text)
     if value.tuned:
         metadata["search"] = dg.MetadataValue.md(markdown.search(value, value.tuned, call.home))
     parts = latest_result(ResultQuery(call.pipeline, "split", call.home, call.run_id))

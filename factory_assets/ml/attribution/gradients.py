@@ -19,6 +19,7 @@ from factory_assets.ml.models.linear import LinearModel
 from factory_assets.ml.models.networks.lightning.batches import sliced
 from factory_assets.ml.models.networks.model import NetworkModel, tensors
 from factory_assets.ml.models.networks.modules.ensemble import Ensemble
+from factory_assets.ml.models.networks.modules.tabm import TabmModule
 from factory_resources.errors import ModelError
 
 Reach = Literal["all parameters", "last layer"]
@@ -48,7 +49,8 @@ def reach_of(view: View, rows: int, outputs: int) -> Reach:
     """Return the parameters to differentiate by: all if network and rows are small enough."""
     free = max(outputs - 1, 1)
     size = sum(p.numel() for p in view.module.parameters())
-    small = rows * free * size <= MAX_JACOBIAN and min(rows * free, size) <= MAX_EIGEN_SIZE
+    fits = rows * free * size * view.networks <= MAX_JACOBIAN
+    small = fits and min(rows * free, size) <= MAX_EIGEN_SIZE
     return "all parameters" if small and _supports_vmap(view) else "last layer"
 
 
@@ -140,6 +142,8 @@ class View:
     """Inputs common to all rows, such as the layout of series."""
     each: tuple[Tensor, ...]
     """Inputs with one entry per row."""
+    networks: int = 1
+    """How many networks share weights, this one included, and are linearised one by one."""
 
 
 def views_of(model: Model, inputs: Arrays) -> tuple[View, ...]:
@@ -152,6 +156,8 @@ def views_of(model: Model, inputs: Arrays) -> tuple[View, ...]:
     whole = model.network
     members = list(whole.members) if isinstance(whole, Ensemble) else [whole]
     numbers, codes = tensors(inputs)
+    if alone := [one for net in members if isinstance(net, TabmModule) for one in net.alone()]:
+        return tuple(View(one, (), (numbers, codes), len(alone)) for one in alone)
     if inputs.windows is None:
         return tuple(View(member, (), (numbers, codes)) for member in members)
     places = torch.from_numpy(inputs.windows.places())

@@ -12,7 +12,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.results.evaluation import EvaluationResult, FoldMetric, Folds, GateResult
-from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.model import Candidate, Champion, Portfolio, PortfolioMember
 from factory_assets.results.stages import Stage
 from factory_resources.tables.snapshot import Snapshot, TableFile
 
@@ -126,6 +126,26 @@ def test_rows_are_conserved_in_the_summary() -> None:
     assert (found.rows_quarantined, found.duplicates) == (12, 8)
     assert found.rows_clean is not None
     assert found.rows_in == found.rows_clean + 12 + 8
+
+
+def test_the_members_of_a_blend_are_named_by_their_weight() -> None:
+    shares = (("linear", 0.4), ("mlp", 0.6), ("extra_trees", 0.0))
+    members = tuple(
+        PortfolioMember(kind=kind, value=0.9, sd=None, weight=weight) for kind, weight in shares
+    )
+    portfolio = Portfolio(
+        metric="f1",
+        higher_is_better=True,
+        rows=10,
+        folds=5,
+        members=members,
+        value=0.91,
+        sd=0.01,
+    )
+    trained = CANDIDATE.model_copy(update={"portfolio": portfolio})
+    found = summary({**WHOLE, "train": trained})
+    assert found.members == "2 of 3 members kept: mlp 60 %, linear 40 %"
+    assert summary(WHOLE).members is None
 
 
 def test_primary_metric_with_interval_and_baseline() -> None:

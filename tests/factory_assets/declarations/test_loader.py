@@ -81,7 +81,7 @@ MISTAKES = [
     ("target: failed", "target: failed\n    stratify: x", "stratify: x", "it belongs in split"),
     ("kind: mlp", "kind: mpl", "kind: mpl", "model.kind: 'mpl' is not valid; did you mean 'mlp'?"),
     ("{kind: mlp, hidden: [8, 4], learning_rate: 1e-3}", "mlp", "model:", "write {kind: mlp}"),
-    ("{kind: mlp, hidden", "{hidden", "model:", "'kind' is missing; valid: mlp, cnn, gru"),
+    ("{kind: mlp, hidden", "{hidden", "model:", "'kind' is missing; valid: mlp, tabm, cnn"),
     ("hidden: [8, 4]", "hiden: [8, 4]", "hiden", "did you mean 'hidden'?"),
     ("hidden: [8, 4]", "hidden: 8", "hidden", "8 is not valid; must be a list, such as [8]"),
     ("hidden: [8, 4]", "hidden: [8, 0]", "hidden", "hidden.1: 0 is not valid"),

@@ -36,8 +36,8 @@ def mlp_members(network: nn.Module) -> tuple[MlpModule, ...]:
 
 def export_mlp(members: Sequence[MlpModule], shape: Shape) -> onnx.ModelProto:
     """Return the graph that `Model.graph` describes, of one network or the mean of several."""
-    graph = _GraphBuilder()
-    inputs = _inputs(graph, shape)
+    graph = GraphBuilder()
+    inputs = graph_inputs(graph, shape)
     outputs = [_member(graph, member, *inputs) for member in members]
     classes = shape.task != "regression"
     if len(outputs) > 1:
@@ -51,7 +51,7 @@ def export_mlp(members: Sequence[MlpModule], shape: Shape) -> onnx.ModelProto:
     return make_model([*graph.nodes, last], array_inputs(shape), [described], graph.constants)
 
 
-class _GraphBuilder:
+class GraphBuilder:
     """Collects nodes and constants, and names them by their order."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class _GraphBuilder:
         return self.constant(np.array(value, dtype=np.float32))
 
 
-def _inputs(graph: _GraphBuilder, shape: Shape) -> tuple[list[str], list[str]]:
+def graph_inputs(graph: GraphBuilder, shape: Shape) -> tuple[list[str], list[str]]:
     """Return the clipped numbers, none or one, and the codes of each category."""
     numbers = ["numbers"] if shape.numbers else []
     limits = graph.number(-CLIP_SD), graph.number(CLIP_SD)
@@ -89,7 +89,7 @@ def _inputs(graph: _GraphBuilder, shape: Shape) -> tuple[list[str], list[str]]:
     )
 
 
-def _member(graph: _GraphBuilder, network: MlpModule, numbers: list[str], codes: list[str]) -> str:
+def _member(graph: GraphBuilder, network: MlpModule, numbers: list[str], codes: list[str]) -> str:
     """Add one network; return the name of its logits or standardised numbers."""
     layers = cast(Iterable[nn.Embedding], network.embeddings)
     tables = [graph.weights(layer.weight) for layer in layers]
@@ -102,7 +102,7 @@ def _member(graph: _GraphBuilder, network: MlpModule, numbers: list[str], codes:
     return value
 
 
-def _layer(graph: _GraphBuilder, layer: nn.Module, value: str) -> str:
+def _layer(graph: GraphBuilder, layer: nn.Module, value: str) -> str:
     if isinstance(layer, nn.Linear):
         weights, bias = graph.weights(layer.weight), graph.weights(layer.bias)
         return graph.node("Gemm", value, weights, bias, transB=1)

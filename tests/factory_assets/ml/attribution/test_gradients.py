@@ -1,15 +1,28 @@
 """Gradients row by row, compared with autograd for one row at a time."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from factory_assets.ml.attribution.gradients import View, linearise, reach_of
+from factory_assets.ml.attribution.gradients import (
+    MAX_JACOBIAN,
+    View,
+    linearise,
+    reach_of,
+    views_of,
+)
+from factory_assets.ml.features.arrays import Arrays
+from factory_assets.ml.models.base import Shape
 from factory_assets.ml.models.networks.modules.mlp import MlpModule
 from factory_assets.ml.models.networks.modules.sequence import SequenceModule
-from factory_assets.spec.models import Gru
+from factory_assets.ml.models.networks.modules.tabm import TabmModule
+from factory_assets.ml.models.networks.tabm_model import TabmModel
+from factory_assets.spec.models import Gru, Tabm
 from factory_resources.errors import ModelError
 
 
@@ -17,6 +30,16 @@ def mlp(outputs: int) -> View:
     torch.manual_seed(0)
     module = MlpModule(3, [4], outputs, hidden=(5, 4), dropout=0.5, activation="gelu").eval()
     return View(module, (), (torch.randn(6, 3), torch.randint(0, 4, (6, 1))))
+
+
+def tabm(outputs: int) -> View:
+    """One of three members."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden": (5, 4), "members": 3, "bins": 4, "embedding": 2}
+    module = TabmModule(3, [4], outputs, dropout=0.5, **sizes).eval()
+    rows = (torch.randn(6, 3), torch.randint(0, 4, (6, 1)))
+    module.fit_inputs((*rows, torch.empty(6)))
+    return View(module.alone()[1], (), rows, networks=3)
 
 
 def gru() -> View:
@@ -35,9 +58,8 @@ def by_autograd(view: View, row: int, parameters: list[Any]) -> torch.Tensor:
     return torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
 
 
-@pytest.mark.parametrize("outputs", [1, 2, 4])
-def test_jacobian_by_all_parameters_equals_autograd(outputs: int) -> None:
-    view = mlp(outputs)
+@pytest.mark.parametrize("view", [mlp(1), mlp(2), mlp(4), tabm(1), tabm(3)])
+def test_jacobian_by_all_parameters_equals_autograd(view: View) -> None:
     linearised = linearise(view, "all parameters")
     for row in range(6):
         expected = by_autograd(view, row, list(view.module.parameters()))
@@ -45,7 +67,7 @@ def test_jacobian_by_all_parameters_equals_autograd(outputs: int) -> None:
     torch.testing.assert_close(linearised.outputs, view.module(*view.each))
 
 
-@pytest.mark.parametrize("view", [mlp(1), mlp(3), gru()])
+@pytest.mark.parametrize("view", [mlp(1), mlp(3), tabm(3), gru()])
 def test_jacobian_by_the_last_layer_equals_autograd(view: View) -> None:
     linearised = linearise(view, "last layer")
     last = [layer for layer in view.module.modules() if isinstance(layer, nn.Linear)][-1]
@@ -62,6 +84,21 @@ def test_reach_is_all_parameters_only_for_a_small_network() -> None:
     assert reach_of(mlp(2), 6, 2) == "all parameters"
     assert reach_of(mlp(2), 10_000_000, 2) == "last layer"
     assert reach_of(gru(), 3, 3) == "last layer"
+    alone = replace(tabm(2), networks=1)
+    rows = MAX_JACOBIAN // sum(p.numel() for p in alone.module.parameters())
+    assert reach_of(alone, rows, 2) == "all parameters"
+    assert reach_of(tabm(2), rows, 2) == "last layer"
+
+
+def test_each_member_of_a_tabm_is_a_view() -> None:
+    shape = Shape("multiclass", 3, (4,), 3)
+    spec = Tabm(kind="tabm", members=3, hidden=(4,), bins=2, embedding=2)
+    model = TabmModel(shape, TabmModel._build(spec, shape, Path()))
+    inputs = Arrays(np.ones((2, 3), np.float32), np.ones((2, 1), np.int64))
+    views = views_of(model, inputs)
+    assert [view.networks for view in views] == [3, 3, 3]
+    shares = torch.stack([view.module(*view.each).softmax(dim=1) for view in views]).mean(dim=0)
+    np.testing.assert_allclose(model.outputs(inputs), shares.detach().numpy(), atol=1e-6)
 
 
 def test_network_without_a_linear_last_layer_is_rejected() -> None:

@@ -70,7 +70,7 @@ def test_further_networks_are_stored_and_verified_on_loading(tmp_path: Path, hom
 
     trained = load_trained(candidate, home, tmp_path)
     tables = [read_arrow(part, home) for part in (split.train, split.validation)]
-    learner = make_retrainer(declared, trained, *tables, home)
+    learner = make_retrainer(declared, trained, *tables, home, candidate.refit)
     [loaded] = load_seeds(learner, candidate, influence)
     inputs = learner.training.inputs
     np.testing.assert_array_equal(loaded.outputs(inputs), learner.fit(None, 1).outputs(inputs))

@@ -26,7 +26,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "gradient_boosting": {"kind": "gradient_boosting", "iterations": 20},
     "lightgbm": {"kind": "lightgbm", "iterations": 20},
     "mlp": {"kind": "mlp", "epochs": 10, "hidden": [16]},
+    "tabm": {"kind": "tabm", "epochs": 10, "hidden": [16], "members": 4, "learning_rate": 0.01},
 }
+KINDS["extra_trees"] = {"kind": "extra_trees", "trees": 20}
+KINDS["auto"] = {"kind": "auto", "members": [*KINDS.values()]}
 
 SEQUENCES: dict[str, dict[str, Any]] = {
     kind: {"kind": kind, "by": "unit", "order": "cycle", "window": 6, "hidden": 8, "epochs": 6}
@@ -36,11 +39,12 @@ SEQUENCES: dict[str, dict[str, Any]] = {
 
 
 def pipeline(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
+    """Return a pipeline whose model is fitted once, unless `refit` is given."""
     spec = {
         "purpose": "test",
         "ingest": {"source": {"files": "rows.csv"}},
         "split": {"group": "unit"} if "by" in model else {},
-        "train": {"target": "y", "seed": 3, "model": model, **train},
+        "train": {"target": "y", "seed": 3, "model": model, "refit": "never", **train},
     }
     return Pipeline("p", PipelineSpec.model_validate(spec), folder)
 

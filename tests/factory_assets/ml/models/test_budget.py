@@ -17,7 +17,8 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.budget import MeteredAccount, ReplayedAccount, Share
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.results.stages import Stage
 from factory_assets.spec import PipelineSpec
@@ -102,7 +103,9 @@ def _fit(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model", [MLP, SEQUENCES["gru"], KINDS["lightgbm"]], ids=["mlp", "gru", "lightgbm"]
+    "model",
+    [MLP, KINDS["tabm"], SEQUENCES["gru"], KINDS["lightgbm"]],
+    ids=["mlp", "tabm", "gru", "lightgbm"],
 )
 def test_a_tiny_budget_stops_after_one_step_and_returns_a_model(
     tmp_path: Path, home: Home, model: dict[str, Any]

@@ -49,9 +49,10 @@ def test_streamed_rows_equal_rows_encoded_in_memory(task: str, small: None, tmp_
 
 
 @pytest.mark.slow
-def test_training_on_streamed_rows_is_deterministic(small: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["mlp", "tabm"])
+def test_training_on_streamed_rows_is_deterministic(kind: str, small: None, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    split, declared = parts(home), pipeline(tmp_path, MLP)
+    split, declared = parts(home), pipeline(tmp_path, KINDS[kind])
     first, again = (train(declared, split, home) for _ in range(2))
     assert first.digest == again.digest
     assert first.rows == split.train.rows

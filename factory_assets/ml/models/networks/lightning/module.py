@@ -59,10 +59,15 @@ class NetworkModule(pl.LightningModule):
 
     plan: TrainingPlan
 
+    def fit_inputs(self, rows: Batch) -> None:
+        """Called with the training rows before the first step, to set what depends on them all."""
+
     def loss(self, batch: Batch) -> Tensor:
-        """Return the batch's mean squared error, or its class-weighted cross entropy."""
-        target = batch[2]
-        outputs = self.outputs_of(batch)
+        """Return the loss of the network's outputs for a batch."""
+        return self.loss_of(self.outputs_of(batch), batch[2])
+
+    def loss_of(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean squared error of outputs, or their class-weighted cross entropy."""
         if self.plan.task == "regression":
             return torch.nn.functional.mse_loss(outputs.reshape(-1), target)
         weights = self.plan.class_weights

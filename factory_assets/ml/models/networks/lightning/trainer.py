@@ -69,6 +69,9 @@ def train_network(
         and context.trainer.precision == FULL_PRECISION
     ):
         module.automatic_optimization = False
+    module.fit_inputs(train)
+    if context.mapped:
+        context.mapped.release()
     block = plan.batch_size * (1 if module.automatic_optimization else BLOCK)
     best = BestEpochCallback(spec.patience, context.progress, context.watch, rounds=context.rounds)
     path = _restored(best, context)

@@ -15,7 +15,8 @@ import pytest
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
@@ -52,6 +53,7 @@ SMALL = {"epochs": 6, "batch_size": 16}
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {"kind": "mlp", "hidden": [16], **SMALL},
+    "tabm": {"kind": "tabm", "hidden": [16], "members": 4, **SMALL},
     "ensemble": {"kind": "mlp", "hidden": [16], "ensemble": 3, "epochs": 3, "batch_size": 16},
     "gru": {**SEQUENCES["gru"], "dropout": 0.2, "batch_size": 8},
     "own": {"python": "net:Net", **SMALL},
@@ -96,6 +98,7 @@ def digest(fitted: FitResult, home: Home) -> str:
     [
         ("mlp", EPOCHS),
         ("mlp", ALWAYS),
+        ("tabm", ALWAYS),
         ("gru", ALWAYS),
         ("ensemble", ALWAYS),
         *(

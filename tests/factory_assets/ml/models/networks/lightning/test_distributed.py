@@ -14,7 +14,8 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.networks.lightning.batches import ShuffledSlices
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
 from factory_resources.errors import DeclarationError, ModelError
@@ -64,8 +65,12 @@ def _source(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "model",
-    [SMALL, pytest.param(SEQUENCES["gru"], marks=pytest.mark.long)],
-    ids=["mlp", "gru"],
+    [
+        SMALL,
+        pytest.param({**SMALL, "kind": "tabm", "members": 4}, marks=pytest.mark.long),
+        pytest.param(SEQUENCES["gru"], marks=pytest.mark.long),
+    ],
+    ids=["mlp", "tabm", "gru"],
 )
 def test_two_processes_are_reproducible(model: dict[str, Any], tmp_path: Path) -> None:
     one, other = (trained(tmp_path, TWO, model) for _ in range(2))
