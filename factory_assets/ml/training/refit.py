@@ -32,7 +32,7 @@ threshold has a standard error of .07 with 50 rows, and they are what it is chos
 
 MOST_ROWS = 20_000
 """Training and validation rows above which inner folds never decide, so that what they cost stays
-within a minute for all kinds of models that read single rows."""
+within a few minutes."""
 
 
 @dataclass(frozen=True)

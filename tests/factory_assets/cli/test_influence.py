@@ -97,6 +97,15 @@ def test_listed_rows_are_those_of_the_source_file(folder: Path) -> None:
         assert row["source"].endswith("data.csv")
 
 
+def test_rows_that_decided_and_were_learned_from_are_listed_with_their_lines(folder: Path) -> None:
+    report = influence_report("fruit@1", "--suspicious", "--top", "128")
+    assert report["training_rows"] == len(report["rows"]) == 112 + 16
+    lines = (folder / "data.csv").read_text().splitlines()
+    for row in report["rows"]:
+        assert lines[row["record"]].endswith(f",{row['label']}")
+    assert len({row["record"] for row in report["rows"]}) == 128
+
+
 def test_wrongly_labelled_similar_rows_have_a_negative_score(folder: Path) -> None:
     """The row of the file is as large as wrongly labelled ones, which lower its prediction."""
     (folder / "new.csv").write_text("size,weight\n2.4,0.0\n")

@@ -7,8 +7,9 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
+from factory_assets.audit.trace.report import ModelUse, RowRoute
 from factory_assets.cli.main import main
-from factory_assets.cli.trace import trace_schema_text
+from factory_assets.cli.trace import _route, trace_schema_text
 from factory_assets.cli.wrapping import WIDTH
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -110,3 +111,13 @@ def test_wrong_names_are_one_line_with_exit_code_2(folder: Path) -> None:
         assert refused.exit_code == 2
         assert refused.output.startswith("error: ")
         assert refused.output.count("\n") == 1
+
+
+def test_a_model_tells_that_it_learned_from_rows_that_decided() -> None:
+    use = ModelUse(name="p@1", champion=False, passed=None, rows={"validation": 2, "test": 1})
+    assert "knows_validation" not in use.model_dump()
+    route = RowRoute(passages=(), models=(use,), into=())
+    assert [*_route(route, 0)] == ["p@1: not evaluated, validated on 2, tested on 1"]
+    known = use.model_copy(update={"knows_validation": True})
+    [line] = _route(route.model_copy(update={"models": (known,)}), 0)
+    assert line == "p@1: not evaluated, validated and trained on 2, tested on 1"
