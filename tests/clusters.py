@@ -18,6 +18,13 @@ PODS: dict[str, Any] = {"runs": "pods", "api_servers": API}
 ON_POSTGRES: dict[str, Any] = {"database_secret": "factory-database", "database": DATABASE}
 
 
+ON_STORE: dict[str, Any] = {
+    "store_secret": "factory-store",
+    "store": PeerAddress("storage.example.org", "10.1.2.5", 9000),
+    "variables": {"FACTORY_STORE": "s3://plant/factory"},
+}
+
+
 def needs(module: str, distribution: str) -> pytest.MarkDecorator:
     """Skip where a package of the tests is missing, and say so."""
     return pytest.mark.skipif(

@@ -20,13 +20,14 @@ from tests.kept_plots import keep_plots
 from tests.library_tables import copy_tables, keep_engines, keep_migrations
 from tests.postgres import Postgres, running
 from tests.quick_keys import make_keys_quickly
+from tests.random_examples import ALL
 from tests.storage import S3, storing
 
 # The same examples everywhere, so that a test run says something about the code and not about the
-# draw; `make test-long` searches at random. There is no deadline, because the time of an example on
-# a shared machine says nothing about the code.
-settings.register_profile("same", derandomize=True, deadline=None)
-settings.register_profile("random", deadline=None)
+# draw; `make test-long` searches at random, and twice as long. There is no deadline, because the
+# time of an example on a shared machine says nothing about the code.
+settings.register_profile("same", derandomize=True, deadline=None, max_examples=ALL // 2)
+settings.register_profile("random", deadline=None, max_examples=ALL)
 settings.load_profile("same")
 
 # Hundreds of processes of the tests import the project: they read its byte code, whatever the

@@ -125,7 +125,24 @@ def make_watched(root: Path, **changed: Any) -> Watched:
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
         run(RunSelection(["pumps"]), Console(quiet=True))
+        if "watch" not in changed:
+            _measure_errors(watched)
     return watched
+
+
+def _measure_errors(watched: Watched) -> None:
+    """Measure the errors of estimates, which every copy would measure at its first look."""
+    from factory_assets.monitoring.answers import AnsweredRows
+    from factory_assets.monitoring.champion import watched_champion
+    from factory_assets.monitoring.error_cache import ErrorCache
+    from factory_assets.monitoring.estimates import estimate_performance
+    from factory_assets.monitoring.looks import Looks
+
+    found = watched_champion(watched.pipeline, watched.home)
+    none = AnsweredRows([], found.tested.inputs.slice(0, 0), found.tested.outputs[:0])
+    cache = ErrorCache(Looks(watched.home, "pumps"))
+    evaluation = found.lineage.evaluation
+    assert estimate_performance(watched.pipeline, evaluation, found.tested, none, cache) == {}
 
 
 def copy_watched(made: Watched, to: Path, patch: pytest.MonkeyPatch) -> Watched:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from factory_resources.prediction_log.logged_rows import answered_places
+from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS, answered_places
 from factory_resources.prediction_log.one_row import logged_row
 from factory_resources.prediction_log.record import PredictionRecord, WireProtocol
 
@@ -33,7 +33,7 @@ class LoggedPrediction:
     input: dict[str, Any] | None
     """The needed columns of the row, sensitive values replaced; None if the request was refused."""
     output: dict[str, Any]
-    """The prediction and the probabilities, or the reasons of a refusal."""
+    """The prediction, probabilities, set or interval, or the reasons of a refusal."""
     block: str | None
     """The block of the ledger that contains it; None as long as there is none."""
 
@@ -82,4 +82,7 @@ def _output(record: PredictionRecord, row: int) -> dict[str, Any]:
     found: dict[str, Any] = {"prediction": content["predictions"][places[row]]}
     if "probabilities" in content:
         found["probabilities"] = content["probabilities"][places[row]]
+    for name, logged in LOGGED_REGIONS.items():
+        if logged in content:
+            found[name] = content[logged][places[row]]
     return found

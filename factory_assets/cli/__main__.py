@@ -1,5 +1,22 @@
-"""Run the `factory` command as `python -m factory_assets.cli`."""
+"""Where the `factory` command begins, also as `python -m factory_assets.cli`.
 
-from factory_assets.cli.main import main
+Commands and their options belong in `main` and the modules beside it, which take a moment to
+import.
+"""
 
-main(prog_name="factory")
+import signal
+
+
+def main() -> None:
+    """Run the command line. Ctrl-C ends the process silently as long as no command has begun."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from factory_assets.cli.main import main as group
+
+    signal.signal(signal.SIGINT, handler)
+    group(prog_name="factory")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factory_assets.erasure.intents import require_finished
 from factory_resources.backup.contents import digest_in_name
 from factory_resources.backup.manifest import Manifest
 from factory_resources.backup.restoring import Compared, check_backup, restore_backup
@@ -25,7 +24,8 @@ def back_up(target: Path, keep: int | None, console: Console) -> None:
     Raises:
         StorageError: it cannot be made.
     """
-    # Restoring does without it.
+    # Restoring does without them.
+    from factory_assets.erasure.intents import require_finished
     from factory_resources.backup.making import make_backup
 
     home = Home.from_env()

@@ -42,6 +42,10 @@ def k8s_group() -> None:
 @click.option("--database-secret", help="The Secret whose key `url` is the address of PostgreSQL.")
 @click.option("--database", metavar="HOST:PORT", help="Where this PostgreSQL answers.")
 @click.option(
+    "--store-secret",
+    help="The Secret whose keys `access-key` and `secret-key` open the storage of FACTORY_STORE.",
+)
+@click.option(
     "--address",
     "addresses",
     metavar="NAME=IP",
@@ -82,11 +86,12 @@ def render_command(out: Path | None, **options: Any) -> None:
         write_base,
     )
 
-    cluster = chosen_cluster(ClusterOptions(**options))
+    asked = ClusterOptions(**options)
+    cluster = chosen_cluster(asked)
     lines = [base_text(cluster).rstrip()] if out is None else write_base(cluster, out)
     for line in lines:
         click.echo(line)
-    for warning in warnings(cluster):
+    for warning in warnings(cluster, asked):
         click.echo(f"warning: {warning}", err=True)
 
 

@@ -5,7 +5,7 @@ Pipelines for which nothing changed do not come here: see `run`.
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from factory_assets.components.run_context import (
     report_unchanged,
 )
 from factory_assets.execution.unchanged_notes import take_notes
+from factory_assets.execution.workers.local_processes import LocalProcesses
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.spec import Pipeline
@@ -42,10 +43,15 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @contextmanager
-def dagster_execution(home: Home) -> Iterator[partial[FactoryError | None]]:
+def dagster_execution(
+    home: Home, processes: LocalProcesses
+) -> Iterator[partial[FactoryError | None]]:
     """Yield a function that runs one pipeline and returns the error that stopped it.
 
     Tells Dagster first about runs that were killed, and about those in which nothing changed.
+
+    Args:
+        processes: those that work for the run on this machine.
     """
     with _quiet_retries(), dg.DagsterInstance.get() as instance:
         dead = killed_runs(home)
@@ -54,24 +60,28 @@ def dagster_execution(home: Home) -> Iterator[partial[FactoryError | None]]:
             marker.unlink(missing_ok=True)
         report_unchanged(instance, take_notes(home))
         with run_marker(home):
-            yield partial(_run, home, instance)
+            yield partial(_run, home, processes, instance)
 
 
 def _run(
-    home: Home, instance: dg.DagsterInstance, request: RunRequest, listener: TerminalProgress
+    home: Home,
+    processes: LocalProcesses,
+    instance: dg.DagsterInstance,
+    request: RunRequest,
+    listener: TerminalProgress,
 ) -> FactoryError | None:
-    result = _execute(request, home, instance, listener)
+    resources = {"home": home, "progress": listener, "processes": processes}
+    result = _execute(request, resources, instance)
     if result.success or listener.error:
         return listener.error
     return _error(request.pipeline, listener, result, home)
 
 
 def _execute(
-    request: RunRequest, home: Home, instance: dg.DagsterInstance, listener: TerminalProgress
+    request: RunRequest, resources: Mapping[str, object], instance: dg.DagsterInstance
 ) -> dg.ExecuteInProcessResult:
     name = request.pipeline.name
-    overrides = {"home": home, "progress": listener}
-    definitions = merge_defs([build_pipeline(request.pipeline)], resource_overrides=overrides)
+    definitions = merge_defs([build_pipeline(request.pipeline)], resource_overrides=resources)
     job = definitions.resolve_job_def(name)
     # The objects loaded so far live as long as the process; the collector can skip them.
     gc.freeze()

@@ -39,6 +39,12 @@ from factory_resources.errors import DeclarationError, SettingError
 from factory_resources.home.disk_space import KEEP_VARIABLE, bytes_of
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Rates
+from factory_resources.store.location import (
+    ENDPOINT_VARIABLE,
+    REGION_VARIABLE,
+    STORE_VARIABLE,
+    declared_store,
+)
 
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
 
@@ -60,6 +66,7 @@ class ClusterOptions:
     gpus: int
     database_secret: str | None
     database: str | None
+    store_secret: str | None
     addresses: tuple[str, ...]
     """Each `NAME=IP`."""
     api_servers: tuple[str, ...]
@@ -94,11 +101,13 @@ def chosen_cluster(options: ClusterOptions) -> Cluster:
         gpus=options.gpus,
         database_secret=options.database_secret,
         database=database[0] if database else None,
+        store_secret=options.store_secret,
+        store=_storage(known),
         outgoing=_outgoing(settings, known),
         logins=peer_addresses(_logins(settings), known, option=f"{FILE}, login"),
         api_servers=peer_addresses(options.api_servers, known, option="--api-server"),
         visitors=options.visitors,
-        variables=_amounts(),
+        variables={**_amounts(), **_store_variables()},
     )
 
 
@@ -135,8 +144,8 @@ def base_text(cluster: Cluster) -> str:
     return "---\n".join(files[name] for name in files if name not in (KUSTOMIZATION, SHELL))
 
 
-def warnings(cluster: Cluster) -> Iterator[str]:
-    """Yield what will not work as it is declared.
+def warnings(cluster: Cluster, options: ClusterOptions) -> Iterator[str]:
+    """Yield what will not work as it is declared, or is of no use.
 
     Raises:
         DeclarationError: a declaration is wrong.
@@ -150,8 +159,16 @@ def warnings(cluster: Cluster) -> Iterator[str]:
             "in a pod allows no namespaces: these runs are refused; docs/kubernetes.md says what "
             "allows them"
         )
+    if unused := _unused(options, cluster):
+        yield f"nothing declared is at {', '.join(unused)}: --address is of no use for it"
     if cluster.runs == "pods" and cluster.database is None:
         yield "all pods must be on the node that has the volume: there is no --database"
+
+
+def _unused(options: ClusterOptions, cluster: Cluster) -> list[str]:
+    """Return the names whose addresses no rule of the network needs."""
+    peers = (*cluster.peers, *cluster.logins, *cluster.api_servers)
+    return sorted({*known_names(options.addresses)} - {peer.host for peer in peers})
 
 
 def violations(files: Iterable[Path]) -> list[str]:
@@ -216,6 +233,28 @@ def _amounts() -> dict[str, str]:
     return chosen
 
 
+def _storage(known: dict[str, str]) -> PeerAddress | None:
+    """Return where the storage of FACTORY_STORE answers; None without one."""
+    store = declared_store()
+    if store is None:
+        return None
+    host = f"[{store.host}]" if ":" in store.host else store.host
+    [found] = peer_addresses([f"{host}:{store.port}"], known, option=ENDPOINT_VARIABLE)
+    return found
+
+
+def _store_variables() -> dict[str, str]:
+    """Return the settings by which all pods find the store."""
+    store = declared_store()
+    if store is None:
+        return {}
+    return {
+        STORE_VARIABLE: store.address,
+        ENDPOINT_VARIABLE: store.endpoint,
+        REGION_VARIABLE: store.region,
+    }
+
+
 def _pipelines() -> list[Pipeline]:
     return [load_pipeline(folder) for folder in pipeline_folders()]
 
@@ -252,6 +291,9 @@ def _next(cluster: Cluster, folder: Path) -> Iterator[str]:
     if cluster.database_secret:
         secret = f"secret generic {cluster.database_secret}"
         yield f"  {control} create {secret} --from-file url=FILE_WITH_THE_ADDRESS"
+    if cluster.store_secret:
+        secret = f"secret generic {cluster.store_secret}"
+        yield f"  {control} create {secret} --from-file access-key=FILE --from-file secret-key=FILE"
     yield f"  kubectl apply -k {folder}"
     yield f"  kubectl apply -f {folder}/{SHELL}    # for the first password, and then remove it:"
     yield f"  {control} exec -it factory-shell -- python -m factory_assets.cli password NAME"

@@ -110,14 +110,14 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 @click.option(
     "--from", "source", required=True, type=click.Path(path_type=Path), help="The data file."
 )
-@click.option("--target", required=True, help="The column to predict.")
+@click.option("--target", help="The column to predict (default: guessed, with the reason).")
 @click.option(
     "--in",
     "folder",
     type=click.Path(path_type=Path),
     help="The folder of pipelines (default: the first of FACTORY_DEFS, or the factory's own).",
 )
-def new_command(name: str, source: Path, target: str, folder: Path | None) -> None:
+def new_command(name: str, source: Path, target: str | None, folder: Path | None) -> None:
     """Profile a data file and write a declaration for it.
 
     Creates the pipeline NAME as NAME/defs.yaml in the folder of pipelines: contract, inputs, split,
@@ -126,8 +126,11 @@ def new_command(name: str, source: Path, target: str, folder: Path | None) -> No
     from factory_assets.cli.new.new import new
     from factory_assets.declarations.loader import new_pipelines_folder
 
-    declared = new(name, source=source, target=target, folder=folder or new_pipelines_folder())
-    click.echo(f"wrote {declared}\nnext: factory check {name} && factory run {name}")
+    drafted = new(name, source=source, target=target, folder=folder or new_pipelines_folder())
+    click.echo(f"wrote {drafted.path}")
+    if drafted.guessed:
+        click.echo(f"it predicts {drafted.target}: {drafted.guessed} (another one: --target)")
+    click.echo(f"next: factory check {name} && factory run {name}")
 
 
 @command("predict")

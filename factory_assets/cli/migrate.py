@@ -60,7 +60,7 @@ def migrate(target: str, console: Console, *, stop: bool = False) -> None:
             where=str(home.path),
             remedy="name its home in FACTORY_HOME",
         )
-    address = None if target == _FILES else plain_address(target, where="--to")
+    address = None if target == _FILES else _address(target)
     if recorded == ("sqlite" if address is None else "postgresql"):
         if address is not None:
             _finish(home, address)
@@ -86,6 +86,18 @@ def migrate(target: str, console: Console, *, stop: bool = False) -> None:
         say(line)
     if stopped:
         say(f"then start it again: {_command(stopped)}")
+
+
+def _address(target: str) -> str:
+    try:
+        return plain_address(target, where="--to")
+    except StorageError as error:
+        raise StorageError(
+            "this is the address neither of a PostgreSQL database nor of a store",
+            where=error.where,
+            remedy="write it as postgresql://user@host:5432/factory or as s3://bucket/prefix; "
+            "sqlite or home brings them back",
+        ) from error
 
 
 def _finish(home: Home, address: str) -> None:

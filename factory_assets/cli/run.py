@@ -6,6 +6,7 @@ belongs in `run_inside`. How Dagster runs a pipeline belongs in `dagster_run`; h
 computed or reused in `factory_assets.execution`; the table in `summary`.
 """
 
+import os
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,9 @@ from factory_assets.execution.requests import StageRequest, StageRun, stages_of
 from factory_assets.execution.standing import standing
 from factory_assets.execution.unchanged import must_be_read, unchanged_stages, warnings_of
 from factory_assets.execution.unchanged_notes import note
+from factory_assets.execution.workers.local_processes import local_processes
+from factory_assets.execution.workers.room import needs_of, room_for
+from factory_assets.execution.workers.settings import cluster_of, workers_of
 from factory_assets.results.base import StageResult
 from factory_assets.results.latest import PARTITIONED, ResultQuery, records_of, value_of
 from factory_assets.results.stages import Stage
@@ -83,6 +87,8 @@ def run(selection: RunSelection, console: Console) -> None:
             summaries.append(summary)
             errors += [error] if error else []
     console.print(summary_table(summaries))
+    for summary in (one for one in summaries if one.members):
+        console.print(f"{summary.pipeline}: {summary.members}", highlight=False, markup=False)
     _print_ledger(home, console)
     raise_worst(errors, console)
 
@@ -105,17 +111,30 @@ def _print_ledger(home: Home, console: Console) -> None:
 @contextmanager
 def _execution(home: Home) -> Iterator[Execute]:
     """Yield a function that runs a pipeline in Dagster, which the first call imports."""
-    with ExitStack() as stack:
+    with local_processes() as processes, ExitStack() as stack:
         opened: list[Execute] = []
 
         def execute(request: RunRequest, listener: TerminalProgress) -> FactoryError | None:
+            # They get ready while Dagster is imported.
+            processes.prepare(_at_once(request))
             from factory_assets.cli.dagster_run import dagster_execution
 
             if not opened:
-                opened.append(stack.enter_context(dagster_execution(home)))
+                opened.append(stack.enter_context(dagster_execution(home, processes)))
             return opened[0](request, listener)
 
         yield execute
+
+
+def _at_once(request: RunRequest) -> int:
+    """Return how many processes of this machine work on partitions as soon as the run can ask."""
+    pipeline, stages = request.pipeline, [one for one in request.stages if one in PARTITIONED]
+    workers = workers_of(request.workers) if request.workers else 0
+    if not workers or not stages or not pipeline.spec.partitions or cluster_of(request.workers):
+        return 0
+    # More than there are cores are not ready sooner, and there may be too few partitions for them.
+    least = min(os.cpu_count() or 1, len(request.partitions) or workers)
+    return min(room_for(workers, needs_of(pipeline, stages)), least)
 
 
 def _run_one(

@@ -42,6 +42,8 @@ class Summary:
     """The primary metric of the linear baseline."""
     at_half: float | None
     """The primary metric if two classes were decided at .5; None if the threshold plays no role."""
+    below_majority: bool
+    """Whether always predicting the most frequent class would be right more often."""
     folds: tuple[int, float, float] | None
     """The number of folds, and the mean and standard deviation of the primary metric over them."""
     gates: str
@@ -57,6 +59,8 @@ class Summary:
     """The cost of the computed stages."""
     saved: CostTotal
     """The former cost of the reused stages."""
+    members: str | None = None
+    """Which members of a portfolio the model consists of."""
 
     @classmethod
     def from_values(
@@ -94,6 +98,7 @@ class Summary:
             interval=evaluation.intervals.get(evaluation.headline) if evaluation else None,
             linear=_linear(evaluation),
             at_half=evaluation.at_half.get(evaluation.headline) if evaluation else None,
+            below_majority=bool(evaluation and evaluation.majority_warning),
             folds=_folds(evaluation),
             gates=_gates(evaluation),
             model=_model(values.get("train"), evaluation, values.get("deploy"), status),
@@ -102,6 +107,7 @@ class Summary:
             reused=reused,
             made=made,
             saved=saved,
+            members=_members(values.get("train")),
         )
 
 
@@ -173,6 +179,11 @@ def _model(
     return f"v{candidate.version} {status if is_deployed else 'candidate'}"
 
 
+def _members(trained: StageResult | None) -> str | None:
+    portfolio = trained.portfolio if isinstance(trained, Candidate) else None
+    return portfolio.text if portfolio else None
+
+
 def _rows(row: Summary) -> str:
     if row.rows_in is None:
         return NOTHING
@@ -192,7 +203,8 @@ def _primary_metric(row: Summary) -> str:
     interval = f"\n95%: {row.interval[0]:.3f} to {row.interval[1]:.3f}" if row.interval else ""
     folds = "\n{} folds: {:.3f} ± {:.3f}".format(*row.folds) if row.folds else ""
     half = f"\nat .5: {row.at_half:.3f}" if row.at_half is not None else ""
-    return f"{row.metric}\n{row.value:.3f}{baseline}{half}{interval}{folds}"
+    warning = "\n! accuracy below that of\n  always the majority" if row.below_majority else ""
+    return f"{row.metric}\n{row.value:.3f}{baseline}{half}{interval}{folds}{warning}"
 
 
 def _cost(row: Summary) -> str:

@@ -13,6 +13,7 @@ from factory_assets.components.erasure_sensor import erasure_sensors
 from factory_assets.components.io_manager import TableIOManager
 from factory_assets.components.user_assets import keys_of, user_assets
 from factory_assets.execution.progress import Progress
+from factory_assets.execution.workers.local_processes import LocalProcesses
 from factory_resources.home.home import Home
 from factory_resources.security.offline import go_offline
 
@@ -30,7 +31,12 @@ def merge_defs(
         resource_overrides: resources to use instead of the default ones, by name.
     """
     go_offline()
-    resources = {"home": Home.from_env(), "progress": Progress(), **(resource_overrides or {})}
+    resources = {
+        "home": Home.from_env(),
+        "progress": Progress(),
+        "processes": LocalProcesses(),
+        **(resource_overrides or {}),
+    }
     # Dagster's default I/O manager pickles.
     resources.setdefault("io_manager", TableIOManager(resources["home"]))
     parts = [*pipelines]

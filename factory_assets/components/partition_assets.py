@@ -8,6 +8,7 @@ checks are combined over all partitions. Computing a partition belongs in `execu
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -34,6 +35,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.workers.local_processes import LocalProcesses
 from factory_assets.execution.workers.room import require_room
 from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import PARTITIONED
@@ -145,8 +147,10 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         config: PartitionSelection,
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
+        processes: dg.ResourceParam[LocalProcesses],
     ) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows only the bare class
         call = stage_request(pipeline, "ingest", context, home, progress)
+        call = replace(call, processes=processes)
         stages = [stage for stage in PARTITIONED if stage in config.stages]
         progress.started(pipeline.name, stages[0])
         with _failing(context, call, progress):

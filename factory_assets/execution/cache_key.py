@@ -11,8 +11,10 @@ from factory_assets.execution.code_version import libraries, module_code, stage_
 from factory_assets.results.base import KeyComponents, StageResult, digest
 from factory_assets.results.stages import Stage
 from factory_assets.spec import (
+    Auto,
     ImageSource,
     LightGbm,
+    ModelSpec,
     OwnModule,
     Partition,
     Pipeline,
@@ -112,12 +114,19 @@ def _inputs(pipeline: Pipeline) -> dict[str, Any]:
 def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
     """Return the libraries that only some declarations use."""
     used = {
-        "lightgbm": stage == "train" and isinstance(pipeline.spec.training.model, LightGbm),
+        "lightgbm": stage == "train" and _may_use_lightgbm(pipeline.spec.training.model),
         "optuna": stage == "train" and pipeline.spec.training.tune,
         "pillow": stage == "ingest"
         and any(isinstance(source, ImageSource) for source in pipeline.spec.ingest.every_source),
     }
     return tuple(name for name, needed in used.items() if needed)
+
+
+def _may_use_lightgbm(model: ModelSpec) -> bool:
+    """Whether LightGBM trains; a portfolio that names no members has it if it is installed."""
+    if isinstance(model, Auto) and model.members is not None:
+        return any(isinstance(member, LightGbm) for member in model.members)
+    return isinstance(model, LightGbm | Auto)
 
 
 def _decision(spec: PipelineSpec) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.execution.costs import CostTotal
+from factory_assets.execution.workers.local_processes import LocalProcesses
 from factory_assets.results.base import KeyComponents, StageResult
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import Partition, Pipeline
@@ -44,6 +45,8 @@ class StageRequest:
     workers: int = 0
     """How many processes work on the partitions of the run, and on what is independent within a
     stage; 0 if this one works alone."""
+    processes: LocalProcesses = field(default_factory=LocalProcesses)
+    """Those that work on this machine; some may be ready."""
     cluster: str = ""
     """`HOST:PORT` of the Ray cluster whose nodes do that; empty if this machine does."""
     sharing: int = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from factory_assets.ml.performance.estimation import PerformanceEstimator
 from factory_assets.ml.performance.labelled_rows import Labelled
 from factory_assets.monitoring.answers import AnsweredRows
+from factory_assets.monitoring.error_cache import ErrorCache
 from factory_assets.monitoring.reference import TestedRows
 from factory_assets.monitoring.report import EstimatedMetric
 from factory_assets.results.evaluation import EvaluationResult
@@ -15,9 +16,16 @@ _SEED = 7
 
 
 def estimate_performance(
-    pipeline: Pipeline, evaluation: EvaluationResult, tested: TestedRows, rows: AnsweredRows
+    pipeline: Pipeline,
+    evaluation: EvaluationResult,
+    tested: TestedRows,
+    rows: AnsweredRows,
+    cache: ErrorCache,
 ) -> dict[str, EstimatedMetric]:
     """Estimate the metrics that the evaluation names, for the answered rows.
+
+    Args:
+        cache: where the errors of estimates are, as far as they were measured before.
 
     Returns:
         Nothing if there are too few test rows to learn from.
@@ -36,6 +44,7 @@ def estimate_performance(
                 0.5 if candidate.threshold is None else candidate.threshold,
                 names,
                 _SEED,
+                cache.recall,
             )
         except DataError:
             # Too few rows; the page says that nothing is estimated.

@@ -139,11 +139,16 @@ def _take(look: _Look) -> MonitorReport:
     losses, real = _judge(look, rows) if news else (None, same.real if same else None)
     estimated = same.estimated if same else {}
     if rows is not None:
+        from factory_assets.monitoring.error_cache import ErrorCache
         from factory_assets.monitoring.estimates import estimate_performance
 
         champion = look.champion
         estimated = estimate_performance(
-            champion.pipeline, champion.lineage.evaluation, champion.tested, rows
+            champion.pipeline,
+            champion.lineage.evaluation,
+            champion.tested,
+            rows,
+            ErrorCache(look.looks),
         )
     report = _report(look, answers, rows, drift, real, estimated)
     if not news and not _alarms_differ(look.before, report):

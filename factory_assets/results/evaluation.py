@@ -250,3 +250,15 @@ class EvaluationResult(StageResult):
     @property
     def passed(self) -> bool:
         return all(gate.passed for gate in self.gates)
+
+    @property
+    def majority_warning(self) -> str | None:
+        """What to know if fewer decisions are right than if all were the most frequent class."""
+        mine = self.metrics.get("accuracy")
+        constant = self.baselines.get("trivial", {}).get("accuracy")
+        if mine is None or constant is None or mine >= constant:
+            return None
+        return (
+            f"{mine:.1%} of the decisions are right; always the most frequent class of the "
+            f"training rows would be right for {constant:.1%}"
+        )

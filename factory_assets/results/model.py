@@ -2,11 +2,13 @@
 
 from hashlib import sha256
 from itertools import accumulate
+from math import inf
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from factory_assets.results.base import StageResult
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec.base import is_unset
 from factory_assets.spec.train import Task
 
@@ -65,7 +67,7 @@ class Stopped(StageResult):
     minutes: float
     after: tuple[int | None, ...]
     """For each network, the number of calls of its training step, or None if it finished; for
-    trees, the number of rounds."""
+    trees, the number of rounds; for `auto`, first the number of members that were tried."""
 
     @property
     def text(self) -> str:
@@ -73,6 +75,55 @@ class Stopped(StageResult):
             f"stopped by its budget of {self.budget}, after {self.wh:.3g} Wh and "
             f"{self.minutes:.3g} minutes; trained anew it may stop elsewhere"
         )
+
+
+class PortfolioMember(StageResult):
+    """A member of a portfolio, judged on rows that it had not learned from."""
+
+    kind: str
+    value: float | None
+    """The metric on all these rows; None if it is undefined."""
+    sd: float | None
+    """Its standard deviation over the folds; None if there is one fold, or it is undefined."""
+    weight: float
+    """Its part of the model; 0 if it is not kept."""
+
+
+class Portfolio(StageResult):
+    """The members that were tried, and the blend that was kept."""
+
+    metric: str
+    higher_is_better: bool
+    rows: int
+    """The rows on which the members were judged."""
+    folds: int
+    members: tuple[PortfolioMember, ...]
+    """Those that were tried, in their declared order."""
+    value: float | None
+    sd: float | None
+    """The metric of the blend, as of a member."""
+
+    @property
+    def kept(self) -> tuple[PortfolioMember, ...]:
+        """The members that are part of the model, from the largest weight."""
+        kept = (member for member in self.members if member.weight)
+        return tuple(sorted(kept, key=lambda member: -member.weight))
+
+    @property
+    def ranked(self) -> tuple[PortfolioMember, ...]:
+        """All members from the best; those without a value last."""
+        sign = -1 if self.higher_is_better else 1
+
+        def rank(member: PortfolioMember) -> float:
+            return inf if member.value is None else sign * member.value
+
+        return tuple(sorted(self.members, key=rank))
+
+    @property
+    def text(self) -> str:
+        """Such as `2 of 6 members kept: mlp 60 %, linear 40 %`."""
+        parts = ", ".join(f"{member.kind} {member.weight:.0%}" for member in self.kept)
+        return f"{len(self.kept)} of {len(self.members)} members kept: {parts}".replace("%", " %")
 
 
 class Refit(StageResult):
@@ -127,6 +178,10 @@ class Candidate(StageResult):
     """Where the budget ended the training; None if it finished."""
     halved: bool = False
     """Whether batches were half as large as declared, because memory ran short."""
+    portfolio: Annotated[Portfolio | None, Field(exclude_if=is_unset)] = None
+    """The members of `auto`; None for any other kind."""
+    regions: Annotated[RegionBounds | None, Field(exclude_if=is_unset)] = None
+    """From which sets or intervals are answered; None if that is not declared."""
     refit: Annotated[Refit | None, Field(exclude_if=is_unset)] = None
     """How it learned from the validation rows too; None if `train.refit` is `never`."""
     provenance: str | None = None

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.ml.features.columns import read_words
+from factory_assets.serving.answered_regions import region_arrays
 from factory_assets.serving.scoring_rows import OVERFLOW, rows_to_score
 from factory_assets.serving.verified_champion import load_verified_champion
 from factory_assets.spec import Pipeline
@@ -35,7 +37,8 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
 
     Returns:
         In the file's order: `_row` (from 1), `model`, `version`, `joined` if tables were joined to
-        the file, `prediction` (the class, or the number), `p_<class>` for each class, and `reason`:
+        the file, `prediction` (the class, or the number), `p_<class>` for each class, with declared
+        uncertainty `low` and `high`, or `set_<class>` and `abstained`, and `reason`:
         the rules that a row without score broke, such as `overflow:<input>` if float32 cannot hold
         a number that the model reads; `id`, by which the prediction log has the answer.
 
@@ -73,6 +76,10 @@ def _score(model: OnnxModel, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     numbers = rows["_row"].filter(~finite)
     reasons = pa.array([f"{OVERFLOW}:prediction"] * len(numbers), pa.string())
     scored = _score_table(model, rows["_row"].filter(finite), outputs[finite])
+    by = model.grouped_by
+    groups = read_words(rows, by)[finite] if by else None
+    for name, values in _region_columns(model, outputs[finite], groups).items():
+        scored = scored.append_column(name, pa.array(values))
     return scored, pa.table({"_row": numbers, "reason": reasons})
 
 
@@ -87,6 +94,20 @@ def _score_table(
     columns = {f"p_{name}": outputs[:, i] for i, name in enumerate(model.classes)}
     chosen = np.array(model.classes, dtype=object)[model.codes(outputs)]
     return pa.table({"_row": numbers, "prediction": pa.array(chosen, pa.string()), **columns})
+
+
+def _region_columns(
+    model: OnnxModel, outputs: NDArray[np.float64], groups: NDArray[Any] | None
+) -> dict[str, NDArray[Any]]:
+    found = region_arrays(model, outputs, groups)
+    columns: dict[str, NDArray[Any]] = {}
+    if "interval" in found:
+        columns |= {"low": found["interval"][:, 0], "high": found["interval"][:, 1]}
+    if "set" in found:
+        columns |= {f"set_{name}": found["set"][:, i] for i, name in enumerate(model.classes)}
+    if "abstained" in found:
+        columns["abstained"] = found["abstained"]
+    return columns
 
 
 def _result(model: str, version: int, scores: pa.Table, refused: list[pa.Table]) -> pa.Table:

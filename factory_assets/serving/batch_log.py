@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from itertools import compress
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import needed_columns
@@ -18,6 +20,7 @@ from factory_assets.serving.online.column_request import encode_columns
 from factory_assets.spec import Column
 from factory_resources.home.home import Home
 from factory_resources.prediction_log import ids
+from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode
 
@@ -126,6 +129,22 @@ def _as_list(values: Any) -> list[Any]:
     return [None if cell != cell else cell for cell in cells]
 
 
+def _regions(rows: pa.Table, model: OnnxModel) -> dict[str, list[Any]]:
+    """Return the sets or intervals, as the log has those of a request."""
+    if model.regions is None:
+        return {}
+    if not model.classes:
+        ends = zip(rows["low"].to_pylist(), rows["high"].to_pylist(), strict=True)
+        finite = [[end if isfinite(end) else None for end in pair] for pair in ends]
+        return {LOGGED_REGIONS["interval"]: finite}
+    chosen = zip(*(rows[f"set_{name}"].to_pylist() for name in model.classes), strict=True)
+    sets = [[*compress(model.classes, one)] for one in chosen]
+    found: dict[str, list[Any]] = {LOGGED_REGIONS["set"]: sets}
+    if model.regions.abstain:
+        found[LOGGED_REGIONS["abstained"]] = rows["abstained"].to_pylist()
+    return found
+
+
 def _answered(part: pa.Table, model: OnnxModel) -> bytes:
     import pyarrow as pa
 
@@ -136,6 +155,7 @@ def _answered(part: pa.Table, model: OnnxModel) -> bytes:
     if model.classes:
         shares = [rows[f"p_{name}"].to_pylist() for name in model.classes]
         content["probabilities"] = list(zip(*shares, strict=True))
+    content |= _regions(rows, model)
     content["rows"] = scored
     content["refused"] = [
         [i, reason.split(",")] for i, reason in enumerate(reasons) if reason is not None

@@ -12,11 +12,14 @@ from factory_assets.spec.evaluate import METRICS, Evaluate, Gate, LastRow, Metri
 from factory_assets.spec.ingest import Ingest, Join, PythonSource
 from factory_assets.spec.models import (
     Cnn,
+    ExtraTrees,
     GradientBoosting,
     Gru,
     LightGbm,
+    Linear,
     Mlp,
     OwnModule,
+    RandomForest,
     SequenceNetwork,
     Tabm,
     Tcn,
@@ -24,6 +27,7 @@ from factory_assets.spec.models import (
 )
 from factory_assets.spec.partitions import Partition, Partitions, partition_of, time_dimension
 from factory_assets.spec.pipeline import Pipeline, PipelineSpec, Risk
+from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import (
     AnswersSource,
@@ -35,12 +39,7 @@ from factory_assets.spec.sources import (
     SnapshotSource,
 )
 from factory_assets.spec.split import Given, SplitRule
-from factory_assets.spec.train import (
-    Linear,
-    ModelSpec,
-    RandomForest,
-    Train,
-)
+from factory_assets.spec.train import ModelSpec, Train
 from factory_assets.spec.tune import Choices, Span, Tune
 
 __all__ = [
@@ -49,6 +48,7 @@ __all__ = [
     "AnswersSource",
     "Approval",
     "AssetSource",
+    "Auto",
     "Choices",
     "Clean",
     "Cnn",
@@ -58,6 +58,7 @@ __all__ = [
     "DeltaSource",
     "Deploy",
     "Evaluate",
+    "ExtraTrees",
     "FileSource",
     "Gate",
     "Given",

@@ -17,6 +17,12 @@ from factory_assets.spec.base import (
     switched_off,
 )
 
+CoverageMetric = Literal[
+    "coverage", "set_size", "interval_width", "abstention_rate", "selective_accuracy"
+]
+"""Metrics of the sets and intervals of `train.uncertainty`."""
+COVERAGE_METRICS: frozenset[str] = frozenset(get_args(CoverageMetric))
+
 Metric = Literal[
     "average_precision",
     "roc_auc",
@@ -50,6 +56,7 @@ FAIRNESS: frozenset[str] = frozenset(
 """Metrics that compare the groups of `evaluate.protected`."""
 LOWER_IS_BETTER = frozenset(
     {"log_loss", "brier", "ece", "rmse", "mae", "rmse_clipped", "asymmetric_score"}
+    | {"set_size", "interval_width", "abstention_rate"}
 ) | (FAIRNESS - {"selection_rate_ratio"})
 
 
@@ -59,8 +66,10 @@ class Gate(Spec):
     The comparisons are `at_least`, `at_most`, `no_worse_than` and `better_than`.
     """
 
-    metric: Metric
+    metric: Metric | CoverageMetric
     """The metric that is compared, such as `roc_auc`."""
+    group: Annotated[str | None, Field(min_length=1, exclude_if=is_unset)] = None
+    """With `coverage`: of which value of `train.uncertainty.by`. Default: of all rows."""
     of: Literal["test", "folds"] = "test"
     """Which value of the metric is compared: that on the test rows, or the mean over
     `evaluate.folds`. `folds` takes `at_least` or `at_most` only."""
@@ -90,7 +99,9 @@ class Gate(Spec):
             raise ValueError(
                 "a gate with `of: folds` compares with a constant; use at_least or at_most"
             )
-        if self.of == "folds" and self.metric in FAIRNESS:
+        if self.group and self.metric != "coverage":
+            raise ValueError("`group` goes with `metric: coverage` only")
+        if self.of == "folds" and self.metric in FAIRNESS | COVERAGE_METRICS:
             raise ValueError(f"{self.metric} is computed on the test rows only; leave `of` out")
         return self
 
@@ -100,7 +111,12 @@ class Gate(Spec):
         comparison = next(c for c in _COMPARISONS if getattr(self, c) is not None)
         other = self.no_worse_than or self.better_than
         whose = "folds" if self.of == "folds" else None
-        return "_".join(filter(None, (self.metric, whose, comparison, other)))
+        return "_".join(filter(None, (self.measured, whose, comparison, other)))
+
+    @property
+    def measured(self) -> str:
+        """The name of the value that is compared: the metric, of a group if one is named."""
+        return f"{self.metric}_{self.group}" if self.group else self.metric
 
 
 _COMPARISONS = ("at_least", "at_most", "no_worse_than", "better_than")

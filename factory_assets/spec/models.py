@@ -1,6 +1,6 @@
-"""The settings of models: networks over rows, pictures and series, own classes, boosted trees.
+"""The settings of models: networks over rows, pictures and series, own classes, trees, linear ones.
 
-Linear models and random forests are declared in `train`. Fitting a model belongs in `ml.models`.
+Several models at once are declared in `portfolio`. Fitting a model belongs in `ml.models`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -139,6 +139,40 @@ class OwnModule(Network):
     `sklearn.ensemble:ExtraTreesClassifier`. A module beside the `defs.yaml` takes precedence."""
     args: dict[str, Any] = {}
     """Further keyword arguments of the class, such as `{width: 64}`."""
+
+
+class Linear(Spec):
+    """Logistic regression for classes, ridge regression for numbers."""
+
+    kind: Literal["linear"]
+    """Selects logistic or ridge regression."""
+    regularisation: Positive = 1.0
+    """The strength of the L2 penalty: 1/C of logistic regression, alpha of ridge regression."""
+
+
+class Forest(Spec):
+    """The settings of trees that are fitted independently, and averaged."""
+
+    trees: Annotated[int, Field(ge=1, le=10_000)] = 300
+    """The number of trees."""
+    max_depth: Annotated[int | None, Field(ge=1)] = None
+    """The largest depth of a tree. Default: no limit."""
+    min_samples_leaf: Annotated[int, Field(ge=1)] = 1
+    """The smallest number of training rows in a leaf."""
+
+
+class RandomForest(Forest):
+    """A random forest by scikit-learn."""
+
+    kind: Literal["random_forest"]
+    """Selects a random forest."""
+
+
+class ExtraTrees(Forest):
+    """Extremely randomised trees by scikit-learn: each split is the best of random ones."""
+
+    kind: Literal["extra_trees"]
+    """Selects extremely randomised trees."""
 
 
 class Boosting(Spec):

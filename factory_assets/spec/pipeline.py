@@ -18,11 +18,13 @@ from factory_assets.spec.evaluate import Evaluate
 from factory_assets.spec.ingest import Ingest
 from factory_assets.spec.models import Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
+from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule
 from factory_assets.spec.threshold import DecisionRule, default_rule
 from factory_assets.spec.train import Train
+from factory_assets.spec.uncertainty import missing_uncertainty
 from factory_assets.spec.watch import Watching
 
 _OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")
@@ -182,6 +184,16 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _coverage_is_declared(self) -> Self:
+        declared = self.train.uncertainty if self.train else None
+        for gate in self.evaluate.conditions:
+            if needed := missing_uncertainty(gate, declared):
+                raise ValueError(
+                    f"evaluate.gates: {gate.measured!r} needs train.uncertainty: {needed}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _split_keeps_series_whole(self) -> Self:
         """Refuse to draw single rows, which would tear series apart, with windows across parts."""
         split = self.split
@@ -210,6 +222,15 @@ class PipelineSpec(Spec):
             raise ValueError(
                 "evaluate.folds trains a model for each fold, which train.budget does not count; "
                 "leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_model_has_influence(self) -> Self:
+        if self.evaluate.influence and self.train and isinstance(self.train.model, Auto):
+            raise ValueError(
+                "evaluate.influence is not defined for a blend of several models; leave it out, or "
+                "declare one of the members as train.model"
             )
         return self
 
@@ -246,6 +267,7 @@ class PipelineSpec(Spec):
         train = self.train
         series = train.model if train and isinstance(train.model, SequenceNetwork) else None
         picture = train.model.image if train and isinstance(train.model, Cnn) else None
+        uncertainty = train.uncertainty if train else None
         uses = [
             ("train.target", [train.target] if train else []),
             ("train.exclude", train.exclude if train else []),
@@ -255,6 +277,7 @@ class PipelineSpec(Spec):
             ("train.model.by", [series.by] if series else []),
             ("train.model.order", [series.order] if series else []),
             ("train.model.image", [picture]),
+            ("train.uncertainty.by", [uncertainty.by] if uncertainty else []),
             ("split.stratify", [split.stratify]),
             ("split.group", [split.group]),
             ("split.time", [split.time]),

@@ -29,17 +29,39 @@ class ErrorCosts(Spec):
     """What it costs to miss a row of the positive class, in the same unit."""
 
 
+class PromisedRecall(Spec):
+    """The threshold with the best precision among those that keep a recall."""
+
+    recall: Annotated[float, Field(gt=0, le=1)]
+    """The share of positive rows that are to be predicted positive, such as `0.9`."""
+
+
+class PromisedPrecision(Spec):
+    """The threshold with the best recall among those that keep a precision."""
+
+    precision: Annotated[float, Field(gt=0, le=1)]
+    """The share of positive predictions that are to be right, such as `0.8`."""
+
+
+Promise = PromisedRecall | PromisedPrecision
+
+
 def _kind(value: Any) -> str:
     if not isinstance(value, dict | Spec):
         return "number"
     names = set(value if isinstance(value, dict) else type(value).model_fields)
+    for promised in ("recall", "precision"):
+        if promised in names:
+            return promised
     return "costs" if names & set(ErrorCosts.model_fields) else "maximise"
 
 
 DecisionRule = Annotated[
     Annotated[float, Field(gt=0, lt=1), Tag("number")]
     | Annotated[BestMetric, Tag("maximise")]
-    | Annotated[ErrorCosts, Tag("costs")],
+    | Annotated[ErrorCosts, Tag("costs")]
+    | Annotated[PromisedRecall, Tag("recall")]
+    | Annotated[PromisedPrecision, Tag("precision")],
     Discriminator(_kind),
 ]
 """A threshold between 0 and 1, or how it is chosen."""
@@ -59,4 +81,8 @@ def rule_text(rule: DecisionRule) -> str:
     if isinstance(rule, ErrorCosts):
         costs = f"false positive {rule.false_positive:g}, false negative {rule.false_negative:g}"
         return f"least cost on the validation rows: {costs}"
+    if isinstance(rule, PromisedRecall):
+        return f"best precision on the validation rows with a recall of {rule.recall:g}"
+    if isinstance(rule, PromisedPrecision):
+        return f"best recall on the validation rows with a precision of {rule.precision:g}"
     return "as declared"

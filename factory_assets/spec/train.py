@@ -1,7 +1,7 @@
 """The `train` section: what is learned, from which columns, by which model, and at what cost.
 
-It also declares how leaks are treated, and the simple models. Networks and boosted trees are
-declared in `models`, the search for settings in `tune`. Training belongs in `ml.training`.
+It also declares how leaks are treated. Models are declared in `models`, several of them in
+`portfolio`, the search for settings in `tune`. Training belongs in `ml.training`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -28,18 +28,23 @@ from factory_assets.spec.base import (
 from factory_assets.spec.models import (
     STORED,
     Cnn,
+    ExtraTrees,
     GradientBoosting,
     Gru,
     LightGbm,
+    Linear,
     Mlp,
     Network,
     OwnModule,
+    RandomForest,
     Tabm,
     Tcn,
     Transformer,
 )
+from factory_assets.spec.portfolio import Auto
 from factory_assets.spec.threshold import DecisionRule
 from factory_assets.spec.tune import Tune, search_mistakes
+from factory_assets.spec.uncertainty import Uncertainty
 
 
 def _not_blank(reason: str) -> str:
@@ -114,18 +119,26 @@ class Trainer(Spec):
 class Budget(Spec):
     """What a training may spend, all networks of an ensemble together.
 
-    Once it is spent, training stops, and the weights of the best epoch so far are used.
+    Once it is spent, training stops, and the weights of the best epoch so far are used. `auto`
+    tries no further member once half of it is spent; what it keeps is fitted with the rest.
     """
 
     wh: Positive | None = None
     """The most energy in Wh, as the factory meters it."""
     minutes: Positive | None = None
     """The most wall time in minutes."""
+    trials: Annotated[int | None, Field(ge=1, exclude_if=is_unset)] = None
+    """Of `auto`: how many members are tried, in their order. Default: all."""
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether what is spent ends the training, so that another one may end elsewhere."""
+        return self.wh is not None or self.minutes is not None
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
-        if self.wh is None and self.minutes is None:
-            raise ValueError("a budget needs `wh` or `minutes`")
+        if not self.is_metered and self.trials is None:
+            raise ValueError("a budget needs `wh` or `minutes`, or for auto `trials`")
         return self
 
 
@@ -135,28 +148,6 @@ Encoder = Annotated[str, Field(pattern=r"^(/|\$\{FACTORY_\w+\}/|[A-Za-z][\w.-]*$
 """An installed package, or a folder: absolute, or beginning with `${FACTORY_…}/`."""
 
 Calibrate = Literal["none", "auto", "temperature", "platt"]
-
-
-class Linear(Spec):
-    """Logistic regression for classes, ridge regression for numbers."""
-
-    kind: Literal["linear"]
-    """Selects logistic or ridge regression."""
-    regularisation: Positive = 1.0
-    """The strength of the L2 penalty: 1/C of logistic regression, alpha of ridge regression."""
-
-
-class RandomForest(Spec):
-    """A random forest by scikit-learn."""
-
-    kind: Literal["random_forest"]
-    """Selects a random forest."""
-    trees: Annotated[int, Field(ge=1, le=10_000)] = 300
-    """The number of trees."""
-    max_depth: Annotated[int | None, Field(ge=1)] = None
-    """The largest depth of a tree. Default: no limit."""
-    min_samples_leaf: Annotated[int, Field(ge=1)] = 1
-    """The smallest number of training rows in a leaf."""
 
 
 def _kind(value: Any) -> str | None:
@@ -174,8 +165,10 @@ ModelSpec = Annotated[
     | Annotated[OwnModule, Tag("python")]
     | Annotated[Linear, Tag("linear")]
     | Annotated[RandomForest, Tag("random_forest")]
+    | Annotated[ExtraTrees, Tag("extra_trees")]
     | Annotated[GradientBoosting, Tag("gradient_boosting")]
-    | Annotated[LightGbm, Tag("lightgbm")],
+    | Annotated[LightGbm, Tag("lightgbm")]
+    | Annotated[Auto, Tag("auto")],
     Discriminator(_kind),
 ]
 
@@ -217,9 +210,13 @@ class Train(Spec):
     better one, if either helps rows that it was not fitted on."""
     threshold: DecisionRule | None = None
     """Two classes: from which probability a row is predicted positive. A number; or the best on
-    the validation rows, by `{maximise: accuracy}` (or `f1`, `balanced_accuracy`) or by costs such
-    as `{false_positive: 1, false_negative: 5}`. Default: maximise `evaluate.metric` if it is one of
-    these, else `f1`."""
+    the validation rows, by `{maximise: accuracy}` (or `f1`, `balanced_accuracy`), by costs such
+    as `{false_positive: 1, false_negative: 5}`, or by a promise such as `{recall: 0.9}` or
+    `{precision: 0.8}`, which leaves the other one as good as it can be. Default: maximise
+    `evaluate.metric` if it is one of these, else `f1`."""
+    uncertainty: Annotated[Uncertainty | None, Field(exclude_if=is_unset)] = None
+    """Answer a set of classes or an interval with each prediction that contains the truth as often
+    as declared, such as `{coverage: 0.9}`. Default: the prediction alone."""
     model: ModelSpec
     """Which model learns, with its settings, such as `{kind: linear}` or
     `{python: module:Class}`."""
@@ -237,8 +234,8 @@ class Train(Spec):
     """How a network is trained: on which devices, in which precision. Other models must leave it
     out."""
     budget: Budget | None = None
-    """The energy or time after which training stops at its best epoch so far. For networks and
-    `lightgbm`. Default: no limit."""
+    """The energy or time after which training stops at its best epoch so far. For networks,
+    `lightgbm` and `auto`. Default: no limit."""
     tune: Tune | None = None
     """Search for better settings than the declared ones; `tune: {}` uses the defaults. Default: no
     search."""
@@ -269,6 +266,27 @@ class Train(Spec):
         return self
 
     @model_validator(mode="after")
+    def _portfolio_is_not_tuned(self) -> Self:
+        if self.tune and isinstance(self.model, Auto):
+            raise ValueError(
+                "tune: auto chooses among its members; declare one of them as the model to search "
+                "its settings, or several with different settings in model.members"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _uncertainty_suits_the_task(self) -> Self:
+        declared = self.uncertainty
+        if declared and declared.abstain and self.task == "regression":
+            raise ValueError("uncertainty.abstain: only a decision between classes can abstain")
+        if declared and declared.by and declared.by in self.exclude:
+            raise ValueError(
+                f"uncertainty.by: {declared.by!r} is excluded, and an answer knows inputs only; "
+                "take it out of one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _search_suits_the_model(self) -> Self:
         if self.tune and (wrong := [*search_mistakes(self.model, self.tune)]):
             raise ValueError("\n".join(wrong))
@@ -285,7 +303,11 @@ class Train(Spec):
                 "budget: it can stop training on one device only; set trainer.devices and "
                 "trainer.nodes to 1, or leave the budget out"
             )
-        if self.budget and not isinstance(self.model, Network | LightGbm):
+        if self.budget and self.budget.trials and not isinstance(self.model, Auto):
+            raise ValueError(
+                "budget.trials: only auto tries several models; leave it out, or choose auto"
+            )
+        if self.budget and not isinstance(self.model, Network | LightGbm | Auto):
             raise ValueError(
                 f"budget: {self.model.kind} trains in one go and cannot be stopped early; "
                 "leave the budget out, or choose a network or lightgbm"

@@ -17,16 +17,17 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.models.kinds import kind_of
+from factory_assets.ml.training.fit_result import FitResult, load_fit
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
 from factory_assets.ml.training.fitting import (
-    FitResult,
     Progress,
     fit_prepared,
-    load_fit,
     no_progress,
 )
 from factory_assets.ml.training.members import MemberExecutor
+from factory_assets.ml.training.portfolio_tasks import PortfolioExecutor
 from factory_assets.ml.training.preparation import read_training_data
+from factory_assets.ml.training.threshold import require_kept
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
@@ -60,7 +61,7 @@ def train(
             several machines train together. None if this process works alone.
 
     Raises:
-        DataError: the rows cannot be learned from.
+        DataError: the rows cannot be learned from, or no threshold keeps what is promised.
         ModelError: the loss is not a number, or a user's own module fails.
         DeclarationError: a user's own module cannot be found.
     """
@@ -77,10 +78,17 @@ def train(
         if executor and spec.trainer.nodes > 1:
             fitted = _fit_elsewhere(pipeline, rows, executor, tell, checkpoints)
         else:
-            members = MemberExecutor(executor, rows) if executor else None
             fitted = fit_prepared(
-                pipeline, ready, home, spec.model, tell, checkpoints=checkpoints, members=members
+                pipeline,
+                ready,
+                home,
+                spec.model,
+                tell,
+                checkpoints=checkpoints,
+                members=MemberExecutor(executor, rows) if executor else None,
+                fit_apart=PortfolioExecutor(executor, rows) if executor else None,
             )
+        require_kept(pipeline.spec.decision_rule, fitted.scored)
     with (
         home.scratch() as files,
         open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
@@ -91,8 +99,13 @@ def train(
 
             trials = Trials(pipeline, rows, tables, ready, home)
             fitted, tuned = search(trials, run, tell, checkpoints, executor)
+            require_kept(pipeline.spec.decision_rule, fitted.scored)
+        if regions := fitted.trained.description.regions:
+            for problem in regions.problems():
+                tell(problem)
         digest = save_trained(fitted.trained, files)
         _log(run, pipeline, parts, fitted, tuned)
+        _log_members(run, fitted)
         version = run.register(
             files,
             signature_of(fitted.trained),
@@ -160,6 +173,8 @@ def _candidate(
         tuned=tuned,
         stopped=fitted.stopped,
         halved=fitted.halved,
+        portfolio=fitted.portfolio,
+        regions=trained.description.regions,
         refit=fitted.refit,
     )
 
@@ -167,7 +182,7 @@ def _candidate(
 def _log(
     run: RegistryRun, pipeline: Pipeline, parts: SplitResult, fitted: FitResult, tuned: Tuned | None
 ) -> None:
-    apart = {"model", "tune", "leaks", "threshold"}
+    apart = {"model", "tune", "leaks", "threshold", "uncertainty"}
     declared = pipeline.spec.training.model_dump(mode="json", exclude=apart)
     trained = fitted.trained.description.spec.model_dump(mode="json")
     declared |= {f"model.{key}": value for key, value in trained.items()}
@@ -176,6 +191,8 @@ def _log(
         run.log_metrics(list(enumerate({"tune_best": best} for best in tuned.best_so_far())))
     if fitted.trained.description.threshold is not None:
         declared["threshold"] = rule_text(pipeline.spec.decision_rule)
+    if regions := fitted.trained.description.regions:
+        declared["uncertainty"] = regions.text()
     features, calibration = fitted.trained.features, fitted.trained.description.calibration
     run.log_parameters(
         {
@@ -192,6 +209,24 @@ def _log(
     for context, part in (("training", parts.train), ("validation", parts.validation)):
         run.log_dataset(part.table, part.data_version, f"{part.table}@{part.data_version}", context)
     run.log_metrics(training_metrics(fitted))
+
+
+def _log_members(run: RegistryRun, fitted: FitResult) -> None:
+    """Show each member of a portfolio as a run of its own below the candidate's."""
+    from factory_resources.tracking.run import open_child
+
+    portfolio = fitted.portfolio
+    if portfolio is None:
+        return
+    settings = fitted.trained.description.spec.model_dump(mode="json")["members"]
+    for number, (member, cost) in enumerate(zip(portfolio.members, fitted.costs, strict=True), 1):
+        with open_child(run, f"member {number} {member.kind}") as child:
+            child.log_parameters(settings[number - 1])
+            figures = {portfolio.metric: member.value, f"{portfolio.metric}_sd": member.sd}
+            known = {name: value for name, value in figures.items() if value is not None}
+            metrics = {**known, "weight": member.weight, "seconds": cost.seconds, "wh": cost.wh}
+            child.log_metrics([(0, metrics)])
+            child.end("FINISHED")
 
 
 def training_metrics(fitted: FitResult | Candidate) -> list[tuple[int, dict[str, float]]]:

@@ -35,7 +35,6 @@ from factory_resources.prediction_log.archive import archiving_paused
 from factory_resources.prediction_log.collector import collecting_paused
 from factory_resources.prediction_log.segments import OPEN, SEALED
 from factory_resources.store.location import uses_store
-from factory_resources.tables.carrying_over import fetch_tables
 
 Tell = Callable[[str], None]
 """Is told what is done now."""
@@ -133,6 +132,9 @@ def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, li
         saved += map(backup.add_made, home_files(made, databases=True))
         known = {file.path for file in saved}
         if uses_store(home):
+            # A home without one does not import its client.
+            from factory_resources.tables.carrying_over import fetch_tables
+
             tell("fetching tables")
             fetch_tables(home)
         tell("copying files")

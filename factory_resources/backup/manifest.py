@@ -4,52 +4,49 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import msgspec
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entry import Sha256
 from factory_resources.ledger.keys import LogKey
 
 MANIFEST, NOTE, FILES = "manifest.json", "manifest.note", "home"
 """What a backup consists of: the manifest, its signature, and the folder of the files."""
 
-_FORM = 1
+_FORM: Literal[1] = 1
+
+_Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 
 _TITLE = "factory backup"
 """The first line of what is signed. That of a checkpoint is the name of a log."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class SavedFile(_Part):
+class SavedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file."""
 
-    path: Annotated[str, Field(pattern=r"^[^/]+(/[^/]+)*$")]
+    path: Annotated[str, msgspec.Meta(pattern=r"^[^/]+(/[^/]+)*$")]
     """Below the home."""
     bytes: int
-    sha256: Sha256
+    sha256: _Sha256
     mode: int
     """Its rights; others than the owner never have any."""
     modified: int
     """When the file in the home had been changed: nanoseconds since 1970; 0 for a database."""
 
 
-class SavedLedger(_Part):
+class SavedLedger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ledger in a backup."""
 
     key: str
     """The public key of the log, as a C2SP vkey."""
     size: int
-    root: Sha256
+    root: _Sha256
 
 
-class Manifest(_Part):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is in a backup."""
 
-    form: Literal[1] = 1
+    form: Literal[1] = _FORM
     made: str
     """UTC, ISO 8601."""
     home: str
@@ -60,7 +57,7 @@ class Manifest(_Part):
     @property
     def content(self) -> bytes:
         """The bytes of its file."""
-        return self.model_dump_json(indent=1).encode() + b"\n"
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
 
 
 def signed_note(manifest: bytes, home: Home) -> bytes:
@@ -91,8 +88,8 @@ def read_manifest(folder: Path) -> Manifest:
             remedy="name a folder or a file that `factory backup` has made",
         ) from error
     try:
-        form = _Form.model_validate_json(content).form
-    except ValidationError as error:
+        form = msgspec.json.decode(content, type=_Form).form
+    except msgspec.MsgspecError as error:
         raise _changed(file) from error
     if form > _FORM:
         raise StorageError(
@@ -102,8 +99,8 @@ def read_manifest(folder: Path) -> Manifest:
             remedy="use the newer factory",
         )
     try:
-        manifest = Manifest.model_validate_json(content)
-    except ValidationError as error:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
         raise _changed(file) from error
     _require_signed(content, note, manifest.ledger.key, file)
     for one in manifest.files:
@@ -112,7 +109,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-class _Form(BaseModel):
+class _Form(msgspec.Struct):
     form: int
 
 

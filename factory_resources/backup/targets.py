@@ -15,6 +15,8 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from msgspec import structs
+
 from factory_resources.backup.contents import HomeFile, digest_in_name
 from factory_resources.backup.copying import copy_file
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, Manifest, SavedFile
@@ -123,7 +125,7 @@ class FolderTarget:
         if first is None:
             return None
         os.link(self._folder / FILES / first.path, target)
-        return first.model_copy(update={"path": file.path, "mode": _mode(file)})
+        return structs.replace(first, path=file.path, mode=_mode(file))
 
 
 class TarTarget:
@@ -148,7 +150,7 @@ class TarTarget:
         saved = self.add(file)
         assert saved is not None, file.path
         file.source.unlink()
-        return saved.model_copy(update={"modified": 0, "mode": 0o600})
+        return structs.replace(saved, modified=0, mode=0o600)
 
     def finish(self, manifest: bytes, note: bytes) -> None:
         for name, content in ((MANIFEST, manifest), (NOTE, note)):

@@ -23,6 +23,12 @@ _SET_FLAGS, _SET_ADDRESS, _SET_MASK = 0x8914, 0x8916, 0x891C
 _UP_AND_RUNNING = 0x1 | 0x40
 _BACKLOG = 128
 
+_CHANGE_LINK, _REQUEST, _ANSWERED = 16, 0x1, 0x4
+_LARGEST_SEGMENTS = (63, 41)
+"""The attributes of a link in netlink that limit what TCP passes on at once: by IPv4, by IPv6."""
+_SEGMENT = 524_280
+"""Bytes: what `lo` can carry at most."""
+
 
 def fork() -> int:
     """Fork into new namespaces of every kind that is needed; return 0 in the child.
@@ -61,6 +67,8 @@ def listen(allowed: Sequence[AllowedAddress]) -> list[socket.socket]:
     """Bring up `lo` with the allowed addresses, and return a listener for each."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         ioctl(control, _SET_FLAGS, struct.pack("16sh", b"lo", _UP_AND_RUNNING))
+    for attribute in _LARGEST_SEGMENTS:
+        _widen_lo(attribute)
     for alias, ip in enumerate(sorted({address.ip for address in allowed}), 1):
         _give_lo(ip, b"lo:%d" % alias)
     return [
@@ -86,3 +94,17 @@ def _give_lo(ip: str, alias: bytes) -> None:
         for request, word in ((_SET_ADDRESS, socket.inet_aton(ip)), (_SET_MASK, b"\xff" * 4)):
             address = struct.pack("HH4s8x", socket.AF_INET, 0, word)
             ioctl(control, request, struct.pack("16s", alias) + address)
+
+
+def _widen_lo(attribute: int) -> None:
+    """Let TCP on `lo` pass on eight times as much at once, which halves what receiving costs.
+
+    A kernel before 6.3 does not know the one for IPv4, one before 5.19 refuses the one for IPv6;
+    everything works without.
+    """
+    link = struct.pack("BxHiII", socket.AF_UNSPEC, 0, socket.if_nametoindex("lo"), 0, 0)
+    body = link + struct.pack("HHI", 8, attribute, _SEGMENT)
+    header = struct.pack("IHHII", 16 + len(body), _CHANGE_LINK, _REQUEST | _ANSWERED, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as kernel:
+        kernel.send(header + body)
+        kernel.recv(1 << 12)

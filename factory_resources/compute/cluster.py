@@ -65,6 +65,11 @@ class Cluster:
     database_secret: str | None = None
     """The Secret whose key `url` is the address of PostgreSQL; None for files of the home."""
     database: PeerAddress | None = None
+    store_secret: str | None = None
+    """The Secret whose keys `access-key` and `secret-key` open the factory's store; None if tables
+    and records are files of the home."""
+    store: PeerAddress | None = None
+    """Where its storage answers."""
     outgoing: tuple[PeerAddress, ...] = ()
     """What the factory and its runs may reach besides."""
     logins: tuple[PeerAddress, ...] = ()
@@ -86,6 +91,7 @@ class Cluster:
             "--tls-secret": self.tls_secret,
             "--storage-class": self.storage_class,
             "--database-secret": self.database_secret,
+            "--store-secret": self.store_secret,
         }
         for option, value in named.items():
             if value is not None:
@@ -100,6 +106,12 @@ class Cluster:
             raise SettingError(
                 "--database-secret and --database belong together",
                 remedy="name the Secret whose key url is the database's address, and its HOST:PORT",
+            )
+        if (self.store_secret is None) != (self.store is None):
+            raise SettingError(
+                "--store-secret and FACTORY_STORE belong together",
+                remedy="name the Secret whose keys access-key and secret-key open the store, and "
+                "set FACTORY_STORE to s3://bucket/prefix",
             )
         if self.runs == "pods" and not self.api_servers:
             raise SettingError(
@@ -129,8 +141,8 @@ class Cluster:
 
     @property
     def peers(self) -> tuple[PeerAddress, ...]:
-        """The addresses that all pods may reach: the database first."""
-        return (*((self.database,) if self.database else ()), *self.outgoing)
+        """The addresses that all pods may reach: the database and the store first."""
+        return (*filter(None, (self.database, self.store)), *self.outgoing)
 
 
 def peer_addresses(

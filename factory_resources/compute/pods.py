@@ -10,6 +10,7 @@ from factory_resources.compute.cluster import Cluster, PeerAddress
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.processes import POD_VARIABLE
 from factory_resources.instance import SETTINGS_VARIABLE
+from factory_resources.store.location import ACCESS_KEY, SECRET_KEY
 
 Component = Literal["server", "run", "shell"]
 
@@ -122,9 +123,17 @@ def _variables(cluster: Cluster, component: Component) -> list[Manifest]:
         field = {"fieldRef": {"fieldPath": "metadata.name"}}
         found.append({"name": POD_VARIABLE, "valueFrom": field})
     if cluster.database_secret:
-        reference = {"secretKeyRef": {"name": cluster.database_secret, "key": "url"}}
-        found.append({"name": DATABASE_VARIABLE, "valueFrom": reference})
+        found.append(_secret(DATABASE_VARIABLE, cluster.database_secret, "url"))
+    if cluster.store_secret:
+        keys = {ACCESS_KEY: "access-key", SECRET_KEY: "secret-key"}
+        found += [_secret(name, cluster.store_secret, key) for name, key in keys.items()]
     return found
+
+
+def _secret(variable: str, secret: str, key: str) -> Manifest:
+    """Return a variable whose value is a key of a Secret."""
+    reference = {"secretKeyRef": {"name": secret, "key": key}}
+    return {"name": variable, "valueFrom": reference}
 
 
 def _resources(cluster: Cluster, component: Component) -> Manifest:

@@ -283,8 +283,10 @@ def _postgres(home: Home | None = None) -> Connection:
     return Connection(raw, postgres=True, home=home)
 
 
-def has_postgres_tables() -> bool:
-    """Whether the ledger was begun in PostgreSQL."""
+def has_tables(home: Home) -> bool:
+    """Whether the ledger of a home was begun."""
+    if not in_postgres():
+        return home.ledger.exists()
     connection = _postgres()
     try:
         return bool(connection.execute("SELECT to_regclass('head') IS NOT NULL")[0][0])

@@ -20,7 +20,7 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.connection import (
     begin_postgres,
     connected,
-    has_postgres_tables,
+    has_tables,
     in_postgres,
     new_sqlite,
 )
@@ -58,7 +58,7 @@ class Ledger:
     def exists(self) -> bool:
         """Whether it was begun."""
         with storage_faults(self.home):
-            return has_postgres_tables() if in_postgres() else self.home.ledger.exists()
+            return has_tables(self.home)
 
     def begin(self, found: Iterable[Kind] = ()) -> None:
         """Begin it unless it exists, with a key of its own.

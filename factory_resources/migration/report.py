@@ -12,6 +12,7 @@ from urllib.parse import quote
 from factory_resources.errors import StorageError
 from factory_resources.home.database import Engine
 from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.migration.catalog import StoredTable
 from factory_resources.migration.stores import Store
 from factory_resources.migration.values import RowDigest
@@ -68,17 +69,20 @@ def check_ledger(home: Home) -> tuple[int, str] | None:
     Raises:
         StorageError: the root is not the one that the checkpoint signs.
     """
+    from factory_resources.ledger.connection import connected, has_tables
     from factory_resources.ledger.factory_verify import CompactRange, LogCheckpoint, leaf_hash
-    from factory_resources.ledger.ledger import Ledger
+    from factory_resources.ledger.log import Log
 
-    ledger = Ledger(home)
-    if not ledger.exists:
-        return None
     tree = CompactRange()
-    with ledger.reading() as log:
-        size, note = log.signed
-        for _, body in log.bodies(0, size):
-            tree.append(leaf_hash(body))
+    # Not by `Ledger`: what entries mean takes long to import, and is not asked here.
+    with storage_faults(home):
+        if not has_tables(home):
+            return None
+        with connected(home) as connection:
+            log = Log(connection)
+            size, note = log.signed
+            for _, body in log.bodies(0, size):
+                tree.append(leaf_hash(body))
     signed = LogCheckpoint.parse(note.partition("\n\n")[0] + "\n")
     if (signed.size, signed.root) != (tree.size, tree.root):
         raise StorageError(

@@ -4,6 +4,7 @@ Values of sensitive columns are replaced in them; see `protection`.
 """
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,12 @@ from factory_resources.prediction_log.record import PredictionRecord
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+LOGGED_REGIONS: Mapping[str, str] = MappingProxyType(
+    {"set": "sets", "interval": "intervals", "abstained": "abstained"}
+)
+"""What an answer says of its certainty, by its name in the answer, to that in the log."""
 
 
 def logged_rows(record: PredictionRecord) -> list[Mapping[str, Any]]:

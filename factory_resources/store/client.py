@@ -19,7 +19,12 @@ from xml.etree import ElementTree
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import storage_errors
-from factory_resources.store.location import ENDPOINT_VARIABLE, StoreLocation
+from factory_resources.store.location import (
+    ACCESS_KEY,
+    ENDPOINT_VARIABLE,
+    SECRET_KEY,
+    StoreLocation,
+)
 from factory_resources.store.signing import StoreKeys, StoreRequest
 
 _ATTEMPTS, _PAUSE = 3, 0.1
@@ -49,7 +54,7 @@ _REASONS = {
     "XMinioStorageFull": "the storage is full",
 }
 
-_KEYS = "check FACTORY_S3_ACCESS_KEY and FACTORY_S3_SECRET_KEY"
+_KEYS = f"check {ACCESS_KEY} and {SECRET_KEY}"
 
 
 class StoreAwayError(StorageError):

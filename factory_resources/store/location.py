@@ -16,6 +16,9 @@ STORE_VARIABLE = "FACTORY_STORE"
 ENDPOINT_VARIABLE = "FACTORY_S3_ENDPOINT"
 REGION_VARIABLE = "FACTORY_S3_REGION"
 
+ACCESS_KEY, SECRET_KEY = "FACTORY_S3_ACCESS_KEY", "FACTORY_S3_SECRET_KEY"
+"""Names of the secrets that open the storage."""
+
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
 _ENDPOINT = re.compile(r"https?://[^/\s@]+/?")
 

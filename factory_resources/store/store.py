@@ -22,6 +22,8 @@ from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.security.secrets import secret
 from factory_resources.store.client import StoreClient
 from factory_resources.store.location import (
+    ACCESS_KEY,
+    SECRET_KEY,
     StoreLocation,
     declared_store,
     location_file,
@@ -236,8 +238,8 @@ def store_of(home: Home, location: StoreLocation) -> SharedStore:
     Raises:
         SourceError: a key of the storage is not set.
     """
-    access = secret("FACTORY_S3_ACCESS_KEY", home)
-    keys = StoreKeys(access, secret("FACTORY_S3_SECRET_KEY", home))
+    access = secret(ACCESS_KEY, home)
+    keys = StoreKeys(access, secret(SECRET_KEY, home))
     return SharedStore(home, StoreClient(location, keys))
 
 

@@ -7,7 +7,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,7 @@ from factory_resources.home.home import PROJECT
 from factory_resources.prediction_log.record import decode
 from factory_resources.prediction_log.segments import read
 from tests.approvals import Factory
-from tests.serving import PredictionServer, serving
+from tests.serving import PredictionServer, eventually, serving
 
 pytestmark = pytest.mark.slow
 
@@ -315,14 +314,6 @@ def test_a_new_champion_takes_over_and_a_stop_stops_at_once(made: Factory) -> No
         assert eventually(lambda: running.ask("/predict/apples", ROW).status == 200)
         assert made.factory("rollback", "apples", "--to", "2", "--reason", "better")[0] == 0
         assert eventually(lambda: running.ask("/predict/apples", ROW).json["version"] == 2)
-
-
-def eventually(holds: Any, seconds: int = 10) -> bool:
-    for _ in range(10 * seconds):
-        if holds():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_a_changed_graph_is_not_served_and_the_old_one_goes_on(made: Factory) -> None:

@@ -133,7 +133,7 @@ def test_what_the_description_admits_is_answered_as_described(server: Prediction
     ]
 
     @given(case=st.one_of(strategies))
-    @settings(max_examples=100, suppress_health_check=[*HealthCheck], database=None)
+    @settings(max_examples=50, suppress_health_check=[*HealthCheck], database=None)
     def ask(case: Any) -> None:
         reply = case.call(base_url=f"http://{server.address}")
         case.validate_response(reply, checks=checks)

@@ -1,10 +1,11 @@
 """Which cron expressions are valid, what is wrong with the others, and when one fires next."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 
 import pytest
 
-from factory_assets.cron import check_cron, next_tick
+from factory_assets.cron import check_cron, next_tick, ticks
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,8 @@ _NOON = datetime(2026, 3, 27, 12, tzinfo=UTC)
     [
         ("0 2 * * *", "UTC", "2026-03-28T02:00"),
         ("0 2 * * *", "Europe/Berlin", "2026-03-28T01:00"),
-        ("30 2 29 3 *", "Europe/Berlin", "2026-03-29T01:30"),
+        ("30 2 29 3 *", "Europe/Berlin", "2026-03-29T01:00"),
+        ("30 2 25 10 *", "Europe/Berlin", "2026-10-25T01:30"),
         ("@weekly", "UTC", "2026-03-29T00:00"),
         ("0 0 * * 7", "UTC", "2026-03-29T00:00"),
         ("0 0 13 * fri", "UTC", "2026-04-03T00:00"),
@@ -84,3 +86,35 @@ def test_a_year_of_ticks_is_that_of_dagster(cron: str, zone: str) -> None:
     while (tick := next_tick(cron, zone, mine)) and tick < end:
         assert tick == next(theirs).astimezone(UTC)
         mine = tick
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        *("0 2 * * *", "30 2 * * *", "0 3 * * *", "30 0 * * *", "30 1 * * sun", "30 2 * * sun"),
+        *("15 2-3 * * *", "0 1,2,3 * * *", "15 */2 * * *", "*/15 2 * * *", "*/20 0-4 * * *"),
+        *("0 * * * *", "*/30 * * * *", "10,50 * * * *", "45 0-23 * * *", "*/20 * * * sun"),
+        *("30 2 25 10 *", "30 2 29 3 *", "@hourly", "@daily", "@weekly"),
+    ],
+)
+@pytest.mark.parametrize(
+    "noon",
+    [
+        ("Europe/Berlin", "2026-03-28"),
+        ("Europe/Berlin", "2026-10-24"),
+        ("America/New_York", "2026-03-07"),
+        ("America/New_York", "2026-10-31"),
+        ("Asia/Beirut", "2026-03-28"),
+        ("Asia/Beirut", "2026-10-24"),
+    ],
+    ids=" ".join,
+)
+def test_a_night_when_clocks_change_is_that_of_dagster(cron: str, noon: tuple[str, str]) -> None:
+    from dagster._utils.schedules import cron_string_iterator
+
+    zone, day = noon
+    begin = datetime.fromisoformat(f"{day}T12:00+00:00")
+    end = begin + timedelta(hours=40)
+    theirs = (one.astimezone(UTC) for one in cron_string_iterator(begin.timestamp(), cron, zone))
+    expected = [one for one in takewhile(lambda one: one < end, theirs) if one > begin]
+    assert [*takewhile(lambda one: one < end, ticks(cron, zone, begin))] == expected

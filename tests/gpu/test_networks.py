@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.metering.meter import Meter, Rates
 from tests.factory_assets.ml.features.test_images import seen

@@ -4,13 +4,21 @@ How a cost grows with the rows belongs in `growth`, what it is elsewhere in `mac
 the figures assume in `notes`.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
 from factory_assets.audit.cost.answer_times import AnswerTimes, answer_times
-from factory_assets.audit.cost.growth import CostRange, MeasuredCost, basis_of, estimate, total
+from factory_assets.audit.cost.growth import (
+    CostRange,
+    MeasuredCost,
+    basis_of,
+    estimate,
+    total,
+    within_cores,
+)
 from factory_assets.audit.cost.machine_costs import (
     MachineCosts,
     Work,
@@ -42,6 +50,9 @@ MILLION = 1_000_000
 
 _SMALLEST = 1e-9
 """Taken for a cost of 0, which has no logarithm."""
+
+_SAME = 0.001
+"""Difference up to which the energy of a second of CPU time is the same each time."""
 
 _OnMachine = Callable[[Work], MachineCosts]
 
@@ -238,13 +249,19 @@ def _work(measured: Sequence[MeasuredStage], rows: int) -> Work:
         pairs = [MeasuredCost(one.rows, max(_SMALLEST, cost(one))) for one in measured]
         return estimate(pairs, rows)
 
+    busiest = max(one.cpu_seconds / max(_SMALLEST, one.seconds) for one in measured)
+    cores = max(os.cpu_count() or 1, busiest)
+    seconds, cpu = within_cores(at(lambda one: one.seconds), at(lambda one: one.cpu_seconds), cores)
+    per_cpu = [one.wh / 1000 / max(_SMALLEST, one.cpu_seconds) for one in measured]
+    # Without counters the energy is that of the CPU time, so it is estimated once.
+    is_of_cpu = max(per_cpu) - min(per_cpu) <= _SAME * max(per_cpu)
     # Most of a process's memory is there with any number of rows, so one of them tells nothing.
     is_known = basis_of([one.rows for one in measured], rows) != "one size"
     return Work(
-        seconds=at(lambda one: one.seconds),
-        cpu_seconds=at(lambda one: one.cpu_seconds),
+        seconds=seconds,
+        cpu_seconds=cpu,
         megabytes=at(lambda one: one.megabytes) if is_known else None,
-        kwh=at(lambda one: one.wh / 1000),
+        kwh=cpu.times(per_cpu[0]) if is_of_cpu else at(lambda one: one.wh / 1000),
         on_gpu=any("NVML" in method for one in measured for method in one.methods),
     )
 

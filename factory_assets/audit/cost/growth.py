@@ -5,7 +5,7 @@ Pure arithmetic of numbers. What was measured belongs in `measured_stages`.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, sqrt
 from typing import Literal
 
 _EXPONENTS = tuple(tenths / 10 for tenths in range(5, 16))
@@ -62,6 +62,22 @@ def total(ranges: Iterable[CostRange]) -> CostRange:
     )
 
 
+def within_cores(
+    seconds: CostRange, cpu_seconds: CostRange, cores: float
+) -> tuple[CostRange, CostRange]:
+    """Return both such that no more cores are busy than there are.
+
+    They were estimated apart, each from measurements of its own. So the time is as long at least as
+    the least CPU time needs, and the CPU time no more than all cores give in the time.
+    """
+    low = max(seconds.low, cpu_seconds.low / cores)
+    value = max(seconds.value, low)
+    time = CostRange(value, low, max(seconds.high, value))
+    high = min(cpu_seconds.high, cores * time.high)
+    busy = min(cpu_seconds.value, cores * time.value)
+    return time, CostRange(busy, min(cpu_seconds.low, busy), max(busy, high))
+
+
 @dataclass(frozen=True)
 class Curve:
     """The cost `fixed + growing * rows ** exponent`."""
@@ -91,6 +107,8 @@ def estimate(measured: Sequence[MeasuredCost], rows: int) -> CostRange:
     the cost is taken to be proportional to the rows, and may be anything between not growing at all
     and growing by the power of 1.5. With more, curves of several exponents are fitted by relative
     least squares; those that predict left out sizes about as well as the best one make the range.
+    If all sizes cost the same but for the noise, growth cannot be told from noise, and the cost is
+    the middle of both, on a scale of logarithms.
     Beyond the measured sizes their error grows with the distance on a scale of logarithms, and the
     range ends no earlier than growth in proportion to the largest size.
 
@@ -129,10 +147,11 @@ def _from_one(one: MeasuredCost, rows: int, error: float) -> CostRange:
 def _from_curves(means: Sequence[MeasuredCost], rows: int) -> CostRange:
     errors = {exponent: _left_out_error(means, exponent) for exponent in _EXPONENTS}
     best = min(errors, key=lambda one: errors[one])
-    error = 2 * errors[best] + _NOISE / 10
+    error = 2 * errors[best] + _NOISE
     # The true exponent may lie between the best one and its neighbours.
     fitting = [one for one in errors if errors[one] <= error or abs(one - best) < _STEP]
     nearest = _LINEAR if _LINEAR in fitting else best
+    value = _middle(means, fit(means, nearest).at(rows))
     values = {exponent: fit(means, exponent).at(rows) for exponent in fitting}
     error = max(error, log(1 + _NOISE))
     widened = exp(error * _distance(means, rows))
@@ -148,17 +167,27 @@ def _from_curves(means: Sequence[MeasuredCost], rows: int) -> CostRange:
     # What did not grow yet may begin to: some work is done in another way with more rows.
     factor = rows / means[-1].rows
     high = max(high, means[-1].cost * factor * (1 + _NOISE)) if factor > 1 else high
-    return CostRange(min(max(values[nearest], low), high), low, high)
+    return CostRange(min(max(value, low), high), low, high)
+
+
+def _middle(means: Sequence[MeasuredCost], grown: float) -> float:
+    """Return a grown cost, or if all sizes cost about the same, what is between them and it."""
+    flat = fit(means, 0.0).fixed or fit(means, 0.0).growing
+    if any(abs(log(one.cost / flat)) > log(1 + _NOISE) for one in means):
+        return grown
+    return sqrt(flat * grown)
 
 
 def _left_out_error(means: Sequence[MeasuredCost], exponent: float) -> float:
     """Return the largest error of the logarithm at a size that the curve was not fitted to.
 
-    Two sizes leave nothing to compare with: any curve fits them.
+    Two sizes leave nothing to compare with: any curve fits them. Three leave one at a time, which a
+    wrong curve may hit by chance.
     """
     if len(means) == 2:
         return log(1 + _ONCE)
-    return max(_errors(means, exponent))
+    least = log(1 + _ONCE) / 4 if len(means) == 3 else 0.0
+    return max(least, *_errors(means, exponent))
 
 
 def _errors(means: Sequence[MeasuredCost], exponent: float) -> Iterator[float]:

@@ -24,6 +24,9 @@ _MODEL: dict[str, tuple[Step, ...]] = {
     "parameters": ("value", "parameters"),
     "best epoch": ("value", "best_epoch"),
     "decision threshold": ("value", "threshold"),
+    "declared coverage of sets or intervals": ("value", "regions", "coverage"),
+    "coverage holds for each": ("value", "regions", "by"),
+    "held-out rows for the coverage": ("value", "regions", "rows"),
     "stopped by its budget of": ("value", "stopped", "budget"),
     "SHA-256 of its files": ("value", "digest"),
 }
@@ -67,6 +70,20 @@ def _model(trained: CitedDocument) -> Iterator[FactTable]:
                 ("class", "classes"),
             )
             for i in trained.children("value", field)
+        ),
+    )
+    yield from fact_table(
+        "training",
+        "regions",
+        "Bounds of the sets or intervals, by group or class",
+        ("group", "held-out rows", "bound"),
+        (
+            (
+                str(trained.at("value", "regions", "groups", i, "group").value),
+                trained.at("value", "regions", "groups", i, "rows"),
+                trained.perhaps("value", "regions", "groups", i, "bound"),
+            )
+            for i in trained.children("value", "regions", "groups")
         ),
     )
     yield from fact_table(

@@ -36,7 +36,7 @@ from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
 from factory_assets.declarations.yaml_document import At, parse
 from factory_assets.execution.lineage_events import refused_line
-from factory_assets.ml.metrics.metrics import metric_names
+from factory_assets.ml.metrics.metrics import gate_metric_names, metric_names
 from factory_assets.spec import Gate, Pipeline
 from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
@@ -163,7 +163,7 @@ def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
     named += [
         (("evaluate", "gates", i, "metric"), gate.metric)
         for i, gate in enumerate(evaluate.gates)
-        if isinstance(gate, Gate)
+        if isinstance(gate, Gate) and gate.metric not in gate_metric_names(task)
     ]
     named.append((("train", "tune", "metric"), train.tune.metric if train.tune else None))
     for at, metric in named:

@@ -4,6 +4,7 @@ The profile belongs in `profile`, the decisions in `recommend`, the text of the 
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from factory_assets.cli.new.profile import profile
@@ -15,14 +16,25 @@ from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
 
 
-def new(name: str, *, source: Path, target: str, folder: Path) -> Path:
-    """Write `folder/name/defs.yaml`, which passes `factory check`, and return its path.
+@dataclass(frozen=True)
+class DraftedFile:
+    """A declaration that was written."""
+
+    path: Path
+    target: str
+    """What the pipeline predicts."""
+    guessed: str
+    """Why, if nobody has named it."""
+
+
+def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> DraftedFile:
+    """Write `folder/name/defs.yaml`, which passes `factory check`.
 
     Args:
         name: of the pipeline.
         source: the data file.
-        target: the column to predict.
         folder: the folder of pipelines.
+        target: the column to predict; None to guess it.
 
     Raises:
         DeclarationError: the name is not valid, or there is a pipeline of that name.
@@ -42,14 +54,15 @@ def new(name: str, *, source: Path, target: str, folder: Path) -> Path:
         )
     source = source.expanduser().resolve()
     table = profile(source)
+    choices = recommend(table, target)
     content = render(
         table,
-        recommend(table, target),
+        choices,
         file=_declared_path(pipeline_folder, source),
         schema=schema_line(pipeline_folder),
     )
     Home.from_env().write_atomic(pipeline_folder / FILE, content.encode())
-    return pipeline_folder / FILE
+    return DraftedFile(pipeline_folder / FILE, choices.target_name, choices.target.guessed)
 
 
 def _declared_path(pipeline_folder: Path, source: Path) -> str:

@@ -4,13 +4,19 @@ Decisions based on the profile belong in `recommend`.
 """
 
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.cli.new.header import MISSING_TOKENS, is_all_numbers, is_header
+from factory_assets.cli.new.header import MISSING_TOKENS
+from factory_assets.cli.new.reading import (
+    largest_member,
+    read_by_fitting_rules,
+    require_data_file,
+)
+from factory_assets.cli.new.series import Panel, Series, find_panel, find_series
+from factory_assets.cli.new.written import written_forms
 from factory_assets.data.contract.sql_types import (
     INFERRED,
     looks_like_sql,
@@ -21,8 +27,7 @@ from factory_assets.data.contract.sql_types import (
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sources.files.discovery import File, format_of
-from factory_resources.sources.files.reader import SourceTable, parquet, read_file
+from factory_resources.sources.files.reader import SourceTable, parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.spelling import unified_sql
 
@@ -40,9 +45,6 @@ NON_TEXT_MISSING_TOKENS = (*MISSING_TOKENS, "-", "--", ".", "None", "none", "mis
 
 _CHUNK = 100
 """Columns that one query describes."""
-
-_HEAD = 2000
-"""Rows by which a header line is recognised."""
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 20_000, 10_000_000
 """Rows and cells of the sample: a wide table gives fewer rows."""
@@ -72,6 +74,11 @@ class ColumnSummary:
     """All distinct values in order; empty if there are more than `MAX_LISTED_VALUES`."""
     running: bool = False
     """Whether its whole numbers increase from each row to the next, as row numbers do."""
+    written: str = ""
+    """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
+    contract cannot; `{}` is the text."""
+    words: float = 0.0
+    """The mean number of words of a text."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,10 @@ class FileProfile:
     """The file that was read from a zip with several; None otherwise."""
     sample: "pa.Table"
     """Some rows in random order, with typed values, by the names in the file."""
+    series: Series | None = None
+    """The series that the rows are made of; None if they are not."""
+    panel: Panel | None = None
+    """The time at which units are observed again and again; None if there is none."""
 
 
 def profile(path: Path) -> FileProfile:
@@ -94,18 +105,10 @@ def profile(path: Path) -> FileProfile:
     Raises:
         SourceError: the file is missing, unreadable, empty or has no rows.
     """
-    if not path.is_file():
-        raise SourceError("is not a file", where=str(path), remedy="name the data file")
-    if not _is_data(path.name) and not zipfile.is_zipfile(path):
-        raise SourceError(
-            "its format cannot be derived from its name",
-            where=str(path),
-            remedy="rename it to end in .csv, .tsv, .txt, .parquet, .jsonl or .arff",
-        )
-    file = File(path, str(path))
-    member = _largest_member(path)
+    require_data_file(path)
+    member = largest_member(path)
     with tempfile.TemporaryDirectory() as scratch:
-        raw, rules = _read(file, member, Path(scratch))
+        raw, rules = read_by_fitting_rules(path, member, Path(scratch))
         if not raw.rows:
             raise SourceError("has no rows", where=raw.name, remedy="name a file with data rows")
         with (
@@ -115,67 +118,11 @@ def profile(path: Path) -> FileProfile:
             items = list(raw.columns.items())
             chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
             columns = [c for chunk in chunks for c in _describe(connection, raw, chunk)]
-            sample = _sample(connection, raw, columns)
-    return FileProfile(raw.rows, tuple(columns), rules, member, sample)
-
-
-def _largest_member(path: Path) -> str | None:
-    """Return the largest data file of a zip with several files; None if there is no choice."""
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        infos = [i for i in archive.infolist() if not i.filename.startswith("__MACOSX/")]
-    sizes = {info.filename: info.file_size for info in infos if _is_data(info.filename)}
-    return max(sizes, key=lambda name: sizes[name]) if len(infos) > 1 and sizes else None
-
-
-def _is_data(name: str) -> bool:
-    try:
-        return format_of(name)[1] != "zip"
-    except SourceError:
-        return False
-
-
-_ATTEMPTS = tuple(
-    TextRules(encoding=encoding, header=header)
-    for encoding in ("utf-8", "latin-1")
-    for header in (True, False)
-)
-
-
-def _read(file: File, member: str | None, scratch: Path) -> tuple[SourceTable, TextRules]:
-    """Read the file by the first fitting rules: with a header unless line 1 is a row.
-
-    Raises:
-        SourceError: no rules fit; the error of the first attempt.
-    """
-    first_error: SourceError | None = None
-    for number, rules in enumerate(_ATTEMPTS):
-        attempt = scratch / str(number)
-        attempt.mkdir()
-        try:
-            raw = read_file(file, attempt, member=member, rules=rules)
-        except SourceError as error:
-            first_error = first_error or error
-            continue
-        if raw.format != "csv" or rules.header == _names_its_columns(raw, rules, attempt):
-            return raw, rules
-        first_error = first_error or SourceError(
-            "begins with a row instead of column names",
-            where=raw.name,
-            remedy="add a header line",
-        )
-    assert first_error is not None
-    raise first_error
-
-
-def _names_its_columns(raw: SourceTable, rules: TextRules, scratch: Path) -> bool:
-    with sealed(read=[raw.path], write=scratch) as connection:
-        rows = connection.execute(f"FROM {parquet(raw.path)} LIMIT {_HEAD}").fetchall()
-    first: list[str] = [*raw.columns]
-    if not rules.header:
-        first, rows = ["" if cell is None else str(cell) for cell in (rows or [()])[0]], rows[1:]
-    return not is_all_numbers(first) and is_header(first, rows)
+            _view(connection, raw, columns)
+            sample = _sample(connection, raw.rows, columns)
+            series = find_series(connection, columns, raw.rows)
+            panel = None if series else find_panel(connection, columns, raw.rows)
+    return FileProfile(raw.rows, tuple(columns), rules, member, sample, series, panel)
 
 
 def _describe(
@@ -188,10 +135,20 @@ def _describe(
     values = [
         _typed(cell, kind, column) for (cell, kind), column in zip(cells, columns, strict=True)
     ]
-    sums = ", ".join(f"count({v}), count(DISTINCT {v}), min({v}), max({v})" for v in values)
+    sums = ", ".join(
+        f"count({v}), count(DISTINCT {v}), min({v}), max({v}), {_words(v, c)}"
+        for v, c in zip(values, columns, strict=True)
+    )
     row = iter(connection.execute(f"SELECT {sums} FROM {table}").fetchone())
     columns = [
-        replace(c, present=next(row), distinct=next(row), low=next(row), high=next(row))
+        replace(
+            c,
+            present=next(row),
+            distinct=next(row),
+            low=next(row),
+            high=next(row),
+            words=next(row) or 0.0,
+        )
         for c in columns
     ]
     lists = ", ".join(
@@ -222,7 +179,18 @@ def _describe(
 
 def _typed(cell: str, kind: str, column: ColumnSummary) -> str:
     """Return SQL for the value of a cell in the type of its column."""
-    return typed_sql(value_sql(cell, kind, ("", *column.tokens)), kind, column.type)
+    value = value_sql(cell, kind, ("", *column.tokens))
+    return (
+        column.written.replace("{}", value)
+        if column.written
+        else typed_sql(value, kind, column.type)
+    )
+
+
+def _words(value: str, column: ColumnSummary) -> str:
+    """Return SQL for the mean number of words of a column of text."""
+    words = rf"avg(len(regexp_split_to_array(trim({value}), '\s+')))"
+    return words if column.type == "string" else "0.0"
 
 
 def _is_running(connection: Any, table: str, column: ColumnSummary, value: str) -> bool:
@@ -236,18 +204,30 @@ def _is_running(connection: Any, table: str, column: ColumnSummary, value: str) 
     return bool((steps > 0).all() and (steps == steps.round()).all())
 
 
-def _sample(connection: Any, raw: SourceTable, columns: Sequence[ColumnSummary]) -> "pa.Table":
+def _view(connection: Any, raw: SourceTable, columns: Sequence[ColumnSummary]) -> None:
+    """Create the view `typed` of all rows with typed values, by the names in the file."""
+    cells = [
+        f"{_typed(f't.{identifier(name)}', kind, column)} AS {identifier(column.source)}"
+        for column, (name, kind) in zip(columns, raw.columns.values(), strict=True)
+    ]
+    connection.execute(
+        f"CREATE TEMP VIEW typed AS SELECT {', '.join(cells)}, factory_place "
+        f"FROM (SELECT *, row_number() OVER () AS factory_place FROM {parquet(raw.path)}) AS t"
+    )
+
+
+def _sample(connection: Any, rows: int, columns: Sequence[ColumnSummary]) -> "pa.Table":
     """Return a random but reproducible sample of the rows, in random order."""
     most = min(_SAMPLE_ROWS, max(1, _SAMPLE_CELLS // len(columns)))
-    cells = []
-    for column, (name, kind) in zip(columns, raw.columns.values(), strict=True):
-        value = _typed(f"t.{identifier(name)}", kind, column)
-        text = f"left({value}, {_LETTERS})" if column.type == "string" else value
-        cells.append(f"{text} AS {identifier(column.source)}")
-    numbered = f"SELECT *, row_number() OVER () AS factory_place FROM {parquet(raw.path)}"
+    cells = [
+        f"left({identifier(c.source)}, {_LETTERS}) AS {identifier(c.source)}"
+        if c.type == "string"
+        else identifier(c.source)
+        for c in columns
+    ]
     return connection.sql(
-        f"SELECT {', '.join(cells)} FROM ({numbered}) AS t "
-        f"WHERE hash(factory_place) % {-(-raw.rows // most)} = 0 "
+        f"SELECT {', '.join(cells)} FROM typed "
+        f"WHERE hash(factory_place) % {-(-rows // most)} = 0 "
         "ORDER BY hash(factory_place), factory_place"
     ).to_arrow_table()
 
@@ -275,4 +255,11 @@ def _typed_columns(
         valid = MISSING_TOKENS if column_type == "string" else NON_TEXT_MISSING_TOKENS
         used = tuple(t for t in occurring if t in valid) if kind == "VARCHAR" else ()
         columns.append(ColumnSummary(source, column_type, used))
+    texts = [
+        (place, value_sql(cell, kind, ("", *column.tokens)))
+        for place, ((cell, kind), column) in enumerate(zip(cells, columns, strict=True))
+        if column.type == "string" and kind == "VARCHAR"
+    ]
+    for place, form in written_forms(connection, table, texts).items():
+        columns[place] = replace(columns[place], type=form.type, written=form.sql)
     return columns

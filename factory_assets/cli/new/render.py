@@ -1,14 +1,16 @@
 """Write a profile and the recommendations for it as the text of a `defs.yaml`, with comments."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 
+from factory_assets.cli.new.derived import text_name
 from factory_assets.cli.new.header import MISSING_TOKENS
 from factory_assets.cli.new.profile import ColumnSummary, FileProfile
-from factory_assets.cli.new.recommend import Recommendation, personal_data_reason
+from factory_assets.cli.new.recommend import Recommendation
+from factory_assets.cli.new.roles import personal_data_reason
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
 
@@ -26,7 +28,7 @@ def render(table: FileProfile, choices: Recommendation, *, file: str, schema: st
         file: the path of the data file as the declaration names it.
         schema: the comment that names the schema to editors; may be empty.
     """
-    target = choices.names[choices.target.source]
+    target = choices.target_name
     lines = [
         f"type: {TYPES[0]}",
         "",
@@ -65,9 +67,14 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
     if table.rules.encoding != "utf-8":
         parts.append(f"encoding: {table.rules.encoding}")
     note = ""
+    if table.rules.skip:
+        parts.append(f"skip: {table.rules.skip}")
     if not table.rules.header:
         parts.append("header: false")
         note = "  # line 1 is a row; give each column a name below, and keep its `from`"
+    if table.rules.columns:
+        parts.append(f"columns: {_listed(table.rules.columns)}")
+        note = "  # two columns of the file have the same name"
     yield f"    source: {{{', '.join(parts)}}}{note}"
 
 
@@ -77,7 +84,8 @@ def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     if common:
         tokens = ", ".join(['""', *(yaml_string(token) for token in common)])
         yield f'    missing: [{tokens}]  # tokens that mean "no value"'
-    share = 1 - choices.target.present / table.rows
+    column = choices.target.column
+    share = 1 - column.present / table.rows if column else 0.0
     if share > 0.45:
         why = f"{share:.0%} of the rows have no target"
         yield f"    max_quarantine: {min(1.0, share + 0.05):.2f}  # {why}"
@@ -86,20 +94,22 @@ def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
 def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     entries = []
     for column in table.columns:
-        parts = [f"name: {yaml_string(choices.names[column.source])}"]
-        if choices.names[column.source] != column.source or not table.rules.header:
+        name = choices.names[column.source]
+        name = text_name(name) if column.written else name
+        parts = [f"name: {yaml_string(name)}"]
+        if name != column.source or not table.rules.header:
             parts.append(f"from: {yaml_string(column.source)}")
-        parts.append(f"type: {column.type}")
+        parts.append(f"type: {'string' if column.written else column.type}")
         if unit := choices.units.get(column.source):
             parts.append(f"unit: {yaml_string(unit)}")
         if own := [token for token in column.tokens if token not in MISSING_TOKENS]:
             parts.append(f"missing: [{', '.join(yaml_string(token) for token in own)}]")
-        if column is choices.target:
+        if column is choices.target.column:
             parts.append("nullable: false")
         comment = _values(column, table.rows)
         if why := personal_data_reason(column):
             comment = f"{why}: personal data?"
-            if column is not choices.target:
+            if column is not choices.target.column:
                 parts.append("sensitive: personal")
         entries.append((f"      - {{{', '.join(parts)}}}", comment))
     width = min(88, max(len(entry) for entry, _ in entries))
@@ -108,11 +118,41 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
 
 
 def _clean(choices: Recommendation) -> Iterator[str]:
+    windows = choices.windows
+    if not (choices.unify or choices.deduplicate or choices.derive or windows):
+        return
+    yield "  clean:"
     if choices.unify:
-        names = ", ".join(yaml_string(name) for name in choices.unify)
-        yield "  clean:  # some of their values differ only in case, blanks or Unicode form"
-        yield f"    unify: [{names}]"
-        yield ""
+        yield "    # Some of their values differ only in case, blanks or Unicode form."
+        yield f"    unify: {_listed(choices.unify)}"
+    if choices.deduplicate:
+        yield "    # Rows are repeated as a whole; the first of them stays."
+        yield f"    deduplicate: {_listed(choices.deduplicate)}"
+    if choices.derive:
+        yield "    derive:  # a date is no input; what is derived from it can be"
+        for column in choices.derive:
+            comment = f"  # {column.comment}" if column.comment else ""
+            yield f"      {yaml_string(column.name)}: {_sql(column.sql)}{comment}"
+    if windows:
+        yield "    windows:  # how each column is now, where it goes, and how it was so far"
+        yield f"      by: {yaml_string(windows.by)}"
+        yield f"      order: {yaml_string(windows.order)}"
+        yield f"      size: [{', '.join(map(str, windows.size))}]"
+        yield f"      columns: {_listed(windows.columns)}"
+        yield f"      statistics: {_listed(windows.statistics)}"
+    yield ""
+
+
+def _sql(expression: str) -> str:
+    """Return an expression as YAML, without quotes if it is read back unchanged."""
+    is_plain = expression[:1].isalpha() and scalar(expression) == expression
+    if is_plain and yaml.safe_load(f"sql: {expression}") == {"sql": expression}:
+        return expression
+    return yaml_string(expression)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return f"[{', '.join(yaml_string(name) for name in names)}]"
 
 
 def _values(column: ColumnSummary, rows: int) -> str:
@@ -137,21 +177,23 @@ def _short(value: Any) -> str:
 
 
 def _split(choices: Recommendation, target: str) -> Iterator[str]:
-    parts = ["test: 0.2", "validation: 0.1"]
-    why = ""
+    parts, why = ["test: 0.2", "validation: 0.1"], choices.split.why
     if choices.group:
         parts.append(f"group: {yaml_string(choices.group)}")
-        why = "  # keeps all rows of a group in one part; otherwise the test is too easy"
-    elif choices.task != "regression":
+        if not choices.split.group:
+            why = "rows with the same inputs stay in one part"
+    elif choices.split.time:
+        parts.append(f"time: {yaml_string(choices.names[choices.split.time.source])}")
+    elif choices.split.stratified:
         parts.append(f"stratify: {yaml_string(target)}")
-        why = "  # the same share of each class in every part"
-    yield f"  split: {{{', '.join(parts)}}}{why}"
+    yield f"  split: {{{', '.join(parts)}}}{f'  # {why}' if why else ''}"
 
 
 def _train(choices: Recommendation, target: str) -> Iterator[str]:
+    guessed = f"  # guessed: {choices.target.guessed}" if choices.target.guessed else ""
     yield "  train:"
-    yield f"    target: {yaml_string(target)}"
-    yield f"    task: {choices.task}"
+    yield f"    target: {yaml_string(target)}{guessed}"
+    yield f"    task: {choices.target.task}"
     if choices.exclude:
         yield "    exclude:  # not inputs; add every column that is known only after the outcome"
         yield from (
@@ -159,11 +201,16 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
         )
     else:
         yield "    exclude: []  # add every column that is known only after the outcome: it leaks"
+    for name, why in choices.suspected.items():
+        yield f"    # {name}: {why}. Is it known only after the outcome? Then exclude it."
     if choices.categorical:
         names = ", ".join(yaml_string(name) for name in choices.categorical)
         yield f"    categorical: [{names}]  # numbers that stand for categories"
-    others = ", ".join(kind for kind in _KINDS if kind != choices.model)
-    yield f"    model: {{kind: {choices.model}}}  # or {others}"
+    if choices.text:
+        texts = ", ".join(f"{yaml_string(name)}: {of}" for name, of in choices.text.items())
+        yield f"    text: {{{texts}}}  # sentences, read by an encoder on this machine"
+    others = ", ".join(kind for kind in _KINDS if f"kind: {kind}" not in choices.model)
+    yield f"    model: {choices.model}  # or {others}"
 
 
 def _evaluate(choices: Recommendation) -> Iterator[str]:

@@ -31,7 +31,8 @@ def verdict(value: EvaluationResult) -> str:
     gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
     listed = "\n".join(gates) or "No gate holds."
     positive = f"Positive class: {classes[1]}{_threshold(value)}\n\n" if len(classes) == 2 else ""
-    return f"{listed}\n\n{_answers(value)}{positive}{numbers}"
+    warning = f"**Warning**: {value.majority_warning}.\n\n" if value.majority_warning else ""
+    return f"{listed}\n\n{_answers(value)}{warning}{positive}{numbers}"
 
 
 def _answers(value: EvaluationResult) -> str:

@@ -14,7 +14,7 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.execution.requests import StageRequest
 from factory_assets.results.data import CleanResult, SourceFile
 from factory_assets.results.latest import ResultQuery, latest_result
-from factory_assets.results.model import Candidate, Champion, Tuned
+from factory_assets.results.model import Candidate, Champion, Portfolio, Tuned
 from factory_assets.spec import IDENTITY, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, fetched_paths
@@ -150,6 +150,29 @@ def search(candidate: Candidate, tuned: Tuned, home: Home) -> str:
     figures = table(("search", ""), tuned.figures().items())
     settings = table(("setting", "chosen"), tuned.settings.items())
     return f"{picture('search', path.read_bytes())}\n\n{figures}\n\n{settings}"
+
+
+def portfolio(candidate: Candidate, tried: Portfolio, home: Home) -> str:
+    """Return all members from the best, with a plot that is cached like the loss curve."""
+    path = home.pictures / candidate.model / str(candidate.version) / "members.png"
+    if not path.is_file():
+        from factory_assets.ml.plots.training import plot_portfolio
+
+        home.write_atomic(path, plot_portfolio(candidate, tried))
+    rows = [
+        ("blend", _figure(tried.value, tried.sd), ""),
+        *((m.kind, _figure(m.value, m.sd), f"{m.weight:.0%}") for m in tried.ranked),
+    ]
+    judged = f"{tried.text}. Judged on {tried.rows:,} rows that no member had learned from."
+    leaderboard = table(("member", tried.metric, "weight"), rows)
+    return f"{picture('members', path.read_bytes())}\n\n{judged}\n\n{leaderboard}"
+
+
+def _figure(value: float | None, sd: float | None) -> str:
+    """Return a value with its standard deviation over the folds."""
+    if value is None:
+        return "undefined"
+    return f"{value:.4g}" if sd is None else f"{value:.4g} ± {sd:.2g}"
 
 
 def mlflow_links(value: Candidate | Champion) -> str:

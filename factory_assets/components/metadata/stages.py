@@ -175,6 +175,9 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
     if value.threshold is not None:
         rule = rule_text(call.pipeline.spec.decision_rule)
         metadata["threshold"] = f"{value.threshold:.3g} ({rule})"
+    if value.regions:
+        lines = (value.regions.text(), *value.regions.problems())
+        metadata["uncertainty"] = dg.MetadataValue.md(markdown.points(lines))
     checks = []
     if call.pipeline.spec.training.budget:
         outcome = value.stopped.text if value.stopped else "the budget was not spent"
@@ -195,6 +198,9 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
         metadata["batches"] = "half as large as declared, because memory was short"
     if value.refit:
         metadata["refit"] = value.refit.text
+    if value.portfolio:
+        text = markdown.portfolio(value, value.portfolio, call.home)
+        metadata["members"] = dg.MetadataValue.md(text)
     if value.tuned:
         metadata["search"] = dg.MetadataValue.md(markdown.search(value, value.tuned, call.home))
     parts = latest_result(ResultQuery(call.pipeline, "split", call.home, call.run_id))

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 REASONS = "factory.leaks_accepted"
 """The tag of a model version that holds the accepted leaks, each with its reason."""
 
-_WELL = {"AUC": 0.9, "R²": 0.75}
+WELL = {"AUC": 0.9, "R²": 0.75}
 """Power from which an input that is named like an outcome is a sure leak."""
 
-_MANY, _LEAST = 0.01, 10
+MANY_COPIES, LEAST_COPIES = 0.01, 10
 """Smallest share and smallest number of copied test rows that count as a leak."""
 
 _STRADDLE = 0.01
@@ -169,7 +169,7 @@ def _inputs(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     for name in measured.inputs:
         power, implied = measured.power.get(name, 0.0), measured.implied.get(name)
         measure = f"({measured.measure} {power:.3f})"
-        strong = power >= _WELL[measured.measure]
+        strong = power >= WELL[measured.measure]
         if name in computed:
             says, sure = f"{name!r} is computed from {target!r}", True
         elif measured.limit is not None and power >= measured.limit:
@@ -205,7 +205,12 @@ def _implied(name: str, target: str, implied: Implied, hidden: bool) -> str:
 def _duplicates(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     copies = measured.duplicates
     instead = pipeline.spec.split.instead("group")
-    if copies is None or copies.coincidence or copies.share < _MANY or copies.rows < _LEAST:
+    if (
+        copies is None
+        or copies.coincidence
+        or copies.share < MANY_COPIES
+        or copies.rows < LEAST_COPIES
+    ):
         return
     yield Leak(
         "",

@@ -33,6 +33,11 @@ def outcome_reasons(pipeline: Pipeline, inputs: Iterable[str]) -> dict[str, str]
     return reasons
 
 
+def outcome_words(name: str, target: str) -> str:
+    """Return why a column seems to be an outcome by its name alone; empty if it does not."""
+    return next(_outcome(words_of(name), target, "its name", OUTCOMES), "")
+
+
 def _outcome(words: list[str], target: str, where: str, outcomes: frozenset[str]) -> Iterator[str]:
     own = words_of(target)
     last = own[-1] if own else ""

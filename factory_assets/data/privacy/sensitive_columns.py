@@ -45,8 +45,9 @@ def _strictest(sensitive: dict[str, Level], columns: tuple[str, ...]) -> Level |
 def sensitive_misuses(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Yield each use that would show or learn a sensitive column: (declared key, message).
 
-    The target, slices and protected groups show their values in plots, metrics and predictions. A
-    secret must not even be an input. In a message, the remedy follows the first semicolon.
+    The target, slices, protected groups and groups of uncertainty show their values in plots,
+    metrics and predictions. A secret must not even be an input. In a message, the remedy follows
+    the first semicolon.
     """
     spec, sensitive = pipeline.spec, sensitive_columns(pipeline)
     if spec.train is None or not sensitive:
@@ -57,11 +58,17 @@ def sensitive_misuses(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
             f"{spec.train.target!r} is {level}, and plots and predictions show its values; "
             "predict another column, or remove `sensitive`",
         )
-    for key, shown in (("slices", "slices"), ("protected", "fairness figures")):
-        for name in getattr(spec.evaluate, key):
+    by = spec.train.uncertainty.by if spec.train.uncertainty else None
+    uses = {
+        "evaluate.slices": (spec.evaluate.slices, "slices"),
+        "evaluate.protected": (spec.evaluate.protected, "fairness figures"),
+        "train.uncertainty.by": ([by] if by else [], "figures of coverage"),
+    }
+    for key, (names, shown) in uses.items():
+        for name in names:
             if level := sensitive.get(name):
                 yield (
-                    f"evaluate.{key}",
+                    key,
                     f"{name!r} is {level}, and {shown} show its values; leave it out, or remove "
                     "`sensitive`",
                 )

@@ -11,10 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from factory_assets.execution.workers.protocol import WorkerSetup
+from typing import Protocol
 
 NO_MEMORY = 77
 """Exit code of a worker that has no memory left."""
@@ -64,7 +61,7 @@ class LocalConnection:
     """A process of this machine that was started, and the pipes to it and from it.
 
     Args:
-        module: what it runs, whose first three arguments are those of `process`.
+        module: what it runs, whose first three arguments are those of `process.work`.
         arguments: those after them.
         environment: its variables.
     """
@@ -144,17 +141,3 @@ class LocalConnection:
             return WorkerEnded("had no memory left")
         name = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"exited with {code}"
         return WorkerEnded(name)
-
-
-def connect_here(setup: "WorkerSetup", environment: Mapping[str, str]) -> LocalConnection:
-    """Start a process of this machine that works on requests.
-
-    Args:
-        setup: what all requests have in common.
-        environment: its variables.
-    """
-    from factory_assets.execution.workers.protocol import line_of
-
-    started = LocalConnection(f"{__package__}.process", (), environment)
-    started.send(line_of(setup))
-    return started

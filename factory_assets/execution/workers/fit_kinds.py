@@ -10,9 +10,10 @@ from pydantic import Field, TypeAdapter
 from factory_assets.ml.attribution.retraining_tasks import RetrainingTask
 from factory_assets.ml.evaluation.cross_validation import FoldTask
 from factory_assets.ml.training.members import MemberTask
+from factory_assets.ml.training.portfolio_tasks import PortfolioTask
 from factory_assets.ml.training.training_task import TrainingTask
 from factory_assets.ml.training.trials import TrialTask
 
-Task = FoldTask | MemberTask | TrialTask | RetrainingTask | TrainingTask
+Task = FoldTask | MemberTask | PortfolioTask | TrialTask | RetrainingTask | TrainingTask
 
 TASKS: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="kind")])

@@ -3,7 +3,6 @@
 What a fit is belongs in `ml`, how a process is asked, in `worker_process`.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +10,6 @@ from pathlib import Path
 from shutil import rmtree
 
 from factory_assets.execution.requests import StageRequest
-from factory_assets.execution.workers.connection import connect_here
 from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.in_order import work_in_order
 from factory_assets.execution.workers.protocol import (
@@ -109,7 +107,7 @@ def fit_pool(call: StageRequest) -> Iterator[FitPool | None]:
     with call.home.scratch() as scratch:
         setup = setup_of(call, scratch, count)
         workers = [
-            WorkerProcess(partial(connect_here, setup, {**os.environ, **variables}))
+            WorkerProcess(partial(call.processes.connect, setup, variables))
             for variables in fitting_environments(count, needs)
         ]
         try:

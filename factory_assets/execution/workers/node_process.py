@@ -16,7 +16,7 @@ from uuid import uuid4
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.boundary_reports import REPORT_VARIABLE, report_file
 from factory_assets.execution.run_boundary import run_boundary
-from factory_assets.execution.workers.process import main as work
+from factory_assets.execution.workers.process import work
 from factory_assets.execution.workers.protocol import FailedMessage, line_of
 from factory_assets.execution.workers.settings import share_of_machine
 from factory_assets.spec import Pipeline
@@ -73,7 +73,7 @@ def _command(pipeline: Pipeline, home: Home) -> list[str]:
         return []
     name = uuid4().hex
     os.environ[REPORT_VARIABLE] = name
-    command = [sys.executable, "-m", f"{__package__}.process", "0", "1", "0"]
+    command = [sys.executable, "-m", __package__, "0", "1", "0"]
     return boundary.command(command, report_file(home, name))
 
 

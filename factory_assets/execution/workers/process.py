@@ -1,10 +1,7 @@
 """A process that works for a run: it reads requests, works on each, and answers.
 
-python -m factory_assets.execution.workers.process IN OUT PARENT
-
-It ends when the run closes the pipe with the requests, or dies. Inside a boundary of its own, the
-pipes are its standard streams, and PARENT is 0: then it ends with its boundary. The other end of
-the pipes belongs in `connection`.
+It ends when the run closes the pipe with the requests, or dies. The other end of the pipes belongs
+in `connection`.
 """
 
 from __future__ import annotations
@@ -54,7 +51,6 @@ from factory_resources.boundary.syscalls import IS_SUPPORTED, die_with_parent
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.storage_faults import storage_faults
-from factory_resources.interpreter import collect_less
 from factory_resources.metering.meter import Meter, Rates
 from factory_resources.sources.digest_cache import Hashing
 from factory_resources.sql.shared_engines import SharedEngines
@@ -63,9 +59,14 @@ if TYPE_CHECKING:
     from factory_assets.ml.training.fit_tasks import FitTask
 
 
-def main(arguments: list[str]) -> None:
-    """Work on the requests of the run until there are no more."""
-    collect_less()
+def work(arguments: list[str]) -> None:
+    """Work on the requests of a run until there are no more.
+
+    Args:
+        arguments: the numbers of the pipes with the requests and with the answers, and that of the
+            run's process. Inside a boundary of its own, the pipes are its standard streams, and the
+            last number is 0: then it ends with its boundary.
+    """
     requests, answers, parent = map(int, arguments)
     if not parent:
         requests, answers = _apart_from_prints(requests, answers)
@@ -74,7 +75,11 @@ def main(arguments: list[str]) -> None:
     if parent and os.getppid() != parent:
         return
     with os.fdopen(requests, "rb") as read, os.fdopen(answers, "wb") as written:
-        setup = WorkerSetup.model_validate_json(read.readline())
+        if not (line := read.readline()):
+            # The run has nothing to ask.
+            return
+        setup = WorkerSetup.model_validate_json(line)
+        os.environ.update(setup.environment)
         # What a user's code imports is found where the run finds it.
         sys.path[:] = setup.path
         home = Home(setup.home)
@@ -225,7 +230,3 @@ def _ending_without_memory() -> Iterator[None]:
         yield
     except MemoryError:
         os._exit(NO_MEMORY)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -3,14 +3,12 @@
 What is given to them, and in which order, belongs to the caller.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from factory_assets.execution.requests import StageRequest
-from factory_assets.execution.workers.connection import connect_here
 from factory_assets.execution.workers.room import Needs
 from factory_assets.execution.workers.settings import share_of_machine
 from factory_assets.execution.workers.stage_worker import setup_of
@@ -33,7 +31,7 @@ def started_workers(
     """
     if not call.cluster:
         setup = setup_of(call, scratch, count)
-        connect = partial(connect_here, setup, {**os.environ, **share_of_machine(count)})
+        connect = partial(call.processes.connect, setup, share_of_machine(count))
         with _closed([WorkerProcess(connect) for _ in range(count)]) as workers:
             yield workers
         return

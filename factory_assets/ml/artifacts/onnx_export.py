@@ -20,6 +20,7 @@ from factory_assets.ml.artifacts.onnx_metadata import (
     CLEAN,
     INGEST,
     PICTURE,
+    REGIONS,
     SERIES,
     TEXTS,
     THRESHOLD,
@@ -114,6 +115,8 @@ def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.M
         metadata[SERIES] = series.model_dump_json()
     if trained.description.threshold is not None:
         metadata[THRESHOLD] = repr(trained.description.threshold)
+    if trained.description.regions:
+        metadata[REGIONS] = trained.description.regions.model_dump_json()
     helper.set_model_props(served, metadata)
     served.producer_name, served.producer_version, served.domain = "factory", "", ""
     return served

@@ -18,5 +18,8 @@ TEXTS = "texts"
 PICTURE = "picture"
 """Metadata key, only for models that read pictures: the column and their size, as JSON."""
 
+REGIONS = "regions"
+"""Metadata key, only if `train.uncertainty` is declared: the bounds of its regions, as JSON."""
+
 WINDOWS = "_windows"
 """The graph input that lists the rows of each window."""

@@ -17,15 +17,17 @@ from factory_assets.ml.artifacts.onnx_metadata import (
     CLEAN,
     INGEST,
     PICTURE,
+    REGIONS,
     SERIES,
     TEXTS,
     THRESHOLD,
     WINDOWS,
 )
-from factory_assets.ml.features.columns import read_categories, read_numbers, require_columns
+from factory_assets.ml.features.columns import read_numbers, read_words, require_columns
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out
 from factory_assets.ml.features.texts import Text
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Clean, Ingest
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import Home
@@ -70,6 +72,8 @@ class OnnxModel:
     ingest: Ingest
     clean: Clean
     """With `ingest`, how rows are prepared: as declared when the model was trained."""
+    regions: RegionBounds | None = None
+    """From which sets or intervals are answered; None if that was not declared."""
 
     @classmethod
     def of(cls, graph: bytes) -> OnnxModel:
@@ -99,6 +103,9 @@ class OnnxModel:
             threshold=None if threshold is None else float(threshold),
             ingest=Ingest.model_validate_json(metadata[INGEST]),
             clean=Clean.model_validate_json(metadata[CLEAN]),
+            regions=RegionBounds.model_validate_json(metadata[REGIONS])
+            if REGIONS in metadata
+            else None,
         )
 
     @property
@@ -106,6 +113,11 @@ class OnnxModel:
         """The columns that rows must have: the inputs, and those that separate and order series."""
         keys = (self.series.by, self.series.order) if self.series else ()
         return tuple(dict.fromkeys((*self.inputs, *keys)))
+
+    @property
+    def grouped_by(self) -> str | None:
+        """The input by whose values sets or intervals differ, if any."""
+        return self.regions.column if self.regions else None
 
     def outputs(
         self, table: pa.Table, rows: NDArray[np.int64] | None = None
@@ -260,12 +272,5 @@ def _deployed_digest(registry: Registry, version: Version) -> str | None:
 
 def _column(table: pa.Table, name: str, kind: str) -> NDArray[Any]:
     """Return [rows, 1]: float32 with NaN if missing, or text with "" if missing."""
-    import numpy as np
-
-    if kind == "tensor(float)":
-        return read_numbers(table, name)[:, None]
-    encoded = read_categories(table, name)
-    words = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
-    indices = encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
-    texts: NDArray[Any] = words[indices][:, None]
-    return texts
+    read = read_numbers if kind == "tensor(float)" else read_words
+    return read(table, name)[:, None]

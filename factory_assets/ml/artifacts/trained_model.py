@@ -11,9 +11,9 @@ import json
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from factory_assets.ml.artifacts.calibration import Calibration
 from factory_assets.ml.features.arrays import Arrays
@@ -23,7 +23,9 @@ from factory_assets.ml.models.base import Model, Shape
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.results.base import StageResult
 from factory_assets.results.model import Candidate
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Clean, Ingest, ModelSpec
+from factory_assets.spec.base import is_unset
 from factory_assets.spec.models import STORED
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
@@ -57,6 +59,8 @@ class Description(StageResult):
     threshold: float | None
     """The calibrated probability from which a row is predicted positive; None unless binary."""
     calibration: Calibration | None = None
+    regions: Annotated[RegionBounds | None, Field(exclude_if=is_unset)] = None
+    """From which sets or intervals are answered; None if that is not declared."""
 
     @classmethod
     def stored(cls, content: bytes) -> Self:
@@ -117,6 +121,7 @@ def model_shape(features: Features, target: Target) -> Shape:
         outputs=target.outputs,
         window=features.series.window if features.series else None,
         picture=(picture.height, picture.width, picture.colours) if picture else None,
+        scales=tuple((number.mean, number.sd) for number in features.numeric),
     )
 
 

@@ -8,6 +8,7 @@ from factory_assets.ml.evaluation.gates import ChampionMetrics, NotComparable
 from factory_assets.ml.evaluation.test_set import TestSet
 from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.metrics.paired import paired_differences
+from factory_assets.results.uncertainty import RegionBounds
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 
@@ -53,12 +54,15 @@ def _score_champion(test_set: TestSet, version: int, home: Home) -> ScoredRows |
         # models are scored like the candidate: the same model again gives exactly its metrics.
         if "model.python" in params:
             exported = load_served(registry, stored)
-            return _score(test_set, exported, exported.classes, exported.threshold)
+            return _score(
+                test_set, exported, exported.classes, exported.threshold, exported.regions
+            )
         # Only the version and the digest of its files decide what is loaded.
         changes = {"version": version, "digest": stored.tags.get(MODEL_TAG, "")}
         trained = load_trained(candidate.model_copy(update=changes), home, test_set.pipeline.folder)
         description = trained.description
-        return _score(test_set, trained, description.target.classes, description.threshold)
+        classes, threshold = description.target.classes, description.threshold
+        return _score(test_set, trained, classes, threshold, description.regions)
     except FactoryError as error:
         return NotComparable(f"v{version}: {error}")
 
@@ -68,8 +72,9 @@ def _score(
     model: TrainedModel | OnnxModel,
     classes: tuple[str, ...],
     threshold: float | None,
+    bounds: RegionBounds | None,
 ) -> ScoredRows | NotComparable:
     if classes != test_set.candidate.classes:
         predicted = f"the classes {', '.join(classes)}" if classes else "numbers"
         return NotComparable(f"it predicts {predicted}")
-    return test_set.score(test_set.outputs(model), threshold)
+    return test_set.score(test_set.outputs(model), threshold, bounds)

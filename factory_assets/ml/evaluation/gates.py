@@ -113,10 +113,10 @@ def _judge(
     baselines: Mapping[str, Metrics],
     champion: ChampionMetrics | NotComparable | None,
 ) -> GateResult:
-    value = metrics.get(gate.metric, math.nan)
+    value = metrics.get(gate.measured, math.nan)
     if math.isnan(value):
         rows = "in every fold" if gate.of == "folds" else "on these test rows"
-        passed, bound, why = False, None, f"{gate.metric} is undefined {rows}"
+        passed, bound, why = False, None, f"{gate.measured} is undefined {rows}"
     elif gate.no_worse_than:
         passed, bound, why = _no_worse(gate, value, champion)
     elif gate.better_than:
@@ -125,7 +125,7 @@ def _judge(
         passed, bound, why = _constant(gate, value)
     return GateResult(
         name=gate.name,
-        metric=gate.metric,
+        metric=gate.measured,
         value=value,
         bound=bound,
         passed=passed,
@@ -141,8 +141,8 @@ def _differences(
         return {}
     answered = champion.answers.champion.differences if champion.answers else {}
     return {
-        "difference": champion.differences.get(gate.metric),
-        "on_answers": answered.get(gate.metric),
+        "difference": champion.differences.get(gate.measured),
+        "on_answers": answered.get(gate.measured),
     }
 
 
@@ -157,12 +157,12 @@ def _constant(gate: Gate, value: float) -> Comparison:
 
 
 def _better(gate: Gate, value: float, baseline: Metrics) -> Comparison:
-    other = baseline.get(gate.metric, math.nan)
+    other = baseline.get(gate.measured, math.nan)
     if math.isnan(other):
         return (
             False,
             None,
-            f"{gate.metric} of the {gate.better_than} baseline is undefined on these test rows",
+            f"{gate.measured} of the {gate.better_than} baseline is undefined on these test rows",
         )
     bound = other + gate.margin * _sign(gate)
     passed = (value - bound) * _sign(gate) > 0
@@ -174,16 +174,16 @@ def _no_worse(
     gate: Gate, value: float, champion: ChampionMetrics | NotComparable | None
 ) -> Comparison:
     if champion is None:
-        return True, None, f"{gate.metric} {value:.3g}: there is no champion to compare with yet"
+        return True, None, f"{gate.measured} {value:.3g}: there is no champion to compare with yet"
     if isinstance(champion, NotComparable):
         return False, None, f"the champion cannot be judged on these rows: {champion.reason}"
-    other = champion.metrics.get(gate.metric, math.nan)
+    other = champion.metrics.get(gate.measured, math.nan)
     if math.isnan(other):
-        return False, None, f"{gate.metric} of the champion is undefined on these test rows"
+        return False, None, f"{gate.measured} of the champion is undefined on these test rows"
     passed, bound, why = _compared(gate, value, other, champion)
     answers = champion.answers
-    if answers and {gate.metric} <= answers.candidate.keys() & answers.champion.metrics.keys():
-        mine, theirs = answers.candidate[gate.metric], answers.champion.metrics[gate.metric]
+    if answers and {gate.measured} <= answers.candidate.keys() & answers.champion.metrics.keys():
+        mine, theirs = answers.candidate[gate.measured], answers.champion.metrics[gate.measured]
         also, _, on_answers = _compared(gate, mine, theirs, answers.champion)
         return passed and also, bound, f"{why}; on {answers.rows:,} new answers, {on_answers}"
     return passed, bound, why
@@ -192,7 +192,7 @@ def _no_worse(
 def _compared(gate: Gate, value: float, other: float, champion: ChampionMetrics) -> Comparison:
     bound = other - gate.margin * _sign(gate)
     reached = (value - bound) * _sign(gate) >= 0
-    difference = champion.differences.get(gate.metric)
+    difference = champion.differences.get(gate.measured)
     passed = reached or not _is_shown(gate, difference)
     if reached:
         relation = "is no worse than"
@@ -225,5 +225,5 @@ def _line(gate: Gate, value: float, relation: str, other: float) -> str:
     """Write both numbers with as few digits as distinguish them, from 3 to 8."""
     digits = next((d for d in range(3, 9) if f"{value:.{d}g}" != f"{other:.{d}g}"), 3)
     margin = f" (margin {gate.margin:g})" if gate.margin else ""
-    what = f"{gate.metric} (mean of the folds)" if gate.of == "folds" else gate.metric
+    what = f"{gate.measured} (mean of the folds)" if gate.of == "folds" else gate.measured
     return f"{what} {value:.{digits}g} {relation} {other:.{digits}g}{margin}"

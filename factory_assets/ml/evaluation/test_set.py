@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.evaluation.region_coverage import cover_rows
 from factory_assets.ml.features.columns import read_categories
 from factory_assets.ml.metrics.fairness import Grouping, RateGroups, rate_groups
 from factory_assets.ml.metrics.metrics import (
     PRIMARY_METRIC,
     ScoredRows,
+    gate_metric_names,
     metric_names,
     normalise_probabilities,
 )
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import IDENTITY, LastRow, Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
 from factory_resources.errors import DataError, DeclarationError
@@ -75,17 +78,19 @@ class TestSet:
     def asked(self) -> tuple[str, ...]:
         """The metrics that must be defined on the test rows: the primary one and those of gates."""
         gates = self.pipeline.spec.evaluate.conditions
-        of_test = (gate.metric for gate in gates if gate.of == "test")
+        of_test = (gate.measured for gate in gates if gate.of == "test")
         return tuple(dict.fromkeys((self.primary_metric, *of_test)))
 
     @property
     def guarded(self) -> frozenset[str]:
         """The metrics by which gates compare the candidate with the champion."""
         evaluate = self.pipeline.spec.evaluate
-        declared = {gate.metric for gate in evaluate.conditions if gate.no_worse_than}
+        declared = {gate.measured for gate in evaluate.conditions if gate.no_worse_than}
         return frozenset({self.primary_metric} if evaluate.guards_champion else declared)
 
-    def score(self, outputs: NDArray[Any], threshold: float | None) -> ScoredRows:
+    def score(
+        self, outputs: NDArray[Any], threshold: float | None, bounds: RegionBounds | None = None
+    ) -> ScoredRows:
         """Score outputs for the judged rows; without a threshold, 0.5 decides."""
         evaluate = self.pipeline.spec.evaluate
         return ScoredRows(
@@ -96,10 +101,12 @@ class TestSet:
             clip=None if evaluate.clip is None else float(evaluate.clip),
             asymmetry=evaluate.asymmetry,
             groups=self.rate_groups if evaluate.protected else {},
+            regions=cover_rows(bounds, self.rows, self.truth, outputs) if bounds else None,
         )
 
     def score_model(self, model: TrainedModel) -> ScoredRows:
-        return self.score(self.outputs(model), model.description.threshold)
+        description = model.description
+        return self.score(self.outputs(model), description.threshold, description.regions)
 
     def outputs(self, model: TrainedModel | OnnxModel) -> NDArray[np.float64]:
         """Return the outputs of a model for the judged rows: [rows, classes] or [rows]."""
@@ -107,7 +114,8 @@ class TestSet:
 
     def require_known(self) -> None:
         """Raise DeclarationError if a declared metric, or `protected`, does not fit the task."""
-        known = metric_names(self.candidate.task)
+        task = self.candidate.task
+        known, of_gates = metric_names(task), gate_metric_names(task)
         gates = self.pipeline.spec.evaluate.conditions
         if self.pipeline.spec.evaluate.protected and self.candidate.task != "binary":
             raise DeclarationError(
@@ -116,12 +124,13 @@ class TestSet:
                 where=f"{self.pipeline.name}/evaluate",
                 remedy="leave it out; evaluate.slices judges groups separately for every target",
             )
-        for name in (self.primary_metric, *(gate.metric for gate in gates)):
-            if name not in known:
+        named = [(self.primary_metric, known), *((gate.metric, of_gates) for gate in gates)]
+        for name, fitting in named:
+            if name not in fitting:
                 raise DeclarationError(
                     f"metric {name!r} does not fit a {self.candidate.task} target",
                     where=f"{self.pipeline.name}/evaluate",
-                    remedy=f"choose one of {', '.join(known)}",
+                    remedy=f"choose one of {', '.join(fitting)}",
                 )
 
     def require_defined(self, metrics: Mapping[str, float]) -> None:
@@ -135,6 +144,8 @@ class TestSet:
                 )
 
     def _needs(self, metric: str) -> str:
+        if metric.startswith(("coverage", "interval_width", "selective")):
+            return "it needs finite intervals, an answer without abstention, or rows of the group"
         if metric in FAIRNESS:
             fewest = self.pipeline.spec.evaluate.min_rows
             return (

@@ -6,7 +6,7 @@ Decisions that need the values, such as leaving out constant columns, belong in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import IDENTITY, Pipeline, SequenceNetwork, time_dimension
 from factory_resources.errors import DataError
@@ -93,6 +93,17 @@ def read_categories(table: pa.Table, name: str) -> pa.DictionaryArray:
         column = column.cast(column.type.value_type)
     encoded = column.cast(pa.large_string()).dictionary_encode().combine_chunks()
     return encoded if isinstance(encoded, pa.DictionaryArray) else encoded.chunk(0)
+
+
+def read_words(table: pa.Table, name: str) -> NDArray[Any]:
+    """Return [rows] of text, "" if missing."""
+    import numpy as np
+
+    encoded = read_categories(table, name)
+    words = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
+    indices = encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
+    texts: NDArray[Any] = words[indices]
+    return texts
 
 
 def input_columns(pipeline: Pipeline, columns: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.ml.metrics.coverage import INTERVAL_METRICS, SET_METRICS, CoveredRows
 from factory_assets.ml.metrics.fairness import RateGroups, rate_difference, rate_ratio
 from factory_assets.ml.metrics.reliability import ProbabilityBins, bin_by_probability
 from factory_assets.spec.evaluate import LOWER_IS_BETTER, Asymmetry
@@ -44,6 +45,12 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return tuple(_METRICS[task])
 
 
+def gate_metric_names(task: Task) -> tuple[str, ...]:
+    """Return the metrics that a gate can have: those of sets and intervals too."""
+    regions = INTERVAL_METRICS if task == "regression" else SET_METRICS
+    return (*metric_names(task), *regions)
+
+
 @dataclass(frozen=True)
 class ScoredRows:
     """The outputs of one model for some rows, with the true values."""
@@ -61,6 +68,8 @@ class ScoredRows:
     """Numbers: the scales of `asymmetric_score`."""
     groups: RateGroups = field(default_factory=dict)
     """Two classes: the groups compared by the fairness metrics, by rate."""
+    regions: CoveredRows | None = None
+    """The sets or intervals of these rows; None if the model has none."""
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -70,7 +79,9 @@ class ScoredRows:
         groups = {
             rate: tuple(codes[rows] for codes in columns) for rate, columns in self.groups.items()
         }
-        return replace(self, truth=self.truth[rows], outputs=self.outputs[rows], groups=groups)
+        truth, outputs = self.truth[rows], self.outputs[rows]
+        regions = self.regions and self.regions.take(rows)
+        return replace(self, truth=truth, outputs=outputs, groups=groups, regions=regions)
 
     def metrics(self, only: Collection[str] | None = None) -> dict[str, float]:
         """Return metric to value for the metrics in `only` (default: all) that are defined."""
@@ -78,6 +89,9 @@ class ScoredRows:
             return {}
         names = [n for n in _METRICS[self.task] if only is None or n in only]
         values = {name: _METRICS[self.task][name](self) for name in names}
+        if self.regions:
+            found = self.regions.metrics(lambda: self.predicted == self.truth)
+            values |= {n: value for n, value in found.items() if only is None or n in only}
         return {name: float(value) for name, value in values.items() if value is not None}
 
     @cached_property

@@ -6,11 +6,13 @@ Choosing the class of a declared kind belongs in `kinds.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.budget import Share
@@ -42,6 +44,10 @@ FitMembers = Callable[["FitContext"], Sequence["Fit"]]
 """Fits the members of the ensemble of networks that a context declares, in their order."""
 
 
+FitApart = Callable[["FitContext", Sequence["MemberFit"]], Iterator[Path]]
+"""Does fits of a portfolio that the context declares; yields the files of each, in their order."""
+
+
 class TrialPruned(Exception):  # noqa: N818 - nothing is wrong
     """Raised when a search prunes the trial; carries the reason."""
 
@@ -59,6 +65,9 @@ class Shape:
     """How many rows the model reads for one output; None if it reads single rows."""
     picture: tuple[int, int, int] | None = None
     """Height, width and colours of the picture whose pixels are the last of the numbers."""
+    scales: tuple[tuple[float, float], ...] = ()
+    """Mean and standard deviation of each of the first numbers, by which a model is fed that reads
+    them standardised; the other numbers stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,14 @@ class FitContext:
     declared number; the validation rows then decide nothing. None if they decide when to stop."""
     members: FitMembers | None = None
     """Fits the members of an ensemble at the same time; None if they are fitted one by one."""
+    folds: NDArray[np.int64] | None = None
+    """[training rows, then validation rows]: the inner fold of each, in which members of a
+    portfolio are judged; None if they are judged on the validation rows."""
+    whole: bool = True
+    """Whether a portfolio fits what it keeps on training and validation rows; if not, its members
+    are judged on the validation rows, and learn from the training rows alone."""
+    fit_apart: FitApart | None = None
+    """Does fits of a portfolio at the same time; None if they are done one by one."""
 
     def weighted_for(self, target: NDArray[np.int64]) -> FitContext:
         """Return the context of a fit on other rows, whose classes weigh the same in total.
@@ -112,6 +129,57 @@ class FitContext:
         return None if self.class_weights is None else self.class_weights[target]
 
 
+class MemberFit(BaseModel):
+    """One fit of a member of a portfolio."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    member: int
+    """Its index among the declared ones."""
+    fold: int | None = None
+    """The fold without which it is fitted; None if on all rows."""
+    rounds: int | None = None
+    """As of `FitContext`."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.member}-{'all' if self.fold is None else self.fold}"
+
+
+@dataclass(frozen=True)
+class FitCost:
+    """What fits took."""
+
+    seconds: float
+    wh: float
+
+
+@dataclass(frozen=True)
+class JudgedMembers:
+    """What the members of a portfolio say of rows that they had not learned from."""
+
+    rows: NDArray[np.int64]
+    """[rows]: their positions among the training rows, then the validation rows."""
+    folds: NDArray[np.int64]
+    """[rows]: the fold of each."""
+    members: NDArray[np.float64]
+    """[members, rows, classes] or [members, rows]: as of `Model.outputs`; of those tried."""
+    weights: tuple[float, ...]
+    """Of all that are declared; they add up to 1."""
+    costs: tuple[FitCost, ...]
+    """For each member that was tried, what its fits without a fold took together."""
+
+    @property
+    def outputs(self) -> NDArray[np.float64]:
+        """The outputs of the blend, [rows, classes] or [rows]."""
+        import numpy as np
+
+        blend: NDArray[np.float64] = np.tensordot(
+            self.weights[: len(self.members)], self.members, 1
+        )
+        return blend
+
+
 @dataclass(frozen=True)
 class Fit:
     """A fitted model and how its training went."""
@@ -124,6 +192,8 @@ class Fit:
     rounds: int | None = None
     """The epochs, trees or iterations after which the model was best; of several members, their
     median. None if its kind does not stop early."""
+    judged: JudgedMembers | None = None
+    """How the members of a portfolio were judged; None for any other kind."""
 
 
 def balanced_weights(codes: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
@@ -154,6 +224,11 @@ class Model(ABC):
     """Whether a budget can stop its training."""
     streams: ClassVar[bool] = False
     """Whether it can also be trained on rows in mapped files, not only on rows in memory."""
+
+    @classmethod
+    def require_library(cls) -> None:
+        """Raise ModelError if a library is missing that its kind alone needs."""
+        return
 
     @classmethod
     @abstractmethod

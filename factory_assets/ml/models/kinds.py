@@ -13,13 +13,17 @@ from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import EpochCallback, Fit, FitContext, Model, Shape, TrialPruned
 from factory_assets.spec.models import (
     Cnn,
+    ExtraTrees,
     GradientBoosting,
     LightGbm,
+    Linear,
     OwnModule,
+    RandomForest,
     SequenceNetwork,
     Tabm,
 )
-from factory_assets.spec.train import Linear, ModelSpec, RandomForest
+from factory_assets.spec.portfolio import Auto
+from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import DeclarationError
 from factory_resources.user_callables import require_arguments
 from factory_resources.user_code import load_callable
@@ -64,6 +68,10 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
             from factory_assets.ml.models.trees.random_forest import ForestModel
 
             return ForestModel
+        case ExtraTrees():
+            from factory_assets.ml.models.trees.random_forest import ExtraTreesModel
+
+            return ExtraTreesModel
         case GradientBoosting():
             from factory_assets.ml.models.trees.gradient_boosting import BoostingModel
 
@@ -72,6 +80,11 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
             from factory_assets.ml.models.trees.lightgbm import LightGbmModel
 
             return LightGbmModel
+        case Auto():
+            from factory_assets.ml.models.portfolio.blend import blend_class
+            from factory_assets.ml.models.portfolio.defaults import members_of
+
+            return blend_class([model_class(one, folder) for one in members_of(spec)])
         case Tabm():
             from factory_assets.ml.models.networks.tabm_model import TabmModel
 

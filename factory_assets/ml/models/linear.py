@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
 from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
-from factory_assets.spec.train import Linear, ModelSpec
+from factory_assets.spec.models import Linear
+from factory_assets.spec.train import ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np

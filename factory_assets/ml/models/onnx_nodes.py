@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -82,3 +82,17 @@ def merge(
     prefixed = compose.add_prefix(second, "model_", rename_inputs=False, rename_outputs=False)
     prefixed.ir_version = first.ir_version
     return compose.merge_models(first, prefixed, io_map=list(names.items()))
+
+
+def prefixed(model: onnx.ModelProto, prefix: str, inputs: Mapping[str, str]) -> onnx.GraphProto:
+    """Return the graph with a prefix before all names, except for those of its inputs.
+
+    Args:
+        inputs: what some inputs are called instead.
+    """
+    from onnx import compose
+
+    graph = compose.add_prefix(model, prefix, rename_inputs=False).graph
+    for node in graph.node:
+        node.input[:] = [inputs.get(name, name) for name in node.input]
+    return graph

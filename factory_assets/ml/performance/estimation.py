@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from factory_assets.ml.metrics.ranking import RANKING_METRICS
 from factory_assets.ml.performance.density_ratio import DensityRatio
 from factory_assets.ml.performance.estimation_error import (
     LEVEL,
+    EstimationErrors,
+    Recall,
     quantile,
     simulated_ratios,
     widened,
@@ -90,15 +94,17 @@ class PerformanceEstimator:
     reference: EncodedReference
     known: Mapping[str, float]
     """The metrics of the reference rows."""
-    ratios: Mapping[str, list[float]]
-    """Of each metric the errors that were measured, in scales, ascending."""
-    spreads: Mapping[str, float]
-    """The standard error of each metric of the reference rows: other rows would teach others."""
+    errors: EstimationErrors
     seed: int
 
     @classmethod
     def fit(
-        cls, reference: Labelled, threshold: float, metrics: Collection[str], seed: int
+        cls,
+        reference: Labelled,
+        threshold: float,
+        metrics: Collection[str],
+        seed: int,
+        recall: Recall | None = None,
     ) -> PerformanceEstimator:
         """Learn from labelled rows, and measure on them how far estimates are off.
 
@@ -107,6 +113,8 @@ class PerformanceEstimator:
             threshold: two classes: the probability from which the model decides for the second.
             metrics: names of metrics; those outside `ESTIMABLE` are left out.
             seed: equal seeds give equal estimates.
+            recall: spares measuring the errors of the same rows again, which is nearly all of the
+                time; None if they are measured.
 
         Raises:
             DataError: fewer than 50 rows, rows that do not belong together, or an unknown truth.
@@ -126,9 +134,15 @@ class PerformanceEstimator:
         with _one_thread():
             learned = EncodedReference.learn(rows, truth, threshold, seed)
             known = learned.scored(rows, truth).metrics(names)
-            ratios = simulated_ratios(rows, truth, threshold, [*known], seed)
-            spreads = _standard_errors(learned.scored(rows, truth), [*known], seed)
-        return cls(encoder, learned, known, ratios, spreads, seed)
+
+            def measure() -> EstimationErrors:
+                ratios = simulated_ratios(rows, truth, threshold, [*known], seed)
+                spreads = _standard_errors(learned.scored(rows, truth), [*known], seed)
+                return EstimationErrors(ratios, spreads)
+
+            digest = _digest(learned, [*known], seed)
+            errors = recall(digest, measure) if recall else measure()
+        return cls(encoder, learned, known, errors, seed)
 
     def estimate(self, inputs: pa.Table, outputs: NDArray[Any]) -> dict[str, Estimate]:
         """Estimate the metrics of a window; of many rows, 20,000 are drawn.
@@ -152,11 +166,11 @@ class PerformanceEstimator:
         far = self._distance(window, found.ratio)
         estimates = {}
         for name in found.values.keys() & found.scales.keys():
-            bound = quantile(self.ratios[name], LEVEL)
+            bound = quantile(self.errors.ratios[name], LEVEL)
             few = "" if bound else "there are too few labelled rows to measure the error"
             why = far or few
             # Without a measured bound the widest of the errors that were seen is the best guess.
-            reach = bound if bound is not None else 2 * max(self.ratios[name], default=3.0)
+            reach = bound if bound is not None else 2 * max(self.errors.ratios[name], default=3.0)
             chance = self._chance(found, name, len(window))
             half = max(reach * widened(found, name, self.known[name]), chance)
             value = found.values[name]
@@ -173,7 +187,7 @@ class PerformanceEstimator:
         """
         effective = found.ratio.effective_rows
         of_window = found.scales[name] / (1 + rows / effective) ** 0.5
-        of_reference = self.spreads[name] * (len(self.reference.rows) / effective) ** 0.5
+        of_reference = self.errors.spreads[name] * (len(self.reference.rows) / effective) ** 0.5
         return NORMAL_QUANTILE * float((of_window**2 + of_reference**2) ** 0.5)
 
     def _distance(self, window: EncodedRows, ratio: DensityRatio) -> str:
@@ -187,6 +201,19 @@ class PerformanceEstimator:
         if outside > MOST_OUTSIDE:
             return f"{outside:.0%} of the window has numbers beyond those of all labelled rows"
         return ""
+
+
+def _digest(reference: EncodedReference, names: Collection[str], seed: int) -> bytes:
+    """Return a digest of everything that decides what is measured, the code included."""
+    content = sha256()
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        content.update(module.read_bytes())
+    rows = reference.rows
+    for array in (rows.inputs, rows.outputs, reference.truth):
+        content.update(repr((array.shape, array.dtype.str)).encode())
+        content.update(array.tobytes())
+    content.update(repr((sorted(names), reference.threshold, seed)).encode())
+    return content.digest()
 
 
 def _standard_errors(scored: ScoredRows, names: Collection[str], seed: int) -> dict[str, float]:

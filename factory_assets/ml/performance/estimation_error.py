@@ -6,8 +6,9 @@ estimate is compared with the truth. The estimate itself belongs in `window_esti
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from factory_assets.ml.performance.labelled_rows import EncodedRows
 from factory_assets.ml.performance.window_estimate import EncodedReference, WindowEstimate
@@ -32,6 +33,20 @@ as those at the other; the strength of a shift is uniform from 0."""
 
 MOVED = 0.25
 """The share of an estimated change that is added to its scale: further is less certain."""
+
+
+@dataclass(frozen=True)
+class EstimationErrors:
+    """How far estimates of each metric are off, as measured on reference rows."""
+
+    ratios: Mapping[str, list[float]]
+    """The errors on simulated windows, in scales, ascending."""
+    spreads: Mapping[str, float]
+    """The standard error of the metric of the reference rows: other rows would teach others."""
+
+
+Recall: TypeAlias = "Callable[[bytes, Callable[[], EstimationErrors]], EstimationErrors]"
+"""Returns what was measured for the same digest before, or measures it."""
 
 
 def simulated_ratios(

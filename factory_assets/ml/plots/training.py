@@ -1,4 +1,4 @@
-"""Plots of training: the loss by epoch, and the trials of a hyperparameter search.
+"""Plots of training: the loss by epoch, the trials of a search, the members of a portfolio.
 
 Every plot is returned as PNG bytes. Plots of the test rows belong in `evaluation.py`.
 """
@@ -6,7 +6,7 @@ Every plot is returned as PNG bytes. Plots of the test rows belong in `evaluatio
 from __future__ import annotations
 
 from factory_assets.ml.plots.style import BLUE, GREY, ORANGE, RED, figure, label, png
-from factory_assets.results.model import Candidate, Tuned
+from factory_assets.results.model import Candidate, Portfolio, Tuned
 
 
 def plot_search(candidate: Candidate, tuned: Tuned) -> bytes:
@@ -54,4 +54,25 @@ def plot_loss(candidate: Candidate) -> bytes:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     loss = "squared error" if candidate.task == "regression" else "cross entropy"
     label(axes, title=f"Loss, {candidate.model}", x="epoch", y=f"loss ({loss})", legend=True)
+    return png(drawing)
+
+
+def plot_portfolio(candidate: Candidate, portfolio: Portfolio) -> bytes:
+    """Plot the metric of each member and of the blend, the best at the top, with the weights."""
+    import numpy as np
+
+    ranked = portfolio.ranked
+    names = [f"{member.kind} {member.weight:.0%}" for member in ranked]
+    values = [np.nan if member.value is None else member.value for member in ranked]
+    colours = [BLUE if member.weight else GREY for member in ranked]
+    blend = np.nan if portfolio.value is None else portfolio.value
+    places = np.arange(len(names) + 1)
+    drawing, axes = figure()
+    errors = [portfolio.sd or 0.0, *(member.sd or 0.0 for member in ranked)]
+    axes.errorbar([blend, *values], places, xerr=errors, fmt="none", ecolor=GREY, linewidth=1)
+    axes.scatter([blend, *values], places, color=[RED, *colours], zorder=3)
+    axes.set_yticks(places, ["blend", *names])
+    axes.invert_yaxis()
+    title = f"Members, {candidate.model}"
+    label(axes, title=title, x=f"{portfolio.metric}, rows held out", y="weight in the blend")
     return png(drawing)

@@ -1,15 +1,13 @@
 """Fit one model on prepared rows, with class weights, calibration and threshold.
 
-Also writes what was fitted as files that another process reads.
-
 Preparing the rows belongs in `preparation`, trying several settings in `search`, choosing the
-threshold in `threshold`; MLflow is not used here.
+threshold in `threshold`, the result of a fit in `fit_result`; MLflow is not used here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,33 +16,36 @@ from factory_assets.ml.artifacts.trained_model import (
     Description,
     TrainedModel,
     model_shape,
-    read_trained,
-    save_trained,
 )
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import (
     EpochCallback,
+    FitApart,
     FitContext,
     FitMembers,
     balanced_weights,
 )
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
+from factory_assets.ml.models.portfolio.defaults import settled
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.refit import (
     HeldOut,
+    all_rows,
     fit_again,
     fit_folds,
     fit_part,
     needs_folds,
     reason_against,
 )
+from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.ml.training.threshold import choose_threshold
-from factory_assets.results.base import StageResult
-from factory_assets.results.model import Epoch, Refit, Stopped
+from factory_assets.results.model import Refit, Stopped
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Network
+from factory_assets.spec.portfolio import Auto
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 
@@ -56,33 +57,6 @@ if TYPE_CHECKING:
 
 
 Progress = Callable[[str], None]
-
-_MODEL, _TRAINING = "model", "training.json"
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """A trained model and how its training went."""
-
-    trained: TrainedModel
-    history: tuple[Epoch, ...]
-    best_epoch: int | None
-    scored: ScoredRows
-    """Rows with outputs of models that had not learned from them: the validation rows, or where
-    rows are few those of the inner folds."""
-    stopped: Stopped | None = None
-    """Where the budget ended the training; None if it did not."""
-    halved: bool = False
-    """Whether batches were half as large as declared, for lack of memory."""
-    rounds: int | None = None
-    """After how many epochs or trees the model was best; None if its kind does not stop early."""
-    refit: Refit | None = None
-    """How the kept model learned from all rows; None if that was not asked for."""
-
-    @property
-    def validation(self) -> dict[str, float]:
-        """Metrics on the validation rows."""
-        return self.scored.metrics()
 
 
 def fit(
@@ -122,6 +96,7 @@ def fit_prepared(
     checkpoints: Path | None = None,
     before: Stopped | None = None,
     members: FitMembers | None = None,
+    fit_apart: FitApart | None = None,
 ) -> FitResult:
     """Fit a model on rows that were prepared for its kind and window.
 
@@ -131,11 +106,12 @@ def fit_prepared(
         checkpoints: as for `train`.
         before: where the budget stopped an earlier training that this one repeats.
         members: fits the members of an ensemble of networks; None if they are fitted here.
+        fit_apart: does the fits of a portfolio; None if they are done here.
 
     Raises:
         ModelError, DeclarationError: as for `train`.
     """
-    if needs_folds(ready) and not reason_against(pipeline, ready):
+    if needs_folds(ready, model) and not reason_against(pipeline, ready, model):
         with home.scratch() as scratch:
             context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
             context = replace(context, members=members, followed=True)
@@ -143,7 +119,7 @@ def fit_prepared(
             fitted = _decided(pipeline, ready, model, held_out)
             return _kept(fitted, context, ready, held_out.folds)
     fitted = fit_once(
-        pipeline, ready, home, model, progress, None, checkpoints, before=before, members=members
+        pipeline, ready, home, model, progress, None, checkpoints, before, members, fit_apart
     )
     return complete(pipeline, ready, home, fitted, progress, checkpoints, members)
 
@@ -158,12 +134,15 @@ def fit_once(
     checkpoints: Path | None = None,
     before: Stopped | None = None,
     members: FitMembers | None = None,
+    fit_apart: FitApart | None = None,
 ) -> FitResult:
     """Fit on the training rows alone; the validation rows decide when to stop.
 
+    A portfolio alone learns from both, once its members are weighted.
+
     Args:
         watch: called after each epoch of a network; an exception that it raises ends the fit.
-        checkpoints, before, members: as for `fit_prepared`.
+        checkpoints, before, members, fit_apart: as for `fit_prepared`.
 
     Raises:
         ModelError, DeclarationError: as for `train`.
@@ -176,16 +155,25 @@ def fit_once(
             where="train.budget",
             remedy="leave the budget out, or choose a network or lightgbm",
         )
-    # Only a network resumes after a kill; other models start again, with the whole budget.
-    resume_folder = checkpoints if isinstance(model, Network) else None
+    # Only these resume after a kill; other models start again, with the whole budget.
+    resume_folder = checkpoints if isinstance(model, Network | Auto) else None
+    metered = spec.budget if stops and spec.budget and spec.budget.is_metered else None
+    trials = spec.budget.trials if spec.budget else None
+    model = settled(model, len(ready.rows) + len(ready.validation), trials)
     with (
         home.scratch() as scratch,
-        open_account(spec.budget if stops else None, before, resume_folder) as account,
+        open_account(metered, before, resume_folder) as account,
     ):
         plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
         share = Share(account) if account else None
-        followed = reason_against(pipeline, ready) is None
-        context = replace(plain, watch=watch, budget=share, members=members, followed=followed)
+        context = replace(
+            plain,
+            watch=watch,
+            budget=share,
+            members=members,
+            fit_apart=fit_apart,
+            followed=reason_against(pipeline, ready, model) is None,
+        )
         held_out = fit_part(context, ready)
         stopped = account.stopped() if account else None
     return replace(_decided(pipeline, ready, model, held_out), stopped=stopped)
@@ -208,10 +196,15 @@ def complete(
     Raises:
         ModelError: as for `train`.
     """
-    if reason := reason_against(pipeline, ready):
+    model = fitted.trained.description.spec
+    if reason := reason_against(pipeline, ready, model):
         asked = pipeline.spec.training.refit != "never"
         return replace(fitted, refit=Refit(reason=reason)) if asked else fitted
-    model = fitted.trained.description.spec
+    if fitted.portfolio:
+        return replace(
+            fitted,
+            refit=Refit(folds=fitted.portfolio.folds if fitted.portfolio.folds > 1 else None),
+        )
     with home.scratch() as scratch:
         context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
         return _kept(fitted, replace(context, members=members), ready, None)
@@ -233,7 +226,7 @@ def _kept(
 def _decided(
     pipeline: Pipeline, ready: TrainingData, model: ModelSpec, held_out: HeldOut
 ) -> FitResult:
-    """Decide calibration and threshold by rows that the models had not learned from."""
+    """Decide calibration, threshold and bounds by rows that the models had not learned from."""
     spec, target, outputs = pipeline.spec.training, ready.target, held_out.outputs
     calibration = fit_calibration(spec.calibrate, held_out.target, outputs)
     if calibration:
@@ -241,6 +234,7 @@ def _decided(
     binary = target.task == "binary"
     rule = pipeline.spec.decision_rule
     threshold = choose_threshold(rule, held_out.target, outputs[:, 1]) if binary else None
+    rows = all_rows(ready) if held_out.folds else ready.validation
     description = Description(
         spec=model,
         # What a process of these stages needs says nothing of the rows.
@@ -250,6 +244,7 @@ def _decided(
         target=target,
         threshold=threshold,
         calibration=calibration,
+        regions=held_out_regions(pipeline, ready, rows.inputs, held_out.truth, outputs),
     )
     return FitResult(
         TrainedModel(description, held_out.fit.model),
@@ -258,6 +253,8 @@ def _decided(
         _scored(target, held_out.truth, outputs, threshold),
         halved=held_out.fit.halved,
         rounds=held_out.rounds,
+        portfolio=leaderboard(pipeline, model, target, held_out.truth, held_out.fit.judged),
+        costs=held_out.fit.judged.costs if held_out.fit.judged else (),
     )
 
 
@@ -288,6 +285,8 @@ def fit_context(
         trainer=spec.trainer,
         checkpoints=checkpoints,
         mapped=ready.mapped,
+        folds=ready.folds,
+        whole=spec.refit != "never",
     )
 
 
@@ -299,63 +298,6 @@ def _scored(
     if target.task == "regression":
         outputs = target.unscaled(outputs)
     return ScoredRows(target.task, truth, outputs, 0.5 if threshold is None else threshold)
-
-
-class _Training(StageResult):
-    """How the training went."""
-
-    history: tuple[Epoch, ...]
-    best_epoch: int | None
-    threshold: float
-    stopped: Stopped | None
-    halved: bool
-    rounds: int | None
-    refit: Refit | None
-
-
-def save_fit(fitted: FitResult, files: Path) -> None:
-    """Write the model, its scored validation rows and how the training went into a folder."""
-    (files / _MODEL).mkdir()
-    save_trained(fitted.trained, files / _MODEL)
-    training = _Training(
-        history=fitted.history,
-        best_epoch=fitted.best_epoch,
-        threshold=fitted.scored.threshold,
-        stopped=fitted.stopped,
-        halved=fitted.halved,
-        rounds=fitted.rounds,
-        refit=fitted.refit,
-    )
-    (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
-    save_arrays({"truth": fitted.scored.truth, "outputs": fitted.scored.outputs}, files)
-
-
-def load_fit(files: Path, folder: Path) -> FitResult:
-    """Read what `save_fit` wrote.
-
-    Args:
-        folder: that of the declaration, where a user's own module is loaded from.
-
-    Raises:
-        ModelError: the files do not contain such a model.
-    """
-    from factory_assets.ml.metrics.metrics import ScoredRows
-
-    trained = read_trained(files / _MODEL, folder)
-    training = _Training.model_validate_json((files / _TRAINING).read_bytes())
-    arrays = load_arrays(files)
-    task, threshold = trained.target.task, training.threshold
-    scored = ScoredRows(task, arrays["truth"], arrays["outputs"], threshold)
-    return FitResult(
-        trained,
-        training.history,
-        training.best_epoch,
-        scored,
-        training.stopped,
-        training.halved,
-        training.rounds,
-        training.refit,
-    )
 
 
 def no_progress(_: str) -> None:

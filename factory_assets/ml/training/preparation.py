@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.calibration import require_calibrable
+from factory_assets.ml.artifacts.conformal import require_regions
 from factory_assets.ml.features.arrays import LabelledArrays, MemoryMap
 from factory_assets.ml.features.features import Features, fit_features
 from factory_assets.ml.features.series import series_of
@@ -88,6 +89,7 @@ def prepare_rows(
     require_decision(pipeline.spec.training.threshold, target.task)
     series = series_of(model)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series)
+    require_regions(pipeline.spec.training.uncertainty, features, target)
     known = _rows_of_known_classes(target, validation)
     return TrainingData(
         features=features,
@@ -120,6 +122,7 @@ def stream_rows(
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     require_decision(pipeline.spec.training.threshold, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
+    require_regions(pipeline.spec.training.uncertainty, features, target)
     mapped = MemoryMap()
     (rows, _), (encoded_validation, truth) = (
         encode(part, home, features, target, mapped, scaled=cls.scaled)

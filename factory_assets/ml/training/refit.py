@@ -15,7 +15,8 @@ from factory_assets.ml.models.base import Fit, FitContext, Progress, median_roun
 from factory_assets.ml.models.kinds import fit_model
 from factory_assets.ml.training.inner_folds import COUNT
 from factory_assets.ml.training.preparation import TrainingData
-from factory_assets.spec import Pipeline
+from factory_assets.spec import ModelSpec, Pipeline
+from factory_assets.spec.portfolio import Auto
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,16 +53,19 @@ class HeldOut:
     """The number of inner folds; None for the validation part."""
 
 
-def reason_against(pipeline: Pipeline, ready: TrainingData) -> str | None:
+def reason_against(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> str | None:
     """Return why the kept model learns from the training rows alone; None if it need not.
 
     It is fitted again only if that takes about as much as the first fit, and is the same every
     time: not if a budget is declared, of which nobody knows how much the first fit leaves; nor if
-    several devices or machines train together, or the rows do not fit in memory.
+    several devices or machines train together, or the rows do not fit in memory. A portfolio fits
+    what it keeps once more in any case, and leaves a part of its budget for that.
     """
     spec = pipeline.spec.training
     if spec.refit == "never":
         return "the declaration says never"
+    if isinstance(model, Auto):
+        return None
     if spec.budget:
         return "a budget is declared"
     if not spec.trainer.alone:
@@ -71,11 +75,14 @@ def reason_against(pipeline: Pipeline, ready: TrainingData) -> str | None:
     return None
 
 
-def needs_folds(ready: TrainingData) -> bool:
-    """Whether rows are so few that inner folds decide in place of the validation part."""
+def needs_folds(ready: TrainingData, model: ModelSpec) -> bool:
+    """Whether rows are so few that inner folds decide in place of the validation part.
+
+    A portfolio has folds of its own, however many rows there are.
+    """
     import numpy as np
 
-    if ready.folds is None:
+    if ready.folds is None or isinstance(model, Auto):
         return False
     if len(ready.folds) < FEW_ROWS:
         return True
@@ -85,8 +92,23 @@ def needs_folds(ready: TrainingData) -> bool:
 
 
 def fit_part(context: FitContext, ready: TrainingData) -> HeldOut:
-    """Fit on the training part, and predict the validation part."""
+    """Fit on the training part, and predict the validation part.
+
+    Of a portfolio, return the rows that its members were judged on.
+    """
+    import numpy as np
+
     fit = fit_model(context, ready.rows, ready.validation)
+    if fit.judged:
+        rows, truth = fit.judged.rows, ready.trained_truth
+        assert truth is not None
+        return HeldOut(
+            fit.judged.outputs,
+            np.concatenate([ready.rows.target, ready.validation.target])[rows],
+            np.concatenate([truth, ready.truth])[rows],
+            fit,
+            None,
+        )
     outputs = fit.model.outputs(ready.validation.inputs)
     return HeldOut(outputs, ready.validation.target, ready.truth, fit, fit.rounds)
 

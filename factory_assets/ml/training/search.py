@@ -18,8 +18,9 @@ from uuid import uuid4
 from factory_assets.ml.metrics.metrics import higher_is_better
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.networks.model import NetworkModel
+from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fit_tasks import FitExecutor
-from factory_assets.ml.training.fitting import FitResult, Progress
+from factory_assets.ml.training.fitting import Progress
 from factory_assets.ml.training.trials import (
     TrialOutcome,
     Trials,

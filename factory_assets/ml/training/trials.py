@@ -20,15 +20,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.metrics.metrics import PRIMARY_METRIC, higher_is_better, metric_names
 from factory_assets.ml.models.base import EpochCallback, TrialPruned
+from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
 from factory_assets.ml.training.fit_tasks import FitRows, FitTask
 from factory_assets.ml.training.fitting import (
-    FitResult,
     Progress,
     complete,
     fit_once,
     fit_prepared,
-    load_fit,
-    save_fit,
 )
 from factory_assets.ml.training.preparation import (
     TrainingData,
@@ -232,7 +230,7 @@ class Trials:
         """
         model = fitted.trained.description.spec
         ready = self._ready_for(model)
-        if needs_folds(ready) and not reason_against(self.pipeline, ready):
+        if needs_folds(ready, model) and not reason_against(self.pipeline, ready, model):
             return fit_prepared(self.pipeline, ready, self.home, model, progress, checkpoints)
         return complete(self.pipeline, ready, self.home, fitted, progress, checkpoints)
 

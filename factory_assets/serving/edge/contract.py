@@ -57,6 +57,7 @@ def edge_contract(pipeline: str, model: OnnxModel) -> dict[str, Any]:
     return {
         "classes": list(model.classes),
         "threshold": model.threshold,
+        **({"regions": model.regions.model_dump()} if model.regions else {}),
         "columns": described,
         "rules": rules,
         "derived": derived,

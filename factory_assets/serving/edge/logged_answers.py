@@ -15,6 +15,7 @@ from factory_resources.errors import RefusedError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgePacked
+from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
 from factory_resources.prediction_log.record import PredictionRecord
 
 PROGRAM = "score.py"
@@ -96,6 +97,9 @@ def answer_record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
         output = {"predictions": [content["prediction"]]}
         if "probabilities" in content:
             output["probabilities"] = [[*content["probabilities"].values()]]
+        for name, logged in LOGGED_REGIONS.items():
+            if name in content:
+                output[logged] = [content[name]]
     asked, duration = content["time"], content["duration"]
     if not all(type(number) is int and 0 <= number < TIMES for number in (asked, duration)):
         raise ValueError("not a time")

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import bisect
 import csv
 import fcntl
 import hashlib
@@ -128,8 +129,10 @@ class Model:
                 answers.append({"prediction": None, "reasons": reasons})
                 records.append({**record, "rules": rules})
             else:
-                answers.append(self._answer(output))
-                records.append({**record, **self._answer(output)})
+                assert isinstance(values, dict)
+                answer = self._answer(output, values)
+                answers.append(answer)
+                records.append({**record, **answer})
         ids = self._log.answer(records, started)
         return [{"id": name, **answer} for name, answer in zip(ids, answers)]
 
@@ -152,16 +155,26 @@ class Model:
         wide = numpy.asarray(outputs, dtype=numpy.float64)
         return iter(wide.reshape(len(rows), -1).tolist())
 
-    def _answer(self, output: Sequence[float]) -> dict[str, Any]:
-        classes = self.contract["classes"]
+    def _answer(self, output: Sequence[float], values: Row) -> dict[str, Any]:
+        classes, bounds = self.contract["classes"], self.contract.get("regions")
+        region = _region(bounds, classes, output, self._group(bounds, values)) if bounds else {}
         if not classes:
-            return {"prediction": output[0]}
+            return {"prediction": output[0], **region}
         threshold = self.contract["threshold"]
         if threshold is None:
             code = max(range(len(output)), key=output.__getitem__)
         else:
             code = int(output[1] >= threshold)
-        return {"prediction": classes[code], "probabilities": dict(zip(classes, output))}
+        shares = dict(zip(classes, output))
+        return {"prediction": classes[code], "probabilities": shares, **region}
+
+    def _group(self, bounds: Mapping[str, Any], values: Row) -> str | None:
+        """Return the value by which the sets or intervals differ; None if they do not."""
+        if bounds["per_class"] or bounds["by"] is None:
+            return None
+        reads = {given["name"]: given["reads"] for given in self.contract["inputs"]}
+        group: str = values[reads[bounds["by"]]]
+        return group
 
     def _logged(self, row: Row) -> dict[str, Any]:
         """Return the needed cells; of a sensitive one, only that it cannot be changed later."""
@@ -172,6 +185,27 @@ class Model:
                 hidden = column["sensitive"] and row[name] is not None
                 logged[name] = self._log.commitment(row[name]) if hidden else row[name]
         return logged
+
+
+def _region(
+    bounds: Mapping[str, Any], classes: Sequence[str], output: Sequence[float], group: str | None
+) -> dict[str, Any]:
+    """Return the set of classes and whether the model abstains, or the interval of the number.
+
+    A bound that is not there is infinite.
+    """
+    whole = math.inf if bounds["bound"] is None else bounds["bound"]
+    own: dict[str | None, float] = {
+        one["group"]: whole if one["bound"] is None else one["bound"] for one in bounds["groups"]
+    }
+    if not classes:
+        scale = bounds["scales"][bisect.bisect_right(bounds["edges"], output[0])]
+        half = own.get(group, whole) * scale
+        ends = [output[0] - half, output[0] + half]
+        return {"interval": [end if math.isfinite(end) else None for end in ends]}
+    limits = [*own.values()] if bounds["per_class"] else [own.get(group, whole)] * len(classes)
+    chosen = [name for name, p, limit in zip(classes, output, limits) if 1 - p <= limit]
+    return {"set": chosen, **({"abstained": len(chosen) != 1} if bounds["abstain"] else {})}
 
 
 def _read(folder: str, name: str) -> bytes:

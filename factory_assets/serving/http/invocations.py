@@ -14,10 +14,11 @@ from factory_assets.serving.http.call import Call
 from factory_assets.serving.http.errors import HttpError, malformed
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.rows import parse_json, require_count, require_objects
-from factory_assets.serving.online.answers import predictions
+from factory_assets.serving.online.answers import predictions, regions
 from factory_assets.serving.online.request_rows import ObjectRequest, RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest
 from factory_resources.prediction_log import ids
+from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
 
 _SHAPES = ("dataframe_split", "dataframe_records", "inputs", "instances")
 
@@ -139,5 +140,6 @@ def encode(call: Call, scored: ScoredRequest, identifier: bytes) -> bytes:
             "predictions": predictions(call.served, scored),
             "prediction_ids": [ids.text(identifier, row) for row in scored.rows],
             "version": call.served.version,
+            **{LOGGED_REGIONS[n]: values for n, values in regions(call.served, scored).items()},
         }
     )

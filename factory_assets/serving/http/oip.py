@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from factory_assets.serving.answered_regions import region_arrays
 from factory_assets.serving.http.call import Call
 from factory_assets.serving.http.errors import HttpError, malformed
 from factory_assets.serving.http.limits import Limits
@@ -22,6 +23,7 @@ from factory_assets.serving.online.row_schema import EXACT
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
 from factory_assets.spec import Column
 from factory_resources.prediction_log import ids
+from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,17 +151,24 @@ def datatype_of(column: Column) -> str:
 
 def outputs_of(served: ServedModel) -> list[dict[str, Any]]:
     """Return the outputs of a model."""
+    bounds = served.model.regions
     if not served.model.classes:
-        return [{"name": "prediction", "datatype": "FP64", "shape": [-1]}]
-    return [
+        interval = {"name": "interval", "datatype": "FP64", "shape": [-1, 2]}
+        plain = {"name": "prediction", "datatype": "FP64", "shape": [-1]}
+        return [plain, *([interval] if bounds else [])]
+    by_class = {
+        "shape": [-1, len(served.model.classes)],
+        "parameters": {"classes": list(served.model.classes)},
+    }
+    outputs: list[dict[str, Any]] = [
         {"name": "prediction", "datatype": "BYTES", "shape": [-1]},
-        {
-            "name": "probabilities",
-            "datatype": "FP64",
-            "shape": [-1, len(served.model.classes)],
-            "parameters": {"classes": list(served.model.classes)},
-        },
+        {"name": "probabilities", "datatype": "FP64", **by_class},
     ]
+    if bounds:
+        outputs.append({"name": "set", "datatype": "BOOL", **by_class})
+        if bounds.abstain:
+            outputs.append({"name": "abstained", "datatype": "BOOL", "shape": [-1]})
+    return outputs
 
 
 def _parts(call: Call) -> tuple[bytes, memoryview]:
@@ -311,6 +320,8 @@ def _dtype(tensor: _Tensor) -> str:
 
 def _output(name: str, served: ServedModel, scored: ScoredRequest) -> list[str] | Any:
     """Return texts, or an array."""
+    if name in LOGGED_REGIONS:
+        return region_arrays(served.model, scored.outputs, scored.groups)[name]
     if name == "probabilities" or not served.model.classes:
         return scored.outputs
     return predictions(served, scored)
@@ -320,13 +331,14 @@ def _encoded(name: str, values: Any, binary: bool, raw: list[bytes]) -> Mapping[
     """Describe an output; its values go into `raw` if they are sent in binary."""
     texts = isinstance(values, list)
     shape = [len(values)] if texts else list(values.shape)
-    entry: dict[str, Any] = {"name": name, "datatype": "BYTES" if texts else "FP64", "shape": shape}
+    kind = "BYTES" if texts else "BOOL" if values.dtype == bool else "FP64"
+    entry: dict[str, Any] = {"name": name, "datatype": kind, "shape": shape}
     if not binary:
         return {**entry, "data": values if texts else values.reshape(math.prod(shape)).tolist()}
     if texts:
         cells = [value.encode() for value in values]
         content = b"".join(part for c in cells for part in (len(c).to_bytes(4, "little"), c))
     else:
-        content = values.astype("<f8").tobytes()
+        content = values.astype("?" if kind == "BOOL" else "<f8").tobytes()
     raw.append(content)
     return {**entry, "parameters": {"binary_data_size": len(content)}}

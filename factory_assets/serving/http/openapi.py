@@ -118,7 +118,25 @@ def _answer_schema(model: ServedModel) -> dict[str, Any]:
             "type": "number",
             "description": f"from this probability of {classes[1]!r} on it is predicted",
         }
+    if model.model.regions:
+        properties |= _region_schemas(model)
     return {"type": "object", "properties": properties, "required": ["pipeline", "version"]}
+
+
+def _region_schemas(model: ServedModel) -> dict[str, Any]:
+    """Describe what an answer says of its certainty."""
+    classes, bounds = model.model.classes, model.model.regions
+    share = {"type": "number", "description": "of the sets or intervals that contain the truth"}
+    if not classes:
+        ends = {"type": ["number", "null"], "description": "null if it is infinite"}
+        interval = {"type": "array", "items": ends, "minItems": 2, "maxItems": 2}
+        return {"coverage": share, "interval": interval}
+    found: dict[str, Any] = {"coverage": share}
+    found["set"] = {"type": "array", "items": {"enum": list(classes)}, "uniqueItems": True}
+    if bounds and bounds.abstain:
+        what = "whether the set has no class, or several"
+        found["abstained"] = {"type": "boolean", "description": what}
+    return found
 
 
 def _feedback() -> dict[str, Any]:

@@ -35,6 +35,8 @@ def encode(
     head: dict[str, Any] = {"pipeline": served.pipeline, "version": served.version}
     if served.model.threshold is not None:
         head["threshold"] = served.model.threshold
+    if served.model.regions:
+        head["coverage"] = served.model.regions.coverage
     entries = dict(zip(scored.rows, answers(served, scored), strict=True))
     if moved is not None:
         for row, inputs in zip(scored.rows, moved, strict=True):

@@ -9,10 +9,11 @@ import msgspec
 
 from factory_assets.serving.http.call import Call
 from factory_assets.serving.http.errors import HttpError
-from factory_assets.serving.online.answers import predictions
+from factory_assets.serving.online.answers import predictions, regions
 from factory_assets.serving.online.request_rows import RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
 from factory_resources.prediction_log import ids
+from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
 from factory_resources.prediction_log.record import PredictionRecord
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _content(served: ServedModel, scored: ScoredRequest) -> dict[str, Any]:
     content: dict[str, Any] = {"predictions": predictions(served, scored)}
     if served.model.classes:
         content["probabilities"] = scored.outputs.tolist()
+    content |= {LOGGED_REGIONS[name]: values for name, values in regions(served, scored).items()}
     if isinstance(scored.rows, tuple):
         content["rows"] = scored.rows
         content["refused"] = [[one.row, one.rules] for one in scored.refusals]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.serving.answered_regions import region_values
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
 
 if TYPE_CHECKING:
@@ -28,15 +29,30 @@ def predictions(served: ServedModel, scored: ScoredRequest) -> list[Any]:
 
 
 def answers(served: ServedModel, scored: ScoredRequest) -> list[dict[str, Any]]:
-    """Return for each scored row its prediction, and the probability of each class if any."""
+    """Return for each scored row its prediction, and the probability of each class if any.
+
+    With declared uncertainty also its `interval`, or its `set` and whether it `abstained`.
+    """
     chosen = predictions(served, scored)
     classes = served.model.classes
-    if not classes:
-        return [{"prediction": value} for value in chosen]
-    return [
-        {"prediction": value, "probabilities": dict(zip(classes, row, strict=True))}
-        for value, row in zip(chosen, scored.outputs.tolist(), strict=True)
-    ]
+    if classes:
+        found = [
+            {"prediction": value, "probabilities": dict(zip(classes, row, strict=True))}
+            for value, row in zip(chosen, scored.outputs.tolist(), strict=True)
+        ]
+    else:
+        found = [{"prediction": value} for value in chosen]
+    for name, values in regions(served, scored).items():
+        for answer, value in zip(found, values, strict=True):
+            answer[name] = value
+    return found
+
+
+def regions(served: ServedModel, scored: ScoredRequest) -> dict[str, list[Any]]:
+    """Return the sets or intervals of the scored rows; nothing without declared uncertainty."""
+    if served.model.regions is None:
+        return {}
+    return region_values(served.model, scored.outputs, scored.groups)
 
 
 def explanations(served: ServedModel, scored: ScoredRequest) -> list[list[dict[str, Any]]]:

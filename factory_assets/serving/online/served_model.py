@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.ml.features.columns import read_words
 from factory_assets.ml.features.series import Series, lay_out, value_codes
 from factory_assets.serving.online.column_checks import ColumnChecks
 from factory_assets.serving.online.compiled_rows import CompiledRows
@@ -53,6 +54,8 @@ class ScoredRequest:
     refusals: tuple[Refusal, ...]
     without: Rescore
     """Returns the outputs that the rows would have if one input were missing."""
+    groups: NDArray[Any] | None = None
+    """Of these rows, the value by which their sets or intervals differ; None if they do not."""
 
 
 class ServedModel:
@@ -124,7 +127,9 @@ class ServedModel:
             raise UndecidedError
         if self.shift:
             self.shift.add(feed, rows)
-        return ScoredRequest(range(rows), outputs, (), partial(self._without_in_feed, feed))
+        without = partial(self._without_in_feed, feed)
+        by = self.model.grouped_by
+        return ScoredRequest(range(rows), outputs, (), without, feed[by][:, 0] if by else None)
 
     def _without_in_feed(self, feed: Mapping[str, NDArray[Any]], name: str) -> Any:
         import numpy as np
@@ -160,6 +165,7 @@ class ServedModel:
             outputs=outputs[finite],
             refusals=tuple(refusals),
             without=partial(self._without_in_table, table, wanted[finite]),
+            groups=read_words(table, by)[wanted[finite]] if (by := self.model.grouped_by) else None,
         )
 
     def _without_in_table(self, table: pa.Table, wanted: NDArray[np.int64], name: str) -> Any:

@@ -39,8 +39,21 @@ def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FACTORY_DEFS", str(folder))
     monkeypatch.setenv("FACTORY_MEMORY", "4GB")
     monkeypatch.setenv("FACTORY_PASSPHRASE", "nobody may read this")
-    monkeypatch.delenv("FACTORY_DATABASE_URL", raising=False)
+    for name in ("DATABASE_URL", "STORE", "S3_ENDPOINT", "S3_REGION"):
+        monkeypatch.delenv(f"FACTORY_{name}", raising=False)
     return folder
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names a store, and has its keys."""
+    monkeypatch.setenv("FACTORY_STORE", "s3://plant/factory/")
+    monkeypatch.setenv("FACTORY_S3_ENDPOINT", "https://storage.example.org")
+    monkeypatch.setenv("FACTORY_S3_ACCESS_KEY", "nobody may read this")
+    monkeypatch.setenv("FACTORY_S3_SECRET_KEY", "nor this")
+
+
+_STORE = ("--address=storage.example.org=10.0.0.7", "--store-secret=factory-store")
 
 
 def _k8s(*arguments: str, text: str | None = None) -> tuple[int, str, str]:
@@ -86,6 +99,56 @@ def test_one_text_is_the_base_and_passes_its_own_check() -> None:
     assert {"Namespace", "Deployment", "ConfigMap", "Role"} <= {*kinds}
     assert not {"Kustomization", "Pod"} & {*kinds}
     assert _k8s("check", "-", text=out) == (0, "no problems\n", "")
+
+
+def test_the_store_of_the_environment_is_in_the_manifests(store: None, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    code, out, err = _k8s("render", *_ASKED, *_KNOWN, *_STORE, "--out", str(folder))
+    assert code == 0, err
+    secret = "create secret generic factory-store --from-file access-key=FILE"
+    assert f"kubectl -n factory {secret} --from-file secret-key=FILE" in out
+    text = "".join(path.read_text() for path in folder.iterdir())
+    assert "nobody may read this" not in text
+    assert "nor this" not in text
+    found = [*yaml.safe_load_all((folder / "network.yaml").read_text())]
+    rules = find(found, "NetworkPolicy", "factory-declared")["spec"]["egress"]
+    assert rules[0]["to"] == [{"ipBlock": {"cidr": "10.0.0.7/32"}}]
+    assert rules[0]["ports"] == [{"protocol": "TCP", "port": 443}]
+    server, _ = yaml.safe_load_all((folder / "server.yaml").read_text())
+    variables = server["spec"]["template"]["spec"]["containers"][0]["env"]
+    for name, value in {
+        "FACTORY_STORE": "s3://plant/factory",
+        "FACTORY_S3_ENDPOINT": "https://storage.example.org",
+        "FACTORY_S3_REGION": "us-east-1",
+    }.items():
+        assert {"name": name, "value": value} in variables
+    assert _k8s("check", *map(str, folder.glob("[!k]*.yaml")))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (_STORE[:1], "--store-secret and FACTORY_STORE belong together"),
+        (_STORE[1:], "FACTORY_S3_ENDPOINT: the rules of a cluster's network know no names"),
+        ((*_STORE, "--store-secret=No Name"), "--store-secret: 'No Name' is not possible"),
+    ],
+)
+def test_half_of_a_store_is_one_line(store: None, arguments: tuple[str, ...], told: str) -> None:
+    code, _, err = _k8s("render", *_ASKED, *_KNOWN, *arguments)
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert told in err
+
+
+def test_keys_without_a_store_are_one_line() -> None:
+    code, _, err = _k8s("render", *_ASKED, *_KNOWN, _STORE[1])
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert "--store-secret and FACTORY_STORE belong together" in err
+
+
+def test_an_address_that_nothing_needs_is_told() -> None:
+    _, _, err = _k8s("render", *_ASKED, *_KNOWN, "--address=storge.example.org=10.0.0.7")
+    assert "warning: nothing declared is at storge.example.org" in err
+    assert "a.example.org" not in err
 
 
 def test_an_overlay_that_opens_what_was_closed_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.results.evaluation import EvaluationResult, FoldMetric, Folds, GateResult
-from factory_assets.results.model import Candidate, Champion
+from factory_assets.results.model import Candidate, Champion, Portfolio, PortfolioMember
 from factory_assets.results.stages import Stage
 from factory_resources.tables.snapshot import Snapshot, TableFile
 
@@ -128,6 +128,26 @@ def test_rows_are_conserved_in_the_summary() -> None:
     assert found.rows_in == found.rows_clean + 12 + 8
 
 
+def test_the_members_of_a_blend_are_named_by_their_weight() -> None:
+    shares = (("linear", 0.4), ("mlp", 0.6), ("extra_trees", 0.0))
+    members = tuple(
+        PortfolioMember(kind=kind, value=0.9, sd=None, weight=weight) for kind, weight in shares
+    )
+    portfolio = Portfolio(
+        metric="f1",
+        higher_is_better=True,
+        rows=10,
+        folds=5,
+        members=members,
+        value=0.91,
+        sd=0.01,
+    )
+    trained = CANDIDATE.model_copy(update={"portfolio": portfolio})
+    found = summary({**WHOLE, "train": trained})
+    assert found.members == "2 of 3 members kept: mlp 60 %, linear 40 %"
+    assert summary(WHOLE).members is None
+
+
 def test_primary_metric_with_interval_and_baseline() -> None:
     found = summary(WHOLE)
     assert (found.metric, found.value, found.interval, found.linear) == (
@@ -144,6 +164,18 @@ def test_a_metric_of_decisions_is_also_shown_at_half() -> None:
     assert "at .5" not in drawn(summary(values))
     by_f1 = judged.model_copy(update={"headline": "f1", "metrics": {"f1": 0.8}})
     assert "at .5: 0.710" in drawn(summary({**values, "evaluate": by_f1}))
+
+
+def test_decisions_worse_than_the_majority_are_told() -> None:
+    judged = verdict()
+    values: dict[Stage, StageResult] = {"train": CANDIDATE, "evaluate": judged}
+    assert "majority" not in drawn(summary(values))
+    metrics = {**judged.metrics, "accuracy": 0.6}
+    for constant, told in ((0.61, True), (0.6, False)):
+        baselines = {"trivial": {"accuracy": constant}}
+        found = judged.model_copy(update={"metrics": metrics, "baselines": baselines})
+        text = drawn(summary({**values, "evaluate": found}))
+        assert ("accuracy below that of" in text and "always the majority" in text) == told
 
 
 def test_folds_are_shown_below_the_test_metric() -> None:

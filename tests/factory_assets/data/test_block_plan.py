@@ -16,6 +16,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
 from tests.erasures import note_erased
+from tests.random_examples import examples
 
 _INGEST: dict[str, Any] = {
     "source": {"files": "part*.csv"},
@@ -62,7 +63,7 @@ _TABLE = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(12), deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(first=st.lists(_TABLE, min_size=1, max_size=4), later=st.lists(_TABLE, max_size=4))
 def test_a_grown_table_equals_one_computed_at_once(
     first: list[list[tuple[int, float]]],

@@ -20,6 +20,7 @@ from factory_resources.errors import FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from tests.data_stages import pipeline, rows
+from tests.random_examples import examples
 
 DAYS = {"day": {"every": "day", "start": "2024-01-01"}}
 
@@ -341,7 +342,7 @@ _data = st.dictionaries(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(data=_data, random=st.randoms(use_true_random=False))
 def test_the_same_rows_as_without_partitions_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, data: Data, random: Any

@@ -107,6 +107,43 @@ def test_a_column_is_followed_through_several_pipelines(defs: Path) -> None:
     ]
 
 
+_CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: stays
+version: 1.0.0
+status: active
+schema:
+- name: stays
+  properties:
+  - name: born
+    physicalName: Born
+    logicalType: integer
+    customProperties: [{property: share, value: never}]
+  - {name: days, logicalType: integer}
+  - {name: ward, logicalType: string}
+"""
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        "../../of all/stays.odcs.yaml",
+        {"file": "../../contracts/stays.odcs.yaml", "table": "stays"},
+    ],
+    ids=["with a space", "with a table"],
+)
+def test_check_names_what_a_contract_elsewhere_keeps_at_home(defs: Path, contract: Any) -> None:
+    file = defs / "stays" / (contract if isinstance(contract, str) else contract["file"])
+    file.parent.mkdir()
+    file.write_text(_CONTRACT)
+    ingest = {**STAYS["ingest"], "contract": contract}
+    declare(defs / "stays", {**STAYS, "ingest": ingest})
+    assert "never" not in (defs / "stays" / "defs.yaml").read_text()
+    done = CliRunner().invoke(main, ["check"])
+    assert "stays runs in this home alone: share is never for born" in done.output
+
+
 def test_another_word_is_a_mistake(defs: Path) -> None:
     wrong = copy.deepcopy(STAYS)
     wrong["ingest"]["contract"][0]["share"] = "sometimes"

@@ -121,6 +121,54 @@ def test_inconsistent_evaluate_is_refused(evaluate: dict[str, Any]) -> None:
         _spec(evaluate=evaluate)
 
 
+@pytest.mark.parametrize(
+    ("uncertainty", "gate", "needed"),
+    [
+        (None, {"metric": "coverage"}, "'coverage' needs train.uncertainty: {coverage: 0.9}"),
+        ({}, {"metric": "coverage", "group": "a"}, "'coverage_a' needs .*{by: COLUMN}"),
+        ({}, {"metric": "selective_accuracy"}, "needs train.uncertainty: {abstain: true}"),
+        ({}, {"metric": "r2", "group": "a"}, "`group` goes with `metric: coverage` only"),
+        ({}, {"metric": "coverage", "of": "folds"}, "computed on the test rows only"),
+    ],
+)
+def test_a_gate_on_coverage_needs_what_it_measures(
+    uncertainty: dict[str, Any] | None, gate: dict[str, Any], needed: str
+) -> None:
+    train = {"target": "wear", "model": {"kind": "linear"}, "uncertainty": uncertainty}
+    evaluate = {"gates": [{**gate, "at_least": 0.8}], "folds": 2}
+    with pytest.raises(ValidationError, match=needed):
+        _spec(train=train, evaluate=evaluate)
+
+
+def test_declared_uncertainty_is_a_share_of_inputs_that_are_known() -> None:
+    def declared(**changed: Any) -> PipelineSpec:
+        return _spec(train={"target": "wear", "model": {"kind": "linear"}, **changed})
+
+    found = declared(uncertainty={}).training.uncertainty
+    assert found
+    assert (found.coverage, found.by, found.abstain) == (0.9, None, False)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"uncertainty": {"coverage": 1.0}}, "less than 1"),
+        ({"uncertainty": {"by": "places"}}, r"train.uncertainty.by: no column 'places'"),
+        ({"uncertainty": {"by": "site"}, "exclude": ["site"]}, "'site' is excluded"),
+        ({"uncertainty": {"abstain": True}, "task": "regression"}, "can abstain"),
+    ]
+    for changed, line in wrong:
+        with pytest.raises(ValidationError, match=line):
+            declared(**changed)
+
+
+def test_a_declaration_without_uncertainty_is_stored_as_before() -> None:
+    stored = _spec().model_dump_json()
+    assert "uncertainty" not in stored
+    assert (
+        '"group":null'
+        not in _spec(
+            evaluate={"gates": [{"metric": "r2", "at_least": 0}]}
+        ).evaluate.model_dump_json()
+    )
+
+
 def test_spec_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         _spec().purpose = "another"  # type: ignore[misc]

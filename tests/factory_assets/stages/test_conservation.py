@@ -14,8 +14,9 @@ from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, DataError
 from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
+from tests.random_examples import examples
 
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=examples(40), deadline=None)
 CELLS = st.sampled_from(["", "1", "2", "2.0", "2.5", "-7", "x", "NA", " 3 ", "inf", "a,b", 'q"q'])
 TABLES = st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=40)
 COLUMNS = st.fixed_dictionaries(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,81 @@ def test_decisions_are_shown_at_the_threshold_and_at_half(
 
 def test_numbers_have_no_threshold(weights: Case) -> None:
     assert weights.judge().at_half == {}
+
+
+def test_coverage_is_measured_gated_and_shown(pears: Case) -> None:
+    gates = [
+        {"metric": "coverage", "at_least": 0.6},
+        {"metric": "coverage", "group": "A", "at_least": 0.6},
+        {"metric": "set_size", "at_most": 1.01},
+        {"metric": "abstention_rate", "at_most": 0.9},
+    ]
+    uncertainty = {"by": "site", "abstain": True}
+    declared = changed(
+        pears.pipeline, train={"uncertainty": uncertainty}, evaluate={"gates": gates}
+    )
+    candidate = train(declared, pears.parts, pears.home)
+    assert candidate.regions
+    assert candidate.regions.rows == pears.parts.validation.rows
+    case = Case(declared, pears.parts, candidate, pears.home)
+    verdict = case.judge()
+    found = verdict.metrics
+    rows = read_arrow(pears.parts.test, pears.home).select(["label", "site"]).to_pylist()
+    outputs = read_arrow(verdict.predictions, pears.home).select(["p_0", "p_1"]).to_pylist()
+    limits = {one.group: one.bound for one in candidate.regions.groups}
+    covered: dict[str, list[bool]] = {"A": [], "B": [], "C": []}
+    for row, p in zip(rows, outputs, strict=True):
+        chance = p[f"p_{candidate.classes.index(row['label'])}"]
+        covered[row["site"]].append(1 - chance <= (limits[row["site"]] or 1))
+    assert found["coverage"] == pytest.approx(np.mean([*chain.from_iterable(covered.values())]))
+    for site, hits in covered.items():
+        assert found[f"coverage_{site}"] == pytest.approx(np.mean(hits))
+    assert found["selective_accuracy"] > found["accuracy"]
+    assert 1 < found["set_size"] < 2
+    assert [gate.passed for gate in verdict.gates[:4]] == [True, True, False, True]
+    assert verdict.gates[1].name == "coverage_A_at_least"
+    low, high = verdict.intervals["coverage"]
+    assert low < found["coverage"] < high
+    assert "coverage_B" in evaluation.verdict(verdict)
+    # The model is the same but for its bounds.
+    assert candidate.validation == pears.candidate.validation
+    missing = [{"metric": "coverage", "group": "Z", "at_least": 0.5}]
+    with pytest.raises(DataError, match="coverage_Z is undefined on the 120 judged test rows"):
+        case.judge(gates=missing)
+
+
+def test_width_and_coverage_of_intervals(weights: Case) -> None:
+    gates = [{"metric": "interval_width", "at_most": 60}]
+    declared = changed(
+        weights.pipeline, train={"uncertainty": {"coverage": 0.8}}, evaluate={"gates": gates}
+    )
+    candidate = train(declared, weights.parts, weights.home)
+    verdict = Case(declared, weights.parts, candidate, weights.home).judge()
+    # The noise has a standard deviation of 10: 80 % lie within 1.28 of them.
+    assert verdict.metrics["interval_width"] == pytest.approx(25.6, rel=0.35)
+    assert verdict.metrics["coverage"] == pytest.approx(0.8, abs=0.15)
+    assert verdict.gates[0].passed
+    assert not {"set_size", "abstention_rate"} & verdict.metrics.keys()
+
+
+def test_few_held_out_rows_are_told_while_training(weights: Case) -> None:
+    lines: list[str] = []
+    declared = changed(weights.pipeline, train={"uncertainty": {"coverage": 0.999}})
+    candidate = train(declared, weights.parts, weights.home, progress=lines.append)
+    [line] = [line for line in lines if line.startswith("uncertainty")]
+    assert line.startswith("uncertainty: 60 held-out rows are too few (a coverage of 0.999 takes 9")
+    verdict = Case(declared, weights.parts, candidate, weights.home).judge()
+    assert verdict.metrics["coverage"] == 1
+    assert "interval_width" not in verdict.metrics
+
+
+def test_decisions_worse_than_always_the_majority_are_told(pears: Case) -> None:
+    assert pears.judge().majority_warning is None
+    declared = changed(pears.pipeline, train={"threshold": 0.001})
+    candidate = train(declared, pears.parts, pears.home)
+    verdict = Case(declared, pears.parts, candidate, pears.home).judge()
+    assert verdict.majority_warning
+    assert "**Warning**: " in evaluation.verdict(verdict)
 
 
 def _rows_of(verdict: EvaluationResult) -> Any:

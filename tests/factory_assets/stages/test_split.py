@@ -21,8 +21,9 @@ from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables.writer import write
 from tests.data_stages import cleaned, column, files_of, pipeline, rows
+from tests.random_examples import examples
 
-QUICK = settings(max_examples=20, deadline=None)
+QUICK = settings(max_examples=examples(20), deadline=None)
 SHARES = st.sampled_from([(0.2, 0.1), (0.5, 0.25), (0.34, 0.33)])
 
 

@@ -1,5 +1,6 @@
 """An allowed address can be reached, nothing else can, and the bytes are counted."""
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -227,3 +228,25 @@ def test_a_client_that_goes_away_ends_the_connection_of_the_server(
         client.recv(1)
     assert gone.wait(20)
     assert forwarder.traffic().connections == 1
+
+
+_SEGMENTS = """
+import socket, struct
+with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as kernel:
+    kernel.send(struct.pack("IHHIIBxHiII", 32, 18, 1, 1, 0, 0, 0, 1, 0, 0))
+    answer = kernel.recv(1 << 16)
+at, found = 32, {}
+while at < struct.unpack_from("I", answer)[0]:
+    size, kind = struct.unpack_from("HH", answer, at)
+    found[kind] = answer[at + 4 : at + size]
+    at += size + -size % 4
+print(*[struct.unpack("I", found[kind])[0] for kind in (63, 41) if kind in found])
+"""
+
+
+@needs_namespaces
+def test_tcp_inside_passes_on_much_at_once(folder: Path) -> None:
+    done = run_inside(boundary(), python(_SEGMENTS), folder)
+    assert done.code == 0, done.errors
+    release = tuple(map(int, os.uname().release.split(".")[:2]))
+    assert done.output.split().count("524280") == (release >= (6, 3)) + (release >= (5, 19))

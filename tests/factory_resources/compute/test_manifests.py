@@ -15,7 +15,7 @@ from factory_resources.compute.cluster import PeerAddress
 from factory_resources.compute.manifests import HEADER, KUSTOMIZATION, SHELL, render_files
 from factory_resources.compute.pods import DAGSTER_CONFIG, Manifest
 from factory_resources.compute.policy import policy_violations
-from tests.clusters import DATABASE, ON_POSTGRES, PODS, cluster, find, needs, objects
+from tests.clusters import DATABASE, ON_POSTGRES, ON_STORE, PODS, cluster, find, needs, objects
 
 needs_schemas = needs("kubernetes_validate", "kubernetes-validate")
 
@@ -25,6 +25,7 @@ _PLACES: list[dict[str, Any]] = [
     PODS,
     {**PODS, **ON_POSTGRES},
     {**PODS, **ON_POSTGRES, "shared": True},
+    {**PODS, **ON_POSTGRES, **ON_STORE},
 ]
 _REST: list[dict[str, Any]] = [
     {},
@@ -38,6 +39,7 @@ _REST: list[dict[str, Any]] = [
     },
 ]
 _SETTINGS = [{**place, **rest} for place, rest in product(_PLACES, _REST)]
+_DECLARED = {**PODS, **ON_POSTGRES, "shared": True, **_REST[-1]}
 
 
 def validate(found: list[Manifest], version: str = "1.37") -> None:
@@ -94,7 +96,7 @@ def _load(text: str) -> list[Manifest]:
 
 
 def test_the_network_allows_what_is_declared_and_nothing_else() -> None:
-    found = objects(cluster(**_SETTINGS[-1]))
+    found = objects(cluster(**_DECLARED))
     policies = {
         one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "NetworkPolicy"
     }
@@ -121,8 +123,28 @@ def test_the_network_allows_what_is_declared_and_nothing_else() -> None:
     )
 
 
+def test_the_store_is_reached_by_all_pods_and_its_keys_are_those_of_a_secret() -> None:
+    found = objects(cluster(**PODS, **ON_STORE))
+    rules = find(found, "NetworkPolicy", "factory-declared")["spec"]
+    assert rules["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "factory"}}
+    assert [rule["to"] for rule in rules["egress"]] == [[{"ipBlock": {"cidr": "10.1.2.5/32"}}]]
+    [run] = [yaml.safe_load(text) for text in find_config(found)["data"].values()]
+    containers = [
+        _pod(found)["containers"][0],
+        find(found, "Pod", "factory-shell")["spec"]["containers"][0],
+        run["run_launcher"]["config"]["run_k8s_config"]["container_config"],
+    ]
+    for container in containers:
+        variables = {one.pop("name"): one for one in container["env"]}
+        assert variables["FACTORY_STORE"] == {"value": "s3://plant/factory"}
+        keys = {"FACTORY_S3_ACCESS_KEY": "access-key", "FACTORY_S3_SECRET_KEY": "secret-key"}
+        for name, key in keys.items():
+            reference = {"name": "factory-store", "key": key}
+            assert variables[name] == {"valueFrom": {"secretKeyRef": reference}}
+
+
 def test_names_are_known_without_a_name_server() -> None:
-    found = objects(cluster(**_SETTINGS[-1]))
+    found = objects(cluster(**_DECLARED))
     server = _pod(found)
     assert server["dnsPolicy"] == "None"
     names = {"db.example.org", "s3.example.org", "id.example.org"}

@@ -24,6 +24,7 @@ from factory_resources.migration.copying import (
 )
 from factory_resources.migration.server import connected
 from tests.postgres import Postgres
+from tests.random_examples import examples
 
 _POSTGRES = """\
 CREATE TYPE mood AS ENUM ('good', 'bad');
@@ -91,7 +92,7 @@ def _there_and_back(connection: Any, table: StoredTable, rows: list[Any]) -> lis
         return target.execute("SELECT * FROM kinds ORDER BY rowid").fetchall()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(60))
 @given(_ROWS)
 def test_every_value_comes_back_and_has_one_digest(
     connection: Any, table: StoredTable, rows: list[Any]

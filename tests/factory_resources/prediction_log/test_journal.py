@@ -18,6 +18,7 @@ from factory_resources.prediction_log.journal import Journal, recover
 from factory_resources.prediction_log.segments import HEADER_BYTES, RECORD_HEAD_BYTES, read
 from tests.disks import small_disk
 from tests.factory_resources.prediction_log.samples import payload, write
+from tests.random_examples import examples
 
 _SIZE = 64 * 1024
 
@@ -156,7 +157,7 @@ def test_a_torn_last_record_is_cut_wherever_it_ends(tmp_path: Path) -> None:
             sealed.unlink()
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(data=st.data())
 def test_a_last_record_with_any_changed_byte_is_cut(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -14,6 +14,7 @@ from factory_resources.sql.scalar import math_library
 from factory_resources.sql.scalar.binding import Kind, NotCertainError, bind
 from factory_resources.sql.scalar.values import UndecidedError
 from tests.factory_resources.sql.row_grammar import COLUMNS, ROWS, expressions
+from tests.random_examples import examples
 
 UNDECIDED = object()
 
@@ -76,7 +77,7 @@ def load(engine: duckdb.DuckDBPyConnection, rows: Mapping[int, Mapping[str, Any]
     engine.execute(f"INSERT INTO rows VALUES {', '.join([places] * len(rows))}", cells)
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(sql=expressions(), rows=st.lists(ROWS, min_size=1, max_size=8))
 def test_a_result_is_the_engines(
     engine: duckdb.DuckDBPyConnection, sql: str, rows: list[dict[str, Any]]

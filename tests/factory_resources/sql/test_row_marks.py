@@ -10,9 +10,10 @@ from factory_resources.sources.files.reader import numbered
 from factory_resources.sql import row_marks
 from factory_resources.sql.engine import literal, sealed
 from factory_resources.sql.row_marks import mark, marked
+from tests.random_examples import examples
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data(), rows=st.integers(1, 40), span=st.integers(1, 50))
 def test_exactly_the_marked_rows_are_recognised(
     data: st.DataObject, rows: int, span: int, tmp_path_factory: pytest.TempPathFactory

@@ -23,11 +23,14 @@ from hypothesis import strategies as st
 from factory_resources.errors import ExpressionError
 from factory_resources.sql.engine import literal, sealed
 from factory_resources.sql.expressions import _require_pure, parse
+from tests.random_examples import examples
 
 CANARY = "canary-" + os.urandom(8).hex()
 
 QUICK = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 ORDINARY = (

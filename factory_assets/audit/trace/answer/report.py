@@ -229,7 +229,7 @@ class AnswerTrace(TracePart):
     input: dict[str, Any] | None
     """The needed columns of the row, sensitive values replaced; null if the request was refused."""
     output: dict[str, Any]
-    """The prediction and the probabilities, or the reasons of a refusal."""
+    """The prediction, probabilities, set or interval, or the reasons of a refusal."""
     block: str | None
     """The block of the ledger that contains it; null as long as there is none."""
     proof: BlockFact | None

@@ -43,6 +43,10 @@ class LightGbmModel(Model):
         self._shape, self._booster = shape, booster
 
     @classmethod
+    def require_library(cls) -> None:
+        _installed()
+
+    @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         lightgbm = _installed()
         spec = cast(LightGbm, context.spec)

@@ -1,13 +1,13 @@
-"""Random forests of scikit-learn."""
+"""Random forests and extremely randomised trees of scikit-learn."""
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext
 from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
-from factory_assets.spec.train import RandomForest
+from factory_assets.spec.models import Forest
 
 
 class ForestModel(EstimatorModel):
@@ -21,11 +21,8 @@ class ForestModel(EstimatorModel):
 
     @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
-        spec = cast(RandomForest, context.spec)
-        regression = context.shape.task == "regression"
-        estimator = (RandomForestRegressor if regression else RandomForestClassifier)(
+        spec = cast(Forest, context.spec)
+        estimator = cls._unfitted(regression=context.shape.task == "regression")(
             n_estimators=spec.trees,
             max_depth=spec.max_depth,
             min_samples_leaf=spec.min_samples_leaf,
@@ -37,6 +34,24 @@ class ForestModel(EstimatorModel):
         estimator.n_jobs = 1
         return Fit(cls(context.shape, estimator))
 
+    @classmethod
+    def _unfitted(cls, *, regression: bool) -> Any:
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        return RandomForestRegressor if regression else RandomForestClassifier
+
     @property
     def parameters(self) -> int:
         return sum(tree.tree_.node_count for tree in self._estimator.estimators_)
+
+
+class ExtraTreesModel(ForestModel):
+    """Trees whose splits are the best of random ones, each fitted on all rows."""
+
+    estimators: ClassVar[tuple[str, ...]] = ("ExtraTreesClassifier", "ExtraTreesRegressor")
+
+    @classmethod
+    def _unfitted(cls, *, regression: bool) -> Any:
+        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+        return ExtraTreesRegressor if regression else ExtraTreesClassifier

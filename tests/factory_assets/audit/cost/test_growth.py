@@ -1,7 +1,8 @@
 """Costs at other numbers of rows lie in the range that is told, for curves of many shapes."""
 
 import random
-from math import log
+from collections.abc import Callable, Sequence
+from math import exp, log
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from factory_assets.audit.cost.growth import (
     estimate,
     fit,
     total,
+    within_cores,
 )
 
 _costs = st.floats(0.001, 1_000)
@@ -35,7 +37,8 @@ def test_the_truth_lies_in_the_range(
     fixed: float, growing: float, exponent: float, noise: float, draw: int, factor: float
 ) -> None:
     def truth(rows: float) -> float:
-        return fixed + growing * rows**exponent
+        cost: float = fixed + growing * rows**exponent
+        return cost
 
     chance = random.Random(draw)
     sizes = [1_000, 4_000, 16_000, 64_000]
@@ -59,8 +62,8 @@ def test_exact_growth_is_found_with_a_small_error() -> None:
     every = measured({rows: 2 + rows / 1_000 for rows in (1_000, 10_000, 100_000)})
     found = estimate(every, 200_000)
     assert found.value == pytest.approx(202)
-    assert found.error < 0.3
-    assert estimate(every, 30_000).error < 0.25
+    assert found.error < 0.5
+    assert estimate(every, 30_000).error < 0.3
     # Twice as far away, the error is larger.
     assert estimate(every, 10_000_000).error > estimate(every, 1_000_000).error > found.error
 
@@ -112,6 +115,70 @@ def test_no_part_of_a_curve_is_negative(pairs: dict[int, float]) -> None:
         assert curve.growing >= 0
         errors = [abs(log(curve.at(rows) / cost)) for rows, cost in pairs.items()]
         assert min(errors) < log(max(pairs.values()) / min(pairs.values())) + 1e-6
+
+
+_TRUTHS: dict[str, Callable[[float], float]] = {
+    "hardly any growth": lambda rows: 1 + rows * 2e-6,
+    "the power of .6": lambda rows: 1 + rows**0.6 * 1e-4,
+    "a part that grows": lambda rows: 1 + rows * 2e-5,
+    "all grows": lambda rows: 0.05 + rows * 1e-4,
+    "sorting": lambda rows: 0.5 + rows * log(rows) * 1e-5,
+    "growth that begins late": lambda rows: 1 + max(0.0, rows - 50_000) * 1e-5,
+}
+
+
+def _far(
+    truth: Callable[[float], float], sizes: Sequence[int], factor: int
+) -> list[tuple[CostRange, float]]:
+    """Return estimates far beyond sizes that were measured with a noise of 8 %, and the truth."""
+    chance, rows = random.Random(3), sizes[-1] * factor
+    every = [
+        measured({size: truth(size) * exp(chance.gauss(0, 0.08)) for size in sizes})
+        for _ in range(100)
+    ]
+    return [(estimate(one, rows), truth(rows)) for one in every]
+
+
+@pytest.mark.parametrize("truth", _TRUTHS.values(), ids=_TRUTHS)
+@pytest.mark.parametrize("factor", [4, 50])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_far_beyond_the_measured_sizes_the_truth_is_mostly_in_the_range(
+    truth: Callable[[float], float], factor: int, count: int
+) -> None:
+    found = _far(truth, [1_000, 4_000, 16_000, 64_000][:count], factor)
+    assert sum(one.low <= true <= one.high for one, true in found) >= 84
+
+
+@pytest.mark.parametrize("truth", ["hardly any growth", "the power of .6"])
+def test_noise_is_not_taken_for_growth(truth: str) -> None:
+    found = _far(_TRUTHS[truth], [1_000, 4_000], 50)
+    assert sum(one.value < 4 * true for one, true in found) >= 90
+
+
+_ranges = st.tuples(_costs, _costs, _costs).map(lambda found: CostRange(*_low_first(found)))
+
+
+def _low_first(found: tuple[float, float, float]) -> tuple[float, float, float]:
+    low, value, high = sorted(found)
+    return value, low, high
+
+
+@given(seconds=_ranges, cpu=_ranges, cores=st.sampled_from([1.0, 2.0, 32.0]))
+def test_no_more_cores_are_busy_than_there_are(
+    seconds: CostRange, cpu: CostRange, cores: float
+) -> None:
+    time, busy = within_cores(seconds, cpu, cores)
+    for one in (time, busy):
+        assert 0 < one.low <= one.value <= one.high
+    most = cores * (1 + 1e-9)
+    assert busy.low <= most * time.low
+    assert busy.value <= most * time.value
+    assert busy.high <= most * time.high
+    # Time is never less than was estimated, CPU time never more.
+    assert (time.low, time.value, time.high) >= (seconds.low, seconds.value, seconds.high)
+    assert busy.value <= cpu.value
+    if cpu.high <= cores * seconds.low:
+        assert (time, busy) == (seconds, cpu)
 
 
 def test_a_sum_may_be_off_in_one_direction() -> None:

@@ -26,6 +26,7 @@ from factory_resources.instance import prepare
 from factory_resources.tables.snapshot import Snapshot, read_arrow
 from factory_resources.tracking.records import Records
 from tests.pipelines import APPLES, declare
+from tests.random_examples import examples
 
 # A row may have a cell that is not a number, break a rule, or be a duplicate.
 CELLS = st.sampled_from(["1", "2", "3", "x", "-1"])
@@ -70,7 +71,7 @@ def _last(fates: tuple[RowRoute, ...]) -> tuple[str, RowPlace]:
     return last.stage, place
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(one=ROWS, two=ROWS)
 def test_every_row_is_found_once_forward_and_back(
     one: list[tuple[str, str]], two: list[tuple[str, str]]

@@ -13,6 +13,7 @@ from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
 from tests.data_stages import column, pipeline, rows
+from tests.random_examples import examples
 
 
 def _ingested(text: str, folder: Path, home: Home, contract: Any) -> tuple[Any, list[Any]]:
@@ -120,7 +121,9 @@ _CELL = st.sampled_from(["", "a", "b", "A"])
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.tuples(_CELL, _CELL), min_size=1, max_size=12))
 def test_each_key_is_kept_once_and_every_row_is_accounted_for(

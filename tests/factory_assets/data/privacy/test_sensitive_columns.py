@@ -55,6 +55,13 @@ def test_a_secret_input_is_a_misuse_unless_it_is_excluded(tmp_path: Path) -> Non
     assert [where for where, _ in sensitive_misuses(declared)] == ["train.exclude"]
 
 
+def test_groups_of_uncertainty_must_not_be_sensitive(tmp_path: Path) -> None:
+    train = {"target": "y", "exclude": ["Who"], "model": {"kind": "linear"}}
+    for by, misuses in (("city", ["train.uncertainty.by"]), ("y", [])):
+        declared = _declared(tmp_path, train={**train, "uncertainty": {"by": by}})
+        assert [where for where, _ in sensitive_misuses(declared)] == misuses
+
+
 def _fails(folder: Path, message: str, error: Exception, kind: type[FactoryError]) -> None:
     """Raise an error of the factory as a stage does if a library fails inside it."""
     with redact_errors(_declared(folder)):

@@ -111,7 +111,9 @@ def test_a_new_declaration_unifies_what_its_file_needs(
 ) -> None:
     monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
     _write(tmp_path, ["Yes", "no", "yes"], ["red", "blue", "Red"])
-    path = new("answers", source=tmp_path / "data.csv", target="answer", folder=tmp_path / "defs")
+    path = new(
+        "answers", source=tmp_path / "data.csv", target="answer", folder=tmp_path / "defs"
+    ).path
     made = load_pipeline(path.parent)
     assert made.spec.clean.unify == ("answer", "colour")
     assert made.spec.training.task == "binary"

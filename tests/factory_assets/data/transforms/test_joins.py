@@ -14,6 +14,7 @@ from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
 from tests.data_stages import column, pipeline, rows
 from tests.factory_assets.data.sources.test_discovery import key, sqlite
+from tests.random_examples import examples
 
 READINGS = "id,machine,y\n1,M2,5\n2,M1,6\n3,M9,7\n4, M2 ,8\n5,,9\n"
 
@@ -179,7 +180,7 @@ def test_a_join_that_renames_nothing_is_stored_as_before() -> None:
 cells = st.lists(st.sampled_from(["a", "b", " b", "c", "", "d'"]), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(mine=cells, theirs=st.sets(st.sampled_from(["a", "b", "c", "d'"])), required=st.booleans())
 def test_a_join_neither_loses_nor_adds_rows(
     tmp_path_factory: pytest.TempPathFactory, mine: list[str], theirs: set[str], required: bool

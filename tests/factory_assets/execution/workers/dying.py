@@ -14,7 +14,7 @@ from pkgutil import resolve_name
 def no_memory(*_):
     raise MemoryError
 
-if "factory_assets.execution.workers.process" in sys.orig_argv:
+if "factory_assets.execution.workers" in sys.orig_argv:
     from tests.killed_steps import KillPoint, die_after
 
     for number, moment in enumerate(os.environ["MOMENTS"].split(";")):
@@ -44,4 +44,4 @@ def worker_processes() -> list[str]:
     """Return the command lines of the workers that this process has started and that still run."""
     text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in text]
-    return [line for line in lines if "workers.process" in line]
+    return [line for line in lines if "factory_assets.execution.workers" in line]

@@ -16,6 +16,7 @@ from factory_assets.execution.workers.settings import fitting_environments
 from factory_assets.ml.training.fit_tasks import FitRows
 from factory_assets.ml.training.trials import TrialTask
 from factory_assets.results.data import SplitResult
+from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.errors import StorageError
@@ -55,6 +56,23 @@ _ENSEMBLE: dict[str, Any] = {
     "train": {
         "target": "label",
         "model": {"kind": "mlp", "hidden": [4], "epochs": 3, "ensemble": 3},
+        "class_weights": "balanced",
+    },
+}
+
+
+_PORTFOLIO: dict[str, Any] = {
+    **APPLES,
+    "train": {
+        "target": "label",
+        "model": {
+            "kind": "auto",
+            "members": [
+                {"kind": "linear"},
+                {"kind": "extra_trees", "trees": 10},
+                {"kind": "mlp", "hidden": [4], "epochs": 2},
+            ],
+        },
         "class_weights": "balanced",
     },
 }
@@ -249,3 +267,18 @@ def test_networks_are_the_same_whoever_trains_them(
     assert sorted(told[1]) == sorted(told[0])
     tuned = _stored(home)["trained"][2]
     assert ("'state': 'pruned'" in tuned) == ("tune" in declared["train"])
+
+
+def test_a_portfolio_is_the_same_whoever_fits_its_members(tmp_path: Path) -> None:
+    pipeline, home = _split(tmp_path, _PORTFOLIO)
+    found, told = [], []
+    for workers in range(3):
+        there = Home(shutil.copytree(home.path, tmp_path / str(workers)))
+        told.append(list[str]())
+        candidate = _run(pipeline, there, "train", workers, told[-1]).value
+        assert isinstance(candidate, Candidate)
+        found.append((candidate.digest, candidate.portfolio))
+        assert problems(there) == []
+    assert found[1:] == found[:1] * 2
+    assert sorted(told[2]) == sorted(told[1]) == sorted(told[0])
+    assert len(told[0]) >= 16

@@ -18,8 +18,6 @@ from factory_assets.data.contract.table_checks import TableError
 from factory_assets.execution.backfill import PartitionRun, backfill
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.runner import run_stage
-from factory_assets.execution.workers.connection import connect_here
-from factory_assets.execution.workers.settings import share_of_machine
 from factory_assets.execution.workers.stage_worker import setup_of, work_in
 from factory_assets.execution.workers.worker import ComputedStage
 from factory_assets.execution.workers.worker_process import WorkerProcess
@@ -220,8 +218,7 @@ def test_an_answer_that_nobody_heard_is_no_answer_to_the_next_request(
 
     with home.scratch() as scratch:
         call = StageRequest(made, "ingest", home, "run")
-        environment = {**os.environ, **share_of_machine(1)}
-        worker = WorkerProcess(partial(connect_here, setup_of(call, scratch, 1), environment))
+        worker = WorkerProcess(partial(call.processes.connect, setup_of(call, scratch, 1), {}))
         first, second = (partition_of(made.spec.partitions, day) for day in _DAYS[:2])
         with pytest.raises(RuntimeError, match="not told"):
             work_in(worker, replace(call, partition=first), fail)

@@ -12,7 +12,7 @@ from factory_assets.ml.attribution.gauss_newton import Space, odds_gradient, spa
 from factory_assets.ml.attribution.gradients import Linearised, View, linearise, views_of
 from factory_assets.ml.attribution.lds import predicted_quantity
 from factory_assets.ml.models.networks.modules.mlp import MlpModule
-from factory_assets.spec.train import Linear
+from factory_assets.spec.models import Linear
 from tests.factory_assets.ml.attribution.cases import drawn, fitted
 
 WEAK = Linear(kind="linear", regularisation=0.01)

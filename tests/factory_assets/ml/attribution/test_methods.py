@@ -8,8 +8,8 @@ from factory_assets.ml.attribution.lds import halves, lds, predicted_quantity
 from factory_assets.ml.attribution.methods import Attribution, attribution
 from factory_assets.ml.attribution.nearest_neighbours import disagreement, leaves_of
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.spec.models import GradientBoosting
-from factory_assets.spec.train import ModelSpec, RandomForest
+from factory_assets.spec.models import GradientBoosting, RandomForest
+from factory_assets.spec.train import ModelSpec
 from tests.factory_assets.ml.attribution.cases import LINEAR, NETWORK, drawn, fitted, tumours
 
 pytestmark = pytest.mark.slow

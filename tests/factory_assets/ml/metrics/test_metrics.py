@@ -8,12 +8,13 @@ from factory_assets.ml.metrics.metrics import (
     PRIMARY_METRIC,
     ScoredRows,
     classification_metrics,
+    gate_metric_names,
     higher_is_better,
     metric_names,
     normalise_probabilities,
     regression_metrics,
 )
-from factory_assets.spec.evaluate import LOWER_IS_BETTER, METRICS, Asymmetry
+from factory_assets.spec.evaluate import COVERAGE_METRICS, LOWER_IS_BETTER, METRICS, Asymmetry
 
 TRUTH = np.array([0, 0, 1, 1, 0, 1, 0, 0])
 
@@ -149,5 +150,7 @@ def test_only_requested_metrics_are_computed() -> None:
 def test_every_declarable_metric_belongs_to_a_task_and_has_a_direction() -> None:
     computed = {name for task in PRIMARY_METRIC for name in metric_names(task)}
     assert computed == set(METRICS)
-    assert {name for name in METRICS if not higher_is_better(name)} == LOWER_IS_BETTER
+    of_gates = {name for task in PRIMARY_METRIC for name in gate_metric_names(task)}
+    assert of_gates == {*METRICS, *COVERAGE_METRICS}
+    assert {name for name in of_gates if not higher_is_better(name)} == LOWER_IS_BETTER
     assert all(metric in metric_names(task) for task, metric in PRIMARY_METRIC.items())

@@ -28,6 +28,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "mlp": {"kind": "mlp", "epochs": 10, "hidden": [16]},
     "tabm": {"kind": "tabm", "epochs": 10, "hidden": [16], "members": 4, "learning_rate": 0.01},
 }
+KINDS["extra_trees"] = {"kind": "extra_trees", "trees": 20}
+KINDS["auto"] = {"kind": "auto", "members": [*KINDS.values()]}
 
 SEQUENCES: dict[str, dict[str, Any]] = {
     kind: {"kind": kind, "by": "unit", "order": "cycle", "window": 6, "hidden": 8, "epochs": 6}

@@ -17,7 +17,8 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.budget import MeteredAccount, ReplayedAccount, Share
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate, Stopped
 from factory_assets.results.stages import Stage
 from factory_assets.spec import PipelineSpec

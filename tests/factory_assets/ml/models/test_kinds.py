@@ -13,7 +13,8 @@ from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, save_trained
 from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import KINDS, TASKS, hostile, pipeline, rows

@@ -1,5 +1,6 @@
 """Estimated performance: right without a shift and with one, and honest where it cannot be."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,7 @@ from factory_assets.ml.performance.estimation import (
     Estimate,
     PerformanceEstimator,
 )
+from factory_assets.ml.performance.estimation_error import EstimationErrors
 from factory_assets.ml.performance.labelled_rows import Labelled
 from factory_resources.errors import DataError
 from tests.factory_assets.ml.performance.cases import Population
@@ -126,6 +128,30 @@ def test_equal_seeds_give_equal_estimates_of_drawn_rows() -> None:
     window = Population().draw(30_000, 2, 1)
     again = PerformanceEstimator.fit(Population().draw(1_500, 2, 0), 0.5, METRICS, 0)
     assert again.estimate(window.inputs, window.outputs) == estimated(window, 2)
+
+
+def test_errors_are_recalled_for_the_same_rows_metrics_and_seed_alone() -> None:
+    kept: dict[bytes, EstimationErrors] = {}
+
+    def recall(digest: bytes, measure: Callable[[], EstimationErrors]) -> EstimationErrors:
+        return kept.setdefault(
+            digest, EstimationErrors({"accuracy": [0.5] * 40}, {"accuracy": 0.1})
+        )
+
+    rows = Population().draw(60, 2, 0)
+    other = Labelled(rows.inputs, rows.outputs, 1 - rows.truth)
+    for reference, threshold, names, seed in (
+        (rows, 0.5, ["accuracy"], 0),
+        (rows, 0.5, ["accuracy", "roc_auc"], 0),
+        (rows, 0.4, ["accuracy"], 0),
+        (rows, 0.5, ["accuracy"], 1),
+        (other, 0.5, ["accuracy"], 0),
+    ):
+        before = len(kept)
+        for _ in range(2):
+            found = PerformanceEstimator.fit(reference, threshold, names, seed, recall)
+            assert found.errors.spreads == {"accuracy": 0.1}
+        assert len(kept) == before + 1
 
 
 def test_what_cannot_be_learned_from_is_refused_with_a_remedy() -> None:

@@ -9,9 +9,16 @@ from PIL import Image
 
 from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.plots.evaluation import evaluation_plots, plot_slices
-from factory_assets.ml.plots.training import plot_loss, plot_search
+from factory_assets.ml.plots.training import plot_loss, plot_portfolio, plot_search
 from factory_assets.results.evaluation import Slice
-from factory_assets.results.model import Candidate, Epoch, Trial, Tuned
+from factory_assets.results.model import (
+    Candidate,
+    Epoch,
+    Portfolio,
+    PortfolioMember,
+    Trial,
+    Tuned,
+)
 
 LIMIT = 40_000
 
@@ -148,3 +155,30 @@ def test_plot_search_draws_complete_and_pruned_trials(values: list[float | None]
     )
     assert tuned.best_so_far() == ([0.5] if len(values) == 1 else [0.5, 0.5, 0.75])
     require_picture(plot_search(candidate(1, ODD), tuned))
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_plot_portfolio_draws_members_with_and_without_a_figure(count: int) -> None:
+    members = tuple(
+        PortfolioMember(
+            kind=ODD,
+            value=None if i == 1 else 0.5 + i / 50,
+            sd=None if i % 2 else 0.01,
+            weight=0.25 if i < 4 else 0.0,
+        )
+        for i in range(count)
+    )
+    portfolio = Portfolio(
+        metric="f1",
+        higher_is_better=True,
+        rows=100,
+        folds=5,
+        members=members,
+        value=0.9,
+        sd=0.02,
+    )
+    values = [member.value for member in portfolio.ranked]
+    known = [value for value in values if value is not None]
+    assert known == sorted(known, reverse=True)
+    assert (values[-1] is None) == (count > 1)
+    require_picture(plot_portfolio(candidate(1, ODD), portfolio))

@@ -1,6 +1,7 @@
 """The decision threshold: the best of all on the validation rows, by the declared rule."""
 
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ from pydantic import TypeAdapter
 
 from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.ml.metrics.metrics import ScoredRows
-from factory_assets.ml.training.threshold import choose_threshold
+from factory_assets.ml.training.threshold import choose_threshold, require_kept
 from factory_assets.spec import Pipeline
 from factory_assets.spec.threshold import DEFAULT, DecisionRule
 from factory_assets.stages.train import train
-from factory_resources.errors import DeclarationError
+from factory_resources.errors import DataError, DeclarationError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import KINDS, parts, pipeline
 
@@ -90,6 +91,84 @@ def test_thresholds_of_other_rules(
     assert found == pytest.approx(threshold)
 
 
+PROMISES: list[dict[str, float]] = [
+    {"recall": 0.9},
+    {"recall": 0.5},
+    {"precision": 0.8},
+    {"precision": 0.4},
+]
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize("seed", range(8))
+def test_no_other_threshold_keeps_the_promise_and_is_better(
+    promise: dict[str, float], seed: int
+) -> None:
+    """Try every threshold, with one more row than there is that is decided wrongly."""
+    chance = np.random.default_rng(seed)
+    truth = (chance.random(60) < (0.5, 0.2, 0.8)[seed % 3]).astype(np.int64)
+    truth[:2] = 0, 1
+    scores = np.round(np.clip(chance.normal(0.3 + 0.4 * truth, 0.2), 0, 1), seed % 2 + 1)
+    [(name, promised)] = promise.items()
+
+    def measure(threshold: float) -> tuple[float, float, float]:
+        positive = scores >= threshold
+        hits, called = int((positive & (truth == 1)).sum()), int(positive.sum())
+        kept = hits / ((truth.sum() if name == "recall" else called) + 1)
+        other = hits / (called if name == "recall" else truth.sum())
+        return kept, other, hits / max(called, 1)
+
+    found = [measure(cut) for cut in np.unique(scores)]
+    keeping = [one for one in found if one[0] >= promised]
+    chosen = measure(choose_threshold(rule(promise), truth, scores))
+    if keeping:
+        assert chosen[0] >= promised
+        assert chosen[1] == max(other for _, other, _ in keeping)
+    else:
+        assert chosen[0] == max(kept for kept, _, _ in found)
+
+
+@pytest.mark.parametrize(("name", "promised"), [("recall", 0.9), ("precision", 0.7)])
+def test_a_promise_is_kept_on_new_rows_on_average(name: str, promised: float) -> None:
+    reached = []
+    for seed in range(200):
+        chance = np.random.default_rng(seed)
+        truth = (chance.random(100) < 0.3).astype(np.int64)
+        scores = 1 / (1 + np.exp(-chance.normal(1.5 * truth, 1)))
+        cut = -np.log(1 / choose_threshold(rule({name: promised}), truth, scores) - 1)
+        caught, false = (1 - NormalDist(mean).cdf(cut) for mean in (1.5, 0))
+        right = 0.3 * caught / (0.3 * caught + 0.7 * false)
+        reached.append(caught if name == "recall" else right)
+    assert promised <= np.mean(reached) < promised + 0.05
+
+
+@pytest.mark.parametrize(
+    ("promise", "truth", "line"),
+    [
+        ({"precision": 0.9}, [0, 1, 0, 1], "a precision of 0.9 on the 4 held-out rows; the best"),
+        ({"recall": 0.9}, [0, 0, 0, 0], "a recall of 0.9 on the 4 held-out rows; none of them"),
+    ],
+)
+def test_a_promise_that_no_threshold_keeps_is_refused(
+    promise: dict[str, float], truth: list[int], line: str
+) -> None:
+    known, scores = np.array(truth), np.array([0.9, 0.8, 0.2, 0.1])
+    threshold = choose_threshold(rule(promise), known, scores)
+    scored = ScoredRows("binary", known, np.stack([1 - scores, scores], axis=1), threshold)
+    with pytest.raises(DataError, match=line) as caught:
+        require_kept(rule(promise), scored)
+    assert str(caught.value).startswith("train.threshold: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_promise_that_is_kept_and_other_rules_are_not_refused() -> None:
+    known, scores = np.array([0, 1, 0, 1]), np.array([0.1, 0.8, 0.2, 0.9])
+    for one in ({"recall": 1}, {"precision": 1}, {"maximise": "f1"}, COSTS, 0.99):
+        threshold = choose_threshold(rule(one), known, scores)
+        outputs = np.stack([1 - scores, scores], axis=1)
+        require_kept(rule(one), ScoredRows("binary", known, outputs, threshold))
+
+
 def declared(folder: Path, metric: str | None = None, **train: Any) -> Pipeline:
     """A linear model that is judged by this metric."""
     plain = pipeline(folder, KINDS["linear"], **train)
@@ -124,20 +203,30 @@ def test_only_another_rule_than_f1_changes_the_key_of_a_training(tmp_path: Path)
 @pytest.mark.slow
 def test_a_training_follows_the_declared_rule(home: Home, tmp_path: Path) -> None:
     given = parts(home)
-    f1, accurate, costly, fixed = (
+    f1, accurate, costly, fixed, promising = (
         train(declared(tmp_path, metric, **more), given, home)
         for metric, more in (
             (None, {}),
             ("accuracy", {}),
             (None, {"threshold": COSTS}),
             (None, {"threshold": 0.77}),
+            (None, {"threshold": {"recall": 0.97}}),
         )
     )
     assert accurate.validation["accuracy"] > f1.validation["accuracy"]
     assert f1.validation["f1"] > accurate.validation["f1"]
     assert costly.validation["recall"] > accurate.validation["recall"]
     assert fixed.threshold == 0.77
+    assert promising.validation["recall"] >= 0.97 > f1.validation["recall"]
     assert fixed.validation["roc_auc"] == f1.validation["roc_auc"]
+
+
+@pytest.mark.slow
+def test_a_promise_that_cannot_be_kept_leaves_no_run_behind(home: Home, tmp_path: Path) -> None:
+    impossible = declared(tmp_path, threshold={"precision": 1.0}, exclude=["heat", "wear"])
+    with pytest.raises(DataError, match="no threshold has a precision of 1 on the 800 held-out"):
+        train(impossible, parts(home), home)
+    assert not home.artifacts.exists()
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])

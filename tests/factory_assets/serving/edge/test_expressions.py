@@ -14,6 +14,7 @@ from factory_assets.serving.edge.score import UncertainError, compile_node, prob
 from factory_resources.errors import ExpressionError
 from tests.factory_resources.sql.row_grammar import COLUMNS, ROWS, expressions
 from tests.factory_resources.sql.test_row_functions import UNDECIDED, compiled, exact, outcome
+from tests.random_examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def carried(node: dict[str, Any], row: dict[str, Any]) -> Any:
         return UNDECIDED
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(sql=expressions(), rows=st.lists(ROWS, min_size=1, max_size=6))
 def test_results_are_those_of_the_factory(
     engine: duckdb.DuckDBPyConnection, sql: str, rows: list[dict[str, Any]]

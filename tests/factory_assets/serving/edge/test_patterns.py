@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from factory_assets.serving.edge.patterns import is_portable
+from tests.random_examples import examples
 
 PARTS = [
     "a", "B", "0", "-", r"\d", r"\w", r"\.", ".", "[a-c]", "[^a-c]", "[0-9_]", "+", "*", "?",
@@ -22,7 +23,7 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(
     parts=st.lists(st.sampled_from(PARTS), min_size=1, max_size=8),
     texts=st.lists(st.text("abcB09-_.é\n ", max_size=6), min_size=1, max_size=8),

@@ -25,6 +25,7 @@ from tests.factory_assets.serving.edge.cases import (
     row,
     score,
 )
+from tests.random_examples import examples
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +103,7 @@ def rules_of(answer: dict[str, Any]) -> list[str]:
     return [reason["rule"] for reason in answer.get("reasons", ())]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(given_row=rows())
 @example(given_row=row(**{"Size [mm]": -1, "starts": 60}))
 @example(given_row=row(starts=45, running=False))
@@ -266,7 +267,7 @@ def test_the_program_is_valid_for_python_3_9() -> None:
     ast.parse(Path(program.__file__).read_text(), feature_version=(3, 9))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=200))
 def test_signatures_are_those_of_ed25519(seed: bytes, message: bytes) -> None:
     key = Ed25519PrivateKey.from_private_bytes(seed)

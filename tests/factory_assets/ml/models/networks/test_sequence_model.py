@@ -10,7 +10,8 @@ import pytest
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, hostile, pipeline, series

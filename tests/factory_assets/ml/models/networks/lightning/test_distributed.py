@@ -14,7 +14,8 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.networks.lightning.batches import ShuffledSlices
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
 from factory_resources.errors import DeclarationError, ModelError

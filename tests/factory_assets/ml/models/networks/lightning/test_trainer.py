@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from factory_assets.ml.training.fitting import FitResult, fit
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
 from factory_assets.stages.train import train
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home

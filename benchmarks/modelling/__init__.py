@@ -1,0 +1,1 @@
+"""Models compared on the same rows: public tables, contestants, how their figures are ranked."""

@@ -1,0 +1,178 @@
+"""Find inputs that are known only after the outcome, as training would, and rows that repeat."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from factory_assets.cli.new.profile import ColumnSummary, FileProfile
+from factory_assets.cli.new.roles import TIMES
+from factory_assets.cli.new.target import Target
+from factory_assets.data.leakage.overlap import count_copies
+from factory_assets.data.leakage.pairs import measure_pairs
+from factory_assets.data.leakage.policy import LEAST_COPIES, MANY_COPIES, WELL
+from factory_assets.data.leakage.predictive_power import Power, measure_power
+from factory_assets.data.leakage.semantics import afterwards, outcome_words
+from factory_resources.sql.engine import identifier, sealed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FEWEST = 20
+"""Fewest rows, and different values, from which an exact relation is believed."""
+
+_FULL = 0.9
+"""Share of the repeated rows that repeat the target too if they are copies."""
+
+
+@dataclass(frozen=True)
+class FoundLeaks:
+    """Columns by their name in the file, with the reason."""
+
+    sure: Mapping[str, str]
+    """They are no inputs."""
+    suspected: Mapping[str, str]
+    """They are named like an outcome, but tell little."""
+
+
+def find_leaks(
+    table: FileProfile, target: Target, columns: Sequence[ColumnSummary], names: Mapping[str, str]
+) -> FoundLeaks:
+    """Return the columns that seem to be known only afterwards.
+
+    Nothing is sure if no input would be left.
+
+    Args:
+        table: the profile of the data file.
+        target: what is predicted.
+        columns: the columns that could be inputs, and times.
+        names: the columns' names in the file and in the pipeline.
+    """
+    if target.column is None:
+        return FoundLeaks({}, {})
+    sample = _known(table, target.column, columns)
+    name = target.column.source
+    power = measure_power(sample, name, target.task)
+    sure = {**_alone(sample, target, columns, power), **_together(sample, target, power, names)}
+    suspected = {}
+    for column in columns:
+        words = outcome_words(names[column.source], names[name])
+        strong = power.of.get(column.source, 0.0) >= WELL[power.measure]
+        if words and (strong or column.type in TIMES):
+            sure.setdefault(column.source, f"{words}: known only afterwards?")
+        elif words:
+            suspected[column.source] = words
+    inputs = {c.source for c in columns if c.type not in TIMES}
+    if not inputs - set(sure):
+        sure = {one: why for one, why in sure.items() if one not in inputs}
+    return FoundLeaks(sure, {one: why for one, why in suspected.items() if one not in sure})
+
+
+def _known(
+    table: FileProfile, target: ColumnSummary, columns: Sequence[ColumnSummary]
+) -> "pa.Table":
+    import pyarrow.compute as pc
+
+    known = table.sample.filter(pc.is_valid(table.sample[target.source]))
+    return known.select([*(c.source for c in columns), target.source])
+
+
+def _alone(
+    sample: "pa.Table", target: Target, columns: Sequence[ColumnSummary], power: Power
+) -> dict[str, str]:
+    """Return the columns that tell the target by themselves."""
+    found = {}
+    for column in columns:
+        if column.type in TIMES:
+            continue
+        if power.limit is not None and power.of.get(column.source, 0.0) >= power.limit:
+            measure = f"{power.measure} {power.of[column.source]:.3f}"
+            found[column.source] = f"tells the target by itself ({measure}): known only afterwards?"
+        elif implied := power.implied.get(column.source):
+            found[column.source] = (
+                f"where it {implied.value}, the target is {implied.target}: known only afterwards?"
+            )
+        elif target.task == "regression" and _same_order(sample, column, target):
+            found[column.source] = "has the order of the target, or the reverse: computed from it?"
+    return found
+
+
+def _same_order(sample: "pa.Table", column: ColumnSummary, target: Target) -> bool:
+    """Whether a number increases or decreases with the target, without an exception."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    assert target.column is not None
+    if column.type not in ("int64", "float64") or column.distinct < _FEWEST:
+        return False
+    rows = sample.filter(pc.is_valid(sample[column.source])).sort_by(column.source)
+    if rows.num_rows < _FEWEST or column.distinct < target.column.distinct / 2:
+        return False
+    truth, values = (
+        rows[name].cast("float64").to_numpy() for name in (target.column.source, column.source)
+    )
+    steps = np.diff(truth)[np.diff(values) > 0]
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def _together(
+    sample: "pa.Table", target: Target, power: Power, names: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the columns that tell the target together with another one.
+
+    So does an arrival time beside the scheduled one.
+    """
+    assert target.column is not None
+    found: dict[str, str] = {}
+    for pair in measure_pairs(sample, target.column.source, target.task, power):
+        for name in afterwards(pair, power.of):
+            other = next(column for column in pair.columns if column != name)
+            found.setdefault(
+                name,
+                f"its {pair.relation} with {names[other]} tells the target: known only afterwards?",
+            )
+    return found
+
+
+def repeats(table: FileProfile, inputs: Sequence[str], target: Target) -> str:
+    """Return whether test rows would be copies of training rows: `copied`, `alike`, or empty.
+
+    Args:
+        table: the profile of the data file.
+        inputs: the inputs, by their names in the file.
+        target: what is predicted; rows are copies if they repeat that too.
+    """
+    if target.column is None:
+        return ""
+    with (
+        TemporaryDirectory() as scratch,
+        sealed(read=[], write=Path(scratch)) as connection,
+    ):
+        connection.register("sample", table.sample)
+        connection.execute(
+            "CREATE TEMP TABLE source AS SELECT *, row_number() OVER () AS _order FROM sample"
+        )
+        connection.execute(
+            "CREATE TEMP TABLE parts AS SELECT _order, CASE WHEN _order % 5 = 0 THEN 'test' "
+            "ELSE 'train' END AS _part FROM source"
+        )
+        copies = count_copies(connection, inputs, table.sample.num_rows)
+        if copies is None or copies.coincidence or copies.share < MANY_COPIES:
+            return ""
+        if copies.rows * table.rows / table.sample.num_rows < LEAST_COPIES:
+            return ""
+        of = [", ".join(map(identifier, names)) for names in (inputs, _with(inputs, target))]
+        alike, copied = (
+            connection.execute(
+                f"SELECT count(*) FROM (SELECT count(*) OVER (PARTITION BY {key}) AS n FROM source)"
+                " WHERE n > 1"
+            ).fetchall()[0][0]
+            for key in of
+        )
+    return "copied" if copied >= _FULL * alike else "alike"
+
+
+def _with(inputs: Sequence[str], target: Target) -> list[str]:
+    assert target.column is not None
+    return [*inputs, target.column.source]

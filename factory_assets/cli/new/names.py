@@ -1,0 +1,40 @@
+"""Names for the columns of a pipeline, from those of the data file."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from factory_assets.cli.new.profile import FileProfile
+
+UNIT = re.compile(r"\s*[\[(]\s*([^\s\d\])]{1,10})\s*[\])]\s*$")
+"""The unit in a name, such as `Torque [Nm]`."""
+
+
+def column_names(table: FileProfile) -> Iterator[tuple[str, str]]:
+    """Yield each column's name in the source and a unique name in the pipeline.
+
+    Plain identifiers stay; other names become lower case with underscores.
+    """
+    taken = {"file_row_number"}
+    for i, column in enumerate(table.columns, 1):
+        is_plain = re.fullmatch(r"[A-Za-z]\w{0,62}", column.source, re.ASCII)
+        base = column.source if is_plain else _snake_case(column.source) or f"column_{i}"
+        yield column.source, free_name(base, taken)
+
+
+def free_name(base: str, taken: set[str]) -> str:
+    """Return the name, with a number if it is taken, and take it; `taken` is in lower case."""
+    name, n = base, 2
+    while name.lower() in taken:
+        name, n = f"{base}_{n}", n + 1
+    taken.add(name.lower())
+    return name
+
+
+def _snake_case(text: str) -> str:
+    """Convert `Torque [Nm]` to `torque`, `Größe 2` to `grosse_2`."""
+    plain = UNIT.sub("", text) or text
+    plain = unicodedata.normalize("NFKD", plain.replace("ß", "ss"))
+    ascii_only = plain.encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")[:56].rstrip("_")
+    return f"column_{name}" if name[:1].isdigit() else name

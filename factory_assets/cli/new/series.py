@@ -1,0 +1,165 @@
+"""Recognise series: units, such as engines, each with rows one after another.
+
+What a declaration makes of them belongs in `recommend`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.data.leakage.semantics import NAMES, words_of
+from factory_resources.sql.engine import identifier
+
+if TYPE_CHECKING:
+    from factory_assets.cli.new.profile import ColumnSummary
+
+_FEWEST_ROWS = 10
+"""Fewest rows of the average unit of a series."""
+
+_FEWEST_UNITS = 10
+
+_MOST = 0.95
+"""Share of the units, or rows, that must be as described."""
+
+_FIRST = 8
+"""Columns from the left that are tried as units and as order."""
+
+_CALENDAR = frozenset(
+    ("hour", "hr", "minute", "min", "month", "mnth", "monat", "week", "woche", "weekday", "stunde")
+)
+"""Words for numbers that begin again and again, and order nothing."""
+
+_YEARS = (1800, 2200)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Rows that belong to units and follow each other."""
+
+    by: str
+    """The column of the unit, by its name in the file."""
+    order: str
+    """The column that orders the rows of a unit."""
+    units: int
+    length: int
+    """The median number of rows of a unit."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Units that are observed at the same times."""
+
+    by: str
+    time: str
+
+
+def find_series(connection: Any, columns: Sequence["ColumnSummary"], rows: int) -> Series | None:
+    """Return the series that the rows form: each unit's order counts up from 0 or 1, without gaps.
+
+    A column of times is an order too, if each unit has a row at most once at a time and the column
+    of units is named as one.
+
+    Args:
+        connection: with the view `typed` of all rows.
+        columns: their profile.
+        rows: their number.
+    """
+    for by in _units(columns, rows):
+        for order in columns[: 2 * _FIRST]:
+            if order is by or order.present < rows:
+                continue
+            if _counts(order, rows) and (found := _counted(connection, by, order)):
+                return found
+            if order.type == "timestamp" and _is_thing(by):
+                found = _timed(connection, by, order, rows)
+                if found:
+                    return found
+    return None
+
+
+def find_panel(connection: Any, columns: Sequence["ColumnSummary"], rows: int) -> Panel | None:
+    """Return the units and the years at which they are observed, each at most once at a time."""
+    years = [c for c in columns if c.present == rows and _is_year(c)]
+    for time in years:
+        for by in _units(columns, rows):
+            if by is not time and _is_panel(connection, by, time, rows):
+                return Panel(by.source, time.source)
+    return None
+
+
+def _units(columns: Sequence["ColumnSummary"], rows: int) -> Iterator["ColumnSummary"]:
+    """Yield the columns that may name the units, those that are named so first."""
+    fits = [
+        (place, c)
+        for place, c in enumerate(columns)
+        if c.type in ("int64", "string")
+        and c.present == rows
+        and not _is_calendar(c)
+        and _FEWEST_UNITS <= c.distinct <= rows / 3
+        and (place < _FIRST or _is_thing(c))
+    ]
+    yield from (c for _, c in sorted(fits, key=lambda one: (not _is_thing(one[1]), one[0])))
+
+
+def _is_thing(column: "ColumnSummary") -> bool:
+    return bool(NAMES.intersection(words_of(column.source)[-1:]))
+
+
+def _is_calendar(column: "ColumnSummary") -> bool:
+    return bool(_CALENDAR.intersection(words_of(column.source)[-1:]))
+
+
+def _counts(column: "ColumnSummary", rows: int) -> bool:
+    """Whether all whole numbers from 0 or 1 to the largest occur, each in several rows."""
+    return (
+        column.type == "int64"
+        and column.low in (0, 1)
+        and column.distinct == column.high - column.low + 1
+        and _FEWEST_ROWS <= column.distinct <= rows / 2
+        and not _is_calendar(column)
+    )
+
+
+def _counted(connection: Any, by: "ColumnSummary", order: "ColumnSummary") -> Series | None:
+    unit, step = identifier(by.source), identifier(order.source)
+    units, whole, length = connection.execute(
+        f"SELECT count(*), avg(CAST(n = d AND d = h - l + 1 AND l <= {order.low} AS INT)), "
+        f"median(n) FROM (SELECT count(*) AS n, count(DISTINCT {step}) AS d, min({step}) AS l, "
+        f"max({step}) AS h FROM typed GROUP BY {unit})"
+    ).fetchone()
+    if whole < _MOST or length < _FEWEST_ROWS:
+        return None
+    return Series(by.source, order.source, int(units), int(length))
+
+
+def _timed(
+    connection: Any, by: "ColumnSummary", order: "ColumnSummary", rows: int
+) -> Series | None:
+    if not _is_panel(connection, by, order, rows):
+        return None
+    units, length = connection.execute(
+        "SELECT count(*), median(n) FROM (SELECT count(*) AS n FROM typed "
+        f"GROUP BY {identifier(by.source)})"
+    ).fetchone()
+    if length < _FEWEST_ROWS:
+        return None
+    return Series(by.source, order.source, int(units), int(length))
+
+
+def _is_panel(connection: Any, by: "ColumnSummary", time: "ColumnSummary", rows: int) -> bool:
+    """Whether each unit has a row at most once at a time, and several rows."""
+    pair = f"{identifier(by.source)}, {identifier(time.source)}"
+    [(cells,)] = connection.execute(
+        f"SELECT count(*) FROM (SELECT DISTINCT {pair} FROM typed)"
+    ).fetchall()
+    return bool(cells >= _MOST * rows and rows >= 3 * by.distinct)
+
+
+def _is_year(column: "ColumnSummary") -> bool:
+    """Whether its numbers are years, whole or with a part for the month."""
+    return (
+        column.type in ("int64", "float64")
+        and column.distinct >= 5
+        and _YEARS[0] <= column.low <= column.high <= _YEARS[1]
+        and bool({"year", "yr", "jahr", "date", "time", "period"} & set(words_of(column.source)))
+    )

@@ -1,0 +1,103 @@
+"""Decide how rows are split: by time, by group, or at random within each class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from factory_assets.cli.new.profile import ColumnSummary, FileProfile
+from factory_assets.cli.new.roles import is_birth, is_somebody
+from factory_assets.cli.new.target import Target
+from factory_assets.data.leakage.semantics import PLANS, words_of
+
+_FEWEST_TIMES = 10
+"""Fewest different times of a split by time."""
+
+_TRAINED = 0.7
+"""Share of the rows that are trained on."""
+
+_TIMELY = frozenset(
+    ("date", "time", "datetime", "timestamp", "day", "created", "recorded", "measured", "at", "on")
+)
+"""Words in the names of columns that say when a row happened."""
+
+
+@dataclass(frozen=True)
+class SplitChoice:
+    """How the rows are split, and why."""
+
+    group: ColumnSummary | None = None
+    time: ColumnSummary | None = None
+    stratified: bool = False
+    why: str = ""
+
+
+def choose_split(
+    table: FileProfile,
+    target: Target,
+    groups: Sequence[ColumnSummary],
+    times: Sequence[ColumnSummary],
+    names: Mapping[str, str],
+) -> SplitChoice:
+    """Return the split that the rows ask for.
+
+    Series stay whole. Rows of one person or thing do too. Otherwise the latest rows judge, if the
+    rows have a time: that is how the model will be used.
+
+    Args:
+        table: the profile of the data file.
+        target: what is predicted.
+        groups: the columns that identify the group of a row.
+        times: the columns of times that are known beforehand.
+        names: the columns' names in the file and in the pipeline.
+    """
+    if table.series:
+        by = next(c for c in table.columns if c.source == table.series.by)
+        return SplitChoice(group=by, why="whole series: rows of one are alike")
+    kept = "keeps all rows of a group in one part; otherwise the test is too easy"
+    time = _time(table, target, times, panel=not groups)
+    if time and not any(is_somebody(group) for group in groups):
+        instead = [f"; to judge by new groups, group: {names[g.source]}" for g in groups[:1]]
+        return SplitChoice(time=time, why="".join(["the latest rows judge", *instead]))
+    if groups:
+        return SplitChoice(group=min(groups, key=lambda group: not is_somebody(group)), why=kept)
+    if target.task != "regression":
+        return SplitChoice(stratified=True, why="the same share of each class in every part")
+    return SplitChoice()
+
+
+def _time(
+    table: FileProfile, target: Target, times: Sequence[ColumnSummary], *, panel: bool
+) -> ColumnSummary | None:
+    """Return the column that says when a row happened; None if there is none to split by.
+
+    Args:
+        table: the profile of the data file.
+        target: what is predicted.
+        times: the columns of times that are known beforehand.
+        panel: whether the years of a panel count too.
+    """
+    candidates = [
+        c
+        for c in times
+        if c.present == table.rows and c.distinct >= _FEWEST_TIMES and not is_birth(c)
+    ]
+    candidates.sort(key=lambda c: (not _TIMELY.intersection(words_of(c.source)), _is_plan(c)))
+    if panel and not candidates and table.panel:
+        candidates = [c for c in table.columns if c.source == table.panel.time]
+    return next((c for c in candidates if _can_be_learned(table, target, c)), None)
+
+
+def _is_plan(column: ColumnSummary) -> bool:
+    return bool(PLANS.intersection(words_of(column.source)))
+
+
+def _can_be_learned(table: FileProfile, target: Target, time: ColumnSummary) -> bool:
+    """Whether the earlier rows have every class, and the later ones more than one."""
+    import pyarrow.compute as pc
+
+    if target.task == "regression" or target.column is None:
+        return True
+    known = table.sample.filter(pc.is_valid(table.sample[target.column.source]))
+    ordered = known.sort_by(time.source)[target.column.source]
+    cut = int(len(ordered) * _TRAINED)
+    early, late = (set(part.unique().to_pylist()) for part in (ordered[:cut], ordered[cut:]))
+    return late <= early and len(late) > 1

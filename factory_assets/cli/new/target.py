@@ -1,0 +1,123 @@
+"""Decide what is predicted: the column that is named, or the one that looks like an outcome."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from factory_assets.cli.new.profile import MAX_LISTED_VALUES, ColumnSummary, FileProfile
+from factory_assets.data.leakage.semantics import words_of
+from factory_assets.spec.base import suggest
+from factory_assets.spec.train import Task
+from factory_resources.errors import DataError
+
+MAX_CLASSES = 1000
+
+REMAINING = "remaining"
+"""The name of the target of series that run to failure."""
+
+_NAMES = re.compile(
+    r"(target|label|class|outcome|response|y|zielwert|ziel|klasse|rul|remaining|churn|churned|"
+    r"default|survived|fraud|diagnosis|grade|quality|species)"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted."""
+
+    column: ColumnSummary | None
+    """None if the target is the number of rows that a unit has left."""
+    task: Task
+    guessed: str = ""
+    """Why this column, if nobody has named one."""
+
+
+def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> Target:
+    """Return the named target, or guess one.
+
+    Without a name: a column that is named like an outcome; for series, the rows that a unit has
+    left; else the last column that can be predicted, or the first.
+
+    Args:
+        table: the profile of the data file.
+        names: the columns' names in the file and in the pipeline.
+        named: the target by either name; None to guess.
+
+    Raises:
+        DataError: there is no such column, it is empty, constant or a date, is text with too many
+            distinct values, or no column can be predicted.
+    """
+    if named is not None:
+        column = _named(table, names, named)
+        return Target(column, _task(column))
+    if likely := next((c for c in _likely(table) if _can_be_predicted(c)), None):
+        return Target(likely, _task(likely), "it is named like an outcome")
+    if table.series:
+        why = f"each {table.series.by} has rows until its end: how many are left?"
+        return Target(None, "regression", why)
+    *_, last = table.columns
+    for column, place in ((last, "last"), (table.columns[0], "first")):
+        if _can_be_predicted(column) and not column.running:
+            return Target(column, _task(column), f"it is the {place} column")
+    raise DataError(
+        "no column looks like an outcome",
+        remedy=f"name it with --target; columns: {_listed([c.source for c in table.columns])}",
+    )
+
+
+def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnSummary:
+    matches = [c for c in table.columns if c.source == target]
+    matches = matches or [c for c in table.columns if names[c.source] == target]
+    if not matches:
+        columns = [column.source for column in table.columns]
+        unnamed = (
+            "" if table.rules.header or table.rules.columns else "the file has no header line; "
+        )
+        raise DataError(
+            f"no column {target!r} to predict", remedy=f"{unnamed}{suggest(target, columns)}"
+        )
+    column = matches[0]
+    if column.distinct < 2:
+        values = f"is {column.low!r} in every row" if column.present else "has no value"
+        raise DataError(
+            f"target {target!r} {values}",
+            remedy="name a column with at least two different values",
+        )
+    return column
+
+
+def _likely(table: FileProfile) -> Sequence[ColumnSummary]:
+    """Return the columns that are named like an outcome, the plainest names first."""
+    plain = [c for c in table.columns if _NAMES.fullmatch(c.source.strip().lower())]
+    last = [c for c in table.columns if _NAMES.fullmatch((words_of(c.source) or [""])[-1])]
+    return [*reversed(plain), *(c for c in reversed(last) if c not in plain)]
+
+
+def _can_be_predicted(column: ColumnSummary) -> bool:
+    try:
+        _task(column)
+    except DataError:
+        return False
+    return column.distinct >= 2
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + ", …" * (len(names) > 20)
+
+
+def _task(target: ColumnSummary) -> Task:
+    """Derive the task as training does: text, booleans and few whole numbers are classes."""
+    if target.type == "float64" or (target.type == "int64" and target.distinct > MAX_LISTED_VALUES):
+        return "regression"
+    if target.type in ("date", "timestamp"):
+        raise DataError(
+            f"target {target.source!r} is a {target.type}", remedy="predict a number or a class"
+        )
+    most = min(MAX_CLASSES, target.present / 2)
+    if target.type == "string" and target.distinct > most:
+        raise DataError(
+            f"target {target.source!r} has {target.distinct} different texts "
+            f"in {target.present} rows",
+            remedy="name a column with few classes, or with numbers",
+        )
+    return "binary" if target.distinct - target.respelt == 2 else "multiclass"

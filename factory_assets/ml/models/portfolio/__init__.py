@@ -1,0 +1,1 @@
+"""Several models of which a weighted mean is kept: their fits, their weights, the blend."""

@@ -1,0 +1,83 @@
+"""The members of a portfolio, each with its metric on the rows that were held out.
+
+The metric takes no part in their weights, which belong in `ml.models.portfolio.weights`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.features.target import Target
+from factory_assets.ml.metrics.metrics import (
+    PRIMARY_METRIC,
+    ScoredRows,
+    higher_is_better,
+    metric_names,
+)
+from factory_assets.ml.models.base import JudgedMembers
+from factory_assets.ml.training.threshold import choose_threshold
+from factory_assets.results.model import Portfolio, PortfolioMember
+from factory_assets.spec import ModelSpec, Pipeline
+from factory_assets.spec.portfolio import Auto
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def leaderboard(
+    pipeline: Pipeline,
+    model: ModelSpec,
+    target: Target,
+    truth: NDArray[Any],
+    judged: JudgedMembers | None,
+) -> Portfolio | None:
+    """Score every member and the blend; None for a model that is not a portfolio.
+
+    Args:
+        truth: [rows that were held out], class codes or unscaled numbers.
+    """
+    if not isinstance(model, Auto) or judged is None:
+        return None
+    evaluate = pipeline.spec.evaluate
+    declared = evaluate.metric
+    known = declared in metric_names(target.task)
+    metric = declared if declared and known else PRIMARY_METRIC[target.task]
+
+    def figures(outputs: NDArray[Any]) -> tuple[float | None, float | None]:
+        """Return the metric on all rows, and its standard deviation over the folds."""
+        import numpy as np
+
+        threshold = 0.5
+        if target.task == "binary":
+            threshold = choose_threshold(pipeline.spec.decision_rule, truth, outputs[:, 1])
+        if target.task == "regression":
+            outputs = target.unscaled(outputs)
+        clip = None if evaluate.clip is None else float(evaluate.clip)
+        scored = replace(
+            ScoredRows(target.task, truth, outputs, threshold),
+            clip=clip,
+            asymmetry=evaluate.asymmetry,
+        )
+        folds = [np.flatnonzero(judged.folds == fold) for fold in np.unique(judged.folds)]
+        by_fold = [scored.take(rows).metrics({metric}).get(metric) for rows in folds]
+        values = [value for value in by_fold if value is not None]
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        return scored.metrics({metric}).get(metric), sd
+
+    members = []
+    for spec, outputs, weight in zip(
+        model.members or (), judged.members, judged.weights, strict=False
+    ):
+        value, sd = figures(outputs)
+        members.append(PortfolioMember(kind=spec.kind, value=value, sd=sd, weight=weight))
+    value, sd = figures(judged.outputs)
+    return Portfolio(
+        metric=metric,
+        higher_is_better=higher_is_better(metric),
+        rows=len(judged.rows),
+        folds=int(judged.folds.max()) + 1,
+        members=tuple(members),
+        value=value,
+        sd=sd,
+    )

@@ -1,0 +1,218 @@
+"""`factory new` on files as people have them: titles, decimal commas, repeated names, sentences."""
+
+import random
+import zipfile
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from factory_assets.cli.check.check import check_folder
+from factory_assets.cli.new import roles
+from factory_assets.cli.new.new import new
+from factory_assets.cli.new.roles import ENCODER
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.ml.features.columns import input_columns
+from factory_assets.spec import FileSource, Pipeline
+from factory_assets.stages.clean import clean
+from factory_assets.stages.ingest import ingest
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+from tests.data_stages import column
+
+
+def _drafted(tmp_path: Path, text: str, target: str | None = None, **encoded: str) -> Pipeline:
+    (tmp_path / "data.csv").write_text(text, **encoded)  # type: ignore[arg-type]
+    made = new("drafted", source=tmp_path / "data.csv", target=target, folder=tmp_path / "defs")
+    assert [str(problem) for problem in check_folder(made.path.parent)] == []
+    return load_pipeline(made.path.parent)
+
+
+def _source(pipeline: Pipeline) -> FileSource:
+    source = pipeline.spec.ingest.source
+    assert isinstance(source, FileSource)
+    return source
+
+
+def _cleaned(pipeline: Pipeline, tmp_path: Path, *names: str) -> list[tuple[object, ...]]:
+    home = Home(tmp_path / "home")
+    result = clean(pipeline, ingest(pipeline, home), home)
+    return list(zip(*(column(result.snapshot, home, name) for name in names), strict=True))
+
+
+def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
+    rows = "".join(
+        f"1.{i:03},5;{i % 28 + 1:02}.{i % 12 + 1:02}.2024;{i % 7};{'jn'[i % 2]}\n"
+        for i in range(1, 60)
+    )
+    made = _drafted(tmp_path, "Preis;Datum;Menge;gut\n" + rows, "gut", encoding="latin-1")
+    kinds = {column.name: column.type for column in made.spec.ingest.contract.columns}
+    assert kinds == {
+        "Preis_text": "string",
+        "Datum_text": "string",
+        "Menge": "int64",
+        "gut": "string",
+    }
+    assert made.spec.training.exclude == ("Preis_text", "Datum_text")
+    assert made.spec.split.time == "Datum"
+    assert _cleaned(made, tmp_path, "Preis", "Datum", "Datum_month")[0] == (
+        1001.5,
+        date(2024, 2, 2),
+        2,
+    )
+
+
+def test_a_title_above_the_header_and_two_columns_of_one_name(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7}.5,{i % 5}.25,{'ab'[i % 3 % 2]}\n" for i in range(60))
+    made = _drafted(tmp_path, "Apples of 2024\n\nsize,size,grade\n" + rows, "grade")
+    source = _source(made)
+    assert (source.skip, source.header, source.columns) == (3, False, ("size", "size_2", "grade"))
+    assert _cleaned(made, tmp_path, "size", "size_2")[1] == (1.5, 1.25)
+
+
+def test_a_first_line_that_counts_the_rows_is_a_title(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7}.5,{i % 5}.2,{i % 3}\n" for i in range(60))
+    made = _drafted(tmp_path, "60,2,setosa\n" + rows, "column_3")
+    assert (_source(made).skip, _source(made).header) == (1, False)
+    assert ingest(made, Home(tmp_path / "home")).rows_read == 60
+
+
+def test_utf_16_is_read(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7}.5\t{'süß' if i % 3 else 'sauer'}\n" for i in range(60))
+    made = _drafted(tmp_path, "größe\tgeschmack\n" + rows, "geschmack", encoding="utf-16")
+    assert _source(made).encoding == "utf-16"
+
+
+def test_sentences_are_read_by_the_installed_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fruits = ("apple", "pear", "plum", "quince", "cherry", "fig", "lime")
+    rows = "".join(
+        f"{i % 5},the {fruits[i % 7]} number {i} was {('sour', 'rather sweet')[i % 2]},{i % 2}\n"
+        for i in range(90)
+    )
+    text = "stars,comment,y\n" + rows
+    assert _drafted(tmp_path, text, "y").spec.training.text == {"comment": ENCODER}
+    monkeypatch.setattr(roles, "ENCODER", "no_such_encoder")
+    (tmp_path / "other").mkdir()
+    without = _drafted(tmp_path / "other", text, "y")
+    assert without.spec.training.exclude == ("comment",)
+    written = (tmp_path / "other" / "defs" / "drafted" / "defs.yaml").read_text()
+    assert "- comment  # is free text; pip install no_such_encoder reads it" in written
+
+
+def test_dates_become_inputs_by_their_parts_and_distances(tmp_path: Path) -> None:
+    first = date(2023, 1, 1)
+    rows = "".join(
+        f"{first + timedelta(days=3 * i)},{first - timedelta(days=9000 + i * 37 % 5000)},"
+        f"{first + timedelta(days=3 * i + i * 7 % 11)},{i % 6},{i % 5 // 3}\n"
+        for i in range(200)
+    )
+    made = _drafted(tmp_path, "ordered,birthday,promised,size,late\n" + rows, "late")
+    assert made.spec.split.time == "ordered"
+    derived = made.spec.clean.derive
+    assert derived["birthday_age"] == "date_diff('day', birthday, ordered) / 365.25"
+    assert derived["promised_after_ordered"] == "date_diff('day', ordered, promised)"
+    assert "ordered_year" not in derived
+    inputs = input_columns(made, (*[c.name for c in made.spec.ingest.contract.columns], *derived))
+    assert {"ordered_month", "birthday_age", "promised_after_ordered"} <= {*inputs}
+    assert _cleaned(made, tmp_path, "promised_after_ordered", "ordered_weekday")[1] == (7, 3)
+
+
+def test_classes_that_come_later_only_are_not_split_by_time(tmp_path: Path) -> None:
+    first = date(2023, 1, 1)
+    rows = "".join(
+        f"{first + timedelta(days=i)},{i % 6},{'abc'[i * 3 // 200]}\n" for i in range(200)
+    )
+    made = _drafted(tmp_path, "day,size,kind\n" + rows, "kind")
+    assert (made.spec.split.time, made.spec.split.stratify) == (None, "kind")
+
+
+def test_visits_of_a_person_stay_together_even_if_they_have_dates(tmp_path: Path) -> None:
+    first = date(2023, 1, 1)
+    rows = "".join(
+        f"{i * 7 % 60},{first + timedelta(days=i)},{i % 6},{i % 5 // 3}\n" for i in range(240)
+    )
+    made = _drafted(tmp_path, "patient_id,day,size,ill\n" + rows, "ill")
+    assert (made.spec.split.group, made.spec.split.time) == ("patient_id", None)
+
+
+def test_a_column_that_tells_the_target_is_excluded(tmp_path: Path) -> None:
+    chance = random.Random(2)
+    values = [chance.uniform(1, 20) for _ in range(60)]
+    rows = "".join(f"{v:.3f},{24 - v:.3f},{chance.random():.3f}\n" for v in values)
+    made = _drafted(tmp_path, "asleep,awake,weight\n" + rows, "asleep")
+    assert made.spec.training.exclude == ("awake",)
+
+
+def test_a_name_like_an_outcome_is_named_in_a_comment(tmp_path: Path) -> None:
+    chance = random.Random(2)
+    rows = "".join(f"{chance.randrange(9)},{chance.random():.3f},{i % 2}\n" for i in range(200))
+    made = _drafted(tmp_path, "diagnosis,weight,ill\n" + rows, "ill")
+    assert made.spec.training.exclude == ()
+    written = (tmp_path / "defs" / "drafted" / "defs.yaml").read_text()
+    assert "# diagnosis: 'diagnosis' is in its name. Is it known only after the outcome?" in written
+
+
+@pytest.mark.parametrize(("copied", "split"), [(True, None), (False, "same_inputs")])
+def test_repeated_rows_do_not_reach_the_test(
+    tmp_path: Path, copied: bool, split: str | None
+) -> None:
+    chance = random.Random(4)
+    rows = []
+    for i in range(300):
+        cells = ",".join(f"{chance.random():.5f}" for _ in range(5))
+        rows += [f"{cells},{chance.random():.4f}"]
+        if i % 3 == 0:
+            rows += [rows[-1] if copied else f"{cells},{chance.random():.4f}"]
+    chance.shuffle(rows)
+    made = _drafted(tmp_path, "a,b,c,d,e,y\n" + "\n".join(rows) + "\n", "y")
+    assert made.spec.split.group == split
+    assert made.spec.clean.deduplicate == (("a", "b", "c", "d", "e", "y") if copied else ())
+
+
+@pytest.mark.parametrize(
+    ("header", "target", "why"),
+    [
+        ("size,weight,grade,farm", "grade", "named like an outcome"),
+        ("size,weight,farm,good", "good", "the last column"),
+        ("kind,weight,farm,bought", "kind", "the first column"),
+    ],
+)
+def test_a_target_is_guessed_with_the_reason(
+    tmp_path: Path, header: str, target: str, why: str
+) -> None:
+    days = [date(2024, 1, 1) + timedelta(days=i) for i in range(80)]
+    last = days if header.endswith("bought") else [i % 2 for i in range(80)]
+    rows = "".join(f"{i % 2},{i % 11}.5,{i % 3 % 2},{cell}\n" for i, cell in enumerate(last))
+    (tmp_path / "data.csv").write_text(f"{header}\n{rows}")
+    made = new("drafted", source=tmp_path / "data.csv", folder=tmp_path / "defs")
+    assert (made.target, why in made.guessed) == (target, True)
+    assert f"target: {target}  # guessed: " in made.path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("texts.csv", "a,b\n" + "".join(f"x{i} y,z{i} w\n" for i in range(60)), "--target"),
+        ("one.csv", "y\n0\n1\n", "no column is left"),
+        ("empty.csv", "", "is empty"),
+        ("rows.csv", "a,b\n", "has no rows"),
+    ],
+)
+def test_nothing_is_written_for_a_file_without_a_target(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FactoryError, match=message) as caught:
+        new("drafted", source=tmp_path / name, folder=tmp_path / "defs")
+    assert (caught.value.exit_code, "\n" in str(caught.value)) == (2, False)
+    assert not (tmp_path / "defs").exists()
+
+
+def test_a_folder_and_a_zip_without_data_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("apple.png", b"\x89PNG")
+    for source, message in ((tmp_path, "is a folder"), (tmp_path / "photos.zip", "no data file")):
+        with pytest.raises(FactoryError, match=message):
+            new("drafted", source=source, folder=tmp_path / "defs")

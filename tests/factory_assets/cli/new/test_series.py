@@ -1,0 +1,100 @@
+"""`factory new` on a fleet: windows over each unit, units that stay whole, cycles that are left."""
+
+import random
+from collections.abc import Iterator
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.cli.check.check import check_folder
+from factory_assets.cli.new.new import new
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.spec import Pipeline
+from factory_assets.stages.clean import clean
+from factory_assets.stages.ingest import ingest
+from factory_resources.home.home import Home
+from tests.data_stages import column
+
+UNITS = 24
+
+
+def _fleet(units: int = UNITS) -> Iterator[list[Any]]:
+    """Yield rows of (unit, cycle, two sensors that show wear, noise, a constant, cycles left)."""
+    chance = random.Random(7)
+    for unit in range(1, units + 1):
+        life = chance.randrange(70, 150)
+        for cycle in range(1, life + 1):
+            wear = exp((cycle - life) / 25)
+            heat, pressure = 640 + 4 * wear, 550 - 3 * wear
+            yield [
+                unit,
+                cycle,
+                round(heat + chance.gauss(0, 0.4), 2),
+                round(pressure + chance.gauss(0, 0.3), 2),
+                round(chance.gauss(0, 1), 3),
+                21.6,
+                life - cycle,
+            ]
+
+
+def _drafted(tmp_path: Path, header: str, width: int, **named: str) -> Pipeline:
+    lines = [header] if header else []
+    lines += [",".join(map(str, row[:width])) for row in _fleet()]
+    (tmp_path / "fleet.csv").write_text("\n".join(lines) + "\n")
+    made = new("fleet", source=tmp_path / "fleet.csv", folder=tmp_path / "defs", **named)
+    assert [str(problem) for problem in check_folder(made.path.parent)] == []
+    return load_pipeline(made.path.parent)
+
+
+def test_a_fleet_with_a_target_gets_windows_by_unit(tmp_path: Path) -> None:
+    spec = _drafted(tmp_path, "unit,cycle,heat,pressure,noise,epr,left", 7, target="left").spec
+    windows = spec.clean.windows
+    assert windows is not None
+    assert (windows.by, windows.order) == ("unit", "cycle")
+    assert windows.columns == ("heat", "pressure", "noise")
+    assert windows.size == (10, 50, "all")
+    assert (spec.split.group, spec.training.exclude) == ("unit", ("unit", "epr"))
+    assert spec.clean.derive == {}
+
+
+def test_a_fleet_that_ran_to_failure_is_asked_for_what_is_left(tmp_path: Path) -> None:
+    made = _drafted(tmp_path, "unit,cycle,heat,pressure,noise,epr", 6)
+    assert (made.spec.training.target, made.spec.training.task) == ("remaining", "regression")
+    home = Home(tmp_path / "home")
+    result = clean(made, ingest(made, home), home)
+    assert column(result.snapshot, home, "remaining") == [row[6] for row in _fleet()]
+
+
+def test_a_fleet_without_a_header_line_is_recognised(tmp_path: Path) -> None:
+    spec = _drafted(tmp_path, "", 6).spec
+    assert spec.split.group == "column_1"
+    assert spec.clean.windows is not None
+    assert spec.clean.windows.order == "column_2"
+
+
+def test_rows_within_a_day_are_no_series(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    rows = [f"{i // 24 + 1},{i % 24},{chance.random():.4f},{i % 2}" for i in range(24 * 30)]
+    (tmp_path / "hours.csv").write_text("\n".join(["day,hour,x,y", *rows]) + "\n")
+    made = new("hours", source=tmp_path / "hours.csv", target="y", folder=tmp_path / "defs")
+    spec = load_pipeline(made.path.parent).spec
+    assert (spec.clean.windows, spec.split.group) == (None, None)
+
+
+@pytest.mark.slow
+def test_the_draft_of_a_fleet_passes_its_gates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    from factory_assets.cli.run import run
+    from factory_assets.cli.shared import RunSelection
+
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    _drafted(tmp_path, "unit,cycle,heat,pressure,noise,epr", 6)
+    console: Any = Console(record=True, width=120)
+    run(RunSelection(["fleet"]), console)
+    assert "champion" in console.export_text()

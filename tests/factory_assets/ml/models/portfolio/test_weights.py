@@ -1,0 +1,95 @@
+"""Weights of a blend: greedy ones against brute force, and the smallest set that is as good."""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from factory_assets.ml.models.portfolio.weights import STEPS, greedy_weights, smallest_blend
+
+ROWS = 400
+
+
+def _members(seed: int, *spreads: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return numbers to predict, and members that are each off by chance."""
+    chance = np.random.default_rng(seed)
+    target = chance.normal(size=ROWS)
+    return np.stack([target + chance.normal(0, spread, ROWS) for spread in spreads]), target
+
+
+def _products(outputs: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    errors = outputs - target
+    return errors @ errors.T
+
+
+def _loss(outputs: NDArray[np.float64], target: NDArray[np.float64], weights: object) -> float:
+    return float(np.square(np.asarray(weights) @ outputs - target).mean())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_greedy_weights_are_those_of_adding_members_one_by_one(seed: int) -> None:
+    outputs, target = _members(seed, 1.0, 1.2, 1.5, 3.0)
+    means: list[tuple[float, tuple[int, ...]]] = []
+    added: tuple[int, ...] = ()
+    for _ in range(STEPS):
+        tried = [(*added, member) for member in range(4)]
+        losses = [_loss(outputs, target, np.bincount(one, minlength=4) / len(one)) for one in tried]
+        added = tried[int(np.argmin(losses))]
+        means.append((min(losses), added))
+    _, best = min(means, key=lambda one: one[0])
+    expected = np.bincount(best, minlength=4) / len(best)
+    np.testing.assert_allclose(greedy_weights(_products(outputs, target), range(4)), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_greedy_weights_are_nearly_the_best_of_all(seed: int) -> None:
+    outputs, target = _members(seed, 1.0, 1.1, 1.5)
+    drawn = combinations_with_replacement(range(3), STEPS)
+    best = min(_loss(outputs, target, np.bincount(one, minlength=3) / STEPS) for one in drawn)
+    found = _loss(outputs, target, greedy_weights(_products(outputs, target), range(3)))
+    assert found == pytest.approx(best, rel=0.005)
+
+
+def test_a_member_that_may_not_be_added_weighs_nothing() -> None:
+    outputs, target = _members(1, 0.1, 1.0, 1.1)
+    weights = greedy_weights(_products(outputs, target), (1, 2))
+    assert weights[0] == 0
+    assert weights.sum() == pytest.approx(1)
+    assert weights[1:].min() > 0.3
+
+
+def test_one_member_that_is_as_good_as_all_is_kept_alone() -> None:
+    outputs, target = _members(2, 0.3, 3.0, 5.0)
+    assert smallest_blend(outputs, target) == (1.0, 0.0, 0.0)
+
+
+def test_of_members_that_say_the_same_one_is_kept() -> None:
+    outputs, target = _members(3, 1.0)
+    assert sorted(smallest_blend(np.repeat(outputs, 4, axis=0), target)) == [0, 0, 0, 1]
+
+
+def test_members_that_complement_each_other_are_all_kept() -> None:
+    outputs, target = _members(4, 1.0, 1.0, 1.0)
+    weights = smallest_blend(outputs, target)
+    assert min(weights) > 0.25
+    alone = min(_loss(outputs, target, one) for one in np.eye(3))
+    assert _loss(outputs, target, weights) < 0.5 * alone
+
+
+def test_probabilities_are_blended_by_the_score_of_brier() -> None:
+    chance = np.random.default_rng(5)
+    target = chance.integers(0, 3, ROWS)
+    truth = np.eye(3)[target]
+    useless = np.full((ROWS, 3), 1 / 3)
+    good, wrong = 0.7 * truth + 0.1, 0.7 * np.roll(truth, 1, axis=1) + 0.1
+    assert smallest_blend(np.stack([useless, good, wrong]), target) == (0.0, 1.0, 0.0)
+
+
+def test_a_heavier_row_counts_as_often_as_it_weighs() -> None:
+    outputs, target = _members(6, 1.0, 1.0, 1.3)
+    twice = np.where(np.arange(ROWS) < ROWS // 2, 2.0, 1.0)
+    rows = np.repeat(np.arange(ROWS), twice.astype(int))
+    repeated = smallest_blend(outputs[:, rows], target[rows])
+    assert smallest_blend(outputs, target, twice) == pytest.approx(repeated)
+    assert smallest_blend(outputs, target) != pytest.approx(repeated)

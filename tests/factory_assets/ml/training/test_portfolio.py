@@ -1,0 +1,245 @@
+"""Portfolios: members judged on rows they had not learned from, kept, killed, limited, stored."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from factory_assets.ml.artifacts.trained_model import read_trained, save_trained
+from factory_assets.ml.models.portfolio.blend import BlendModel
+from factory_assets.ml.models.portfolio.defaults import members_of
+from factory_assets.ml.models.portfolio.member import ALL_FOLDS_ROWS
+from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.fitting import fit
+from factory_assets.results.model import Candidate
+from factory_assets.spec.portfolio import Auto
+from factory_resources.errors import ModelError
+from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
+from tests.factory_assets.ml.models.cases import pipeline, rows
+from tests.factory_assets.ml.training.portfolio_worker import MEMBERS, MODEL, work
+
+pytestmark = pytest.mark.slow
+
+
+def _fitted(
+    folder: Path,
+    model: dict[str, Any] = MODEL,
+    tables: tuple[pa.Table, pa.Table] | None = None,
+    more: dict[str, Any] | None = None,
+    **train: Any,
+) -> FitResult:
+    declared = pipeline(folder, model, **train)
+    training, validation = tables or (rows(240, 1), rows(80, 2))
+    return fit(declared, training, validation, Home(folder / "home"), **(more or {}))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Candidate]:
+    """A folder in which a portfolio was trained undisturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, work(folder)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
+    return _fitted(tmp_path_factory.mktemp("fitted"))
+
+
+def test_every_member_has_its_figure_and_its_weight(fitted: FitResult) -> None:
+    found = fitted.portfolio
+    assert found is not None
+    assert [member.kind for member in found.members] == [one["kind"] for one in MEMBERS]
+    assert sum(member.weight for member in found.members) == pytest.approx(1)
+    assert (found.rows, found.folds, found.metric) == (320, 5, "average_precision")
+    assert found.value == fitted.validation["average_precision"]
+    assert found.value == pytest.approx(
+        average_precision_score(fitted.scored.truth, fitted.scored.outputs[:, 1])
+    )
+    assert all(member.value and member.value > 0.6 and member.sd for member in found.members)
+    assert found.text.startswith(f"{len(found.kept)} of 4 members kept: ")
+
+
+def test_the_kept_model_learned_from_all_rows(fitted: FitResult) -> None:
+    assert fitted.refit is not None
+    assert fitted.refit.reason is None
+    assert fitted.refit.folds == 5
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_labels_by_chance_are_predicted_by_chance(seed: int, tmp_path: Path) -> None:
+    tables = tuple(_shuffled(rows(count, seed), seed) for count in (400, 100))
+    result = _fitted(tmp_path, tables=(tables[0], tables[1]))
+    held_out = roc_auc_score(result.scored.truth, result.scored.outputs[:, 1])
+    assert held_out == pytest.approx(0.5, abs=0.1)
+    fresh = _shuffled(rows(500, seed + 10), seed)
+    new = roc_auc_score(fresh["y"].to_numpy(), result.trained.outputs(fresh)[:, 1])
+    assert new == pytest.approx(0.5, abs=0.08)
+
+
+def _shuffled(table: pa.Table, seed: int) -> pa.Table:
+    labels = np.random.default_rng(seed).permutation(table["y"].to_numpy())
+    return table.set_column(table.column_names.index("y"), "y", pa.array(labels))
+
+
+def test_one_member_that_is_as_good_as_all_serves_alone(tmp_path: Path) -> None:
+    useless = {"kind": "random_forest", "trees": 2, "max_depth": 1}
+    model = {"kind": "auto", "members": [useless, {"kind": "gradient_boosting"}]}
+    result = _fitted(tmp_path, model, (rows(600, 1), rows(200, 2)))
+    assert result.portfolio is not None
+    assert [member.weight for member in result.portfolio.members] == [0, 1]
+    files = tmp_path / "files"
+    files.mkdir()
+    save_trained(result.trained, files)
+    assert sorted(path.name for path in files.glob("member-*")) == ["member-1-estimator.skops"]
+
+
+def test_a_killed_portfolio_goes_on_and_is_the_same(
+    whole: tuple[Path, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = _killed(tmp_path, "member 3/4 extra_trees, fold 2/5")
+    assert "member 1/4 linear, fold 1/5" in told
+    capsys.readouterr()
+    candidate = work(tmp_path)
+    assert capsys.readouterr().out.splitlines()[0] == "member 3/4 extra_trees, fold 2/5"
+    assert candidate.digest == whole[1].digest
+    assert candidate.portfolio == whole[1].portfolio
+
+
+def _killed(folder: Path, stop: str) -> list[str]:
+    """Start a training, kill it when it tells this, and return all that it told."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.factory_assets.ml.training.portfolio_worker", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout
+    told: list[str] = []
+    for line in worker.stdout:
+        told.append(line.strip())
+        if told[-1] == stop:
+            break
+    worker.send_signal(signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
+    worker.stdout.close()
+    return told
+
+
+def test_mlflow_shows_each_member(whole: tuple[Path, Candidate]) -> None:
+    folder, candidate = whole
+    registry = Registry(Home(folder / "home"))
+    [experiment] = registry.client.search_experiments(filter_string="name = 'p'")
+    below = f"tags.mlflow.parentRunId = '{candidate.run_id}'"
+    runs = registry.client.search_runs([experiment.experiment_id], below)
+    by_name = {run.info.run_name: run for run in runs}
+    assert candidate.portfolio is not None
+    assert sorted(by_name) == [f"member {n} {one['kind']}" for n, one in enumerate(MEMBERS, 1)]
+    for run, member in zip(
+        map(by_name.get, sorted(by_name)), candidate.portfolio.members, strict=True
+    ):
+        assert run is not None
+        assert run.data.metrics["weight"] == member.weight
+        assert run.data.metrics["average_precision"] == member.value
+        assert run.data.metrics["seconds"] > 0
+    assert by_name["member 3 extra_trees"].data.params["trees"] == "15"
+
+
+def test_trials_limit_how_many_members_are_tried(tmp_path: Path) -> None:
+    result = _fitted(tmp_path, budget={"trials": 2})
+    assert result.portfolio is not None
+    assert [member.kind for member in result.portfolio.members] == ["linear", "gradient_boosting"]
+    assert result.stopped is None
+
+
+def test_a_spent_budget_ends_the_trying_and_is_repeated_as_it_was(tmp_path: Path) -> None:
+    budget = {"minutes": 0.00001}
+    first = _fitted(tmp_path / "1", budget=budget)
+    assert first.portfolio is not None
+    assert first.stopped is not None
+    assert [member.kind for member in first.portfolio.members] == ["linear"]
+    assert first.stopped.after[0] == 1
+    again = _fitted(tmp_path / "2", budget={"minutes": 1000}, more={"before": first.stopped})
+    assert again.portfolio == first.portfolio
+    np.testing.assert_array_equal(*(one.trained.outputs(rows(50, 3)) for one in (first, again)))
+
+
+def test_a_missing_library_is_told_before_anything_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    told: list[str] = []
+    model = {"kind": "auto", "members": [*MEMBERS, {"kind": "lightgbm"}]}
+    with pytest.raises(ModelError, match="kind lightgbm needs the package lightgbm"):
+        _fitted(tmp_path, model, more={"progress": told.append})
+    assert told == []
+
+
+def test_the_default_members_are_those_whose_libraries_are_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    auto = Auto(kind="auto")
+    assert "lightgbm" in [member.kind for member in members_of(auto)]
+    monkeypatch.setattr("factory_assets.ml.models.portfolio.defaults.find_spec", lambda _: None)
+    kinds = [member.kind for member in members_of(auto)]
+    assert "lightgbm" not in kinds
+    assert len(kinds) > 4
+
+
+def test_members_learn_from_training_rows_alone_where_that_is_declared(tmp_path: Path) -> None:
+    result = _fitted(tmp_path, refit="never")
+    assert result.portfolio is not None
+    assert (result.portfolio.rows, result.portfolio.folds) == (80, 1)
+    assert all(member.sd is None for member in result.portfolio.members)
+    assert result.refit is None
+
+
+def test_of_many_rows_one_fold_judges(tmp_path: Path) -> None:
+    many = ALL_FOLDS_ROWS + 1000
+    model = {"kind": "auto", "members": [MEMBERS[0], MEMBERS[1]]}
+    result = _fitted(tmp_path, model, (rows(many - 2000, 1), rows(2000, 2)))
+    assert result.portfolio is not None
+    assert (result.portfolio.rows, result.portfolio.folds) == (many // 5, 1)
+
+
+@pytest.mark.parametrize(
+    "weights", ["[0.5,0.5]", "[0,0,0,0]", "[1,0,0]", '["1","0","0","x"]', "{}"]
+)
+def test_weights_of_another_portfolio_are_refused(
+    weights: str, fitted: FitResult, tmp_path: Path
+) -> None:
+    save_trained(fitted.trained, tmp_path)
+    (tmp_path / "blend.json").write_text(f'{{"weights":{weights}}}')
+    with pytest.raises(ModelError, match=r"blend\.json"):
+        read_trained(tmp_path, tmp_path)
+
+
+def test_a_member_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    model = {"kind": "auto", "members": [MEMBERS[2]]}
+    trained = _fitted(tmp_path, model).trained
+    save_trained(trained, tmp_path / "files")
+    other = {"kind": "auto", "members": [{"kind": "random_forest", "trees": 15}]}
+    save_trained(_fitted(tmp_path, other).trained, _emptied(tmp_path / "other"))
+    foreign = tmp_path / "other" / "member-0-estimator.skops"
+    foreign.replace(tmp_path / "files" / foreign.name)
+    with pytest.raises(ModelError, match="RandomForestClassifier, not a ExtraTreesClassifier"):
+        read_trained(tmp_path / "files", tmp_path)
+
+
+def _emptied(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_a_blend_has_the_parameters_of_its_kept_members(fitted: FitResult) -> None:
+    model = fitted.trained.model
+    assert isinstance(model, BlendModel)
+    assert fitted.portfolio is not None
+    assert model.parameters == sum(member.parameters for member in model.kept.values())
+    assert len(model.kept) == len(fitted.portfolio.kept)
