@@ -75,5 +75,5 @@ def test_members_are_listed_from_the_best_below_their_picture(tmp_path: Path) ->
         "| blend | 0.92 ± 0.02 |  |",
         "| mlp | 0.9 | 75% |",
         "| linear | 0.8 ± 0.01 | 25% |",
-        "| extra\\_trees | undefined | 0% |",
+        "| extra_trees | undefined | 0% |",
     ]
