@@ -13,8 +13,8 @@ import dagster as dg
 from factory_assets.components.attributes import broken_pipeline
 from factory_assets.components.merging import merge_defs
 from factory_assets.components.model_pipeline import build_pipeline
-from factory_assets.components.user_assets import asset_folders
 from factory_assets.declarations.dependencies import require_no_circle
+from factory_assets.declarations.folders import asset_folders
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_resources.errors import FactoryError
 from factory_resources.interpreter import collect_less

@@ -11,20 +11,10 @@ from typing import Any
 import dagster as dg
 
 from factory_assets.components.attributes import broken_pipeline
-from factory_assets.declarations.loader import defs_folders
+from factory_assets.declarations.folders import ASSETS_FILE
+from factory_assets.execution.boundary_level import import_refused
 from factory_resources.errors import DeclarationError
 from factory_resources.user_code import module_beside
-
-FILE = "assets.py"
-
-
-def asset_folders() -> list[Path]:
-    """Return each folder with an `assets.py`, ordered by parent folder and name."""
-    return [
-        file.parent
-        for folder in dict.fromkeys(defs_folders())
-        for file in sorted(folder.glob(f"*/{FILE}"))
-    ]
 
 
 def user_assets(
@@ -37,6 +27,8 @@ def user_assets(
         resources: resources that the assets may use.
     """
     try:
+        if refused := import_refused():
+            raise DeclarationError(refused, remedy="correct it, then reload the code location")
         module = module_beside("assets", folder)
         definitions = dg.Definitions(
             assets=dg.load_assets_from_modules([module] if module else []),
@@ -47,15 +39,15 @@ def user_assets(
         dg.Definitions.validate_loadable(separate)
         _require_free(keys_of(definitions), set(taken))
     except Exception as error:
-        logging.getLogger(__name__).debug("%s did not load", folder / FILE, exc_info=True)
+        logging.getLogger(__name__).debug("%s did not load", folder / ASSETS_FILE, exc_info=True)
         problem = DeclarationError(
             f"{type(error).__name__}: {error}"
             if not isinstance(error, DeclarationError)
             else error.what,
-            where=str(folder / FILE),
+            where=str(folder / ASSETS_FILE),
             remedy="correct it, then reload the code location",
         )
-        broken = broken_pipeline(f"{folder.name}_assets", problem, "assets.py")
+        broken = broken_pipeline(f"{folder.name}_assets", problem, ASSETS_FILE)
         return dg.Definitions(assets=[broken])
     return definitions
 

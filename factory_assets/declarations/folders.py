@@ -11,6 +11,8 @@ DEFS = Path(__file__).resolve().parent.parent / "defs"
 
 FILE = "defs.yaml"
 
+ASSETS_FILE = "assets.py"
+
 SETTINGS = "factory.yaml"
 
 
@@ -26,6 +28,15 @@ def every_pipeline_folder() -> list[Path]:
         file.parent
         for folder in dict.fromkeys(defs_folders())
         for file in sorted(folder.glob(f"*/{FILE}"))
+    ]
+
+
+def asset_folders() -> list[Path]:
+    """Return each folder with Dagster assets of the user's, ordered by place and name."""
+    return [
+        file.parent
+        for folder in dict.fromkeys(defs_folders())
+        for file in sorted(folder.glob(f"*/{ASSETS_FILE}"))
     ]
 
 

@@ -46,6 +46,20 @@ def is_inside() -> bool:
     return LEVEL_VARIABLE in os.environ
 
 
+def import_refused() -> str | None:
+    """Return why code of the user's may not be imported in this process; None if it may.
+
+    The code server is outside of a boundary. It may import such code unless the factory requires
+    one; what a pipeline requires is for its runs.
+    """
+    if boundary_level() == "namespaces" or declared_level([]) != "required":
+        return None
+    return (
+        "factory.yaml requires a boundary, and the code server imports this file without one; "
+        "declare boundary: required in the pipelines instead, or make it a python source"
+    )
+
+
 def require_boundary(pipeline: Pipeline) -> None:
     """Require that a boundary holds around this process if the pipeline must have one.
 

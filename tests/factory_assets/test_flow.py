@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from factory_assets.cli.check.check import check_folder
+from factory_assets.cli.check.check import check, check_folder
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection, select
 from factory_assets.data.sources.discovery import discover_sources, sources_key
@@ -197,6 +197,29 @@ def test_the_same_table_is_the_same_source(folder: Path, home: Home) -> None:
     first = key(pd.DataFrame({"y": [1, 2]}))
     assert key(pd.DataFrame({"y": [1, 2]})) == first
     assert key(pd.DataFrame({"y": [1, 3]})) != first
+
+
+def test_where_a_boundary_is_required_only_code_inside_one_is_imported(
+    folder: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = _own_assets(folder, "open('imported', 'w').close()\n" + ORDERS)
+    _declare(folder, "sales", {"asset": "raw/orders"})
+    monkeypatch.chdir(folder)
+    (folder / "factory.yaml").write_text("boundary: required\n")
+
+    def keys() -> set[str]:
+        built = build_defs([], own_assets=[own], resource_overrides={"home": home})
+        return {key.to_user_string() for key in built.resolve_all_asset_keys()}
+
+    assert keys() == {"raw_assets/broken"}
+    assert not (folder / "imported").exists()
+    [problem] = check(["sales"])
+    assert (problem.file, problem.line) == (own / "assets.py", 1)
+    assert "the code server imports this file without one" in problem.message
+    # The worker of a run is inside one.
+    monkeypatch.setenv("FACTORY_BOUNDARY", "namespaces")
+    assert keys() == {"raw/orders", "raw/totals", "arrow"}
+    assert check(["sales"]) == []
 
 
 @pytest.mark.parametrize(

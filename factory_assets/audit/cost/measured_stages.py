@@ -19,11 +19,16 @@ from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import StageComputed
+from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
 _SLACK = 60.0
 """Seconds before a computation from which a file that it names is older than it."""
+
+
+_FIRST = "the first run in this home had loaded the libraries before"
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class MeasuredPipeline:
         """Return what a stage cost each time, and how many records were left out, by the reason."""
         declared = _plain(relevant_spec(self.pipeline, stage))
         measured, left_out = [], dict[str, int]()
+        first = list[MeasuredStage]()
         for group in self._groups(stage):
             reason = next(filter(None, (self._unusable(one, declared) for one in group)), None)
             rows = self._rows(group)
@@ -63,8 +69,23 @@ class MeasuredPipeline:
             if reason:
                 left_out[reason] = left_out.get(reason, 0) + 1
                 continue
-            measured.append(_measured(group, rows))
+            is_first = any(one.run_id == self._first_run for one in group)
+            (first if is_first else measured).append(_measured(group, rows))
+        if not measured:
+            return first, left_out
+        if first:
+            left_out[_FIRST] = len(first)
         return measured, left_out
+
+    @cached_property
+    def _first_run(self) -> str | None:
+        """The run that made the databases of the home, and so had loaded what stages load else."""
+        ledger = Ledger(self.home)
+        if not ledger.exists:
+            return None
+        with ledger.reading() as log:
+            entries = (entry_in(log, number) for number in range(log.size))
+            return next((one.run for one in entries if isinstance(one, StageComputed)), None)
 
     @cached_property
     def latest_rows(self) -> int | None:

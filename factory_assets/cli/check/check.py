@@ -21,7 +21,7 @@ from factory_assets.cli.check.user_objects import user_object_mistakes
 from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked
-from factory_assets.declarations.folders import settings_file
+from factory_assets.declarations.folders import ASSETS_FILE, asset_folders, settings_file
 from factory_assets.declarations.governance import read_governance
 from factory_assets.declarations.loader import (
     FILE,
@@ -35,6 +35,7 @@ from factory_assets.declarations.messages import Mistake, of_section
 from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
 from factory_assets.declarations.yaml_document import At, parse
+from factory_assets.execution.boundary_level import import_refused
 from factory_assets.execution.lineage_events import refused_line
 from factory_assets.ml.metrics.metrics import gate_metric_names, metric_names
 from factory_assets.spec import Gate, Pipeline
@@ -59,7 +60,7 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
             raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, names))
     selected = [folder for folder in folders if not pipelines or folder.name in pipelines]
     problems = [problem for folder in selected for problem in check_folder(folder)]
-    problems += _unsent_events()
+    problems += [*_unsent_events(), *_refused_imports()]
     return sorted([*problems, *_clashes(selected), *([] if pipelines else _missing_folders())])
 
 
@@ -70,6 +71,13 @@ def _unsent_events() -> Iterator[Problem]:
         file = settings_file()
         line = parse(file.read_bytes()).value_line(("openlineage", "address"))
         yield Problem(file, line, "openlineage.address", refused_line(refused))
+
+
+def _refused_imports() -> Iterator[Problem]:
+    """Yield the assets of the user's that the code server does not load."""
+    if refused := import_refused():
+        for folder in asset_folders():
+            yield Problem(folder / ASSETS_FILE, 1, "", refused)
 
 
 def unchecked_promises(pipelines: Sequence[str] = ()) -> list[Problem]:

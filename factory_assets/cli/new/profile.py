@@ -9,26 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.cli.new.header import MISSING_TOKENS
+from factory_assets.cli.new.column_types import ColumnForm, column_forms, store_typed
 from factory_assets.cli.new.reading import (
     largest_member,
     read_by_fitting_rules,
     require_data_file,
 )
 from factory_assets.cli.new.series import Panel, Series, find_panel, find_series
-from factory_assets.cli.new.written import written_forms
-from factory_assets.data.contract.sql_types import (
-    INFERRED,
-    looks_like_sql,
-    native_type,
-    typed_sql,
-    value_sql,
-)
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sources.files.reader import SourceTable, parquet
-from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.engine import engine_errors, identifier, sealed
 from factory_resources.sql.spelling import unified_sql
 
 if TYPE_CHECKING:
@@ -39,9 +30,6 @@ MAX_LISTED_VALUES = 20
 
 _MAX_CATEGORIES = 1000
 """A text with more distinct values is not searched for spellings of one value."""
-
-NON_TEXT_MISSING_TOKENS = (*MISSING_TOKENS, "-", "--", ".", "None", "none", "missing", "unknown")
-"""Tokens that mean "no value" in a column whose other values are numbers, dates or booleans."""
 
 _CHUNK = 100
 """Columns that one query describes."""
@@ -115,10 +103,11 @@ def profile(path: Path) -> FileProfile:
             sealed(read=[raw.path], write=Path(scratch)) as connection,
             engine_errors(raw.name, SourceError, "check the file"),
         ):
-            items = list(raw.columns.items())
+            forms = column_forms(connection, raw)
+            store_typed(connection, raw, forms, Path(scratch))
+            items = list(forms.items())
             chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
-            columns = [c for chunk in chunks for c in _describe(connection, raw, chunk)]
-            _view(connection, raw, columns)
+            columns = [c for chunk in chunks for c in _describe(connection, raw.rows, chunk)]
             sample = _sample(connection, raw.rows, columns)
             series = find_series(connection, columns, raw.rows)
             panel = None if series else find_panel(connection, columns, raw.rows)
@@ -126,94 +115,69 @@ def profile(path: Path) -> FileProfile:
 
 
 def _describe(
-    connection: Any, raw: SourceTable, chunk: Sequence[tuple[str, tuple[str, str]]]
+    connection: Any, rows: int, chunk: Sequence[tuple[str, ColumnForm]]
 ) -> list[ColumnSummary]:
-    """Describe a chunk of columns, each given as (name in the file, (name, SQL type))."""
-    table = parquet(raw.path)
-    cells = [(identifier(name), kind) for _, (name, kind) in chunk]
-    columns = _typed_columns(connection, table, cells, [source for source, _ in chunk])
-    values = [
-        _typed(cell, kind, column) for (cell, kind), column in zip(cells, columns, strict=True)
-    ]
+    """Describe a chunk of columns of the view `typed`."""
+    values = [identifier(source) for source, _ in chunk]
     sums = ", ".join(
-        f"count({v}), count(DISTINCT {v}), min({v}), max({v}), {_words(v, c)}"
-        for v, c in zip(values, columns, strict=True)
+        f"count({v}), count(DISTINCT {v}), min({v}), max({v}), {_words(v, form)}"
+        for v, (_, form) in zip(values, chunk, strict=True)
     )
-    row = iter(connection.execute(f"SELECT {sums} FROM {table}").fetchone())
+    row = iter(connection.execute(f"SELECT {sums} FROM typed").fetchone())
     columns = [
-        replace(
-            c,
+        ColumnSummary(
+            source,
+            form.type,
+            form.tokens,
             present=next(row),
             distinct=next(row),
             low=next(row),
             high=next(row),
             words=next(row) or 0.0,
+            written=form.written,
         )
-        for c in columns
+        for source, form in chunk
     ]
     lists = ", ".join(
         f"list_sort(list(DISTINCT {v}))" if c.distinct <= MAX_LISTED_VALUES else "[]"
         for v, c in zip(values, columns, strict=True)
     )
     # Without an aggregate there would be a result for each row.
-    [distinct_values] = connection.execute(f"SELECT {lists} FROM {table} LIMIT 1").fetchall()
+    [distinct_values] = connection.execute(f"SELECT {lists} FROM typed LIMIT 1").fetchall()
     spellings = ", ".join(
         f"count(DISTINCT {unified_sql(v)})"
         if c.type == "string" and c.distinct <= _MAX_CATEGORIES
         else f"{c.distinct}"
         for v, c in zip(values, columns, strict=True)
     )
-    [unified] = connection.execute(f"SELECT {spellings} FROM {table} LIMIT 1").fetchall()
+    [unified] = connection.execute(f"SELECT {spellings} FROM typed LIMIT 1").fetchall()
     return [
         replace(
             column,
             values=tuple(v for v in of_column or () if v is not None),
             respelt=column.distinct - count,
-            running=column.distinct == raw.rows and _is_running(connection, table, column, value),
+            running=column.distinct == rows and _is_running(connection, column),
         )
-        for column, of_column, count, value in zip(
-            columns, distinct_values, unified, values, strict=True
-        )
+        for column, of_column, count in zip(columns, distinct_values, unified, strict=True)
     ]
 
 
-def _typed(cell: str, kind: str, column: ColumnSummary) -> str:
-    """Return SQL for the value of a cell in the type of its column."""
-    value = value_sql(cell, kind, ("", *column.tokens))
-    return (
-        column.written.replace("{}", value)
-        if column.written
-        else typed_sql(value, kind, column.type)
-    )
-
-
-def _words(value: str, column: ColumnSummary) -> str:
+def _words(value: str, form: ColumnForm) -> str:
     """Return SQL for the mean number of words of a column of text."""
     words = rf"avg(len(regexp_split_to_array(trim({value}), '\s+')))"
-    return words if column.type == "string" else "0.0"
+    return words if form.type == "string" else "0.0"
 
 
-def _is_running(connection: Any, table: str, column: ColumnSummary, value: str) -> bool:
+def _is_running(connection: Any, column: ColumnSummary) -> bool:
     """Return whether whole numbers without a gap increase from row to row, in the file's order."""
     import numpy as np
 
     if column.type not in ("int64", "float64") or column.distinct <= MAX_LISTED_VALUES:
         return False
-    found = connection.execute(f"SELECT CAST({value} AS DOUBLE) AS v FROM {table}").fetchnumpy()
-    steps = np.diff(found["v"])
+    value = f"CAST({identifier(column.source)} AS DOUBLE)"
+    found = connection.execute(f"SELECT {value} AS v FROM typed ORDER BY factory_place")
+    steps = np.diff(found.fetchnumpy()["v"])
     return bool((steps > 0).all() and (steps == steps.round()).all())
-
-
-def _view(connection: Any, raw: SourceTable, columns: Sequence[ColumnSummary]) -> None:
-    """Create the view `typed` of all rows with typed values, by the names in the file."""
-    cells = [
-        f"{_typed(f't.{identifier(name)}', kind, column)} AS {identifier(column.source)}"
-        for column, (name, kind) in zip(columns, raw.columns.values(), strict=True)
-    ]
-    connection.execute(
-        f"CREATE TEMP VIEW typed AS SELECT {', '.join(cells)}, factory_place "
-        f"FROM (SELECT *, row_number() OVER () AS factory_place FROM {parquet(raw.path)}) AS t"
-    )
 
 
 def _sample(connection: Any, rows: int, columns: Sequence[ColumnSummary]) -> "pa.Table":
@@ -230,36 +194,3 @@ def _sample(connection: Any, rows: int, columns: Sequence[ColumnSummary]) -> "pa
         f"WHERE hash(factory_place) % {-(-rows // most)} = 0 "
         "ORDER BY hash(factory_place), factory_place"
     ).to_arrow_table()
-
-
-def _typed_columns(
-    connection: Any, table: str, cells: Sequence[tuple[str, str]], sources: Sequence[str]
-) -> list[ColumnSummary]:
-    """Return each column with its type and the missing-value tokens in it."""
-    tokens = ", ".join(literal(token) for token in NON_TEXT_MISSING_TOKENS)
-    tests = []
-    for cell, kind in cells:
-        text = f"CAST({value_sql(cell, kind, ('',))} AS VARCHAR)"
-        tests.append(f"list_sort(list(DISTINCT {text}) FILTER (WHERE {text} IN ({tokens})))")
-        tests += [
-            f"bool_and({looks_like_sql(text, candidate)}) FILTER (WHERE {text} NOT IN ({tokens}))"
-            for candidate in INFERRED
-        ]
-    row = iter(connection.execute(f"SELECT {', '.join(tests)} FROM {table}").fetchone())
-    columns = []
-    for source, (_, kind) in zip(sources, cells, strict=True):
-        occurring = tuple(next(row) or ())
-        fits = [candidate for candidate, fit in [(c, next(row)) for c in INFERRED] if fit]
-        column_type = native_type(kind) or (fits[0] if fits and kind == "VARCHAR" else "string")
-        # A typed source marks missing values itself, so there no value counts as a token.
-        valid = MISSING_TOKENS if column_type == "string" else NON_TEXT_MISSING_TOKENS
-        used = tuple(t for t in occurring if t in valid) if kind == "VARCHAR" else ()
-        columns.append(ColumnSummary(source, column_type, used))
-    texts = [
-        (place, value_sql(cell, kind, ("", *column.tokens)))
-        for place, ((cell, kind), column) in enumerate(zip(cells, columns, strict=True))
-        if column.type == "string" and kind == "VARCHAR"
-    ]
-    for place, form in written_forms(connection, table, texts).items():
-        columns[place] = replace(columns[place], type=form.type, written=form.sql)
-    return columns

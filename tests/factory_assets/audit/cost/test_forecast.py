@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from factory_assets.audit.cost.forecast import CostForecast
+from factory_assets.audit.cost.measured_stages import MeasuredPipeline
 from factory_assets.audit.cost.report import CostFigures, CostReport, cost_schema_text
 from factory_assets.cli.main import main
 from factory_assets.execution.requests import StageRequest, stages_of
@@ -123,6 +124,21 @@ def test_what_was_measured_is_of_the_size_that_was_told(trained: Trained) -> Non
     for stage in trained.before.stages:
         assert (stage.basis, stage.runs, stage.sizes) == ("beyond", 3, (500, 8_000))
     assert any("32,000 rows are beyond" in note for note in trained.before.notes)
+
+
+def test_the_first_run_in_a_home_is_left_out_if_there_are_others(home: Home) -> None:
+    """It makes the databases first, so that its stages find loaded what others load."""
+    root = home.path.parent
+    write_rows(root / "first", 300)
+    pipeline = declare(root / "first", {"purpose": "Apples.", "ingest": APPLES["ingest"]})
+    run(pipeline, home, "first")
+    measured = MeasuredPipeline(pipeline, home)
+    assert [len(every) for every in measured.of_stage("ingest")] == [1, 0]
+    write_rows(root / "first", 400)
+    run(pipeline, home, "second")
+    every, left_out = MeasuredPipeline(pipeline, home).of_stage("ingest")
+    assert [one.rows for one in every] == [400]
+    assert left_out == {"the first run in this home had loaded the libraries before": 1}
 
 
 def test_a_measured_number_of_rows_is_told_as_it_was(trained: Trained) -> None:

@@ -22,7 +22,7 @@ from tests.data_stages import column
 
 
 def _drafted(tmp_path: Path, text: str, target: str | None = None, **encoded: str) -> Pipeline:
-    (tmp_path / "data.csv").write_text(text, **encoded)  # type: ignore[arg-type]
+    (tmp_path / "data.csv").write_text(text, **encoded)
     made = new("drafted", source=tmp_path / "data.csv", target=target, folder=tmp_path / "defs")
     assert [str(problem) for problem in check_folder(made.path.parent)] == []
     return load_pipeline(made.path.parent)
@@ -42,7 +42,7 @@ def _cleaned(pipeline: Pipeline, tmp_path: Path, *names: str) -> list[tuple[obje
 
 def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
     rows = "".join(
-        f"1.{i:03},5;{i % 28 + 1:02}.{i % 12 + 1:02}.2024;{i % 7};{'jn'[i % 2]}\n"
+        f"1.{i * 37 % 100:03},5;{i % 28 + 1:02}.{i % 12 + 1:02}.2024;{i % 7};{'jn'[i % 2]}\n"
         for i in range(1, 60)
     )
     made = _drafted(tmp_path, "Preis;Datum;Menge;gut\n" + rows, "gut", encoding="latin-1")
@@ -56,7 +56,7 @@ def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
     assert made.spec.training.exclude == ("Preis_text", "Datum_text")
     assert made.spec.split.time == "Datum"
     assert _cleaned(made, tmp_path, "Preis", "Datum", "Datum_month")[0] == (
-        1001.5,
+        1037.5,
         date(2024, 2, 2),
         2,
     )

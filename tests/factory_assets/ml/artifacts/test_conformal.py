@@ -228,6 +228,17 @@ def test_series_have_the_group_of_the_last_row_of_their_window() -> None:
     assert [(one.group, one.rows) for one in bounds.groups] == [("north", 20), ("south", 10)]
 
 
+def test_the_usual_distance_of_a_held_out_row_is_that_of_the_others() -> None:
+    """So a large error does not hide itself, as that of a new row cannot."""
+    outputs = np.arange(60.0)
+    truth = outputs + 1
+    truth[40] += 1e6
+    bounds = fit(NUMBER, truth, outputs, coverage=0.98)
+    assert len(bounds.edges) == 1
+    assert bounds.bound
+    assert bounds.bound == pytest.approx(1e6 / (1 + 0.1 * (1e6 / 60)), rel=0.01)
+
+
 def test_predictions_without_errors_have_intervals_without_width() -> None:
     exact = np.linspace(0, 1e-6, 50)
     bounds = fit(NUMBER, exact, exact)
