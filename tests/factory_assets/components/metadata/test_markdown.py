@@ -1,12 +1,16 @@
 """Data on the asset pages is shown as plain text, whatever it contains."""
 
+import base64
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory_assets.components.metadata.markdown import table
+from factory_assets.components.metadata.markdown import portfolio, table
+from factory_assets.results.model import Candidate, Portfolio, PortfolioMember
+from factory_resources.home.home import Home
 
 HOSTILE = st.text(st.sampled_from("|\\`<>[]()!&#*_\n\r\t\u2028\u202e\x1b\x00 ab"), max_size=45)
 
@@ -38,3 +42,38 @@ def test_no_cell_breaks_out_of_the_table(rows: list[list[str]], name: str) -> No
         plain = re.sub(r"\\.", "", line)
         assert plain.count("|") == 3
         assert not {"<", "[", "`"} & set(plain)
+
+
+def test_members_are_listed_from_the_best_below_their_picture(tmp_path: Path) -> None:
+    figures = (
+        ("linear", 0.8, 0.01, 0.25),
+        ("mlp", 0.9, None, 0.75),
+        ("extra_trees", None, None, 0),
+    )
+    members = tuple(
+        PortfolioMember(kind=kind, value=value, sd=sd, weight=weight)
+        for kind, value, sd, weight in figures
+    )
+    tried = Portfolio(
+        metric="roc_auc",
+        higher_is_better=True,
+        rows=1234,
+        folds=5,
+        members=members,
+        value=0.92,
+        sd=0.02,
+    )
+    candidate = Candidate.model_construct(model="apples", version=3)
+    picture, told, leaderboard = portfolio(candidate, tried, Home(tmp_path)).split("\n\n")
+    encoded = picture.partition("base64,")[2].rstrip(")")
+    assert base64.b64decode(encoded).startswith(b"\x89PNG")
+    assert told == (
+        "2 of 3 members kept: mlp 75 %, linear 25 %. "
+        "Judged on 1,234 rows that no member had learned from."
+    )
+    assert leaderboard.splitlines()[2:] == [
+        "| blend | 0.92 ± 0.02 |  |",
+        "| mlp | 0.9 | 75% |",
+        "| linear | 0.8 ± 0.01 | 25% |",
+        "| extra_trees | undefined | 0% |",
+    ]
