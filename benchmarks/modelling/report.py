@@ -64,9 +64,12 @@ class Report:
             _table(("figure", *self._contestants), self._figures()),
             "Mean rank of defaults, on the tables chosen beforehand, and on all:",
             _table(("contestant", "chosen tables", "all"), self._ranks(field)),
-            "Mean rank of the single kinds:",
-            _table(("contestant", "chosen tables", "all"), self._ranks((*singles, *PLAIN))),
         ]
+        if any(kind in self._contestants for kind in singles):
+            parts += [
+                "Mean rank of the single kinds:",
+                _table(("contestant", "chosen tables", "all"), self._ranks((*singles, *PLAIN))),
+            ]
         if ours:
             parts += [
                 f"By how much `{ours[0]}` was better on the same rows, over the seeds:",

@@ -14,6 +14,7 @@ from factory_assets.ml.metrics.metrics import (
     ScoredRows,
     higher_is_better,
     metric_names,
+    normalise_probabilities,
 )
 from factory_assets.ml.models.base import JudgedMembers
 from factory_assets.ml.training.threshold import choose_threshold
@@ -51,8 +52,8 @@ def leaderboard(
         threshold = 0.5
         if target.task == "binary":
             threshold = choose_threshold(pipeline.spec.decision_rule, truth, outputs[:, 1])
-        if target.task == "regression":
-            outputs = target.unscaled(outputs)
+        is_number = target.task == "regression"
+        outputs = target.unscaled(outputs) if is_number else normalise_probabilities(outputs)
         clip = None if evaluate.clip is None else float(evaluate.clip)
         scored = replace(
             ScoredRows(target.task, truth, outputs, threshold),

@@ -76,6 +76,7 @@ class PortfolioRows:
         Raises:
             ModelError: as `Model.fit`.
         """
+        import numpy as np
         from safetensors.numpy import save_file
 
         self.context.progress(self.describe(job))
@@ -90,7 +91,8 @@ class PortfolioRows:
                 fit.model.save(files / _MODEL)
             else:
                 outputs = member_outputs(self.context.shape, fit.model, held_out.inputs)
-                save_file({"outputs": outputs}, files / _OUTPUTS)
+                # Some kinds return columns one after another, which the format would read as rows.
+                save_file({"outputs": np.ascontiguousarray(outputs)}, files / _OUTPUTS)
             cost = meter.read()
         record = MemberRecord(
             rounds=fit.rounds, halved=fit.halved, seconds=cost.seconds, wh=cost.wh
