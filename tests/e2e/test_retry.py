@@ -67,62 +67,68 @@ def worker(up: Up, run: str) -> int:
     return int(numbers[0])
 
 
-def test_a_killed_training_is_retried_and_resumed(tmp_path: Path) -> None:
-    folder = tmp_path / "defs" / "apples"
+def test_what_was_killed_is_retried_and_resumed(tmp_path: Path) -> None:
+    folder, defs = tmp_path / "defs" / "apples", tmp_path / "defs"
     pipeline = declare(folder, {**APPLES, "train": TRAIN})
     write_apples(folder, rows=1000)
-    up = Up(tmp_path / "home", tmp_path / "defs")
+    up = Up(tmp_path / "home", defs)
     try:
-        first = launch(up)
-        process = worker(up, first)
-        trains(up)
-        os.kill(process, signal.SIGKILL)
-        runs = "{runsOrError {... on Runs {results {runId status tags {key value}}}}}"
-        up.until(
-            runs,
-            lambda data: (
-                [r["status"] for r in data["runsOrError"]["results"]] == ["SUCCESS", "FAILURE"]
-            ),
-        )
-        second = up.runs()[0]
-        assert {"key": "dagster/parent_run_id", "value": first} in second["tags"]
-        log = "\n".join(messages(up, second["runId"]))
+        _retries_a_training(up)
+        other_home = Home(tmp_path / "undisturbed")
+        for stage in STAGES[: STAGES.index("train") + 1]:
+            undisturbed = run_stage(StageRequest(pipeline, stage, other_home, "undisturbed"))
+        trained = Records(up.home).latest("apples", "train")
+        assert trained
+        assert trained.value["digest"] == undisturbed.record.value["digest"]
+
+        # Other rows, so that everything is computed.
+        write_apples(folder, rows=1001)
+        known = {*up.home.checkpoints.rglob("*.ckpt")}
+        killed = launch(up)
+        process = keeper(up, killed)
+        trains(up, known)
+        kill(up, process, "everything")
+        up = Up(up.home.path, defs)
+        _retries_soon(up, killed)
     finally:
         up.stop()
-    assert "from its checkpoint" in log
-    trained = Records(up.home).latest("apples", "train")
-    assert trained
-    other_home = Home(tmp_path / "undisturbed")
-    for stage in STAGES[: STAGES.index("train") + 1]:
-        undisturbed = run_stage(StageRequest(pipeline, stage, other_home, "undisturbed"))
-    assert trained.value["digest"] == undisturbed.record.value["digest"]
 
 
-def test_what_was_killed_with_everything_is_retried_soon_after_the_next_start(
-    tmp_path: Path,
-) -> None:
-    declare(tmp_path / "defs" / "apples", {**APPLES, "train": TRAIN})
-    write_apples(tmp_path / "defs" / "apples", rows=1000)
-    up = Up(tmp_path / "home", tmp_path / "defs")
+def _retries_a_training(up: Up) -> None:
+    """Kill the worker of a run: another run goes on from its checkpoint."""
     first = launch(up)
-    process = keeper(up, first)
+    process = worker(up, first)
     trains(up)
-    kill(up, process, "everything")
-    up = Up(tmp_path / "home", tmp_path / "defs")
+    os.kill(process, signal.SIGKILL)
+    up.until(
+        _LOGS, lambda _: [one["status"] for one in up.runs()] == ["SUCCESS", "FAILURE"], id=first
+    )
+    second = up.runs()[0]
+    assert {"key": "dagster/parent_run_id", "value": first} in second["tags"]
+    assert "from its checkpoint" in "\n".join(messages(up, second["runId"]))
+
+
+def _retries_soon(up: Up, killed: str) -> None:
+    """Wait until a run that was killed with everything is retried by the next factory."""
     started = time.monotonic()
-    try:
-        up.until(_LOGS, lambda _: len(up.runs()) == 2, id=first)
-        took = time.monotonic() - started
-        retry, killed = up.runs()
-        # The page of the killed run says that there is another one, and that one whose retry it is.
-        tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in (retry, killed)]
-        assert tags[0]["dagster/parent_run_id"] == first
-        assert tags[0]["dagster/retry_number"] == "1"
-        assert tags[1]["dagster/auto_retry_run_id"] == retry["runId"]
-        assert killed["status"] == "FAILURE"
-    finally:
-        up.stop()
+
+    def told(_: Any) -> bool:
+        # The page of the killed run says that there is another one, a moment after that is made.
+        return "dagster/auto_retry_run_id" in _tags(up, killed)
+
+    up.until(_LOGS, told, id=killed)
+    took = time.monotonic() - started
+    retry = _tags(up, killed)["dagster/auto_retry_run_id"]
+    # And that one says whose retry it is.
+    assert _tags(up, retry)["dagster/parent_run_id"] == killed
+    assert _tags(up, retry)["dagster/retry_number"] == "1"
+    assert {one["runId"]: one["status"] for one in up.runs()}[killed] == "FAILURE"
     assert took < RETRIED, f"the retry began after {took:.0f} s"
+
+
+def _tags(up: Up, run: str) -> dict[str, str]:
+    [tags] = [one["tags"] for one in up.runs() if one["runId"] == run]
+    return {tag["key"]: tag["value"] for tag in tags}
 
 
 def trains(up: Up, known: Collection[Path] = ()) -> set[Path]:
