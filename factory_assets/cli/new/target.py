@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from factory_assets.cli.new.profile import MAX_LISTED_VALUES, ColumnSummary, FileProfile
+from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
+from factory_assets.cli.new.profile import FileProfile
 from factory_assets.data.leakage.semantics import words_of
 from factory_assets.spec.base import suggest
 from factory_assets.spec.train import Task
@@ -22,7 +23,7 @@ _NAMES = re.compile(
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetChoice:
     """What is predicted."""
 
     column: ColumnSummary | None
@@ -32,7 +33,7 @@ class Target:
     """Why this column, if nobody has named one."""
 
 
-def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> Target:
+def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> TargetChoice:
     """Return the named target, or guess one.
 
     Without a name: a column that is named like an outcome; for series, the rows that a unit has
@@ -49,16 +50,16 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     """
     if named is not None:
         column = _named(table, names, named)
-        return Target(column, _task(column))
+        return TargetChoice(column, _task(column))
     if likely := next((c for c in _likely(table) if _can_be_predicted(c)), None):
-        return Target(likely, _task(likely), "it is named like an outcome")
+        return TargetChoice(likely, _task(likely), "it is named like an outcome")
     if table.series:
         why = f"each {table.series.by} has rows until its end: how many are left?"
-        return Target(None, "regression", why)
+        return TargetChoice(None, "regression", why)
     *_, last = table.columns
     for column, place in ((last, "last"), (table.columns[0], "first")):
         if _can_be_predicted(column) and not column.running:
-            return Target(column, _task(column), f"it is the {place} column")
+            return TargetChoice(column, _task(column), f"it is the {place} column")
     raise DataError(
         "no column looks like an outcome",
         remedy=f"name it with --target; columns: {_listed([c.source for c in table.columns])}",
