@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MAX_CATEGORIES = 1000
 """A text with more distinct values is not searched for spellings of one value."""
 
-_CHUNK = 100
+_CHUNK = 1000
 """Columns that one query describes."""
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 20_000, 10_000_000
