@@ -58,11 +58,12 @@ def corrections(table: CarriedTable, folder: Path, packages: Path | None) -> Ite
         return
     yield from (f"check: {problem}" for problem in check_folder(written.parent))
     pipeline = load_pipeline(written.parent)
-    yield from _differences(table, pipeline)
+    yield from differences(table, pipeline)
     yield from _run(pipeline, Home(folder / "home"))
 
 
-def _differences(table: CarriedTable, pipeline: Pipeline) -> Iterator[str]:
+def differences(table: CarriedTable, pipeline: Pipeline) -> Iterator[str]:
+    """Yield what the draft decides otherwise than is right for the table."""
     spec = pipeline.spec
     sources = {column.name: column.source_name for column in spec.ingest.contract.columns}
     inputs = {

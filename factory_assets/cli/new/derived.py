@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.names import free_name
-from factory_assets.cli.new.profile import ColumnSummary, FileProfile
+from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import TIMES, is_birth
 from factory_resources.errors import ExpressionError
 from factory_resources.sql.engine import identifier

@@ -6,9 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from factory_assets.cli.new.profile import ColumnSummary, FileProfile
+from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import TIMES
-from factory_assets.cli.new.target import Target
+from factory_assets.cli.new.target import TargetChoice
 from factory_assets.data.leakage.overlap import count_copies
 from factory_assets.data.leakage.pairs import measure_pairs
 from factory_assets.data.leakage.policy import LEAST_COPIES, MANY_COPIES, WELL
@@ -37,7 +38,10 @@ class FoundLeaks:
 
 
 def find_leaks(
-    table: FileProfile, target: Target, columns: Sequence[ColumnSummary], names: Mapping[str, str]
+    table: FileProfile,
+    target: TargetChoice,
+    columns: Sequence[ColumnSummary],
+    names: Mapping[str, str],
 ) -> FoundLeaks:
     """Return the columns that seem to be known only afterwards.
 
@@ -79,7 +83,7 @@ def _known(
 
 
 def _alone(
-    sample: "pa.Table", target: Target, columns: Sequence[ColumnSummary], power: Power
+    sample: "pa.Table", target: TargetChoice, columns: Sequence[ColumnSummary], power: Power
 ) -> dict[str, str]:
     """Return the columns that tell the target by themselves."""
     found = {}
@@ -98,7 +102,7 @@ def _alone(
     return found
 
 
-def _same_order(sample: "pa.Table", column: ColumnSummary, target: Target) -> bool:
+def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice) -> bool:
     """Whether a number increases or decreases with the target, without an exception."""
     import numpy as np
     import pyarrow.compute as pc
@@ -117,7 +121,7 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: Target) -> bo
 
 
 def _together(
-    sample: "pa.Table", target: Target, power: Power, names: Mapping[str, str]
+    sample: "pa.Table", target: TargetChoice, power: Power, names: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the columns that tell the target together with another one.
 
@@ -135,7 +139,7 @@ def _together(
     return found
 
 
-def repeats(table: FileProfile, inputs: Sequence[str], target: Target) -> str:
+def repeats(table: FileProfile, inputs: Sequence[str], target: TargetChoice) -> str:
     """Return whether test rows would be copies of training rows: `copied`, `alike`, or empty.
 
     Args:
@@ -173,6 +177,6 @@ def repeats(table: FileProfile, inputs: Sequence[str], target: Target) -> str:
     return "copied" if copied >= _FULL * alike else "alike"
 
 
-def _with(inputs: Sequence[str], target: Target) -> list[str]:
+def _with(inputs: Sequence[str], target: TargetChoice) -> list[str]:
     assert target.column is not None
     return [*inputs, target.column.source]

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.cli.new.column_types import ColumnForm, column_forms, store_typed
 from factory_assets.cli.new.reading import (
     largest_member,
     read_by_fitting_rules,
     require_data_file,
 )
-from factory_assets.cli.new.series import Panel, Series, find_panel, find_series
-from factory_assets.spec.contract import ColumnType
+from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sql.engine import engine_errors, identifier, sealed
@@ -25,13 +25,10 @@ from factory_resources.sql.spelling import unified_sql
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_LISTED_VALUES = 20
-"""The values of a column are listed if it has at most this many distinct ones."""
-
 _MAX_CATEGORIES = 1000
 """A text with more distinct values is not searched for spellings of one value."""
 
-_CHUNK = 100
+_CHUNK = 1000
 """Columns that one query describes."""
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 20_000, 10_000_000
@@ -39,34 +36,6 @@ _SAMPLE_ROWS, _SAMPLE_CELLS = 20_000, 10_000_000
 
 _LETTERS = 200
 """Characters of a text in the sample."""
-
-
-@dataclass(frozen=True)
-class ColumnSummary:
-    """The profile of one column."""
-
-    source: str
-    """The name in the file."""
-    type: ColumnType
-    tokens: tuple[str, ...] = ()
-    """The missing-value tokens that occur in the column."""
-    present: int = 0
-    """The number of rows that have a value."""
-    distinct: int = 0
-    """The number of distinct values."""
-    respelt: int = 0
-    """How many of them differ from another one only in case, blanks or Unicode form."""
-    low: Any = None
-    high: Any = None
-    values: tuple[Any, ...] = ()
-    """All distinct values in order; empty if there are more than `MAX_LISTED_VALUES`."""
-    running: bool = False
-    """Whether its whole numbers increase from each row to the next, as row numbers do."""
-    written: str = ""
-    """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
-    contract cannot; `{}` is the text."""
-    words: float = 0.0
-    """The mean number of words of a text."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +50,7 @@ class FileProfile:
     """The file that was read from a zip with several; None otherwise."""
     sample: "pa.Table"
     """Some rows in random order, with typed values, by the names in the file."""
-    series: Series | None = None
+    series: UnitSeries | None = None
     """The series that the rows are made of; None if they are not."""
     panel: Panel | None = None
     """The time at which units are observed again and again; None if there is none."""

@@ -7,6 +7,7 @@ the data can know, such as a column's valid range, is not guessed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.derived import (
     DerivedColumn,
     read_texts,
@@ -16,7 +17,7 @@ from factory_assets.cli.new.derived import (
 )
 from factory_assets.cli.new.leaks import FoundLeaks, find_leaks, repeats
 from factory_assets.cli.new.names import UNIT, column_names
-from factory_assets.cli.new.profile import ColumnSummary, FileProfile
+from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import (
     ENCODER,
     TIMES,
@@ -28,7 +29,7 @@ from factory_assets.cli.new.roles import (
     why_excluded,
 )
 from factory_assets.cli.new.split import SplitChoice, choose_split
-from factory_assets.cli.new.target import REMAINING, Target, find_target
+from factory_assets.cli.new.target import REMAINING, TargetChoice, find_target
 from factory_assets.cli.new.windows import choose_windows
 from factory_assets.spec.clean import Windows
 from factory_assets.spec.evaluate import Metric
@@ -50,13 +51,15 @@ class Recommendation:
     """A column's name in the source to its name in the pipeline."""
     units: Mapping[str, str]
     """A column's name in the source to its unit, if the name contains one."""
-    target: Target
+    target: TargetChoice
     target_name: str
     """In the pipeline."""
     exclude: Mapping[str, str]
     """A column's name to the reason why it is not an input."""
     suspected: Mapping[str, str]
     """An input's name to the reason why it may be known only afterwards."""
+    allowed: Mapping[str, str]
+    """An input's name to the reason why it is known beforehand, though the target is made of it."""
     categorical: tuple[str, ...]
     """Whole-number inputs that stand for categories."""
     text: Mapping[str, str]
@@ -119,6 +122,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         target_name=names[outcome.column.source] if outcome.column else REMAINING,
         exclude=_by_name(exclude, names) | _texts(table.columns, names),
         suspected=_by_name(leaks.suspected, names),
+        allowed=_order(table, outcome, names),
         categorical=tuple(names[c.source] for c in inputs if is_code(c, names[c.source])),
         text={names[c.source]: ENCODER for c in inputs if is_sentence(c)},
         unify=tuple(names[c.source] for c in _respelt(outcome, inputs)),
@@ -147,7 +151,7 @@ _METRICS: Mapping[Task, Metric] = {
 }
 
 
-def _without_series_of(table: FileProfile, target: Target) -> FileProfile:
+def _without_series_of(table: FileProfile, target: TargetChoice) -> FileProfile:
     """Return the table without its series if their unit or order is to be predicted."""
     series, column = table.series, target.column
     is_part = series and column and column.source in (series.by, series.order)
@@ -163,14 +167,19 @@ def _why_excluded(column: ColumnSummary, table: FileProfile, names: Mapping[str,
 
 
 def _leaks(
-    table: FileProfile, target: Target, columns: Sequence[ColumnSummary], names: Mapping[str, str]
+    table: FileProfile,
+    target: TargetChoice,
+    columns: Sequence[ColumnSummary],
+    names: Mapping[str, str],
 ) -> FoundLeaks:
     # The order of a series tells what is left of it; it is known all the same.
     order = table.series.order if table.series else None
     return find_leaks(table, target, [c for c in columns if c.source != order], names)
 
 
-def _remaining(table: FileProfile, target: Target, names: Mapping[str, str]) -> list[DerivedColumn]:
+def _remaining(
+    table: FileProfile, target: TargetChoice, names: Mapping[str, str]
+) -> list[DerivedColumn]:
     """Return the rows that each unit has left, if they are the target."""
     if target.column is not None or table.series is None:
         return []
@@ -179,7 +188,15 @@ def _remaining(table: FileProfile, target: Target, names: Mapping[str, str]) -> 
     return [DerivedColumn(REMAINING, sql, "right if each series runs to its end")]
 
 
-def _no_input(target: Target, exclude: Mapping[str, str], names: Mapping[str, str]) -> DataError:
+def _order(table: FileProfile, target: TargetChoice, names: Mapping[str, str]) -> dict[str, str]:
+    if target.column is not None or table.series is None:
+        return {}
+    return {names[table.series.order]: "counted from the first row on, so it is known"}
+
+
+def _no_input(
+    target: TargetChoice, exclude: Mapping[str, str], names: Mapping[str, str]
+) -> DataError:
     reasons = "; ".join(f"{names[name]}: {why}" for name, why in list(exclude.items())[:5])
     name = target.column.source if target.column else REMAINING
     remedy = f"add columns ({reasons})" if reasons else "add columns"
@@ -204,7 +221,7 @@ def _texts(columns: Sequence[ColumnSummary], names: Mapping[str, str]) -> dict[s
     }
 
 
-def _respelt(target: Target, inputs: Sequence[ColumnSummary]) -> list[ColumnSummary]:
+def _respelt(target: TargetChoice, inputs: Sequence[ColumnSummary]) -> list[ColumnSummary]:
     columns = [target.column, *inputs] if target.column else inputs
     return [c for c in columns if c.respelt]
 
@@ -212,7 +229,7 @@ def _respelt(target: Target, inputs: Sequence[ColumnSummary]) -> list[ColumnSumm
 def _key(
     inputs: Sequence[ColumnSummary],
     times: Sequence[ColumnSummary],
-    target: Target,
+    target: TargetChoice,
     names: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Return the columns that are the same in copied rows, as they are before any is derived."""

@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
+from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.derived import text_name
 from factory_assets.cli.new.header import MISSING_TOKENS
-from factory_assets.cli.new.profile import ColumnSummary, FileProfile
+from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
 from factory_assets.cli.new.roles import personal_data_reason
 from factory_assets.declarations.loader import TYPES
@@ -209,6 +210,10 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     if choices.text:
         texts = ", ".join(f"{yaml_string(name)}: {of}" for name, of in choices.text.items())
         yield f"    text: {{{texts}}}  # sentences, read by an encoder on this machine"
+    if choices.allowed:
+        allowed = choices.allowed.items()
+        reasons = ", ".join(f"{yaml_string(name)}: {yaml_string(why)}" for name, why in allowed)
+        yield f"    leaks: {{allow: {{{reasons}}}}}"
     others = ", ".join(kind for kind in _KINDS if f"kind: {kind}" not in choices.model)
     yield f"    model: {choices.model}  # or {others}"
 

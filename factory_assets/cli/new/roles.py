@@ -3,7 +3,7 @@
 import re
 from importlib.util import find_spec
 
-from factory_assets.cli.new.profile import MAX_LISTED_VALUES, ColumnSummary
+from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.data.leakage.semantics import BIRTHS, NAMES, words_of
 from factory_assets.data.privacy.pii_scan import scan_for_pii
 

@@ -5,13 +5,11 @@ What a declaration makes of them belongs in `recommend`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.data.leakage.semantics import NAMES, words_of
 from factory_resources.sql.engine import identifier
-
-if TYPE_CHECKING:
-    from factory_assets.cli.new.profile import ColumnSummary
 
 _FEWEST_ROWS = 10
 """Fewest rows of the average unit of a series."""
@@ -33,7 +31,7 @@ _YEARS = (1800, 2200)
 
 
 @dataclass(frozen=True)
-class Series:
+class UnitSeries:
     """Rows that belong to units and follow each other."""
 
     by: str
@@ -53,7 +51,7 @@ class Panel:
     time: str
 
 
-def find_series(connection: Any, columns: Sequence["ColumnSummary"], rows: int) -> Series | None:
+def find_series(connection: Any, columns: Sequence[ColumnSummary], rows: int) -> UnitSeries | None:
     """Return the series that the rows form: each unit's order counts up from 0 or 1, without gaps.
 
     A column of times is an order too, if each unit has a row at most once at a time and the column
@@ -77,7 +75,7 @@ def find_series(connection: Any, columns: Sequence["ColumnSummary"], rows: int) 
     return None
 
 
-def find_panel(connection: Any, columns: Sequence["ColumnSummary"], rows: int) -> Panel | None:
+def find_panel(connection: Any, columns: Sequence[ColumnSummary], rows: int) -> Panel | None:
     """Return the units and the years at which they are observed, each at most once at a time."""
     years = [c for c in columns if c.present == rows and _is_year(c)]
     for time in years:
@@ -87,7 +85,7 @@ def find_panel(connection: Any, columns: Sequence["ColumnSummary"], rows: int) -
     return None
 
 
-def _units(columns: Sequence["ColumnSummary"], rows: int) -> Iterator["ColumnSummary"]:
+def _units(columns: Sequence[ColumnSummary], rows: int) -> Iterator[ColumnSummary]:
     """Yield the columns that may name the units, those that are named so first."""
     fits = [
         (place, c)
@@ -101,15 +99,15 @@ def _units(columns: Sequence["ColumnSummary"], rows: int) -> Iterator["ColumnSum
     yield from (c for _, c in sorted(fits, key=lambda one: (not _is_thing(one[1]), one[0])))
 
 
-def _is_thing(column: "ColumnSummary") -> bool:
+def _is_thing(column: ColumnSummary) -> bool:
     return bool(NAMES.intersection(words_of(column.source)[-1:]))
 
 
-def _is_calendar(column: "ColumnSummary") -> bool:
+def _is_calendar(column: ColumnSummary) -> bool:
     return bool(_CALENDAR.intersection(words_of(column.source)[-1:]))
 
 
-def _counts(column: "ColumnSummary", rows: int) -> bool:
+def _counts(column: ColumnSummary, rows: int) -> bool:
     """Whether all whole numbers from 0 or 1 to the largest occur, each in several rows."""
     return (
         column.type == "int64"
@@ -120,7 +118,7 @@ def _counts(column: "ColumnSummary", rows: int) -> bool:
     )
 
 
-def _counted(connection: Any, by: "ColumnSummary", order: "ColumnSummary") -> Series | None:
+def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSeries | None:
     unit, step = identifier(by.source), identifier(order.source)
     units, whole, length = connection.execute(
         f"SELECT count(*), avg(CAST(n = d AND d = h - l + 1 AND l <= {order.low} AS INT)), "
@@ -129,12 +127,12 @@ def _counted(connection: Any, by: "ColumnSummary", order: "ColumnSummary") -> Se
     ).fetchone()
     if whole < _MOST or length < _FEWEST_ROWS:
         return None
-    return Series(by.source, order.source, int(units), int(length))
+    return UnitSeries(by.source, order.source, int(units), int(length))
 
 
 def _timed(
-    connection: Any, by: "ColumnSummary", order: "ColumnSummary", rows: int
-) -> Series | None:
+    connection: Any, by: ColumnSummary, order: ColumnSummary, rows: int
+) -> UnitSeries | None:
     if not _is_panel(connection, by, order, rows):
         return None
     units, length = connection.execute(
@@ -143,10 +141,10 @@ def _timed(
     ).fetchone()
     if length < _FEWEST_ROWS:
         return None
-    return Series(by.source, order.source, int(units), int(length))
+    return UnitSeries(by.source, order.source, int(units), int(length))
 
 
-def _is_panel(connection: Any, by: "ColumnSummary", time: "ColumnSummary", rows: int) -> bool:
+def _is_panel(connection: Any, by: ColumnSummary, time: ColumnSummary, rows: int) -> bool:
     """Whether each unit has a row at most once at a time, and several rows."""
     pair = f"{identifier(by.source)}, {identifier(time.source)}"
     [(cells,)] = connection.execute(
@@ -155,7 +153,7 @@ def _is_panel(connection: Any, by: "ColumnSummary", time: "ColumnSummary", rows:
     return bool(cells >= _MOST * rows and rows >= 3 * by.distinct)
 
 
-def _is_year(column: "ColumnSummary") -> bool:
+def _is_year(column: ColumnSummary) -> bool:
     """Whether its numbers are years, whole or with a part for the month."""
     return (
         column.type in ("int64", "float64")

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from factory_assets.cli.new.profile import ColumnSummary, FileProfile
+from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import is_birth, is_somebody
-from factory_assets.cli.new.target import Target
+from factory_assets.cli.new.target import TargetChoice
 from factory_assets.data.leakage.semantics import PLANS, words_of
 
 _FEWEST_TIMES = 10
@@ -32,7 +33,7 @@ class SplitChoice:
 
 def choose_split(
     table: FileProfile,
-    target: Target,
+    target: TargetChoice,
     groups: Sequence[ColumnSummary],
     times: Sequence[ColumnSummary],
     names: Mapping[str, str],
@@ -65,7 +66,7 @@ def choose_split(
 
 
 def _time(
-    table: FileProfile, target: Target, times: Sequence[ColumnSummary], *, panel: bool
+    table: FileProfile, target: TargetChoice, times: Sequence[ColumnSummary], *, panel: bool
 ) -> ColumnSummary | None:
     """Return the column that says when a row happened; None if there is none to split by.
 
@@ -90,7 +91,7 @@ def _is_plan(column: ColumnSummary) -> bool:
     return bool(PLANS.intersection(words_of(column.source)))
 
 
-def _can_be_learned(table: FileProfile, target: Target, time: ColumnSummary) -> bool:
+def _can_be_learned(table: FileProfile, target: TargetChoice, time: ColumnSummary) -> bool:
     """Whether the earlier rows have every class, and the later ones more than one."""
     import pyarrow.compute as pc
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from factory_assets.cli.new.profile import MAX_LISTED_VALUES, ColumnSummary, FileProfile
-from factory_assets.data.leakage.semantics import words_of
+from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
+from factory_assets.cli.new.profile import FileProfile
+from factory_assets.data.leakage.semantics import NAMES, words_of
 from factory_assets.spec.base import suggest
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError
@@ -16,13 +17,14 @@ REMAINING = "remaining"
 """The name of the target of series that run to failure."""
 
 _NAMES = re.compile(
-    r"(target|label|class|outcome|response|y|zielwert|ziel|klasse|rul|remaining|churn|churned|"
-    r"default|survived|fraud|diagnosis|grade|quality|species)"
+    r"target|label|class|outcome|response|result|y|zielwert|ziel|klasse|rul|remaining|churn|churned|"
+    r"default|survived|died|event|failure|failed|fraud|diagnosis|readmitted|grade|quality|species|"
+    r"score|rating|price|salary|wage|delay"
 )
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetChoice:
     """What is predicted."""
 
     column: ColumnSummary | None
@@ -32,7 +34,7 @@ class Target:
     """Why this column, if nobody has named one."""
 
 
-def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> Target:
+def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> TargetChoice:
     """Return the named target, or guess one.
 
     Without a name: a column that is named like an outcome; for series, the rows that a unit has
@@ -49,16 +51,16 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     """
     if named is not None:
         column = _named(table, names, named)
-        return Target(column, _task(column))
+        return TargetChoice(column, _task(column))
     if likely := next((c for c in _likely(table) if _can_be_predicted(c)), None):
-        return Target(likely, _task(likely), "it is named like an outcome")
+        return TargetChoice(likely, _task(likely), "it is named like an outcome")
     if table.series:
         why = f"each {table.series.by} has rows until its end: how many are left?"
-        return Target(None, "regression", why)
-    *_, last = table.columns
-    for column, place in ((last, "last"), (table.columns[0], "first")):
-        if _can_be_predicted(column) and not column.running:
-            return Target(column, _task(column), f"it is the {place} column")
+        return TargetChoice(None, "regression", why)
+    ends = ((table.columns[-1], "last"), (table.columns[0], "first"))
+    for column, place in ends:
+        if _can_be_predicted(column) and not column.running and not _names_a_row(column):
+            return TargetChoice(column, _task(column), f"it is the {place} column")
     raise DataError(
         "no column looks like an outcome",
         remedy=f"name it with --target; columns: {_listed([c.source for c in table.columns])}",
@@ -88,9 +90,12 @@ def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnS
 
 def _likely(table: FileProfile) -> Sequence[ColumnSummary]:
     """Return the columns that are named like an outcome, the plainest names first."""
-    plain = [c for c in table.columns if _NAMES.fullmatch(c.source.strip().lower())]
-    last = [c for c in table.columns if _NAMES.fullmatch((words_of(c.source) or [""])[-1])]
-    return [*reversed(plain), *(c for c in reversed(last) if c not in plain)]
+    names = {c.source.strip().lower(): c for c in table.columns}
+    if {"x", "y", "z"} <= names.keys():
+        del names["y"]  # Three axes.
+    plain = [c for name, c in names.items() if _NAMES.fullmatch(name)]
+    ends = [c for c in names.values() if _NAMES.fullmatch((words_of(c.source) or [""])[-1])]
+    return [*reversed(plain), *(c for c in reversed(ends) if c not in plain)]
 
 
 def _can_be_predicted(column: ColumnSummary) -> bool:
@@ -99,6 +104,11 @@ def _can_be_predicted(column: ColumnSummary) -> bool:
     except DataError:
         return False
     return column.distinct >= 2
+
+
+def _names_a_row(column: ColumnSummary) -> bool:
+    """Whether a column says whose row it is, or when."""
+    return bool((NAMES | {"date", "year", "time"}).intersection(words_of(column.source)[-1:]))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from factory_assets.cli.new.profile import ColumnSummary, FileProfile
+from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.profile import FileProfile
 from factory_assets.spec.clean import Size, Windows
 
 _MOST_COLUMNS = 40

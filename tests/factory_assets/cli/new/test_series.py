@@ -62,6 +62,7 @@ def test_a_fleet_with_a_target_gets_windows_by_unit(tmp_path: Path) -> None:
 def test_a_fleet_that_ran_to_failure_is_asked_for_what_is_left(tmp_path: Path) -> None:
     made = _drafted(tmp_path, "unit,cycle,heat,pressure,noise,epr", 6)
     assert (made.spec.training.target, made.spec.training.task) == ("remaining", "regression")
+    assert [*made.spec.training.leaks.allow] == ["cycle"]
     home = Home(tmp_path / "home")
     result = clean(made, ingest(made, home), home)
     assert column(result.snapshot, home, "remaining") == [row[6] for row in _fleet()]

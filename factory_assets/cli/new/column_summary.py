@@ -1,0 +1,40 @@
+"""What is known about one column of a data file.
+
+How it is found out belongs in `profile`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from factory_assets.spec.contract import ColumnType
+
+MAX_LISTED_VALUES = 20
+"""The values of a column are listed if it has at most this many distinct ones."""
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """The profile of one column."""
+
+    source: str
+    """The name in the file."""
+    type: ColumnType
+    tokens: tuple[str, ...] = ()
+    """The missing-value tokens that occur in the column."""
+    present: int = 0
+    """The number of rows that have a value."""
+    distinct: int = 0
+    """The number of distinct values."""
+    respelt: int = 0
+    """How many of them differ from another one only in case, blanks or Unicode form."""
+    low: Any = None
+    high: Any = None
+    values: tuple[Any, ...] = ()
+    """All distinct values in order; empty if there are more than `MAX_LISTED_VALUES`."""
+    running: bool = False
+    """Whether its whole numbers increase from each row to the next, as row numbers do."""
+    written: str = ""
+    """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
+    contract cannot; `{}` is the text."""
+    words: float = 0.0
+    """The mean number of words of a text."""
