@@ -33,7 +33,6 @@ from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.refit import (
     HeldOut,
-    all_rows,
     fit_again,
     fit_folds,
     fit_part,
@@ -233,7 +232,6 @@ def _decided(
     binary = target.task == "binary"
     rule = pipeline.spec.decision_rule
     threshold = choose_threshold(rule, held_out.target, outputs[:, 1]) if binary else None
-    rows = all_rows(ready) if held_out.folds else ready.validation
     description = Description(
         spec=model,
         # What a process of these stages needs says nothing of the rows.
@@ -243,7 +241,7 @@ def _decided(
         target=target,
         threshold=threshold,
         calibration=calibration,
-        regions=held_out_regions(pipeline, ready, rows.inputs, held_out.truth, outputs),
+        regions=held_out_regions(pipeline, ready, held_out.places, held_out.truth, outputs),
     )
     return FitResult(
         TrainedModel(description, held_out.fit.model),

@@ -51,6 +51,9 @@ class HeldOut:
     """For how many rounds the kept model is trained; None if its kind does not stop early."""
     folds: int | None = None
     """The number of inner folds; None for the validation part."""
+    places: NDArray[Any] | None = None
+    """[rows], the place of each among the training rows, then the validation rows; None for the
+    validation part."""
 
 
 def reason_against(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> str | None:
@@ -108,6 +111,7 @@ def fit_part(context: FitContext, ready: TrainingData) -> HeldOut:
             np.concatenate([truth, ready.truth])[rows],
             fit,
             None,
+            places=rows,
         )
     outputs = fit.model.outputs(ready.validation.inputs)
     return HeldOut(outputs, ready.validation.target, ready.truth, fit, fit.rounds)
@@ -139,6 +143,7 @@ def fit_folds(context: FitContext, ready: TrainingData) -> HeldOut:
         fits[0],
         median_rounds(fit.rounds for fit in fits),
         COUNT,
+        np.arange(len(whole)),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.conformal import fit_regions
-from factory_assets.ml.features.arrays import Arrays
+from factory_assets.ml.features.arrays import concatenate
 from factory_assets.ml.training.preparation import TrainingData
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Pipeline
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 def held_out_regions(
     pipeline: Pipeline,
     ready: TrainingData,
-    inputs: Arrays,
+    places: NDArray[Any] | None,
     truth: NDArray[Any],
     outputs: NDArray[Any],
 ) -> RegionBounds | None:
     """Return the bounds that the declaration asks for; None if it asks for none.
 
     Args:
-        inputs: of the held-out rows.
+        places: of the held-out rows among the training rows, then the validation rows; None for
+            the validation part.
         truth: [rows], class codes, or numbers in the unit of the target.
         outputs: of the models, [rows, classes], calibrated; or [rows], standardised.
     """
@@ -40,4 +41,8 @@ def held_out_regions(
         return None
     if target.task == "regression":
         outputs = target.unscaled(outputs)
+    rows = ready.validation
+    if places is not None:
+        rows = concatenate([ready.rows, ready.validation]).take(places)
+    inputs = rows.inputs
     return fit_regions(declared, ready.features, target, inputs, truth, outputs)

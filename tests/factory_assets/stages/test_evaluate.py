@@ -201,7 +201,7 @@ def test_coverage_is_measured_gated_and_shown(pears: Case) -> None:
     )
     candidate = train(declared, pears.parts, pears.home)
     assert candidate.regions
-    assert candidate.regions.rows == pears.parts.validation.rows
+    assert candidate.regions.rows == pears.parts.train.rows + pears.parts.validation.rows
     case = Case(declared, pears.parts, candidate, pears.home)
     verdict = case.judge()
     found = verdict.metrics
@@ -248,7 +248,7 @@ def test_few_held_out_rows_are_told_while_training(weights: Case) -> None:
     declared = changed(weights.pipeline, train={"uncertainty": {"coverage": 0.999}})
     candidate = train(declared, weights.parts, weights.home, progress=lines.append)
     [line] = [line for line in lines if line.startswith("uncertainty")]
-    assert line.startswith("uncertainty: 60 held-out rows are too few (a coverage of 0.999 takes 9")
+    assert line.startswith("uncertainty: 480 held-out rows are too few (a coverage of 0.999 takes 9")
     verdict = Case(declared, weights.parts, candidate, weights.home).judge()
     assert verdict.metrics["coverage"] == 1
     assert "interval_width" not in verdict.metrics

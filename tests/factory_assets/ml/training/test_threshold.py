@@ -224,7 +224,7 @@ def test_a_training_follows_the_declared_rule(home: Home, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_a_promise_that_cannot_be_kept_leaves_no_run_behind(home: Home, tmp_path: Path) -> None:
     impossible = declared(tmp_path, threshold={"precision": 1.0}, exclude=["heat", "wear"])
-    with pytest.raises(DataError, match="no threshold has a precision of 1 on the 800 held-out"):
+    with pytest.raises(DataError, match="no threshold has a precision of 1 on the 200 held-out"):
         train(impossible, parts(home), home)
     assert not home.artifacts.exists()
 
