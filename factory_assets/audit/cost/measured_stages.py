@@ -59,8 +59,8 @@ class MeasuredPipeline:
     def of_stage(self, stage: Stage) -> tuple[list[MeasuredStage], dict[str, int]]:
         """Return what a stage cost each time, and how many records were left out, by the reason."""
         declared = _plain(relevant_spec(self.pipeline, stage))
-        measured, left_out = [], dict[str, int]()
-        first = list[MeasuredStage]()
+        first, measured = list[MeasuredStage](), list[MeasuredStage]()
+        left_out = dict[str, int]()
         for group in self._groups(stage):
             reason = next(filter(None, (self._unusable(one, declared) for one in group)), None)
             rows = self._rows(group)

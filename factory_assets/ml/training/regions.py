@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.conformal import fit_regions
 from factory_assets.ml.features.arrays import concatenate
-from factory_assets.ml.training.preparation import TrainingData
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Pipeline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from factory_assets.ml.training.preparation import TrainingData
 
 
 def held_out_regions(

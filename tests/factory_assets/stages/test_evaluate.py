@@ -248,7 +248,8 @@ def test_few_held_out_rows_are_told_while_training(weights: Case) -> None:
     declared = changed(weights.pipeline, train={"uncertainty": {"coverage": 0.999}})
     candidate = train(declared, weights.parts, weights.home, progress=lines.append)
     [line] = [line for line in lines if line.startswith("uncertainty")]
-    assert line.startswith("uncertainty: 480 held-out rows are too few (a coverage of 0.999 takes 9")
+    told = "uncertainty: 480 held-out rows are too few (a coverage of 0.999 takes 9"
+    assert line.startswith(told)
     verdict = Case(declared, weights.parts, candidate, weights.home).judge()
     assert verdict.metrics["coverage"] == 1
     assert "interval_width" not in verdict.metrics
