@@ -23,7 +23,8 @@ from factory_assets.execution.installed import installed_distributions
 from factory_assets.ml.artifacts.trained_model import MANIFEST, build_manifest
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import SplitResult
-from factory_assets.results.model import Candidate, Stopped
+from factory_assets.results.model import Candidate
+from factory_assets.results.training import Stopped
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.models import STORED, Network
 from factory_resources.errors import ModelError

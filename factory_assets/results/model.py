@@ -8,17 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from factory_assets.results.base import StageResult
+from factory_assets.results.training import Epoch, Stopped
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec.base import is_unset
 from factory_assets.spec.train import Task
-
-
-class Epoch(StageResult):
-    """The losses after one epoch of training."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
 
 
 class Trial(StageResult):
@@ -56,25 +49,6 @@ class Tuned(StageResult):
         """Return the best value so far after each complete trial."""
         best = max if self.higher_is_better else min
         return [*accumulate((t.value for t in self.trials if t.value is not None), best)]
-
-
-class Stopped(StageResult):
-    """Where the budget ended a training; another training may end elsewhere."""
-
-    budget: str
-    """The declared budget, such as `50 Wh`."""
-    wh: float
-    minutes: float
-    after: tuple[int | None, ...]
-    """For each network, the number of calls of its training step, or None if it finished; for
-    trees, the number of rounds; for `auto`, first the number of members that were tried."""
-
-    @property
-    def text(self) -> str:
-        return (
-            f"stopped by its budget of {self.budget}, after {self.wh:.3g} Wh and "
-            f"{self.minutes:.3g} minutes; trained anew it may stop elsewhere"
-        )
 
 
 class PortfolioMember(StageResult):

@@ -88,7 +88,7 @@ def train(
                 members=MemberExecutor(executor, rows) if executor else None,
                 fit_apart=PortfolioExecutor(executor, rows) if executor else None,
             )
-        require_kept(pipeline.spec.decision_rule, fitted.scored)
+        require_kept(pipeline.spec.decision_rule, fitted.validation, len(fitted.scored))
     with (
         home.scratch() as files,
         open_run(Registry(home), pipeline.name, kind_of(spec.model), tags, started=started) as run,
@@ -99,7 +99,7 @@ def train(
 
             trials = Trials(pipeline, rows, tables, ready, home)
             fitted, tuned = search(trials, run, tell, checkpoints, executor)
-            require_kept(pipeline.spec.decision_rule, fitted.scored)
+            require_kept(pipeline.spec.decision_rule, fitted.validation, len(fitted.scored))
         if regions := fitted.trained.description.regions:
             for problem in regions.problems():
                 tell(problem)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.budget import Share
-from factory_assets.results.model import Epoch
+from factory_assets.results.training import Epoch
 from factory_assets.spec.train import ModelSpec, Task, Trainer
 
 if TYPE_CHECKING:

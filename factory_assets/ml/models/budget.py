@@ -18,7 +18,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from factory_assets.results.base import StageResult
-from factory_assets.results.model import Stopped
+from factory_assets.results.training import Stopped
 from factory_assets.spec.train import Budget
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Meter, Rates

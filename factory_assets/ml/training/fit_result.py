@@ -13,7 +13,8 @@ from factory_assets.ml.artifacts.trained_model import TrainedModel, read_trained
 from factory_assets.ml.models.base import FitCost
 from factory_assets.ml.training.fit_tasks import load_arrays, save_arrays
 from factory_assets.results.base import StageResult
-from factory_assets.results.model import Candidate, Epoch, Portfolio, Refit, Stopped
+from factory_assets.results.model import Candidate, Portfolio, Refit
+from factory_assets.results.training import Epoch, Stopped
 
 if TYPE_CHECKING:
     from factory_assets.ml.metrics.metrics import ScoredRows

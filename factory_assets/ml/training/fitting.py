@@ -33,6 +33,7 @@ from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.refit import (
     HeldOut,
+    all_rows,
     fit_again,
     fit_folds,
     fit_part,
@@ -41,7 +42,9 @@ from factory_assets.ml.training.refit import (
 )
 from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.ml.training.threshold import choose_threshold
-from factory_assets.results.model import Refit, Stopped
+from factory_assets.results.model import Refit
+from factory_assets.results.training import Stopped
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Auto, Network
 from factory_resources.errors import ModelError
@@ -241,7 +244,7 @@ def _decided(
         target=target,
         threshold=threshold,
         calibration=calibration,
-        regions=held_out_regions(pipeline, ready, held_out.places, held_out.truth, outputs),
+        regions=_regions(pipeline, ready, held_out, outputs),
     )
     return FitResult(
         TrainedModel(description, held_out.fit.model),
@@ -253,6 +256,16 @@ def _decided(
         portfolio=leaderboard(pipeline, model, target, held_out.truth, held_out.fit.judged),
         costs=held_out.fit.judged.costs if held_out.fit.judged else (),
     )
+
+
+def _regions(
+    pipeline: Pipeline, ready: TrainingData, held_out: HeldOut, outputs: NDArray[Any]
+) -> RegionBounds | None:
+    declared, places = pipeline.spec.training.uncertainty, held_out.places
+    if declared is None:
+        return None
+    rows = ready.validation if places is None else all_rows(ready).take(places)
+    return held_out_regions(declared, ready.features, ready.target, rows, held_out.truth, outputs)
 
 
 def fit_context(

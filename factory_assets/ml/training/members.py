@@ -17,7 +17,7 @@ from factory_assets.ml.training.fitting import fit_context
 from factory_assets.ml.training.preparation import TrainingData, read_training_data
 from factory_assets.ml.training.refit import all_rows
 from factory_assets.results.base import StageResult
-from factory_assets.results.model import Epoch
+from factory_assets.results.training import Epoch
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Network
 from factory_resources.home.home import Home

@@ -12,38 +12,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.conformal import fit_regions
-from factory_assets.ml.features.arrays import concatenate
+from factory_assets.ml.features.arrays import LabelledArrays
+from factory_assets.ml.features.features import Features
+from factory_assets.ml.features.target import Target
 from factory_assets.results.uncertainty import RegionBounds
-from factory_assets.spec import Pipeline
+from factory_assets.spec.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from factory_assets.ml.training.preparation import TrainingData
-
 
 def held_out_regions(
-    pipeline: Pipeline,
-    ready: TrainingData,
-    places: NDArray[Any] | None,
+    declared: Uncertainty,
+    features: Features,
+    target: Target,
+    rows: LabelledArrays,
     truth: NDArray[Any],
     outputs: NDArray[Any],
-) -> RegionBounds | None:
-    """Return the bounds that the declaration asks for; None if it asks for none.
+) -> RegionBounds:
+    """Return the bounds that the declaration asks for.
 
     Args:
-        places: of the held-out rows among the training rows, then the validation rows; None for
-            the validation part.
+        rows: that were held out.
         truth: [rows], class codes, or numbers in the unit of the target.
         outputs: of the models, [rows, classes], calibrated; or [rows], standardised.
     """
-    declared, target = pipeline.spec.training.uncertainty, ready.target
-    if declared is None:
-        return None
     if target.task == "regression":
         outputs = target.unscaled(outputs)
-    rows = ready.validation
-    if places is not None:
-        rows = concatenate([ready.rows, ready.validation]).take(places)
-    inputs = rows.inputs
-    return fit_regions(declared, ready.features, target, inputs, truth, outputs)
+    return fit_regions(declared, features, target, rows.inputs, truth, outputs)

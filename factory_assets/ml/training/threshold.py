@@ -5,6 +5,7 @@ Test rows never come here. Metrics at a threshold belong in `ml.metrics`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from factory_assets.spec.threshold import (
@@ -20,8 +21,6 @@ from factory_resources.errors import DataError, DeclarationError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from factory_assets.ml.metrics.metrics import ScoredRows
 
 
 def require_decision(declared: DecisionRule | None, task: Task) -> None:
@@ -75,8 +74,12 @@ def choose_threshold(
     return _between(ranked, int(best[np.argmin(distance)]))
 
 
-def require_kept(rule: DecisionRule, scored: ScoredRows) -> None:
+def require_kept(rule: DecisionRule, metrics: Mapping[str, float], rows: int) -> None:
     """Check that the chosen threshold keeps what was promised, on the rows that it was chosen on.
+
+    Args:
+        metrics: on the held-out rows.
+        rows: how many they are.
 
     Raises:
         DataError: it does not, because no threshold does.
@@ -84,12 +87,11 @@ def require_kept(rule: DecisionRule, scored: ScoredRows) -> None:
     if not isinstance(rule, Promise):
         return
     [(name, promised)] = rule.model_dump().items()
-    reached = scored.metrics({name}).get(name)
+    reached = metrics.get(name)
     if reached is None or reached < promised:
         best = "none of them is positive" if reached is None else f"the best has {reached:.3g}"
         raise DataError(
-            f"no threshold has a {name} of {promised:g} on the {len(scored):,} held-out rows; "
-            f"{best}",
+            f"no threshold has a {name} of {promised:g} on the {rows:,} held-out rows; {best}",
             where="train.threshold",
             remedy="promise less, or give more rows or better inputs",
         )

@@ -34,7 +34,7 @@ from factory_assets.ml.training.preparation import (
     read_training_data,
 )
 from factory_assets.ml.training.refit import needs_folds, reason_against
-from factory_assets.results.model import Epoch
+from factory_assets.results.training import Epoch
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, DeclarationError, ModelError

@@ -14,7 +14,7 @@ from factory_assets.ml.models.base import (
     median_rounds,
 )
 from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
-from factory_assets.results.model import Epoch
+from factory_assets.results.training import Epoch
 from factory_assets.spec.models import GradientBoosting
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
 from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
-from factory_assets.results.model import Epoch
+from factory_assets.results.training import Epoch
 from factory_assets.spec.models import LightGbm
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import ModelError

@@ -16,8 +16,9 @@ from factory_assets.audit.dossier.cited_home import CitedHome, VersionDocuments
 from factory_assets.audit.dossier.data_facts import data_facts
 from factory_assets.audit.dossier.training_facts import training_facts
 from factory_assets.results.data import ColumnDrift, Drift, Findings, IngestResult, SourceFile
-from factory_assets.results.model import Candidate, Epoch, Stopped, Trial, Tuned
+from factory_assets.results.model import Candidate, Trial, Tuned
 from factory_assets.results.stages import Stage
+from factory_assets.results.training import Epoch, Stopped
 from factory_resources.errors import ModelError
 from factory_resources.ledger.factory_verify import follow_pointer
 from factory_resources.tables.snapshot import Snapshot

@@ -19,8 +19,9 @@ from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.budget import MeteredAccount, ReplayedAccount, Share
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
-from factory_assets.results.model import Candidate, Stopped
+from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
+from factory_assets.results.training import Stopped
 from factory_assets.spec import PipelineSpec
 from factory_assets.spec.train import Budget
 from factory_resources.errors import ModelError

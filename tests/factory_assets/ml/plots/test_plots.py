@@ -11,14 +11,8 @@ from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.plots.evaluation import evaluation_plots, plot_slices
 from factory_assets.ml.plots.training import plot_loss, plot_portfolio, plot_search
 from factory_assets.results.evaluation import Slice
-from factory_assets.results.model import (
-    Candidate,
-    Epoch,
-    Portfolio,
-    PortfolioMember,
-    Trial,
-    Tuned,
-)
+from factory_assets.results.model import Candidate, Portfolio, PortfolioMember, Trial, Tuned
+from factory_assets.results.training import Epoch
 
 LIMIT = 40_000
 

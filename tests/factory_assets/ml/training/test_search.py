@@ -15,8 +15,9 @@ from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.models.base import TrialPruned
 from factory_assets.ml.training.trials import EpochWatch
 from factory_assets.results.data import SplitResult
-from factory_assets.results.model import Candidate, Epoch
+from factory_assets.results.model import Candidate
 from factory_assets.results.stages import STAGES
+from factory_assets.results.training import Epoch
 from factory_assets.spec import OwnModule, Pipeline
 from factory_assets.stages.train import train
 from factory_resources.errors import DataError, DeclarationError, ModelError

@@ -156,7 +156,7 @@ def test_a_promise_that_no_threshold_keeps_is_refused(
     threshold = choose_threshold(rule(promise), known, scores)
     scored = ScoredRows("binary", known, np.stack([1 - scores, scores], axis=1), threshold)
     with pytest.raises(DataError, match=line) as caught:
-        require_kept(rule(promise), scored)
+        require_kept(rule(promise), scored.metrics(), len(scored))
     assert str(caught.value).startswith("train.threshold: ")
     assert "\n" not in str(caught.value)
 
@@ -166,7 +166,8 @@ def test_a_promise_that_is_kept_and_other_rules_are_not_refused() -> None:
     for one in ({"recall": 1}, {"precision": 1}, {"maximise": "f1"}, COSTS, 0.99):
         threshold = choose_threshold(rule(one), known, scores)
         outputs = np.stack([1 - scores, scores], axis=1)
-        require_kept(rule(one), ScoredRows("binary", known, outputs, threshold))
+        scored = ScoredRows("binary", known, outputs, threshold)
+        require_kept(rule(one), scored.metrics(), len(scored))
 
 
 def declared(folder: Path, metric: str | None = None, **train: Any) -> Pipeline:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from factory_assets.ml.models.base import EpochCallback, FitContext, Progress
 from factory_assets.ml.models.budget import Share
-from factory_assets.results.model import Epoch
+from factory_assets.results.training import Epoch
 from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:

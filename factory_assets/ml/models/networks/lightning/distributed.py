@@ -21,7 +21,7 @@ from torch.multiprocessing.spawn import ProcessExitedException
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import FitContext
 from factory_assets.ml.models.networks.lightning.callbacks import BestEpochCallback
-from factory_assets.results.model import Epoch
+from factory_assets.results.training import Epoch
 from factory_resources.errors import FactoryError, ModelError
 
 Train = Callable[[FitContext, LabelledArrays, LabelledArrays], BestEpochCallback]
