@@ -112,14 +112,14 @@ def test_rows_that_decide_were_not_learned_from(tmp_path: Path, home: Home) -> N
     """A forest remembers its rows: it knows the labels of noise of those that it learned from."""
     tables = rows(120, 1), rows(40, 2)
     chance = np.random.default_rng(0)
-    noise = [
+    training, validation = [
         table.set_column(
             table.column_names.index("y"), "y", pa.array(chance.integers(0, 2, table.num_rows))
         )
         for table in tables
     ]
-    result = fit(pipeline(tmp_path, FOREST, refit="auto"), *noise, home)
-    whole = pa.concat_tables(noise)
+    result = fit(pipeline(tmp_path, FOREST, refit="auto"), training, validation, home)
+    whole = pa.concat_tables([training, validation])
     assert len(result.scored) == whole.num_rows
     np.testing.assert_array_equal(result.scored.truth, result.trained.target.values(whole))
     assert 0.35 < result.validation["roc_auc"] < 0.65
