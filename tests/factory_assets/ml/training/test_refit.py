@@ -10,7 +10,8 @@ import pytest
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.networks.lightning import distributed
 from factory_assets.ml.training import out_of_core, refit
-from factory_assets.ml.training.fitting import FitResult, fit, fit_prepared, load_fit, save_fit
+from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
+from factory_assets.ml.training.fitting import fit, fit_prepared
 from factory_assets.ml.training.preparation import prepare_rows
 from factory_assets.results.model import Refit
 from factory_assets.spec.models import STORED
@@ -35,7 +36,13 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat all tables as large enough for a validation part."""
-    monkeypatch.setattr(refit, "FEW_ROWS", 0)
+    limit_folds(monkeypatch, rows=0)
+
+
+def limit_folds(patch: pytest.MonkeyPatch, rows: int) -> None:
+    """Let inner folds decide for fewer rows than these, whatever the classes."""
+    patch.setattr(refit, "FEW_ROWS", rows)
+    patch.setattr(refit, "FEW_OF_A_CLASS", 0)
 
 
 def fitted(folder: Path, model: dict[str, Any], home: Home, **given: Any) -> FitResult:
@@ -84,7 +91,7 @@ def test_trees_grow_as_often_as_found_before_and_on_all_rows(
 def test_a_network_stops_after_the_epochs_found_and_gives_the_same_bytes_again(
     few: bool, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refit, "FEW_ROWS", 10_000 if few else 0)
+    limit_folds(monkeypatch, rows=10_000 if few else 0)
     declared = pipeline(tmp_path, MLP, refit="auto", class_weights="balanced")
     said: list[str] = []
     first = fit(declared, rows(120, 1), rows(40, 2), home, progress=said.append)
@@ -105,14 +112,14 @@ def test_rows_that_decide_were_not_learned_from(tmp_path: Path, home: Home) -> N
     """A forest remembers its rows: it knows the labels of noise of those that it learned from."""
     tables = rows(120, 1), rows(40, 2)
     chance = np.random.default_rng(0)
-    noise = [
+    training, validation = [
         table.set_column(
             table.column_names.index("y"), "y", pa.array(chance.integers(0, 2, table.num_rows))
         )
         for table in tables
     ]
-    result = fit(pipeline(tmp_path, FOREST, refit="auto"), *noise, home)
-    whole = pa.concat_tables(noise)
+    result = fit(pipeline(tmp_path, FOREST, refit="auto"), training, validation, home)
+    whole = pa.concat_tables([training, validation])
     assert len(result.scored) == whole.num_rows
     np.testing.assert_array_equal(result.scored.truth, result.trained.target.values(whole))
     assert 0.35 < result.validation["roc_auc"] < 0.65
@@ -129,6 +136,16 @@ def test_outputs_of_the_folds_are_in_the_order_of_the_rows(
     assert result.refit.folds == 5
     assert result.validation["roc_auc"] > 0.8
     assert result.trained.description.threshold == result.scored.threshold
+
+
+@pytest.mark.parametrize(("most", "folds"), [(10_000, 5), (100, None)])
+def test_few_rows_of_the_rarer_class_are_judged_by_folds_unless_rows_are_many(
+    most: int, folds: int | None, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refit, "FEW_ROWS", 0)
+    monkeypatch.setattr(refit, "MOST_ROWS", most)
+    result = fitted(tmp_path, KINDS["linear"], home)
+    assert result.refit == Refit(folds=folds)
 
 
 def test_numbers_are_judged_in_their_unit(tmp_path: Path, home: Home) -> None:
@@ -198,7 +215,7 @@ class Killed(BaseException):
 def test_a_training_killed_in_its_last_fit_goes_on_there(
     few: bool, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refit, "FEW_ROWS", 10_000 if few else 0)
+    limit_folds(monkeypatch, rows=10_000 if few else 0)
     often = {"checkpoint": {"seconds": 1e9, "epochs": 1}}
     declared = pipeline(tmp_path, {**MLP, "ensemble": 1}, refit="auto", trainer=often)
     model = declared.spec.training.model
