@@ -66,6 +66,19 @@ def test_every_member_has_its_figure_and_its_weight(fitted: FitResult) -> None:
     assert found.text.startswith(f"{len(found.kept)} of 4 members kept: ")
 
 
+@pytest.mark.filterwarnings("error:The y_prob values")
+def test_a_member_of_more_classes_is_judged_as_it_is_alone(tmp_path: Path) -> None:
+    boosting = {"kind": "gradient_boosting", "iterations": 20}
+    tables = rows(240, 1, "multiclass"), rows(80, 2, "multiclass")
+    model = {"kind": "auto", "members": [boosting]}
+    together = _fitted(tmp_path, model, tables, refit="auto")
+    alone = _fitted(tmp_path, boosting, tables, refit="auto")
+    assert together.portfolio is not None
+    [member] = together.portfolio.members
+    assert member.value == pytest.approx(alone.validation["balanced_accuracy"])
+    assert (together.scored.outputs == alone.scored.outputs).all()
+
+
 def test_the_kept_model_learned_from_all_rows(fitted: FitResult) -> None:
     assert fitted.refit is not None
     assert fitted.refit.reason is None
