@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _MAX_CATEGORIES = 1000
 """A text with more distinct values is not searched for spellings of one value."""
 
-_CHUNK = 1000
-"""Columns that one query describes."""
+_CHUNK = 100
+"""Columns that one query describes: counting the different values of each takes memory."""
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 20_000, 10_000_000
 """Rows and cells of the sample: a wide table gives fewer rows."""
@@ -92,7 +92,8 @@ def _describe(
         f"count({v}), count(DISTINCT {v}), min({v}), max({v}), {_words(v, form)}"
         for v, (_, form) in zip(values, chunk, strict=True)
     )
-    row = iter(connection.execute(f"SELECT {sums} FROM typed").fetchone())
+    [counts] = connection.execute(f"SELECT {sums} FROM typed").fetchall()
+    row = iter(counts)
     columns = [
         ColumnSummary(
             source,
@@ -107,28 +108,30 @@ def _describe(
         )
         for source, form in chunk
     ]
-    lists = ", ".join(
-        f"list_sort(list(DISTINCT {v}))" if c.distinct <= MAX_LISTED_VALUES else "[]"
-        for v, c in zip(values, columns, strict=True)
-    )
-    # Without an aggregate there would be a result for each row.
-    [distinct_values] = connection.execute(f"SELECT {lists} FROM typed LIMIT 1").fetchall()
-    spellings = ", ".join(
-        f"count(DISTINCT {unified_sql(v)})"
-        if c.type == "string" and c.distinct <= _MAX_CATEGORIES
-        else f"{c.distinct}"
-        for v, c in zip(values, columns, strict=True)
-    )
-    [unified] = connection.execute(f"SELECT {spellings} FROM typed LIMIT 1").fetchall()
+    few = [c for c in columns if c.distinct <= MAX_LISTED_VALUES]
+    lists = _aggregates(connection, few, "list_sort(list(DISTINCT {}))")
+    texts = [c for c in columns if c.type == "string" and c.distinct <= _MAX_CATEGORIES]
+    unified = _aggregates(connection, texts, f"count(DISTINCT {unified_sql('{}')})")
     return [
         replace(
             column,
-            values=tuple(v for v in of_column or () if v is not None),
-            respelt=column.distinct - count,
+            values=tuple(v for v in lists.get(column.source) or () if v is not None),
+            respelt=column.distinct - unified.get(column.source, column.distinct),
             running=column.distinct == rows and _is_running(connection, column),
         )
-        for column, of_column, count in zip(columns, distinct_values, unified, strict=True)
+        for column in columns
     ]
+
+
+def _aggregates(
+    connection: Any, columns: Sequence[ColumnSummary], aggregate: str
+) -> dict[str, Any]:
+    """Return an aggregate of each column by its name; `{}` in its SQL is the column."""
+    if not columns:
+        return {}
+    cells = ", ".join(aggregate.replace("{}", identifier(c.source)) for c in columns)
+    [row] = connection.execute(f"SELECT {cells} FROM typed").fetchall()
+    return dict(zip((c.source for c in columns), row, strict=True))
 
 
 def _words(value: str, form: ColumnForm) -> str:

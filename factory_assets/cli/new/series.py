@@ -120,11 +120,11 @@ def _counts(column: ColumnSummary, rows: int) -> bool:
 
 def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSeries | None:
     unit, step = identifier(by.source), identifier(order.source)
-    units, whole, length = connection.execute(
+    [(units, whole, length)] = connection.execute(
         f"SELECT count(*), avg(CAST(n = d AND d = h - l + 1 AND l <= {order.low} AS INT)), "
         f"median(n) FROM (SELECT count(*) AS n, count(DISTINCT {step}) AS d, min({step}) AS l, "
         f"max({step}) AS h FROM typed GROUP BY {unit})"
-    ).fetchone()
+    ).fetchall()
     if whole < _MOST or length < _FEWEST_ROWS:
         return None
     return UnitSeries(by.source, order.source, int(units), int(length))
@@ -135,10 +135,10 @@ def _timed(
 ) -> UnitSeries | None:
     if not _is_panel(connection, by, order, rows):
         return None
-    units, length = connection.execute(
+    [(units, length)] = connection.execute(
         "SELECT count(*), median(n) FROM (SELECT count(*) AS n FROM typed "
         f"GROUP BY {identifier(by.source)})"
-    ).fetchone()
+    ).fetchall()
     if length < _FEWEST_ROWS:
         return None
     return UnitSeries(by.source, order.source, int(units), int(length))
