@@ -36,7 +36,7 @@ def test_a_shift_of_one_column_is_named_within_days(pumps: Watched) -> None:
             break
     [alarm] = report.alarms
     assert alarm.kind == "drift"
-    assert alarm.what.startswith("heat: median 49.4")
+    assert alarm.what.startswith("heat: median 49.6")
     assert "factory run pumps" in alarm.remedy
     first = report.findings[0]
     assert (first.column, first.what) == ("heat", "values")
