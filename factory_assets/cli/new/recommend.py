@@ -36,8 +36,8 @@ from factory_assets.spec.evaluate import Metric
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError
 
-SMALL_TABLE_ROWS = 300
-"""Below this many rows a linear model is the safer start."""
+MODEL = "{kind: auto}"
+"""As YAML: what is good for one table is not for another, and folds of its rows tell which."""
 
 SAME_INPUTS = "same_inputs"
 """The name of a derived column that is the same for rows with the same inputs."""
@@ -133,15 +133,8 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         split=split,
         slices=_slices(inputs, names),
         metric=_METRICS[outcome.task],
-        model=recommended_model(table),
+        model=MODEL,
     )
-
-
-def recommended_model(table: FileProfile) -> str:
-    """Return the model to begin with, as a YAML mapping."""
-    if table.series:
-        return "{kind: gradient_boosting, learning_rate: 0.05, iterations: 600, max_features: 0.3}"
-    return "{kind: linear}" if table.rows < SMALL_TABLE_ROWS else "{kind: gradient_boosting}"
 
 
 _METRICS: Mapping[Task, Metric] = {

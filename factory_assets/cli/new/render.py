@@ -15,7 +15,7 @@ from factory_assets.cli.new.roles import personal_data_reason
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
 
-_KINDS = ("linear", "random_forest", "gradient_boosting", "mlp")
+_KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
 
 _PLAIN = re.compile(r"[A-Za-z_/.~$][\w/.~ $+-]*")
 

@@ -88,7 +88,8 @@ class BlendModel(Model):
             raise _foreign(f"{FILE} does not match the members of the portfolio")
         members = {}
         for i in (i for i, weight in enumerate(weights) if weight):
-            with TemporaryDirectory(dir=files) as own:
+            # Elsewhere: a reader may not be allowed to write beside the files.
+            with TemporaryDirectory() as own:
                 for path in files.glob(f"{_prefix(i)}*"):
                     copyfile(path, Path(own) / path.name.removeprefix(_prefix(i)))
                 members[i] = cls.classes[i].load(declared[i], shape, Path(own), folder)

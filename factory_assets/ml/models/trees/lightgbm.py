@@ -269,4 +269,6 @@ def _narrow(threshold: float) -> float:
     import numpy as np
 
     narrow = np.float32(threshold)
-    return float(np.nextafter(narrow, np.float32(-np.inf)) if narrow > threshold else narrow)
+    # As numbers of 64 bits: NumPy would compare both as float32, in which they are equal.
+    is_above = float(narrow) > threshold
+    return float(np.nextafter(narrow, np.float32(-np.inf)) if is_above else narrow)

@@ -222,7 +222,7 @@ def test_a_number_as_target_makes_a_regression(tmp_path: Path) -> None:
         None,
         "rmse",
     )
-    assert spec.training.model.kind == "gradient_boosting"  # type: ignore[union-attr]
+    assert spec.training.model.kind == "auto"  # type: ignore[union-attr]
 
 
 def test_rows_of_one_patient_are_split_by_group(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from factory_assets.execution import cache_key
 from factory_assets.ml.artifacts.trained_model import save_trained
-from factory_assets.ml.models.trees.lightgbm import FILE, LightGbmModel
+from factory_assets.ml.models.trees.lightgbm import FILE, LightGbmModel, _narrow
 from factory_resources.errors import ModelError
 from tests.factory_assets.ml.models.cases import pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import fitted, same_everywhere
@@ -29,6 +29,17 @@ def test_onnx_export_of_many_trees_over_categories_matches_the_model(tmp_path: P
     model = {"kind": "lightgbm", "iterations": 300, "patience": 300, "max_features": 0.5}
     result = fitted(tmp_path, model, "multiclass", class_weights="balanced")
     same_everywhere(result.trained, tmp_path, "multiclass", 1e-5)
+
+
+@pytest.mark.parametrize("value", [640.87317, 550.00702, 1e-3, -2.5, 0.0, -1e-30])
+def test_an_exported_threshold_parts_the_same_numbers(value: float) -> None:
+    below = np.float32(value)
+    above = np.nextafter(below, np.float32(np.inf))
+    for share in (0.0, 0.25, 0.5, 0.75):
+        threshold = float(below) + share * (float(above) - float(below))
+        exported = np.float32(_narrow(threshold))
+        for number in (below, above):
+            assert (number <= exported) == (float(number) <= threshold)
 
 
 def test_trees_do_not_depend_on_the_number_of_cores(
