@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from factory_assets.ml.artifacts.trained_model import save_trained
-from factory_assets.ml.models.networks.lightning import distributed
 from factory_assets.ml.training import out_of_core, refit
 from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
 from factory_assets.ml.training.fitting import fit, fit_prepared
@@ -157,23 +156,18 @@ def test_numbers_are_judged_in_their_unit(tmp_path: Path, home: Home) -> None:
     assert result.validation["r2"] > 0.5
 
 
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        ({"budget": {"minutes": 5}}, "a budget is declared"),
-        ({"trainer": {"devices": 2, "accelerator": "cpu"}}, "several devices train together"),
-    ],
-)
-def test_a_fit_whose_cost_has_no_bound_is_not_repeated(
-    given: dict[str, Any],
-    reason: str,
-    tmp_path: Path,
-    home: Home,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(distributed, "device_count", lambda _: 1)
-    result = fitted(tmp_path, {**MLP, "ensemble": 1, "epochs": 1}, home, **given)
-    assert result.refit == Refit(reason=reason)
+def test_a_fit_that_a_budget_may_end_is_not_repeated(tmp_path: Path, home: Home) -> None:
+    model = {**MLP, "ensemble": 1, "epochs": 1}
+    result = fitted(tmp_path, model, home, budget={"minutes": 5})
+    assert result.refit == Refit(reason="a budget is declared")
+
+
+def test_a_fit_of_several_devices_is_not_repeated(tmp_path: Path) -> None:
+    trainer = {"devices": 2, "accelerator": "cpu"}
+    declared = pipeline(tmp_path, MLP, refit="auto", trainer=trainer)
+    model = declared.spec.training.model
+    ready = prepare_rows(declared, rows(120, 1), rows(40, 2), model)
+    assert refit.reason_against(declared, ready, model) == "several devices train together"
 
 
 @pytest.mark.slow

@@ -134,7 +134,9 @@ CASES = [(kind, "binary") for kind in (*KINDS, *CUSTOM)] + [
 def test_every_form_of_request_gets_what_the_file_gets(
     kind: str, task: str, tmp_path: Path
 ) -> None:
-    require_same_outputs(deploy(tmp_path / "p", {**KINDS, **CUSTOM}[kind], task), task)
+    # A product of many numbers is summed in another order for one row than for many.
+    precision = 1e-6 if kind in ("tabm", "auto") else 0.0
+    require_same_outputs(deploy(tmp_path / "p", {**KINDS, **CUSTOM}[kind], task), task, precision)
 
 
 def test_rules_and_derived_columns_are_computed_over_whole_columns(tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_rules_and_derived_columns_are_computed_over_whole_columns(tmp_path: Pat
     assert without.score(served).rows == range(1)
 
 
-def require_same_outputs(deployed: Deployed, task: str) -> ServedModel:
+def require_same_outputs(deployed: Deployed, task: str, precision: float = 0.0) -> ServedModel:
     rows = [{k: v for k, v in row.items() if k != "label"} for row in records(60, 2, task)]
     truth = expected(deployed, rows)
     served = served_by(deployed)
@@ -166,7 +168,9 @@ def require_same_outputs(deployed: Deployed, task: str) -> ServedModel:
         "columns": as_columns(rows).score(served).outputs,
         "engine": served.score(rows).outputs,
     }.items():
-        assert outputs.reshape(truth.shape).tolist() == truth.tolist(), form
+        np.testing.assert_allclose(
+            outputs.reshape(truth.shape), truth, rtol=0, atol=precision, err_msg=form
+        )
     served.close()
     return served
 

@@ -200,7 +200,9 @@ class Orchard:
     def __init__(self, root: Path, **train: Any) -> None:
         self.root = root
         model = {"kind": "mlp", "hidden": [8], "epochs": 100, "patience": 100}
-        trained = {"target": "label", "model": model, "trainer": {"checkpoint": EPOCHS}, **train}
+        trainer = {"checkpoint": EPOCHS}
+        # One fit: that the fits of folds and the last one resume is shown where they are.
+        trained = {"target": "label", "model": model, "trainer": trainer, "refit": "never", **train}
         (root / "apples").mkdir(parents=True, exist_ok=True)
         if not (root / "apples" / "data.csv").exists():
             write_apples(root / "apples", rows=2000)
