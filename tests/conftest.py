@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
@@ -26,8 +26,9 @@ from tests.storage import S3, storing
 # The same examples everywhere, so that a test run says something about the code and not about the
 # draw; `make test-long` searches at random, and twice as long. There is no deadline, because the
 # time of an example on a shared machine says nothing about the code.
-settings.register_profile("same", derandomize=True, deadline=None, max_examples=ALL // 2)
-settings.register_profile("random", deadline=None, max_examples=ALL)
+_UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, max_examples=ALL // 2, **_UNTIMED)
+settings.register_profile("random", max_examples=ALL, **_UNTIMED)
 settings.load_profile("same")
 
 # Hundreds of processes of the tests import the project: they read its byte code, whatever the

@@ -84,6 +84,7 @@ def test_rows_within_a_day_are_no_series(tmp_path: Path) -> None:
     assert (spec.clean.windows, spec.split.group) == (None, None)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_draft_of_a_fleet_passes_its_gates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
