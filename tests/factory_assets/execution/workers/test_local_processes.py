@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,11 +52,18 @@ def processes() -> Iterator[LocalProcesses]:
     assert worker_processes() == []
 
 
-def _numbers() -> list[str]:
-    """Return the workers among the children: what other tests started may be there as well."""
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    named = b"factory_assets.execution.workers"
-    return [one for one in children if named in Path(f"/proc/{one}/cmdline").read_bytes()]
+def _children() -> list[str]:
+    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+
+
+Numbers = Callable[[], list[str]]
+
+
+@pytest.fixture
+def numbers() -> Numbers:
+    """Return the processes that were started since: earlier tests may have left some."""
+    before = _children()
+    return lambda: [one for one in _children() if one not in before]
 
 
 def _ask(processes: LocalProcesses, pipeline: Pipeline, home: Home, share: str) -> str:
@@ -87,27 +94,27 @@ def _ask(processes: LocalProcesses, pipeline: Pipeline, home: Home, share: str) 
 
 
 def test_those_that_are_ready_are_asked_first(
-    processes: LocalProcesses, sizes: Pipeline, home: Home
+    numbers: Numbers, processes: LocalProcesses, sizes: Pipeline, home: Home
 ) -> None:
     processes.prepare(1)
-    [ready] = _numbers()
+    [ready] = numbers()
     assert _ask(processes, sizes, home, "first") == f"{ready} first"
     another, share = _ask(processes, sizes, home, "second").split()
     assert (another != ready, share) == (True, "second")
 
 
-def test_no_more_are_started_than_are_missing(processes: LocalProcesses) -> None:
+def test_no_more_are_started_than_are_missing(numbers: Numbers, processes: LocalProcesses) -> None:
     processes.prepare(2)
     processes.prepare(1)
     processes.prepare(0)
-    assert len(_numbers()) == 2
+    assert len(numbers()) == 2
 
 
 def test_one_that_was_killed_meanwhile_is_not_asked(
-    processes: LocalProcesses, sizes: Pipeline, home: Home
+    numbers: Numbers, processes: LocalProcesses, sizes: Pipeline, home: Home
 ) -> None:
     processes.prepare(1)
-    [ready] = _numbers()
+    [ready] = numbers()
     os.kill(int(ready), signal.SIGKILL)
     deadline = time.monotonic() + 5
     while worker_processes() != [""] and time.monotonic() < deadline:
