@@ -1,8 +1,7 @@
 """Train: fit preprocessing and model on the training rows, register both in MLflow as a candidate.
 
 Validation rows decide when to stop and the threshold; then the kept model learns from them too, see
-`train.refit`. Test rows are never read here. How a model is
-fitted belongs in `ml.training`.
+`train.refit`. Test rows are never read here. How a model is fitted belongs in `ml.training`.
 """
 
 from __future__ import annotations

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
+    from numpy.typing import ArrayLike, NDArray
 
     from factory_assets.ml.models.base import Shape
 
@@ -16,6 +18,17 @@ OPSET = 18
 ML_OPSET = 3
 
 IR = 9
+
+
+def round_down(thresholds: ArrayLike) -> NDArray[np.float32]:
+    """Round thresholds to float32 so that comparisons with float32 inputs stay the same."""
+    import numpy as np
+
+    # As arrays of 64 bits: a plain float would be compared as float32, in which both are equal.
+    exact: NDArray[Any] = np.asarray(thresholds, dtype=np.float64)
+    narrow = exact.astype(np.float32)
+    below = np.nextafter(narrow, np.float32(-np.inf))
+    return np.where(narrow > exact, below, narrow)
 
 
 def make_model(

@@ -6,6 +6,7 @@ Fitting belongs in `fitting`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class FitResult:
     costs: tuple[FitCost, ...] = ()
     """What it took to judge each of these members."""
 
-    @property
+    @cached_property
     def validation(self) -> dict[str, float]:
         """Metrics on the validation rows."""
         return self.scored.metrics()

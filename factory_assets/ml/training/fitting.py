@@ -112,7 +112,7 @@ def fit_prepared(
     Raises:
         ModelError, DeclarationError: as for `train`.
     """
-    if needs_folds(ready, model) and not reason_against(pipeline, ready, model):
+    if needs_folds(pipeline, ready, model):
         with home.scratch() as scratch:
             context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
             context = replace(context, members=members, followed=True)

@@ -78,14 +78,15 @@ def reason_against(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) ->
     return None
 
 
-def needs_folds(ready: TrainingData, model: ModelSpec) -> bool:
+def needs_folds(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> bool:
     """Whether rows are so few that inner folds decide in place of the validation part.
 
-    A portfolio has folds of its own, however many rows there are.
+    They do so only if the kept model may learn from all rows; a portfolio has folds of its own,
+    however many rows there are.
     """
     import numpy as np
 
-    if ready.folds is None or isinstance(model, Auto):
+    if ready.folds is None or isinstance(model, Auto) or reason_against(pipeline, ready, model):
         return False
     if len(ready.folds) < FEW_ROWS:
         return True

@@ -33,7 +33,7 @@ from factory_assets.ml.training.preparation import (
     prepare_rows,
     read_training_data,
 )
-from factory_assets.ml.training.refit import needs_folds, reason_against
+from factory_assets.ml.training.refit import needs_folds
 from factory_assets.results.training import Epoch
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
@@ -230,7 +230,7 @@ class Trials:
         """
         model = fitted.trained.description.spec
         ready = self._ready_for(model)
-        if needs_folds(ready, model) and not reason_against(self.pipeline, ready, model):
+        if needs_folds(self.pipeline, ready, model):
             return fit_prepared(self.pipeline, ready, self.home, model, progress, checkpoints)
         return complete(self.pipeline, ready, self.home, fitted, progress, checkpoints)
 

@@ -13,6 +13,7 @@ from factory_assets.ml.models.base import (
     FitContext,
     median_rounds,
 )
+from factory_assets.ml.models.onnx_nodes import round_down
 from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
 from factory_assets.results.training import Epoch
 from factory_assets.spec.models import GradientBoosting
@@ -125,11 +126,6 @@ def _averaged(estimators: Sequence[Any]) -> Any:
 
 def narrow_thresholds(estimator: Any) -> None:
     """Round thresholds down to float32: float32 inputs compare the same, here and in ONNX."""
-    import numpy as np
-
     for round_ in estimator._predictors:
         for tree in round_:
-            exact = tree.nodes["num_threshold"]
-            narrow = exact.astype(np.float32)
-            below = np.nextafter(narrow, np.float32(-np.inf))
-            tree.nodes["num_threshold"] = np.where(narrow > exact, below, narrow)
+            tree.nodes["num_threshold"] = round_down(tree.nodes["num_threshold"])

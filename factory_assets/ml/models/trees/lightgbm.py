@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
-from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
+from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot, round_down
 from factory_assets.results.training import Epoch
 from factory_assets.spec.models import LightGbm
 from factory_assets.spec.train import ModelSpec
@@ -258,17 +258,7 @@ def _add_tree(root: dict[str, Any], tree: int, target: int, columns: dict[str, l
         columns["nodes_nodeids"].append(number)
         columns["nodes_modes"].append("LEAF" if leaf else "BRANCH_LEQ")
         columns["nodes_featureids"].append(0 if leaf else node["split_feature"])
-        columns["nodes_values"].append(0.0 if leaf else _narrow(node["threshold"]))
+        columns["nodes_values"].append(0.0 if leaf else float(round_down(node["threshold"])))
         columns["nodes_truenodeids"].append(children[0])
         columns["nodes_falsenodeids"].append(children[1])
         number += 1
-
-
-def _narrow(threshold: float) -> float:
-    """Round down to float32, which does not change comparisons with float32 inputs."""
-    import numpy as np
-
-    narrow = np.float32(threshold)
-    # As numbers of 64 bits: NumPy would compare both as float32, in which they are equal.
-    is_above = float(narrow) > threshold
-    return float(np.nextafter(narrow, np.float32(-np.inf)) if is_above else narrow)

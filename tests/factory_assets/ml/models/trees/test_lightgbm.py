@@ -8,7 +8,8 @@ import pytest
 
 from factory_assets.execution import cache_key
 from factory_assets.ml.artifacts.trained_model import save_trained
-from factory_assets.ml.models.trees.lightgbm import FILE, LightGbmModel, _narrow
+from factory_assets.ml.models.onnx_nodes import round_down
+from factory_assets.ml.models.trees.lightgbm import FILE, LightGbmModel
 from factory_resources.errors import ModelError
 from tests.factory_assets.ml.models.cases import pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import fitted, same_everywhere
@@ -37,7 +38,7 @@ def test_an_exported_threshold_parts_the_same_numbers(value: float) -> None:
     above = np.nextafter(below, np.float32(np.inf))
     for share in (0.0, 0.25, 0.5, 0.75):
         threshold = float(below) + share * (float(above) - float(below))
-        exported = np.float32(_narrow(threshold))
+        exported = round_down(threshold)
         for number in (below, above):
             assert (number <= exported) == (float(number) <= threshold)
 
