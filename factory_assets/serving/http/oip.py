@@ -261,14 +261,16 @@ def _exact(tensor: _Tensor, cells: list[Any], dtype: str) -> NDArray[Any]:
     import numpy as np
 
     try:
-        exact = np.array(cells)
+        if dtype[1:2] in {"i", "u"}:
+            # NumPy would read a list with a number from 2^63 on beside a small one as floats.
+            whole = [int(cell) for cell in cells]
+            if whole != cells:
+                raise _unfit(tensor)
+            return np.array(whole, dtype)
         with np.errstate(invalid="ignore", over="ignore"):
-            found = exact.astype(dtype)
+            return np.array(cells).astype(dtype)
     except (OverflowError, ValueError) as error:
         raise _unfit(tensor) from error
-    if dtype[1:2] in {"i", "u"} and not np.array_equal(exact, found):
-        raise _unfit(tensor)
-    return found
 
 
 def _unfit(tensor: _Tensor) -> HttpError:

@@ -67,6 +67,12 @@ def test_numbers_arrive_as_they_were_sent(
     assert column(read, "steps") == values.tolist()
 
 
+@pytest.mark.parametrize("value", [2**63, 2**63 + 1, 2**64 - 1])
+def test_a_large_number_beside_a_small_one_stays_exact(served: ServedModel, value: int) -> None:
+    read = request(served, tensor("steps", "UINT64", 2, data=[value, 0]))
+    assert column(read, "steps") == [value, 0]
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1), st.booleans())
 def test_texts_arrive_as_they_were_sent(
     served: ServedModel, texts: list[str], binary: bool
