@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.measure import FACTORY, Result, Usage, measure
 from benchmarks.partitions import declare
 
-PARTITIONS, ROWS, FEW, MANY = 8, 40_000_000, 1_000, 10_000
+PARTITIONS, ROWS, FEW, MANY = 8, 120_000_000, 1_000, 10_000
 GAIN, CPU, PLANNING = 1.8, 1.03, 5.0
 _WORKERS = (0, 1, 2)
 
