@@ -311,4 +311,4 @@ class Auto(Spec):
     ) = None
     """The models that are tried, in this order, each with its settings, such as
     `[{kind: linear}, {kind: mlp}]`. Default: linear, gradient_boosting, lightgbm (if it is
-    installed), extra_trees, random_forest and mlp."""
+    installed), extra_trees, random_forest and tabm (above 10,000 rows: mlp)."""

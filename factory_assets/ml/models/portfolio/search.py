@@ -134,7 +134,8 @@ class PortfolioSearch:
             in_place[by_fold] = ordered
             outputs.append(in_place)
         target = rows.rows.target[held_out]
-        found = smallest_blend(np.stack(outputs), target, context.sample_weights(target))
+        row_weights = context.sample_weights(target)
+        found = smallest_blend(np.stack(outputs), target, row_weights, seed=context.seed)
         untried = len(rows.classes) - len(tried)
         return JudgedMembers(
             rows=held_out,

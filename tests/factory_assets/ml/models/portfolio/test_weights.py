@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from factory_assets.ml.models.portfolio.weights import STEPS, greedy_weights, smallest_blend
+from factory_assets.ml.models.portfolio.weights import (
+    STEPS,
+    JudgedRows,
+    greedy_weights,
+    smallest_blend,
+)
 
 ROWS = 400
 
@@ -18,9 +23,8 @@ def _members(seed: int, *spreads: float) -> tuple[NDArray[np.float64], NDArray[n
     return np.stack([target + chance.normal(0, spread, ROWS) for spread in spreads]), target
 
 
-def _products(outputs: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    errors = outputs - target
-    return errors @ errors.T
+def _rows(outputs: NDArray[np.float64], target: NDArray[np.float64]) -> JudgedRows:
+    return JudgedRows.of(outputs, target, None)
 
 
 def _loss(outputs: NDArray[np.float64], target: NDArray[np.float64], weights: object) -> float:
@@ -39,7 +43,7 @@ def test_greedy_weights_are_those_of_adding_members_one_by_one(seed: int) -> Non
         means.append((min(losses), added))
     _, best = min(means, key=lambda one: one[0])
     expected = np.bincount(best, minlength=4) / len(best)
-    np.testing.assert_allclose(greedy_weights(_products(outputs, target), range(4)), expected)
+    np.testing.assert_allclose(greedy_weights(_rows(outputs, target), range(4)), expected)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -47,13 +51,13 @@ def test_greedy_weights_are_nearly_the_best_of_all(seed: int) -> None:
     outputs, target = _members(seed, 1.0, 1.1, 1.5)
     drawn = combinations_with_replacement(range(3), STEPS)
     best = min(_loss(outputs, target, np.bincount(one, minlength=3) / STEPS) for one in drawn)
-    found = _loss(outputs, target, greedy_weights(_products(outputs, target), range(3)))
+    found = _loss(outputs, target, greedy_weights(_rows(outputs, target), range(3)))
     assert found == pytest.approx(best, rel=0.005)
 
 
 def test_a_member_that_may_not_be_added_weighs_nothing() -> None:
     outputs, target = _members(1, 0.1, 1.0, 1.1)
-    weights = greedy_weights(_products(outputs, target), (1, 2))
+    weights = greedy_weights(_rows(outputs, target), (1, 2))
     assert weights[0] == 0
     assert weights.sum() == pytest.approx(1)
     assert weights[1:].min() > 0.3
@@ -61,42 +65,62 @@ def test_a_member_that_may_not_be_added_weighs_nothing() -> None:
 
 def test_one_member_that_is_as_good_as_all_is_kept_alone() -> None:
     outputs, target = _members(2, 0.3, 3.0, 5.0)
-    assert smallest_blend(outputs, target) == (1.0, 0.0, 0.0)
+    assert smallest_blend(outputs, target, seed=1) == (1.0, 0.0, 0.0)
 
 
 def test_a_gain_that_may_be_noise_keeps_no_further_member() -> None:
     outputs, target = (some[..., :20] for some in _members(8, 0.5, 1.5))
-    both = greedy_weights(_products(outputs, target), range(2))
+    both = greedy_weights(_rows(outputs, target), range(2))
     assert 0 < both[1] < 0.2
-    assert smallest_blend(outputs, target) == (1.0, 0.0)
+    assert smallest_blend(outputs, target, seed=1) == (1.0, 0.0)
 
 
 def test_of_members_that_say_the_same_one_is_kept() -> None:
     outputs, target = _members(3, 1.0)
-    assert sorted(smallest_blend(np.repeat(outputs, 4, axis=0), target)) == [0, 0, 0, 1]
+    assert sorted(smallest_blend(np.repeat(outputs, 4, axis=0), target, seed=1)) == [0, 0, 0, 1]
 
 
 def test_members_that_complement_each_other_are_all_kept() -> None:
     outputs, target = _members(4, 1.0, 1.0, 1.0)
-    weights = smallest_blend(outputs, target)
+    weights = smallest_blend(outputs, target, seed=1)
     assert min(weights) > 0.25
     alone = min(_loss(outputs, target, one) for one in np.eye(3))
     assert _loss(outputs, target, weights) < 0.5 * alone
 
 
-def test_probabilities_are_blended_by_the_score_of_brier() -> None:
+def test_a_class_that_nobody_expected_does_not_decide_alone() -> None:
+    target = np.zeros(ROWS, dtype=np.int64)
+    sure = np.tile([1.0, 0.0], (ROWS, 1))
+    sure[0] = 0.0, 1.0
+    unsure = np.tile([0.9, 0.1], (ROWS, 1))
+    weights = smallest_blend(np.stack([sure, unsure]), target, seed=1)
+    assert weights[0] > 0.7
+
+
+def test_probabilities_are_blended_by_the_logarithm_of_that_of_the_true_class() -> None:
     chance = np.random.default_rng(5)
     target = chance.integers(0, 3, ROWS)
-    truth = np.eye(3)[target]
-    useless = np.full((ROWS, 3), 1 / 3)
-    good, wrong = 0.7 * truth + 0.1, 0.7 * np.roll(truth, 1, axis=1) + 0.1
-    assert smallest_blend(np.stack([useless, good, wrong]), target) == (0.0, 1.0, 0.0)
+    found, wrong = chance.dirichlet(np.ones(3), (2, ROWS))
+    found[np.arange(ROWS), target] += 1
+    found /= 2
+    weights = np.array(smallest_blend(np.stack([found, wrong]), target, seed=1))
+    assert weights.tolist() == [1, 0]
+    rows = JudgedRows.of(np.stack([found, wrong]), target, None)
+    expected = -np.log((0.8 * found + 0.2 * wrong)[np.arange(ROWS), target])
+    np.testing.assert_allclose(rows.losses(np.array([0.8, 0.2]) @ rows.values), expected)
 
 
 def test_a_heavier_row_counts_as_often_as_it_weighs() -> None:
     outputs, target = _members(6, 1.0, 1.0, 1.3)
     twice = np.where(np.arange(ROWS) < ROWS // 2, 2.0, 1.0)
     rows = np.repeat(np.arange(ROWS), twice.astype(int))
-    repeated = smallest_blend(outputs[:, rows], target[rows])
-    assert smallest_blend(outputs, target, twice) == pytest.approx(repeated)
-    assert smallest_blend(outputs, target) != pytest.approx(repeated)
+    repeated = greedy_weights(_rows(outputs[:, rows], target[rows]), range(3))
+    heavier = JudgedRows.of(outputs, target, twice)
+    assert greedy_weights(heavier, range(3)) == pytest.approx(repeated)
+    assert greedy_weights(_rows(outputs, target), range(3)) != pytest.approx(repeated)
+
+
+def test_the_same_seed_draws_the_same_weights() -> None:
+    outputs, target = _members(4, 1.0, 1.0, 1.0)
+    first, again, other = (smallest_blend(outputs, target, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
