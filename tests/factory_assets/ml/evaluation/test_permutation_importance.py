@@ -80,10 +80,11 @@ def test_importances_agree_with_scikit_learn(task: str, home: Home, tmp_path: Pa
     assert means == sorted(means, reverse=True)
 
 
+@pytest.mark.parametrize("kind", ["mlp", "auto"])
 def test_importances_are_deterministic_and_do_not_change_the_rows(
-    home: Home, tmp_path: Path
+    kind: str, home: Home, tmp_path: Path
 ) -> None:
-    declared = evaluating(tmp_path, KINDS["mlp"], {})
+    declared = evaluating(tmp_path, KINDS[kind], {})
     test_set, trained = judging(declared, parts(home, count=120), home)
     before = trained.outputs(test_set.test)
     assert importances(test_set, trained) == importances(test_set, trained)

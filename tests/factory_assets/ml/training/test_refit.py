@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.ml.artifacts.trained_model import save_trained
@@ -21,6 +22,7 @@ from factory_resources.tables.snapshot import fetched_paths, read_arrow
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.models.cases import KINDS, parts, pipeline, rows
 
+LINEAR = {"kind": "linear"}
 BOOSTING = {"kind": "gradient_boosting", "iterations": 20, "patience": 3}
 LIGHTGBM = {"kind": "lightgbm", "iterations": 20, "patience": 3}
 MLP = {"kind": "mlp", "hidden": [8], "epochs": 5, "ensemble": 2}
@@ -170,20 +172,31 @@ def test_a_fit_of_several_devices_is_not_repeated(tmp_path: Path) -> None:
     assert refit.reason_against(declared, ready, model) == "several devices train together"
 
 
+def _absurd(rows: pa.Table) -> pa.Table:
+    """Return rows of which all classes are wrong, and all numbers far from any other."""
+    frame = rows.to_pandas()
+    numbers = frame.select_dtypes("float").columns
+    frame[numbers] = frame[numbers] * -1e30
+    frame["y"] = 1 - rows["y"].to_numpy()
+    return pa.Table.from_pandas(frame, rows.schema, preserve_index=False)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("model", [BOOSTING, {"kind": "auto", "members": [LINEAR, BOOSTING]}])
 def test_a_candidate_tells_which_rows_it_learned_from_and_never_reads_test_rows(
-    tmp_path: Path, home: Home
+    model: dict[str, Any], tmp_path: Path, home: Home
 ) -> None:
     split = parts(home, count=120)
-    declared = pipeline(tmp_path, BOOSTING, refit="auto")
+    declared = pipeline(tmp_path, model, refit="auto")
     first = train(declared, split, home)
     assert first.rows == split.train.rows + split.validation.rows
     assert first.knows_validation
     parameters = Registry(home).client.get_run(first.run_id).data.params
     assert parameters["refit"].startswith("learned from training and validation rows, ")
-    # Absurd test rows, and then none that anybody could read, change no byte.
     [path] = fetched_paths(split.test, home)
-    path.write_bytes(b"poison")
+    pq.write_table(_absurd(pq.read_table(path)), path)
+    assert train(declared, split, home).digest == first.digest
+    path.write_bytes(b"not a table")
     assert train(declared, split, home).digest == first.digest
     path.unlink()
     assert train(declared, split, home).digest == first.digest
