@@ -6,6 +6,7 @@ from benchmarks import (
     cleaning,
     csv_ingest,
     migration,
+    portfolio,
     prediction_log,
     streaming,
     throughput,
@@ -65,6 +66,15 @@ def test_streaming_trains_on_rows_in_files() -> None:
     (trained,) = streaming.run(3_000)
     assert trained.name == "training on 3,000 rows (0.0 GB), one epoch"
     assert "ROC AUC" in trained.measured
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_portfolio_and_its_members_answer_a_row() -> None:
+    trained, answered = portfolio.run(500)
+    assert trained.name.startswith("auto on 500 rows x 30 columns")
+    assert "of 6 members kept" in trained.measured
+    assert " ms to " in answered.measured
 
 
 @pytest.mark.long
