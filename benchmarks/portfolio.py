@@ -45,7 +45,9 @@ def run(rows: int = ROWS) -> list[Result]:
         declare(folder / "defs" / "benchmark", rows)
         environment = {"FACTORY_DEFS": str(folder / "defs"), "FACTORY_HOME": str(folder / "home")}
         used = measure([FACTORY, "run", "benchmark"], environment)
-        answered = measure([sys.executable, "-m", "benchmarks.portfolio", "answers", name], environment)
+        answered = measure(
+            [sys.executable, "-m", "benchmarks.portfolio", "answers", name], environment
+        )
     kept = next(line for line in used.output.splitlines() if " members kept" in line)
     blend, member = map(float, answered.output.splitlines()[0].split())
     columns = NUMBERS + CATEGORIES
