@@ -24,8 +24,15 @@ ADDRESS = f"{HEAD}:10001"
 
 _FOLDERS = {HEAD: 1, OTHER: 2}
 _ATTEMPTS = 5
+_PATIENCE = {
+    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_gcs_server_port_wait_time_s": "120",
+    "RAY_agent_register_timeout_ms": "120000",
+}
+"""How long Ray waits for what it has started, which a busy machine makes slow."""
+
 _OBJECTS = 80 << 20
-_SECONDS = 180.0
+_SECONDS = 400.0
 
 
 class Done(NamedTuple):
@@ -94,16 +101,26 @@ class RayNodes:
             self._done[other] = Done(*told)
         return self._done.pop(number)
 
-    def start(self, address: str, variables: Mapping[str, str | None] | None = None) -> None:
+    def start(
+        self,
+        address: str,
+        variables: Mapping[str, str | None] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
         """Start a node; the head is the first one.
 
         A raylet gives up if what it has started is not there after 15 s, as on a busy machine.
+
+        Args:
+            prefix: the start of the command line, such as of `taskset`.
         """
         log = self.folder / f"{address}.log"
         for _ in range(_ATTEMPTS):
-            command = f"{shlex.join(self._command(address))} > {shlex.quote(str(log))} 2>&1"
+            command = (
+                f"{shlex.join([*prefix, *self._command(address)])} > {shlex.quote(str(log))} 2>&1"
+            )
             # The children of a fork in a process with gRPC's threads otherwise fail at times.
-            own = {"GRPC_ENABLE_FORK_SUPPORT": "0", **(variables or {})}
+            own = {"GRPC_ENABLE_FORK_SUPPORT": "0", **_PATIENCE, **(variables or {})}
             if self.run(["sh", "-c", command], own).code == 0:
                 return
             self.signal("", address)

@@ -1,4 +1,4 @@
-"""How much memory this machine has, and which GPUs: the most that work on it may need.
+"""How much memory this machine has, which GPUs, and what processor.
 
 What is in use at the moment belongs to nobody here; `meter` counts what was used.
 """
@@ -28,6 +28,17 @@ def gpus() -> list[str]:
     import pynvml
 
     return gpu_names(pynvml, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def processor(*fields: str) -> str:
+    """Return these fields of the first processor in /proc/cpuinfo; empty if there are none."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    found = {name.strip(): value.strip() for name, _, value in lines}
+    return ", ".join(found[name] for name in fields if name in found)
 
 
 def _limit(path: Path, otherwise: int) -> int:

@@ -1,8 +1,10 @@
 """What a process of the factory runs with: Python, our own code, and all that is installed.
 
-Two machines whose environments are the same compute the same results.
+Two machines whose environments are the same compute the same tables. Weights depend on how a
+machine calculates, too: see `arithmetic_here`.
 """
 
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from hashlib import sha256
 
 from factory_assets.execution.installed import installed_files
 from factory_resources.home.home import PROJECT
+from factory_resources.metering import machine
 
 _OURS = ("factory_assets", "factory_resources", "schedules")
 
@@ -29,6 +32,22 @@ def environment_here() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "the factory": _own_code(),
         **installed,
+    }
+
+
+def arithmetic_here(threads: str | None) -> dict[str, str]:
+    """Return how this machine calculates, by name: with it, the last bits of weights may differ.
+
+    Args:
+        threads: OMP_NUM_THREADS of the process that fits; None if it is not set.
+    """
+    found = machine.processor("vendor_id", "model name", "cpu family", "model", "flags")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    # Of which kind it is does not matter: a GPU that others have, too, has another number.
+    return {
+        "processor": found or platform.processor(),
+        "number of threads": threads or f"one for each of {cores} cores of {os.cpu_count()}",
+        "GPU": ", ".join(machine.gpus()),
     }
 
 

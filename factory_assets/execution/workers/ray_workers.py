@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from factory_assets.execution.workers.connection import WorkerEnded
-from factory_assets.execution.workers.environment import differing, environment_here
+from factory_assets.execution.workers.environment import (
+    arithmetic_here,
+    differing,
+    environment_here,
+)
 from factory_assets.execution.workers.node_worker import NodeWorker, describe_node
 from factory_assets.execution.workers.protocol import WorkerSetup, line_of
 from factory_assets.execution.workers.room import Needs
@@ -35,6 +39,8 @@ _LOOK = 5.0
 
 _END = 15.0
 """Seconds that a process has to end when there is nothing more to do."""
+
+_THREADS = "OMP_NUM_THREADS"
 
 _NAMED = 5
 """Distributions that a message names."""
@@ -80,6 +86,10 @@ class RayWorkers:
         self.count = self._room_of(self._nodes.values())
         """How many processes work at a time: as many as the nodes have room for."""
         self._same: set[str] = set()
+        self._threads = os.environ.get(_THREADS)
+        self._arithmetic = arithmetic_here(self._threads)
+        self.unlike: dict[str, list[str]] = {}
+        """By node id, in what it calculates otherwise than this machine; empty if in nothing."""
 
     def require_same(self) -> None:
         """Require that there is room, and that all nodes are like this machine.
@@ -106,6 +116,40 @@ class RayWorkers:
         actor, node = self._placed()
         # Counters of the devices are shared by the processes of that machine alone.
         setup = setup.model_copy(update={"workers": node.cpus})
+        try:
+            return self._started(actor, node, setup, _sent(), "sealed")
+        except ActorEndedError as error:
+            raise WorkerEnded(str(error)) from error
+
+    def places_alike(self) -> list[ClusterNode]:
+        """Return the nodes that calculate as this machine does, each as often as it has room."""
+        alike = [node for node in self._nodes.values() if self.unlike.get(node.id) == []]
+        return [node for node in alike for _ in range(self._room_of([node]))]
+
+    def connect_alike(self, setup: WorkerSetup, node: ClusterNode) -> "_NodeConnection":
+        """Start a process that fits, with as many threads as the run has.
+
+        Args:
+            node: where; if it is lost, another one that calculates as this machine does.
+
+        Raises:
+            WorkerEnded: the node was lost meanwhile.
+            ClusterError: the cluster is away, or has lost all such nodes.
+        """
+        living, cpus = {one.id for one in self._cluster.nodes()}, 1
+        if node.id not in living:
+            # Those that are left have work already, so it works beside them.
+            left, cpus = [one for one in self.places_alike() if one.id in living], 0
+            if not left:
+                raise self._error(
+                    "the Ray cluster has lost all nodes that calculate as this machine does",
+                    "start them, and run again",
+                )
+            node = left[0]
+        threads = {_THREADS: self._threads, "OMP_WAIT_POLICY": "PASSIVE"}
+        setup = setup.model_copy(update={"workers": node.cpus, "environment": threads})
+        needs = _resources(self._needs)
+        actor = self._cluster.start(NodeWorker, node=node.id, num_cpus=cpus, **needs)
         try:
             return self._started(actor, node, setup, _sent(), "sealed")
         except ActorEndedError as error:
@@ -200,7 +244,9 @@ class RayWorkers:
 
     def _require_same(self, node: ClusterNode) -> None:
         try:
-            told = json.loads(self._cluster.call(describe_node, self._shared, node=node.id))
+            told = json.loads(
+                self._cluster.call(describe_node, self._shared, self._threads, node=node.id)
+            )
         except TimeoutError as error:
             raise self._error(
                 f"node {node.name} does not answer", "remove it from the cluster, or restart it"
@@ -217,6 +263,7 @@ class RayWorkers:
                 "share the home and the pipelines with all nodes, under the same paths",
             )
         self._same.add(node.id)
+        self.unlike[node.id] = differing(self._arithmetic, told["arithmetic"])
 
     def _error(self, what: str, remedy: str) -> ClusterError:
         return ClusterError(what, where=f"ray://{self._cluster.address}", remedy=remedy)

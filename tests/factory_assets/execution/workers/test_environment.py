@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from factory_assets.execution.installed import installed_files
-from factory_assets.execution.workers.environment import differing, environment_here
+from factory_assets.execution.workers.environment import (
+    arithmetic_here,
+    differing,
+    environment_here,
+)
 from factory_assets.execution.workers.node_worker import describe_node
 
 _RECORD = """\
@@ -64,8 +68,9 @@ def test_what_ray_brings_for_itself_is_not_installed(
 
 
 def test_a_node_tells_what_it_does_not_see(tmp_path: Path) -> None:
-    told = json.loads(describe_node([str(tmp_path), str(tmp_path / "elsewhere")]))
+    told = json.loads(describe_node([str(tmp_path), str(tmp_path / "elsewhere")], "3"))
     assert told == {
         "environment": environment_here(),
+        "arithmetic": arithmetic_here("3"),
         "missing": [str(tmp_path / "elsewhere")],
     }
