@@ -1,4 +1,4 @@
-"""How much memory this machine has, which GPUs, and what processor.
+"""What this machine has: memory, GPUs, cores, and which processor.
 
 What is in use at the moment belongs to nobody here; `meter` counts what was used.
 """
@@ -30,15 +30,19 @@ def gpus() -> list[str]:
     return gpu_names(pynvml, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def processor(*fields: str) -> str:
-    """Return these fields of the first processor in /proc/cpuinfo; empty if there are none."""
+def cores() -> int:
+    """Return how many cores this process may use; only Linux tells, elsewhere all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> dict[str, str]:
+    """Return the fields of the first processor in /proc/cpuinfo; none if there is no such file."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return ""
+        return {}
     lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
-    found = {name.strip(): value.strip() for name, _, value in lines}
-    return ", ".join(found[name] for name in fields if name in found)
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def _limit(path: Path, otherwise: int) -> int:

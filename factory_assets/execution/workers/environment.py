@@ -1,9 +1,10 @@
 """What a process of the factory runs with: Python, our own code, and all that is installed.
 
-Two machines whose environments are the same compute the same tables. Weights depend on how a
-machine calculates, too: see `arithmetic_here`.
+Two machines whose environments are the same compute the same tables. The last bits of weights
+depend on the machine, too: see `arithmetic_here`.
 """
 
+import json
 import os
 import platform
 import sys
@@ -21,6 +22,22 @@ _COPIES = "/ray/thirdparty_files"
 
 _OURSELVES = "sovereign-ai-factory"
 
+THREADS = "OMP_NUM_THREADS"
+
+_STEERING = ("OMP_", "OPENBLAS_", "MKL_", "ATEN_", "ONEDNN_", "DNNL_", "NPY_")
+"""How variables begin that tell numeric libraries how to calculate."""
+
+_ANYHOW = frozenset({THREADS, "OMP_WAIT_POLICY"})
+"""Those of them that are set for each fit."""
+
+_OF_ONE_CORE = frozenset(
+    {
+        *("processor", "core id", "physical id", "apicid", "initial apicid"),
+        *("cpu MHz", "bogomips", "BogoMIPS", "microcode"),
+    }
+)
+"""Fields of /proc/cpuinfo that differ among cores, or were measured, and change no result."""
+
 
 def environment_here() -> dict[str, str]:
     """Return what there is by name: its version, or the digest of its files."""
@@ -36,18 +53,22 @@ def environment_here() -> dict[str, str]:
 
 
 def arithmetic_here(threads: str | None) -> dict[str, str]:
-    """Return how this machine calculates, by name: with it, the last bits of weights may differ.
+    """Return what decides on the last bits of weights, by name.
+
+    Machines for which it is the same fit the same model, to the bit.
 
     Args:
         threads: OMP_NUM_THREADS of the process that fits; None if it is not set.
     """
-    found = machine.processor("vendor_id", "model name", "cpu family", "model", "flags")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    # Of which kind it is does not matter: a GPU that others have, too, has another number.
+    fields = {name: one for name, one in machine.processor().items() if name not in _OF_ONE_CORE}
+    steering = {name for name in os.environ if name.startswith(_STEERING)} - _ANYHOW
     return {
-        "processor": found or platform.processor(),
-        "number of threads": threads or f"one for each of {cores} cores of {os.cpu_count()}",
+        # One that tells nothing of itself is like no other.
+        "processor": json.dumps(fields) if fields else platform.node(),
+        "number of threads": threads or f"{machine.cores()} of {os.cpu_count()}",
+        # Each GPU has a number of its own: fits on one stay where it is.
         "GPU": ", ".join(machine.gpus()),
+        **{name: os.environ[name] for name in sorted(steering)},
     }
 
 

@@ -1,4 +1,4 @@
-"""Processes that do the independent fits of a stage: folds, trials, retrainings.
+"""Processes that do the independent fits of a stage: folds, trials, members, retrainings.
 
 What a fit is belongs in `ml`, how a process is asked, in `worker_process`.
 """
@@ -58,7 +58,8 @@ class FitPool:
         Raises:
             FactoryError: what a task raises; the others are given up.
             WorkerError: processes died three times in a row.
-            ClusterError: the cluster is away, refuses us, or is not like this machine.
+            ClusterError: the cluster is away, refuses us, has another environment, or has lost all
+                nodes that could do them.
         """
         if not tasks:
             return
@@ -87,14 +88,16 @@ class FitPool:
         folder = call.pipeline.folder
         nodes = self._opened.enter_context(ray_workers(call.cluster, folder, self._scratch, needs))
         setup = setup_of(call, self._scratch, 1)
-        if places := nodes.places_alike():
-            return [WorkerProcess(partial(nodes.connect_alike, setup, node)) for node in places]
-        names = sorted({name for unlike in nodes.unlike.values() for name in unlike})
-        self._warnings[
-            f"no node of the cluster calculates as this machine does (another "
-            f"{' or '.join(names)}), so it fits by itself"
-        ] = None
-        return _local_workers(call, 1, needs, self._scratch)
+        places, unfit = nodes.places_to_fit(), [why for why in nodes.unfit.values() if why]
+        if unfit:
+            reasons = ", ".join(sorted({one for why in unfit for one in why}))
+            line = f"{len(unfit)} of {len(nodes.unfit)} nodes of the Ray cluster fit nothing"
+            self._warnings[
+                f"{line} ({reasons})" + ("" if places else ", so the run fits by itself")
+            ] = None
+        if not places:
+            return _local_workers(call, 1, needs, self._scratch)
+        return [WorkerProcess(partial(nodes.connect_to_fit, setup, node)) for node in places]
 
     def _work(
         self,
@@ -124,7 +127,7 @@ class FitPool:
 def fit_pool(call: StageRequest) -> Iterator[FitPool | None]:
     """Open the processes that do the fits of a stage; None if the run works alone.
 
-    Those of a cluster are asked only if they calculate as this machine does.
+    Those of a cluster are asked only where they find what this machine would, to the bit.
     """
     if not call.workers:
         yield None

@@ -91,8 +91,9 @@ def work(arguments: list[str]) -> None:
 
 def _set_variables(variables: Mapping[str, str | None]) -> None:
     for name, value in variables.items():
-        os.environ.pop(name, None)
-        if value is not None:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
             os.environ[name] = value
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from factory_assets.execution.workers.connection import WorkerEnded
 from factory_assets.execution.workers.environment import (
+    THREADS,
     arithmetic_here,
     differing,
     environment_here,
@@ -40,8 +41,6 @@ _LOOK = 5.0
 _END = 15.0
 """Seconds that a process has to end when there is nothing more to do."""
 
-_THREADS = "OMP_NUM_THREADS"
-
 _NAMED = 5
 """Distributions that a message names."""
 
@@ -57,8 +56,8 @@ def ray_workers(address: str, folder: Path, scratch: Path, needs: Needs) -> Iter
         needs: what each process needs of its node.
 
     Raises:
-        ClusterError: it is away, refuses us, has no room, or a node has another environment or does
-            not see the folders.
+        ClusterError: it is away, refuses us, or a node has another environment or does not see the
+            folders.
     """
     cluster = RayCluster(address)
     try:
@@ -86,22 +85,21 @@ class RayWorkers:
         self.count = self._room_of(self._nodes.values())
         """How many processes work at a time: as many as the nodes have room for."""
         self._same: set[str] = set()
-        self._threads = os.environ.get(_THREADS)
+        self._threads = os.environ.get(THREADS)
         self._arithmetic = arithmetic_here(self._threads)
-        self.unlike: dict[str, list[str]] = {}
-        """By node id, in what it calculates otherwise than this machine; empty if in nothing."""
+        self.unfit: dict[str, list[str]] = {}
+        """By node id, why it fits no models for this machine; empty if it does."""
 
-    def require_same(self) -> None:
-        """Require that there is room, and that all nodes are like this machine.
-
-        Raises:
-            ClusterError: they are not.
-        """
+    def require_room(self) -> None:
+        """Raise ClusterError if no node has room for a process."""
         if not self.count:
             raise self._error(
                 "no node of the Ray cluster has room for a worker",
                 "add a node, or lower what `resources` of the stage declares",
             )
+
+    def require_same(self) -> None:
+        """Raise ClusterError if the environment of a node is not that of this machine."""
         with ThreadPoolExecutor(_CHECKS) as threads:
             for _ in threads.map(self._look_at, self._nodes.values()):
                 pass
@@ -121,35 +119,35 @@ class RayWorkers:
         except ActorEndedError as error:
             raise WorkerEnded(str(error)) from error
 
-    def places_alike(self) -> list[ClusterNode]:
-        """Return the nodes that calculate as this machine does, each as often as it has room."""
-        alike = [node for node in self._nodes.values() if self.unlike.get(node.id) == []]
-        return [node for node in alike for _ in range(self._room_of([node]))]
+    def places_to_fit(self) -> list[ClusterNode]:
+        """Return the nodes that fit as this machine does, each as often as it has room."""
+        fitting = [node for node in self._nodes.values() if self.unfit.get(node.id) == []]
+        return [node for node in fitting for _ in range(self._room_of([node]))]
 
-    def connect_alike(self, setup: WorkerSetup, node: ClusterNode) -> "_NodeConnection":
+    def connect_to_fit(self, setup: WorkerSetup, node: ClusterNode) -> "_NodeConnection":
         """Start a process that fits, with as many threads as the run has.
 
         Args:
-            node: where; if it is lost, another one that calculates as this machine does.
+            node: where; if it is lost, another one that fits as this machine does.
 
         Raises:
             WorkerEnded: the node was lost meanwhile.
             ClusterError: the cluster is away, or has lost all such nodes.
         """
-        living, cpus = {one.id for one in self._cluster.nodes()}, 1
+        needs = {"num_cpus": 1, **_resources(self._needs)}
+        living = {one.id for one in self._cluster.nodes()}
         if node.id not in living:
-            # Those that are left have work already, so it works beside them.
-            left, cpus = [one for one in self.places_alike() if one.id in living], 0
+            left = [one for one in self.places_to_fit() if one.id in living]
             if not left:
                 raise self._error(
-                    "the Ray cluster has lost all nodes that calculate as this machine does",
+                    "the Ray cluster has lost all nodes that fit as this machine does",
                     "start them, and run again",
                 )
-            node = left[0]
-        threads = {_THREADS: self._threads, "OMP_WAIT_POLICY": "PASSIVE"}
+            # Those that are left have work already, so it works beside them, here and there.
+            node, needs = left[int(node.id, 16) % len(left)], {"num_cpus": 0}
+        threads = {THREADS: self._threads, "OMP_WAIT_POLICY": "PASSIVE"}
         setup = setup.model_copy(update={"workers": node.cpus, "environment": threads})
-        needs = _resources(self._needs)
-        actor = self._cluster.start(NodeWorker, node=node.id, num_cpus=cpus, **needs)
+        actor = self._cluster.start(NodeWorker, node=node.id, **needs)
         try:
             return self._started(actor, node, setup, _sent(), "sealed")
         except ActorEndedError as error:
@@ -263,7 +261,9 @@ class RayWorkers:
                 "share the home and the pipelines with all nodes, under the same paths",
             )
         self._same.add(node.id)
-        self.unlike[node.id] = differing(self._arithmetic, told["arithmetic"])
+        unlike = differing(self._arithmetic, told["arithmetic"])
+        full = [] if self._room_of([node]) else ["no room"]
+        self.unfit[node.id] = [*(f"another {name}" for name in unlike), *full]
 
     def _error(self, what: str, remedy: str) -> ClusterError:
         return ClusterError(what, where=f"ray://{self._cluster.address}", remedy=remedy)
