@@ -1,7 +1,7 @@
-"""Nodes of a Ray cluster that train, in a process of the cluster's network.
+"""Nodes of a Ray cluster that train a network together, in a process of the cluster's network.
 
 `python -m tests.ray_training FOLDER HOME HOST:PORT` runs the stages up to `train`, and prints the
-digest of the model, or the error; with a further word, those up to `evaluate`, and what they store.
+digest of the model, or the error.
 """
 
 import json
@@ -43,30 +43,6 @@ def train_apples(pipeline: Pipeline, home: Home, cluster: str) -> dict[str, str]
     return {"digest": done.value.digest, "key": done.record.key}
 
 
-def declare_fits(folder: Path) -> Pipeline:
-    """Declare a search and folds, which are independent fits."""
-    write_apples(folder, 200)
-    search = {"regularisation": {"range": [0.01, 100], "log": True}}
-    train = {**APPLES["train"], "tune": {"trials": 4, "parallel": 2, "search": search}}
-    return declare(folder, {**APPLES, "train": train, "evaluate": {"folds": 3}})
-
-
-def fit_apples(pipeline: Pipeline, home: Home, cluster: str) -> dict[str, Any]:
-    """Run the stages up to `evaluate`; return their keys, data versions, warnings and memory."""
-    found: dict[str, Any] = {}
-    for stage in (*STAGES, "evaluate"):
-        workers = 256 if cluster else 0
-        call = StageRequest(pipeline, stage, home, "run", workers=workers, cluster=cluster)
-        try:
-            done = run_stage(call)
-        except FactoryError as error:
-            return {"error": str(error)}
-        digests = [done.record.key, done.record.data_version]
-        found[stage] = {"digests": digests, "warning": done.warning}
-    return found
-
-
 if __name__ == "__main__":
-    folder, path, address, *more = sys.argv[1:]
-    asked = load_pipeline(Path(folder)), Home(Path(path)), address
-    json.dump(fit_apples(*asked) if more else train_apples(*asked), sys.stdout)
+    folder, path, address = sys.argv[1:]
+    json.dump(train_apples(load_pipeline(Path(folder)), Home(Path(path)), address), sys.stdout)

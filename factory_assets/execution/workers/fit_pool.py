@@ -87,16 +87,15 @@ class FitPool:
 
         folder = call.pipeline.folder
         nodes = self._opened.enter_context(ray_workers(call.cluster, folder, self._scratch, needs))
-        setup = setup_of(call, self._scratch, 1)
-        places, unfit = nodes.places_to_fit(), [why for why in nodes.unfit.values() if why]
-        if unfit:
+        places = nodes.places_to_fit()
+        if unfit := [why for why in nodes.unfit.values() if why]:
             reasons = ", ".join(sorted({one for why in unfit for one in why}))
-            line = f"{len(unfit)} of {len(nodes.unfit)} nodes of the Ray cluster fit nothing"
-            self._warnings[
-                f"{line} ({reasons})" + ("" if places else ", so the run fits by itself")
-            ] = None
+            told = f"{len(unfit)} of {len(nodes.unfit)} nodes of the Ray cluster fit nothing"
+            rest = "" if places else ", so the run fits by itself"
+            self._warnings[f"{told} ({reasons}){rest}"] = None
         if not places:
             return _local_workers(call, 1, needs, self._scratch)
+        setup = setup_of(call, self._scratch, 1)
         return [WorkerProcess(partial(nodes.connect_to_fit, setup, node)) for node in places]
 
     def _work(

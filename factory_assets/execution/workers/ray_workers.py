@@ -120,9 +120,10 @@ class RayWorkers:
             raise WorkerEnded(str(error)) from error
 
     def places_to_fit(self) -> list[ClusterNode]:
-        """Return the nodes that fit as this machine does, each as often as it has room."""
+        """Return the nodes that fit as this machine does, each as often as it has room, in turns."""
         fitting = [node for node in self._nodes.values() if self.unfit.get(node.id) == []]
-        return [node for node in fitting for _ in range(self._room_of([node]))]
+        turns = range(max(map(self._room_of, ([node] for node in fitting)), default=0))
+        return [node for turn in turns for node in fitting if turn < self._room_of([node])]
 
     def connect_to_fit(self, setup: WorkerSetup, node: ClusterNode) -> "_NodeConnection":
         """Start a process that fits, with as many threads as the run has.

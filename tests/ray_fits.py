@@ -1,0 +1,81 @@
+"""Fits that nodes of a Ray cluster do, in a process of the cluster's network.
+
+`python -m tests.ray_fits FOLDER HOME HOST:PORT` trains, and prints what came of it as JSON.
+"""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.execution.requests import StageRequest
+from factory_assets.execution.runner import run_stage
+from factory_assets.results.model import Candidate
+from factory_assets.spec import Pipeline
+from factory_resources.home.home import Home
+from tests.pipelines import APPLES, declare, write_apples
+from tests.ray_training import STAGES
+
+_MODEL = """
+import os
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from sklearn.linear_model import LogisticRegression
+
+
+class Noting(LogisticRegression):
+    def fit(self, x, y):
+        folder = Path(os.environ["FACTORY_HOME"]) / "noted"
+        folder.mkdir(exist_ok=True)
+        (folder / uuid4().hex).write_text(os.environ.get("RAY_RAYLET_PID", ""))
+        time.sleep(SECONDS)
+        return super().fit(x, y)
+"""
+
+
+def declare_trials(folder: Path) -> Pipeline:
+    """Declare a search, whose trials are independent fits."""
+    write_apples(folder, 60)
+    return declare(
+        folder, {**APPLES, "train": {**APPLES["train"], "tune": _tune("regularisation")}}
+    )
+
+
+def declare_noted_fits(folder: Path, seconds: float) -> Pipeline:
+    """Declare a search and folds, whose fits take so many seconds and note who does them."""
+    write_apples(folder, 200)
+    (folder / "noting.py").write_text(_MODEL.replace("SECONDS", str(seconds)))
+    train = {"target": "label", "model": {"python": "noting:Noting"}, "tune": _tune("args.C")}
+    return declare(folder, {**APPLES, "train": train, "evaluate": {"folds": 3}})
+
+
+def _tune(name: str) -> dict[str, Any]:
+    return {"trials": 2, "parallel": 2, "search": {name: {"range": [0.01, 100], "log": True}}}
+
+
+def noted_fits(home: Home) -> Counter[str]:
+    """Return how many fits began, by the process number of the node's raylet; empty at home."""
+    return Counter(file.read_text() for file in (home.path / "noted").glob("*"))
+
+
+def train_apples(pipeline: Pipeline, home: Home, cluster: str) -> dict[str, Any]:
+    """Run the stages up to `train`; return the model, and what a person is told."""
+    for stage in STAGES:
+        workers = 256 if cluster else 0
+        done = run_stage(
+            StageRequest(pipeline, stage, home, "run", workers=workers, cluster=cluster)
+        )
+    assert isinstance(done.value, Candidate)
+    tuned = done.value.tuned
+    assert tuned is not None
+    model = [done.record.key, done.value.digest, tuned.model_dump(mode="json")]
+    return {"model": model, "warning": done.warning}
+
+
+if __name__ == "__main__":
+    folder, path, address = sys.argv[1:]
+    json.dump(train_apples(load_pipeline(Path(folder)), Home(Path(path)), address), sys.stdout)
