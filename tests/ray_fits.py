@@ -29,10 +29,11 @@ from sklearn.linear_model import LogisticRegression
 
 class Noting(LogisticRegression):
     def fit(self, x, y):
-        folder = Path(os.environ["FACTORY_HOME"]) / "noted"
-        folder.mkdir(exist_ok=True)
-        (folder / uuid4().hex).write_text(os.environ.get("RAY_RAYLET_PID", ""))
-        time.sleep(SECONDS)
+        home, place = Path(os.environ["FACTORY_HOME"]), os.environ.get("RAY_RAYLET_PID", "")
+        (home / "noted").mkdir(exist_ok=True)
+        (home / "noted" / uuid4().hex).write_text(place)
+        while place and not (home / "go").exists():
+            time.sleep(0.1)
         return super().fit(x, y)
 """
 
@@ -45,16 +46,22 @@ def declare_trials(folder: Path) -> Pipeline:
     )
 
 
-def declare_noted_fits(folder: Path, seconds: float) -> Pipeline:
-    """Declare a search and folds, whose fits take so many seconds and note who does them."""
+def declare_noted_fits(folder: Path) -> Pipeline:
+    """Declare a search and folds whose fits note who does them, and wait on nodes; see `let_go`."""
     write_apples(folder, 200)
-    (folder / "noting.py").write_text(_MODEL.replace("SECONDS", str(seconds)))
+    (folder / "noting.py").write_text(_MODEL)
     train = {"target": "label", "model": {"python": "noting:Noting"}, "tune": _tune("args.C")}
     return declare(folder, {**APPLES, "train": train, "evaluate": {"folds": 3}})
 
 
 def _tune(name: str) -> dict[str, Any]:
     return {"trials": 2, "parallel": 2, "search": {name: {"range": [0.01, 100], "log": True}}}
+
+
+def let_go(home: Home) -> None:
+    """Let the fits on nodes go on, and those that begin later not wait."""
+    home.path.mkdir(0o700, exist_ok=True)
+    (home.path / "go").touch()
 
 
 def noted_fits(home: Home) -> Counter[str]:

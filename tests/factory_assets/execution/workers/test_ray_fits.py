@@ -1,92 +1,121 @@
-"""Nodes of a real Ray cluster fit what the run alone would fit, if they calculate as it does."""
+"""Fits on nodes of a real Ray cluster are the same whatever happens to the nodes."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from factory_resources.home.home import PROJECT
+from factory_resources.home.home import PROJECT, Home
+from tests.fit_results import fit_results
+from tests.ledger import problems
+from tests.ray_fits import declare_noted_fits, let_go, noted_fits
 from tests.ray_nodes import ADDRESS, HEAD, OTHER, RayNodes
-from tests.ray_training import declare_fits
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed (extra `ray`)"),
-    pytest.mark.skipif(os.cpu_count() == 1, reason="a node cannot have fewer cores than the run"),
 ]
+
+_RUN = [sys.executable, "-m", "factory_assets.cli", "run", "apples"]
+
+_CLUSTER = ["--workers", f"ray://{ADDRESS}"]
 
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
     """A folder with a short path: Ray has sockets in it."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
-    declare_fits(folder / "pipelines" / "apples")
+    declare_noted_fits(folder / "pipelines" / "apples")
     yield folder
     shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
-def alone(root: Path) -> dict[str, Any]:
-    """What a process fits alone."""
-    done = subprocess.run(
-        _command(root, "alone", ""), cwd=PROJECT, capture_output=True, text=True, check=True
-    )
-    return dict(json.loads(done.stdout))
+def alone(root: Path) -> Home:
+    """The home of a run without workers."""
+    environment = {**os.environ, **_variables(root, "alone")}
+    subprocess.run(_RUN, cwd=PROJECT, env=environment, check=True)
+    return Home(root / "alone")
 
 
 @pytest.fixture
 def nodes(root: Path) -> Iterator[RayNodes]:
+    """A network in which the head is the only node."""
     network = RayNodes(root)
+    network.start(HEAD)
     yield network
     network.close()
     for name in ("1", "2"):
         shutil.rmtree(root / name, ignore_errors=True)
 
 
-def _command(root: Path, home: str, address: str) -> list[str]:
-    folder = str(root / "pipelines" / "apples")
-    return [sys.executable, "-m", "tests.ray_training", folder, str(root / home), address, "fits"]
+def _variables(root: Path, home: str) -> dict[str, str]:
+    return {"FACTORY_HOME": str(root / home), "FACTORY_DEFS": str(root / "pipelines")}
 
 
-def _told(nodes: RayNodes, number: int) -> dict[str, Any]:
-    done = nodes.wait(number)
-    assert done.code == 0, done.errors
-    return dict(json.loads(done.output))
+def _begin(nodes: RayNodes, home: str, variables: dict[str, str] | None = None) -> int:
+    return nodes.begin([*_RUN, *_CLUSTER], {**_variables(nodes.folder, home), **(variables or {})})
 
 
-def _digests(found: dict[str, Any]) -> dict[str, Any]:
-    assert "error" not in found, found
-    return {stage: of_stage["digests"] for stage, of_stage in found.items()}
-
-
-def test_nodes_fit_what_the_run_alone_fits(nodes: RayNodes, alone: dict[str, Any]) -> None:
-    nodes.start(HEAD)
-    nodes.start(OTHER)
-    run = nodes.begin(_command(nodes.folder, "home", ADDRESS))
+def _await(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 300
-    # Each node has room for one.
-    while nodes.signal("execution.workers.node_process", signal="") < 2:
-        assert time.monotonic() < deadline, _told(nodes, run)
-    found = _told(nodes, run)
-    assert _digests(found) == _digests(alone)
-    assert [one["warning"] for one in found.values()] == [None] * 5
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
-def test_nodes_that_calculate_otherwise_fit_nothing(nodes: RayNodes, alone: dict[str, Any]) -> None:
-    nodes.start(HEAD, prefix=("taskset", "-c", "0"))
-    found = _told(nodes, nodes.begin(_command(nodes.folder, "at home", ADDRESS)))
-    assert _digests(found) == _digests(alone)
+def _places(home: Home) -> list[int]:
+    """Return how many fits each node began."""
+    return [count for raylet, count in noted_fits(home).items() if raylet]
+
+
+def test_a_node_may_be_lost_in_the_middle_of_a_fit(nodes: RayNodes, alone: Home) -> None:
+    nodes.start(OTHER)
+    home = Home(nodes.folder / "lost")
+    run = _begin(nodes, "lost")
+    _await(lambda: len(_places(home)) == 2)
+    assert nodes.signal("raylet/raylet", OTHER) == 1
+    # What the lost node had begun is begun again beside what the other one has begun.
+    _await(lambda: 2 in _places(home))
+    let_go(home)
+    done = nodes.wait(run)
+    assert done.code == 0, done.output + done.errors
+    assert fit_results(home) == fit_results(alone)
+    assert problems(home) == []
+    assert noted_fits(home).total() == noted_fits(alone).total() + 1
+
+
+def test_nodes_that_calculate_otherwise_fit_nothing(nodes: RayNodes, alone: Home) -> None:
+    home = Home(nodes.folder / "unlike")
+    let_go(home)
+    done = nodes.wait(_begin(nodes, "unlike", {"NPY_DISABLE_CPU_FEATURES": ""}))
+    assert done.code == 0, done.output + done.errors
+    assert _places(home) == []
+    assert fit_results(home) == fit_results(alone)
     line = (
-        "no node of the cluster calculates as this machine does (another number of threads), so it "
-        "fits by itself"
+        "1 of 1 nodes of the Ray cluster fit nothing (another NPY_DISABLE_CPU_FEATURES), so the "
+        "run fits by itself"
     )
-    assert [one["warning"] for one in found.values()] == [None] * 3 + [line] * 2
+    told = " ".join(done.output.split())
+    stages = ("train", "evaluate")
+    assert [told.count(f"apples · {one} warning: {line}") for one in stages] == [1, 1]
+
+
+def test_two_runs_never_wait_for_each_other(nodes: RayNodes, alone: Home) -> None:
+    nodes.start(OTHER)
+    other = nodes.begin([sys.executable, "-m", "tests.ray_places", ADDRESS, OTHER, HEAD])
+    _await(lambda: nodes.signal("ray::NodeWorker", signal="") == 1)
+    home = Home(nodes.folder / "beside")
+    let_go(home)
+    run = nodes.wait(_begin(nodes, "beside"))
+    assert run.code == 0, run.output + run.errors
+    assert nodes.wait(other).code == 0
+    assert fit_results(home) == fit_results(alone)
+    assert len(_places(home)) == 2
