@@ -110,9 +110,10 @@ def test_nodes_that_calculate_otherwise_fit_nothing(nodes: RayNodes, alone: Home
 
 def test_two_runs_never_wait_for_each_other(nodes: RayNodes, alone: Home) -> None:
     nodes.start(OTHER)
-    other = nodes.begin([sys.executable, "-m", "tests.ray_places", ADDRESS, OTHER, HEAD])
-    _await(lambda: nodes.signal("ray::NodeWorker", signal="") == 1)
     home = Home(nodes.folder / "beside")
+    places = [ADDRESS, OTHER, HEAD, str(home.path / "noted")]
+    other = nodes.begin([sys.executable, "-m", "tests.ray_places", *places])
+    _await(lambda: nodes.signal("ray::NodeWorker", signal="") == 1)
     let_go(home)
     run = nodes.wait(_begin(nodes, "beside"))
     assert run.code == 0, run.output + run.errors
