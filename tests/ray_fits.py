@@ -6,6 +6,7 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ class Noting(LogisticRegression):
     def fit(self, x, y):
         home, place = Path(os.environ["FACTORY_HOME"]), os.environ.get("RAY_RAYLET_PID", "")
         (home / "noted").mkdir(exist_ok=True)
-        (home / "noted" / uuid4().hex).write_text(place)
+        threads = os.environ.get("OMP_NUM_THREADS")
+        (home / "noted" / uuid4().hex).write_text(f"{place} {threads}")
         while place and not (home / "go").exists():
             time.sleep(0.1)
         return super().fit(x, y)
@@ -66,7 +68,18 @@ def let_go(home: Home) -> None:
 
 def noted_fits(home: Home) -> Counter[str]:
     """Return how many fits began, by the process number of the node's raylet; empty at home."""
-    return Counter(file.read_text() for file in (home.path / "noted").glob("*"))
+    return Counter(place for place, _ in _noted(home))
+
+
+def noted_threads(home: Home) -> set[str]:
+    """Return the OMP_NUM_THREADS that fits had."""
+    return {threads for _, threads in _noted(home)}
+
+
+def _noted(home: Home) -> Iterator[tuple[str, str]]:
+    for file in (home.path / "noted").glob("*"):
+        place, _, threads = file.read_text().partition(" ")
+        yield place, threads
 
 
 def train_apples(pipeline: Pipeline, home: Home, cluster: str) -> dict[str, Any]:

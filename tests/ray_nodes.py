@@ -29,7 +29,7 @@ _PATIENCE = {
     "RAY_gcs_server_port_wait_time_s": "120",
     "RAY_agent_register_timeout_ms": "120000",
 }
-"""How long Ray waits for what it has started, which is slow on a busy machine: 30 s are too few."""
+"""How long Ray waits for what it has started; by itself, not long enough on a busy machine."""
 
 _OBJECTS = 80 << 20
 _SECONDS = 400.0

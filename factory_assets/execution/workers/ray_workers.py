@@ -120,7 +120,7 @@ class RayWorkers:
             raise WorkerEnded(str(error)) from error
 
     def places_to_fit(self) -> list[ClusterNode]:
-        """Return the nodes that fit as this machine does, each as often as it has room, in turns."""
+        """Return the nodes that fit as this machine does, in turns as often as each has room."""
         fitting = [node for node in self._nodes.values() if self.unfit.get(node.id) == []]
         turns = range(max(map(self._room_of, ([node] for node in fitting)), default=0))
         return [node for turn in turns for node in fitting if turn < self._room_of([node])]

@@ -15,7 +15,7 @@ import pytest
 from factory_resources.home.home import PROJECT, Home
 from tests.fit_results import fit_results
 from tests.ledger import problems
-from tests.ray_fits import declare_noted_fits, let_go, noted_fits
+from tests.ray_fits import declare_noted_fits, let_go, noted_fits, noted_threads
 from tests.ray_nodes import ADDRESS, HEAD, OTHER, RayNodes
 
 pytestmark = [
@@ -89,6 +89,8 @@ def test_a_node_may_be_lost_in_the_middle_of_a_fit(nodes: RayNodes, alone: Home)
     assert done.code == 0, done.output + done.errors
     assert fit_results(home) == fit_results(alone)
     assert problems(home) == []
+    # Ray gives its processes one thread for each processor that they ask for.
+    assert noted_threads(home) == noted_threads(alone)
     assert noted_fits(home).total() == noted_fits(alone).total() + 1
 
 
