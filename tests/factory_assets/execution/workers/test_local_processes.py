@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from factory_assets.execution.ledger_entries import declaration_digest
+from factory_assets.execution.workers.connection import LocalConnection
 from factory_assets.execution.workers.local_processes import LocalProcesses, local_processes
-from factory_assets.execution.workers.protocol import StageCall, WorkerSetup, line_of
+from factory_assets.execution.workers.protocol import StageCall, TurnCall, WorkerSetup, line_of
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.factory_assets.execution.workers.dying import children, worker_processes
@@ -66,7 +67,7 @@ def numbers() -> Numbers:
 def _ask(processes: LocalProcesses, pipeline: Pipeline, home: Home, share: str) -> str:
     """Ask a process for a partition; return its number and its variable.
 
-    It is started by a thread that ends before.
+    The thread that has it started ends while it works.
     """
     with home.scratch() as scratch:
         setup = WorkerSetup(
@@ -84,10 +85,18 @@ def _ask(processes: LocalProcesses, pipeline: Pipeline, home: Home, share: str) 
             objects=False,
         )
         setup = setup.model_copy(update={"path": (str(pipeline.folder), *sys.path)})
+
+        def begin() -> LocalConnection:
+            connection = processes.connect(setup, {"SHARE": share})
+            connection.send(line_of(StageCall(stage="ingest", partition="2024-01-01")))
+            while b'"turn"' not in (line := connection.line()):
+                assert b'"failed"' not in line, line
+            return connection
+
         with ThreadPoolExecutor(1) as thread:
-            connection = thread.submit(processes.connect, setup, {"SHARE": share}).result()
-        connection.send(line_of(StageCall(stage="ingest", partition="2024-01-01")))
-        while b'"turn"' not in (line := connection.line()):
+            connection = thread.submit(begin).result()
+        connection.send(line_of(TurnCall()))
+        while b'"computed"' not in (line := connection.line()):
             assert b'"failed"' not in line, line
         connection.remove()
     [mark] = pipeline.folder.glob(f"* {share}")
