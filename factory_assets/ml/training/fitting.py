@@ -160,7 +160,7 @@ def fit_once(
     resume_folder = checkpoints if isinstance(model, Network | Auto) else None
     metered = spec.budget if stops and spec.budget and spec.budget.is_metered else None
     trials = spec.budget.trials if spec.budget else None
-    model = settled(model, len(ready.rows) + len(ready.validation), trials)
+    model = settled(model, (ready.rows.target, ready.validation.target), trials)
     with (
         home.scratch() as scratch,
         open_account(metered, before, resume_folder) as account,

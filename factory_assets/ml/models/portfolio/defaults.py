@@ -5,8 +5,10 @@ Which members can be declared belongs in `spec.models`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from math import ceil
+from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec.models import (
     Auto,
@@ -21,40 +23,69 @@ from factory_assets.spec.models import (
 )
 from factory_assets.spec.train import ModelSpec
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 TREES = 200
 
 LEAVES = 2_500
 """A tree of a forest has about so many leaves at most: with more, the graph of a forest would take
-more memory than the rows, and its trees hardly predict better."""
+more memory than the rows, and its trees hardly predict better. A random forest may have single rows
+in its leaves if a class is rare: it then follows rules exactly, and extra trees smooth."""
 
 TABM_ROWS = 10_000
 """Above so many rows, `tabm` takes minutes for six fits, ten times as long as `mlp`."""
 
 
-def members_of(spec: Auto, rows: int = 0) -> tuple[MemberSpec, ...]:
-    """Return the declared members, or the default ones for so many rows."""
+def members_of(spec: Auto, rows: int = 0, parted: int = 0) -> tuple[MemberSpec, ...]:
+    """Return the declared members, or the default ones for so many rows.
+
+    Args:
+        parted: as of `parted_rows`.
+    """
     if spec.members is not None:
         return spec.members
-    leaf = max(1, ceil(rows / LEAVES))
     network = Mlp(kind="mlp") if rows > TABM_ROWS else Tabm(kind="tabm")
     boosted = (LightGbm(kind="lightgbm"),) if find_spec("lightgbm") else ()
     return (
         Linear(kind="linear"),
         GradientBoosting(kind="gradient_boosting"),
         *boosted,
-        ExtraTrees(kind="extra_trees", trees=TREES, min_samples_leaf=leaf),
-        RandomForest(kind="random_forest", trees=TREES, min_samples_leaf=leaf),
+        ExtraTrees(kind="extra_trees", trees=TREES, min_samples_leaf=_leaf(rows)),
+        RandomForest(kind="random_forest", trees=TREES, min_samples_leaf=_leaf(parted)),
         network,
     )
 
 
-def settled(spec: ModelSpec, rows: int, trials: int | None = None) -> ModelSpec:
+def settled(
+    spec: ModelSpec, targets: Sequence[NDArray[Any]], trials: int | None = None
+) -> ModelSpec:
     """Return the model with the members that are tried; any other kind stays as it is.
 
     Args:
-        rows: how many rows there are to learn from.
+        targets: [rows] of each part to learn from, class codes or numbers.
         trials: how many members are tried at most.
     """
     if not isinstance(spec, Auto):
         return spec
-    return spec.model_copy(update={"members": members_of(spec, rows)[:trials]})
+    import numpy as np
+
+    target = np.concatenate(targets)
+    members = members_of(spec, len(target), parted_rows(target))
+    return spec.model_copy(update={"members": members[:trials]})
+
+
+def parted_rows(target: NDArray[Any]) -> int:
+    """Return about how many leaves it takes to have each row among its like alone.
+
+    Of classes, a split is needed only where there is a row that is not of the most frequent one.
+    """
+    import numpy as np
+
+    if not np.issubdtype(target.dtype, np.integer):
+        return len(target)
+    return min(len(target), 2 * (len(target) - int(np.bincount(target).max())))
+
+
+def _leaf(rows: int) -> int:
+    return max(1, ceil(rows / LEAVES))

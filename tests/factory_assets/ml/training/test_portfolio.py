@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from factory_assets.ml.artifacts.trained_model import read_trained, save_trained
 from factory_assets.ml.models.portfolio.blend import BlendModel
-from factory_assets.ml.models.portfolio.defaults import members_of
+from factory_assets.ml.models.portfolio.defaults import members_of, settled
 from factory_assets.ml.models.portfolio.member import ALL_FOLDS_ROWS
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
@@ -202,6 +203,30 @@ def test_the_default_members_are_those_whose_libraries_are_installed(
     kinds = [member.kind for member in members_of(auto)]
     assert "lightgbm" not in kinds
     assert len(kinds) > 4
+
+
+@pytest.mark.parametrize(
+    ("target", "extra_trees", "random_forest"),
+    [
+        (np.zeros(10_000), 4, 4),
+        (np.arange(10_000) % 2, 4, 4),
+        (np.arange(10_000) % 50 // 49, 4, 1),
+        (np.arange(2_000) % 2, 1, 1),
+    ],
+)
+def test_a_leaf_of_a_forest_has_few_rows_where_its_trees_stay_small(
+    target: NDArray[Any], extra_trees: int, random_forest: int
+) -> None:
+    model: Any = settled(Auto(kind="auto"), np.split(target, [len(target) // 3]))
+    leaves = {m.kind: m.min_samples_leaf for m in model.members if hasattr(m, "trees")}
+    assert leaves == {"extra_trees": extra_trees, "random_forest": random_forest}
+
+
+def test_the_network_of_many_rows_is_the_quick_one() -> None:
+    few, many = (settled(Auto(kind="auto"), [np.zeros(rows)]) for rows in (10_000, 10_001))
+    assert isinstance(few, Auto)
+    assert isinstance(many, Auto)
+    assert [one.members[-1].kind for one in (few, many) if one.members] == ["tabm", "mlp"]
 
 
 def test_members_learn_from_training_rows_alone_where_that_is_declared(tmp_path: Path) -> None:
