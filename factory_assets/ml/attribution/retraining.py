@@ -23,9 +23,11 @@ from factory_assets.ml.artifacts.trained_model import (
     copy_checked,
 )
 from factory_assets.ml.features.arrays import LabelledArrays, concatenate
+from factory_assets.ml.features.fold_statistics import fold_statistics
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, FitContext, Model
 from factory_assets.ml.models.kinds import fit_model, model_class
+from factory_assets.ml.training.inner_folds import inner_folds, training_folds
 from factory_assets.results.evaluation import InfluenceQuality
 from factory_assets.results.model import Candidate, Refit
 from factory_assets.spec import Linear, ModelSpec, Pipeline
@@ -110,8 +112,18 @@ def make_retrainer(
     Args:
         refit: how the candidate was fitted again; None if `train.refit` was `never`.
     """
+    places = known_rows(trained.target, validation)
+    tables = training, validation.take(places)
+    folds = inner_folds(pipeline, trained.target, tables)
+    if folds is None:
+        folds = training_folds(pipeline, trained.target, training)
+    statistics = fold_statistics(
+        trained.features, trained.target, tables, folds, scaled=trained.model.scaled
+    )
     encoded = encode_rows(trained, training)
-    known = encode_rows(trained, validation, known_rows(trained.target, validation))
+    if statistics:
+        encoded = statistics.of_training(encoded)
+    known = encode_rows(trained, validation, places)
     if refit is None or refit.reason:
         return Retrainer(pipeline, trained, encoded, known, home)
     return Retrainer(pipeline, trained, concatenate([encoded, known]), known, home, refit)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from factory_assets.ml.features.arrays import MemoryMap
+    from factory_assets.ml.features.fold_statistics import FoldStatistics
 
 
 Progress = Callable[[str], None]
@@ -108,6 +109,8 @@ class FitContext:
     folds: NDArray[np.int64] | None = None
     """[training rows, then validation rows]: the inner fold of each, in which members of a
     portfolio are judged; None if they are judged on the validation rows."""
+    statistics: FoldStatistics | None = None
+    """Those of the rows of a portfolio, where a category has any; with the folds above."""
     whole: bool = True
     """Whether a portfolio fits what it keeps on training and validation rows; if not, its members
     are judged on the validation rows, and learn from the training rows alone."""
@@ -220,6 +223,8 @@ class Model(ABC):
     """Whether numeric inputs are standardised before the model reads them."""
     vocabulary: ClassVar[int]
     """The largest number of values of a categorical column that get a code of their own."""
+    statistics: ClassVar[bool] = False
+    """Whether categories with still more values are also given as statistics of the target."""
     stops: ClassVar[bool] = False
     """Whether a budget can stop its training."""
     streams: ClassVar[bool] = False

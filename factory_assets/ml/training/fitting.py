@@ -296,6 +296,7 @@ def fit_context(
         checkpoints=checkpoints,
         mapped=ready.mapped,
         folds=ready.folds,
+        statistics=ready.statistics,
         whole=spec.refit != "never",
     )
 

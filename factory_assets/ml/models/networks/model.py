@@ -44,6 +44,7 @@ class NetworkModel(Model):
 
     scaled: ClassVar[bool] = True
     vocabulary: ClassVar[int] = 200
+    statistics: ClassVar[bool] = True
     stops: ClassVar[bool] = True
     streams: ClassVar[bool] = True
 
