@@ -27,7 +27,6 @@ from factory_assets.ml.features.target_statistics import (
     TargetStatistics,
     averaged,
     fit_statistics,
-    has_statistics,
     word_places,
 )
 from factory_assets.ml.features.texts import Text, describe_text
@@ -64,12 +63,12 @@ class Category(StageResult):
     name: str
     vocabulary: tuple[str, ...]
     statistics: Annotated[TargetStatistics | None, Field(exclude_if=is_unset)] = None
-    """Given as numbers beside the code; None if that says all, or the model does not read them."""
+    """What other words say as numbers; None if they say nothing, or the model does not read it."""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """All that the model tells apart, those of the vocabulary first."""
-        return self.statistics.words if self.statistics else self.vocabulary
+        """All that the model tells apart, frequent first."""
+        return (*self.vocabulary, *(self.statistics.words if self.statistics else ()))
 
 
 class Features(StageResult):
@@ -243,20 +242,20 @@ def fit_features(
 
 
 def with_statistics(features: Features, training: pa.Table, target: Target) -> Features:
-    """Add statistics of the target to categories that have more words than codes.
+    """Add statistics of the target to categories that have more words than codes, if they differ.
 
     Args:
         training: the rows on which features and target were fitted.
     """
-    if not has_statistics(target):
-        return features
     learned = averaged(target, target.values(training))
+    if learned is None:
+        return features
     categories = (
         (category, read_categories(training, category.name)) for category in features.categorical
     )
     fitted = tuple(
         category.model_copy(
-            update={"statistics": fit_statistics(words, len(category.vocabulary), learned)}
+            update={"statistics": fit_statistics(words, category.vocabulary, learned)}
         )
         for category, words in categories
     )

@@ -97,9 +97,9 @@ def fold_statistics(
     Args:
         folds: as of `FoldStatistics`; given if a category has statistics.
     """
-    if folds is None or not any(features.statistics_places()):
-        return None
     learned = averaged(target, target.values(tables[0]))
+    if folds is None or learned is None or not any(features.statistics_places()):
+        return None
     return FoldStatistics(features, tables, learned, folds, scaled)
 
 
@@ -141,13 +141,10 @@ class _FoldWords:
 
     def _table(self, left_out: Collection[int]) -> NDArray[np.float32]:
         """[1 + words, columns]: the statistics without these folds."""
-        import numpy as np
-
         used = [fold for fold in range(self._count) if fold not in left_out]
         # Added up, not subtracted: a rounding error would tell the rows that are left out.
         total = self._sums[used].sum(axis=0)
-        overall = np.array(self.statistics.overall)
-        means = smoothed(total[:, :-1], total[:, -1], overall)
-        means[0] = overall
-        narrow = means.astype(np.float32)
-        return self.statistics.standardised(narrow) if self.scaled else narrow
+        fitted = self.statistics
+        means = smoothed(total[:, :-1], total[:, -1], fitted.prior, fitted.shares)
+        means[0] = fitted.prior
+        return fitted.as_read(means, scaled=self.scaled)

@@ -1,7 +1,7 @@
-"""Statistics of the target: what a category with many values says as numbers.
+"""Statistics of the target: what the rarer words of a category say as numbers.
 
-They are fitted on training rows and are plain data, as the rest of the encoding. From which rows
-the statistics of a training row come belongs in `ml.training.held_out_statistics`.
+They are fitted on training rows and are plain data, as the rest of the encoding. Which rows the
+statistics of a training row come from belongs in `fold_statistics.py`.
 """
 
 from __future__ import annotations
@@ -22,74 +22,80 @@ MIN_ROWS = 5
 """Training rows below which a word has no statistics: they would say little of others with the same
 word, and much of the few people who have it."""
 
-SMOOTHING = 10
-"""The overall mean counts as much as so many rows."""
-
 MOST_WORDS = 10_000
 """The most words of a category that have statistics, the most frequent ones."""
 
 MOST_COLUMNS = 10
-"""The most numbers that a word has; a target of still more classes has no statistics."""
+"""The most numbers that a word has; for a target of still more classes there are no statistics."""
 
 
 class TargetStatistics(StageResult):
-    """For each word, the smoothed mean of the target over its training rows.
+    """For each word without a code of its own, the smoothed mean of the target over its rows.
 
-    That is (sum + m * overall mean) / (rows + m) with m = `SMOOTHING`, which comes from empirical
-    Bayes (D. Micci-Barreca 2001, doi:10.1145/507533.507538). A target of two classes counts as 1
-    for the second; one of more classes has a number for each class but the last; numbers are
-    standardised.
+    That is (sum + m * prior) / (rows + m), where m is the variance within words divided by that
+    between words (empirical Bayes, D. Micci-Barreca 2001, doi:10.1145/507533.507538). A target of
+    two classes counts as 1 for the second, one of more classes has a column for each class but the
+    last, and numbers are standardised. A word with a code has the prior: what its code says twice
+    would only show which training rows were left out of its mean.
     """
 
     words: tuple[str, ...]
-    """Frequent first; they begin with those of the vocabulary."""
+    """Frequent first."""
     means: tuple[tuple[float, ...], ...]
     """[words][columns]."""
-    overall: tuple[float, ...]
-    """[columns]: over all training rows; also that of any other word, and of a missing one."""
+    prior: tuple[float, ...]
+    """[columns]: the mean over all training rows without a code of their own; also that of any
+    other word, and of a missing one."""
+    shares: tuple[float, ...]
+    """[columns]: 1 / m, 0 if words do not differ."""
     scales: tuple[tuple[float, float], ...]
-    """[columns]: mean and standard deviation over the training rows, as of `Number`."""
+    """[columns]: mean and standard deviation of the means over the training rows with these words,
+    by which they are standardised."""
 
     @property
     def columns(self) -> int:
-        return len(self.overall)
+        return len(self.prior)
 
     def table(self, *, scaled: bool) -> NDArray[np.float32]:
-        """Return [1 + words, columns]: of any other word, then of each.
+        """Return [1 + words, columns]: the prior, then the means of each word.
 
         Args:
             scaled: whether to standardise them.
         """
+        return self.as_read([self.prior, *self.means], scaled=scaled)
+
+    def as_read(self, means: Any, *, scaled: bool) -> NDArray[np.float32]:
+        """Return means, [words, columns], as a model reads them."""
         import numpy as np
 
-        table = np.array([self.overall, *self.means], dtype=np.float32)
-        return self.standardised(table) if scaled else table
-
-    def standardised(self, means: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (mean - mean of means) / standard deviation, for each column of the last axis."""
-        import numpy as np
-
-        center, sd = np.array(self.scales, dtype=np.float32).T
-        standardised: NDArray[np.float32] = (means - center) / sd
-        return standardised
+        table = np.array(means, dtype=np.float32)
+        if scaled:
+            center, sd = np.array(self.scales, dtype=np.float32).T
+            table = (table - center) / sd
+        return table
 
 
 def smoothed(
-    sums: NDArray[np.float64], counts: NDArray[Any], overall: NDArray[np.float64]
+    sums: NDArray[np.float64],
+    rows: NDArray[Any],
+    prior: Sequence[float],
+    shares: Sequence[float],
 ) -> NDArray[np.float64]:
-    """Return the smoothed means, [words, columns].
+    """Return the smoothed means, [words, columns]; see `TargetStatistics`.
 
     Args:
         sums: [words, columns], of the target.
-        counts: [words], of rows.
-        overall: [columns].
+        rows: [words], their number.
     """
-    means: NDArray[np.float64] = (sums + SMOOTHING * overall) / (counts[:, None] + SMOOTHING)
+    import numpy as np
+
+    share = np.array(shares)
+    means: NDArray[np.float64] = (sums * share + np.array(prior)) / (rows[:, None] * share + 1)
     return means
 
 
-def averaged(target: Target, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return what the statistics are means of, [rows, columns].
+def averaged(target: Target, values: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return what the statistics are means of, [rows, columns]; None for too many classes.
 
     Args:
         values: [rows], as `Target.values` returns them.
@@ -98,52 +104,87 @@ def averaged(target: Target, values: NDArray[Any]) -> NDArray[np.float64]:
 
     if not target.classes:
         return target.scaled(values).astype(np.float64)[:, None]
+    if target.outputs - 1 > MOST_COLUMNS:
+        return None
     chosen = [1] if target.task == "binary" else range(target.outputs - 1)
     learned: NDArray[np.float64] = (values[:, None] == np.array(chosen)).astype(np.float64)
     return learned
 
 
-def has_statistics(target: Target) -> bool:
-    """Whether the classes are few enough."""
-    return target.outputs - 1 <= MOST_COLUMNS
-
-
 def fit_statistics(
-    column: pa.DictionaryArray, known: int, learned: NDArray[np.float64]
+    column: pa.DictionaryArray, vocabulary: Sequence[str], learned: NDArray[np.float64]
 ) -> TargetStatistics | None:
     """Fit the statistics of a category.
 
     Args:
         column: [rows], its words.
-        known: how many words, the most frequent ones, have codes of their own.
+        vocabulary: the words that have codes.
         learned: [rows, columns], as `averaged` returns it.
 
     Returns:
-        None if no further word has enough rows.
+        None if fewer than two other words have enough rows, or if words do not differ.
     """
     import numpy as np
 
-    names = column.dictionary.to_pylist()
-    indices: NDArray[Any] = column.indices.drop_null().to_numpy(zero_copy_only=False)
-    counts = np.bincount(indices, minlength=len(names))
-    ranked = sorted((-n, word) for n, word in zip(counts, names, strict=True) if word)
-    words = [word for n, word in ranked if -n >= MIN_ROWS][:MOST_WORDS]
-    if len(words) <= known:
+    known = word_places(column, vocabulary) > 0
+    words = _frequent(column, vocabulary)
+    if len(words) < 2:
         return None
     places = word_places(column, words)
-    overall = learned.mean(axis=0)
-    rows = np.bincount(places, minlength=len(words) + 1)
-    means = smoothed(sums_by(places, learned, len(words) + 1), rows, overall)
-    means[0] = overall
-    of_rows = means[places]
+    prior = learned[~known].mean(axis=0)
+    has_word = places > 0
+    shares = _shares(places[has_word] - 1, learned[has_word], len(words))
+    if not any(shares):
+        return None
+    sums = sums_by(places, learned, len(words) + 1)[1:]
+    rows = np.bincount(places)[1:]
+    means = smoothed(sums, rows, prior.tolist(), shares)
+    of_rows = means[places[has_word] - 1]
     center, sd = of_rows.mean(axis=0), of_rows.std(axis=0)
     steps = np.spacing(np.abs(center).astype(np.float32))
     return TargetStatistics(
         words=tuple(words),
-        means=tuple(map(tuple, means[1:].tolist())),
-        overall=tuple(overall.tolist()),
+        means=tuple(map(tuple, means.tolist())),
+        prior=tuple(prior.tolist()),
+        shares=shares,
         scales=tuple(zip(center.tolist(), np.where(sd > steps, sd, 1.0).tolist(), strict=True)),
     )
+
+
+def _frequent(column: pa.DictionaryArray, vocabulary: Sequence[str]) -> list[str]:
+    """Return the words without a code that have enough rows, frequent first."""
+    import numpy as np
+
+    names = column.dictionary.to_pylist()
+    indices: NDArray[Any] = column.indices.drop_null().to_numpy(zero_copy_only=False)
+    counts = np.bincount(indices, minlength=len(names)).tolist()
+    coded = {"", *vocabulary}
+    counted = zip(counts, names, strict=True)
+    ranked = sorted((-n, word) for n, word in counted if n >= MIN_ROWS and word not in coded)
+    return [word for _, word in ranked[:MOST_WORDS]]
+
+
+def _shares(
+    places: NDArray[np.int64], learned: NDArray[np.float64], words: int
+) -> tuple[float, ...]:
+    """Return the variance between words divided by that within words, for each column.
+
+    Both are estimated by a one-way analysis of variance of words drawn at random (S. R. Searle,
+    G. Casella, C. E. McCulloch 1992, "Variance Components", section 3.6).
+
+    Args:
+        places: [rows], the word of each, from 0.
+    """
+    import numpy as np
+
+    total, rows = len(places), np.bincount(places, minlength=words)
+    means = sums_by(places, learned, words) / rows[:, None]
+    within = ((learned - means[places]) ** 2).sum(axis=0) / (total - words)
+    squares = (rows @ (means - learned.mean(axis=0)) ** 2) / (words - 1)
+    per_word = (total - (rows**2).sum() / total) / (words - 1)
+    between = np.maximum(squares - within, 0) / per_word
+    # Where rows of the same word never differ, one row says as much as all.
+    return tuple((between / np.maximum(within, 1e-6 * between + (between == 0))).tolist())
 
 
 def word_places(column: pa.DictionaryArray, words: Sequence[str]) -> NDArray[np.int64]:
