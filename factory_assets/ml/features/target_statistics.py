@@ -22,6 +22,10 @@ MIN_ROWS = 5
 """Training rows below which a word has no statistics: they would say little of others with the same
 word, and much of the few people who have it."""
 
+SIGNIFICANCE = 0.01
+"""How rarely words that do not differ may look as different as these do; otherwise there are no
+statistics, which would be noise."""
+
 MOST_WORDS = 10_000
 """The most words of a category that have statistics, the most frequent ones."""
 
@@ -47,7 +51,7 @@ class TargetStatistics(StageResult):
     """[columns]: the mean over all training rows without a code of their own; also that of any
     other word, and of a missing one."""
     shares: tuple[float, ...]
-    """[columns]: 1 / m, 0 if words do not differ."""
+    """[columns]: 1 / m, 0 if words differ no more than by chance."""
     scales: tuple[tuple[float, float], ...]
     """[columns]: mean and standard deviation of the means over the training rows with these words,
     by which they are standardised."""
@@ -122,7 +126,7 @@ def fit_statistics(
         learned: [rows, columns], as `averaged` returns it.
 
     Returns:
-        None if fewer than two other words have enough rows, or if words do not differ.
+        None if fewer than two other words have enough rows, or if they differ by chance at most.
     """
     import numpy as np
 
@@ -170,21 +174,25 @@ def _shares(
     """Return the variance between words divided by that within words, for each column.
 
     Both are estimated by a one-way analysis of variance of words drawn at random (S. R. Searle,
-    G. Casella, C. E. McCulloch 1992, "Variance Components", section 3.6).
+    G. Casella, C. E. McCulloch 1992, "Variance Components", section 3.6). Its F test says whether
+    words differ.
 
     Args:
         places: [rows], the word of each, from 0.
     """
     import numpy as np
+    from scipy.special import fdtrc
 
     total, rows = len(places), np.bincount(places, minlength=words)
     means = sums_by(places, learned, words) / rows[:, None]
     within = ((learned - means[places]) ** 2).sum(axis=0) / (total - words)
     squares = (rows @ (means - learned.mean(axis=0)) ** 2) / (words - 1)
     per_word = (total - (rows**2).sum() / total) / (words - 1)
-    between = np.maximum(squares - within, 0) / per_word
-    # Where rows of the same word never differ, one row says as much as all.
-    return tuple((between / np.maximum(within, 1e-6 * between + (between == 0))).tolist())
+    # Rows of the same word may never differ.
+    within = np.maximum(within, 1e-6 * squares + (squares == 0))
+    shares = np.maximum(squares / within - 1, 0) / per_word
+    by_chance = fdtrc(words - 1, total - words, squares / within)
+    return tuple(np.where(by_chance < SIGNIFICANCE, shares, 0).tolist())
 
 
 def word_places(column: pa.DictionaryArray, words: Sequence[str]) -> NDArray[np.int64]:
