@@ -44,7 +44,6 @@ class NetworkModel(Model):
 
     scaled: ClassVar[bool] = True
     vocabulary: ClassVar[int] = 200
-    statistics: ClassVar[bool] = True
     stops: ClassVar[bool] = True
     streams: ClassVar[bool] = True
 
@@ -276,6 +275,12 @@ def target_of(rows: LabelledArrays) -> Tensor:
     import torch
 
     return torch.from_numpy(rows.target)
+
+
+class MlpModel(NetworkModel):
+    """The factory's network for tables."""
+
+    statistics: ClassVar[bool] = True
 
 
 class CnnModel(NetworkModel):
