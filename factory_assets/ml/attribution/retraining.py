@@ -113,20 +113,26 @@ def make_retrainer(
         refit: how the candidate was fitted again; None if `train.refit` was `never`.
     """
     places = known_rows(trained.target, validation)
-    tables = training, validation.take(places)
-    folds = inner_folds(pipeline, trained.target, tables)
-    if folds is None:
-        folds = training_folds(pipeline, trained.target, training)
-    statistics = fold_statistics(
-        trained.features, trained.target, tables, folds, scaled=trained.model.scaled
-    )
-    encoded = encode_rows(trained, training)
-    if statistics:
-        encoded = statistics.of_training(encoded)
+    encoded = _training_rows(pipeline, trained, (training, validation.take(places)))
     known = encode_rows(trained, validation, places)
     if refit is None or refit.reason:
         return Retrainer(pipeline, trained, encoded, known, home)
     return Retrainer(pipeline, trained, concatenate([encoded, known]), known, home, refit)
+
+
+def _training_rows(
+    pipeline: Pipeline, trained: TrainedModel, tables: tuple[pa.Table, pa.Table]
+) -> LabelledArrays:
+    """Encode training rows as the candidate read them, which knew nothing of a row's own fold."""
+    features, target = trained.features, trained.target
+    rows = encode_rows(trained, tables[0])
+    if not any(features.statistics_places()):
+        return rows
+    folds = inner_folds(pipeline, target, tables)
+    if folds is None:
+        folds = training_folds(pipeline, target, tables[0])
+    statistics = fold_statistics(features, target, tables, folds, scaled=trained.model.scaled)
+    return statistics.of_training(rows) if statistics else rows
 
 
 def known_rows(target: Target, validation: pa.Table) -> NDArray[np.int64]:

@@ -22,13 +22,7 @@ from factory_assets.ml.features.columns import (
 )
 from factory_assets.ml.features.images import Picture, fit_picture
 from factory_assets.ml.features.series import Series, lay_out
-from factory_assets.ml.features.target import Target
-from factory_assets.ml.features.target_statistics import (
-    TargetStatistics,
-    averaged,
-    fit_statistics,
-    word_places,
-)
+from factory_assets.ml.features.target_statistics import TargetStatistics, word_places
 from factory_assets.ml.features.texts import Text, describe_text
 from factory_assets.results.base import StageResult
 from factory_assets.spec import Cnn, Pipeline
@@ -239,27 +233,6 @@ def fit_features(
         texts=tuple(texts),
         picture=picture,
     )
-
-
-def with_statistics(features: Features, training: pa.Table, target: Target) -> Features:
-    """Add statistics of the target to categories that have more words than codes, if they differ.
-
-    Args:
-        training: the rows on which features and target were fitted.
-    """
-    learned = averaged(target, target.values(training))
-    if learned is None:
-        return features
-    categories = (
-        (category, read_categories(training, category.name)) for category in features.categorical
-    )
-    fitted = tuple(
-        category.model_copy(
-            update={"statistics": fit_statistics(words, category.vocabulary, learned)}
-        )
-        for category, words in categories
-    )
-    return features.model_copy(update={"categorical": fitted})
 
 
 def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:

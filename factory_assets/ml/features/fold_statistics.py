@@ -1,7 +1,8 @@
-"""Statistics of the target for rows that a model learns from: those of rows in other folds.
+"""Statistics of the target in training: which categories have them, and those of each row.
 
-A row whose own target were part of its statistics would give it away. Rows that no model learns
-from have the statistics of all training rows, see `target_statistics.py`.
+A row that a model learns from has those of rows in other folds: a mean that its own target were
+part of would give it away. Rows that no model learns from have the statistics of all training rows,
+which `features.py` reads from what is stored.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.features.columns import read_categories
@@ -17,7 +18,7 @@ from factory_assets.ml.features.features import Features
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.features.target_statistics import (
     TargetStatistics,
-    averaged,
+    fit_statistics,
     smoothed,
     sums_by,
     word_places,
@@ -27,6 +28,48 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+MOST_COLUMNS = 10
+"""The most numbers that a word has; for a target of still more classes there are no statistics."""
+
+
+def with_statistics(features: Features, training: pa.Table, target: Target) -> Features:
+    """Add statistics of the target to categories that have more words than codes, if they differ.
+
+    Args:
+        training: the rows on which features and target were fitted.
+    """
+    learned = averaged(target, target.values(training))
+    if learned is None:
+        return features
+    categories = (
+        (category, read_categories(training, category.name)) for category in features.categorical
+    )
+    fitted = tuple(
+        category.model_copy(
+            update={"statistics": fit_statistics(words, category.vocabulary, learned)}
+        )
+        for category, words in categories
+    )
+    return features.model_copy(update={"categorical": fitted})
+
+
+def averaged(target: Target, values: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return what the statistics are means of, [rows, columns]; None for too many classes.
+
+    Args:
+        values: [rows], as `Target.values` returns them.
+    """
+    import numpy as np
+
+    if not target.classes:
+        return target.scaled(values).astype(np.float64)[:, None]
+    if target.outputs - 1 > MOST_COLUMNS:
+        return None
+    chosen = [1] if target.task == "binary" else range(target.outputs - 1)
+    learned: NDArray[np.float64] = (values[:, None] == np.array(chosen)).astype(np.float64)
+    return learned
 
 
 @dataclass(frozen=True)
@@ -97,10 +140,10 @@ def fold_statistics(
     Args:
         folds: as of `FoldStatistics`; given if a category has statistics.
     """
-    learned = averaged(target, target.values(tables[0]))
-    if folds is None or learned is None or not any(features.statistics_places()):
+    if folds is None or not any(features.statistics_places()):
         return None
-    return FoldStatistics(features, tables, learned, folds, scaled)
+    learned = averaged(target, target.values(tables[0]))
+    return None if learned is None else FoldStatistics(features, tables, learned, folds, scaled)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.features.target import Target
 from factory_assets.results.base import StageResult
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ statistics, which would be noise."""
 
 MOST_WORDS = 10_000
 """The most words of a category that have statistics, the most frequent ones."""
-
-MOST_COLUMNS = 10
-"""The most numbers that a word has; for a target of still more classes there are no statistics."""
 
 
 class TargetStatistics(StageResult):
@@ -98,23 +94,6 @@ def smoothed(
     return means
 
 
-def averaged(target: Target, values: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Return what the statistics are means of, [rows, columns]; None for too many classes.
-
-    Args:
-        values: [rows], as `Target.values` returns them.
-    """
-    import numpy as np
-
-    if not target.classes:
-        return target.scaled(values).astype(np.float64)[:, None]
-    if target.outputs - 1 > MOST_COLUMNS:
-        return None
-    chosen = [1] if target.task == "binary" else range(target.outputs - 1)
-    learned: NDArray[np.float64] = (values[:, None] == np.array(chosen)).astype(np.float64)
-    return learned
-
-
 def fit_statistics(
     column: pa.DictionaryArray, vocabulary: Sequence[str], learned: NDArray[np.float64]
 ) -> TargetStatistics | None:
@@ -130,13 +109,12 @@ def fit_statistics(
     """
     import numpy as np
 
-    known = word_places(column, vocabulary) > 0
     words = _frequent(column, vocabulary)
     if len(words) < 2:
         return None
     places = word_places(column, words)
-    prior = learned[~known].mean(axis=0)
     has_word = places > 0
+    prior = learned[word_places(column, vocabulary) == 0].mean(axis=0)
     shares = _shares(places[has_word] - 1, learned[has_word], len(words))
     if not any(shares):
         return None

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from factory_assets.ml.features.arrays import MemoryMap
-    from factory_assets.ml.features.fold_statistics import FoldStatistics
 
 
 Progress = Callable[[str], None]
@@ -47,6 +46,10 @@ FitMembers = Callable[["FitContext"], Sequence["Fit"]]
 
 FitApart = Callable[["FitContext", Sequence["MemberFit"]], Iterator[Path]]
 """Does fits of a portfolio that the context declares; yields the files of each, in their order."""
+
+
+WithoutFold = Callable[[int, LabelledArrays], LabelledArrays]
+"""Encodes training rows, then validation rows, so that they say nothing of the target in a fold."""
 
 
 class TrialPruned(Exception):  # noqa: N818 - nothing is wrong
@@ -109,8 +112,8 @@ class FitContext:
     folds: NDArray[np.int64] | None = None
     """[training rows, then validation rows]: the inner fold of each, in which members of a
     portfolio are judged; None if they are judged on the validation rows."""
-    statistics: FoldStatistics | None = None
-    """Those of the rows of a portfolio, where a category has any; with the folds above."""
+    without_fold: WithoutFold | None = None
+    """Given if rows have statistics of the target and the folds above."""
     whole: bool = True
     """Whether a portfolio fits what it keeps on training and validation rows; if not, its members
     are judged on the validation rows, and learn from the training rows alone."""

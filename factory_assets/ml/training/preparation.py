@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.ml.artifacts.calibration import require_calibrable
 from factory_assets.ml.artifacts.conformal import require_regions
 from factory_assets.ml.features.arrays import LabelledArrays, MemoryMap
-from factory_assets.ml.features.features import Features, fit_features, with_statistics
-from factory_assets.ml.features.fold_statistics import FoldStatistics, fold_statistics
+from factory_assets.ml.features.features import Features, fit_features
+from factory_assets.ml.features.fold_statistics import (
+    FoldStatistics,
+    fold_statistics,
+    with_statistics,
+)
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.features.target import Target, fit_target
 from factory_assets.ml.models.kinds import model_class

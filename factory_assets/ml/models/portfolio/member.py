@@ -104,8 +104,8 @@ class PortfolioRows:
         if job.fold is None:
             return self.rows if self.context.whole else self.train, self.validation
         rows, held_out = self.rows, self.fold_of == job.fold
-        if self.context.statistics and self.context.folds is not None and self.context.whole:
-            rows = self.context.statistics.without(job.fold, rows)
+        if self.context.without_fold and self.context.folds is not None and self.context.whole:
+            rows = self.context.without_fold(job.fold, rows)
         return rows.take(~held_out), rows.take(held_out)
 
     def _encoded(self, cls: type[Model], rows: LabelledArrays) -> LabelledArrays:

@@ -8,10 +8,14 @@ import pytest
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.features.columns import read_words
-from factory_assets.ml.features.features import fit_features, with_statistics
-from factory_assets.ml.features.fold_statistics import FoldStatistics, fold_statistics
+from factory_assets.ml.features.features import fit_features
+from factory_assets.ml.features.fold_statistics import (
+    FoldStatistics,
+    averaged,
+    fold_statistics,
+    with_statistics,
+)
 from factory_assets.ml.features.target import Target, fit_target
-from factory_assets.ml.features.target_statistics import averaged
 from tests.factory_assets.ml.models.cases import TASKS, pipeline, towns
 
 TRAINING, VALIDATION = 2500, 300
@@ -48,6 +52,7 @@ def test_statistics_come_from_training_rows_of_other_folds(task: str, *, scaled:
     known = found.without(2, whole).inputs.numbers
     trained = found.of_training(whole.take(np.arange(TRAINING))).inputs.numbers
     m, prior = 1 / np.array(fitted.shares), np.array(fitted.prior)
+    mean, sd = np.array(fitted.scales).T if scaled else (0, 1)
     for row in (*range(0, TRAINING, 50), *range(TRAINING, TRAINING + VALIDATION, 9)):
         own = FOLDS[row] if row < TRAINING else -1
         for numbers, left_out in ((known, {2, own}), (trained, {own})):
@@ -56,10 +61,7 @@ def test_statistics_come_from_training_rows_of_other_folds(task: str, *, scaled:
             used = ~np.isin(FOLDS[:TRAINING], list(left_out)) & (words[:TRAINING] == words[row])
             expected = (learned[used].sum(axis=0) + m * prior) / (used.sum() + m)
             expected = expected if words[row] in fitted.words else prior
-            if scaled:
-                expected = (expected - np.array(fitted.scales)[:, 0]) / np.array(fitted.scales)[
-                    :, 1
-                ]
+            expected = (expected - mean) / sd
             np.testing.assert_allclose(numbers[row, columns], expected, rtol=1e-4, atol=1e-5)
     others = np.delete(np.arange(known.shape[1]), columns)
     np.testing.assert_array_equal(known[:, others], whole.inputs.numbers[:, others])

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from factory_assets.ml.features.columns import read_categories, read_words
-from factory_assets.ml.features.features import Features, fit_features, with_statistics
+from factory_assets.ml.features.features import Features, fit_features
+from factory_assets.ml.features.fold_statistics import averaged, with_statistics
 from factory_assets.ml.features.target import fit_target
 from factory_assets.ml.features.target_statistics import (
     MIN_ROWS,
     TargetStatistics,
-    averaged,
     fit_statistics,
     word_places,
 )
