@@ -34,25 +34,24 @@ MOST_COLUMNS = 10
 """The most numbers that a word has; for a target of still more classes there are no statistics."""
 
 
-def with_statistics(features: Features, training: pa.Table, target: Target) -> Features:
+def with_statistics(
+    features: Features, training: pa.Table, target: Target, folds: NDArray[np.int64]
+) -> Features:
     """Add statistics of the target to categories that have more words than codes, if they differ.
 
     Args:
         training: the rows on which features and target were fitted.
+        folds: [training rows], or more: the fold of each, from 0.
     """
     learned = averaged(target, target.values(training))
     if learned is None:
         return features
-    categories = (
-        (category, read_categories(training, category.name)) for category in features.categorical
-    )
-    fitted = tuple(
-        category.model_copy(
-            update={"statistics": fit_statistics(words, category.vocabulary, learned)}
-        )
-        for category, words in categories
-    )
-    return features.model_copy(update={"categorical": fitted})
+    fitted = []
+    for category in features.categorical:
+        words = read_categories(training, category.name)
+        found = fit_statistics(words, category.vocabulary, learned, folds[: len(learned)])
+        fitted.append(category.model_copy(update={"statistics": found}))
+    return features.model_copy(update={"categorical": tuple(fitted)})
 
 
 def averaged(target: Target, values: NDArray[Any]) -> NDArray[np.float64] | None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 MIN_ROWS = 5
-"""Training rows below which a word has no statistics: they would say little of others with the same
-word, and much of the few people who have it."""
+"""Training rows, of two folds or more, below which a word has no statistics: they would say little
+of others with the same word, and much of the few people who have it."""
 
 SIGNIFICANCE = 0.01
 """How rarely words that do not differ may look as different as these do; otherwise there are no
@@ -95,7 +95,10 @@ def smoothed(
 
 
 def fit_statistics(
-    column: pa.DictionaryArray, vocabulary: Sequence[str], learned: NDArray[np.float64]
+    column: pa.DictionaryArray,
+    vocabulary: Sequence[str],
+    learned: NDArray[np.float64],
+    folds: NDArray[np.int64],
 ) -> TargetStatistics | None:
     """Fit the statistics of a category.
 
@@ -103,13 +106,14 @@ def fit_statistics(
         column: [rows], its words.
         vocabulary: the words that have codes.
         learned: [rows, columns], as `averaged` returns it.
+        folds: [rows], from 0: those of a row are left out of what it reads.
 
     Returns:
         None if fewer than two other words have enough rows, or if they differ by chance at most.
     """
     import numpy as np
 
-    words = _frequent(column, vocabulary)
+    words = _frequent(column, vocabulary, folds)
     if len(words) < 2:
         return None
     places = word_places(column, words)
@@ -133,15 +137,22 @@ def fit_statistics(
     )
 
 
-def _frequent(column: pa.DictionaryArray, vocabulary: Sequence[str]) -> list[str]:
-    """Return the words without a code that have enough rows, frequent first."""
+def _frequent(
+    column: pa.DictionaryArray, vocabulary: Sequence[str], folds: NDArray[np.int64]
+) -> list[str]:
+    """Return the words without a code that have enough rows, frequent first.
+
+    A word of one fold has no rows that its own could learn from, and may be that of one group.
+    """
     import numpy as np
 
-    names = column.dictionary.to_pylist()
-    indices: NDArray[Any] = column.indices.drop_null().to_numpy(zero_copy_only=False)
-    counts = np.bincount(indices, minlength=len(names)).tolist()
+    names, count = column.dictionary.to_pylist(), int(folds.max()) + 1
+    indices = column.indices.fill_null(len(names)).to_numpy(zero_copy_only=False).astype(np.int64)
+    cells = np.bincount(indices * count + folds, minlength=(len(names) + 1) * count)
+    by_fold = cells.reshape(-1, count)[:-1]
+    rows = np.where((by_fold > 0).sum(axis=1) > 1, by_fold.sum(axis=1), 0).tolist()
     coded = {"", *vocabulary}
-    counted = zip(counts, names, strict=True)
+    counted = zip(rows, names, strict=True)
     ranked = sorted((-n, word) for n, word in counted if n >= MIN_ROWS and word not in coded)
     return [word for _, word in ranked[:MOST_WORDS]]
 

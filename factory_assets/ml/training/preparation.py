@@ -96,14 +96,14 @@ def prepare_rows(
     require_decision(pipeline.spec.training.threshold, target.task)
     series = series_of(model)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series)
+    require_regions(pipeline.spec.training.uncertainty, features, target)
     known = _rows_of_known_classes(target, validation)
     tables = training, validation.take(known)
     folds = inner_folds(pipeline, target, tables, series)
     dealt = training_folds(pipeline, target, training) if folds is None else folds
     if cls.statistics and dealt is not None:
-        features = with_statistics(features, training, target)
+        features = with_statistics(features, training, target, dealt)
     statistics = fold_statistics(features, target, tables, dealt, scaled=cls.scaled)
-    require_regions(pipeline.spec.training.uncertainty, features, target)
     rows = LabelledArrays(
         features.arrays(training, scaled=cls.scaled), _learning_target(target, training)
     )

@@ -28,7 +28,7 @@ def prepared(task: str, *, scaled: bool = False) -> tuple[FoldStatistics, Target
     tables = towns(TRAINING, 1, task), towns(VALIDATION, 2, task)
     target = fit_target(declared, tables[0])
     features = fit_features(declared, tables[0], vocabulary=50)
-    features = with_statistics(features, tables[0], target)
+    features = with_statistics(features, tables[0], target, FOLDS)
     found = fold_statistics(features, target, tables, FOLDS, scaled=scaled)
     assert found is not None
     return found, target

@@ -26,7 +26,8 @@ VOCABULARY = 50
 def fitted(table: pa.Table, vocabulary: int = VOCABULARY, **train: Any) -> Features:
     declared = pipeline(Path(), {"kind": "linear"}, **{"categorical": ("town",), **train})
     features = fit_features(declared, table, vocabulary=vocabulary)
-    return with_statistics(features, table, fit_target(declared, table))
+    folds = np.random.default_rng(99).integers(0, 5, table.num_rows)
+    return with_statistics(features, table, fit_target(declared, table), folds)
 
 
 def statistics_of(features: Features) -> TargetStatistics:
@@ -116,7 +117,7 @@ def test_smoothing_is_the_quotient_of_the_variances(between: float, within: floa
     word = np.repeat(np.arange(800), chance.integers(5, 30, 800))
     learned = chance.normal(0, between, 800)[word] + chance.normal(0, within, len(word))
     column = pa.array([f"w{i}" for i in word]).cast(pa.large_string()).dictionary_encode()
-    found = fit_statistics(column, [], learned[:, None])
+    found = fit_statistics(column, [], learned[:, None], np.arange(len(word)) % 5)
     assert found is not None
     assert found.shares[0] == pytest.approx((between / within) ** 2, rel=0.15)
 
@@ -124,9 +125,19 @@ def test_smoothing_is_the_quotient_of_the_variances(between: float, within: floa
 def test_rows_of_one_word_may_all_have_the_same_target() -> None:
     word = np.repeat(np.arange(10), 6)
     column = pa.array([f"w{i}" for i in word]).cast(pa.large_string()).dictionary_encode()
-    found = fit_statistics(column, ["w0"], (word % 2).astype(np.float64)[:, None])
+    learned = (word % 2).astype(np.float64)[:, None]
+    found = fit_statistics(column, ["w0"], learned, np.arange(60) % 5)
     assert found is not None
     assert sorted({round(mean, 3) for [mean] in found.means}) == [0, 1]
+
+
+def test_a_word_of_one_fold_has_no_statistics() -> None:
+    word = np.repeat(np.arange(10), 6)
+    column = pa.array([f"w{i}" for i in word]).cast(pa.large_string()).dictionary_encode()
+    folds = np.where(word == 3, 2, np.arange(60) % 5)
+    found = fit_statistics(column, ["w0"], (word % 2).astype(np.float64)[:, None], folds)
+    assert found is not None
+    assert set(found.words) == {f"w{i}" for i in range(1, 10)} - {"w3"}
 
 
 def test_features_that_were_stored_without_statistics_are_read(tmp_path: Path) -> None:
