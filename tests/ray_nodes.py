@@ -24,8 +24,15 @@ ADDRESS = f"{HEAD}:10001"
 
 _FOLDERS = {HEAD: 1, OTHER: 2}
 _ATTEMPTS = 5
+_PATIENCE = {
+    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_gcs_server_port_wait_time_s": "120",
+    "RAY_agent_register_timeout_ms": "120000",
+}
+"""How long Ray waits for what it has started; by itself, not long enough on a busy machine."""
+
 _OBJECTS = 80 << 20
-_SECONDS = 180.0
+_SECONDS = 400.0
 
 
 class Done(NamedTuple):
@@ -95,15 +102,12 @@ class RayNodes:
         return self._done.pop(number)
 
     def start(self, address: str, variables: Mapping[str, str | None] | None = None) -> None:
-        """Start a node; the head is the first one.
-
-        A raylet gives up if what it has started is not there after 15 s, as on a busy machine.
-        """
+        """Start a node, and wait as long as a busy machine takes; the head is the first one."""
         log = self.folder / f"{address}.log"
         for _ in range(_ATTEMPTS):
             command = f"{shlex.join(self._command(address))} > {shlex.quote(str(log))} 2>&1"
             # The children of a fork in a process with gRPC's threads otherwise fail at times.
-            own = {"GRPC_ENABLE_FORK_SUPPORT": "0", **(variables or {})}
+            own = {"GRPC_ENABLE_FORK_SUPPORT": "0", **_PATIENCE, **(variables or {})}
             if self.run(["sh", "-c", command], own).code == 0:
                 return
             self.signal("", address)
@@ -142,12 +146,18 @@ class RayNodes:
 
 
 @contextmanager
-def ray_nodes(folder: Path, prefix: Sequence[str] = ()) -> Iterator[RayNodes]:
-    """A cluster of two nodes, each with one processor."""
+def ray_nodes(
+    folder: Path, prefix: Sequence[str] = (), variables: Mapping[str, str] | None = None
+) -> Iterator[RayNodes]:
+    """A cluster of two nodes, each with one processor.
+
+    Args:
+        variables: environment variables of the node that is not the head.
+    """
     nodes = RayNodes(folder, prefix)
     try:
-        for address in (HEAD, OTHER):
-            nodes.start(address)
+        nodes.start(HEAD)
+        nodes.start(OTHER, variables)
         yield nodes
     finally:
         nodes.close()

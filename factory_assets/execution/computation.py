@@ -76,9 +76,6 @@ def _fit_pool(call: StageRequest) -> AbstractContextManager[FitPool | NodeGroup 
         from factory_assets.execution.workers.node_group import node_group
 
         return node_group(call)
-    if call.cluster:
-        # Weights depend on the processor, and nodes of a cluster may have another one.
-        return nullcontext()
     from factory_assets.execution.workers.fit_pool import fit_pool
 
     return fit_pool(call)

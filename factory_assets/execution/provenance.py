@@ -31,6 +31,7 @@ from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelTrained
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.metering import machine
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.registry import Registry, Version
 
@@ -190,7 +191,7 @@ def environment(pipeline: Pipeline) -> Environment:
         libraries={**libraries("train"), **_installed(_BESIDE)},
         distributions=installed_distributions(),
         system=f"{platform.system()} {platform.machine()}",
-        processor=_line_of("model name") or platform.processor(),
+        processor=machine.processor().get("model name") or platform.processor(),
         device=_device(pipeline),
         threads=_threads(),
     )
@@ -209,10 +210,7 @@ def _installed(names: tuple[str, ...]) -> dict[str, str]:
 def _threads() -> int:
     """Return the threads of the numeric libraries: as set, else one per core of this process."""
     setting = os.environ.get("OMP_NUM_THREADS", "")
-    if setting.isdecimal():
-        return int(setting)
-    # Only Linux reports which cores a process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(setting) if setting.isdecimal() else machine.cores()
 
 
 def _device(pipeline: Pipeline) -> str:
@@ -225,16 +223,6 @@ def _device(pipeline: Pipeline) -> str:
             return f"cuda, {torch.cuda.get_device_name()}{several}"
         if torch.backends.mps.is_available():
             return "mps"
-    flags = _line_of("flags").split()
+    flags = machine.processor().get("flags", "").split()
     widest = next((flag for flag in ("avx512f", "avx2") if flag in flags), "")
     return f"cpu, {widest or platform.machine()}"
-
-
-def _line_of(name: str) -> str:
-    """Return a field of the first processor in /proc/cpuinfo; empty if there is none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    fields = (line.partition(":") for line in lines)
-    return next((value.strip() for key, _, value in fields if key.strip() == name), "")

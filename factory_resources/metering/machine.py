@@ -1,4 +1,4 @@
-"""How much memory this machine has, and which GPUs: the most that work on it may need.
+"""What this machine has: memory, GPUs, cores, and which processor.
 
 What is in use at the moment belongs to nobody here; `meter` counts what was used.
 """
@@ -28,6 +28,21 @@ def gpus() -> list[str]:
     import pynvml
 
     return gpu_names(pynvml, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def cores() -> int:
+    """Return how many cores this process may use; only Linux tells, elsewhere all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> dict[str, str]:
+    """Return the fields of the first processor in /proc/cpuinfo; none if there is no such file."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def _limit(path: Path, otherwise: int) -> int:

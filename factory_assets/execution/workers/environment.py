@@ -1,8 +1,11 @@
 """What a process of the factory runs with: Python, our own code, and all that is installed.
 
-Two machines whose environments are the same compute the same results.
+Two machines whose environments are the same compute the same tables. The last bits of weights
+depend on the machine, too: see `arithmetic_here`.
 """
 
+import json
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -10,6 +13,7 @@ from hashlib import sha256
 
 from factory_assets.execution.installed import installed_files
 from factory_resources.home.home import PROJECT
+from factory_resources.metering import machine
 
 _OURS = ("factory_assets", "factory_resources", "schedules")
 
@@ -17,6 +21,22 @@ _COPIES = "/ray/thirdparty_files"
 """Ray's own copies of two libraries; a process that is not Ray's does not see them."""
 
 _OURSELVES = "sovereign-ai-factory"
+
+THREADS = "OMP_NUM_THREADS"
+
+_STEERING = ("OMP_", "OPENBLAS_", "MKL_", "ATEN_", "ONEDNN_", "DNNL_", "NPY_")
+"""How variables begin that tell numeric libraries how to calculate."""
+
+_ANYHOW = frozenset({THREADS, "OMP_WAIT_POLICY"})
+"""Those of them that are set for each fit."""
+
+_OF_ONE_CORE = frozenset(
+    {
+        *("processor", "core id", "physical id", "apicid", "initial apicid"),
+        *("cpu MHz", "bogomips", "BogoMIPS", "microcode"),
+    }
+)
+"""Fields of /proc/cpuinfo that differ among cores, or were measured, and change no result."""
 
 
 def environment_here() -> dict[str, str]:
@@ -29,6 +49,26 @@ def environment_here() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "the factory": _own_code(),
         **installed,
+    }
+
+
+def arithmetic_here(threads: str | None) -> dict[str, str]:
+    """Return what decides on the last bits of weights, by name.
+
+    Machines for which it is the same fit the same model, to the bit.
+
+    Args:
+        threads: OMP_NUM_THREADS of the process that fits; None if it is not set.
+    """
+    fields = {name: one for name, one in machine.processor().items() if name not in _OF_ONE_CORE}
+    steering = {name for name in os.environ if name.startswith(_STEERING)} - _ANYHOW
+    return {
+        # One that tells nothing of itself is like no other.
+        "processor": json.dumps(fields) if fields else platform.node(),
+        "number of threads": threads or f"{machine.cores()} of {os.cpu_count()}",
+        # Each GPU has a number of its own: fits on one stay where it is.
+        "GPU": ", ".join(machine.gpus()),
+        **{name: os.environ[name] for name in sorted(steering)},
     }
 
 

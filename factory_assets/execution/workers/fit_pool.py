@@ -1,10 +1,10 @@
-"""Processes that do the independent fits of a stage: folds, trials, retrainings.
+"""Processes that do the independent fits of a stage: folds, trials, members, retrainings.
 
 What a fit is belongs in `ml`, how a process is asked, in `worker_process`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -29,20 +29,14 @@ class FitPool:
 
     Args:
         call: the request for the stage.
-        workers: those that do the fits.
         needs: what one of them needs.
         scratch: a folder of the run for the files of the fits.
+        opened: closes the connection to a cluster, which the first tasks open.
     """
 
-    def __init__(
-        self,
-        call: StageRequest,
-        workers: Sequence[WorkerProcess],
-        needs: Needs,
-        scratch: Path,
-    ) -> None:
-        self._call, self._workers, self._needs, self._scratch = call, workers, needs, scratch
-        self._count = 0
+    def __init__(self, call: StageRequest, needs: Needs, scratch: Path, opened: ExitStack) -> None:
+        self._call, self._needs, self._scratch, self._opened = call, needs, scratch, opened
+        self._count, self._workers = 0, list[WorkerProcess]()
         self._megabytes: dict[WorkerProcess, float] = {}
         self._warnings: dict[str, None] = {}
         self.loaded: dict[str, dict[str, str]] = {}
@@ -64,13 +58,45 @@ class FitPool:
         Raises:
             FactoryError: what a task raises; the others are given up.
             WorkerError: processes died three times in a row.
+            ClusterError: the cluster is away, refuses us, has another environment, or has lost all
+                nodes that could do them.
         """
+        if not tasks:
+            return
         numbered = [*enumerate(tasks, self._count)]
         self._count += len(tasks)
-        workers = self._workers[: len(tasks)]
-        for done in work_in_order(workers, numbered, self._work, progress):
+        self._workers = self._workers or self._choose()
+        for done in work_in_order(self._workers[: len(tasks)], numbered, self._work, progress):
             yield done
             rmtree(done.files, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Kill the processes."""
+        for worker in self._workers:
+            worker.stop()
+
+    def close(self) -> None:
+        """End the processes, and wait until they have."""
+        close_all(self._workers)
+
+    def _choose(self) -> list[WorkerProcess]:
+        call, needs = self._call, self._needs
+        if not call.cluster:
+            return _local_workers(call, room_for(call.workers, needs), needs, self._scratch)
+        from factory_assets.execution.workers.ray_workers import ray_workers
+
+        folder = call.pipeline.folder
+        nodes = self._opened.enter_context(ray_workers(call.cluster, folder, self._scratch, needs))
+        places = nodes.places_to_fit()
+        if unfit := [why for why in nodes.unfit.values() if why]:
+            reasons = ", ".join(sorted({one for why in unfit for one in why}))
+            told = f"{len(unfit)} of {len(nodes.unfit)} nodes of the Ray cluster fit nothing"
+            rest = "" if places else ", so the run fits by itself"
+            self._warnings[f"{told} ({reasons}){rest}"] = None
+        if not places:
+            return _local_workers(call, 1, needs, self._scratch)
+        setup = setup_of(call, self._scratch, 1)
+        return [WorkerProcess(partial(nodes.connect_to_fit, setup, node)) for node in places]
 
     def _work(
         self,
@@ -98,23 +124,29 @@ class FitPool:
 
 @contextmanager
 def fit_pool(call: StageRequest) -> Iterator[FitPool | None]:
-    """Open the processes that do the fits of a stage; None if the run works alone."""
-    needs = needs_of(call.pipeline, [call.stage])
-    count = room_for(call.workers, needs)
-    if not count:
+    """Open the processes that do the fits of a stage; None if the run works alone.
+
+    Those of a cluster are asked only where they find what this machine would, to the bit.
+    """
+    if not call.workers:
         yield None
         return
-    with call.home.scratch() as scratch:
-        setup = setup_of(call, scratch, count)
-        workers = [
-            WorkerProcess(partial(call.processes.connect, setup, variables))
-            for variables in fitting_environments(count, needs)
-        ]
+    with call.home.scratch() as scratch, ExitStack() as opened:
+        pool = FitPool(call, needs_of(call.pipeline, [call.stage]), scratch, opened)
         try:
-            yield FitPool(call, workers, needs, scratch)
+            yield pool
         except BaseException:
-            for worker in workers:
-                worker.stop()
+            pool.stop()
             raise
         finally:
-            close_all(workers)
+            pool.close()
+
+
+def _local_workers(
+    call: StageRequest, count: int, needs: Needs, scratch: Path
+) -> list[WorkerProcess]:
+    setup = setup_of(call, scratch, count)
+    return [
+        WorkerProcess(partial(call.processes.connect, setup, variables))
+        for variables in fitting_environments(count, needs)
+    ]

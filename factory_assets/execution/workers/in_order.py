@@ -49,6 +49,9 @@ def work_in_order(
                 with taking:
                     number, piece = next(waiting, (-1, None))
                 if piece is None:
+                    if not all(one.is_running for one in workers):
+                        # One may wait for room that another run keeps, which waits for this.
+                        worker.close()
                     return
                 events.put(_Done(number, work(worker, piece, events.put)))
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it

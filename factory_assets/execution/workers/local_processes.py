@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,13 @@ class LocalProcesses:
 
     def __init__(self) -> None:
         self._ready: list[LocalConnection] = []
+        # A process ends with the thread that has started it, so that one thread starts them all.
+        self._starter = ThreadPoolExecutor(1)
 
     def prepare(self, count: int) -> None:
         """Start so many processes as are missing for that number of ready ones."""
         missing = count - len(self._ready)
-        self._ready += [_started() for _ in range(missing)]
+        self._ready += [self._started() for _ in range(missing)]
 
     def connect(self, setup: WorkerSetup, environment: Mapping[str, str]) -> LocalConnection:
         """Return a process that works on requests, a ready one if there is one.
@@ -47,7 +50,7 @@ class LocalProcesses:
                 ready = self._ready.pop()
                 ready.send(line)
                 return ready
-        started = _started()
+        started = self._started()
         started.send(line)
         return started
 
@@ -55,6 +58,10 @@ class LocalProcesses:
         """End the processes that nobody has asked for anything."""
         while self._ready:
             self._ready.pop().remove()
+        self._starter.shutdown()
+
+    def _started(self) -> LocalConnection:
+        return self._starter.submit(LocalConnection, __package__, (), os.environ).result()
 
 
 @contextmanager
@@ -65,7 +72,3 @@ def local_processes() -> Iterator[LocalProcesses]:
         yield processes
     finally:
         processes.close()
-
-
-def _started() -> LocalConnection:
-    return LocalConnection(__package__, (), os.environ)

@@ -123,6 +123,7 @@ class NodeGroup:
             needs = needs_of(pipeline, [self._call.stage])
             paths = (self._call.cluster, pipeline.folder, self._scratch)
             self._nodes = self._opened.enter_context(ray_workers(*paths, needs))
+            self._nodes.require_room()
         return self._nodes
 
 

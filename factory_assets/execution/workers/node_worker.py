@@ -12,16 +12,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from factory_assets.execution.workers.connection import LocalConnection, WorkerEnded
-from factory_assets.execution.workers.environment import environment_here
+from factory_assets.execution.workers.environment import arithmetic_here, environment_here
 
 _UNSHARED = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Variables that open the cluster: no code of a user gets them."""
 
 
-def describe_node(shared: Sequence[str]) -> str:
-    """Return what the node runs with, and which of the paths it does not see; JSON."""
+def describe_node(shared: Sequence[str], threads: str | None) -> str:
+    """Return what the node runs with, how it calculates, and which of the paths it does not see.
+
+    Args:
+        threads: OMP_NUM_THREADS of the run; None if it is not set.
+
+    Returns:
+        JSON.
+    """
     missing = [path for path in shared if not Path(path).exists()]
-    return json.dumps({"environment": environment_here(), "missing": missing})
+    told = {"environment": environment_here(), "arithmetic": arithmetic_here(threads)}
+    return json.dumps({**told, "missing": missing})
 
 
 class NodeWorker:

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -79,7 +79,7 @@ def work(arguments: list[str]) -> None:
             # The run has nothing to ask.
             return
         setup = WorkerSetup.model_validate_json(line)
-        os.environ.update(setup.environment)
+        _set_variables(setup.environment)
         # What a user's code imports is found where the run finds it.
         sys.path[:] = setup.path
         home = Home(setup.home)
@@ -87,6 +87,14 @@ def work(arguments: list[str]) -> None:
             desk = _Desk(setup, read, written, engines)
             for line in read:
                 desk.send(desk.answer(line))
+
+
+def _set_variables(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _apart_from_prints(requests: int, answers: int) -> tuple[int, int]:

@@ -46,8 +46,8 @@ class WorkerSetup(Message):
     """Bytes that are hashed although their digest is known."""
     objects: bool
     """Whether objects of a storage are fetched again."""
-    environment: dict[str, str] = {}
-    """Variables that the process has beside those with which it was started."""
+    environment: dict[str, str | None] = {}
+    """Variables that the process has beside those with which it was started; None removes one."""
 
 
 class StageCall(Message):

@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from factory_assets.execution.workers.connection import WorkerEnded
-from factory_assets.execution.workers.environment import differing, environment_here
+from factory_assets.execution.workers.environment import (
+    THREADS,
+    arithmetic_here,
+    differing,
+    environment_here,
+)
 from factory_assets.execution.workers.node_worker import NodeWorker, describe_node
 from factory_assets.execution.workers.protocol import WorkerSetup, line_of
 from factory_assets.execution.workers.room import Needs
@@ -51,8 +56,8 @@ def ray_workers(address: str, folder: Path, scratch: Path, needs: Needs) -> Iter
         needs: what each process needs of its node.
 
     Raises:
-        ClusterError: it is away, refuses us, has no room, or a node has another environment or does
-            not see the folders.
+        ClusterError: it is away, refuses us, or a node has another environment or does not see the
+            folders.
     """
     cluster = RayCluster(address)
     try:
@@ -80,18 +85,21 @@ class RayWorkers:
         self.count = self._room_of(self._nodes.values())
         """How many processes work at a time: as many as the nodes have room for."""
         self._same: set[str] = set()
+        self._threads = os.environ.get(THREADS)
+        self._arithmetic = arithmetic_here(self._threads)
+        self.unfit: dict[str, list[str]] = {}
+        """By node id, why it fits no models for this machine; empty if it does."""
 
-    def require_same(self) -> None:
-        """Require that there is room, and that all nodes are like this machine.
-
-        Raises:
-            ClusterError: they are not.
-        """
+    def require_room(self) -> None:
+        """Raise ClusterError if no node has room for a process."""
         if not self.count:
             raise self._error(
                 "no node of the Ray cluster has room for a worker",
                 "add a node, or lower what `resources` of the stage declares",
             )
+
+    def require_same(self) -> None:
+        """Raise ClusterError if the environment of a node is not that of this machine."""
         with ThreadPoolExecutor(_CHECKS) as threads:
             for _ in threads.map(self._look_at, self._nodes.values()):
                 pass
@@ -106,6 +114,41 @@ class RayWorkers:
         actor, node = self._placed()
         # Counters of the devices are shared by the processes of that machine alone.
         setup = setup.model_copy(update={"workers": node.cpus})
+        try:
+            return self._started(actor, node, setup, _sent(), "sealed")
+        except ActorEndedError as error:
+            raise WorkerEnded(str(error)) from error
+
+    def places_to_fit(self) -> list[ClusterNode]:
+        """Return the nodes that fit as this machine does, in turns as often as each has room."""
+        fitting = [node for node in self._nodes.values() if self.unfit.get(node.id) == []]
+        turns = range(max(map(self._room_of, ([node] for node in fitting)), default=0))
+        return [node for turn in turns for node in fitting if turn < self._room_of([node])]
+
+    def connect_to_fit(self, setup: WorkerSetup, node: ClusterNode) -> "_NodeConnection":
+        """Start a process that fits, with as many threads as the run has.
+
+        Args:
+            node: where; if it is lost, another one that fits as this machine does.
+
+        Raises:
+            WorkerEnded: the node was lost meanwhile.
+            ClusterError: the cluster is away, or has lost all such nodes.
+        """
+        needs = {"num_cpus": 1, **_resources(self._needs)}
+        living = {one.id for one in self._cluster.nodes()}
+        if node.id not in living:
+            left = [one for one in self.places_to_fit() if one.id in living]
+            if not left:
+                raise self._error(
+                    "the Ray cluster has lost all nodes that fit as this machine does",
+                    "start them, and run again",
+                )
+            # Those that are left have work already, so it works beside them, here and there.
+            node, needs = left[int(node.id, 16) % len(left)], {"num_cpus": 0}
+        threads = {THREADS: self._threads, "OMP_WAIT_POLICY": "PASSIVE"}
+        setup = setup.model_copy(update={"workers": node.cpus, "environment": threads})
+        actor = self._cluster.start(NodeWorker, node=node.id, **needs)
         try:
             return self._started(actor, node, setup, _sent(), "sealed")
         except ActorEndedError as error:
@@ -200,7 +243,9 @@ class RayWorkers:
 
     def _require_same(self, node: ClusterNode) -> None:
         try:
-            told = json.loads(self._cluster.call(describe_node, self._shared, node=node.id))
+            told = json.loads(
+                self._cluster.call(describe_node, self._shared, self._threads, node=node.id)
+            )
         except TimeoutError as error:
             raise self._error(
                 f"node {node.name} does not answer", "remove it from the cluster, or restart it"
@@ -217,6 +262,9 @@ class RayWorkers:
                 "share the home and the pipelines with all nodes, under the same paths",
             )
         self._same.add(node.id)
+        unlike = differing(self._arithmetic, told["arithmetic"])
+        full = [] if self._room_of([node]) else ["no room"]
+        self.unfit[node.id] = [*(f"another {name}" for name in unlike), *full]
 
     def _error(self, what: str, remedy: str) -> ClusterError:
         return ClusterError(what, where=f"ray://{self._cluster.address}", remedy=remedy)

@@ -38,6 +38,7 @@ def started_workers(
     from factory_assets.execution.workers.ray_workers import ray_workers
 
     with ray_workers(call.cluster, call.pipeline.folder, scratch, needs) as nodes:
+        nodes.require_room()
         count = min(count, nodes.count)
         setup = setup_of(call, scratch, count)
         with _closed(

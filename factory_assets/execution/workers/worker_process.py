@@ -39,6 +39,11 @@ class WorkerProcess:
         self._running: WorkerConnection | None = None
         self._is_stopped = False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process was started, and has not ended."""
+        return self._running is not None
+
     def ask(self, call: Message, hear: Hear, where: str) -> GoodAnswer:
         """Return the answer to a request.
 
@@ -71,20 +76,20 @@ class WorkerProcess:
 
     def finish(self) -> None:
         """Tell the process that nothing more is asked."""
-        if self._running:
-            self._running.finish()
+        if running := self._running:
+            running.finish()
 
     def close(self) -> None:
         """Let the process end, and wait until it has."""
-        if self._running:
-            self._running.end()
-            self._running = None
+        running, self._running = self._running, None
+        if running:
+            running.end()
 
     def stop(self) -> None:
         """Kill the process and all that it has started; nothing is asked any more."""
         self._is_stopped = True
-        if self._running:
-            self._running.kill()
+        if running := self._running:
+            running.kill()
 
     def require_running(self) -> None:
         """Raise a KeyboardInterrupt if the process was stopped."""

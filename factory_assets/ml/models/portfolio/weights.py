@@ -59,7 +59,7 @@ def smallest_blend(
     """
     import numpy as np
 
-    rows = JudgedRows.of(outputs, target, row_weights)
+    rows = BlendedRows.of(outputs, target, row_weights)
     nested = [*_nested(rows)]
     losses = rows.losses(nested[0] @ rows.values)
     for weights in reversed(nested):
@@ -75,7 +75,7 @@ def smallest_blend(
 
 
 @dataclass(frozen=True)
-class JudgedRows:
+class BlendedRows:
     """What members say of rows whose target is known."""
 
     values: NDArray[np.float64]
@@ -90,7 +90,7 @@ class JudgedRows:
         outputs: NDArray[np.float64],
         target: NDArray[Any],
         row_weights: NDArray[np.float64] | None,
-    ) -> JudgedRows:
+    ) -> BlendedRows:
         """Return the rows of such outputs; the arguments are those of `smallest_blend`."""
         import numpy as np
 
@@ -109,12 +109,12 @@ class JudgedRows:
         losses: NDArray[np.float64] = np.square(values) if self.is_number else -np.log(values)
         return losses * self.weights
 
-    def take(self, rows: NDArray[np.int64]) -> JudgedRows:
+    def take(self, rows: NDArray[np.int64]) -> BlendedRows:
         """Return the rows at these positions."""
-        return JudgedRows(self.values[:, rows], self.weights[rows], self.is_number)
+        return BlendedRows(self.values[:, rows], self.weights[rows], self.is_number)
 
 
-def greedy_weights(rows: JudgedRows, members: Sequence[int]) -> NDArray[np.float64]:
+def greedy_weights(rows: BlendedRows, members: Sequence[int]) -> NDArray[np.float64]:
     """Add the member that lowers the loss of the mean most, `STEPS` times.
 
     A member may be added again. The mean after that step is taken at which the loss was lowest.
@@ -142,7 +142,7 @@ def greedy_weights(rows: JudgedRows, members: Sequence[int]) -> NDArray[np.float
     return best
 
 
-def _nested(rows: JudgedRows) -> Iterator[NDArray[np.float64]]:
+def _nested(rows: BlendedRows) -> Iterator[NDArray[np.float64]]:
     """Yield the weights of the best set of all, and of each smaller one within that before it."""
     import numpy as np
 

@@ -40,8 +40,13 @@ def let_workers_die(folder: Path, monkeypatch: pytest.MonkeyPatch, *moments: str
     monkeypatch.setenv("MARKS", str(folder / "marks"))
 
 
+def children() -> list[str]:
+    """Return the numbers of the processes that this process has started, by whichever thread."""
+    threads = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return [number for thread in threads for number in thread.read_text().split()]
+
+
 def worker_processes() -> list[str]:
     """Return the command lines of the workers that this process has started and that still run."""
-    text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in text]
+    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children()]
     return [line for line in lines if "factory_assets.execution.workers" in line]

@@ -1,6 +1,5 @@
 """Folds, trials and retrainings give what the run alone gives, whoever does them."""
 
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from factory_resources.home.home import Home
 from factory_resources.metering import machine
 from factory_resources.tracking.records import Records
 from tests.factory_assets.execution.workers.dying import let_workers_die, worker_processes
+from tests.fit_results import fit_results
 from tests.ledger import problems
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -86,25 +86,6 @@ def _run(
     return run_stage(call)
 
 
-_CHANCE = re.compile(r"\b[0-9a-f]{32}\b")
-"""MLflow draws the numbers of its runs by chance."""
-
-
-def _stored(home: Home) -> dict[str, Any]:
-    """Return what results are: keys, models and values of records, but for numbers of runs.
-
-    The number of its run is a part of a candidate, and so of the key of its evaluation.
-    """
-    train, evaluate = (Records(home).latest("apples", stage) for stage in _FITTING)
-    assert train is not None
-    assert evaluate is not None
-    return {
-        "trained": (train.key, train.parts, _CHANCE.sub("", str(train.value))),
-        "evaluated": (evaluate.inputs, _CHANCE.sub("", str(evaluate.value))),
-        "declared": {n: part for n, part in evaluate.parts.items() if n != "inputs"},
-    }
-
-
 def _split(folder: Path, declared: dict[str, Any], rows: int = 120) -> tuple[Pipeline, Home]:
     """Return a pipeline and a home in which everything before the training is done."""
     write_apples(folder / "apples", rows)
@@ -145,7 +126,7 @@ def test_workers_find_what_the_run_alone_finds(
     told: list[str] = []
     for stage in _FITTING:
         _run(before[0], home, stage, workers, told)
-    assert _stored(home) == _stored(alone[0])
+    assert fit_results(home) == fit_results(alone[0])
     assert sorted(told) == sorted(alone[1])
     assert problems(home) == []
     assert worker_processes() == []
@@ -181,7 +162,7 @@ def test_killed_workers_change_nothing(
     for stage in _FITTING:
         _run(before[0], home, stage, 2)
     assert len([*(tmp_path / "marks").iterdir()]) == len(moments)
-    assert _stored(home) == _stored(alone[0])
+    assert fit_results(home) == fit_results(alone[0])
     assert problems(home) == []
 
 
@@ -263,9 +244,9 @@ def test_networks_are_the_same_whoever_trains_them(
     for stage in _FITTING:
         _run(pipeline, home, stage, 0, told[0])
         _run(pipeline, there, stage, 2, told[1])
-    assert _stored(there) == _stored(home)
+    assert fit_results(there) == fit_results(home)
     assert sorted(told[1]) == sorted(told[0])
-    tuned = _stored(home)["trained"][2]
+    tuned = fit_results(home)["trained"][2]
     assert ("'state': 'pruned'" in tuned) == ("tune" in declared["train"])
 
 

@@ -5,16 +5,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from factory_assets.execution.ledger_entries import declaration_digest
+from factory_assets.execution.workers.connection import LocalConnection
 from factory_assets.execution.workers.local_processes import LocalProcesses, local_processes
-from factory_assets.execution.workers.protocol import StageCall, WorkerSetup, line_of
+from factory_assets.execution.workers.protocol import StageCall, TurnCall, WorkerSetup, line_of
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
-from tests.factory_assets.execution.workers.dying import worker_processes
+from tests.factory_assets.execution.workers.dying import children, worker_processes
 from tests.pipelines import declare
 
 pytestmark = pytest.mark.slow
@@ -52,22 +54,21 @@ def processes() -> Iterator[LocalProcesses]:
     assert worker_processes() == []
 
 
-def _children() -> list[str]:
-    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-
-
 Numbers = Callable[[], list[str]]
 
 
 @pytest.fixture
 def numbers() -> Numbers:
     """Return the processes that were started since: earlier tests may have left some."""
-    before = _children()
-    return lambda: [one for one in _children() if one not in before]
+    before = children()
+    return lambda: [one for one in children() if one not in before]
 
 
 def _ask(processes: LocalProcesses, pipeline: Pipeline, home: Home, share: str) -> str:
-    """Ask a process for a partition; return its number and its variable."""
+    """Ask a process for a partition; return its number and its variable.
+
+    The thread that has it started ends while it works.
+    """
     with home.scratch() as scratch:
         setup = WorkerSetup(
             path=(),
@@ -84,9 +85,18 @@ def _ask(processes: LocalProcesses, pipeline: Pipeline, home: Home, share: str) 
             objects=False,
         )
         setup = setup.model_copy(update={"path": (str(pipeline.folder), *sys.path)})
-        connection = processes.connect(setup, {"SHARE": share})
-        connection.send(line_of(StageCall(stage="ingest", partition="2024-01-01")))
-        while b'"turn"' not in (line := connection.line()):
+
+        def begin() -> LocalConnection:
+            connection = processes.connect(setup, {"SHARE": share})
+            connection.send(line_of(StageCall(stage="ingest", partition="2024-01-01")))
+            while b'"turn"' not in (line := connection.line()):
+                assert b'"failed"' not in line, line
+            return connection
+
+        with ThreadPoolExecutor(1) as thread:
+            connection = thread.submit(begin).result()
+        connection.send(line_of(TurnCall()))
+        while b'"computed"' not in (line := connection.line()):
             assert b'"failed"' not in line, line
         connection.remove()
     [mark] = pipeline.folder.glob(f"* {share}")

@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.workers.environment import environment_here
 from factory_resources.boundary.report import BoundaryReport, parse_report
 from factory_resources.home.home import Home
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.ledger import problems
 from tests.ordinary_user import USER, by_ordinary_user
+from tests.ray_fits import declare_trials, train_apples
 from tests.ray_nodes import ADDRESS, HEAD, Done, RayNodes, ray_nodes
 from tests.ray_runs import DAYS, declare_days, run_days_alone, stored
 
@@ -36,6 +38,7 @@ def root() -> Iterator[Path]:
     """A folder of an ordinary user, with a short path: Ray has sockets in it."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     declare_days(folder / "pipelines" / "sizes_of_days")
+    declare_trials(folder / "pipelines" / "apples")
     _give(folder)
     yield folder
     shutil.rmtree(folder)
@@ -43,7 +46,8 @@ def root() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def nodes(root: Path) -> Iterator[RayNodes]:
-    with ray_nodes(root, by_ordinary_user([])) as started:
+    """A cluster whose second node calculates otherwise than this machine."""
+    with ray_nodes(root, by_ordinary_user([]), {"OPENBLAS_CORETYPE": "Nehalem"}) as started:
         yield started
 
 
@@ -66,25 +70,29 @@ def _give(folder: Path) -> None:
 def _run(nodes: RayNodes, home: str = "home", address: str = ADDRESS, **variables: Any) -> Any:
     """Let the cluster compute the days in a home; return what came of it."""
     folder = nodes.folder / "pipelines" / "sizes_of_days"
-    command = [sys.executable, "-m", "tests.ray_runs", str(folder), str(nodes.folder / home)]
-    done = nodes.run([*command, address], variables)
+    return _told(
+        nodes, "tests.ray_runs", str(folder), str(nodes.folder / home), address, **variables
+    )
+
+
+def _told(nodes: RayNodes, module: str, *arguments: str, **variables: Any) -> Any:
+    done = nodes.run([sys.executable, "-m", module, *arguments], variables)
     assert done.code == 0, done.errors
     return json.loads(done.output)
 
 
-def _factory(nodes: RayNodes, home: str, workers: str) -> Done:
-    """Let a person run the pipeline."""
+def _factory(nodes: RayNodes, home: str, *arguments: str) -> Done:
+    """Let a person run a pipeline."""
     variables = {
         "FACTORY_HOME": str(nodes.folder / home),
         "FACTORY_DEFS": str(nodes.folder / "pipelines"),
     }
-    command = [sys.executable, "-m", "factory_assets.cli", "run", "sizes_of_days"]
-    return nodes.run([*command, "--workers", workers], variables)
+    return nodes.run([sys.executable, "-m", "factory_assets.cli", "run", *arguments], variables)
 
 
 def test_nodes_store_what_the_run_alone_stores(nodes: RayNodes, alone: dict[str, Any]) -> None:
     home = Home(nodes.folder / "sealed")
-    done = _factory(nodes, "sealed", f"ray://{ADDRESS}")
+    done = _factory(nodes, "sealed", "sizes_of_days", "--workers", f"ray://{ADDRESS}")
     assert done.code == 0, done.output + done.errors
     assert done.errors == ""
     by_nodes, by_one = stored(home), alone["stored"]
@@ -100,6 +108,21 @@ def test_nodes_store_what_the_run_alone_stores(nodes: RayNodes, alone: dict[str,
     assert [(one.address, one.connections > 0) for one in run.traffic] == [(ADDRESS, True)]
     assert len(workers) == 2
     assert {(one.level, one.allow, one.exit_code) for one in workers} == {("namespaces", (), 0)}
+
+
+def test_nodes_that_calculate_alike_fit_what_the_run_alone_fits(nodes: RayNodes) -> None:
+    folder, home = nodes.folder / "pipelines" / "apples", Home(nodes.folder / "fitted")
+    alone = train_apples(load_pipeline(folder), Home(nodes.folder / "fitted alone"), "")
+    arguments, defs = (str(folder), str(home.path), ADDRESS), str(folder.parent)
+    by_nodes = _told(nodes, "tests.ray_fits", *arguments, FACTORY_DEFS=defs)
+    assert by_nodes["model"] == alone["model"]
+    assert by_nodes["warning"] == (
+        "1 of 2 nodes of the Ray cluster fit nothing (another OPENBLAS_CORETYPE)"
+    )
+    # What the run does itself is in no boundary of its own here.
+    (worker,) = _reports(home)
+    assert (worker.level, worker.allow, worker.exit_code) == ("namespaces", (), 0)
+    assert problems(home) == []
 
 
 def _reports(home: Home) -> list[BoundaryReport]:
@@ -122,7 +145,7 @@ def test_whoever_has_another_token_is_refused(nodes: RayNodes) -> None:
 
 def test_a_cluster_that_is_away_is_told_in_one_line(nodes: RayNodes) -> None:
     away = f"ray://{HEAD}:20998"
-    done = _factory(nodes, "away", away)
+    done = _factory(nodes, "away", "sizes_of_days", "--workers", away)
     assert done.code == 2
     # Inside a boundary somebody accepts the connection, and then finds nobody.
     reason = r"\((UNAVAILABLE|Connection reset by peer)\)"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from factory_assets.ml.models.portfolio.weights import (
     STEPS,
-    JudgedRows,
+    BlendedRows,
     greedy_weights,
     smallest_blend,
 )
@@ -23,8 +23,8 @@ def _members(seed: int, *spreads: float) -> tuple[NDArray[np.float64], NDArray[n
     return np.stack([target + chance.normal(0, spread, ROWS) for spread in spreads]), target
 
 
-def _rows(outputs: NDArray[np.float64], target: NDArray[np.float64]) -> JudgedRows:
-    return JudgedRows.of(outputs, target, None)
+def _rows(outputs: NDArray[np.float64], target: NDArray[np.float64]) -> BlendedRows:
+    return BlendedRows.of(outputs, target, None)
 
 
 def _loss(outputs: NDArray[np.float64], target: NDArray[np.float64], weights: object) -> float:
@@ -105,7 +105,7 @@ def test_probabilities_are_blended_by_the_logarithm_of_that_of_the_true_class() 
     found /= 2
     weights = np.array(smallest_blend(np.stack([found, wrong]), target, seed=1))
     assert weights.tolist() == [1, 0]
-    rows = JudgedRows.of(np.stack([found, wrong]), target, None)
+    rows = BlendedRows.of(np.stack([found, wrong]), target, None)
     expected = -np.log((0.8 * found + 0.2 * wrong)[np.arange(ROWS), target])
     np.testing.assert_allclose(rows.losses(np.array([0.8, 0.2]) @ rows.values), expected)
 
@@ -115,7 +115,7 @@ def test_a_heavier_row_counts_as_often_as_it_weighs() -> None:
     twice = np.where(np.arange(ROWS) < ROWS // 2, 2.0, 1.0)
     rows = np.repeat(np.arange(ROWS), twice.astype(int))
     repeated = greedy_weights(_rows(outputs[:, rows], target[rows]), range(3))
-    heavier = JudgedRows.of(outputs, target, twice)
+    heavier = BlendedRows.of(outputs, target, twice)
     assert greedy_weights(heavier, range(3)) == pytest.approx(repeated)
     assert greedy_weights(_rows(outputs, target), range(3)) != pytest.approx(repeated)
 
