@@ -149,7 +149,7 @@ def _flavour(
     from factory_resources.tracking.onnx_flavour import OnnxFlavour
 
     features, description = trained.features, trained.description
-    words = numeric_categories(rows, {c.name: c.vocabulary for c in features.categorical})
+    words = numeric_categories(rows, {c.name: c.words for c in features.categorical})
     example = typical_row(features, sensitive_columns(pipeline))
     example |= {name: number_of(str(example[name]) or "0") for name in words}
     return OnnxFlavour(

@@ -13,6 +13,7 @@ M predictions, counted from 0, oldest first, -1 after the last row. Running the 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_metadata import (
@@ -70,6 +71,7 @@ def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
     inputs = [describe(f"in_{i}", kind, ["N", 1]) for i, kind in enumerate(kinds)]
     outputs = []
     blocks = _number_nodes(features, scaled, nodes, constants) if features.numeric else []
+    blocks[1:1] = _statistics_nodes(features, scaled, nodes, constants)
     for text in features.texts:
         name = f"in_{len(inputs)}"
         inputs.append(describe(name, TensorProto.FLOAT, ["N", text.width]))
@@ -201,20 +203,47 @@ def _number_nodes(
     return [last, *(["indicators"] if indicators else [])]
 
 
+def _statistics_nodes(
+    features: Features, scaled: bool, nodes: list[Any], constants: list[Any]
+) -> list[str]:
+    """Add the nodes for statistics of categories; return the names of the results."""
+    from onnx import helper, numpy_helper
+
+    results = []
+    for i, category in enumerate(features.categorical):
+        if category.statistics is None:
+            continue
+        words = list(category.statistics.words)
+        table = category.statistics.table(scaled=scaled)
+        constants.append(numpy_helper.from_array(table, f"means_{i}"))
+        nodes += [
+            _places_node(f"in_{len(features.numeric) + i}", f"place_{i}", words),
+            helper.make_node("Gather", [f"means_{i}", f"place_{i}"], [f"found_{i}"], axis=0),
+            helper.make_node("Flatten", [f"found_{i}"], [f"statistics_{i}"], axis=1),
+        ]
+        results.append(f"statistics_{i}")
+    return results
+
+
 def _code_nodes(categories: tuple[Category, ...], first: int, nodes: list[Any]) -> None:
     from onnx import helper
 
-    for i, category in enumerate(categories):
-        nodes.append(
-            helper.make_node(
-                "LabelEncoder",
-                [f"in_{first + i}"],
-                [f"code_{i}"],
-                domain="ai.onnx.ml",
-                keys_strings=list(category.vocabulary),
-                values_int64s=list(range(1, len(category.vocabulary) + 1)),
-                default_int64=0,
-            )
-        )
     codes = [f"code_{i}" for i in range(len(categories))]
+    for i, category in enumerate(categories):
+        nodes.append(_places_node(f"in_{first + i}", codes[i], category.vocabulary))
     nodes.append(helper.make_node("Concat", codes, ["codes"], axis=1))
+
+
+def _places_node(column: str, result: str, words: Sequence[str]) -> Any:
+    """Return a node that computes i+1 for the i-th of the words, and 0 for any other."""
+    from onnx import helper
+
+    return helper.make_node(
+        "LabelEncoder",
+        [column],
+        [result],
+        domain="ai.onnx.ml",
+        keys_strings=list(words),
+        values_int64s=list(range(1, len(words) + 1)),
+        default_int64=0,
+    )

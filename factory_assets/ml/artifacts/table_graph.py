@@ -7,13 +7,18 @@ finds its word. What follows is the served graph itself, which belongs in `onnx_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.columns import is_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+MOST_COMPARED = 200
+"""The most words with which each number is compared; whole numbers among more are looked up."""
 
 
 def numeric_categories(rows: pa.Schema, words: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -71,13 +76,58 @@ def read_as_numbers(graph: bytes, words: Mapping[str, Sequence[str]]) -> bytes:
 
 
 def _find_word(name: str, result: str, words: Sequence[str], graph: Any) -> list[Any]:
-    """Return the nodes that compare a column with all words; add their constants to the graph."""
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
+    """Return the nodes that find the word of each number; add their constants to the graph."""
+    from onnx import numpy_helper
 
-    def constant(suffix: str, values: Any) -> str:
+    def constant(suffix: str, values: NDArray[Any]) -> str:
         graph.initializer.append(numpy_helper.from_array(values, f"{result}_{suffix}"))
         return f"{result}_{suffix}"
+
+    if len(words) > MOST_COMPARED and all(_is_exact(number_of(word)) for word in words):
+        return _look_up(name, result, words, constant)
+    return _compare(name, result, words, constant)
+
+
+def _is_exact(value: float) -> bool:
+    """Whether the value is whole, and no other whole number has the same 64 bits."""
+    return value.is_integer() and abs(value) < 2**53
+
+
+def _look_up(
+    name: str, result: str, words: Sequence[str], constant: Callable[[str, NDArray[Any]], str]
+) -> list[Any]:
+    """Return the nodes that look up each whole number."""
+    import numpy as np
+    from onnx import TensorProto, helper
+
+    node = helper.make_node
+    return [
+        node("Cast", [name], [f"{result}_whole"], to=TensorProto.INT64),
+        node("Cast", [f"{result}_whole"], [f"{result}_back"], to=TensorProto.DOUBLE),
+        node("Equal", [name, f"{result}_back"], [f"{result}_exact"]),
+        node(
+            "LabelEncoder",
+            [f"{result}_whole"],
+            [f"{result}_found"],
+            domain="ai.onnx.ml",
+            keys_int64s=[int(number_of(word)) for word in words],
+            values_strings=list(words),
+            default_string="",
+        ),
+        node(
+            "Where",
+            [f"{result}_exact", f"{result}_found", constant("none", np.array([""], dtype=object))],
+            [result],
+        ),
+    ]
+
+
+def _compare(
+    name: str, result: str, words: Sequence[str], constant: Callable[[str, NDArray[Any]], str]
+) -> list[Any]:
+    """Return the nodes that compare each number with those of all words."""
+    import numpy as np
+    from onnx import TensorProto, helper
 
     known = np.array([[number_of(word) for word in words]], dtype=np.float64)
     texts = np.array(["", *words], dtype=object)

@@ -121,7 +121,7 @@ def model_shape(features: Features, target: Target) -> Shape:
         outputs=target.outputs,
         window=features.series.window if features.series else None,
         picture=(picture.height, picture.width, picture.colours) if picture else None,
-        scales=tuple((number.mean, number.sd) for number in features.numeric),
+        scales=features.scales,
     )
 
 

@@ -23,9 +23,11 @@ from factory_assets.ml.artifacts.trained_model import (
     copy_checked,
 )
 from factory_assets.ml.features.arrays import LabelledArrays, concatenate
+from factory_assets.ml.features.fold_statistics import fold_statistics
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, FitContext, Model
 from factory_assets.ml.models.kinds import fit_model, model_class
+from factory_assets.ml.training.inner_folds import inner_folds, training_folds
 from factory_assets.results.evaluation import InfluenceQuality
 from factory_assets.results.model import Candidate, Refit
 from factory_assets.spec import Linear, ModelSpec, Pipeline
@@ -110,11 +112,27 @@ def make_retrainer(
     Args:
         refit: how the candidate was fitted again; None if `train.refit` was `never`.
     """
-    encoded = encode_rows(trained, training)
-    known = encode_rows(trained, validation, known_rows(trained.target, validation))
+    places = known_rows(trained.target, validation)
+    encoded = _training_rows(pipeline, trained, (training, validation.take(places)))
+    known = encode_rows(trained, validation, places)
     if refit is None or refit.reason:
         return Retrainer(pipeline, trained, encoded, known, home)
     return Retrainer(pipeline, trained, concatenate([encoded, known]), known, home, refit)
+
+
+def _training_rows(
+    pipeline: Pipeline, trained: TrainedModel, tables: tuple[pa.Table, pa.Table]
+) -> LabelledArrays:
+    """Encode training rows as the candidate read them, which knew nothing of a row's own fold."""
+    features, target = trained.features, trained.target
+    rows = encode_rows(trained, tables[0])
+    if not any(features.statistics_places()):
+        return rows
+    folds = inner_folds(pipeline, target, tables)
+    if folds is None:
+        folds = training_folds(pipeline, target, tables[0])
+    statistics = fold_statistics(features, target, tables, folds, scaled=trained.model.scaled)
+    return statistics.of_training(rows) if statistics else rows
 
 
 def known_rows(target: Target, validation: pa.Table) -> NDArray[np.int64]:

@@ -91,7 +91,7 @@ class _Column:
 
 
 def _columns(features: Features) -> Iterator[_Column]:
-    last = len(features.numeric)
+    last = len(features.scales)
     for i, number in enumerate(features.numeric):
         # The indicator of a missing value is shuffled with the value.
         yield _Column(number.name, numbers=(i, last) if number.indicator else (i,))
@@ -101,8 +101,12 @@ def _columns(features: Features) -> Iterator[_Column]:
         last += text.width
     if features.picture:
         yield _Column(features.picture.name, numbers=tuple(range(last, features.width)))
+    statistics = {
+        category.name: tuple(range(places.start, places.stop))
+        for category, _, places in features.statistics_places()
+    }
     for i, category in enumerate(features.categorical):
-        yield _Column(category.name, codes=(i,))
+        yield _Column(category.name, numbers=statistics.get(category.name, ()), codes=(i,))
 
 
 def _rows(judged: int, repeats: int, features: Features) -> int:

@@ -6,8 +6,10 @@ be rebuilt inside an ONNX graph. The target belongs in `target.py`, the models i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.features.columns import (
@@ -20,9 +22,11 @@ from factory_assets.ml.features.columns import (
 )
 from factory_assets.ml.features.images import Picture, fit_picture
 from factory_assets.ml.features.series import Series, lay_out
+from factory_assets.ml.features.target_statistics import TargetStatistics, word_places
 from factory_assets.ml.features.texts import Text, describe_text
 from factory_assets.results.base import StageResult
 from factory_assets.spec import Cnn, Pipeline
+from factory_assets.spec.base import is_unset
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:
@@ -52,6 +56,13 @@ class Category(StageResult):
 
     name: str
     vocabulary: tuple[str, ...]
+    statistics: Annotated[TargetStatistics | None, Field(exclude_if=is_unset)] = None
+    """What other words say as numbers; None if they say nothing, or the model does not read it."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All that the model tells apart, frequent first."""
+        return (*self.vocabulary, *(self.statistics.words if self.statistics else ()))
 
 
 class Features(StageResult):
@@ -84,10 +95,25 @@ class Features(StageResult):
 
     @property
     def width(self) -> int:
-        """The columns of `Arrays.numbers`: numbers, indicators of missing values, texts, pixels."""
-        plain = len(self.numeric) + sum(n.indicator for n in self.numeric)
+        """The columns of `Arrays.numbers`: numbers, statistics of categories, indicators of missing
+        values, texts, pixels."""
+        plain = len(self.scales) + sum(n.indicator for n in self.numeric)
         pixels = self.picture.numbers if self.picture else 0
         return plain + sum(text.width for text in self.texts) + pixels
+
+    @property
+    def scales(self) -> tuple[tuple[float, float], ...]:
+        """Mean and standard deviation of the first numbers: those of `numeric`, then statistics."""
+        numbers = tuple((number.mean, number.sd) for number in self.numeric)
+        return sum((c.statistics.scales for c in self.categorical if c.statistics), numbers)
+
+    def statistics_places(self) -> Iterator[tuple[Category, TargetStatistics, slice]]:
+        """Yield each category with statistics, and their columns in `Arrays.numbers`."""
+        last = len(self.numeric)
+        for category in self.categorical:
+            if found := category.statistics:
+                yield category, found, slice(last, last + found.columns)
+                last += found.columns
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -118,7 +144,7 @@ class Features(StageResult):
         elif rows is not None:
             table = table.take(rows)
         numbers = np.empty((table.num_rows, self.width), dtype=np.float32)
-        last = len(self.numeric)
+        last = len(self.scales)
         for i, number in enumerate(self.numeric):
             values = read_numbers(table, number.name)
             absent = np.isnan(values)
@@ -139,7 +165,10 @@ class Features(StageResult):
             numbers[:, last:] /= np.float32(255)
         codes = np.empty((table.num_rows, len(self.categorical)), dtype=np.int64)
         for i, category in enumerate(self.categorical):
-            codes[:, i] = _encode(read_categories(table, category.name), category.vocabulary)
+            codes[:, i] = word_places(read_categories(table, category.name), category.vocabulary)
+        for category, statistics, places in self.statistics_places():
+            words = word_places(read_categories(table, category.name), statistics.words)
+            numbers[:, places] = statistics.table(scaled=scaled)[words]
         return Arrays(numbers, codes, windows)
 
 
@@ -284,15 +313,3 @@ def _fit_category(training: pa.Table, name: str, limit: int) -> Category | None:
     ranked = sorted(zip(-counts, words, strict=True))
     vocabulary = tuple(word for _, word in ranked if word)[:limit]
     return Category(name=name, vocabulary=vocabulary) if vocabulary else None
-
-
-def _encode(column: pa.DictionaryArray, vocabulary: Sequence[str]) -> NDArray[np.int64]:
-    import numpy as np
-
-    codes = {word: code for code, word in enumerate(vocabulary, 1)}
-    lookup = np.array(
-        [*(codes.get(w, 0) for w in column.dictionary.to_pylist()), 0], dtype=np.int64
-    )
-    indices = column.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
-    result: NDArray[np.int64] = lookup[indices]
-    return result

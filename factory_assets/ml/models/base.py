@@ -48,6 +48,10 @@ FitApart = Callable[["FitContext", Sequence["MemberFit"]], Iterator[Path]]
 """Does fits of a portfolio that the context declares; yields the files of each, in their order."""
 
 
+WithoutFold = Callable[[int, LabelledArrays], LabelledArrays]
+"""Encodes training rows, then validation rows, so that they say nothing of the target in a fold."""
+
+
 class TrialPruned(Exception):  # noqa: N818 - nothing is wrong
     """Raised when a search prunes the trial; carries the reason."""
 
@@ -108,6 +112,8 @@ class FitContext:
     folds: NDArray[np.int64] | None = None
     """[training rows, then validation rows]: the inner fold of each, in which members of a
     portfolio are judged; None if they are judged on the validation rows."""
+    without_fold: WithoutFold | None = None
+    """Given if rows have statistics of the target and the folds above."""
     whole: bool = True
     """Whether a portfolio fits what it keeps on training and validation rows; if not, its members
     are judged on the validation rows, and learn from the training rows alone."""
@@ -220,6 +226,8 @@ class Model(ABC):
     """Whether numeric inputs are standardised before the model reads them."""
     vocabulary: ClassVar[int]
     """The largest number of values of a categorical column that get a code of their own."""
+    statistics: ClassVar[bool] = False
+    """Whether categories with still more values are also given as statistics of the target."""
     stops: ClassVar[bool] = False
     """Whether a budget can stop its training."""
     streams: ClassVar[bool] = False

@@ -98,9 +98,9 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
 
             return SequenceModel
         case _:
-            from factory_assets.ml.models.networks.model import NetworkModel
+            from factory_assets.ml.models.networks.model import MlpModel
 
-            return NetworkModel
+            return MlpModel
 
 
 def fit_model(context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:

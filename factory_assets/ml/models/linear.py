@@ -23,6 +23,7 @@ class LinearModel(Model):
 
     scaled: ClassVar[bool] = True
     vocabulary: ClassVar[int] = 50
+    statistics: ClassVar[bool] = True
 
     def __init__(
         self, shape: Shape, weights: NDArray[np.float32], bias: NDArray[np.float32]

@@ -296,6 +296,7 @@ def fit_context(
         checkpoints=checkpoints,
         mapped=ready.mapped,
         folds=ready.folds,
+        without_fold=ready.statistics.without if ready.statistics else None,
         whole=spec.refit != "never",
     )
 

@@ -7,6 +7,7 @@ all rows beside the test set belong in `ml.evaluation.cross_validation`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.series import Series, value_codes
@@ -44,22 +45,44 @@ def inner_folds(
         than folds, or a class would be missing from what the model of a fold learns from.
     """
     import numpy as np
-    import pyarrow as pa
 
     rule = pipeline.spec.split
     if rule.time or (rule.given and rule.given.validation):
         return None
-    names = [pipeline.spec.training.target, rule.group, series and series.by]
-    used = [*dict.fromkeys(filter(None, names))]
-    table = pa.concat_tables([part.select(used) for part in tables])
-    rows = table.num_rows
-    strata = target.values(table) if target.classes else np.zeros(rows, np.int64)
-    ranks = stratified_ranks(strata, _units(pipeline, table, series), pipeline.spec.training.seed)
-    folds = ranks % COUNT
+    folds, strata = _dealt(pipeline, target, tables, series)
     counts = np.zeros((COUNT, max(len(target.classes), 1)), np.int64)
     np.add.at(counts, (folds, strata), 1)
     is_possible = counts.any(axis=1).all() and (counts.sum(axis=0) > counts).all()
     return folds if is_possible else None
+
+
+def training_folds(
+    pipeline: Pipeline, target: Target, training: pa.Table
+) -> NDArray[np.int64] | None:
+    """Divide training rows alone, also where `inner_folds` would judge by the wrong rows.
+
+    Returns:
+        [rows]: the fold of each row; None if there are fewer groups than folds.
+    """
+    import numpy as np
+
+    folds, _ = _dealt(pipeline, target, (training,), None)
+    return folds if len(np.unique(folds)) == COUNT else None
+
+
+def _dealt(
+    pipeline: Pipeline, target: Target, tables: Sequence[pa.Table], series: Series | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the fold and the class of each row."""
+    import numpy as np
+    import pyarrow as pa
+
+    names = [pipeline.spec.training.target, pipeline.spec.split.group, series and series.by]
+    used = [*dict.fromkeys(filter(None, names))]
+    table = pa.concat_tables([part.select(used) for part in tables])
+    strata = target.values(table) if target.classes else np.zeros(table.num_rows, np.int64)
+    ranks = stratified_ranks(strata, _units(pipeline, table, series), pipeline.spec.training.seed)
+    return ranks % COUNT, strata
 
 
 def _units(pipeline: Pipeline, table: pa.Table, series: Series | None) -> NDArray[np.int64]:

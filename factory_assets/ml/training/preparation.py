@@ -12,10 +12,15 @@ from factory_assets.ml.artifacts.calibration import require_calibrable
 from factory_assets.ml.artifacts.conformal import require_regions
 from factory_assets.ml.features.arrays import LabelledArrays, MemoryMap
 from factory_assets.ml.features.features import Features, fit_features
+from factory_assets.ml.features.fold_statistics import (
+    FoldStatistics,
+    fold_statistics,
+    with_statistics,
+)
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.features.target import Target, fit_target
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.training.inner_folds import inner_folds
+from factory_assets.ml.training.inner_folds import inner_folds, training_folds
 from factory_assets.ml.training.out_of_core import ColumnReader, encode, is_large
 from factory_assets.ml.training.threshold import require_decision
 from factory_assets.spec import ModelSpec, Pipeline
@@ -49,6 +54,8 @@ class TrainingData:
     folds: NDArray[np.int64] | None = None
     """[training rows, then validation rows]: the inner fold of each, see `inner_folds`; None if
     there are none."""
+    statistics: FoldStatistics | None = None
+    """Those of the rows, where a category has any."""
     mapped: MemoryMap | None = None
     """The files that hold the rows; None if they are in memory."""
 
@@ -91,19 +98,27 @@ def prepare_rows(
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series)
     require_regions(pipeline.spec.training.uncertainty, features, target)
     known = _rows_of_known_classes(target, validation)
+    tables = training, validation.take(known)
+    folds = inner_folds(pipeline, target, tables, series)
+    dealt = training_folds(pipeline, target, training) if folds is None else folds
+    if cls.statistics and dealt is not None:
+        features = with_statistics(features, training, target, dealt)
+    statistics = fold_statistics(features, target, tables, dealt, scaled=cls.scaled)
+    rows = LabelledArrays(
+        features.arrays(training, scaled=cls.scaled), _learning_target(target, training)
+    )
     return TrainingData(
         features=features,
         target=target,
-        rows=LabelledArrays(
-            features.arrays(training, scaled=cls.scaled), _learning_target(target, training)
-        ),
+        rows=statistics.of_training(rows) if statistics else rows,
         validation=LabelledArrays(
             features.arrays(validation, scaled=cls.scaled, rows=known),
             _learning_target(target, validation)[known],
         ),
         truth=target.values(validation)[known],
         trained_truth=target.values(training),
-        folds=inner_folds(pipeline, target, (training, validation.take(known)), series),
+        folds=folds,
+        statistics=statistics,
     )
 
 

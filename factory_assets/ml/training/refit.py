@@ -130,8 +130,9 @@ def fit_folds(context: FitContext, ready: TrainingData) -> HeldOut:
     assert truth is not None
     fits, outputs = [], []
     for fold in range(COUNT):
+        known = ready.statistics.without(fold, whole) if ready.statistics else whole
         train, judged = (
-            whole.take(np.flatnonzero(rows)) for rows in (folds != fold, folds == fold)
+            known.take(np.flatnonzero(rows)) for rows in (folds != fold, folds == fold)
         )
         fit = fit_model(_for_fold(context, fold, train), train, judged)
         fits.append(fit)

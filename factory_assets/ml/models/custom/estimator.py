@@ -37,6 +37,7 @@ class CustomEstimatorModel(EstimatorModel):
     """The user's estimator over scaled numbers and one-hot categories."""
 
     scaled: ClassVar[bool] = True
+    statistics: ClassVar[bool] = False
 
     def __init__(self, shape: Shape, estimator: Any, spec: OwnModule, folder: Path) -> None:
         super().__init__(shape, estimator)

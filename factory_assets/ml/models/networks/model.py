@@ -277,6 +277,12 @@ def target_of(rows: LabelledArrays) -> Tensor:
     return torch.from_numpy(rows.target)
 
 
+class MlpModel(NetworkModel):
+    """The factory's network for tables."""
+
+    statistics: ClassVar[bool] = True
+
+
 class CnnModel(NetworkModel):
     """A CNN over pictures and other columns; the pixels are the last of the numbers."""
 

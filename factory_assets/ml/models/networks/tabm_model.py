@@ -6,7 +6,7 @@ Training and storing networks belongs in `model.py`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from factory_assets.ml.models.base import Shape
 from factory_assets.ml.models.networks.model import NetworkModel
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 class TabmModel(NetworkModel):
     """A TabM over standardised numbers and category codes."""
+
+    statistics: ClassVar[bool] = True
 
     @classmethod
     def _build(cls, spec: ModelSpec, shape: Shape, folder: Path) -> NetworkModule:

@@ -126,8 +126,12 @@ class BlendModel(Model):
 
 def blend_class(classes: Sequence[type[Model]]) -> type[BlendModel]:
     """Return the class of the blends of such members."""
-    limits = {"classes": tuple(classes), "vocabulary": min(one.vocabulary for one in classes)}
-    return type("BlendModel", (BlendModel,), limits)
+    shared = {
+        "classes": tuple(classes),
+        "vocabulary": min(one.vocabulary for one in classes),
+        "statistics": any(one.statistics for one in classes),
+    }
+    return type("BlendModel", (BlendModel,), shared)
 
 
 def _prefix(member: int) -> str:

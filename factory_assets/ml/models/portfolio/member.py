@@ -103,8 +103,10 @@ class PortfolioRows:
         """Return the rows that the fit learns from, and those that decide when to stop."""
         if job.fold is None:
             return self.rows if self.context.whole else self.train, self.validation
-        held_out = self.fold_of == job.fold
-        return self.rows.take(~held_out), self.rows.take(held_out)
+        rows, held_out = self.rows, self.fold_of == job.fold
+        if self.context.without_fold and self.context.folds is not None and self.context.whole:
+            rows = self.context.without_fold(job.fold, rows)
+        return rows.take(~held_out), rows.take(held_out)
 
     def _encoded(self, cls: type[Model], rows: LabelledArrays) -> LabelledArrays:
         return replace(rows, inputs=encoded_for(cls, self.context.shape, rows.inputs))

@@ -37,6 +37,7 @@ class LightGbmModel(Model):
 
     scaled: ClassVar[bool] = False
     vocabulary: ClassVar[int] = 50
+    statistics: ClassVar[bool] = True
     stops: ClassVar[bool] = True
 
     def __init__(self, shape: Shape, booster: Any) -> None:

@@ -35,6 +35,7 @@ class EstimatorModel(Model):
 
     scaled: ClassVar[bool] = False
     vocabulary: ClassVar[int] = 50
+    statistics: ClassVar[bool] = True
     trusted: ClassVar[tuple[str, ...]]
     """The only types beyond skops' defaults that a file of this kind may contain."""
     estimators: ClassVar[tuple[str, ...]]

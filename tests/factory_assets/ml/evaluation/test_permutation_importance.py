@@ -21,6 +21,7 @@ from factory_assets.ml.evaluation.permutation_importance import (
 )
 from factory_assets.ml.features.features import Category, Features, Number
 from factory_assets.ml.features.images import Picture
+from factory_assets.ml.features.target_statistics import TargetStatistics
 from factory_assets.ml.metrics.metrics import PRIMARY_METRIC
 from factory_assets.ml.plots.evaluation import plot_importances
 from factory_assets.results.data import SplitResult
@@ -126,26 +127,37 @@ def test_columns_of_a_series_are_shuffled_in_the_whole_table(home: Home, tmp_pat
 
 
 def test_every_array_column_belongs_to_one_input() -> None:
-    """An indicator belongs to its number, and the pixels to their picture."""
+    """An indicator belongs to its number, statistics to their category, pixels to their picture."""
     scale: dict[str, Any] = {"median": 0.0, "mean": 0.0, "sd": 1.0}
+    statistics = TargetStatistics(
+        words=("y",),
+        means=((0.2, 0.3),),
+        prior=(0.1, 0.2),
+        shares=(1.0, 1.0),
+        scales=((0.0, 1.0), (0.0, 1.0)),
+    )
     features = Features(
         numeric=(
             Number(name="a", indicator=True, **scale),
             Number(name="b", indicator=False, **scale),
             Number(name="c", indicator=True, **scale),
         ),
-        categorical=(Category(name="d", vocabulary=("x",)),),
+        categorical=(
+            Category(name="d", vocabulary=("x",), statistics=statistics),
+            Category(name="f", vocabulary=("x",)),
+        ),
         constant=(),
         ignored=(),
         picture=Picture(name="e", height=2, width=1, colours=1),
     )
     columns = {one.name: (one.numbers, one.codes) for one in _columns(features)}
     assert columns == {
-        "a": ((0, 3), ()),
+        "a": ((0, 5), ()),
         "b": ((1,), ()),
-        "c": ((2, 4), ()),
-        "d": ((), (0,)),
-        "e": ((5, 6), ()),
+        "c": ((2, 6), ()),
+        "d": ((3, 4), (0,)),
+        "f": ((), (1,)),
+        "e": ((7, 8), ()),
     }
     assert set(columns) == set(features.columns)
 

@@ -75,6 +75,22 @@ def rows(count: int, seed: int, task: str = "binary") -> pa.Table:
     )
 
 
+def towns(count: int, seed: int, task: str = "binary", *, effect: float = 1.0) -> pa.Table:
+    """Return rows of 300 towns that move the target; some rows have no town, or a rare one."""
+    chance = np.random.default_rng(seed)
+    table = rows(count, seed, "regression")
+    of_town = np.random.default_rng(0).normal(0, 200 * effect, 300)
+    town = chance.integers(0, 300, count)
+    target: Any = table["y"].to_numpy() + of_town[town]
+    if task == "binary":
+        target = (target > 1000).astype(int)
+    if task == "multiclass":
+        target = np.array(["low", "mid", "top"])[np.digitize(target, [900, 1100])]
+    names = np.where(chance.random(count) < 0.02, chance.integers(10_000, 99_999, count), town)
+    changed = table.set_column(table.column_names.index("y"), "y", pa.array(target))
+    return changed.append_column("town", pa.array(names, mask=chance.random(count) < 0.02))
+
+
 def series(units: int, seed: int, task: str = "binary") -> pa.Table:
     """Return shuffled series of 1 to 40 rows whose target is a function of the last three rows."""
     chance = np.random.default_rng(seed)
