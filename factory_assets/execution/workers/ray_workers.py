@@ -41,6 +41,9 @@ _LOOK = 5.0
 _END = 15.0
 """Seconds that a process has to end when there is nothing more to do."""
 
+_NODE_ID = "ray.io/node-id"
+"""The label that Ray gives each node."""
+
 _NAMED = 5
 """Distributions that a message names."""
 
@@ -82,6 +85,8 @@ class RayWorkers:
         self._environment = environment_here()
         self._nodes = {node.id: node for node in cluster.nodes()}
         self._needs = needs
+        self._broken: set[str] = set()
+        """The ids of nodes on which no process stays alive, such as those whose disk is full."""
         self.count = self._room_of(self._nodes.values())
         """How many processes work at a time: as many as the nodes have room for."""
         self._same: set[str] = set()
@@ -103,6 +108,7 @@ class RayWorkers:
         with ThreadPoolExecutor(_CHECKS) as threads:
             for _ in threads.map(self._look_at, self._nodes.values()):
                 pass
+        self.count = self._room_of(self._nodes.values())
 
     def connect(self, setup: WorkerSetup) -> "_NodeConnection":
         """Start a process on a node.
@@ -203,7 +209,7 @@ class RayWorkers:
 
     def _placed(self) -> tuple[Any, ClusterNode]:
         """Start an actor where there is room, and return it with its node."""
-        actor = self._cluster.start(NodeWorker, num_cpus=1, **_resources(self._needs))
+        actor = self._started_anywhere(num_cpus=1, **_resources(self._needs))
         waits_for_room = True
         try:
             while True:
@@ -213,12 +219,18 @@ class RayWorkers:
                     # A node was lost. The workers that have room may wait for the partition of the
                     # one that has none, so it works beside them.
                     self._cluster.kill(actor)
-                    actor, waits_for_room = self._cluster.start(NodeWorker, num_cpus=0), False
+                    actor, waits_for_room = self._started_anywhere(num_cpus=0), False
         except ActorEndedError as error:
             raise WorkerEnded(str(error)) from error
         except BaseException:
             self._cluster.kill(actor)
             raise
+
+    def _started_anywhere(self, **needs: Any) -> Any:
+        """Start an actor on any node but the broken ones."""
+        if self._broken:
+            needs["label_selector"] = {_NODE_ID: f"!in({','.join(sorted(self._broken))})"}
+        return self._cluster.start(NodeWorker, **needs)
 
     def _living_room(self) -> int:
         nodes = self._cluster.nodes()
@@ -227,7 +239,8 @@ class RayWorkers:
         return self._room_of(nodes)
 
     def _room_of(self, nodes: Iterable[ClusterNode]) -> int:
-        return sum(node.room(self._needs.memory, self._needs.gpus) for node in nodes)
+        working = (node for node in nodes if node.id not in self._broken)
+        return sum(node.room(self._needs.memory, self._needs.gpus) for node in working)
 
     def _node(self, found: str) -> ClusterNode:
         if found not in self._same:
@@ -238,8 +251,10 @@ class RayWorkers:
 
     def _look_at(self, node: ClusterNode) -> None:
         # One that is lost meanwhile is not waited for, nor worked on.
-        with suppress(ActorEndedError):
+        try:
             self._require_same(node)
+        except ActorEndedError:
+            self._broken.add(node.id)
 
     def _require_same(self, node: ClusterNode) -> None:
         try:
