@@ -100,8 +100,11 @@ def prepare_rows(
     known = _rows_of_known_classes(target, validation)
     tables = training, validation.take(known)
     folds = inner_folds(pipeline, target, tables, series)
-    dealt = training_folds(pipeline, target, training) if folds is None else folds
-    if cls.statistics and dealt is not None:
+    dealt = None
+    # Where no vocabulary is full, every word has a code.
+    if cls.statistics and any(len(c.vocabulary) == cls.vocabulary for c in features.categorical):
+        dealt = training_folds(pipeline, target, training) if folds is None else folds
+    if dealt is not None:
         features = with_statistics(features, training, target, dealt)
     statistics = fold_statistics(features, target, tables, dealt, scaled=cls.scaled)
     rows = LabelledArrays(

@@ -34,7 +34,8 @@ more memory than the rows, and its trees hardly predict better. A random forest 
 in its leaves if a class is rare: it then follows rules exactly, and extra trees smooth."""
 
 TABM_ROWS = 10_000
-"""Above so many rows, `tabm` takes minutes for six fits, ten times as long as `mlp`."""
+"""Above so many rows, the six fits of `tabm` would take a minute or more, some ten times as long as
+those of `mlp`."""
 
 
 def members_of(spec: Auto, rows: int = 0, parted: int = 0) -> tuple[MemberSpec, ...]:
