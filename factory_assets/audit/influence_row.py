@@ -169,7 +169,9 @@ class _ScoringModel:
     def inputs(self) -> Mapping[str, str]:
         features = self.trained.features
         numbers = dict.fromkeys((n.name for n in features.numeric), "tensor(float)")
-        return numbers | dict.fromkeys((c.name for c in features.categorical), "tensor(string)")
+        times = dict.fromkeys(features.time_columns, "tensor(double)")
+        names = dict.fromkeys((c.name for c in features.categorical), "tensor(string)")
+        return {**numbers, **times, **names}
 
     @property
     def ingest(self) -> Ingest:

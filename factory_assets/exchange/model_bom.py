@@ -132,6 +132,7 @@ def _card(described: DescribedVersion, candidate: Candidate, datasets: Sequence[
     outputs = [f"probability of {name}" for name in candidate.classes] or [candidate.target]
     inputs = {
         **dict.fromkeys(candidate.numeric, "number"),
+        **dict.fromkeys(candidate.times, "time"),
         **dict.fromkeys(candidate.categorical, "category"),
     }
     evaluated = described.records.evaluation

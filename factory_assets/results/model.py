@@ -134,6 +134,7 @@ class Candidate(StageResult):
     """The classes in the order of the model's outputs; the second of two is the positive one."""
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
+    times: Annotated[tuple[str, ...], Field(exclude_if=is_unset)] = ()
     digest: str
     """SHA-256 of the model's files."""
     history: tuple[Epoch, ...]
@@ -160,6 +161,11 @@ class Candidate(StageResult):
     """How it learned from the validation rows too; None if `train.refit` is `never`."""
     provenance: str | None = None
     """SHA-256 of the manifest of how it was trained; None in results that are older than that."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return (*self.numeric, *self.times, *self.categorical)
 
     @property
     def knows_validation(self) -> bool:

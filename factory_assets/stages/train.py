@@ -136,6 +136,7 @@ def signature_of(trained: TrainedModel) -> Signature:
     from factory_resources.tracking.run import Signature
 
     kinds = dict.fromkeys((n.name for n in trained.features.numeric), "float")
+    kinds |= dict.fromkeys(trained.features.time_columns, "double")
     names = dict.fromkeys(text_columns(trained.features), "string")
     if trained.target.task == "regression":
         return Signature({**kinds, **names}, "prediction", None)
@@ -162,6 +163,7 @@ def _candidate(
         classes=trained.target.classes,
         numeric=tuple(n.name for n in trained.features.numeric),
         categorical=text_columns(trained.features),
+        times=trained.features.time_columns,
         digest=digest,
         history=fitted.history,
         best_epoch=fitted.best_epoch,

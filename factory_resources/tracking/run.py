@@ -34,7 +34,7 @@ class Signature:
     """What a model reads and returns, as MLflow shows it."""
 
     inputs: Mapping[str, str]
-    """Column to `float` or `string`, in order."""
+    """Column to `float`, `double` or `string`, in order."""
     output: str
     width: int | None
     """Numbers per row; None for one plain number."""

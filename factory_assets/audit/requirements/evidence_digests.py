@@ -186,7 +186,10 @@ def _approvals(shown: VersionRecords) -> Any:
 
 def _interface(shown: VersionRecords) -> Any:
     one = shown.candidate
-    return [one.task, one.target, one.classes, one.numeric, one.categorical] if one else None
+    if one is None:
+        return None
+    times = [one.times] if one.times else []
+    return [one.task, one.target, one.classes, one.numeric, one.categorical, *times]
 
 
 def _prediction_log(shown: VersionRecords) -> Any:

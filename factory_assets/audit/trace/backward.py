@@ -231,7 +231,7 @@ def describe_columns(
     expressions = formulas(spec) if spec else {}
     names: Sequence[str] = tuple(cleaned)
     if candidate:
-        names = (*candidate.numeric, *candidate.categorical, candidate.target)
+        names = (*candidate.inputs, candidate.target)
     return tuple(
         ColumnOrigin(
             name=name,

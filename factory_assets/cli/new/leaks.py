@@ -50,7 +50,7 @@ def find_leaks(
     Args:
         table: the profile of the data file.
         target: what is predicted.
-        columns: the columns that could be inputs, and times.
+        columns: the columns that could be inputs.
         names: the columns' names in the file and in the pipeline.
     """
     if target.column is None:
@@ -67,7 +67,7 @@ def find_leaks(
             sure.setdefault(column.source, f"{words}: known only afterwards?")
         elif words:
             suspected[column.source] = words
-    inputs = {c.source for c in columns if c.type not in TIMES}
+    inputs = {c.source for c in columns}
     if not inputs - set(sure):
         sure = {one: why for one, why in sure.items() if one not in inputs}
     return FoundLeaks(sure, {one: why for one, why in suspected.items() if one not in sure})
@@ -88,8 +88,6 @@ def _alone(
     """Return the columns that tell the target by themselves."""
     found = {}
     for column in columns:
-        if column.type in TIMES:
-            continue
         if power.limit is not None and power.of.get(column.source, 0.0) >= power.limit:
             measure = f"{power.measure} {power.of[column.source]:.3f}"
             found[column.source] = f"tells the target by itself ({measure}): known only afterwards?"

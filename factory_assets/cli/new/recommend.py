@@ -13,7 +13,6 @@ from factory_assets.cli.new.derived import (
     read_texts,
     sql_name,
     text_name,
-    time_parts,
 )
 from factory_assets.cli.new.leaks import FoundLeaks, find_leaks, repeats
 from factory_assets.cli.new.names import UNIT, column_names
@@ -91,7 +90,6 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
             many distinct values, or no input column is left.
     """
     names = dict(column_names(table))
-    taken = {"file_row_number", REMAINING, SAME_INPUTS, *(name.lower() for name in names.values())}
     outcome = find_target(table, names, target)
     table = _without_series_of(table, outcome)
     others = [c for c in table.columns if c is not outcome.column]
@@ -102,15 +100,10 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
     times = [c for c in inputs if c.type in TIMES]
     groups = [c for c in others if is_group(c, names[c.source], table.rows)]
     split = choose_split(table, outcome, groups, times, names)
-    ordered_by = names[split.time.source] if split.time else None
-    derive = [
-        *_remaining(table, outcome, names),
-        *time_parts(table, times, names, ordered_by=ordered_by, taken=taken),
-    ]
-    inputs = [c for c in inputs if c.type not in TIMES]
-    if not inputs and not derive:
+    derive = _remaining(table, outcome, names)
+    if not inputs:
         raise _no_input(outcome, exclude, names)
-    copies = repeats(table, [c.source for c in (*inputs, *times)], outcome) if inputs else ""
+    copies = repeats(table, [c.source for c in inputs], outcome)
     group = names[split.group.source] if split.group else None
     if copies == "alike" and not group and not split.time:
         group = SAME_INPUTS
@@ -126,7 +119,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         categorical=tuple(names[c.source] for c in inputs if is_code(c, names[c.source])),
         text={names[c.source]: ENCODER for c in inputs if is_sentence(c)},
         unify=tuple(names[c.source] for c in _respelt(outcome, inputs)),
-        deduplicate=_key(inputs, times, outcome, names) if copies == "copied" else (),
+        deduplicate=_key(inputs, outcome, names) if copies == "copied" else (),
         derive=(*read_texts(table.columns, names), *derive),
         windows=choose_windows(table, inputs, names),
         group=group,
@@ -221,12 +214,11 @@ def _respelt(target: TargetChoice, inputs: Sequence[ColumnSummary]) -> list[Colu
 
 def _key(
     inputs: Sequence[ColumnSummary],
-    times: Sequence[ColumnSummary],
     target: TargetChoice,
     names: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Return the columns that are the same in copied rows, as they are before any is derived."""
-    columns = [*inputs, *times, *([target.column] if target.column else [])]
+    columns = [*inputs, *([target.column] if target.column else [])]
     return tuple(text_name(names[c.source]) if c.written else names[c.source] for c in columns)
 
 

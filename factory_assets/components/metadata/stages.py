@@ -169,7 +169,7 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
         "task": value.task,
         "training rows": value.rows,
         "digest": value.digest,
-        "inputs": ", ".join((*value.numeric, *value.categorical)),
+        "inputs": ", ".join(value.inputs),
         **{f"validation {name}": number for name, number in value.validation.items()},
     }
     if value.threshold is not None:

@@ -56,19 +56,11 @@ def find_leaks(
         limit=power.limit,
         power=power.of,
         implied=power.implied,
-        pairs=measure_pairs(_learned(sample, target), target, task, power),
+        pairs=measure_pairs(sample, target, task, power),
         duplicates=count_copies(connection, inputs, total),
         groups=group_overlap(connection, pipeline, kinds, total),
         later=time_overlap(connection, pipeline, kinds),
     )
-
-
-def _learned(sample: pa.Table, target: str) -> pa.Table:
-    """Return the columns without times, which no model learns from."""
-    import pyarrow.types as types
-
-    fields = [f for f in sample.schema if f.name == target or not types.is_temporal(f.type)]
-    return sample.select([field.name for field in fields])
 
 
 def _sample(

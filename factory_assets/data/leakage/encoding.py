@@ -61,7 +61,7 @@ def value_text(value: pa.Scalar) -> str:
 
 
 def encode(column: pa.ChunkedArray) -> Codes | None:
-    """Return a code for each row: its name, or its interval of numbers.
+    """Return a code for each row: its name, or its interval of numbers or times.
 
     The intervals have about equally many rows. None for a type that cannot be an input, and for a
     column without any finite number.
@@ -71,6 +71,8 @@ def encode(column: pa.ChunkedArray) -> Codes | None:
 
     if is_named(column):
         return encode_names(column)[0]
+    if types.is_date(column.type) or types.is_timestamp(column.type):
+        column = column.cast("timestamp[us]", safe=False).cast("int64")
     if not types.is_integer(column.type) and not types.is_floating(column.type):
         return None
     values = column.cast("float64", safe=False).to_numpy()

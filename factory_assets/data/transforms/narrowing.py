@@ -71,6 +71,8 @@ def _as_trained(model: TrainedUnder, name: str) -> Column:
     match model.inputs.get(name):
         case "tensor(float)":
             return Column(name=name, type="float64")
+        case "tensor(double)":
+            return Column(name=name, type="timestamp")
         case "tensor(string)" | "tensor(uint8)":
             return Column(name=name, type="string")
         case _:

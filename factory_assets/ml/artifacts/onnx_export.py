@@ -1,6 +1,7 @@
 """Export of a trained model as one ONNX graph, which includes the preprocessing.
 
 The graph has one input per column, named like the column. Numbers are float [N, 1], NaN if missing;
+times are double [N, 1], seconds since 1970 by the clock of their zone, NaN if missing;
 categories are string [N, 1], "" if missing; a text is the output of its encoder, float [N, width],
 because the graph does not contain the encoder; a picture is uint8 [N, pixels]. The output is
 `probabilities` float [N, classes], or `prediction` double [N] in the target's unit.
@@ -26,6 +27,7 @@ from factory_assets.ml.artifacts.onnx_metadata import (
     TEXTS,
     THRESHOLD,
 )
+from factory_assets.ml.artifacts.time_nodes import time_nodes
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.features.features import Category, Features
 from factory_assets.ml.models.onnx_nodes import array_inputs, make_model, merge
@@ -66,11 +68,12 @@ def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
     nodes: list[Any] = []
     constants: list[Any] = []
     kinds = [TensorProto.FLOAT] * len(features.numeric)
+    kinds += [TensorProto.DOUBLE] * len(features.time_columns)
     kinds += [TensorProto.STRING] * len(features.categorical)
     describe = helper.make_tensor_value_info
     inputs = [describe(f"in_{i}", kind, ["N", 1]) for i, kind in enumerate(kinds)]
     outputs = []
-    blocks = _number_nodes(features, scaled, nodes, constants) if features.numeric else []
+    blocks = _number_nodes(features, scaled, nodes, constants) if features.numbers else []
     blocks[1:1] = _statistics_nodes(features, scaled, nodes, constants)
     for text in features.texts:
         name = f"in_{len(inputs)}"
@@ -84,7 +87,7 @@ def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
         nodes.append(helper.make_node("Concat", blocks, ["numbers"], axis=1))
         outputs.append(describe("numbers", TensorProto.FLOAT, ["N", features.width]))
     if features.categorical:
-        _code_nodes(features.categorical, len(features.numeric), nodes)
+        _code_nodes(features.categorical, _first_category(features), nodes)
         outputs.append(describe("codes", TensorProto.INT64, ["N", len(features.categorical)]))
     return make_model(nodes, inputs, outputs, constants)
 
@@ -177,11 +180,14 @@ def _number_nodes(
         constants.append(numpy_helper.from_array(np.array(values, dtype=kind), name))
         return name
 
-    numeric = features.numeric
+    numeric = features.numbers
     node = helper.make_node
     medians = constant("medians", [n.median for n in numeric], "f4")
+    plain = len(features.numeric)
+    columns = {name: f"in_{plain + i}" for i, name in enumerate(features.time_columns)}
+    of_times = time_nodes(features.times, columns, nodes, constants)
     nodes += [
-        node("Concat", [f"in_{i}" for i in range(len(numeric))], ["raw"], axis=1),
+        node("Concat", [*(f"in_{i}" for i in range(plain)), *of_times], ["raw"], axis=1),
         node("IsNaN", ["raw"], ["nan"]),
         node("IsInf", ["raw"], ["inf"]),
         node("Or", ["nan", "inf"], ["absent"]),
@@ -217,12 +223,17 @@ def _statistics_nodes(
         table = category.statistics.table(scaled=scaled)
         constants.append(numpy_helper.from_array(table, f"means_{i}"))
         nodes += [
-            _places_node(f"in_{len(features.numeric) + i}", f"place_{i}", words),
+            _places_node(f"in_{_first_category(features) + i}", f"place_{i}", words),
             helper.make_node("Gather", [f"means_{i}", f"place_{i}"], [f"found_{i}"], axis=0),
             helper.make_node("Flatten", [f"found_{i}"], [f"statistics_{i}"], axis=1),
         ]
         results.append(f"statistics_{i}")
     return results
+
+
+def _first_category(features: Features) -> int:
+    """Return the position of the first category among the inputs."""
+    return len(features.numeric) + len(features.time_columns)
 
 
 def _code_nodes(categories: tuple[Category, ...], first: int, nodes: list[Any]) -> None:

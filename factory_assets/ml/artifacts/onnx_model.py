@@ -27,6 +27,7 @@ from factory_assets.ml.features.columns import read_numbers, read_words, require
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out
 from factory_assets.ml.features.texts import Text
+from factory_assets.ml.features.times import read_times
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Clean, Ingest
 from factory_resources.errors import ModelError, RefusedError
@@ -59,8 +60,9 @@ class OnnxModel:
 
     session: Any
     inputs: Mapping[str, str]
-    """Column to type: `tensor(float)`, `tensor(string)`, or `tensor(uint8)` for the picture. Texts
-    are `tensor(string)` here although the graph reads the numbers of their encoder."""
+    """Column to type: `tensor(float)`, `tensor(double)` for times, `tensor(string)`, or
+    `tensor(uint8)` for the picture. Texts are `tensor(string)` here although the graph reads the
+    numbers of their encoder."""
     series: Series | None
     """How rows form the windows that the graph reads; None if it reads single rows."""
     texts: tuple[Text, ...]
@@ -271,6 +273,13 @@ def _deployed_digest(registry: Registry, version: Version) -> str | None:
 
 
 def _column(table: pa.Table, name: str, kind: str) -> NDArray[Any]:
-    """Return [rows, 1]: float32 with NaN if missing, or text with "" if missing."""
-    read = read_numbers if kind == "tensor(float)" else read_words
-    return read(table, name)[:, None]
+    """Return [rows, 1]: numbers or times, NaN if missing, or text, "" if missing."""
+    values: NDArray[Any]
+    match kind:
+        case "tensor(float)":
+            values = read_numbers(table, name)
+        case "tensor(double)":
+            values = read_times(table, name)
+        case _:
+            values = read_words(table, name)
+    return values[:, None]

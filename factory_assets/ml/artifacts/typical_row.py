@@ -9,6 +9,9 @@ from collections.abc import Collection
 
 from factory_assets.ml.features.features import Features
 
+_TIME = 1_735_689_600.0
+"""1 January 2025, in the seconds that the graph reads: any time is as typical as another."""
+
 
 def text_columns(features: Features) -> tuple[str, ...]:
     """Return the input columns that hold text: categories, sentences, the image."""
@@ -26,6 +29,7 @@ def typical_row(features: Features, hidden: Collection[str]) -> dict[str, object
         hidden: the columns of which no value may be shown; they are 0 or empty.
     """
     numbers = {n.name: n.median for n in features.numeric}
+    numbers |= dict.fromkeys(features.time_columns, _TIME)
     names = dict.fromkeys(text_columns(features), "")
     names |= {c.name: c.vocabulary[0] for c in features.categorical if c.vocabulary}
     shown = {**numbers, **names}

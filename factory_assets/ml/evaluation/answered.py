@@ -66,6 +66,7 @@ def columns_needed(trained: TrainedModel) -> tuple[tuple[str, ...], dict[str, st
             remedy="evaluate.answers: {newest: 0} compares on the test rows only",
         )
     kinds = {number.name: "tensor(float)" for number in features.numeric}
+    kinds |= dict.fromkeys(features.time_columns, "tensor(double)")
     kinds |= {category.name: "tensor(string)" for category in features.categorical}
     if trained.target.classes:
         kinds[trained.target.column] = "tensor(string)"

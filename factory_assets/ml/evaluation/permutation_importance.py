@@ -96,6 +96,14 @@ def _columns(features: Features) -> Iterator[_Column]:
         # The indicator of a missing value is shuffled with the value.
         yield _Column(number.name, numbers=(i, last) if number.indicator else (i,))
         last += number.indicator
+    times: dict[str, list[int]] = {name: [] for name in features.time_columns}
+    for i, time in enumerate(features.times, len(features.numeric)):
+        # A distance is shuffled with either of the two.
+        for name in filter(None, (time.column, time.since)):
+            times[name] += [i, last] if time.indicator else [i]
+        last += time.indicator
+    for name, places in times.items():
+        yield _Column(name, numbers=tuple(places))
     for text in features.texts:
         yield _Column(text.name, numbers=tuple(range(last, last + text.width)))
         last += text.width

@@ -21,9 +21,11 @@ from factory_assets.ml.features.columns import (
     require_columns,
 )
 from factory_assets.ml.features.images import Picture, fit_picture
+from factory_assets.ml.features.numbers import Number, fit_number
 from factory_assets.ml.features.series import Series, lay_out
 from factory_assets.ml.features.target_statistics import TargetStatistics, word_places
 from factory_assets.ml.features.texts import Text, describe_text
+from factory_assets.ml.features.times import TimeNumber, fit_times, is_time, read_times
 from factory_assets.results.base import StageResult
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.spec.base import is_unset
@@ -37,18 +39,6 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("probabilities", "prediction")
 """The names of the served model's outputs."""
-
-
-class Number(StageResult):
-    """A numeric input: `(value - mean) / sd`, missing values replaced by the median before."""
-
-    name: str
-    median: float
-    mean: float
-    sd: float
-    """1 if the computed sd is not above the spacing of float32 at the mean; never 0."""
-    indicator: bool
-    """Whether values were missing in training; then being missing is an additional input."""
 
 
 class Category(StageResult):
@@ -73,43 +63,57 @@ class Features(StageResult):
     constant: tuple[str, ...]
     """Columns left out because all training rows have the same value."""
     ignored: tuple[str, ...]
-    """Columns left out because of their type: dates, times, nested values."""
+    """Columns left out because of their type, such as nested values."""
     series: Series | None = None
     """How rows form the windows that the model reads; None if it reads single rows."""
     texts: tuple[Text, ...] = ()
     """Columns that a sentence encoder reads; their numbers follow those of `numeric`."""
     picture: Picture | None = None
     """The column of pictures, if any; its pixels are the last of the numbers."""
+    times: Annotated[tuple[TimeNumber, ...], Field(exclude_if=is_unset)] = ()
+    """The numbers that are read from times; in the arrays they follow those of `numeric`."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The input columns, numbers first."""
+        """The input columns, numbers first, then times."""
         picture = [self.picture.name] if self.picture else []
         texts = (text.name for text in self.texts)
         return (
             *(n.name for n in self.numeric),
+            *self.time_columns,
             *(c.name for c in self.categorical),
             *texts,
             *picture,
         )
 
     @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The columns of times, in the order of the graph's inputs."""
+        pairs = ((number.column, number.since) for number in self.times)
+        return tuple(dict.fromkeys(name for pair in pairs for name in pair if name))
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """All that is scaled as a number and can be missing, as it stands first in the arrays."""
+        return (*self.numeric, *self.times)
+
+    @property
     def width(self) -> int:
-        """The columns of `Arrays.numbers`: numbers, statistics of categories, indicators of missing
-        values, texts, pixels."""
-        plain = len(self.scales) + sum(n.indicator for n in self.numeric)
+        """The columns of `Arrays.numbers`: numbers, numbers of times, statistics of categories,
+        indicators of missing values, texts, pixels."""
+        plain = len(self.scales) + sum(n.indicator for n in self.numbers)
         pixels = self.picture.numbers if self.picture else 0
         return plain + sum(text.width for text in self.texts) + pixels
 
     @property
     def scales(self) -> tuple[tuple[float, float], ...]:
-        """Mean and standard deviation of the first numbers: those of `numeric`, then statistics."""
-        numbers = tuple((number.mean, number.sd) for number in self.numeric)
+        """Mean and standard deviation of the first numbers: of `numbers`, then of statistics."""
+        numbers = tuple((number.mean, number.sd) for number in self.numbers)
         return sum((c.statistics.scales for c in self.categorical if c.statistics), numbers)
 
     def statistics_places(self) -> Iterator[tuple[Category, TargetStatistics, slice]]:
         """Yield each category with statistics, and their columns in `Arrays.numbers`."""
-        last = len(self.numeric)
+        last = len(self.numbers)
         for category in self.categorical:
             if found := category.statistics:
                 yield category, found, slice(last, last + found.columns)
@@ -145,8 +149,7 @@ class Features(StageResult):
             table = table.take(rows)
         numbers = np.empty((table.num_rows, self.width), dtype=np.float32)
         last = len(self.scales)
-        for i, number in enumerate(self.numeric):
-            values = read_numbers(table, number.name)
+        for i, (number, values) in enumerate(self._read_numbers(table)):
             absent = np.isnan(values)
             values[absent] = np.float32(number.median)
             if number.indicator:
@@ -171,6 +174,13 @@ class Features(StageResult):
             numbers[:, places] = statistics.table(scaled=scaled)[words]
         return Arrays(numbers, codes, windows)
 
+    def _read_numbers(self, table: pa.Table) -> Iterator[tuple[Number, NDArray[np.float32]]]:
+        for number in self.numeric:
+            yield number, read_numbers(table, number.name)
+        seconds = {name: read_times(table, name) for name in self.time_columns}
+        for time in self.times:
+            yield time, time.value.of(seconds)
+
 
 def fit_features(
     pipeline: Pipeline, training: pa.Table, *, vocabulary: int, series: Series | None = None
@@ -189,7 +199,12 @@ def fit_features(
     import pyarrow.types as types
 
     numeric, categorical, constant, ignored = [], [], [], []
+    times = []
     model = pipeline.spec.training.model
+    windows = pipeline.spec.clean.windows
+    ordered_by = windows.order if windows else None
+    # A network of series reads the order of its rows, a picture is all that its network reads.
+    may_read_times = series is None and not isinstance(model, Cnn)
     picture = None
     texts = []
     for name in _candidates(pipeline, training.column_names):
@@ -201,7 +216,9 @@ def fit_features(
             texts.append(describe_text(name, reader))
             continue
         names = name in pipeline.spec.training.categorical or is_text(kind)
-        if not names and not (is_number(kind) or types.is_boolean(kind)):
+        if not names and is_time(kind) and may_read_times and name != ordered_by:
+            times.append(name)
+        elif not names and not (is_number(kind) or types.is_boolean(kind)):
             ignored.append(name)
         elif _is_constant(training[name]):
             constant.append(name)
@@ -209,15 +226,18 @@ def fit_features(
             category = _fit_category(training, name, vocabulary)
             categorical.append(category) if category else constant.append(name)
         else:
-            number = _fit_number(training, name)
+            number = fit_number(name, read_numbers(training, name))
             numeric.append(number) if number else constant.append(name)
+    found = fit_times(training, times, years=pipeline.spec.split.time is None)
+    read = {name for number in found for name in (number.column, number.since)}
+    constant += [name for name in times if name not in read]
     if isinstance(model, Cnn) and not picture:
         raise DataError(
             f"there is no input column {model.image!r}",
             where="train.model.image",
             remedy="name a column of pictures that is not excluded",
         )
-    if not numeric and not categorical and not picture and not texts:
+    if not any((numeric, found, categorical, picture, texts)):
         left_out = ", ".join((*constant, *ignored)) or "none"
         raise DataError(
             "no input column is left to learn from",
@@ -232,6 +252,7 @@ def fit_features(
         series=series,
         texts=tuple(texts),
         picture=picture,
+        times=found,
     )
 
 
@@ -263,43 +284,6 @@ def _is_constant(column: pa.ChunkedArray) -> bool:
         column = column.cast(column.type.value_type)
     # The first rows nearly always decide.
     return all(pc.all(pc.equal(rows, column[0])).as_py() for rows in (column[:1000], column))
-
-
-def _fit_number(training: pa.Table, name: str) -> Number | None:
-    """Fit a numeric input; return None if every value is missing or infinite."""
-    import numpy as np
-
-    values = read_numbers(training, name)
-    absent = np.isnan(values)
-    missing = bool(absent.any())
-    present = values[~absent] if missing else values
-    if not len(present):
-        return None
-    median = np.float32(_median(present))
-    if missing:
-        values[absent] = median
-    mean, sd = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
-    step = float(np.spacing(np.float32(abs(mean))))
-    return Number(
-        name=name,
-        median=float(median),
-        mean=mean,
-        sd=sd if sd > step else 1.0,
-        indicator=missing,
-    )
-
-
-def _median(values: NDArray[np.float32]) -> float:
-    """Return the median in float64.
-
-    `numpy.median` also searches for NaN and averages the middle two values in their own dtype.
-    """
-    import numpy as np
-
-    upper = len(values) // 2
-    lower = (len(values) - 1) // 2
-    parted = np.partition(values, (lower, upper))
-    return (float(parted[lower]) + float(parted[upper])) / 2
 
 
 def _fit_category(training: pa.Table, name: str, limit: int) -> Category | None:
