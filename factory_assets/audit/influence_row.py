@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from glob import escape
@@ -172,6 +172,10 @@ class _ScoringModel:
         times = dict.fromkeys(features.time_columns, "tensor(double)")
         names = dict.fromkeys((c.name for c in features.categorical), "tensor(string)")
         return {**numbers, **times, **names}
+
+    @property
+    def booleans(self) -> Sequence[str]:
+        return self.trained.features.booleans
 
     @property
     def ingest(self) -> Ingest:

@@ -80,6 +80,7 @@ class ComparableModel:
 
     columns: Sequence[str]
     inputs: Mapping[str, str]
+    booleans: Sequence[str]
     ingest: Ingest
     clean: Clean
 

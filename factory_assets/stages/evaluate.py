@@ -155,7 +155,13 @@ def _on_answers(
             )
         description = trained.description
         columns, inputs = columns_needed(trained)
-        model = ComparableModel(columns, inputs, description.ingest, description.clean)
+        model = ComparableModel(
+            columns,
+            inputs,
+            trained.features.booleans,
+            description.ingest,
+            description.clean,
+        )
         rows = labelled_table(chosen, model, trained.target.column, home)
         found = compare_on_answers(test_set, rows, trained, champion, home)
     except (ContractError, DataError, ExpressionError, SourceError) as error:

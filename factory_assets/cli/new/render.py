@@ -130,7 +130,7 @@ def _clean(choices: Recommendation) -> Iterator[str]:
         yield "    # Rows are repeated as a whole; the first of them stays."
         yield f"    deduplicate: {_listed(choices.deduplicate)}"
     if choices.derive:
-        yield "    derive:  # a date is no input; what is derived from it can be"
+        yield "    derive:"
         for column in choices.derive:
             comment = f"  # {column.comment}" if column.comment else ""
             yield f"      {yaml_string(column.name)}: {_sql(column.sql)}{comment}"

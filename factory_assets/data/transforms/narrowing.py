@@ -19,6 +19,8 @@ class TrainedUnder(Protocol):
     @property
     def inputs(self) -> Mapping[str, str]: ...
     @property
+    def booleans(self) -> Sequence[str]: ...
+    @property
     def ingest(self) -> Ingest: ...
     @property
     def clean(self) -> Clean: ...
@@ -68,6 +70,8 @@ def needed_columns(model: TrainedUnder) -> tuple[Column, ...]:
 
 def _as_trained(model: TrainedUnder, name: str) -> Column:
     """Return the contract of a column that has none: the type that the model was trained on."""
+    if name in model.booleans:
+        return Column(name=name, type="bool")
     match model.inputs.get(name):
         case "tensor(float)":
             return Column(name=name, type="float64")

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_metadata import (
+    BOOLEANS,
     CLASSES,
     CLEAN,
     INGEST,
@@ -112,6 +113,8 @@ def _with_outside_names(model: onnx.ModelProto, trained: TrainedModel) -> onnx.M
         INGEST: trained.description.ingest.model_dump_json(by_alias=True),
         CLEAN: trained.description.clean.model_dump_json(by_alias=True),
     }
+    if trained.features.booleans:
+        metadata[BOOLEANS] = json.dumps(trained.features.booleans)
     if trained.features.picture:
         metadata[PICTURE] = trained.features.picture.model_dump_json()
     if trained.features.texts:

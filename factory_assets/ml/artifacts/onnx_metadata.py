@@ -9,6 +9,9 @@ CLASSES, THRESHOLD, INGEST, CLEAN = "classes", "threshold", "ingest", "clean"
 """Metadata keys: the classes as JSON, the probability threshold of the positive class, and the
 `ingest` and `clean` sections of the declaration as JSON."""
 
+BOOLEANS = "booleans"
+"""Metadata key, only if there are any: the numeric inputs that rows write as true or false."""
+
 SERIES = "series"
 """Metadata key, only for models of series: how rows form series, as JSON."""
 

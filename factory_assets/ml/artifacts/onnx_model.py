@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_metadata import (
+    BOOLEANS,
     CLASSES,
     CLEAN,
     INGEST,
@@ -74,6 +75,8 @@ class OnnxModel:
     ingest: Ingest
     clean: Clean
     """With `ingest`, how rows are prepared: as declared when the model was trained."""
+    booleans: tuple[str, ...] = ()
+    """The numbers that are true or false in rows."""
     regions: RegionBounds | None = None
     """From which sets or intervals are answered; None if that was not declared."""
 
@@ -105,6 +108,7 @@ class OnnxModel:
             threshold=None if threshold is None else float(threshold),
             ingest=Ingest.model_validate_json(metadata[INGEST]),
             clean=Clean.model_validate_json(metadata[CLEAN]),
+            booleans=tuple(json.loads(metadata.get(BOOLEANS, "[]"))),
             regions=RegionBounds.model_validate_json(metadata[REGIONS])
             if REGIONS in metadata
             else None,

@@ -70,6 +70,8 @@ class Features(StageResult):
     """Columns that a sentence encoder reads; their numbers follow those of `numeric`."""
     picture: Picture | None = None
     """The column of pictures, if any; its pixels are the last of the numbers."""
+    booleans: Annotated[tuple[str, ...], Field(exclude_if=is_unset)] = ()
+    """Those of `numeric` that are true or false, as rows to score write them."""
     times: Annotated[tuple[TimeNumber, ...], Field(exclude_if=is_unset)] = ()
     """The numbers that are read from times; in the arrays they follow those of `numeric`."""
 
@@ -252,6 +254,11 @@ def fit_features(
         series=series,
         texts=tuple(texts),
         picture=picture,
+        booleans=tuple(
+            number.name
+            for number in numeric
+            if types.is_boolean(training.schema.field(number.name).type)
+        ),
         times=found,
     )
 

@@ -27,8 +27,8 @@ DAY, HOUR = 86_400, 3_600
 """In seconds."""
 
 LONG = 20 * 365.25 * DAY
-"""Seconds over which a column extends whose months, weekdays and hours are not read: it has dates
-of birth or the like."""
+"""Seconds over which nine tenths of a column extend if its months, weekdays and hours are not read:
+it has dates of birth or the like."""
 
 TimePart = Literal["year", "month", "weekday", "hour"]
 
@@ -125,11 +125,12 @@ def is_time(kind: pa.DataType) -> bool:
 
 
 def read_times(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """Return [rows]: seconds since 1970 by the clock of the column's zone, NaN if missing.
+    """Return [rows]: whole seconds since 1970 by the clock of the column's zone, NaN if missing.
 
     Raises:
         DataError: if the column cannot be cast to times.
     """
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -143,7 +144,10 @@ def read_times(table: pa.Table, name: str) -> NDArray[np.float64]:
             f"input column {name!r} holds {table.schema.field(name).type}, not times",
             remedy="provide it as dates or timestamps",
         ) from error
-    seconds: NDArray[np.float64] = whole.cast(pa.float64()).to_numpy() / 1e6
+    # Of whole numbers: a fraction of a late year's second would be rounded to the next one.
+    micros = whole.fill_null(0).to_numpy()
+    seconds: NDArray[np.float64] = (micros // 1_000_000).astype(np.float64)
+    seconds[whole.is_null().to_numpy()] = np.nan
     return seconds
 
 
@@ -162,7 +166,8 @@ def possible_values(
     for name, values in seconds.items():
         if np.isnan(values).all():
             continue
-        is_long = np.nanmax(values) - np.nanmin(values) > LONG
+        early, late = np.nanquantile(values, (0.05, 0.95))
+        is_long = late - early > LONG
         if years or is_long:
             yield TimeValue(name, "year")
         if is_long:

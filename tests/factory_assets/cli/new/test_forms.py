@@ -55,11 +55,7 @@ def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
     }
     assert made.spec.training.exclude == ("Preis_text", "Datum_text")
     assert made.spec.split.time == "Datum"
-    assert _cleaned(made, tmp_path, "Preis", "Datum", "Datum_month")[0] == (
-        1037.5,
-        date(2024, 2, 2),
-        2,
-    )
+    assert _cleaned(made, tmp_path, "Preis", "Datum")[0] == (1037.5, date(2024, 2, 2))
 
 
 def test_a_title_above_the_header_and_two_columns_of_one_name(tmp_path: Path) -> None:
@@ -101,7 +97,7 @@ def test_sentences_are_read_by_the_installed_encoder(
     assert "- comment  # is free text; pip install no_such_encoder reads it" in written
 
 
-def test_dates_become_inputs_by_their_parts_and_distances(tmp_path: Path) -> None:
+def test_dates_are_inputs(tmp_path: Path) -> None:
     first = date(2023, 1, 1)
     rows = "".join(
         f"{first + timedelta(days=3 * i)},{first - timedelta(days=9000 + i * 37 % 5000)},"
@@ -110,13 +106,9 @@ def test_dates_become_inputs_by_their_parts_and_distances(tmp_path: Path) -> Non
     )
     made = _drafted(tmp_path, "ordered,birthday,promised,size,late\n" + rows, "late")
     assert made.spec.split.time == "ordered"
-    derived = made.spec.clean.derive
-    assert derived["birthday_age"] == "date_diff('day', birthday, ordered) / 365.25"
-    assert derived["promised_after_ordered"] == "date_diff('day', ordered, promised)"
-    assert "ordered_year" not in derived
-    inputs = input_columns(made, (*[c.name for c in made.spec.ingest.contract.columns], *derived))
-    assert {"ordered_month", "birthday_age", "promised_after_ordered"} <= {*inputs}
-    assert _cleaned(made, tmp_path, "promised_after_ordered", "ordered_weekday")[1] == (7, 3)
+    assert made.spec.training.exclude == ()
+    inputs = input_columns(made, [c.name for c in made.spec.ingest.contract.columns])
+    assert inputs == ["ordered", "birthday", "promised", "size"]
 
 
 def test_classes_that_come_later_only_are_not_split_by_time(tmp_path: Path) -> None:

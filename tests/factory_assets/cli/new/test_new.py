@@ -69,10 +69,7 @@ def test_names_types_inputs_split_and_gates_are_chosen(tmp_path: Path) -> None:
         column.range is None and column.values is None for column in spec.ingest.contract.columns
     )
     assert spec.training.exclude == ("apple_id", "Same")
-    assert spec.clean.derive == {
-        "Bought_month": "month(Bought)",
-        "Bought_weekday": "isodow(Bought)",
-    }
+    assert spec.clean.derive == {}
     assert spec.training.categorical == ("kind_code",)
     assert (spec.training.task, spec.split.time) == ("binary", "Bought")
     assert [gate.name for gate in spec.evaluate.conditions] == [
@@ -86,7 +83,6 @@ def test_the_declaration_is_short_and_explains_its_choices(tmp_path: Path) -> No
     _declared(tmp_path, _apples())
     written = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
     assert len(written.splitlines()) < 45
-    assert "derive:  # a date is no input; what is derived from it can be" in written
     assert "10.0% missing" in written
 
 
@@ -202,7 +198,6 @@ def test_a_column_written_after_the_outcome_is_excluded(tmp_path: Path) -> None:
         lines.append(",".join([*clocks, *stamps, str(chance.randrange(900)), f"{delay}.0"]))
     spec = _declared(tmp_path, "\n".join(lines) + "\n", target="delay")
     assert spec.training.exclude == ("arrival", "arrived_at")
-    assert spec.clean.derive == {"planned_at_hour": "hour(planned_at)"}
     text = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
     assert "- arrival  # its difference with planned tells the target" in text
     assert "- arrived_at  # its difference with planned_at tells the target" in text

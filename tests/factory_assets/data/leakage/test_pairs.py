@@ -138,7 +138,7 @@ def test_a_pair_is_a_sure_leak_and_names_the_later_column(tmp_path: Path, home: 
     assert accepted.accepted == "Both are planned"
 
 
-def test_times_are_no_inputs_and_so_no_leak(tmp_path: Path, home: Home) -> None:
+def test_two_times_whose_distance_is_the_target_are_a_leak(tmp_path: Path, home: Home) -> None:
     start = np.datetime64("2024-01-01T00:00:00") + np.arange(200) * np.timedelta64(3601, "s")
     minutes = np.random.default_rng(9).integers(1, 300, 200)
     lines = [
@@ -148,7 +148,9 @@ def test_times_are_no_inputs_and_so_no_leak(tmp_path: Path, home: Home) -> None:
     (tmp_path / "data.csv").write_text("\n".join(["start,end,x,y", *lines]) + "\n")
     made = pipeline(tmp_path)
     measured = split(made, clean(made, ingest(made, home), home), home).leaks
-    assert measured.pairs == ()
+    assert [(pair.columns, pair.relation) for pair in measured.pairs] == [
+        (("start", "end"), "difference")
+    ]
 
 
 def test_leaks_recorded_before_pairs_were_measured_are_read() -> None:

@@ -1,4 +1,4 @@
-"""Statistics of the target in the exported graph: the same outputs, whatever the words."""
+"""Statistics of the target and times in the exported graph: the same outputs for any value."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,20 @@ from tests.factory_assets.ml.models.test_kinds import same_everywhere
 
 pytestmark = pytest.mark.slow
 
+START = np.datetime64("2022-01-01T00:00:00")
+
 MEMBERS = [KINDS["linear"], KINDS["lightgbm"], {**KINDS["tabm"], "epochs": 1}]
+
+
+def dated(table: pa.Table) -> pa.Table:
+    """Add when a row was recorded, with gaps and extreme values, and a date of birth."""
+    chance = np.random.default_rng(table.num_rows)
+    at = START + chance.integers(0, 10**8, table.num_rows).astype("timedelta64[s]")
+    at[:2] = np.datetime64("0001-01-01"), np.datetime64("9999-12-31T23:59:59")
+    at[2::9] = np.datetime64("NaT")
+    born = np.datetime64("1930-01-01") + chance.integers(0, 20_000, table.num_rows)
+    return table.append_column("at", pa.array(at)).append_column("born", pa.array(born))
+
 
 MODELS: dict[str, dict[str, Any]] = {
     "linear": KINDS["linear"],
@@ -28,12 +41,16 @@ MODELS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("kind", MODELS)
-def test_words_give_the_same_outputs_in_the_graph(kind: str, task: str, tmp_path: Path) -> None:
+def test_words_and_times_give_the_same_outputs_in_the_graph(
+    kind: str, task: str, tmp_path: Path
+) -> None:
     declared = pipeline(tmp_path, MODELS[kind], categorical=("town",))
     home = Home(tmp_path / "home")
-    trained = fit(declared, towns(3000, 1, task), towns(300, 2, task), home).trained
+    tables = [dated(towns(rows, seed, task)) for seed, rows in ((1, 3000), (2, 300), (3, 400))]
+    trained = fit(declared, *tables[:2], home).trained
     assert any(trained.features.statistics_places())
-    probe = towns(400, 3, task)
+    assert len(trained.features.times) > 5
+    probe = tables[2]
     words = [None, "", "never seen", "1e300", "99999999999999999999", "-1"]
     names = [*words, *probe["town"].cast(pa.string()).to_pylist()[len(words) :]]
     hostile = probe.set_column(probe.column_names.index("town"), "town", pa.array(names))

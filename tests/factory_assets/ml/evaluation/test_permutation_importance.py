@@ -22,6 +22,7 @@ from factory_assets.ml.evaluation.permutation_importance import (
 from factory_assets.ml.features.features import Category, Features, Number
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.target_statistics import TargetStatistics
+from factory_assets.ml.features.times import TimeNumber
 from factory_assets.ml.metrics.metrics import PRIMARY_METRIC
 from factory_assets.ml.plots.evaluation import plot_importances
 from factory_assets.results.data import SplitResult
@@ -127,7 +128,8 @@ def test_columns_of_a_series_are_shuffled_in_the_whole_table(home: Home, tmp_pat
 
 
 def test_every_array_column_belongs_to_one_input() -> None:
-    """An indicator belongs to its number, statistics to their category, pixels to their picture."""
+    """An indicator belongs to its number, statistics to their category, pixels to their picture; a
+    distance belongs to both of its times."""
     scale: dict[str, Any] = {"median": 0.0, "mean": 0.0, "sd": 1.0}
     statistics = TargetStatistics(
         words=("y",),
@@ -149,15 +151,21 @@ def test_every_array_column_belongs_to_one_input() -> None:
         constant=(),
         ignored=(),
         picture=Picture(name="e", height=2, width=1, colours=1),
+        times=(
+            TimeNumber(name="", indicator=True, column="t", part="month", since=None, **scale),
+            TimeNumber(name="", indicator=False, column="t", part=None, since="u", **scale),
+        ),
     )
     columns = {one.name: (one.numbers, one.codes) for one in _columns(features)}
     assert columns == {
-        "a": ((0, 5), ()),
+        "a": ((0, 7), ()),
         "b": ((1,), ()),
-        "c": ((2, 6), ()),
-        "d": ((3, 4), (0,)),
+        "c": ((2, 8), ()),
+        "t": ((3, 9, 4), ()),
+        "u": ((4,), ()),
+        "d": ((5, 6), (0,)),
         "f": ((), (1,)),
-        "e": ((7, 8), ()),
+        "e": ((10, 11), ()),
     }
     assert set(columns) == set(features.columns)
 

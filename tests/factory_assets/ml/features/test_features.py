@@ -21,7 +21,7 @@ TABLE = pa.table(
         "code": [7, 7, 9, 9],
         "name": ["b", "a", "b", None],
         "same": [1, 1, 1, 1],
-        "day": pa.array([0, 1, 2, 3], pa.date32()),
+        "day": pa.array([[0], [1], [2], [3]]),
         "id": [1, 2, 3, 4],
         "y": [0, 1, 0, 1],
     }

@@ -1,6 +1,7 @@
 """Rows of requests get bit for bit what the same rows in a file get, for every kind of model."""
 
 import json
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,40 @@ def test_rules_and_derived_columns_are_computed_over_whole_columns(tmp_path: Pat
         broken.score(served)
     without = as_columns([{**GOOD, "Heat [K]": None, "wear": 0.0}])
     assert without.score(served).rows == range(1)
+
+
+@pytest.mark.parametrize("kinds", [{}, {"made": "date", "sold": "timestamp"}])
+def test_times_are_read_as_in_a_file(kinds: dict[str, str], tmp_path: Path) -> None:
+    declared = [{"name": name, "type": kind} for name, kind in kinds.items()]
+    contract = [*CONTRACT, *declared] if declared else []
+    source = {"source": {"files": "rows.jsonl"}, "contract": contract}
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "rows.jsonl").write_text(lines(dated(records(300, 1), 1)))
+    train = {**SPEC["train"], "model": KINDS["linear"]}
+    clean = {} if kinds else {"derive": {}}
+    deployed = Deployed(
+        tmp_path / "p", {"purpose": "test", "ingest": source, "train": train, "clean": clean}
+    )
+    rows = dated(records(60, 2), 2)
+    served = served_by(deployed)
+    assert {served.model.inputs[name] for name in ("made", "sold")} == {"tensor(double)"}
+    scored = served.score(rows)
+    np.testing.assert_array_equal(scored.outputs, expected(deployed, rows))
+    assert not np.array_equal(scored.without("sold"), scored.outputs)
+    served.close()
+
+
+def dated(rows: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Add two times; the label depends on how far they are apart."""
+    chance = np.random.default_rng(seed)
+    found = []
+    for i, row in enumerate(rows):
+        made = date(2024, 1, 1) + timedelta(days=int(chance.integers(0, 900)))
+        hours = int(chance.integers(1, 400))
+        sold = datetime(made.year, made.month, made.day) + timedelta(hours=hours)
+        times = {"made": str(made), "sold": None if i % 10 == 7 else sold.isoformat()}
+        found.append({**row, **times, "label": str(int(hours > 200 + chance.normal(0, 60)))})
+    return found
 
 
 def require_same_outputs(deployed: Deployed, task: str, precision: float = 0.0) -> ServedModel:
