@@ -152,11 +152,14 @@ def _flavour(
     words = numeric_categories(rows, {c.name: c.words for c in features.categorical})
     example = typical_row(features, sensitive_columns(pipeline))
     example |= {name: number_of(str(example[name]) or "0") for name in words}
+    facts = {"classes": list(trained.target.classes), "threshold": description.threshold}
+    if features.times:
+        facts["seconds since 1970"] = list(features.time_columns)
     return OnnxFlavour(
         graph=graph,
         table_graph=read_as_numbers(graph, words) if words else None,
         example=None if features.texts or features.picture or features.series else example,
-        facts={"classes": list(trained.target.classes), "threshold": description.threshold},
+        facts=facts,
     )
 
 
