@@ -3,7 +3,9 @@
 A portfolio of several is declared here too. Fitting a model belongs in `ml.models`.
 """
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
@@ -20,13 +22,33 @@ Width = Annotated[int, Field(ge=1, le=65_536)]
 STORED = {"stored": True}
 """Validation context for what the factory has stored, in place of what a person declares."""
 
-_FORMER = {"schedule": "one_cycle", "activation": "gelu"}
-"""What a stored network means by a key that it lacks: it may be older than the key."""
+
+class StoredSettings(Spec):
+    """Settings that were stored before some of their keys existed still mean what they meant."""
+
+    former: ClassVar[Mapping[str, Any]]
+    """What is meant by a key that is lacking."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
+        if info.context != STORED or not isinstance(declared, dict):
+            return declared
+        former = {key: value for key, value in cls.former.items() if key in cls.model_fields}
+        return former | declared
+
+    @model_serializer(mode="wrap")
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a model from before the keys keeps the bytes of its description, and its key.
+        written: dict[str, Any] = serialize(self)
+        former = self.former.items()
+        return {key: value for key, value in written.items() if (key, value) not in former}
 
 
-class Network(Spec):
+class Network(StoredSettings):
     """The settings that all networks have."""
 
+    former = MappingProxyType({"schedule": "one_cycle", "activation": "gelu"})
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
     """The largest number of passes over the training rows; `patience` may end training earlier."""
     patience: Annotated[int, Field(ge=1)] = 10
@@ -44,19 +66,6 @@ class Network(Spec):
     ensemble: Annotated[int, Field(ge=1, le=100)] = 1
     """How many networks are trained, from consecutive seeds; their outputs are averaged. Training
     takes that many times longer."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
-        if info.context != STORED or not isinstance(declared, dict):
-            return declared
-        return {key: value for key, value in _FORMER.items() if key in cls.model_fields} | declared
-
-    @model_serializer(mode="wrap")
-    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that a model from before the keys keeps the bytes of its description, and its key.
-        written: dict[str, Any] = serialize(self)
-        return {key: value for key, value in written.items() if (key, value) not in _FORMER.items()}
 
 
 class Mlp(Network):
@@ -214,13 +223,17 @@ class GradientBoosting(Boosting):
         return self
 
 
-class LightGbm(Boosting):
+class LightGbm(Boosting, StoredSettings):
     """Gradient boosting by LightGBM; install it with `pip install '.[lightgbm]'`."""
 
+    former = MappingProxyType({"max_bins": 255})
     kind: Literal["lightgbm"]
     """Selects gradient boosting by LightGBM."""
     max_leaf_nodes: Annotated[int, Field(ge=2, le=131_072)] = 31
     """The largest number of leaves of a tree."""
+    max_bins: Annotated[int, Field(ge=2, le=65_535)] = 1023
+    """Into how many bins each input is divided before, at most; splits lie between bins. Fewer are
+    quicker and need less memory."""
 
 
 class SequenceNetwork(Network):

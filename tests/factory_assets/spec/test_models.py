@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.spec import Gru, Mlp, PipelineSpec
-from factory_assets.spec.models import STORED
+from factory_assets.spec.models import STORED, LightGbm
 
 
 def spec(split: dict[str, Any], **model: Any) -> PipelineSpec:
@@ -67,6 +67,14 @@ def test_a_stored_mlp_without_the_later_keys_is_what_it_was() -> None:
     assert (declared.schedule, declared.activation) == ("trapezoidal", "relu")
     stored = Mlp.model_validate_json('{"kind": "mlp"}', context=STORED)
     assert (stored.schedule, stored.activation) == ("one_cycle", "gelu")
+
+
+def test_a_stored_lightgbm_without_bins_has_those_of_before() -> None:
+    written = LightGbm.model_validate({"kind": "lightgbm"}).model_dump_json()
+    for stored, bins in (('{"kind": "lightgbm"}', 255), (written, 1023)):
+        read = LightGbm.model_validate_json(stored, context=STORED)
+        assert read.max_bins == bins
+        assert LightGbm.model_validate_json(read.model_dump_json(), context=STORED) == read
 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "trapezoidal"])

@@ -155,6 +155,7 @@ def _parameters(spec: LightGbm, context: FitContext) -> dict[str, Any]:
         "objective": OBJECTIVES[context.shape.task],
         **classes,
         "learning_rate": spec.learning_rate,
+        "max_bin": spec.max_bins,
         "num_leaves": spec.max_leaf_nodes,
         "min_data_in_leaf": spec.min_samples_leaf,
         "lambda_l2": spec.regularisation,

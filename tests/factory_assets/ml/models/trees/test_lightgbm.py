@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from factory_assets.execution import cache_key
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.onnx_nodes import round_down
 from factory_assets.ml.models.trees.lightgbm import FILE, LightGbmModel
+from factory_assets.ml.training.fitting import fit
 from factory_resources.errors import ModelError
+from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import fitted, same_everywhere
 
@@ -24,6 +27,22 @@ def test_early_stopping_uses_the_validation_rows(tmp_path: Path) -> None:
     assert result.best_epoch == min(losses, key=lambda epoch: losses[epoch])
     assert len(losses) == result.best_epoch + 5
     assert result.validation["log_loss"] == pytest.approx(min(losses.values()), abs=1e-6)
+
+
+@pytest.mark.parametrize(("bins", "is_found"), [(1023, True), (255, False)])
+def test_a_limit_that_few_rows_exceed_is_found(bins: int, is_found: bool, tmp_path: Path) -> None:
+    chance = np.random.default_rng(1)
+
+    def load(count: int) -> pa.Table:
+        force = chance.uniform(0, 1, count)
+        cells = {"_file": ["f"] * count, "_row": range(count), "force": force}
+        return pa.table({**cells, "y": (force > 0.993).astype(int)})
+
+    declared = pipeline(tmp_path, {"kind": "lightgbm", "max_bins": bins}, threshold=0.5)
+    trained = fit(declared, load(10_000), load(2_000), Home(tmp_path / "home")).trained
+    fresh = load(20_000)
+    wrong = (trained.outputs(fresh)[:, 1] >= 0.5) != fresh["y"].to_numpy()
+    assert (wrong.mean() < 0.0005) == is_found
 
 
 def test_onnx_export_of_many_trees_over_categories_matches_the_model(tmp_path: Path) -> None:
