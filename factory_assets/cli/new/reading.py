@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from factory_assets.cli.new.header import is_all_numbers, is_header
-from factory_resources.errors import SourceError
+from factory_resources.errors import EncodingError, SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
@@ -22,7 +22,8 @@ _HEAD = 2000
 _TITLES = 5
 """Most lines above the header, such as a title and a blank one."""
 
-_ENCODINGS = ("utf-8", "utf-16", "latin-1")
+_ENCODINGS = ("utf-8", "latin-1", "windows-1252")
+"""Bytes that the engine takes for Latin-1 mean the same in Windows-1252."""
 
 _MARK = (b"\xff\xfe", b"\xfe\xff")
 """The first bytes of UTF-16."""
@@ -81,20 +82,42 @@ def read_by_fitting_rules(
         SourceError: no rules fit; the error of the first attempt.
     """
     file = File(path, str(path))
+    with path.open("rb") as content:
+        marked = content.read(2) in _MARK
+    not_encoded = None
+    for encoding in ("utf-16",) if marked else _ENCODINGS:
+        folder = scratch / encoding
+        folder.mkdir()
+        try:
+            return _read(file, member, encoding, folder)
+        except EncodingError as error:
+            not_encoded = not_encoded or error
+    assert not_encoded is not None
+    raise not_encoded
+
+
+def _read(
+    file: File, member: str | None, encoding: str, scratch: Path
+) -> tuple[SourceTable, TextRules]:
     first_error: SourceError | None = None
-    for number, rules in enumerate(_attempts(path)):
+    for number, rules in enumerate(_attempts(encoding)):
         if rules.skip and not _is_near_top(first_error):
             continue
         attempt = scratch / str(number)
         attempt.mkdir()
         try:
             raw = read_file(file, attempt, member=member, rules=rules)
+        except EncodingError:
+            raise
         except SourceError as error:
             first_error = first_error or error
             continue
         if raw.format != "csv":
             return raw, rules
         first, rows = _first_lines(raw, rules, attempt)
+        if len(first) == 1 and _are_split(rows):
+            first_error = first_error or _not_names(f"{raw.name}:1")
+            continue
         if not rules.skip and _counts_rows(first, raw.rows):
             rules = replace(rules, skip=1, header=False)
             return read_file(file, attempt, member=member, rules=rules), rules
@@ -106,26 +129,20 @@ def read_by_fitting_rules(
             return read_file(file, attempt, member=member, rules=rules), rules
         if rules.header == is_name and not (rules.skip and len(first) < 2):
             return raw, rules
-        first_error = first_error or SourceError(
-            "begins with a row instead of column names",
-            where=raw.name,
-            remedy="add a header line",
-        )
+        first_error = first_error or _not_names(raw.name)
     assert first_error is not None
     raise first_error
 
 
-def _attempts(path: Path) -> Iterator[TextRules]:
-    with path.open("rb") as file:
-        marked = file.read(2) in _MARK
-    for encoding in _ENCODINGS[1:2] if marked else (_ENCODINGS[0], _ENCODINGS[2]):
+def _not_names(where: str) -> SourceError:
+    what = "begins with a row instead of column names"
+    return SourceError(what, where=where, remedy="add a header line")
+
+
+def _attempts(encoding: str) -> Iterator[TextRules]:
+    for skip in range(_TITLES + 1):
         for header in (True, False):
-            yield TextRules(encoding=encoding, header=header)
-        if not marked and encoding == "latin-1":
-            continue
-        for skip in range(1, _TITLES + 1):
-            for header in (True, False):
-                yield TextRules(encoding=encoding, skip=skip, header=header)
+            yield TextRules(encoding=encoding, skip=skip, header=header)
 
 
 def _is_near_top(error: SourceError | None) -> bool:
@@ -148,6 +165,15 @@ def _first_lines(
 def _counts_rows(first: Sequence[str], rows: int) -> bool:
     """Whether the first line tells how many rows and inputs follow, and is no row itself."""
     return len(first) > 2 and first[0] == str(rows) and first[1] == str(len(first) - 1)
+
+
+def _are_split(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether rows of a single column would be of several below a title."""
+    lines = [str(row[0]) for row in rows[_TITLES:]]
+    counts = (Counter(line.count(separator) for line in lines) for separator in ";\t|,")
+    return any(
+        most and n > len(lines) / 2 for ((most, n),) in (c.most_common(1) for c in counts if c)
+    )
 
 
 def _repeated(names: Sequence[str]) -> bool:

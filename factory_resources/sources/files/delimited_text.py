@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_resources.errors import SourceError
+from factory_resources.errors import EncodingError, SourceError
 from factory_resources.sql.engine import engine_errors, literal
 
 if TYPE_CHECKING:
@@ -292,11 +292,11 @@ def _explained(message: str, name: str, encoding: str, default: SourceError) -> 
     return default
 
 
-def not_text(where: str, encoding: str) -> SourceError:
-    return SourceError(
+def not_text(where: str, encoding: str) -> EncodingError:
+    return EncodingError(
         f"is not {encoding} text",
         where=where,
-        remedy="set source.encoding to utf-8, latin-1 or utf-16",
+        remedy="set source.encoding to utf-8, windows-1252, latin-1 or utf-16",
     )
 
 

@@ -77,6 +77,13 @@ def test_a_first_line_that_counts_the_rows_is_a_title(tmp_path: Path) -> None:
     assert ingest(made, Home(tmp_path / "home")).rows_read == 60
 
 
+def test_a_title_above_windows_text_is_no_row(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7};{'groß' if i % 3 else 'klein'};{i % 5}0 €\n" for i in range(60))
+    text = "Bestände in €\n\nMenge;Größe;Preis\n" + rows
+    source = _source(_drafted(tmp_path, text, "Größe", encoding="windows-1252"))
+    assert (source.encoding, source.skip) == ("windows-1252", 2)
+
+
 def test_utf_16_is_read(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5\t{'süß' if i % 3 else 'sauer'}\n" for i in range(60))
     made = _drafted(tmp_path, "größe\tgeschmack\n" + rows, "geschmack", encoding="utf-16")
