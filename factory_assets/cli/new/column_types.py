@@ -135,9 +135,10 @@ def _written_forms(
 def _long(raw: SourceTable, names: Sequence[str]) -> str:
     """Return SQL for the texts of the columns as rows of (name, text)."""
     listed = ", ".join(identifier(name) for name in names)
+    texts = f"SELECT {listed} FROM {parquet(raw.path)}"
     return (
         f"SELECT name, {value_sql('cell', 'VARCHAR', ('',))} AS text FROM "
-        f"(UNPIVOT (FROM {parquet(raw.path)}) ON {listed} INTO NAME name VALUE cell)"
+        f"(UNPIVOT ({texts}) ON {listed} INTO NAME name VALUE cell)"
     )
 
 

@@ -84,6 +84,18 @@ def test_a_title_above_windows_text_is_no_row(tmp_path: Path) -> None:
     assert (source.encoding, source.skip) == ("windows-1252", 2)
 
 
+def test_columns_of_a_typed_file_are_called_as_they_like(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = [float(i * 7 % 23) for i in range(60)]
+    table = {"name": list("ab") * 30, "cell": numbers, "prediction": numbers, "y": list("ijk") * 20}
+    pq.write_table(pa.table(table), tmp_path / "data.parquet")
+    made = new("drafted", source=tmp_path / "data.parquet", target="y", folder=tmp_path / "defs")
+    contract = load_pipeline(made.path.parent).spec.ingest.contract
+    assert [c.name for c in contract.columns] == ["name", "cell", "prediction_2", "y"]
+
+
 def test_utf_16_is_read(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5\t{'süß' if i % 3 else 'sauer'}\n" for i in range(60))
     made = _drafted(tmp_path, "größe\tgeschmack\n" + rows, "geschmack", encoding="utf-16")
