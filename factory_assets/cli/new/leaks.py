@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
+from factory_assets.cli.new.follow_up import follow_ups
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import TIMES
 from factory_assets.cli.new.target import TargetChoice
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _FEWEST = 20
 """Fewest rows, and different values, from which an exact relation is believed."""
 
+_NEARLY = {"AUC": 0.95, "R²": 0.9}
+"""How well an input predicts the target alone that few know beforehand."""
+
 _FULL = 0.9
 """Share of the repeated rows that repeat the target too if they are copies."""
 
@@ -34,7 +38,7 @@ class FoundLeaks:
     sure: Mapping[str, str]
     """They are no inputs."""
     suspected: Mapping[str, str]
-    """They are named like an outcome, but tell little."""
+    """They are named like an outcome but tell little, or tell much without being certain."""
 
 
 def find_leaks(
@@ -57,10 +61,21 @@ def find_leaks(
         return FoundLeaks({}, {})
     sample = _known(table, target.column, columns)
     name = target.column.source
-    power = measure_power(sample, name, target.task)
-    sure = {**_alone(sample, target, columns, power), **_together(sample, target, power, names)}
+    power = measure_power(_with_presence(sample, columns), name, target.task)
+    sure = {
+        **_alone(sample, target, columns, power),
+        **_together(sample, target, power, names),
+        **follow_ups(table, target, columns),
+    }
     suspected = {}
     for column in columns:
+        alone = power.of.get(column.source, 0.0)
+        if alone >= _NEARLY[power.measure]:
+            suspected[column.source] = (
+                f"predicts the target well alone ({power.measure} {alone:.2f})"
+            )
+        elif where := _only_where(sample, column, target.column):
+            suspected[column.source] = f"has a value only where the target is {where}"
         words = outcome_words(names[column.source], names[name])
         strong = power.of.get(column.source, 0.0) >= WELL[power.measure]
         if words and (strong or column.type in TIMES):
@@ -82,17 +97,40 @@ def _known(
     return known.select([*(c.source for c in columns), target.source])
 
 
+def _with_presence(sample: "pa.Table", columns: Sequence[ColumnSummary]) -> "pa.Table":
+    """Return the sample; of times only whether there is one, which is all that they may tell."""
+    import pyarrow.compute as pc
+
+    for place, column in enumerate(columns):
+        if column.type in TIMES:
+            there = pc.is_valid(sample[column.source])
+            sample = sample.set_column(place, column.source, there)
+    return sample
+
+
+def _only_where(sample: "pa.Table", column: ColumnSummary, target: ColumnSummary) -> str:
+    """Return the class of all rows in which the column has a value, if others have none."""
+    import pyarrow.compute as pc
+
+    if not sample[column.source].null_count:
+        return ""
+    there = sample.filter(pc.is_valid(sample[column.source]))[target.source]
+    if not _FEWEST <= len(there) < sample.num_rows / 2 or target.distinct > MAX_LISTED_VALUES:
+        return ""
+    [most] = pc.value_counts(there).sort(by="counts", order="descending").slice(0, 1).to_pylist()
+    return str(most["values"]) if most["counts"] == len(there) else ""
+
+
 def _alone(
     sample: "pa.Table", target: TargetChoice, columns: Sequence[ColumnSummary], power: Power
 ) -> dict[str, str]:
     """Return the columns that tell the target by themselves."""
     found = {}
     for column in columns:
-        if column.type in TIMES:
-            continue
         if power.limit is not None and power.of.get(column.source, 0.0) >= power.limit:
             measure = f"{power.measure} {power.of[column.source]:.3f}"
-            found[column.source] = f"tells the target by itself ({measure}): known only afterwards?"
+            what = "by whether it has a value" if column.type in TIMES else "by itself"
+            found[column.source] = f"tells the target {what} ({measure}): known only afterwards?"
         elif implied := power.implied.get(column.source):
             found[column.source] = (
                 f"where it {implied.value}, the target is {implied.target}: known only afterwards?"

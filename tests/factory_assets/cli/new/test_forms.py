@@ -173,6 +173,31 @@ def test_a_name_like_an_outcome_is_named_in_a_comment(tmp_path: Path) -> None:
     assert "# diagnosis: 'diagnosis' is in its name. Is it known only after the outcome?" in written
 
 
+def test_a_date_that_only_one_class_has_is_no_input(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    rows = "".join(
+        f"{chance.random():.3f},{f'2024-01-{i % 28 + 1:02}' if i % 3 else ''},"
+        f"{chance.choice('abcd') if i % 9 == 4 else ''},{'yes' if i % 3 else 'no'}\n"
+        for i in range(300)
+    )
+    made = _drafted(tmp_path, "fee,left_on,room,churn\n" + rows, "churn")
+    assert made.spec.training.exclude == ("left_on",)
+    assert made.spec.clean.derive == {}
+    written = (tmp_path / "defs" / "drafted" / "defs.yaml").read_text()
+    assert "# room: has a value only where the target is yes. Is it known only" in written
+
+
+def test_how_long_somebody_was_watched_for_an_event_is_no_input(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    first, rows = date(2015, 1, 1), ""
+    for _ in range(200):
+        seen = first + timedelta(days=chance.randrange(900))
+        last = seen + timedelta(days=chance.randrange(900))
+        rows += f"{seen},{last},{(last - seen).days},{chance.random():.3f},{chance.randrange(2)}\n"
+    made = _drafted(tmp_path, "diagnosed,last_seen,survtime,size,death\n" + rows, "death")
+    assert {*made.spec.training.exclude} == {"last_seen", "survtime"}
+
+
 @pytest.mark.parametrize(("copied", "split"), [(True, None), (False, "same_inputs")])
 def test_repeated_rows_do_not_reach_the_test(
     tmp_path: Path, copied: bool, split: str | None
