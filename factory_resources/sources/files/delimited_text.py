@@ -43,6 +43,8 @@ class TextRules:
     encoding: str = "utf-8"
     skip: int = 0
     """Lines before the header, or before the first record, that are not read."""
+    until: str = ""
+    """How the line begins that, with all below it, is not read; empty to read to the end."""
 
 
 @dataclass(frozen=True)

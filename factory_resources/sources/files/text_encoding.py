@@ -7,6 +7,7 @@ skipped lines is removed if the engine would read on from it.
 import re
 import shutil
 from dataclasses import replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from factory_resources.errors import SourceError
@@ -30,7 +31,9 @@ def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[
         path = _transcoded(path, name, rules.encoding, scratch)
         rules = replace(rules, encoding="utf-8")
     _require_no_nul(path, name)
-    return (_without_preamble(path, rules.skip, scratch) if rules.skip else path), rules
+    if rules.skip:
+        path = _without_preamble(path, rules.skip, scratch)
+    return (_without_end(path, rules, scratch) if rules.until else path), rules
 
 
 def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
@@ -52,6 +55,22 @@ def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
         with storage_errors(target), target.open("wb") as rows:
             rows.write(end * skip)
             shutil.copyfileobj(file, rows, _CHUNK)
+    return target
+
+
+def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
+    """Return the file, or a copy that ends before the first line that begins as declared."""
+    # What the encoding has no letters for does not occur.
+    begins = rules.until.encode(rules.encoding, "backslashreplace")
+    sign = re.compile(b"[\r\n]" + re.escape(begins))
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        end = sign.search(content)
+        if end is None:
+            return path
+        target = scratch / "beginning"
+        with storage_errors(target), target.open("wb") as rows:
+            for place in range(0, end.start() + 1, _CHUNK):
+                rows.write(content[place : min(place + _CHUNK, end.start() + 1)])
     return target
 
 
