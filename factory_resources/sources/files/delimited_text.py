@@ -135,7 +135,7 @@ def _find_delimiter(lines: list[str], name: str) -> str:
 def _widths(lines: list[str], separator: str) -> list[int]:
     # The last sampled line may be the beginning of a quoted value that continues.
     rows = [row for row in csv.reader(lines, delimiter=separator) if row]
-    return [len(row) for row in (rows[:-1] if len(rows) == _SAMPLE else rows)] or [0]
+    return [len(row) for row in (rows[:-1] if len(lines) == _SAMPLE else rows)] or [0]
 
 
 def _first_record(lines: list[str], delimiter: str) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.new import roles
 from factory_assets.cli.new.new import new
+from factory_assets.cli.new.profile import profile
 from factory_assets.cli.new.roles import ENCODER
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.ml.features.columns import input_columns
@@ -75,6 +76,46 @@ def test_a_first_line_that_counts_the_rows_is_a_title(tmp_path: Path) -> None:
     made = _drafted(tmp_path, "60,2,setosa\n" + rows, "column_3")
     assert (_source(made).skip, _source(made).header) == (1, False)
     assert ingest(made, Home(tmp_path / "home")).rows_read == 60
+
+
+_ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in range(1, 81)]
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "read", "columns"),
+    [
+        (["nr;a;a;gut"], [], {"skip": 1}, ("nr", "a", "a_2", "gut")),
+        (["sep=;", "nr;a;b;gut"], [], {"skip": 1}, ()),
+        (["Werte;;;", ";;;", "nr;a;b;gut"], [], {"skip": 2}, ()),
+        (["nr;a;b;gut", ";°C;bar;"], [], {"skip": 2}, ("nr", "a [°C]", "b [bar]", "gut")),
+        (["nr;a;;gut", ";min;max;"], [], {"skip": 2}, ("nr", "a [min]", "a max", "gut")),
+        (["a;b;gut"], [], {"skip": 1}, ("row", "a", "b", "gut")),
+        (["nr;a;b;gut"], ["Summe;1.220,5;99,25;"], {"until": "Summe"}, ()),
+        (["nr;a;b;gut"], ["", "Stand: 1.5.2024"], {"until": "Stand:"}, ()),
+        (["nr;a;b;gut"], ["Stand: 1.5.2024;;;"], {"until": "Stand:"}, ()),
+        (["Werte", "", "nr;a;b;gut"], ["Summe;;9,5;"], {"skip": 2, "until": "Summe"}, ()),
+    ],
+    ids=str,
+)
+def test_lines_above_the_first_row_and_below_the_last_one(
+    above: list[str],
+    below: list[str],
+    read: dict[str, object],
+    columns: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data.csv").write_text("\n".join([*above, *_ROWS, *below]) + "\n")
+    table = profile(tmp_path / "data.csv")
+    rules = table.rules
+    assert {"skip": rules.skip, "until": rules.until} == {"skip": 0, "until": ""} | read
+    assert (rules.columns, rules.header) == (columns, not columns)
+    assert table.rows == len(_ROWS)
+
+
+def test_notes_of_several_lines_do_not_hide_the_separator(tmp_path: Path) -> None:
+    rows = "".join(f'{i};"called,\nwrote, came";{"ny"[i % 2]}\n' for i in range(90))
+    (tmp_path / "data.csv").write_text("nr;note;kept\n" + rows)
+    assert [c.source for c in profile(tmp_path / "data.csv").columns] == ["nr", "note", "kept"]
 
 
 def test_a_title_above_windows_text_is_no_row(tmp_path: Path) -> None:
@@ -147,13 +188,16 @@ def test_classes_that_come_later_only_are_not_split_by_time(tmp_path: Path) -> N
     assert (made.spec.split.time, made.spec.split.stratify) == (None, "kind")
 
 
-def test_visits_of_a_person_stay_together_even_if_they_have_dates(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["patient_id", "Patient"])
+def test_visits_of_a_person_stay_together_even_if_they_have_dates(
+    tmp_path: Path, name: str
+) -> None:
     first = date(2023, 1, 1)
     rows = "".join(
         f"{i * 7 % 60},{first + timedelta(days=i)},{i % 6},{i % 5 // 3}\n" for i in range(240)
     )
-    made = _drafted(tmp_path, "patient_id,day,size,ill\n" + rows, "ill")
-    assert (made.spec.split.group, made.spec.split.time) == ("patient_id", None)
+    made = _drafted(tmp_path, f"{name},day,size,ill\n" + rows, "ill")
+    assert (made.spec.split.group, made.spec.split.time) == (name, None)
 
 
 def test_a_column_that_tells_the_target_is_excluded(tmp_path: Path) -> None:
