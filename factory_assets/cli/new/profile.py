@@ -105,6 +105,7 @@ def _describe(
             high=next(row),
             words=next(row) or 0.0,
             written=form.written,
+            unit=form.unit,
         )
         for source, form in chunk
     ]

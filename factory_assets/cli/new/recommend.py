@@ -117,7 +117,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         derive.append(_same_inputs(inputs, names))
     return Recommendation(
         names=names,
-        units={c.source: unit[1] for c in table.columns if (unit := UNIT.search(c.source))},
+        units={c.source: unit for c in table.columns if (unit := _unit(c))},
         target=outcome,
         target_name=names[outcome.column.source] if outcome.column else REMAINING,
         exclude=_by_name(exclude, names) | _texts(table.columns, names),
@@ -149,6 +149,11 @@ def _without_series_of(table: FileProfile, target: TargetChoice) -> FileProfile:
     series, column = table.series, target.column
     is_part = series and column and column.source in (series.by, series.order)
     return replace(table, series=None) if is_part else table
+
+
+def _unit(column: ColumnSummary) -> str:
+    found = UNIT.search(column.source)
+    return found[1] if found else column.unit
 
 
 def _why_excluded(column: ColumnSummary, table: FileProfile, names: Mapping[str, str]) -> str:

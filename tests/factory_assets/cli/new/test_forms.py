@@ -2,7 +2,7 @@
 
 import random
 import zipfile
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,48 @@ def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
         date(2024, 2, 2),
         2,
     )
+
+
+_WRITTEN = {
+    "German money": ("1.234,50 €", 1234.5, "12,00 €"),
+    "English money": ("$1,234", 1234.0, "$500"),
+    "brackets": ("(1,312.59)", -1312.59, "8.00"),
+    "Swiss money": ("CHF 1'234.50", 1234.5, "CHF 12.00"),
+    "French thousands": ("1\u00a0234,5", 1234.5, "7,0"),
+    "percent": ("47%", 47.0, "5%"),
+    "unit": ("7,5 bar", 7.5, "12,25 bar"),
+    "day of one number": ("20240131", date(2024, 1, 31), "20231201"),
+    "short year": ("31.01.24", date(2024, 1, 31), "1.2.23"),
+    "month in letters": ("Jan 31, 2024", date(2024, 1, 31), "Dec 1, 2023"),
+    "one month in letters": ("31-JAN-2024", date(2024, 1, 31), "01-JAN-2023"),
+    "month": ("2024-01", date(2024, 1, 1), "2023-12"),
+    "clock": ("31.01.2024 7:05", datetime(2024, 1, 31, 7, 5), "1.2.2023 12:00"),
+}
+
+
+def test_numbers_and_dates_are_read_as_people_write_them(tmp_path: Path) -> None:
+    rows = [[f'"{text}"' for text, *_ in _WRITTEN.values()]] + [
+        [f'"{other}"' for *_, other in _WRITTEN.values()] for _ in range(2)
+    ]
+    header = ",".join(f'"{name}"' for name in _WRITTEN)
+    (tmp_path / "data.csv").write_text("\n".join([header, *map(",".join, rows)]) + "\n")
+    table = profile(tmp_path / "data.csv")
+    read = {name: set(table.sample[name].to_pylist()) for name in _WRITTEN}
+    assert {name for name, (_, value, _) in _WRITTEN.items() if value not in read[name]} == set()
+    units = {column.source: column.unit for column in table.columns if column.unit}
+    assert units == {
+        "German money": "€",
+        "English money": "$",
+        "Swiss money": "CHF",
+        "percent": "%",
+        "unit": "bar",
+    }
+
+
+@pytest.mark.parametrize("texts", [("P001", "P002"), ("1.2.3", "1.2.4"), ("A-12", "A-7")])
+def test_texts_with_digits_stay_texts(tmp_path: Path, texts: tuple[str, str]) -> None:
+    (tmp_path / "data.csv").write_text("a,b\n" + f"{texts[0]},1\n{texts[1]},2\n" * 20)
+    assert profile(tmp_path / "data.csv").columns[0].type == "string"
 
 
 def test_a_title_above_the_header_and_two_columns_of_one_name(tmp_path: Path) -> None:
@@ -177,6 +219,14 @@ def test_dates_become_inputs_by_their_parts_and_distances(tmp_path: Path) -> Non
     inputs = input_columns(made, (*[c.name for c in made.spec.ingest.contract.columns], *derived))
     assert {"ordered_month", "birthday_age", "promised_after_ordered"} <= {*inputs}
     assert _cleaned(made, tmp_path, "promised_after_ordered", "ordered_weekday")[1] == (7, 3)
+
+
+def test_a_number_in_german_identifies_a_row(tmp_path: Path) -> None:
+    chance = random.Random(6)
+    numbers = chance.sample(range(10**6, 10**7), 80)
+    rows = "".join(f"{n};{chance.random():.3f};{i % 2}\n" for i, n in enumerate(numbers))
+    made = _drafted(tmp_path, "Fallnummer;Wert;y\n" + rows, "y")
+    assert made.spec.training.exclude == ("Fallnummer",)
 
 
 def test_classes_that_come_later_only_are_not_split_by_time(tmp_path: Path) -> None:
