@@ -51,7 +51,7 @@ def require_data_file(path: Path) -> None:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is not a file"
         raise SourceError(what, where=str(path), remedy="name the data file")
-    if not _is_data(path.name) and not zipfile.is_zipfile(path):
+    if not is_data_file(path.name) and not zipfile.is_zipfile(path):
         raise SourceError(
             "its format cannot be derived from its name",
             where=str(path),
@@ -69,7 +69,7 @@ def largest_member(path: Path) -> str | None:
         return None
     with zipfile.ZipFile(path) as archive:
         infos = [i for i in archive.infolist() if not i.filename.startswith("__MACOSX/")]
-    sizes = {info.filename: info.file_size for info in infos if _is_data(info.filename)}
+    sizes = {info.filename: info.file_size for info in infos if is_data_file(info.filename)}
     if not sizes:
         raise SourceError(
             "holds no data file",
@@ -79,7 +79,8 @@ def largest_member(path: Path) -> str | None:
     return max(sizes, key=lambda name: sizes[name]) if len(infos) > 1 else None
 
 
-def _is_data(name: str) -> bool:
+def is_data_file(name: str) -> bool:
+    """Whether the name of a file shows the format of data, other than a zip."""
     try:
         return format_of(name)[1] != "zip"
     except SourceError:

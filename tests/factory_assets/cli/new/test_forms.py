@@ -348,9 +348,28 @@ def test_nothing_is_written_for_a_file_without_a_target(
     assert not (tmp_path / "defs").exists()
 
 
+def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
+    months = tmp_path / "months"
+    months.mkdir()
+    for month in (1, 2):
+        rows = "".join(f"2024-{month:02}-{i % 28 + 1:02},{i % 9},{i % 2}\n" for i in range(60))
+        (months / f"2024.{month}.csv").write_text("day,size,good\n" + rows)
+    made = new("drafted", source=months, target="good", folder=tmp_path / "defs")
+    pipeline = load_pipeline(made.path.parent)
+    assert _source(pipeline).files == ("../../months/*.csv",)
+    assert ingest(pipeline, Home(tmp_path / "home")).snapshot.rows == 120
+    assert "2024-01-01 to 2024-02-28" in made.path.read_text()
+    (months / "2024.3.csv").write_text("day,good\n2024-03-01,1\n")
+    with pytest.raises(FactoryError, match=r"3.csv: has other columns than 2024.1.csv"):
+        new("other", source=months / "*.csv", target="good", folder=tmp_path / "defs")
+
+
 def test_a_folder_and_a_zip_without_data_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr("apple.png", b"\x89PNG")
-    for source, message in ((tmp_path, "is a folder"), (tmp_path / "photos.zip", "no data file")):
+    for source, message in (
+        (tmp_path, "is a folder with no data"),
+        (tmp_path / "photos.zip", "no data file"),
+    ):
         with pytest.raises(FactoryError, match=message):
             new("drafted", source=source, folder=tmp_path / "defs")
