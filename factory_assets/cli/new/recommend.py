@@ -182,12 +182,22 @@ def _remaining(
     if target.column is not None or table.series is None:
         return []
     by, order = (sql_name(names[name]) for name in (table.series.by, table.series.order))
-    sql = f"max({order}) OVER (PARTITION BY {by}) - {order}"
+    if _is_timed(table):
+        rows = f"count(*) OVER (PARTITION BY {by})"
+        sql = f"{rows} - row_number() OVER (PARTITION BY {by} ORDER BY {order})"
+    else:
+        sql = f"max({order}) OVER (PARTITION BY {by}) - {order}"
     return [DerivedColumn(REMAINING, sql, "right if each series runs to its end")]
 
 
+def _is_timed(table: FileProfile) -> bool:
+    """Whether times order the series, not a number that counts up."""
+    order = table.series.order if table.series else None
+    return any(c.source == order and c.type in TIMES for c in table.columns)
+
+
 def _order(table: FileProfile, target: TargetChoice, names: Mapping[str, str]) -> dict[str, str]:
-    if target.column is not None or table.series is None:
+    if target.column is not None or table.series is None or _is_timed(table):
         return {}
     return {names[table.series.order]: "counted from the first row on, so it is known"}
 

@@ -55,7 +55,7 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
         return TargetChoice(column, _task(column))
     if likely := next((c for c in _likely(table) if _can_be_predicted(c)), None):
         return TargetChoice(likely, _task(likely), "it is named like an outcome")
-    if table.series:
+    if table.series and table.series.ends:
         why = f"each {table.series.by} has rows until its end: how many are left?"
         return TargetChoice(None, "regression", why)
     ends = ((table.columns[-1], "last"), (table.columns[0], "first"))
