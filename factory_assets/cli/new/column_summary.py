@@ -38,5 +38,7 @@ class ColumnSummary:
     contract cannot; `{}` is the text."""
     unit: str = ""
     """What stands beside each number."""
+    nested: bool = False
+    """Whether a value holds several values."""
     words: float = 0.0
     """The mean number of words of a text."""

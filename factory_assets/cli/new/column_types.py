@@ -42,7 +42,12 @@ class ColumnForm:
     contract cannot; `{}` is the text."""
     unit: str = ""
     """What stands beside each number."""
+    nested: bool = False
+    """Whether a value holds several values."""
 
+
+_NESTED = re.compile(r"^(STRUCT|MAP|UNION)\(|\[\d*\]$")
+"""Types of the engine whose values hold several values."""
 
 _DAY = re.compile("(19|20)[0-9]{6}")
 
@@ -53,7 +58,8 @@ def column_forms(connection: Any, raw: SourceTable) -> dict[str, ColumnForm]:
     found = _text_forms(connection, raw, texts)
     # A typed source marks missing values itself, so there no value counts as a token.
     return {
-        source: found.get(source) or ColumnForm(native_type(kind) or "string")
+        source: found.get(source)
+        or ColumnForm(native_type(kind) or "string", nested=bool(_NESTED.search(kind)))
         for source, (_, kind) in raw.columns.items()
     }
 
@@ -78,7 +84,8 @@ def _text_forms(
         valid = MISSING_TOKENS if kind == "string" else NON_TEXT_MISSING_TOKENS
         tokens_of[name] = tuple(occurring or ())
         used = tuple(token for token in tokens_of[name] if token in valid)
-        forms[texts[name]] = ColumnForm(kind, used)
+        is_nested = bool(least) and {least[0] + least[-1], most[0] + most[-1]} <= {"{}", "[]"}
+        forms[texts[name]] = ColumnForm(kind, used, nested=is_nested)
         if kind == "string" and least and re.search("[0-9]", least) and re.search("[0-9]", most):
             unread[name] = texts[name]
         if kind == "int64" and _DAY.fullmatch(least) and _DAY.fullmatch(most):

@@ -101,6 +101,7 @@ def _describe(
             words=next(row) or 0.0,
             written=form.written,
             unit=form.unit,
+            nested=form.nested,
         )
         for source, form in chunk
     ]

@@ -22,7 +22,7 @@ from factory_assets.cli.new.header import (
 )
 from factory_resources.errors import EncodingError, SourceError
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sources.files.discovery import File, format_of
+from factory_resources.sources.files.discovery import File, conversion, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import sealed
 
@@ -55,7 +55,8 @@ def require_data_file(path: Path) -> None:
         raise SourceError(
             "its format cannot be derived from its name",
             where=str(path),
-            remedy="rename it to end in .csv, .tsv, .txt, .parquet, .jsonl or .arff",
+            remedy=conversion(path)
+            or "rename it to end in .csv, .tsv, .txt, .parquet, .jsonl or .arff",
         )
 
 

@@ -36,6 +36,10 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
         return "is the same in every row"
     if column.type in TIMES:
         return ""
+    if column.nested and column.distinct > MAX_LISTED_VALUES:
+        return (
+            "holds several values: give each a column of its own in the file, or in source.python"
+        )
     if is_group(column, name, rows):
         return "identifies the group that a row belongs to"
     if is_sentence(column):

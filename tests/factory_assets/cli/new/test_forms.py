@@ -173,10 +173,12 @@ def test_columns_of_a_typed_file_are_called_as_they_like(tmp_path: Path) -> None
 
     numbers = [float(i * 7 % 23) for i in range(60)]
     table = {"name": list("ab") * 30, "cell": numbers, "prediction": numbers, "y": list("ijk") * 20}
+    table["place"] = [{"hall": number, "row": i} for i, number in enumerate(numbers)]
     pq.write_table(pa.table(table), tmp_path / "data.parquet")
     made = new("drafted", source=tmp_path / "data.parquet", target="y", folder=tmp_path / "defs")
     contract = load_pipeline(made.path.parent).spec.ingest.contract
-    assert [c.name for c in contract.columns] == ["name", "cell", "prediction_2", "y"]
+    assert [c.name for c in contract.columns] == ["name", "cell", "prediction_2", "y", "place"]
+    assert "- place  # holds several values" in made.path.read_text()
 
 
 def test_utf_16_is_read(tmp_path: Path) -> None:
