@@ -36,6 +36,10 @@ class SourceError(FactoryError):
     """Source data that cannot be read."""
 
 
+class EncodingError(SourceError):
+    """A text that does not have the declared encoding."""
+
+
 class ContractError(FactoryError):
     """A source table that breaks the contract as a whole."""
 

@@ -108,7 +108,11 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 @command("new", needs_records=False)
 @click.argument("name")
 @click.option(
-    "--from", "source", required=True, type=click.Path(path_type=Path), help="The data file."
+    "--from",
+    "source",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The data file, a folder of them, or a quoted glob.",
 )
 @click.option("--target", help="The column to predict (default: guessed, with the reason).")
 @click.option(

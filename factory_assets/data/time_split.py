@@ -20,12 +20,12 @@ def latest_moments(column: str, test: str, validation: str) -> str:
     """
     time = identifier(column)
     return f"""
-        WITH moments AS (
+        WITH rows_at AS (SELECT _order, {time} AS moment FROM source), moments AS (
             SELECT moment, n, sum(rows) OVER (ORDER BY moment DESC) AS upto,
                 row_number() OVER (ORDER BY moment) AS place
             FROM (
-                SELECT {time} AS moment, count(*) AS rows, sum(count(*)) OVER () AS n
-                FROM source GROUP BY moment
+                SELECT moment, count(*) AS rows, sum(count(*)) OVER () AS n
+                FROM rows_at GROUP BY moment
             )
         ), tests AS (
             SELECT upto AS tested FROM moments WHERE place > 2 AND {test} > 0
@@ -37,6 +37,6 @@ def latest_moments(column: str, test: str, validation: str) -> str:
         )
         SELECT _order, CASE WHEN upto <= tested THEN 'test'
             WHEN upto <= validated THEN 'validation' ELSE 'train' END AS _part
-        FROM source JOIN moments ON {time} IS NOT DISTINCT FROM moment
+        FROM rows_at JOIN moments ON rows_at.moment IS NOT DISTINCT FROM moments.moment
             LEFT JOIN validations ON true
     """

@@ -105,7 +105,10 @@ class FileSource(Spec):
     skip: Annotated[int, Field(ge=0, le=1000, exclude_if=lambda lines: lines == 0)] = 0
     """How many lines at the beginning of a text file are not read, such as a title above the
     header."""
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    until: Annotated[str | None, Field(min_length=1, exclude_if=lambda text: text is None)] = None
+    """How the line begins at which a text file ends: it and all lines below it are not read, such
+    as `Total`. A file without such a line is read to its end."""
+    encoding: Literal["utf-8", "latin-1", "windows-1252", "utf-16"] = "utf-8"
     """The character encoding of text files."""
     member: str | None = None
     """The file to read inside a zip (a glob), such as `data/*.csv`; required if the zip contains

@@ -128,6 +128,18 @@ CASES: list[Case] = [
         source=_LATIN,
     ),
     csv(
+        "encoding: windows-1252 as declared",
+        "n,y\n1,„3 €“\n".encode("windows-1252"),
+        Rows({"n": [1], "y": ["„3 €“"]}),
+        source={**_LATIN, "encoding": "windows-1252"},
+    ),
+    csv(
+        "encoding: windows-1252 with a byte without a letter",
+        b"n,y\n1,\x81\n",
+        Refused("d.csv", "is not windows-1252 text"),
+        source={**_LATIN, "encoding": "windows-1252"},
+    ),
+    csv(
         "encoding: every latin-1 letter",
         b"n,y\n" + b"".join(b"%d,%c\n" % (i, i) for i in range(0xA1, 0x100)),
         Rows({"n": [*range(0xA1, 0x100)], "y": [chr(i) for i in range(0xA1, 0x100)]}),

@@ -112,6 +112,7 @@ def text_rules(declared: Mapping[str, Any]) -> TextRules:
         columns=tuple(declared.get("columns", ())),
         encoding=declared.get("encoding", "utf-8"),
         skip=declared.get("skip", 0),
+        until=declared.get("until", ""),
     )
 
 

@@ -36,5 +36,9 @@ class ColumnSummary:
     written: str = ""
     """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
     contract cannot; `{}` is the text."""
+    unit: str = ""
+    """What stands beside each number."""
+    nested: bool = False
+    """Whether a value holds several values."""
     words: float = 0.0
     """The mean number of words of a text."""

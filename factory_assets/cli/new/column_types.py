@@ -4,12 +4,14 @@ All texts of a table are tested by one expression over (column, text): a table o
 columns would take minutes to plan otherwise.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from factory_assets.cli.new.header import MISSING_TOKENS
+from factory_assets.cli.new.written_forms import UNIT_SQL, Unit, unit_of, written_forms
 from factory_assets.data.contract.sql_types import (
     INFERRED,
     looks_like_sql,
@@ -21,13 +23,11 @@ from factory_assets.spec.contract import ColumnType
 from factory_resources.sources.files.reader import SourceTable, parquet
 from factory_resources.sql.engine import identifier, literal
 
-NON_TEXT_MISSING_TOKENS = (*MISSING_TOKENS, "-", "--", ".", "None", "none", "missing", "unknown")
+NON_TEXT_MISSING_TOKENS = (
+    *(*MISSING_TOKENS, "-", "--", ".", "None", "none", "missing", "unknown"),
+    *("n.a.", "k.A.", "k. A.", "keine Angabe", "unbekannt"),
+)
 """Tokens that mean "no value" in a column whose other values are numbers, dates or booleans."""
-
-_DAYS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y.%m.%d", "%d %b %Y")
-"""How days are written. Of two that fit all rows, the first is taken."""
-
-_CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 
 
 @dataclass(frozen=True)
@@ -40,40 +40,16 @@ class ColumnForm:
     written: str = ""
     """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
     contract cannot; `{}` is the text."""
+    unit: str = ""
+    """What stands beside each number."""
+    nested: bool = False
+    """Whether a value holds several values."""
 
 
-@dataclass(frozen=True)
-class _WrittenForm:
-    type: ColumnType
-    sql: str
-    pattern: str = ""
-    """What each text must match besides, if anything."""
-    sign: str = ""
-    """What at least one text must contain."""
+_NESTED = re.compile(r"^(STRUCT|MAP|UNION)\(|\[\d*\]$")
+"""Types of the engine whose values hold several values."""
 
-    @property
-    def fits(self) -> str:
-        """SQL for whether it reads all texts of a group."""
-        read = f"{self.sql.replace('{}', 'text')} IS NOT NULL"
-        if self.pattern:
-            read += f" AND regexp_full_match(text, {literal(self.pattern)})"
-        return f"bool_and({read}) AND bool_or(contains(text, {literal(self.sign)}))"
-
-
-_WRITTEN = (
-    _WrittenForm(
-        "float64",
-        "TRY_CAST(replace(replace({}, '.', ''), ',', '.') AS DOUBLE)",
-        r"[+-]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]+)(,[0-9]+)?([eE][+-]?[0-9]+)?",
-        ",",
-    ),
-    *(_WrittenForm("date", f"CAST(try_strptime({{}}, '{day}') AS DATE)") for day in _DAYS),
-    *(
-        _WrittenForm("timestamp", f"try_strptime({{}}, '{day} {clock}')")
-        for day in _DAYS
-        for clock in _CLOCKS
-    ),
-)
+_DAY = re.compile("(19|20)[0-9]{6}")
 
 
 def column_forms(connection: Any, raw: SourceTable) -> dict[str, ColumnForm]:
@@ -82,7 +58,8 @@ def column_forms(connection: Any, raw: SourceTable) -> dict[str, ColumnForm]:
     found = _text_forms(connection, raw, texts)
     # A typed source marks missing values itself, so there no value counts as a token.
     return {
-        source: found.get(source) or ColumnForm(native_type(kind) or "string")
+        source: found.get(source)
+        or ColumnForm(native_type(kind) or "string", nested=bool(_NESTED.search(kind)))
         for source, (_, kind) in raw.columns.items()
     }
 
@@ -100,44 +77,66 @@ def _text_forms(
         f"min(text) {known}, max(text) {known}, {', '.join(tests)} "
         f"FROM ({_long(raw, [*texts])}) GROUP BY name"
     ).fetchall()
-    forms, unread = {}, {}
+    forms, unread, tokens_of = {}, {}, {}
     for name, occurring, least, most, *fits in rows:
         types = [candidate for candidate, fit in zip(INFERRED, fits, strict=True) if fit]
         kind: ColumnType = types[0] if types else "string"
         valid = MISSING_TOKENS if kind == "string" else NON_TEXT_MISSING_TOKENS
-        used = tuple(token for token in occurring or () if token in valid)
-        forms[texts[name]] = ColumnForm(kind, used)
-        if kind == "string" and all(text and text[0] in "+-0123456789" for text in (least, most)):
+        tokens_of[name] = tuple(occurring or ())
+        used = tuple(token for token in tokens_of[name] if token in valid)
+        is_nested = bool(least) and {least[0] + least[-1], most[0] + most[-1]} <= {"{}", "[]"}
+        forms[texts[name]] = ColumnForm(kind, used, nested=is_nested)
+        if kind == "string" and least and re.search("[0-9]", least) and re.search("[0-9]", most):
             unread[name] = texts[name]
-    return forms | _written_forms(connection, raw, unread, forms)
+        if kind == "int64" and _DAY.fullmatch(least) and _DAY.fullmatch(most):
+            unread[name] = texts[name]
+    english = "float64" in {form.type for form in forms.values()}
+    return forms | _written_forms(connection, raw, unread, tokens_of, english=english)
 
 
 def _written_forms(
-    connection: Any, raw: SourceTable, texts: Mapping[str, str], forms: Mapping[str, ColumnForm]
+    connection: Any,
+    raw: SourceTable,
+    texts: Mapping[str, str],
+    tokens_of: Mapping[str, tuple[str, ...]],
+    *,
+    english: bool,
 ) -> dict[str, ColumnForm]:
     """Return the forms of numbers and dates that the contract cannot read."""
     if not texts:
         return {}
-    tokens = ", ".join(literal(token) for token in MISSING_TOKENS)
+    tokens = ", ".join(literal(token) for token in NON_TEXT_MISSING_TOKENS)
+    long = f"({_long(raw, [*texts])}) WHERE text NOT IN ({tokens}) GROUP BY name"
+    found = connection.execute(f"SELECT name, {UNIT_SQL} FROM {long}").fetchall()
+    units = {name: unit for name, *rest in found if (unit := unit_of(*rest)) != Unit()}
+    amount, has_unit = "text", "false"
+    if units:
+        cases = (f"WHEN {literal(n)} THEN {u.sql.replace('{}', 'text')}" for n, u in units.items())
+        amount = f"CASE name {' '.join(cases)} ELSE text END"
+        has_unit = f"name IN ({', '.join(literal(name) for name in units)})"
+    candidates = written_forms(english or any(unit.text in ("$", "£") for unit in units.values()))
     rows = connection.execute(
-        f"SELECT name, {', '.join(form.fits for form in _WRITTEN)} "
-        f"FROM ({_long(raw, [*texts])}) WHERE text NOT IN ({tokens}) GROUP BY name"
+        f"SELECT name, {', '.join(form.fits() for form in candidates)} "
+        f"FROM (SELECT name, text, {amount} AS amount, {has_unit} AS has_unit "
+        f"FROM ({_long(raw, [*texts])}) WHERE text NOT IN ({tokens})) GROUP BY name"
     ).fetchall()
-    found = {}
+    read = {}
     for name, *fits in rows:
-        fitting = [form for form, fit in zip(_WRITTEN, fits, strict=True) if fit]
+        fitting = [form for form, fit in zip(candidates, fits, strict=True) if fit]
         for form in fitting[:1]:
-            tokens_of = forms[texts[name]].tokens
-            found[texts[name]] = ColumnForm(form.type, tokens_of, form.sql)
-    return found
+            unit = units.get(name, Unit()) if form.type == "float64" else Unit()
+            sql = form.sql.replace("{}", unit.sql)
+            read[texts[name]] = ColumnForm(form.type, tokens_of[name], sql, unit.text)
+    return read
 
 
 def _long(raw: SourceTable, names: Sequence[str]) -> str:
     """Return SQL for the texts of the columns as rows of (name, text)."""
     listed = ", ".join(identifier(name) for name in names)
+    texts = f"SELECT {listed} FROM {parquet(raw.path)}"
     return (
         f"SELECT name, {value_sql('cell', 'VARCHAR', ('',))} AS text FROM "
-        f"(UNPIVOT (FROM {parquet(raw.path)}) ON {listed} INTO NAME name VALUE cell)"
+        f"(UNPIVOT ({texts}) ON {listed} INTO NAME name VALUE cell)"
     )
 
 

@@ -3,6 +3,7 @@
 The engine's own guess is not used: it depends on types alone, and takes a line of texts for names.
 """
 
+import csv
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -13,6 +14,11 @@ MISSING_TOKENS = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL",
 """Tokens that mean "no value" in any column."""
 
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?")
+
+_NUMERIC = re.compile(r"[^\w\s]{0,2}\d[\d.,'\u2019 /:%-]*$|[+-]?\d[\d.,]*[eE]")
+"""A number or a date, however it is written."""
+
+_BRACKETS = re.compile(r"[\[(].*[\])]")
 
 _MOST = 0.95
 """Share of a column's values that decides what it contains."""
@@ -50,6 +56,52 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
     if not _run_on(labels):
         for_row += 2 * len(labels)
     return for_names >= for_row
+
+
+def joined_headers(
+    first: Sequence[str], second: Sequence[object], rows: Sequence[Sequence[object]]
+) -> tuple[str, ...]:
+    """Return the names of two header lines together; none if the second one is a row.
+
+    It is a header if it has words, such as units, above numbers, and no number itself. A blank cell
+    of the first line stands below the name to its left.
+    """
+    below = [_text(cell) for cell in second]
+    if any(_NUMERIC.match(cell) for cell in below):
+        return ()
+    values = [[value for row in rows if (value := _text(row[i]))] for i in range(len(below))]
+    above_numbers = [
+        bool(cell) and _mostly(lambda v: bool(_NUMERIC.match(v)), column)
+        for cell, column in zip(below, values, strict=True)
+        if column
+    ]
+    if sum(above_numbers) < 2 or any(
+        cell and cell in column for cell, column in zip(below, values, strict=True)
+    ):
+        return ()
+    names, left = [], ""
+    for place, (cell, under) in enumerate(zip(first, below, strict=True), 1):
+        is_blank = cell.strip() in ("", f"column_{place}")
+        left = left if is_blank and under else cell.strip()
+        unit = under if _BRACKETS.fullmatch(under) else f"[{under}]"
+        is_unit = under and not is_blank and " " not in under
+        names.append(f"{left} {unit if is_unit else under}".strip())
+    return tuple(names)
+
+
+def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
+    """Return the names of a header line that has none for the first column; none if it has."""
+    for separator in (",", ";", "\t", "|"):
+        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+        if len(cells) == width - 1 and all(cells) and not any(map(is_number, cells)):
+            return ("row", *cells)
+    return ()
+
+
+def is_title(first: Sequence[str]) -> bool:
+    """Whether at most one of several cells has text, as in the line of a title or a blank one."""
+    named = [cell for place, cell in enumerate(first, 1) if cell not in ("", f"column_{place}")]
+    return len(named) < 2 < len(first)
 
 
 def is_all_numbers(cells: Sequence[object]) -> bool:

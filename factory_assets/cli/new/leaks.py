@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
+from factory_assets.cli.new.follow_up import follow_ups
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import TIMES
 from factory_assets.cli.new.target import TargetChoice
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _FEWEST = 20
 """Fewest rows, and different values, from which an exact relation is believed."""
 
+_NEARLY = {"AUC": 0.95, "R²": 0.9}
+"""How well an input predicts the target alone that few know beforehand."""
+
 _FULL = 0.9
 """Share of the repeated rows that repeat the target too if they are copies."""
 
@@ -34,7 +38,7 @@ class FoundLeaks:
     sure: Mapping[str, str]
     """They are no inputs."""
     suspected: Mapping[str, str]
-    """They are named like an outcome, but tell little."""
+    """They are named like an outcome but tell little, or tell much without being certain."""
 
 
 def find_leaks(
@@ -58,9 +62,20 @@ def find_leaks(
     sample = _known(table, target.column, columns)
     name = target.column.source
     power = measure_power(sample, name, target.task)
-    sure = {**_alone(sample, target, columns, power), **_together(sample, target, power, names)}
+    sure = {
+        **_alone(sample, target, columns, power),
+        **_together(sample, target, power, names),
+        **follow_ups(table, target, columns),
+    }
     suspected = {}
     for column in columns:
+        alone = power.of.get(column.source, 0.0)
+        if alone >= _NEARLY[power.measure]:
+            suspected[column.source] = (
+                f"predicts the target well alone ({power.measure} {alone:.2f})"
+            )
+        elif where := _only_where(sample, column, target.column):
+            suspected[column.source] = f"has a value only where the target is {where}"
         words = outcome_words(names[column.source], names[name])
         strong = power.of.get(column.source, 0.0) >= WELL[power.measure]
         if words and (strong or column.type in TIMES):
@@ -80,6 +95,19 @@ def _known(
 
     known = table.sample.filter(pc.is_valid(table.sample[target.source]))
     return known.select([*(c.source for c in columns), target.source])
+
+
+def _only_where(sample: "pa.Table", column: ColumnSummary, target: ColumnSummary) -> str:
+    """Return the class of all rows in which the column has a value, if others have none."""
+    import pyarrow.compute as pc
+
+    if not sample[column.source].null_count:
+        return ""
+    there = sample.filter(pc.is_valid(sample[column.source]))[target.source]
+    if not _FEWEST <= len(there) < sample.num_rows / 2 or target.distinct > MAX_LISTED_VALUES:
+        return ""
+    [most] = pc.value_counts(there).sort(by="counts", order="descending").slice(0, 1).to_pylist()
+    return str(most["values"]) if most["counts"] == len(there) else ""
 
 
 def _alone(

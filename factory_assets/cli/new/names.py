@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from factory_assets.cli.new.profile import FileProfile
+from factory_assets.ml.features.features import OUTPUTS
 
 UNIT = re.compile(r"\s*[\[(]\s*([^\s\d\])]{1,10})\s*[\])]\s*$")
 """The unit in a name, such as `Torque [Nm]`."""
@@ -15,7 +16,7 @@ def column_names(table: FileProfile) -> Iterator[tuple[str, str]]:
 
     Plain identifiers stay; other names become lower case with underscores.
     """
-    taken = {"file_row_number"}
+    taken = {"file_row_number", *OUTPUTS}
     for i, column in enumerate(table.columns, 1):
         is_plain = re.fullmatch(r"[A-Za-z]\w{0,62}", column.source, re.ASCII)
         base = column.source if is_plain else _snake_case(column.source) or f"column_{i}"

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_assets.cli.new.files import declared_source
 from factory_assets.cli.new.profile import profile
 from factory_assets.cli.new.recommend import recommend
 from factory_assets.cli.new.render import render
@@ -32,7 +33,7 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
 
     Args:
         name: of the pipeline.
-        source: the data file.
+        source: the data file, a glob of several, or a folder of data files of one kind.
         folder: the folder of pipelines.
         target: the column to predict; None to guess it.
 
@@ -52,7 +53,7 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
             where=str((existing or [pipeline_folder])[0] / FILE),
             remedy="choose another name, or change that file",
         )
-    source = source.expanduser().resolve()
+    source = declared_source(source.expanduser().resolve())
     table = profile(source)
     choices = recommend(table, target)
     content = render(

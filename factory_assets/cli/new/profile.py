@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.cli.new.column_types import ColumnForm, column_forms, store_typed
-from factory_assets.cli.new.reading import (
-    largest_member,
-    read_by_fitting_rules,
-    require_data_file,
-)
+from factory_assets.cli.new.files import read_files
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
@@ -56,16 +52,15 @@ class FileProfile:
     """The time at which units are observed again and again; None if there is none."""
 
 
-def profile(path: Path) -> FileProfile:
-    """Read the whole file once and describe every column.
+def profile(source: Path) -> FileProfile:
+    """Read the file, or all files of a glob, once and describe every column.
 
     Raises:
-        SourceError: the file is missing, unreadable, empty or has no rows.
+        SourceError: a file is missing, unreadable, empty or has other columns than the first one,
+            or there are no rows.
     """
-    require_data_file(path)
-    member = largest_member(path)
     with tempfile.TemporaryDirectory() as scratch:
-        raw, rules = read_by_fitting_rules(path, member, Path(scratch))
+        raw, rules, member = read_files(source, Path(scratch))
         if not raw.rows:
             raise SourceError("has no rows", where=raw.name, remedy="name a file with data rows")
         with (
@@ -105,6 +100,8 @@ def _describe(
             high=next(row),
             words=next(row) or 0.0,
             written=form.written,
+            unit=form.unit,
+            nested=form.nested,
         )
         for source, form in chunk
     ]

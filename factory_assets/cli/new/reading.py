@@ -3,16 +3,26 @@
 What its columns contain belongs in `profile`.
 """
 
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 
-from factory_assets.cli.new.header import is_all_numbers, is_header
-from factory_resources.errors import SourceError
+from factory_assets.cli.new.footer import count_totals, sign_of_end
+from factory_assets.cli.new.header import (
+    is_all_numbers,
+    is_header,
+    is_title,
+    joined_headers,
+    names_beside_row_names,
+)
+from factory_resources.errors import EncodingError, SourceError
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sources.files.discovery import File, format_of
+from factory_resources.sources.files.discovery import File, conversion, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import sealed
 
@@ -22,7 +32,11 @@ _HEAD = 2000
 _TITLES = 5
 """Most lines above the header, such as a title and a blank one."""
 
-_ENCODINGS = ("utf-8", "utf-16", "latin-1")
+_LARGE = 64 * 1024**2
+"""Bytes of a text whose lines are looked at one by one."""
+
+_ENCODINGS = ("utf-8", "latin-1", "windows-1252")
+"""Bytes that the engine takes for Latin-1 mean the same in Windows-1252."""
 
 _MARK = (b"\xff\xfe", b"\xfe\xff")
 """The first bytes of UTF-16."""
@@ -37,11 +51,12 @@ def require_data_file(path: Path) -> None:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is not a file"
         raise SourceError(what, where=str(path), remedy="name the data file")
-    if not _is_data(path.name) and not zipfile.is_zipfile(path):
+    if not is_data_file(path.name) and not zipfile.is_zipfile(path):
         raise SourceError(
             "its format cannot be derived from its name",
             where=str(path),
-            remedy="rename it to end in .csv, .tsv, .txt, .parquet, .jsonl or .arff",
+            remedy=conversion(path)
+            or "rename it to end in .csv, .tsv, .txt, .parquet, .jsonl or .arff",
         )
 
 
@@ -55,7 +70,7 @@ def largest_member(path: Path) -> str | None:
         return None
     with zipfile.ZipFile(path) as archive:
         infos = [i for i in archive.infolist() if not i.filename.startswith("__MACOSX/")]
-    sizes = {info.filename: info.file_size for info in infos if _is_data(info.filename)}
+    sizes = {info.filename: info.file_size for info in infos if is_data_file(info.filename)}
     if not sizes:
         raise SourceError(
             "holds no data file",
@@ -65,7 +80,8 @@ def largest_member(path: Path) -> str | None:
     return max(sizes, key=lambda name: sizes[name]) if len(infos) > 1 else None
 
 
-def _is_data(name: str) -> bool:
+def is_data_file(name: str) -> bool:
+    """Whether the name of a file shows the format of data, other than a zip."""
     try:
         return format_of(name)[1] != "zip"
     except SourceError:
@@ -81,57 +97,120 @@ def read_by_fitting_rules(
         SourceError: no rules fit; the error of the first attempt.
     """
     file = File(path, str(path))
-    first_error: SourceError | None = None
-    for number, rules in enumerate(_attempts(path)):
-        if rules.skip and not _is_near_top(first_error):
-            continue
-        attempt = scratch / str(number)
-        attempt.mkdir()
+    with path.open("rb") as content:
+        marked = content.read(2) in _MARK
+    not_encoded = None
+    for encoding in ("utf-16",) if marked else _ENCODINGS:
         try:
-            raw = read_file(file, attempt, member=member, rules=rules)
+            return _read(_Text(file, member, encoding, scratch))
+        except EncodingError as error:
+            not_encoded = not_encoded or error
+    assert not_encoded is not None
+    raise not_encoded
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A file that may be text in an encoding."""
+
+    file: File
+    member: str | None
+    encoding: str
+    scratch: Path
+
+    def read(self, rules: TextRules) -> SourceTable:
+        folder = Path(mkdtemp(dir=self.scratch))
+        return read_file(self.file, folder, member=self.member, rules=rules)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the file; none if it is packed or large."""
+        path = self.file.path
+        if path.stat().st_size > _LARGE or format_of(path.name)[1] != "plain":
+            return []
+        text = path.read_bytes().decode(self.encoding, errors="replace")
+        return text.removeprefix("\ufeff").splitlines()
+
+
+def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
+    first_error: SourceError | None = None
+    for rules in _attempts(text, until):
+        if rules.skip and first_error and not _is_near_top(first_error):
+            continue
+        try:
+            raw = text.read(rules)
+        except EncodingError:
+            raise
         except SourceError as error:
+            line = _line_of(error)
+            if not until and line and (sign := sign_of_end(text.lines, line)):
+                return _read(text, sign)
             first_error = first_error or error
             continue
-        if raw.format != "csv":
-            return raw, rules
-        first, rows = _first_lines(raw, rules, attempt)
-        if not rules.skip and _counts_rows(first, raw.rows):
-            rules = replace(rules, skip=1, header=False)
-            return read_file(file, attempt, member=member, rules=rules), rules
-        is_name = not is_all_numbers(first) and is_header(first, rows)
-        repeated = not rules.header and is_name and _repeated(first)
-        if repeated and all(first):
-            names = _distinct(first)
-            rules = replace(rules, skip=rules.skip + 1, columns=names)
-            return read_file(file, attempt, member=member, rules=rules), rules
-        if rules.header == is_name and not (rules.skip and len(first) < 2):
-            return raw, rules
-        first_error = first_error or SourceError(
-            "begins with a row instead of column names",
-            where=raw.name,
-            remedy="add a header line",
-        )
+        fitting = rules if raw.format != "csv" else _fitting(text, raw, rules)
+        if fitting == rules and not until and (sign := _totals(text, raw)):
+            return _read(text, sign)
+        if fitting:
+            return (raw if fitting == rules else text.read(fitting)), fitting
+        first_error = first_error or _not_names(f"{raw.name}:1")
     assert first_error is not None
     raise first_error
 
 
-def _attempts(path: Path) -> Iterator[TextRules]:
-    with path.open("rb") as file:
-        marked = file.read(2) in _MARK
-    for encoding in _ENCODINGS[1:2] if marked else (_ENCODINGS[0], _ENCODINGS[2]):
+def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | None:
+    """Return the rules that fit a text that can be read; None if it does not begin like this."""
+    first, rows = _first_lines(raw, rules, text.scratch)
+    if is_title(first) or (len(first) == 1 and _are_split(rows)):
+        return None
+    if not rules.skip and _counts_rows(first, raw.rows):
+        return replace(rules, skip=1, header=False)
+    is_name = not is_all_numbers(first) and is_header(first, rows)
+    if is_name and rows:
+        if names := joined_headers(first, rows[0], rows[1:]):
+            return replace(rules, skip=rules.skip + 2, header=False, columns=_distinct(names))
+        if not rules.header and _repeated(first):
+            return replace(rules, skip=rules.skip + 1, columns=_distinct(first))
+    if rules.header != is_name or (rules.skip and len(first) < 2):
+        return None
+    if rules.skip and not is_name and len(text.lines) > rules.skip:
+        names = names_beside_row_names(text.lines[rules.skip - 1], len(first))
+        return replace(rules, columns=names)
+    return rules
+
+
+def _totals(text: _Text, raw: SourceTable) -> str:
+    """Return how the first line of totals below the last row begins; empty if there is none."""
+    if raw.format != "csv" or not text.lines:
+        return ""
+    with sealed(read=[raw.path], write=text.scratch) as connection:
+        last = f"FROM {parquet(raw.path)} OFFSET {max(raw.rows - _HEAD, 0)}"
+        count = count_totals(connection.execute(last).fetchall())
+    numbers = [number for number, line in enumerate(text.lines, 1) if line.strip()]
+    return sign_of_end(text.lines, numbers[-count]) if count else ""
+
+
+def _not_names(where: str) -> SourceError:
+    what = "begins with a row instead of column names"
+    return SourceError(what, where=where, remedy="add a header line")
+
+
+def _attempts(text: _Text, until: str) -> Iterator[TextRules]:
+    # Excel writes such a line to tell itself what separates the values.
+    first = int(bool(text.lines) and bool(re.fullmatch("sep=.?", text.lines[0])))
+    for skip in range(first, _TITLES + 1):
         for header in (True, False):
-            yield TextRules(encoding=encoding, header=header)
-        if not marked and encoding == "latin-1":
-            continue
-        for skip in range(1, _TITLES + 1):
-            for header in (True, False):
-                yield TextRules(encoding=encoding, skip=skip, header=header)
+            yield TextRules(encoding=text.encoding, skip=skip, header=header, until=until)
 
 
-def _is_near_top(error: SourceError | None) -> bool:
+def _is_near_top(error: SourceError) -> bool:
     """Whether an error is about one of the lines that may be a title, or the one below."""
-    line = (error.where or "").rpartition(":")[2] if error else ""
-    return line.isdecimal() and int(line) <= _TITLES + 1
+    return 0 < _line_of(error) <= _TITLES + 1
+
+
+def _line_of(error: SourceError) -> int:
+    """Return the number of the line that an error is about; 0 if it names none."""
+    line = error.where.rpartition(":")[2]
+    return int(line) if line.isdecimal() else 0
 
 
 def _first_lines(
@@ -150,15 +229,26 @@ def _counts_rows(first: Sequence[str], rows: int) -> bool:
     return len(first) > 2 and first[0] == str(rows) and first[1] == str(len(first) - 1)
 
 
+def _are_split(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether rows of a single column would be of several below a title."""
+    lines = [str(row[0]) for row in rows[_TITLES:]]
+    counts = (Counter(line.count(separator) for line in lines) for separator in ";\t|,")
+    return any(
+        most and n > len(lines) / 2 for ((most, n),) in (c.most_common(1) for c in counts if c)
+    )
+
+
 def _repeated(names: Sequence[str]) -> bool:
-    return len(set(names)) < len(names)
+    named = [name for name in names if name]
+    return len(set(named)) < len(named)
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names, the second of two equal ones with `_2` behind it."""
+    """Return the names, the second of two equal ones with `_2` behind it; blank ones by place."""
+    names = [name.strip() or f"column_{place}" for place, name in enumerate(names, 1)]
     seen: Counter[str] = Counter()
     distinct: list[str] = []
-    for name in (name.strip() for name in names):
+    for name in names:
         seen[name] += 1
         number, candidate = seen[name], name
         while candidate in distinct or (number > 1 and candidate in names):

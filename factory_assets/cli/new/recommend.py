@@ -110,7 +110,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         derive.append(_same_inputs(inputs, names))
     return Recommendation(
         names=names,
-        units={c.source: unit[1] for c in table.columns if (unit := UNIT.search(c.source))},
+        units={c.source: unit for c in table.columns if (unit := _unit(c))},
         target=outcome,
         target_name=names[outcome.column.source] if outcome.column else REMAINING,
         exclude=_by_name(exclude, names) | _texts(table.columns, names),
@@ -144,6 +144,11 @@ def _without_series_of(table: FileProfile, target: TargetChoice) -> FileProfile:
     return replace(table, series=None) if is_part else table
 
 
+def _unit(column: ColumnSummary) -> str:
+    found = UNIT.search(column.source)
+    return found[1] if found else column.unit
+
+
 def _why_excluded(column: ColumnSummary, table: FileProfile, names: Mapping[str, str]) -> str:
     if table.series and column.source == table.series.by:
         return "identifies the series that a row belongs to"
@@ -170,12 +175,22 @@ def _remaining(
     if target.column is not None or table.series is None:
         return []
     by, order = (sql_name(names[name]) for name in (table.series.by, table.series.order))
-    sql = f"max({order}) OVER (PARTITION BY {by}) - {order}"
+    if _is_timed(table):
+        rows = f"count(*) OVER (PARTITION BY {by})"
+        sql = f"{rows} - row_number() OVER (PARTITION BY {by} ORDER BY {order})"
+    else:
+        sql = f"max({order}) OVER (PARTITION BY {by}) - {order}"
     return [DerivedColumn(REMAINING, sql, "right if each series runs to its end")]
 
 
+def _is_timed(table: FileProfile) -> bool:
+    """Whether times order the series, not a number that counts up."""
+    order = table.series.order if table.series else None
+    return any(c.source == order and c.type in TIMES for c in table.columns)
+
+
 def _order(table: FileProfile, target: TargetChoice, names: Mapping[str, str]) -> dict[str, str]:
-    if target.column is not None or table.series is None:
+    if target.column is not None or table.series is None or _is_timed(table):
         return {}
     return {names[table.series.order]: "counted from the first row on, so it is known"}
 

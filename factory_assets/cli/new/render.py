@@ -75,7 +75,9 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
         note = "  # line 1 is a row; give each column a name below, and keep its `from`"
     if table.rules.columns:
         parts.append(f"columns: {_listed(table.rules.columns)}")
-        note = "  # two columns of the file have the same name"
+        note = "  # as the lines above the first row name them"
+    if table.rules.until:
+        parts.append(f"until: {yaml_string(table.rules.until)}")
     yield f"    source: {{{', '.join(parts)}}}{note}"
 
 

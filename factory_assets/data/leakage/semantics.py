@@ -153,6 +153,9 @@ of an earlier test."""
 NAMES = _all(_NAMES)
 """Last words in the names of columns whose values identify somebody or something."""
 
+SUBJECTS = frozenset(f"{_NAMES['people']} {_NAMES['things']}".split())
+"""Words for people and things of which there are several rows."""
+
 VAGUE = _all(_VAGUE)
 """Last words in the name of a target that say nothing about it."""
 

@@ -72,7 +72,7 @@ def _spellings(
     groups = connection.execute(
         f"SELECT list(value {order}), list(rows {order}) FROM ("
         f"SELECT {_short(name)} AS value, count(*) AS rows FROM source "
-        f"WHERE {identifier(name)} IS NOT NULL GROUP BY value) "
+        f"WHERE {identifier(name)} IS NOT NULL GROUP BY 1) "
         f"GROUP BY {unified_sql('value')} HAVING count(*) > 1 ORDER BY sum(rows) DESC, min(value)"
     ).fetchall()
     if not groups:

@@ -85,7 +85,14 @@ def read_as(
 
 def text_rules(source: FileSource) -> TextRules:
     """Return what the source declares about its text files."""
-    return TextRules(source.delimiter, source.header, source.columns, source.encoding, source.skip)
+    return TextRules(
+        source.delimiter,
+        source.header,
+        source.columns,
+        source.encoding,
+        source.skip,
+        source.until or "",
+    )
 
 
 def discover_objects(source: FileSource, context: SourceContext) -> Iterator[SourceHandle]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_resources.errors import SourceError
+from factory_resources.errors import EncodingError, SourceError
 from factory_resources.sql.engine import engine_errors, literal
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class TextRules:
     encoding: str = "utf-8"
     skip: int = 0
     """Lines before the header, or before the first record, that are not read."""
+    until: str = ""
+    """How the line begins that, with all below it, is not read; empty to read to the end."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _find_delimiter(lines: list[str], name: str) -> str:
 def _widths(lines: list[str], separator: str) -> list[int]:
     # The last sampled line may be the beginning of a quoted value that continues.
     rows = [row for row in csv.reader(lines, delimiter=separator) if row]
-    return [len(row) for row in (rows[:-1] if len(rows) == _SAMPLE else rows)] or [0]
+    return [len(row) for row in (rows[:-1] if len(lines) == _SAMPLE else rows)] or [0]
 
 
 def _first_record(lines: list[str], delimiter: str) -> list[str]:
@@ -292,11 +294,11 @@ def _explained(message: str, name: str, encoding: str, default: SourceError) -> 
     return default
 
 
-def not_text(where: str, encoding: str) -> SourceError:
-    return SourceError(
+def not_text(where: str, encoding: str) -> EncodingError:
+    return EncodingError(
         f"is not {encoding} text",
         where=where,
-        remedy="set source.encoding to utf-8, latin-1 or utf-16",
+        remedy="set source.encoding to utf-8, windows-1252, latin-1 or utf-16",
     )
 
 

@@ -26,6 +26,14 @@ _FORMATS: dict[str, Format] = {
 
 _PACKINGS: dict[str, Packing] = {".gz": "gz", ".zst": "zst", ".zip": "zip"}
 
+_CONVERSIONS = {
+    ".json": "write one object a line, as jq -c '.[]' does, into a file that ends in .jsonl",
+    **dict.fromkeys(
+        (".xlsx", ".xls", ".ods"), "save the sheet as CSV, or read it by a function: source.python"
+    ),
+}
+"""The end of a file's name to how to make a file of it that can be read."""
+
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -195,12 +203,18 @@ def format_of(name: str, declared: Format | None = None) -> tuple[Format | None,
         suffixes.pop()
     kind = declared or (_FORMATS.get(suffixes[-1]) if suffixes else None)
     if kind is None and packing != "zip":
+        known = "set source.format to csv, parquet, jsonl or arff"
         raise SourceError(
             "the name does not show the format",
             where=name,
-            remedy="set source.format to csv, parquet, jsonl or arff",
+            remedy=conversion(Path(name)) or known,
         )
     return kind, packing
+
+
+def conversion(path: Path) -> str:
+    """Return how to make a file that can be read of one of another format; empty if unknown."""
+    return _CONVERSIONS.get(path.suffix.lower(), "")
 
 
 def sha256_of(path: Path, name: str) -> str:

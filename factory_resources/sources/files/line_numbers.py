@@ -1,8 +1,8 @@
 """The physical lines of a record in a text file, counted exactly or not at all."""
 
 import re
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TextIO
 
@@ -86,10 +86,15 @@ def _every(
         if kind == "arff":
             yield from ((n, n) for n in data_lines(text))
         else:
-            yield from _found(text, layout, rules)
+            yield from _found(_until(text, rules.until if layout else ""), layout, rules)
 
 
-def _found(text: TextIO, layout: Layout | None, rules: TextRules) -> Iterator[Lines]:
+def _until(text: TextIO, sign: str) -> Iterator[str]:
+    """Yield the lines before the first one that begins with the sign; all if it is empty."""
+    return takewhile(lambda line: not line.startswith(sign), text) if sign else iter(text)
+
+
+def _found(text: Iterator[str], layout: Layout | None, rules: TextRules) -> Iterator[Lines]:
     skipped = sum(1 for _ in islice(text, rules.skip if layout else 0))
     if layout is None or layout.delimiter == " ":
         all_lines = _non_blank(text)
@@ -116,12 +121,12 @@ def _open(path: Path, head: bytes, encoding: str) -> TextIO:
     return path.open(encoding=encoding.replace("utf-8", "utf-8-sig"), newline=newline)
 
 
-def _non_blank(text: TextIO) -> Iterator[Lines]:
+def _non_blank(text: Iterable[str]) -> Iterator[Lines]:
     """Yield the lines that are not blank; each is a record."""
     return ((n, n) for n, line in enumerate(text, 1) if line.strip())
 
 
-def records(text: TextIO, delimiter: str, *, blank: bool) -> Iterator[Lines]:
+def records(text: Iterable[str], delimiter: str, *, blank: bool) -> Iterator[Lines]:
     """Yield the lines of every record of delimited text, the header included.
 
     Args:

@@ -128,7 +128,7 @@ def read_file(
     if path.stat().st_size == 0:
         raise SourceError("is empty", where=name, remedy="fetch the file again")
     if kind != "parquet":
-        rules = rules if kind == "csv" else replace(rules, skip=0)
+        rules = rules if kind == "csv" else replace(rules, skip=0, until="")
         path, rules = plain_text(path, name, rules, scratch)
     if once and kind == "csv":
         layout = _layout(path, name, rules)

@@ -1,12 +1,13 @@
 """Prepare the bytes of a text file for the engine.
 
-They become UTF-8 in place of UTF-16, without NUL bytes, and what stands in skipped lines is removed
-if the engine would read on from it.
+They become UTF-8 in place of encodings that it does not know, without NUL bytes, and what stands in
+skipped lines is removed if the engine would read on from it.
 """
 
 import re
 import shutil
 from dataclasses import replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from factory_resources.errors import SourceError
@@ -20,15 +21,19 @@ _LINE_END = re.compile(b"\r\n|\r|\n")
 
 
 def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[Path, TextRules]:
-    """Return the file, or a UTF-8 copy if it is UTF-16, which the engine reads only in part.
+    """Return the file, or a UTF-8 copy if it is UTF-16, which the engine reads only in part, or
+    Windows-1252, which it does not read.
 
     Raises:
         SourceError: the file does not have the declared encoding, or contains NUL bytes.
     """
-    if rules.encoding == "utf-16":
-        path, rules = _transcoded(path, name, scratch), replace(rules, encoding="utf-8")
+    if rules.encoding in ("utf-16", "windows-1252"):
+        path = _transcoded(path, name, rules.encoding, scratch)
+        rules = replace(rules, encoding="utf-8")
     _require_no_nul(path, name)
-    return (_without_preamble(path, rules.skip, scratch) if rules.skip else path), rules
+    if rules.skip:
+        path = _without_preamble(path, rules.skip, scratch)
+    return (_without_end(path, rules, scratch) if rules.until else path), rules
 
 
 def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
@@ -53,18 +58,34 @@ def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
     return target
 
 
-def _transcoded(path: Path, name: str, scratch: Path) -> Path:
+def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
+    """Return the file, or a copy that ends before the first line that begins as declared."""
+    # What the encoding has no letters for does not occur.
+    begins = rules.until.encode(rules.encoding, "backslashreplace")
+    sign = re.compile(b"[\r\n]" + re.escape(begins))
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        end = sign.search(content)
+        if end is None:
+            return path
+        target = scratch / "beginning"
+        with storage_errors(target), target.open("wb") as rows:
+            for place in range(0, end.start() + 1, _CHUNK):
+                rows.write(content[place : min(place + _CHUNK, end.start() + 1)])
+    return target
+
+
+def _transcoded(path: Path, name: str, encoding: str, scratch: Path) -> Path:
     target = scratch / "text"
     with storage_errors(target), path.open("rb") as source, target.open("wb") as file:
         chunk = source.read(_CHUNK)
-        codec = decoder("utf-16", chunk)
+        codec = decoder(encoding, chunk)
         try:
             while chunk:
                 file.write(codec.decode(chunk).encode())
                 chunk = source.read(_CHUNK)
             codec.decode(b"", final=True)
         except UnicodeError as error:
-            raise not_text(name, "utf-16") from error
+            raise not_text(name, encoding) from error
     return target
 
 

@@ -17,6 +17,8 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.line_numbers import lines_of
 from tests.data_stages import column, pipeline, rows
 
 RECORDS: list[dict[str, Any]] = [
@@ -125,6 +127,20 @@ def test_encodings(encoding: str, codec: str, tmp_path: Path, home: Home) -> Non
     source = {"files": "d.csv", "encoding": encoding}
     result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
     assert column(result.snapshot, home, "näme") == ["Ärger"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "windows-1252", "utf-16"])
+def test_a_text_ends_before_the_line_that_is_declared(
+    encoding: str, tmp_path: Path, home: Home
+) -> None:
+    text = 'n,y\n1,a\n2,"b\nc"\n\nTotal: 3 €\nwritten on 1 May\n'
+    (tmp_path / "d.csv").write_bytes(text.encode(encoding))
+    (tmp_path / "whole.csv").write_bytes("n,y\n3,a\n".encode(encoding))
+    source = {"files": ["d.csv", "whole.csv"], "until": "Total: 3 €", "encoding": encoding}
+    result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
+    assert column(result.snapshot, home, "n") == [1, 2, 3]
+    rules = TextRules(encoding=encoding, until="Total: 3 €")
+    assert lines_of(tmp_path / "d.csv", 2, 2, tmp_path, rules=rules) == (3, 4)
 
 
 def test_files_of_a_glob_and_labels_keep_their_order(tmp_path: Path, home: Home) -> None:

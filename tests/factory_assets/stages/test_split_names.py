@@ -12,7 +12,10 @@ from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 from tests.pipelines import declare
 
-WORDS = ("part", "place", "rank", "n", "key", "stratum", "groups", "source", "parts")
+WORDS = (
+    *("part", "place", "rank", "n", "key", "stratum", "groups", "source", "parts", "rows", "value"),
+    *("moment", "upto", "tested", "validated"),
+)
 ROWS = 240
 
 
@@ -24,7 +27,7 @@ ROWS = 240
         ({"stratify": "place"}, "grade"),
         ({"group": "part"}, "grade"),
         ({"group": "key"}, "grade"),
-        ({"time": "rank"}, "grade"),
+        ({"time": "moment"}, "grade"),
         ({"given": {"column": "part", "test": "p0"}}, "grade"),
         ({"given": {"column": "part", "test": "p0"}, "group": "place"}, "grade"),
         ({"given": {"column": "place", "test": "p0", "validation": "p1"}}, "grade"),

@@ -297,7 +297,9 @@ def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -
         ("a.parquet", b"PAR1 not really", "a.parquet"),
         ("a.csv.gz", b"\x1f\x8b not really", "a.csv.gz"),
         ("a.zip", b"PK not really", "a.zip"),
-        ("a.xlsx", b"PK", "rename it"),
+        ("a.xlsx", b"PK", "save the sheet as CSV"),
+        ("a.json", b"[]", "write one object a line"),
+        ("a.dat", b"x,y\n1,2\n", "rename it"),
         ("a.csv", b"y\n0\n1\n", "no column is left"),
     ],
 )

@@ -68,6 +68,26 @@ def test_a_fleet_that_ran_to_failure_is_asked_for_what_is_left(tmp_path: Path) -
     assert column(result.snapshot, home, "remaining") == [row[6] for row in _fleet()]
 
 
+@pytest.mark.parametrize(("together", "target"), [(False, "remaining"), (True, "heat")])
+def test_pumps_are_ordered_by_time(tmp_path: Path, together: bool, target: str) -> None:
+    ends = [60 if together else 40 + pump * 7 % 23 for pump in range(14)]
+    lines = [
+        f"pump-{pump:02},2024-01-{hour // 24 + 1:02}T{hour % 24:02}:00:00Z,{hour * pump % 17}.5"
+        for pump, end in enumerate(ends)
+        for hour in range(end)
+    ]
+    (tmp_path / "pumps.csv").write_text("\n".join(["pump,time,heat", *lines]) + "\n")
+    made = new("fleet", source=tmp_path / "pumps.csv", folder=tmp_path / "defs")
+    spec = load_pipeline(made.path.parent).spec
+    assert (spec.training.target, spec.split.group) == (target, "pump")
+    if not together:
+        assert [str(problem) for problem in check_folder(made.path.parent)] == []
+        pipeline, home = load_pipeline(made.path.parent), Home(tmp_path / "home")
+        result = clean(pipeline, ingest(pipeline, home), home)
+        left = [end - 1 - hour for end in ends for hour in range(end)]
+        assert column(result.snapshot, home, "remaining") == left
+
+
 def test_a_fleet_without_a_header_line_is_recognised(tmp_path: Path) -> None:
     spec = _drafted(tmp_path, "", 6).spec
     assert spec.split.group == "column_1"

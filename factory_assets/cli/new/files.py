@@ -1,0 +1,85 @@
+"""Find the data files that a draft is made from, and put their rows one after another.
+
+How one file is read belongs in `reading`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from glob import has_magic
+from pathlib import Path
+
+from factory_assets.cli.new.reading import (
+    is_data_file,
+    largest_member,
+    read_by_fitting_rules,
+    require_data_file,
+)
+from factory_resources.errors import SourceError
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.discovery import File, find_files
+from factory_resources.sources.files.reader import SourceTable, parquet, read_file
+from factory_resources.sql.engine import literal, sealed
+
+
+def declared_source(source: Path) -> Path:
+    """Return the file or glob that a declaration names: of a folder, all its data files.
+
+    Raises:
+        SourceError: the folder has no data files, or some of several kinds.
+    """
+    if not source.is_dir():
+        return source
+    names = [path.name for path in source.iterdir() if path.is_file() and is_data_file(path.name)]
+    kinds = {_suffix(Path(name)) for name in names}
+    if len(kinds) != 1:
+        kept = f"data files of several kinds: {', '.join(sorted(kinds))}" if kinds else "no data"
+        raise SourceError(
+            f"is a folder with {kept}",
+            where=str(source),
+            remedy=f"name the files, such as {source.name}/*.csv",
+        )
+    return source / f"*{kinds.pop()}"
+
+
+def _suffix(path: Path) -> str:
+    packed = path.suffix.lower() in (".gz", ".zst")
+    return Path(path.stem).suffix + path.suffix if packed else path.suffix
+
+
+def read_files(source: Path, scratch: Path) -> tuple[SourceTable, TextRules, str | None]:
+    """Read all files of a path or glob by the rules that fit the first one.
+
+    Returns:
+        The rows of all files, the rules, and the member that was read if the file is a zip with
+        several.
+
+    Raises:
+        SourceError: there is no file, one cannot be read, or one has other columns.
+    """
+    several = has_magic(str(source)) and not source.exists()
+    paths = [file.path for file in find_files((str(source),), Path())] if several else [source]
+    for path in paths:
+        require_data_file(path)
+    member = largest_member(paths[0])
+    raw, rules = read_by_fitting_rules(paths[0], member, scratch)
+    raws = [raw]
+    for number, path in enumerate(paths[1:]):
+        folder = scratch / f"file{number}"
+        folder.mkdir()
+        raws.append(read_file(File(path, str(path)), folder, member=member, rules=rules))
+        if raws[-1].columns != raw.columns:
+            raise SourceError(
+                f"has other columns than {paths[0].name}",
+                where=str(path),
+                remedy="draft from files of one kind, and declare the others as another source",
+            )
+    return (raw if len(raws) == 1 else _together(raws, scratch)), rules, member
+
+
+def _together(raws: Sequence[SourceTable], scratch: Path) -> SourceTable:
+    target = scratch / "all.parquet"
+    paths = [raw.path for raw in raws]
+    with sealed(read=paths, write=scratch) as connection:
+        union = " UNION ALL ".join(f"FROM {parquet(path)}" for path in paths)
+        connection.execute(f"COPY ({union}) TO {literal(str(target))} (FORMAT parquet)")
+    return replace(raws[0], path=target, rows=sum(raw.rows for raw in raws))

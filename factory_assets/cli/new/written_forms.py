@@ -1,0 +1,132 @@
+"""Ways of writing numbers and dates that a contract does not read: 1.234,5 €, $1,000, 31.12.2024.
+
+Which columns are tested belongs in `column_types`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from factory_assets.spec.contract import ColumnType
+from factory_resources.sql.engine import literal
+
+_DAYS = (
+    *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%m/%Y"),
+    *("%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y"),
+)
+"""How days are written. Of two that fit all rows, the first is taken."""
+
+_CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+
+_DIGITS = {
+    "%Y": "(1[5-9]|2[01])[0-9]{2}",
+    "%y": "[0-9]{2}",
+    "%b": "[A-Za-z]{3}",
+    "%p": "[AaPp][Mm]",
+}
+
+_MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
+"""What may stand before a number. Any unit may stand behind it."""
+
+_NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()-]"
+"""Characters of numbers; what is left of one without them is its unit."""
+
+_LONGEST_UNIT = 10
+
+
+@dataclass(frozen=True)
+class WrittenForm:
+    """One way of writing numbers or dates."""
+
+    type: ColumnType
+    sql: str
+    """What reads a text `{}`."""
+    pattern: str
+    """What each text matches."""
+    sign: str = ""
+    """What at least one text contains if no unit tells that they are numbers."""
+
+    def fits(self) -> str:
+        """Return SQL for whether it reads all texts of a group: `text`, or `amount` without unit.
+
+        `has_unit` is whether there is a unit.
+        """
+        text = "amount" if self.type == "float64" else "text"
+        read = f"{self.sql.replace('{}', text)} IS NOT NULL"
+        match = f"regexp_full_match({text}, {literal(self.pattern)})"
+        signed = f"bool_or(contains({text}, {literal(self.sign)}) OR has_unit)"
+        # Only a CASE spares reading what does not match.
+        return f"bool_and(CASE WHEN {match} THEN {read} ELSE false END) AND {signed}"
+
+
+def written_forms(english: bool) -> tuple[WrittenForm, ...]:
+    """Return the forms in the order in which they are preferred.
+
+    Args:
+        english: whether 1,000 is a thousand, not one.
+    """
+    german, thousands = _number(".", ","), _number(",", ".")
+    others = (_number(group, ".") for group in ("'", "\u2019"))
+    blanks = (_number(group, ",") for group in (" ", "\u00a0", "\u202f"))
+    amounts = (thousands, german) if english else (german, thousands)
+    return (*amounts, *others, *blanks, *_dates())
+
+
+def _number(group: str, point: str) -> WrittenForm:
+    """Return numbers with a character between groups of three digits, and a decimal point."""
+    grouped = f"[1-9][0-9]{{0,2}}({re.escape(group)}[0-9]{{3}})+"
+    pattern = rf"[+-]?({grouped}|0|[1-9][0-9]*)({re.escape(point)}[0-9]+)?([eE][+-]?[0-9]+)?"
+    value = f"replace({{}}, {literal(group)}, '')"
+    if point != ".":
+        value = f"replace({value}, {literal(point)}, '.')"
+    sign = "," if group in ".," else group
+    return WrittenForm("float64", f"TRY_CAST({value} AS DOUBLE)", pattern, sign)
+
+
+def _dates() -> Iterator[WrittenForm]:
+    for day in _DAYS:
+        sql = f"CAST(try_strptime({{}}, '{day}') AS DATE)"
+        yield WrittenForm("date", sql, _pattern(day))
+    for day in _DAYS:
+        for clock in _CLOCKS:
+            sql = f"try_strptime({{}}, '{day} {clock}')"
+            yield WrittenForm("timestamp", sql, f"{_pattern(day)} {_pattern(clock)}")
+
+
+def _pattern(day: str) -> str:
+    """Return what a day or a time of it matches: a year of four digits is not read from two."""
+    number = "[0-9]{2}" if day == "%Y%m%d" else "[0-9]{1,2}"
+    return re.sub("%[a-zA-Z]", lambda part: _DIGITS.get(part[0], number), re.escape(day))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What stands beside all numbers of a column, and how their minus is written."""
+
+    text: str = ""
+    brackets: bool = False
+    """Whether (5) is -5."""
+
+    @property
+    def sql(self) -> str:
+        """What takes it from a text `{}`."""
+        sql = f"trim(replace({{}}, {literal(self.text)}, ''))" if self.text else "{}"
+        return f"replace(replace({sql}, '(', '-'), ')', '')" if self.brackets else sql
+
+
+UNIT_SQL = (
+    f"min(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
+    f"max(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
+    "bool_or(regexp_matches(text, '^[^0-9+(-]')), bool_or(contains(text, '('))"
+)
+"""What `unit_of` needs to know about the texts of a group, as SQL of four values."""
+
+
+def unit_of(least: str, most: str, is_before: bool, brackets: bool) -> Unit:
+    """Return the unit of texts that may be numbers; none if they have different ones."""
+    is_one = least in ("", most) and len(most) <= _LONGEST_UNIT
+    if most and not re.search(r"[^\W\d_]|[%‰°$€£¥]", most):
+        return Unit()
+    if not is_one or (is_before and most not in _MONEY):
+        return Unit()
+    return Unit(most, brackets)
