@@ -52,6 +52,8 @@ def home(tmp_path: Path, empty_database: Path) -> Home:
     return made
 
 
+NOW = np.datetime64("2025-03-30T12:00:00")
+
 PARTS = {"train": 600, "validation": 200, "test": 200}
 
 
@@ -155,6 +157,22 @@ def test_series_are_fed_as_arrays(home: Home, tmp_path: Path) -> None:
     }
     answer = model.predict({**feed, WINDOWS: windows.places()})["probabilities"]
     np.testing.assert_allclose(answer, served.outputs(deployed.test), atol=1e-6)
+
+
+def test_times_are_fed_as_seconds(home: Home, tmp_path: Path) -> None:
+    split = {
+        name: rows(count, i).append_column("at", pa.array(NOW + np.arange(count) * 1_000_000))
+        for i, (name, count) in enumerate(PARTS.items())
+    }
+    deployed = Deployed(home, pipeline(tmp_path, KINDS["linear"]), split)
+    model = deployed.load()
+    frame = deployed.test.to_pandas()
+    frame["at"] = frame["at"].astype("datetime64[s]").astype("int64")
+    columns = [spec.name for spec in model.metadata.get_input_schema().inputs]
+    answer = model.predict(frame[columns])["probabilities"]
+    np.testing.assert_allclose(answer, deployed.served.outputs(deployed.test), atol=1e-6)
+    assert model.metadata.metadata["seconds since 1970"] == ["at"]
+    assert np.isfinite(model.predict(model.input_example)["probabilities"]).all()
 
 
 def test_texts_are_fed_as_the_output_of_their_encoder(home: Home, tmp_path: Path) -> None:
