@@ -26,7 +26,7 @@ class ColumnChecks:
 
     schema: RowSchema
     numeric: tuple[int, ...]
-    """Positions of the columns that are not text."""
+    """Positions of the columns that do not come as text."""
     textual: tuple[int, ...]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -39,7 +39,7 @@ class ColumnChecks:
         import numpy as np
 
         kinds = schema.kinds
-        numeric = tuple(i for i, kind in enumerate(kinds) if kind != "VARCHAR")
+        numeric = tuple(i for i in range(len(kinds)) if i not in schema.texts)
         bounds = [
             (0, 1) if kinds[i] == "BOOLEAN" else schema.columns[i].range or (None, None)
             for i in numeric
@@ -51,7 +51,7 @@ class ColumnChecks:
         return cls(
             schema=schema,
             numeric=numeric,
-            textual=tuple(i for i, kind in enumerate(kinds) if kind == "VARCHAR"),
+            textual=schema.texts,
             low=np.maximum(side([low for low, _ in bounds], -math.inf), 1 - EXACT),
             high=np.minimum(side([high for _, high in bounds], math.inf), EXACT - 1),
             required=np.array([not schema.columns[i].nullable for i in numeric], bool),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import narrowed_cleaning, needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
-from factory_assets.serving.online.row_schema import RowSchema
+from factory_assets.serving.online.row_schema import TIMES, ColumnKind, RowSchema
 from factory_resources.sql.row_functions import RowFunction, compile_expression
 from factory_resources.sql.scalar.binding import Kind
 from factory_resources.sql.scalar.values import UndecidedError
@@ -36,6 +36,8 @@ class CompiledRows:
     """Numeric inputs of the graph: name, and the value that it reads."""
     texts: tuple[tuple[str, str], ...]
     """Text inputs of the graph: name, and the value that it reads."""
+    times: tuple[tuple[str, str], ...] = ()
+    """Times that the graph reads: name, and the value."""
 
     @classmethod
     def of(cls, model: OnnxModel) -> CompiledRows | None:
@@ -51,7 +53,9 @@ class CompiledRows:
         if schema is None:
             return None
         names = tuple(column.name.lower() for column in schema.columns)
-        kinds = dict(zip(names, schema.kinds, strict=True))
+        of_columns = dict(zip(names, schema.kinds, strict=True))
+        # No expression over times is compiled.
+        kinds: dict[str, Kind] = {n: k for n, k in of_columns.items() if k not in TIMES}  # type: ignore[misc]
         rules = [compile_expression(sql, kinds) for sql in clean.where.values()]
         derived: list[tuple[str, RowFunction]] = []
         for name, sql in clean.derive.items():
@@ -62,15 +66,20 @@ class CompiledRows:
             kinds[name.lower()] = function.kind
         known = [rule for rule in rules if rule is not None]
         inputs = {name: (name.lower(), kind) for name, kind in model.inputs.items()}
-        if len(known) < len(rules) or not _are_readable(inputs.values(), kinds):
+        times = {name: key for name, (key, kind) in inputs.items() if kind == _TIME}
+        others = {name: one for name, one in inputs.items() if name not in times}
+        if len(known) < len(rules) or not _are_readable(others.values(), kinds):
+            return None
+        if any(of_columns.get(key) not in TIMES or key in kinds for key in times.values()):
             return None
         return cls(
             schema=schema,
             names=names,
             rules=tuple(known),
             derived=tuple(derived),
-            numbers=tuple((n, key) for n, (key, kind) in inputs.items() if kind != _TEXT),
-            texts=tuple((n, key) for n, (key, kind) in inputs.items() if kind == _TEXT),
+            numbers=tuple((n, key) for n, (key, kind) in others.items() if kind != _TEXT),
+            texts=tuple((n, key) for n, (key, kind) in others.items() if kind == _TEXT),
+            times=tuple(times.items()),
         )
 
     @property
@@ -94,9 +103,8 @@ class CompiledRows:
         if not self.takes_columns:
             return self.feed(rows)
         columns = list(zip(*rows, strict=True))
-        cells = list(zip(columns, self.schema.kinds, strict=True))
-        numeric = [column for column, kind in cells if kind != "VARCHAR"]
-        texts = [column for column, kind in cells if kind == "VARCHAR"]
+        texts = [columns[i] for i in self.schema.texts]
+        numeric = [cells for i, cells in enumerate(columns) if i not in self.schema.texts]
         block = np.array(numeric, dtype=np.float64).reshape(len(numeric), len(rows))
         return self.feed_block(block, texts)
 
@@ -115,8 +123,8 @@ class CompiledRows:
         import numpy as np
 
         names = dict(zip(self.names, self.schema.kinds, strict=True))
-        numeric = [name for name, kind in names.items() if kind != "VARCHAR"]
-        textual = [name for name, kind in names.items() if kind == "VARCHAR"]
+        textual = [self.names[i] for i in self.schema.texts]
+        numeric = [name for name in self.names if name not in textual]
         columns = self._with_derived_columns(dict(zip(numeric, block, strict=True)))
         wide = np.array([columns[key] for _, key in self.numbers])
         narrow = wide.astype(np.float32)[:, :, None]
@@ -130,6 +138,8 @@ class CompiledRows:
                 kind = names[key]
                 cells = [_of_number(value, kind) for value in block[numeric.index(key)].tolist()]
             feed[name] = np.array([[_as_text(value)] for value in cells], dtype=object)
+        for name, key in self.times:
+            feed[name] = np.array(texts[textual.index(key)], dtype=np.float64)[:, None]
         return feed
 
     def feed(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, NDArray[Any]]:
@@ -146,7 +156,7 @@ class CompiledRows:
         columns: Mapping[str, Sequence[Any]]
         if self.needs_rows:
             whole = [self._with_derived(dict(zip(self.names, row, strict=True))) for row in rows]
-            read = [key for _, key in (*self.numbers, *self.texts)]
+            read = [key for _, key in (*self.numbers, *self.texts, *self.times)]
             columns = {key: [row[key] for row in whole] for key in read}
         else:
             columns = dict(zip(self.names, zip(*rows, strict=True), strict=True))
@@ -159,6 +169,8 @@ class CompiledRows:
         for name, key in self.texts:
             cells = [[_as_text(value)] for value in columns[key]]
             feed[name] = np.array(cells, dtype=object)
+        for name, key in self.times:
+            feed[name] = np.array(columns[key], dtype=np.float64)[:, None]
         return feed
 
     def _with_derived_columns(self, columns: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +203,7 @@ class CompiledRows:
         return row
 
 
-_TEXT = "tensor(string)"
+_TEXT, _TIME = "tensor(string)", "tensor(double)"
 
 _LARGEST = 3.4028234663852886e38
 """The largest number that float32 holds."""
@@ -204,7 +216,7 @@ def _are_readable(inputs: Any, kinds: Mapping[str, Kind]) -> bool:
     return all(kinds.get(key) in fits.get(kind, numeric) for key, kind in inputs)
 
 
-def _of_number(value: float, kind: Kind) -> Any:
+def _of_number(value: float, kind: ColumnKind) -> Any:
     """Return a value of a block as the engine has it."""
     if value != value:
         return None

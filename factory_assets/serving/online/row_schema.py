@@ -7,8 +7,10 @@ SQL engine would yield. Everything else is left to the engine, which also words 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,6 +23,11 @@ from factory_resources.sql.scalar.values import UndecidedError
 EXACT = 2**53
 """Below it, a double holds every whole number."""
 
+TIMES = ("DATE", "TIMESTAMP")
+"""The engine's types of times; their values are whole seconds since 1970 here."""
+
+ColumnKind = Kind | Literal["DATE", "TIMESTAMP"]
+
 Check = Callable[[Any], Any]
 """Returns a value as the engine has it; raises UndecidedError if only the engine may decide."""
 
@@ -30,7 +37,7 @@ class RowSchema:
     """How rows are decoded; the values of a row are in the order of the columns."""
 
     columns: tuple[Column, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ColumnKind, ...]
     row: type[msgspec.Struct]
     checks: tuple[tuple[int, Check], ...]
     """What a decoder cannot say, by position of the column."""
@@ -40,7 +47,7 @@ class RowSchema:
     @classmethod
     def of(cls, columns: Sequence[Column], ingest: Ingest) -> RowSchema | None:
         """Return the schema, or None if a column needs the engine for every value."""
-        kinds: list[Kind] = []
+        kinds: list[ColumnKind] = []
         fields: list[tuple[str, Any]] = []
         checks: list[tuple[int, Check]] = []
         missing: list[frozenset[float]] = []
@@ -58,6 +65,12 @@ class RowSchema:
         names = {f"f{position}": column.source_name for position, column in enumerate(columns)}
         row = msgspec.defstruct("Row", fields, rename=names, frozen=True, gc=False)
         return cls(tuple(columns), tuple(kinds), row, tuple(checks), tuple(missing))
+
+    @property
+    def texts(self) -> tuple[int, ...]:
+        """The positions of the columns whose values come as text."""
+        kinds = ("VARCHAR", *TIMES)
+        return tuple(i for i, kind in enumerate(self.kinds) if kind in kinds)
 
     @property
     def decoder(self) -> msgspec.json.Decoder[Any]:
@@ -81,7 +94,7 @@ class RowSchema:
 
 def _described(
     column: Column, tokens: frozenset[str], numbers: frozenset[float]
-) -> tuple[Kind, Any, Check | None] | None:
+) -> tuple[ColumnKind, Any, Check | None] | None:
     """Return a column's type in the engine, its annotation for the decoder, and its check."""
     if column.pattern is not None:
         return None
@@ -95,6 +108,8 @@ def _described(
             return _text(column, tokens, bool(numbers), required)
         case "bool" if column.values is None and not numbers:
             return "BOOLEAN", bool, None
+        case "date" | "timestamp" if not (column.values or column.range or column.timezone):
+            return _time(column.type, tokens, bool(numbers), required)
         case _:
             return None
 
@@ -157,6 +172,31 @@ def _text(
         return text
 
     return "VARCHAR", str, check
+
+
+def _time(
+    kind: Literal["date", "timestamp"], tokens: frozenset[str], numeric: bool, required: bool
+) -> tuple[ColumnKind, Any, Check | None] | None:
+    if numeric:
+        return None
+    form = re.compile(_DATE if kind == "date" else f"{_DATE}([ T]{_CLOCK})?", re.ASCII)
+
+    def check(text: str) -> float | None:
+        if text in tokens:
+            if required:
+                raise UndecidedError
+            return None
+        if not form.fullmatch(text):
+            raise UndecidedError
+        try:
+            return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+        except ValueError as error:
+            raise UndecidedError from error
+
+    return ("DATE" if kind == "date" else "TIMESTAMP"), str, check
+
+
+_DATE, _CLOCK = r"[12]\d{3}-\d\d-\d\d", r"\d\d:\d\d:\d\d"
 
 
 def _sized(low: int | None, high: int | None) -> Check:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,48 @@ def test_times_are_read_as_in_a_file(kinds: dict[str, str], tmp_path: Path) -> N
     scored = served.score(rows)
     np.testing.assert_array_equal(scored.outputs, expected(deployed, rows))
     assert not np.array_equal(scored.without("sold"), scored.outputs)
+    assert served.decoder is not None
+    typed = CompiledRequest(served.decoder.decode(json.dumps(rows)))
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
+    for name in ("Heat [K]", "wear", "steps", "open"):
+        columns[name] = np.array([np.nan if cell is None else cell for cell in columns[name]])
+    compiled = {
+        "many": typed.score(served),
+        "few": CompiledRequest(typed.rows[:3]).score(served),
+        "columns": ColumnRequest(columns, len(rows)).score(served),
+    }
+    for form, one in compiled.items():
+        truth = scored.outputs[: len(one.outputs)]
+        np.testing.assert_array_equal(one.outputs, truth, err_msg=form)
+        assert not np.array_equal(one.without("sold"), one.outputs)
+    require_same_times(served, rows[0])
     served.close()
+
+
+ODD_TIMES = (
+    *("", None, "2024-02-29", "2023-02-29", "2024-13-01", "0000-01-01", "0999-12-31"),
+    *("12024-01-01", "9999-12-31", "1969-12-31 23:59:59"),
+    *("2024-1-5", " 2024-01-05", "2024-01-05 ", "05.01.2024", "20240105", "2024-W01-1", "today"),
+    *("2024-01-05 06:07:08", "2024-01-05T06:07:08", "2024-01-05T06:07", "2024-01-05 24:00:00"),
+    *("2024-01-05 23:59:60", "2024-01-05T06:07:08Z", "2024-01-05 06:07:08+02"),
+    *("2024-01-05 06:07:08.9", "2024-01-05\t06:07:08", "\uff12024-01-05"),
+)
+
+
+def require_same_times(served: ServedModel, row: dict[str, Any]) -> None:
+    """Require that a time is decided without the engine only as the engine decides."""
+    assert served.decoder is not None
+    decided = 0
+    for name, time in product(("made", "sold"), ODD_TIMES):
+        changed = {**row, name: time}
+        try:
+            typed = CompiledRequest([served.decoder.decode(json.dumps(changed))])
+            outputs = typed.score(served).outputs
+        except UndecidedError:
+            continue
+        decided += 1
+        np.testing.assert_array_equal(outputs, served.score([changed]).outputs, err_msg=str(time))
+    assert decided >= 9
 
 
 def dated(rows: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
