@@ -24,6 +24,7 @@ def test_cleaning_and_csv_ingest_keep_the_same_rows_on_every_side() -> None:
     assert ingested.name == "CSV of 20,000 rows ingested"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_throughput_trains_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "ROUNDS", 1)
