@@ -7,6 +7,7 @@ kept model is trained. What is decided from them belongs in `fitting`; test rows
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,10 @@ class HeldOut:
     places: NDArray[Any] | None = None
     """[rows], the place of each among the training rows, then the validation rows; None for the
     validation part."""
+
+
+AfterFold = Callable[[HeldOut], None]
+"""Reads the rows of all inner folds so far."""
 
 
 def reason_against(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> str | None:
@@ -118,17 +123,22 @@ def fit_part(context: FitContext, ready: TrainingData) -> HeldOut:
     return HeldOut(outputs, ready.validation.target, ready.truth, fit, fit.rounds)
 
 
-def fit_folds(context: FitContext, ready: TrainingData) -> HeldOut:
+def fit_folds(
+    context: FitContext, ready: TrainingData, after_fold: AfterFold | None = None
+) -> HeldOut:
     """Fit without each inner fold, which decides when to stop, and predict that fold.
 
     The fits take place here, one after another: the rows are few.
+
+    Args:
+        after_fold: called after each fold but the last; an exception that it raises ends the fits.
     """
     import numpy as np
 
-    whole, folds, truth = all_rows(ready), ready.folds, ready.trained_truth
+    whole, folds = all_rows(ready), ready.folds
     assert folds is not None
-    assert truth is not None
-    fits, outputs = [], []
+    fits: list[Fit] = []
+    outputs: list[NDArray[Any]] = []
     for fold in range(COUNT):
         known = ready.statistics.without(fold, whole) if ready.statistics else whole
         train, judged = (
@@ -137,15 +147,29 @@ def fit_folds(context: FitContext, ready: TrainingData) -> HeldOut:
         fit = fit_model(_for_fold(context, fold, train), train, judged)
         fits.append(fit)
         outputs.append(fit.model.outputs(judged.inputs))
-    order = np.argsort(np.argsort(folds, kind="stable"), kind="stable")
+        if after_fold and fold + 1 < COUNT:
+            after_fold(_held_out(ready, fits, outputs))
+    return _held_out(ready, fits, outputs)
+
+
+def _held_out(ready: TrainingData, fits: list[Fit], outputs: list[NDArray[Any]]) -> HeldOut:
+    """Return the rows of the folds so far, in the order of all rows."""
+    import numpy as np
+
+    folds, truth = ready.folds, ready.trained_truth
+    assert folds is not None
+    assert truth is not None
+    places = np.concatenate([np.flatnonzero(folds == fold) for fold in range(len(fits))])
+    order = np.argsort(places)
+    rows = places[order]
     return HeldOut(
         np.concatenate(outputs)[order],
-        whole.target,
-        np.concatenate([truth, ready.truth]),
+        np.concatenate([ready.rows.target, ready.validation.target])[rows],
+        np.concatenate([truth, ready.truth])[rows],
         fits[0],
         median_rounds(fit.rounds for fit in fits),
-        COUNT,
-        np.arange(len(whole)),
+        len(fits),
+        rows,
     )
 
 
@@ -175,7 +199,6 @@ def _for_fold(context: FitContext, fold: int, train: LabelledArrays) -> FitConte
         context.weighted_for(train.target),
         progress=_prefixed(context.progress, f"inner fold {fold + 1} of {COUNT}"),
         checkpoints=folder / f"fold-{fold}" if folder else None,
-        watch=None,
         members=None,
     )
 
