@@ -12,7 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.ml.artifacts.trained_model import TrainedModel, model_shape
+from factory_assets.ml.artifacts.trained_model import (
+    Description,
+    TrainedModel,
+    model_shape,
+)
 from factory_assets.ml.models.base import (
     EpochCallback,
     FitApart,
@@ -23,8 +27,10 @@ from factory_assets.ml.models.base import (
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.portfolio.defaults import settled
-from factory_assets.ml.training.decisions import decided_fit
+from factory_assets.ml.training.decisions import Decisions, decide
 from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.held_out import HeldOut
+from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.refit import (
     AfterFold,
@@ -34,8 +40,10 @@ from factory_assets.ml.training.refit import (
     needs_folds,
     reason_against,
 )
+from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.results.model import Refit
 from factory_assets.results.training import Stopped
+from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Auto, Network
 from factory_resources.errors import ModelError
@@ -136,7 +144,7 @@ def fit_without_folds(
         plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
         context = replace(plain, watch=watch, followed=True)
         held_out = fit_folds(context, ready, after_fold)
-    return decided_fit(pipeline, ready, model, held_out)
+    return _decided(pipeline, ready, model, held_out)
 
 
 def fit_once(
@@ -191,7 +199,7 @@ def fit_once(
         )
         held_out = fit_part(context, ready)
         stopped = account.stopped() if account else None
-    return replace(decided_fit(pipeline, ready, model, held_out), stopped=stopped)
+    return replace(_decided(pipeline, ready, model, held_out), stopped=stopped)
 
 
 def complete(
@@ -232,6 +240,46 @@ def complete(
         halved=fitted.halved or again.halved,
         refit=Refit(rounds=fitted.rounds, folds=fitted.folds),
     )
+
+
+def _decided(
+    pipeline: Pipeline, ready: TrainingData, model: ModelSpec, held_out: HeldOut
+) -> FitResult:
+    """Decide calibration, threshold and bounds by rows that the models had not learned from."""
+    learned, decisions = held_out.fit, decide(pipeline, ready.target, held_out)
+    description = Description(
+        spec=model,
+        # What a process of these stages needs says nothing of the rows.
+        ingest=pipeline.spec.ingest.model_copy(update={"resources": None}),
+        clean=pipeline.spec.clean.model_copy(update={"resources": None}),
+        features=ready.features,
+        target=ready.target,
+        threshold=decisions.threshold,
+        calibration=decisions.calibration,
+        regions=_regions(pipeline, ready, held_out, decisions),
+    )
+    return FitResult(
+        TrainedModel(description, learned.model),
+        learned.history,
+        learned.best_epoch,
+        decisions.scored,
+        halved=learned.halved,
+        rounds=held_out.rounds,
+        folds=held_out.folds,
+        portfolio=leaderboard(pipeline, model, ready.target, held_out.truth, learned.judged),
+        costs=learned.judged.costs if learned.judged else (),
+    )
+
+
+def _regions(
+    pipeline: Pipeline, ready: TrainingData, held_out: HeldOut, decisions: Decisions
+) -> RegionBounds | None:
+    declared, places = pipeline.spec.training.uncertainty, held_out.places
+    if declared is None:
+        return None
+    rows = ready.validation if places is None else ready.all_rows.take(places)
+    outputs = decisions.outputs
+    return held_out_regions(declared, ready.features, ready.target, rows, held_out.truth, outputs)
 
 
 def fit_context(

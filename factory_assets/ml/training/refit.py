@@ -2,18 +2,19 @@
 
 First come outputs for rows that a model had not learned from: those of the validation part or,
 where rows are few, of inner folds. They decide calibration, threshold and for how many rounds the
-kept model is trained. What is decided from them belongs in `fitting`; test rows never come here.
+kept model is trained. What they decide belongs in `decisions`; test rows never come here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.features.arrays import LabelledArrays, concatenate
+from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Progress, median_rounds
 from factory_assets.ml.models.kinds import fit_model
+from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.inner_folds import COUNT
 from factory_assets.ml.training.preparation import TrainingData
 from factory_assets.spec import ModelSpec, Pipeline
@@ -34,27 +35,6 @@ threshold has a standard error of .07 with 50 rows, and they are what it is chos
 MOST_ROWS = 20_000
 """Training and validation rows above which inner folds never decide, so that what they cost stays
 within a few minutes."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Rows that decide, with the outputs of models that had not learned from them."""
-
-    outputs: NDArray[Any]
-    """[rows, classes] or [rows]."""
-    target: NDArray[Any]
-    """[rows], what models learn."""
-    truth: NDArray[Any]
-    """[rows], truth for metrics: class codes or unscaled numbers."""
-    fit: Fit
-    """The fit on the training part, or that of the first fold."""
-    rounds: int | None
-    """For how many rounds the kept model is trained; None if its kind does not stop early."""
-    folds: int | None = None
-    """The number of inner folds; None for the validation part."""
-    places: NDArray[Any] | None = None
-    """[rows], the place of each among the training rows, then the validation rows; None for the
-    validation part."""
 
 
 AfterFold = Callable[[HeldOut], None]
@@ -135,7 +115,7 @@ def fit_folds(
     """
     import numpy as np
 
-    whole, folds = all_rows(ready), ready.folds
+    whole, folds = ready.all_rows, ready.folds
     assert folds is not None
     fits: list[Fit] = []
     outputs: list[NDArray[Any]] = []
@@ -175,7 +155,7 @@ def _held_out(ready: TrainingData, fits: list[Fit], outputs: list[NDArray[Any]])
 
 def fit_again(context: FitContext, ready: TrainingData, rounds: int | None) -> Fit:
     """Fit on training and validation rows, which decide nothing."""
-    whole = all_rows(ready)
+    whole = ready.all_rows
     folder = context.checkpoints
     again = replace(
         context.weighted_for(whole.target),
@@ -186,11 +166,6 @@ def fit_again(context: FitContext, ready: TrainingData, rounds: int | None) -> F
         followed=False,
     )
     return fit_model(again, whole, ready.validation)
-
-
-def all_rows(ready: TrainingData) -> LabelledArrays:
-    """Return the training rows, then the validation rows, encoded as the training rows are."""
-    return concatenate([ready.rows, ready.validation])
 
 
 def _for_fold(context: FitContext, fold: int, train: LabelledArrays) -> FitContext:

@@ -1,4 +1,4 @@
-"""Search for settings that score better on the validation rows than the declared ones.
+"""Search for settings that score better on held-out rows than the declared ones.
 
 The declared settings are the first trial, so that the result is never worse there than without a
 search. Trials are proposed in batches, and none depends on another of its batch, so that they may
@@ -67,7 +67,7 @@ def search(
         executor: does the trials of a batch; None if they run here, one after another.
 
     Raises:
-        DataError: the metric is undefined on the validation rows.
+        DataError: the metric is undefined on the held-out rows.
         DeclarationError: the metric does not fit the task, or a setting does not fit the user's
             model.
         ModelError: the declared settings cannot be trained.

@@ -29,13 +29,14 @@ from factory_assets.ml.training.fitting import (
     fit_prepared,
     fit_without_folds,
 )
+from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.preparation import (
     TrainingData,
     prepare_rows,
     read_training_data,
 )
 from factory_assets.ml.training.pruning import EpochWatch, FoldWatch, TrialWatch
-from factory_assets.ml.training.refit import HeldOut, needs_folds
+from factory_assets.ml.training.refit import needs_folds
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, DeclarationError, ModelError
@@ -206,7 +207,7 @@ class Trials:
             return TrialOutcome("complete", epochs, losses, value, "", measured, fitted)
         if task.settings is None:
             raise DataError(
-                f"{self.metric} is undefined on the rows that judge the trials",
+                f"{self.metric} is undefined on the held-out rows",
                 where=f"{self.pipeline.name}/train",
                 remedy="give more data, a larger split.validation, or another train.tune.metric",
             )
