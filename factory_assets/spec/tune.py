@@ -86,8 +86,8 @@ class Tune(Spec):
     """How many settings are tried; the declared ones are the first. Default: 30, or no limit if
     `minutes` or `wh` is given."""
     minutes: Positive | None = None
-    """After this many minutes over all trials, no trial begins, and a network stops after its
-    epoch. Default: no limit."""
+    """After this many minutes over all trials, no trial begins, and a trial ends after its epoch
+    or inner fold. Default: no limit."""
     wh: Positive | None = None
     """No trial begins once all trials together have used this much energy, in Wh. Default: no
     limit."""

@@ -107,7 +107,8 @@ def test_a_network_stops_after_the_epochs_found_and_gives_the_same_bytes_again(
     assert len(said) - len(last) == 2 * 5 * (5 if few else 1)
     (tmp_path / "files").mkdir()
     save_fit(first, tmp_path / "files")
-    assert load_fit(tmp_path / "files", tmp_path).refit == first.refit
+    stored = load_fit(tmp_path / "files", tmp_path)
+    assert (stored.refit, stored.folds) == (first.refit, first.folds)
 
 
 def test_rows_that_decide_were_not_learned_from(tmp_path: Path, home: Home) -> None:
