@@ -126,5 +126,4 @@ def test_a_trial_killed_in_a_fold_goes_on_there(home: Home, tmp_path: Path) -> N
     assert sum(line.endswith("is complete, from its checkpoint") for line in said) == 2
     assert "trial 1, inner fold 3 of 5, resumes in epoch 2, from its checkpoint" in said
     # The kept model is fitted once more, not without each fold again.
-    assert {line.split(",")[0] for line in said[:-2]} == {"trial 1", "trial 1/1: average_precision"}
-    assert all(line.startswith("with the validation rows") for line in said[-2:])
+    assert not any(line.startswith("inner fold") for line in said)
