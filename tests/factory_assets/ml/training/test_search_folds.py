@@ -49,7 +49,7 @@ def trials(home: Home, parent: str) -> list[Any]:
 def test_a_trial_is_worth_what_a_training_with_its_settings_is_worth(
     home: Home, tmp_path: Path
 ) -> None:
-    """The towns are read as statistics of the target, which must not know the fold's own rows."""
+    """Also where words are read as statistics of the target, which leave the fold out."""
     split = parts(home).model_copy(
         update={
             "train": keep(home, "towns", towns(900, 1)),
