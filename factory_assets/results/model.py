@@ -19,7 +19,7 @@ class Trial(StageResult):
 
     state: Literal["complete", "pruned", "failed"]
     value: float | None
-    """The metric on the validation rows; None if the trial is not complete."""
+    """The metric on the rows that judged it; None if the trial is not complete."""
 
 
 class Tuned(StageResult):

@@ -5,7 +5,7 @@ It also finds what is wrong with a search. Running one belongs in `ml.training.s
 
 from collections.abc import Iterator, Mapping
 from types import UnionType
-from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -14,11 +14,13 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
 from factory_assets.spec.base import Positive, Spec, listed, suggest
 from factory_assets.spec.evaluate import Metric
+from factory_assets.spec.models import STORED
 
 TRIALS = 30
 """The number of trials if neither trials nor a budget are declared."""
@@ -72,15 +74,20 @@ Searched = Annotated[
 ]
 
 
+def _is_never(folds: str) -> bool:
+    return folds == "never"
+
+
 class Tune(Spec):
-    """Train with other settings too, and use those that are best on the validation rows."""
+    """Train with other settings too, and use those that are best on held-out rows: the validation
+    rows or, where rows are few, those of inner folds."""
 
     trials: Annotated[int | None, Field(ge=1, le=100_000)] = None
     """How many settings are tried; the declared ones are the first. Default: 30, or no limit if
     `minutes` or `wh` is given."""
     minutes: Positive | None = None
-    """After this many minutes over all trials, no trial begins, and a network stops after its
-    epoch. Default: no limit."""
+    """After this many minutes over all trials, no trial begins, and a trial ends after its epoch
+    or inner fold. Default: no limit."""
     wh: Positive | None = None
     """No trial begins once all trials together have used this much energy, in Wh. Default: no
     limit."""
@@ -92,10 +99,21 @@ class Tune(Spec):
     """How many settings are proposed at a time, before any of them is tried: so many workers can
     try them at the same time. Other numbers propose other settings."""
     prune: bool = True
-    """Whether a network is given up if half of the other trials were better after as many
-    epochs."""
+    """Whether a trial is given up if half of the others were better: a network after as many
+    epochs; where inner folds judge, any model after as many folds."""
+    folds: Annotated[Literal["auto", "never"], Field(exclude_if=_is_never)] = "auto"
+    """`auto` judges each trial by inner folds wherever rows are so few that they decide the
+    threshold, see `train.refit`; a trial then takes five fits. `never` judges by the validation
+    rows."""
     metric: Metric | None = None
-    """The metric on the validation rows that decides. Default: the primary metric of `evaluate`."""
+    """The metric on the held-out rows that decides. Default: the primary metric of `evaluate`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
+        # What was stored without the key is older than it, or says never.
+        stored = info.context == STORED and isinstance(declared, dict)
+        return {"folds": "never", **declared} if stored else declared
 
     @property
     def most(self) -> int | None:

@@ -40,6 +40,8 @@ class FitResult:
     """Whether batches were half as large as declared, for lack of memory."""
     rounds: int | None = None
     """After how many epochs or trees the model was best; None if its kind does not stop early."""
+    folds: int | None = None
+    """The number of inner folds whose rows decided; None if the validation rows did."""
     refit: Refit | None = None
     """How the kept model learned from all rows; None if that was not asked for."""
     portfolio: Portfolio | None = None
@@ -62,6 +64,7 @@ class _Training(StageResult):
     stopped: Stopped | None
     halved: bool
     rounds: int | None
+    folds: int | None
     refit: Refit | None
 
 
@@ -76,6 +79,7 @@ def save_fit(fitted: FitResult, files: Path) -> None:
         stopped=fitted.stopped,
         halved=fitted.halved,
         rounds=fitted.rounds,
+        folds=fitted.folds,
         refit=fitted.refit,
     )
     (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
@@ -106,6 +110,7 @@ def load_fit(files: Path, folder: Path) -> FitResult:
         training.stopped,
         training.halved,
         training.rounds,
+        training.folds,
         training.refit,
     )
 

@@ -1,7 +1,8 @@
-"""Fit one model on prepared rows, with class weights, calibration and threshold.
+"""Fit one model on prepared rows: once or without each inner fold, and then on all of them.
 
-Preparing the rows belongs in `preparation`, trying several settings in `search`, choosing the
-threshold in `threshold`, the result of a fit in `fit_result`; MLflow is not used here.
+Preparing the rows belongs in `preparation`, trying several settings in `search`, choosing
+calibration and threshold in `decisions`, the result of a fit in `fit_result`; MLflow is not used
+here.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from factory_assets.ml.artifacts.calibration import fit_calibration
 from factory_assets.ml.artifacts.trained_model import (
     Description,
     TrainedModel,
     model_shape,
 )
-from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import (
     EpochCallback,
     FitApart,
@@ -28,12 +27,13 @@ from factory_assets.ml.models.base import (
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.portfolio.defaults import settled
+from factory_assets.ml.training.decisions import Decisions, decide
 from factory_assets.ml.training.fit_result import FitResult
+from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.leaderboard import leaderboard
 from factory_assets.ml.training.preparation import TrainingData, prepare_rows
 from factory_assets.ml.training.refit import (
-    HeldOut,
-    all_rows,
+    AfterFold,
     fit_again,
     fit_folds,
     fit_part,
@@ -41,7 +41,6 @@ from factory_assets.ml.training.refit import (
     reason_against,
 )
 from factory_assets.ml.training.regions import held_out_regions
-from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Refit
 from factory_assets.results.training import Stopped
 from factory_assets.results.uncertainty import RegionBounds
@@ -52,9 +51,6 @@ from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
-
-    from factory_assets.ml.metrics.metrics import ScoredRows
 
 
 Progress = Callable[[str], None]
@@ -113,16 +109,42 @@ def fit_prepared(
         ModelError, DeclarationError: as for `train`.
     """
     if needs_folds(pipeline, ready, model):
-        with home.scratch() as scratch:
-            context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
-            context = replace(context, members=members, followed=True)
-            held_out = fit_folds(context, ready)
-            fitted = _decided(pipeline, ready, model, held_out)
-            return _kept(fitted, context, ready, held_out.folds)
-    fitted = fit_once(
-        pipeline, ready, home, model, progress, None, checkpoints, before, members, fit_apart
-    )
+        fitted = fit_without_folds(pipeline, ready, home, model, progress, checkpoints)
+    else:
+        fitted = fit_once(
+            pipeline, ready, home, model, progress, None, checkpoints, before, members, fit_apart
+        )
     return complete(pipeline, ready, home, fitted, progress, checkpoints, members)
+
+
+def fit_without_folds(
+    pipeline: Pipeline,
+    ready: TrainingData,
+    home: Home,
+    model: ModelSpec,
+    progress: Progress | None = None,
+    checkpoints: Path | None = None,
+    watch: EpochCallback | None = None,
+    after_fold: AfterFold | None = None,
+) -> FitResult:
+    """Fit without each inner fold in turn; the rows of all folds decide.
+
+    Args:
+        checkpoints: as for `train`.
+        watch: called after each epoch of a network; an exception that it raises ends the fits.
+        after_fold: as for `fit_folds`.
+
+    Returns:
+        The model of the first fold, with what was decided; `complete` fits the one to keep.
+
+    Raises:
+        ModelError, DeclarationError: as for `train`.
+    """
+    with home.scratch() as scratch:
+        plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
+        context = replace(plain, watch=watch, followed=True)
+        held_out = fit_folds(context, ready, after_fold)
+    return _decided(pipeline, ready, model, held_out)
 
 
 def fit_once(
@@ -189,7 +211,10 @@ def complete(
     checkpoints: Path | None = None,
     members: FitMembers | None = None,
 ) -> FitResult:
-    """Fit what `fit_once` returned again, on training and validation rows.
+    """Fit again, on training and validation rows, once those that were held out have decided.
+
+    Args:
+        fitted: returned by `fit_once` or `fit_without_folds`.
 
     Returns:
         The same decisions with the new model; or what was given, with the reason against it.
@@ -208,19 +233,12 @@ def complete(
         )
     with home.scratch() as scratch:
         context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
-        return _kept(fitted, replace(context, members=members), ready, None)
-
-
-def _kept(
-    fitted: FitResult, context: FitContext, ready: TrainingData, folds: int | None
-) -> FitResult:
-    """Fit again with the rounds that were found."""
-    again = fit_again(context, ready, fitted.rounds)
+        again = fit_again(replace(context, members=members), ready, fitted.rounds)
     return replace(
         fitted,
         trained=TrainedModel(fitted.trained.description, again.model),
         halved=fitted.halved or again.halved,
-        refit=Refit(rounds=fitted.rounds, folds=folds),
+        refit=Refit(rounds=fitted.rounds, folds=fitted.folds),
     )
 
 
@@ -228,43 +246,39 @@ def _decided(
     pipeline: Pipeline, ready: TrainingData, model: ModelSpec, held_out: HeldOut
 ) -> FitResult:
     """Decide calibration, threshold and bounds by rows that the models had not learned from."""
-    spec, target, outputs = pipeline.spec.training, ready.target, held_out.outputs
-    calibration = fit_calibration(spec.calibrate, held_out.target, outputs)
-    if calibration:
-        outputs = calibration.apply(outputs)
-    binary = target.task == "binary"
-    rule = pipeline.spec.decision_rule
-    threshold = choose_threshold(rule, held_out.target, outputs[:, 1]) if binary else None
+    learned, decisions = held_out.fit, decide(pipeline, ready.target, held_out)
     description = Description(
         spec=model,
         # What a process of these stages needs says nothing of the rows.
         ingest=pipeline.spec.ingest.model_copy(update={"resources": None}),
         clean=pipeline.spec.clean.model_copy(update={"resources": None}),
         features=ready.features,
-        target=target,
-        threshold=threshold,
-        calibration=calibration,
-        regions=_regions(pipeline, ready, held_out, outputs),
+        target=ready.target,
+        threshold=decisions.threshold,
+        calibration=decisions.calibration,
+        regions=_regions(pipeline, ready, held_out, decisions),
     )
     return FitResult(
-        TrainedModel(description, held_out.fit.model),
-        held_out.fit.history,
-        held_out.fit.best_epoch,
-        _scored(target, held_out.truth, outputs, threshold),
-        halved=held_out.fit.halved,
+        TrainedModel(description, learned.model),
+        learned.history,
+        learned.best_epoch,
+        decisions.scored,
+        halved=learned.halved,
         rounds=held_out.rounds,
-        portfolio=leaderboard(pipeline, model, target, held_out.truth, held_out.fit.judged),
-        costs=held_out.fit.judged.costs if held_out.fit.judged else (),
+        folds=held_out.folds,
+        portfolio=leaderboard(pipeline, model, ready.target, held_out.truth, learned.judged),
+        costs=learned.judged.costs if learned.judged else (),
     )
 
 
 def _regions(
-    pipeline: Pipeline, ready: TrainingData, held_out: HeldOut, outputs: NDArray[Any]
+    pipeline: Pipeline, ready: TrainingData, held_out: HeldOut, decisions: Decisions
 ) -> RegionBounds | None:
     declared, places = pipeline.spec.training.uncertainty, held_out.places
     if declared is None:
         return None
-    rows = ready.validation if places is None else all_rows(ready).take(places)
+    rows = ready.validation if places is None else ready.all_rows.take(places)
+    outputs = decisions.outputs
     return held_out_regions(declared, ready.features, ready.target, rows, held_out.truth, outputs)
 
 
@@ -299,16 +313,6 @@ def fit_context(
         without_fold=ready.statistics.without if ready.statistics else None,
         whole=spec.refit != "never",
     )
-
-
-def _scored(
-    target: Target, truth: NDArray[Any], outputs: NDArray[Any], threshold: float | None
-) -> ScoredRows:
-    from factory_assets.ml.metrics.metrics import ScoredRows
-
-    if target.task == "regression":
-        outputs = target.unscaled(outputs)
-    return ScoredRows(target.task, truth, outputs, 0.5 if threshold is None else threshold)
 
 
 def no_progress(_: str) -> None:

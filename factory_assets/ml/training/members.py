@@ -15,7 +15,6 @@ from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask, Progress
 from factory_assets.ml.training.fitting import fit_context
 from factory_assets.ml.training.preparation import TrainingData, read_training_data
-from factory_assets.ml.training.refit import all_rows
 from factory_assets.results.base import StageResult
 from factory_assets.results.training import Epoch
 from factory_assets.spec import Pipeline
@@ -82,7 +81,7 @@ class MemberRows:
         cls = cast("type[NetworkModel]", model_class(model, pipeline.folder))
         with self.home.scratch() as scratch:
             plain = fit_context(pipeline, ready, model, scratch, progress, task.checkpoints)
-            rows = ready.rows if task.rounds is None else all_rows(ready)
+            rows = ready.rows if task.rounds is None else ready.all_rows
             context = replace(
                 plain.weighted_for(rows.target), rounds=task.rounds, followed=task.followed
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.calibration import require_calibrable
 from factory_assets.ml.artifacts.conformal import require_regions
-from factory_assets.ml.features.arrays import LabelledArrays, MemoryMap
+from factory_assets.ml.features.arrays import LabelledArrays, MemoryMap, concatenate
 from factory_assets.ml.features.features import Features, fit_features
 from factory_assets.ml.features.fold_statistics import (
     FoldStatistics,
@@ -58,6 +58,11 @@ class TrainingData:
     """Those of the rows, where a category has any."""
     mapped: MemoryMap | None = None
     """The files that hold the rows; None if they are in memory."""
+
+    @property
+    def all_rows(self) -> LabelledArrays:
+        """The training rows, then the validation rows, encoded as the training rows are."""
+        return concatenate([self.rows, self.validation])
 
 
 def read_training_data(

@@ -2,17 +2,19 @@
 
 First come outputs for rows that a model had not learned from: those of the validation part or,
 where rows are few, of inner folds. They decide calibration, threshold and for how many rounds the
-kept model is trained. What is decided from them belongs in `fitting`; test rows never come here.
+kept model is trained. What they decide belongs in `decisions`; test rows never come here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.features.arrays import LabelledArrays, concatenate
+from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Progress, median_rounds
 from factory_assets.ml.models.kinds import fit_model
+from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.inner_folds import COUNT
 from factory_assets.ml.training.preparation import TrainingData
 from factory_assets.spec import ModelSpec, Pipeline
@@ -35,25 +37,8 @@ MOST_ROWS = 20_000
 within a few minutes."""
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Rows that decide, with the outputs of models that had not learned from them."""
-
-    outputs: NDArray[Any]
-    """[rows, classes] or [rows]."""
-    target: NDArray[Any]
-    """[rows], what models learn."""
-    truth: NDArray[Any]
-    """[rows], truth for metrics: class codes or unscaled numbers."""
-    fit: Fit
-    """The fit on the training part, or that of the first fold."""
-    rounds: int | None
-    """For how many rounds the kept model is trained; None if its kind does not stop early."""
-    folds: int | None = None
-    """The number of inner folds; None for the validation part."""
-    places: NDArray[Any] | None = None
-    """[rows], the place of each among the training rows, then the validation rows; None for the
-    validation part."""
+AfterFold = Callable[[HeldOut], None]
+"""Reads the rows of all inner folds so far."""
 
 
 def reason_against(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> str | None:
@@ -118,17 +103,22 @@ def fit_part(context: FitContext, ready: TrainingData) -> HeldOut:
     return HeldOut(outputs, ready.validation.target, ready.truth, fit, fit.rounds)
 
 
-def fit_folds(context: FitContext, ready: TrainingData) -> HeldOut:
+def fit_folds(
+    context: FitContext, ready: TrainingData, after_fold: AfterFold | None = None
+) -> HeldOut:
     """Fit without each inner fold, which decides when to stop, and predict that fold.
 
     The fits take place here, one after another: the rows are few.
+
+    Args:
+        after_fold: called after each fold but the last; an exception that it raises ends the fits.
     """
     import numpy as np
 
-    whole, folds, truth = all_rows(ready), ready.folds, ready.trained_truth
+    whole, folds = ready.all_rows, ready.folds
     assert folds is not None
-    assert truth is not None
-    fits, outputs = [], []
+    fits: list[Fit] = []
+    outputs: list[NDArray[Any]] = []
     for fold in range(COUNT):
         known = ready.statistics.without(fold, whole) if ready.statistics else whole
         train, judged = (
@@ -137,21 +127,35 @@ def fit_folds(context: FitContext, ready: TrainingData) -> HeldOut:
         fit = fit_model(_for_fold(context, fold, train), train, judged)
         fits.append(fit)
         outputs.append(fit.model.outputs(judged.inputs))
-    order = np.argsort(np.argsort(folds, kind="stable"), kind="stable")
+        if after_fold and fold + 1 < COUNT:
+            after_fold(_held_out(ready, fits, outputs))
+    return _held_out(ready, fits, outputs)
+
+
+def _held_out(ready: TrainingData, fits: list[Fit], outputs: list[NDArray[Any]]) -> HeldOut:
+    """Return the rows of the folds so far, in the order of all rows."""
+    import numpy as np
+
+    folds, truth = ready.folds, ready.trained_truth
+    assert folds is not None
+    assert truth is not None
+    places = np.concatenate([np.flatnonzero(folds == fold) for fold in range(len(fits))])
+    order = np.argsort(places)
+    rows = places[order]
     return HeldOut(
         np.concatenate(outputs)[order],
-        whole.target,
-        np.concatenate([truth, ready.truth]),
+        np.concatenate([ready.rows.target, ready.validation.target])[rows],
+        np.concatenate([truth, ready.truth])[rows],
         fits[0],
         median_rounds(fit.rounds for fit in fits),
-        COUNT,
-        np.arange(len(whole)),
+        len(fits),
+        rows,
     )
 
 
 def fit_again(context: FitContext, ready: TrainingData, rounds: int | None) -> Fit:
     """Fit on training and validation rows, which decide nothing."""
-    whole = all_rows(ready)
+    whole = ready.all_rows
     folder = context.checkpoints
     again = replace(
         context.weighted_for(whole.target),
@@ -164,18 +168,12 @@ def fit_again(context: FitContext, ready: TrainingData, rounds: int | None) -> F
     return fit_model(again, whole, ready.validation)
 
 
-def all_rows(ready: TrainingData) -> LabelledArrays:
-    """Return the training rows, then the validation rows, encoded as the training rows are."""
-    return concatenate([ready.rows, ready.validation])
-
-
 def _for_fold(context: FitContext, fold: int, train: LabelledArrays) -> FitContext:
     folder = context.checkpoints
     return replace(
         context.weighted_for(train.target),
         progress=_prefixed(context.progress, f"inner fold {fold + 1} of {COUNT}"),
         checkpoints=folder / f"fold-{fold}" if folder else None,
-        watch=None,
         members=None,
     )
 

@@ -1,4 +1,4 @@
-"""Search for settings that score better on the validation rows than the declared ones.
+"""Search for settings that score better on held-out rows than the declared ones.
 
 The declared settings are the first trial, so that the result is never worse there than without a
 search. Trials are proposed in batches, and none depends on another of its batch, so that they may
@@ -46,6 +46,9 @@ _STATUS: Mapping[studies.State, Status] = {
 WARMUP_DIVISOR = 4
 """No network is pruned in the first 1/WARM of its epochs, while the learning rate still rises."""
 
+WARMUP_FOLDS = 2
+"""After how many inner folds a trial may be pruned; the rows of one say little."""
+
 
 def search(
     trials: Trials,
@@ -64,7 +67,7 @@ def search(
         executor: does the trials of a batch; None if they run here, one after another.
 
     Raises:
-        DataError: the metric is undefined on the validation rows.
+        DataError: the metric is undefined on the held-out rows.
         DeclarationError: the metric does not fit the task, or a setting does not fit the user's
             model.
         ModelError: the declared settings cannot be trained.
@@ -77,7 +80,7 @@ def search(
         resume=checkpoints is not None and checkpoints.is_dir(),
         maximise=higher_is_better(trials.metric),
         seed=trials.pipeline.spec.training.seed,
-        patience=trials.model.epochs // WARMUP_DIVISOR if isinstance(trials.model, Network) else 0,
+        patience=_patience(trials),
         batch=trials.tune.parallel,
     ) as study:
         if checkpoints:
@@ -88,6 +91,13 @@ def search(
         while study.is_within_batch or not current.is_over():
             current.try_next()
         return current.best()
+
+
+def _patience(trials: Trials) -> int:
+    """Return the first step after which a trial may be pruned."""
+    if trials.has_folds:
+        return WARMUP_FOLDS
+    return trials.model.epochs // WARMUP_DIVISOR if isinstance(trials.model, Network) else 0
 
 
 def _require_settings(trials: Trials) -> None:

@@ -7,11 +7,10 @@ JSON texts for all other types. Storing trials belongs in `search`.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf, isfinite
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.metrics.metrics import PRIMARY_METRIC, higher_is_better, metric_names
-from factory_assets.ml.models.base import EpochCallback, TrialPruned
+from factory_assets.ml.models.base import TrialPruned
+from factory_assets.ml.training.decisions import decide
 from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
 from factory_assets.ml.training.fit_tasks import FitRows, FitTask
 from factory_assets.ml.training.fitting import (
@@ -27,14 +27,16 @@ from factory_assets.ml.training.fitting import (
     complete,
     fit_once,
     fit_prepared,
+    fit_without_folds,
 )
+from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.preparation import (
     TrainingData,
     prepare_rows,
     read_training_data,
 )
+from factory_assets.ml.training.pruning import EpochWatch, FoldWatch, TrialWatch
 from factory_assets.ml.training.refit import needs_folds
-from factory_assets.results.training import Epoch
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, DeclarationError, ModelError
@@ -44,6 +46,7 @@ from factory_resources.tracking.studies import Numbers, Settings, Space, State, 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from factory_assets.ml.metrics.metrics import ScoredRows
 
 _OUTCOME = "outcome.json"
 
@@ -58,9 +61,10 @@ class TrialTask(FitTask):
     settings: dict[str, Any] | None
     """What was proposed; None for the declared settings, which must not fail."""
     medians: dict[int, float] = {}
-    """The loss after each epoch above which a network is given up."""
+    """The loss after each epoch of a network, or after each inner fold, above which the trial is
+    given up."""
     seconds: float | None = None
-    """Time after which a network is given up, from its begin."""
+    """Time after which it is given up, from its begin."""
     beats: float | None = None
     """The best metric before the batch: the model of a worse trial is not needed."""
     checkpoints: Path | None = None
@@ -92,11 +96,11 @@ class TrialOutcome:
     state: State
     epochs: int
     losses: Mapping[int, float]
-    """Epoch to the loss on the validation rows; empty unless a network was trained."""
+    """Step to the loss after it: epochs of a network, on the validation rows; or inner folds."""
     value: float | None = None
     why: str = ""
     validation: Mapping[str, float] | None = None
-    """Metrics on the validation rows, of a trial that was fitted."""
+    """Metrics on the rows that judged it, of a trial that was fitted."""
     fitted: FitResult | None = None
     """None if the model is not needed."""
 
@@ -168,6 +172,12 @@ class Trials:
             )
         return metric
 
+    @cached_property
+    def has_folds(self) -> bool:
+        """Whether inner folds judge the trials, in place of the validation rows."""
+        by_folds = self.tune.folds == "auto"
+        return by_folds and needs_folds(self.pipeline, self.ready, self.model)
+
     def is_better(self, value: float | None, other: float | None) -> bool:
         """Whether a value of the metric is better than another; any is better than none."""
         if value is None or other is None:
@@ -181,7 +191,7 @@ class Trials:
             ModelError: the declared settings cannot be fitted.
             DataError: the declared settings do not yield a finite metric.
         """
-        watch = EpochWatch(task.medians, prune=self.tune.prune, seconds=task.seconds)
+        watch = self._watch(task)
         try:
             fitted = self.fit(task.settings, progress, watch, task.checkpoints)
         except TrialPruned as reason:
@@ -191,13 +201,13 @@ class Trials:
                 raise
             message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             return TrialOutcome("failed", watch.epochs, watch.losses, why=message)
-        value, epochs, losses = self._value(fitted), len(fitted.history), watch.losses
+        value, epochs, losses = self._value(fitted.scored), len(fitted.history), watch.losses
         if value is not None and isfinite(value):
             measured = fitted.validation
             return TrialOutcome("complete", epochs, losses, value, "", measured, fitted)
         if task.settings is None:
             raise DataError(
-                f"{self.metric} is undefined on the validation rows",
+                f"{self.metric} is undefined on the held-out rows",
                 where=f"{self.pipeline.name}/train",
                 remedy="give more data, a larger split.validation, or another train.tune.metric",
             )
@@ -207,10 +217,13 @@ class Trials:
         self,
         settings: Settings | None,
         progress: Progress,
-        watch: EpochCallback | None = None,
+        watch: TrialWatch | None = None,
         checkpoints: Path | None = None,
     ) -> FitResult:
         """Fit with the given settings, or with the declared ones if they are None.
+
+        Returns:
+            What `keep` takes: models of the training rows alone, or of all but an inner fold.
 
         Raises:
             ModelError: the loss is not a number, or a user's own module fails.
@@ -219,8 +232,16 @@ class Trials:
         model = self.model
         if settings is not None:
             model = with_proposed(model, self.space, settings)
-        ready = self._ready_for(model)
-        return fit_once(self.pipeline, ready, self.home, model, progress, watch, checkpoints)
+        ready, noted = self._ready_for(model), watch or TrialWatch({}, prune=False, seconds=None)
+
+        def after_fold(held_out: HeldOut) -> None:
+            scored = decide(self.pipeline, ready.target, held_out).scored
+            noted.after_fold(self._value(scored))
+
+        given = self.pipeline, ready, self.home, model, progress
+        if self.has_folds:
+            return fit_without_folds(*given, checkpoints, noted.after_epoch, after_fold)
+        return fit_once(*given, noted.after_epoch, checkpoints)
 
     def keep(self, fitted: FitResult, progress: Progress, checkpoints: Path | None) -> FitResult:
         """Let the model of the best trial learn from all rows, as `train.refit` says.
@@ -230,7 +251,7 @@ class Trials:
         """
         model = fitted.trained.description.spec
         ready = self._ready_for(model)
-        if needs_folds(self.pipeline, ready, model):
+        if not fitted.folds and needs_folds(self.pipeline, ready, model):
             return fit_prepared(self.pipeline, ready, self.home, model, progress, checkpoints)
         return complete(self.pipeline, ready, self.home, fitted, progress, checkpoints)
 
@@ -239,37 +260,19 @@ class Trials:
             return self.ready
         return prepare_rows(self.pipeline, *self.tables, model)
 
-    def _value(self, fitted: FitResult) -> float | None:
+    def _watch(self, task: TrialTask) -> TrialWatch:
+        medians, prune, seconds = task.medians, self.tune.prune, task.seconds
+        if not self.has_folds:
+            return EpochWatch(medians, prune=prune, seconds=seconds)
+        maximise = higher_is_better(self.metric)
+        return FoldWatch(medians, prune=prune, seconds=seconds, maximise=maximise)
+
+    def _value(self, rows: ScoredRows) -> float | None:
         """Return the metric, with the clip and asymmetry that `evaluate` declares for it."""
         evaluate = self.pipeline.spec.evaluate
         clip = None if evaluate.clip is None else float(evaluate.clip)
-        scored = replace(fitted.scored, clip=clip, asymmetry=evaluate.asymmetry)
+        scored = replace(rows, clip=clip, asymmetry=evaluate.asymmetry)
         return scored.metrics({self.metric}).get(self.metric)
-
-
-class EpochWatch:
-    """Note the losses of a network; end the trial if it is hopeless or takes too long.
-
-    Args:
-        medians: the median loss of the other trials after each epoch.
-        prune: whether a trial ends whose losses were all above the median.
-        seconds: after how long it ends; None for no limit.
-    """
-
-    def __init__(self, medians: Mapping[int, float], *, prune: bool, seconds: float | None) -> None:
-        self._medians, self._prune = medians, prune
-        self._deadline = None if seconds is None else time.monotonic() + seconds
-        self.epochs = 0
-        self.losses: dict[int, float] = {}
-
-    def __call__(self, epoch: Epoch) -> None:
-        self.epochs += 1
-        self.losses.setdefault(epoch.epoch, epoch.validation_loss)
-        hopeless = min(self.losses.values()) > self._medians.get(epoch.epoch, inf)
-        if hopeless and self._prune:
-            raise TrialPruned(f"after {self.epochs} epochs half of the others had been better")
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            raise TrialPruned("the time was over")
 
 
 def open_trials(pipeline: Pipeline, rows: FitRows, home: Home) -> Trials:

@@ -10,7 +10,7 @@ from factory_assets.declarations.loader import problems
 from factory_assets.execution.cache_key import cache_key_components, relevant_spec
 from factory_assets.results.base import digest
 from factory_assets.spec import Choices, ModelSpec, OwnModule, Span, Train, Tune
-from factory_assets.spec.models import Auto
+from factory_assets.spec.models import STORED, Auto
 from factory_assets.spec.tune import default_space, space_of, with_settings
 from factory_resources.errors import DeclarationError
 from tests.pipelines import APPLES, declare, write_apples
@@ -119,6 +119,15 @@ def test_every_kind_has_a_valid_default_space(kind: Any) -> None:
     for name, values in searched.items():
         for value in values.range if isinstance(values, Span) else values.values:
             with_settings(declared, {name: value})
+
+
+def test_a_stored_search_without_the_key_was_judged_by_the_validation_rows() -> None:
+    declared = Tune.model_validate({"trials": 3})
+    assert declared.folds == "auto"
+    assert Tune.model_validate_json(declared.model_dump_json(), context=STORED) == declared
+    older = Tune.model_validate_json('{"trials": 3}', context=STORED)
+    assert older.folds == "never"
+    assert "folds" not in older.model_dump_json()
 
 
 def test_arguments_of_the_users_own_class_are_searched() -> None:

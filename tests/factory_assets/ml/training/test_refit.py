@@ -11,7 +11,8 @@ import pytest
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.training import out_of_core, refit
 from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
-from factory_assets.ml.training.fitting import fit, fit_prepared
+from factory_assets.ml.training.fitting import fit, fit_context, fit_prepared
+from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.preparation import prepare_rows
 from factory_assets.results.model import Refit
 from factory_assets.spec.models import STORED
@@ -80,7 +81,7 @@ def test_trees_grow_as_often_as_found_before_and_on_all_rows(
     whole = pa.concat_tables([rows(120, 1), rows(40, 2)])
     declared = pipeline(tmp_path, model)
     ready = prepare_rows(declared, rows(120, 1), rows(40, 2), declared.spec.training.model)
-    joined = refit.all_rows(ready)
+    joined = ready.all_rows
     expected = kept.trained.features.arrays(whole, scaled=False)
     np.testing.assert_array_equal(joined.inputs.numbers, expected.numbers)
     np.testing.assert_array_equal(joined.inputs.codes, expected.codes)
@@ -106,7 +107,8 @@ def test_a_network_stops_after_the_epochs_found_and_gives_the_same_bytes_again(
     assert len(said) - len(last) == 2 * 5 * (5 if few else 1)
     (tmp_path / "files").mkdir()
     save_fit(first, tmp_path / "files")
-    assert load_fit(tmp_path / "files", tmp_path).refit == first.refit
+    stored = load_fit(tmp_path / "files", tmp_path)
+    assert (stored.refit, stored.folds) == (first.refit, first.folds)
 
 
 def test_rows_that_decide_were_not_learned_from(tmp_path: Path, home: Home) -> None:
@@ -137,6 +139,22 @@ def test_outputs_of_the_folds_are_in_the_order_of_the_rows(
     assert result.refit.folds == 5
     assert result.validation["roc_auc"] > 0.8
     assert result.trained.description.threshold == result.scored.threshold
+
+
+def test_after_each_fold_but_the_last_its_rows_are_known(tmp_path: Path, home: Home) -> None:
+    declared = pipeline(tmp_path, KINDS["linear"], refit="auto")
+    model, so_far = declared.spec.training.model, list[HeldOut]()
+    ready = prepare_rows(declared, rows(120, 1), rows(40, 2), model)
+    whole = refit.fit_folds(fit_context(declared, ready, model, tmp_path), ready, so_far.append)
+    assert [held_out.folds for held_out in so_far] == [1, 2, 3, 4]
+    for held_out in so_far:
+        assert ready.folds is not None
+        assert held_out.places is not None
+        known = np.flatnonzero(ready.folds < held_out.folds)
+        np.testing.assert_array_equal(held_out.places, known)
+        np.testing.assert_array_equal(held_out.outputs, whole.outputs[known])
+        np.testing.assert_array_equal(held_out.truth, whole.truth[known])
+        np.testing.assert_array_equal(held_out.target, whole.target[known])
 
 
 @pytest.mark.parametrize(("most", "folds"), [(10_000, 5), (100, None)])

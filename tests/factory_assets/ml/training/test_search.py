@@ -12,12 +12,9 @@ from factory_assets.components.metadata.stages import describe
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import load_trained
-from factory_assets.ml.models.base import TrialPruned
-from factory_assets.ml.training.trials import EpochWatch
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import STAGES
-from factory_assets.results.training import Epoch
 from factory_assets.spec import OwnModule, Pipeline
 from factory_assets.stages.train import train
 from factory_resources.errors import DataError, DeclarationError, ModelError
@@ -190,22 +187,6 @@ def test_budget_ends_a_search_after_the_declared_settings(
     assert len(candidate.tuned.trials) == 1
 
 
-def test_epoch_watch_prunes_a_late_or_hopeless_network() -> None:
-    epoch = Epoch(epoch=0, train_loss=1.0, validation_loss=1.0)
-    for seconds in (None, 3600):
-        EpochWatch({0: 1.0, 1: 0.5}, prune=True, seconds=seconds)(epoch)
-    with pytest.raises(TrialPruned, match="time was over"):
-        EpochWatch({}, prune=True, seconds=-1)(epoch)
-    with pytest.raises(TrialPruned, match="after 1 epochs half of the others"):
-        EpochWatch({0: 0.9}, prune=True, seconds=None)(epoch)
-    EpochWatch({0: 0.9}, prune=False, seconds=None)(epoch)
-    # The best loss so far counts.
-    watch = EpochWatch({0: 2.0, 1: 1.5}, prune=True, seconds=None)
-    for number, loss in enumerate((1.0, 9.0)):
-        watch(Epoch(epoch=number, train_loss=1.0, validation_loss=loss))
-    assert (watch.epochs, watch.losses) == (2, {0: 1.0, 1: 9.0})
-
-
 def series_parts(home: Home) -> SplitResult:
     return parts(home).model_copy(
         update={
@@ -252,7 +233,7 @@ def test_metric_undefined_on_the_validation_rows_is_rejected(home: Home, tmp_pat
     ones = table.filter([value == 1 for value in table["y"].to_pylist()])
     split = parts(home).model_copy(update={"validation": keep(home, "ones", ones)})
     declared = pipeline(tmp_path, BOOSTING, tune={"trials": 2})
-    with pytest.raises(DataError, match="average_precision is undefined on the validation rows"):
+    with pytest.raises(DataError, match="average_precision is undefined on the held-out rows"):
         train(declared, split, home)
 
 

@@ -1,0 +1,35 @@
+"""Rows that decide, with the outputs of models that had not learned from them.
+
+Fitting these models belongs in `refit`, what the rows decide in `decisions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from factory_assets.ml.models.base import Fit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that decide, with the outputs of models that had not learned from them."""
+
+    outputs: NDArray[Any]
+    """[rows, classes] or [rows]."""
+    target: NDArray[Any]
+    """[rows], what models learn."""
+    truth: NDArray[Any]
+    """[rows], truth for metrics: class codes or unscaled numbers."""
+    fit: Fit
+    """The fit on the training part, or that of the first fold."""
+    rounds: int | None
+    """For how many rounds the kept model is trained; None if its kind does not stop early."""
+    folds: int | None = None
+    """The number of inner folds; None for the validation part."""
+    places: NDArray[Any] | None = None
+    """[rows], the place of each among the training rows, then the validation rows; None for the
+    validation part."""
