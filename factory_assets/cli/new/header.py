@@ -63,8 +63,8 @@ def joined_headers(
 ) -> tuple[str, ...]:
     """Return the names of two header lines together; none if the second one is a row.
 
-    It is a header if it has words, such as units, above numbers, and no number itself. A blank cell
-    of the first line stands below the name to its left.
+    It is a header if it has words above numbers, and no number itself. They are units, unless a
+    blank cell of the first line stands beside the name that is above both.
     """
     below = [_text(cell) for cell in second]
     if any(_NUMERIC.match(cell) for cell in below):
@@ -79,13 +79,13 @@ def joined_headers(
         cell and cell in column for cell, column in zip(below, values, strict=True)
     ):
         return ()
+    blank = [cell.strip() in ("", f"column_{place}") for place, cell in enumerate(first, 1)]
+    merged = any(is_blank and under for is_blank, under in zip(blank, below, strict=True))
     names, left = [], ""
-    for place, (cell, under) in enumerate(zip(first, below, strict=True), 1):
-        is_blank = cell.strip() in ("", f"column_{place}")
+    for cell, is_blank, under in zip(first, blank, below, strict=True):
         left = left if is_blank and under else cell.strip()
-        unit = under if _BRACKETS.fullmatch(under) else f"[{under}]"
-        is_unit = under and not is_blank and " " not in under
-        names.append(f"{left} {unit if is_unit else under}".strip())
+        is_unit = under and not merged and " " not in under and not _BRACKETS.fullmatch(under)
+        names.append(f"{left} {f'[{under}]' if is_unit else under}".strip())
     return tuple(names)
 
 
