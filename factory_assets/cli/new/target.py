@@ -24,6 +24,13 @@ _NAMES = re.compile(
 )
 
 
+_YES = frozenset(
+    ("yes", "y", "ja", "j", "true", "t", "wahr", "oui", "si", "positive", "positiv", "pos")
+)
+
+_NO = frozenset(("no", "n", "nein", "false", "f", "falsch", "non", "negative", "negativ", "neg"))
+
+
 @dataclass(frozen=True)
 class TargetChoice:
     """What is predicted."""
@@ -33,6 +40,18 @@ class TargetChoice:
     task: Task
     guessed: str = ""
     """Why this column, if nobody has named one."""
+
+    @property
+    def positive(self) -> str | None:
+        """The class that says yes, beside one that says no; None if the classes are others."""
+        column = self.column
+        if self.task != "binary" or column is None or column.type != "string":
+            return None
+        spelt: dict[str, str] = {value.strip().casefold(): value for value in column.values}
+        yes, no = spelt.keys() & _YES, spelt.keys() & _NO
+        if len(yes) != 1 or len(no) != 1 or len(spelt) > 2:
+            return None
+        return min(yes) if column.respelt else spelt[min(yes)]
 
 
 def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> TargetChoice:
