@@ -91,8 +91,9 @@ def joined_headers(
 
 def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
     """Return the names of a header line that has none for the first column; none if it has."""
-    for separator in (",", ";", "\t", "|"):
-        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+    split = [next(csv.reader([line], delimiter=separator), []) for separator in ",;\t|"]
+    for fields in (*split, line.split()):
+        cells = [cell.strip() for cell in fields]
         if len(cells) == width - 1 and all(cells) and not any(map(is_number, cells)):
             return ("row", *cells)
     return ()

@@ -304,7 +304,7 @@ def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -
         ("a.zip", b"PK not really", "a.zip"),
         ("a.xlsx", b"PK", "save the sheet as CSV"),
         ("a.json", b"[]", "write one object a line"),
-        ("a.dat", b"x,y\n1,2\n", "rename it"),
+        ("a.rows", b"x,y\n1,2\n", "rename it"),
         ("a.csv", b"y\n0\n1\n", "no column is left"),
     ],
 )

@@ -114,6 +114,12 @@ def test_lines_above_the_first_row_and_below_the_last_one(
     assert table.rows == len(_ROWS)
 
 
+def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> None:
+    rows = "".join(f"row_{i}    {i % 7} {i % 5}.5\n" for i in range(40))
+    (tmp_path / "data.dat").write_text("        SIZE COST\n" + rows)
+    assert [c.source for c in profile(tmp_path / "data.dat").columns] == ["row", "SIZE", "COST"]
+
+
 def test_notes_of_several_lines_do_not_hide_the_separator(tmp_path: Path) -> None:
     rows = "".join(f'{i};"called,\nwrote, came";{"ny"[i % 2]}\n' for i in range(90))
     (tmp_path / "data.csv").write_text("nr;note;kept\n" + rows)
