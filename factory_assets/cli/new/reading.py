@@ -232,6 +232,9 @@ def _counts_rows(first: Sequence[str], rows: int) -> bool:
 def _are_split(rows: Sequence[Sequence[object]]) -> bool:
     """Whether rows of a single column would be of several below a title."""
     lines = [str(row[0]) for row in rows[_TITLES:]]
+    words = {len(line.split()) for line in lines}
+    if len(words) == 1 and words != {1}:
+        return True
     counts = (Counter(line.count(separator) for line in lines) for separator in ";\t|,")
     return any(
         most and n > len(lines) / 2 for ((most, n),) in (c.most_common(1) for c in counts if c)
