@@ -148,7 +148,7 @@ def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
             first_error = first_error or error
             continue
         fitting = rules if raw.format != "csv" else _fitting(text, raw, rules)
-        if fitting == rules and not until and (sign := _totals(text, raw)):
+        if fitting and not until and (sign := _totals(text, raw)):
             return _read(text, sign)
         if fitting:
             return (raw if fitting == rules else text.read(fitting)), fitting

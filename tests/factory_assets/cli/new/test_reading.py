@@ -90,6 +90,7 @@ _ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in r
         (["sep=;", "nr;a;b;gut"], [], {"skip": 1}, ()),
         (["Werte;;;", ";;;", "nr;a;b;gut"], [], {"skip": 2}, ()),
         (["nr;a;b;gut", ";°C;bar;"], [], {"skip": 2}, ("nr", "a [°C]", "b [bar]", "gut")),
+        (["nr;a;a;gut"], ["Summe;1,5;;"], {"skip": 1, "until": "Summe"}, ("nr", "a", "a_2", "gut")),
         (["nr;a;;gut", ";min;max;"], [], {"skip": 2}, ("nr", "a min", "a max", "gut")),
         (["a;b;gut"], [], {"skip": 1}, ("row", "a", "b", "gut")),
         (["nr;a;b;gut"], ["Summe;1.220,5;99,25;"], {"until": "Summe"}, ()),
