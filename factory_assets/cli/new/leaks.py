@@ -27,6 +27,10 @@ _FEWEST = 20
 _NEARLY = {"AUC": 0.95, "R²": 0.9}
 """How well an input predicts the target alone that few know beforehand."""
 
+_CAUTION = 0.5
+"""Share of the copies at which training stops that is too many for a draft: another split may have
+twice as many."""
+
 _FULL = 0.9
 """Share of the repeated rows that repeat the target too if they are copies."""
 
@@ -200,9 +204,9 @@ def repeats(table: FileProfile, inputs: Sequence[str], target: TargetChoice) -> 
             "ELSE 'train' END AS _part FROM source"
         )
         copies = count_copies(connection, inputs, table.sample.num_rows)
-        if copies is None or copies.coincidence or copies.share < MANY_COPIES:
+        if copies is None or copies.coincidence or copies.share < MANY_COPIES * _CAUTION:
             return ""
-        if copies.rows * table.rows / table.sample.num_rows < LEAST_COPIES:
+        if copies.rows * table.rows / table.sample.num_rows < LEAST_COPIES * _CAUTION:
             return ""
         of = [", ".join(map(identifier, names)) for names in (inputs, _with(inputs, target))]
         alike, copied = (

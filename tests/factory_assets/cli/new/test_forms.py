@@ -187,16 +187,19 @@ def test_how_long_somebody_was_watched_for_an_event_is_no_input(tmp_path: Path) 
     assert {*made.spec.training.exclude} == {"last_seen", "survtime"}
 
 
-@pytest.mark.parametrize(("copied", "split"), [(True, None), (False, "same_inputs")])
+@pytest.mark.parametrize(
+    ("copied", "every", "split"),
+    [(True, 3, None), (False, 3, "same_inputs"), (False, 14, "same_inputs")],
+)
 def test_repeated_rows_do_not_reach_the_test(
-    tmp_path: Path, copied: bool, split: str | None
+    tmp_path: Path, copied: bool, every: int, split: str | None
 ) -> None:
     chance = random.Random(4)
     rows = []
     for i in range(300):
         cells = ",".join(f"{chance.random():.5f}" for _ in range(5))
         rows += [f"{cells},{chance.random():.4f}"]
-        if i % 3 == 0:
+        if i % every == 0:
             rows += [rows[-1] if copied else f"{cells},{chance.random():.4f}"]
     chance.shuffle(rows)
     made = _drafted(tmp_path, "a,b,c,d,e,y\n" + "\n".join(rows) + "\n", "y")
