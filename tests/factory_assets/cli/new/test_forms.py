@@ -153,6 +153,14 @@ def test_a_column_that_tells_the_target_is_excluded(tmp_path: Path) -> None:
     assert made.spec.training.exclude == ("awake",)
 
 
+def test_the_code_of_a_name_is_no_input(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    drawn = [chance.randrange(25) for _ in range(200)]
+    rows = "".join(f"{n * 37 % 101},town {n},{n % 20},{chance.random():.3f}\n" for n in drawn)
+    made = _drafted(tmp_path, "place,town,area,rent\n" + rows, "rent")
+    assert made.spec.training.exclude == ("place",)
+
+
 def test_a_name_like_an_outcome_is_named_in_a_comment(tmp_path: Path) -> None:
     chance = random.Random(2)
     rows = "".join(f"{chance.randrange(9)},{chance.random():.3f},{i % 2}\n" for i in range(200))
