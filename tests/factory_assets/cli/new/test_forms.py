@@ -220,6 +220,8 @@ def test_repeated_rows_do_not_reach_the_test(
     [
         ("size,weight,grade,farm", "grade", "named like an outcome"),
         ("size,weight,farm,good", "good", "the last column"),
+        ("size,weight,good,", "good", "the last column"),
+        ("size,weight,status,farm", "status", "named like an outcome"),
         ("kind,weight,farm,bought", "kind", "the first column"),
     ],
 )
@@ -227,7 +229,7 @@ def test_a_target_is_guessed_with_the_reason(
     tmp_path: Path, header: str, target: str, why: str
 ) -> None:
     days = [date(2024, 1, 1) + timedelta(days=i) for i in range(80)]
-    last = days if header.endswith("bought") else [i % 2 for i in range(80)]
+    last = {"t": days, ",": [""] * 80}.get(header[-1], [i % 2 for i in range(80)])
     rows = "".join(f"{i % 2},{i % 11}.5,{i % 3 % 2},{cell}\n" for i, cell in enumerate(last))
     (tmp_path / "data.csv").write_text(f"{header}\n{rows}")
     made = new("drafted", source=tmp_path / "data.csv", folder=tmp_path / "defs")

@@ -214,6 +214,11 @@ def test_parts_of_a_sum_are_kept_if_nothing_else_is_left(tmp_path: Path) -> None
     assert _declared(tmp_path, text, target="total").training.exclude == ()
 
 
+def test_whole_numbers_in_few_rows_each_are_no_classes(tmp_path: Path) -> None:
+    rows = "".join(f"{i * 7 % 11}.5,{i * 13 % 17}\n" for i in range(40))
+    assert _pipeline_of(tmp_path, "x,bills\n" + rows, "bills").spec.training.task == "regression"
+
+
 def test_a_number_as_target_makes_a_regression(tmp_path: Path) -> None:
     rows = "".join(f"{i % 13},{i * 1.5}\n" for i in range(400))
     spec = _declared(tmp_path, "x,y\n" + rows, target="y")
