@@ -1,5 +1,6 @@
 """Find inputs that are known only after the outcome, as training would, and rows that repeat."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def find_leaks(
 ) -> FoundLeaks:
     """Return the columns that seem to be known only afterwards.
 
-    Nothing is sure if no input would be left.
+    Nothing is sure, only suspected, if no input would be left.
 
     Args:
         table: the profile of the data file.
@@ -88,8 +89,12 @@ def find_leaks(
             suspected[column.source] = words
     inputs = {c.source for c in columns if c.type not in TIMES}
     if not inputs - set(sure):
+        suspected |= {one: _QUESTION.sub("", sure[one]) for one in inputs}
         sure = {one: why for one, why in sure.items() if one not in inputs}
     return FoundLeaks(sure, {one: why for one, why in suspected.items() if one not in sure})
+
+
+_QUESTION = re.compile(r": known only afterwards\?$")
 
 
 def _known(

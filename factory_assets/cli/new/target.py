@@ -98,6 +98,11 @@ def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnS
     matches = matches or [c for c in table.columns if UNIT.sub("", c.source) == target]
     if not matches:
         columns = [column.source for column in table.columns]
+        if len(columns) == 1:
+            raise DataError(
+                f"no column {target!r} to predict: each line is read as one value",
+                remedy="separate the values by one comma, semicolon or tab",
+            )
         unnamed = (
             "" if table.rules.header or table.rules.columns else "the file has no header line; "
         )

@@ -212,6 +212,8 @@ def test_parts_of_a_sum_are_kept_if_nothing_else_is_left(tmp_path: Path) -> None
     rows = [(i * 37 % 101, i * 53 % 97) for i in range(300)]
     text = "a,b,total\n" + "".join(f"{a},{b},{a + b}\n" for a, b in rows)
     assert _declared(tmp_path, text, target="total").training.exclude == ()
+    written = next(tmp_path.glob("**/defs.yaml")).read_text()
+    assert "# a: its sum with b tells the target. Is it known only after the outcome?" in written
 
 
 def test_whole_numbers_in_few_rows_each_are_no_classes(tmp_path: Path) -> None:
@@ -309,6 +311,7 @@ def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -
         ("a.zip", b"PK not really", "a.zip"),
         ("a.xlsx", b"PK", "save the sheet as CSV"),
         ("a.json", b"[]", "write one object a line"),
+        ("a.txt", b"x  y\na b  1\nc  2\n", "each line is read as one value"),
         ("a.rows", b"x,y\n1,2\n", "rename it"),
         ("a.csv", b"y\n0\n1\n", "no column is left"),
     ],
