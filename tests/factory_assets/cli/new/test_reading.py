@@ -86,7 +86,6 @@ _ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in r
 @pytest.mark.parametrize(
     ("above", "below", "read", "columns"),
     [
-        (["nr;a;a;gut"], [], {"skip": 1}, ("nr", "a", "a_2", "gut")),
         (["sep=;", "nr;a;b;gut"], [], {"skip": 1}, ()),
         (["Werte;;;", ";;;", "nr;a;b;gut"], [], {"skip": 2}, ()),
         (["nr;a;b;gut", ";°C;bar;"], [], {"skip": 2}, ("nr", "a [°C]", "b [bar]", "gut")),
@@ -96,7 +95,6 @@ _ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in r
         (["nr;a;b;gut"], ["Summe;1.220,5;99,25;"], {"until": "Summe"}, ()),
         (["nr;a;b;gut"], ["", "Stand: 1.5.2024"], {"until": "Stand:"}, ()),
         (["nr;a;b;gut"], ["Stand: 1.5.2024;;;"], {"until": "Stand:"}, ()),
-        (["Werte", "", "nr;a;b;gut"], ["Summe;;9,5;"], {"skip": 2, "until": "Summe"}, ()),
     ],
     ids=str,
 )
