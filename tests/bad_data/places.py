@@ -173,7 +173,7 @@ CASES: list[Case] = [
     _case(
         "a name of an unknown format",
         lambda d: _with(d / "d.xlsx"),
-        Refused("set source.format"),
+        Refused("save the sheet as CSV"),
         "d.xlsx",
     ),
     _case(

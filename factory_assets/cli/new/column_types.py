@@ -19,6 +19,7 @@ from factory_assets.data.contract.sql_types import (
     typed_sql,
     value_sql,
 )
+from factory_assets.data.leakage.semantics import words_of
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sources.files.reader import SourceTable, parquet
 from factory_resources.sql.engine import identifier, literal
@@ -50,6 +51,19 @@ _NESTED = re.compile(r"^(STRUCT|MAP|UNION)\(|\[\d*\]$")
 """Types of the engine whose values hold several values."""
 
 _DAY = re.compile("(19|20)[0-9]{6}")
+
+_SINCE_1970 = re.compile("1[0-9]{9}([0-9]{3})?")
+"""Seconds or milliseconds, from 2001 to 2033."""
+
+_TIMES = frozenset(
+    ("ts", "time", "timestamp", "datetime", "epoch", "unixtime", "date", "at", "zeit")
+)
+
+
+def _may_be_time(text: str, name: str) -> bool:
+    """Whether a whole number may say when something happened."""
+    is_named = bool(_TIMES.intersection(words_of(name)))
+    return bool(_DAY.fullmatch(text) or (is_named and _SINCE_1970.fullmatch(text)))
 
 
 def column_forms(connection: Any, raw: SourceTable) -> dict[str, ColumnForm]:
@@ -88,7 +102,7 @@ def _text_forms(
         forms[texts[name]] = ColumnForm(kind, used, nested=is_nested)
         if kind == "string" and least and re.search("[0-9]", least) and re.search("[0-9]", most):
             unread[name] = texts[name]
-        if kind == "int64" and _DAY.fullmatch(least) and _DAY.fullmatch(most):
+        if kind == "int64" and all(_may_be_time(text, texts[name]) for text in (least, most)):
             unread[name] = texts[name]
     english = "float64" in {form.type for form in forms.values()}
     return forms | _written_forms(connection, raw, unread, tokens_of, english=english)

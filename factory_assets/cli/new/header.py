@@ -63,8 +63,8 @@ def joined_headers(
 ) -> tuple[str, ...]:
     """Return the names of two header lines together; none if the second one is a row.
 
-    It is a header if it has words, such as units, above numbers, and no number itself. A blank cell
-    of the first line stands below the name to its left.
+    It is a header if it has words above numbers, and no number itself. They are units, unless a
+    blank cell of the first line stands beside the name that is above both.
     """
     below = [_text(cell) for cell in second]
     if any(_NUMERIC.match(cell) for cell in below):
@@ -79,20 +79,21 @@ def joined_headers(
         cell and cell in column for cell, column in zip(below, values, strict=True)
     ):
         return ()
+    blank = [cell.strip() in ("", f"column_{place}") for place, cell in enumerate(first, 1)]
+    merged = any(is_blank and under for is_blank, under in zip(blank, below, strict=True))
     names, left = [], ""
-    for place, (cell, under) in enumerate(zip(first, below, strict=True), 1):
-        is_blank = cell.strip() in ("", f"column_{place}")
+    for cell, is_blank, under in zip(first, blank, below, strict=True):
         left = left if is_blank and under else cell.strip()
-        unit = under if _BRACKETS.fullmatch(under) else f"[{under}]"
-        is_unit = under and not is_blank and " " not in under
-        names.append(f"{left} {unit if is_unit else under}".strip())
+        is_unit = under and not merged and " " not in under and not _BRACKETS.fullmatch(under)
+        names.append(f"{left} {f'[{under}]' if is_unit else under}".strip())
     return tuple(names)
 
 
 def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
     """Return the names of a header line that has none for the first column; none if it has."""
-    for separator in (",", ";", "\t", "|"):
-        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+    split = [next(csv.reader([line], delimiter=separator), []) for separator in ",;\t|"]
+    for fields in (*split, line.split()):
+        cells = [cell.strip() for cell in fields]
         if len(cells) == width - 1 and all(cells) and not any(map(is_number, cells)):
             return ("row", *cells)
     return ()

@@ -1,5 +1,6 @@
 """Find inputs that are known only after the outcome, as training would, and rows that repeat."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ _FEWEST = 20
 _NEARLY = {"AUC": 0.95, "R²": 0.9}
 """How well an input predicts the target alone that few know beforehand."""
 
+_CAUTION = 0.5
+"""Share of the copies at which training stops that is too many for a draft: another split may have
+twice as many."""
+
 _FULL = 0.9
 """Share of the repeated rows that repeat the target too if they are copies."""
 
@@ -49,7 +54,7 @@ def find_leaks(
 ) -> FoundLeaks:
     """Return the columns that seem to be known only afterwards.
 
-    Nothing is sure if no input would be left.
+    Nothing is sure, only suspected, if no input would be left.
 
     Args:
         table: the profile of the data file.
@@ -84,8 +89,12 @@ def find_leaks(
             suspected[column.source] = words
     inputs = {c.source for c in columns}
     if not inputs - set(sure):
+        suspected |= {one: _QUESTION.sub("", sure[one]) for one in inputs}
         sure = {one: why for one, why in sure.items() if one not in inputs}
     return FoundLeaks(sure, {one: why for one, why in suspected.items() if one not in sure})
+
+
+_QUESTION = re.compile(r": known only afterwards\?$")
 
 
 def _known(
@@ -188,9 +197,9 @@ def repeats(table: FileProfile, inputs: Sequence[str], target: TargetChoice) -> 
             "ELSE 'train' END AS _part FROM source"
         )
         copies = count_copies(connection, inputs, table.sample.num_rows)
-        if copies is None or copies.coincidence or copies.share < MANY_COPIES:
+        if copies is None or copies.coincidence or copies.share < MANY_COPIES * _CAUTION:
             return ""
-        if copies.rows * table.rows / table.sample.num_rows < LEAST_COPIES:
+        if copies.rows * table.rows / table.sample.num_rows < LEAST_COPIES * _CAUTION:
             return ""
         of = [", ".join(map(identifier, names)) for names in (inputs, _with(inputs, target))]
         alike, copied = (

@@ -148,7 +148,7 @@ def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
             first_error = first_error or error
             continue
         fitting = rules if raw.format != "csv" else _fitting(text, raw, rules)
-        if fitting == rules and not until and (sign := _totals(text, raw)):
+        if fitting and not until and (sign := _totals(text, raw)):
             return _read(text, sign)
         if fitting:
             return (raw if fitting == rules else text.read(fitting)), fitting
@@ -232,6 +232,9 @@ def _counts_rows(first: Sequence[str], rows: int) -> bool:
 def _are_split(rows: Sequence[Sequence[object]]) -> bool:
     """Whether rows of a single column would be of several below a title."""
     lines = [str(row[0]) for row in rows[_TITLES:]]
+    words = {len(line.split()) for line in lines}
+    if len(words) == 1 and words != {1}:
+        return True
     counts = (Counter(line.count(separator) for line in lines) for separator in ";\t|,")
     return any(
         most and n > len(lines) / 2 for ((most, n),) in (c.most_common(1) for c in counts if c)

@@ -17,6 +17,7 @@ from factory_assets.cli.new.derived import (
 from factory_assets.cli.new.leaks import FoundLeaks, find_leaks, repeats
 from factory_assets.cli.new.names import UNIT, column_names
 from factory_assets.cli.new.profile import FileProfile
+from factory_assets.cli.new.redundant import same_values
 from factory_assets.cli.new.roles import (
     ENCODER,
     TIMES,
@@ -96,6 +97,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
     exclude = {c.source: why for c in others if (why := _why_excluded(c, table, names))}
     leaks = _leaks(table, outcome, [c for c in others if c.source not in exclude], names)
     exclude |= leaks.sure
+    exclude |= same_values(table, [c for c in others if c.source not in exclude], names)
     inputs = [c for c in others if c.source not in exclude]
     times = [c for c in inputs if c.type in TIMES]
     groups = [c for c in others if is_group(c, names[c.source], table.rows)]

@@ -197,6 +197,8 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     yield "  train:"
     yield f"    target: {yaml_string(target)}{guessed}"
     yield f"    task: {choices.target.task}"
+    if choices.target.positive:
+        yield f"    positive: {yaml_string(choices.target.positive)}  # what metrics refer to"
     if choices.exclude:
         yield "    exclude:  # not inputs; add every column that is known only after the outcome"
         yield from (

@@ -45,7 +45,7 @@ class UnitSeries:
     length: int
     """The median number of rows of a unit."""
     ends: bool = True
-    """Whether the units may have ended one by one, as those that fail do."""
+    """Whether the units may have ended one by one, as those that fail do, and not together."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +146,16 @@ def _timed(
 ) -> UnitSeries | None:
     if not _is_panel(connection, by, order, rows):
         return None
-    [(units, length, ends)] = connection.execute(
-        "SELECT count(*), median(n), count(DISTINCT latest) FROM (SELECT count(*) AS n, "
-        f"max({identifier(order.source)}) AS latest FROM typed GROUP BY {identifier(by.source)})"
+    moment = f"epoch({identifier(order.source)})"
+    span = f"(SELECT max({moment}) - min({moment}) FROM typed)"
+    [(units, length, ended)] = connection.execute(
+        f"SELECT count(*), median(n), avg(CAST(latest < max_latest - {span} / 20 AS INT)) FROM "
+        "(SELECT *, max(latest) OVER () AS max_latest FROM (SELECT count(*) AS n, "
+        f"max({moment}) AS latest FROM typed GROUP BY {identifier(by.source)}))"
     ).fetchall()
     if length < _FEWEST_ROWS:
         return None
-    return UnitSeries(by.source, order.source, int(units), int(length), ends > units / 2)
+    return UnitSeries(by.source, order.source, int(units), int(length), ended > 0.5)
 
 
 def _is_panel(connection: Any, by: ColumnSummary, time: ColumnSummary, rows: int) -> bool:

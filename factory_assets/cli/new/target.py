@@ -14,14 +14,25 @@ from factory_resources.errors import DataError
 
 MAX_CLASSES = 1000
 
+_ROWS_OF_CLASS = 4
+"""Fewest rows of the average class that has a number."""
+
 REMAINING = "remaining"
 """The name of the target of series that run to failure."""
 
 _NAMES = re.compile(
     r"target|label|class|outcome|response|result|y|zielwert|ziel|klasse|rul|remaining|churn|churned|"
     r"default|survived|died|event|failure|failed|fraud|diagnosis|readmitted|grade|quality|species|"
-    r"score|rating|price|salary|wage|delay"
+    r"score|rating|price|salary|wage|delay|status|death|dead|censored|alarm|defect|approved|"
+    r"ergebnis|befund|ausfall|storno|kündigung|fehler|schaden|bewertung|preis"
 )
+
+
+_YES = frozenset(
+    ("yes", "y", "ja", "j", "true", "t", "wahr", "oui", "si", "positive", "positiv", "pos")
+)
+
+_NO = frozenset(("no", "n", "nein", "false", "f", "falsch", "non", "negative", "negativ", "neg"))
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,18 @@ class TargetChoice:
     task: Task
     guessed: str = ""
     """Why this column, if nobody has named one."""
+
+    @property
+    def positive(self) -> str | None:
+        """The class that says yes, beside one that says no; None if the classes are others."""
+        column = self.column
+        if self.task != "binary" or column is None or column.type != "string":
+            return None
+        spelt: dict[str, str] = {value.strip().casefold(): value for value in column.values}
+        yes, no = spelt.keys() & _YES, spelt.keys() & _NO
+        if len(yes) != 1 or len(no) != 1 or len(spelt) > 2:
+            return None
+        return min(yes) if column.respelt else spelt[min(yes)]
 
 
 def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> TargetChoice:
@@ -58,7 +81,8 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     if table.series and table.series.ends:
         why = f"each {table.series.by} has rows until its end: how many are left?"
         return TargetChoice(None, "regression", why)
-    ends = ((table.columns[-1], "last"), (table.columns[0], "first"))
+    filled = [c for c in table.columns if c.present] or table.columns
+    ends = ((filled[-1], "last"), (filled[0], "first"))
     for column, place in ends:
         if _can_be_predicted(column) and not column.running and not _names_a_row(column):
             return TargetChoice(column, _task(column), f"it is the {place} column")
@@ -74,6 +98,11 @@ def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnS
     matches = matches or [c for c in table.columns if UNIT.sub("", c.source) == target]
     if not matches:
         columns = [column.source for column in table.columns]
+        if len(columns) == 1:
+            raise DataError(
+                f"no column {target!r} to predict: each line is read as one value",
+                remedy="separate the values by one comma, semicolon or tab",
+            )
         unnamed = (
             "" if table.rules.header or table.rules.columns else "the file has no header line; "
         )
@@ -118,8 +147,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _task(target: ColumnSummary) -> Task:
-    """Derive the task as training does: text, booleans and few whole numbers are classes."""
-    if target.type == "float64" or (target.type == "int64" and target.distinct > MAX_LISTED_VALUES):
+    """Derive the task as training does: text, booleans and few whole numbers are classes.
+
+    Numbers of which the average one is in few rows are none, which training cannot know.
+    """
+    is_count = target.distinct > min(MAX_LISTED_VALUES, max(2, target.present / _ROWS_OF_CLASS))
+    if target.type == "float64" or (target.type == "int64" and is_count):
         return "regression"
     if target.type in ("date", "timestamp"):
         raise DataError(

@@ -87,6 +87,9 @@ def _dates() -> Iterator[WrittenForm]:
     for day in _DAYS:
         sql = f"CAST(try_strptime({{}}, '{day}') AS DATE)"
         yield WrittenForm("date", sql, _pattern(day))
+    for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
+        sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
+        yield WrittenForm("timestamp", sql, pattern)
     for day in _DAYS:
         for clock in _CLOCKS:
             sql = f"try_strptime({{}}, '{day} {clock}')"
@@ -106,27 +109,32 @@ class Unit:
     text: str = ""
     brackets: bool = False
     """Whether (5) is -5."""
+    minus_behind: bool = False
+    """Whether 5- is -5."""
 
     @property
     def sql(self) -> str:
         """What takes it from a text `{}`."""
         sql = f"trim(replace({{}}, {literal(self.text)}, ''))" if self.text else "{}"
+        if self.minus_behind:
+            sql = f"CASE WHEN {sql} LIKE '%-' THEN '-' ELSE '' END || replace({sql}, '-', '')"
         return f"replace(replace({sql}, '(', '-'), ')', '')" if self.brackets else sql
 
 
 UNIT_SQL = (
     f"min(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
     f"max(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
-    "bool_or(regexp_matches(text, '^[^0-9+(-]')), bool_or(contains(text, '('))"
+    "bool_or(regexp_matches(text, '^[^0-9+(-]')), bool_or(contains(text, '(')), "
+    "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) AND NOT bool_or(starts_with(text, '-'))"
 )
-"""What `unit_of` needs to know about the texts of a group, as SQL of four values."""
+"""What `unit_of` needs to know about the texts of a group, as SQL of five values."""
 
 
-def unit_of(least: str, most: str, is_before: bool, brackets: bool) -> Unit:
+def unit_of(least: str, most: str, is_before: bool, brackets: bool, minus_behind: bool) -> Unit:
     """Return the unit of texts that may be numbers; none if they have different ones."""
     is_one = least in ("", most) and len(most) <= _LONGEST_UNIT
     if most and not re.search(r"[^\W\d_]|[%‰°$€£¥]", most):
         return Unit()
     if not is_one or (is_before and most not in _MONEY):
         return Unit()
-    return Unit(most, brackets)
+    return Unit(most, brackets, minus_behind)

@@ -122,10 +122,18 @@ def _lines(path: Path, rules: TextRules) -> str:
 
 
 def _find_delimiter(lines: list[str], name: str) -> str:
-    """Prefer a separator that splits all lines into equally many columns; then the most columns."""
+    """Prefer a separator that splits all lines into equally many columns; then the most columns.
+
+    Of two that do, a comma is the decimal one.
+    """
     lines = [line for line in lines if len(line) < csv.field_size_limit()] or lines
     widths = {separator: _widths(lines, separator) for separator in _SEPARATORS}
-    best = max(_SEPARATORS, key=lambda s: (len(set(widths[s])) == 1, widths[s][0]))
+
+    def rank(separator: str) -> tuple[bool, bool, int]:
+        even, width = len(set(widths[separator])) == 1, widths[separator][0]
+        return even, even and width > 1 and separator != ",", width
+
+    best = max(_SEPARATORS, key=rank)
     if widths[best][0] > 1 or ".csv" in name or ".tsv" in name:
         return best if widths[best][0] > 1 else ","
     blanks = {len(line.split()) for line in lines if line.strip()}

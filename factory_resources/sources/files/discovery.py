@@ -18,7 +18,7 @@ Format = Literal["csv", "parquet", "jsonl", "arff"]
 Packing = Literal["plain", "gz", "zst", "zip"]
 
 _FORMATS: dict[str, Format] = {
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".data"), "csv"),
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".dat", ".data"), "csv"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
     ".arff": "arff",

@@ -163,7 +163,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.xlsx": b"PK"},
         {"source": {"files": "d.xlsx"}},
         SourceError,
-        ["d.xlsx: the name does not show the format; set source.format"],
+        ["d.xlsx: the name does not show the format; save the sheet as CSV"],
     ),
     "unset variable": (
         {},

@@ -129,6 +129,13 @@ def test_encodings(encoding: str, codec: str, tmp_path: Path, home: Home) -> Non
     assert column(result.snapshot, home, "näme") == ["Ärger"]
 
 
+def test_a_decimal_comma_does_not_separate(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "d.csv").write_text("1,5;2,5;3,5;4,5\n" * 3)
+    source = {"files": "d.csv", "header": False}
+    made = pipeline(tmp_path, ingest={"source": source}, target="column_4")
+    assert column(ingest(made, home).snapshot, home, "column_2") == ["2,5"] * 3
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "windows-1252", "utf-16"])
 def test_a_text_ends_before_the_line_that_is_declared(
     encoding: str, tmp_path: Path, home: Home

@@ -207,6 +207,13 @@ def test_parts_of_a_sum_are_kept_if_nothing_else_is_left(tmp_path: Path) -> None
     rows = [(i * 37 % 101, i * 53 % 97) for i in range(300)]
     text = "a,b,total\n" + "".join(f"{a},{b},{a + b}\n" for a, b in rows)
     assert _declared(tmp_path, text, target="total").training.exclude == ()
+    written = next(tmp_path.glob("**/defs.yaml")).read_text()
+    assert "# a: its sum with b tells the target. Is it known only after the outcome?" in written
+
+
+def test_whole_numbers_in_few_rows_each_are_no_classes(tmp_path: Path) -> None:
+    rows = "".join(f"{i * 7 % 11}.5,{i * 13 % 17}\n" for i in range(40))
+    assert _pipeline_of(tmp_path, "x,bills\n" + rows, "bills").spec.training.task == "regression"
 
 
 def test_a_number_as_target_makes_a_regression(tmp_path: Path) -> None:
@@ -299,7 +306,8 @@ def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -
         ("a.zip", b"PK not really", "a.zip"),
         ("a.xlsx", b"PK", "save the sheet as CSV"),
         ("a.json", b"[]", "write one object a line"),
-        ("a.dat", b"x,y\n1,2\n", "rename it"),
+        ("a.txt", b"x  y\na b  1\nc  2\n", "each line is read as one value"),
+        ("a.rows", b"x,y\n1,2\n", "rename it"),
         ("a.csv", b"y\n0\n1\n", "no column is left"),
     ],
 )

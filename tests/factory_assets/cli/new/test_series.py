@@ -72,7 +72,8 @@ def test_a_fleet_that_ran_to_failure_is_asked_for_what_is_left(tmp_path: Path) -
 def test_pumps_are_ordered_by_time(tmp_path: Path, together: bool, target: str) -> None:
     ends = [60 if together else 40 + pump * 7 % 23 for pump in range(14)]
     lines = [
-        f"pump-{pump:02},2024-01-{hour // 24 + 1:02}T{hour % 24:02}:00:00Z,{hour * pump % 17}.5"
+        f"pump-{pump:02},2024-01-{hour // 24 + 1:02}T{hour % 24:02}:00:{pump:02}Z,"
+        f"{hour * pump % 17}.5"
         for pump, end in enumerate(ends)
         for hour in range(end)
     ]

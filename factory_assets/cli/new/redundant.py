@@ -1,0 +1,51 @@
+"""Find columns that say the same as another one, such as the code of a country beside its name."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.profile import FileProfile
+
+_FEWEST = 20
+"""Fewest different values: few values may agree by chance, or stand for an order."""
+
+
+def same_values(
+    table: FileProfile, columns: Sequence[ColumnSummary], names: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the columns that have one value for each value of another one, with the reason.
+
+    Of two such columns a text stays rather than a number, and the first one rather than the second.
+
+    Args:
+        table: the profile of the data file.
+        columns: the columns that could be inputs.
+        names: the columns' names in the file and in the pipeline.
+    """
+    texts_first = sorted(columns, key=lambda c: c.type != "string")
+    found: dict[str, str] = {}
+    for one, other in _candidates(texts_first):
+        if one.source not in found and _is_same(table, one, other):
+            found.setdefault(other.source, f"says the same as {names[one.source]}")
+    return found
+
+
+def _candidates(
+    columns: Sequence[ColumnSummary],
+) -> Iterator[tuple[ColumnSummary, ColumnSummary]]:
+    """Yield the pairs of columns that have as many different values in as many rows."""
+    alike: dict[tuple[int, int], list[ColumnSummary]] = {}
+    for column in columns:
+        if column.type in ("string", "int64") and column.distinct >= _FEWEST:
+            others = alike.setdefault((column.distinct, column.present), [])
+            yield from ((other, column) for other in others)
+            others.append(column)
+
+
+def _is_same(table: FileProfile, one: ColumnSummary, other: ColumnSummary) -> bool:
+    """Whether each value of one column occurs with a single value of the other, and is repeated."""
+    names = [one.source, other.source]
+    sample = table.sample.select(names)
+    pairs, ones, others = (
+        sample.group_by(of).aggregate([]).num_rows for of in (names, names[:1], names[1:])
+    )
+    return bool(pairs == ones == others and pairs < sample.num_rows / 2)

@@ -1,0 +1,179 @@
+"""`factory new` reads files as other programs write them: titles, totals, units, encodings."""
+
+import zipfile
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from factory_assets.cli.check.check import check_folder
+from factory_assets.cli.new.new import new
+from factory_assets.cli.new.profile import profile
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.spec import FileSource, Pipeline
+from factory_assets.stages.ingest import ingest
+from factory_resources.errors import FactoryError
+from factory_resources.home.home import Home
+
+
+def _drafted(tmp_path: Path, text: str, target: str | None = None, **encoded: str) -> Pipeline:
+    (tmp_path / "data.csv").write_text(text, **encoded)
+    made = new("drafted", source=tmp_path / "data.csv", target=target, folder=tmp_path / "defs")
+    assert [str(problem) for problem in check_folder(made.path.parent)] == []
+    return load_pipeline(made.path.parent)
+
+
+def _source(pipeline: Pipeline) -> FileSource:
+    source = pipeline.spec.ingest.source
+    assert isinstance(source, FileSource)
+    return source
+
+
+_WRITTEN = {
+    "German money": ("1.234,50 €", 1234.5, "12,00 €"),
+    "English money": ("$1,234", 1234.0, "$500"),
+    "brackets": ("(1,312.59)", -1312.59, "8.00"),
+    "Swiss money": ("CHF 1'234.50", 1234.5, "CHF 12.00"),
+    "French thousands": ("1\u00a0234,5", 1234.5, "7,0"),
+    "minus behind": ("1.234,50-", -1234.5, "12,00"),
+    "seconds since 1970, ts": ("1706745900", datetime(2024, 2, 1, 0, 5), "1706659200"),
+    "percent": ("47%", 47.0, "5%"),
+    "unit": ("7,5 bar", 7.5, "12,25 bar"),
+    "day of one number": ("20240131", date(2024, 1, 31), "20231201"),
+    "short year": ("31.01.24", date(2024, 1, 31), "1.2.23"),
+    "month in letters": ("Jan 31, 2024", date(2024, 1, 31), "Dec 1, 2023"),
+    "one month in letters": ("31-JAN-2024", date(2024, 1, 31), "01-JAN-2023"),
+    "month": ("2024-01", date(2024, 1, 1), "2023-12"),
+    "clock": ("31.01.2024 7:05", datetime(2024, 1, 31, 7, 5), "1.2.2023 12:00"),
+}
+
+
+def test_numbers_and_dates_are_read_as_people_write_them(tmp_path: Path) -> None:
+    rows = [[f'"{text}"' for text, *_ in _WRITTEN.values()]] + [
+        [f'"{other}"' for *_, other in _WRITTEN.values()] for _ in range(2)
+    ]
+    header = ",".join(f'"{name}"' for name in _WRITTEN)
+    (tmp_path / "data.csv").write_text("\n".join([header, *map(",".join, rows)]) + "\n")
+    table = profile(tmp_path / "data.csv")
+    read = {name: set(table.sample[name].to_pylist()) for name in _WRITTEN}
+    assert {name for name, (_, value, _) in _WRITTEN.items() if value not in read[name]} == set()
+    units = {column.source: column.unit for column in table.columns if column.unit}
+    assert units == {
+        "German money": "€",
+        "English money": "$",
+        "Swiss money": "CHF",
+        "percent": "%",
+        "unit": "bar",
+    }
+
+
+@pytest.mark.parametrize("texts", [("P001", "P002"), ("1.2.3", "1.2.4"), ("A-12", "A-7")])
+def test_texts_with_digits_stay_texts(tmp_path: Path, texts: tuple[str, str]) -> None:
+    (tmp_path / "data.csv").write_text("a,b\n" + f"{texts[0]},1\n{texts[1]},2\n" * 20)
+    assert profile(tmp_path / "data.csv").columns[0].type == "string"
+
+
+def test_a_first_line_that_counts_the_rows_is_a_title(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7}.5,{i % 5}.2,{i % 3}\n" for i in range(60))
+    made = _drafted(tmp_path, "60,2,setosa\n" + rows, "column_3")
+    assert (_source(made).skip, _source(made).header) == (1, False)
+    assert ingest(made, Home(tmp_path / "home")).rows_read == 60
+
+
+_ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in range(1, 81)]
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "read", "columns"),
+    [
+        (["sep=;", "nr;a;b;gut"], [], {"skip": 1}, ()),
+        (["Werte;;;", ";;;", "nr;a;b;gut"], [], {"skip": 2}, ()),
+        (["nr;a;b;gut", ";°C;bar;"], [], {"skip": 2}, ("nr", "a [°C]", "b [bar]", "gut")),
+        (["nr;a;a;gut"], ["Summe;1,5;;"], {"skip": 1, "until": "Summe"}, ("nr", "a", "a_2", "gut")),
+        (["nr;a;;gut", ";min;max;"], [], {"skip": 2}, ("nr", "a min", "a max", "gut")),
+        (["a;b;gut"], [], {"skip": 1}, ("row", "a", "b", "gut")),
+        (["nr;a;b;gut"], ["Summe;1.220,5;99,25;"], {"until": "Summe"}, ()),
+        (["nr;a;b;gut"], ["", "Stand: 1.5.2024"], {"until": "Stand:"}, ()),
+        (["nr;a;b;gut"], ["Stand: 1.5.2024;;;"], {"until": "Stand:"}, ()),
+    ],
+    ids=str,
+)
+def test_lines_above_the_first_row_and_below_the_last_one(
+    above: list[str],
+    below: list[str],
+    read: dict[str, object],
+    columns: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data.csv").write_text("\n".join([*above, *_ROWS, *below]) + "\n")
+    table = profile(tmp_path / "data.csv")
+    rules = table.rules
+    assert {"skip": rules.skip, "until": rules.until} == {"skip": 0, "until": ""} | read
+    assert (rules.columns, rules.header) == (columns, not columns)
+    assert table.rows == len(_ROWS)
+
+
+def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> None:
+    rows = "".join(f"row_{i}    {i % 7} {i % 5}.5\n" for i in range(40))
+    (tmp_path / "data.dat").write_text("        SIZE COST\n" + rows)
+    assert [c.source for c in profile(tmp_path / "data.dat").columns] == ["row", "SIZE", "COST"]
+
+
+def test_notes_of_several_lines_do_not_hide_the_separator(tmp_path: Path) -> None:
+    rows = "".join(f'{i};"called,\nwrote, came";{"ny"[i % 2]}\n' for i in range(90))
+    (tmp_path / "data.csv").write_text("nr;note;kept\n" + rows)
+    assert [c.source for c in profile(tmp_path / "data.csv").columns] == ["nr", "note", "kept"]
+
+
+def test_a_title_above_windows_text_is_no_row(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7};{'groß' if i % 3 else 'klein'};{i % 5}0 €\n" for i in range(60))
+    text = "Bestände in €\n\nMenge;Größe;Preis\n" + rows
+    source = _source(_drafted(tmp_path, text, "Größe", encoding="windows-1252"))
+    assert (source.encoding, source.skip) == ("windows-1252", 2)
+
+
+def test_columns_of_a_typed_file_are_called_as_they_like(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = [float(i * 7 % 23) for i in range(60)]
+    table = {"name": list("ab") * 30, "cell": numbers, "prediction": numbers, "y": list("ijk") * 20}
+    table["place"] = [{"hall": number, "row": i} for i, number in enumerate(numbers)]
+    pq.write_table(pa.table(table), tmp_path / "data.parquet")
+    made = new("drafted", source=tmp_path / "data.parquet", target="y", folder=tmp_path / "defs")
+    contract = load_pipeline(made.path.parent).spec.ingest.contract
+    assert [c.name for c in contract.columns] == ["name", "cell", "prediction_2", "y", "place"]
+    assert "- place  # holds several values" in made.path.read_text()
+
+
+def test_utf_16_is_read(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7}.5\t{'süß' if i % 3 else 'sauer'}\n" for i in range(60))
+    made = _drafted(tmp_path, "größe\tgeschmack\n" + rows, "geschmack", encoding="utf-16")
+    assert _source(made).encoding == "utf-16"
+
+
+def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
+    months = tmp_path / "months"
+    months.mkdir()
+    for month in (1, 2):
+        rows = "".join(f"2024-{month:02}-{i % 28 + 1:02},{i % 9},{i % 2}\n" for i in range(60))
+        (months / f"2024.{month}.csv").write_text("day,size,good\n" + rows)
+    made = new("drafted", source=months, target="good", folder=tmp_path / "defs")
+    pipeline = load_pipeline(made.path.parent)
+    assert _source(pipeline).files == ("../../months/*.csv",)
+    assert ingest(pipeline, Home(tmp_path / "home")).snapshot.rows == 120
+    assert "2024-01-01 to 2024-02-28" in made.path.read_text()
+    (months / "2024.3.csv").write_text("day,good\n2024-03-01,1\n")
+    with pytest.raises(FactoryError, match=r"3.csv: has other columns than 2024.1.csv"):
+        new("other", source=months / "*.csv", target="good", folder=tmp_path / "defs")
+
+
+def test_a_folder_and_a_zip_without_data_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("apple.png", b"\x89PNG")
+    for source, message in (
+        (tmp_path, "is a folder with no data"),
+        (tmp_path / "photos.zip", "no data file"),
+    ):
+        with pytest.raises(FactoryError, match=message):
+            new("drafted", source=source, folder=tmp_path / "defs")
