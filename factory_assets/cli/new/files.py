@@ -21,7 +21,7 @@ from factory_resources.sources.files.reader import SourceTable, parquet, read_fi
 from factory_resources.sql.engine import literal, sealed
 
 
-def declared_source(source: Path) -> Path:
+def source_pattern(source: Path) -> Path:
     """Return the file or glob that a declaration names: of a folder, all its data files.
 
     Raises:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory_assets.cli.new.files import declared_source
+from factory_assets.cli.new.files import source_pattern
 from factory_assets.cli.new.profile import profile
 from factory_assets.cli.new.recommend import recommend
 from factory_assets.cli.new.render import render
@@ -53,7 +53,7 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
             where=str((existing or [pipeline_folder])[0] / FILE),
             remedy="choose another name, or change that file",
         )
-    source = declared_source(source.expanduser().resolve())
+    source = source_pattern(source.expanduser().resolve())
     table = profile(source)
     choices = recommend(table, target)
     content = render(
