@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import uuid4
 
 from pydantic import BaseModel
 
@@ -167,17 +168,21 @@ class _Desk:
 
         task: FitTask = TASKS.validate_json(asked.task, context=STORED)
         pipeline = self._pipeline
-        shutil.rmtree(asked.files, ignore_errors=True)
-        with storage_errors(asked.files):
-            asked.files.mkdir()
+        # A process that was lost with its node may still write what it was asked for.
+        files = asked.files.with_name(f"{asked.files.name}-{uuid4().hex}")
+        with storage_errors(files):
+            files.mkdir()
         sharing = max(1, self._setup.workers)
         with self._working() as addresses, Meter(Rates.from_env(), sharing=sharing) as meter:
             if self._prepared is None or self._prepared[0] != task.shared:
                 # Never both in memory.
                 self._prepared = None
                 self._prepared = task.shared, task.prepare(pipeline, self._home)
-            task.run(self._prepared[1], asked.files, self._tell_step)
+            task.run(self._prepared[1], files, self._tell_step)
             cost = meter.read()
+        with storage_errors(asked.files):
+            shutil.rmtree(asked.files, ignore_errors=True)
+            files.rename(asked.files)
         references = user_references(pipeline, asked.stage)
         return FittedMessage(
             loaded=loaded_code(references, pipeline.folder) if references else {},
