@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.modelling.groups import GroupCounts, count_groups
 from factory_assets.ml.evaluation.region_coverage import cover_rows
 from factory_assets.ml.evaluation.test_set import judged_rows
 from factory_assets.ml.features.columns import input_columns, is_text
@@ -114,7 +115,7 @@ class Fold:
         """Return the problem's metrics of an answer, and those of its sets or intervals."""
         evaluate = self.pipeline.spec.evaluate
         is_number = self.target.task == "regression"
-        rows, truth = self.test.take(self.judged), self.target.values(self.test)[self.judged]
+        rows, truth = self._judged_rows
         bounds = answer.regions
         regions = cover_rows(bounds, rows, truth, answer.outputs) if bounds else None
         scored = ScoredRows(
@@ -127,3 +128,14 @@ class Fold:
             regions=regions,
         )
         return scored.metrics({*self.metrics, *REGION_METRICS})
+
+    def count_groups(self, answer: Answer) -> dict[str, GroupCounts]:
+        """Return the counts of each group; none if the answer has no bounds of groups."""
+        if answer.regions is None:
+            return {}
+        return count_groups(answer.regions, *self._judged_rows, answer.outputs)
+
+    @property
+    def _judged_rows(self) -> tuple[pa.Table, NDArray[Any]]:
+        """The test rows that count, and their truth."""
+        return self.test.take(self.judged), self.target.values(self.test)[self.judged]

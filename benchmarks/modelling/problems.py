@@ -64,18 +64,20 @@ class Problem:
     folds: int | None = None
     """How many folds are made of all rows; None to judge the declared test rows."""
     bounds: tuple[Bound, ...] = ()
+    group: str | None = None
+    """The input whose values each get a bound of their own; None for one bound for all rows."""
 
     def divide(self, seed: int, home: Home) -> Iterator[Fold]:
         """Yield the folds of a seed."""
         if isinstance(self.source, PublicTable):
             table = _arrow(self.source)
-            pipeline = _prepared(_declare(self.source), seed)
+            pipeline = _prepared(_declare(self.source), seed, self.group)
             judged = FOLDS if table.num_rows < _ALL_FOLDS_BELOW else 1
             yield from self._folds(pipeline, table, seed, judged)
             return
         import pyarrow as pa
 
-        pipeline = _prepared(load_pipeline(self.source), seed)
+        pipeline = _prepared(load_pipeline(self.source), seed, self.group)
         parts = _split(pipeline, home)
         tables = [read_arrow(p, home) for p in (parts.train, parts.validation, parts.test)]
         if self.folds:
@@ -92,10 +94,17 @@ class Problem:
             yield Fold(pipeline, self.metrics, seed, number, *parts)
 
 
-def _prepared(pipeline: Pipeline, seed: int) -> Pipeline:
-    """Set the seed, and let models answer sets or intervals, which changes no prediction."""
+def _prepared(pipeline: Pipeline, seed: int, group: str | None) -> Pipeline:
+    """Set the seed, and let models answer sets or intervals, which changes no prediction.
+
+    A group that is a number is declared to be a name, as bounds of groups need it.
+    """
     seeded = with_seed(pipeline, seed)
-    train = seeded.spec.training.model_copy(update={"uncertainty": Uncertainty(coverage=COVERAGE)})
+    train, names = seeded.spec.training, seeded.spec.training.categorical
+    changed: dict[str, Any] = {"uncertainty": Uncertainty(coverage=COVERAGE, by=group)}
+    if group and group not in names:
+        changed["categorical"] = (*names, group)
+    train = train.model_copy(update=changed)
     return replace(seeded, spec=seeded.spec.model_copy(update={"train": train}))
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.modelling.autogluon import LEAST_SECONDS, AutoGluon, NothingFittedError
 from benchmarks.modelling.contestants import DECLARED, PLAIN, Contestant, Kind, Plain
 from benchmarks.modelling.folds import Fold
+from benchmarks.modelling.groups import GroupCounts
 from benchmarks.modelling.problems import Problem
 from factory_resources.home.home import Home
 
@@ -32,6 +34,8 @@ class Record:
     cpu: float
     """CPU seconds of fit and prediction."""
     wall: float
+    groups: Mapping[str, GroupCounts] = field(default_factory=dict)
+    """Empty without bounds of groups."""
 
     @property
     def shown(self) -> str:
@@ -50,7 +54,7 @@ class Records:
     def __post_init__(self) -> None:
         if self.file.is_file():
             lines = self.file.read_text(encoding="utf-8").splitlines()
-            self.all = [Record(**json.loads(line)) for line in lines]
+            self.all = [_read(json.loads(line)) for line in lines]
 
     def find(self, problem: str, contestant: str, seed: int, fold: int) -> Record | None:
         wanted = (problem, contestant, seed, fold)
@@ -107,6 +111,11 @@ def allowed_seconds(spent: Sequence[Record]) -> float:
     return max(LEAST_SECONDS, sum(auto or kinds))
 
 
+def _read(line: Mapping[str, Any]) -> Record:
+    groups = {name: GroupCounts(*counts) for name, counts in line.get("groups", {}).items()}
+    return Record(**{**line, "groups": groups})
+
+
 def _measured(problem: Problem, contestant: Contestant, fold: Fold, records: Records) -> Record:
     known = records.find(problem.name, contestant.name, fold.seed, fold.number)
     if known:
@@ -126,6 +135,7 @@ def _measured(problem: Problem, contestant: Contestant, fold: Fold, records: Rec
         validation=answer.validation if answer else None,
         cpu=answer.cpu if answer and answer.cpu is not None else cpu,
         wall=wall,
+        groups=fold.count_groups(answer) if answer else {},
     )
     records.add(record)
     return record

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Self
 
 from benchmarks.modelling.contestants import DECLARED, KINDS, PLAIN
+from benchmarks.modelling.groups import total
 from benchmarks.modelling.problems import COVERAGE, PROBLEMS, Bound
 from benchmarks.modelling.ranks import (
     BEST_KIND,
@@ -82,6 +83,11 @@ class Report:
         if covered := _table(("problem", *self._factory), self._coverage()):
             share = f"Share of judged rows whose set or interval of {COVERAGE:.0%}"
             parts += [f"{share} contains the truth:", covered]
+        if grouped := _table(("group", "rows", *self._factory), self._groups()):
+            parts += [
+                "The same of each group, with a bound of its own / with one for all:",
+                grouped,
+            ]
         parts += ["CPU seconds a fold:", _table(("problem", *self._contestants), self._costs())]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -149,6 +155,20 @@ class Report:
             found = figures(self._of(name), "coverage")
             if found:
                 yield name, *(_shown(found[c]) if c in found else _NONE for c in self._factory)
+
+    def _groups(self) -> Iterator[tuple[str, ...]]:
+        """Each group's share of all judged rows together, of any fold or seed."""
+        for name in self.names:
+            found = {
+                c: total(r.groups for r in self._of(name) if r.contestant == c) for c in _ORDER
+            }
+            for group in sorted({group for counts in found.values() for group in counts}):
+                counts = [found[c].get(group) for c in self._factory]
+                cells = (
+                    _NONE if n is None else f"{n.own / n.rows:.4f} / {n.shared / n.rows:.4f}"
+                    for n in counts
+                )
+                yield f"{name}: {group}", f"{max(n.rows for n in counts if n):,}", *cells
 
     def _costs(self) -> Iterator[tuple[str, ...]]:
         for name in self.names:

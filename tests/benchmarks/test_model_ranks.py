@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.modelling.groups import GroupCounts
 from benchmarks.modelling.ranks import (
     BEST_KIND,
     best_kind,
@@ -107,6 +108,17 @@ def test_report_shows_the_coverage_of_the_factory_s_models() -> None:
     ]
     text = Report.of([*records, _record("LightGBM", 0, 0, 0.91)], ["heart"]).markdown()
     assert "| problem | linear |\n| --- | --- |\n| heart | 0.9000 ± 0.0283 |" in text
+
+
+def test_report_counts_the_rows_of_a_group_over_folds() -> None:
+    records = [
+        replace(_record("linear", 0, 0, 0.9), groups={"f": GroupCounts(10, 9, 5)}),
+        replace(_record("linear", 0, 1, 0.9), groups={"f": GroupCounts(30, 27, 25)}),
+        replace(_record("linear", 0, 1, 0.9), groups={"m": GroupCounts(4, 4, 3)}),
+    ]
+    text = Report.of(records, ["heart"]).markdown()
+    lines = "| heart: f | 40 | 0.9000 / 0.7500 |\n| heart: m | 4 | 1.0000 / 0.7500 |"
+    assert f"| group | rows | linear |\n| --- | --- | --- |\n{lines}" in text
 
 
 def test_report_judges_the_declared_model_and_names_who_was_absent() -> None:

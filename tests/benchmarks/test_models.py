@@ -1,5 +1,7 @@
 """The comparison of models at reduced size: a small table, few folds, the examples' protocols."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +11,7 @@ from benchmarks.modelling import problems
 from benchmarks.modelling.autogluon import LEAST_SECONDS, AutoGluon, find_python
 from benchmarks.modelling.contestants import DECLARED, PLAIN, Kind, Plain
 from benchmarks.modelling.folds import TARGET, Fold
+from benchmarks.modelling.groups import GROUPS, total
 from benchmarks.modelling.problems import PROBLEMS, Problem
 from benchmarks.modelling.records import Plan, Record, Records, allowed_seconds
 from benchmarks.modelling.tables import MOST_ROWS, TABLES, PublicTable, tables_folder
@@ -89,6 +92,7 @@ def test_contestants_get_the_same_rows_and_the_run_goes_on(
     made: tuple[Problem, Home], tmp_path: Path
 ) -> None:
     problem, home = made
+    problem = replace(problem, group="colour")
     plan = Plan(("linear",), 1, home, autogluon=None)
     kept = Records(tmp_path / "records.jsonl")
     first = [*plan.measure(problem, kept)]
@@ -97,6 +101,15 @@ def test_contestants_get_the_same_rows_and_the_run_goes_on(
     for record in first:
         assert record.metrics["roc_auc"] > 0.9, record  # the size tells nearly all
         assert ("coverage" in record.metrics) == (record.contestant == "linear")
+        for name, (rows, own, shared) in record.groups.items():
+            assert 0 <= min(own, shared) <= max(own, shared) <= rows, name
+        if record.groups:
+            covered = sum(counts.own for counts in record.groups.values())
+            assert record.metrics["coverage"] == pytest.approx(covered / 30)
+    by_colour = total(record.groups for record in first)
+    colours = [COLOURS[i % 3] if i else "violet" for i in range(150)]
+    assert {name: counts.rows for name, counts in by_colour.items()} == Counter(colours)
+    assert any(counts.own != counts.shared for counts in by_colour.values())
     again = Records(tmp_path / "records.jsonl")
     assert [*plan.measure(problem, again)] == first
     assert again.all == kept.all == first
@@ -135,6 +148,13 @@ def test_an_environment_without_autogluon_is_none(
 ) -> None:
     monkeypatch.setenv("FACTORY_AUTOGLUON", str(tmp_path / "python"))
     assert find_python() is None
+
+
+def test_groups_are_those_of_known_problems(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {*GROUPS} < {*PROBLEMS}
+    with pytest.raises(SystemExit):
+        main(["--by-group", "turbofan"])
+    assert "'turbofan' is not one of ai4i, heart" in capsys.readouterr().err
 
 
 def test_examples_are_measured_as_published() -> None:

@@ -4,9 +4,11 @@ Bounds are quantiles over rows that the model did not learn from (split conforma
 H. Papadopoulos et al., Inductive Confidence Machines for Regression, 2002). If those rows and a new
 one are exchangeable, the region of the new one contains its truth with at least the declared
 probability, and for distinct scores with no more than 1 / (rows + 1) above it, whatever the model.
-Two things loosen that a little: the held-out rows also decided calibration and the time to stop,
-and a model that was fitted again on more rows is not quite the one whose outputs were compared.
-`evaluate` therefore measures the coverage on test rows.
+Two things loosen that a little: the held-out rows also decided calibration, the time to stop and
+the weights of a blend; and a model that was fitted again on more rows is not quite the one whose
+outputs were compared. `evaluate` therefore measures the coverage on test rows. Measured at .9 on
+143 draws of 150 to 320 rows: .899 ± .002 for blends; with weights for each fold from the others
+.903 ± .002, with intervals 1 to 2 % wider; models that stop early .899 ± .003, others .907 ± .002.
 
 **Classes**: a class is in the set if it is likely enough (least ambiguous set-valued classifiers:
 M. Sadinle et al., doi 10.1080/01621459.2017.1395341). Measured at .9 on wine, digits and drawn
