@@ -91,7 +91,8 @@ def test_a_node_may_be_lost_in_the_middle_of_a_fit(nodes: RayNodes, alone: Home)
     assert problems(home) == []
     # Ray gives its processes one thread for each processor that they ask for.
     assert noted_threads(home) == noted_threads(alone)
-    assert noted_fits(home).total() == noted_fits(alone).total() + 1
+    # The process on the lost node may go on with what it had begun, for nobody.
+    assert noted_fits(home).total() > noted_fits(alone).total()
 
 
 def test_nodes_that_calculate_otherwise_fit_nothing(nodes: RayNodes, alone: Home) -> None:
