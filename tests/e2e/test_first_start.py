@@ -99,6 +99,7 @@ def _survives_kills(tmp_path: Path, defs: Path, span: float, kills: int) -> None
     assert unfinished > kills / 2
 
 
+@pytest.mark.long
 def test_a_first_start_survives_kills(tmp_path: Path, defs: Path, span: float) -> None:
     _survives_kills(tmp_path, defs, span, FEW)
 

@@ -85,6 +85,7 @@ def test_shipped_pipelines(names: tuple[str, ...], real_data: Path, place: UserF
     assert {one.boundary for one in place.runs()} == {"none"}
 
 
+@pytest.mark.long
 def test_two_processes_that_train_together(place: UserFactory) -> None:
     folder = place.path / "defs" / "apples"
     declare(folder, {**APPLES, "train": _TRAIN})

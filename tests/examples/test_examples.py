@@ -271,6 +271,7 @@ def test_readmission_quarantines_patients_who_cannot_come_back(run: Run) -> None
     assert 0 < example.evaluation.metrics["equal_opportunity_difference"] < 1
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_seeds_script_prints_mean_and_standard_deviation(real_data: Path) -> None:
     script = [sys.executable, str(FOLDER / "seeds.py"), "heart", "--seeds", "2"]

@@ -123,6 +123,7 @@ def test_a_scored_row_gets_the_spelling_of_the_training_rows(tmp_path: Path, hom
     class Model:
         columns = ("colour",)
         inputs = {"colour": "tensor(string)"}
+        booleans = ()
         ingest = pipeline(tmp_path).spec.ingest
         clean = pipeline(tmp_path, clean={"unify": ["answer", "colour"]}).spec.clean
 

@@ -155,6 +155,7 @@ def test_a_cluster_that_is_away_is_told_in_one_line(nodes: RayNodes) -> None:
     assert re.fullmatch(line, done.errors), done.errors
 
 
+@pytest.mark.long
 def test_a_node_with_another_environment_is_refused(nodes: RayNodes) -> None:
     folder = nodes.folder / "more"
     (folder / "grown-1.0.dist-info").mkdir(parents=True)
