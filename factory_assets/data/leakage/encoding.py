@@ -71,8 +71,7 @@ def encode(column: pa.ChunkedArray) -> Codes | None:
 
     if is_named(column):
         return encode_names(column)[0]
-    if types.is_date(column.type) or types.is_timestamp(column.type):
-        column = column.cast("timestamp[us]", safe=False).cast("int64")
+    column = times_as_numbers(column)
     if not types.is_integer(column.type) and not types.is_floating(column.type):
         return None
     values = column.cast("float64", safe=False).to_numpy()
@@ -83,6 +82,15 @@ def encode(column: pa.ChunkedArray) -> Codes | None:
     edges = np.unique(known[np.linspace(0, len(known) - 1, bins + 1).astype(int)[1:]])
     codes = np.searchsorted(edges, values, side="left")
     return np.where(np.isfinite(values), codes, len(edges) + 1).astype(np.int64)
+
+
+def times_as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return dates and timestamps as microseconds since 1970, any other column as it is."""
+    import pyarrow.types as types
+
+    if types.is_date(column.type) or types.is_timestamp(column.type):
+        return column.cast("timestamp[us]", safe=False).cast("int64")
+    return column
 
 
 def ranks(values: NDArray[Any]) -> NDArray[np.float64]:

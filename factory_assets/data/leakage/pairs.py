@@ -16,7 +16,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, get_args
 
-from factory_assets.data.leakage.encoding import encode_names, is_regressed, ranks
+from factory_assets.data.leakage.encoding import (
+    encode_names,
+    is_regressed,
+    ranks,
+    times_as_numbers,
+)
 from factory_assets.results.data import InputPair, Relation
 
 if TYPE_CHECKING:
@@ -125,12 +130,8 @@ def _numeric(table: pa.Table, names: Sequence[str]) -> Iterator[_Column]:
     import pyarrow.types as types
 
     for name in names:
-        kind = table[name].type
-        if types.is_timestamp(kind) or types.is_date(kind):
-            column = table[name].cast("timestamp[us]", safe=False).cast("int64")
-        elif types.is_integer(kind) or types.is_floating(kind):
-            column = table[name]
-        else:
+        column = times_as_numbers(table[name])
+        if not types.is_integer(column.type) and not types.is_floating(column.type):
             continue
         values = column.cast("float64", safe=False).to_numpy(zero_copy_only=False)
         values = np.where(np.isfinite(values), values, np.nan)

@@ -99,9 +99,8 @@ def fit_times(training: pa.Table, names: Sequence[str], *, years: bool) -> tuple
         absent = np.isnan(values)
         is_new = absent.any() and not any(np.array_equal(absent, one) for one in indicated)
         present = values[~absent]
-        if not len(present) or (not is_new and (present == present[0]).all()):
-            continue
-        number = fit_number(value.name, values)
+        varies = len(present) and present.min() < present.max()
+        number = fit_number(value.name, values) if is_new or varies else None
         if number is None:
             continue
         if is_new:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -66,7 +67,7 @@ class RowSchema:
         row = msgspec.defstruct("Row", fields, rename=names, frozen=True, gc=False)
         return cls(tuple(columns), tuple(kinds), row, tuple(checks), tuple(missing))
 
-    @property
+    @cached_property
     def texts(self) -> tuple[int, ...]:
         """The positions of the columns whose values come as text."""
         kinds = ("VARCHAR", *TIMES)

@@ -6,31 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.new import roles
 from factory_assets.cli.new.new import new
 from factory_assets.cli.new.roles import ENCODER
-from factory_assets.declarations.loader import load_pipeline
 from factory_assets.ml.features.columns import input_columns
-from factory_assets.spec import FileSource, Pipeline
+from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from tests.data_stages import column
-
-
-def _drafted(tmp_path: Path, text: str, target: str | None = None, **encoded: str) -> Pipeline:
-    (tmp_path / "data.csv").write_text(text, **encoded)
-    made = new("drafted", source=tmp_path / "data.csv", target=target, folder=tmp_path / "defs")
-    assert [str(problem) for problem in check_folder(made.path.parent)] == []
-    return load_pipeline(made.path.parent)
-
-
-def _source(pipeline: Pipeline) -> FileSource:
-    source = pipeline.spec.ingest.source
-    assert isinstance(source, FileSource)
-    return source
+from tests.factory_assets.cli.new.cases import drafted, file_source
 
 
 def _cleaned(pipeline: Pipeline, tmp_path: Path, *names: str) -> list[tuple[object, ...]]:
@@ -44,7 +30,7 @@ def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
         f"1.{i * 37 % 100:03},5;{i % 28 + 1:02}.{i % 12 + 1:02}.2024;{i % 7};{'jn'[i % 2]}\n"
         for i in range(1, 60)
     )
-    made = _drafted(tmp_path, "Preis;Datum;Menge;gut\n" + rows, "gut", encoding="latin-1")
+    made = drafted(tmp_path, "Preis;Datum;Menge;gut\n" + rows, "gut", encoding="latin-1")
     kinds = {column.name: column.type for column in made.spec.ingest.contract.columns}
     assert kinds == {
         "Preis_text": "string",
@@ -59,8 +45,8 @@ def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
 
 def test_a_title_above_the_header_and_two_columns_of_one_name(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5,{i % 5}.25,{'ab'[i % 3 % 2]}\n" for i in range(60))
-    made = _drafted(tmp_path, "Apples of 2024\n\nsize,size,grade\n" + rows, "grade")
-    source = _source(made)
+    made = drafted(tmp_path, "Apples of 2024\n\nsize,size,grade\n" + rows, "grade")
+    source = file_source(made)
     assert (source.skip, source.header, source.columns) == (3, False, ("size", "size_2", "grade"))
     assert _cleaned(made, tmp_path, "size", "size_2")[1] == (1.5, 1.25)
 
@@ -74,10 +60,10 @@ def test_sentences_are_read_by_the_installed_encoder(
         for i in range(90)
     )
     text = "stars,comment,y\n" + rows
-    assert _drafted(tmp_path, text, "y").spec.training.text == {"comment": ENCODER}
+    assert drafted(tmp_path, text, "y").spec.training.text == {"comment": ENCODER}
     monkeypatch.setattr(roles, "ENCODER", "no_such_encoder")
     (tmp_path / "other").mkdir()
-    without = _drafted(tmp_path / "other", text, "y")
+    without = drafted(tmp_path / "other", text, "y")
     assert without.spec.training.exclude == ("comment",)
     written = (tmp_path / "other" / "defs" / "drafted" / "defs.yaml").read_text()
     assert "- comment  # is free text; pip install no_such_encoder reads it" in written
@@ -90,7 +76,7 @@ def test_dates_are_inputs(tmp_path: Path) -> None:
         f"{first + timedelta(days=3 * i + i * 7 % 11)},{i % 6},{i % 5 // 3}\n"
         for i in range(200)
     )
-    made = _drafted(tmp_path, "ordered,birthday,promised,size,late\n" + rows, "late")
+    made = drafted(tmp_path, "ordered,birthday,promised,size,late\n" + rows, "late")
     assert made.spec.split.time == "ordered"
     assert made.spec.training.exclude == ()
     inputs = input_columns(made, [c.name for c in made.spec.ingest.contract.columns])
@@ -101,7 +87,7 @@ def test_a_number_in_german_identifies_a_row(tmp_path: Path) -> None:
     chance = random.Random(6)
     numbers = chance.sample(range(10**6, 10**7), 80)
     rows = "".join(f"{n};{chance.random():.3f};{i % 2}\n" for i, n in enumerate(numbers))
-    made = _drafted(tmp_path, "Fallnummer;Wert;y\n" + rows, "y")
+    made = drafted(tmp_path, "Fallnummer;Wert;y\n" + rows, "y")
     assert made.spec.training.exclude == ("Fallnummer",)
 
 
@@ -110,7 +96,7 @@ def test_classes_that_come_later_only_are_not_split_by_time(tmp_path: Path) -> N
     rows = "".join(
         f"{first + timedelta(days=i)},{i % 6},{'abc'[i * 3 // 200]}\n" for i in range(200)
     )
-    made = _drafted(tmp_path, "day,size,kind\n" + rows, "kind")
+    made = drafted(tmp_path, "day,size,kind\n" + rows, "kind")
     assert (made.spec.split.time, made.spec.split.stratify) == (None, "kind")
 
 
@@ -122,7 +108,7 @@ def test_yes_is_the_positive_class_even_if_it_is_frequent(
     tmp_path: Path, classes: tuple[str, ...], positive: str | None
 ) -> None:
     rows = "".join(f"{i * 7 % 23},{classes[i % 3 % len(classes)]}\n" for i in range(90))
-    assert _drafted(tmp_path, "size,good\n" + rows, "good").spec.training.positive == positive
+    assert drafted(tmp_path, "size,good\n" + rows, "good").spec.training.positive == positive
 
 
 @pytest.mark.parametrize("name", ["patient_id", "Patient"])
@@ -133,7 +119,7 @@ def test_visits_of_a_person_stay_together_even_if_they_have_dates(
     rows = "".join(
         f"{i * 7 % 60},{first + timedelta(days=i)},{i % 6},{i % 5 // 3}\n" for i in range(240)
     )
-    made = _drafted(tmp_path, f"{name},day,size,ill\n" + rows, "ill")
+    made = drafted(tmp_path, f"{name},day,size,ill\n" + rows, "ill")
     assert (made.spec.split.group, made.spec.split.time) == (name, None)
 
 
@@ -141,7 +127,7 @@ def test_a_column_that_tells_the_target_is_excluded(tmp_path: Path) -> None:
     chance = random.Random(2)
     values = [chance.uniform(1, 20) for _ in range(60)]
     rows = "".join(f"{v:.3f},{24 - v:.3f},{chance.random():.3f}\n" for v in values)
-    made = _drafted(tmp_path, "asleep,awake,weight\n" + rows, "asleep")
+    made = drafted(tmp_path, "asleep,awake,weight\n" + rows, "asleep")
     assert made.spec.training.exclude == ("awake",)
 
 
@@ -149,14 +135,14 @@ def test_the_code_of_a_name_is_no_input(tmp_path: Path) -> None:
     chance = random.Random(7)
     drawn = [chance.randrange(25) for _ in range(200)]
     rows = "".join(f"{n * 37 % 101},town {n},{n % 20},{chance.random():.3f}\n" for n in drawn)
-    made = _drafted(tmp_path, "place,town,area,rent\n" + rows, "rent")
+    made = drafted(tmp_path, "place,town,area,rent\n" + rows, "rent")
     assert made.spec.training.exclude == ("place",)
 
 
 def test_a_name_like_an_outcome_is_named_in_a_comment(tmp_path: Path) -> None:
     chance = random.Random(2)
     rows = "".join(f"{chance.randrange(9)},{chance.random():.3f},{i % 2}\n" for i in range(200))
-    made = _drafted(tmp_path, "diagnosis,weight,ill\n" + rows, "ill")
+    made = drafted(tmp_path, "diagnosis,weight,ill\n" + rows, "ill")
     assert made.spec.training.exclude == ()
     written = (tmp_path / "defs" / "drafted" / "defs.yaml").read_text()
     assert "# diagnosis: 'diagnosis' is in its name. Is it known only after the outcome?" in written
@@ -169,7 +155,7 @@ def test_a_date_that_only_one_class_has_is_no_input(tmp_path: Path) -> None:
         f"{chance.choice('abcd') if i % 9 == 4 else ''},{'yes' if i % 3 else 'no'}\n"
         for i in range(300)
     )
-    made = _drafted(tmp_path, "fee,left_on,room,churn\n" + rows, "churn")
+    made = drafted(tmp_path, "fee,left_on,room,churn\n" + rows, "churn")
     assert made.spec.training.exclude == ("left_on",)
     assert made.spec.clean.derive == {}
     written = (tmp_path / "defs" / "drafted" / "defs.yaml").read_text()
@@ -183,7 +169,7 @@ def test_how_long_somebody_was_watched_for_an_event_is_no_input(tmp_path: Path) 
         seen = first + timedelta(days=chance.randrange(900))
         last = seen + timedelta(days=chance.randrange(900))
         rows += f"{seen},{last},{(last - seen).days},{chance.random():.3f},{chance.randrange(2)}\n"
-    made = _drafted(tmp_path, "diagnosed,last_seen,survtime,size,death\n" + rows, "death")
+    made = drafted(tmp_path, "diagnosed,last_seen,survtime,size,death\n" + rows, "death")
     assert {*made.spec.training.exclude} == {"last_seen", "survtime"}
 
 
@@ -202,7 +188,7 @@ def test_repeated_rows_do_not_reach_the_test(
         if i % every == 0:
             rows += [rows[-1] if copied else f"{cells},{chance.random():.4f}"]
     chance.shuffle(rows)
-    made = _drafted(tmp_path, "a,b,c,d,e,y\n" + "\n".join(rows) + "\n", "y")
+    made = drafted(tmp_path, "a,b,c,d,e,y\n" + "\n".join(rows) + "\n", "y")
     assert made.spec.split.group == split
     assert made.spec.clean.deduplicate == (("a", "b", "c", "d", "e", "y") if copied else ())
 

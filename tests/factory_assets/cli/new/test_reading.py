@@ -6,28 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.new.new import new
 from factory_assets.cli.new.profile import profile
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.spec import FileSource, Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-
-
-def _drafted(tmp_path: Path, text: str, target: str | None = None, **encoded: str) -> Pipeline:
-    (tmp_path / "data.csv").write_text(text, **encoded)
-    made = new("drafted", source=tmp_path / "data.csv", target=target, folder=tmp_path / "defs")
-    assert [str(problem) for problem in check_folder(made.path.parent)] == []
-    return load_pipeline(made.path.parent)
-
-
-def _source(pipeline: Pipeline) -> FileSource:
-    source = pipeline.spec.ingest.source
-    assert isinstance(source, FileSource)
-    return source
-
+from tests.factory_assets.cli.new.cases import drafted, file_source
 
 _WRITTEN = {
     "German money": ("1.234,50 €", 1234.5, "12,00 €"),
@@ -75,8 +60,8 @@ def test_texts_with_digits_stay_texts(tmp_path: Path, texts: tuple[str, str]) ->
 
 def test_a_first_line_that_counts_the_rows_is_a_title(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5,{i % 5}.2,{i % 3}\n" for i in range(60))
-    made = _drafted(tmp_path, "60,2,setosa\n" + rows, "column_3")
-    assert (_source(made).skip, _source(made).header) == (1, False)
+    made = drafted(tmp_path, "60,2,setosa\n" + rows, "column_3")
+    assert (file_source(made).skip, file_source(made).header) == (1, False)
     assert ingest(made, Home(tmp_path / "home")).rows_read == 60
 
 
@@ -128,7 +113,7 @@ def test_notes_of_several_lines_do_not_hide_the_separator(tmp_path: Path) -> Non
 def test_a_title_above_windows_text_is_no_row(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7};{'groß' if i % 3 else 'klein'};{i % 5}0 €\n" for i in range(60))
     text = "Bestände in €\n\nMenge;Größe;Preis\n" + rows
-    source = _source(_drafted(tmp_path, text, "Größe", encoding="windows-1252"))
+    source = file_source(drafted(tmp_path, text, "Größe", encoding="windows-1252"))
     assert (source.encoding, source.skip) == ("windows-1252", 2)
 
 
@@ -148,8 +133,8 @@ def test_columns_of_a_typed_file_are_called_as_they_like(tmp_path: Path) -> None
 
 def test_utf_16_is_read(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5\t{'süß' if i % 3 else 'sauer'}\n" for i in range(60))
-    made = _drafted(tmp_path, "größe\tgeschmack\n" + rows, "geschmack", encoding="utf-16")
-    assert _source(made).encoding == "utf-16"
+    made = drafted(tmp_path, "größe\tgeschmack\n" + rows, "geschmack", encoding="utf-16")
+    assert file_source(made).encoding == "utf-16"
 
 
 def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
@@ -160,7 +145,7 @@ def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
         (months / f"2024.{month}.csv").write_text("day,size,good\n" + rows)
     made = new("drafted", source=months, target="good", folder=tmp_path / "defs")
     pipeline = load_pipeline(made.path.parent)
-    assert _source(pipeline).files == ("../../months/*.csv",)
+    assert file_source(pipeline).files == ("../../months/*.csv",)
     assert ingest(pipeline, Home(tmp_path / "home")).snapshot.rows == 120
     assert "2024-01-01 to 2024-02-28" in made.path.read_text()
     (months / "2024.3.csv").write_text("day,good\n2024-03-01,1\n")
