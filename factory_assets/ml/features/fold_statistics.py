@@ -98,7 +98,7 @@ class FoldStatistics:
 
     def _replaced(self, rows: LabelledArrays, means: NDArray[np.float32]) -> LabelledArrays:
         numbers = rows.inputs.numbers.copy()
-        first = len(self.features.numbers)
+        first = next(self.features.statistics_places())[2].start
         numbers[:, first : first + means.shape[1]] = means
         return replace(rows, inputs=replace(rows.inputs, numbers=numbers))
 
