@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.attribution.blend_effects import model_attribution
 from factory_assets.ml.attribution.lds import ceiling, lds, predicted_quantity
-from factory_assets.ml.attribution.methods import Attribution, attribution
+from factory_assets.ml.attribution.methods import Attribution
 from factory_assets.ml.attribution.retraining import Retrainer, make_retrainer, store_seeds
 from factory_assets.ml.attribution.retraining_tasks import (
     Halves,
@@ -67,8 +68,10 @@ def measure_influence(
     if declared is None:
         return None
     training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
-    refit = test_set.candidate.refit
-    learner = make_retrainer(test_set.pipeline, trained, training, validation, home, refit)
+    refit, portfolio = test_set.candidate.refit, test_set.candidate.portfolio
+    learner = make_retrainer(
+        test_set.pipeline, trained, training, validation, home, refit, portfolio
+    )
     retraining = Retraining(learner, _data(test_set.candidate, parts, home))
     seeds = learner.seeds(declared.seeds)
     choosing_halves = max(MIN_CHOOSING_HALVES, declared.subsets // 3)
@@ -119,6 +122,7 @@ def _data(candidate: Candidate, parts: SplitResult, home: Home) -> RetrainingDat
         digest=candidate.digest,
         name=name,
         refit=candidate.refit,
+        portfolio=candidate.portfolio,
     )
 
 
@@ -126,7 +130,7 @@ def candidate_attribution(learner: Retrainer, others: list[Model]) -> Attributio
     """Return the effects of the rows that it learned from, averaged over all networks."""
     weights = learner.weights(learner.training.target)
     counts = None if weights is None else weights[learner.training.target]
-    return attribution([learner.trained.model, *others], learner.training, counts)
+    return model_attribution([learner.trained.model, *others], learner.training, counts)
 
 
 def predicted_classes(trained: TrainedModel, inputs: Arrays) -> NDArray[np.int64] | None:
@@ -172,12 +176,10 @@ class _Trainings:
     def further_seeds(self, seeds: int) -> list[Model]:
         """Train the networks that the candidate lacks for the given number of seeds.
 
-        Other kinds of models need none.
+        Other kinds of models, and members of a blend, need none.
         """
-        from factory_assets.ml.models.networks.model import NetworkModel
-
         learner = self.retraining.learner
-        if not isinstance(learner.trained.model, NetworkModel):
+        if not learner.has_networks:
             return []
         further = range(learner.own, seeds)
         return train_whole(self.retraining, further, self.progress, self.executor)
