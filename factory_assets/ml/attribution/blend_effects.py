@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from factory_assets.ml.attribution.methods import (
     BY_TREES,
@@ -36,7 +36,7 @@ def model_attribution(
     Args:
         models: of blends, the first has all members that are kept, each other some of them.
     """
-    blends = [cast(BlendModel, model) for model in models if isinstance(model, BlendModel)]
+    blends = [model for model in models if isinstance(model, BlendModel)]
     if not blends:
         return attribution(models, training, weights)
     members = [MemberEffects(blends, i, training, weights) for i in blends[0].kept]

@@ -1,7 +1,7 @@
 """Measure influence: how well it predicts the outputs of models trained on half of the rows.
 
-The damping, or the number of neighbours, is chosen first, on validation rows and a third as many
-other halves, of the training rows alone. The score is then measured on test rows and halves that
+A damping, or number of neighbours, is chosen first, on validation rows and a third as many other
+halves, of the training rows alone. The score is then measured on test rows and halves that
 took no part in that choice.
 The score itself belongs in `lds`, the effects in `methods`.
 """
@@ -73,13 +73,15 @@ def measure_influence(
         test_set.pipeline, trained, training, validation, home, refit, portfolio
     )
     retraining = Retraining(learner, _data(test_set.candidate, parts, home))
-    seeds = learner.seeds(declared.seeds)
-    choosing_halves = max(MIN_CHOOSING_HALVES, declared.subsets // 3)
-    trainings = _Trainings(
-        retraining, seeds * declared.subsets + choosing_halves, progress or no_progress, executor
-    )
-    others = trainings.further_seeds(declared.seeds)
+    progress = progress or no_progress
+    others = _further_seeds(retraining, declared.seeds, progress, executor)
     effects = candidate_attribution(learner, others)
+    choosing_halves = max(MIN_CHOOSING_HALVES, declared.subsets // 3)
+    if len(effects.variants) == 1:
+        choosing_halves = 0
+    seeds = learner.seeds(declared.seeds)
+    total = seeds * declared.subsets + choosing_halves
+    trainings = _Trainings(retraining, total, progress, executor)
     seed = test_set.pipeline.spec.training.seed
     choosing_rows = _sample(len(learner.validation), declared.rows, seed)
     variant = _choose_variant(
@@ -107,6 +109,19 @@ def measure_influence(
         at_least=declared.at_least,
         digest=store_seeds(others, test_set.candidate, home),
     )
+
+
+def _further_seeds(
+    retraining: Retraining, seeds: int, progress: Progress, executor: FitExecutor | None
+) -> list[Model]:
+    """Train the networks that the candidate lacks for the given number of seeds.
+
+    Other kinds of models, and members of a blend, need none.
+    """
+    learner = retraining.learner
+    if not learner.has_networks:
+        return []
+    return train_whole(retraining, range(learner.own, seeds), progress, executor)
 
 
 def _data(candidate: Candidate, parts: SplitResult, home: Home) -> RetrainingData:
@@ -144,6 +159,8 @@ def predicted_classes(trained: TrainedModel, inputs: Arrays) -> NDArray[np.int64
 def _choose_variant(
     effects: Attribution, trainings: _Trainings, judged: JudgedRows, of: Halves
 ) -> Variant:
+    if not of.count:
+        return effects.variants[0]
     retraining = trainings.retraining
     inputs, members = retraining.inputs(judged), retraining.members(of)
     classes = predicted_classes(retraining.learner.trained, inputs)
@@ -172,17 +189,6 @@ class _Trainings:
     executor: FitExecutor | None
     count: int = 0
     """How many of them were asked for."""
-
-    def further_seeds(self, seeds: int) -> list[Model]:
-        """Train the networks that the candidate lacks for the given number of seeds.
-
-        Other kinds of models, and members of a blend, need none.
-        """
-        learner = self.retraining.learner
-        if not learner.has_networks:
-            return []
-        further = range(learner.own, seeds)
-        return train_whole(self.retraining, further, self.progress, self.executor)
 
     def observe(
         self, of: Halves, judged: JudgedRows, classes: NDArray[np.int64] | None, seeds: int

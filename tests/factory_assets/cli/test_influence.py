@@ -35,7 +35,13 @@ def attributes(at_least: float = 0.0, **column: Any) -> dict[str, Any]:
             ],
         },
         "clean": {"where": {"positive": "size > -100"}},
-        "train": {"target": "label", "model": {"kind": "linear"}},
+        "train": {
+            "target": "label",
+            "model": {
+                "kind": "auto",
+                "members": [{"kind": "linear"}, {"kind": "extra_trees", "trees": 20}],
+            },
+        },
         "evaluate": {
             "importances": 0,
             "bootstrap": 0,

@@ -10,6 +10,7 @@ from factory_assets.components.metadata.evaluation import influence as markdown
 from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.attribution.retraining import load_seeds, make_retrainer
+from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, InfluenceQuality
 from factory_assets.spec import Evaluate, Pipeline
@@ -90,11 +91,44 @@ def test_ensemble_needs_no_further_networks(tmp_path: Path, home: Home) -> None:
     assert quality(verdict).trainings == 2 * 8 + 6
 
 
-def test_influence_on_trees_uses_nearest_neighbours(tmp_path: Path, home: Home) -> None:
-    model = {"kind": "random_forest", "trees": 10}
+@pytest.mark.parametrize(
+    ("model", "by", "reach"),
+    [
+        ({"kind": "random_forest", "trees": 10}, "trees", "the leaves of trees"),
+        ({"python": "sklearn.tree:DecisionTreeClassifier"}, "inputs", "nearest neighbours"),
+    ],
+    ids=["forest", "own"],
+)
+def test_influence_on_models_without_gradients(
+    model: dict[str, Any], by: str, reach: str, tmp_path: Path, home: Home
+) -> None:
     _, verdict = judged(tmp_path, model, parts(home, "binary", count=150), home)
-    assert quality(verdict).reach == "nearest neighbours"
-    assert quality(verdict).variant.by in {"inputs", "leaves"}
+    assert (quality(verdict).variant.by, quality(verdict).reach) == (by, reach)
+    # Nothing is trained to choose where there is no choice.
+    assert quality(verdict).trainings == 2 * 8 + (6 if by == "inputs" else 0)
+
+
+def test_the_networks_of_a_blend_are_stored_from_further_seeds(tmp_path: Path, home: Home) -> None:
+    members = [{"kind": "extra_trees", "trees": 5}, NETWORK]
+    split = parts(home, "binary", count=150)
+    declared, verdict = judged(tmp_path, {"kind": "auto", "members": members}, split, home)
+    influence, candidate = quality(verdict), verdict.candidate
+    assert candidate.portfolio is not None
+    assert [member.rounds for member in candidate.portfolio.members] == [None, 8]
+    assert influence.trainings == 1 + 2 * 8 + 6
+
+    trained = load_trained(candidate, home, tmp_path)
+    tables = [read_arrow(part, home) for part in (split.train, split.validation)]
+    learner = make_retrainer(declared, trained, *tables, home, candidate.refit, candidate.portfolio)
+    inputs = learner.training.inputs
+    np.testing.assert_array_equal(
+        learner.fit(None, 0).outputs(inputs), trained.model.outputs(inputs)
+    )
+    [loaded] = load_seeds(learner, candidate, influence)
+    assert isinstance(loaded, BlendModel)
+    assert [*loaded.kept] == [1]
+    again = learner.fit(None, 1, "networks")
+    np.testing.assert_array_equal(loaded.outputs(inputs), again.outputs(inputs))
 
 
 def test_influence_on_a_recurrent_network_uses_the_last_layer(tmp_path: Path, home: Home) -> None:
