@@ -75,6 +75,7 @@ _PORTFOLIO: dict[str, Any] = {
         },
         "class_weights": "balanced",
     },
+    "evaluate": {"influence": {"seeds": 2, "subsets": 8, "rows": 3, "at_least": 0}},
 }
 
 
@@ -265,4 +266,7 @@ def test_a_portfolio_is_the_same_whoever_fits_its_members(workers: int, tmp_path
     assert elsewhere.portfolio == here.portfolio
     assert sorted(told[1]) == sorted(told[0])
     assert len(told[0]) >= 16
+    for one, count in ((home, 0), (there, workers)):
+        _run(pipeline, one, "evaluate", count)
+    assert fit_results(there) == fit_results(home)
     assert problems(there) == []
