@@ -1,5 +1,7 @@
 """Influence of a candidate: measured by evaluate, and stored with the candidate."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ from factory_assets.components.metadata.evaluation import influence as markdown
 from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.attribution.retraining import load_seeds, make_retrainer
+from factory_assets.ml.attribution.retraining_tasks import RetrainingTask
 from factory_assets.ml.models.portfolio.blend import BlendModel
+from factory_assets.ml.training.fit_tasks import FitTask, FittedTask, Progress
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, InfluenceQuality
 from factory_assets.spec import Evaluate, Pipeline
@@ -18,6 +22,7 @@ from factory_assets.stages.evaluate import evaluate
 from factory_assets.stages.train import train
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
+from factory_resources.metering.meter import Meter, Rates
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.evaluation.cases import evaluating, with_spec
@@ -31,12 +36,36 @@ NETWORK = {**KINDS["mlp"], "hidden": [6], "epochs": 8, "dropout": 0.0, "weight_d
 
 
 def judged(
-    folder: Path, model: dict[str, Any], split: SplitResult, home: Home, **influence: Any
+    folder: Path,
+    model: dict[str, Any],
+    split: SplitResult,
+    home: Home,
+    *,
+    apart: bool = False,
+    **influence: Any,
 ) -> tuple[Pipeline, EvaluationResult]:
     settings = {"influence": {**SMALL, **influence}, "importances": 0, "bootstrap": 0}
     declared = evaluating(folder, model, settings)
     candidate = train(declared, split, home)
-    return declared, evaluate(declared, split, candidate, home, champion=None)
+    executor = SentTasks(declared, home) if apart else None
+    return declared, evaluate(declared, split, candidate, home, champion=None, executor=executor)
+
+
+@dataclass(frozen=True)
+class SentTasks:
+    """Does tasks here, from the JSON that another process would get."""
+
+    pipeline: Pipeline
+    home: Home
+
+    def map(self, tasks: Sequence[FitTask], progress: Progress) -> Iterator[FittedTask]:
+        prepared = None
+        for task in tasks:
+            sent = RetrainingTask.model_validate_json(task.model_dump_json())
+            prepared = prepared or sent.prepare(self.pipeline, self.home)
+            with self.home.scratch() as files, Meter(Rates.from_env()) as meter:
+                sent.run(prepared, files, progress)
+                yield FittedTask(files, meter.read())
 
 
 def quality(verdict: EvaluationResult) -> InfluenceQuality:
@@ -111,7 +140,8 @@ def test_influence_on_models_without_gradients(
 def test_the_networks_of_a_blend_are_stored_from_further_seeds(tmp_path: Path, home: Home) -> None:
     members = [{"kind": "extra_trees", "trees": 5}, NETWORK]
     split = parts(home, "binary", count=150)
-    declared, verdict = judged(tmp_path, {"kind": "auto", "members": members}, split, home)
+    model = {"kind": "auto", "members": members}
+    declared, verdict = judged(tmp_path, model, split, home, apart=True)
     influence, candidate = quality(verdict), verdict.candidate
     assert candidate.portfolio is not None
     assert [member.rounds for member in candidate.portfolio.members] == [None, 8]
