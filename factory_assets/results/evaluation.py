@@ -158,7 +158,8 @@ class InfluenceQuality(StageResult):
     variant: Variant
     """Chosen on validation rows."""
     reach: str
-    """What effects are estimated from: all parameters, the last layer, or nearest neighbours."""
+    """What effects are estimated from: all parameters, the last layer, the leaves of trees, or
+    nearest neighbours; of a blend, several of them."""
     seeds: int
     """Number of networks whose effects are averaged."""
     subsets: int

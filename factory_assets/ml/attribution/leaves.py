@@ -36,8 +36,6 @@ class BoostedLeaves:
 
     values: tuple[NDArray[np.float64], ...]
     """For each tree, the value of each of its leaves, by their number."""
-    rate: float
-    """The learning rate."""
     has_prior: bool
     """Whether the first trees contain the scores that boosting begins with."""
 
@@ -52,9 +50,7 @@ def trees_of(model: Model) -> Trees | None:
         return Trees(lambda rows: model.estimator.apply(model.matrix(rows)))
     if isinstance(model, BoostingModel):
         nodes = [tree.nodes for round_ in model.estimator._predictors for tree in round_]
-        boosted = BoostedLeaves(
-            tuple(tree["value"] for tree in nodes), model.estimator.learning_rate, False
-        )
+        boosted = BoostedLeaves(tuple(tree["value"] for tree in nodes), False)
         return Trees(lambda rows: boosted_leaves(nodes, model.matrix(rows)), boosted)
     if isinstance(model, LightGbmModel):
         return Trees(_lightgbm_leaves(model), _lightgbm_values(model.booster))
@@ -99,5 +95,4 @@ def _lightgbm_values(booster: Any) -> BoostedLeaves:
         np.array([booster.get_leaf_output(number, leaf) for leaf in range(tree["num_leaves"])])
         for number, tree in enumerate(trees)
     )
-    # The first trees contain the prior, and their rate is stored as 1.
-    return BoostedLeaves(values, trees[-1]["shrinkage"], True)
+    return BoostedLeaves(values, True)

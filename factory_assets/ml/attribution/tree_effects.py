@@ -7,7 +7,8 @@ them as long as no split changes.
   from what is predicted, over the number of rows there. The difference is taken from the prediction
   of the whole forest, because rows alone in their leaf would not differ from that of their tree.
 - Boosting: a leaf adds a Newton step, the sum of gradients over that of curvatures; a row moves it
-  by its own gradient. This is BoostIn: J. Brophy, Z. Hammoudeh and D. Lowd, Adapting and evaluating
+  by its own gradient. Trees of several models that are averaged count as one sequence. This is
+  BoostIn: J. Brophy, Z. Hammoudeh and D. Lowd, Adapting and evaluating
   influence-estimation methods for gradient-boosted decision trees, JMLR 24 (2023), 154.
 """
 
@@ -83,15 +84,29 @@ def _boosted(
 ) -> NDArray[np.float64]:
     import numpy as np
 
-    slopes = _output_slopes(judged)
+    slopes, rate = _output_slopes(judged), 0.0
     scores = slopes.shape[1]
     effects = np.zeros((len(own), len(known)))
-    for first, (gradients, curvatures) in _rounds(boosted, known, target, weights, scores):
-        trees = slice(first, first + scores)
-        sums = leaf_sums(known[:, trees], curvatures, own[:, trees])
-        steps = boosted.rate * slopes / sums.clip(TINY)
-        effects += paired(own[:, trees], steps, known[:, trees], -gradients)
+    for number, fitted in enumerate(_rounds(boosted, known, target, weights, scores)):
+        trees = slice(number * scores, (number + 1) * scores)
+        if number == 0:
+            rate = _rate(fitted, known[:, trees])
+        sums = leaf_sums(known[:, trees], fitted.curvatures, own[:, trees])
+        steps = rate * slopes / sums.clip(TINY)
+        effects += paired(own[:, trees], steps, known[:, trees], -fitted.gradients)
     return effects
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What the trees of a round were fitted to, one for each score, and what they added."""
+
+    gradients: NDArray[np.float64]
+    """[training rows, scores]: of the loss by the scores."""
+    curvatures: NDArray[np.float64]
+    """[training rows, scores]: the second derivative."""
+    added: NDArray[np.float64]
+    """[training rows, scores]."""
 
 
 def _rounds(
@@ -100,22 +115,29 @@ def _rounds(
     target: NDArray[Any],
     weights: NDArray[np.float64],
     scores: int,
-) -> Iterator[tuple[int, tuple[NDArray[np.float64], NDArray[np.float64]]]]:
-    """Yield of each round its first tree, and what its trees were fitted to.
-
-    These are the gradients and curvatures of the loss by the scores, [training rows, scores].
-    """
+) -> Iterator[_Round]:
     import numpy as np
 
     prior = _prior(target, weights, scores)
     total = np.tile(prior, (len(known), 1))
     for first in range(0, known.shape[1], scores):
         gradients, curvatures = _loss(total, target)
-        yield first, (gradients * weights[:, None], curvatures * weights[:, None])
-        added = [boosted.values[first + i][known[:, first + i]] for i in range(scores)]
-        total = total + np.stack(added, axis=1)
+        values = [boosted.values[first + i][known[:, first + i]] for i in range(scores)]
+        added = np.stack(values, axis=1)
         if boosted.has_prior and first == 0:
-            total -= prior
+            added = added - prior
+        yield _Round(gradients * weights[:, None], curvatures * weights[:, None], added)
+        total = total + added
+
+
+def _rate(fitted: _Round, known: NDArray[np.int64]) -> float:
+    """Return the share of a Newton step that leaves add, as the first round shows it.
+
+    It contains what the libraries divide by: a penalty, or the number of models that are averaged.
+    """
+    pulls = leaf_sums(known, -fitted.gradients, known)
+    steps = pulls / leaf_sums(known, fitted.curvatures, known).clip(TINY)
+    return float((fitted.added * steps).sum() / max((steps * steps).sum(), TINY))
 
 
 def _prior(target: NDArray[Any], weights: NDArray[np.float64], scores: int) -> NDArray[np.float64]:
