@@ -152,7 +152,7 @@ def test_killed_workers_change_nothing(
         "factory_assets.ml.training.trials:save_fit:1",
         # Half of the answer is out.
         "factory_assets.execution.workers.process:line_of:2",
-        "factory_assets.ml.training.trials:fit_prepared:no memory",
+        "factory_assets.ml.training.trials:Fitter:no memory",
         # Rows are read, and nothing is trained.
         "factory_assets.ml.evaluation.cross_validation:divide_rows:1",
         "factory_assets.ml.evaluation.cross_validation:save_arrays:1",
