@@ -134,7 +134,7 @@ def reproduce(original: RecordedVersion, home: Home, progress: Progress) -> Repr
         ModelError: the recorded model's own files were changed.
         FactoryError: any error of the training.
     """
-    from factory_assets.ml.training.fitting import fit_prepared
+    from factory_assets.ml.training.fitting import Fitter
     from factory_assets.ml.training.preparation import read_training_data
 
     digest_recorded = original.version.tags.get(MODEL_TAG, "")
@@ -152,7 +152,7 @@ def reproduce(original: RecordedVersion, home: Home, progress: Progress) -> Repr
         _, ready = read_training_data(pipeline, rows.train, rows.validation, home, chosen)
         # No two trainings spend a budget at the same step, so stop where the original stopped.
         end = original.origin.end.stopped
-        fitted = fit_prepared(pipeline, ready, home, chosen, progress, before=end)
+        fitted = Fitter(pipeline, ready, home, chosen, progress).fit(before=end)
         digest_now = save_trained(fitted.trained, now)
         files = compare(before, now)
     return Reproduction(

@@ -18,11 +18,7 @@ from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.fit_result import FitResult, load_fit, training_metrics
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
-from factory_assets.ml.training.fitting import (
-    Progress,
-    fit_prepared,
-    no_progress,
-)
+from factory_assets.ml.training.fitting import Fitter, Progress, no_progress
 from factory_assets.ml.training.members import MemberExecutor
 from factory_assets.ml.training.portfolio_tasks import PortfolioExecutor
 from factory_assets.ml.training.preparation import read_training_data
@@ -77,16 +73,16 @@ def train(
         if executor and spec.trainer.nodes > 1:
             fitted = _fit_elsewhere(pipeline, rows, executor, tell, checkpoints)
         else:
-            fitted = fit_prepared(
+            fitted = Fitter(
                 pipeline,
                 ready,
                 home,
                 spec.model,
                 tell,
-                checkpoints=checkpoints,
+                checkpoints,
                 members=MemberExecutor(executor, rows) if executor else None,
                 fit_apart=PortfolioExecutor(executor, rows) if executor else None,
-            )
+            ).fit()
         require_kept(pipeline.spec.decision_rule, fitted.validation, len(fitted.scored))
     with (
         home.scratch() as files,

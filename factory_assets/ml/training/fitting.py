@@ -8,7 +8,7 @@ here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,10 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 
+def no_progress(_: str) -> None:
+    pass
+
+
 def fit(
     pipeline: Pipeline,
     training: pa.Table,
@@ -79,167 +83,133 @@ def fit(
     """
     chosen = model or pipeline.spec.training.model
     ready = prepare_rows(pipeline, training, validation, chosen)
-    return fit_prepared(
-        pipeline, ready, home, chosen, progress, checkpoints=checkpoints, before=before
-    )
+    fitter = Fitter(pipeline, ready, home, chosen, progress or no_progress, checkpoints)
+    return fitter.fit(before)
 
 
-def fit_prepared(
-    pipeline: Pipeline,
-    ready: TrainingData,
-    home: Home,
-    model: ModelSpec,
-    progress: Progress | None = None,
-    checkpoints: Path | None = None,
-    before: Stopped | None = None,
-    members: FitMembers | None = None,
-    fit_apart: FitApart | None = None,
-) -> FitResult:
-    """Fit a model on rows that were prepared for its kind and window.
+@dataclass(frozen=True)
+class Fitter:
+    """Fits one model on rows that were prepared for its kind and window."""
 
-    By `train.refit` it is fitted again on training and validation rows at the end.
+    pipeline: Pipeline
+    ready: TrainingData
+    home: Home
+    model: ModelSpec
+    progress: Progress = no_progress
+    checkpoints: Path | None = None
+    """As for `train`."""
+    members: FitMembers | None = None
+    """Fits the members of an ensemble of networks; None if they are fitted here."""
+    fit_apart: FitApart | None = None
+    """Does the fits of a portfolio; None if they are done here."""
 
-    Args:
-        checkpoints: as for `train`.
-        before: where the budget stopped an earlier training that this one repeats.
-        members: fits the members of an ensemble of networks; None if they are fitted here.
-        fit_apart: does the fits of a portfolio; None if they are done here.
+    def fit(self, before: Stopped | None = None) -> FitResult:
+        """Fit, and by `train.refit` again on training and validation rows at the end.
 
-    Raises:
-        ModelError, DeclarationError: as for `train`.
-    """
-    if needs_folds(pipeline, ready, model):
-        fitted = fit_without_folds(pipeline, ready, home, model, progress, checkpoints)
-    else:
-        fitted = fit_once(
-            pipeline, ready, home, model, progress, None, checkpoints, before, members, fit_apart
-        )
-    return complete(pipeline, ready, home, fitted, progress, checkpoints, members)
+        Args:
+            before: where the budget stopped an earlier training that this one repeats.
 
+        Raises:
+            ModelError, DeclarationError: as for `train`.
+        """
+        if needs_folds(self.pipeline, self.ready, self.model):
+            return self.complete(self.without_folds())
+        return self.complete(self.once(before=before))
 
-def fit_without_folds(
-    pipeline: Pipeline,
-    ready: TrainingData,
-    home: Home,
-    model: ModelSpec,
-    progress: Progress | None = None,
-    checkpoints: Path | None = None,
-    watch: EpochCallback | None = None,
-    after_fold: AfterFold | None = None,
-) -> FitResult:
-    """Fit without each inner fold in turn; the rows of all folds decide.
+    def without_folds(
+        self, watch: EpochCallback | None = None, after_fold: AfterFold | None = None
+    ) -> FitResult:
+        """Fit without each inner fold in turn; the rows of all folds decide.
 
-    Args:
-        checkpoints: as for `train`.
-        watch: called after each epoch of a network; an exception that it raises ends the fits.
-        after_fold: as for `fit_folds`.
+        Args:
+            watch: called after each epoch of a network; an exception that it raises ends the fits.
+            after_fold: as for `fit_folds`.
 
-    Returns:
-        The model of the first fold, with what was decided; `complete` fits the one to keep.
+        Returns:
+            The model of the first fold, with what was decided; `complete` fits the one to keep.
 
-    Raises:
-        ModelError, DeclarationError: as for `train`.
-    """
-    with home.scratch() as scratch:
-        plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
-        context = replace(plain, watch=watch, followed=True)
-        held_out = fit_folds(context, ready, after_fold)
-    return _decided(pipeline, ready, model, held_out)
+        Raises:
+            ModelError, DeclarationError: as for `train`.
+        """
+        with self.home.scratch() as scratch:
+            context = replace(self._context(self.model, scratch), watch=watch, followed=True)
+            held_out = fit_folds(context, self.ready, after_fold)
+        return _decided(self.pipeline, self.ready, self.model, held_out)
 
+    def once(self, watch: EpochCallback | None = None, before: Stopped | None = None) -> FitResult:
+        """Fit on the training rows alone; the validation rows decide when to stop.
 
-def fit_once(
-    pipeline: Pipeline,
-    ready: TrainingData,
-    home: Home,
-    model: ModelSpec,
-    progress: Progress | None = None,
-    watch: EpochCallback | None = None,
-    checkpoints: Path | None = None,
-    before: Stopped | None = None,
-    members: FitMembers | None = None,
-    fit_apart: FitApart | None = None,
-) -> FitResult:
-    """Fit on the training rows alone; the validation rows decide when to stop.
+        A portfolio alone learns from both, once its members are weighted.
 
-    A portfolio alone learns from both, once its members are weighted.
+        Args:
+            watch: called after each epoch of a network; an exception that it raises ends the fit.
+            before: as for `fit`.
 
-    Args:
-        watch: called after each epoch of a network; an exception that it raises ends the fit.
-        checkpoints, before, members, fit_apart: as for `fit_prepared`.
+        Raises:
+            ModelError, DeclarationError: as for `train`.
+        """
+        spec, ready = self.pipeline.spec.training, self.ready
+        stops = model_class(self.model, self.pipeline.folder).stops
+        if spec.budget and self.model == spec.model and not stops:
+            raise ModelError(
+                "a scikit-learn estimator learns in one go and cannot be stopped in between",
+                where="train.budget",
+                remedy="leave the budget out, or choose a network or lightgbm",
+            )
+        # Only these resume after a kill; other models start again, with the whole budget.
+        resumes = isinstance(self.model, Network | Auto)
+        metered = spec.budget if stops and spec.budget and spec.budget.is_metered else None
+        trials = spec.budget.trials if spec.budget else None
+        model = settled(self.model, (ready.rows.target, ready.validation.target), trials)
+        with (
+            self.home.scratch() as scratch,
+            open_account(metered, before, self.checkpoints if resumes else None) as account,
+        ):
+            context = replace(
+                self._context(model, scratch),
+                watch=watch,
+                budget=Share(account) if account else None,
+                members=self.members,
+                fit_apart=self.fit_apart,
+                followed=reason_against(self.pipeline, ready, model) is None,
+            )
+            held_out = fit_part(context, ready)
+            stopped = account.stopped() if account else None
+        return replace(_decided(self.pipeline, ready, model, held_out), stopped=stopped)
 
-    Raises:
-        ModelError, DeclarationError: as for `train`.
-    """
-    spec = pipeline.spec.training
-    stops = model_class(model, pipeline.folder).stops
-    if spec.budget and model == spec.model and not stops:
-        raise ModelError(
-            "a scikit-learn estimator learns in one go and cannot be stopped in between",
-            where="train.budget",
-            remedy="leave the budget out, or choose a network or lightgbm",
-        )
-    # Only these resume after a kill; other models start again, with the whole budget.
-    resume_folder = checkpoints if isinstance(model, Network | Auto) else None
-    metered = spec.budget if stops and spec.budget and spec.budget.is_metered else None
-    trials = spec.budget.trials if spec.budget else None
-    model = settled(model, (ready.rows.target, ready.validation.target), trials)
-    with (
-        home.scratch() as scratch,
-        open_account(metered, before, resume_folder) as account,
-    ):
-        plain = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
-        share = Share(account) if account else None
-        context = replace(
-            plain,
-            watch=watch,
-            budget=share,
-            members=members,
-            fit_apart=fit_apart,
-            followed=reason_against(pipeline, ready, model) is None,
-        )
-        held_out = fit_part(context, ready)
-        stopped = account.stopped() if account else None
-    return replace(_decided(pipeline, ready, model, held_out), stopped=stopped)
+    def complete(self, fitted: FitResult) -> FitResult:
+        """Fit again, on training and validation rows, once those that were held out have decided.
 
+        Args:
+            fitted: returned by `once` or `without_folds`.
 
-def complete(
-    pipeline: Pipeline,
-    ready: TrainingData,
-    home: Home,
-    fitted: FitResult,
-    progress: Progress | None = None,
-    checkpoints: Path | None = None,
-    members: FitMembers | None = None,
-) -> FitResult:
-    """Fit again, on training and validation rows, once those that were held out have decided.
+        Returns:
+            The same decisions with the new model; or what was given, with the reason against it.
 
-    Args:
-        fitted: returned by `fit_once` or `fit_without_folds`.
-
-    Returns:
-        The same decisions with the new model; or what was given, with the reason against it.
-
-    Raises:
-        ModelError: as for `train`.
-    """
-    model = fitted.trained.description.spec
-    if reason := reason_against(pipeline, ready, model):
-        asked = pipeline.spec.training.refit != "never"
-        return replace(fitted, refit=Refit(reason=reason)) if asked else fitted
-    if fitted.portfolio:
+        Raises:
+            ModelError: as for `train`.
+        """
+        model = fitted.trained.description.spec
+        if reason := reason_against(self.pipeline, self.ready, model):
+            asked = self.pipeline.spec.training.refit != "never"
+            return replace(fitted, refit=Refit(reason=reason)) if asked else fitted
+        if fitted.portfolio:
+            folds = fitted.portfolio.folds
+            return replace(fitted, refit=Refit(folds=folds if folds > 1 else None))
+        with self.home.scratch() as scratch:
+            context = replace(self._context(model, scratch), members=self.members)
+            again = fit_again(context, self.ready, fitted.rounds)
         return replace(
             fitted,
-            refit=Refit(folds=fitted.portfolio.folds if fitted.portfolio.folds > 1 else None),
+            trained=TrainedModel(fitted.trained.description, again.model),
+            halved=fitted.halved or again.halved,
+            refit=Refit(rounds=fitted.rounds, folds=fitted.folds),
         )
-    with home.scratch() as scratch:
-        context = fit_context(pipeline, ready, model, scratch, progress, checkpoints)
-        again = fit_again(replace(context, members=members), ready, fitted.rounds)
-    return replace(
-        fitted,
-        trained=TrainedModel(fitted.trained.description, again.model),
-        halved=fitted.halved or again.halved,
-        refit=Refit(rounds=fitted.rounds, folds=fitted.folds),
-    )
+
+    def _context(self, model: ModelSpec, scratch: Path) -> FitContext:
+        return fit_context(
+            self.pipeline, self.ready, model, scratch, self.progress, self.checkpoints
+        )
 
 
 def _decided(
@@ -287,7 +257,7 @@ def fit_context(
     ready: TrainingData,
     model: ModelSpec,
     scratch: Path,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     checkpoints: Path | None = None,
 ) -> FitContext:
     """Return what a fit on prepared rows needs, without a watch or a budget.
@@ -305,7 +275,7 @@ def fit_context(
         class_weights=balanced_weights(ready.rows.target, target.outputs) if is_balanced else None,
         folder=pipeline.folder,
         scratch=scratch,
-        progress=progress or no_progress,
+        progress=progress,
         trainer=spec.trainer,
         checkpoints=checkpoints,
         mapped=ready.mapped,
@@ -313,7 +283,3 @@ def fit_context(
         without_fold=ready.statistics.without if ready.statistics else None,
         whole=spec.refit != "never",
     )
-
-
-def no_progress(_: str) -> None:
-    pass

@@ -10,7 +10,7 @@ from typing import Literal
 
 from factory_assets.ml.training.fit_result import save_fit
 from factory_assets.ml.training.fit_tasks import FitRows, FitTask
-from factory_assets.ml.training.fitting import Progress, fit_prepared
+from factory_assets.ml.training.fitting import Fitter, Progress
 from factory_assets.ml.training.preparation import TrainingData, read_training_data
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
@@ -37,4 +37,4 @@ class TrainingTask(FitTask):
         self, prepared: tuple[Pipeline, TrainingData, Home], files: Path, progress: Progress
     ) -> None:
         model = prepared[0].spec.training.model
-        save_fit(fit_prepared(*prepared, model, progress, checkpoints=self.checkpoints), files)
+        save_fit(Fitter(*prepared, model, progress, self.checkpoints).fit(), files)

@@ -22,13 +22,7 @@ from factory_assets.ml.models.base import TrialPruned
 from factory_assets.ml.training.decisions import decide
 from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
 from factory_assets.ml.training.fit_tasks import FitRows, FitTask
-from factory_assets.ml.training.fitting import (
-    Progress,
-    complete,
-    fit_once,
-    fit_prepared,
-    fit_without_folds,
-)
+from factory_assets.ml.training.fitting import Fitter, Progress
 from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.preparation import (
     TrainingData,
@@ -238,10 +232,10 @@ class Trials:
             scored = decide(self.pipeline, ready.target, held_out).scored
             noted.after_fold(self._value(scored))
 
-        given = self.pipeline, ready, self.home, model, progress
+        fitter = Fitter(self.pipeline, ready, self.home, model, progress, checkpoints)
         if self.has_folds:
-            return fit_without_folds(*given, checkpoints, noted.after_epoch, after_fold)
-        return fit_once(*given, noted.after_epoch, checkpoints)
+            return fitter.without_folds(noted.after_epoch, after_fold)
+        return fitter.once(noted.after_epoch)
 
     def keep(self, fitted: FitResult, progress: Progress, checkpoints: Path | None) -> FitResult:
         """Let the model of the best trial learn from all rows, as `train.refit` says.
@@ -251,9 +245,10 @@ class Trials:
         """
         model = fitted.trained.description.spec
         ready = self._ready_for(model)
+        fitter = Fitter(self.pipeline, ready, self.home, model, progress, checkpoints)
         if not fitted.folds and needs_folds(self.pipeline, ready, model):
-            return fit_prepared(self.pipeline, ready, self.home, model, progress, checkpoints)
-        return complete(self.pipeline, ready, self.home, fitted, progress, checkpoints)
+            return fitter.fit()
+        return fitter.complete(fitted)
 
     def _ready_for(self, model: ModelSpec) -> TrainingData:
         if series_of(model) == series_of(self.model):

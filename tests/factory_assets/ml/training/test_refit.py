@@ -11,7 +11,7 @@ import pytest
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.training import out_of_core, refit
 from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
-from factory_assets.ml.training.fitting import fit, fit_context, fit_prepared
+from factory_assets.ml.training.fitting import Fitter, fit, fit_context
 from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.preparation import prepare_rows
 from factory_assets.results.model import Refit
@@ -245,7 +245,7 @@ def test_a_training_killed_in_its_last_fit_goes_on_there(
     declared = pipeline(tmp_path, {**MLP, "ensemble": 1}, refit="auto", trainer=often)
     model = declared.spec.training.model
     ready = prepare_rows(declared, rows(120, 1), rows(40, 2), model)
-    whole = fit_prepared(declared, ready, home, model)
+    whole = Fitter(declared, ready, home, model).fit()
     assert whole.rounds is not None
     assert whole.rounds > 1
 
@@ -255,9 +255,9 @@ def test_a_training_killed_in_its_last_fit_goes_on_there(
 
     folder = tmp_path / "checkpoints"
     with pytest.raises(Killed):
-        fit_prepared(declared, ready, home, model, kill, folder)
+        Fitter(declared, ready, home, model, kill, folder).fit()
     said: list[str] = []
-    resumed = fit_prepared(declared, ready, home, model, said.append, folder)
+    resumed = Fitter(declared, ready, home, model, said.append, folder).fit()
     assert digest(resumed, tmp_path / "resumed") == digest(whole, tmp_path / "whole")
     assert sum(line.endswith("is complete, from its checkpoint") for line in said) == (
         5 if few else 1

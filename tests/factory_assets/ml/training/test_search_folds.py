@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from factory_assets.ml.artifacts.trained_model import save_trained
-from factory_assets.ml.training.fitting import fit, fit_prepared
+from factory_assets.ml.training.fitting import Fitter, fit
 from factory_assets.ml.training.preparation import read_training_data
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate, Refit
@@ -68,7 +68,7 @@ def test_a_trial_is_worth_what_a_training_with_its_settings_is_worth(
         model = declared.spec.training.model
         _, ready = read_training_data(declared, split.train, split.validation, home, model)
         assert ready.statistics is not None
-        alone = fit_prepared(declared, ready, home, model)
+        alone = Fitter(declared, ready, home, model).fit()
         assert trial.value == alone.validation[candidate.tuned.metric]
         if number == candidate.tuned.chosen:
             (tmp_path / "alone").mkdir()
