@@ -45,7 +45,7 @@ MEMBERS: tuple[MemberSpec, ...] = (
     RandomForest(kind="random_forest", trees=100),
     Mlp(kind="mlp", hidden=(32,), dropout=0.0, weight_decay=1.0),
 )
-KINDS = [member.kind for member in MEMBERS]
+KINDS: list[str] = [member.kind for member in MEMBERS]
 BLENDS: tuple[Mapping[str, float], ...] = (
     *({kind: 1.0} for kind in KINDS),
     {"linear": 0.4, "lightgbm": 0.6},
