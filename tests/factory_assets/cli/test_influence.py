@@ -39,13 +39,13 @@ def attributes(at_least: float = 0.0, **column: Any) -> dict[str, Any]:
             "target": "label",
             "model": {
                 "kind": "auto",
-                "members": [{"kind": "linear"}, {"kind": "extra_trees", "trees": 20}],
+                "members": [{"kind": "linear"}, {"kind": "extra_trees", "trees": 10}],
             },
         },
         "evaluate": {
             "importances": 0,
             "bootstrap": 0,
-            "influence": {"subsets": 8, "rows": 5, "at_least": at_least},
+            "influence": {"seeds": 1, "subsets": 8, "rows": 5, "at_least": at_least},
         },
     }
 

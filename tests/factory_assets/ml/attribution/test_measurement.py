@@ -120,21 +120,11 @@ def test_ensemble_needs_no_further_networks(tmp_path: Path, home: Home) -> None:
     assert quality(verdict).trainings == 2 * 8 + 6
 
 
-@pytest.mark.parametrize(
-    ("model", "by", "reach"),
-    [
-        ({"kind": "random_forest", "trees": 10}, "trees", "the leaves of trees"),
-        ({"python": "sklearn.tree:DecisionTreeClassifier"}, "inputs", "nearest neighbours"),
-    ],
-    ids=["forest", "own"],
-)
-def test_influence_on_models_without_gradients(
-    model: dict[str, Any], by: str, reach: str, tmp_path: Path, home: Home
-) -> None:
+def test_influence_on_an_estimator_of_ones_own_uses_neighbours(tmp_path: Path, home: Home) -> None:
+    model = {"python": "sklearn.tree:DecisionTreeClassifier"}
     _, verdict = judged(tmp_path, model, parts(home, "binary", count=150), home)
-    assert (quality(verdict).variant.by, quality(verdict).reach) == (by, reach)
-    # Nothing is trained to choose where there is no choice.
-    assert quality(verdict).trainings == 2 * 8 + (6 if by == "inputs" else 0)
+    assert quality(verdict).reach == "nearest neighbours"
+    assert quality(verdict).variant.by == "inputs"
 
 
 def test_the_networks_of_a_blend_are_stored_from_further_seeds(tmp_path: Path, home: Home) -> None:
