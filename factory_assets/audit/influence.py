@@ -180,7 +180,9 @@ def attribution_context(
             f"its influence scores are too unreliable: their LDS is {influence.score:.2f}, below "
             f"{influence.at_least:g}",
             where=title,
-            remedy="train longer, with more weight_decay and without dropout",
+            remedy="train longer, with more weight_decay and without dropout"
+            if influence.variant.by == "gradients"
+            else "declare linear or a network, on which effects are estimated better",
         )
     candidate = cast(Candidate, value_in(record))
     split = next(r for r in history.inputs(record) if r.stage == "split")

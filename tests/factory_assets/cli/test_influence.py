@@ -169,7 +169,7 @@ def test_refuses_if_the_measured_score_is_low_or_missing(folder: Path) -> None:
     strict = attributes(1.0, sensitive="personal")
     unmeasured = attributes(sensitive="personal")
     del unmeasured["evaluate"]["influence"]
-    for declared, message in ((strict, "below 1"), (unmeasured, "was not measured")):
+    for declared, message in ((strict, "below 1; declare"), (unmeasured, "was not measured")):
         declared["train"]["seed"] = 5 if declared is strict else 6
         pipeline = declare(folder, declared)
         for stage in STAGES[3:]:
