@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from factory_assets.results.base import StageResult
 
-
 _SHOWN = 3
 """How many groups with too few rows are named."""
 
