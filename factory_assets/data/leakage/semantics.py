@@ -115,10 +115,11 @@ _NAMES = {
     "numbers": "id ids nr nbr no num number key uuid guid serial nummer kennung",
     "people": """
         patient person subject member customer client user account household employee student
-        driver policy patienten kunde kunden konto vertrag
+        driver policy patienten kunde kunden konto vertrag vertrags mitglieds mitarbeiter
         """,
     "things": """
-        machine unit engine device asset vehicle battery session visit encounter maschine anlage
+        machine unit engine device asset vehicle battery session visit encounter maschine
+        maschinen anlage anlagen
         """,
 }
 
@@ -168,6 +169,10 @@ PLANS = _all(_PLANS)
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words in lower case: the same for `patient_nbr`, `patientNbr`, `Patient nbr`."""
-    parted = re.sub(r"([a-zß-ÿ0-9])([A-ZÀ-Þ])", r"\1 \2", text)
-    return re.findall(r"[^\W\d_]+", parted.casefold())
+    """Return the words in lower case: the same for `patient_nbr`, `patientNbr`, `Patient nbr`.
+
+    German words that end in a number are two, as `Patientennummer`.
+    """
+    parted = re.sub(r"([a-zß-ÿ0-9])([A-ZÀ-Þ])", r"\1 \2", text).casefold()
+    parted = re.sub(r"(?<=[^\W\d_]{3})(nummer|kennung)(?![^\W\d_])", r" \1", parted)
+    return re.findall(r"[^\W\d_]+", parted)

@@ -122,7 +122,7 @@ def test_yes_is_the_positive_class_even_if_it_is_frequent(
     assert drafted(tmp_path, "size,good\n" + rows, "good").spec.training.positive == positive
 
 
-@pytest.mark.parametrize("name", ["patient_id", "Patient"])
+@pytest.mark.parametrize("name", ["patient_id", "Patient", "Patientennummer"])
 def test_visits_of_a_person_stay_together_even_if_they_have_dates(
     tmp_path: Path, name: str
 ) -> None:
