@@ -190,7 +190,13 @@ def attribution_context(
     validation = read_arrow(parts.validation, history.home)
     as_trained = _as_trained(pipeline, record)
     learner = make_retrainer(
-        as_trained, trained, training, validation, history.home, candidate.refit
+        as_trained,
+        trained,
+        training,
+        validation,
+        history.home,
+        candidate.refit,
+        candidate.portfolio,
     )
     from_validation = len(learner.training) - training.num_rows
     if from_validation:
@@ -289,9 +295,11 @@ def _prediction(trained: TrainedModel, inputs: Arrays, classes: NDArray[np.int64
 
 def unit_of(context: AttributionContext, *, of_row: bool) -> str:
     """Return the unit of effects on the prediction of a row, or of how much rows stand out."""
-    by_gradients = context.influence.variant.by == "gradients"
+    by = context.influence.variant.by
     if not of_row:
-        return "self-influence" if by_gradients else "difference from the nearest rows"
+        return "self-influence" if by == "gradients" else "difference from the nearest rows"
     if not context.trained.target.classes:
         return f"of {context.trained.target.column}"
-    return "of log-odds" if by_gradients else "of the neighbours' vote"
+    if by in {"trees", "members"}:
+        return "of probability"
+    return "of log-odds" if by == "gradients" else "of the neighbours' vote"

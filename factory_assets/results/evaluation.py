@@ -144,11 +144,12 @@ class Folds(StageResult):
 class Variant(StageResult):
     """One method of estimating the influence of training rows."""
 
-    by: Literal["gradients", "inputs", "leaves"]
-    """`inputs` and `leaves` take the distance between the rows' inputs or leaves."""
+    by: Literal["gradients", "trees", "members", "inputs", "leaves"]
+    """`inputs` takes the distance between rows, and `leaves`, of results from before there was
+    `trees`, that between their leaves. `members` adds up the effects on the members of a blend."""
     amount: float
-    """For `gradients` the damping in units of the largest curvature, otherwise the number of
-    neighbours."""
+    """The damping of gradients in units of the largest curvature, if there are any; the number of
+    neighbours; otherwise 0."""
 
 
 class InfluenceQuality(StageResult):
@@ -157,7 +158,8 @@ class InfluenceQuality(StageResult):
     variant: Variant
     """Chosen on validation rows."""
     reach: str
-    """What effects are estimated from: all parameters, the last layer, or nearest neighbours."""
+    """What effects are estimated from: all parameters, the last layer, the leaves of trees, or
+    nearest neighbours; of a blend, several of them."""
     seeds: int
     """Number of networks whose effects are averaged."""
     subsets: int

@@ -61,6 +61,9 @@ class PortfolioMember(StageResult):
     """Its standard deviation over the folds; None if there is one fold, or it is undefined."""
     weight: float
     """Its part of the model; 0 if it is not kept."""
+    rounds: Annotated[int | None, Field(exclude_if=is_unset)] = None
+    """For how many epochs, trees or iterations it is fitted on all rows if it is kept; None for
+    kinds that do not stop early."""
 
 
 class Portfolio(StageResult):

@@ -16,7 +16,7 @@ from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
 from factory_assets.spec.evaluate import Evaluate
 from factory_assets.spec.ingest import Ingest
-from factory_assets.spec.models import Auto, Cnn, SequenceNetwork
+from factory_assets.spec.models import Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
 from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import FileSource, ImageSource
@@ -221,15 +221,6 @@ class PipelineSpec(Spec):
             raise ValueError(
                 "evaluate.folds trains a model for each fold, which train.budget does not count; "
                 "leave one of them out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_model_has_influence(self) -> Self:
-        if self.evaluate.influence and self.train and isinstance(self.train.model, Auto):
-            raise ValueError(
-                "evaluate.influence is not defined for a blend of several models; leave it out, or "
-                "declare one of the members as train.model"
             )
         return self
 

@@ -250,6 +250,17 @@ class Train(Spec):
         return {"refit": "never", **declared} if stored else declared
 
     @model_validator(mode="after")
+    def _encoders_read_inputs(self, info: ValidationInfo) -> Self:
+        # What was stored before this was refused still means what it meant.
+        for name in () if info.context == STORED else self.text:
+            if name == self.target:
+                raise ValueError(f"text: {name!r} is the target; take it out of text")
+            if name in (*self.exclude, *self.categorical):
+                other = "exclude" if name in self.exclude else "categorical"
+                raise ValueError(f"text: {name!r} is also in {other}; take it out of one of them")
+        return self
+
+    @model_validator(mode="after")
     def _only_networks_have_a_trainer(self) -> Self:
         # Compare with the default: a stored declaration contains every key, given or not.
         if self.trainer != Trainer() and not isinstance(self.model, Network):

@@ -44,18 +44,8 @@ class TargetChoice:
     task: Task
     guessed: str = ""
     """Why this column, if nobody has named one."""
-
-    @property
-    def positive(self) -> str | None:
-        """The class that says yes, beside one that says no; None if the classes are others."""
-        column = self.column
-        if self.task != "binary" or column is None or column.type != "string":
-            return None
-        spelt: dict[str, str] = {value.strip().casefold(): value for value in column.values}
-        yes, no = spelt.keys() & _YES, spelt.keys() & _NO
-        if len(yes) != 1 or len(no) != 1 or len(spelt) > 2:
-            return None
-        return min(yes) if column.respelt else spelt[min(yes)]
+    positive: str | None = None
+    """Of two classes that are words, the one that metrics refer to."""
 
 
 def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> TargetChoice:
@@ -74,10 +64,9 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
             distinct values, or no column can be predicted.
     """
     if named is not None:
-        column = _named(table, names, named)
-        return TargetChoice(column, _task(column))
+        return _choice(table, _named(table, names, named))
     if likely := next((c for c in _likely(table) if _can_be_predicted(c)), None):
-        return TargetChoice(likely, _task(likely), "it is named like an outcome")
+        return _choice(table, likely, "it is named like an outcome")
     if table.series and table.series.ends:
         why = f"each {table.series.by} has rows until its end: how many are left?"
         return TargetChoice(None, "regression", why)
@@ -85,11 +74,32 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     ends = ((filled[-1], "last"), (filled[0], "first"))
     for column, place in ends:
         if _can_be_predicted(column) and not column.running and not _names_a_row(column):
-            return TargetChoice(column, _task(column), f"it is the {place} column")
+            return _choice(table, column, f"it is the {place} column")
     raise DataError(
         "no column looks like an outcome",
         remedy=f"name it with --target; columns: {_listed([c.source for c in table.columns])}",
     )
+
+
+def _choice(table: FileProfile, column: ColumnSummary, guessed: str = "") -> TargetChoice:
+    task = _task(column)
+    is_named = task == "binary" and column.type == "string"
+    return TargetChoice(column, task, guessed, _positive(table, column) if is_named else None)
+
+
+def _positive(table: FileProfile, column: ColumnSummary) -> str | None:
+    """Return the class that says yes, or the rarer one; None if words become one in `clean`.
+
+    What is rarer now may be more frequent one day, and the class must not change then.
+    """
+    spelt: dict[str, str] = {value.strip().casefold(): value for value in column.values}
+    yes, no = spelt.keys() & _YES, spelt.keys() & _NO
+    if len(yes) == 1 and len(no) == 1 and len(spelt) == 2:
+        return min(yes) if column.respelt else spelt[min(yes)]
+    if column.respelt:
+        return None
+    values = table.sample[column.source].to_pylist()
+    return max(column.values, key=lambda word: (-values.count(word), word))
 
 
 def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnSummary:

@@ -115,11 +115,12 @@ _NAMES = {
     "numbers": "id ids nr nbr no num number key uuid guid serial nummer kennung",
     "people": """
         patient person subject member customer client user account household employee student
-        driver policy patienten kunde kunden konto vertrag vertrags mitglieds mitarbeiter
+        driver policy patienten kunde kunden konto vertrag vertrags versicherten mitarbeiter
+        mandanten probanden teilnehmer
         """,
     "things": """
-        machine unit engine device asset vehicle battery session visit encounter maschine
-        maschinen anlage anlagen
+        machine unit engine device asset vehicle battery session visit encounter maschine maschinen
+        anlage anlagen fahrzeug gerät geräte
         """,
 }
 
@@ -171,8 +172,8 @@ PLANS = _all(_PLANS)
 def words_of(text: str) -> list[str]:
     """Return the words in lower case: the same for `patient_nbr`, `patientNbr`, `Patient nbr`.
 
-    German words that end in a number are two, as `Patientennummer`.
+    A German compound such as `Kundennummer` has two.
     """
     parted = re.sub(r"([a-zß-ÿ0-9])([A-ZÀ-Þ])", r"\1 \2", text).casefold()
-    parted = re.sub(r"(?<=[^\W\d_]{3})(nummer|kennung)(?![^\W\d_])", r" \1", parted)
+    parted = re.sub(r"([^\W\d_]{4,})(nummer|kennung|nr)(?![^\W\d_])", r"\1 \2", parted)
     return re.findall(r"[^\W\d_]+", parted)

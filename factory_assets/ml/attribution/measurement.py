@@ -1,7 +1,7 @@
 """Measure influence: how well it predicts the outputs of models trained on half of the rows.
 
-The damping, or the number of neighbours, is chosen first, on validation rows and a third as many
-other halves, of the training rows alone. The score is then measured on test rows and halves that
+A damping, or number of neighbours, is chosen first, on validation rows and a third as many other
+halves, of the training rows alone. The score is then measured on test rows and halves that
 took no part in that choice.
 The score itself belongs in `lds`, the effects in `methods`.
 """
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.attribution.blend_effects import model_attribution
 from factory_assets.ml.attribution.lds import ceiling, lds, predicted_quantity
-from factory_assets.ml.attribution.methods import Attribution, attribution
+from factory_assets.ml.attribution.methods import Attribution
 from factory_assets.ml.attribution.retraining import Retrainer, make_retrainer, store_seeds
 from factory_assets.ml.attribution.retraining_tasks import (
     Halves,
@@ -67,16 +68,20 @@ def measure_influence(
     if declared is None:
         return None
     training, validation = read_arrow(parts.train, home), read_arrow(parts.validation, home)
-    refit = test_set.candidate.refit
-    learner = make_retrainer(test_set.pipeline, trained, training, validation, home, refit)
-    retraining = Retraining(learner, _data(test_set.candidate, parts, home))
-    seeds = learner.seeds(declared.seeds)
-    choosing_halves = max(MIN_CHOOSING_HALVES, declared.subsets // 3)
-    trainings = _Trainings(
-        retraining, seeds * declared.subsets + choosing_halves, progress or no_progress, executor
+    refit, portfolio = test_set.candidate.refit, test_set.candidate.portfolio
+    learner = make_retrainer(
+        test_set.pipeline, trained, training, validation, home, refit, portfolio
     )
-    others = trainings.further_seeds(declared.seeds)
+    retraining = Retraining(learner, _data(test_set.candidate, parts, home))
+    progress = progress or no_progress
+    others = _further_seeds(retraining, declared.seeds, progress, executor)
     effects = candidate_attribution(learner, others)
+    choosing_halves = max(MIN_CHOOSING_HALVES, declared.subsets // 3)
+    if len(effects.variants) == 1:
+        choosing_halves = 0
+    seeds = learner.seeds(declared.seeds)
+    total = seeds * declared.subsets + choosing_halves
+    trainings = _Trainings(retraining, total, progress, executor)
     seed = test_set.pipeline.spec.training.seed
     choosing_rows = _sample(len(learner.validation), declared.rows, seed)
     variant = _choose_variant(
@@ -106,6 +111,19 @@ def measure_influence(
     )
 
 
+def _further_seeds(
+    retraining: Retraining, seeds: int, progress: Progress, executor: FitExecutor | None
+) -> list[Model]:
+    """Train the networks that the candidate lacks for the given number of seeds.
+
+    Other kinds of models, and members of a blend, need none.
+    """
+    learner = retraining.learner
+    if not learner.has_networks:
+        return []
+    return train_whole(retraining, range(learner.own, seeds), progress, executor)
+
+
 def _data(candidate: Candidate, parts: SplitResult, home: Home) -> RetrainingData:
     from factory_resources.tracking.registry import Registry
 
@@ -119,6 +137,7 @@ def _data(candidate: Candidate, parts: SplitResult, home: Home) -> RetrainingDat
         digest=candidate.digest,
         name=name,
         refit=candidate.refit,
+        portfolio=candidate.portfolio,
     )
 
 
@@ -126,7 +145,7 @@ def candidate_attribution(learner: Retrainer, others: list[Model]) -> Attributio
     """Return the effects of the rows that it learned from, averaged over all networks."""
     weights = learner.weights(learner.training.target)
     counts = None if weights is None else weights[learner.training.target]
-    return attribution([learner.trained.model, *others], learner.training, counts)
+    return model_attribution([learner.trained.model, *others], learner.training, counts)
 
 
 def predicted_classes(trained: TrainedModel, inputs: Arrays) -> NDArray[np.int64] | None:
@@ -140,6 +159,8 @@ def predicted_classes(trained: TrainedModel, inputs: Arrays) -> NDArray[np.int64
 def _choose_variant(
     effects: Attribution, trainings: _Trainings, judged: JudgedRows, of: Halves
 ) -> Variant:
+    if not of.count:
+        return effects.variants[0]
     retraining = trainings.retraining
     inputs, members = retraining.inputs(judged), retraining.members(of)
     classes = predicted_classes(retraining.learner.trained, inputs)
@@ -168,19 +189,6 @@ class _Trainings:
     executor: FitExecutor | None
     count: int = 0
     """How many of them were asked for."""
-
-    def further_seeds(self, seeds: int) -> list[Model]:
-        """Train the networks that the candidate lacks for the given number of seeds.
-
-        Other kinds of models need none.
-        """
-        from factory_assets.ml.models.networks.model import NetworkModel
-
-        learner = self.retraining.learner
-        if not isinstance(learner.trained.model, NetworkModel):
-            return []
-        further = range(learner.own, seeds)
-        return train_whole(self.retraining, further, self.progress, self.executor)
 
     def observe(
         self, of: Halves, judged: JudgedRows, classes: NDArray[np.int64] | None, seeds: int

@@ -1,7 +1,8 @@
-"""Effects of training rows on the predictions of a model, by gradients or nearest neighbours.
+"""Effects of training rows on the predictions of a model, by the method that suits its kind.
 
 Each method has variants, from which `measurement` chooses on validation rows. The formulas belong
-in `gauss_newton` and `nearest_neighbours`. Heavy imports inside functions.
+in `gauss_newton`, `tree_effects` and `nearest_neighbours`; the sum over the members of a blend in
+`blend_effects`. Heavy imports inside functions.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from factory_assets.ml.attribution.nearest_neighbours import disagreement, knn_shapley, leaves_of
+from factory_assets.ml.attribution.leaves import Trees, trees_of
+from factory_assets.ml.attribution.nearest_neighbours import disagreement, knn_shapley
+from factory_assets.ml.attribution.tree_effects import JudgedOutputs, tree_effects
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Model
 from factory_assets.results.evaluation import Variant
@@ -24,13 +27,16 @@ DAMPINGS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
 NEIGHBOURS = (5, 20, 80)
 
+BY_TREES = Variant(by="trees", amount=0)
+
 
 class Attribution(ABC):
     """Effects of the training rows of one model, or the mean over models from several seeds."""
 
     variants: tuple[Variant, ...]
     reach: str
-    """What the effects are computed from: all parameters, the last layer or nearest neighbours."""
+    """What the effects are computed from: all parameters, the last layer, the leaves of trees or
+    nearest neighbours."""
 
     @abstractmethod
     def effects(
@@ -39,8 +45,8 @@ class Attribution(ABC):
         """[judged, training rows]: by how much each training row raises the prediction.
 
         Args:
-            classes: [judged], the class whose log-odds are the prediction; None for the predicted
-                number.
+            classes: [judged], the class that the prediction is of: its log-odds by gradients, by
+                trees its probability, by neighbours their vote; None for the predicted number.
         """
 
     @abstractmethod
@@ -51,10 +57,10 @@ class Attribution(ABC):
 def attribution(
     models: Sequence[Model], training: LabelledArrays, weights: NDArray[np.float64] | None = None
 ) -> Attribution:
-    """Return the method that suits the models: gradients if they have them, else neighbours.
+    """Return the method that suits the models: gradients, trees, or for any other neighbours.
 
     Args:
-        models: of the same kind and settings, from several seeds.
+        models: of the same kind and settings, from several seeds; of the factory, but no blends.
         training: the rows that all of them were trained on.
         weights: [training rows], how much each counts in the loss.
 
@@ -65,7 +71,9 @@ def attribution(
 
     if views_of(models[0], training.inputs.take([0])):
         return Gradients(models, training, weights)
-    return Neighbours(models[0], training)
+    if trees := trees_of(models[0]):
+        return SharedLeaves(models[0], trees, training, weights)
+    return Neighbours(training)
 
 
 class Gradients(Attribution):
@@ -114,14 +122,13 @@ class Gradients(Attribution):
 
 
 class Neighbours(Attribution):
-    """k-NN Shapley, by distance between inputs or between the leaves that rows fall into."""
+    """k-NN Shapley, by distance between inputs."""
 
-    def __init__(self, model: Model, training: LabelledArrays) -> None:
+    variants = tuple(Variant(by="inputs", amount=k) for k in NEIGHBOURS)
+    reach = "nearest neighbours"
+
+    def __init__(self, training: LabelledArrays) -> None:
         self._training = training
-        self._leaves = leaves_of(model)
-        spaces = ("inputs", "leaves") if self._leaves else ("inputs",)
-        self.reach = "nearest neighbours"
-        self.variants = tuple(Variant(by=space, amount=k) for space in spaces for k in NEIGHBOURS)
         self._matrix = Standard(training.inputs)
 
     def effects(
@@ -136,19 +143,48 @@ class Neighbours(Attribution):
         return disagreement(self._matrix(self._training.inputs), self._training.target)
 
     def _distances(self, variant: Variant, judged: Arrays) -> NDArray[np.float64]:
-        import numpy as np
-
-        known = self._training.inputs
-        if variant.by == "leaves" and self._leaves:
-            known_leaves, judged_leaves = self._leaves(known), self._leaves(judged)
-            shares = [np.mean(row != known_leaves, axis=1) for row in judged_leaves]
-            return np.stack(shares)
         from sklearn.metrics import pairwise_distances
 
         distances: NDArray[np.float64] = pairwise_distances(
-            self._matrix(judged), self._matrix(known)
+            self._matrix(judged), self._matrix(self._training.inputs)
         )
         return distances
+
+
+class SharedLeaves(Neighbours):
+    """Effects through the leaves that rows share; results from before this have neighbours."""
+
+    variants = (BY_TREES,)
+    reach = "the leaves of trees"
+
+    def __init__(
+        self,
+        model: Model,
+        trees: Trees,
+        training: LabelledArrays,
+        weights: NDArray[np.float64] | None,
+    ) -> None:
+        import numpy as np
+
+        super().__init__(training)
+        self._model, self._trees = model, trees
+        self._weights = np.ones(len(training)) if weights is None else weights
+
+    def effects(
+        self, variant: Variant, judged: Arrays, classes: NDArray[np.int64] | None
+    ) -> NDArray[np.float64]:
+        if variant != BY_TREES:
+            return super().effects(variant, judged, classes)
+        said = JudgedOutputs(judged, self._model.outputs(judged), classes)
+        return tree_effects(self._trees, self._training, self._weights, said)
+
+    def _distances(self, variant: Variant, judged: Arrays) -> NDArray[np.float64]:
+        import numpy as np
+
+        if variant.by != "leaves":
+            return super()._distances(variant, judged)
+        known, own = self._trees.leaves(self._training.inputs), self._trees.leaves(judged)
+        return np.stack([np.mean(row != known, axis=1) for row in own])
 
 
 class Standard:

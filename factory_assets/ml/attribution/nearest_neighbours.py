@@ -2,18 +2,11 @@
 
 For models without gradients. The closed form of Jia et al. (2019), for any value that neighbours
 contribute: the value of a group is the sum of its k nearest members' values, over k.
-
-Also finds the leaf of each tree that a row falls into, as a distance for models of trees: rows in
-the same leaves look the same to the trees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from factory_assets.ml.features.arrays import Arrays
-from factory_assets.ml.models.base import Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,44 +57,3 @@ def disagreement(points: NDArray[np.floating], target: NDArray[Any]) -> NDArray[
         return difference
     difference = np.abs(target - target[neighbours].mean(axis=1)).astype(np.float64)
     return difference
-
-
-Leaves = Callable[[Arrays], "NDArray[np.int64]"]
-"""Maps rows to the leaf of each tree, [rows, trees]."""
-
-
-def leaves_of(model: Model) -> Leaves | None:
-    """Return the leaves of scikit-learn's trees; None for any other model."""
-    from factory_assets.ml.models.trees.gradient_boosting import BoostingModel
-    from factory_assets.ml.models.trees.random_forest import ForestModel
-    from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
-
-    if not isinstance(model, ForestModel | BoostingModel):
-        return None
-    trees: EstimatorModel = model
-
-    def leaves(inputs: Arrays) -> NDArray[np.int64]:
-        matrix, estimator = trees.matrix(inputs), trees.estimator
-        if isinstance(trees, ForestModel):
-            indices: NDArray[np.int64] = estimator.apply(matrix)
-            return indices
-        return boosted_leaves(estimator, matrix)
-
-    return leaves
-
-
-def boosted_leaves(estimator: Any, matrix: NDArray[np.float32]) -> NDArray[np.int64]:
-    """[rows, trees]: the leaves of boosted trees; scikit-learn has `apply` only for forests."""
-    import numpy as np
-
-    trees = [tree.nodes for round_ in estimator._predictors for tree in round_]
-    rows = np.arange(len(matrix))
-    leaves = np.zeros((len(matrix), len(trees)), dtype=np.int64)
-    for number, nodes in enumerate(trees):
-        node = leaves[:, number]
-        while not (is_leaf := nodes["is_leaf"][node].astype(bool)).all():
-            values = matrix[rows, nodes["feature_idx"][node]]
-            left = values <= nodes["num_threshold"][node]
-            child = np.where(left, nodes["left"][node], nodes["right"][node])
-            node[:] = np.where(is_leaf, node, child)
-    return leaves

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from shutil import move
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from factory_assets.ml.artifacts.trained_model import (
     MANIFEST,
@@ -27,17 +27,21 @@ from factory_assets.ml.features.fold_statistics import fold_statistics
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, FitContext, Model
 from factory_assets.ml.models.kinds import fit_model, model_class
+from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.training.inner_folds import inner_folds, training_folds
 from factory_assets.results.evaluation import InfluenceQuality
-from factory_assets.results.model import Candidate, Refit
+from factory_assets.results.model import Candidate, Portfolio, Refit
 from factory_assets.spec import Linear, ModelSpec, Pipeline
-from factory_assets.spec.models import Network
+from factory_assets.spec.models import Auto, Network
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+Members = Literal["all", "networks"]
 
 
 @dataclass(frozen=True)
@@ -53,22 +57,43 @@ class Retrainer:
     home: Home
     refit: Refit | None = None
     """How the candidate learned from all rows; None if only from the training rows."""
+    portfolio: Portfolio | None = None
+    """The members of which the candidate is a blend; None for any other kind."""
 
     @property
     def single(self) -> ModelSpec:
-        """The model to train again: a single network, even if the candidate is an ensemble."""
+        """The model to train again: single networks, even where the candidate has ensembles."""
         spec = self.trained.description.spec
-        return spec.model_copy(update={"ensemble": 1}) if isinstance(spec, Network) else spec
+        if not isinstance(spec, Auto):
+            return _single(spec)
+        return spec.model_copy(update={"members": tuple(map(_single, spec.members or ()))})
 
     @property
     def own(self) -> int:
-        """From how many seeds the candidate itself was trained."""
-        spec = self.trained.description.spec
-        return spec.ensemble if isinstance(spec, Network) else 1
+        """From how many seeds the networks of the candidate were trained."""
+        return min((one.ensemble for one in self._kept if isinstance(one, Network)), default=1)
 
     def seeds(self, declared: int) -> int:
         """Return how many seeds to use: 1 for linear models, which do not depend on it."""
-        return 1 if isinstance(self.single, Linear) else declared
+        return 1 if all(isinstance(one, Linear) for one in self._kept) else declared
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether effects are averaged over networks from several seeds."""
+        from factory_assets.ml.models.networks.model import NetworkModel
+
+        model = self.trained.model
+        models = model.kept.values() if isinstance(model, BlendModel) else (model,)
+        return any(isinstance(one, NetworkModel) for one in models)
+
+    @property
+    def _kept(self) -> Sequence[ModelSpec]:
+        """The declared model, or the members that are part of the blend."""
+        spec, model = self.trained.description.spec, self.trained.model
+        if not isinstance(model, BlendModel):
+            return (spec,)
+        members = cast(Auto, spec).members or ()
+        return [members[i] for i in model.kept]
 
     def weights(self, target: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """[classes]: the class weights; None if the classes are not balanced."""
@@ -81,8 +106,12 @@ class Retrainer:
         weights: NDArray[np.float64] = len(target) / (classes * counts)
         return weights
 
-    def fit(self, rows: NDArray[np.int64] | None, seed: int) -> Model:
-        """Train on the given rows, or on all if None; seeds 0, 1, … are those of an ensemble."""
+    def fit(self, rows: NDArray[np.int64] | None, seed: int, members: Members = "all") -> Model:
+        """Train on the given rows, or on all if None; seeds 0, 1, … are those of an ensemble.
+
+        Args:
+            members: which of the members of a blend are trained.
+        """
         training = self.training if rows is None else self.training.take(rows)
         with self.home.scratch() as scratch:
             context = FitContext(
@@ -96,7 +125,22 @@ class Retrainer:
                 trainer=self.pipeline.spec.training.trainer,
                 rounds=self.refit.rounds if self.refit else None,
             )
+            model = self.trained.model
+            if isinstance(model, BlendModel):
+                rounds = self._rounds(model, members)
+                return model.on_other_rows(context, training, self.validation, rounds)
             return fit_model(context, training, self.validation).model
+
+    def _rounds(self, blend: BlendModel, members: Members) -> dict[int, int | None]:
+        """Return for how many rounds each member is fitted, as the candidate's was."""
+        from factory_assets.ml.models.networks.model import NetworkModel
+
+        found = self.portfolio.members if self.portfolio else ()
+        return {
+            i: found[i].rounds if found else None
+            for i, member in blend.kept.items()
+            if members == "all" or isinstance(member, NetworkModel)
+        }
 
 
 def make_retrainer(
@@ -106,18 +150,21 @@ def make_retrainer(
     validation: pa.Table,
     home: Home,
     refit: Refit | None,
+    portfolio: Portfolio | None = None,
 ) -> Retrainer:
     """Encode the tables that the candidate was trained on.
 
     Args:
         refit: how the candidate was fitted again; None if `train.refit` was `never`.
+        portfolio: as of the candidate.
     """
     places = known_rows(trained.target, validation)
     encoded = _training_rows(pipeline, trained, (training, validation.take(places)))
     known = encode_rows(trained, validation, places)
     if refit is None or refit.reason:
-        return Retrainer(pipeline, trained, encoded, known, home)
-    return Retrainer(pipeline, trained, concatenate([encoded, known]), known, home, refit)
+        return Retrainer(pipeline, trained, encoded, known, home, None, portfolio)
+    whole = concatenate([encoded, known])
+    return Retrainer(pipeline, trained, whole, known, home, refit, portfolio)
 
 
 def _training_rows(
@@ -154,6 +201,10 @@ def encode_rows(trained: TrainedModel, table: pa.Table, rows: Any = None) -> Lab
 def _learning_target(target: Target, table: pa.Table) -> NDArray[Any]:
     values = target.values(table)
     return values if target.classes else target.scaled(values)
+
+
+def _single(spec: ModelSpec) -> ModelSpec:
+    return spec.model_copy(update={"ensemble": 1}) if isinstance(spec, Network) else spec
 
 
 FOLDER = "influence"

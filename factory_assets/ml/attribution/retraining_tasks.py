@@ -26,7 +26,7 @@ from factory_assets.ml.training.fit_tasks import (
     load_arrays,
     save_arrays,
 )
-from factory_assets.results.model import Refit
+from factory_assets.results.model import Portfolio, Refit
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, read_arrow
@@ -54,7 +54,8 @@ class RetrainingData(_Values):
     name: str
     """That of the candidate."""
     refit: Refit | None = None
-    """As in `Candidate`."""
+    portfolio: Portfolio | None = None
+    """Both as in `Candidate`."""
 
 
 class Halves(_Values):
@@ -98,7 +99,9 @@ class RetrainingTask(FitTask):
         training, validation = (
             read_arrow(part, home) for part in (self.data.train, self.data.validation)
         )
-        learner = make_retrainer(pipeline, trained, training, validation, home, self.data.refit)
+        learner = make_retrainer(
+            pipeline, trained, training, validation, home, self.data.refit, self.data.portfolio
+        )
         return Retraining(learner, self.data)
 
     def run(self, prepared: Retraining, files: Path, progress: Progress) -> None:
@@ -127,11 +130,10 @@ class Retraining:
 
         if task.step:
             progress(task.step)
-        rows = None
-        if task.half:
-            of, number = task.half
-            rows = np.flatnonzero(self.members(of)[number])
-        return self.learner.fit(rows, task.seed)
+        if task.half is None:
+            return self.learner.fit(None, task.seed, "networks")
+        of, number = task.half
+        return self.learner.fit(np.flatnonzero(self.members(of)[number]), task.seed)
 
     def predict(self, task: RetrainingTask, progress: Progress) -> NDArray[np.float64]:
         """Train the model of a task and return its outputs for the judged rows."""

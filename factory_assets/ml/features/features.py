@@ -195,7 +195,7 @@ def fit_features(
 
     Raises:
         DataError: if no input column is left, the declared picture column is missing or holds no
-            pictures, or an input has the name of a model output.
+            pictures, a declared text is none, or an input has the name of a model output.
         ModelError: if a declared text encoder is missing.
     """
     import pyarrow.types as types
@@ -214,8 +214,8 @@ def fit_features(
         if isinstance(model, Cnn) and name == model.image:
             picture = fit_picture(training, name)
             continue
-        if (reader := pipeline.spec.training.text.get(name)) and is_text(kind):
-            texts.append(describe_text(name, reader))
+        if reader := pipeline.spec.training.text.get(name):
+            texts.append(_declared_text(name, reader, kind))
             continue
         names = name in pipeline.spec.training.categorical or is_text(kind)
         if not names and is_time(kind) and may_read_times and name != ordered_by:
@@ -261,6 +261,16 @@ def fit_features(
         ),
         times=found,
     )
+
+
+def _declared_text(name: str, reader: str, kind: pa.DataType) -> Text:
+    if not is_text(kind):
+        raise DataError(
+            f"{name!r} holds {kind}, which no sentence encoder reads",
+            where="train.text",
+            remedy="take it out, or give it the type string in ingest.contract",
+        )
+    return describe_text(name, reader)
 
 
 def _candidates(pipeline: Pipeline, columns: Sequence[str]) -> list[str]:

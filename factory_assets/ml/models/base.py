@@ -174,6 +174,8 @@ class JudgedMembers:
     """Of all that are declared; they add up to 1."""
     costs: tuple[FitCost, ...]
     """For each member that was tried, what its fits without a fold took together."""
+    rounds: tuple[int | None, ...]
+    """For each member that was tried, the median of `Fit.rounds` over its fits without a fold."""
 
     @property
     def outputs(self) -> NDArray[np.float64]:

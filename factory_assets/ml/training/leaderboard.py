@@ -67,11 +67,13 @@ def leaderboard(
         return scored.metrics({metric}).get(metric), sd
 
     members = []
-    for spec, outputs, weight in zip(
-        model.members or (), judged.members, judged.weights, strict=False
+    for spec, outputs, weight, rounds in zip(
+        model.members or (), judged.members, judged.weights, judged.rounds, strict=False
     ):
         value, sd = figures(outputs)
-        members.append(PortfolioMember(kind=spec.kind, value=value, sd=sd, weight=weight))
+        members.append(
+            PortfolioMember(kind=spec.kind, value=value, sd=sd, weight=weight, rounds=rounds)
+        )
     value, sd = figures(judged.outputs)
     return Portfolio(
         metric=metric,

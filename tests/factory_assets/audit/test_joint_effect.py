@@ -29,7 +29,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Home]:
     folder = tmp_path_factory.mktemp("joint") / "fruit"
     folder.mkdir()
     write(folder)
-    pipeline, home = declare(folder, attributes()), Home(folder.parent / "home")
+    declared = {**attributes(), "train": {"target": "label", "model": {"kind": "linear"}}}
+    pipeline, home = declare(folder, declared), Home(folder.parent / "home")
     for stage in STAGES:
         run_stage(StageRequest(pipeline, stage, home, "run"))
     return pipeline, home

@@ -35,11 +35,17 @@ def attributes(at_least: float = 0.0, **column: Any) -> dict[str, Any]:
             ],
         },
         "clean": {"where": {"positive": "size > -100"}},
-        "train": {"target": "label", "model": {"kind": "linear"}},
+        "train": {
+            "target": "label",
+            "model": {
+                "kind": "auto",
+                "members": [{"kind": "linear"}, {"kind": "extra_trees", "trees": 10}],
+            },
+        },
         "evaluate": {
             "importances": 0,
             "bootstrap": 0,
-            "influence": {"subsets": 8, "rows": 5, "at_least": at_least},
+            "influence": {"seeds": 1, "subsets": 8, "rows": 5, "at_least": at_least},
         },
     }
 

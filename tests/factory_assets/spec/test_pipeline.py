@@ -8,6 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.spec import Gate, PipelineSpec, SplitRule
+from factory_assets.spec.models import STORED
+from factory_assets.spec.train import Train
 
 
 def _spec(**changed: Any) -> PipelineSpec:
@@ -156,6 +158,21 @@ def test_declared_uncertainty_is_a_share_of_inputs_that_are_known() -> None:
     for changed, line in wrong:
         with pytest.raises(ValidationError, match=line):
             declared(**changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"target": "site"}, "text: 'site' is the target"),
+        ({"exclude": ["site"]}, "text: 'site' is also in exclude"),
+        ({"categorical": ["site"]}, "text: 'site' is also in categorical"),
+    ],
+)
+def test_an_encoder_reads_an_input(changed: dict[str, Any], line: str) -> None:
+    declared = {"target": "wear", "model": {"kind": "linear"}, "text": {"site": "package"}}
+    with pytest.raises(ValidationError, match=line):
+        _spec(train={**declared, **changed})
+    Train.model_validate({**declared, **changed}, context=STORED)
 
 
 def test_a_declaration_without_uncertainty_is_stored_as_before() -> None:

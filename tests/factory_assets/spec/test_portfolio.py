@@ -42,12 +42,6 @@ def test_what_a_portfolio_cannot_have_is_told(declared: dict[str, Any], message:
         _declared(declared)
 
 
-def test_a_blend_has_no_influence() -> None:
-    with pytest.raises(ValidationError, match=r"evaluate\.influence is not defined for a blend"):
-        _declared({}, {"influence": {}})
-    assert _declared({}, {"influence": {}}, kind="linear").evaluate.influence is not None
-
-
 @pytest.mark.parametrize("kind", ["linear", "mlp", "lightgbm"])
 def test_only_a_portfolio_counts_trials(kind: str) -> None:
     with pytest.raises(ValidationError, match=r"budget\.trials: only auto tries several models"):

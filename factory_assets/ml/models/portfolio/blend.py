@@ -8,6 +8,7 @@ members are fitted belongs in `search`, how they are weighted, in `weights`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -18,7 +19,8 @@ from pydantic import ValidationError
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
 from factory_assets.ml.models.onnx_nodes import array_inputs, make_model, prefixed
-from factory_assets.ml.models.portfolio.encoding import member_outputs, scaling_nodes
+from factory_assets.ml.models.portfolio.encoding import encoded_for, member_outputs, scaling_nodes
+from factory_assets.ml.models.portfolio.member import PortfolioRows
 from factory_assets.ml.models.portfolio.search import fit_portfolio
 from factory_assets.results.base import StageResult
 from factory_assets.spec.models import Auto
@@ -114,10 +116,41 @@ class BlendModel(Model):
             [*constants, *weights],
         )
 
+    def on_other_rows(
+        self,
+        context: FitContext,
+        train: LabelledArrays,
+        validation: LabelledArrays,
+        rounds: Mapping[int, int | None],
+    ) -> Self:
+        """Fit members again, with the weights that they have; nothing is judged.
+
+        Args:
+            context: without folds.
+            train: the rows that they learn from.
+            validation: decides when to stop where no rounds are given.
+            rounds: of each of the kept members that are fitted, as of `FitContext`; the weights of
+                the others go to these in proportion.
+        """
+        rows = PortfolioRows(self.classes, replace(context, whole=False), train, validation)
+        members = {i: rows.on_all_rows(i, count) for i, count in rounds.items()}
+        total = sum(self._weights[i] for i in members)
+        weights = [w / total if i in members else 0.0 for i, w in enumerate(self._weights)]
+        return type(self)(self._shape, members, weights)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weight of each declared member, 0 if it is not kept."""
+        return self._weights
+
     @property
     def kept(self) -> Mapping[int, Model]:
         """The members that are part of the blend, by their index among the declared ones."""
         return self._members
+
+    def as_read_by(self, member: int, inputs: Arrays) -> Arrays:
+        """Return rows in the encoding that one of the kept members reads."""
+        return encoded_for(type(self._members[member]), self._shape, inputs)
 
     @property
     def parameters(self) -> int:

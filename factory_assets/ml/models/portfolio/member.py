@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from factory_assets.ml.features.arrays import LabelledArrays, concatenate
-from factory_assets.ml.models.base import FitContext, MemberFit, Model
+from factory_assets.ml.models.base import Fit, FitContext, MemberFit, Model
 from factory_assets.ml.models.portfolio.encoding import encoded_for, member_outputs
 from factory_assets.results.base import StageResult
 from factory_assets.spec.models import Auto
@@ -82,10 +82,7 @@ class PortfolioRows:
         self.context.progress(self.describe(job))
         with Meter(Rates.from_env()) as meter:
             train, held_out = self._parts(job)
-            cls = self.classes[job.member]
-            fit = cls.fit(
-                self._context(job, train), self._encoded(cls, train), self._encoded(cls, held_out)
-            )
+            fit = self._fitted(job, train, held_out)
             if job.fold is None:
                 (files / _MODEL).mkdir()
                 fit.model.save(files / _MODEL)
@@ -98,6 +95,15 @@ class PortfolioRows:
             rounds=fit.rounds, halved=fit.halved, seconds=cost.seconds, wh=cost.wh
         )
         (files / _FIT).write_text(record.model_dump_json(), encoding="utf-8")
+
+    def on_all_rows(self, member: int, rounds: int | None) -> Model:
+        """Fit a member on all rows, and write nothing; raises like `fit`."""
+        job = MemberFit(member=member, rounds=rounds)
+        return self._fitted(job, *self._parts(job)).model
+
+    def _fitted(self, job: MemberFit, train: LabelledArrays, held_out: LabelledArrays) -> Fit:
+        cls, context = self.classes[job.member], self._context(job, train)
+        return cls.fit(context, self._encoded(cls, train), self._encoded(cls, held_out))
 
     def _parts(self, job: MemberFit) -> tuple[LabelledArrays, LabelledArrays]:
         """Return the rows that the fit learns from, and those that decide when to stop."""

@@ -72,10 +72,7 @@ def fit_portfolio(
     tried = search.judge()
     judged = search.judged(tried)
     kept = [i for i, weight in enumerate(judged.weights) if weight]
-    fits = [
-        MemberFit(member=i, rounds=median_rounds(one.record.rounds for one in tried[i]))
-        for i in kept
-    ]
+    fits = [MemberFit(member=i, rounds=judged.rounds[i]) for i in kept]
     models, halved = {}, False
     for i, files in zip(kept, search.done(fits), strict=True):
         models[i] = read_model(classes[i], context, i, files)
@@ -143,6 +140,9 @@ class PortfolioSearch:
             members=np.stack(outputs),
             weights=(*found, *[0.0] * untried),
             costs=tuple(_total(one.record for one in of_member) for of_member in tried),
+            rounds=tuple(
+                median_rounds(one.record.rounds for one in of_member) for of_member in tried
+            ),
         )
 
     def done(self, fits: Sequence[MemberFit]) -> Iterator[Path]:

@@ -94,12 +94,19 @@ class LightGbmModel(Model):
         classes = self._shape.outputs
         if not len(inputs):
             return np.empty((0, classes) if self._shape.task != "regression" else 0)
-        outputs: NDArray[np.float64] = self._booster.predict(
-            inputs.one_hot(self._shape.cardinalities)
-        )
+        outputs: NDArray[np.float64] = self._booster.predict(self.matrix(inputs))
         if self._shape.task == "binary":
             return np.stack([1 - outputs, outputs], axis=1)
         return outputs
+
+    @property
+    def booster(self) -> Any:
+        """The trees, as LightGBM's own class."""
+        return self._booster
+
+    def matrix(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Return the input of the trees, [rows, width + sum of cardinalities]."""
+        return inputs.one_hot(self._shape.cardinalities)
 
     def save(self, folder: Path) -> None:
         (folder / FILE).write_bytes(self._booster.model_to_string().encode())

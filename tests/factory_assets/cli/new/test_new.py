@@ -227,14 +227,19 @@ def test_a_number_as_target_makes_a_regression(tmp_path: Path) -> None:
     assert spec.training.model.kind == "auto"  # type: ignore[union-attr]
 
 
-def test_rows_of_one_patient_are_split_by_group(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("visit", "patient"), [("visit_id", "patient_nbr"), ("Fallnummer", "Patientennummer")]
+)
+def test_rows_of_one_patient_are_split_by_group(tmp_path: Path, visit: str, patient: str) -> None:
+    days = [f"2026-{i // 50 + 1:02}-{i // 2 % 25 + 1:02}" for i in range(600)]
     rows = "".join(
-        f"{i},{1000 + i // 2},{i % 7},{'sick' if i % 3 else 'well'}\n" for i in range(600)
+        f"{i},{1000 + i // 2},{day},{i % 7},{'sick' if i % 3 else 'well'}\n"
+        for i, day in enumerate(days)
     )
-    spec = _declared(tmp_path, "visit_id,patient_nbr,x,y\n" + rows, target="y")
-    assert spec.split.group == "patient_nbr"
+    spec = _declared(tmp_path, f"{visit},{patient},date,x,y\n{rows}", target="y")
+    assert (spec.split.group, spec.split.time) == (patient, None)
     assert spec.split.stratify is None
-    assert spec.training.exclude == ("visit_id", "patient_nbr")
+    assert spec.training.exclude == (visit, patient)
 
 
 def test_a_target_that_is_often_missing_raises_the_quarantine_limit(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from tokenizers import Tokenizer
 
 from factory_assets.execution import cache_key
 from factory_assets.ml.training.fitting import fit
+from factory_assets.ml.training.preparation import prepare_rows
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_resources.encoders.sentence_encoder import encoder, encoder_digest
 from factory_resources.encoders.wordpiece import WordPieces
-from factory_resources.errors import ModelError
+from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import same_everywhere
@@ -158,6 +159,12 @@ def noted(count: int, seed: int, task: str = "binary") -> pa.Table:
 def reading(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:
     text = {"note": str(tiny(folder / "tiny"))}
     return pipeline(folder, model, text=text, exclude=("heat", "wear"), **train)
+
+
+def test_an_encoder_reads_no_numbers(tmp_path: Path) -> None:
+    declared = pipeline(tmp_path, {"kind": "linear"}, text={"heat": "package"})
+    with pytest.raises(DataError, match="'heat' holds double, which no sentence encoder reads"):
+        prepare_rows(declared, rows(60, 1), rows(20, 2), declared.spec.training.model)
 
 
 @pytest.mark.slow

@@ -137,15 +137,21 @@ def test_validation_rows_have_the_statistics_of_all_training_rows(tmp_path: Path
     np.testing.assert_array_equal(ready.validation.inputs.numbers[:, columns], expected)
 
 
-@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
+@pytest.mark.parametrize(
+    ("model", "split"),
+    [*((KINDS["linear"], split) for split in SPLITS.values()), (AUTO, {})],
+    ids=[*SPLITS, "auto"],
+)
 def test_a_training_that_is_repeated_for_influence_reads_the_same_rows(
-    split: dict[str, Any], tmp_path: Path
+    model: dict[str, Any], split: dict[str, Any], tmp_path: Path
 ) -> None:
-    made = declared(tmp_path, KINDS["linear"], **split)
+    made = declared(tmp_path, model, **split)
     tables, home = _of_patients(), Home(tmp_path / "home")
-    trained = fit(made, *tables, home).trained
-    again = make_retrainer(made, trained, *tables, home, Refit()).fit(None, 0)
-    inputs = trained.features.arrays(tables[1], scaled=True)
+    fitted = fit(made, *tables, home)
+    trained = fitted.trained
+    learner = make_retrainer(made, trained, *tables, home, Refit(), fitted.portfolio)
+    again = learner.fit(None, 0)
+    inputs = trained.features.arrays(tables[1], scaled=trained.model.scaled)
     np.testing.assert_array_equal(again.outputs(inputs), trained.model.outputs(inputs))
 
 
