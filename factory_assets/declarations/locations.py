@@ -112,10 +112,17 @@ def _below(models: Models, key: str) -> Models:
     }
 
 
+def _kind_of(model: type[Spec]) -> str | None:
+    """Return the one `kind` that a model has, which is its tag among others; None without one."""
+    field = model.model_fields.get("kind")
+    kinds = get_args(field.annotation) if field else ()
+    return str(kinds[0]) if len(kinds) == 1 else None
+
+
 def _tagged(annotation: Any, tag: str | None) -> Iterator[tuple[str | None, type[Spec]]]:
     """Yield the models in a type annotation, each with its tag."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
-        yield tag, annotation
+        yield tag or _kind_of(annotation), annotation
         return
     arguments = get_args(annotation)
     tags = [argument.tag for argument in arguments if isinstance(argument, Tag)]

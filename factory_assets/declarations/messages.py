@@ -78,7 +78,7 @@ def _explain(group: list[ErrorLocation]) -> list[Mistake]:
             return [Mistake(place.at, _missing(place), at_key=True)]
         case "extra_forbidden":
             return [Mistake(place.at, _unknown(place), at_key=True)]
-        case "union_tag_invalid" | "union_tag_not_found":
+        case "union_tag_invalid" | "union_tag_not_found" | "model_attributes_type":
             return [_wrong_kind(place)]
     if place.is_key:
         message = f"{shown(place.at[-1])} is not valid as a name; {_must(place)}"
@@ -137,7 +137,7 @@ def _wrong_kind(place: ErrorLocation) -> Mistake:
     if not isinstance(place.value, dict):
         near = nearest(place.value, kinds) or kinds[0]
         return Mistake(place.at, f"{shown(place.value)} is not valid; write {{kind: {near}}}")
-    own = ", or `python: pkg.module:name` without a kind"
+    own = ", or `python: pkg.module:name` without a kind" * ("python" in place.models)
     if "kind" not in place.value:
         message = f"'kind' is missing; valid: {', '.join(kinds)}{own}"
         return Mistake(place.at, message, at_key=True)

@@ -115,8 +115,10 @@ def require_files(deployed: DeployedVersion, home: Home) -> None:
     for path, digest in _expected(version.files / MANIFEST, deployed, graph):
         try:
             found = sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
+        except FileNotFoundError as error:
             raise _unusable(deployed, path, "is missing") from error
+        except OSError as error:
+            raise _unusable(deployed, path, f"cannot be read ({error.strerror})") from error
         if found != digest:
             raise _unusable(deployed, path, "was changed")
 

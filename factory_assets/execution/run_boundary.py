@@ -81,10 +81,17 @@ def run_boundary(
 def _outermost(paths: Iterable[Path], home: Home) -> Iterator[Path]:
     """Yield the paths that are in no other, nor in the home or with Python, in order."""
     shown = [home.path, Path(sys.prefix), Path(sys.base_prefix)]
-    for path in sorted(paths):
+    for path in sorted(map(_without_dots, paths)):
         if not any(path.is_relative_to(one) for one in shown):
             shown.append(path)
             yield path
+
+
+def _without_dots(path: Path) -> Path:
+    """Return a path without `..`: `defs/apples/../../a.csv` is not in the folder `defs`."""
+    if ".." not in path.parts:
+        return path
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
 def _kept(home: Home) -> Iterator[Path]:

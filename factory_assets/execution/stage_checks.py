@@ -62,6 +62,8 @@ def _training_checks(pipeline: Pipeline) -> DeclaredChecks:
     checks: DeclaredChecks = {}
     if pipeline.spec.training.budget:
         checks["budget"] = ("Training finished before its budget was spent.", False)
+    if pipeline.spec.training.uncertainty:
+        checks["uncertainty"] = ("Enough rows were held out for the declared coverage.", False)
     if (action := pipeline.spec.training.leaks.action) != "off":
         what = "No input reveals the target, and test rows are unrelated to training rows."
         checks["leaks"] = (what, action == "block")

@@ -139,8 +139,10 @@ def _require(version: Version, path: Path, digest: str, what: str = "") -> None:
     try:
         with path.open("rb") as file:
             found = file_digest(file, "sha256").hexdigest()
-    except OSError as error:
+    except FileNotFoundError as error:
         raise _refused(version, f"{name} is missing") from error
+    except OSError as error:
+        raise _refused(version, f"{name} cannot be read ({error.strerror})") from error
     if found != digest:
         raise _refused(version, f"{name} was changed (its SHA-256 differs)")
 

@@ -97,6 +97,8 @@ def warnings_of(call: StageRequest, run: StageRun) -> Iterator[str]:
     value = run.value
     if isinstance(value, Candidate) and call.pipeline.spec.training.budget and value.stopped:
         yield value.stopped.text
+    if isinstance(value, Candidate) and value.regions:
+        yield from filter(None, ["; ".join(value.regions.problems())])
     declared = call.pipeline.spec.deploy
     if isinstance(value, Champion) and (declared.approval or declared.rollout):
         deployed = standing(call.pipeline, run.record, call.home)

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from factory_assets.results.base import StageResult
 
+_SHOWN = 3
+"""How many groups with too few rows are named."""
+
 
 class GroupBound(StageResult):
     """The bound of one group, or of one class."""
@@ -50,19 +53,22 @@ class RegionBounds(StageResult):
         return None if self.per_class else self.by
 
     def problems(self) -> Iterator[str]:
-        """Yield a line for all rows or a group that are too few for the declared coverage."""
+        """Yield a line for all rows, or for each of some groups, too few for the coverage."""
         need = f"a coverage of {self.coverage:g} takes {self.fewest:,}"
         if self.bound is None:
             yield (
                 f"uncertainty: {self.rows:,} held-out rows are too few ({need}): "
                 "every set has all classes, every interval is infinite"
             )
-        for one in self.groups:
-            if one.bound is None:
-                yield (
-                    f"uncertainty: {self.by} = {one.group} has {one.rows:,} held-out rows "
-                    f"({need}): the bound of all rows holds for it"
-                )
+            return
+        few = [one for one in self.groups if one.bound is None]
+        for one in few[:_SHOWN]:
+            yield (
+                f"uncertainty: {self.by} = {one.group} has {one.rows:,} held-out rows "
+                f"({need}): the bound of all rows holds for it"
+            )
+        if more := len(few[_SHOWN:]):
+            yield f"uncertainty: {more} more of {self.by} have too few, and the bound of all rows"
 
     def text(self) -> str:
         """Return what was promised, and from how many rows."""

@@ -35,8 +35,8 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
     """Store the three parts, each in the order of the clean rows.
 
     Raises:
-        DataError: the target is missing, constant or too large, a named column is missing or has
-            missing values, a part is empty, or a class occurs in no training row.
+        DataError: the target is missing, constant, too large or a date, a named column is missing
+            or has missing values, a part is empty, or a class occurs in no training row.
         StorageError: the disk refuses to write, or a file of the clean rows was changed.
     """
     rule, target = pipeline.spec.split, pipeline.spec.training.target
@@ -51,6 +51,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
     ):
         numbers = numbered(source, [file.rows for file in cleaned.snapshot.files])
         connection.execute(f"CREATE TEMP VIEW source AS {numbers}")
+        _require_type(connection, pipeline, cleaned.snapshot.columns[target], where)
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
         _require_finite_loss(connection, pipeline, cleaned.snapshot.columns[target], where)
         _require_values(connection, rule, where)
@@ -177,6 +178,32 @@ def _require_columns(rule: SplitRule, target: str, columns: tuple[str, ...], whe
                 where=where,
                 remedy=suggestion(name, shown),
             )
+
+
+def _require_type(
+    connection: "duckdb.DuckDBPyConnection", pipeline: Pipeline, kind: str, where: str
+) -> None:
+    """Require a target that can be predicted: no date, and no text where numbers are declared."""
+    target, task = pipeline.spec.training.target, pipeline.spec.training.task
+    name = identifier(target)
+    if kind in ("DATE", "TIMESTAMP"):
+        raise DataError(
+            f"target {target!r} is a {kind.lower()}, not a number or a class",
+            where=where,
+            remedy="predict a number that clean.derive makes of it, such as "
+            f"`days: date_diff('day', DATE '2024-01-01', {name})`, and exclude it",
+        )
+    if kind != "VARCHAR" or task != "regression":
+        return
+    row = connection.execute(
+        f"SELECT any_value({name}) FROM source WHERE TRY_CAST({name} AS DOUBLE) IS NULL"
+    ).fetchone()
+    if row and row[0] is not None:
+        raise DataError(
+            f"target {target!r} has texts such as {row[0]!r}, which are not numbers",
+            where=where,
+            remedy="set train.task to binary or multiclass, or name a numeric target",
+        )
 
 
 def _require_target(

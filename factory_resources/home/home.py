@@ -299,6 +299,16 @@ def pod_lock(name: str) -> str:
     return f"pod.{name}"
 
 
+def unreadable(path: Path, error: OSError) -> StorageError:
+    """Return that a file which is there cannot be read, and what to do."""
+    return StorageError(
+        f"cannot be read ({error.strerror or error})",
+        where=str(path),
+        remedy="run the factory as the user who owns the home; if another user wrote this file, "
+        "such as root, chown it",
+    )
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Report what could not be written, where, and what to do.

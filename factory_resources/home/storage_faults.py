@@ -7,11 +7,12 @@ in common is the text.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EACCES
 from pathlib import Path
 
 from factory_resources.errors import DatabaseAwayError, FactoryError, StorageError
 from factory_resources.home.database import DATABASE_VARIABLE
-from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home
+from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home, unreadable
 from factory_resources.home.sqlite_files import (
     dagster_files,
     ledger_file,
@@ -125,6 +126,9 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
         *run_logs(home),
     )
     for file in files:
+        # Opening it to see would let go of the locks that SQLite holds in this process.
+        if file.path.exists() and not os.access(file.path, os.R_OK, effective_ids=True):
+            return unreadable(file.path, PermissionError(EACCES, os.strerror(EACCES)))
         if damage := file.damage():
             return StorageError(
                 f"{file.what} is damaged ({damage})", where=str(file.path), remedy=file.remedy

@@ -9,7 +9,7 @@ import secrets
 from hashlib import sha256
 
 from factory_resources.errors import StorageError
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, unreadable
 
 _FILE = "people_salts.json"
 
@@ -54,7 +54,9 @@ class Commitments:
             raise ValueError("a salt is missing")
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, AttributeError) as error:
+        except OSError as error:
+            raise unreadable(self._file, error) from error
+        except (ValueError, AttributeError) as error:
             raise StorageError(
                 "the salts of people's names cannot be read",
                 where=str(self._file),

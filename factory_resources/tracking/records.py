@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
 
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, unreadable
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.store.location import uses_store
@@ -40,7 +40,7 @@ class Records:
         """Return the record of exactly this computation, or None if it never counted.
 
         Raises:
-            StorageError: the record is damaged.
+            StorageError: the record is damaged, or cannot be read.
         """
         path = self._home.records / pipeline / stage / f"{key}.json"
         if not path.exists():
@@ -48,7 +48,9 @@ class Records:
         try:
             content = path.read_bytes()
             record = Record.model_validate_json(content)
-        except (ValidationError, OSError) as error:
+        except OSError as error:
+            raise unreadable(path, error) from error
+        except ValidationError as error:
             raise damaged_record(str(path)) from error
         if (record.pipeline, record.stage, record.key) != (pipeline, stage, key):
             raise damaged_record(str(path))
@@ -185,11 +187,13 @@ def key_at(pointer: Path) -> str:
     """Return the key of the record that a pointer names.
 
     Raises:
-        StorageError: the pointer is damaged.
+        StorageError: the pointer is damaged, or cannot be read.
     """
     try:
         return str(json.loads(pointer.read_bytes())["key"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except OSError as error:
+        raise unreadable(pointer, error) from error
+    except (ValueError, TypeError, KeyError) as error:
         raise damaged_record(str(pointer)) from error
 
 

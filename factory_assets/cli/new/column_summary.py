@@ -36,6 +36,8 @@ class ColumnSummary:
     written: str = ""
     """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
     contract cannot; `{}` is the text."""
+    pattern: str = ""
+    """What each text matches from which the value is read."""
     unit: str = ""
     """What stands beside each number."""
     nested: bool = False

@@ -41,6 +41,8 @@ class ColumnForm:
     written: str = ""
     """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
     contract cannot; `{}` is the text."""
+    pattern: str = ""
+    """What each text matches from which the value is read: another one would be misread."""
     unit: str = ""
     """What stands beside each number."""
     nested: bool = False
@@ -140,7 +142,8 @@ def _written_forms(
         for form in fitting[:1]:
             unit = units.get(name, Unit()) if form.type == "float64" else Unit()
             sql = form.sql.replace("{}", unit.sql)
-            read[texts[name]] = ColumnForm(form.type, tokens_of[name], sql, unit.text)
+            pattern = unit.around(form.pattern)
+            read[texts[name]] = ColumnForm(form.type, tokens_of[name], sql, pattern, unit.text)
     return read
 
 

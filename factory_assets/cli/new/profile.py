@@ -100,6 +100,7 @@ def _describe(
             high=next(row),
             words=next(row) or 0.0,
             written=form.written,
+            pattern=form.pattern,
             unit=form.unit,
             nested=form.nested,
         )

@@ -103,6 +103,8 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         if name != column.source or not table.rules.header:
             parts.append(f"from: {yaml_string(column.source)}")
         parts.append(f"type: {'string' if column.written else column.type}")
+        if column.pattern:
+            parts.append(f"pattern: {yaml_string(column.pattern)}")
         if unit := choices.units.get(column.source):
             parts.append(f"unit: {yaml_string(unit)}")
         if own := [token for token in column.tokens if token not in MISSING_TOKENS]:

@@ -31,6 +31,9 @@ _MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
 _NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()-]"
 """Characters of numbers; what is left of one without them is its unit."""
 
+_NO_NUMBER = "[^0-9.,]*"
+"""What may stand around a number with a unit."""
+
 _LONGEST_UNIT = 10
 
 
@@ -119,6 +122,10 @@ class Unit:
         if self.minus_behind:
             sql = f"CASE WHEN {sql} LIKE '%-' THEN '-' ELSE '' END || replace({sql}, '-', '')"
         return f"replace(replace({sql}, '(', '-'), ')', '')" if self.brackets else sql
+
+    def around(self, pattern: str) -> str:
+        """Return what a text matches whose number matches a pattern."""
+        return pattern if self == Unit() else f"{_NO_NUMBER}{pattern}{_NO_NUMBER}"
 
 
 UNIT_SQL = (

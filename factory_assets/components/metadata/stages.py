@@ -175,10 +175,20 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
     if value.threshold is not None:
         rule = rule_text(call.pipeline.spec.decision_rule)
         metadata["threshold"] = f"{value.threshold:.3g} ({rule})"
-    if value.regions:
-        lines = (value.regions.text(), *value.regions.problems())
-        metadata["uncertainty"] = dg.MetadataValue.md(markdown.points(lines))
     checks = []
+    if value.regions:
+        problems = [*value.regions.problems()]
+        lines = (value.regions.text(), *problems)
+        metadata["uncertainty"] = dg.MetadataValue.md(markdown.points(lines))
+        checks.append(
+            dg.AssetCheckResult(
+                check_name="uncertainty",
+                asset_key=[call.pipeline.name, call.stage],
+                passed=not problems,
+                severity=dg.AssetCheckSeverity.WARN,
+                description="; ".join(problems) or value.regions.text(),
+            )
+        )
     if call.pipeline.spec.training.budget:
         outcome = value.stopped.text if value.stopped else "the budget was not spent"
         metadata["budget"] = outcome

@@ -32,7 +32,7 @@ from factory_assets.ml.features.times import read_times
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Clean, Ingest
 from factory_resources.errors import ModelError, RefusedError
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, unreadable
 from factory_resources.ledger.entries import ModelExported
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.offline import go_offline
@@ -232,6 +232,7 @@ def load_served(registry: Registry, version: Version) -> OnnxModel:
 
     Raises:
         ModelError: if the version was never deployed, or if its graph is missing or changed.
+        StorageError: if the graph cannot be read.
     """
     return OnnxModel.of(read_graph(registry, version))
 
@@ -253,10 +254,12 @@ def read_graph(registry: Registry, version: Version) -> bytes:
     path = registry.run_files(version.model, version.run_id) / FOLDER / FILE
     try:
         graph = path.read_bytes()
-    except OSError as error:
+    except FileNotFoundError as error:
         raise ModelError(
             f"{FILE} is missing", where=where, remedy=f"deploy again: factory run {version.model}"
         ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     if sha256(graph).hexdigest() != digest:
         raise ModelError(
             f"{FILE} is not the one that was deployed (its SHA-256 differs)",

@@ -74,7 +74,13 @@ def _score(
     threshold: float | None,
     bounds: RegionBounds | None,
 ) -> ScoredRows | NotComparable:
-    if classes != test_set.candidate.classes:
+    found = test_set.candidate.classes
+    if classes != found and {*classes} == {*found}:
+        return NotComparable(
+            f"its positive class is {classes[-1]}, the candidate's {found[-1]}; which it is, "
+            "train.positive says"
+        )
+    if classes != found:
         predicted = f"the classes {', '.join(classes)}" if classes else "numbers"
         return NotComparable(f"it predicts {predicted}")
     return test_set.score(test_set.outputs(model), threshold, bounds)

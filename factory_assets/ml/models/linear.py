@@ -45,7 +45,7 @@ class LinearModel(Model):
             estimator.fit(matrix, train.target, sample_weight=context.sample_weights(train.target))
         weights = np.atleast_2d(estimator.coef_).T.astype(np.float32)
         bias = np.atleast_1d(estimator.intercept_).astype(np.float32)
-        if context.shape.task == "binary":
+        if context.shape.outputs == 2:
             # softmax of (0, z) is the logistic function of z.
             weights, bias = np.pad(weights, ((0, 0), (1, 0))), np.pad(bias, (1, 0))
         return Fit(cls(context.shape, np.ascontiguousarray(weights), bias))

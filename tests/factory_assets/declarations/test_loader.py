@@ -82,6 +82,20 @@ MISTAKES = [
     ("kind: mlp", "kind: mpl", "kind: mpl", "model.kind: 'mpl' is not valid; did you mean 'mlp'?"),
     ("{kind: mlp, hidden: [8, 4], learning_rate: 1e-3}", "mlp", "model:", "write {kind: mlp}"),
     ("{kind: mlp, hidden", "{hidden", "model:", "'kind' is missing; valid: mlp, tabm, cnn"),
+    *(
+        (
+            "{kind: mlp, hidden: [8, 4], learning_rate: 1e-3}",
+            f"{{kind: auto, members: [{member}]}}",
+            "model:",
+            f"members.0{message}",
+        )
+        for member, message in {
+            "{kind: linaer}": ".kind: 'linaer' is not valid; did you mean 'linear'?",
+            "{trees: 9}": ": 'kind' is missing; valid: linear, random_forest, extra_trees, grad",
+            "tabm": ": 'tabm' is not valid; write {kind: tabm}",
+            "{kind: linear, weight: 1}": ".weight: unknown key 'weight'; valid: kind, regularis",
+        }.items()
+    ),
     ("hidden: [8, 4]", "hiden: [8, 4]", "hiden", "did you mean 'hidden'?"),
     ("hidden: [8, 4]", "hidden: 8", "hidden", "8 is not valid; must be a list, such as [8]"),
     ("hidden: [8, 4]", "hidden: [8, 0]", "hidden", "hidden.1: 0 is not valid"),

@@ -143,6 +143,19 @@ def test_files_of_sources_are_read(defs: Path, home: Home, tmp_path: Path) -> No
     assert data / "one" in _of([wrong], home).readable
 
 
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [("../../data/a.csv", "data/a.csv"), ("../../data/*.csv", "data"), ("../../*.csv", ".")],
+)
+def test_files_beside_the_folder_of_pipelines_are_read(
+    files: str, read: str, defs: Path, home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("a,b\n1,2\n")
+    pipeline = _pipeline(defs / "apples", ingest={**APPLES["ingest"], "source": {"files": files}})
+    assert tmp_path / read in _of([pipeline], home).readable
+
+
 def test_an_address_without_a_port_is_refused(defs: Path) -> None:
     with pytest.raises(DeclarationError, match=r"'db\.example' is no address; write it as"):
         _pipeline(defs / "apples", boundary={"allow": ["db.example"]})

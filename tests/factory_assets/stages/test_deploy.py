@@ -19,7 +19,7 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec import Pipeline
 from factory_assets.stages.train import train
-from factory_resources.errors import ModelError, RefusedError
+from factory_resources.errors import ModelError, RefusedError, StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
@@ -195,6 +195,9 @@ def test_tampered_graph_is_not_served(factory: Factory) -> None:
         load_champion("p", factory.home)
     path.unlink()
     with pytest.raises(ModelError, match=r"model\.onnx is missing"):
+        load_champion("p", factory.home)
+    path.mkdir()
+    with pytest.raises(StorageError, match=r"model\.onnx: cannot be read \(Is a directory\)"):
         load_champion("p", factory.home)
 
 

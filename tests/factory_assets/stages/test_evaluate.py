@@ -430,6 +430,11 @@ def test_champion_of_another_target_or_version_that_is_gone(pears: Case) -> None
     result = gate(pears.judge(champion=rival.version), "roc_auc_no_worse_than_champion")
     assert not result.passed
     assert "predicts site, not label" in result.explanation
+    [negative, positive] = pears.candidate.classes
+    turned = changed(pears.pipeline, train={"positive": negative})
+    rival = train(turned, pears.parts, pears.home)
+    result = gate(pears.judge(champion=rival.version), "roc_auc_no_worse_than_champion")
+    assert f"its positive class is {negative}, the candidate's {positive}" in result.explanation
     result = gate(pears.judge(champion=999), "roc_auc_no_worse_than_champion")
     assert not result.passed
     assert "there is no version 999" in result.explanation

@@ -250,6 +250,28 @@ def test_one_clear_line(
     _refused(home, made, value, match)
 
 
+@pytest.mark.parametrize(
+    ("target", "task", "match"),
+    [
+        (
+            "day",
+            "regression",
+            r"'day' is a date, not .*`days: date_diff\('day', DATE .*, \"day\"\)`",
+        ),
+        ("day", None, r"target 'day' is a date, not a number or a class"),
+        ("fit", "regression", r"target 'fit' has texts such as '\w+', which are not numbers"),
+    ],
+)
+def test_a_target_that_cannot_be_predicted_is_named(
+    target: str, task: str | None, match: str, tmp_path: Path, home: Home
+) -> None:
+    lines = [f"2024-01-{i % 28 + 1:02},{'yes' if i % 3 else 'no'},{i}" for i in range(400)]
+    train = {"target": target, "task": task, "model": {"kind": "linear"}}
+    text = "day,fit,x\n" + "\n".join(lines) + "\n"
+    made, value = cleaned(text, tmp_path, home, train=train)
+    _refused(home, made, value, match)
+
+
 def test_infinite_targets_are_named(tmp_path: Path, home: Home) -> None:
     derive = {"z": "1.0 / CAST(x AS DOUBLE)", "w": "CASE WHEN x = 0 THEN 'inf'::DOUBLE ELSE x END"}
     text = "x,y\n" + "".join(f"{i % 5},{i % 2}\n" for i in range(30))

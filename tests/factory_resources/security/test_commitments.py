@@ -34,3 +34,10 @@ def test_damaged_salts_are_one_line(home: Home, content: str) -> None:
     file.write_text(content)
     with pytest.raises(StorageError, match="salts of people's names cannot be read"):
         Commitments(home).of("person", "jane")
+
+
+def test_salts_of_another_user_are_not_to_be_restored(home: Home) -> None:
+    # Whoever runs the tests may read every file, but nobody reads a folder as one.
+    (home.path / "secrets" / "people_salts.json").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"cannot be read .*if another user wrote this file"):
+        Commitments(home).of("person", "jane")

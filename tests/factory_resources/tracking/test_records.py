@@ -5,7 +5,7 @@ import pytest
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.tracking.record import Record
-from factory_resources.tracking.records import Records
+from factory_resources.tracking.records import Records, key_at
 
 
 def _record(key: str) -> Record:
@@ -68,3 +68,13 @@ def test_a_damaged_record_is_reported_with_a_remedy(home: Home) -> None:
     (home.records / "p" / "clean" / "a.json").write_text("{")
     with pytest.raises(StorageError, match=r"a\.json: the record is damaged; delete it"):
         records.find("p", "clean", "a")
+
+
+def test_a_record_that_cannot_be_read_is_not_to_be_deleted(home: Home) -> None:
+    records = Records(home)
+    # Whoever runs the tests may read every file, but nobody reads a folder as one.
+    (home.records / "p" / "clean" / "a.json").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"a\.json: cannot be read .*if another user .* chown"):
+        records.find("p", "clean", "a")
+    with pytest.raises(StorageError, match=r"clean: cannot be read .*if another user"):
+        key_at(home.records / "p" / "clean")

@@ -43,6 +43,17 @@ def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
     assert _cleaned(made, tmp_path, "Preis", "Datum")[0] == (1037.5, date(2024, 2, 2))
 
 
+def test_a_text_in_another_form_is_not_misread(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 9 + 20},{i % 7};{i}%;{i % 28 + 1}.03.2024;{i % 2}\n" for i in range(60))
+    text = f"weight;share;day;good\n{rows}"
+    made = drafted(tmp_path, text, "good")
+    wrong = "28.2;3%;5.02.2024;1\n28,2;12.5%;5.02.2024;1\n28,2;3%;2024-02-05;1\n"
+    (tmp_path / "data.csv").write_text(f"{text}{wrong}1.028,2;12,5 %;05.2.2024;1\n;;;1\n")
+    result = ingest(made, Home(tmp_path / "home"))
+    assert result.quarantined == {f"pattern:{n}_text": 1 for n in ("weight", "share", "day")}
+    assert result.snapshot.rows == 62
+
+
 def test_a_title_above_the_header_and_two_columns_of_one_name(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5,{i % 5}.25,{'ab'[i % 3 % 2]}\n" for i in range(60))
     made = drafted(tmp_path, "Apples of 2024\n\nsize,size,grade\n" + rows, "grade")

@@ -211,6 +211,8 @@ def test_a_group_with_too_few_rows_has_the_bound_of_all_and_says_so() -> None:
     assert [one.rows for one in bounds.groups] == [35, 5]
     [line] = bounds.problems()
     assert "site = south has 5 held-out rows (a coverage of 0.9 takes 9)" in line
+    [*_, last] = bounds.model_copy(update={"groups": (bounds.groups[1],) * 5}).problems()
+    assert last == "uncertainty: 2 more of site have too few, and the bound of all rows"
     of = np.array(["south", "", "east", "north"], dtype=object)
     low, high = region_intervals(bounds, np.full(4, 5.0), of).T
     widths = high - low

@@ -15,6 +15,7 @@ from factory_assets.components.metadata.checks import check_specs
 from factory_assets.components.metadata.stages import describe
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.unchanged import warnings_of
 from factory_assets.ml.artifacts.trained_model import save_trained
 from factory_assets.ml.models.budget import MeteredAccount, ReplayedAccount, Share
 from factory_assets.ml.training.fit_result import FitResult
@@ -202,7 +203,8 @@ def test_a_stopped_training_is_reported_everywhere_and_reproduced(
 ) -> None:
     (tmp_path / "apples").mkdir()
     write_apples(tmp_path / "apples", rows=120)
-    attributes = {**APPLES, "train": {"target": "label", "model": MLP, "budget": AT_ONCE}}
+    train = {"model": MLP, "budget": AT_ONCE, "uncertainty": {"coverage": 0.999}}
+    attributes = {**APPLES, "train": {"target": "label", **train}}
     declared = declare(tmp_path / "apples", attributes)
     assert PipelineSpec.model_validate_json(declared.spec.model_dump_json(by_alias=True))
     prepare(home)
@@ -219,6 +221,11 @@ def test_a_stopped_training_is_reported_everywhere_and_reproduced(
     [check] = [one for one in checks if one.check_name == "budget"]
     assert metadata["budget"] == text
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    # So few rows cannot keep the declared coverage either.
+    [check] = [one for one in checks if one.check_name == "uncertainty"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "held-out rows are too few" in str(check.description)
+    assert [*warnings_of(call, outcome)][:2] == [text, check.description]
     assert {s.name: s.blocking for s in check_specs(declared, "train")}["budget"] is False
     reproduction = reproduce(
         find_recorded_training("apples@1", home, {"apples": declared.folder}), home, lambda _: None

@@ -258,3 +258,14 @@ def test_class_weights_raise_the_rare_class(kind: str, tmp_path: Path) -> None:
     weighted = fitted(tmp_path, KINDS[kind], class_weights="balanced").trained
     test = rows(300, 3)
     assert weighted.outputs(test)[:, 1].mean() > plain.outputs(test)[:, 1].mean()
+
+
+def test_two_classes_may_be_declared_as_several(tmp_path: Path) -> None:
+    declared = pipeline(tmp_path, {"kind": "linear"}, task="multiclass")
+    several = fit(declared, rows(600, 1), rows(200, 2), Home(tmp_path / "home")).trained
+    binary = fitted(tmp_path, {"kind": "linear"}).trained
+    order = [binary.target.classes.index(name) for name in several.target.classes]
+    test = rows(300, 3)
+    expected = binary.outputs(test)[:, order]
+    np.testing.assert_allclose(several.outputs(test), expected, atol=1e-3)
+    same_everywhere(several, tmp_path, "binary", 1e-5)

@@ -1,0 +1,39 @@
+"""Faults of the home's databases are told apart, whichever library has met them."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import storage_fault
+
+_NOBODY = 65534
+
+
+@pytest.fixture
+def open_home() -> Iterator[Home]:
+    """A home in a folder that every user can reach, unlike the folders of tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Home(Path(folder))
+
+
+def test_a_database_of_another_user_is_not_damaged(open_home: Home) -> None:
+    ledger = open_home.path / "ledger.db"
+    ledger.write_bytes(b"what only its owner can read")
+    ledger.chmod(0)
+    error = sqlite3.OperationalError("unable to open database file")
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(_NOBODY)
+    try:
+        fault = storage_fault(error, open_home)
+    finally:
+        os.seteuid(user)
+    assert f"{ledger}: cannot be read (Permission denied)" in str(fault)
+    ledger.chmod(0o600)
+    assert "the ledger is damaged (file is not a database)" in str(storage_fault(error, open_home))
