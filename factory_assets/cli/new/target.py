@@ -99,7 +99,8 @@ def _positive(table: FileProfile, column: ColumnSummary) -> str | None:
     if column.respelt:
         return None
     values = table.sample[column.source].to_pylist()
-    return max(column.values, key=lambda word: (-values.count(word), word))
+    words: tuple[str, ...] = column.values
+    return max(words, key=lambda word: (-values.count(word), word))
 
 
 def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnSummary:
