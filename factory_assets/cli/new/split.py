@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
-from factory_assets.cli.new.roles import is_birth, is_somebody
+from factory_assets.cli.new.roles import is_birth, is_plan, is_somebody
 from factory_assets.cli.new.target import TargetChoice
-from factory_assets.data.leakage.semantics import PLANS, words_of
+from factory_assets.data.leakage.semantics import words_of
 
 _FEWEST_TIMES = 10
 """Fewest different times of a split by time."""
@@ -81,14 +81,10 @@ def _time(
         for c in times
         if c.present == table.rows and c.distinct >= _FEWEST_TIMES and not is_birth(c)
     ]
-    candidates.sort(key=lambda c: (not _TIMELY.intersection(words_of(c.source)), _is_plan(c)))
+    candidates.sort(key=lambda c: (not _TIMELY.intersection(words_of(c.source)), is_plan(c)))
     if panel and not candidates and table.panel:
         candidates = [c for c in table.columns if c.source == table.panel.time]
     return next((c for c in candidates if _can_be_learned(table, target, c)), None)
-
-
-def _is_plan(column: ColumnSummary) -> bool:
-    return bool(PLANS.intersection(words_of(column.source)))
 
 
 def _can_be_learned(table: FileProfile, target: TargetChoice, time: ColumnSummary) -> bool:

@@ -184,8 +184,10 @@ def test_how_long_somebody_was_watched_for_an_event_is_no_input(tmp_path: Path) 
     for _ in range(200):
         seen = first + timedelta(days=chance.randrange(900))
         last = seen + timedelta(days=chance.randrange(900))
-        rows += f"{seen},{last},{(last - seen).days},{chance.random():.3f},{chance.randrange(2)}\n"
-    made = drafted(tmp_path, "diagnosed,last_seen,survtime,size,death\n" + rows, "death")
+        plan = seen + timedelta(days=chance.randrange(60))
+        days = (last - seen).days
+        rows += f"{seen},{last},{plan},{days},{chance.random():.3f},{chance.randrange(2)}\n"
+    made = drafted(tmp_path, "diagnosed,last_seen,planned_on,survtime,size,death\n" + rows, "death")
     assert {*made.spec.training.exclude} == {"last_seen", "survtime"}
 
 

@@ -180,6 +180,12 @@ def test_a_first_line_of_names_stays_one(header: str, row: str, tmp_path: Path) 
     assert profile(tmp_path / "rows.csv").rules.header
 
 
+def test_a_long_number_that_is_never_the_same_is_no_input(tmp_path: Path) -> None:
+    rows = "".join(f"{10**11 + i * 7_919_777_771 % 10**10},{i % 7},{i % 2}\n" for i in range(100))
+    spec = _declared(tmp_path, "listing,x,y\n" + rows, target="y")
+    assert spec.training.exclude == ("listing",)
+
+
 def test_a_running_row_number_is_no_input(tmp_path: Path) -> None:
     """Rows are missing from it, so that it does not count up evenly."""
     kept = [i for i in range(1, 300) if i % 7 and i % 11]
