@@ -14,7 +14,7 @@ from factory_assets.cli.new.render import render
 from factory_assets.cli.schema import schema_line
 from factory_assets.declarations.loader import FILE, NAME, NAME_RULE, every_pipeline_folder
 from factory_resources.errors import DeclarationError, SourceError
-from factory_resources.home.home import Home
+from factory_resources.home.home import storage_errors
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,24 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
         file=_declared_path(pipeline_folder, source),
         schema=schema_line(pipeline_folder),
     )
-    Home.from_env().write_atomic(pipeline_folder / FILE, content.encode())
+    _write(pipeline_folder / FILE, content)
     return DraftedFile(pipeline_folder / FILE, choices.target_name, choices.target.guessed)
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a file of the user's, with the permissions of any new one; all of it or none."""
+    folder, is_new = path.parent, not path.parent.exists()
+    with storage_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            try:
+                file.write(content)
+                file.flush()
+            except OSError:
+                path.unlink()
+                if is_new:
+                    folder.rmdir()
+                raise
 
 
 def _declared_path(pipeline_folder: Path, source: Path) -> str:

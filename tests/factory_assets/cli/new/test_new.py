@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import resource
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ from factory_assets.declarations.loader import load_pipeline
 from factory_assets.declarations.yaml_document import parse
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.ingest import ingest
-from factory_resources.errors import DataError, DeclarationError, FactoryError, SourceError
+from factory_resources.errors import (
+    DataError,
+    DeclarationError,
+    FactoryError,
+    SourceError,
+    StorageError,
+)
 from factory_resources.home.home import Home
 
 
@@ -178,6 +185,23 @@ def test_a_first_line_of_names_stays_one(header: str, row: str, tmp_path: Path) 
     ]
     (tmp_path / "rows.csv").write_text("\n".join([header, *rows]) + "\n")
     assert profile(tmp_path / "rows.csv").rules.header
+
+
+def test_a_draft_without_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    # A long path makes the declaration larger than the files that profiling writes.
+    source = tmp_path.joinpath(*("far" * 60 for _ in range(8))) / "data.csv"
+    source.parent.mkdir(parents=True)
+    source.write_text("x,y\n" + "1,0\n2,1\n" * 30)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
+    try:
+        with pytest.raises(StorageError, match=r"defs\.yaml: cannot write"):
+            new("small", source=source, folder=tmp_path / "defs", target="y")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [*(tmp_path / "defs").iterdir()] == []
+    path = new("small", source=source, folder=tmp_path / "defs", target="y").path
+    assert path.stat().st_mode == source.stat().st_mode
 
 
 def test_a_long_number_that_is_never_the_same_is_no_input(tmp_path: Path) -> None:
