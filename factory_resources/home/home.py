@@ -249,12 +249,17 @@ class Home:
             fcntl.flock(file, operation)
             yield
 
-    def write_atomic(self, path: Path, content: bytes) -> None:
-        """Write a file; readers see the old or the new content, even after a power cut."""
+    def write_atomic(self, path: Path, content: bytes, mode: int = 0o600) -> None:
+        """Write a file; readers see the old or the new content, even after a power cut.
+
+        Args:
+            mode: its permissions, from which the umask takes away.
+        """
         with storage_errors(path):
             self._make()
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+            name = path.parent / f".{uuid4().hex}"
+            handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(content)
@@ -262,7 +267,7 @@ class Home:
                     os.fsync(file.fileno())
                 os.replace(name, path)
             except BaseException:
-                Path(name).unlink(missing_ok=True)
+                name.unlink(missing_ok=True)
                 raise
 
 

@@ -13,8 +13,8 @@ from factory_assets.cli.new.recommend import recommend
 from factory_assets.cli.new.render import render
 from factory_assets.cli.schema import schema_line
 from factory_assets.declarations.loader import FILE, NAME, NAME_RULE, every_pipeline_folder
-from factory_resources.errors import DeclarationError, SourceError
-from factory_resources.home.home import storage_errors
+from factory_resources.errors import DeclarationError, SourceError, StorageError
+from factory_resources.home.home import Home
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,13 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
 
 def _write(path: Path, content: str) -> None:
     """Write a file of the user's, with the permissions of any new one; all of it or none."""
-    folder, is_new = path.parent, not path.parent.exists()
-    with storage_errors(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            try:
-                file.write(content)
-                file.flush()
-            except OSError:
-                path.unlink()
-                if is_new:
-                    folder.rmdir()
-                raise
+    is_new = not path.parent.exists()
+    try:
+        Home.from_env().write_atomic(path, content.encode(), mode=0o666)
+    except StorageError:
+        if is_new and path.parent.exists():
+            path.parent.rmdir()
+        raise
 
 
 def _declared_path(pipeline_folder: Path, source: Path) -> str:

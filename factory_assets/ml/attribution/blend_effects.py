@@ -77,14 +77,13 @@ class MemberEffects(Attribution):
         """[judged, training rows]: by how much each row raises the probability, or the number."""
         import numpy as np
 
+        read = self._blend.as_read_by(self._member, judged)
         if not self.has_gradients:
-            return self.effects(BY_TREES, judged, classes)
-        effects = self.effects(Variant(by="gradients", amount=damping), judged, classes)
+            return self._own.effects(BY_TREES, read, classes)
+        effects = self._own.effects(Variant(by="gradients", amount=damping), read, classes)
         if classes is None:
             return effects
-        outputs = self._blend.kept[self._member].outputs(
-            self._blend.as_read_by(self._member, judged)
-        )
+        outputs = self._blend.kept[self._member].outputs(read)
         said = outputs[np.arange(len(classes)), classes][:, None]
         changed: NDArray[np.float64] = said * (1 - said) * effects
         return changed
