@@ -41,7 +41,7 @@ class Redaction:
     def text(self, text: str) -> str:
         """Return a text without the values: with `(erased)`, and with null for numbers in JSON."""
         before = self.count
-        if text.lstrip()[:1] in ("{", "[", '"'):
+        if text.lstrip()[:1] in ("{", "[", '"') and not self._is_value(text):
             try:
                 changed = self._value(json.loads(text))
             except (ValueError, RecursionError):
@@ -50,6 +50,11 @@ class Redaction:
             else:
                 return json.dumps(changed) if self.count > before else text
         return self._plain(text)
+
+    def _is_value(self, text: str) -> bool:
+        """Whether the whole text is one of the values, which may be JSON itself."""
+        content = text.strip().encode("utf-8", "surrogatepass")
+        return any(one.end - one.start == len(content) for one in self._matches(content))
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):

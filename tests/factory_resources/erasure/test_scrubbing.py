@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 
 from factory_resources.erasure import streams
 from factory_resources.erasure.caches import drop_caches
@@ -29,9 +29,22 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("planted") / "home")
 
 
+@pytest.fixture(scope="module")
+def scrubbed(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home with the words that its files have of themselves."""
+    home = Home(tmp_path_factory.mktemp("scrubbed") / "home")
+    plant(home.path, SCRUBBED, NAME)
+    scrub(home, [NAME])
+    return home
+
+
 @settings(max_examples=60)
 @given(value=VALUES)
-def test_no_place_has_the_value_afterwards(value: Value, planted: Home) -> None:
+@example(value='{"label": "rows"}')
+@example(value='"Zaphod"')
+@example(value="[1, 2]")
+def test_no_place_has_the_value_afterwards(value: Value, planted: Home, scrubbed: Home) -> None:
+    assume(not [*find_values(scrubbed, [value])])
     plant(planted.path, SCRUBBED, value)
     assert {one.path for one in find_values(planted, [value])} == SCRUBBED.keys()
     done = scrub(planted, [value])
