@@ -55,6 +55,8 @@ class PortfolioMember(StageResult):
     """A member of a portfolio, judged on rows that it had not learned from."""
 
     kind: str
+    settings: Annotated[str, Field(exclude_if=is_unset)] = ""
+    """Those that tell it from other members of its kind, such as `interactions 8`."""
     value: float | None
     """The metric on all these rows; None if it is undefined."""
     sd: float | None
@@ -64,6 +66,11 @@ class PortfolioMember(StageResult):
     rounds: Annotated[int | None, Field(exclude_if=is_unset)] = None
     """For how many epochs, trees or iterations it is fitted on all rows if it is kept; None for
     kinds that do not stop early."""
+
+    @property
+    def name(self) -> str:
+        """Such as `lightgbm (interactions 8)`."""
+        return f"{self.kind} ({self.settings})" if self.settings else self.kind
 
 
 class Portfolio(StageResult):
@@ -99,7 +106,7 @@ class Portfolio(StageResult):
     @property
     def text(self) -> str:
         """Such as `2 of 6 members kept: mlp 60 %, linear 40 %`."""
-        parts = ", ".join(f"{member.kind} {member.weight:.0%}" for member in self.kept)
+        parts = ", ".join(f"{member.name} {member.weight:.0%}" for member in self.kept)
         return f"{len(self.kept)} of {len(self.members)} members kept: {parts}".replace("%", " %")
 
 

@@ -184,8 +184,10 @@ class ExtraTrees(Forest):
     """Selects extremely randomised trees."""
 
 
-class Boosting(Spec):
+class Boosting(StoredSettings):
     """The settings of boosted trees."""
+
+    former = MappingProxyType({"interactions": 0})
 
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 300
     """The largest number of trees; there are fewer if the validation loss stops improving."""
@@ -202,6 +204,9 @@ class Boosting(Spec):
     max_features: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The share of the inputs (above 0, up to 1) that is drawn anew for each split, which uses the
     best of them. Less helps if many inputs carry nearly the same information."""
+    interactions: Annotated[int, Field(ge=0, le=20)] = 0
+    """Of so many numbers, those that trees use most, the product and the difference of each two
+    are inputs as well; 0 or 1: none. They help where limits of such combinations matter."""
 
 
 class GradientBoosting(Boosting):
@@ -223,10 +228,10 @@ class GradientBoosting(Boosting):
         return self
 
 
-class LightGbm(Boosting, StoredSettings):
+class LightGbm(Boosting):
     """Gradient boosting by LightGBM; install it with `pip install '.[lightgbm]'`."""
 
-    former = MappingProxyType({"max_bins": 255})
+    former = MappingProxyType({**Boosting.former, "max_bins": 255})
     kind: Literal["lightgbm"]
     """Selects gradient boosting by LightGBM."""
     max_leaf_nodes: Annotated[int, Field(ge=2, le=131_072)] = 31

@@ -217,7 +217,7 @@ def _log_members(run: RegistryRun, fitted: FitResult) -> None:
         return
     settings = fitted.trained.description.spec.model_dump(mode="json")["members"]
     for number, (member, cost) in enumerate(zip(portfolio.members, fitted.costs, strict=True), 1):
-        with open_child(run, f"member {number} {member.kind}") as child:
+        with open_child(run, f"member {number} {member.name}") as child:
             child.log_parameters(settings[number - 1])
             figures = {portfolio.metric: member.value, f"{portfolio.metric}_sd": member.sd}
             known = {name: value for name, value in figures.items() if value is not None}

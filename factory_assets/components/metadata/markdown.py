@@ -161,7 +161,7 @@ def portfolio(candidate: Candidate, tried: Portfolio, home: Home) -> str:
         home.write_atomic(path, plot_portfolio(candidate, tried))
     rows = [
         ("blend", _figure(tried.value, tried.sd), ""),
-        *((m.kind, _figure(m.value, m.sd), f"{m.weight:.0%}") for m in tried.ranked),
+        *((m.name, _figure(m.value, m.sd), f"{m.weight:.0%}") for m in tried.ranked),
     ]
     judged = f"{tried.text}. Judged on {tried.rows:,} rows that no member had learned from."
     leaderboard = table(("member", tried.metric, "weight"), rows)

@@ -62,7 +62,7 @@ def plot_portfolio(candidate: Candidate, portfolio: Portfolio) -> bytes:
     import numpy as np
 
     ranked = portfolio.ranked
-    names = [f"{member.kind} {member.weight:.0%}" for member in ranked]
+    names = [f"{member.name} {member.weight:.0%}" for member in ranked]
     values = [np.nan if member.value is None else member.value for member in ranked]
     colours = [BLUE if member.weight else GREY for member in ranked]
     blend = np.nan if portfolio.value is None else portfolio.value

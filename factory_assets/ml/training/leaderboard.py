@@ -5,6 +5,7 @@ The metric takes no part in their weights, which belong in `ml.models.portfolio.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from factory_assets.ml.models.base import JudgedMembers
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Portfolio, PortfolioMember
 from factory_assets.spec import ModelSpec, Pipeline
-from factory_assets.spec.models import Auto
+from factory_assets.spec.models import Auto, MemberSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,12 +68,20 @@ def leaderboard(
         return scored.metrics({metric}).get(metric), sd
 
     members = []
+    declared_members = model.members or ()
     for spec, outputs, weight, rounds in zip(
-        model.members or (), judged.members, judged.weights, judged.rounds, strict=False
+        declared_members, judged.members, judged.weights, judged.rounds, strict=False
     ):
         value, sd = figures(outputs)
         members.append(
-            PortfolioMember(kind=spec.kind, value=value, sd=sd, weight=weight, rounds=rounds)
+            PortfolioMember(
+                kind=spec.kind,
+                settings=distinguishing_settings(spec, declared_members),
+                value=value,
+                sd=sd,
+                weight=weight,
+                rounds=rounds,
+            )
         )
     value, sd = figures(judged.outputs)
     return Portfolio(
@@ -84,3 +93,15 @@ def leaderboard(
         value=value,
         sd=sd,
     )
+
+
+def distinguishing_settings(member: MemberSpec, members: Sequence[MemberSpec]) -> str:
+    """Return what tells a member from others of its kind, such as `interactions 8`; "" if none."""
+    others = [one for one in members if one.kind == member.kind]
+    told = {
+        name: getattr(member, name)
+        for name, field in type(member).model_fields.items()
+        if getattr(member, name) != field.default
+        and any(getattr(one, name) != getattr(member, name) for one in others)
+    }
+    return ", ".join(f"{name} {value}" for name, value in told.items())

@@ -1,12 +1,12 @@
 """Models in a declaration: splits and settings that series refuse, keys that a stored mlp lacks."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from factory_assets.spec import Gru, Mlp, PipelineSpec
-from factory_assets.spec.models import STORED, LightGbm
+from factory_assets.spec.models import STORED, GradientBoosting, LightGbm
 
 
 def spec(split: dict[str, Any], **model: Any) -> PipelineSpec:
@@ -75,6 +75,16 @@ def test_a_stored_lightgbm_without_bins_has_those_of_before() -> None:
         read = LightGbm.model_validate_json(stored, context=STORED)
         assert read.max_bins == bins
         assert LightGbm.model_validate_json(read.model_dump_json(), context=STORED) == read
+
+
+@pytest.mark.parametrize("kind", [GradientBoosting, LightGbm])
+def test_stored_boosting_keeps_its_bytes_without_interactions(kind: Any) -> None:
+    [name] = get_args(kind.model_fields["kind"].annotation)
+    declared = kind.model_validate({"kind": name})
+    assert "interactions" not in declared.model_dump_json()
+    more = kind.model_validate({"kind": name, "interactions": 4})
+    for one in (declared, more):
+        assert kind.model_validate_json(one.model_dump_json(), context=STORED) == one
 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "trapezoidal"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Shape
+from factory_assets.ml.models.onnx_nodes import one_hot
 from factory_assets.ml.models.trees.sklearn_base import estimator_graph
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
@@ -38,7 +39,7 @@ def custom_graph(estimator: Any, shape: Shape, spec: OwnModule) -> onnx.ModelPro
     view = _as_sklearn_classes(estimator, spec)
     try:
         with redirect_stdout(io.StringIO()):
-            return estimator_graph(view, shape)
+            return estimator_graph(view, one_hot(shape), shape.task)
     except Exception as error:
         # skl2onnx raises exceptions of any type.
         raise _not_exportable(

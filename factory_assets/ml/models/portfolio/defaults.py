@@ -33,6 +33,14 @@ LEAVES = 2_500
 more memory than the rows, and its trees hardly predict better. A random forest may have single rows
 in its leaves if a class is rare: it then follows rules exactly, and extra trees smooth."""
 
+INTERACTIONS = 8
+
+INTERACTION_ROWS = 1_000
+"""With at least so many rows, boosting is tried once more, with interactions of so many numbers.
+Where drawn rules limit products of inputs, it lowered the log loss of the blend by a fifth;
+on real tables it changed nothing beyond chance, but on the smallest ones a further member costs a
+little, since figures differ by chance."""
+
 TABM_ROWS = 10_000
 """Above so many rows, the six fits of `tabm` would take a minute or more, some ten times as long as
 those of `mlp`."""
@@ -47,11 +55,9 @@ def members_of(spec: Auto, rows: int = 0, parted: int = 0) -> tuple[MemberSpec, 
     if spec.members is not None:
         return spec.members
     network = Mlp(kind="mlp") if rows > TABM_ROWS else Tabm(kind="tabm")
-    boosted = (LightGbm(kind="lightgbm"),) if find_spec("lightgbm") else ()
     return (
         Linear(kind="linear"),
-        GradientBoosting(kind="gradient_boosting"),
-        *boosted,
+        *_boosting(rows),
         ExtraTrees(kind="extra_trees", trees=TREES, min_samples_leaf=_leaf(rows)),
         RandomForest(kind="random_forest", trees=TREES, min_samples_leaf=_leaf(parted)),
         network,
@@ -86,6 +92,15 @@ def parted_rows(target: NDArray[Any]) -> int:
     if not np.issubdtype(target.dtype, np.integer):
         return len(target)
     return min(len(target), 2 * (len(target) - int(np.bincount(target).max())))
+
+
+def _boosting(rows: int) -> tuple[GradientBoosting | LightGbm, ...]:
+    members: list[GradientBoosting | LightGbm] = [GradientBoosting(kind="gradient_boosting")]
+    if find_spec("lightgbm"):
+        members.append(LightGbm(kind="lightgbm"))
+    if rows >= INTERACTION_ROWS:
+        members.append(members[-1].model_copy(update={"interactions": INTERACTIONS}))
+    return tuple(members)
 
 
 def _leaf(rows: int) -> int:

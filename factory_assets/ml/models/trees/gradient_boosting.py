@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, cast
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from factory_assets.ml.features.arrays import LabelledArrays
+from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import (
     ENSEMBLE_SEED_STEP,
     Fit,
     FitContext,
+    Shape,
     median_rounds,
 )
 from factory_assets.ml.models.onnx_nodes import round_down
-from factory_assets.ml.models.trees.sklearn_base import EstimatorModel
+from factory_assets.ml.models.trees.interactions import PRELIMINARY, Interactions
+from factory_assets.ml.models.trees.sklearn_base import FILE, EstimatorModel, estimator_graph
 from factory_assets.results.training import Epoch
 from factory_assets.spec.models import GradientBoosting
+from factory_assets.spec.train import ModelSpec
+from factory_resources.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What trees read of rows."""
+
+    matrix: NDArray[np.float32]
+    target: NDArray[Any]
+    weights: NDArray[np.float64] | None
 
 
 class BoostingModel(EstimatorModel):
@@ -30,14 +49,21 @@ class BoostingModel(EstimatorModel):
         "HistGradientBoostingRegressor",
     )
 
+    def __init__(
+        self, shape: Shape, estimator: Any, interactions: Interactions | None = None
+    ) -> None:
+        super().__init__(shape, estimator)
+        self._interactions = interactions or Interactions()
+
     @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        count = cast(GradientBoosting, context.spec).ensemble
+        interactions = _interactions(context, train)
+        read, held_out = (_read(context, rows, interactions) for rows in (train, validation))
         members = [
             cls._fit_one(
-                replace(context, seed=context.seed + ENSEMBLE_SEED_STEP * member), train, validation
+                replace(context, seed=context.seed + ENSEMBLE_SEED_STEP * member), read, held_out
             )
-            for member in range(count)
+            for member in range(cast(GradientBoosting, context.spec).ensemble)
         ]
         rounds = median_rounds(len(estimator._predictors) for estimator, _ in members)
         estimator = _averaged([estimator for estimator, _ in members])
@@ -45,7 +71,7 @@ class BoostingModel(EstimatorModel):
             epoch.model_copy(update={"epoch": i})
             for i, epoch in enumerate(epoch for _, epochs in members for epoch in epochs)
         )
-        model = cls(context.shape, estimator)
+        model = cls(context.shape, estimator, interactions)
         if not history:
             return Fit(model, rounds=context.rounds)
         best = min(history, key=lambda epoch: epoch.validation_loss)
@@ -53,23 +79,21 @@ class BoostingModel(EstimatorModel):
 
     @classmethod
     def _fit_one(
-        cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays
+        cls, context: FitContext, train: _Rows, validation: _Rows
     ) -> tuple[Any, tuple[Epoch, ...]]:
         estimator = _estimator(cast(GradientBoosting, context.spec), context)
-        matrix = train.inputs.one_hot(context.shape.cardinalities)
-        weights = context.sample_weights(train.target)
         if context.rounds is not None:
             estimator.set_params(early_stopping=False, max_iter=context.rounds)
-            estimator.fit(matrix, train.target, sample_weight=weights)
+            estimator.fit(train.matrix, train.target, sample_weight=train.weights)
             narrow_thresholds(estimator)
             return estimator, ()
         estimator.fit(
-            matrix,
+            train.matrix,
             train.target,
-            sample_weight=weights,
-            X_val=validation.inputs.one_hot(context.shape.cardinalities),
+            sample_weight=train.weights,
+            X_val=validation.matrix,
             y_val=validation.target,
-            sample_weight_val=context.sample_weights(validation.target),
+            sample_weight_val=validation.weights,
         )
         losses = [-float(score) for score in estimator.validation_score_]
         best = losses.index(min(losses))
@@ -84,9 +108,51 @@ class BoostingModel(EstimatorModel):
         )
         return estimator, history
 
+    def matrix(self, inputs: Arrays) -> NDArray[np.float32]:
+        return self._interactions.append(super().matrix(inputs))
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        self._interactions.save(folder)
+
+    @classmethod
+    def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
+        estimator = super().load(spec, shape, files, folder).estimator
+        interactions = Interactions.load(files, shape)
+        if estimator.n_features_in_ != interactions.width(shape):
+            raise ModelError(f"{FILE} does not match the inputs of the model", remedy="train again")
+        return cls(shape, estimator, interactions)
+
+    def graph(self) -> onnx.ModelProto:
+        matrix = self._interactions.graph(self._shape)
+        return estimator_graph(self._estimator, matrix, self._shape.task)
+
     @property
     def parameters(self) -> int:
         return sum(len(t.nodes) for round_ in self._estimator._predictors for t in round_)
+
+
+def _read(context: FitContext, rows: LabelledArrays, interactions: Interactions) -> _Rows:
+    matrix = interactions.append(rows.inputs.one_hot(context.shape.cardinalities))
+    return _Rows(matrix, rows.target, context.sample_weights(rows.target))
+
+
+def _interactions(context: FitContext, rows: LabelledArrays) -> Interactions:
+    """Return the pairs of the numbers that a few trees gain most by."""
+    import numpy as np
+
+    spec = cast(GradientBoosting, context.spec)
+    if not spec.interactions:
+        return Interactions()
+    alone = _read(context, rows, Interactions())
+    estimator = _estimator(spec, context)
+    estimator.set_params(early_stopping=False, max_iter=PRELIMINARY)
+    estimator.fit(alone.matrix, alone.target, sample_weight=alone.weights)
+    gains = np.zeros(alone.matrix.shape[1])
+    for nodes in (tree.nodes for round_ in estimator._predictors for tree in round_):
+        splits = nodes[nodes["is_leaf"] == 0]
+        np.add.at(gains, splits["feature_idx"], splits["gain"])
+    return Interactions.among(alone.matrix, gains, context.shape.numbers, spec.interactions)
 
 
 def _estimator(spec: GradientBoosting, context: FitContext) -> Any:

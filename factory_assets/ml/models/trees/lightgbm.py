@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
-from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot, round_down
+from factory_assets.ml.models.onnx_nodes import make_model, merge, round_down
+from factory_assets.ml.models.trees.interactions import PRELIMINARY, Interactions
 from factory_assets.results.training import Epoch
 from factory_assets.spec.models import LightGbm
 from factory_assets.spec.train import ModelSpec
@@ -44,8 +45,8 @@ class LightGbmModel(Model):
     statistics: ClassVar[bool] = True
     stops: ClassVar[bool] = True
 
-    def __init__(self, shape: Shape, booster: Any) -> None:
-        self._shape, self._booster = shape, booster
+    def __init__(self, shape: Shape, booster: Any, interactions: Interactions) -> None:
+        self._shape, self._booster, self._interactions = shape, booster, interactions
 
     @classmethod
     def require_library(cls) -> None:
@@ -56,11 +57,12 @@ class LightGbmModel(Model):
         lightgbm = _installed()
         spec = cast(LightGbm, context.spec)
         parameters = _parameters(spec, context)
-        training_set = _data(lightgbm, context, train, parameters)
+        interactions = _interactions(lightgbm, context, train, parameters)
+        training_set = _data(lightgbm, context, train, parameters, interactions)
         if context.rounds is not None:
             booster = lightgbm.train(parameters, training_set, num_boost_round=context.rounds)
             again = _read(booster.model_to_string())
-            return Fit(cls(context.shape, again), rounds=context.rounds)
+            return Fit(cls(context.shape, again, interactions), rounds=context.rounds)
         recorded: dict[str, dict[str, list[float]]] = {}
         booster = lightgbm.train(
             parameters,
@@ -68,7 +70,7 @@ class LightGbmModel(Model):
             num_boost_round=spec.iterations,
             valid_sets=[
                 training_set,
-                _data(lightgbm, context, validation, parameters, training_set),
+                _data(lightgbm, context, validation, parameters, interactions, training_set),
             ],
             valid_names=["training", "validation"],
             callbacks=[
@@ -86,7 +88,7 @@ class LightGbmModel(Model):
         best = losses[1].index(min(losses[1])) + 1
         # Through text, so that the model predicts with exactly what is stored: the best rounds.
         best_rounds = _read(booster.model_to_string(num_iteration=best))
-        return Fit(cls(context.shape, best_rounds), history, best, rounds=best)
+        return Fit(cls(context.shape, best_rounds, interactions), history, best, rounds=best)
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         import numpy as np
@@ -105,23 +107,26 @@ class LightGbmModel(Model):
         return self._booster
 
     def matrix(self, inputs: Arrays) -> NDArray[np.float32]:
-        """Return the input of the trees, [rows, width + sum of cardinalities]."""
-        return inputs.one_hot(self._shape.cardinalities)
+        """Return the input of the trees, [rows, columns]: that of `Arrays.one_hot`, then pairs."""
+        return self._interactions.append(inputs.one_hot(self._shape.cardinalities))
 
     def save(self, folder: Path) -> None:
         (folder / FILE).write_bytes(self._booster.model_to_string().encode())
+        self._interactions.save(folder)
 
     @classmethod
     def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
         booster = _read((files / FILE).read_text(encoding="utf-8"))
-        width = shape.numbers + sum(shape.cardinalities)
+        interactions = Interactions.load(files, shape)
         trees = shape.outputs if shape.task == "multiclass" else 1
-        if (booster.num_feature(), booster.num_model_per_iteration()) != (width, trees):
+        found = booster.num_feature(), booster.num_model_per_iteration()
+        if found != (interactions.width(shape), trees):
             raise ModelError(f"{FILE} does not match the inputs of the model", remedy="train again")
-        return cls(shape, booster)
+        return cls(shape, booster, interactions)
 
     def graph(self) -> onnx.ModelProto:
-        return trees_graph(self._booster.dump_model()["tree_info"], self._shape)
+        trees = self._booster.dump_model()["tree_info"]
+        return trees_graph(trees, self._shape, self._interactions)
 
     @property
     def parameters(self) -> int:
@@ -179,15 +184,30 @@ def _parameters(spec: LightGbm, context: FitContext) -> dict[str, Any]:
     }
 
 
+def _interactions(
+    lightgbm: Any, context: FitContext, rows: LabelledArrays, parameters: dict[str, Any]
+) -> Interactions:
+    """Return the pairs of the numbers that a few trees gain most by."""
+    most = cast(LightGbm, context.spec).interactions
+    if not most:
+        return Interactions()
+    alone = _data(lightgbm, context, rows, parameters, Interactions())
+    booster = lightgbm.train(parameters, alone, num_boost_round=PRELIMINARY)
+    matrix = rows.inputs.one_hot(context.shape.cardinalities)
+    gains = booster.feature_importance("gain")
+    return Interactions.among(matrix, gains, context.shape.numbers, most)
+
+
 def _data(
     lightgbm: Any,
     context: FitContext,
     rows: LabelledArrays,
     parameters: dict[str, Any],
+    interactions: Interactions,
     reference: Any = None,
 ) -> Any:
     return lightgbm.Dataset(
-        rows.inputs.one_hot(context.shape.cardinalities),
+        interactions.append(rows.inputs.one_hot(context.shape.cardinalities)),
         rows.target,
         weight=context.sample_weights(rows.target),
         reference=reference,
@@ -205,11 +225,14 @@ def _read(text: str) -> Any:
         ) from error
 
 
-def trees_graph(trees: Sequence[dict[str, Any]], shape: Shape) -> onnx.ModelProto:
+def trees_graph(
+    trees: Sequence[dict[str, Any]], shape: Shape, interactions: Interactions
+) -> onnx.ModelProto:
     """Return the graph that `Model.graph` describes.
 
     Args:
         trees: `tree_info` of LightGBM's JSON; within a round, one tree for each class.
+        interactions: what they read beside the inputs.
     """
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
@@ -240,14 +263,15 @@ def trees_graph(trees: Sequence[dict[str, Any]], shape: Shape) -> onnx.ModelProt
     }[shape.task]
     ones = [numpy_helper.from_array(np.array([1], dtype=np.float32), "one")]
     describe = helper.make_tensor_value_info
-    width = shape.numbers + sum(shape.cardinalities)
+    width = interactions.width(shape)
     body = make_model(
         [ensemble, *after],
         [describe("matrix", TensorProto.FLOAT, ["N", width])],
         [describe("outputs", TensorProto.FLOAT, ["N", shape.outputs])],
         ones if shape.task == "binary" else [],
     )
-    return merge(one_hot(shape), body, {"matrix": "matrix"})
+    before = interactions.graph(shape)
+    return merge(before, body, {before.graph.output[0].name: "matrix"})
 
 
 def _add_tree(root: dict[str, Any], tree: int, target: int, columns: dict[str, list[Any]]) -> None:

@@ -15,7 +15,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Model, Shape
 from factory_assets.ml.models.onnx_nodes import ML_OPSET, OPSET, make_opsets, merge, one_hot
-from factory_assets.spec.train import ModelSpec
+from factory_assets.spec.train import ModelSpec, Task
 from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
@@ -85,24 +85,29 @@ class EstimatorModel(Model):
         return cls(shape, estimator)
 
     def graph(self) -> onnx.ModelProto:
-        return estimator_graph(self._estimator, self._shape)
+        return estimator_graph(self._estimator, one_hot(self._shape), self._shape.task)
 
     @property
     @abstractmethod
     def parameters(self) -> int: ...
 
 
-def estimator_graph(estimator: Any, shape: Shape) -> onnx.ModelProto:
-    """Return the graph that `Model.graph` describes, for an estimator over `Arrays.one_hot`."""
+def estimator_graph(estimator: Any, matrix: onnx.ModelProto, task: Task) -> onnx.ModelProto:
+    """Return the graph that `Model.graph` describes.
+
+    Args:
+        matrix: the graph whose only output, float [N, columns], the estimator reads.
+    """
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType
 
-    width = shape.numbers + sum(shape.cardinalities)
+    [read] = matrix.graph.output
+    width = read.type.tensor_type.shape.dim[1].dim_value
     body = skl2onnx.to_onnx(
         estimator,
         initial_types=[("matrix", FloatTensorType([None, width]))],
         target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
-        options=None if shape.task == "regression" else {"zipmap": False},
+        options=None if task == "regression" else {"zipmap": False},
     )
     scores = body.graph.output[-1].name
     for output in [o for o in body.graph.output if o.name != scores]:
@@ -110,7 +115,7 @@ def estimator_graph(estimator: Any, shape: Shape) -> onnx.ModelProto:
     # The operators are the same in our opsets, and merging requires identical declarations.
     del body.opset_import[:]
     body.opset_import.extend(make_opsets())
-    return _rename_output(merge(one_hot(shape), body, {"matrix": "matrix"}), scores)
+    return _rename_output(merge(matrix, body, {read.name: "matrix"}), scores)
 
 
 def _rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:

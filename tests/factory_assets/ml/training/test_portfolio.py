@@ -18,8 +18,9 @@ from factory_assets.ml.models.portfolio.defaults import members_of, settled
 from factory_assets.ml.models.portfolio.member import ALL_FOLDS_ROWS
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
-from factory_assets.results.model import Candidate
-from factory_assets.spec.models import Auto
+from factory_assets.ml.training.leaderboard import distinguishing_settings
+from factory_assets.results.model import Candidate, PortfolioMember
+from factory_assets.spec.models import Auto, GradientBoosting, RandomForest
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
@@ -227,6 +228,32 @@ def test_the_network_of_many_rows_is_the_quick_one() -> None:
     assert isinstance(few, Auto)
     assert isinstance(many, Auto)
     assert [one.members[-1].kind for one in (few, many) if one.members] == ["tabm", "mlp"]
+
+
+def test_boosting_is_tried_with_interactions_where_rows_are_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def found(rows: int) -> list[tuple[str, int]]:
+        model: Any = settled(Auto(kind="auto"), [np.zeros(rows)])
+        return [(m.kind, m.interactions) for m in model.members if hasattr(m, "interactions")]
+
+    plain = [("gradient_boosting", 0), ("lightgbm", 0)]
+    assert found(999) == plain
+    assert found(1_000) == [*plain, ("lightgbm", 8)]
+    monkeypatch.setattr("factory_assets.ml.models.portfolio.defaults.find_spec", lambda _: None)
+    assert found(1_000) == [("gradient_boosting", 0), ("gradient_boosting", 8)]
+
+
+def test_members_of_one_kind_are_told_apart_by_their_settings() -> None:
+    members = [
+        GradientBoosting(kind="gradient_boosting", learning_rate=0.05),
+        GradientBoosting(kind="gradient_boosting", learning_rate=0.05, max_leaf_nodes=8),
+        RandomForest(kind="random_forest", trees=10),
+    ]
+    told = [distinguishing_settings(one, members) for one in members]
+    assert told == ["", "max_leaf_nodes 8", ""]
+    member = PortfolioMember(kind="gradient_boosting", settings=told[1], value=1, sd=None, weight=1)
+    assert member.name == "gradient_boosting (max_leaf_nodes 8)"
 
 
 def test_members_learn_from_training_rows_alone_where_that_is_declared(tmp_path: Path) -> None:
