@@ -329,4 +329,14 @@ class Auto(Spec):
     ) = None
     """The models that are tried, in this order, each with its settings, such as
     `[{kind: linear}, {kind: mlp}]`. Default: linear, gradient_boosting, lightgbm (if it is
-    installed), extra_trees, random_forest and tabm (above 10,000 rows: mlp)."""
+    installed), extra_trees, random_forest and tabm (above 10,000 rows: mlp); from 1,000 rows also
+    boosting with `interactions: 8`."""
+
+    @model_validator(mode="after")
+    def _members_differ(self, info: ValidationInfo) -> Self:
+        members = self.members or ()
+        for number, member in enumerate(members, 1):
+            first = members.index(member) + 1
+            if first < number and info.context != STORED:
+                raise ValueError(f"members {first} and {number} are the same; leave one out")
+        return self

@@ -171,11 +171,12 @@ def normalise_probabilities(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 def _average_precision(s: ScoredRows) -> Any:
     from sklearn.metrics import average_precision_score
 
-    if s.task == "binary":
-        return average_precision_score(s.truth, s.outputs[:, 1]) if s.present == 2 else None
     if s.present < s.outputs.shape[1]:
         return None
-    return average_precision_score(_one_hot(s), s.outputs, average="macro")
+    is_binary = s.task == "binary"
+    truth, scores = (s.truth, s.outputs[:, 1]) if is_binary else (_one_hot(s), s.outputs)
+    # Its sum of rounded steps can exceed 1 by a rounding error.
+    return min(1.0, average_precision_score(truth, scores, average="macro"))
 
 
 def _roc_auc(s: ScoredRows) -> Any:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.spec import Gru, Mlp, PipelineSpec
-from factory_assets.spec.models import STORED, GradientBoosting, LightGbm
+from factory_assets.spec.models import STORED, Auto, GradientBoosting, LightGbm
 
 
 def spec(split: dict[str, Any], **model: Any) -> PipelineSpec:
@@ -75,6 +75,16 @@ def test_a_stored_lightgbm_without_bins_has_those_of_before() -> None:
         read = LightGbm.model_validate_json(stored, context=STORED)
         assert read.max_bins == bins
         assert LightGbm.model_validate_json(read.model_dump_json(), context=STORED) == read
+
+
+def test_a_portfolio_with_equal_members_is_refused_unless_it_is_stored() -> None:
+    linear, boosting = {"kind": "linear"}, {"kind": "gradient_boosting"}
+    declared = {"kind": "auto", "members": [linear, boosting, {**linear, "regularisation": 1.0}]}
+    with pytest.raises(ValidationError, match="members 1 and 3 are the same"):
+        Auto.model_validate(declared)
+    assert Auto.model_validate(declared, context=STORED).members
+    declared["members"] = [boosting, {**boosting, "learning_rate": 0.05}]
+    assert Auto.model_validate(declared).members
 
 
 @pytest.mark.parametrize("kind", [GradientBoosting, LightGbm])

@@ -51,6 +51,15 @@ def test_threshold_is_inclusive() -> None:
     assert at["roc_auc"] == above["roc_auc"]
 
 
+def test_the_average_precision_of_perfect_scores_is_one() -> None:
+    # scikit-learn's sum for 43 rows of each class is 1.0000000000000002.
+    chance = np.arange(86) / 86
+    assert sk.average_precision_score(chance >= 0.5, chance) > 1
+    perfect = np.stack([1 - chance, chance], axis=1)
+    result = classification_metrics((chance >= 0.5).astype(int), perfect, 0.5, ("no", "yes"))
+    assert result["average_precision"] == 1.0
+
+
 def test_ties_get_half_the_credit() -> None:
     same = np.full((4, 2), 0.5)
     result = classification_metrics(np.array([0, 1, 0, 1]), same, 0.5, ("no", "yes"))
