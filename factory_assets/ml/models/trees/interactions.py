@@ -64,9 +64,11 @@ class Interactions(StageResult):
         if not self.pairs:
             return matrix
         first, second = (matrix[:, [*columns]] for columns in zip(*self.pairs, strict=True))
-        # Beyond float32 a product is infinite, here as in ONNX.
+        limits = np.finfo(np.float32)
         with np.errstate(over="ignore"):
-            return np.concatenate([matrix, first * second, first - second], axis=1)
+            combined = np.concatenate([first * second, first - second], axis=1)
+        # Limits of infinite numbers could not be halfway between two of them.
+        return np.concatenate([matrix, combined.clip(limits.min, limits.max)], axis=1)
 
     def width(self, shape: Shape) -> int:
         """The columns that trees read."""
@@ -81,16 +83,23 @@ class Interactions(StageResult):
         if not self.pairs:
             return matrix
         sides = dict(zip(("first", "second"), zip(*self.pairs, strict=True), strict=True))
+        limits = np.finfo(np.float32)
         constants = [
-            numpy_helper.from_array(np.array(columns, dtype=np.int64), f"{side}_columns")
-            for side, columns in sides.items()
+            numpy_helper.from_array(np.array(limits.min), "lowest"),
+            numpy_helper.from_array(np.array(limits.max), "highest"),
+            *(
+                numpy_helper.from_array(np.array(columns, dtype=np.int64), f"{side}_columns")
+                for side, columns in sides.items()
+            ),
         ]
         node: Any = helper.make_node
         nodes = [
             *(node("Gather", ["matrix", f"{side}_columns"], [side], axis=1) for side in sides),
             node("Mul", ["first", "second"], ["products"]),
             node("Sub", ["first", "second"], ["differences"]),
-            node("Concat", ["matrix", "products", "differences"], ["columns"], axis=1),
+            node("Concat", ["products", "differences"], ["combined"], axis=1),
+            node("Clip", ["combined", "lowest", "highest"], ["finite"]),
+            node("Concat", ["matrix", "finite"], ["columns"], axis=1),
         ]
         width = self.width(shape)
         return make_model(

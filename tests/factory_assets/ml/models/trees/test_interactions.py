@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pyarrow as pa
 import pytest
 
@@ -105,9 +106,12 @@ def test_a_model_without_its_pairs_is_refused(kind: str, tmp_path: Path) -> None
         type(trained.model).load(description.spec, description.shape, files, tmp_path)
 
 
-def test_products_beyond_float32_are_infinite() -> None:
+def test_what_exceeds_float32_is_its_limit_in_the_graph_too() -> None:
     pairs = Interactions(pairs=((0, 1),))
-    matrix = np.array([[3e38, 3e38], [3e38, -3e38]], dtype=np.float32)
-    np.testing.assert_array_equal(pairs.append(matrix)[:, 2:], [[np.inf, 0], [-np.inf, np.inf]])
+    matrix = np.array([[3e38, 3e38], [3e38, -3e38], [2, 3]], dtype=np.float32)
+    largest = np.finfo(np.float32).max
+    appended = pairs.append(matrix)
+    np.testing.assert_array_equal(appended[:, 2:], [[largest, 0], [-largest, largest], [6, -1]])
     shape = Shape(task="binary", numbers=2, cardinalities=(), outputs=2)
-    assert pairs.width(shape) == 4
+    session = onnxruntime.InferenceSession(pairs.graph(shape).SerializeToString())
+    np.testing.assert_array_equal(session.run(None, {"numbers": matrix})[0], appended)
