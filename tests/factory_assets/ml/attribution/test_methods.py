@@ -59,6 +59,7 @@ FOREST = RandomForest(kind="random_forest", trees=20)
 BOOSTED = (
     GradientBoosting(kind="gradient_boosting", iterations=20),
     LightGbm(kind="lightgbm", iterations=20),
+    LightGbm(kind="lightgbm", iterations=20, interactions=4),
 )
 
 
