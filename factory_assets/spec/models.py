@@ -159,15 +159,20 @@ class Linear(Spec):
     """The strength of the L2 penalty: 1/C of logistic regression, alpha of ridge regression."""
 
 
-class Forest(Spec):
+class Forest(StoredSettings):
     """The settings of trees that are fitted independently, and averaged."""
 
+    former = MappingProxyType({"max_features": None})
     trees: Annotated[int, Field(ge=1, le=10_000)] = 300
     """The number of trees."""
     max_depth: Annotated[int | None, Field(ge=1)] = None
     """The largest depth of a tree. Default: no limit."""
     min_samples_leaf: Annotated[int, Field(ge=1)] = 1
     """The smallest number of training rows in a leaf."""
+    max_features: Annotated[float | None, Field(gt=0, le=1)] = None
+    """The share of the inputs (above 0, up to 1) that is drawn anew for each split, which uses the
+    best of them. More finds rules of few inputs; less makes trees differ. Default: of classes, the
+    square root of their number; of numbers, all."""
 
 
 class RandomForest(Forest):

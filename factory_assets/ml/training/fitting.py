@@ -160,7 +160,9 @@ class Fitter:
         resumes = isinstance(self.model, Network | Auto)
         metered = spec.budget if stops and spec.budget and spec.budget.is_metered else None
         trials = spec.budget.trials if spec.budget else None
-        model = settled(self.model, (ready.rows.target, ready.validation.target), trials)
+        targets = ready.rows.target, ready.validation.target
+        columns = ready.features.width + sum(ready.features.cardinalities)
+        model = settled(self.model, targets, columns, trials)
         with (
             self.home.scratch() as scratch,
             open_account(metered, before, self.checkpoints if resumes else None) as account,

@@ -6,7 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.spec import Gru, Mlp, PipelineSpec
-from factory_assets.spec.models import STORED, Auto, GradientBoosting, LightGbm
+from factory_assets.spec.models import (
+    STORED,
+    Auto,
+    ExtraTrees,
+    GradientBoosting,
+    LightGbm,
+    RandomForest,
+)
 
 
 def spec(split: dict[str, Any], **model: Any) -> PipelineSpec:
@@ -87,12 +94,22 @@ def test_a_portfolio_with_equal_members_is_refused_unless_it_is_stored() -> None
     assert Auto.model_validate(declared).members
 
 
-@pytest.mark.parametrize("kind", [GradientBoosting, LightGbm])
-def test_stored_boosting_keeps_its_bytes_without_interactions(kind: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        (GradientBoosting, "interactions", 4),
+        (LightGbm, "interactions", 4),
+        (RandomForest, "max_features", 0.6),
+        (ExtraTrees, "max_features", 0.6),
+    ],
+)
+def test_stored_trees_keep_their_bytes_without_a_later_key(
+    kind: Any, key: str, value: float
+) -> None:
     [name] = get_args(kind.model_fields["kind"].annotation)
     declared = kind.model_validate({"kind": name})
-    assert "interactions" not in declared.model_dump_json()
-    more = kind.model_validate({"kind": name, "interactions": 4})
+    assert key not in declared.model_dump_json()
+    more = kind.model_validate({"kind": name, key: value})
     for one in (declared, more):
         assert kind.model_validate_json(one.model_dump_json(), context=STORED) == one
 

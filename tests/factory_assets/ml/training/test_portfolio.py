@@ -218,23 +218,34 @@ def test_the_default_members_are_those_whose_libraries_are_installed(
 def test_a_leaf_of_a_forest_has_few_rows_where_its_trees_stay_small(
     target: NDArray[Any], extra_trees: int, random_forest: int
 ) -> None:
-    model: Any = settled(Auto(kind="auto"), np.split(target, [len(target) // 3]))
+    model: Any = settled(Auto(kind="auto"), np.split(target, [len(target) // 3]), 9)
     leaves = {m.kind: m.min_samples_leaf for m in model.members if hasattr(m, "trees")}
     assert leaves == {"extra_trees": extra_trees, "random_forest": random_forest}
 
 
 def test_the_network_of_many_rows_is_the_quick_one() -> None:
-    few, many = (settled(Auto(kind="auto"), [np.zeros(rows)]) for rows in (10_000, 10_001))
+    few, many = (settled(Auto(kind="auto"), [np.zeros(rows)], 9) for rows in (10_000, 10_001))
     assert isinstance(few, Auto)
     assert isinstance(many, Auto)
     assert [one.members[-1].kind for one in (few, many) if one.members] == ["tabm", "mlp"]
+
+
+@pytest.mark.parametrize(
+    ("target", "columns", "share"),
+    [(np.arange(90) % 3, 30, 0.6), (np.arange(90) % 3, 31, None), (np.zeros(90), 9, None)],
+)
+def test_a_forest_over_few_columns_looks_at_most_of_them_to_tell_classes_apart(
+    target: NDArray[Any], columns: int, share: float | None
+) -> None:
+    model: Any = settled(Auto(kind="auto"), [target], columns)
+    assert [m.max_features for m in model.members if m.kind == "random_forest"] == [share]
 
 
 def test_boosting_is_tried_with_interactions_where_rows_are_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def found(rows: int) -> list[tuple[str, int]]:
-        model: Any = settled(Auto(kind="auto"), [np.zeros(rows)])
+        model: Any = settled(Auto(kind="auto"), [np.zeros(rows)], 9)
         return [(m.kind, m.interactions) for m in model.members if hasattr(m, "interactions")]
 
     plain = [("gradient_boosting", 0), ("lightgbm", 0)]

@@ -1,0 +1,35 @@
+"""Forests: how many inputs a split looks at."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from factory_assets.ml.training.fitting import fit
+from factory_resources.home.home import Home
+from tests.factory_assets.ml.models.cases import pipeline
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("kind", ["random_forest", "extra_trees"])
+def test_splits_that_look_at_more_inputs_find_a_rule_among_many(kind: str, tmp_path: Path) -> None:
+    chance = np.random.default_rng(1)
+
+    def load(count: int) -> pa.Table:
+        columns = chance.normal(size=(25, count))
+        fails = (columns[0] > 0.8) & (columns[1] > 0.8)
+        cells = {"_file": ["f"] * count, "_row": range(count), "y": fails.astype(int)}
+        return pa.table(cells | {f"x{i}": column for i, column in enumerate(columns)})
+
+    training, validation, fresh = load(1_500), load(100), load(10_000)
+
+    def wrong(**settings: float) -> float:
+        declared = pipeline(tmp_path, {"kind": kind, "trees": 50, **settings}, threshold=0.5)
+        trained = fit(declared, training, validation, Home(tmp_path / "home")).trained
+        positive = trained.outputs(fresh)[:, 1] >= 0.5
+        return float((positive != fresh["y"].to_numpy()).mean())
+
+    assert wrong(max_features=1.0) < 0.7 * wrong()
+    assert wrong(max_features=0.2) == wrong()
