@@ -91,7 +91,8 @@ def _basis(stage: StageEstimate) -> list[str]:
     first, last = stage.sizes
     sizes = f"{first:,}" if first == last else f"{first:,} to {last:,}"
     error = f"{100 * stage.error:,.0f} %" if stage.error < 10 else f"{1 + stage.error:,.0f}-fold"
-    return [error, f"{stage.runs:,} of {sizes} rows"]
+    runs = "1 run" if stage.runs == 1 else f"{stage.runs:,} runs"
+    return [error, f"{runs} on {sizes} rows"]
 
 
 def _value(figure: Figure | None, units: _Units) -> str:

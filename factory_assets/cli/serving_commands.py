@@ -11,7 +11,7 @@ _NAMES = "Pipelines that the token counts for, separated by commas."
 
 @command("serve")
 @click.argument("pipelines", nargs=-1)
-@click.option("--host", default="127.0.0.1", show_default=True, help="DoorAddress to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: any."
 )

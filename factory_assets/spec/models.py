@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -189,6 +190,12 @@ class ExtraTrees(Forest):
     """Selects extremely randomised trees."""
 
 
+def _pairs(numbers: int) -> int:
+    if numbers == 1:
+        raise ValueError("one number makes no pair; write 0, or 2 to 20")
+    return numbers
+
+
 class Boosting(StoredSettings):
     """The settings of boosted trees."""
 
@@ -209,9 +216,9 @@ class Boosting(StoredSettings):
     max_features: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The share of the inputs (above 0, up to 1) that is drawn anew for each split, which uses the
     best of them. Less helps if many inputs carry nearly the same information."""
-    interactions: Annotated[int, Field(ge=0, le=20)] = 0
-    """Of so many numbers, those that trees use most, the product and the difference of each two
-    are inputs as well; 0 or 1: none. They help where limits of such combinations matter."""
+    interactions: Annotated[int, Field(ge=0, le=20), AfterValidator(_pairs)] = 0
+    """Of so many numbers (2 to 20), those that trees use most, the product and the difference of
+    each two are inputs as well; 0: none. They help where limits of such combinations matter."""
 
 
 class GradientBoosting(Boosting):
@@ -340,8 +347,8 @@ class Auto(Spec):
     @model_validator(mode="after")
     def _members_differ(self, info: ValidationInfo) -> Self:
         members = self.members or ()
-        for number, member in enumerate(members, 1):
-            first = members.index(member) + 1
+        for number, member in enumerate(members):
+            first = members.index(member)
             if first < number and info.context != STORED:
-                raise ValueError(f"members {first} and {number} are the same; leave one out")
+                raise ValueError(f"members.{first} and members.{number} are the same; drop one")
         return self

@@ -50,7 +50,8 @@ def rules_of(column: Column, kind: ColumnType, value: str, mistyped: str) -> lis
         broken["length"] = _outside(f"length({value})", sides)
     if column.pattern:
         _require_text(column, "pattern", kind)
-        broken["pattern"] = f"NOT regexp_full_match({value}, {literal(column.pattern)})"
+        matches = f"regexp_full_match({value}, {literal(column.pattern)})"
+        broken["pattern"] = f"{mistyped} OR NOT {matches}"
     if column.values is not None:
         allowed = ", ".join(_allowed(column, v, kind) for v in column.values)
         broken["values"] = f"{value} NOT IN ({allowed})" if allowed else f"{value} IS NOT NULL"

@@ -56,6 +56,11 @@ def is_numeric(kind: str) -> bool:
     return kind in _INTEGERS or kind in {"FLOAT", "DOUBLE"} or kind.startswith("DECIMAL")
 
 
+def is_fraction(kind: str) -> bool:
+    """Whether a type of the engine has numbers that need not be whole."""
+    return is_numeric(kind) and kind not in _INTEGERS
+
+
 def typed_sql(value: str, kind: str, wanted: ColumnType) -> str:
     """Return SQL for the value as the wanted type; null if it does not fit without loss.
 

@@ -16,6 +16,7 @@ from factory_assets.data.contract.offsets import OFFSETS_SEEN, in_zone_sql, noti
 from factory_assets.data.contract.rules import Rule, pattern_error, rules_of
 from factory_assets.data.contract.sql_types import (
     common_form_sql,
+    is_fraction,
     typed_sql,
     value_sql,
 )
@@ -241,6 +242,9 @@ def _source_query(
         name, kind = raw.columns[column.source_name]
         tokens = missing_tokens(ingest, column)
         text, value = value_sql(f"r{i}", kind, tokens), typed_sql(f"p{i}", kind, wanted)
+        if column.pattern and is_fraction(kind):
+            # 1.234 may be a thousand and more where a pattern says how numbers are written.
+            value = "NULL::VARCHAR"
         plain.append(f"{identifier(name)} AS r{i}")
         if kind == "VARCHAR":
             # Only cells that do not have the most common form need the costly conversion.

@@ -15,20 +15,15 @@ from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.evaluation.region_coverage import cover_rows
 from factory_assets.ml.features.columns import read_categories
+from factory_assets.ml.metrics.declared import primary_metric, require_judgeable
 from factory_assets.ml.metrics.fairness import Grouping, RateGroups, rate_groups
-from factory_assets.ml.metrics.metrics import (
-    PRIMARY_METRIC,
-    ScoredRows,
-    gate_metric_names,
-    metric_names,
-    normalise_probabilities,
-)
+from factory_assets.ml.metrics.metrics import ScoredRows, normalise_probabilities
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import IDENTITY, LastRow, Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
-from factory_resources.errors import DataError, DeclarationError
+from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.sql.expressions import suggestion
@@ -72,7 +67,7 @@ class TestSet:
 
     @property
     def primary_metric(self) -> str:
-        return self.pipeline.spec.evaluate.metric or PRIMARY_METRIC[self.candidate.task]
+        return primary_metric(self.pipeline, self.candidate.task)
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -111,27 +106,6 @@ class TestSet:
     def outputs(self, model: TrainedModel | OnnxModel) -> NDArray[np.float64]:
         """Return the outputs of a model for the judged rows: [rows, classes] or [rows]."""
         return model.outputs(self.test, self.places)
-
-    def require_known(self) -> None:
-        """Raise DeclarationError if a declared metric, or `protected`, does not fit the task."""
-        task = self.candidate.task
-        known, of_gates = metric_names(task), gate_metric_names(task)
-        gates = self.pipeline.spec.evaluate.conditions
-        if self.pipeline.spec.evaluate.protected and self.candidate.task != "binary":
-            raise DeclarationError(
-                f"evaluate.protected compares decisions between two classes; this target is "
-                f"{self.candidate.task}",
-                where=f"{self.pipeline.name}/evaluate",
-                remedy="leave it out; evaluate.slices judges groups separately for every target",
-            )
-        named = [(self.primary_metric, known), *((gate.metric, of_gates) for gate in gates)]
-        for name, fitting in named:
-            if name not in fitting:
-                raise DeclarationError(
-                    f"metric {name!r} does not fit a {self.candidate.task} target",
-                    where=f"{self.pipeline.name}/evaluate",
-                    remedy=f"choose one of {', '.join(fitting)}",
-                )
 
     def require_defined(self, metrics: Mapping[str, float]) -> None:
         """Raise DataError if a metric of `asked` is undefined on the judged rows."""
@@ -175,7 +149,7 @@ def open_test_set(
     if candidate.classes and (truth < 0).any():
         remedy = pipeline.spec.split.remedy_for_classes(candidate.target)
         raise _unseen(test_set.rows, truth, candidate, remedy)
-    test_set.require_known()
+    require_judgeable(pipeline, test_set.candidate.task)
     return test_set
 
 

@@ -20,7 +20,7 @@ from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scoring_rows import without_overflow
-from factory_assets.spec import FileSource
+from factory_assets.spec import Column, FileSource
 from factory_resources.errors import ContractError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import SourceTable
@@ -108,10 +108,11 @@ class WarmEngine:
         """Return the needed cells of the rows as text, with the number of each row from 0."""
         import pyarrow as pa
 
-        names = [column.source_name for column in self._ingest.contract.columns]
         cells: dict[str, Any] = {
-            f"c{i}": pa.array([as_cell(row.get(name)) for row in rows], pa.string())
-            for i, name in enumerate(names)
+            f"c{i}": pa.array(
+                [_text_of(row.get(column.source_name), column) for row in rows], pa.string()
+            )
+            for i, column in enumerate(self._ingest.contract.columns)
         }
         return pa.table({**cells, "file_row_number": pa.array(range(len(rows)), pa.int64())})
 
@@ -172,6 +173,15 @@ def _refused_by_contract(
 def _refusals(cursor: duckdb.DuckDBPyConnection, query: str) -> list[Refusal]:
     found = cursor.execute(f"SELECT _row, _rules FROM ({query})").fetchall()
     return [Refusal(int(row) - 1, tuple(rules.split(","))) for row, rules in found]
+
+
+def _text_of(value: Any, column: Column) -> str | None:
+    """Return the text of a JSON value, of which a number matches no declared pattern.
+
+    `1.234` may be a thousand and more where a pattern says how numbers are written.
+    """
+    cell = as_cell(value)
+    return f"{cell} as a number" if isinstance(value, float) and column.pattern else cell
 
 
 def as_cell(value: Any) -> str | None:

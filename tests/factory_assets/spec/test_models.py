@@ -84,10 +84,16 @@ def test_a_stored_lightgbm_without_bins_has_those_of_before() -> None:
         assert LightGbm.model_validate_json(read.model_dump_json(), context=STORED) == read
 
 
+@pytest.mark.parametrize("interactions", [-1, 1, 21, 2.5, "all"])
+def test_interactions_of_no_pair_or_too_many_are_refused(interactions: Any) -> None:
+    with pytest.raises(ValidationError):
+        LightGbm.model_validate({"kind": "lightgbm", "interactions": interactions})
+
+
 def test_a_portfolio_with_equal_members_is_refused_unless_it_is_stored() -> None:
     linear, boosting = {"kind": "linear"}, {"kind": "gradient_boosting"}
     declared = {"kind": "auto", "members": [linear, boosting, {**linear, "regularisation": 1.0}]}
-    with pytest.raises(ValidationError, match="members 1 and 3 are the same"):
+    with pytest.raises(ValidationError, match=r"members\.0 and members\.2 are the same"):
         Auto.model_validate(declared)
     assert Auto.model_validate(declared, context=STORED).members
     declared["members"] = [boosting, {**boosting, "learning_rate": 0.05}]

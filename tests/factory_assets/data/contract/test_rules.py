@@ -4,6 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -63,6 +65,23 @@ def test_a_rule_quarantines_what_breaks_it(
     kind = next(key for key in ("pattern", "length", "range") if key in rule)
     assert quarantined == [(row, f"{kind}:x") for row in broken]
     assert result.quarantined == {f"{kind}:x": len(broken)}
+
+
+def test_fractions_of_a_typed_source_do_not_satisfy_a_pattern(tmp_path: Path, home: Home) -> None:
+    cells = {"price": [1.234, 2.5, None], "code": [17, 18, 19], "y": [1, 2, 3]}
+    pq.write_table(pa.table(cells), tmp_path / "data.parquet")
+    contract = [
+        {"name": "price", "type": "string", "pattern": "[0-9.]+"},
+        {"name": "code", "type": "string", "pattern": "[0-9]+"},
+        {"name": "y", "type": "int64"},
+    ]
+    ingest_part = {
+        "source": {"files": "data.parquet"},
+        "contract": contract,
+        "max_quarantine": 1.0,
+    }
+    result = ingest(pipeline(tmp_path, "y", ingest=ingest_part), home)
+    assert result.quarantined == {"pattern:price": 2}
 
 
 def test_an_invalid_pattern_is_reported_with_its_column(tmp_path: Path, home: Home) -> None:

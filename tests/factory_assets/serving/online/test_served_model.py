@@ -345,6 +345,30 @@ def test_a_wrong_row_is_refused_for_the_reasons_that_a_file_gives(
     served.close()
 
 
+def test_a_number_does_not_match_the_pattern_of_a_text(tmp_path: Path) -> None:
+    """`1.234` is a thousand and more in the text of some countries, and never as a number."""
+    decimal_comma = r"[1-9][0-9]{0,2}(\.[0-9]{3})+|[0-9]+(,[0-9]+)?"
+    contract = [
+        {"name": "length_text", "from": "length", "type": "string", "pattern": decimal_comma},
+        {"name": "label", "type": "string"},
+    ]
+    read = "TRY_CAST(replace(replace(length_text, '.', ''), ',', '.') AS DOUBLE)"
+    spec = {
+        "ingest": {"source": {"files": "rows.jsonl"}, "contract": contract},
+        "clean": {"derive": {"length": read}},
+        "train": {"target": "label", "exclude": ["length_text"], "model": KINDS["linear"]},
+    }
+    folder = tmp_path / "p"
+    folder.mkdir()
+    training = [{"length": f"{i},{i % 10}", "label": str(int(i > 150))} for i in range(300)]
+    (folder / "rows.jsonl").write_text(lines(training))
+    served = served_by(Deployed(folder, {**SPEC, **spec}))
+    scored = served.score([{"length": "1.234"}, {"length": 1.234}, {"length": 7}])
+    assert [(one.row, one.rules) for one in scored.refusals] == [(1, ("pattern:length_text",))]
+    assert [*scored.rows] == [0, 2]
+    served.close()
+
+
 def test_a_row_without_a_needed_column_is_refused_as_a_whole(linear: Deployed) -> None:
     served = served_by(linear)
     with pytest.raises(ContractError, match="there is no column 'steps'"):
