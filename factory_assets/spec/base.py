@@ -16,7 +16,7 @@ from textwrap import dedent
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 IDENTITY = ("_file", "_row")
 """The columns that identify a row of a snapshot: the digest of its source file, and its number in
@@ -35,6 +35,16 @@ def _as_tuple(value: Any) -> Any:
 
 def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else _as_tuple(value)
+
+
+def _pairs(numbers: int) -> int:
+    if numbers == 1:
+        raise ValueError("one number makes no pair; write 0, or 2 to 20")
+    return numbers
+
+
+PairedNumbers = Annotated[int, Field(ge=0, le=20), AfterValidator(_pairs)]
+"""How many numbers are combined in pairs; 0 is none."""
 
 
 def _off(value: Any) -> Any:

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from factory_assets.spec.base import ColumnName, Positive, Reference, Spec, listed
+from factory_assets.spec.base import ColumnName, PairedNumbers, Positive, Reference, Spec, listed
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -190,12 +189,6 @@ class ExtraTrees(Forest):
     """Selects extremely randomised trees."""
 
 
-def _pairs(numbers: int) -> int:
-    if numbers == 1:
-        raise ValueError("one number makes no pair; write 0, or 2 to 20")
-    return numbers
-
-
 class Boosting(StoredSettings):
     """The settings of boosted trees."""
 
@@ -216,7 +209,7 @@ class Boosting(StoredSettings):
     max_features: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The share of the inputs (above 0, up to 1) that is drawn anew for each split, which uses the
     best of them. Less helps if many inputs carry nearly the same information."""
-    interactions: Annotated[int, Field(ge=0, le=20), AfterValidator(_pairs)] = 0
+    interactions: PairedNumbers = 0
     """Of so many numbers (2 to 20), those that trees use most, the product and the difference of
     each two are inputs as well; 0: none. They help where limits of such combinations matter."""
 

@@ -17,6 +17,7 @@ from factory_assets.ml.artifacts.trained_model import (
     TrainedModel,
     model_shape,
 )
+from factory_assets.ml.metrics.declared import require_judgeable
 from factory_assets.ml.models.base import (
     EpochCallback,
     FitApart,
@@ -102,6 +103,9 @@ class Fitter:
     """Fits the members of an ensemble of networks; None if they are fitted here."""
     fit_apart: FitApart | None = None
     """Does the fits of a portfolio; None if they are done here."""
+
+    def __post_init__(self) -> None:
+        require_judgeable(self.pipeline, self.ready.target.task)
 
     def fit(self, before: Stopped | None = None) -> FitResult:
         """Fit, and by `train.refit` again on training and validation rows at the end.

@@ -19,7 +19,6 @@ from factory_assets.ml.features.fold_statistics import (
 )
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.features.target import Target, fit_target
-from factory_assets.ml.metrics.declared import require_judgeable
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.training.inner_folds import inner_folds, training_folds
 from factory_assets.ml.training.out_of_core import ColumnReader, encode, is_large
@@ -100,7 +99,6 @@ def prepare_rows(
     target = fit_target(pipeline, training)
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     require_decision(pipeline.spec.training.threshold, target.task)
-    require_judgeable(pipeline, target.task)
     series = series_of(model)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series)
     require_regions(pipeline.spec.training.uncertainty, features, target)
@@ -146,7 +144,6 @@ def stream_rows(
     target = fit_target(pipeline, training)
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     require_decision(pipeline.spec.training.threshold, target.task)
-    require_judgeable(pipeline, target.task)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
     require_regions(pipeline.spec.training.uncertainty, features, target)
     mapped = MemoryMap()

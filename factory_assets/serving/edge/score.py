@@ -248,8 +248,13 @@ class Preparation:
         values, broken = {}, []
         for (column, checks), missing in zip(self._columns, self._missing):
             try:
-                text = missing.cell(row.get(column["source"]))
-                value, rules = checks(text)
+                given = row.get(column["source"])
+                text = missing.cell(given)
+                if column["pattern"] and text is not None and isinstance(given, float):
+                    # 1.234 may be a thousand and more where a pattern says how numbers are written.
+                    value, rules = None, [f"pattern:{column['name']}"]
+                else:
+                    value, rules = checks(text)
             except UncertainError:
                 value, rules = None, [f"undecided:{column['name']}"]
             values[column["name"].lower()] = value

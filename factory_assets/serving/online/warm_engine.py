@@ -108,18 +108,19 @@ class WarmEngine:
         """Return the needed cells of the rows as text, with the number of each row from 0."""
         import pyarrow as pa
 
-        cells: dict[str, Any] = {
-            f"c{i}": pa.array(
-                [_text_of(row.get(column.source_name), column) for row in rows], pa.string()
-            )
-            for i, column in enumerate(self._ingest.contract.columns)
-        }
+        cells: dict[str, Any] = {}
+        for i, column in enumerate(self._ingest.contract.columns):
+            values = [row.get(column.source_name) for row in rows]
+            if _has_fractions(column, rows):
+                cells[f"c{i}"] = pa.array([None if v is None else float(v) for v in values])
+            else:
+                cells[f"c{i}"] = pa.array([as_cell(value) for value in values], pa.string())
         return pa.table({**cells, "file_row_number": pa.array(range(len(rows)), pa.int64())})
 
     def _raw(self, rows: Sequence[Mapping[str, Any]]) -> _RequestTable:
         given = {name for row in rows for name in row}
         columns = {
-            column.source_name: (f"c{i}", "VARCHAR")
+            column.source_name: (f"c{i}", "DOUBLE" if _has_fractions(column, rows) else "VARCHAR")
             for i, column in enumerate(self._ingest.contract.columns)
             if column.source_name in given
         }
@@ -175,13 +176,12 @@ def _refusals(cursor: duckdb.DuckDBPyConnection, query: str) -> list[Refusal]:
     return [Refusal(int(row) - 1, tuple(rules.split(","))) for row, rules in found]
 
 
-def _text_of(value: Any, column: Column) -> str | None:
-    """Return the text of a JSON value, of which a number matches no declared pattern.
-
-    `1.234` may be a thousand and more where a pattern says how numbers are written.
-    """
-    cell = as_cell(value)
-    return f"{cell} as a number" if isinstance(value, float) and column.pattern else cell
+def _has_fractions(column: Column, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column whose texts have a pattern comes as numbers, so that none matches it."""
+    if not column.pattern:
+        return False
+    types = {type(row.get(column.source_name)) for row in rows}
+    return float in types and types <= {float, int, type(None)}
 
 
 def as_cell(value: Any) -> str | None:

@@ -288,7 +288,7 @@ def test_the_command_prints_tables_and_json(trained: Trained) -> None:
     code, text = _factory(trained, "apples", "--rows", "10M", "--on", str(machines))
     assert code == 0, text
     assert "apples with 10,000,000 rows, a training on this machine" in text
-    assert "4 of 500 to 32,000 rows" in text
+    assert "4 runs on 500 to 32,000 rows" in text
     assert "A year of nights: 26" in text
     assert "rented: price list of June" in text
     assert max(map(len, text.splitlines())) <= 105

@@ -363,9 +363,10 @@ def test_a_number_does_not_match_the_pattern_of_a_text(tmp_path: Path) -> None:
     training = [{"length": f"{i},{i % 10}", "label": str(int(i > 150))} for i in range(300)]
     (folder / "rows.jsonl").write_text(lines(training))
     served = served_by(Deployed(folder, {**SPEC, **spec}))
-    scored = served.score([{"length": "1.234"}, {"length": 1.234}, {"length": 7}])
-    assert [(one.row, one.rules) for one in scored.refusals] == [(1, ("pattern:length_text",))]
-    assert [*scored.rows] == [0, 2]
+    assert [*served.score([{"length": "1.234"}, {"length": 7}]).rows] == [0, 1]
+    scored = served.score([{"length": 1.234}, {"length": None}, {"length": 2.5}])
+    wrong = [(0, ("pattern:length_text",)), (2, ("pattern:length_text",))]
+    assert [(one.row, one.rules) for one in scored.refusals] == wrong
     served.close()
 
 
