@@ -19,6 +19,7 @@ from factory_assets.data.transforms.narrowing import narrowed_cleaning, narrowed
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
+from factory_assets.serving.online.row_schema import EXACT
 from factory_assets.serving.scoring_rows import without_overflow
 from factory_assets.spec import Column, FileSource
 from factory_resources.errors import ContractError, FactoryError
@@ -90,7 +91,7 @@ class WarmEngine:
         raw = self._raw(rows)
         cursor = self._connection.cursor()
         with cursor, engine_errors(self._name, ContractError, "correct the values of the request"):
-            cursor.register(_REQUEST, self._register(rows))
+            cursor.register(_REQUEST, self._register(rows, raw))
             validation = ContractValidation.of(cursor, self._ingest, [raw])
             [(valid,)] = cursor.execute(
                 "CREATE TEMP TABLE valid AS SELECT *, row_number() OVER () - 1 AS _order "
@@ -104,17 +105,17 @@ class WarmEngine:
                 cursor, tuple(c.name for c in validation.columns), refusals, len(rows)
             )
 
-    def _register(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-        """Return the needed cells of the rows as text, with the number of each row from 0."""
+    def _register(self, rows: Sequence[Mapping[str, Any]], raw: _RequestTable) -> pa.Table:
+        """Return the given cells, as numbers or text, with the number of each row from 0."""
         import pyarrow as pa
 
         cells: dict[str, Any] = {}
-        for i, column in enumerate(self._ingest.contract.columns):
-            values = [row.get(column.source_name) for row in rows]
-            if _has_fractions(column, rows):
-                cells[f"c{i}"] = pa.array([None if v is None else float(v) for v in values])
+        for source, (name, kind) in raw.columns.items():
+            values = [row.get(source) for row in rows]
+            if kind == "DOUBLE":
+                cells[name] = pa.array(values, pa.float64())
             else:
-                cells[f"c{i}"] = pa.array([as_cell(value) for value in values], pa.string())
+                cells[name] = pa.array([as_cell(value) for value in values], pa.string())
         return pa.table({**cells, "file_row_number": pa.array(range(len(rows)), pa.int64())})
 
     def _raw(self, rows: Sequence[Mapping[str, Any]]) -> _RequestTable:
@@ -180,8 +181,11 @@ def _has_fractions(column: Column, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a column whose texts have a pattern comes as numbers, so that none matches it."""
     if not column.pattern:
         return False
-    types = {type(row.get(column.source_name)) for row in rows}
-    return float in types and types <= {float, int, type(None)}
+    values = [row.get(column.source_name) for row in rows]
+    types = {type(value) for value in values}
+    # Arrow's doubles take only whole numbers that they hold exactly.
+    exact = all(abs(value) <= EXACT for value in values if type(value) is int)
+    return float in types and types <= {float, int, type(None)} and exact
 
 
 def as_cell(value: Any) -> str | None:

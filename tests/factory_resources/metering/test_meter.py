@@ -11,7 +11,8 @@ from factory_resources.errors import SettingError
 from factory_resources.metering.energy import zones
 from factory_resources.metering.meter import Meter, Rates, cpu_seconds
 
-BURN = "import time\nwhile time.process_time() < 0.4: pass\n"
+BURN = "import time\nwhile time.process_time() < 0.45: pass\n"
+"""Burns a little more than is asked for below, since the system counts a live process in ticks."""
 
 
 def test_cpu_time_of_finished_children_counts() -> None:
@@ -33,8 +34,7 @@ def test_cpu_time_of_running_children_and_grandchildren_counts() -> None:
         alive = meter.read().cpu_seconds
         child.communicate(b"\n")
         ended = meter.read().cpu_seconds
-    # The system counts in ticks, and a child may be counted a little behind its own clock.
-    assert 0.3 <= alive <= ended + 0.02
+    assert 0.4 <= alive <= ended + 0.02
 
 
 def test_an_estimate_is_marked_and_uses_the_declared_rates(

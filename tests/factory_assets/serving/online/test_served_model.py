@@ -367,6 +367,7 @@ def test_a_number_does_not_match_the_pattern_of_a_text(tmp_path: Path) -> None:
     scored = served.score([{"length": 1.234}, {"length": None}, {"length": 2.5}])
     wrong = [(0, ("pattern:length_text",)), (2, ("pattern:length_text",))]
     assert [(one.row, one.rules) for one in scored.refusals] == wrong
+    assert served.score([{"length": 1.5}, {"length": 10**400}]).refusals
     served.close()
 
 
