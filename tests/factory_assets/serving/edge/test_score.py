@@ -109,6 +109,7 @@ def rules_of(answer: dict[str, Any]) -> list[str]:
 @example(given_row=row(starts=45, running=False))
 @example(given_row=row(starts="1e2"))
 @example(given_row=row(code="ab-7"))
+@example(given_row=row(code=1.5))
 def test_verdicts_and_scores_are_those_of_the_factory(
     given_row: dict[str, Any], model: program.Model, served: ServedModel
 ) -> None:
