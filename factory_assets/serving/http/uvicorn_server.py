@@ -6,6 +6,7 @@ Which signals stop it, and what is closed then, belongs to the process that runs
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,6 +14,9 @@ import uvicorn
 
 _TICK = 1.0
 """Seconds between two looks at the clock, for the header `date`. uvicorn itself takes 0.1."""
+
+_LATE = 0.05
+"""Seconds between two looks for connections that opened while the server was being stopped."""
 
 
 class UvicornServer(uvicorn.Server):
@@ -38,3 +42,20 @@ class UvicornServer(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
         self._stopping.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close connections when they are idle, those that opened in this moment as well."""
+        late = asyncio.create_task(self._close_late(set(self.server_state.connections)))
+        try:
+            await super().shutdown(sockets)
+        finally:
+            late.cancel()
+
+    async def _close_late(self, told: set[object]) -> None:
+        # uvicorn tells the connections that it knows, once. One that was accepted just before
+        # is made just after, and its client could ask on until the time for a shutdown is over.
+        while True:
+            await asyncio.sleep(_LATE)
+            for connection in self.server_state.connections - told:
+                told.add(connection)
+                connection.shutdown()

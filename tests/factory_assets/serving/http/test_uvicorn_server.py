@@ -1,0 +1,71 @@
+"""uvicorn's server as the factory runs it: how it ends."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import Any
+
+import pytest
+import uvicorn
+import uvloop
+
+from factory_assets.serving.http.uvicorn_server import UvicornServer
+
+GRACE = 3
+"""Seconds that open connections may take to end."""
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_a_connection_made_while_it_stops_is_closed(
+    steps: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(end_under_a_late_client(steps))
+    assert "exceeded" not in caplog.text
+
+
+async def end_under_a_late_client(steps: int) -> None:
+    """Connect so many steps of the event loop after the stop, and ask as long as it serves."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        server = UvicornServer(_config())
+        serving = asyncio.create_task(server.serve(sockets=[bound]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        address = bound.getsockname()
+        server.stop()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        client = socket.socket()
+        with contextlib.suppress(ConnectionRefusedError):
+            # In this thread: the event loop accepts it in its next step, not before.
+            client.connect(address)
+        over = threading.Event()
+        asking = asyncio.create_task(asyncio.to_thread(ask, client, over))
+        await serving
+        over.set()
+        await asking
+
+
+def ask(client: socket.socket, over: threading.Event) -> None:
+    with client, contextlib.suppress(OSError):
+        while not over.is_set():
+            client.sendall(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+            if not client.recv(1000):
+                break
+
+
+def _config() -> uvicorn.Config:
+    return uvicorn.Config(
+        answer,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=GRACE,
+    )
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
