@@ -57,8 +57,11 @@ class BoostingModel(EstimatorModel):
 
     @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        interactions = _interactions(context, train)
-        read, held_out = (_read(context, rows, interactions) for rows in (train, validation))
+        read, held_out = (_read(context, rows) for rows in (train, validation))
+        interactions = _interactions(context, read)
+        read, held_out = (
+            replace(rows, matrix=interactions.append(rows.matrix)) for rows in (read, held_out)
+        )
         members = [
             cls._fit_one(
                 replace(context, seed=context.seed + ENSEMBLE_SEED_STEP * member), read, held_out
@@ -132,27 +135,26 @@ class BoostingModel(EstimatorModel):
         return sum(len(t.nodes) for round_ in self._estimator._predictors for t in round_)
 
 
-def _read(context: FitContext, rows: LabelledArrays, interactions: Interactions) -> _Rows:
-    matrix = interactions.append(rows.inputs.one_hot(context.shape.cardinalities))
+def _read(context: FitContext, rows: LabelledArrays) -> _Rows:
+    matrix = rows.inputs.one_hot(context.shape.cardinalities)
     return _Rows(matrix, rows.target, context.sample_weights(rows.target))
 
 
-def _interactions(context: FitContext, rows: LabelledArrays) -> Interactions:
+def _interactions(context: FitContext, rows: _Rows) -> Interactions:
     """Return the pairs of the numbers that a few trees gain most by."""
     import numpy as np
 
     spec = cast(GradientBoosting, context.spec)
     if not spec.interactions:
         return Interactions()
-    alone = _read(context, rows, Interactions())
     estimator = _estimator(spec, context)
     estimator.set_params(early_stopping=False, max_iter=PRELIMINARY)
-    estimator.fit(alone.matrix, alone.target, sample_weight=alone.weights)
-    gains = np.zeros(alone.matrix.shape[1])
+    estimator.fit(rows.matrix, rows.target, sample_weight=rows.weights)
+    gains = np.zeros(rows.matrix.shape[1])
     for nodes in (tree.nodes for round_ in estimator._predictors for tree in round_):
         splits = nodes[nodes["is_leaf"] == 0]
         np.add.at(gains, splits["feature_idx"], splits["gain"])
-    return Interactions.among(alone.matrix, gains, context.shape.numbers, spec.interactions)
+    return Interactions.among(rows.matrix, gains, context.shape.numbers, spec.interactions)
 
 
 def _estimator(spec: GradientBoosting, context: FitContext) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -57,8 +58,10 @@ class LightGbmModel(Model):
         lightgbm = _installed()
         spec = cast(LightGbm, context.spec)
         parameters = _parameters(spec, context)
-        interactions = _interactions(lightgbm, context, train, parameters)
-        training_set = _data(lightgbm, context, train, parameters, interactions)
+        matrix = train.inputs.one_hot(context.shape.cardinalities)
+        interactions = _interactions(lightgbm, context, train, parameters, matrix)
+        data = partial(_data, lightgbm, context, parameters)
+        training_set = data(train, interactions.append(matrix))
         if context.rounds is not None:
             booster = lightgbm.train(parameters, training_set, num_boost_round=context.rounds)
             again = _read(booster.model_to_string())
@@ -70,7 +73,11 @@ class LightGbmModel(Model):
             num_boost_round=spec.iterations,
             valid_sets=[
                 training_set,
-                _data(lightgbm, context, validation, parameters, interactions, training_set),
+                data(
+                    validation,
+                    interactions.append(validation.inputs.one_hot(context.shape.cardinalities)),
+                    training_set,
+                ),
             ],
             valid_names=["training", "validation"],
             callbacks=[
@@ -185,15 +192,18 @@ def _parameters(spec: LightGbm, context: FitContext) -> dict[str, Any]:
 
 
 def _interactions(
-    lightgbm: Any, context: FitContext, rows: LabelledArrays, parameters: dict[str, Any]
+    lightgbm: Any,
+    context: FitContext,
+    rows: LabelledArrays,
+    parameters: dict[str, Any],
+    matrix: NDArray[np.float32],
 ) -> Interactions:
     """Return the pairs of the numbers that a few trees gain most by."""
     most = cast(LightGbm, context.spec).interactions
     if not most:
         return Interactions()
-    alone = _data(lightgbm, context, rows, parameters, Interactions())
+    alone = _data(lightgbm, context, parameters, rows, matrix)
     booster = lightgbm.train(parameters, alone, num_boost_round=PRELIMINARY)
-    matrix = rows.inputs.one_hot(context.shape.cardinalities)
     gains = booster.feature_importance("gain")
     return Interactions.among(matrix, gains, context.shape.numbers, most)
 
@@ -201,13 +211,13 @@ def _interactions(
 def _data(
     lightgbm: Any,
     context: FitContext,
-    rows: LabelledArrays,
     parameters: dict[str, Any],
-    interactions: Interactions,
+    rows: LabelledArrays,
+    matrix: NDArray[np.float32],
     reference: Any = None,
 ) -> Any:
     return lightgbm.Dataset(
-        interactions.append(rows.inputs.one_hot(context.shape.cardinalities)),
+        matrix,
         rows.target,
         weight=context.sample_weights(rows.target),
         reference=reference,
