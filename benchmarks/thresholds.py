@@ -99,7 +99,7 @@ def textbook() -> Iterator[Task]:
 
 
 def _of_two_classes(path: Path) -> Iterator[tuple[NDArray[np.float64], Truth]]:
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, low_memory=False)
     if len(table) < FEWEST_ROWS:
         return
     table = table.sample(min(len(table), MOST_ROWS), random_state=0)

@@ -30,6 +30,10 @@ MAX_ROWS_DRAWN = 40_000_000
 
 MIN_RESAMPLES = 50
 
+MEANS_OF_CLASSES = frozenset(("balanced_accuracy", "f1", "precision", "recall"))
+"""With more than two classes. A resample without a rare class would have the mean of the others,
+another quantity."""
+
 
 def bootstrap_intervals(
     scored: ScoredRows, names: Collection[str], *, resamples: int, seed: int
@@ -50,7 +54,11 @@ def bootstrap_intervals(
         return {}
     count = resample_count(len(scored), len(names), resamples)
     compute = resampled_metrics(_by_score(scored), names)
-    drawn = [compute(counts) for counts in resamples_of(len(scored), count, seed)]
+    drawn = []
+    for counts in resamples_of(len(scored), count, seed):
+        undefined = MEANS_OF_CLASSES if _lacks_a_class(scored, counts) else frozenset[str]()
+        metrics = compute(counts)
+        drawn.append({name: metrics[name] for name in metrics.keys() - undefined})
     tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
     intervals = {}
     for name in sorted(names):
@@ -89,6 +97,11 @@ def resampled_metrics(scored: ScoredRows, names: Collection[str]) -> ResampledMe
         rows = np.arange(len(scored))
         parts.append(lambda counts: scored.take(np.repeat(rows, counts)).metrics(others))
     return lambda counts: {n: value for part in parts for n, value in part(counts).items()}
+
+
+def _lacks_a_class(scored: ScoredRows, counts: Counts) -> bool:
+    """Whether the resample has fewer classes than the rows, of more than two."""
+    return scored.task == "multiclass" and scored.take(counts > 0).present < scored.present
 
 
 def _ranking_metrics(scored: ScoredRows, names: Collection[str]) -> ResampledMetrics:

@@ -49,6 +49,20 @@ def test_no_resamples_or_no_metrics_give_no_intervals() -> None:
     assert bootstrap_intervals(scored(50, 0), [], resamples=10, seed=0) == {}
 
 
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1"])
+def test_a_mean_of_classes_is_one_of_all_classes_in_each_resample(metric: str) -> None:
+    # The third class has two rows, both predicted wrongly: a seventh of the resamples lack it.
+    truth = np.repeat([0, 1, 2], (100, 100, 2))
+    outputs = np.eye(3)[np.repeat([0, 1, 0], (100, 100, 2))]
+    rows = ScoredRows("multiclass", truth, outputs)
+    low, high = bootstrap_intervals(rows, [metric], resamples=200, seed=0)[metric]
+    assert low <= rows.metrics()[metric] <= high <= 2 / 3
+    singles = np.append(np.zeros(50, int), [1, 2, 3])
+    singletons = ScoredRows("multiclass", singles, np.eye(4)[[0] * 53])
+    intervals = bootstrap_intervals(singletons, [metric, "accuracy"], resamples=60, seed=0)
+    assert set(intervals) == {"accuracy"}
+
+
 def test_a_metric_that_is_mostly_undefined_gets_no_interval() -> None:
     truth = np.zeros(40, int)
     truth[0] = 1
