@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.cli.new.names import UNIT
@@ -16,6 +17,12 @@ MAX_CLASSES = 1000
 
 _ROWS_OF_CLASS = 4
 """Fewest rows of the average class that has a number."""
+
+_COUNTED = 7
+"""So many whole numbers from 0 or 1 without a gap may be a count."""
+
+_RARE = 0.01
+"""The largest number of a count has at most this share of the rows; few classes are as rare."""
 
 REMAINING = "remaining"
 """The name of the target of series that run to failure."""
@@ -46,6 +53,8 @@ class TargetChoice:
     """Why this column, if nobody has named one."""
     positive: str | None = None
     """Of two classes that are words, the one that metrics refer to."""
+    counted: bool = False
+    """Whether the numbers say how many, so that they could be taken for classes."""
 
 
 def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> TargetChoice:
@@ -82,6 +91,8 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
 
 
 def _choice(table: FileProfile, column: ColumnSummary, guessed: str = "") -> TargetChoice:
+    if _is_count(table, column):
+        return TargetChoice(column, "regression", guessed, counted=True)
     task = _task(column)
     is_named = task == "binary" and column.type == "string"
     return TargetChoice(column, task, guessed, _positive(table, column) if is_named else None)
@@ -151,6 +162,26 @@ def _can_be_predicted(column: ColumnSummary) -> bool:
 def _names_a_row(column: ColumnSummary) -> bool:
     """Whether a column says whose row it is, or when."""
     return bool((NAMES | {"date", "year", "time"}).intersection(words_of(column.source)[-1:]))
+
+
+def _is_count(table: FileProfile, column: ColumnSummary) -> bool:
+    """Whether whole numbers say how many, such as visits: ever fewer rows have ever larger ones.
+
+    Codes of classes have their frequencies in any order.
+    """
+    import pyarrow.compute as pc
+
+    if column.type != "int64" or column.low not in (0, 1) or column.distinct < _COUNTED:
+        return False
+    if column.high - column.low + 1 != column.distinct:
+        return False
+    counted = pc.value_counts(table.sample[column.source].drop_null()).to_pylist()
+    rows = [each["counts"] for each in sorted(counted, key=lambda each: each["values"])]
+    most = rows.index(max(rows))
+    falls = [*pairwise(reversed(rows[: most + 1])), *pairwise(rows[most:])]
+    # By chance, a number has a few rows more than the one before it.
+    in_order = all(after <= before + 2 * (before + 1) ** 0.5 for before, after in falls)
+    return in_order and rows[-1] <= _RARE * sum(rows)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -468,3 +468,25 @@ def test_personal_columns_are_declared_sensitive_and_their_values_not_shown(tmp_
     assert [name for name, level in levels.items() if level == "personal"] == ["vorname", "mail"]
     assert "Ann" not in file.read_text()
     assert check_folder(file.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("shares", "task"),
+    [
+        # Visits: ever fewer have ever more, but for chance.
+        ([300, 260, 180, 90, 41, 20, 9, 10, 3, 1], "regression"),
+        ([90, 260, 180, 90, 41, 20, 9, 3], "regression"),
+        # Codes of classes: any order, none that is rare, or few of them.
+        ([300, 260, 60, 3, 30, 45, 60, 20], "multiclass"),
+        ([100, 95, 90, 90, 85, 80, 80], "multiclass"),
+        ([300, 260, 90, 40, 10, 3], "multiclass"),
+    ],
+)
+def test_counts_are_predicted_as_numbers(shares: list[int], task: str, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    numbers = [number for number, rows in enumerate(shares) for _ in range(rows)]
+    chance.shuffle(numbers)
+    lines = "".join(f"{chance.gauss(number, 2):.3f},{number}\n" for number in numbers)
+    assert _declared(tmp_path, "age,visits\n" + lines, target="visits").train.task == task
+    [written] = (tmp_path / "defs").rglob("defs.yaml")
+    assert ("look like counts" in written.read_text()) == (task == "regression")
