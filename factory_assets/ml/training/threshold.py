@@ -6,6 +6,7 @@ Test rows never come here. Metrics at a threshold belong in `ml.metrics`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.spec.threshold import (
@@ -63,13 +64,15 @@ def choose_threshold(
         return best
     order = np.argsort(-scores, kind="stable")
     truth, scores = truth[order], scores[order]
-    found = [best, *(best_threshold(rule, truth[i], scores[i]) for i in _draws(truth))]
+    # Between two scores all thresholds are alike. The midpoint may be far from both.
+    found = [_best(rule, truth, scores).ideal]
+    found += [_best(rule, truth[drawn], scores[drawn]).ideal for drawn in _draws(truth)]
     possible = np.clip(found, CERTAIN, 1 - CERTAIN)
     mean = 1 / (1 + np.exp(-np.log(possible / (1 - possible)).mean()))
-    count = int((scores >= mean).sum())
+    gap = _gap(scores, int((scores >= mean).sum()))
     # In the middle half between two scores, rounding of a score does not change a decision.
-    below, above = _around(scores, count)
-    return float(np.clip(mean, below + (above - below) / 4, above - (above - below) / 4))
+    quarter = (gap.above - gap.below) / 4
+    return float(np.clip(mean, gap.below + quarter, gap.above - quarter))
 
 
 def best_threshold(
@@ -78,35 +81,60 @@ def best_threshold(
     """Return the threshold that is the best one for these rows.
 
     It lies halfway between two scores, so that rounding of a score does not change a decision. Of
-    equally good ones it is that closest to the best threshold of exact probabilities, or for F1,
-    which has no such threshold, the highest. A promise that no threshold keeps is kept as far as
-    possible; `require_kept` refuses that.
+    equally good ones it is that closest to the best threshold of exact probabilities, or for F1
+    the highest. A promise that no threshold keeps is kept as far as possible; `require_kept`
+    refuses that.
 
     Args:
         truth: [validation rows], 1 for positive rows.
         scores: [validation rows], probability of the positive class.
     """
-    import numpy as np
-
     if isinstance(rule, float | int):
         return float(rule)
+    if isinstance(rule, Promise):
+        return _promised(rule, truth, scores, int((truth == 1).sum()))
+    return _best(rule, truth, scores).middle
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """Neighbouring scores, between which all thresholds decide alike."""
+
+    below: float
+    above: float
+    exact: float
+    """The best threshold of exact probabilities."""
+
+    @property
+    def middle(self) -> float:
+        return (self.below + self.above) / 2
+
+    @property
+    def ideal(self) -> float:
+        """The threshold in the gap that is closest to the best one of exact probabilities."""
+        return min(max(self.exact, self.below), self.above)
+
+
+def _best(
+    rule: BestMetric | ErrorCosts, truth: NDArray[np.int64], scores: NDArray[np.float64]
+) -> _Gap:
+    import numpy as np
+
     positives = int((truth == 1).sum())
     if isinstance(rule, BestMetric) and rule.maximise == "f1":
         return _best_f1(truth, scores, positives)
-    if isinstance(rule, Promise):
-        return _promised(rule, truth, scores, positives)
     false_alarm, miss = _costs(rule, positives, len(truth) - positives)
-    ideal = false_alarm / (false_alarm + miss)
+    exact = false_alarm / (false_alarm + miss)
     if positives in (0, len(truth)):
-        return ideal
+        return _Gap(exact, exact, exact)
     ranked, hits = _ranked(truth, scores)
     cost = false_alarm * (np.arange(len(hits)) - hits) + miss * (positives - hits)
     # Rows of equal score get the same decision: no threshold lies between them.
     possible = np.concatenate(([True], ranked[1:] != ranked[:-1], [True]))
     best = np.flatnonzero(possible & (cost == cost[possible].min()))
     above, below = np.append(2.0, ranked)[best], np.append(ranked, 0.0)[best]
-    distance = np.maximum(np.maximum(below - ideal, ideal - above), 0.0)
-    return _between(ranked, int(best[np.argmin(distance)]))
+    distance = np.maximum(np.maximum(below - exact, exact - above), 0.0)
+    return _gap(ranked, int(best[np.argmin(distance)]), exact)
 
 
 def require_kept(rule: DecisionRule, metrics: Mapping[str, float], rows: int) -> None:
@@ -158,18 +186,24 @@ def _promised(
     good = kept >= min(promised, kept.max())
     # Of those with an equal other metric, the one that keeps more.
     best = np.lexsort((kept, np.where(good, other, -1.0)))[-1]
-    return _between(ranked, int(best) + 1)
+    return _gap(ranked, int(best) + 1).middle
 
 
-def _best_f1(truth: NDArray[np.int64], scores: NDArray[np.float64], positives: int) -> float:
+def _best_f1(truth: NDArray[np.int64], scores: NDArray[np.float64], positives: int) -> _Gap:
+    """Return where F1 is best; of exact probabilities, that is from half of the best F1 on.
+
+    Source: Z. C. Lipton, C. Elkan and B. Naryanaswamy, Optimal thresholding of classifiers to
+    maximize F1 measure, 2014, doi:10.1007/978-3-662-44851-9_15.
+    """
     import numpy as np
 
     if not positives:
-        return 0.5
+        return _Gap(0.5, 0.5, 0.5)
     ranked, hits = _ranked(truth, scores)
     f1 = 2 * hits[1:] / (np.arange(1, len(hits)) + positives)
     last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
-    return _between(ranked, int(np.argmax(np.where(last_of_equals, f1, -1.0))) + 1)
+    best = int(np.argmax(np.where(last_of_equals, f1, -1.0)))
+    return _gap(ranked, best + 1, float(f1[best]) / 2)
 
 
 def _costs(rule: BestMetric | ErrorCosts, positives: int, negatives: int) -> tuple[float, float]:
@@ -195,18 +229,13 @@ def _ranked(
     return scores[order], np.concatenate(([0], np.cumsum(truth[order] == 1)))
 
 
-def _between(ranked: NDArray[np.float64], count: int) -> float:
-    """Return the threshold that predicts the first `count` rows positive."""
-    return sum(_around(ranked, count)) / 2
-
-
-def _around(ranked: NDArray[np.float64], count: int) -> tuple[float, float]:
-    """Return the limits between which a threshold predicts the first `count` rows positive."""
+def _gap(ranked: NDArray[np.float64], count: int, exact: float = 0.5) -> _Gap:
+    """Return the gap in which a threshold predicts the first `count` rows positive."""
     # Above a probability of 1 no row is positive.
     highest = 2.0 if ranked[0] >= 1 else 1.0
     above = ranked[count - 1] if count else highest
     below = ranked[count] if count < len(ranked) else 0.0
-    return float(below), float(above)
+    return _Gap(float(below), float(above), exact)
 
 
 def _draws(truth: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

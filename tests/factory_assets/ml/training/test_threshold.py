@@ -133,6 +133,25 @@ def test_a_mean_threshold_decides_better_on_new_rows(declared: dict[str, Any]) -
     assert mean > best
 
 
+@pytest.mark.parametrize("cost", [34, 37, 40, 45])
+def test_of_few_different_scores_the_better_decision_is_made(cost: int) -> None:
+    # 8 of 250 and 7 of 750 are positive. Some draws ask for no positive decision at all.
+    scores = np.repeat([0.032, 0.0093], (250, 750))
+    truth = np.zeros(1_000, dtype=np.int64)
+    truth[[*range(8), *range(250, 257)]] = 1
+    chosen = choose_threshold(rule({"false_positive": 1, "false_negative": cost}), truth, scores)
+    assert 0.0093 < chosen < 0.032
+
+
+@pytest.mark.parametrize(("missed", "false"), [(40, 1), (1, 40)])
+def test_a_constant_score_is_decided_as_costs_ask(missed: int, false: int) -> None:
+    costs = rule({"false_positive": false, "false_negative": missed})
+    for share in (0.01, 0.1, 0.9, 0.99):
+        truth = (np.random.default_rng(0).random(2_000) < share).astype(np.int64)
+        chosen = choose_threshold(costs, truth, np.full(2_000, share))
+        assert (share >= chosen) == (share > false / (missed + false))
+
+
 def test_a_threshold_stays_away_from_scores() -> None:
     # The mean lies where most of the rows have their score.
     truth = np.array([0] * 30 + [0, 1] * 40 + [1] * 30)
