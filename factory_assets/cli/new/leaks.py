@@ -149,7 +149,8 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice)
     if rows.num_rows < _FEWEST or column.distinct < target.column.distinct / 2:
         return False
     truth, values = (
-        rows[name].cast("float64").to_numpy() for name in (target.column.source, column.source)
+        rows[name].cast("float64", safe=False).to_numpy()
+        for name in (target.column.source, column.source)
     )
     steps = np.diff(truth)[np.diff(values) > 0]
     return bool((steps >= 0).all() or (steps <= 0).all())

@@ -31,8 +31,8 @@ _MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
 _NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()-]"
 """Characters of numbers; what is left of one without them is its unit."""
 
-_NO_NUMBER = "[^0-9.,]*"
-"""What may stand around a number with a unit."""
+_BLANK = "[ \u00a0\u202f]*"
+"""What may stand between a number and its unit."""
 
 _LONGEST_UNIT = 10
 
@@ -124,8 +124,19 @@ class Unit:
         return f"replace(replace({sql}, '(', '-'), ')', '')" if self.brackets else sql
 
     def around(self, pattern: str) -> str:
-        """Return what a text matches whose number matches a pattern."""
-        return pattern if self == Unit() else f"{_NO_NUMBER}{pattern}{_NO_NUMBER}"
+        """Return what a text matches whose number matches a pattern.
+
+        Another unit does not match: its numbers mean something else.
+        """
+        if self == Unit():
+            return pattern
+        unit = re.escape(self.text)
+        minus = f"-?{_BLANK}" if self.minus_behind else ""
+        before, behind = f"([+-]?{unit}|{unit}{_BLANK})?", f"({unit})?"
+        if self.brackets:
+            before = rf"(\(?([+-]?{unit})?|{unit}{_BLANK}\(?)"
+            behind = rf"({unit}{_BLANK}\)?|\)?{_BLANK}({unit})?)"
+        return f"{_BLANK}{before}{pattern}{_BLANK}{minus}{behind}{_BLANK}"
 
 
 UNIT_SQL = (

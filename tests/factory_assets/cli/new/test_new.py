@@ -490,3 +490,14 @@ def test_counts_are_predicted_as_numbers(shares: list[int], task: str, tmp_path:
     assert _declared(tmp_path, "age,visits\n" + lines, target="visits").train.task == task
     [written] = (tmp_path / "defs").rglob("defs.yaml")
     assert ("look like counts" in written.read_text()) == (task == "regression")
+
+
+@pytest.mark.parametrize("target", ["wide", "y"])
+def test_numbers_beyond_what_floats_tell_apart_are_profiled(target: str, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    lines = "".join(
+        f"{x:.3f},{x + chance.gauss(0, 1):.2f},{10**18 + int(x * 1e17) + 1}\n"
+        for x in (chance.gauss(0, 1) for _ in range(120))
+    )
+    spec = _declared(tmp_path, "x,y,wide\n" + lines, target=target)
+    assert spec.train.task == "regression"

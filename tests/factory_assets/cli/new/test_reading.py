@@ -9,9 +9,11 @@ import pytest
 from factory_assets.cli.new.new import new
 from factory_assets.cli.new.profile import profile
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
+from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import drafted, file_source
 
 _WRITTEN = {
@@ -50,6 +52,32 @@ def test_numbers_and_dates_are_read_as_people_write_them(tmp_path: Path) -> None
         "percent": "%",
         "unit": "bar",
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "also", "other"),
+    [
+        ("{},50 €", ["7,25 €", "7,25\u00a0€", "7,25€", "€ 7,25", "-7,25 €", "7"], "7,25 EUR"),
+        ("${},000.50", ["$7", "$ 7", "-$7", "$-7", "7"], "£7"),
+        ("CHF {}'000", ["CHF 7", "CHF7", "7"], "EUR 7"),
+        ("({}.50)", ["(7)", "7", "-7"], "(7) kg"),
+        ("(${}.50)", ["($7)", "$7", "$ (7)", "7 $"], "7 €"),
+        ("{},50-", ["7-", "7 -", "7"], "7 kg"),
+        ("{},5 bar", ["7 bar", "7bar", "7"], "7 mbar"),
+    ],
+)
+def test_a_number_with_another_unit_goes_to_quarantine(
+    written: str, also: list[str], other: str, tmp_path: Path
+) -> None:
+    rows = [f'"{written.format(i % 9 + 1)}","{"ny"[i % 2]}"' for i in range(60)]
+    made = drafted(tmp_path, "\n".join(["a,b", *rows]) + "\n", "b")
+    more = [f'"{text}","n"' for text in (*also, other)]
+    (tmp_path / "data.csv").write_text("\n".join(["a,b", *rows, *more]) + "\n")
+    home = Home(tmp_path / "home")
+    result = ingest(made, home)
+    assert (result.rows_read, sum(result.quarantined.values())) == (60 + len(more), 1)
+    read = column(clean(made, result, home).snapshot, home, "a")
+    assert None not in read
 
 
 @pytest.mark.parametrize("texts", [("P001", "P002"), ("1.2.3", "1.2.4"), ("A-12", "A-7")])
