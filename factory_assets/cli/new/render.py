@@ -198,8 +198,8 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     guessed = f"  # guessed: {choices.target.guessed}" if choices.target.guessed else ""
     yield "  train:"
     yield f"    target: {yaml_string(target)}{guessed}"
-    counted = "  # its values look like counts; for classes: multiclass"
-    yield f"    task: {choices.target.task}{counted * choices.target.counted}"
+    numbers = "  # whole numbers that do not look like codes; for classes: multiclass"
+    yield f"    task: {choices.target.task}{numbers * choices.target.no_code}"
     if choices.target.positive:
         yield f"    positive: {yaml_string(choices.target.positive)}  # what metrics refer to"
     if choices.exclude:

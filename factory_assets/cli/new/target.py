@@ -18,8 +18,8 @@ MAX_CLASSES = 1000
 _ROWS_OF_CLASS = 4
 """Fewest rows of the average class that has a number."""
 
-_COUNTED = 7
-"""So many whole numbers from 0 or 1 without a gap may be a count."""
+_MANY = 7
+"""Of so many whole numbers it is told whether they are codes of classes."""
 
 _RARE = 0.01
 """The largest number of a count has at most this share of the rows; few classes are as rare."""
@@ -53,8 +53,8 @@ class TargetChoice:
     """Why this column, if nobody has named one."""
     positive: str | None = None
     """Of two classes that are words, the one that metrics refer to."""
-    counted: bool = False
-    """Whether the numbers say how many, so that they could be taken for classes."""
+    no_code: bool = False
+    """Whether these are few whole numbers that do not look like codes of classes."""
 
 
 def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> TargetChoice:
@@ -91,9 +91,9 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
 
 
 def _choice(table: FileProfile, column: ColumnSummary, guessed: str = "") -> TargetChoice:
-    if _is_count(table, column):
-        return TargetChoice(column, "regression", guessed, counted=True)
     task = _task(column)
+    if task != "regression" and not _may_be_codes(table, column):
+        return TargetChoice(column, "regression", guessed, no_code=True)
     is_named = task == "binary" and column.type == "string"
     return TargetChoice(column, task, guessed, _positive(table, column) if is_named else None)
 
@@ -164,16 +164,17 @@ def _names_a_row(column: ColumnSummary) -> bool:
     return bool((NAMES | {"date", "year", "time"}).intersection(words_of(column.source)[-1:]))
 
 
-def _is_count(table: FileProfile, column: ColumnSummary) -> bool:
-    """Whether whole numbers say how many, such as visits: ever fewer rows have ever larger ones.
+def _may_be_codes(table: FileProfile, column: ColumnSummary) -> bool:
+    """Whether the values of a column may stand for classes.
 
-    Codes of classes have their frequencies in any order.
+    Codes are whole numbers from 0 or 1 without a gap, in any order of frequency. Of counts, such as
+    those of visits, ever fewer rows have ever larger ones.
     """
     import pyarrow.compute as pc
 
-    if column.type != "int64" or column.low not in (0, 1) or column.distinct < _COUNTED:
-        return False
-    if column.high - column.low + 1 != column.distinct:
+    if column.type != "int64" or column.distinct < _MANY:
+        return True
+    if column.low not in (0, 1) or column.high - column.low + 1 != column.distinct:
         return False
     counted = pc.value_counts(table.sample[column.source].drop_null()).to_pylist()
     rows = [each["counts"] for each in sorted(counted, key=lambda each: each["values"])]
@@ -181,7 +182,7 @@ def _is_count(table: FileProfile, column: ColumnSummary) -> bool:
     falls = [*pairwise(reversed(rows[: most + 1])), *pairwise(rows[most:])]
     # By chance, a number has a few rows more than the one before it.
     in_order = all(after <= before + 2 * (before + 1) ** 0.5 for before, after in falls)
-    return in_order and rows[-1] <= _RARE * sum(rows)
+    return not in_order or rows[-1] > _RARE * sum(rows)
 
 
 def _listed(names: Sequence[str]) -> str:

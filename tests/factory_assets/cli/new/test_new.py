@@ -476,20 +476,25 @@ def test_personal_columns_are_declared_sensitive_and_their_values_not_shown(tmp_
         # Visits: ever fewer have ever more, but for chance.
         ([300, 260, 180, 90, 41, 20, 9, 10, 3, 1], "regression"),
         ([90, 260, 180, 90, 41, 20, 9, 3], "regression"),
+        # Packets of cigarettes, years of school.
+        ([300, 10, 20, 0, 0, 80, 0, 0, 0, 0, 60, 0, 20, 0, 15], "regression"),
+        ([0, 0, 0, 20, 60, 90, 100, 80, 70, 40], "regression"),
         # Codes of classes: any order, none that is rare, or few of them.
         ([300, 260, 60, 3, 30, 45, 60, 20], "multiclass"),
-        ([100, 95, 90, 90, 85, 80, 80], "multiclass"),
+        ([0, 100, 95, 90, 90, 85, 80, 80], "multiclass"),
         ([300, 260, 90, 40, 10, 3], "multiclass"),
     ],
 )
-def test_counts_are_predicted_as_numbers(shares: list[int], task: str, tmp_path: Path) -> None:
+def test_whole_numbers_that_are_no_codes_are_predicted_as_numbers(
+    shares: list[int], task: str, tmp_path: Path
+) -> None:
     chance = random.Random(3)
     numbers = [number for number, rows in enumerate(shares) for _ in range(rows)]
     chance.shuffle(numbers)
     lines = "".join(f"{chance.gauss(number, 2):.3f},{number}\n" for number in numbers)
     assert _declared(tmp_path, "age,visits\n" + lines, target="visits").train.task == task
     [written] = (tmp_path / "defs").rglob("defs.yaml")
-    assert ("look like counts" in written.read_text()) == (task == "regression")
+    assert ("not look like codes" in written.read_text()) == (task == "regression")
 
 
 @pytest.mark.parametrize("target", ["wide", "y"])
