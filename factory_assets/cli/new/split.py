@@ -12,6 +12,9 @@ from factory_assets.data.leakage.semantics import words_of
 _FEWEST_TIMES = 10
 """Fewest different times of a split by time."""
 
+_DATED = 0.99
+"""Share of the rows that have a time, so that the others can do without: they go to quarantine."""
+
 _TRAINED = 0.7
 """Share of the rows that are trained on."""
 
@@ -57,7 +60,8 @@ def choose_split(
     time = _time(table, target, times, panel=not groups)
     if time and not any(is_somebody(group) for group in groups):
         instead = [f"; to judge by new groups, group: {names[g.source]}" for g in groups[:1]]
-        return SplitChoice(time=time, why="".join(["the latest rows judge", *instead]))
+        undated = ["; rows without a time go to quarantine"] * (time.present < table.rows)
+        return SplitChoice(time=time, why="".join(["the latest rows judge", *undated, *instead]))
     if groups:
         return SplitChoice(group=min(groups, key=lambda group: not is_somebody(group)), why=kept)
     if target.task != "regression":
@@ -79,7 +83,7 @@ def _time(
     candidates = [
         c
         for c in times
-        if c.present == table.rows and c.distinct >= _FEWEST_TIMES and not is_birth(c)
+        if c.present >= _DATED * table.rows and c.distinct >= _FEWEST_TIMES and not is_birth(c)
     ]
     candidates.sort(key=lambda c: (not _TIMELY.intersection(words_of(c.source)), is_plan(c)))
     if panel and not candidates and table.panel:
@@ -89,11 +93,9 @@ def _time(
 
 def _can_be_learned(table: FileProfile, target: TargetChoice, time: ColumnSummary) -> bool:
     """Whether the earlier rows have every class, and the later ones more than one."""
-    import pyarrow.compute as pc
-
     if target.task == "regression" or target.column is None:
         return True
-    known = table.sample.filter(pc.is_valid(table.sample[target.column.source]))
+    known = table.sample.select([target.column.source, time.source]).drop_null()
     ordered = known.sort_by(time.source)[target.column.source]
     cut = int(len(ordered) * _TRAINED)
     early, late = (set(part.unique().to_pylist()) for part in (ordered[:cut], ordered[cut:]))

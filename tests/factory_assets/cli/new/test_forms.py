@@ -13,6 +13,7 @@ from factory_assets.ml.features.columns import input_columns
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
+from factory_assets.stages.split import split
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from tests.data_stages import column
@@ -250,3 +251,20 @@ def test_nothing_is_written_for_a_file_without_a_target(
         new("drafted", source=tmp_path / name, folder=tmp_path / "defs")
     assert (caught.value.exit_code, "\n" in str(caught.value)) == (2, False)
     assert not (tmp_path / "defs").exists()
+
+
+@pytest.mark.parametrize(("blank", "chosen"), [(0, True), (3, True), (30, False)])
+@pytest.mark.parametrize("written", ["%Y-%m-%d", "%d.%m.%Y"])
+def test_a_few_rows_without_a_time_do_not_keep_it_from_judging(
+    written: str, blank: int, chosen: bool, tmp_path: Path
+) -> None:
+    chance = random.Random(2)
+    days = [date(2022, 1, 1) + timedelta(days=chance.randrange(700)) for _ in range(400)]
+    dates = [*([""] * blank), *(day.strftime(written) for day in days[blank:])]
+    rows = "".join(f"{day},{chance.random():.3f},{chance.choice('yn')}\n" for day in dates)
+    made = drafted(tmp_path, "order_date,size,late\n" + rows, "late")
+    assert (made.spec.split.time == "order_date") == chosen
+    home = Home(tmp_path / "home")
+    cleaned = clean(made, ingest(made, home), home)
+    assert cleaned.snapshot.rows == (400 - blank if chosen else 400)
+    split(made, cleaned, home)
