@@ -5,7 +5,7 @@ Choosing it belongs in `ml.training.threshold`.
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from factory_assets.spec.base import Positive, Spec
 
@@ -14,14 +14,14 @@ OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 
 class BestMetric(Spec):
-    """The threshold with the best value of a metric on the validation rows."""
+    """The threshold for the best value of a metric, by the validation rows."""
 
     maximise: Objective
     """The metric of the decisions: `f1`, `accuracy` or `balanced_accuracy`."""
 
 
 class ErrorCosts(Spec):
-    """The threshold whose wrong decisions about the validation rows cost least."""
+    """The threshold whose wrong decisions cost least, by the validation rows."""
 
     false_positive: Positive
     """What it costs to predict the positive class for a row of the other one."""
@@ -46,6 +46,22 @@ class PromisedPrecision(Spec):
 Promise = PromisedRecall | PromisedPrecision
 
 
+_FORMS = tuple(
+    form.model_fields.keys() for form in (BestMetric, ErrorCosts, PromisedRecall, PromisedPrecision)
+)
+
+
+def _require_one_form(value: Any) -> Any:
+    if isinstance(value, str) and value in OBJECTIVES:
+        raise ValueError(f"write {{maximise: {value}}}")
+    if isinstance(value, dict) and sum(bool(form & value.keys()) for form in _FORMS) > 1:
+        raise ValueError(
+            "give one of {maximise: f1}, {false_positive: 1, false_negative: 5}, "
+            "{recall: 0.9} and {precision: 0.8}"
+        )
+    return value
+
+
 def _kind(value: Any) -> str:
     if not isinstance(value, dict | Spec):
         return "number"
@@ -63,6 +79,7 @@ DecisionRule = Annotated[
     | Annotated[PromisedRecall, Tag("recall")]
     | Annotated[PromisedPrecision, Tag("precision")],
     Discriminator(_kind),
+    BeforeValidator(_require_one_form),
 ]
 """A threshold between 0 and 1, or how it is chosen."""
 
@@ -77,10 +94,10 @@ def default_rule(metric: str | None) -> BestMetric:
 def rule_text(rule: DecisionRule) -> str:
     """Return in words how the threshold was chosen."""
     if isinstance(rule, BestMetric):
-        return f"best {rule.maximise} on the validation rows"
+        return f"for the best {rule.maximise}, by the validation rows"
     if isinstance(rule, ErrorCosts):
         costs = f"false positive {rule.false_positive:g}, false negative {rule.false_negative:g}"
-        return f"least cost on the validation rows: {costs}"
+        return f"for the least cost, by the validation rows: {costs}"
     if isinstance(rule, PromisedRecall):
         return f"best precision on the validation rows with a recall of {rule.recall:g}"
     if isinstance(rule, PromisedPrecision):

@@ -244,7 +244,8 @@ def fit_features(
         raise DataError(
             "no input column is left to learn from",
             where=pipeline.name,
-            remedy=f"provide one that varies (constant or of an unsupported type: {left_out})",
+            remedy="provide one that varies and that train.exclude does not name "
+            f"(constant or of an unsupported type: {left_out})",
         )
     return Features(
         numeric=tuple(numeric),

@@ -189,8 +189,8 @@ class Champions:
         known = [one for one in self._registry.versions() if self._registry.champion(one)]
         return ModelError(
             f"{name!r} has no champion yet",
-            remedy=f"train and deploy one: factory run {name}; there are champions of: "
-            f"{', '.join(known) or 'none'}",
+            remedy=f"name one that has ({', '.join(known) or 'none'}), or, if {name} is declared, "
+            f"deploy one: factory run {name}",
         )
 
     def _standing(self, name: str) -> _Standing:
