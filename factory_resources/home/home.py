@@ -324,8 +324,9 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        is_missing = isinstance(error, FileNotFoundError) and not path.parent.exists()
         raise StorageError(
             f"cannot write ({error.strerror or error})",
             where=str(path),
-            remedy=DISK_REMEDY,
+            remedy=f"make the folder {path.parent}" if is_missing else DISK_REMEDY,
         ) from error

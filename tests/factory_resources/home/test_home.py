@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from factory_resources.errors import StorageError
-from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home, storage_errors
 
 
 def test_default_is_beside_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -80,3 +80,15 @@ def test_a_home_below_a_file_is_reported_in_one_line(tmp_path: Path) -> None:
         Home(tmp_path / "file" / "home").require_writable()
     assert "point FACTORY_HOME elsewhere" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_told_apart_from_a_full_disk(
+    tmp_path: Path,
+) -> None:
+    for path, remedy in (
+        (tmp_path / "nowhere" / "report.html", f"make the folder {tmp_path / 'nowhere'}"),
+        (tmp_path, "free space or make the folder writable"),
+    ):
+        with pytest.raises(StorageError) as caught, storage_errors(path):
+            path.write_text("")
+        assert caught.value.remedy.startswith(remedy)
