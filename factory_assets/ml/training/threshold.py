@@ -60,7 +60,8 @@ def choose_threshold(
     import numpy as np
 
     best = best_threshold(rule, truth, scores)
-    if isinstance(rule, float | int | Promise) or best > 1:
+    is_one_class = len(np.unique(truth)) == 1
+    if isinstance(rule, float | int | Promise) or is_one_class or best > 1:
         return best
     order = np.argsort(-scores, kind="stable")
     truth, scores = truth[order], scores[order]

@@ -179,9 +179,11 @@ def test_what_is_declared_or_promised_does_not_depend_on_drawn_rows(
 @pytest.mark.parametrize("declared", RULES)
 @pytest.mark.parametrize("positives", [0, 1, 3])
 def test_few_rows_have_a_threshold(declared: dict[str, Any], positives: int) -> None:
-    truth = np.array([1] * positives + [0] * (3 - positives))
-    chosen = choose_threshold(rule(declared), truth, np.array([0.0, 0.5, 1.0]))
+    truth, scores = np.array([1] * positives + [0] * (3 - positives)), np.array([0.1, 0.5, 1.0])
+    chosen = choose_threshold(rule(declared), truth, scores)
     assert 0 < chosen <= 1.5
+    if positives in (0, 3):
+        assert chosen == best_threshold(rule(declared), truth, scores)
 
 
 PROMISES: list[dict[str, float]] = [
