@@ -156,8 +156,8 @@ def mean_threshold(rule: BestMetric | ErrorCosts, truth: Truth, scores: Scores) 
 
 def _nearest(rule: BestMetric | ErrorCosts, truth: Truth, scores: Scores) -> float:
     chosen = choose_threshold(rule, truth, scores)
-    above = min(scores[scores >= chosen], default=1.0)
-    below = max(scores[scores < chosen], default=0.0)
+    above = scores[scores >= chosen].min(initial=1.0)
+    below = scores[scores < chosen].max(initial=0.0)
     match rule:
         case BestMetric(maximise="f1"):
             exact = float(f1_score(truth, scores >= chosen)) / 2
@@ -167,7 +167,7 @@ def _nearest(rule: BestMetric | ErrorCosts, truth: Truth, scores: Scores) -> flo
             exact = float(truth.mean())
         case ErrorCosts():
             exact = rule.false_positive / (rule.false_positive + rule.false_negative)
-    return min(max(exact, below), above)
+    return float(min(max(exact, below), above))
 
 
 def _scores(inputs: NDArray[np.float64], truth: Truth, asked: NDArray[np.float64]) -> Scores:

@@ -14,14 +14,14 @@ OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 
 class BestMetric(Spec):
-    """The threshold for the best value of a metric, by the validation rows."""
+    """The threshold with the best value of a metric on the validation rows."""
 
     maximise: Objective
     """The metric of the decisions: `f1`, `accuracy` or `balanced_accuracy`."""
 
 
 class ErrorCosts(Spec):
-    """The threshold whose wrong decisions cost least, by the validation rows."""
+    """The threshold whose wrong decisions about the validation rows cost least."""
 
     false_positive: Positive
     """What it costs to predict the positive class for a row of the other one."""
@@ -94,10 +94,10 @@ def default_rule(metric: str | None) -> BestMetric:
 def rule_text(rule: DecisionRule) -> str:
     """Return in words how the threshold was chosen."""
     if isinstance(rule, BestMetric):
-        return f"for the best {rule.maximise}, by the validation rows"
+        return f"best {rule.maximise} on the validation rows"
     if isinstance(rule, ErrorCosts):
         costs = f"false positive {rule.false_positive:g}, false negative {rule.false_negative:g}"
-        return f"for the least cost, by the validation rows: {costs}"
+        return f"least cost on the validation rows: {costs}"
     if isinstance(rule, PromisedRecall):
         return f"best precision on the validation rows with a recall of {rule.recall:g}"
     if isinstance(rule, PromisedPrecision):
