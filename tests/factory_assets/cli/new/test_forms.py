@@ -268,3 +268,10 @@ def test_a_few_rows_without_a_time_do_not_keep_it_from_judging(
     cleaned = clean(made, ingest(made, home), home)
     assert cleaned.snapshot.rows == (400 - blank if chosen else 400)
     split(made, cleaned, home)
+
+
+def test_a_class_of_rows_without_a_time_does_not_keep_it_from_judging(tmp_path: Path) -> None:
+    days = [date(2022, 1, 1) + timedelta(days=i) for i in range(400)]
+    dated = "".join(f"{day},{i % 7}.5,{'yn'[i % 2]}\n" for i, day in enumerate(days))
+    made = drafted(tmp_path, "order_date,size,late\n,1.5,open\n,2.5,open\n" + dated, "late")
+    assert made.spec.split.time == "order_date"
