@@ -4,7 +4,8 @@ The commands are in `main` and `audit_commands`.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -17,7 +18,32 @@ from factory_resources.sql.engine import interruptible
 from factory_resources.store.location import declared_store, require_recorded_store
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands that tell a mistyped command line on one line, as they tell every error."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _usage_on_one_line():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _usage_on_one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage_on_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        message = " ".join(error.format_message().split())
+        asked = f" (`{error.ctx.command_path} --help` shows what to give)" if error.ctx else ""
+        click.echo(f"error: {message}{asked}", err=True)
+        raise click.exceptions.Exit(error.exit_code) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:

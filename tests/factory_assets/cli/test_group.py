@@ -1,0 +1,34 @@
+"""A command line that is mistyped is told as every other error: on one line, with exit code 2."""
+
+import pytest
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("typed", "told", "asks"),
+    [
+        ("--nope", "No such option '--nope'.", "factory"),
+        ("predct", "No such command 'predct'. Did you mean 'predict'?", "factory"),
+        ("run --nope", "No such option '--nope'.", "factory run"),
+        ("predict", "Missing argument 'PIPELINE'.", "factory predict"),
+        ("predict churn rows.csv --proba maybe", "No such option '--proba'.", "factory predict"),
+        ("ledger nope", "No such command 'nope'.", "factory ledger"),
+        ("up --port many", "Invalid value for '--port'", "factory up"),
+        ("serve --tls-cert cert.pem", "--tls-cert and --tls-key belong together", "factory serve"),
+    ],
+)
+def test_a_mistyped_command_is_told_on_one_line(typed: str, told: str, asks: str) -> None:
+    ended = CliRunner().invoke(main, typed.split(), prog_name="factory")
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith(f"error: {told}")
+    assert ended.stderr.endswith(f" (`{asks} --help` shows what to give)\n")
+    assert ended.stderr.count("\n") == 1
+    assert not ended.stdout
+
+
+@pytest.mark.parametrize("typed", ["", "ledger"])
+def test_a_group_of_commands_without_one_shows_its_help(typed: str) -> None:
+    ended = CliRunner().invoke(main, typed.split(), prog_name="factory")
+    assert ended.output.startswith(f"Usage: factory {typed}".rstrip())
