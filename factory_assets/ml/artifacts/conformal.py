@@ -117,7 +117,8 @@ def fit_regions(
     return RegionBounds(
         coverage=declared.coverage,
         abstain=declared.abstain,
-        by=declared.by,
+        # A column that had one value has no groups, and is no input.
+        by=None if declared.by in features.constant else declared.by,
         rows=len(scores),
         fewest=ceil(share / (1 - share)),
         bound=conformal_quantile(scores, share),
@@ -231,6 +232,9 @@ def _distances(
     cuts = np.unique(np.quantile(outputs, np.arange(1, count) / count))
     # A cut at the smallest prediction has nothing below it.
     edges = cuts[cuts > outputs.min()]
+    # Between two cuts among equal predictions there are no rows, nor is there a usual distance.
+    filled = np.unique(np.searchsorted(edges, outputs, side="right"))
+    edges = edges[filled[1:] - 1]
     places = np.searchsorted(edges, outputs, side="right")
     rows, total = np.bincount(places), np.bincount(places, weights=distance)
     everywhere = float(distance.mean())

@@ -250,6 +250,23 @@ def test_predictions_without_errors_have_intervals_without_width() -> None:
     assert same.edges == ()
 
 
+def test_cuts_among_equal_predictions_make_no_empty_bin() -> None:
+    outputs = np.repeat([1.0, 5.0, 9.0], [30, 60, 60])
+    truth = outputs + np.random.default_rng(5).normal(0, outputs)
+    bounds = fit(NUMBER, truth, outputs)
+    assert len(bounds.edges) == 2
+    assert np.isfinite(bounds.scales).all()
+    assert RegionBounds.model_validate_json(bounds.model_dump_json()) == bounds
+    low, high = region_intervals(bounds, outputs, None).T
+    assert ((low <= truth) & (truth <= high)).mean() >= 0.9
+
+
+def test_a_column_with_one_value_has_no_groups_and_is_not_asked_of_a_row() -> None:
+    truth, outputs = drawn_numbers(40, np.random.default_rng(6))
+    bounds = fit(NUMBER, truth, outputs, by="same")
+    assert (bounds.by, bounds.column, bounds.groups) == (None, None, ())
+
+
 def test_a_tiny_unit_of_the_target_does_not_widen_its_intervals() -> None:
     truth, outputs = drawn_numbers(20, np.random.default_rng(3))
     usual = fit(NUMBER, truth, outputs)
