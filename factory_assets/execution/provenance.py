@@ -26,7 +26,8 @@ from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.training import Stopped
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.spec.models import STORED, Network
+from factory_assets.spec.base import STORED
+from factory_assets.spec.models import Network
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelTrained

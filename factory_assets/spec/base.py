@@ -16,11 +16,23 @@ from textwrap import dedent
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 IDENTITY = ("_file", "_row")
 """The columns that identify a row of a snapshot: the digest of its source file, and its number in
 that file (from 1)."""
+
+STORED = {"stored": True}
+"""Validation context for what the factory has stored, in place of what a person declares."""
 
 
 class Spec(BaseModel):
@@ -45,6 +57,25 @@ def _pairs(numbers: int) -> int:
 
 PairedNumbers = Annotated[int, Field(ge=0, le=20), AfterValidator(_pairs)]
 """How many numbers are combined in pairs; 0 is none."""
+
+
+_LARGEST_SEED = 2**31 - 1
+"""Libraries take no seed beyond 2**32, and what is drawn several times adds to the declared one."""
+
+
+def _of_32_bits(seed: int, info: ValidationInfo) -> int:
+    # What was stored before this was refused is still read.
+    if info.context != STORED and not 0 <= seed <= _LARGEST_SEED:
+        raise ValueError(f"a seed is a whole number from 0 to {_LARGEST_SEED}")
+    return seed
+
+
+Seed = Annotated[
+    int,
+    AfterValidator(_of_32_bits),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _LARGEST_SEED}),
+]
+"""Where drawing at random begins."""
 
 
 def _off(value: Any) -> Any:

@@ -5,9 +5,17 @@ Computing metrics belongs in `ml.metrics`, judging gates in `ml.evaluation`.
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
 from factory_assets.spec.base import (
+    STORED,
     ColumnName,
     Columns,
     Resources,
@@ -103,6 +111,22 @@ class Gate(Spec):
             raise ValueError("`group` goes with `metric: coverage` only")
         if self.of == "folds" and self.metric in FAIRNESS | COVERAGE_METRICS:
             raise ValueError(f"{self.metric} is computed on the test rows only; leave `of` out")
+        return self
+
+    @model_validator(mode="after")
+    def _comparison_makes_sense(self, info: ValidationInfo) -> Self:
+        # What was stored before this was refused is still read.
+        if info.context == STORED:
+            return self
+        if self.margin and (self.at_least is not None or self.at_most is not None):
+            raise ValueError(
+                "`margin` goes with `no_worse_than` and `better_than`; change the constant instead"
+            )
+        if self.better_than == "trivial" and self.metric in COVERAGE_METRICS:
+            raise ValueError(
+                f"a trivial guess has no {self.metric}; compare with a constant by at_least or "
+                "at_most"
+            )
         return self
 
     @property

@@ -15,12 +15,17 @@ from pydantic import (
     model_validator,
 )
 
-from factory_assets.spec.base import ColumnName, PairedNumbers, Positive, Reference, Spec, listed
+from factory_assets.spec.base import (
+    STORED,
+    ColumnName,
+    PairedNumbers,
+    Positive,
+    Reference,
+    Spec,
+    listed,
+)
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
-
-STORED = {"stored": True}
-"""Validation context for what the factory has stored, in place of what a person declares."""
 
 
 class StoredSettings(Spec):

@@ -14,7 +14,7 @@ from factory_assets.spec.base import Name, Spec, is_unset, listed, suggest
 from factory_assets.spec.boundary import DeclaredBoundary
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
-from factory_assets.spec.evaluate import Evaluate
+from factory_assets.spec.evaluate import FAIRNESS, Evaluate
 from factory_assets.spec.ingest import Ingest
 from factory_assets.spec.models import Cnn, SequenceNetwork
 from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
@@ -176,7 +176,13 @@ class PipelineSpec(Spec):
 
     @model_validator(mode="after")
     def _search_metric_is_defined(self) -> Self:
-        metric = self.train.tune.metric if self.train and self.train.tune else None
+        tune = self.train.tune if self.train else None
+        metric = tune.metric or self.evaluate.metric if tune else None
+        if metric in FAIRNESS:
+            raise ValueError(
+                f"train.tune.metric: trials are not compared by {metric}, which only test rows "
+                "have; name another one in train.tune.metric, such as roc_auc"
+            )
         needed = {"rmse_clipped": "clip", "asymmetric_score": "asymmetry"}.get(metric or "")
         if needed and getattr(self.evaluate, needed) is None:
             raise ValueError(f"train.tune.metric: {metric!r} needs evaluate.{needed}")

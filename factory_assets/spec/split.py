@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from factory_assets.spec.base import ColumnName, Spec, Strings
+from factory_assets.spec.base import ColumnName, Seed, Spec, Strings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -51,7 +51,7 @@ class SplitRule(Spec):
     window: Annotated[int, Field(ge=1)] | None = None
     """With partitions of time: how many of the newest are read, such as 90 for the last 90 days.
     Default: all."""
-    seed: int = 0
+    seed: Seed = 0
     """The seed of the draw; another seed draws other rows."""
 
     def instead(self, way: Literal["group", "time"]) -> str:

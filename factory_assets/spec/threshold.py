@@ -1,4 +1,4 @@
-"""The decision threshold of two classes: a value, or what it is chosen by on the validation rows.
+"""The decision threshold of two classes: a value, or what it is chosen by on held-out rows.
 
 Choosing it belongs in `ml.training.threshold`.
 """
@@ -14,7 +14,7 @@ OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 
 class BestMetric(Spec):
-    """The threshold with the best value of a metric on the validation rows."""
+    """The threshold with the best value of a metric on rows that were held out."""
 
     maximise: Objective
     """The metric of the decisions: `f1`, `accuracy` or `balanced_accuracy`."""
@@ -94,12 +94,12 @@ def default_rule(metric: str | None) -> BestMetric:
 def rule_text(rule: DecisionRule) -> str:
     """Return in words how the threshold was chosen."""
     if isinstance(rule, BestMetric):
-        return f"best {rule.maximise} on the validation rows"
+        return f"best {rule.maximise} on the held-out rows"
     if isinstance(rule, ErrorCosts):
         costs = f"false positive {rule.false_positive:g}, false negative {rule.false_negative:g}"
-        return f"least cost on the validation rows: {costs}"
+        return f"least cost on the held-out rows: {costs}"
     if isinstance(rule, PromisedRecall):
-        return f"best precision on the validation rows with a recall of {rule.recall:g}"
+        return f"best precision on the held-out rows with a recall of {rule.recall:g}"
     if isinstance(rule, PromisedPrecision):
-        return f"best recall on the validation rows with a precision of {rule.precision:g}"
+        return f"best recall on the held-out rows with a precision of {rule.precision:g}"
     return "as declared"

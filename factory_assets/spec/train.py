@@ -16,17 +16,18 @@ from pydantic import (
 )
 
 from factory_assets.spec.base import (
+    STORED,
     ColumnName,
     Columns,
     Positive,
     Resources,
+    Seed,
     Spec,
     is_unset,
     listed,
     switched_off,
 )
 from factory_assets.spec.models import (
-    STORED,
     Auto,
     Cnn,
     ExtraTrees,
@@ -225,7 +226,7 @@ class Train(Spec):
     threshold, calibration and when to stop; below 2,000 rows five inner folds decide these. It is
     left out with a `budget`, several devices, or rows that do not fit in memory. `never` learns
     from the training rows alone."""
-    seed: int = 0
+    seed: Seed = 0
     """The seed of the training. The same rows, settings and seed give the same weights."""
     leaks: LeakRule = LeakRule()
     """What to do about inputs that reveal the target. Default: a certain leak stops the

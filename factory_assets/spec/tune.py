@@ -18,9 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from factory_assets.spec.base import Positive, Spec, listed, suggest
+from factory_assets.spec.base import STORED, Positive, Spec, listed, suggest
 from factory_assets.spec.evaluate import Metric
-from factory_assets.spec.models import STORED
 
 TRIALS = 30
 """The number of trials if neither trials nor a budget are declared."""

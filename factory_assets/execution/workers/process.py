@@ -47,7 +47,7 @@ from factory_assets.execution.workers.protocol import (
 )
 from factory_assets.execution.workers.worker import ReusableStage
 from factory_assets.spec import Pipeline, partition_of
-from factory_assets.spec.models import STORED
+from factory_assets.spec.base import STORED
 from factory_resources.boundary.syscalls import IS_SUPPORTED, die_with_parent
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home, storage_errors

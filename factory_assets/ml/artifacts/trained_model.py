@@ -25,8 +25,7 @@ from factory_assets.results.base import StageResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Clean, Ingest, ModelSpec
-from factory_assets.spec.base import is_unset
-from factory_assets.spec.models import STORED
+from factory_assets.spec.base import STORED, is_unset
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 

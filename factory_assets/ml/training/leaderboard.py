@@ -21,6 +21,7 @@ from factory_assets.ml.models.base import JudgedMembers
 from factory_assets.ml.training.threshold import choose_threshold
 from factory_assets.results.model import Portfolio, PortfolioMember
 from factory_assets.spec import ModelSpec, Pipeline
+from factory_assets.spec.evaluate import FAIRNESS
 from factory_assets.spec.models import Auto, MemberSpec
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def leaderboard(
         return None
     evaluate = pipeline.spec.evaluate
     declared = evaluate.metric
-    known = declared in metric_names(target.task)
-    metric = declared if declared and known else PRIMARY_METRIC[target.task]
+    known = {*metric_names(target.task)} - FAIRNESS
+    metric = declared if declared in known else PRIMARY_METRIC[target.task]
 
     def figures(outputs: NDArray[Any]) -> tuple[float | None, float | None]:
         """Return the metric on all rows, and its standard deviation over the folds."""

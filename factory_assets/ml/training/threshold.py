@@ -1,4 +1,4 @@
-"""Choose the decision threshold of two classes on the validation rows.
+"""Choose the decision threshold of two classes on rows that were held out.
 
 Test rows never come here. Metrics at a threshold belong in `ml.metrics`.
 """

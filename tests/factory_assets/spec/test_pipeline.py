@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.spec import Gate, PipelineSpec, SplitRule
-from factory_assets.spec.models import STORED
+from factory_assets.spec.base import STORED
 from factory_assets.spec.train import Train
 
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from factory_assets.execution.cache_key import cache_key_components
 from factory_assets.spec import PipelineSpec
-from factory_assets.spec.models import STORED, Auto, LightGbm, Mlp
+from factory_assets.spec.base import STORED
+from factory_assets.spec.models import Auto, LightGbm, Mlp
 from factory_assets.spec.train import Budget
 from tests.factory_assets.ml.models.cases import pipeline
 

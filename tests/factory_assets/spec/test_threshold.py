@@ -31,10 +31,10 @@ def test_a_wrong_threshold_is_refused(declared: Any, message: str) -> None:
 
 def test_a_rule_is_stored_and_told() -> None:
     for rule, text in (
-        (BestMetric(maximise="f1"), "best f1 on the validation rows"),
+        (BestMetric(maximise="f1"), "best f1 on the held-out rows"),
         (
             ErrorCosts(false_positive=1, false_negative=5),
-            "least cost on the validation rows: false positive 1, false negative 5",
+            "least cost on the held-out rows: false positive 1, false negative 5",
         ),
     ):
         assert RULE.validate_json(rule.model_dump_json()) == rule

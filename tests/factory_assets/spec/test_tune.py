@@ -10,7 +10,8 @@ from factory_assets.declarations.loader import problems
 from factory_assets.execution.cache_key import cache_key_components, relevant_spec
 from factory_assets.results.base import digest
 from factory_assets.spec import Choices, ModelSpec, OwnModule, Span, Train, Tune
-from factory_assets.spec.models import STORED, Auto
+from factory_assets.spec.base import STORED
+from factory_assets.spec.models import Auto
 from factory_assets.spec.tune import default_space, space_of, with_settings
 from factory_resources.errors import DeclarationError
 from tests.pipelines import APPLES, declare, write_apples

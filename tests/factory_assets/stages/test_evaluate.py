@@ -178,7 +178,7 @@ def test_decisions_are_shown_at_the_threshold_and_at_half(
     assert strict.metrics["recall"] < strict.at_half["recall"]
     logged = Registry(pears.home).client.get_run(pears.candidate.run_id).data
     assert logged.metrics["at_half_f1"] == verdict.at_half["f1"]
-    assert logged.params["threshold"] == "best f1 on the validation rows"
+    assert logged.params["threshold"] == "best f1 on the held-out rows"
     shown = evaluation.verdict(verdict)
     assert f"predicted from a probability of {pears.candidate.threshold:.3g}" in shown
     assert "candidate at .5" in shown

@@ -15,7 +15,7 @@ from factory_assets.ml.training.fitting import Fitter, fit, fit_context
 from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.preparation import prepare_rows
 from factory_assets.results.model import Refit
-from factory_assets.spec.models import STORED
+from factory_assets.spec.base import STORED
 from factory_assets.spec.train import Train
 from factory_assets.stages.train import train
 from factory_resources.home.home import Home

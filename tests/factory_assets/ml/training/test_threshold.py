@@ -1,4 +1,4 @@
-"""The decision threshold: the best of all on the validation rows, by the declared rule."""
+"""The decision threshold: the best of all on the held-out rows, by the declared rule."""
 
 from pathlib import Path
 from statistics import NormalDist

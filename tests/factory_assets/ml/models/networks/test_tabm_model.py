@@ -15,7 +15,8 @@ from factory_assets.ml.models.networks.model import NetworkModel
 from factory_assets.ml.models.networks.modules.tabm import TabmModule
 from factory_assets.ml.training.fitting import fit, fit_context
 from factory_assets.ml.training.preparation import prepare_rows
-from factory_assets.spec.models import STORED, Tabm
+from factory_assets.spec.base import STORED
+from factory_assets.spec.models import Tabm
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import pipeline
 
