@@ -25,7 +25,6 @@ from factory_assets.ml.attribution.measurement import candidate_attribution, pre
 from factory_assets.ml.attribution.methods import Attribution
 from factory_assets.ml.attribution.retraining import (
     Retrainer,
-    known_rows,
     load_seeds,
     make_retrainer,
 )
@@ -202,7 +201,7 @@ def attribution_context(
     )
     from_validation = len(learner.training) - training.num_rows
     if from_validation:
-        known = validation.take(known_rows(trained.target, validation))
+        known = validation.take(trained.target.known_rows(validation))
         training = pa.concat_tables([training, known])
     effects = candidate_attribution(learner, load_seeds(learner, candidate, influence))
     return AttributionContext(

@@ -18,7 +18,7 @@ from factory_assets.data.labelled_answers import (
 from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.attribution.measurement import measure_influence
 from factory_assets.ml.evaluation.answered import columns_needed, compare_on_answers
-from factory_assets.ml.evaluation.baselines import linear_baseline, trivial_outputs
+from factory_assets.ml.evaluation.baselines import linear_baseline, of_classes, trivial_outputs
 from factory_assets.ml.evaluation.champion import compare_champion
 from factory_assets.ml.evaluation.cross_validation import cross_validate, fold_figures
 from factory_assets.ml.evaluation.gates import AnswerMetrics, ChampionMetrics, judge, judge_default
@@ -181,9 +181,12 @@ def _baselines(
     known = target.values(read_arrow(parts.train, home, [target.column]))
     guess = trivial_outputs(target, known, len(test_set.places))
     linear = linear_baseline(test_set.pipeline, parts, trained, home)
+    found = linear.target.classes
+    outputs = of_classes(test_set.outputs(linear), found, target.classes)
+    bounds = linear.description.regions if found == target.classes else None
     return {
         "trivial": test_set.score(guess, None).metrics(),
-        "linear": test_set.score_model(linear).metrics(),
+        "linear": test_set.score(outputs, linear.description.threshold, bounds).metrics(),
     }
 
 

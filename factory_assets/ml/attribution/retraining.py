@@ -24,8 +24,7 @@ from factory_assets.ml.artifacts.trained_model import (
 )
 from factory_assets.ml.features.arrays import LabelledArrays, concatenate
 from factory_assets.ml.features.fold_statistics import fold_statistics
-from factory_assets.ml.features.target import Target
-from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, FitContext, Model
+from factory_assets.ml.models.base import ENSEMBLE_SEED_STEP, FitContext, Model, balanced_weights
 from factory_assets.ml.models.kinds import fit_model, model_class
 from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.training.inner_folds import inner_folds, training_folds
@@ -97,14 +96,10 @@ class Retrainer:
 
     def weights(self, target: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """[classes]: the class weights; None if the classes are not balanced."""
-        import numpy as np
-
         classes = len(self.trained.target.classes)
         if not classes or self.pipeline.spec.training.class_weights != "balanced":
             return None
-        counts = np.bincount(target, minlength=classes)
-        weights: NDArray[np.float64] = len(target) / (classes * counts)
-        return weights
+        return balanced_weights(target, classes)
 
     def fit(self, rows: NDArray[np.int64] | None, seed: int, members: Members = "all") -> Model:
         """Train on the given rows, or on all if None; seeds 0, 1, … are those of an ensemble.
@@ -158,7 +153,7 @@ def make_retrainer(
         refit: how the candidate was fitted again; None if `train.refit` was `never`.
         portfolio: as of the candidate.
     """
-    places = known_rows(trained.target, validation)
+    places = trained.target.known_rows(validation)
     encoded = _training_rows(pipeline, trained, (training, validation.take(places)))
     known = encode_rows(trained, validation, places)
     if refit is None or refit.reason:
@@ -182,25 +177,11 @@ def _training_rows(
     return statistics.of_training(rows) if statistics else rows
 
 
-def known_rows(target: Target, validation: pa.Table) -> NDArray[np.int64]:
-    """Return the positions of the validation rows whose class the candidate knows."""
-    import numpy as np
-
-    if not target.classes:
-        return np.arange(validation.num_rows)
-    return np.flatnonzero(target.values(validation) >= 0)
-
-
 def encode_rows(trained: TrainedModel, table: pa.Table, rows: Any = None) -> LabelledArrays:
     """Encode rows for training; `rows` selects some of the table."""
     inputs = trained.features.arrays(table, scaled=trained.model.scaled, rows=rows)
-    target = _learning_target(trained.target, table)
+    target = trained.target.learned(table)
     return LabelledArrays(inputs, target if rows is None else target[rows])
-
-
-def _learning_target(target: Target, table: pa.Table) -> NDArray[Any]:
-    values = target.values(table)
-    return values if target.classes else target.scaled(values)
 
 
 def _single(spec: ModelSpec) -> ModelSpec:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.features.target import Target
+from factory_assets.ml.features.target import Target, with_target
 from factory_assets.ml.training.fitting import fit
 from factory_assets.ml.training.out_of_core import sample_rows
 from factory_assets.results.data import SplitResult
@@ -51,4 +51,26 @@ def linear_baseline(
     if candidate.description.spec == LINEAR:
         return candidate
     training, validation = sample_rows(parts.train, home), sample_rows(parts.validation, home)
-    return fit(pipeline, training, validation, home, model=LINEAR).trained
+    declared = with_target(pipeline, candidate.target)
+    return fit(declared, training, validation, home, model=LINEAR).trained
+
+
+def of_classes(
+    outputs: NDArray[Any], classes: tuple[str, ...], wanted: tuple[str, ...]
+) -> NDArray[Any]:
+    """Return probabilities of other classes: 0 of those that a sample of the rows did not have.
+
+    Args:
+        outputs: [rows, classes]; or [rows] of numbers, which have no classes.
+        wanted: at least `classes`, in any order.
+
+    Returns:
+        [rows, wanted], or the numbers.
+    """
+    import numpy as np
+
+    if classes == wanted:
+        return outputs
+    spread = np.zeros((len(outputs), len(wanted)))
+    spread[:, [wanted.index(name) for name in classes]] = outputs
+    return spread

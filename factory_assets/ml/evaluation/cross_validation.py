@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.evaluation.test_set import TestSet, judged_rows
 from factory_assets.ml.features.series import value_codes
-from factory_assets.ml.features.target import Target
+from factory_assets.ml.features.target import Target, with_target
 from factory_assets.ml.metrics.metrics import DECISION_METRICS, ScoredRows, metric_names
 from factory_assets.ml.training.fit_tasks import (
     FitExecutor,
@@ -230,11 +230,9 @@ def _too_rare(target: Target, name: str, pipeline: Pipeline) -> DataError:
 
 def _pinned(pipeline: Pipeline, target: Target) -> Pipeline:
     """Fix task and positive class for all folds; leave out groups, which only the test compares."""
-    positive = {"positive": target.classes[1]} if target.task == "binary" else {}
-    train = pipeline.spec.training.model_copy(update={"task": target.task, **positive})
-    evaluate = pipeline.spec.evaluate.model_copy(update={"protected": ()})
-    spec = pipeline.spec.model_copy(update={"train": train, "evaluate": evaluate})
-    return replace(pipeline, spec=spec)
+    pinned = with_target(pipeline, target)
+    evaluate = pinned.spec.evaluate.model_copy(update={"protected": ()})
+    return replace(pinned, spec=pinned.spec.model_copy(update={"evaluate": evaluate}))
 
 
 def _ranks(pipeline: Pipeline, target: Target, table: pa.Table) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ MIN_ROWS = 200
 """Judged rows that are used at least, if there are as many."""
 
 MAX_PREDICTED_ROWS = 50_000
-"""Rows to predict in total, where a window counts as its rows; but FEWEST rows per column."""
+"""Rows to predict in total, where a window counts as its rows; but MIN_ROWS rows per column."""
 
 MAX_PREDICTIONS = 300
 """Predictions in total; the more columns, the fewer repeats."""

@@ -5,6 +5,7 @@ The encoding of inputs belongs in `features.py`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.columns import is_number
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_INTEGER_CLASSES = 20
 """An integer target of at most this many values is taken as classes, unless declared otherwise."""
+
+_EXACT = 2.0**53
+"""Below it, a float holds every whole number."""
 
 MAX_CLASSES = 1000
 """More classes than this are refused: such a target is a number or free text."""
@@ -61,6 +65,19 @@ class Target(StageResult):
         )
         result: NDArray[np.int64] = lookup[encoded.indices.to_numpy(zero_copy_only=False)]
         return result
+
+    def known_rows(self, table: pa.Table) -> NDArray[np.int64]:
+        """Return the positions of the rows whose class the training rows have; of numbers, all."""
+        import numpy as np
+
+        if not self.classes:
+            return np.arange(table.num_rows)
+        return np.flatnonzero(self.values(table) >= 0)
+
+    def learned(self, table: pa.Table) -> NDArray[Any]:
+        """Return what models learn of rows: class codes, int64 [rows], or scaled numbers."""
+        values = self.values(table)
+        return values if self.classes else self.scaled(values)
 
     def scaled(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return what models learn.
@@ -119,6 +136,13 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
     return Target(column=name, task=kind, classes=classes, mean=0.0, sd=1.0)
 
 
+def with_target(pipeline: Pipeline, target: Target) -> Pipeline:
+    """Declare the task and the positive class that were found: other rows then have them too."""
+    positive = {"positive": target.classes[1]} if target.task == "binary" else {}
+    train = pipeline.spec.training.model_copy(update={"task": target.task, **positive})
+    return replace(pipeline, spec=pipeline.spec.model_copy(update={"train": train}))
+
+
 def target_column(table: pa.Table, name: str) -> pa.ChunkedArray:
     """Return the target column and ensure that it has rows and no missing values.
 
@@ -172,11 +196,8 @@ def _texts(column: pa.ChunkedArray) -> pa.DictionaryArray:
         values = column.cast(pa.float64(), safe=False)
         if bad := pc.sum(pc.invert(pc.is_finite(values))).as_py():
             raise _incomplete("of classes", bad, "NaN or infinite")
-        column = (
-            values.cast(pa.int64())
-            if pc.all(pc.equal(pc.floor(values), values)).as_py()
-            else values
-        )
+        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _EXACT))
+        column = values.cast(pa.int64()) if pc.all(whole).as_py() else values
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     encoded = column.cast(pa.large_string()).dictionary_encode().combine_chunks()

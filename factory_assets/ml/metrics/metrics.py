@@ -6,7 +6,7 @@ Reading files and running models belong elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -126,37 +126,6 @@ class ScoredRows:
         import numpy as np
 
         return int((np.bincount(self.truth) > 0).sum())
-
-
-def classification_metrics(
-    truth_codes: NDArray[Any],
-    probabilities: NDArray[Any],
-    threshold: float | None,
-    classes: Sequence[str],
-) -> dict[str, float]:
-    """Compute every defined metric of class probabilities.
-
-    Args:
-        truth_codes: int [rows], indices into `classes`.
-        probabilities: [rows, classes]; rows sum to 1 within float32 precision.
-        threshold: from which the second of two classes is predicted; None means 0.5.
-        classes: in the order of the outputs; with two classes the task is binary.
-    """
-    task: Task = "binary" if len(classes) == 2 else "multiclass"
-    cut = 0.5 if threshold is None else threshold
-    return ScoredRows(task, truth_codes, normalise_probabilities(probabilities), cut).metrics()
-
-
-def regression_metrics(
-    truth: NDArray[Any], prediction: NDArray[Any], clip: float | None
-) -> dict[str, float]:
-    """Compute every defined metric of predicted numbers; both [rows], in the target's unit."""
-    import numpy as np
-
-    scored = ScoredRows(
-        "regression", np.asarray(truth, float), np.asarray(prediction, float), clip=clip
-    )
-    return scored.metrics()
 
 
 def normalise_probabilities(probabilities: NDArray[Any]) -> NDArray[np.float64]:

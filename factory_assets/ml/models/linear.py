@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+WIDEST = 1e9
+"""Standard deviations beyond which a number of a row to judge counts as this many, so that one
+absurd number does not end the judgement of all rows. What is served refuses such a row instead."""
+
+
 class LinearModel(Model):
     """`softmax(x W + b)` for classes, `x W + b` for numbers; stored as the arrays W and b."""
 
@@ -53,7 +58,7 @@ class LinearModel(Model):
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         import numpy as np
 
-        matrix = inputs.one_hot(self._shape.cardinalities)
+        matrix = inputs.one_hot(self._shape.cardinalities).clip(-WIDEST, WIDEST)
         scores = (matrix @ self._weights + self._bias).astype(np.float64)
         if self._shape.task == "regression":
             return scores[:, 0]

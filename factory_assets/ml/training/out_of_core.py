@@ -32,7 +32,7 @@ BATCH = 65_536
 """Rows encoded at a time."""
 
 SAMPLE_DIVISOR = 10
-"""A sample of a large table has about CELLS / THIN cells."""
+"""A sample of a large table has about CELLS / SAMPLE_DIVISOR cells."""
 
 
 def is_large(snapshot: Snapshot) -> bool:

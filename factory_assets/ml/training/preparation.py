@@ -102,7 +102,8 @@ def prepare_rows(
     series = series_of(model)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series)
     require_regions(pipeline.spec.training.uncertainty, features, target)
-    known = _rows_of_known_classes(target, validation)
+    known = target.known_rows(validation)
+    _require_known(len(known))
     tables = training, validation.take(known)
     folds = inner_folds(pipeline, target, tables, series)
     dealt = None
@@ -112,16 +113,14 @@ def prepare_rows(
     if dealt is not None:
         features = with_statistics(features, training, target, dealt)
     statistics = fold_statistics(features, target, tables, dealt, scaled=cls.scaled)
-    rows = LabelledArrays(
-        features.arrays(training, scaled=cls.scaled), _learning_target(target, training)
-    )
+    rows = LabelledArrays(features.arrays(training, scaled=cls.scaled), target.learned(training))
     return TrainingData(
         features=features,
         target=target,
         rows=statistics.of_training(rows) if statistics else rows,
         validation=LabelledArrays(
             features.arrays(validation, scaled=cls.scaled, rows=known),
-            _learning_target(target, validation)[known],
+            target.learned(validation)[known],
         ),
         truth=target.values(validation)[known],
         trained_truth=target.values(training),
@@ -153,25 +152,6 @@ def stream_rows(
     )
     _require_known(len(encoded_validation))
     return TrainingData(features, target, rows, encoded_validation, truth, mapped=mapped)
-
-
-def _learning_target(target: Target, table: pa.Table) -> NDArray[Any]:
-    values = target.values(table)
-    return values if target.classes else target.scaled(values)
-
-
-def _rows_of_known_classes(target: Target, validation: pa.Table) -> NDArray[np.int64]:
-    """Return the positions of the validation rows whose class occurs in the training rows.
-
-    The model cannot predict any other class, so those rows say nothing about when to stop.
-    """
-    import numpy as np
-
-    if not target.classes:
-        return np.arange(validation.num_rows)
-    positions: NDArray[np.int64] = np.flatnonzero(target.values(validation) >= 0)
-    _require_known(len(positions))
-    return positions
 
 
 def _require_known(rows: int) -> None:

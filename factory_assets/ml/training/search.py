@@ -44,7 +44,8 @@ _STATUS: Mapping[studies.State, Status] = {
 }
 
 WARMUP_DIVISOR = 4
-"""No network is pruned in the first 1/WARM of its epochs, while the learning rate still rises."""
+"""No network is pruned in the first 1 / WARMUP_DIVISOR of its epochs: the learning rate still
+rises."""
 
 WARMUP_FOLDS = 2
 """After how many inner folds a trial may be pruned; the rows of one say little."""

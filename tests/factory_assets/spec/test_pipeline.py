@@ -91,6 +91,52 @@ def test_gate_has_exactly_one_comparison(comparison: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("gate", "line"),
+    [
+        ({"metric": "rmse", "at_most": 1, "margin": 0.1}, "`margin` goes with `no_worse_than`"),
+        ({"metric": "r2", "at_least": 0.5, "margin": 0.1}, "`margin` goes with `no_worse_than`"),
+        ({"metric": "coverage", "better_than": "trivial"}, "a trivial guess has no coverage"),
+    ],
+)
+def test_a_gate_that_cannot_mean_what_it_says_is_refused(gate: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValidationError, match=line):
+        Gate.model_validate(gate)
+    Gate.model_validate(gate, context=STORED)
+
+
+@pytest.mark.parametrize("section", ["split", "train"])
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_that_libraries_do_not_take_is_refused(section: str, seed: int) -> None:
+    train = {"target": "wear", "model": {"kind": "linear"}}
+    declared = {"train": train, "split": {}}
+    declared[section] = {**declared[section], "seed": seed}
+    with pytest.raises(ValidationError, match="a seed is a whole number from 0 to 2147483647"):
+        _spec(**declared)
+    declared[section] = {**declared[section], "seed": 2**31 - 1}
+    _spec(**declared)
+    SplitRule.model_validate({"seed": seed}, context=STORED)
+    Train.model_validate({**train, "seed": seed}, context=STORED)
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "tune"),
+    [
+        ({"metric": "equal_opportunity_difference"}, {}),
+        ({}, {"metric": "selection_rate_ratio"}),
+    ],
+)
+def test_trials_are_not_compared_by_what_only_test_rows_have(
+    evaluate: dict[str, Any], tune: dict[str, Any]
+) -> None:
+    train = {"target": "wear", "model": {"kind": "random_forest"}}
+    judged = {"protected": ["site"], **evaluate}
+    with pytest.raises(ValidationError, match=r"train\.tune\.metric: trials are not compared by"):
+        _spec(train={**train, "tune": tune}, evaluate=judged)
+    _spec(train={**train, "tune": {"metric": "roc_auc"}}, evaluate=judged)
+    _spec(train=train, evaluate=judged)
+
+
+@pytest.mark.parametrize(
     "ways",
     [
         {"stratify": "a", "time": "b"},

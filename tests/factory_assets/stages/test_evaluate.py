@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.components.metadata import evaluation
-from factory_assets.ml.metrics.metrics import classification_metrics, regression_metrics
+from factory_assets.ml.evaluation import baselines
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, GateResult
 from factory_assets.results.model import Candidate
@@ -33,8 +34,9 @@ from factory_resources.errors import (
     StorageError,
 )
 from factory_resources.home.home import Home
-from factory_resources.tables.snapshot import TableFile, read_arrow
+from factory_resources.tables.snapshot import Snapshot, TableFile, read_arrow
 from factory_resources.tracking.registry import Registry
+from tests.factory_assets.ml.metrics.cases import classification_metrics, regression_metrics
 from tests.factory_assets.ml.models.cases import serve
 from tests.pipelines import declare
 
@@ -354,6 +356,35 @@ def test_linear_baseline_is_fitted_beside_another_model(pears: Case) -> None:
     verdict = evaluate(forest, pears.parts, candidate, pears.home, champion=None)
     assert verdict.metrics != verdict.baselines["linear"]
     assert verdict.baselines["linear"] == pytest.approx(pears.judge().metrics)
+
+
+def test_linear_baseline_of_a_sample_has_the_candidates_positive_class(
+    pears: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the class that is the rarer one among the rows that were sampled."""
+    forest = changed(pears.pipeline, train={"model": {"kind": "random_forest", "trees": 20}})
+    candidate = train(forest, pears.parts, pears.home)
+
+    def mostly_positive(part: Snapshot, home: Home) -> pa.Table:
+        rows = read_arrow(part, home)
+        kept = pc.or_(pc.equal(rows["label"], candidate.classes[1]), pc.equal(rows["site"], "A"))
+        return rows.filter(kept)
+
+    monkeypatch.setattr(baselines, "sample_rows", mostly_positive)
+    verdict = evaluate(forest, pears.parts, candidate, pears.home, champion=None)
+    assert verdict.baselines["linear"]["roc_auc"] > 0.6
+
+
+@pytest.mark.parametrize("case", ["pears", "weights"])
+def test_one_absurd_number_does_not_end_the_judgement_of_all_rows(
+    case: str, request: pytest.FixtureRequest
+) -> None:
+    def spoil(table: pa.Table) -> pa.Table:
+        sizes = [2e38, *table["size"].to_pylist()[1:]]
+        return table.set_column(table.column_names.index("size"), "size", [sizes])
+
+    verdict = altered_test(request.getfixturevalue(case), spoil).judge()
+    assert np.isfinite([*verdict.metrics.values()]).all()
 
 
 def test_champion_is_judged_on_the_same_rows(pears: Case) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from factory_assets.ml.evaluation.baselines import trivial_outputs
+from factory_assets.ml.evaluation.baselines import of_classes, trivial_outputs
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.metrics.metrics import ScoredRows
 
@@ -21,6 +21,14 @@ def test_trivial_classes_are_the_shares_of_the_training_rows() -> None:
 def test_trivial_number_is_the_mean_of_the_training_rows() -> None:
     outputs = trivial_outputs(target(), np.array([1.0, 2.0, 6.0]), 3)
     assert outputs.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_a_class_that_a_sample_did_not_have_is_never_likely() -> None:
+    outputs = np.array([[0.3, 0.7], [0.6, 0.4]])
+    spread = of_classes(outputs, ("c", "a"), ("a", "b", "c"))
+    assert spread.tolist() == [[0.7, 0.0, 0.3], [0.4, 0.0, 0.6]]
+    numbers = np.array([1.0, 2.0])
+    assert of_classes(numbers, (), ()) is numbers
 
 
 def test_trivial_scores_at_chance() -> None:

@@ -15,7 +15,7 @@ from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import load_trained
-from factory_assets.ml.models.base import Shape
+from factory_assets.ml.models.base import CLIP_SD, Shape
 from factory_assets.ml.training.fitting import fit
 from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
@@ -218,6 +218,20 @@ def test_flip_mirrors_about_half_of_the_pictures() -> None:
     mirrored = (after == before.flip(2)).flatten(1).all(dim=1)
     assert (same ^ mirrored).all()
     assert 10 < int(mirrored.sum()) < 40
+
+
+@pytest.mark.slow
+def test_an_absurd_number_beside_the_picture_does_not_decide_alone() -> None:
+    import torch
+
+    from factory_assets.ml.models.networks.modules.cnn import CnnModule
+
+    shape = Shape("binary", 2 + 5 * 6 * 3, (4,), 2, picture=(5, 6, 3))
+    module = CnnModule(shape, Cnn(kind="cnn", image="seen", hidden=(4,))).eval()
+    numbers, codes = torch.rand(1, shape.numbers).repeat(2, 1), torch.zeros(2, 1, dtype=torch.int64)
+    numbers[0, 0], numbers[1, 0] = 3e38, CLIP_SD
+    outputs = module(numbers, codes)
+    assert torch.equal(outputs[0], outputs[1])
 
 
 def seen(count: int, seed: int, task: str) -> pa.Table:

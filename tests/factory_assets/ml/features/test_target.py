@@ -26,6 +26,7 @@ def fitted(values: Any, **train: Any) -> Target:
         (["malignant", "benign"], {}, "binary", ("benign", "malignant")),
         ([10, 9, 2], {}, "multiclass", ("2", "9", "10")),
         ([1.0, 0.0], {"task": "binary"}, "binary", ("0", "1")),
+        ([1.0, 1e20], {"task": "multiclass"}, "multiclass", ("1", "1e+20")),
         ([0.5, 1.5, 0.5], {"task": "multiclass"}, "multiclass", ("0.5", "1.5")),
         (list(range(21)), {}, "regression", ()),
         ([1.0, 2.0], {}, "regression", ()),

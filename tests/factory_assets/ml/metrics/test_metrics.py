@@ -7,14 +7,13 @@ from sklearn import metrics as sk
 from factory_assets.ml.metrics.metrics import (
     PRIMARY_METRIC,
     ScoredRows,
-    classification_metrics,
     gate_metric_names,
     higher_is_better,
     metric_names,
     normalise_probabilities,
-    regression_metrics,
 )
 from factory_assets.spec.evaluate import COVERAGE_METRICS, LOWER_IS_BETTER, METRICS, Asymmetry
+from tests.factory_assets.ml.metrics.cases import classification_metrics, regression_metrics
 
 TRUTH = np.array([0, 0, 1, 1, 0, 1, 0, 0])
 

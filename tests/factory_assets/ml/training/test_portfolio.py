@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
 from factory_assets.ml.training.leaderboard import distinguishing_settings
 from factory_assets.results.model import Candidate, PortfolioMember
+from factory_assets.spec.evaluate import Evaluate
 from factory_assets.spec.models import Auto, GradientBoosting, RandomForest
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
@@ -66,6 +68,19 @@ def test_every_member_has_its_figure_and_its_weight(fitted: FitResult) -> None:
     )
     assert all(member.value and member.value > 0.6 and member.sd for member in found.members)
     assert found.text.startswith(f"{len(found.kept)} of 4 members kept: ")
+
+
+def test_members_are_not_shown_by_what_only_test_rows_have(tmp_path: Path) -> None:
+    members = [{"kind": "linear"}, {"kind": "gradient_boosting", "iterations": 5}]
+    declared = pipeline(tmp_path, {"kind": "auto", "members": members})
+    judged = Evaluate(metric="selection_rate_difference", protected=("colour",))
+    spec = declared.spec.model_copy(update={"evaluate": judged})
+    found = fit(
+        replace(declared, spec=spec), rows(240, 1), rows(80, 2), Home(tmp_path / "home")
+    ).portfolio
+    assert found is not None
+    assert found.metric == "average_precision"
+    assert all(member.value for member in found.members)
 
 
 @pytest.mark.filterwarnings("error:The y_prob values")

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from factory_assets.ml.models.base import Shape
+from factory_assets.ml.models.base import CLIP_SD, Shape
 from factory_assets.ml.models.networks.lightning.batches import Batch
 from factory_assets.ml.models.networks.lightning.module import NetworkModule
 from factory_assets.spec.models import Cnn
@@ -50,9 +50,8 @@ class CnnModule(NetworkModule):
         pictures = numbers[:, self._others :].reshape(-1, *self._picture).permute(0, 3, 1, 2)
         features = self.convolutions(pictures - 0.5).mean(dim=(2, 3))
         embedded = [embed(codes[:, i]) for i, embed in enumerate(self.embeddings)]
-        result: Tensor = self.head(
-            torch.cat([self.dropout(features), numbers[:, : self._others], *embedded], dim=1)
-        )
+        others = numbers[:, : self._others].clamp(-CLIP_SD, CLIP_SD)
+        result: Tensor = self.head(torch.cat([self.dropout(features), others, *embedded], dim=1))
         return result
 
     def outputs_of(self, batch: Batch) -> Tensor:
