@@ -375,16 +375,22 @@ def test_linear_baseline_of_a_sample_has_the_candidates_positive_class(
     assert verdict.baselines["linear"]["roc_auc"] > 0.6
 
 
-@pytest.mark.parametrize("case", ["pears", "weights"])
-def test_one_absurd_number_does_not_end_the_judgement_of_all_rows(
-    case: str, request: pytest.FixtureRequest
+def test_linear_baseline_of_a_sample_has_the_candidates_task(
+    weights: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoil(table: pa.Table) -> pa.Table:
-        sizes = [2e38, *table["size"].to_pylist()[1:]]
-        return table.set_column(table.column_names.index("size"), "size", [sizes])
+    """Not that of the few whole numbers among the rows that were sampled."""
+    train_section = {"target": "tree", "exclude": ["label"], "model": {"kind": "random_forest"}}
+    forest = changed(weights.pipeline, train=train_section)
+    candidate = train(forest, weights.parts, weights.home)
 
-    verdict = altered_test(request.getfixturevalue(case), spoil).judge()
-    assert np.isfinite([*verdict.metrics.values()]).all()
+    def few_trees(part: Snapshot, home: Home) -> pa.Table:
+        rows = read_arrow(part, home)
+        return rows.filter(pc.less(rows["tree"], 15))
+
+    monkeypatch.setattr(baselines, "sample_rows", few_trees)
+    verdict = evaluate(forest, weights.parts, candidate, weights.home, champion=None)
+    assert candidate.task == "regression"
+    assert verdict.baselines["linear"]["rmse"] > 0
 
 
 def test_champion_is_judged_on_the_same_rows(pears: Case) -> None:
