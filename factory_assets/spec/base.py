@@ -9,12 +9,12 @@ The sections themselves belong in the other modules of `spec`.
 
 import ast
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from textwrap import dedent
 from types import MappingProxyType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,8 +22,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -39,6 +41,28 @@ class Spec(BaseModel):
     """A section of a declaration. Unknown keys are errors; values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class StoredSettings(Spec):
+    """Settings that were stored before some of their keys existed still mean what they meant."""
+
+    former: ClassVar[Mapping[str, Any]]
+    """What is meant by a key that is lacking."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
+        if info.context != STORED or not isinstance(declared, dict):
+            return declared
+        former = {key: value for key, value in cls.former.items() if key in cls.model_fields}
+        return former | declared
+
+    @model_serializer(mode="wrap")
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that a model from before the keys keeps the bytes of its description, and its key.
+        written: dict[str, Any] = serialize(self)
+        former = self.former.items()
+        return {key: value for key, value in written.items() if (key, value) not in former}
 
 
 def _as_tuple(value: Any) -> Any:

@@ -3,17 +3,10 @@
 A portfolio of several is declared here too. Fitting a model belongs in `ml.models`.
 """
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationInfo,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, model_validator
 
 from factory_assets.spec.base import (
     STORED,
@@ -22,32 +15,11 @@ from factory_assets.spec.base import (
     Positive,
     Reference,
     Spec,
+    StoredSettings,
     listed,
 )
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
-
-
-class StoredSettings(Spec):
-    """Settings that were stored before some of their keys existed still mean what they meant."""
-
-    former: ClassVar[Mapping[str, Any]]
-    """What is meant by a key that is lacking."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
-        if info.context != STORED or not isinstance(declared, dict):
-            return declared
-        former = {key: value for key, value in cls.former.items() if key in cls.model_fields}
-        return former | declared
-
-    @model_serializer(mode="wrap")
-    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that a model from before the keys keeps the bytes of its description, and its key.
-        written: dict[str, Any] = serialize(self)
-        former = self.former.items()
-        return {key: value for key, value in written.items() if (key, value) not in former}
 
 
 class Network(StoredSettings):
