@@ -4,10 +4,11 @@ How one file is read belongs in `reading`.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
 
+from factory_assets.cli.new.footer import lines_below
 from factory_assets.cli.new.reading import (
     is_data_file,
     largest_member,
@@ -46,12 +47,22 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix + path.suffix if packed else path.suffix
 
 
-def read_files(source: Path, scratch: Path) -> tuple[SourceTable, TextRules, str | None]:
-    """Read all files of a path or glob by the rules that fit the first one.
+@dataclass(frozen=True)
+class DataFiles:
+    """The files that a draft is made from, read as one table."""
 
-    Returns:
-        The rows of all files, the rules, and the member that was read if the file is a zip with
-        several.
+    raw: SourceTable
+    """The rows of all files."""
+    rules: TextRules
+    """The rules that they were read by, if they are text."""
+    member: str | None
+    """The file that was read from a zip with several; None otherwise."""
+    unread: tuple[str, ...]
+    """The lines below the rows, which are not read."""
+
+
+def read_files(source: Path, scratch: Path) -> DataFiles:
+    """Read all files of a path or glob by the rules that fit the first one.
 
     Raises:
         SourceError: there is no file, one cannot be read, or one has other columns.
@@ -73,7 +84,8 @@ def read_files(source: Path, scratch: Path) -> tuple[SourceTable, TextRules, str
                 where=str(path),
                 remedy="draft from files of one kind, and declare the others as another source",
             )
-    return (raw if len(raws) == 1 else _together(raws, scratch)), rules, member
+    unread = tuple(line for path in paths for line in lines_below(path, rules))
+    return DataFiles(raw if len(raws) == 1 else _together(raws, scratch), rules, member, unread)
 
 
 def _together(raws: Sequence[SourceTable], scratch: Path) -> SourceTable:

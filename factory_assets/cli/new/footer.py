@@ -1,13 +1,23 @@
 """Recognise lines below the last row of a text file: totals, and notes about the export.
 
-Lines above the first row belong in `header`.
+Lines above the first row belong in `header`. What only might be a note is a row: a line that is
+taken for one ends later files too.
 """
 
 import re
 from collections.abc import Sequence
+from itertools import dropwhile
+from pathlib import Path
+
+from factory_assets.cli.new.header import is_written_number
+from factory_resources.sources.files.delimited_text import TextRules, decoder
+from factory_resources.sources.files.discovery import format_of
 
 _TOTALS = frozenset(
-    ("total", "totals", "sum", "summe", "gesamt", "gesamtsumme", "insgesamt", "zwischensumme")
+    (
+        *("total", "totals", "grand total", "subtotal", "sum"),
+        *("summe", "gesamt", "gesamtsumme", "insgesamt", "zwischensumme"),
+    )
 )
 
 _MOST = 10
@@ -15,6 +25,12 @@ _MOST = 10
 
 _BEGINNING = re.compile(r"[^0-9;,\t|]+")
 """What stays the same in the next file: text before the first number or separator."""
+
+_SENTENCE = 3
+"""Fewest words of a text that may be a note without a number or a colon."""
+
+_RULE = re.compile(r"([-=_*#])\1{4,}")
+"""A line that is drawn."""
 
 
 def sign_of_end(lines: Sequence[str], number: int) -> str:
@@ -31,18 +47,76 @@ def sign_of_end(lines: Sequence[str], number: int) -> str:
     return "" if any(line.startswith(sign) for line in lines[: number - 1]) else sign
 
 
+def may_be_below(line: str) -> bool:
+    """Whether a line with too few or too many cells is no damaged row: a note, or a total."""
+    first, *others = re.split("[;,\t|]", line)
+    return not others or _begins_total(first) or _looks_like_note(first.strip())
+
+
 def count_totals(rows: Sequence[Sequence[object]]) -> int:
     """Return how many of the last rows are totals, or have a note in place of a row.
 
     Args:
         rows: the last rows, with their cells as text.
     """
-    count = 0
-    for row in reversed(rows):
-        cells = [str(cell) for cell in row if cell not in (None, "")]
-        words = re.findall(r"[^\W\d_]+", cells[0].casefold()) if cells else []
-        is_total = bool(_TOTALS.intersection(words)) and len(cells) < len(row)
-        if not is_total and not (len(cells) == 1 < len(row) - 1):
+    count, kept = 0, rows[: max(len(rows) - _MOST, len(rows) // 2)]
+    for row in reversed(rows[-_MOST:]):
+        cells = {place: str(cell) for place, cell in enumerate(row) if cell not in (None, "")}
+        place, first = next(iter(cells.items()), (0, ""))
+        above = [str(other[place]) for other in kept if other[place] not in (None, "")]
+        others = [text for at, text in cells.items() if at != place]
+        is_total = bool(cells) and len(cells) < len(row) and _is_total(first, others, above)
+        is_single = len(cells) == 1 < len(row) - 1
+        if not is_total and not (is_single and _is_note(first, above)):
             break
         count += 1
     return count if count < len(rows) else 0
+
+
+def lines_below(path: Path, rules: TextRules) -> list[str]:
+    """Return the lines of a file that are not read because of `until`, but for blank ones."""
+    if not rules.until or format_of(path.name)[1] != "plain":
+        return []
+    content = path.read_bytes()
+    lines = decoder(rules.encoding, content).decode(content).splitlines()
+    below = dropwhile(lambda line: not line.startswith(rules.until), lines)
+    return [line.strip() for line in below if line.strip()]
+
+
+def _is_total(first: str, others: Sequence[str], above: Sequence[str]) -> bool:
+    """Whether a row begins with a word such as Total: alone, or above sums and unlike the rows."""
+    if _is_total_word(first):
+        return True
+    sums = bool(others) and all(map(is_written_number, others))
+    return sums and _begins_total(first) and not _is_alike(first, above)
+
+
+def _begins_total(text: str) -> bool:
+    return bool(_TOTALS.intersection(_words(text)[:1]))
+
+
+def _is_total_word(text: str) -> bool:
+    return " ".join(_words(text)) in _TOTALS and not re.search("[0-9]", text)
+
+
+def _is_note(text: str, above: Sequence[str]) -> bool:
+    return bool(_RULE.fullmatch(text)) or (_looks_like_note(text) and not _is_alike(text, above))
+
+
+def _looks_like_note(text: str) -> bool:
+    words = _words(text)
+    return bool(words and re.search("[0-9:]", text)) or len(words) >= _SENTENCE
+
+
+def _is_alike(text: str, above: Sequence[str]) -> bool:
+    """Whether a text may be a value of its column: one of texts, short, and without a new sign."""
+    texts = [value for value in above if not is_written_number(value)]
+    if len(texts) < len(above) / 2 or not texts:
+        return False
+    longest = max(len(value.split()) for value in texts)
+    signs = [set(re.findall("[0-9:]", re.sub("[0-9]", "0", value))) for value in (text, *texts)]
+    return len(text.split()) <= max(longest, _SENTENCE) and signs[0] <= set().union(*signs[1:])
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.casefold())

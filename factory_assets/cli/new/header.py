@@ -67,11 +67,11 @@ def joined_headers(
     blank cell of the first line stands beside the name that is above both.
     """
     below = [_text(cell) for cell in second]
-    if any(_NUMERIC.match(cell) for cell in below):
+    if any(map(is_written_number, below)):
         return ()
     values = [[value for row in rows if (value := _text(row[i]))] for i in range(len(below))]
     above_numbers = [
-        bool(cell) and _mostly(lambda v: bool(_NUMERIC.match(v)), column)
+        bool(cell) and _mostly(is_written_number, column)
         for cell, column in zip(below, values, strict=True)
         if column
     ]
@@ -116,6 +116,11 @@ def is_all_numbers(cells: Sequence[object]) -> bool:
         return True
 
     return all(fits(str(cell).strip()) for cell in cells)
+
+
+def is_written_number(text: str) -> bool:
+    """Whether a text is a number or a date, however it is written."""
+    return bool(_NUMERIC.match(text))
 
 
 def _text(cell: object) -> str:

@@ -44,6 +44,8 @@ class FileProfile:
     """The rules that the file was read by, if it is text."""
     member: str | None
     """The file that was read from a zip with several; None otherwise."""
+    unread: tuple[str, ...]
+    """The lines below the rows, which are not read."""
     sample: "pa.Table"
     """Some rows in random order, with typed values, by the names in the file."""
     series: UnitSeries | None = None
@@ -60,7 +62,8 @@ def profile(source: Path) -> FileProfile:
             or there are no rows.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        raw, rules, member = read_files(source, Path(scratch))
+        files = read_files(source, Path(scratch))
+        raw = files.raw
         if not raw.rows:
             raise SourceError("has no rows", where=raw.name, remedy="name a file with data rows")
         with (
@@ -75,7 +78,9 @@ def profile(source: Path) -> FileProfile:
             sample = _sample(connection, raw.rows, columns)
             series = find_series(connection, columns, raw.rows)
             panel = None if series else find_panel(connection, columns, raw.rows)
-    return FileProfile(raw.rows, tuple(columns), rules, member, sample, series, panel)
+    return FileProfile(
+        raw.rows, tuple(columns), files.rules, files.member, files.unread, sample, series, panel
+    )
 
 
 def _describe(

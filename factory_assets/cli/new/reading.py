@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 
-from factory_assets.cli.new.footer import count_totals, sign_of_end
+from factory_assets.cli.new.footer import count_totals, may_be_below, sign_of_end
 from factory_assets.cli.new.header import (
     is_all_numbers,
     is_header,
@@ -142,8 +142,7 @@ def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
         except EncodingError:
             raise
         except SourceError as error:
-            line = _line_of(error)
-            if not until and line and (sign := sign_of_end(text.lines, line)):
+            if not until and (sign := _misfit(text, _line_of(error))):
                 return _read(text, sign)
             first_error = first_error or error
             continue
@@ -176,6 +175,12 @@ def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | Non
         names = names_beside_row_names(text.lines[rules.skip - 1], len(first))
         return replace(rules, columns=names)
     return rules
+
+
+def _misfit(text: _Text, number: int) -> str:
+    """Return how a line begins that cannot be a row, if all rows are above it; else empty."""
+    sign = sign_of_end(text.lines, number) if number else ""
+    return sign if sign and may_be_below(text.lines[number - 1]) else ""
 
 
 def _totals(text: _Text, raw: SourceTable) -> str:

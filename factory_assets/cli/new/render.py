@@ -1,7 +1,7 @@
 """Write a profile and the recommendations for it as the text of a `defs.yaml`, with comments."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -16,6 +16,9 @@ from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
 
 _KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
+
+_LINES, _LINE = 3, 60
+"""How many lines that are not read are shown, and how many characters of each."""
 
 _PLAIN = re.compile(r"[A-Za-z_/.~$][\w/.~ $+-]*")
 
@@ -78,7 +81,19 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
         note = "  # as the lines above the first row name them"
     if table.rules.until:
         parts.append(f"until: {yaml_string(table.rules.until)}")
+    if table.unread:
+        yield f"    # {_unread(table.unread)}"
     yield f"    source: {{{', '.join(parts)}}}{note}"
+
+
+def _unread(lines: Sequence[str]) -> str:
+    """Tell which lines are below the rows: whoever knows the file sees if they are rows."""
+    shown = [_short(line, _LINE) for line in lines[:_LINES]]
+    more = [f"and {len(lines) - _LINES} more"] * (len(lines) > _LINES)
+    count = (
+        "1 line below the rows is" if len(lines) == 1 else f"{len(lines)} lines below the rows are"
+    )
+    return f"{count} not read: {' | '.join([*shown, *more])}"
 
 
 def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
@@ -174,12 +189,12 @@ def _values(column: ColumnSummary, rows: int) -> str:
     return f"{_short(column.low)} to {_short(column.high)}{missing}"
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, most: int = 20) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     full = f"{value:.6g}" if isinstance(value, float) else str(value)
     safe = "".join(c if c.isprintable() else " " for c in full)
-    return safe if len(safe) <= 20 else f"{safe[:17]}..."
+    return safe if len(safe) <= most else f"{safe[: most - 3]}..."
 
 
 def _split(choices: Recommendation, target: str) -> Iterator[str]:

@@ -20,3 +20,8 @@ def file_source(pipeline: Pipeline) -> FileSource:
     source = pipeline.spec.ingest.source
     assert isinstance(source, FileSource)
     return source
+
+
+def draft_text(tmp_path: Path) -> str:
+    """Return the text of the declaration that was drafted."""
+    return (tmp_path / "defs" / "drafted" / "defs.yaml").read_text()

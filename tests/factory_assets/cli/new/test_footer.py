@@ -1,0 +1,77 @@
+"""`factory new` tells the last row of a file from totals and notes below it."""
+
+from pathlib import Path
+
+import pytest
+
+from factory_assets.cli.new.new import new
+from factory_assets.cli.new.profile import profile
+from factory_resources.errors import SourceError
+from tests.factory_assets.cli.new.cases import draft_text, drafted, file_source
+
+_ROWS = {
+    "joint,age,crp,outcome": ("hip", "knee", "spine"),
+    "procedure,age,crp,outcome": ("hip revision", "knee arthroplasty", "spinal fusion"),
+    "name,age,crp,outcome": ("Anna Abel", "Carl Cruz", "Dora Beck"),
+    "code,age,crp,outcome": ("P001", "P002", "P003"),
+    "number,age,crp,outcome": ("1", "2", "3"),
+}
+
+
+def _table(header: str, *below: str) -> str:
+    names = _ROWS[f"{header},age,crp,outcome"]
+    rows = [f"{names[i % 3]},{i * 7 % 61},{i % 9}.5,{'ny'[i % 2]}" for i in range(90)]
+    return "\n".join([f"{header},age,crp,outcome", *rows, *below]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "last"),
+    [
+        ("joint", "thumb,,,"),
+        ("joint", "left thumb,,,"),
+        ("name", "Zoe Zimmer,,,"),
+        ("code", "X9,,,"),
+        ("number", "unknown,,,"),
+        ("procedure", "total hip replacement,61,,y"),
+        ("procedure", "total hip replacement,61,4.5,"),
+        ("joint", "sum of parts,61,,y"),
+    ],
+)
+def test_a_sparse_last_row_is_a_row(header: str, last: str, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text(_table(header, last))
+    table = profile(tmp_path / "data.csv")
+    assert (table.rules.until, table.rows, table.unread) == ("", 91, ())
+
+
+@pytest.mark.parametrize(
+    ("header", "below"),
+    [
+        ("joint", ["Total,1220,99.5,"]),
+        ("joint", ["Total 2024,1220,99.5,"]),
+        ("number", ["Gesamt alle,1220,99.5,"]),
+        ("number", ["Exported by the ward,,,"]),
+        ("joint", ["Stand: 1.5.2024,,,"]),
+        ("name", ["Stand: Mai,,,"]),
+        ("joint", ["-----,,,", "Summe,1220,99.5,", "as of 1 May 2024,,,"]),
+        ("number", ["Summe,1220", "printed"]),
+    ],
+)
+def test_lines_below_the_rows_are_told_in_the_draft(
+    header: str, below: list[str], tmp_path: Path
+) -> None:
+    text = _table(header, *below)
+    made = drafted(tmp_path, text, "outcome")
+    sign = file_source(made).until
+    assert sign
+    assert below[0].startswith(sign)
+    count = (
+        "1 line below the rows is" if len(below) == 1 else f"{len(below)} lines below the rows are"
+    )
+    assert f"    # {count} not read: {' | '.join(below)}\n" in draft_text(tmp_path)
+    assert profile(tmp_path / "data.csv").rows == 90
+
+
+def test_a_damaged_last_row_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text(_table("joint", "thumb,45"))
+    with pytest.raises(SourceError, match=r"data.csv:92: has 2 columns in this row, not 4"):
+        new("drafted", source=tmp_path / "data.csv", folder=tmp_path / "defs")
