@@ -13,14 +13,29 @@ MAX_LISTED_VALUES = 20
 
 
 @dataclass(frozen=True)
-class ColumnSummary:
+class ColumnForm:
+    """How the values of a column are read."""
+
+    type: ColumnType
+    tokens: tuple[str, ...] = ()
+    """The missing-value tokens that occur in the column."""
+    written: str = ""
+    """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
+    contract cannot; `{}` is the text."""
+    pattern: str = ""
+    """What each text matches from which the value is read: another one would be misread."""
+    unit: str = ""
+    """What stands beside each number."""
+    nested: bool = False
+    """Whether a value holds several values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSummary(ColumnForm):
     """The profile of one column."""
 
     source: str
     """The name in the file."""
-    type: ColumnType
-    tokens: tuple[str, ...] = ()
-    """The missing-value tokens that occur in the column."""
     present: int = 0
     """The number of rows that have a value."""
     distinct: int = 0
@@ -33,14 +48,5 @@ class ColumnSummary:
     """All distinct values in order; empty if there are more than `MAX_LISTED_VALUES`."""
     running: bool = False
     """Whether its whole numbers increase from each row to the next, as row numbers do."""
-    written: str = ""
-    """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
-    contract cannot; `{}` is the text."""
-    pattern: str = ""
-    """What each text matches from which the value is read."""
-    unit: str = ""
-    """What stands beside each number."""
-    nested: bool = False
-    """Whether a value holds several values."""
     words: float = 0.0
     """The mean number of words of a text."""

@@ -6,10 +6,10 @@ columns would take minutes to plan otherwise.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from factory_assets.cli.new.column_summary import ColumnForm
 from factory_assets.cli.new.header import MISSING_TOKENS
 from factory_assets.cli.new.written_forms import UNIT_SQL, Unit, unit_of, written_forms
 from factory_assets.data.contract.sql_types import (
@@ -29,24 +29,6 @@ NON_TEXT_MISSING_TOKENS = (
     *("n.a.", "k.A.", "k. A.", "keine Angabe", "unbekannt"),
 )
 """Tokens that mean "no value" in a column whose other values are numbers, dates or booleans."""
-
-
-@dataclass(frozen=True)
-class ColumnForm:
-    """How the values of a column are read."""
-
-    type: ColumnType
-    tokens: tuple[str, ...] = ()
-    """The missing-value tokens that occur in the column."""
-    written: str = ""
-    """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
-    contract cannot; `{}` is the text."""
-    pattern: str = ""
-    """What each text matches from which the value is read: another one would be misread."""
-    unit: str = ""
-    """What stands beside each number."""
-    nested: bool = False
-    """Whether a value holds several values."""
 
 
 _NESTED = re.compile(r"^(STRUCT|MAP|UNION)\(|\[\d*\]$")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
-from factory_assets.cli.new.column_types import ColumnForm, column_forms, store_typed
+from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
+from factory_assets.cli.new.column_types import column_forms, store_typed
 from factory_assets.cli.new.files import read_files
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_resources.errors import SourceError
@@ -96,18 +96,13 @@ def _describe(
     row = iter(counts)
     columns = [
         ColumnSummary(
-            source,
-            form.type,
-            form.tokens,
+            **vars(form),
+            source=source,
             present=next(row),
             distinct=next(row),
             low=next(row),
             high=next(row),
             words=next(row) or 0.0,
-            written=form.written,
-            pattern=form.pattern,
-            unit=form.unit,
-            nested=form.nested,
         )
         for source, form in chunk
     ]
