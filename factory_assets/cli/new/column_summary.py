@@ -28,6 +28,8 @@ class ColumnForm:
     """What stands beside each number."""
     nested: bool = False
     """Whether a value holds several values."""
+    note: str = ""
+    """What somebody who knows the column should look at."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,14 @@ columns would take minutes to plan otherwise.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from factory_assets.cli.new.column_summary import ColumnForm
 from factory_assets.cli.new.header import MISSING_TOKENS
-from factory_assets.cli.new.written_forms import UNIT_SQL, Unit, unit_of, written_forms
+from factory_assets.cli.new.written_columns import read_written
+from factory_assets.cli.new.written_forms import GERMAN
 from factory_assets.data.contract.sql_types import (
     INFERRED,
     looks_like_sql,
@@ -50,10 +52,16 @@ def _may_be_time(text: str, name: str) -> bool:
     return bool(_DAY.fullmatch(text) or (is_named and _SINCE_1970.fullmatch(text)))
 
 
-def column_forms(connection: Any, raw: SourceTable) -> dict[str, ColumnForm]:
-    """Return the form of each column, by its name in the source."""
+def column_forms(connection: Any, raw: SourceTable, delimiter: str) -> dict[str, ColumnForm]:
+    """Return the form of each column, by its name in the source.
+
+    Args:
+        connection: an engine that reads the rows.
+        raw: the rows.
+        delimiter: what separates the columns of a text file; empty if it is not known.
+    """
     texts = {name: source for source, (name, kind) in raw.columns.items() if kind == "VARCHAR"}
-    found = _text_forms(connection, raw, texts)
+    found = _text_forms(connection, raw, texts, delimiter)
     # A typed source marks missing values itself, so there no value counts as a token.
     return {
         source: found.get(source)
@@ -63,7 +71,7 @@ def column_forms(connection: Any, raw: SourceTable) -> dict[str, ColumnForm]:
 
 
 def _text_forms(
-    connection: Any, raw: SourceTable, texts: Mapping[str, str]
+    connection: Any, raw: SourceTable, texts: Mapping[str, str], delimiter: str
 ) -> dict[str, ColumnForm]:
     if not texts:
         return {}
@@ -72,61 +80,46 @@ def _text_forms(
     tests = [f"bool_and({looks_like_sql('text', candidate)}) {known}" for candidate in INFERRED]
     rows = connection.execute(
         f"SELECT name, list_sort(list(DISTINCT text) FILTER (text IN ({tokens}))), "
-        f"min(text) {known}, max(text) {known}, {', '.join(tests)} "
+        f"min(text) {known}, max(text) {known}, bool_or(contains(text, '.')) {known}, "
+        f"{', '.join(tests)} "
         f"FROM ({_long(raw, [*texts])}) GROUP BY name"
     ).fetchall()
-    forms, unread, tokens_of = {}, {}, {}
-    for name, occurring, least, most, *fits in rows:
+    forms, unread = {}, {}
+    pointed = set()
+    for name, occurring, least, most, has_point, *fits in rows:
         types = [candidate for candidate, fit in zip(INFERRED, fits, strict=True) if fit]
         kind: ColumnType = types[0] if types else "string"
         valid = MISSING_TOKENS if kind == "string" else NON_TEXT_MISSING_TOKENS
-        tokens_of[name] = tuple(occurring or ())
-        used = tuple(token for token in tokens_of[name] if token in valid)
+        used = tuple(token for token in occurring or () if token in valid)
         is_nested = bool(least) and {least[0] + least[-1], most[0] + most[-1]} <= {"{}", "[]"}
-        forms[texts[name]] = ColumnForm(kind, used, nested=is_nested)
-        if kind == "string" and least and re.search("[0-9]", least) and re.search("[0-9]", most):
-            unread[name] = texts[name]
-        if kind == "int64" and all(_may_be_time(text, texts[name]) for text in (least, most)):
-            unread[name] = texts[name]
-    english = "float64" in {form.type for form in forms.values()}
-    return forms | _written_forms(connection, raw, unread, tokens_of, english=english)
+        forms[name] = ColumnForm(kind, used, nested=is_nested)
+        if kind in ("int64", "float64") and has_point:
+            pointed.add(name)
+        if least and _may_be_written(kind, texts[name], (least, most), has_point):
+            unread[name] = replace(forms[name], tokens=tuple(occurring or ()))
+    if unread:
+        known_texts = f"(FROM ({_long(raw, [*unread])}) WHERE text NOT IN ({tokens}))"
+        forms |= read_written(connection, known_texts, unread, pointed, delimiter)
+    return {texts[name]: form for name, form in forms.items()}
 
 
-def _written_forms(
-    connection: Any,
-    raw: SourceTable,
-    texts: Mapping[str, str],
-    tokens_of: Mapping[str, tuple[str, ...]],
-    *,
-    english: bool,
-) -> dict[str, ColumnForm]:
-    """Return the forms of numbers and dates that the contract cannot read."""
-    if not texts:
-        return {}
-    tokens = ", ".join(literal(token) for token in NON_TEXT_MISSING_TOKENS)
-    long = f"({_long(raw, [*texts])}) WHERE text NOT IN ({tokens}) GROUP BY name"
-    found = connection.execute(f"SELECT name, {UNIT_SQL} FROM {long}").fetchall()
-    units = {name: unit for name, *rest in found if (unit := unit_of(*rest)) != Unit()}
-    amount, has_unit = "text", "false"
-    if units:
-        cases = (f"WHEN {literal(n)} THEN {u.sql.replace('{}', 'text')}" for n, u in units.items())
-        amount = f"CASE name {' '.join(cases)} ELSE text END"
-        has_unit = f"name IN ({', '.join(literal(name) for name in units)})"
-    candidates = written_forms(english or any(unit.text in ("$", "£") for unit in units.values()))
-    rows = connection.execute(
-        f"SELECT name, {', '.join(form.fits() for form in candidates)} "
-        f"FROM (SELECT name, text, {amount} AS amount, {has_unit} AS has_unit "
-        f"FROM ({_long(raw, [*texts])}) WHERE text NOT IN ({tokens})) GROUP BY name"
-    ).fetchall()
-    read = {}
-    for name, *fits in rows:
-        fitting = [form for form, fit in zip(candidates, fits, strict=True) if fit]
-        for form in fitting[:1]:
-            unit = units.get(name, Unit()) if form.type == "float64" else Unit()
-            sql = form.sql.replace("{}", unit.sql)
-            pattern = unit.around(form.pattern)
-            read[texts[name]] = ColumnForm(form.type, tokens_of[name], sql, pattern, unit.text)
-    return read
+def _may_be_written(kind: ColumnType, name: str, ends: tuple[str, str], has_point: bool) -> bool:
+    """Whether a column may have numbers or dates that the contract does not read, or misreads.
+
+    Args:
+        kind: as the contract reads it.
+        name: in the file.
+        ends: the first and the last one of its texts in the order of the alphabet.
+        has_point: whether one of its texts has a point.
+    """
+    match kind:
+        case "string":
+            return all(re.search("[0-9]", text) for text in ends)
+        case "int64" if all(_may_be_time(text, name) for text in ends):
+            return True
+        case "int64" | "float64":
+            return has_point and all(re.fullmatch(GERMAN.pattern, text) for text in ends)
+    return False
 
 
 def _long(raw: SourceTable, names: Sequence[str]) -> str:

@@ -16,8 +16,9 @@ from factory_assets.cli.new.reading import (
     require_data_file,
 )
 from factory_resources.errors import SourceError
-from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sources.files.discovery import File, find_files
+from factory_resources.sources.files.archives import first_bytes
+from factory_resources.sources.files.delimited_text import LONGEST, TextRules, find_layout
+from factory_resources.sources.files.discovery import File, find_files, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import literal, sealed
 
@@ -59,6 +60,8 @@ class DataFiles:
     """The file that was read from a zip with several; None otherwise."""
     unread: tuple[str, ...]
     """The lines below the rows, which are not read."""
+    delimiter: str
+    """What separates the columns of the first one; empty if that is not known."""
 
 
 def read_files(source: Path, scratch: Path) -> DataFiles:
@@ -85,7 +88,15 @@ def read_files(source: Path, scratch: Path) -> DataFiles:
                 remedy="draft from files of one kind, and declare the others as another source",
             )
     unread = tuple(line for path in paths for line in lines_below(path, rules))
-    return DataFiles(raw if len(raws) == 1 else _together(raws, scratch), rules, member, unread)
+    table = raw if len(raws) == 1 else _together(raws, scratch)
+    return DataFiles(table, rules, member, unread, _delimiter(paths[0], rules))
+
+
+def _delimiter(path: Path, rules: TextRules) -> str:
+    kind, packing = format_of(path.name) if is_data_file(path.name) else ("", "zip")
+    if kind != "csv" or packing == "zip":
+        return ""
+    return find_layout(first_bytes(path, path.name, packing, LONGEST), path.name, rules).delimiter
 
 
 def _together(raws: Sequence[SourceTable], scratch: Path) -> SourceTable:

@@ -70,7 +70,7 @@ def profile(source: Path) -> FileProfile:
             sealed(read=[raw.path], write=Path(scratch)) as connection,
             engine_errors(raw.name, SourceError, "check the file"),
         ):
-            forms = column_forms(connection, raw)
+            forms = column_forms(connection, raw, files.delimiter)
             store_typed(connection, raw, forms, Path(scratch))
             items = list(forms.items())
             chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]

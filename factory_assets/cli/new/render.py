@@ -132,6 +132,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
             comment = f"{why}: personal data?"
             if column is not choices.target.column:
                 parts.append("sensitive: personal")
+        comment = "; ".join(filter(None, (comment, column.note)))
         entries.append((f"      - {{{', '.join(parts)}}}", comment))
     width = min(88, max(len(entry) for entry, _ in entries))
     for entry, comment in entries:

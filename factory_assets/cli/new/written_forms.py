@@ -52,27 +52,21 @@ class WrittenForm:
     def fits(self) -> str:
         """Return SQL for whether it reads all texts of a group: `text`, or `amount` without unit.
 
-        `has_unit` is whether there is a unit.
+        `is_number` is whether they are known to be numbers, as by a unit.
         """
         text = "amount" if self.type == "float64" else "text"
         read = f"{self.sql.replace('{}', text)} IS NOT NULL"
         match = f"regexp_full_match({text}, {literal(self.pattern)})"
-        signed = f"bool_or(contains({text}, {literal(self.sign)}) OR has_unit)"
+        signed = f"bool_or(contains({text}, {literal(self.sign)}) OR is_number)"
         # Only a CASE spares reading what does not match.
         return f"bool_and(CASE WHEN {match} THEN {read} ELSE false END) AND {signed}"
 
 
-def written_forms(english: bool) -> tuple[WrittenForm, ...]:
-    """Return the forms in the order in which they are preferred.
-
-    Args:
-        english: whether 1,000 is a thousand, not one.
-    """
-    german, thousands = _number(".", ","), _number(",", ".")
+def written_forms() -> tuple[WrittenForm, ...]:
+    """Return the forms in the order in which they are preferred, `ENGLISH` and `GERMAN` first."""
     others = (_number(group, ".") for group in ("'", "\u2019"))
     blanks = (_number(group, ",") for group in (" ", "\u00a0", "\u202f"))
-    amounts = (thousands, german) if english else (german, thousands)
-    return (*amounts, *others, *blanks, *_dates())
+    return (ENGLISH, GERMAN, *others, *blanks, *_dates())
 
 
 def _number(group: str, point: str) -> WrittenForm:
@@ -84,6 +78,9 @@ def _number(group: str, point: str) -> WrittenForm:
         value = f"replace({value}, {literal(point)}, '.')"
     sign = "," if group in ".," else group
     return WrittenForm("float64", f"TRY_CAST({value} AS DOUBLE)", pattern, sign)
+
+
+ENGLISH, GERMAN = _number(",", "."), _number(".", ",")
 
 
 def _dates() -> Iterator[WrittenForm]:

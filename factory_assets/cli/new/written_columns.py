@@ -1,0 +1,132 @@
+"""Find the columns of text that are numbers or dates, written as people write them.
+
+The ways of writing are in `written_forms`; what both readings of 1,234 fit is decided in
+`decimal_marks`.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from factory_assets.cli.new.column_summary import ColumnForm
+from factory_assets.cli.new.decimal_marks import MARKS_SQL, MarkedNumbers, Reading, proves_english
+from factory_assets.cli.new.written_forms import (
+    ENGLISH,
+    GERMAN,
+    UNIT_SQL,
+    Unit,
+    WrittenForm,
+    unit_of,
+    written_forms,
+)
+from factory_resources.sql.engine import literal
+
+_READINGS: Mapping[WrittenForm, Reading] = {ENGLISH: "english", GERMAN: "german"}
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column with the written forms that fit all of its texts."""
+
+    form: ColumnForm
+    """How the contract reads it."""
+    native: bool
+    """Whether that is as numbers, some with a point."""
+    unit: Unit
+    fitting: tuple[WrittenForm, ...]
+    mark: str | None
+    """What some of its numbers have: a comma or a point."""
+    plain: int
+    """How many different ones of up to three digits have none."""
+
+    @property
+    def marked(self) -> MarkedNumbers | None:
+        """Its numbers if both readings fit."""
+        if not self.mark or not {ENGLISH, GERMAN} <= {*self.fitting}:
+            return None
+        return MarkedNumbers(self.mark, self.plain, self.unit.text, self.native)
+
+    @property
+    def proven(self) -> Reading | None:
+        """The reading that alone is possible."""
+        if proves_english(self.unit.text) or (self.native and not self.marked):
+            return "english"
+        readings = [_READINGS[form] for form in self.fitting if form in _READINGS]
+        return readings[0] if self.mark and len(readings) == 1 else None
+
+    def read(self, delimiter: str, proven: frozenset[Reading]) -> ColumnForm | None:
+        """Return how it is read; None if only the contract reads it, or nothing."""
+        written, note = next(iter(self.fitting), None), ""
+        if marked := self.marked:
+            reading = marked.reading(delimiter, proven)
+            written = ENGLISH if reading == "english" else GERMAN
+            note = marked.note(reading, proven)
+        if self.native and written is not GERMAN:
+            return replace(self.form, note=note) if note else None
+        return self._written(written, note) if written else None
+
+    def _written(self, written: WrittenForm, note: str) -> ColumnForm:
+        unit = self.unit if written.type == "float64" else Unit()
+        return ColumnForm(
+            written.type,
+            self.form.tokens,
+            written=written.sql.replace("{}", unit.sql),
+            pattern=unit.around(written.pattern),
+            unit=unit.text,
+            note=note,
+        )
+
+
+def read_written(
+    connection: Any,
+    texts: str,
+    forms: Mapping[str, ColumnForm],
+    pointed: Collection[str],
+    delimiter: str,
+) -> dict[str, ColumnForm]:
+    """Return the forms of numbers and dates that the contract cannot read, or would misread.
+
+    Args:
+        connection: an engine that reads the texts.
+        texts: SQL of a table of (name, text) without missing values.
+        forms: the columns by their names, as the contract reads them, with all of their tokens.
+        pointed: all columns of the file that the contract reads as numbers, some with a point.
+        delimiter: what separates the columns of the file; empty if it is not known.
+    """
+    columns = _columns(connection, texts, forms, pointed)
+    readings = {reading for column in columns.values() if (reading := column.proven)}
+    proven: frozenset[Reading] = frozenset(
+        readings | ({"english"} if {*pointed} - forms.keys() else set())
+    )
+    read = {name: column.read(delimiter, proven) for name, column in columns.items()}
+    return {name: form for name, form in read.items() if form}
+
+
+def _columns(
+    connection: Any, texts: str, forms: Mapping[str, ColumnForm], pointed: Collection[str]
+) -> dict[str, _Column]:
+    found = connection.execute(f"SELECT name, {UNIT_SQL} FROM {texts} GROUP BY name").fetchall()
+    units = {name: unit for name, *rest in found if (unit := unit_of(*rest)) != Unit()}
+    amount = "text"
+    if units:
+        cases = (f"WHEN {literal(n)} THEN {u.sql.replace('{}', 'text')}" for n, u in units.items())
+        amount = f"CASE name {' '.join(cases)} ELSE text END"
+    numbers = ", ".join(literal(name) for name in forms if name in units or name in pointed)
+    is_number = f"name IN ({numbers})" if numbers else "false"
+    candidates = written_forms()
+    rows = connection.execute(
+        f"SELECT name, {MARKS_SQL}, {', '.join(form.fits() for form in candidates)} "
+        f"FROM (SELECT name, text, {amount} AS amount, {is_number} AS is_number FROM {texts}) "
+        "GROUP BY name"
+    ).fetchall()
+    return {
+        name: _Column(
+            form=forms[name],
+            native=name in pointed,
+            unit=units.get(name, Unit()),
+            fitting=tuple(form for form, fit in zip(candidates, fits, strict=True) if fit),
+            mark=mark,
+            plain=plain,
+        )
+        for name, mark, plain, *fits in rows
+    }
