@@ -12,6 +12,7 @@ from typing import Any
 
 from factory_assets.cli.new.column_summary import ColumnForm
 from factory_assets.cli.new.header import MISSING_TOKENS
+from factory_assets.cli.new.short_years import with_centuries
 from factory_assets.cli.new.written_columns import read_written
 from factory_assets.cli.new.written_forms import GERMAN
 from factory_assets.data.contract.sql_types import (
@@ -99,7 +100,8 @@ def _text_forms(
             unread[name] = replace(forms[name], tokens=tuple(occurring or ()))
     if unread:
         known_texts = f"(FROM ({_long(raw, [*unread])}) WHERE text NOT IN ({tokens}))"
-        forms |= read_written(connection, known_texts, unread, pointed, delimiter)
+        read = read_written(connection, known_texts, unread, pointed, delimiter)
+        forms |= read | with_centuries(connection, known_texts, read, texts)
     return {texts[name]: form for name, form in forms.items()}
 
 

@@ -25,6 +25,14 @@ _READINGS: Mapping[WrittenForm, Reading] = {ENGLISH: "english", GERMAN: "german"
 
 
 @dataclass(frozen=True)
+class _Proven:
+    """How columns of the file are written that can be read in one way only."""
+
+    readings: frozenset[Reading]
+    months_first: frozenset[bool]
+
+
+@dataclass(frozen=True)
 class _Column:
     """A column with the written forms that fit all of its texts."""
 
@@ -54,13 +62,30 @@ class _Column:
         readings = [_READINGS[form] for form in self.fitting if form in _READINGS]
         return readings[0] if self.mark and len(readings) == 1 else None
 
-    def read(self, delimiter: str, proven: frozenset[Reading]) -> ColumnForm | None:
+    @property
+    def swapped(self) -> WrittenForm | None:
+        """What fits too if the day and the month change places."""
+        return next((form for form in self.fitting if form.swaps(self.fitting[0])), None)
+
+    @property
+    def month_first(self) -> bool | None:
+        """Whether a month comes before its day; None if that is not known, or there are none."""
+        written = self.fitting[0] if self.fitting else None
+        if written is None or not written.has_order or self.swapped:
+            return None
+        return written.month_first
+
+    def read(self, delimiter: str, proven: _Proven) -> ColumnForm | None:
         """Return how it is read; None if only the contract reads it, or nothing."""
         written, note = next(iter(self.fitting), None), ""
         if marked := self.marked:
-            reading = marked.reading(delimiter, proven)
+            reading = marked.reading(delimiter, proven.readings)
             written = ENGLISH if reading == "english" else GERMAN
-            note = marked.note(reading, proven)
+            note = marked.note(reading, proven.readings)
+        elif written and (other := self.swapped):
+            written = other if proven.months_first == {other.month_first} else written
+            first, last = ("month", "day") if written.month_first else ("day", "month")
+            note = f"read with the {first} first, though the {last} fits there too: is that right?"
         if self.native and written is not GERMAN:
             return replace(self.form, note=note) if note else None
         return self._written(written, note) if written else None
@@ -95,9 +120,9 @@ def read_written(
     """
     columns = _columns(connection, texts, forms, pointed)
     readings = {reading for column in columns.values() if (reading := column.proven)}
-    proven: frozenset[Reading] = frozenset(
-        readings | ({"english"} if {*pointed} - forms.keys() else set())
-    )
+    points: set[Reading] = {"english"} if {*pointed} - forms.keys() else set()
+    firsts = {first for column in columns.values() if (first := column.month_first) is not None}
+    proven = _Proven(frozenset(readings | points), frozenset(firsts))
     read = {name: column.read(delimiter, proven) for name, column in columns.items()}
     return {name: form for name, form in read.items() if form}
 

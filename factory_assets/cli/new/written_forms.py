@@ -11,19 +11,29 @@ from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
 
 _DAYS = (
-    *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%m/%Y"),
-    *("%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y"),
+    *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d"),
+    *("%Y-%m", "%m/%Y", "%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y"),
+    *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y"),
 )
 """How days are written. Of two that fit all rows, the first is taken."""
 
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 
-_DIGITS = {
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_PARTS = {
     "%Y": "(1[5-9]|2[01])[0-9]{2}",
     "%y": "[0-9]{2}",
-    "%b": "[A-Za-z]{3}",
+    "%m": "(0?[1-9]|1[0-2])",
+    "%d": "(0?[1-9]|[12][0-9]|3[01])",
+    "%b": f"({'|'.join(''.join(f'[{c.upper()}{c.lower()}]' for c in month) for month in _MONTHS)})",
+    "%H": "([01]?[0-9]|2[0-3])",
+    "%I": "(0?[1-9]|1[0-2])",
+    "%M": "[0-5]?[0-9]",
+    "%S": "[0-5]?[0-9]",
     "%p": "[AaPp][Mm]",
 }
+"""What each part of a date matches: what cannot be one goes to quarantine, not to null."""
 
 _MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
 """What may stand before a number. Any unit may stand behind it."""
@@ -48,6 +58,22 @@ class WrittenForm:
     """What each text matches."""
     sign: str = ""
     """What at least one text contains if no unit tells that they are numbers."""
+    layout: str = ""
+    """How it writes a date."""
+
+    @property
+    def has_order(self) -> bool:
+        """Whether day and month are numbers that could change places."""
+        return {self.layout[:2], self.layout[3:5]} == {"%d", "%m"}
+
+    @property
+    def month_first(self) -> bool:
+        return self.layout.startswith("%m")
+
+    def swaps(self, other: "WrittenForm") -> bool:
+        """Whether another form has the day where this one has the month, and the reverse."""
+        swapped = re.sub("%[md]", lambda part: {"%m": "%d", "%d": "%m"}[part[0]], self.layout)
+        return other.layout == swapped != self.layout
 
     def fits(self) -> str:
         """Return SQL for whether it reads all texts of a group: `text`, or `amount` without unit.
@@ -86,20 +112,21 @@ ENGLISH, GERMAN = _number(",", "."), _number(".", ",")
 def _dates() -> Iterator[WrittenForm]:
     for day in _DAYS:
         sql = f"CAST(try_strptime({{}}, '{day}') AS DATE)"
-        yield WrittenForm("date", sql, _pattern(day))
+        yield WrittenForm("date", sql, _pattern(day), layout=day)
     for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
         sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
         yield WrittenForm("timestamp", sql, pattern)
     for day in _DAYS:
         for clock in _CLOCKS:
             sql = f"try_strptime({{}}, '{day} {clock}')"
-            yield WrittenForm("timestamp", sql, f"{_pattern(day)} {_pattern(clock)}")
+            pattern = f"{_pattern(day)} {_pattern(clock)}"
+            yield WrittenForm("timestamp", sql, pattern, layout=f"{day} {clock}")
 
 
 def _pattern(day: str) -> str:
     """Return what a day or a time of it matches: a year of four digits is not read from two."""
-    number = "[0-9]{2}" if day == "%Y%m%d" else "[0-9]{1,2}"
-    return re.sub("%[a-zA-Z]", lambda part: _DIGITS.get(part[0], number), re.escape(day))
+    pattern = re.sub("%[a-zA-Z]", lambda part: _PARTS[part[0]], re.escape(day))
+    return pattern.replace("0?", "0") if day == "%Y%m%d" else pattern
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""`factory new` on dates that can be read in two ways: day and month, this century and the last."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from factory_assets.stages.clean import clean
+from factory_assets.stages.ingest import ingest
+from factory_resources.home.home import Home
+from tests.data_stages import column
+from tests.factory_assets.cli.new.cases import draft_text, drafted
+
+_YEAR = datetime.now(UTC).year
+
+
+def _table(header: str, days: list[str], other: str = "1") -> str:
+    rows = [f'"{day}",{other},{i * 7 % 11},{"ny"[i % 2]}' for i, day in enumerate(days)]
+    return "\n".join([f"{header},other,size,y", *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "wrong"),
+    [
+        ("{m:02}/{d:02}/2024", "25/12/2024"),
+        ("{d}.{m}.2024", "1.13.2024"),
+        ("{d:02}.{m:02}.24", "32.01.24"),
+        ("2024{m:02}{d:02}", "20241301"),
+        ("2024.{m}.{d}", "2024.0.1"),
+        ("{d:02}.{m:02}.2024 {d:02}:00", "01.01.2024 24:00"),
+        ("{d:02}-Mar-2024", "01-Mrz-2024"),
+    ],
+)
+def test_a_date_that_cannot_be_one_goes_to_quarantine(
+    written: str, wrong: str, tmp_path: Path
+) -> None:
+    days = [written.format(d=i % 12 + 1, m=i // 12 % 12 + 1) for i in range(60)]
+    made = drafted(tmp_path, _table("day", days), "y")
+    (tmp_path / "data.csv").write_text(_table("day", [*days, wrong]))
+    home = Home(tmp_path / "home")
+    result = ingest(made, home)
+    assert result.quarantined == {"pattern:day_text": 1}
+    assert None not in column(clean(made, result, home).snapshot, home, "day")
+
+
+@pytest.mark.parametrize(
+    ("separator", "proof", "first", "asked"),
+    [
+        ("/", "1", date(2024, 2, 1), True),
+        ("/", "25/12/2024", date(2024, 1, 2), True),
+        ("/", "12/25/2024", date(2024, 2, 1), True),
+        ("-", "1", date(2024, 1, 2), True),
+        ("-", "12-25-2024", date(2024, 2, 1), True),
+        (".", "1", date(2024, 1, 2), False),
+    ],
+)
+def test_day_and_month_that_may_change_places_are_asked_about(
+    separator: str, proof: str, first: date, asked: bool, tmp_path: Path
+) -> None:
+    days = [separator.join((f"{i % 12 + 1:02}", "02", "2024")) for i in range(60)]
+    days[0] = separator.join(("02", "01", "2024"))
+    made = drafted(tmp_path, _table("day", days, proof), "y")
+    home = Home(tmp_path / "home")
+    assert column(clean(made, ingest(made, home), home).snapshot, home, "day")[0] == first
+    assert ("is that right?" in draft_text(tmp_path)) == asked
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "year"),
+    [
+        ("birth_date", "13.05.45", 1945),
+        ("birth_date", f"13.05.{(_YEAR + 2) % 100:02}", _YEAR - 98),
+        ("seen", "05/13/45", 1945),
+        ("seen", "13.05.45 10:30", 1945),
+        ("seen", f"13.05.{(_YEAR + 2) % 100:02}", _YEAR + 2),
+        ("expiry", "13.05.45", 2045),
+        ("planned", "13.05.45", 2045),
+    ],
+)
+def test_years_of_two_digits_are_no_births_in_the_future(
+    name: str, written: str, year: int, tmp_path: Path
+) -> None:
+    before = [written.replace(written.split()[0][-2:], f"{i % 9 + 10}") for i in range(60)]
+    made = drafted(tmp_path, _table(name, [written, *before]), "y")
+    home = Home(tmp_path / "home")
+    years = [day.year for day in column(clean(made, ingest(made, home), home).snapshot, home, name)]
+    assert (years[0], {*years[1:]}) == (year, {*range(2010, 2019)})
+    asked = "a century before: is that right?" if year < 2000 else "is the century right?"
+    assert asked in draft_text(tmp_path)
