@@ -124,8 +124,8 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
             parts.append(f"unit: {yaml_string(unit)}")
         if own := [token for token in column.tokens if token not in MISSING_TOKENS]:
             parts.append(f"missing: [{', '.join(yaml_string(token) for token in own)}]")
-        undated = column is choices.split.time and column.present < table.rows
-        if column is choices.target.column or undated:
+        splits = column in (choices.split.time, choices.split.group)
+        if column is choices.target.column or (splits and column.present < table.rows):
             parts.append("nullable: false")
         comment = _values(column, table.rows)
         if why := personal_data_reason(column):

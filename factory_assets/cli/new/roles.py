@@ -30,6 +30,10 @@ _LONG = 10**11
 
 TIMES = ("date", "timestamp")
 
+NEARLY_ALL = 0.99
+"""Share of the rows that have a time or a group, so that the others can do without: they go to
+quarantine."""
+
 
 def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
     """Return why a column should not be an input; empty if it can be one."""
@@ -72,7 +76,7 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
         and column.distinct >= _FEWEST_GROUPS
         and 1.05 * column.distinct < rows
         and (rows < 20 * column.distinct or is_somebody(column))
-        and column.present == rows
+        and column.present >= NEARLY_ALL * rows
     )
 
 

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
-from factory_assets.cli.new.roles import is_birth, is_plan, is_somebody
+from factory_assets.cli.new.roles import NEARLY_ALL, is_birth, is_plan, is_somebody
 from factory_assets.cli.new.target import TargetChoice
 from factory_assets.data.leakage.semantics import words_of
 
 _FEWEST_TIMES = 10
 """Fewest different times of a split by time."""
-
-_DATED = 0.99
-"""Share of the rows that have a time, so that the others can do without: they go to quarantine."""
 
 _TRAINED = 0.7
 """Share of the rows that are trained on."""
@@ -63,7 +60,9 @@ def choose_split(
         undated = ["; rows without a time go to quarantine"] * (time.present < table.rows)
         return SplitChoice(time=time, why="".join(["the latest rows judge", *undated, *instead]))
     if groups:
-        return SplitChoice(group=min(groups, key=lambda group: not is_somebody(group)), why=kept)
+        group = min(groups, key=lambda group: not is_somebody(group))
+        unknown = "; rows without one go to quarantine" * (group.present < table.rows)
+        return SplitChoice(group=group, why=f"{kept}{unknown}")
     if target.task != "regression":
         return SplitChoice(stratified=True, why="the same share of each class in every part")
     return SplitChoice()
@@ -83,7 +82,7 @@ def _time(
     candidates = [
         c
         for c in times
-        if c.present >= _DATED * table.rows and c.distinct >= _FEWEST_TIMES and not is_birth(c)
+        if c.present >= NEARLY_ALL * table.rows and c.distinct >= _FEWEST_TIMES and not is_birth(c)
     ]
     candidates.sort(key=lambda c: (not _TIMELY.intersection(words_of(c.source)), is_plan(c)))
     if panel and not candidates and table.panel:

@@ -17,7 +17,7 @@ from factory_assets.stages.split import split
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from tests.data_stages import column
-from tests.factory_assets.cli.new.cases import drafted, file_source
+from tests.factory_assets.cli.new.cases import draft_text, drafted, file_source
 
 
 def _cleaned(pipeline: Pipeline, tmp_path: Path, *names: str) -> list[tuple[object, ...]]:
@@ -138,6 +138,20 @@ def test_visits_of_a_person_stay_together_even_if_they_have_dates(
     )
     made = drafted(tmp_path, f"{name},day,size,ill\n" + rows, "ill")
     assert (made.spec.split.group, made.spec.split.time) == (name, None)
+
+
+@pytest.mark.parametrize(("blank", "group"), [(0, "patient"), (1, "patient"), (30, None)])
+def test_a_few_visits_of_nobody_do_not_separate_those_of_a_person(
+    blank: int, group: str | None, tmp_path: Path
+) -> None:
+    chance = random.Random(3)
+    people = [*([""] * blank), *(f"P{chance.randrange(60):03}" for _ in range(400 - blank))]
+    rows = "".join(f"{who},{chance.random():.3f},{chance.choice('yn')}\n" for who in people)
+    made = drafted(tmp_path, "patient,size,ill\n" + rows, "ill")
+    assert made.spec.split.group == group
+    home = Home(tmp_path / "home")
+    assert ingest(made, home).snapshot.rows == (400 - blank if group else 400)
+    assert ("rows without one go to quarantine" in draft_text(tmp_path)) == (blank == 1)
 
 
 def test_a_column_that_tells_the_target_is_excluded(tmp_path: Path) -> None:
