@@ -153,7 +153,7 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice)
         for name in (target.column.source, column.source)
     )
     steps = np.diff(truth)[np.diff(values) > 0]
-    return bool((steps >= 0).all() or (steps <= 0).all())
+    return bool(steps.any()) and bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def _together(

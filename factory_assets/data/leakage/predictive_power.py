@@ -128,9 +128,14 @@ def auc_limit(of_class: int, rows: int) -> float | None:
 
 
 def _explained(codes: Codes, place: NDArray[np.float64]) -> float:
-    """Return the R² of predicting ranks by the mean rank of the same code in the other half."""
+    """Return the R² of predicting ranks by the mean rank of the same code in the other half.
+
+    If all ranks are the same, as in a sample without the few losses, nothing can be explained.
+    """
     import numpy as np
 
+    if place.min() == place.max():
+        return 0.0
     error, width = 0.0, int(codes.max()) + 1
     for half in (0, 1):
         fit, held_out = slice(half, None, 2), slice(1 - half, None, 2)

@@ -272,6 +272,17 @@ def test_a_target_that_cannot_be_predicted_is_named(
     _refused(home, made, value, match)
 
 
+def test_losses_that_came_last_do_not_stop_the_split(tmp_path: Path, home: Home) -> None:
+    lines = [f"{i},{i * 37 % 101},{max(0, i - 380)}.5" for i in range(400)]
+    lines = [line.replace(",0.5", ",0.0") for line in lines]
+    train = {"target": "loss", "model": {"kind": "linear"}}
+    text = "day,x,loss\n" + "\n".join(lines) + "\n"
+    made, value = cleaned(text, tmp_path, home, train=train, split={"time": "day"})
+    leaks = split(made, value, home).leaks
+    assert leaks is not None
+    assert leaks.power["x"] == 0.0
+
+
 def test_infinite_targets_are_named(tmp_path: Path, home: Home) -> None:
     derive = {"z": "1.0 / CAST(x AS DOUBLE)", "w": "CASE WHEN x = 0 THEN 'inf'::DOUBLE ELSE x END"}
     text = "x,y\n" + "".join(f"{i % 5},{i % 2}\n" for i in range(30))

@@ -162,6 +162,14 @@ def test_a_column_that_tells_the_target_is_excluded(tmp_path: Path) -> None:
     assert made.spec.training.exclude == ("awake",)
 
 
+def test_a_number_that_is_rarely_another_one_is_told_by_nothing(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    losses = {17: 3.5, 18: 4.25}
+    rows = "".join(f"{chance.random():.6f},{losses.get(i, 0.0)}\n" for i in range(60_000))
+    assert drafted(tmp_path, "size,loss\n" + rows, "loss").spec.training.exclude == ()
+    assert "the order of the target" not in draft_text(tmp_path)
+
+
 def test_the_code_of_a_name_is_no_input(tmp_path: Path) -> None:
     chance = random.Random(7)
     drawn = [chance.randrange(25) for _ in range(200)]

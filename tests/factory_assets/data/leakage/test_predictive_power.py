@@ -48,6 +48,12 @@ def test_a_function_of_a_number_is_found(shape: str) -> None:
     assert (power.measure, found(power)) == ("R²", {"leak"})
 
 
+def test_a_number_that_is_the_same_in_all_rows_is_told_by_nothing() -> None:
+    chance = np.random.default_rng(2)
+    power = measure_power(table(chance, 400, loss=np.zeros(400)), "loss", None)
+    assert power.of == {f"noise_{i}": 0.0 for i in range(3)}
+
+
 def test_a_strong_legitimate_input_is_not_found() -> None:
     chance = np.random.default_rng(3)
     y = chance.integers(0, 2, 4000)
