@@ -38,6 +38,8 @@ class ColumnSummary(ColumnForm):
 
     source: str
     """The name in the file."""
+    cell: str
+    """The name in the view `typed`, where names that differ only in case are one."""
     present: int = 0
     """The number of rows that have a value."""
     distinct: int = 0

@@ -137,13 +137,13 @@ def _long(raw: SourceTable, names: Sequence[str]) -> str:
 def store_typed(
     connection: Any, raw: SourceTable, forms: Mapping[str, ColumnForm], scratch: Path
 ) -> None:
-    """Create the view `typed` of all rows, typed, by the names in the source, in their order.
+    """Create the view `typed` of all rows, typed, with the columns `c0`, `c1` and so on.
 
     `factory_place` is the number of the row.
     """
     cells = [
-        f"{_typed(identifier(name), kind, forms[source])} AS {identifier(source)}"
-        for source, (name, kind) in raw.columns.items()
+        f"{_typed(identifier(name), kind, forms[source])} AS c{place}"
+        for place, (source, (name, kind)) in enumerate(raw.columns.items())
     ]
     path = scratch / "typed.parquet"
     connection.execute(

@@ -17,7 +17,7 @@ from factory_assets.data.leakage.pairs import measure_pairs
 from factory_assets.data.leakage.policy import LEAST_COPIES, MANY_COPIES, WELL
 from factory_assets.data.leakage.predictive_power import Power, measure_power
 from factory_assets.data.leakage.semantics import afterwards, outcome_words
-from factory_resources.sql.engine import identifier, sealed
+from factory_resources.sql.engine import sealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,11 +185,14 @@ def repeats(table: FileProfile, inputs: Sequence[str], target: TargetChoice) -> 
     """
     if target.column is None:
         return ""
+    # The engine has names of its own, and none that differ only in case.
+    sample = table.sample.select([*inputs, target.column.source])
+    cells = [f"c{place}" for place in range(sample.num_columns)]
     with (
         TemporaryDirectory() as scratch,
         sealed(read=[], write=Path(scratch)) as connection,
     ):
-        connection.register("sample", table.sample)
+        connection.register("sample", sample.rename_columns(cells))
         connection.execute(
             "CREATE TEMP TABLE source AS SELECT *, row_number() OVER () AS _order FROM sample"
         )
@@ -197,12 +200,12 @@ def repeats(table: FileProfile, inputs: Sequence[str], target: TargetChoice) -> 
             "CREATE TEMP TABLE parts AS SELECT _order, CASE WHEN _order % 5 = 0 THEN 'test' "
             "ELSE 'train' END AS _part FROM source"
         )
-        copies = count_copies(connection, inputs, table.sample.num_rows)
+        copies = count_copies(connection, cells[:-1], sample.num_rows)
         if copies is None or copies.coincidence or copies.share < MANY_COPIES * _CAUTION:
             return ""
-        if copies.rows * table.rows / table.sample.num_rows < LEAST_COPIES * _CAUTION:
+        if copies.rows * table.rows / sample.num_rows < LEAST_COPIES * _CAUTION:
             return ""
-        of = [", ".join(map(identifier, names)) for names in (inputs, _with(inputs, target))]
+        of = [", ".join(names) for names in (cells[:-1], cells)]
         alike, copied = (
             connection.execute(
                 f"SELECT count(*) FROM (SELECT count(*) OVER (PARTITION BY {key}) AS n FROM source)"
@@ -211,8 +214,3 @@ def repeats(table: FileProfile, inputs: Sequence[str], target: TargetChoice) -> 
             for key in of
         )
     return "copied" if copied >= _FULL * alike else "alike"
-
-
-def _with(inputs: Sequence[str], target: TargetChoice) -> list[str]:
-    assert target.column is not None
-    return [*inputs, target.column.source]

@@ -15,7 +15,7 @@ from factory_assets.cli.new.files import read_files
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sql.engine import engine_errors, identifier, sealed
+from factory_resources.sql.engine import engine_errors, sealed
 from factory_resources.sql.spelling import unified_sql
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def profile(source: Path) -> FileProfile:
         ):
             forms = column_forms(connection, raw, files.delimiter)
             store_typed(connection, raw, forms, Path(scratch))
-            items = list(forms.items())
+            items = [(f"c{place}", *item) for place, item in enumerate(forms.items())]
             chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
             columns = [c for chunk in chunks for c in _describe(connection, raw.rows, chunk)]
             sample = _sample(connection, raw.rows, columns)
@@ -84,13 +84,12 @@ def profile(source: Path) -> FileProfile:
 
 
 def _describe(
-    connection: Any, rows: int, chunk: Sequence[tuple[str, ColumnForm]]
+    connection: Any, rows: int, chunk: Sequence[tuple[str, str, ColumnForm]]
 ) -> list[ColumnSummary]:
-    """Describe a chunk of columns of the view `typed`."""
-    values = [identifier(source) for source, _ in chunk]
+    """Describe a chunk of columns of the view `typed`: their names in it, in the file, and form."""
     sums = ", ".join(
         f"count({v}), count(DISTINCT {v}), min({v}), max({v}), {_words(v, form)}"
-        for v, (_, form) in zip(values, chunk, strict=True)
+        for v, _, form in chunk
     )
     [counts] = connection.execute(f"SELECT {sums} FROM typed").fetchall()
     row = iter(counts)
@@ -98,13 +97,14 @@ def _describe(
         ColumnSummary(
             **vars(form),
             source=source,
+            cell=cell,
             present=next(row),
             distinct=next(row),
             low=next(row),
             high=next(row),
             words=next(row) or 0.0,
         )
-        for source, form in chunk
+        for cell, source, form in chunk
     ]
     few = [c for c in columns if c.distinct <= MAX_LISTED_VALUES]
     lists = _aggregates(connection, few, "list_sort(list(DISTINCT {}))")
@@ -127,7 +127,7 @@ def _aggregates(
     """Return an aggregate of each column by its name; `{}` in its SQL is the column."""
     if not columns:
         return {}
-    cells = ", ".join(aggregate.replace("{}", identifier(c.source)) for c in columns)
+    cells = ", ".join(aggregate.replace("{}", c.cell) for c in columns)
     [row] = connection.execute(f"SELECT {cells} FROM typed").fetchall()
     return dict(zip((c.source for c in columns), row, strict=True))
 
@@ -144,7 +144,7 @@ def _is_running(connection: Any, column: ColumnSummary) -> bool:
 
     if column.type not in ("int64", "float64") or column.distinct <= MAX_LISTED_VALUES:
         return False
-    value = f"CAST({identifier(column.source)} AS DOUBLE)"
+    value = f"CAST({column.cell} AS DOUBLE)"
     found = connection.execute(f"SELECT {value} AS v FROM typed ORDER BY factory_place")
     steps = np.diff(found.fetchnumpy()["v"])
     return bool((steps > 0).all() and (steps == steps.round()).all())
@@ -154,13 +154,11 @@ def _sample(connection: Any, rows: int, columns: Sequence[ColumnSummary]) -> "pa
     """Return a random but reproducible sample of the rows, in random order."""
     most = min(_SAMPLE_ROWS, max(1, _SAMPLE_CELLS // len(columns)))
     cells = [
-        f"left({identifier(c.source)}, {_LETTERS}) AS {identifier(c.source)}"
-        if c.type == "string"
-        else identifier(c.source)
-        for c in columns
+        f"left({c.cell}, {_LETTERS}) AS {c.cell}" if c.type == "string" else c.cell for c in columns
     ]
-    return connection.sql(
+    sample = connection.sql(
         f"SELECT {', '.join(cells)} FROM typed "
         f"WHERE hash(factory_place) % {-(-rows // most)} = 0 "
         "ORDER BY hash(factory_place), factory_place"
     ).to_arrow_table()
+    return sample.rename_columns([c.source for c in columns])

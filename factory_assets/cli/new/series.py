@@ -10,7 +10,6 @@ from typing import Any
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.data.leakage.semantics import NAMES, words_of
-from factory_resources.sql.engine import identifier
 
 _FEWEST_ROWS = 10
 """Fewest rows of the average unit of a series."""
@@ -130,7 +129,7 @@ def _counts(column: ColumnSummary, rows: int) -> bool:
 
 
 def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSeries | None:
-    unit, step = identifier(by.source), identifier(order.source)
+    unit, step = by.cell, order.cell
     [(units, whole, length)] = connection.execute(
         f"SELECT count(*), avg(CAST(n = d AND d = h - l + 1 AND l <= {order.low} AS INT)), "
         f"median(n) FROM (SELECT count(*) AS n, count(DISTINCT {step}) AS d, min({step}) AS l, "
@@ -146,12 +145,12 @@ def _timed(
 ) -> UnitSeries | None:
     if not _is_panel(connection, by, order, rows):
         return None
-    moment = f"epoch({identifier(order.source)})"
+    moment = f"epoch({order.cell})"
     span = f"(SELECT max({moment}) - min({moment}) FROM typed)"
     [(units, length, ended)] = connection.execute(
         f"SELECT count(*), median(n), avg(CAST(latest < max_latest - {span} / 20 AS INT)) FROM "
         "(SELECT *, max(latest) OVER () AS max_latest FROM (SELECT count(*) AS n, "
-        f"max({moment}) AS latest FROM typed GROUP BY {identifier(by.source)}))"
+        f"max({moment}) AS latest FROM typed GROUP BY {by.cell}))"
     ).fetchall()
     if length < _FEWEST_ROWS:
         return None
@@ -160,7 +159,7 @@ def _timed(
 
 def _is_panel(connection: Any, by: ColumnSummary, time: ColumnSummary, rows: int) -> bool:
     """Whether each unit has a row at most once at a time, and several rows."""
-    pair = f"{identifier(by.source)}, {identifier(time.source)}"
+    pair = f"{by.cell}, {time.cell}"
     [(cells,)] = connection.execute(
         f"SELECT count(*) FROM (SELECT DISTINCT {pair} FROM typed)"
     ).fetchall()
