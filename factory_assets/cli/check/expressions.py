@@ -51,15 +51,30 @@ def expression_mistakes(clean: Clean, known: KnownColumns | None) -> list[Mistak
         at = (*_CLEAN, "derive", name)
         mistakes += _check(sql, columns, at)
         if columns is not None:
-            if name.lower() in {column.lower() for column in columns}:
+            if _is_taken(name, columns):
                 message = f"column {name!r} exists already; choose another name"
                 mistakes.append(Mistake(at, message, at_key=True))
             columns.append(name)
+    mistakes += _taken_windows(clean, columns or [])
     # DuckDB cannot have columns that differ only in case; the check of the contract reports those.
     distinct = len({name.lower() for name in known or ()}) == len(known or ())
     if not mistakes and known is not None and distinct and all(known.values()):
         mistakes = _wrong_types(clean, known)
     return mistakes
+
+
+def _taken_windows(clean: Clean, columns: list[str]) -> Iterator[Mistake]:
+    """Yield each statistic of a window whose name a column before it has."""
+    before = [*columns]
+    for name in clean.windows.added if clean.windows else ():
+        if _is_taken(name, before):
+            what = f"column {name!r}, which they add, exists already; give that another name"
+            yield Mistake((*_CLEAN, "windows"), what, at_key=True)
+        before.append(name)
+
+
+def _is_taken(name: str, columns: list[str]) -> bool:
+    return name.lower() in {column.lower() for column in columns}
 
 
 def _check(sql: str, known: list[str] | None, at: At) -> Iterator[Mistake]:

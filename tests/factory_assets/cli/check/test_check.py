@@ -52,6 +52,13 @@ def test_a_good_declaration_with_data_has_no_problem(defs: Path) -> None:
         ("torque * speed", "torque * kind", "power:", "*"),
         ("power: torque", "speed: torque", "speed: torque", "exists already"),
         (
+            "      power: torque * speed",
+            "      torque_mean: torque\n"
+            "    windows: {by: kind, order: speed, size: 5, columns: torque, statistics: [mean]}",
+            "windows:",
+            "column 'torque_mean', which they add, exists already",
+        ),
+        (
             "values: [L, M, H]",
             "values: [L, M, H]\n        range: [0, 1]",
             "        range:",
