@@ -27,16 +27,17 @@ def sql_name(name: str) -> str:
     return name if plain else identifier(name)
 
 
-def text_name(name: str) -> str:
-    """Return the name of the text from which a column is read."""
-    return f"{name}_text"
-
-
 def read_texts(
-    columns: Sequence[ColumnSummary], names: Mapping[str, str]
+    columns: Sequence[ColumnSummary], names: Mapping[str, str], texts: Mapping[str, str]
 ) -> Iterator[DerivedColumn]:
-    """Yield each number and date that the contract cannot read, with what reads it."""
+    """Yield each number and date that the contract cannot read, with what reads it.
+
+    Args:
+        columns: all columns of the file.
+        names: their names in the file and in the pipeline.
+        texts: the names of the texts from which some are read, by the columns' names in the file.
+    """
     for column in columns:
-        if column.written:
-            name = names[column.source]
-            yield DerivedColumn(name, column.written.replace("{}", sql_name(text_name(name))))
+        if column.source in texts:
+            text = sql_name(texts[column.source])
+            yield DerivedColumn(names[column.source], column.written.replace("{}", text))

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.ml.features.features import OUTPUTS
@@ -16,11 +16,16 @@ def column_names(table: FileProfile) -> Iterator[tuple[str, str]]:
 
     Plain identifiers stay; other names become lower case with underscores.
     """
-    taken = {"file_row_number", *OUTPUTS}
+    taken = taken_names(())
     for i, column in enumerate(table.columns, 1):
         is_plain = re.fullmatch(r"[A-Za-z]\w{0,62}", column.source, re.ASCII)
         base = column.source if is_plain else _snake_case(column.source) or f"column_{i}"
         yield column.source, free_name(base, taken)
+
+
+def taken_names(names: Iterable[str]) -> set[str]:
+    """Return names, and those that the factory needs, in lower case."""
+    return {"file_row_number", *OUTPUTS, *(name.lower() for name in names)}
 
 
 def free_name(base: str, taken: set[str]) -> str:

@@ -12,10 +12,9 @@ from factory_assets.cli.new.derived import (
     DerivedColumn,
     read_texts,
     sql_name,
-    text_name,
 )
 from factory_assets.cli.new.leaks import FoundLeaks, find_leaks, repeats
-from factory_assets.cli.new.names import UNIT, column_names
+from factory_assets.cli.new.names import UNIT, column_names, free_name, taken_names
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.redundant import same_values
 from factory_assets.cli.new.roles import (
@@ -49,6 +48,8 @@ class Recommendation:
 
     names: Mapping[str, str]
     """A column's name in the source to its name in the pipeline."""
+    texts: Mapping[str, str]
+    """A column's name in the source to the name of the text from which it is read, if it is."""
     units: Mapping[str, str]
     """A column's name in the source to its unit, if the name contains one."""
     target: TargetChoice
@@ -91,6 +92,9 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
             many distinct values, or no input column is left.
     """
     names = dict(column_names(table))
+    taken = taken_names(names.values())
+    written = (c.source for c in table.columns if c.written)
+    texts = {source: free_name(f"{names[source]}_text", taken) for source in written}
     outcome = find_target(table, names, target)
     table = _without_series_of(table, outcome)
     others = [c for c in table.columns if c is not outcome.column]
@@ -102,28 +106,30 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
     times = [c for c in inputs if c.type in TIMES]
     groups = [c for c in others if is_group(c, names[c.source], table.rows)]
     split = choose_split(table, outcome, groups, times, names)
-    derive = _remaining(table, outcome, names)
+    target_name = names[outcome.column.source] if outcome.column else free_name(REMAINING, taken)
+    derive = _remaining(table, outcome, names, target_name)
     if not inputs:
         raise _no_input(outcome, exclude, names)
     copies = repeats(table, [c.source for c in inputs], outcome)
     group = names[split.group.source] if split.group else None
     if copies == "alike" and not group and not split.time:
-        group = SAME_INPUTS
-        derive.append(_same_inputs(inputs, names))
+        group = free_name(SAME_INPUTS, taken)
+        derive.append(_same_inputs(inputs, names, group))
     return Recommendation(
         names=names,
+        texts=texts,
         units={c.source: unit for c in table.columns if (unit := _unit(c))},
         target=outcome,
-        target_name=names[outcome.column.source] if outcome.column else REMAINING,
-        exclude=_by_name(exclude, names) | _texts(table.columns, names),
+        target_name=target_name,
+        exclude=_by_name(exclude, names) | _texts(texts, names),
         suspected=_by_name(leaks.suspected, names),
         allowed=_order(table, outcome, names),
         categorical=tuple(names[c.source] for c in inputs if is_code(c, names[c.source])),
         text={names[c.source]: ENCODER for c in inputs if is_sentence(c)},
         unify=tuple(names[c.source] for c in _respelt(outcome, inputs)),
-        deduplicate=_key(inputs, outcome, names) if copies == "copied" else (),
-        derive=(*read_texts(table.columns, names), *derive),
-        windows=choose_windows(table, inputs, names),
+        deduplicate=_key(inputs, outcome, names | texts) if copies == "copied" else (),
+        derive=(*read_texts(table.columns, names, texts), *derive),
+        windows=choose_windows(table, inputs, names, taken),
         group=group,
         split=split,
         slices=_slices(inputs, names),
@@ -171,7 +177,7 @@ def _leaks(
 
 
 def _remaining(
-    table: FileProfile, target: TargetChoice, names: Mapping[str, str]
+    table: FileProfile, target: TargetChoice, names: Mapping[str, str], name: str
 ) -> list[DerivedColumn]:
     """Return the rows that each unit has left, if they are the target."""
     if target.column is not None or table.series is None:
@@ -182,7 +188,7 @@ def _remaining(
         sql = f"{rows} - row_number() OVER (PARTITION BY {by} ORDER BY {order})"
     else:
         sql = f"max({order}) OVER (PARTITION BY {by}) - {order}"
-    return [DerivedColumn(REMAINING, sql, "right if each series runs to its end")]
+    return [DerivedColumn(name, sql, "right if each series runs to its end")]
 
 
 def _is_timed(table: FileProfile) -> bool:
@@ -206,22 +212,20 @@ def _no_input(
     return DataError(f"no column is left from which to predict {name!r}", remedy=remedy)
 
 
-def _same_inputs(inputs: Sequence[ColumnSummary], names: Mapping[str, str]) -> DerivedColumn:
+def _same_inputs(
+    inputs: Sequence[ColumnSummary], names: Mapping[str, str], name: str
+) -> DerivedColumn:
     cells = ", ".join(sql_name(names[c.source]) for c in inputs)
-    return DerivedColumn(SAME_INPUTS, f"md5(concat_ws('|', {cells}))", "the same for rows alike")
+    return DerivedColumn(name, f"md5(concat_ws('|', {cells}))", "the same for rows alike")
 
 
 def _by_name(reasons: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
     return {names[source]: why for source, why in reasons.items()}
 
 
-def _texts(columns: Sequence[ColumnSummary], names: Mapping[str, str]) -> dict[str, str]:
+def _texts(texts: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
     """Return the texts from which other columns are read: those are the inputs."""
-    return {
-        text_name(names[c.source]): f"{names[c.source]} is read from it"
-        for c in columns
-        if c.written
-    }
+    return {text: f"{names[source]} is read from it" for source, text in texts.items()}
 
 
 def _respelt(target: TargetChoice, inputs: Sequence[ColumnSummary]) -> list[ColumnSummary]:
@@ -236,7 +240,7 @@ def _key(
 ) -> tuple[str, ...]:
     """Return the columns that are the same in copied rows, as they are before any is derived."""
     columns = [*inputs, *([target.column] if target.column else [])]
-    return tuple(text_name(names[c.source]) if c.written else names[c.source] for c in columns)
+    return tuple(names[c.source] for c in columns)
 
 
 def _slices(inputs: Sequence[ColumnSummary], names: Mapping[str, str]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 
 from factory_assets.cli.new.column_summary import ColumnSummary
-from factory_assets.cli.new.derived import text_name
 from factory_assets.cli.new.header import MISSING_TOKENS
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
@@ -112,8 +111,7 @@ def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
 def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     entries = []
     for column in table.columns:
-        name = choices.names[column.source]
-        name = text_name(name) if column.written else name
+        name = choices.texts.get(column.source, choices.names[column.source])
         parts = [f"name: {yaml_string(name)}"]
         if name != column.source or not table.rules.header:
             parts.append(f"from: {yaml_string(column.source)}")

@@ -1,6 +1,6 @@
 """Decide the windows over series: how each sensor is now, where it goes, and how it was so far."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
@@ -13,14 +13,20 @@ _FEWEST_VALUES = 3
 
 
 def choose_windows(
-    table: FileProfile, inputs: Sequence[ColumnSummary], names: Mapping[str, str]
+    table: FileProfile,
+    inputs: Sequence[ColumnSummary],
+    names: Mapping[str, str],
+    taken: Collection[str],
 ) -> Windows | None:
     """Return means, deviations and slopes of all numeric inputs; None if there are no series.
+
+    A number that has such a column already gets none.
 
     Args:
         table: the profile of the data file.
         inputs: the inputs.
         names: the columns' names in the file and in the pipeline.
+        taken: the names of all columns of the pipeline, in lower case.
     """
     series = table.series
     columns = [
@@ -33,12 +39,14 @@ def choose_windows(
     ]
     if not series or not columns:
         return None
-    return Windows(
+    windows = Windows(
         by=names[series.by],
         order=names[series.order],
         size=_sizes(series.length, len(columns)),
         columns=tuple(names[c.source] for c in columns),
     )
+    free = [n for n in windows.columns if not {a.lower() for a in windows.of(n)} & {*taken}]
+    return windows.model_copy(update={"columns": tuple(free)}) if free else None
 
 
 def _sizes(length: int, columns: int) -> tuple[Size, ...]:
