@@ -81,7 +81,7 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
     if table.rules.until:
         parts.append(f"until: {yaml_string(table.rules.until)}")
     if table.unread:
-        yield f"    # {_unread(table.unread)}"
+        yield f"    {_comment(_unread(table.unread))}"
     yield f"    source: {{{', '.join(parts)}}}{note}"
 
 
@@ -105,7 +105,7 @@ def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     share = 1 - column.present / table.rows if column else 0.0
     if share > 0.45:
         why = f"{share:.0%} of the rows have no target"
-        yield f"    max_quarantine: {min(1.0, share + 0.05):.2f}  # {why}"
+        yield f"    max_quarantine: {min(1.0, share + 0.05):.2f}  {_comment(why)}"
 
 
 def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         entries.append((f"      - {{{', '.join(parts)}}}", comment))
     width = min(88, max(len(entry) for entry, _ in entries))
     for entry, comment in entries:
-        yield f"{entry:<{width}}  # {comment}"
+        yield f"{entry:<{width}}  {_comment(comment)}"
 
 
 def _clean(choices: Recommendation) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _clean(choices: Recommendation) -> Iterator[str]:
     if choices.derive:
         yield "    derive:"
         for column in choices.derive:
-            comment = f"  # {column.comment}" if column.comment else ""
+            comment = f"  {_comment(column.comment)}" if column.comment else ""
             yield f"      {yaml_string(column.name)}: {_sql(column.sql)}{comment}"
     if windows:
         yield "    windows:  # how each column is now, where it goes, and how it was so far"
@@ -192,8 +192,17 @@ def _short(value: Any, most: int = 20) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     full = f"{value:.6g}" if isinstance(value, float) else str(value)
-    safe = "".join(c if c.isprintable() else " " for c in full)
+    safe = _printable(full)
     return safe if len(safe) <= most else f"{safe[: most - 3]}..."
+
+
+def _comment(text: str) -> str:
+    """Return a text, which may quote values of the file, as a comment of one line."""
+    return f"# {_printable(text)}"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _split(choices: Recommendation, target: str) -> Iterator[str]:
@@ -206,11 +215,12 @@ def _split(choices: Recommendation, target: str) -> Iterator[str]:
         parts.append(f"time: {yaml_string(choices.names[choices.split.time.source])}")
     elif choices.split.stratified:
         parts.append(f"stratify: {yaml_string(target)}")
-    yield f"  split: {{{', '.join(parts)}}}{f'  # {why}' if why else ''}"
+    yield f"  split: {{{', '.join(parts)}}}{f'  {_comment(why)}' if why else ''}"
 
 
 def _train(choices: Recommendation, target: str) -> Iterator[str]:
-    guessed = f"  # guessed: {choices.target.guessed}" if choices.target.guessed else ""
+    why = choices.target.guessed
+    guessed = f"  {_comment(f'guessed: {why}')}" if why else ""
     yield "  train:"
     yield f"    target: {yaml_string(target)}{guessed}"
     numbers = "  # whole numbers that do not look like codes; for classes: multiclass"
@@ -220,12 +230,13 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     if choices.exclude:
         yield "    exclude:  # not inputs; add every column that is known only after the outcome"
         yield from (
-            f"      - {yaml_string(name)}  # {why}" for name, why in choices.exclude.items()
+            f"      - {yaml_string(name)}  {_comment(why)}" for name, why in choices.exclude.items()
         )
     else:
         yield "    exclude: []  # add every column that is known only after the outcome: it leaks"
     for name, why in choices.suspected.items():
-        yield f"    # {name}: {why}. Is it known only after the outcome? Then exclude it."
+        question = "Is it known only after the outcome? Then exclude it."
+        yield f"    {_comment(f'{name}: {why}. {question}')}"
     if choices.categorical:
         names = ", ".join(yaml_string(name) for name in choices.categorical)
         yield f"    categorical: [{names}]  # numbers that stand for categories"

@@ -506,3 +506,18 @@ def test_numbers_beyond_what_floats_tell_apart_are_profiled(target: str, tmp_pat
     )
     spec = _declared(tmp_path, "x,y,wide\n" + lines, target=target)
     assert spec.train.task == "regression"
+
+
+def test_values_of_several_lines_are_quoted_in_one(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    rows = []
+    for _ in range(400):
+        ill = chance.random() < 0.2
+        note = "line one\nline two" if ill and chance.random() < 0.8 else chance.choice("uv")
+        room = f"hall\u2028{chance.randrange(2)}" if ill and chance.random() < 0.3 else ""
+        rows.append(f'"{note}","{room}",{chance.random():.3f},{"yes" if ill else "no"}')
+    spec = _declared(tmp_path, "\n".join(["note,room,x,ill", *rows]) + "\n", target="ill")
+    assert spec.training.exclude == ("note", "room")
+    written = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
+    assert "- note  # where it is line one line two, the target is yes" in written
+    assert all(line.isprintable() for line in written.split("\n"))
