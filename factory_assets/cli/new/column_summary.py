@@ -29,7 +29,7 @@ class ColumnForm:
     nested: bool = False
     """Whether a value holds several values."""
     note: str = ""
-    """What somebody who knows the column should look at."""
+    """A question about how they are read, for somebody who knows the column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,3 +54,5 @@ class ColumnSummary(ColumnForm):
     """Whether its whole numbers increase from each row to the next, as row numbers do."""
     words: float = 0.0
     """The mean number of words of a text."""
+    oddity: str = ""
+    """A question that quotes values unlike the others."""

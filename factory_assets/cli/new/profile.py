@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
 from factory_assets.cli.new.column_types import column_forms, store_typed
 from factory_assets.cli.new.files import read_files
+from factory_assets.cli.new.oddities import oddity
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
@@ -116,6 +117,7 @@ def _describe(
             values=tuple(v for v in lists.get(column.source) or () if v is not None),
             respelt=column.distinct - unified.get(column.source, column.distinct),
             running=column.distinct == rows and _is_running(connection, column),
+            oddity=oddity(connection, column),
         )
         for column in columns
     ]

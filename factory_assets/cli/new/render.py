@@ -125,7 +125,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         splits = column in (choices.split.time, choices.split.group)
         if column is choices.target.column or (splits and column.present < table.rows):
             parts.append("nullable: false")
-        comment = _values(column, table.rows)
+        comment = "; ".join(filter(None, (_values(column, table.rows), column.oddity)))
         if why := personal_data_reason(column):
             comment = f"{why}: personal data?"
             if column is not choices.target.column:

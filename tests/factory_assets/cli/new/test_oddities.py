@@ -1,0 +1,66 @@
+"""`factory new` asks about values that may mean "no value"."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.factory_assets.cli.new.cases import draft_text, drafted
+
+_ASKED = ": does it mean no value? Then it belongs in missing"
+
+
+def _comment(tmp_path: Path, header: str, cell: Callable[[random.Random, int], object]) -> str:
+    """Return the comment on a column of 200 rows with such cells."""
+    chance = random.Random(3)
+    rows = [f'"{cell(chance, i)}",{chance.random():.3f},{chance.choice("ny")}' for i in range(200)]
+    drafted(tmp_path, "\n".join([f"{header},size,ill", *rows]) + "\n", "ill")
+    [line] = [line for line in draft_text(tmp_path).splitlines() if f"name: {header}" in line]
+    return line.partition("  # ")[2]
+
+
+@pytest.mark.parametrize(
+    ("cell", "asked"),
+    [
+        (lambda c, i: -999 if i < 7 else c.randrange(90, 180), "-999 in 7 rows"),
+        (lambda c, i: -9999.0 if i < 2 else round(c.gauss(0, 3), 2), "-9999 in 2 rows"),
+        (lambda c, i: 999 if i % 2 else c.randrange(5), "999 in 100 rows"),
+        (lambda c, i: 99 if i < 3 else c.randrange(2), "99 in 3 rows"),
+        (lambda c, i: f"{999 if i < 3 else c.randrange(50)},5 kg", ""),
+        (lambda c, i: -999 if i < 1 else c.randrange(90, 180), ""),
+        (lambda c, i: 999 if i < 7 else c.randrange(500, 1200), ""),
+        (lambda c, i: 99 if i < 7 else c.randrange(100), ""),
+        (lambda c, i: 99 if i < 7 else 0, ""),
+    ],
+)
+def test_numbers_of_nines_far_from_the_others(
+    cell: Callable[[random.Random, int], object], asked: str, tmp_path: Path
+) -> None:
+    comment = _comment(tmp_path, "pressure", cell)
+    assert (f"{asked} is far from the others{_ASKED}" in comment) == bool(asked)
+    assert (_ASKED in comment) == bool(asked)
+
+
+@pytest.mark.parametrize(
+    ("cell", "asked"),
+    [
+        (lambda c, i: "n/v" if i % 2 else round(c.random(), 2), "'n/v'"),
+        (lambda c, i: ("n/v", "zu alt")[i % 2] if i < 9 else c.randrange(90), "'n/v', 'zu alt'"),
+        (lambda c, i: "<0,5" if i < 9 else f"{c.randrange(90)},{c.randrange(10)}", "'<0,5'"),
+        (lambda c, i: ("n/v", "zu alt")[i % 2] if i < 20 else c.randrange(90), ""),
+        (lambda c, i: f"V{c.randrange(60, 70)}" if i < 9 else c.randrange(250, 300), ""),
+        (lambda c, i: "other" if i < 9 else c.randrange(4), ""),
+        (lambda c, i: f"{c.randrange(100):03}" if i else "n/v", ""),
+    ],
+)
+def test_a_text_among_numbers(
+    cell: Callable[[random.Random, int], object], asked: str, tmp_path: Path
+) -> None:
+    comment = _comment(tmp_path, "level", cell)
+    assert (f"numbers but for {asked}{_ASKED}" in comment) == bool(asked)
+    assert (_ASKED in comment) == bool(asked)
+
+
+def test_values_about_a_person_are_not_quoted(tmp_path: Path) -> None:
+    assert "n/v" not in _comment(tmp_path, "phone", lambda c, i: "n/v" if i < 9 else 300 + i)
