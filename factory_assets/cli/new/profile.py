@@ -14,6 +14,7 @@ from factory_assets.cli.new.column_types import column_forms, store_typed
 from factory_assets.cli.new.files import read_files
 from factory_assets.cli.new.oddities import oddity
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
+from factory_assets.data.leakage.sample import draw_sample
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sql.engine import engine_errors, sealed
@@ -28,11 +29,8 @@ _MAX_CATEGORIES = 1000
 _CHUNK = 100
 """Columns that one query describes: counting the different values of each takes memory."""
 
-_SAMPLE_ROWS, _SAMPLE_CELLS = 20_000, 10_000_000
-"""Rows and cells of the sample: a wide table gives fewer rows."""
-
-_LETTERS = 200
-"""Characters of a text in the sample."""
+_SAMPLE_ROWS = 20_000
+"""Rows of the sample."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,15 @@ def profile(source: Path) -> FileProfile:
             items = [(f"c{place}", *item) for place, item in enumerate(forms.items())]
             chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
             columns = [c for chunk in chunks for c in _describe(connection, raw.rows, chunk)]
-            sample = _sample(connection, raw.rows, columns)
+            kinds = {c.cell: "VARCHAR" if c.type == "string" else c.type for c in columns}
+            sample = draw_sample(
+                connection,
+                "typed",
+                kinds,
+                number="factory_place",
+                rows=raw.rows,
+                most=_SAMPLE_ROWS,
+            ).rename_columns([c.source for c in columns])
             series = find_series(connection, columns, raw.rows)
             panel = None if series else find_panel(connection, columns, raw.rows)
     return FileProfile(
@@ -150,17 +156,3 @@ def _is_running(connection: Any, column: ColumnSummary) -> bool:
     found = connection.execute(f"SELECT {value} AS v FROM typed ORDER BY factory_place")
     steps = np.diff(found.fetchnumpy()["v"])
     return bool((steps > 0).all() and (steps == steps.round()).all())
-
-
-def _sample(connection: Any, rows: int, columns: Sequence[ColumnSummary]) -> "pa.Table":
-    """Return a random but reproducible sample of the rows, in random order."""
-    most = min(_SAMPLE_ROWS, max(1, _SAMPLE_CELLS // len(columns)))
-    cells = [
-        f"left({c.cell}, {_LETTERS}) AS {c.cell}" if c.type == "string" else c.cell for c in columns
-    ]
-    sample = connection.sql(
-        f"SELECT {', '.join(cells)} FROM typed "
-        f"WHERE hash(factory_place) % {-(-rows // most)} = 0 "
-        "ORDER BY hash(factory_place), factory_place"
-    ).to_arrow_table()
-    return sample.rename_columns([c.source for c in columns])

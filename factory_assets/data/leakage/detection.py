@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING
 from factory_assets.data.leakage.overlap import count_copies, group_overlap, time_overlap
 from factory_assets.data.leakage.pairs import measure_pairs
 from factory_assets.data.leakage.predictive_power import measure_power
+from factory_assets.data.leakage.sample import draw_sample
 from factory_assets.results.data import Leaks
 from factory_assets.spec import IDENTITY, Pipeline
-from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 
-_ROWS, _CELLS = 100_000, 10_000_000
-"""Rows and cells of the sample: a wide table gives fewer rows."""
+_ROWS = 100_000
+"""Rows of the sample."""
 
-_LETTERS = 200
-"""Characters of a text that are read: a longer text is not a name, it may be a picture."""
+_TRAINED = "source JOIN (FROM parts WHERE _part = 'train') USING (_order)"
 
 
 def find_leaks(
@@ -46,7 +44,10 @@ def find_leaks(
     """
     kinds = {name: kind for name, kind in columns.items() if name not in IDENTITY}
     target = pipeline.spec.training.target
-    sample = _sample(connection, {name: kinds[name] for name in (*inputs, target)}, rows["train"])
+    wanted = {name: kinds[name] for name in (*inputs, target)}
+    sample = draw_sample(
+        connection, _TRAINED, wanted, number="_order", rows=rows["train"], most=_ROWS
+    )
     task = pipeline.spec.training.task
     power = measure_power(sample, target, task)
     total = sum(rows.values())
@@ -61,20 +62,3 @@ def find_leaks(
         groups=group_overlap(connection, pipeline, kinds, total),
         later=time_overlap(connection, pipeline, kinds),
     )
-
-
-def _sample(
-    connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], rows: int
-) -> pa.Table:
-    """Return a random but reproducible sample of the training rows, in random order."""
-    every = -(-rows // min(_ROWS, max(1, _CELLS // len(columns))))
-    cells = ", ".join(
-        f"left({identifier(name)}, {_LETTERS}) AS {identifier(name)}"
-        if kind == "VARCHAR"
-        else identifier(name)
-        for name, kind in columns.items()
-    )
-    return connection.sql(
-        f"SELECT {cells} FROM source JOIN parts USING (_order) "
-        f"WHERE _part = 'train' AND hash(_order) % {every} = 0 ORDER BY hash(_order), _order"
-    ).to_arrow_table()
