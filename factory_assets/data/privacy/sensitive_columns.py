@@ -6,7 +6,7 @@ Finding personal data that is not declared belongs in `pii_scan`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from factory_assets.spec import Pipeline, SequenceNetwork
+from factory_assets.spec import Cnn, Pipeline, PipelineSpec, SequenceNetwork
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.sql.engine import essence
 from factory_resources.sql.expressions import parse
@@ -72,13 +72,20 @@ def sensitive_misuses(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
                     f"{name!r} is {level}, and {shown} show its values; leave it out, or remove "
                     "`sensitive`",
                 )
-    times = {c.name for c in spec.ingest.contract.columns if c.type in {"date", "timestamp"}}
-    unread = {*spec.train.exclude, *times, spec.split.group, spec.train.target}
+    unread = {*spec.train.exclude, *_unread_times(spec), spec.split.group, spec.train.target}
     unread.add(spec.split.given.column if spec.split.given else None)
     unread.add(spec.train.model.by if isinstance(spec.train.model, SequenceNetwork) else None)
     for name, level in sensitive.items():
         if level == "secret" and name not in unread:
             yield "train.exclude", f"{name!r} is secret and would be an input; exclude it"
+
+
+def _unread_times(spec: PipelineSpec) -> set[str]:
+    """Return the columns of dates and times that no model of this declaration reads."""
+    times = {c.name for c in spec.ingest.contract.columns if c.type in {"date", "timestamp"}}
+    if isinstance(spec.training.model, SequenceNetwork | Cnn):
+        return times
+    return times & {spec.clean.windows.order} if spec.clean.windows else set()
 
 
 def require_kept_out(pipeline: Pipeline) -> None:

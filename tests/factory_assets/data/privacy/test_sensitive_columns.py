@@ -44,19 +44,39 @@ def test_a_computed_column_has_the_strictest_level_of_its_origins(tmp_path: Path
     }
 
 
+def _misused(declared: Any) -> list[tuple[str, str]]:
+    return [(where, what.partition(" ")[0]) for where, what in sensitive_misuses(declared)]
+
+
 def test_a_secret_input_is_a_misuse_unless_it_is_excluded(tmp_path: Path) -> None:
-    places = [
-        (where, what.partition(" ")[0]) for where, what in sensitive_misuses(_declared(tmp_path))
-    ]
-    assert places == [("train.exclude", "'Who'")]
-    train = {"target": "y", "exclude": ["Who"], "model": {"kind": "linear"}}
-    assert list(sensitive_misuses(_declared(tmp_path, train=train))) == []
+    places = [("train.exclude", "'Who'"), ("train.exclude", "'born'")]
+    assert _misused(_declared(tmp_path)) == places
+    train = {"target": "y", "exclude": ["Who", "born"], "model": {"kind": "linear"}}
+    assert _misused(_declared(tmp_path, train=train)) == []
     declared = _declared(tmp_path, train=train, clean={"derive": {"year": "year(born)"}})
-    assert [where for where, _ in sensitive_misuses(declared)] == ["train.exclude"]
+    assert _misused(declared) == [("train.exclude", "'year'")]
+
+
+@pytest.mark.parametrize(
+    ("model", "order", "misused"),
+    [
+        ({"kind": "linear"}, "day", ["'born'"]),
+        ({"kind": "linear"}, "born", []),
+        ({"kind": "gru", "by": "day", "order": "born"}, None, []),
+        ({"kind": "cnn", "image": "city"}, None, []),
+    ],
+)
+def test_a_secret_date_may_order_rows_and_be_beside_what_networks_read(
+    tmp_path: Path, model: dict[str, Any], order: str | None, misused: list[str]
+) -> None:
+    windows = {"by": "y", "order": order, "size": 3, "columns": ["day"]} if order else None
+    train = {"target": "y", "exclude": ["Who"], "model": model}
+    declared = _declared(tmp_path, train=train, clean={"windows": windows}, split={"time": "born"})
+    assert _misused(declared) == [("train.exclude", name) for name in misused]
 
 
 def test_groups_of_uncertainty_must_not_be_sensitive(tmp_path: Path) -> None:
-    train = {"target": "y", "exclude": ["Who"], "model": {"kind": "linear"}}
+    train = {"target": "y", "exclude": ["Who", "born"], "model": {"kind": "linear"}}
     for by, misuses in (("city", ["train.uncertainty.by"]), ("y", [])):
         declared = _declared(tmp_path, train={**train, "uncertainty": {"by": by}})
         assert [where for where, _ in sensitive_misuses(declared)] == misuses
