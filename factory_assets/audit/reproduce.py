@@ -36,6 +36,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.models import OwnModule
 from factory_assets.spec.threshold import DEFAULT
 from factory_assets.spec.train import Task
+from factory_assets.stages.train import as_ingested
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import exists
@@ -153,7 +154,11 @@ def reproduce(original: RecordedVersion, home: Home, progress: Progress) -> Repr
         # No two trainings spend a budget at the same step, so stop where the original stopped.
         end = original.origin.end.stopped
         fitted = Fitter(pipeline, ready, home, chosen, progress).fit(before=end)
-        digest_now = save_trained(fitted.trained, now)
+        trained = fitted.trained
+        if recorded.ingest.contract != trained.description.ingest.contract:
+            # Versions of before these types were stored have none.
+            trained = as_ingested(trained, rows.train.columns)
+        digest_now = save_trained(trained, now)
         files = compare(before, now)
     return Reproduction(
         name=original.name,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from factory_assets.data.contract.ingested_types import with_ingested_types
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
@@ -98,7 +100,7 @@ def train(
         if regions := fitted.trained.description.regions:
             for problem in regions.problems():
                 tell(problem)
-        digest = save_trained(fitted.trained, files)
+        digest = save_trained(as_ingested(fitted.trained, parts.train.columns), files)
         _log(run, pipeline, parts, fitted, tuned)
         _log_members(run, fitted)
         version = run.register(
@@ -125,6 +127,19 @@ def _fit_elsewhere(
     for done in executor.map([TrainingTask(rows=rows, checkpoints=checkpoints)], progress):
         return load_fit(done.files, pipeline.folder)
     raise AssertionError
+
+
+def as_ingested(trained: TrainedModel, kinds: Mapping[str, str]) -> TrainedModel:
+    """Return the model with the types of the columns that rows to score are cleaned by.
+
+    Args:
+        kinds: column to DuckDB type, of the training rows.
+    """
+    description, series = trained.description, trained.features.series
+    keys = (series.by, series.order) if series else ()
+    inputs = (*trained.features.columns, *keys)
+    ingest = with_ingested_types(description.ingest, description.clean, inputs, kinds)
+    return replace(trained, description=description.model_copy(update={"ingest": ingest}))
 
 
 def signature_of(trained: TrainedModel) -> Signature:

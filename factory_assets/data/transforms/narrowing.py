@@ -28,8 +28,30 @@ class TrainedUnder(Protocol):
 
 def narrowed_cleaning(model: TrainedUnder) -> Clean:
     """Every row is scored or refused by itself: no duplicates, and only rules on needed columns."""
-    clean = model.clean
-    needed = _needed(clean, model.columns)
+    return _narrowed(model.clean, _needed(model.clean, model.columns))
+
+
+def read_by_cleaning(clean: Clean, inputs: Sequence[str]) -> set[str]:
+    """Return, in lower case, the source columns whose types decide what the inputs become.
+
+    These are the columns of the expressions that the inputs need, and the columns that the inputs
+    are derived from without being inputs themselves.
+
+    Args:
+        inputs: the columns that the model reads.
+    """
+    needed = _needed(clean, inputs)
+    narrowed = _narrowed(clean, needed)
+    in_expressions = {
+        name
+        for sql in (*narrowed.where.values(), *narrowed.derive.values())
+        for name in _columns(sql)
+    }
+    beside = needed.keys() - {name.lower() for name in inputs}
+    return (in_expressions | beside) - {name.lower() for name in clean.columns}
+
+
+def _narrowed(clean: Clean, needed: Mapping[str, str]) -> Clean:
     derived = {name.lower() for name in clean.columns}
     return clean.model_copy(
         update={
@@ -101,4 +123,4 @@ def _needed_windows(clean: Clean, needed: Iterable[str]) -> Windows | None:
 
 
 def _columns(sql: str) -> set[str]:
-    return {name.lower() for name in parse(sql, "clean.where").columns}
+    return {name.lower() for name in parse(sql, "clean").columns}

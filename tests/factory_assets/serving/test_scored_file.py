@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,36 @@ def test_a_request_is_joined_like_a_file(joined: Deployed) -> None:
     whole = served.score([{"age": 50, "load": 2.5}])
     assert whole.outputs.tolist() == scored.outputs.tolist()
     served.close()
+
+
+@pytest.fixture(scope="module")
+def postal(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """The areas come from a column without a contract, which is no input itself."""
+    folder = tmp_path_factory.mktemp("postal")
+    lines = [f"0{1000 + i},{i % 9}.5,a" for i in range(120)]
+    lines += [f"8{1000 + i},{i % 9}.5,b" for i in range(120)]
+    (folder / "rows.csv").write_text("\n".join(("zip,size,grade", *lines)) + "\n")
+    return Deployed(
+        folder,
+        {
+            "purpose": "test",
+            "ingest": {"source": {"files": "rows.csv"}},
+            "clean": {"derive": {"area": "left(zip, 2)", "east": "zip = '01067'"}},
+            "train": {"target": "grade", "exclude": "zip", "model": MODEL},
+        },
+    )
+
+
+def test_columns_without_a_contract_have_the_types_of_the_training_rows(postal: Deployed) -> None:
+    whole = postal.predict("both.csv", "zip,size\n01067,1.5\n81067,1.5\n1067,1.5\n")
+    assert [row["prediction"] for row in whole[:2]] == ["a", "b"]
+    for number, line in enumerate(("01067,1.5", "81067,1.5", "1067,1.5")):
+        [alone] = postal.predict("one.csv", f"zip,size\n{line}\n")
+        assert alone["p_b"] == whole[number]["p_b"]
+    version, champion = load_champion("p", postal.home)
+    served = ServedModel("p", version, champion, postal.home)
+    with closing(served):
+        asked = [{"zip": "81067", "size": 1.5}, {"zip": "1067", "size": 1.5}]
+        outputs = served.score(asked).outputs[:, 1]
+    assert [float(p) for p in outputs] == [whole[1]["p_b"], whole[2]["p_b"]]
+    assert {column.name: column.type for column in served.columns}["zip"] == "string"

@@ -1,0 +1,58 @@
+"""The types that the training rows had, as part of the contract that a model is stored with.
+
+Rows to score may look like another type than the training rows did: of five-digit postal codes, a
+file may have only those without a leading zero, which look like numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from factory_assets.data.contract.sql_types import SQL_TYPES
+from factory_assets.data.transforms.narrowing import read_by_cleaning
+from factory_assets.spec import Clean, Column, Contract, Ingest
+from factory_assets.spec.contract import ColumnType
+
+_TYPES: dict[str, ColumnType] = {kind: name for name, kind in SQL_TYPES.items()}
+
+
+def with_ingested_types(
+    ingest: Ingest, clean: Clean, inputs: Sequence[str], kinds: Mapping[str, str]
+) -> Ingest:
+    """Return the declaration in which every column that `clean` reads for the inputs has a type.
+
+    A declaration without columns gets a contract of these alone; other inputs are read by the types
+    of the model. What was promised of the whole table is left out of it: its columns are not named.
+
+    Args:
+        inputs: the columns that the model reads.
+        kinds: column to DuckDB type, of the training rows.
+    """
+    declared = ingest.contract.columns
+    read = read_by_cleaning(clean, inputs)
+    types = {
+        name: _TYPES[kind]
+        for name, kind in kinds.items()
+        if name.lower() in read and kind in _TYPES and name not in ingest.contract.names
+    }
+    added = tuple(Column(name=name, type=kind) for name, kind in types.items())
+    columns = tuple(_typed(column, read, kinds) for column in declared) + added
+    if columns == declared:
+        return ingest
+    contract = (
+        ingest.contract.model_copy(update={"columns": columns})
+        if declared
+        else Contract(columns=columns)
+    )
+    return ingest.model_copy(update={"contract": contract})
+
+
+def _typed(column: Column, read: set[str], kinds: Mapping[str, str]) -> Column:
+    kind = _TYPES.get(kinds.get(column.name, ""))
+    if column.type or kind is None or column.name.lower() not in read:
+        return column
+    try:
+        return Column.model_validate({**column.model_dump(by_alias=True), "type": kind})
+    except ValidationError:
+        # A key that does nothing for this type, such as a timezone of dates, may not stand with it.
+        return column
