@@ -30,8 +30,9 @@ def has_offset_sql(value: str, kind: str) -> str:
     if kind != "VARCHAR":
         return "true" if kind == "TIMESTAMP WITH TIME ZONE" else "false"
     pattern = r":[0-9]{2}([.,][0-9]+)? *([+-][0-9]|[A-Za-z])"
-    # Most times are too short for an offset.
-    return f"(strlen({value}) <> 19 AND regexp_matches({value}, '{pattern}'))"
+    # Most times have seconds and end with them: there is no room for an offset.
+    plain = f"(strlen({value}) = 19 AND substr({value}, 17, 1) = ':')"
+    return f"(NOT {plain} AND regexp_matches({value}, '{pattern}'))"
 
 
 def in_zone_sql(time: str, value: str, kind: str, zone: str) -> str:

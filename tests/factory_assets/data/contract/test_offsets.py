@@ -60,6 +60,15 @@ def test_a_mixture_is_told_with_counts_and_ended_by_the_line_that_is_told(
     assert _times(value, home) == [*moved, "2024-06-30 22:00:00", *instants]
 
 
+def test_an_offset_after_minutes_counts_too(tmp_path: Path, home: Home) -> None:
+    times = ["2024-07-01 12:00+02", "2024-07-01 12:00:00"]
+    value, check = _run(_pipeline(tmp_path, times), home)
+    assert value.findings.offsets == {"t": (1, 1)}
+    assert not check.passed
+    value, _ = _run(_pipeline(tmp_path, times, timezone="Europe/Berlin"), home)
+    assert _times(value, home) == ["2024-07-01 10:00:00", "2024-07-01 10:00:00"]
+
+
 @pytest.mark.parametrize("times", [LOCAL, OFFSET, ["", *OFFSET]])
 def test_times_of_one_kind_are_no_mixture(times: list[str], tmp_path: Path, home: Home) -> None:
     assert _run(_pipeline(tmp_path, times, type="timestamp"), home)[1].passed
