@@ -98,7 +98,8 @@ class Clean(Spec):
     name. Unknown (null) passes, as in an SQL check constraint."""
     deduplicate: Columns = ()
     """The columns that form the key of a row, such as `order_id`. The first row of each key is
-    kept; later ones are dropped and counted. Default: no row is a duplicate."""
+    kept; later ones are dropped and counted. Rows without a value in any of them are all kept.
+    Default: no row is a duplicate."""
     derive: dict[ColumnName, Expression] = {}
     """New columns by name, each an SQL expression (DuckDB) over the ingested columns and those
     derived before it, such as `{power: torque * speed}`."""

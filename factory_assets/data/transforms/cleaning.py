@@ -165,15 +165,20 @@ class CleanQueries:
     ) -> int:
         """Mark valid rows that repeat the key of an earlier row as `repeated`; return their number.
 
+        Rows that have no value in any column of the key are not compared.
+
         Args:
             earlier: files of clean rows that precede those of the source.
         """
         if not self.spec.deduplicate:
             return 0
-        key = ", ".join(identifier(name) for name in self.spec.deduplicate)
-        rows = f"SELECT {key}, _order FROM source WHERE NOT {self._any_rule_broken}"
+        names = [identifier(name) for name in self.spec.deduplicate]
+        key = ", ".join(names)
+        # Rows of which nothing is known are not the same row.
+        known = f"({' OR '.join(f'{name} IS NOT NULL' for name in names)})"
+        rows = f"SELECT {key}, _order FROM source WHERE {known} AND NOT {self._any_rule_broken}"
         for path in earlier:
-            rows += f" UNION ALL SELECT {key}, -1 AS _order FROM {parquet(path)}"
+            rows += f" UNION ALL SELECT {key}, -1 AS _order FROM {parquet(path)} WHERE {known}"
         ranked = (
             f"SELECT _order FROM ({rows}) "
             f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _order) > 1"

@@ -31,8 +31,20 @@ def test_of_duplicates_the_first_whole_row_stays(tmp_path: Path, home: Home) -> 
     text = "k,v,y\na,-1,0\na,1,0\nb,2,0\na,3,1\n,4,1\n,5,1\n"
     part = {"where": {"positive": "v > 0"}, "deduplicate": ["k"]}
     _, result = cleaned(text, tmp_path, home, clean=part)
-    assert column(result.snapshot, home, "v") == [1, 2, 4]
-    assert (result.duplicates, result.quarantined_rows) == (2, 1)
+    assert column(result.snapshot, home, "v") == [1, 2, 4, 5]
+    assert (result.duplicates, result.quarantined_rows) == (1, 1)
+
+
+def test_rows_of_which_the_whole_key_is_missing_are_no_duplicates(
+    tmp_path: Path, home: Home
+) -> None:
+    text = "order_id,line,y\n1,,0\n1,,1\n,,0\n,,1\n,2,0\n,2,1\n2,,1\n"
+    for key, places in (
+        (["order_id"], [1, 3, 4, 5, 6, 7]),
+        (["order_id", "line"], [1, 3, 4, 5, 7]),
+    ):
+        _, result = cleaned(text, tmp_path, home, clean={"deduplicate": key})
+        assert column(result.snapshot, home, "_row") == places
 
 
 def test_derived_columns_see_those_before_them(tmp_path: Path, home: Home) -> None:

@@ -135,12 +135,13 @@ def test_rows_in_are_kept_quarantined_or_duplicates(
     assert not {*places} & {row["_row"] for row in broken}
     if key:
         keys = [tuple(row[name] for name in key) for row in kept]
-        assert len(set(keys)) == len(keys)
+        known = [value for value in keys if any(part is not None for part in value)]
+        assert len(set(known)) == len(known)
         gone = {*range(1, len(table) + 1)} - {*places} - {row["_row"] for row in broken}
         order = {"a": 0, "b": 1}
         for number in gone:
             value = tuple(table[number - 1][order[name]] for name in key)
-            assert value in keys
+            assert value in known
             assert places[keys.index(value)] < number
     else:
         assert result.duplicates == 0
