@@ -27,7 +27,7 @@ def outcome_reasons(pipeline: Pipeline, inputs: Iterable[str]) -> dict[str, str]
         by_name = _outcome(words_of(name), target, "its name", OUTCOMES)
         description = words_of(descriptions.get(name, ""))
         by_description = _outcome(description, target, "its description", DESCRIBED_OUTCOMES)
-        why = "the target is computed from it" if name in parents else None
+        why = "the target is computed from it" if name.casefold() in parents else None
         if why := why or next(by_name, None) or next(by_description, None):
             reasons[name] = why
     return reasons
@@ -53,11 +53,11 @@ def _outcome(words: list[str], target: str, where: str, outcomes: frozenset[str]
 
 def computed_from_target(pipeline: Pipeline, inputs: Iterable[str]) -> list[str]:
     """Return the inputs that are computed from the target, directly or through other columns."""
-    target = pipeline.spec.training.target
+    target = pipeline.spec.training.target.casefold()
     spec = pipeline.spec.clean
     windowed = spec.windows.columns if spec.windows else ()
     # Searching the text for the target's name is cheaper than parsing the formulas.
-    if not any(target.casefold() in text.casefold() for text in (*spec.derive.values(), *windowed)):
+    if not any(target in text.casefold() for text in (*spec.derive.values(), *windowed)):
         return []
     return [name for name in inputs if target in _origins(pipeline, name)]
 
@@ -77,23 +77,30 @@ def afterwards(pair: InputPair, power: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def _origins(pipeline: Pipeline, derived_column: str) -> set[str]:
-    """Return the columns that a clean column is computed from, directly or indirectly."""
-    derived, windows = pipeline.spec.clean.derive, pipeline.spec.clean.windows
+    """Return the columns that a clean column is computed from, directly or indirectly.
+
+    Names are folded, because SQL ignores their case.
+    """
+    windows = pipeline.spec.clean.windows
+    derived = {name.casefold(): (name, sql) for name, sql in pipeline.spec.clean.derive.items()}
     over = {
-        f"{column}_{statistic}": column
+        name.casefold(): column.casefold()
         for column in (windows.columns if windows else ())
-        for statistic in (windows.statistics if windows else ())
+        for name in (windows.of(column) if windows else ())
     }
+    own = derived_column.casefold()
     origins: set[str] = set()
-    waiting = [derived_column]
+    waiting = [own]
     while waiting:
         name = waiting.pop()
-        of: tuple[str, ...] = (over[name],) if name in over else ()
+        of = [over[name]] if name in over else []
         if name in derived:
-            of += parse(derived[name], f"{pipeline.name}/clean: derive.{name}").columns
+            declared, sql = derived[name]
+            columns = parse(sql, f"{pipeline.name}/clean: derive.{declared}").columns
+            of += [column.casefold() for column in columns]
         waiting += (column for column in of if column not in origins)
         origins.update(of)
-    return origins - {derived_column}
+    return origins - {own}
 
 
 _OUTCOMES = {

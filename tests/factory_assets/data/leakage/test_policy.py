@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.data.leakage.policy import REASONS, LeakError, leak_check, leaks_of
-from factory_assets.data.leakage.semantics import outcome_reasons
+from factory_assets.data.leakage.semantics import computed_from_target, outcome_reasons
 from factory_assets.execution.explain import explain
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -183,6 +183,36 @@ def test_outcomes_are_recognised_by_description_and_formula(tmp_path: Path) -> N
     assert outcome_reasons(other, ["twf", "thal"]) == {
         "twf": "its description contains the target's name"
     }
+
+
+@pytest.mark.parametrize(
+    ("clean", "computed"),
+    [
+        ({"derive": {"half": "LOAD / 2"}}, ["half"]),
+        ({"derive": {"Half": "Load / 2", "third": "hALF * 2 / 3"}}, ["Half", "third"]),
+        ({"windows": {"size": 5}}, ["load_mean"]),
+        ({"windows": {"size": [5, "all"]}}, ["load_mean_5", "load_mean_all"]),
+        ({"derive": {"late": "LOAD_MEAN * 2"}}, []),
+    ],
+)
+def test_what_is_computed_from_the_target_is_found_whatever_its_case_and_window(
+    clean: dict[str, Any], computed: list[str], tmp_path: Path
+) -> None:
+    if windows := clean.get("windows"):
+        rest = {"by": "unit", "order": "t", "columns": "load", "statistics": ["mean"]}
+        clean = {"windows": {**windows, **rest}}
+    declaration = declared(tmp_path, target="load", clean=clean)
+    inputs = (*computed, "unit", "late")
+    assert computed_from_target(declaration, inputs) == computed
+    sure = [leak.column for leak in leaks_of(declaration, Leaks(inputs=inputs)) if leak.sure]
+    assert sure == computed
+
+
+def test_what_the_target_is_computed_from_is_found_whatever_its_case(tmp_path: Path) -> None:
+    derive = {"Total": "LOAD + rest"}
+    declaration = declared(tmp_path, target="Total", clean={"derive": derive})
+    why = "the target is computed from it"
+    assert outcome_reasons(declaration, ["load", "other"]) == {"load": why}
 
 
 def test_accepting_a_leak_requires_a_reason(tmp_path: Path) -> None:
