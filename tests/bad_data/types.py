@@ -42,7 +42,11 @@ CASES: list[Case] = [
     typed(None, ["1", "١٢"], ["1", "١٢"], name="inferred: digits of another script are text"),
     typed(None, ["1", "½"], ["1", "½"], name="inferred: a fraction in one sign is text"),
     typed(None, ["NULL", "x"], ["NULL", "x"], name="inferred: the word NULL is text"),
-    typed(None, ["1e3", "2E3"], [1000, 2000], name="inferred: whole numbers with exponents"),
+    typed(None, ["1e3", "2E+3"], [1000, 2000], name="inferred: whole numbers with exponents"),
+    typed(None, ["1E-3", "2.5E3"], [0.001, 2500.0], name="inferred: fractions with exponents"),
+    typed(None, ["1E2", "10E1"], ["1E2", "10E1"], name="inferred: codes like exponents are text"),
+    typed(None, ["0.5", "1E2"], ["0.5", "1E2"], name="inferred: a code beside a fraction"),
+    typed("float64", ["1E2", "10E1"], [100.0, 100.0], name="declared: numbers like codes"),
     csv(
         "mixed: text after thousands of numbers",
         "n,y\n" + "".join(f"{i},{i}\n" for i in range(_FAR)) + f"{_FAR},last\n",

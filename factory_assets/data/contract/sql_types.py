@@ -199,15 +199,15 @@ INFERRED: tuple[ColumnType, ...] = ("int64", "float64", "bool", "date", "timesta
 def looks_like_sql(value: str, wanted: ColumnType) -> str:
     """Return SQL for whether a text that is not missing looks like the type to a person.
 
-    Stricter than `typed_sql`: numbers with leading zeros are codes, 0 and 1 are numbers. But NaN
-    counts as a number here, so its rows are quarantined and the column stays numeric.
+    Stricter than `typed_sql`: numbers with leading zeros are codes, and so is 1E2, which would be
+    the same number as 10E1; programs write 1e2, 1.0E2 or 1E+02. 0 and 1 are numbers. NaN counts as
+    a number here, so its rows are quarantined and the column stays numeric.
     """
+    code = f"regexp_matches({value}, '^[+-]?(0[0-9]|[0-9]+E[0-9])')"
     match wanted:
         case "int64":
-            code = f"regexp_matches({value}, '^[+-]?0[0-9]')"
             return f"({typed_sql(value, 'VARCHAR', 'int64')}) IS NOT NULL AND NOT {code}"
         case "float64":
-            code = f"regexp_matches({value}, '^[+-]?0[0-9]')"
             number = f"TRY_CAST({value} AS DOUBLE) IS NOT NULL"
             return f"{number} AND NOT {code} AND {_is_exact_text(value)}"
         case "bool":
