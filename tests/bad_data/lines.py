@@ -40,6 +40,20 @@ CASES: list[Case] = [
         b'n,y\n1,"a\nb"\n2,c\n',
         Rows({"n": [1, 2], "y": ["a\nb", "c"]}),
     ),
+    *(
+        csv(
+            f"lines: {rows!r} rows, and {inside!r} inside a name",
+            f'n,"y{inside}z"{rows}1,a{rows}2,b{rows}',
+            Rows({"n": [1, 2], f"y{inside}z": ["a", "b"]}),
+        )
+        for rows, inside in (("\r\n", "\n"), ("\n", "\r\n"), ("\n", "\n"), ("\r\n", "\r\n"))
+    ),
+    csv(
+        "lines: CR LF rows with LF inside the first value, without a header",
+        b'"a\nb",1\r\nc,2\r\n',
+        Rows({"column_1": ["a\nb", "c"], "column_2": [1, 2]}),
+        source={"header": False},
+    ),
     csv(
         "lines: CR LF rows with LF inside values",
         b'n,y\r\n1,"a\nb"\r\n2,"c\r\nd"\r\n',

@@ -53,6 +53,8 @@ class Layout:
 
     delimiter: str
     columns: tuple[str, ...]
+    line_end: str = ""
+    """The end of the first record, if its quotes hold another one; else the engine finds it."""
 
 
 def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
@@ -82,12 +84,12 @@ def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
         )
     try:
         delimiter = rules.delimiter or _find_delimiter(lines, name)
-        first = _first_record(lines, delimiter)
+        first, line_end = _first_record(lines, delimiter)
     except (csv.Error, ValueError) as error:
         raise SourceError(
             f"is not delimited text ({error})", where=name, remedy="set source.delimiter and format"
         ) from error
-    return Layout(delimiter, _names(first, name, rules))
+    return Layout(delimiter, _names(first, name, rules), line_end)
 
 
 def _first_lines(head: bytes, name: str, rules: TextRules) -> list[str]:
@@ -146,12 +148,19 @@ def _widths(lines: list[str], separator: str) -> list[int]:
     return [len(row) for row in (rows[:-1] if len(lines) == _SAMPLE else rows)] or [0]
 
 
-def _first_record(lines: list[str], delimiter: str) -> list[str]:
+def _first_record(lines: list[str], delimiter: str) -> tuple[list[str], str]:
+    """Return the fields of the first record, and `Layout.line_end`."""
     if len(delimiter) > 1:
-        return lines[0].rstrip("\r\n").split(delimiter)
+        return lines[0].rstrip("\r\n").split(delimiter), ""
     if delimiter == " ":
-        return lines[0].split()
-    return next(csv.reader(lines, delimiter=delimiter))
+        return lines[0].split(), ""
+    reader = csv.reader(lines, delimiter=delimiter)
+    fields = next(reader)
+    # The engine would take the first line end for that of all records, also one inside quotes.
+    inside, end = (
+        line[len(line.rstrip("\r\n")) :] for line in (lines[0], lines[reader.line_num - 1])
+    )
+    return fields, end if inside != end else ""
 
 
 def _names(first: Sequence[str], name: str, rules: TextRules) -> tuple[str, ...]:
@@ -209,11 +218,13 @@ def cells_sql(path: Path, rules: TextRules, layout: Layout) -> str:
     Their columns are `c0, c1, ...`, all of them text.
     """
     types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(layout.columns)))
+    end = layout.line_end.replace("\r", "\\r").replace("\n", "\\n")
+    line_end = f", new_line={literal(end)}" if end else ""
     return (
         f"read_csv({literal(str(path))}, columns={{{types}}}, "
         f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', "
         f"header={rules.header}, skip={rules.skip}, auto_detect=false, "
-        f"encoding={literal(rules.encoding)}, hive_partitioning=false)"
+        f"encoding={literal(rules.encoding)}, hive_partitioning=false{line_end})"
     )
 
 
