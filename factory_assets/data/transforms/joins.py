@@ -4,7 +4,7 @@ The rows keep their number, their order and their identity. That a row must have
 of the contract, which belongs in `contract.validation`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ def with_joins(
     raws: Sequence[SourceTable],
     others: Mapping[str, Sequence[SourceTable]],
     scratch: Path,
+    hidden: Collection[str] = (),
 ) -> list[SourceTable]:
     """Return each source with the columns of every join, in the order of the joins' names.
 
@@ -31,6 +32,7 @@ def with_joins(
         raws: the sources of rows.
         others: the tables to join, by the name of the join.
         scratch: the folder for the wider tables.
+        hidden: the columns, joined ones included, whose values no message may show.
 
     Raises:
         SourceError: a column that a join names does not exist.
@@ -40,12 +42,20 @@ def with_joins(
     for number, (name, join) in enumerate(sorted(joins.items())):
         own = scratch / f"source_joined_{number}"
         own.mkdir()
-        wide = [_joined(name, join, raw, others[name], own / f"{i}") for i, raw in enumerate(wide)]
+        wide = [
+            _joined(name, join, raw, others[name], own / f"{i}", hidden)
+            for i, raw in enumerate(wide)
+        ]
     return wide
 
 
 def _joined(
-    name: str, join: Join, raw: SourceTable, others: Sequence[SourceTable], scratch: Path
+    name: str,
+    join: Join,
+    raw: SourceTable,
+    others: Sequence[SourceTable],
+    scratch: Path,
+    hidden: Collection[str],
 ) -> SourceTable:
     scratch.mkdir()
     table, available = _table(join, others)
@@ -63,7 +73,10 @@ def _joined(
         sealed(read=[raw.path, *(other.path for other in others)], write=scratch) as connection,
         engine_errors(f"joins.{name}", SourceError, "correct the join"),
     ):
-        _require_unique(connection, table, key, f"joins.{name}", names)
+        named = {*join.on, *key, *(adds[column] for column in key if column in adds)}
+        _require_unique(
+            connection, table, key, f"joins.{name}", names, shown=named.isdisjoint(hidden)
+        )
         same = " AND ".join(
             f"{_key_text('s.' + identifier(raw.columns[mine][0]))} = o.k{i}"
             for i, mine in enumerate(join.on)
@@ -149,7 +162,13 @@ def rename_remedy(join: str, column: str) -> str:
 
 
 def _require_unique(
-    connection: "duckdb.DuckDBPyConnection", table: str, key: Sequence[str], where: str, name: str
+    connection: "duckdb.DuckDBPyConnection",
+    table: str,
+    key: Sequence[str],
+    where: str,
+    name: str,
+    *,
+    shown: bool,
 ) -> None:
     cells = [_key_text(identifier(column)) for column in key]
     present = " AND ".join(f"{cell} IS NOT NULL" for cell in cells)
@@ -160,9 +179,10 @@ def _require_unique(
     ).fetchone()
     if repeated:
         *values, rows = repeated
-        shown = ", ".join(f"{c} {v!r}" for c, v in zip(key, values, strict=True))
+        pairs = zip(key, values, strict=True)
+        one = ", ".join(f"{c} {v!r}" for c, v in pairs) if shown else f"of {', '.join(key)}"
         raise ContractError(
-            f"key {shown} occurs {rows} times in {name}",
+            f"{'key' if shown else 'a key'} {one} occurs {rows} times in {name}",
             where=where,
             remedy="a joined table must have each key once: correct it, or join by more columns",
         )

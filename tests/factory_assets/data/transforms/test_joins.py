@@ -122,6 +122,23 @@ def test_a_key_that_occurs_twice_stops_the_table(tmp_path: Path, home: Home) -> 
         ingest(declared, home)
 
 
+@pytest.mark.parametrize(
+    ("join", "sensitive"),
+    [({}, "machine"), ({"key": "id", "columns": ["id", "age"], "rename": {"id": "no"}}, "no")],
+)
+def test_a_sensitive_key_that_occurs_twice_is_not_shown(
+    join: dict[str, Any], sensitive: str, tmp_path: Path, home: Home
+) -> None:
+    contract = [{"name": sensitive, "type": "string", "sensitive": "personal"}, {"name": "y"}]
+    declared = _declared(tmp_path, join, contract=contract)
+    key = join.get("key", "machine")
+    (tmp_path / "m.csv").write_text(MACHINES.replace("machine", key) + "M2,1,x\n")
+    with pytest.raises(ContractError) as error:
+        ingest(declared, home)
+    assert "M2" not in str(error.value)
+    assert f"a key of {key} occurs 2 times in m.csv; a joined table must" in str(error.value)
+
+
 SAME_NAMES = "machine,id,y\nM1,7,70\nM2,8,80\n"
 
 
