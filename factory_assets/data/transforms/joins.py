@@ -73,17 +73,16 @@ def _joined(
         sealed(read=[raw.path, *(other.path for other in others)], write=scratch) as connection,
         engine_errors(f"joins.{name}", SourceError, "correct the join"),
     ):
+        # Files of several types have a common one together.
+        types = {n: kind for n, kind, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
+        keys, same = _keys([raw.columns[mine] for mine in join.on], key, types)
         named = {*join.on, *key, *(adds[column] for column in key if column in adds)}
         _require_unique(
-            connection, table, key, f"joins.{name}", names, shown=named.isdisjoint(hidden)
+            connection, table, key, keys, f"joins.{name}", names, shown=named.isdisjoint(hidden)
         )
-        same = " AND ".join(
-            f"{_key_text('s.' + identifier(raw.columns[mine][0]))} = o.k{i}"
-            for i, mine in enumerate(join.on)
-        )
-        keys = [f"{_key_text(identifier(column))} AS k{i}" for i, column in enumerate(key)]
+        numbered = [f"{cell} AS k{i}" for i, cell in enumerate(keys)]
         cells = [f"{identifier(column)} AS j{i}" for i, column in enumerate(added)]
-        other = f"SELECT {', '.join([*keys, *cells])}, true AS matched FROM ({table})"
+        other = f"SELECT {', '.join([*numbered, *cells])}, true AS matched FROM ({table})"
         mine = [*(place for place, _ in raw.columns.values()), *raw.partners.values()]
         selected = ", ".join(
             [
@@ -125,9 +124,37 @@ def _table(join: Join, others: Sequence[SourceTable]) -> tuple[str, Columns]:
     return " UNION ALL BY NAME ".join(parts), columns
 
 
-def _key_text(cell: str) -> str:
-    """Return SQL for a key as text without outer blanks; a missing value matches nothing."""
-    return f"nullif(trim(CAST({cell} AS VARCHAR), E' \\t\\r\\n'), '')"
+def _keys(
+    mine: Sequence[tuple[str, str]], key: Sequence[str], types: Mapping[str, str]
+) -> tuple[list[str], str]:
+    """Return SQL for each key of the joined table, and for whether a row `s` of the source has it.
+
+    Args:
+        mine: the columns of the source, and their types.
+        key: the columns of the joined table.
+        types: the types of its columns.
+    """
+    keys, tests = [], []
+    for i, ((place, kind), column) in enumerate(zip(mine, key, strict=True)):
+        numbers = _is_number(kind) or _is_number(types[column])
+        keys.append(_key_text(identifier(column), numbers=numbers))
+        tests.append(f"{_key_text('s.' + identifier(place), numbers=numbers)} = o.k{i}")
+    return keys, " AND ".join(tests)
+
+
+def _is_number(kind: str) -> bool:
+    return kind.endswith(("INT", "INTEGER", "FLOAT", "DOUBLE")) or kind.startswith("DECIMAL")
+
+
+def _key_text(cell: str, *, numbers: bool) -> str:
+    """Return SQL for a key as text without outer blanks; a missing value matches nothing.
+
+    Args:
+        numbers: whether it is compared with numbers: 1 and 1.0 are the same one, which pandas
+            writes in columns with gaps.
+    """
+    text = f"nullif(trim(CAST({cell} AS VARCHAR), E' \\t\\r\\n'), '')"
+    return rf"regexp_replace({text}, '^([+-]?[0-9]+)\.0+$', '\1')" if numbers else text
 
 
 def _require(required: Sequence[str], available: Columns, where: str, name: str) -> None:
@@ -165,12 +192,12 @@ def _require_unique(
     connection: "duckdb.DuckDBPyConnection",
     table: str,
     key: Sequence[str],
+    cells: Sequence[str],
     where: str,
     name: str,
     *,
     shown: bool,
 ) -> None:
-    cells = [_key_text(identifier(column)) for column in key]
     present = " AND ".join(f"{cell} IS NOT NULL" for cell in cells)
     listed = ", ".join(cells)
     repeated = connection.execute(

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,6 +139,30 @@ def test_a_sensitive_key_that_occurs_twice_is_not_shown(
         ingest(declared, home)
     assert "M2" not in str(error.value)
     assert f"a key of {key} occurs 2 times in m.csv; a joined table must" in str(error.value)
+
+
+@pytest.mark.parametrize("mine", ["number.parquet", "whole.parquet", "text.csv", "gaps.csv"])
+@pytest.mark.parametrize("other", ["number.parquet", "whole.parquet"])
+def test_whole_numbers_match_whatever_their_type(
+    mine: str, other: str, tmp_path: Path, home: Home
+) -> None:
+    numbers = {"machine": pa.array([1.0, 12.0, 2.0**45]), "y": [1, 2, 3]}
+    pq.write_table(pa.table(numbers), tmp_path / "number.parquet")
+    whole = pa.array([1, 12, 2**45], pa.uint64())
+    pq.write_table(pa.table({**numbers, "machine": whole}), tmp_path / "whole.parquet")
+    (tmp_path / "text.csv").write_text(f"machine,y\n1,1\n 12 ,2\n{2**45},3\n")
+    (tmp_path / "gaps.csv").write_text(f"machine,y\n1.0,1\n12.0,2\n{2**45}.0,3\n")
+    join = {"source": {"files": other}, "on": "machine", "prefix": "its_"}
+    part = {"source": {"files": mine}, "joins": {"machines": join}}
+    result = ingest(pipeline(tmp_path, ingest=part), home)
+    assert column(result.snapshot, home, "its_y") == [1, 2, 3]
+
+
+def test_texts_that_look_like_numbers_are_compared_as_they_are(tmp_path: Path, home: Home) -> None:
+    declared = _declared(tmp_path, {})
+    (tmp_path / "d.csv").write_text("machine,y\n1.0,1\n1,2\n01,3\n")
+    (tmp_path / "m.csv").write_text("machine,age\n1.0,10\n1,20\n")
+    assert column(ingest(declared, home).snapshot, home, "age") == [10, 20, None]
 
 
 SAME_NAMES = "machine,id,y\nM1,7,70\nM2,8,80\n"
