@@ -14,6 +14,9 @@ from factory_resources.errors import ContractError
 
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
+_AHEAD = timedelta(days=1)
+"""How far a newest value may be in the future: local times that are read as UTC are."""
+
 _SHOWN = 5
 """Changes that the message of the drift check lists."""
 
@@ -119,6 +122,10 @@ def _freshness(contract: Contract, newest: str | None, now: datetime) -> TableCh
         says = f"{fresh.column!r} has no value, so the age of the data is unknown"
         return TableCheck("freshness", False, says, blocking=True, remedy=remedy)
     age = now - datetime.fromisoformat(newest).replace(tzinfo=UTC)
+    if age < -_AHEAD:
+        says = f"the newest {fresh.column!r} is {newest}, in the future, so the age is unknown"
+        remedy = "correct such rows, or send them to quarantine by a `range` in the contract"
+        return TableCheck("freshness", False, says, blocking=True, remedy=remedy)
     passed = age <= age_limit(fresh.within)
     says = f"the newest {fresh.column!r} is {newest}, {_age_in_words(age)} old"
     return TableCheck(

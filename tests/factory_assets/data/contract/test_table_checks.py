@@ -51,6 +51,9 @@ def test_row_count_must_be_within_its_limits(rows: int, passed: bool) -> None:
         ("2024-05-10T11:29:00", "30min", False),
         ("2024-05-03T12:00:00", "1w", True),
         ("2024-05-11T00:00:00", "1h", True),
+        ("2024-05-11T12:00:00", "1h", True),
+        ("2024-05-11T12:00:01", "1h", False),
+        ("9999-12-31T00:00:00", "9w", False),
         (None, "9w", False),
     ],
 )
@@ -61,6 +64,9 @@ def test_freshness_compares_the_newest_value_with_its_limit(
     check = _check("freshness", contract, newest=newest)
     assert (check.passed, check.blocking) == (passed, True)
     assert newest is None or newest in check.says
+    assert ("in the future" in check.says) == (
+        newest is not None and newest > "2024-05-11T12:00:00"
+    )
 
 
 def test_too_few_rows_stop_the_pipeline_and_change_nothing(tmp_path: Path, home: Home) -> None:
