@@ -152,9 +152,18 @@ def _fault(path: Path, root: str) -> str | None:
 
 
 def split_glob(path: Path) -> tuple[Path, str]:
-    """Split before the first part with a wildcard, or before the last part if there is none."""
+    """Split before the first part with a wildcard, or before the last part if there is none.
+
+    If there is a folder of exactly that name, its brackets are not a wildcard.
+    """
     parts = path.parts
-    first = next((i for i, part in enumerate(parts) if has_magic(part)), len(parts) - 1)
+
+    def is_wild(i: int) -> bool:
+        return has_magic(parts[i]) and not (
+            {*parts[i]}.isdisjoint("*?") and os.path.isdir(Path(*parts[: i + 1]))
+        )
+
+    first = next((i for i in range(len(parts)) if is_wild(i)), len(parts) - 1)
     return Path(*parts[:first]), str(Path(*parts[first:]))
 
 

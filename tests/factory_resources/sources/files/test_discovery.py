@@ -53,6 +53,24 @@ def test_files_have_the_names_that_were_declared(
     assert [(f.label, f.path.name) for f in labelled] == [("x", "a.csv"), ("y", "b.csv")]
 
 
+def test_brackets_in_the_name_of_a_folder_are_no_glob(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("fold[12]/a.csv", "fold[12]/b[3]/c.csv", "fold1/d.csv", "year1/e.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    for folder in (tmp_path, tmp_path / "year1"):
+        monkeypatch.chdir(folder)
+        for pattern, names in {
+            "fold[12]/*.csv": ["fold[12]/a.csv"],
+            "fold[12]/*/*.csv": ["fold[12]/b[3]/c.csv"],
+            "fold[12]/b[3]/?.csv": ["fold[12]/b[3]/c.csv"],
+            "year[12]/*.csv": ["year1/e.csv"],
+            f"{tmp_path}/fold[12]/[ab].csv": [f"{tmp_path}/fold[12]/a.csv"],
+        }.items():
+            assert [file.name for file in find_files((pattern,), tmp_path)] == names
+
+
 def test_a_glob_without_match_is_reported_with_the_existing_names(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"f{number:02}.csv").touch()
