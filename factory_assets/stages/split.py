@@ -128,10 +128,12 @@ def _by_group(rule: SplitRule, where: str, test: str, validation: str) -> str:
     group = identifier(rule.group or "")
     key = f"coalesce('=' || CAST({group} AS VARCHAR), '')"
     ranked = (
-        f"SELECT key, row_number() OVER (ORDER BY md5('{rule.seed}:' || key), key) AS rank, "
+        # `_cut` keeps what is called _order: here, groups in place of rows.
+        "SELECT key AS _order, "
+        f"row_number() OVER (ORDER BY md5('{rule.seed}:' || key), key) AS rank, "
         f"count(*) OVER () AS n FROM (SELECT DISTINCT {key} AS key FROM source WHERE {where})"
     )
-    cut = _cut(ranked.replace("SELECT key,", "SELECT key AS _order,", 1), test, validation)
+    cut = _cut(ranked, test, validation)
     return (
         f"SELECT source._order, _part FROM source JOIN ({cut}) AS groups "
         f"ON groups._order = {key} WHERE {where}"
