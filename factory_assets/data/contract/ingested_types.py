@@ -13,7 +13,12 @@ from factory_assets.data.transforms.narrowing import read_by_cleaning
 from factory_assets.spec import Clean, Column, Contract, Ingest
 from factory_assets.spec.contract import ColumnType
 
-_TYPES: dict[str, ColumnType] = {kind: name for name, kind in SQL_TYPES.items()}
+_TYPES: dict[str, ColumnType] = {
+    # Whole numbers may have fractions in other rows, and expressions calculate with both.
+    kind: name
+    for name, kind in SQL_TYPES.items()
+    if name != "int64"
+}
 
 
 def with_ingested_types(

@@ -7,7 +7,14 @@ import pytest
 from factory_assets.data.contract.ingested_types import with_ingested_types
 from factory_assets.spec import Clean, Ingest
 
-KINDS = {"zip": "VARCHAR", "day": "DATE", "size": "DOUBLE", "area": "VARCHAR", "_row": "BIGINT"}
+KINDS = {
+    "zip": "VARCHAR",
+    "day": "DATE",
+    "size": "DOUBLE",
+    "count": "BIGINT",
+    "area": "VARCHAR",
+    "_row": "BIGINT",
+}
 
 
 def _typed(contract: Any, clean: dict[str, Any], inputs: tuple[str, ...]) -> Ingest:
@@ -31,6 +38,7 @@ def _typed(contract: Any, clean: dict[str, Any], inputs: tuple[str, ...]) -> Ing
             ("size", "size_mean"),
             {"zip": "string", "day": "date"},
         ),
+        ({"derive": {"all": "count * size"}}, ("all",), {"size": "float64"}),
         ({}, ("zip", "day", "size"), {}),
     ],
 )
