@@ -2,8 +2,9 @@
 
 First a moment: the databases, the records and the pointers to the latest ones are those of one
 moment, between two acts of the factory, which wait for it. Answers are not moved from the journal
-to the database meanwhile. Everything else is never changed once it is there, so it may be copied
-later; what is newer than the moment is as what a killed process leaves.
+to the database meanwhile. Everything else may be copied later: tables and artifacts are never
+changed once they are there, and small files, such as the salts of people's names, are only replaced
+whole. What is newer than the moment is as what a killed process leaves.
 """
 
 from collections.abc import Callable, Iterator

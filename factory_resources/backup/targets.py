@@ -66,10 +66,9 @@ class FolderTarget:
 
     def add(self, file: HomeFile) -> SavedFile | None:
         target = self._place(file.path)
-        saved = self._linked(file, target) or self._again(file, target)
-        if saved:
-            return saved
         try:
+            if saved := self._linked(file, target) or self._again(file, target):
+                return saved
             copy_file(file.source, target, _mode(file))
         except FileNotFoundError:
             return None
@@ -120,9 +119,12 @@ class FolderTarget:
         return True
 
     def _again(self, file: HomeFile, target: Path) -> SavedFile | None:
-        """Link a file that has a second name in the home."""
+        """Link a file that has a second name in the home.
+
+        The content decides: when one file is gone, the next one may get its inode.
+        """
         first = self._copied.get(file.inode)
-        if first is None:
+        if first is None or first.bytes != file.bytes or first.sha256 != _digest(file.source):
             return None
         os.link(self._folder / FILES / first.path, target)
         return structs.replace(first, path=file.path, mode=_mode(file))

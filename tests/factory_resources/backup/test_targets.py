@@ -1,0 +1,51 @@
+"""What a backup stores under a path: the bytes that the file of that path had."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from factory_resources.backup.contents import HomeFile, file_at
+from factory_resources.backup.manifest import FILES
+from factory_resources.backup.targets import folder_target
+
+
+def _file(path: Path) -> HomeFile:
+    found = file_at(path, path.name)
+    assert found is not None
+    return found
+
+
+def test_a_file_that_got_the_inode_of_one_that_is_gone_keeps_its_own_bytes(tmp_path: Path) -> None:
+    salts, token = tmp_path / "salts", tmp_path / "token"
+    salts.write_text("of before")
+    with folder_target(tmp_path / "backups", "20260131T020000Z") as target:
+        before = _file(salts)
+        target.add(before)
+        salts.unlink()
+        token.write_text("a token!!")
+        # Some file systems give it the inode at once, others later.
+        saved = target.add(replace(_file(token), inode=before.inode))
+    files = tmp_path / "backups" / "20260131T020000Z" / FILES
+    assert (files / "token").read_text() == "a token!!"
+    assert (files / "salts").read_text() == "of before"
+    assert saved is not None
+    assert saved.path == "token"
+
+
+def test_a_file_with_two_names_is_stored_once(tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("rows")
+    (tmp_path / "second").hardlink_to(tmp_path / "first")
+    with folder_target(tmp_path / "backups", "20260131T020000Z") as target:
+        for name in ("first", "second"):
+            target.add(_file(tmp_path / name))
+    files = tmp_path / "backups" / "20260131T020000Z" / FILES
+    assert (files / "first").samefile(files / "second")
+
+
+def test_a_file_that_vanishes_before_it_is_compared_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("rows")
+    (tmp_path / "second").hardlink_to(tmp_path / "first")
+    with folder_target(tmp_path / "backups", "20260131T020000Z") as target:
+        target.add(_file(tmp_path / "first"))
+        second = _file(tmp_path / "second")
+        second.source.unlink()
+        assert target.add(second) is None
