@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from factory_resources.backup.contents import digest_in_name
@@ -129,13 +129,32 @@ def _opened(backup: Path, staging: Path, tell: Tell) -> tuple[Manifest, Path]:
     folder = staging / "unpacked"
     try:
         with storage_errors(staging), tarfile.open(backup) as tar:
-            # Neither links nor paths out of the folder.
-            tar.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError) as error:
+            _unpack(tar, folder, backup)
+    except (tarfile.TarError, EOFError, ValueError) as error:
         raise StorageError(
             "this is not a tar file, or it is damaged", where=str(backup), remedy=_OTHER
         ) from error
     return read_manifest(folder), folder
+
+
+def _unpack(tar: tarfile.TarFile, folder: Path, backup: Path) -> None:
+    """Unpack files and folders, and nothing else; the oldest Python 3.11 has no filter for that."""
+    folder.mkdir(mode=0o700)
+    for member in tar:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or not (member.isreg() or member.isdir()):
+            raise StorageError(
+                f"the backup is damaged or was changed: no backup has {member.name!r} in it, "
+                "which is a link, a device or a path out of its folder",
+                where=str(backup),
+                remedy=_OTHER,
+            )
+        target = folder / name
+        (target if member.isdir() else target.parent).mkdir(mode=0o700, parents=True, exist_ok=True)
+        content = tar.extractfile(member)
+        if content is not None:
+            with content, target.open("wb") as file:
+                shutil.copyfileobj(content, file, 1 << 20)
 
 
 def _folder(backup: Path) -> Path:

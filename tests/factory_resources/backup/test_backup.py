@@ -285,6 +285,53 @@ def test_a_tar_file_with_a_path_out_of_it_is_refused(apples: Factory, tmp_path: 
     assert not list(tmp_path.rglob("escaped"))
 
 
+def test_a_tar_file_is_unpacked_by_a_python_without_filters(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python before 3.11.4 has no filters of what is unpacked."""
+
+    def unpack(tar: tarfile.TarFile, path: Path) -> None:
+        raise AssertionError(f"{tar.name} is unpacked into {path} without a filter")
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", unpack)
+    monkeypatch.delattr(tarfile, "data_filter")
+    home = Home(tmp_path / "home")
+    manifest = restore_backup(_tar_of(saved, tmp_path), home, _quietly, "all")
+    assert {file.path for file in manifest.files} == _contents(home.path).keys()
+
+
+@pytest.mark.parametrize("kind", ["path", "absolute", "link", "hard link", "device", "pipe", "nul"])
+def test_a_tar_file_with_more_than_files_and_folders_is_refused(
+    saved: Path, kind: str, tmp_path: Path
+) -> None:
+    outside = tmp_path / "escaped"
+    name = {"path": "../../../escaped", "absolute": str(outside)}.get(kind, "home/more")
+    member = tarfile.TarInfo(name)
+    member.linkname = str(outside) if kind == "link" else MANIFEST
+    member.pax_headers = {"path": "home/\0"} if kind == "nul" else {}
+    member.type = {
+        "link": tarfile.SYMTYPE,
+        "hard link": tarfile.LNKTYPE,
+        "device": tarfile.CHRTYPE,
+        "pipe": tarfile.FIFOTYPE,
+    }.get(kind, tarfile.REGTYPE)
+    tar = _tar_of(saved, tmp_path)
+    with tarfile.open(tar, "a") as opened:
+        opened.addfile(member)
+    with pytest.raises(StorageError, match=r"damaged") as caught:
+        restore_backup(tar, Home(tmp_path / "home"), _quietly)
+    assert kind == "nul" or repr(name) in str(caught.value)
+    assert [*tmp_path.iterdir()] == [tar]
+
+
+def _tar_of(saved: Path, folder: Path) -> Path:
+    """Pack a backup as a person does: with its folders."""
+    tar = folder / "backup.tar"
+    with tarfile.open(tar, "w") as opened:
+        opened.add(next(saved.iterdir()), ".")
+    return tar
+
+
 def test_a_backup_of_a_newer_factory_is_refused(saved: Path, tmp_path: Path) -> None:
     backup = Path(shutil.copytree(next(saved.iterdir()), tmp_path / "backup"))
     manifest = json.loads((backup / MANIFEST).read_bytes())
