@@ -44,6 +44,8 @@ def load_settings() -> DeclaredSettings | None:
         document = parse(content)
     except NotYaml as error:
         raise _wrong(file, error.line, error.message) from error
+    for at, before, again in document.repeated:
+        raise _wrong(file, again, f"{dotted(at)}: key {at[-1]!r} repeats line {before}; keep one")
     data = {} if document.data is None else document.data
     try:
         settings = FactorySettings.model_validate(data)

@@ -60,3 +60,19 @@ def test_a_mistake_is_told_with_its_line(defs: Path, lines: str, line: int, why:
     (defs / "factory.yaml").write_text(f"login:\n  oidc:\n    {lines}\n")
     with pytest.raises(DeclarationError, match=rf"factory\.yaml:{line}: login\.oidc.*({why})"):
         check()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("disk: {keep: 5GB}\ndisk: {keep: 6GB}\n", 2, "disk"),
+        ("disk:\n  keep: 5GB\n  keep: 6GB\n", 3, "disk.keep"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_told_with_both_lines(
+    defs: Path, text: str, line: int, key: str
+) -> None:
+    (defs / "factory.yaml").write_text(text)
+    said = rf"factory\.yaml:{line}: {key}: key .* repeats line {line - 1}; keep one"
+    with pytest.raises(DeclarationError, match=said):
+        check()
