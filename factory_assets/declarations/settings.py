@@ -44,15 +44,16 @@ def load_settings() -> DeclaredSettings | None:
         document = parse(content)
     except NotYaml as error:
         raise _wrong(file, error.line, error.message) from error
-    for at, before, again in document.repeated:
-        raise _wrong(file, again, f"{dotted(at)}: key {at[-1]!r} repeats line {before}; keep one")
+    for key, before, again in document.repeated:
+        raise _wrong(file, again, f"{dotted(key)}: key {key[-1]!r} repeats line {before}; keep one")
     data = {} if document.data is None else document.data
     try:
         settings = FactorySettings.model_validate(data)
     except ValidationError as error:
         first = mistakes(error, data, FactorySettings)[0]
         place = document.place(first.at, first.at_key)
-        raise _wrong(file, place.line, f"{dotted(first.at)}: {first.message}") from error
+        at = f"{dotted(first.at)}: " if first.at else ""
+        raise _wrong(file, place.line, f"{at}{first.message}") from error
     if settings.witness is None:
         return DeclaredSettings(settings, None, sha256(content).hexdigest())
     policy = _read(file.parent / settings.witness.policy)

@@ -1,9 +1,9 @@
 """The section schema of `factory.yaml`: what holds for all pipelines."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from factory_assets.spec.base import Spec, listed
 from factory_assets.spec.boundary import Address, DeclaredBoundary
@@ -118,10 +118,18 @@ class LoginSettings(Spec):
     oidc: OpenIdConnect | None = None
 
 
+def _unquoted(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value
+
+
+DiskAmount = Annotated[str, Field(pattern=r"^(\d{1,6}(MB|GB|TB)|0)$"), BeforeValidator(_unquoted)]
+"""An amount of space on a disk: a whole number and `MB`, `GB` or `TB`, or 0."""
+
+
 class DiskSettings(Spec):
     """How much of the disk of the home is left free."""
 
-    keep: Annotated[str, Field(pattern=r"^(\d{1,6}(MB|GB|TB)|0)$")]
+    keep: DiskAmount
     """Below this, such as `2GB`, no new run starts; `0` for never. Default: a fiftieth of the disk,
     at most 2 GB."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from factory_assets.cli.check.check import check
-from factory_assets.declarations.settings import declared_provider
+from factory_assets.declarations.settings import declared_provider, load_settings
 from factory_resources.errors import DeclarationError
 
 _REST = "client: factory\n    secret: OIDC_SECRET"
@@ -76,3 +76,34 @@ def test_a_key_that_is_there_twice_is_told_with_both_lines(
     said = rf"factory\.yaml:{line}: {key}: key .* repeats line {line - 1}; keep one"
     with pytest.raises(DeclarationError, match=said):
         check()
+
+
+@pytest.mark.parametrize(
+    ("text", "keep"), [("0", "0"), ('"0"', "0"), ("5GB", "5GB"), ("00", "0")], ids=str
+)
+def test_an_amount_of_space_may_be_a_zero_without_quotes(defs: Path, text: str, keep: str) -> None:
+    (defs / "factory.yaml").write_text(f"disk: {{keep: {text}}}\n")
+    declared = load_settings()
+    assert declared is not None
+    assert declared.settings.disk is not None
+    assert declared.settings.disk.keep == keep
+
+
+@pytest.mark.parametrize("amount", ["'much'", "5", "-1", "'5 GB'", "false"])
+def test_a_wrong_amount_of_space_is_told_in_words(defs: Path, amount: str) -> None:
+    (defs / "factory.yaml").write_text(f"disk: {{keep: {amount}}}\n")
+    with pytest.raises(DeclarationError) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        f"{defs / 'factory.yaml'}:1: disk.keep: {amount} is not valid; must be a whole number and "
+        "MB, GB or TB, such as 2GB, or 0; correct it"
+    )
+
+
+def test_a_file_that_is_no_mapping_is_told(defs: Path) -> None:
+    (defs / "factory.yaml").write_text("[disk]")
+    with pytest.raises(DeclarationError) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        f"{defs / 'factory.yaml'}:1: ['disk'] is not valid; must be a mapping; correct it"
+    )
