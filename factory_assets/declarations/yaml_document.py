@@ -26,6 +26,10 @@ _INT = re.compile(r"[-+]?[0-9]+\Z")
 
 _BASED = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 
+_MOST_DIGITS = 3500
+"""Python converts no number of more than 4300 digits to text or back, and 3570 hexadecimal ones are
+as many. No declared number is that long."""
+
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 
 _NAMED: Mapping[str, Any] = {
@@ -246,10 +250,9 @@ def scalar(text: str) -> Any:
     if text in _NAMED:
         return _NAMED[text]
     if _INT.match(text):
-        # Python refuses to convert more digits, and no declared number has that many.
-        return int(text) if len(text) < 4000 else text
+        return int(text) if len(text) < _MOST_DIGITS else text
     if _BASED.match(text):
-        return int(text, 0)
+        return int(text, 0) if len(text) < _MOST_DIGITS else text
     return float(text) if _FLOAT.match(text) else text
 
 

@@ -36,11 +36,21 @@ from factory_resources.errors import FactoryError
         ("2024-01-31", "2024-01-31"),
         ("1e", "1e"),
         ("9" * 5000, "9" * 5000),
+        ("0x" + "f" * 5000, "0x" + "f" * 5000),
+        ("0x" + "f" * 3570, "0x" + "f" * 3570),
+        ("0o" + "7" * 5000, "0o" + "7" * 5000),
     ],
 )
 def test_unquoted_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     assert scalar(text) == value
     assert type(scalar(text)) is type(value)
+
+
+@pytest.mark.parametrize("text", ["9", "0x" + "f", "0o" + "7"])
+def test_every_number_can_be_told(text: str) -> None:
+    values = [scalar(text + text[-1] * length) for length in range(3400, 5000, 7)]
+    assert {type(value) for value in values} == {int, str}
+    assert all(str(value) for value in values)
 
 
 def test_document_knows_the_lines_of_keys_and_values() -> None:
