@@ -19,7 +19,7 @@ from factory_resources.boundary.allowed import require_allowed
 from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
 from factory_resources.sources.digest_cache import DigestCache, changed
-from factory_resources.sources.files.discovery import expand
+from factory_resources.sources.files.discovery import expand, is_hidden
 
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
@@ -207,7 +207,7 @@ def matches(system: "S3FileSystem", pattern: str) -> list[Any]:
 
 
 def there(system: "S3FileSystem", pattern: str) -> list[Any]:
-    """Like `matches`, but the result may be empty.
+    """Like `matches`, but the result may be empty. Globs leave out hidden objects.
 
     Raises:
         SourceError: there is no such bucket, or the storage refuses.
@@ -231,7 +231,9 @@ def there(system: "S3FileSystem", pattern: str) -> list[Any]:
         infos = [
             info
             for info in _listed(system, base, recursive=deep)
-            if info.type == fs.FileType.File and _fits(info.path.split("/"), parts)
+            if info.type == fs.FileType.File
+            and _fits(info.path.split("/"), parts)
+            and not is_hidden(info.base_name, parts[-1])
         ]
     return sorted(infos, key=lambda info: str(info.path))
 

@@ -17,7 +17,7 @@ from factory_assets.spec import FileSource, ImageSource, Partition, Pipeline, Py
 from factory_assets.spec.ingest import Source
 from factory_assets.spec.partitions import PLACE, DynamicPartitions, partitions_until
 from factory_resources.home.home import Home
-from factory_resources.sources.files.discovery import expand, split_glob
+from factory_resources.sources.files.discovery import expand, is_hidden, split_glob
 from factory_resources.sources.object_storage import PREFIX
 
 Keys = Mapping[str, Sequence[str]]
@@ -98,6 +98,8 @@ def patterns_of(pipeline: Pipeline) -> Iterator[tuple[Source, str]]:
 def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str]:
     """Return the files that a pattern matches, in order of name; `{dimension}` matches any key.
 
+    Hidden files are left out, as if no pattern matched them.
+
     Raises:
         SourceError: a variable is not set, or the object storage refuses access.
     """
@@ -107,7 +109,8 @@ def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str
 
         return matching_objects(source, wild, home)
     fixed, glob = split_glob(Path(_full(wild, folder)))
-    return [str(path) for path in sorted(fixed.glob(glob)) if path.is_file()]
+    paths = (path for path in sorted(fixed.glob(glob)) if not is_hidden(path.name, glob))
+    return [str(path) for path in paths if path.is_file()]
 
 
 def _wild(pattern: str) -> Iterator[str]:

@@ -94,7 +94,7 @@ def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> t
 
     A folder named by a pattern may be a link, since whoever declares it knows it. A file in it may
     be a link only to a file in the same folder: otherwise whoever may write there could expose
-    other files, such as passwords.
+    other files, such as passwords. Globs leave out hidden files.
 
     Args:
         patterns: paths or globs, or a map from label to one of them.
@@ -123,7 +123,7 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
         fixed, paths = full.parent, [full] if os.path.lexists(full) else []
     else:
         fixed, wild = split_glob(full)
-        paths = sorted(fixed.glob(wild))
+        paths = sorted(path for path in fixed.glob(wild) if not is_hidden(path.name, wild))
     paths = [path for path in paths if not os.path.isdir(path)]
     if not paths:
         raise _no_match(pattern, full)
@@ -165,6 +165,19 @@ def split_glob(path: Path) -> tuple[Path, str]:
 
     first = next((i for i in range(len(parts)) if is_wild(i)), len(parts) - 1)
     return Path(*parts[:first]), str(Path(*parts[first:]))
+
+
+def is_hidden(name: str, pattern: str) -> bool:
+    """Whether a name that a glob matches begins with a dot, and the name in the glob does not.
+
+    So begin the names of files that are still being written, and of those that macOS adds. The
+    sensor of arriving files does not wait for them.
+
+    Args:
+        name: of the file or object, without its folders.
+        pattern: the glob, whose last part stands for the name.
+    """
+    return name.startswith(".") and not pattern.rpartition("/")[2].startswith(".")
 
 
 def _no_match(pattern: str, full: Path) -> SourceError:

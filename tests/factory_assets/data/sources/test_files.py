@@ -88,7 +88,8 @@ def test_objects_of_every_packing_are_read(
 def test_objects_are_found_by_globs_and_labelled(
     s3: S3, plant: str, tmp_path: Path, home: Home
 ) -> None:
-    for name in ("b/1.csv", "a/2.csv", "a/1.csv", "a/deep/3.csv", "a/other.txt"):
+    hidden = ("a/.1.csv", "a/._2.csv")
+    for name in ("b/1.csv", "a/2.csv", "a/1.csv", "a/deep/3.csv", "a/other.txt", *hidden):
         s3.put(f"{plant}/{name}", f"y,x\n{name[-5]},{name}\n".encode())
 
     def values(pattern: str) -> list[str]:
@@ -96,6 +97,8 @@ def test_objects_are_found_by_globs_and_labelled(
         return column(ingest(pipeline(tmp_path, files=files), home).snapshot, home, "x")
 
     assert values("a/*.csv") == ["a/1.csv", "a/2.csv"]
+    assert values("a/.*.csv") == ["a/.1.csv", "a/._2.csv"]
+    assert values("a/.1.csv") == ["a/.1.csv"]
     assert values("*/1.csv") == ["a/1.csv", "b/1.csv"]
     assert values("**/[13].csv") == ["a/1.csv", "a/deep/3.csv", "b/1.csv"]
     files = {"z": f"s3://plant/{plant}/a/1.csv", "n": f"s3://plant/{plant}/b/*.csv"}

@@ -115,6 +115,17 @@ def test_folders_and_names_that_are_not_a_key_are_ignored(tmp_path: Path) -> Non
     assert there(declared(tmp_path, "{m}.csv", m={"dynamic": True})) == ["a"]
 
 
+def test_hidden_files_are_no_partitions_unless_the_pattern_asks_for_them(tmp_path: Path) -> None:
+    put(tmp_path, "m1.csv", ".m2.csv", "._m1.csv", "d/.m3.csv", ".d/m4.csv")
+    assert there(declared(tmp_path, "{m}.csv", m={"dynamic": True})) == ["m1"]
+    assert there(declared(tmp_path, "*/{m}.csv", m={"dynamic": True})) == ["m4"]
+    assert there(declared(tmp_path, ".{m}.csv", m={"dynamic": True})) == ["_m1", "m2"]
+    assert there(declared(tmp_path, "d/.{m}.csv", m={"dynamic": True})) == ["m3"]
+    whole = declared(tmp_path, "*.csv")
+    (source,) = whole.spec.ingest.every_source
+    assert files_of(source, "*.csv", tmp_path, HOME) == [str(tmp_path / "m1.csv")]
+
+
 _name = st.text("ab1-_.", min_size=1, max_size=5).filter(lambda s: s.strip(".") and "..." not in s)
 
 
@@ -129,7 +140,9 @@ def test_the_listed_files_are_those_that_are_read(
     put(folder, *(pattern.replace("{m}", key) for key in keys))
     pipeline = declared(folder, pattern, m={"dynamic": True})
     found = list_partitions(pipeline, NOW, {}, HOME)
-    assert {partition.key for partition in found.partitions} == keys
+    assert {partition.key for partition in found.partitions} == {
+        key for key in keys if not Path(pattern.replace("{m}", key)).name.startswith(".")
+    }
     (source,) = pipeline.spec.ingest.every_source
     listed = set(files_of(source, pattern, folder, HOME))
     assert listed >= {name for names in found.files.values() for name in names}

@@ -71,6 +71,24 @@ def test_brackets_in_the_name_of_a_folder_are_no_glob(
             assert [file.name for file in find_files((pattern,), tmp_path)] == names
 
 
+def test_globs_leave_out_hidden_files_unless_they_ask_for_them(tmp_path: Path) -> None:
+    (tmp_path / ".deep").mkdir()
+    for name in ("a.csv", ".m2.csv", "._a.csv", ".deep/b.csv", ".deep/.m3.csv"):
+        (tmp_path / name).write_text(name)
+
+    def names(*patterns: str) -> list[str]:
+        return [file.path.name for file in find_files(patterns, tmp_path)]
+
+    assert names("*.csv") == names("?.csv") == names("*") == ["a.csv"]
+    assert names("**/*.csv") == ["b.csv", "a.csv"]
+    assert names(".m*.csv") == [".m2.csv"]
+    assert names("*/.*.csv") == [".m3.csv"]
+    assert names(".m2.csv", str(tmp_path / "._a.csv")) == [".m2.csv", "._a.csv"]
+    (tmp_path / "a.csv").unlink()
+    with pytest.raises(SourceError, match=r"no file matches '\*\.csv'; the folder .*\.m2\.csv"):
+        find_files(("*.csv",), tmp_path)
+
+
 def test_a_glob_without_match_is_reported_with_the_existing_names(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"f{number:02}.csv").touch()
