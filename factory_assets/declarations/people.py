@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from factory_assets.declarations.messages import mistakes
 from factory_assets.declarations.yaml_document import NotYaml, content_of, parse
 from factory_assets.spec.people import People, Person
 from factory_resources.errors import DeclarationError, UnknownNameError
-from factory_resources.home.home import storage_errors
+from factory_resources.home.home import replace_file, storage_errors
 
 FILE = "people.yaml"
 
@@ -95,20 +96,22 @@ def add_person(name: str, roles: Sequence[str], key: str) -> Path:
         StorageError: it cannot be written.
     """
     file = people_file()
+    # Where the file is a link, as into a repository, what it leads to is changed.
+    target = file.resolve()
     # The folder itself is locked, so that no other file has to lie beside the pipelines.
-    with storage_errors(file), _locked(file.parent):
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
-        end = "" if before.endswith("\n") or not before else "\n"
-        text = f"{before}{end}{person_text(name, roles, key)}\n"
-        if name not in _people(text.encode(), file):
+    with storage_errors(target), _locked(target.parent):
+        is_new = not target.exists()
+        before = b"" if is_new else target.read_bytes()
+        end = b"" if before.endswith(b"\n") or not before else b"\n"
+        text = before + end + f"{person_text(name, roles, key)}\n".encode()
+        if name not in _people(text, file):
             raise DeclarationError(
                 "a person cannot be added at the end of this file",
                 where=str(file),
                 remedy=f"add these lines by hand: {person_text(name, roles, key)}",
             )
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(file)
+        mode = 0o666 if is_new else stat.S_IMODE(target.stat().st_mode)
+        replace_file(target, text, mode, exactly=not is_new)
     return file
 
 

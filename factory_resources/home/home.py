@@ -258,17 +258,32 @@ class Home:
         with storage_errors(path):
             self._make()
             path.parent.mkdir(parents=True, exist_ok=True)
-            name = path.parent / f".{uuid4().hex}"
-            handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(name, path)
-            except BaseException:
-                name.unlink(missing_ok=True)
-                raise
+            replace_file(path, content, mode)
+
+
+def replace_file(path: Path, content: bytes, mode: int, *, exactly: bool = False) -> None:
+    """Write a file anywhere; readers see the old or the new content, even after a power cut.
+
+    Args:
+        mode: its permissions.
+        exactly: whether the umask takes nothing away from them.
+
+    Raises:
+        OSError: it cannot be written; then nothing is left.
+    """
+    name = path.parent / f".{uuid4().hex}"
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if exactly:
+                os.fchmod(handle, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        os.replace(name, path)
+    except BaseException:
+        name.unlink(missing_ok=True)
+        raise
 
 
 def is_free(lock: Path) -> bool:

@@ -1,5 +1,8 @@
 """`people.yaml`: who may do what, and every mistake with its line."""
 
+import errno
+import os
+import stat
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from factory_assets.declarations.people import add_person, load_people, require_new_person
-from factory_resources.errors import DeclarationError, UnknownNameError
+from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 
 
 @pytest.fixture
@@ -40,6 +43,55 @@ def test_a_person_is_added_at_the_end(defs: Path) -> None:
     with pytest.raises(DeclarationError, match=r"jane\.doe is here already"):
         require_new_person("jane.doe", ["approver"])
     require_new_person("jane.doe", [])
+
+
+def test_a_person_is_added_to_what_a_link_leads_to(defs: Path) -> None:
+    file, real = defs / "people.yaml", defs / "ours" / "everybody.yaml"
+    real.parent.mkdir()
+    real.write_bytes(b"# ours\r\nbob: {roles: [auditor]}\r\n")
+    real.chmod(0o664)
+    file.symlink_to("ours/everybody.yaml")
+    assert add_person("jane", ["approver"], _key()) == file
+    assert file.is_symlink()
+    assert [*load_people()] == ["bob", "jane"]
+    assert real.read_bytes().startswith(b"# ours\r\nbob: {roles: [auditor]}\r\njane:\n")
+    assert stat.S_IMODE(real.stat().st_mode) == 0o664
+
+
+def test_the_file_keeps_its_rights(defs: Path) -> None:
+    file = defs / "people.yaml"
+    file.write_text("")
+    file.chmod(0o600)
+    add_person("jane", ["approver"], _key())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_person_is_on_the_disk_before_the_file_is_replaced(
+    defs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = defs / "people.yaml"
+    file.write_text("bob: {roles: [auditor]}\n")
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    add_person("jane", ["approver"], _key())
+    assert synced == [file.stat().st_ino]
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(
+    defs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = defs / "people.yaml"
+    file.write_text("bob: {roles: [auditor]}\n")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(os, name, full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        add_person("jane", ["approver"], _key())
+    assert [*defs.iterdir()] == [file]
+    assert file.read_text() == "bob: {roles: [auditor]}\n"
 
 
 @pytest.mark.parametrize("name", ["", "Jane", "../jane", "jane doe", "-jane", "j" * 65])
