@@ -8,7 +8,9 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from errno import ELOOP, ENOENT, ENOTDIR
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from factory_resources.home.home import Home
 
@@ -35,6 +37,10 @@ again, pointers to the latest ones, and what was seen of roll-outs."""
 _NAMED_BY_CONTENT = re.compile(r"(?:tables|statements)/.+/([0-9a-f]{64})\.(?:parquet|json)")
 
 
+Inode = tuple[int, int]
+"""What tells files apart while they are there: their disk, and their number on it."""
+
+
 @dataclass(frozen=True)
 class HomeFile:
     """A file of a home."""
@@ -45,7 +51,7 @@ class HomeFile:
     bytes: int
     modified: int
     """Nanoseconds since 1970."""
-    inode: tuple[int, int]
+    inode: Inode
 
 
 def digest_in_name(path: str) -> str | None:
@@ -69,21 +75,23 @@ def home_files(home: Home, *, below: str = "", databases: bool = False) -> Itera
     """
     start = home.path / below
     if start.is_dir():
-        yield from _files(start, f"{below}/" if below else "", databases)
+        above = {_inode(home.path.stat()), _inode(start.stat())}
+        yield from _files(start, f"{below}/" if below else "", databases, above)
 
 
-def _files(folder: Path, prefix: str, databases: bool) -> Iterator[HomeFile]:
+def _files(folder: Path, prefix: str, databases: bool, above: set[Inode]) -> Iterator[HomeFile]:
     for entry in sorted(_entries(folder), key=lambda one: one.name):
         path = prefix + entry.name
         if path in _LEFT_OUT or path == JOURNAL or entry.name.startswith((".", _SET_ASIDE)):
             continue
-        # Who moved a folder to another disk left a link.
-        if entry.is_dir():
-            yield from _files(folder / entry.name, path + "/", databases)
+        if (status := _status(entry)) is None:
             continue
-        found = file_at(Path(entry.path), path)
-        if found and (databases or not _DATABASE.fullmatch(entry.name)):
-            yield found
+        # Who moved a folder to another disk left a link. One to a folder above would have no end.
+        if S_ISDIR(status.st_mode) and (inode := _inode(status)) not in above:
+            yield from _files(Path(entry.path), path + "/", databases, above | {inode})
+        is_wanted = databases or not _DATABASE.fullmatch(entry.name)
+        if S_ISREG(status.st_mode) and is_wanted:
+            yield _home_file(Path(entry.path), path, status)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -96,11 +104,23 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def file_at(source: Path, path: str) -> HomeFile | None:
     """Return a file; None if it has vanished meanwhile, or is no file."""
+    status = _status(source)
+    return _home_file(source, path, status) if status and S_ISREG(status.st_mode) else None
+
+
+def _home_file(source: Path, path: str, status: os.stat_result) -> HomeFile:
+    return HomeFile(source, path, status.st_size, status.st_mtime_ns, _inode(status))
+
+
+def _status(path: os.PathLike[str]) -> os.stat_result | None:
+    """Return what the system knows of a file; None if it has vanished, or a link leads nowhere."""
     try:
-        status = source.stat()
-    except FileNotFoundError:
-        return None
-    if not source.is_file():
-        return None
-    inode = status.st_dev, status.st_ino
-    return HomeFile(source, path, status.st_size, status.st_mtime_ns, inode)
+        return os.stat(path)
+    except OSError as error:
+        if error.errno in (ENOENT, ELOOP, ENOTDIR):
+            return None
+        raise
+
+
+def _inode(status: os.stat_result) -> Inode:
+    return status.st_dev, status.st_ino

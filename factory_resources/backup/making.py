@@ -7,8 +7,9 @@ changed once they are there, and small files, such as the salts of people's name
 whole. What is newer than the moment is as what a killed process leaves.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -27,7 +28,7 @@ from factory_resources.backup.targets import (
 )
 from factory_resources.errors import StorageError
 from factory_resources.home.database import chosen_database
-from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.keys import LogKey
@@ -74,7 +75,8 @@ def make_backup(home: Home, target: Path, tell: Tell, keep: int | None = None) -
         )
     path, opened = _opened(home, target)
     with storage_faults(home), storage_errors(target), home.working(), opened as backup:
-        saved, files = _copy(home, backup, tell)
+        with _unreadable_sources(home):
+            saved, files = _copy(home, backup, tell)
         manifest = Manifest(
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             home=str(home.path),
@@ -95,6 +97,18 @@ def make_backup(home: Home, target: Path, tell: Tell, keep: int | None = None) -
         remove_oldest(path.parent, keep)
     size, root = manifest.ledger.size, manifest.ledger.root
     return MadeBackup(path, entry.files, entry.bytes, size, root, number)
+
+
+@contextmanager
+def _unreadable_sources(home: Home) -> Iterator[None]:
+    """Blame a file or folder of the home that cannot be opened, and not the target."""
+    try:
+        yield
+    except OSError as error:
+        path = Path(os.fsdecode(error.filename or ""))
+        if path.is_relative_to(home.path):
+            raise unreadable(path, error) from error
+        raise
 
 
 def _opened(home: Home, target: Path) -> tuple[Path, AbstractContextManager[BackupTarget]]:

@@ -1,5 +1,6 @@
 """Backups of a real home: what is in them, what is shared, what is refused, what kills leave."""
 
+import errno
 import json
 import os
 import shutil
@@ -361,6 +362,50 @@ def test_a_target_that_would_do_harm_is_refused(
     (apples.root / "there.tar").touch()
     with pytest.raises(StorageError, match=said):
         make_backup(apples.home, apples.root / target, _quietly)
+
+
+@pytest.mark.parametrize("target", ["backups", "backup.tar"])
+@pytest.mark.parametrize("what", ["tables/unreadable", "tables/unreadable/in/it"])
+def test_a_file_of_the_home_that_cannot_be_read_is_named(
+    apples: Factory, target: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreadable = apples.home.path / what
+    unreadable.parent.mkdir(parents=True, exist_ok=True)
+    unreadable.touch()
+    named = next(path for path in [unreadable, *unreadable.parents] if "unreadable" in path.name)
+
+    def denying(whole: Any) -> Any:
+        # Rights keep nothing from root.
+        def opened(path: Any, *arguments: Any, **options: Any) -> Any:
+            if str(path) == str(named):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return whole(path, *arguments, **options)
+
+        return opened
+
+    monkeypatch.setattr(Path, "open", denying(Path.open))
+    monkeypatch.setattr(os, "scandir", denying(os.scandir))
+    with pytest.raises(StorageError) as caught:
+        make_backup(apples.home, tmp_path / target, _quietly)
+    assert str(caught.value).startswith(f"{named}: cannot be read (Permission denied); run the")
+
+
+def test_links_that_have_no_end_are_not_followed(apples: Factory, tmp_path: Path) -> None:
+    home, elsewhere = apples.home.path, tmp_path / "another disk"
+    before = [file.path for file in home_files(apples.home)]
+    elsewhere.mkdir()
+    (elsewhere / "moved").write_text("rows")
+    (elsewhere / "back").symlink_to(home)
+    (home / "tables" / "all").symlink_to(home)
+    (home / "tables" / "up").symlink_to("..")
+    (home / "tables" / "itself").symlink_to("itself")
+    (home / "tables" / "nowhere").symlink_to("moved/nowhere")
+    (home / "tables" / "there").symlink_to(elsewhere)
+    done = _back_up(apples.home, tmp_path / "backups")
+    assert [file.path for file in home_files(apples.home)] == sorted(
+        [*before, "tables/there/moved"], key=lambda path: path.split("/")
+    )
+    assert "tables/there/moved" in {file.path for file in read_manifest(done.path).files}
 
 
 def test_an_empty_home_has_no_backup(home: Home, tmp_path: Path) -> None:
