@@ -94,11 +94,9 @@ def disk_space(home: Home) -> DiskSpace:
 
 def note_space(home: Home, now: datetime) -> None:
     """Note what is free now, unless it was noted within the hour; a full disk notes nothing."""
-    known = samples(home)
-    if known and now - datetime.fromisoformat(known[-1][0]) < _EVERY:
+    kept = _recent(samples(home), now)
+    if kept and now - datetime.fromisoformat(kept[-1][0]) < _EVERY:
         return
-    oldest = (now - _KNOWN).isoformat()
-    kept = [sample for sample in known if sample[0] >= oldest]
     kept.append((now.astimezone(UTC).isoformat(timespec="seconds"), disk_space(home).free))
     with suppress(StorageError):
         home.write_atomic(_file(home), json.dumps(kept).encode())
@@ -118,11 +116,17 @@ def growth(known: Sequence[Sample], free: int, now: datetime) -> float | None:
     Args:
         free: what is free now.
     """
-    recent = [sample for sample in known if now - datetime.fromisoformat(sample[0]) <= _KNOWN]
+    recent = _recent(known, now)
     if not recent:
         return None
     age = now - datetime.fromisoformat(recent[0][0])
     return (recent[0][1] - free) / (age / timedelta(days=1)) if age >= _ENOUGH else None
+
+
+def _recent(known: Sequence[Sample], now: datetime) -> list[Sample]:
+    """Return the samples that count: of a clock that was ahead, none stays."""
+    ages = ((now - datetime.fromisoformat(sample[0]), sample) for sample in known)
+    return [sample for age, sample in ages if timedelta() <= age <= _KNOWN]
 
 
 def _file(home: Home) -> Path:

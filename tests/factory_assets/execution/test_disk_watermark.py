@@ -101,6 +101,19 @@ def test_free_space_is_noted_once_an_hour_and_forgotten_after_two_weeks(home: Ho
     assert samples(home) == []
 
 
+def test_a_clock_that_was_ahead_stops_no_forecast(home: Home) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    note_space(home, now + timedelta(days=400))
+    for day in range(3):
+        note_space(home, now + timedelta(days=day))
+    known = samples(home)
+    assert [time[:10] for time, _ in known] == ["2026-03-01", "2026-03-02", "2026-03-03"]
+    ahead = ((now + timedelta(days=400)).isoformat(), 10**15)
+    later, free = now + timedelta(days=3), known[0][1] - 300
+    assert growth([*known, ahead], free, later) == growth([ahead, *known], free, later) == 100.0
+    assert growth([ahead], free, later) is None
+
+
 @pytest.mark.parametrize(
     ("hours", "before", "expected"),
     [(48, 500, 200.0), (24, 100, 0.0), (24, 40, -60.0), (23, 500, None), (400, 500, None)],
