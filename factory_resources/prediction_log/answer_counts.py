@@ -32,16 +32,21 @@ def count_answers(lookup: PredictionLookup, pipeline: str) -> dict[int, AnswerCo
         StorageError: a place where answers are cannot be read.
     """
     found: dict[int, AnswerCount] = {}
-    uncounted = {*lookup.store.uncounted_blocks()}
+    # Records move from the journal to the database, never back. Those of blocks that are stored
+    # after this are still counted as waiting.
+    waiting = {request: (version, rows) for version, request, rows in lookup.waiting(pipeline)}
+    last = lookup.store.last_block()
+    uncounted = {block for block in lookup.store.uncounted_blocks() if block <= last}
     counts = lookup.store.answer_counts(pipeline)
     for one in counts:
-        if one.block not in uncounted and one.first and one.last:
+        if one.block <= last and one.block not in uncounted and one.first and one.last:
             _add(found, one.version, AnswerCount(one.answers, one.first, one.last))
     for block in uncounted:
         for version in lookup.versions(pipeline, block):
             read = lookup.answered(pipeline, version, block - 1, block, _ANY)
             _add_requests(found, version, read)
-    for version, request, rows in lookup.waiting(pipeline):
+    for request in waiting.keys() - lookup.collected(waiting, last):
+        version, rows = waiting[request]
         _add_requests(found, version, [(request, rows)])
     return found
 

@@ -95,10 +95,16 @@ class PredictionLookup:
 
     def count_rows(self, pipeline: str, first: bytes, stop: bytes) -> int:
         """Return how many rows of a pipeline were answered from an id on up to another."""
-        query = "SELECT sum(rows) FROM prediction WHERE pipeline = ? AND id >= ? AND id < ?"
-        [(total,)] = self.store.run(query, [pipeline, first, stop])
-        waiting = (_facts(payload) for id_, payload in self._journal(None) if first <= id_ < stop)
-        count = int(total or 0) + sum(one.rows for one in waiting if one.pipeline == pipeline)
+        # Records move from the journal to the database, never back.
+        waiting = {id_: rows for _, id_, rows in self.waiting(pipeline) if first <= id_ < stop}
+        last = self.store.last_block()
+        query = (
+            "SELECT sum(rows) FROM prediction WHERE pipeline = ? AND id >= ? AND id < ? "
+            "AND block <= ?"
+        )
+        [(total,)] = self.store.run(query, [pipeline, first, stop, last])
+        collected = self.collected(waiting, last)
+        count = int(total or 0) + sum(waiting[one] for one in waiting.keys() - collected)
         for file in self._files(pipeline, first, stop):
             with suppress(FileNotFoundError):
                 for request, payload in file.every(self.footer(file.path)):
@@ -137,6 +143,15 @@ class PredictionLookup:
         )
         archived = self._archived(pipeline, [one], one.first)
         return {*(version for (version,) in rows), *(head.version for _, head in archived)}
+
+    def collected(self, requests: Collection[bytes], until: int) -> set[bytes]:
+        """Return those of these requests that are in the database, up to a block with a number."""
+        found: set[bytes] = set()
+        for part in _parts(requests, _FACTS):
+            marks = ", ".join("?" * len(part))
+            query = f"SELECT id FROM prediction WHERE block <= ? AND id IN ({marks})"
+            found.update(request for (request,) in self.store.run(query, [until, *part]))
+        return found
 
     def waiting(self, pipeline: str) -> Iterator[tuple[int, bytes, int]]:
         """Yield version, id and rows of the requests to a pipeline that are still in the journal.

@@ -2,18 +2,21 @@
 
 from contextlib import closing
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from factory_resources.home.home import Home
+from factory_resources.prediction_log import collector
 from factory_resources.prediction_log.answer_counts import AnswerCount
 from factory_resources.prediction_log.blocks import PredictionBlock
 from factory_resources.prediction_log.ids import PredictionIds, row_id
+from factory_resources.prediction_log.lookup import LARGEST
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import encode
 from tests.factory_resources.prediction_log.homes import fill
 from tests.factory_resources.prediction_log.homes import log as log
-from tests.factory_resources.prediction_log.samples import payload, record
+from tests.factory_resources.prediction_log.samples import payload, record, write
 from tests.factory_resources.prediction_log.test_archive import AFTER, DAY, Clock, answer
 from tests.factory_resources.prediction_log.test_archive import clock as clock
 from tests.factory_resources.released_forms import ANSWERS
@@ -57,6 +60,43 @@ def test_rows_are_counted_and_refused_requests_are_not(log: PredictionLog) -> No
     assert log.count_answers("apples") == {3: AnswerCount(4, taken[1], taken[2])}
     assert log.answer_ids("apples", 3) == every
     assert log.answer_ids("apples", 3, 2) == every[-2:]
+
+
+@pytest.mark.parametrize("what", ["answers", "rows"])
+@pytest.mark.parametrize("queries", range(1, 5))
+def test_answers_that_are_stored_while_they_are_counted_are_counted_once(
+    log: PredictionLog, home: Home, what: str, queries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = PredictionIds()
+    [stored] = fill(log, ids, [2])
+    with closing(log.journal()) as journal:
+        taken = [*stored, *write(journal, range(2, 5), ids)]
+    run, done = type(log.database).run, 0
+
+    def collecting(store: Any, *arguments: Any) -> Any:
+        nonlocal done
+        found = run(store, *arguments)
+        if store is log.database:
+            done += 1
+            if done == queries:
+                with PredictionLog(home) as other:
+                    other.collect()
+        return found
+
+    monkeypatch.setattr(type(log.database), "run", collecting)
+    if what == "answers":
+        assert log.count_answers("apples") == {3: AnswerCount(5, taken[0], taken[-1])}
+    else:
+        assert log.count_rows("apples", bytes(16), LARGEST) == 5
+
+
+def test_answers_in_a_segment_that_is_stored_already_are_counted_once(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "remove_segment", lambda _: None)
+    [taken] = fill(log, PredictionIds(), [3])
+    assert log.count_answers("apples") == {3: AnswerCount(3, taken[0], taken[-1])}
+    assert log.count_rows("apples", bytes(16), LARGEST) == 3
 
 
 def test_an_id_that_is_in_two_blocks_is_counted_once(log: PredictionLog) -> None:
