@@ -41,7 +41,8 @@ from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of
-from factory_resources.errors import FactoryError, SourceError
+from factory_assets.spec.base import suggest
+from factory_resources.errors import DataError, FactoryError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import event_logs_open
 from factory_resources.tracking.records import Records
@@ -151,9 +152,9 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows only the bare class
         call = stage_request(pipeline, "ingest", context, home, progress)
         call = replace(call, processes=processes)
-        stages = [stage for stage in PARTITIONED if stage in config.stages]
-        progress.started(pipeline.name, stages[0])
         with _failing(context, call, progress):
+            stages = _chosen_stages(pipeline, config.stages)
+            progress.started(pipeline.name, stages[0])
             known = known_keys(pipeline, context.instance)
             selected = wanted(pipeline, datetime.now(UTC), known, home, config.keys)
             _require_some(pipeline, selected, home)
@@ -180,6 +181,22 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             pipeline, "Ingests and cleans every partition that has data and needs it."
         ),
     )
+
+
+def _chosen_stages(pipeline: Pipeline, names: Sequence[str]) -> list[Stage]:
+    """Return the stages that a run configuration names, in their order.
+
+    Raises:
+        DataError: it names none, or something else.
+    """
+    for name in names or [""]:
+        if name not in PARTITIONED:
+            raise DataError(
+                f"{name!r} is no stage that partitions have" if name else "no stage is named",
+                where=f"{pipeline.name}/{PARTITIONS}: stages",
+                remedy=suggest(name, PARTITIONED),
+            )
+    return [stage for stage in PARTITIONED if stage in names]
 
 
 def _require_some(pipeline: Pipeline, selected: Wanted, home: Home) -> None:

@@ -216,6 +216,29 @@ def test_missing_data_of_all_partitions_is_reported(
     )
 
 
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        (["ingst"], "'ingst' is no stage that partitions have; did you mean 'ingest'? valid: "),
+        (["ingest", "claen"], "'claen' is no stage that partitions have; did you mean 'clean'? "),
+        (["train"], "'train' is no stage that partitions have; valid: ingest, clean"),
+        ([], "no stage is named; valid: ingest, clean"),
+    ],
+    ids=str,
+)
+def test_a_stage_that_partitions_do_not_have_is_named(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance, stages: list[str], said: str
+) -> None:
+    pipeline = declared(tmp_path)
+    write(pipeline, "2024-01-01", 1)
+    result = run_job(pipeline, home, instance, stages=stages)
+    assert not result.success
+    assert f"meter/partitions: stages: {said}" in str(
+        result.failure_data_for_node("meter__partitions")
+    )
+    assert known(instance, "ingest") == set()
+
+
 def test_the_job_handles_two_dimensions_with_dynamic_keys(
     tmp_path: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
