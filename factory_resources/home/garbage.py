@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from factory_resources.home.home import (
-    WORKING,
     Home,
     is_free,
     pod_lock,
@@ -67,7 +66,7 @@ def left_behind(home: Home) -> Iterator[Garbage]:
             if ended or (pod and home.is_left(pod_lock(pod[1]))):
                 yield waste(path, "scratch", "its process has ended")
         for path in sorted((home.tmp / "locks").glob("*")):
-            if path.name != WORKING and is_free(path):
+            if is_free(path):
                 yield waste(path, "lock", "no process holds it")
     for folder in (home.records, home.pictures, home.path / "profiles"):
         for path in sorted(folder.rglob(".*")):

@@ -18,7 +18,7 @@ from uuid import uuid4
 from factory_resources.errors import StorageError
 from factory_resources.home.processes import own_identity, process_start
 
-WORKING = ".working"
+_WORKING = ".working"
 """The file in the scratch folder on which every working process holds a lock."""
 
 _ACTING = ".acting"
@@ -205,7 +205,7 @@ class Home:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Keep `alone` from starting while this block runs; any number may work at once."""
-        with self._shared_lock(WORKING, fcntl.LOCK_SH):
+        with self._shared_lock(_WORKING, fcntl.LOCK_SH):
             yield
 
     @contextmanager
@@ -232,7 +232,7 @@ class Home:
         """
         with ExitStack() as locks:
             try:
-                locks.enter_context(self._shared_lock(WORKING, fcntl.LOCK_EX | fcntl.LOCK_NB))
+                locks.enter_context(self._shared_lock(_WORKING, fcntl.LOCK_EX | fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise StorageError(
                     "a run is working here", where=str(self.path), remedy="wait until it has ended"
