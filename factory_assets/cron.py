@@ -102,8 +102,10 @@ def ticks(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     """
     zone, after = ZoneInfo(timezone), after.astimezone(UTC)
     minutes, hours, days, months, weekdays = (
-        _values(field, low, high)
-        for field, (_, low, high) in zip(_AT.get(cron, cron).lower().split(), _FIELDS, strict=True)
+        _values(field, low, high - (name == "day of week"))
+        for field, (name, low, high) in zip(
+            _AT.get(cron, cron).lower().split(), _FIELDS, strict=True
+        )
     )
     weekdays = {day % 7 for day in weekdays}
     all_days, all_weekdays = len(days) == 31, len(weekdays) == 7
@@ -135,15 +137,24 @@ def _ticks(day: datetime, hours: set[int], minutes: set[int], zone: ZoneInfo) ->
 
 
 def _values(field: str, low: int, high: int) -> set[int]:
-    """Return the numbers that a valid field names."""
+    """Return the numbers that a valid field names, as Dagster understands it.
+
+    Args:
+        high: the last number; Sunday is 0, and 7 where it is named.
+    """
     found: set[int] = set()
     for part in field.split(","):
         match = _matched(part)
         assert match is not None, field
-        if match[1] == "*":
+        begin, _, end = match[1].partition("-")
+        if begin == "*":
             first, last = low, high
+        elif end or not match[2]:
+            first, last = int(begin), int(end or begin)
         else:
-            begin, _, end = match[1].partition("-")
-            first, last = int(begin), int(end or (high if match[2] else begin))
+            first, last = int(begin) if int(begin) <= high else low, high
+        if first == last and (end or match[2]):
+            # A range from a number to itself is the whole cycle.
+            first, last = low, high
         found.update(range(first, last + 1, int(match[2] or 1)))
     return found

@@ -76,7 +76,15 @@ def test_an_expression_that_never_fires_has_no_next_time() -> None:
     assert next_tick("0 0 31 2 *", "UTC", _NOON) is None
 
 
-@pytest.mark.parametrize("cron", ["0 2 * * *", "17 */3 * * *", "0 0 1,15 * *", "30 6 * * 1-5"])
+@pytest.mark.parametrize(
+    "cron",
+    [
+        *("0 2 * * *", "17 */3 * * *", "0 0 1,15 * *", "30 6 * * 1-5"),
+        *("0 0 * * 5/2", "0 0 * * 1/3", "0 0 * * 4/1", "0 0 * * fri/2,tue", "0 0 * * 5-7/2"),
+        *("0 0 * * 6/2", "0 0 * * 7/2", "0 0 * * 1-1", "0 0 * * */3", "0 0 * * 0-7/3"),
+        *("0 0 31/7 * *", "0 5/8 * * *", "0 23/5 * * *", "59/20 9 * * *", "0 0 1 5/3 *"),
+    ],
+)
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
 def test_a_year_of_ticks_is_that_of_dagster(cron: str, zone: str) -> None:
     from dagster._utils.schedules import cron_string_iterator
