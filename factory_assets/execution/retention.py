@@ -27,7 +27,7 @@ from factory_resources.home.garbage import Garbage, left_behind, unneeded_files,
 from factory_resources.home.home import Home
 from factory_resources.tables.logged_files import current_files
 from factory_resources.tracking.record import Record, damaged_record
-from factory_resources.tracking.records import Records
+from factory_resources.tracking.records import Records, unfinished_records
 
 DEFAULT = "30d"
 
@@ -72,6 +72,7 @@ def find_garbage(
         *_checkpoints(home, since),
         *unneeded_files(home, set(_files(home, kept)), current_files, stored),
         *left_behind(home),
+        *(waste(path, "scratch", "an unfinished record") for path in unfinished_records(home)),
     ]
 
 

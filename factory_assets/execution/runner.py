@@ -158,11 +158,12 @@ def _store(call: StageRequest, computed: ComputedStage) -> StageRun:
     version = log_costs(value, record, call.home)
     records, checks = Records(call.home, shared=shared), [*stage_checks(call, value)]
     with call.home.acting():
-        # Of a stage that was computed again, it replaces the record of before.
+        # Of a stage that was computed again, the record of before stays until this one counts.
         file_digest = records.save(record)
         if isinstance(value, Champion):
             enter_declared(call.pipeline, call.home)
         append_stage(call.pipeline, record, file_digest, checks, call.home, begins=begin_if_allowed)
+        records.put_in_place(record, file_digest)
         foreseen_key = digest(foreseen(components))
         if foreseen_key != record.key or records.foreseen(record.pipeline, call.stage, record.key):
             records.foresee(record, foreseen_key)

@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Collection
 
-from factory_resources.home.garbage import left_behind, remove
+from factory_resources.home.garbage import left_behind, remove, waste
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.tracking.records import unfinished_records
 
 
 def drop_caches(home: Home, pipelines: Collection[str]) -> dict[str, int]:
@@ -31,4 +32,7 @@ def drop_caches(home: Home, pipelines: Collection[str]) -> dict[str, int]:
     remove(scratch)
     if scratch:
         found["tmp"] = len(scratch)
+    if unfinished := unfinished_records(home):
+        remove([waste(path, "scratch", "an unfinished record") for path in unfinished])
+        found["records"] = len(unfinished)
     return found

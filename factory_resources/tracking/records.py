@@ -1,7 +1,8 @@
 """Records of computed stages, stored by the digest of everything that went into them, for reuse.
 
 A record is one JSON file that is never changed. It counts from the moment at which the ledger has
-an entry with its digest: until then it is as if it were not there. Pointers name the latest record
+an entry with its digest: until then it is as if it were not there, and the one that it replaces, if
+the same was computed again, is still there. Pointers name the latest record
 of a stage (or partition), and the records that each run computed or reused. What a record's value
 means is defined by the stages.
 """
@@ -10,17 +11,22 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
 
-from factory_resources.home.home import Home, unreadable
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.store.location import uses_store
 from factory_resources.tracking.record import Record, damaged_record
+
+_BESIDE = ".new"
+"""Ends the name of a record that is to replace another, until the ledger has it."""
 
 
 class Records:
@@ -43,20 +49,28 @@ class Records:
             StorageError: the record is damaged, or cannot be read.
         """
         path = self._home.records / pipeline / stage / f"{key}.json"
-        if not path.exists():
-            return None
-        try:
-            content = path.read_bytes()
-            record = Record.model_validate_json(content)
-        except OSError as error:
-            raise unreadable(path, error) from error
-        except ValidationError as error:
-            raise damaged_record(str(path)) from error
-        if (record.pipeline, record.stage, record.key) != (pipeline, stage, key):
-            raise damaged_record(str(path))
-        if self._counted and entry_of(self._home, record, sha256(content).hexdigest()) is None:
-            return None
-        return record
+        # A process that was killed has left a record that counts beside the file. One that goes on
+        # may just have put it in its place.
+        for file in (path, _beside(path), path):
+            try:
+                content = file.read_bytes()
+                record = Record.model_validate_json(content)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise unreadable(file, error) from error
+            except ValidationError as error:
+                raise damaged_record(str(file)) from error
+            if (record.pipeline, record.stage, record.key) != (pipeline, stage, key):
+                raise damaged_record(str(file))
+            file_digest = sha256(content).hexdigest()
+            if not self._counted or entry_of(self._home, record, file_digest) is not None:
+                if file != path:
+                    # Whoever may only read the home reads it where it is.
+                    with suppress(StorageError):
+                        self.put_in_place(record, file_digest)
+                return record
+        return None
 
     def latest(self, pipeline: str, stage: str, partition: str | None = None) -> Record | None:
         """Return the record that the last run of the stage (or partition) computed or reused."""
@@ -127,11 +141,34 @@ class Records:
                         yield record
 
     def save(self, record: Record) -> str:
-        """Store the record, and return the SHA-256 of its file."""
-        folder = self._home.records / record.pipeline / record.stage
-        content = record.model_dump_json(indent=1).encode()
-        self._write(folder / f"{record.key}.json", content)
+        """Store the record, and return the SHA-256 of its file.
+
+        If it is to replace one, it waits beside that until the ledger has it, for `put_in_place`.
+        """
+        path, content = self._home.path / record.name, record.model_dump_json(indent=1).encode()
+        if self._counted and path.exists():
+            self._home.write_atomic(_beside(path), content)
+        else:
+            self._write(path, content)
         return sha256(content).hexdigest()
+
+    def put_in_place(self, record: Record, file_digest: str) -> None:
+        """Let a record that the ledger has replace the one before it, if there was one.
+
+        Args:
+            file_digest: as `save` returned it.
+        """
+        path = self._home.path / record.name
+        with suppress(FileNotFoundError):
+            content = _beside(path).read_bytes()
+            if sha256(content).hexdigest() == file_digest:
+                # Whoever reads it may be faster.
+                with (
+                    self._in_store(path, content),
+                    storage_errors(path),
+                    suppress(FileNotFoundError),
+                ):
+                    _beside(path).replace(path)
 
     def share(self, record: Record) -> None:
         """Put a record that the home has into the factory's store, if it has one."""
@@ -149,9 +186,17 @@ class Records:
             self._write(pointer, content)
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Write a file, in the store first: what the home alone has is not known elsewhere."""
-        if not self._shared or not uses_store(self._home):
+        with self._in_store(path, content):
             self._home.write_atomic(path, content)
+
+    @contextmanager
+    def _in_store(self, path: Path, content: bytes) -> Iterator[None]:
+        """Write a file in the store, if there is one, before the block writes it in the home.
+
+        What the home alone has is not known elsewhere.
+        """
+        if not self._shared or not uses_store(self._home):
+            yield
             return
         from factory_resources.store.store import shared_store
 
@@ -160,7 +205,7 @@ class Records:
         # Else what was fetched a moment ago could take its place.
         with self._home.lock("store"):
             store.write(path, content)
-            self._home.write_atomic(path, content)
+            yield
 
     def _pointed(self, pipeline: str, stage: str, pointer: Path) -> Record | None:
         if not pointer.is_file():
@@ -175,6 +220,14 @@ class Records:
 
     def _run(self, pipeline: str, run_id: str) -> Path:
         return self._home.records / pipeline / "runs" / run_id
+
+
+def unfinished_records(home: Home) -> list[Path]:
+    """Return the files of records that killed processes did not bring to count.
+
+    All records must have been read before: those that count are in place then.
+    """
+    return sorted(home.records.glob(f"*/*/*.json{_BESIDE}"))
 
 
 def pointers(home: Home, pipeline: str) -> list[Path]:
@@ -201,6 +254,10 @@ def entry_of(home: Home, record: Record, file_digest: str) -> int | None:
     """Return the number of the entry about the record's present file; None if there is none."""
     found = Ledger(home).latest(StageComputed, record.name)
     return found[0] if found and found[1].sha256 == file_digest else None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + _BESIDE)
 
 
 def _pointing_at(record: Record) -> bytes:

@@ -20,6 +20,7 @@ from factory_assets.cli.main import main
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.execution.retention import find_garbage
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import ChampionMade, StageComputed
@@ -29,7 +30,7 @@ from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-from tests.killed_steps import run_killed
+from tests.killed_steps import KillPoint, run_killed, run_whole
 from tests.ledger import problems
 from tests.pipelines import APPLES, declare, enter, write_apples
 from tests.postgres import Postgres
@@ -170,12 +171,51 @@ def test_an_alias_that_was_moved_by_hand_is_told_and_not_served(root: Path) -> N
     assert registry.alias("apples") == 2
 
 
+def _run_again() -> None:
+    main(["run", "apples", "--stages", "clean", "--no-reuse"])
+
+
+@pytest.mark.parametrize(
+    ("step", "counts"),
+    [
+        (KillPoint("factory_resources.tracking.records.Records", "save"), "the old"),
+        (KillPoint("factory_assets.execution.runner", "append_stage"), "the new"),
+        (KillPoint("factory_resources.tracking.records.Records", "put_in_place"), "the new"),
+        (KillPoint("factory_resources.tracking.records.Records", "point"), "the new"),
+    ],
+    ids=lambda one: one.name if isinstance(one, KillPoint) else "",
+)
+def test_killed_while_a_stage_is_computed_again_leaves_the_old_record_or_the_new(
+    root: Path, step: KillPoint, counts: str
+) -> None:
+    home = Home(root / "home")
+    old = Records(home).latest("apples", "clean")
+    assert old
+    run_killed(_run_again, step=step)
+    assert counts == "the new" or problems(home) == []
+    found = Records(home).latest("apples", "clean")
+    assert found
+    assert (found == old) == (counts == "the old")
+    assert (found.key, found.data_version) == (old.key, old.data_version)
+    assert problems(home) == []
+    assert "6 reused" in _run(root)
+    left = sorted(home.records.rglob("*.new"))
+    assert len(left) == (counts == "the old")
+    assert {one.path for one in find_garbage(home, {"apples": [1]}, 10**6)} >= {*left}
+    run_whole(_run_again)
+    again = Records(home).latest("apples", "clean")
+    assert again
+    assert again.run_id not in {old.run_id, found.run_id}
+    assert not [*home.records.rglob("*.new")]
+    assert problems(home) == []
+
+
 def test_a_record_without_an_entry_is_computed_again(root: Path) -> None:
     home = Home(root / "home")
     record = Records(home).latest("apples", "clean")
     assert record
     changed = record.model_copy(update={"seconds": record.seconds + 1})
-    Records(home).save(changed)
+    (home.path / record.name).write_text(changed.model_dump_json(indent=1))
     assert Records(home).find("apples", "clean", record.key) is None
     assert any("clean" in problem for problem in problems(home))
     _run(root)

@@ -230,6 +230,7 @@ def test_caches_go_and_what_counts_stays(home: Home) -> None:
         "profiles/a.json",
         "checkpoints/apples/key/1.ckpt",
         "tmp/1.0-old/part",
+        "records/apples/clean/key.json.new",
         "checkpoints/pears/key/1.ckpt",
         "tmp/locks/apples.train",
         "pictures/apples/1/plot.png",
@@ -243,7 +244,8 @@ def test_caches_go_and_what_counts_stays(home: Home) -> None:
         "profiles": 1,
         "checkpoints/apples": 1,
         "tmp": 1,
+        "records": 1,
     }
     left = {str(path.relative_to(home.path)) for path in home.path.rglob("*") if path.is_file()}
-    assert left == {*names[4:]}
+    assert left == {*names[5:]}
     assert not drop_caches(home, ["apples"])

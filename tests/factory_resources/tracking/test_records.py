@@ -1,11 +1,18 @@
 """Records are found by key, and the latest is the last one computed or reused."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import StageComputed
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.record import Record
-from factory_resources.tracking.records import Records, key_at
+from factory_resources.tracking.records import Records, key_at, unfinished_records
+
+_KEY = "a" * 64
 
 
 def _record(key: str) -> Record:
@@ -43,6 +50,64 @@ def test_an_older_record_can_become_the_latest_again(home: Home) -> None:
     assert records.newest("p", "clean", None, run_id="2") == _record("b")
     assert records.newest("p", "clean", None, run_id="unknown") == _record("a")
     assert {record.key for record in records.all()} == {"a", "b"}
+
+
+def test_a_record_that_replaces_another_waits_beside_it_until_the_ledger_has_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger(home).begin()
+    old, new = _record(_KEY), _record(_KEY).model_copy(update={"run_id": "again"})
+    _enter(old, Records(home).save(old), home)
+    records = Records(home)
+    file_digest = records.save(new)
+    assert records.find("p", "clean", _KEY) == old
+    records.put_in_place(new, "0" * 64)
+    assert records.find("p", "clean", _KEY) == old
+    _enter(new, file_digest, home)
+    with monkeypatch.context() as patch:
+        # As on a disk that may only be read.
+        patch.setattr(Path, "replace", _refused)
+        assert records.find("p", "clean", _KEY) == new
+    assert unfinished_records(home) == [home.path / f"{new.name}.new"]
+    assert [*records.all()] == [new]
+    assert unfinished_records(home) == []
+    assert json.loads((home.path / new.name).read_bytes())["run_id"] == "again"
+    # Its writer may be slower than a reader.
+    records.put_in_place(new, file_digest)
+    assert records.find("p", "clean", _KEY) == new
+
+
+def test_a_record_that_is_replaced_while_it_is_read_is_found(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger(home).begin()
+    old, new = _record(_KEY), _record(_KEY).model_copy(update={"run_id": "again"})
+    _enter(old, Records(home).save(old), home)
+    file_digest, content = Records(home).save(new), (home.path / old.name).read_bytes()
+    _enter(new, file_digest, home)
+    Records(home).put_in_place(new, file_digest)
+    read, before = Path.read_bytes, [content]
+    monkeypatch.setattr(Path, "read_bytes", lambda path: before.pop() if before else read(path))
+    assert Records(home).find("p", "clean", _KEY) == new
+
+
+def _enter(record: Record, file_digest: str, home: Home) -> None:
+    entry = StageComputed(
+        subject=StageComputed.subject_of(record=record.name),
+        sha256=file_digest,
+        pipeline=record.pipeline,
+        stage=record.stage,
+        key=record.key,
+        run=record.run_id,
+        components={},
+        inputs={},
+        tables={},
+    )
+    Ledger(home).append([entry])
+
+
+def _refused(*_: object) -> None:
+    raise OSError(30, "Read-only file system")
 
 
 def test_partitions_have_records_of_their_own(home: Home) -> None:
