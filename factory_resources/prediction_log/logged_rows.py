@@ -3,6 +3,7 @@
 Values of sensitive columns are replaced in them; see `protection`.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,26 @@ def logged_rows(record: PredictionRecord) -> list[Mapping[str, Any]]:
         return []
     try:
         if record.input[:1] == b"[":
-            return msgspec.json.decode(record.input, type=list[Mapping[str, Any]])
+            return objects_logged(record.input)
         columns = columns_logged(record.input)
     except (msgspec.MsgspecError, LookupError, ValueError, TypeError) as error:
         raise _unreadable(error) from error
     return [*_as_rows(columns)]
+
+
+def objects_logged(content: bytes) -> list[Mapping[str, Any]]:
+    """Return rows that were logged as JSON.
+
+    Raises:
+        msgspec.MsgspecError, ValueError: they cannot be read.
+    """
+    try:
+        return msgspec.json.decode(content, type=list[Mapping[str, Any]])
+    except msgspec.DecodeError:
+        # Older packs wrote NaN and half characters as they came.
+        lenient = json.loads(content, parse_constant=str.lower)
+        text = json.dumps(lenient, ensure_ascii=False)
+        return msgspec.json.decode(text.encode("utf-8", "replace"), type=list[Mapping[str, Any]])
 
 
 def answered_places(content: Mapping[str, Any]) -> dict[int, int]:

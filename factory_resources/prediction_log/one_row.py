@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from factory_resources.errors import StorageError
+from factory_resources.prediction_log.logged_rows import objects_logged
 from factory_resources.prediction_log.record import PredictionRecord
 
 _CODES = {
@@ -33,7 +34,7 @@ def logged_row(record: PredictionRecord, row: int) -> Mapping[str, Any] | None:
         return None
     try:
         if record.input[:1] == b"[":
-            rows = msgspec.json.decode(record.input, type=list[dict[str, Any]])
+            rows = objects_logged(record.input)
             return rows[row] if rows else None
         found = msgspec.msgpack.decode(record.input)
         arrays = {

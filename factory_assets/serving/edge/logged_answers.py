@@ -6,16 +6,23 @@ What a log proves is decided in `chain`; bringing one home belongs in `receive`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import LogLine
+from factory_assets.serving.edge.score import plain_value
 from factory_resources.errors import RefusedError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgePacked
-from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
+from factory_resources.prediction_log.logged_rows import (
+    LOGGED_REGIONS,
+    logged_outputs,
+    logged_rows,
+)
 from factory_resources.prediction_log.record import PredictionRecord
 
 PROGRAM = "score.py"
@@ -103,7 +110,7 @@ def answer_record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
     asked, duration = content["time"], content["duration"]
     if not all(type(number) is int and 0 <= number < TIMES for number in (asked, duration)):
         raise ValueError("not a time")
-    return PredictionRecord(
+    record = PredictionRecord(
         time=asked,
         duration=duration,
         pipeline=pack.pipeline,
@@ -113,6 +120,25 @@ def answer_record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
         kind="answer",
         status=200,
         rows=1,
-        input=json.dumps([content["input"]]).encode(),
+        input=json.dumps([_plain(content["input"])]).encode(),
         output=json.dumps(output).encode(),
     )
+    _require_readable(record)
+    return record
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a logged row as packs write it now: older ones wrote what is no JSON as it came."""
+    return {
+        name: value if isinstance(value, dict) and "commitment" in value else plain_value(value)
+        for name, value in row.items()
+    }
+
+
+def _require_readable(record: PredictionRecord) -> None:
+    """Refuse what later readers could not read: nobody can take it out of the log again."""
+    try:
+        logged_rows(record)
+        logged_outputs(record)
+    except StorageError as error:
+        raise ValueError("not a row") from error

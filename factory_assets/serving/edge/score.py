@@ -183,8 +183,23 @@ class Model:
             name = column["source"]
             if name in row:
                 hidden = column["sensitive"] and row[name] is not None
-                logged[name] = self._log.commitment(row[name]) if hidden else row[name]
+                logged[name] = self._log.commitment(row[name]) if hidden else plain_value(row[name])
         return logged
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value as every reader of JSON takes it; another one as the text that it is read as.
+
+    That is what is nested, what is no number, and what is beyond float64. A question mark stands
+    for half of a character.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        # Whatever is compared with NaN is false.
+        return value if abs(value) <= sys.float_info.max else repr(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _region(
@@ -459,7 +474,7 @@ def _explain(rule: str, row: Row, contract: Mapping[str, Any]) -> dict[str, Any]
         return {"rule": rule, "remedy": f"every row must satisfy: {sql}" if sql else "correct it"}
     reason: dict[str, Any] = {"rule": rule, "column": column["source"]}
     if not column["sensitive"] and kind != "null":
-        value = row.get(column["source"])
+        value = plain_value(row.get(column["source"]))
         reason["value"] = value[:60] if isinstance(value, str) else value
     return {**reason, "remedy": _remedy(kind, column)}
 

@@ -49,6 +49,16 @@ def _types(rows: Any) -> list[list[type]]:
     return [[type(cell) for cell in row.values()] for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("NaN", "nan"), ("-Infinity", "-infinity"), (r'"x\ud800"', "x?")],
+)
+def test_what_older_packs_wrote_is_read(written: str, read: str) -> None:
+    logged = msgspec.structs.replace(record(), input=f'[{{"a": {written}, "b": 1}}]'.encode())
+    assert logged_rows(logged) == [{"a": read, "b": 1}]
+    assert logged_row(logged, 0) == {"a": read, "b": 1}
+
+
 def test_a_refused_request_has_no_row() -> None:
     assert logged_row(msgspec.structs.replace(record(), input=b""), 0) is None
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 import random
 import shutil
@@ -24,6 +25,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.entries import EdgeLogReceived
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.ids import parse
+from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_assets.serving.edge.cases import Factory, row, score
 from tests.ledger import problems
@@ -103,6 +105,40 @@ def test_answers_come_home_once(edge: Edge) -> None:
     assert edge.receive().answers == 1
     assert edge.stored(names) == [True]
     assert problems(edge.home) == []
+
+
+STRANGE: list[Any] = [math.nan, -math.inf, 10**400, "half \ud800", [[math.nan]], {"a": "\udfff"}]
+
+
+def _rows_at_home(edge: Edge, names: list[str]) -> list[Any]:
+    """Return what the log at home has of the column `code` in each of these requests."""
+    with PredictionLog(edge.home) as log:
+        records = dict(log.records([parse(name) for name in names]))
+    return [logged_rows(records[parse(name)])[0]["code"] for name in names]
+
+
+def test_what_is_no_json_comes_home_as_the_text_that_was_read(edge: Edge) -> None:
+    with program.Model(str(edge.folder)) as model:
+        answers = model.predict([row(code=strange) for strange in STRANGE])
+    assert [answer["prediction"] for answer in answers] == [None] * len(STRANGE)
+    json.loads(json.dumps(answers), parse_constant=pytest.fail)
+    assert edge.receive().findings == ()
+    names = [answer["id"] for answer in answers]
+    expected = ["nan", "-inf", str(10**400), "half ?", "[[NaN]]", '{"a": "?"}']
+    assert _rows_at_home(edge, names) == expected
+
+
+def test_what_an_older_program_wrote_comes_home_so_that_it_can_be_read(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "plain_value", lambda value: value)
+        with program.Model(str(edge.folder)) as model:
+            names = [answer["id"] for answer in model.predict([row(code=one) for one in STRANGE])]
+    assert b"NaN" in edge.lines[0]
+    assert edge.receive().findings == ()
+    expected = ["nan", "-inf", str(10**400), "half ?", "[[NaN]]", '{"a": "?"}']
+    assert _rows_at_home(edge, names) == expected
 
 
 def test_an_empty_log_comes_home(edge: Edge) -> None:
@@ -261,6 +297,8 @@ def test_a_log_that_was_written_anew_with_the_key_is_told(edge: Edge) -> None:
         {"prediction": "1", "time": 10**22},
         {"prediction": "1", "duration": "long"},
         {"prediction": "1", "id": 7},
+        {"prediction": "1", "input": 7},
+        {"prediction": "1", "probabilities": {"0": math.nan}},
         {"prediction": "1", "id": "ffffffff-ffff-7fff-bfff-fffffff00000"},
         {"prediction": "1", "id": "01a216a8-8533-7cf8-bdc0-0282ce500001"},
     ],
