@@ -211,6 +211,8 @@ class Champions:
     def _load(self, name: str, standing: _Standing) -> None:
         present = self._served.get(name)
         if standing.version is None or (present and present.version == standing.version):
+            # Another version may have failed in the meantime.
+            self._faults.pop(name, None)
             return
         try:
             self._served[name] = self._promoted(name, standing.version) or self._loaded(
