@@ -38,7 +38,8 @@ from factory_assets.monitoring.report import (
 )
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
-from factory_resources.outcomes.engines import last_outcome
+from factory_resources.outcomes.engines import last_outcomes
+from factory_resources.outcomes.store import SETTLED
 from factory_resources.prediction_log.prediction_log import PredictionLog
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class _Answers:
     """The last block of the log."""
     outcomes: int
     """The number of the last outcome."""
+    settled: int
+    """The number of the last outcome that is compared; later ones are news for the next look."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,8 @@ def _new_answers(look: _Look) -> _Answers:
     until = look.log.database.last_block()
     after = look.before.until if look.before else 0
     requests = champion.answered(look.log, after, until)
-    return _Answers(requests, count_answers(requests), until, last_outcome(champion.home))
+    outcomes = last_outcomes(champion.home, int(look.now.timestamp() * 1e6) - SETTLED)
+    return _Answers(requests, count_answers(requests), until, *outcomes)
 
 
 def _sample(look: _Look, answers: _Answers) -> AnsweredRows:
@@ -258,7 +262,7 @@ def _report(
         time=look.now.isoformat(timespec="seconds"),
         days=look.days,
         until=answers.until,
-        outcomes=answers.outcomes,
+        outcomes=answers.settled,
         requests=counts.requests,
         refused=counts.refused,
         rows=counts.rows,

@@ -29,7 +29,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
-from factory_resources.outcomes.store import KnownRow
+from factory_resources.outcomes.store import SETTLED, KnownRow
 from factory_resources.prediction_log.ids import first_id_at, request_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
 
@@ -42,9 +42,6 @@ ALPHA = 0.01
 
 _MOST = 20_000
 """The newest answers with outcomes that are measured."""
-
-_SETTLED = 5_000_000
-"""Microseconds after which every outcome that was recorded can be read."""
 
 _FILE = "losses.json"
 
@@ -113,7 +110,7 @@ class LossComparison:
         """Return the comparison after the outcomes that are new."""
         import numpy as np
 
-        until = int(now.timestamp() * 1e6) - _SETTLED
+        until = int(now.timestamp() * 1e6) - SETTLED
         new = (known.first > self.until) & (known.first <= until) & _is_known(known)
         if not new.any():
             return self

@@ -103,7 +103,7 @@ class MonitorReport(StageResult):
     until: int
     """The last block of the prediction log that was read."""
     outcomes: int
-    """The number of the last outcome that was read."""
+    """The number of the last outcome that was compared; of the last seconds, none is."""
     requests: int
     refused: int
     rows: int

@@ -31,12 +31,18 @@ def has_outcomes(home: Home) -> bool:
         return has_postgres_table(address, SCHEMA.name, "outcome")
 
 
-def last_outcome(home: Home) -> int:
-    """Return the number of the outcome that was recorded last; 0 if there is none."""
+def last_outcomes(home: Home, until: int) -> tuple[int, int]:
+    """Return the numbers of the last outcome, and of the last that was recorded until a time.
+
+    A number is 0 if there is none.
+
+    Args:
+        until: microseconds since 1970.
+    """
     if not has_outcomes(home):
-        return 0
+        return 0, 0
     with open_outcomes(home) as outcomes:
-        return outcomes.last_number()
+        return outcomes.last_number(), outcomes.last_number(until)
 
 
 def _database(home: Home) -> Database:

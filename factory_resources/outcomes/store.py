@@ -38,6 +38,9 @@ SCHEMA = Schema(
 Uncounted = Literal["repeated", "refused"]
 """Feedback that leaves no outcome."""
 
+SETTLED = 5_000_000
+"""Microseconds after which every outcome that was recorded can be read."""
+
 _COLUMNS = "number, id, pipeline, value, observed, recorded, source, caller"
 
 _TOGETHER = 500
