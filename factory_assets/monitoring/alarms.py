@@ -98,7 +98,7 @@ def silence_alarm(
     """Yield the alarm that nobody asked for long.
 
     Args:
-        last: when somebody asked last, or when the version was exported.
+        last: when somebody asked last, or when the version began to serve if that is later.
     """
     if watch.silence and now - last > timedelta(seconds=seconds_of(watch.silence)):
         yield Alarm(

@@ -101,11 +101,14 @@ class _Look:
 
     @property
     def days(self) -> float:
-        """Since the look before, or since the version was exported."""
+        """Since the look before, or since the version serves if that is later."""
         return self.days_since(self.same)
 
     def days_since(self, report: MonitorReport | None) -> float:
-        since = datetime.fromisoformat(report.time) if report else self.champion.exported
+        since = self.champion.since
+        if report:
+            # Another version may have served in between.
+            since = max(since, datetime.fromisoformat(report.time))
         return max(0.0, (self.now - since).total_seconds() / _DAY)
 
     @property
@@ -286,17 +289,17 @@ def _alarms(
     last: str | None,
 ) -> tuple[Alarm, ...]:
     champion, same = look.champion, look.same
-    pipeline, watch, exported = champion.pipeline, champion.watch, champion.exported
+    pipeline, watch, since = champion.pipeline, champion.watch, champion.since
     before = [
         one for one in look.looks.reports(LOOKED_BACK) if same and one.version == same.version
     ]
-    answered = datetime.fromisoformat(last) if last else exported
+    answered = max(since, datetime.fromisoformat(last)) if last else since
     return (
         *drift_alarm(pipeline, watch, findings),
         *performance_alarm(pipeline, real),
         *volume_alarm(pipeline, watch, before, rows, look.days),
         *silence_alarm(pipeline, watch, answered, look.now),
-        *age_alarm(pipeline, watch, exported, look.now),
+        *age_alarm(pipeline, watch, champion.exported, look.now),
     )
 
 

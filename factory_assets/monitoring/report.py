@@ -99,7 +99,7 @@ class MonitorReport(StageResult):
     time: str
     """UTC, ISO 8601."""
     days: float
-    """Since the look before, or since the version was exported."""
+    """Since the look before, or since the version serves if that is later."""
     until: int
     """The last block of the prediction log that was read."""
     outcomes: int

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from factory_assets.monitoring.champion import WatchedChampion
 from factory_assets.monitoring.looks import Looks
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -140,6 +141,23 @@ def test_volume_silence_and_age_are_told_when_they_are_declared(pumps: Watched) 
     assert "longer than 3d" in next(one.what for one in silent.alarms if one.kind == "silence")
     old = pumps.look(40)
     assert "older than 30d" in next(one.what for one in old.alarms if one.kind == "age")
+
+
+def test_what_is_counted_by_time_is_counted_since_the_version_serves(
+    pumps: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pumps.declare(watch={"volume": {"at_least": 1_000}, "silence": "3d"})
+    now = datetime.now(UTC)
+    # An old version that serves again.
+    monkeypatch.setattr(WatchedChampion, "exported", now - timedelta(days=30))
+    pumps.answer(rows(150, 82))
+    first = pumps.look(0.1)
+    assert first.alarms == ()
+    assert first.days == pytest.approx(0.1, abs=0.05)
+    # Another version served since then, until ten days later.
+    monkeypatch.setattr(WatchedChampion, "since", now + timedelta(days=10))
+    assert pumps.look(10.5).alarms == ()
+    assert {alarm.kind for alarm in pumps.look(14).alarms} == {"volume", "silence"}
 
 
 def test_another_version_is_compared_anew(pumps: Watched) -> None:
