@@ -4,7 +4,7 @@ Values of sensitive columns are replaced in them; see `protection`.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,25 @@ def answered_places(content: Mapping[str, Any]) -> dict[int, int]:
     """
     rows = content.get("rows", range(len(content["predictions"])))
     return {row: place for place, row in enumerate(rows)}
+
+
+def answered_rows(record: PredictionRecord) -> Collection[int]:
+    """Return the numbers of the rows of an answered request that got an answer.
+
+    Raises:
+        StorageError: they cannot be read.
+    """
+    try:
+        found = msgspec.json.decode(record.output, type=_Answered).rows
+    except msgspec.MsgspecError as error:
+        raise _unreadable(error) from error
+    return range(record.rows) if found is None else frozenset(found)
+
+
+class _Answered(msgspec.Struct):
+    """What an output says of its rows, read without the answers."""
+
+    rows: list[int] | None = None
 
 
 def logged_outputs(record: PredictionRecord) -> dict[int, Any]:

@@ -11,7 +11,7 @@ from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.target_values import class_name
 from factory_resources.prediction_log import ids
-from factory_resources.prediction_log.logged_rows import logged_rows
+from factory_resources.prediction_log.logged_rows import answered_rows, logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 
 Answers = dict[str, list[tuple[int, bytes]]]
@@ -67,11 +67,12 @@ def _answers(pipeline: str, key: str, wanted: Collection[str], home: Home) -> An
             if record.kind != "answer" or request in seen:
                 continue
             seen.add(request)
+            answered = answered_rows(record)
             for row, cells in enumerate(logged_rows(record)):
                 columns.update(cells)
                 is_known = is_known or key in cells
                 text = class_name(cells.get(key))
-                if text is not None and text in wanted:
+                if row in answered and text is not None and text in wanted:
                     answer = (ids.time_of(request), ids.row_id(request, row))
                     found.setdefault(text, []).append(answer)
     if not is_known and columns:

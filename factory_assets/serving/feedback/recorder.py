@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from factory_resources.outcomes.outcome import Decision, Feedback, Source
 from factory_resources.outcomes.target_values import WrongOutcomeError
 from factory_resources.outcomes.targets import Targets
 from factory_resources.prediction_log import ids
+from factory_resources.prediction_log.logged_rows import answered_rows
 from factory_resources.prediction_log.lookup import AnswerFacts
 from factory_resources.prediction_log.prediction_log import PredictionLog
 
@@ -100,12 +101,14 @@ class OutcomeRecorder:
         parsed = [*map(_parsed, sent)]
         requests = {ids.request_of(one)[0] for one in parsed if isinstance(one, bytes)}
         facts = self._log.facts(requests)
+        answered = self._answered(facts)
         found: list[Feedback | RefusedOutcomeError] = []
         for one, identifier in zip(sent, parsed, strict=True):
             try:
                 if isinstance(identifier, RefusedOutcomeError):
                     raise identifier
                 answer = _answer(identifier, facts, may)
+                _require_answered(identifier, answered, answer.pipeline)
                 value = self._value(one.value, answer)
                 observed = _observed(one.observed, identifier, now, answer.pipeline)
                 row = Feedback(identifier, answer.pipeline, value, observed, source, caller)
@@ -144,6 +147,11 @@ class OutcomeRecorder:
             good = [one for one in judged if isinstance(one, Feedback)]
             return self._opened.add(good, refused)
 
+    def _answered(self, facts: Mapping[bytes, AnswerFacts]) -> dict[bytes, Collection[int]]:
+        """Return which rows of these requests got an answer; the others may have an id as well."""
+        requests = {request for request, one in facts.items() if one.rows}
+        return {request: answered_rows(one) for request, one in self._log.records(requests)}
+
     def _value(self, value: Any, answer: AnswerFacts) -> str:
         try:
             return self._targets.of(answer.pipeline, answer.version).read(value)
@@ -178,6 +186,16 @@ def _answer(
             "the request with this id was refused, so that there is no answer", answer.pipeline
         )
     return answer
+
+
+def _require_answered(
+    identifier: bytes, answered: Mapping[bytes, Collection[int]], pipeline: str
+) -> None:
+    request, row = ids.request_of(identifier)
+    if row not in answered.get(request, ()):
+        raise RefusedOutcomeError(
+            "the row with this id got no answer; leave it out, or send the id of another", pipeline
+        )
 
 
 def _observed(given: Any, identifier: bytes, now: int, pipeline: str) -> int | None:

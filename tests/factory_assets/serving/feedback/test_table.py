@@ -1,7 +1,9 @@
 """Outcomes in tables and files are recorded as one, by the ids of answers or by a key."""
 
 import json
+import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from factory_resources.errors import DataError, FactoryError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.prediction_log.ids import PredictionIds, text
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import PredictionRecord, encode
 from tests.factory_assets.serving.cases import Deployed
 from tests.factory_assets.serving.feedback.conftest import copied, rows_asked
 
@@ -151,6 +155,44 @@ def test_a_key_names_the_latest_answer_before_the_outcome(grading: Deployed, hom
     columns = OutcomeColumns(key="machine")
     assert record_from_table("p", table, home, columns=columns).recorded == 3
     assert recorded(home) == {old[0]: '"good"', new[1]: '"bad"', old[3]: '"good"'}
+
+
+def logged(home: Home, rows: list[dict[str, Any]], refused: list[int]) -> list[str]:
+    """Log a request of which rows were refused, as a server does with `partial=true`."""
+    answered = [row for row in range(len(rows)) if row not in refused]
+    record = PredictionRecord(
+        time=time.time_ns() // 1000,
+        duration=1,
+        pipeline="p",
+        version=1,
+        caller="",
+        protocol="plain",
+        kind="answer",
+        status=200,
+        rows=len(rows),
+        input=json.dumps(rows).encode(),
+        output=json.dumps({"predictions": ["good"] * len(answered), "rows": answered}).encode(),
+    )
+    identifier = PredictionIds().take(len(rows))
+    with PredictionLog(home) as log:
+        with closing(log.journal()) as journal:
+            journal.append(identifier, encode(record))
+            journal.flush()
+        log.collect()
+    return [text(identifier, row) for row in range(len(rows))]
+
+
+def test_a_row_that_was_refused_gets_no_outcome(grading: Deployed, home: Home) -> None:
+    [answered] = asked(grading, home, rows_asked(1))
+    ids = logged(home, [{**rows_asked(1)[0], "machine": "m9"}, rows_asked(1)[0]], refused=[1])
+    by_key = pa.table({"machine": ["m0"], "outcome": ["good"]})
+    record_from_table("p", by_key, home, columns=OutcomeColumns(key="machine"))
+    assert recorded(home) == {answered: '"good"'}
+    table = pa.table({"id": ids, "outcome": ["bad", "bad"]})
+    with pytest.raises(DataError, match="outcomes of p: row 2: the row with this id got no answer"):
+        record_from_table("p", table, home)
+    record_from_table("p", table.slice(0, 1), home)
+    assert recorded(home) == {answered: '"good"', ids[0]: '"bad"'}
 
 
 def test_a_numeric_key_is_found_whatever_its_type(grading: Deployed, home: Home) -> None:
