@@ -21,7 +21,7 @@ from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.binding import bind_outcomes
 from factory_resources.outcomes.outcome import Feedback, Source
-from factory_resources.outcomes.target_values import TargetValues
+from factory_resources.outcomes.target_values import TargetValues, class_name
 from factory_resources.outcomes.targets import Targets
 
 if TYPE_CHECKING:
@@ -189,10 +189,20 @@ def _value(cell: Any, target: TargetValues) -> Any:
     """Return a cell as a value of JSON; None if it is empty."""
     if isinstance(cell, str):
         text = cell.strip()
-        return _number(text) if text and not target.classes else text or None
+        if not text:
+            return None
+        return _class(text, target.classes) if target.classes else _number(text)
     if cell is None or isinstance(cell, bool | int | float):
         return None if cell != cell else cell
     return str(cell) if target.classes else _number(str(cell))
+
+
+def _class(text: str, classes: Sequence[str]) -> str:
+    """Return the class that a text spells: pandas writes 1 as 1.0 beside gaps, and true as True."""
+    if text in classes:
+        return text
+    spellings = class_name(_number(text)), text.lower()
+    return next((name for name in spellings if name is not None and name in classes), text)
 
 
 def _number(text: str) -> Any:

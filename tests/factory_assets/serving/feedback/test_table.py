@@ -23,6 +23,8 @@ from factory_assets.serving.feedback.table import (
 from factory_resources.errors import DataError, FactoryError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import open_outcomes
+from factory_resources.outcomes.target_values import TargetValues
+from factory_resources.outcomes.targets import Targets
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode
@@ -100,6 +102,32 @@ def test_numbers_of_each_format_are_recorded(
     table = pa.table({"id": ids, "outcome": [3, 1]})
     assert record_from_file("p", write(table, tmp_path), home, OutcomeColumns()).recorded == 2
     assert recorded(home) == dict(zip(ids, ["3.0", "1.0"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("classes", "written", "read"),
+    [
+        (("0", "1"), ["1.0", "", "0.0", "1", " 1e0 "], ['"1"', '"0"', '"1"', '"1"']),
+        (("false", "true"), ["True", "", "FALSE", "true"], ['"true"', '"false"', '"true"']),
+        (("1.0", "1", "No", "no"), ["1.0", "1", "No", "NO"], ['"1.0"', '"1"', '"No"', '"no"']),
+    ],
+)
+def test_a_class_is_known_however_a_table_spells_it(
+    classes: tuple[str, ...],
+    written: list[str],
+    read: list[str],
+    grading: Deployed,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = TargetValues("label", "Grade", classes)
+    monkeypatch.setattr(Targets, "of", lambda *_: target)
+    monkeypatch.setattr(Targets, "of_champion", lambda *_: target)
+    ids = asked(grading, home, rows_asked(len(written)))
+    counts = record_from_table("p", pa.table({"id": ids, "outcome": written}), home)
+    assert counts.recorded == len(read)
+    known = recorded(home)
+    assert [known[one] for one in ids if one in known] == read
 
 
 @pytest.mark.parametrize(
