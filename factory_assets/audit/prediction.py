@@ -77,8 +77,13 @@ def _output(record: PredictionRecord, row: int) -> dict[str, Any]:
         return content
     places = answered_places(content)
     if row not in places:
-        rules = [rules for number, rules in content["refused"] if number == row]
-        return {"prediction": None, "rules": rules[0] if rules else []}
+        # A file names each row by itself, a server all rows that break the same rules.
+        broken = [
+            rules
+            for rows, rules in content["refused"]
+            if row in (rows if isinstance(rows, list) else [rows])
+        ]
+        return {"prediction": None, "rules": broken[0] if broken else []}
     found: dict[str, Any] = {"prediction": content["predictions"][places[row]]}
     if "probabilities" in content:
         found["probabilities"] = content["probabilities"][places[row]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -238,7 +239,8 @@ class PredictionApp:
                 "contract",
                 f"{len(found)} of {len(rows)} rows break the contract",
                 "correct them" + " or send ?partial=true" * (call.protocol == "plain"),
-                reasons=[reason for reasons in found.values() for reason in reasons],
+                reasons=[reason for one in found.values() for reason in one.reasons],
+                broken=Counter(rule for one in scored.refusals for rule in one.rules),
             )
         return scored
 
@@ -323,7 +325,11 @@ def _error(error: HttpError, protocol: Protocol) -> Mapping[str, Any]:
         }
     else:
         found = {"error": error.line}
-    return {**found, "reasons": error.reasons} if error.reasons else found
+    if error.reasons:
+        found["reasons"] = error.reasons
+    if error.more_reasons:
+        found["more_reasons"] = error.more_reasons
+    return found
 
 
 async def _respond(send: Send, status: int, body: bytes, headers: Headers) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 ErrorKind = Literal[
@@ -27,7 +28,8 @@ class HttpError(Exception):
         kind: by which errors are counted.
         what: what is wrong; no values of a sensitive column.
         remedy: what to do.
-        reasons: what is wrong with single rows.
+        reasons: what is wrong with single rows; the first ones.
+        broken: how many rows break each rule.
         retry: seconds after which to try again, or None.
     """
 
@@ -39,13 +41,20 @@ class HttpError(Exception):
         remedy: str = "",
         *,
         reasons: list[dict[str, Any]] | None = None,
+        broken: Mapping[str, int] | None = None,
         retry: int | None = None,
     ) -> None:
         super().__init__(what)
         self.status, self.kind, self.what, self.remedy = status, kind, what, remedy
         self.reasons, self.retry = reasons or [], retry
+        self.broken: Mapping[str, int] = broken or {}
         self.about = ("", "", "")
         """Pipeline, version and role of the model that was asked, if one was: `Call.about`."""
+
+    @property
+    def more_reasons(self) -> int:
+        """How many reasons there are beside the first ones."""
+        return max(0, sum(self.broken.values()) - len(self.reasons))
 
     @property
     def line(self) -> str:

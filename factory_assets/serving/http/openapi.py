@@ -235,7 +235,8 @@ _ERROR = {
     "type": "object",
     "properties": {
         "error": {"type": "string", "description": "what is wrong, and what to do"},
-        "reasons": {"type": "array", "items": {"type": "object"}},
+        "reasons": {"type": "array", "items": {"type": "object"}, "description": "the first ones"},
+        "more_reasons": {"type": "integer", "description": "how many others there are"},
     },
     "required": ["error"],
 }

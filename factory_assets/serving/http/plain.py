@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,9 @@ from factory_assets.serving.online.refusals import explain
 from factory_assets.serving.online.request_rows import RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest
 from factory_resources.prediction_log import ids
+
+_SHOWN = 100
+"""Reasons of a request that are told: rows of few bytes may break a rule of each column."""
 
 
 def encode(
@@ -52,22 +56,34 @@ def encode(
     return msgspec.json.encode({"id": found[0].pop("id"), **head, **found[0]})
 
 
-def _entry(answer: dict[str, Any] | None, refused: list[dict[str, Any]] | None) -> dict[str, Any]:
-    if answer is not None:
-        return answer
-    return {"prediction": None, "reasons": refused}
+def _entry(answer: dict[str, Any] | None, refused: RowReasons | None) -> dict[str, Any]:
+    if answer is not None or refused is None:
+        return answer or {}
+    more = {"more_reasons": refused.more} if refused.more else {}
+    return {"prediction": None, "reasons": refused.reasons, **more}
 
 
-def reasons(
-    call: Call, rows: RequestRows, scored: ScoredRequest
-) -> dict[int, list[dict[str, Any]]]:
-    """Return why rows were refused, by row."""
+@dataclass
+class RowReasons:
+    """Why one row was refused."""
+
+    reasons: list[dict[str, Any]]
+    """Those that are among the first of the request."""
+    more: int = 0
+    """How many others there are."""
+
+
+def reasons(call: Call, rows: RequestRows, scored: ScoredRequest) -> dict[int, RowReasons]:
+    """Return why rows were refused, by row; what comes after the first reasons is counted only."""
     if not scored.refusals:
         return {}
-    served = call.served
+    served, left = call.served, _SHOWN
     given = rows.objects()
-    found: dict[int, list[dict[str, Any]]] = {}
+    found: dict[int, RowReasons] = {}
     for one in scored.refusals:
-        described = explain(one, given[one.row], served.columns, served.model.clean)
-        found.setdefault(one.row, []).extend(described)
+        shown = replace(one, rules=one.rules[:left])
+        left -= len(shown.rules)
+        row = found.setdefault(one.row, RowReasons([]))
+        row.more += len(one.rules) - len(shown.rules)
+        row.reasons += explain(shown, given[one.row], served.columns, served.model.clean)
     return found

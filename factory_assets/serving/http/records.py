@@ -40,7 +40,9 @@ def record_of(
     served = call.served
     if isinstance(result, HttpError):
         status, count, asked = result.status, 0, b""
-        answered = msgspec.json.encode({"error": result.line, "reasons": result.reasons})
+        # Reasons have values of the rows, and may be many.
+        rules = {"rules": result.broken} if result.broken else {}
+        answered = msgspec.json.encode({"error": result.line, **rules})
     else:
         assert rows is not None
         status, count = 200, len(rows)
@@ -109,7 +111,10 @@ def _content(served: ServedModel, scored: ScoredRequest) -> dict[str, Any]:
     content |= {LOGGED_REGIONS[name]: values for name, values in regions(served, scored).items()}
     if isinstance(scored.rows, tuple):
         content["rows"] = scored.rows
-        content["refused"] = [[one.row, one.rules] for one in scored.refusals]
+        by_rules: dict[tuple[str, ...], list[int]] = {}
+        for one in scored.refusals:
+            by_rules.setdefault(one.rules, []).append(one.row)
+        content["refused"] = [[rows, rules] for rules, rows in by_rules.items()]
     return content
 
 

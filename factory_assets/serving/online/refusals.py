@@ -14,6 +14,9 @@ from factory_assets.spec import Clean, Column
 _SHOWN = 60
 """Characters of a value that are shown."""
 
+_LISTED = 20
+"""Allowed values that a remedy names."""
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -82,8 +85,14 @@ def _remedy(kind: str, column: Column) -> str:
         case "pattern":
             return f"send a text that matches {column.pattern}"
         case "values":
-            return f"send one of: {', '.join(map(str, column.values or ()))}"
+            return f"send one of: {_listed(column.values or ())}"
         case "overflow":
             return "the number is beyond float32; send a smaller one"
         case _:
             return "correct the value"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    more = len(values) - _LISTED
+    named = ", ".join(map(str, values[:_LISTED]))
+    return named + (f" and {more:,} more" if more > 0 else "")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from factory_assets.audit.prediction import describe_prediction
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.oip import InferenceRequest
@@ -53,8 +54,17 @@ def test_refused_rows_are_named_beside_the_others(served: ServedModel) -> None:
     output = json.loads(record.output)
     assert record.rows == 2
     assert output["rows"] == [1]
-    assert output["refused"] == [[0, ["type:steps"]]]
+    assert output["refused"] == [[[0], ["type:steps"]]]
     assert len(output["predictions"]) == 1
+
+
+def test_a_small_request_with_many_wrong_rows_makes_a_small_record(served: ServedModel) -> None:
+    record = logged(served, [ROW, *[{}] * 2_000, {**ROW, "steps": None}], engine=True)
+    assert len(record.output) < 12_000
+    for row in (1, 2_000, 2_001):
+        found = describe_prediction("id", record, row, None).output
+        assert found == {"prediction": None, "rules": ["null:steps"]}
+    assert describe_prediction("id", record, 0, None).output["prediction"] is not None
 
 
 @pytest.mark.parametrize("engine", [False, True])
@@ -91,7 +101,8 @@ def test_columns_are_logged_as_they_came(served: ServedModel, home: Home) -> Non
 
 def test_a_refusal_is_logged_without_rows(served: ServedModel) -> None:
     reasons = [{"row": 0, "column": "steps", "rule": "type:steps"}]
-    error = HttpError(422, "contract", "1 row", "correct it", reasons=reasons)
+    broken = {"type:steps": 1}
+    error = HttpError(422, "contract", "1 row", "correct it", reasons=reasons, broken=broken)
     record = decode(record_of(call_of(served, ROW), None, error, None))
     assert (record.kind, record.status, record.rows, record.input) == ("error", 422, 0, b"")
-    assert json.loads(record.output) == {"error": "1 row; correct it", "reasons": reasons}
+    assert json.loads(record.output) == {"error": "1 row; correct it", "rules": broken}

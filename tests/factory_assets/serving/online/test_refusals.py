@@ -43,3 +43,14 @@ def test_a_value_is_shown_in_short(value: Any, shown: Any) -> None:
 
 def test_a_sensitive_value_is_not_shown() -> None:
     assert "value" not in told("type:code", {"code": "Jane"})
+
+
+@pytest.mark.parametrize(
+    ("count", "end"),
+    [(3, "send one of: c0, c1, c2"), (20, "c18, c19"), (1_500, "c19 and 1,480 more")],
+)
+def test_a_remedy_names_some_of_many_allowed_values(count: int, end: str) -> None:
+    values = [f"c{number}" for number in range(count)]
+    column = Column.model_validate({"name": "colour", "type": "string", "values": values})
+    [reason] = explain(Refusal(0, ("values:colour",)), {"colour": "x"}, (column,), Clean())
+    assert reason["remedy"].endswith(end)
