@@ -31,7 +31,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 CONTRACT, GRAPH, KEY, LOG = "contract.json", "model.onnx", "key", "log.jsonl"
@@ -98,11 +98,12 @@ class Model:
         """Sign what was answered, and close the log."""
         self._log.close()
 
-    def predict(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    def predict(self, rows: Sequence[Row], *, has: Iterable[str] = ()) -> list[dict[str, Any]]:
         """Return an answer for each row, each of them logged.
 
         Args:
             rows: JSON objects with the column names of the source; others are ignored.
+            has: columns that may be missing in every row, such as those of earlier rows.
 
         Returns:
             Objects with `id`, `prediction` (the class, or the number) and, for classes,
@@ -115,7 +116,7 @@ class Model:
         started = time.time_ns()
         if not rows:
             return []
-        prepared = self._preparation.prepare(rows)
+        prepared = self._preparation.prepare(rows, {*has})
         outputs = self._run([values for values in prepared if isinstance(values, dict)])
         answers, records = [], []
         for row, values in zip(rows, prepared):
@@ -246,8 +247,13 @@ class Preparation:
         ]
         self._inputs = contract["inputs"]
 
-    def prepare(self, rows: Sequence[Row]) -> list[dict[str, Any] | list[str]]:
+    def prepare(
+        self, rows: Sequence[Row], has: Collection[str] = ()
+    ) -> list[dict[str, Any] | list[str]]:
         """Return for each row the values that inputs read, or the rules that it breaks.
+
+        Args:
+            has: columns that may be missing in every row.
 
         Raises:
             RequestError: a needed column is missing in every row, or a row is not an object.
@@ -255,8 +261,9 @@ class Preparation:
         if not all(isinstance(row, Mapping) for row in rows):
             raise RequestError("every row must be an object")
         for column, _ in self._columns:
-            if not any(column["source"] in row for row in rows):
-                raise RequestError(f"there is no column {column['source']!r}")
+            name = column["source"]
+            if name not in has and not any(name in row for row in rows):
+                raise RequestError(f"there is no column {name!r}")
         return [self._prepare(row) for row in rows]
 
     def _prepare(self, row: Row) -> dict[str, Any] | list[str]:
@@ -1244,12 +1251,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if sum((given.file is not None, given.csv is not None, given.sign)) != 1:
         parser.error("give a file, --csv FILE, or --sign")
+    seen: set[str] = set()
     try:
         with Model(os.path.dirname(os.path.abspath(__file__))) as model:
             for rows in [] if given.sign else _batches(given.file, given.csv):
-                for answer in model.predict(rows):
+                for answer in model.predict(rows, has=seen):
                     sys.stdout.write(json.dumps(answer) + "\n")
                 sys.stdout.flush()
+                seen.update(*rows)
     except (PackError, RequestError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

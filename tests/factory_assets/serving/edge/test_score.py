@@ -178,6 +178,19 @@ def test_a_batch_is_answered_in_order_and_a_missing_column_stops_it(model: progr
     assert model.predict([]) == []
 
 
+def test_a_column_of_the_first_rows_of_a_file_may_be_missing_in_later_ones(
+    factory: Factory, python: Path, tmp_path: Path
+) -> None:
+    folder = write_pack("pump", tmp_path / "pack", factory.home).folder
+    lacking = {name: cell for name, cell in row().items() if name != "colour"}
+    given = "".join(json.dumps(one) + "\n" for one in [*[row()] * 1_000, *[lacking] * 3])
+    done = score(python, folder, "-", given=given)
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = [json.loads(line)["prediction"] for line in done.stdout.splitlines()]
+    assert len(answers) == 1_003
+    assert None not in answers
+
+
 def test_sensitive_values_are_not_in_the_log(pack: EdgePack, model: program.Model) -> None:
     model.predict([row(owner="a person's name"), row(owner="a person's name")])
     text = (pack.folder / program.LOG).read_text()
