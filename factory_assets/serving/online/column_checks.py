@@ -98,7 +98,9 @@ class ColumnChecks:
         values = given.get(column.source_name)
         if not isinstance(values, list):
             raise UndecidedError
-        allowed = None if column.values is None else {*column.values}
+        # Like other spellings of a missing value, an allowed one is left to the engine.
+        tokens = self.schema.tokens[position]
+        allowed = None if column.values is None else {*column.values} - tokens
         check = dict(self.schema.checks).get(position)
         checked: list[str | None] = []
         for value in values:

@@ -44,6 +44,8 @@ class RowSchema:
     """What a decoder cannot say, by position of the column."""
     missing: tuple[frozenset[float], ...]
     """By column: the numbers that mean a missing value."""
+    tokens: tuple[frozenset[str], ...]
+    """By column: the texts that mean a missing value."""
 
     @classmethod
     def of(cls, columns: Sequence[Column], ingest: Ingest) -> RowSchema | None:
@@ -52,10 +54,11 @@ class RowSchema:
         fields: list[tuple[str, Any]] = []
         checks: list[tuple[int, Check]] = []
         missing: list[frozenset[float]] = []
+        tokens: list[frozenset[str]] = []
         for position, column in enumerate(columns):
-            tokens = frozenset(token.strip() for token in (*ingest.missing, *column.missing))
-            missing.append(frozenset(float(token) for token in tokens if is_number(token)))
-            described = _described(column, tokens, missing[-1])
+            tokens.append(frozenset(token.strip() for token in (*ingest.missing, *column.missing)))
+            missing.append(frozenset(float(token) for token in tokens[-1] if is_number(token)))
+            described = _described(column, tokens[-1], missing[-1])
             if described is None:
                 return None
             kind, annotation, check = described
@@ -65,7 +68,7 @@ class RowSchema:
                 checks.append((position, _nullable(check) if column.nullable else check))
         names = {f"f{position}": column.source_name for position, column in enumerate(columns)}
         row = msgspec.defstruct("Row", fields, rename=names, frozen=True, gc=False)
-        return cls(tuple(columns), tuple(kinds), row, tuple(checks), tuple(missing))
+        return cls(tuple(columns), tuple(kinds), row, tuple(checks), tuple(missing), tuple(tokens))
 
     @cached_property
     def texts(self) -> tuple[int, ...]:
