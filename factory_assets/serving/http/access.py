@@ -7,6 +7,7 @@ Making tokens belongs in `factory_resources.security.tokens`, finding out who op
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,28 @@ if TYPE_CHECKING:
 
 _OPEN = ("/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
 """What a load balancer asks without a token."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who may read pages, and about which pipelines."""
+
+    token: Token | None
+    """None for who needs none, and may read about all."""
+
+    def may_read(self, pipeline: str) -> bool:
+        """Return whether pages may tell of a pipeline."""
+        return self.token is None or self.token.may_call(pipeline)
+
+    def require(self, pipeline: str) -> None:
+        """Refuse what is about a pipeline of others.
+
+        Raises:
+            HttpError: status 403.
+        """
+        if self.token is not None and not self.token.may_call(pipeline):
+            what = f"the token of {self.token.name!r} is not for {pipeline!r}"
+            raise HttpError(403, "forbidden", what)
 
 
 class Access:
@@ -68,10 +91,7 @@ class Access:
         if self._is_open_to(peer):
             return ""
         token = self._token(headers)
-        if not token.may_call(pipeline):
-            raise HttpError(
-                403, "forbidden", f"the token of {token.name!r} is not for {pipeline!r}"
-            )
+        Reader(token).require(pipeline)
         self._require_rate(token)
         return token.name
 
@@ -87,18 +107,20 @@ class Access:
         self._require_rate(token)
         return token
 
-    def recognize(self, path: str, headers: dict[bytes, bytes], peer: Peer) -> bool:
-        """Return whether the caller may read pages; all others may ask only whether it is healthy.
+    def recognize(self, path: str, headers: dict[bytes, bytes], peer: Peer) -> Reader | None:
+        """Return who may read pages; None for all others, who may ask only whether it is healthy.
 
         Raises:
-            HttpError: status 401; the page needs a valid token.
+            HttpError: status 401, the page needs a valid token; or 429, it is used too often.
         """
         if self._is_open_to(peer):
-            return True
+            return Reader(None)
         if path in _OPEN:
-            return self._shown(headers) is not None
-        self._token(headers)
-        return True
+            token = self._shown(headers)
+            return Reader(token) if token else None
+        token = self._token(headers)
+        self._require_rate(token)
+        return Reader(token)
 
     def _is_open_to(self, peer: Peer) -> bool:
         return not self._required and not self._tokens.any_valid and peer.is_own

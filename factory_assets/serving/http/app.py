@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from factory_assets.serving.http import invocations, plain
-from factory_assets.serving.http.access import Access
+from factory_assets.serving.http.access import Access, Reader
 from factory_assets.serving.http.beside import AnswersBeside
 from factory_assets.serving.http.call import (
     Call,
@@ -151,7 +151,7 @@ class PredictionApp:
             self._active -= 1
 
     async def _page(self, scope: Message, receive: Receive, send: Send, headers: Headers) -> None:
-        scope["state"]["is_known"] = self._recognize(scope, headers)
+        scope["state"]["reader"] = self._recognize(scope, headers)
         await self._pages(scope, receive, send)
 
     async def _predict(
@@ -179,7 +179,7 @@ class PredictionApp:
             raise refused from error
         await _respond(send, 200, body, {b"content-type": _JSON, **more})
 
-    def _recognize(self, scope: Message, headers: Headers) -> bool:
+    def _recognize(self, scope: Message, headers: Headers) -> Reader | None:
         return self._access.recognize(scope["path"], headers, scope["state"]["peer"])
 
     def _only(self, scope: Message, headers: Headers) -> str:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    generate_latest,
+)
+from prometheus_client.registry import Collector
 
 from factory_assets.serving.http.call import Call
 from factory_assets.serving.http.errors import HttpError
@@ -104,13 +112,21 @@ class Metrics:
         for (pipeline, kind), number in counts.items():
             self._feedback.labels(pipeline, kind).inc(number)
 
-    def text(self, *, queue: int, served: Mapping[str, ServedModel], watts: float) -> bytes:
-        """Return all metrics in the text format.
+    def text(
+        self,
+        *,
+        queue: int,
+        served: Mapping[str, ServedModel],
+        watts: float,
+        may: Callable[[str], bool],
+    ) -> bytes:
+        """Return the metrics in the text format.
 
         Args:
             queue: requests that are being answered now.
             served: the champions that serve.
             watts: what one busy core takes.
+            may: whether the metrics of a pipeline are shown.
         """
         self._queue.set(queue)
         self._version.clear()
@@ -122,5 +138,22 @@ class Metrics:
         used = time.process_time()
         self._cpu.set(used)
         self._energy.set(used * watts)
-        content: bytes = generate_latest(self._registry)
+        content: bytes = generate_latest(_Shown(self._registry, may))
         return content
+
+
+class _Shown(Collector):
+    """The metrics of some pipelines, and those that concern none."""
+
+    def __init__(self, registry: CollectorRegistry, may: Callable[[str], bool]) -> None:
+        self._registry, self._may = registry, may
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            # It is made anew for each call.
+            metric.samples = [
+                one
+                for one in metric.samples
+                if not (name := one.labels.get("pipeline")) or self._may(name)
+            ]
+            yield metric

@@ -37,6 +37,8 @@ class Pages:
     Args:
         queue: returns how many requests are being answered.
         watts: what one busy core takes.
+
+    Each request has a `reader` in its state: who asks, None for a stranger who asks for health.
     """
 
     def __init__(
@@ -73,25 +75,26 @@ class Pages:
 
         A caller whom nobody knows is not told what is wrong.
         """
-        faults = dict(self._champions.faults)
+        faults, reader = self._champions.faults, request.state.reader
         content: dict[str, Any] = {"ready": not faults}
-        if request.state.is_known:
-            content["faults"] = faults
+        if reader:
+            content["faults"] = {name: why for name, why in faults.items() if reader.may_read(name)}
         return JSONResponse(content, 503 if faults else 200)
 
-    async def _measured(self, _: Request) -> Response:
+    async def _measured(self, request: Request) -> Response:
         text = self._metrics.text(
             queue=self._queue(),
-            served=self._serving(),
+            served=self._serving(request),
             watts=self._watts,
+            may=request.state.reader.may_read,
         )
         return Response(text, media_type="text/plain; version=0.0.4")
 
-    async def _documented(self, _: Request) -> Response:
-        return HTMLResponse(page(self._serving()), headers=_HEADERS)
+    async def _documented(self, request: Request) -> Response:
+        return HTMLResponse(page(self._serving(request)), headers=_HEADERS)
 
-    async def _described(self, _: Request) -> Response:
-        return JSONResponse(openapi(self._serving()))
+    async def _described(self, request: Request) -> Response:
+        return JSONResponse(openapi(self._serving(request)))
 
     async def _server(self, _: Request) -> Response:
         return JSONResponse(
@@ -112,13 +115,15 @@ class Pages:
 
     def _asked(self, request: Request) -> ServedModel:
         asked = request.path_params
+        request.state.reader.require(asked["name"])
         return self._champions.get(asked["name"], asked.get("version"))
 
-    def _serving(self) -> Mapping[str, ServedModel]:
+    def _serving(self, request: Request) -> Mapping[str, ServedModel]:
+        """Return the champions that serve, as far as the reader may know of them."""
         return {
             name: served
             for name, served in self._champions.served.items()
-            if self._champions.state(name) == "serves"
+            if self._champions.state(name) == "serves" and request.state.reader.may_read(name)
         }
 
 

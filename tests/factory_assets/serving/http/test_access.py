@@ -139,6 +139,19 @@ def test_each_token_has_its_own_rate(home: Home, own: Peer) -> None:
     assert [asked.caller(bearer(free), "apples", own) for _ in range(99)] == ["free"] * 99
 
 
+def test_pages_take_of_the_rate_and_health_does_not(home: Home, own: Peer) -> None:
+    text = Tokens(home).new("slow", ["apples"], valid=DAY, rate=0.5)
+    asked = access(home)
+    for _ in range(3):
+        assert asked.recognize("/readyz", bearer(text), own)
+    reader = asked.recognize("/metrics", bearer(text), own)
+    assert reader is not None
+    assert [reader.may_read(name) for name in ("apples", "pears")] == [True, False]
+    with pytest.raises(HttpError) as error:
+        asked.recognize("/docs", bearer(text), own)
+    assert "0.5 times a second" in line_of(error, 429)
+
+
 @pytest.mark.parametrize(
     ("path", "is_open"),
     [

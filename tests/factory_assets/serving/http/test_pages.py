@@ -1,0 +1,76 @@
+"""Pages tell a token of its own pipelines, and nothing of others."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from factory_assets.serving.http import champions
+from factory_assets.serving.http.access import Reader
+from factory_assets.serving.http.champions import Champions
+from factory_assets.serving.http.metrics import Metrics
+from factory_assets.serving.http.pages import Pages
+from factory_assets.serving.online.served_model import ServedModel
+from factory_resources.home.home import Home
+from factory_resources.security.request_guard import Message, Receive, Send
+from factory_resources.security.tokens import Token
+
+pytestmark = pytest.mark.slow
+
+
+def reader(*pipelines: str) -> Reader:
+    """Return who has a token for these pipelines."""
+    return Reader(Token("line1", pipelines, "0" * 64, "2999-01-01"))
+
+
+def browser(served: ServedModel, home: Home, who: Reader | None) -> TestClient:
+    """Return a client of a server with the pipelines `mine` and `theirs`, of which both failed."""
+    both = ("mine", "theirs")
+    found = Champions(home, both)
+    found._served = dict.fromkeys(both, served)
+    found._standings = dict.fromkeys(both, champions._Standing(served.version, None))
+    found._faults = dict.fromkeys(both, "its graph was changed")
+    metrics = Metrics()
+    metrics.fed_back({("mine", "recorded"): 1, ("theirs", "recorded"): 1})
+    pages = Pages(found, metrics, lambda: 0, 1.0)
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["reader"] = who
+        await pages.application(scope, receive, send)
+
+    return TestClient(application)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/metrics", "/readyz"])
+def test_a_page_tells_a_token_of_its_pipelines_only(
+    path: str, served: ServedModel, home: Home
+) -> None:
+    own = browser(served, home, reader("mine")).get(path).text
+    assert "mine" in own
+    assert "theirs" not in own
+    everything = browser(served, home, reader("mine", "theirs")).get(path).text
+    assert everything.count("theirs") == everything.count("mine") > 0
+    without = browser(served, home, Reader(None)).get(path).text
+    assert without.count("theirs") == without.count("mine") > 0
+
+
+def test_metrics_of_no_pipeline_are_told(served: ServedModel, home: Home) -> None:
+    text = browser(served, home, reader("mine")).get("/metrics").text
+    assert "\nfactory_queue 0.0\n" in text
+    assert "\nfactory_cpu_seconds " in text
+
+
+@pytest.mark.parametrize("end", ["", "/ready", "/versions/1", "/versions/1/ready"])
+def test_a_model_of_others_is_not_described(end: str, served: ServedModel, home: Home) -> None:
+    client = browser(served, home, reader("mine"))
+    assert client.get(f"/v2/models/mine{end}").status_code == 200
+    for name in ("theirs", "nothing"):
+        refused = client.get(f"/v2/models/{name}{end}")
+        assert refused.status_code == 403
+        assert refused.json() == {"error": f"the token of 'line1' is not for '{name}'"}
+    unlimited = browser(served, home, Reader(None))
+    assert unlimited.get(f"/v2/models/theirs{end}").status_code == 200
+    assert unlimited.get(f"/v2/models/nothing{end}").status_code == 404
+
+
+def test_a_stranger_learns_whether_it_is_ready(served: ServedModel, home: Home) -> None:
+    reply = browser(served, home, None).get("/readyz")
+    assert (reply.status_code, reply.json()) == (503, {"ready": False})
