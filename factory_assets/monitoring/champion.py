@@ -18,7 +18,7 @@ from factory_assets.monitoring.reference import (
     training_rows,
     training_schema,
 )
-from factory_assets.monitoring.seasons import season_codes
+from factory_assets.monitoring.seasons import column_season_codes, season_codes
 from factory_assets.monitoring.watched import WatchedInputs, watched_inputs
 from factory_assets.serving.declared_log import protection_of
 from factory_assets.spec import Pipeline
@@ -111,7 +111,8 @@ class WatchedChampion:
         rows, times = training_rows(self.lineage, self.inputs, self.home, time)
         strata = None
         if times is not None:
-            strata = self._strata(times.to_numpy().astype("datetime64[ns]"))
+            seasons, zone = self.watch.seasons, self.watch.look.timezone
+            strata = column_season_codes(times, seasons, zone)
         reference = ComparedRows(rows, self.tested.outputs)
         return DriftStates.begin(self.inputs, reference, self.classes, strata, SEED + self.version)
 
@@ -119,12 +120,10 @@ class WatchedChampion:
         """Return the season of each answered row; None if none are declared."""
         import numpy as np
 
-        milliseconds = [int.from_bytes(identifier[:6], "big") for identifier in rows.ids]
-        return self._strata(np.array(milliseconds, dtype="datetime64[ms]"))
-
-    def _strata(self, times: NDArray[np.datetime64]) -> NDArray[np.int64] | None:
         if not self.watch.seasons:
             return None
+        milliseconds = [int.from_bytes(identifier[:6], "big") for identifier in rows.ids]
+        times = np.array(milliseconds, dtype="datetime64[ms]")
         return season_codes(times, self.watch.seasons, self.watch.look.timezone)
 
 

@@ -1,8 +1,13 @@
 """Seasons are read from the clocks and calendars of the declared time zone."""
 
-import numpy as np
+from datetime import date, datetime
 
-from factory_assets.monitoring.seasons import season_codes
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from factory_assets.monitoring.seasons import column_season_codes, season_codes
+from factory_resources.errors import DeclarationError
 
 
 def test_hours_follow_the_clocks_of_the_time_zone() -> None:
@@ -19,3 +24,18 @@ def test_seasons_together_are_told_apart() -> None:
     assert codes.min() == 0
     midnight = season_codes(hours[:1], ("weekday",), "America/New_York")
     assert midnight.tolist() == [2]  # there it is still Wednesday
+
+
+def test_a_date_is_the_same_day_in_every_time_zone() -> None:
+    dates = pa.chunked_array([[date(2024, 1, 1), None], [date(2024, 2, 29)]])
+    for zone in ("America/New_York", "UTC", "Asia/Tokyo"):
+        assert column_season_codes(dates, ("weekday",), zone).tolist() == [0, -1, 3]
+        assert column_season_codes(dates, ("month",), zone).tolist() == [0, -1, 1]
+    midnight = pa.chunked_array([[datetime(2024, 1, 1)]])
+    assert column_season_codes(midnight, ("weekday",), "America/New_York").tolist() == [6]
+
+
+def test_dates_have_no_hours() -> None:
+    dates = pa.chunked_array([[date(2024, 1, 1)]])
+    with pytest.raises(DeclarationError, match="dates, which have no hour; leave `hour` out"):
+        column_season_codes(dates, ("hour", "weekday"), "UTC")
