@@ -6,15 +6,17 @@ By these a roll-out is judged; how, belongs in `execution.rollout_evidence`.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from factory_assets.ml.artifacts.trained_model import DESCRIPTION
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
-from factory_resources.outcomes.store import KnownRow
-from factory_resources.prediction_log.ids import first_id_at, parse, request_of
+from factory_resources.outcomes.outcome import Outcome
+from factory_resources.prediction_log.ids import first_id_at, parse, request_of, time_of
 from factory_resources.prediction_log.logged_rows import logged_outputs
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, decode
@@ -23,17 +25,40 @@ from factory_resources.tracking.registry import Registry
 _WIDE = 2.0
 """Standard deviations of the target from which on an error of a number is a loss of 1."""
 
+_TOGETHER = 500
+"""Outcomes whose answers are looked up at once."""
+
+_STORED = 300_000_000
+"""Microseconds after an answer within which what a shadow computed for it is stored, or never."""
+
+_CLOCKS = 60_000_000
+"""Microseconds by which the clocks of servers may differ."""
+
+
+@dataclass
+class _Judged:
+    """The losses of one version so far."""
+
+    until: int
+    """The number of the last outcome that is among them, or is about no answer of the version."""
+    losses: list[float] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
+    """The rows with an outcome so far: only the first one of each counts."""
+    answers: bool = False
+    """Whether callers get its answers: then it computes none as a shadow."""
+
 
 class LabelledAnswers:
     """Returns losses from 0 to 1; those that it returned before come first again, as they were.
 
-    It is used by one thread, and reads anew only when an outcome came.
+    Every process returns the same ones in the same order: those of the first outcome of each row,
+    in the order in which these were recorded, up to the first one whose answer cannot be read yet.
+    It is used by one thread, and reads each outcome once.
     """
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._known: dict[tuple[str, int, str], dict[bytes, float]] = {}
-        self._read_until: dict[tuple[str, int, str], int] = {}
+        self._known: dict[tuple[str, int, str], _Judged] = {}
 
     def __call__(self, pipeline: str, version: int, since: str) -> Sequence[float]:
         """Return the losses of a version's answers, and of what it computed as a shadow.
@@ -44,68 +69,89 @@ class LabelledAnswers:
         Raises:
             StorageError: a database cannot be read.
         """
-        key = pipeline, version, since
-        losses = self._known.setdefault(key, {})
         if not has_outcomes(self._home):
             return []
+        key, began = (pipeline, version, since), datetime.fromisoformat(since)
         with open_outcomes(self._home) as outcomes:
-            last = outcomes.last_number()
-            if last == self._read_until.get(key, 0):
-                return [*losses.values()]
-            first = first_id_at(datetime.fromisoformat(since))
-            known = outcomes.known_rows(pipeline, last, since=first)
-            rows = [row for row in known if row.id not in losses]
-        target = _target(pipeline, version, self._home)
-        with PredictionLog(self._home) as log:
-            outputs = _outputs(log, rows, pipeline, version)
-        for row in rows:
-            if row.id in outputs:
-                losses[row.id] = _loss(outputs[row.id], json.loads(row.value), target)
-        # What a shadow computed may be stored later than the outcome.
-        if len(outputs) == len(rows):
-            self._read_until[key] = last
-        return [*losses.values()]
+            if key not in self._known:
+                before = int(began.timestamp() * 1e6) - _CLOCKS
+                self._known[key] = _Judged(outcomes.last_number(before))
+            judged = self._known[key]
+            mine = _Version(pipeline, version, first_id_at(began), self._home)
+            while part := [*outcomes.from_number(judged.until + 1, _TOGETHER)]:
+                if not mine.judge(part, judged):
+                    break
+        return [*judged.losses]
+
+
+@dataclass(frozen=True)
+class _Version:
+    """A version whose answers are judged."""
+
+    pipeline: str
+    version: int
+    first: bytes
+    """No answer that counts has a smaller id."""
+    home: Home
+
+    def judge(self, part: Sequence[Outcome], judged: _Judged) -> bool:
+        """Add the losses of outcomes; return False at the first whose answer cannot be read yet."""
+        requests = {request_of(one.id)[0] for one in part if self._counts(one)}
+        with PredictionLog(self.home) as log:
+            records = dict(log.records(requests))
+            own = {request: one for request, one in records.items() if self._is_own(one)}
+            judged.answers |= bool(own)
+            outputs = {request: logged_outputs(one) for request, one in own.items()}
+            if records and not judged.answers:
+                outputs = self._shadows(log, records.keys())
+        target = _target(self.pipeline, self.version, self.home)
+        for one in part:
+            request, row = request_of(one.id)
+            if self._counts(one) and one.id not in judged.seen:
+                if request not in outputs and self._may_come(request, records, judged):
+                    return False
+                judged.seen.add(one.id)
+                if row in (found := outputs.get(request, {})):
+                    judged.losses.append(_loss(found[row], json.loads(one.value), target))
+            judged.until = one.number
+        return True
+
+    def _counts(self, one: Outcome) -> bool:
+        return one.pipeline == self.pipeline and one.id >= self.first
+
+    def _is_own(self, record: PredictionRecord) -> bool:
+        return record.version == self.version and record.kind == "answer"
+
+    def _may_come(
+        self, request: bytes, records: Mapping[bytes, PredictionRecord], judged: _Judged
+    ) -> bool:
+        """Whether an answer, or what the version computed as a shadow, may be stored later."""
+        if time.time_ns() // 1000 > time_of(request) + _STORED:
+            return False
+        # A champion is never the shadow of a version that came later.
+        return request not in records or (
+            not judged.answers and records[request].version < self.version
+        )
+
+    def _shadows(
+        self, log: PredictionLog, requests: Collection[bytes]
+    ) -> dict[bytes, dict[int, Any]]:
+        """Return what it computed as a shadow for these requests; nothing where it failed."""
+        found: dict[bytes, dict[int, Any]] = {}
+        for content in log.database.shadows(self.pipeline, self.version, min(requests)):
+            record = decode(content)
+            if record.kind != "shadow":
+                continue
+            request = parse(json.loads(record.output)["shadow_of"])
+            if request in requests:
+                found[request] = logged_outputs(record) if record.status == 200 else {}
+        return found
 
 
 def _target(pipeline: str, version: int, home: Home) -> Mapping[str, Any]:
     file = Registry(home).version(pipeline, version).files / DESCRIPTION
     found: Mapping[str, Any] = json.loads(file.read_bytes())["target"]
     return found
-
-
-def _outputs(
-    log: PredictionLog, rows: Sequence[KnownRow], pipeline: str, version: int
-) -> dict[bytes, Any]:
-    """Return what the version answered, or computed as a shadow, by the ids of the rows."""
-    numbers: dict[bytes, list[tuple[int, bytes]]] = {}
-    for row in rows:
-        request, number = request_of(row.id)
-        numbers.setdefault(request, []).append((number, row.id))
-    found: dict[bytes, Any] = {}
-    for request, record in _records(log, numbers.keys(), pipeline, version):
-        outputs = logged_outputs(record)
-        found |= {name: outputs[row] for row, name in numbers[request] if row in outputs}
-    return found
-
-
-def _records(
-    log: PredictionLog, requests: Collection[bytes], pipeline: str, version: int
-) -> list[tuple[bytes, PredictionRecord]]:
-    """Return the records of a version that answer these requests, or shadow their answers."""
-    answers = [
-        (request, record)
-        for request, record in log.records(requests)
-        if record.version == version and record.kind == "answer"
-    ]
-    if answers or not requests:
-        return answers
-    shadows = map(decode, log.database.shadows(pipeline, version, min(requests)))
-    named = [
-        (parse(json.loads(record.output)["shadow_of"]), record)
-        for record in shadows
-        if record.kind == "shadow" and record.status == 200
-    ]
-    return [(request, record) for request, record in named if request in requests]
 
 
 def _loss(output: Any, truth: Any, target: Mapping[str, Any]) -> float:
