@@ -120,7 +120,8 @@ class _Look:
 def monitor(pipeline: Pipeline, home: Home, now: datetime | None = None) -> MonitorReport:
     """Look at what the champion answered since the last look; return what was found.
 
-    Nothing is stored, and the last report is returned, if nothing is new.
+    Nothing is stored, and the last report is returned, if nothing is new; the first look at a
+    version is always stored.
 
     Args:
         now: in UTC; by default the clock decides.
@@ -157,8 +158,9 @@ def _take(look: _Look) -> MonitorReport:
             ErrorCache(look.looks),
         )
     report = _report(look, answers, rows, drift, real, estimated)
-    if not news and not _alarms_differ(look.before, report):
-        return same or report
+    # The ledger may know alarms of before: what ends them has to be on the disk.
+    if same and not news and not _alarms_differ(same, report):
+        return same
     look.looks.store(report, lambda folder: _write(folder, look.folder, drift, losses))
     return report
 
@@ -226,9 +228,8 @@ def _judge(
     return losses, real
 
 
-def _alarms_differ(before: MonitorReport | None, report: MonitorReport) -> bool:
-    open_before = {alarm.kind for alarm in before.alarms} if before else set()
-    return open_before != {alarm.kind for alarm in report.alarms}
+def _alarms_differ(before: MonitorReport, report: MonitorReport) -> bool:
+    return {alarm.kind for alarm in before.alarms} != {alarm.kind for alarm in report.alarms}
 
 
 def _write(

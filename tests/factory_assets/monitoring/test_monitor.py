@@ -9,7 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from factory_assets.monitoring.champion import WatchedChampion
 from factory_assets.monitoring.looks import Looks
+from factory_assets.monitoring.watching import watch_once
 from factory_resources.errors import DeclarationError, ModelError
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.pipelines import enter
 from tests.watched import PUMPS, Watched, make_watched, rows
@@ -76,6 +79,22 @@ def test_without_new_answers_nothing_is_stored(pumps: Watched) -> None:
     first = pumps.look(1)
     assert pumps.look(2) == first
     assert Looks(pumps.home, "pumps").numbers() == [1]
+
+
+def test_looks_begin_anew_where_their_folder_was_moved_away(pumps: Watched) -> None:
+    pumps.declare(watch={"silence": "3d"})
+    now = datetime.now(UTC)
+    assert watch_once(pumps.pipeline, pumps.home, now + timedelta(days=5)).report.has("silence")
+    looks = Looks(pumps.home, "pumps")
+    looks.folder.rename(pumps.root / "moved")
+    pumps.declare(watch={})
+    for day in (6, 7):
+        found = watch_once(pumps.pipeline, pumps.home, now + timedelta(days=day))
+        assert (found.report.number, found.report.alarms) == (1, ())
+    assert looks.numbers() == [1]
+    last = Ledger(pumps.home).latest(AlarmsChanged, AlarmsChanged.subject_of(pipeline="pumps"))
+    assert last is not None
+    assert last[1].open == ()
 
 
 def test_each_answer_is_looked_at_once(pumps: Watched) -> None:
