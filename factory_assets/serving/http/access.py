@@ -27,7 +27,7 @@ _OPEN = ("/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
 
 
 @dataclass(frozen=True)
-class Reader:
+class PageReader:
     """Who may read pages, and about which pipelines."""
 
     token: Token | None
@@ -91,7 +91,7 @@ class Access:
         if self._is_open_to(peer):
             return ""
         token = self._token(headers)
-        Reader(token).require(pipeline)
+        PageReader(token).require(pipeline)
         self._require_rate(token)
         return token.name
 
@@ -107,20 +107,20 @@ class Access:
         self._require_rate(token)
         return token
 
-    def recognize(self, path: str, headers: dict[bytes, bytes], peer: Peer) -> Reader | None:
+    def recognize(self, path: str, headers: dict[bytes, bytes], peer: Peer) -> PageReader | None:
         """Return who may read pages; None for all others, who may ask only whether it is healthy.
 
         Raises:
             HttpError: status 401, the page needs a valid token; or 429, it is used too often.
         """
         if self._is_open_to(peer):
-            return Reader(None)
+            return PageReader(None)
         if path in _OPEN:
             token = self._shown(headers)
-            return Reader(token) if token else None
+            return PageReader(token) if token else None
         token = self._token(headers)
         self._require_rate(token)
-        return Reader(token)
+        return PageReader(token)
 
     def _is_open_to(self, peer: Peer) -> bool:
         return not self._required and not self._tokens.any_valid and peer.is_own

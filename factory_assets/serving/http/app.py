@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from factory_assets.serving.http import invocations, plain
-from factory_assets.serving.http.access import Access, Reader
+from factory_assets.serving.http.access import Access, PageReader
 from factory_assets.serving.http.beside import AnswersBeside
 from factory_assets.serving.http.call import (
     Call,
@@ -179,7 +179,7 @@ class PredictionApp:
             raise refused from error
         await _respond(send, 200, body, {b"content-type": _JSON, **more})
 
-    def _recognize(self, scope: Message, headers: Headers) -> Reader | None:
+    def _recognize(self, scope: Message, headers: Headers) -> PageReader | None:
         return self._access.recognize(scope["path"], headers, scope["state"]["peer"])
 
     def _only(self, scope: Message, headers: Headers) -> str:

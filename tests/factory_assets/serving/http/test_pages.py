@@ -4,7 +4,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from factory_assets.serving.http import champions
-from factory_assets.serving.http.access import Reader
+from factory_assets.serving.http.access import PageReader
 from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.pages import Pages
@@ -16,12 +16,12 @@ from factory_resources.security.tokens import Token
 pytestmark = pytest.mark.slow
 
 
-def reader(*pipelines: str) -> Reader:
+def reader(*pipelines: str) -> PageReader:
     """Return who has a token for these pipelines."""
-    return Reader(Token("line1", pipelines, "0" * 64, "2999-01-01"))
+    return PageReader(Token("line1", pipelines, "0" * 64, "2999-01-01"))
 
 
-def browser(served: ServedModel, home: Home, who: Reader | None) -> TestClient:
+def browser(served: ServedModel, home: Home, who: PageReader | None) -> TestClient:
     """Return a client of a server with the pipelines `mine` and `theirs`, of which both failed."""
     both = ("mine", "theirs")
     found = Champions(home, both)
@@ -48,7 +48,7 @@ def test_a_page_tells_a_token_of_its_pipelines_only(
     assert "theirs" not in own
     everything = browser(served, home, reader("mine", "theirs")).get(path).text
     assert everything.count("theirs") == everything.count("mine") > 0
-    without = browser(served, home, Reader(None)).get(path).text
+    without = browser(served, home, PageReader(None)).get(path).text
     assert without.count("theirs") == without.count("mine") > 0
 
 
@@ -66,7 +66,7 @@ def test_a_model_of_others_is_not_described(end: str, served: ServedModel, home:
         refused = client.get(f"/v2/models/{name}{end}")
         assert refused.status_code == 403
         assert refused.json() == {"error": f"the token of 'line1' is not for '{name}'"}
-    unlimited = browser(served, home, Reader(None))
+    unlimited = browser(served, home, PageReader(None))
     assert unlimited.get(f"/v2/models/theirs{end}").status_code == 200
     assert unlimited.get(f"/v2/models/nothing{end}").status_code == 404
 
