@@ -20,7 +20,7 @@ from factory_resources.prediction_log.archive import (
 from factory_resources.prediction_log.collector import journal_folder
 from factory_resources.prediction_log.ids import ID_BYTES, day_of
 from factory_resources.prediction_log.record import RecordHead, decode_head
-from factory_resources.prediction_log.segments import OPEN, SEALED, first_id, read
+from factory_resources.prediction_log.segments import OPEN, SEALED, first_id, read, segments_of
 from factory_resources.prediction_log.store import PredictionStore, StoredBlock
 
 _FACTS, _RECORDS = 500, 50
@@ -227,11 +227,10 @@ class PredictionLookup:
         if requests is not None and not requests:
             return
         last = LARGEST if requests is None else max(requests)
-        for pattern in (f"*{SEALED}", f"*{OPEN}"):
-            for segment in journal_folder(self.home).glob(pattern):
-                for request, payload in _segment_rows(segment, last):
-                    if requests is None or request in requests:
-                        yield request, payload
+        for segment in segments_of(journal_folder(self.home)):
+            for request, payload in _segment_rows(segment, last):
+                if requests is None or request in requests:
+                    yield request, payload
 
 
 def _segment_rows(segment: Path, last: bytes) -> Iterator[tuple[bytes, bytes]]:

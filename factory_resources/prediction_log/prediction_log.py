@@ -37,7 +37,7 @@ from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.lookup import AnswerFacts, PredictionLookup
 from factory_resources.prediction_log.proofs import prove_absence, prove_answer, require_row
 from factory_resources.prediction_log.record import PredictionRecord, decode
-from factory_resources.prediction_log.segments import OPEN, SEALED, read
+from factory_resources.prediction_log.segments import OPEN, SEALED, read, segments_of
 from factory_resources.prediction_log.store import PredictionStore, StoredBlock, StoredPrediction
 
 if TYPE_CHECKING:
@@ -291,12 +291,10 @@ class PredictionLog:
         return FoundPrediction(row, decode(found.record), place, found.block) if found else None
 
     def _waiting(self, request: bytes, row: int) -> FoundPrediction | None:
-        folder = journal_folder(self._home)
-        for pattern in (f"*{SEALED}", f"*{OPEN}"):
-            for segment in folder.glob(pattern):
-                payload = _payload(segment, request)
-                if payload is not None:
-                    return FoundPrediction(row, decode(payload), "journal", None)
+        for segment in segments_of(journal_folder(self._home)):
+            payload = _payload(segment, request)
+            if payload is not None:
+                return FoundPrediction(row, decode(payload), "journal", None)
         return None
 
 

@@ -103,6 +103,16 @@ def _records(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         last = identifier
 
 
+def segments_of(folder: Path) -> list[Path]:
+    """Return the sealed and the open segments of a journal.
+
+    One that is sealed meanwhile is there once, by either name: who reads it must look for both.
+    """
+    still_open = {path.stem: path for path in folder.glob(f"*{OPEN}")}
+    done = [path for path in folder.glob(f"*{SEALED}") if path.stem not in still_open]
+    return [*done, *still_open.values()]
+
+
 def whole_bytes(segment: Path) -> tuple[int, int]:
     """Return the number of whole records of a segment, and where the last of them ends."""
     with storage_errors(segment), segment.open("rb", buffering=_BUFFER) as file:

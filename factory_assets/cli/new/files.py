@@ -31,7 +31,11 @@ def source_pattern(source: Path) -> Path:
     """
     if not source.is_dir():
         return source
-    names = [path.name for path in source.iterdir() if path.is_file() and is_data_file(path.name)]
+    names = [
+        path.name
+        for path in source.iterdir()
+        if path.is_file() and is_data_file(path.name) and not path.name.startswith(".")
+    ]
     kinds = {_suffix(Path(name)) for name in names}
     if len(kinds) != 1:
         kept = f"data files of several kinds: {', '.join(sorted(kinds))}" if kinds else "no data"

@@ -1,10 +1,13 @@
 """Many answers are looked up at once, in every place that they pass."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.ids import first_of
+from factory_resources.prediction_log.ids import PredictionIds, first_of, text
 from factory_resources.prediction_log.lookup import LARGEST, AnswerFacts
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.prediction_log.homes import log as log
@@ -104,3 +107,22 @@ def test_removed_answers_are_known_by_their_days(
         path.unlink()
     assert log.removed_days("apples") == {DAY}
     assert len(log.facts(taken)) == len(taken) * 3 // 4
+
+
+@pytest.mark.parametrize("how", ["record", "answers"])
+def test_an_answer_is_found_once_though_its_segment_is_sealed_meanwhile(
+    log: PredictionLog, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, glob = log.journal(), Path.glob
+    [taken] = write(journal, range(1), PredictionIds())
+
+    def and_seal(folder: Path, pattern: str) -> list[Path]:
+        found = [*glob(folder, pattern)]
+        journal.roll()
+        return found
+
+    monkeypatch.setattr(Path, "glob", and_seal)
+    if how == "record":
+        assert log.find(text(taken))
+    else:
+        assert log.count_answers("apples")[3].answers == 1

@@ -171,6 +171,7 @@ def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
     for month in (1, 2):
         rows = "".join(f"2024-{month:02}-{i % 28 + 1:02},{i % 9},{i % 2}\n" for i in range(60))
         (months / f"2024.{month}.csv").write_text("day,size,good\n" + rows)
+    (months / ".2024.4.jsonl").write_text("half wri")
     made = new("drafted", source=months, target="good", folder=tmp_path / "defs")
     pipeline = load_pipeline(made.path.parent)
     assert file_source(pipeline).files == ("../../months/*.csv",)
