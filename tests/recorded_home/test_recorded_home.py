@@ -7,13 +7,12 @@ import csv
 import io
 import json
 import os
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.recorded_home.make import ARCHIVE, QUESTIONS, ask
+from tests.recorded_home.make import QUESTIONS, ask, unpack
 
 pytestmark = pytest.mark.slow
 _ABOUT_THE_CODE = {"environment", "seconds"}
@@ -23,8 +22,7 @@ _ABOUT_THE_CODE = {"environment", "seconds"}
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded") / "recorded"
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(folder)
     return folder
 
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import tarfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +33,7 @@ from factory_resources.tracking.registry import Registry, Version
 from tests.approvals import Factory, declare_factory
 from tests.factory_resources.ledger.homes import problems_with, read_entries
 from tests.pipelines import RESPONSIBLE, enter, write_apples, write_governance
-from tests.recorded_home.make import ARCHIVE
+from tests.recorded_home.make import unpack
 
 pytestmark = pytest.mark.slow
 
@@ -378,8 +377,7 @@ def test_the_evidence_contains_what_was_entered(made: Factory, tmp_path: Path) -
 def test_a_version_from_before_the_lock_was_stored_lists_what_computed_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(tmp_path)
     enter(tmp_path, monkeypatch)
     factory, out = Factory(tmp_path), tmp_path / "sbom.json"
     code, text = factory.factory("sbom", "apples", "--out", str(out))

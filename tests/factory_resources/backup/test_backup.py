@@ -295,7 +295,7 @@ def test_a_tar_file_is_unpacked_by_a_python_without_filters(
         raise AssertionError(f"{tar.name} is unpacked into {path} without a filter")
 
     monkeypatch.setattr(tarfile.TarFile, "extractall", unpack)
-    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
     home = Home(tmp_path / "home")
     manifest = restore_backup(_tar_of(saved, tmp_path), home, _quietly, "all")
     assert {file.path for file in manifest.files} == _contents(home.path).keys()

@@ -7,7 +7,6 @@ not by the factory, so that a mistake of the one is not a mistake of the other.
 import hashlib
 import json
 import sqlite3
-import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.ledger import Ledger
 from tests.factory_resources.ledger import trees
-from tests.recorded_home import __file__ as recorded
+from tests.recorded_home.make import unpack
 
 ORIGIN = "factory.local/0123456789abcdef"
 
@@ -114,8 +113,7 @@ def problems_with(home: Path, entries: list[dict[str, Any]]) -> list[str]:
 
 def extract_home(folder: Path) -> Path:
     """Unpack the recorded home."""
-    with tarfile.open(Path(recorded).with_name("home.tar.xz")) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(folder)
     return folder / "home"
 
 

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import tarfile
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -51,7 +50,7 @@ from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
 from tests.factory_assets.audit.dossier.homes import ANSWERS
 from tests.pipelines import enter
-from tests.recorded_home.make import ARCHIVE
+from tests.recorded_home.make import unpack
 
 pytestmark = pytest.mark.slow
 
@@ -389,8 +388,7 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
 def test_a_home_that_is_older_than_its_ledger_has_dossiers(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(tmp_path)
     enter(tmp_path, monkeypatch)
     code, text = _factory("dossier", name, "--format", "json")
     assert code == 0
