@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-WIDEST = 1e9
+WIDEST = 1e30
 """Standard deviations beyond which a number of a row to judge counts as this many, so that one
 absurd number does not end the judgement of all rows. What is served refuses such a row instead."""
 
