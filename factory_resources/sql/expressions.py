@@ -100,8 +100,9 @@ def suggestion(name: str, known: Sequence[str]) -> str:
     """Return the remedy for an unknown name: the closest known name, and all known names."""
     folded = {other.casefold(): other for other in known}
     close = get_close_matches(name.casefold(), folded, 1)
-    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
-    return (f"did you mean {folded[close[0]]!r}? " if close else "") + f"available: {shown}"
+    more = f" and {len(known) - 30} more" if len(known) > 30 else ""
+    shown = ", ".join(known[:30]) or "none"
+    return (f"did you mean {folded[close[0]]!r}? " if close else "") + f"available: {shown}{more}"
 
 
 def _root(expression: str, where: str) -> dict[str, Any]:

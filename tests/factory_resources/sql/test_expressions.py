@@ -98,5 +98,6 @@ def test_a_refused_expression_is_reported_with_place_and_remedy(
 
 def test_suggestion_lists_the_known_names() -> None:
     assert suggestion("zzz", ["torque", "speed"]) == "available: torque, speed"
+    assert suggestion("zzz", []) == "available: none"
     assert suggestion("TORQE", ["torque"]) == "did you mean 'torque'? available: torque"
     assert suggestion("x", [f"c{i}" for i in range(40)]).endswith("c29 and 10 more")
