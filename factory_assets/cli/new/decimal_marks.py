@@ -44,7 +44,7 @@ class MarkedNumbers:
             delimiter: what separates the columns of the file; empty if it is not known.
             proven: the readings that alone fit another column of the file.
         """
-        if self.unit in _ENGLISH_UNITS:
+        if proves_english(self.unit):
             return "english"
         if len(proven) == 1:
             return next(iter(proven))

@@ -18,7 +18,7 @@ from factory_assets.cli.new.reading import (
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.archives import first_bytes
 from factory_resources.sources.files.delimited_text import LONGEST, TextRules, find_layout
-from factory_resources.sources.files.discovery import File, find_files, format_of
+from factory_resources.sources.files.discovery import File, find_files, format_of, is_hidden
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sql.engine import literal, sealed
 
@@ -34,7 +34,7 @@ def source_pattern(source: Path) -> Path:
     names = [
         path.name
         for path in source.iterdir()
-        if path.is_file() and is_data_file(path.name) and not path.name.startswith(".")
+        if path.is_file() and is_data_file(path.name) and not is_hidden(path.name, "*")
     ]
     kinds = {_suffix(Path(name)) for name in names}
     if len(kinds) != 1:

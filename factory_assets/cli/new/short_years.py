@@ -46,11 +46,10 @@ def _in_century(form: ColumnForm, name: str, latest: date, today: date) -> Colum
     words = set(words_of(name))
     lies_ahead = bool((PLANS | _ENDS) & words)
     is_past = bool((BIRTHS - _ENDS) & words) or latest.year - today.year > _AHEAD
-    if lies_ahead or not is_past:
-        note = f"some of its dates are after {today}: is the century right?"
-        return replace(form, note="; ".join(filter(None, (form.note, note))))
-    time = form.written.removeprefix("CAST(").removesuffix(" AS DATE)")
-    before = f"CASE WHEN {time} > '{today}' THEN {time} - INTERVAL 100 YEAR ELSE {time} END"
-    written = f"CAST({before} AS DATE)" if form.type == "date" else before
-    note = f"years that would be after {today} are those of a century before: is that right?"
+    written, note = form.written, f"some of its dates are after {today}: is the century right?"
+    if is_past and not lies_ahead:
+        time = written.removeprefix("CAST(").removesuffix(" AS DATE)")
+        before = f"CASE WHEN {time} > '{today}' THEN {time} - INTERVAL 100 YEAR ELSE {time} END"
+        written = f"CAST({before} AS DATE)" if form.type == "date" else before
+        note = f"years that would be after {today} are those of a century before: is that right?"
     return replace(form, written=written, note="; ".join(filter(None, (form.note, note))))

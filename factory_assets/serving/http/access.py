@@ -43,9 +43,8 @@ class PageReader:
         Raises:
             HttpError: status 403.
         """
-        if self.token is not None and not self.token.may_call(pipeline):
-            what = f"the token of {self.token.name!r} is not for {pipeline!r}"
-            raise HttpError(403, "forbidden", what)
+        if self.token is not None:
+            _require_may_call(self.token, pipeline)
 
 
 class Access:
@@ -91,7 +90,7 @@ class Access:
         if self._is_open_to(peer):
             return ""
         token = self._token(headers)
-        PageReader(token).require(pipeline)
+        _require_may_call(token, pipeline)
         self._require_rate(token)
         return token.name
 
@@ -152,3 +151,8 @@ class Access:
         if scheme.lower() != b"bearer":
             return None
         return self._tokens.find(text.strip().decode("latin-1"))
+
+
+def _require_may_call(token: Token, pipeline: str) -> None:
+    if not token.may_call(pipeline):
+        raise HttpError(403, "forbidden", f"the token of {token.name!r} is not for {pipeline!r}")
