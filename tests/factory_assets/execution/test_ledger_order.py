@@ -19,8 +19,11 @@ from factory_assets.cli.check.check import check
 from factory_assets.cli.main import main
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.retention import find_garbage
+from factory_assets.execution.runner import run_stage
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import ChampionMade, StageComputed
@@ -203,11 +206,20 @@ def test_killed_while_a_stage_is_computed_again_leaves_the_old_record_or_the_new
     assert len(left) == (counts == "the old")
     assert {one.path for one in find_garbage(home, {"apples": [1]}, 10**6)} >= {*left}
     run_whole(_run_again)
+    assert not [*home.records.rglob("*.new")]
     again = Records(home).latest("apples", "clean")
     assert again
     assert again.run_id not in {old.run_id, found.run_id}
-    assert not [*home.records.rglob("*.new")]
     assert problems(home) == []
+
+
+def test_a_stage_that_is_computed_again_puts_its_record_in_place(root: Path) -> None:
+    home, pipeline = Home(root / "home"), load_pipeline(root / "defs" / "apples")
+    run_stage(StageRequest(pipeline, "clean", home, run_id="again", reuse=False))
+    assert not [*home.records.rglob("*.new")]
+    again = Records(home).latest("apples", "clean")
+    assert again
+    assert again.run_id == "again"
 
 
 def test_a_record_without_an_entry_is_computed_again(root: Path) -> None:
