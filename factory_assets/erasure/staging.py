@@ -78,7 +78,11 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
     entries: list[Kind] = []
     gone: list[str] = []
     changes = TableChanges(by_table, plan.rules, erased).with_snapshots(graph.records)
+    affected = {*plan.pipelines, *(file.pipeline for file in files)}
     for record in graph.records:
+        if record.pipeline not in affected:
+            # It has read the same sources, and keeps what it read.
+            continue
         if is_of(record, plan.partitions):
             gone.append(record.name)
             continue

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from factory_assets.cli.forget import resume
+from factory_assets.cli.forget import ForgetRequest, forget, resume
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.results.record_graph import RecordGraph, contradictions
@@ -22,6 +22,7 @@ from tests.erasures import (
     PERSON,
     ROW,
     WEIGHT,
+    WHERE,
     erase,
     home_of,
     people_rows,
@@ -77,6 +78,28 @@ def test_rows_leave_every_table_and_only_they(root: Path) -> None:
         "visits/ingest_quarantine": 1,
     }
     assert sum(count for table, count in left.items() if table.startswith("people/split")) == 1
+
+
+def test_a_pipeline_that_is_not_named_keeps_its_rows_and_what_it_says_of_them(root: Path) -> None:
+    home = home_of(root)
+
+    def others() -> dict[Path, bytes]:
+        return {
+            path: path.read_bytes()
+            for name in ("study", "visits")
+            for folder in (home.path / "records" / name, home.tables / name)
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+
+    before = others()
+    named = ForgetRequest(("people",), WHERE, "request", None, is_sure=True, only_shown=False)
+    assert forget(named)
+    # `study` has read 120 rows of `people`, of which 119 are left.
+    assert others() == before
+    [manifest] = manifests(home)
+    assert {Path(name).parts[1] for name in (*manifest.records, *manifest.files)} == {"people"}
+    assert problems(home) == []
 
 
 def test_what_is_left_holds(root: Path) -> None:
