@@ -31,6 +31,9 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import amount
 from factory_resources.store.location import uses_store
 
+_MAY_CHANGE = ("paths", "versions", "values", "answers", "held")
+"""The parts of a plan that a run, a decision or an answer changes."""
+
 
 @dataclass(frozen=True)
 class ForgetRequest:
@@ -75,7 +78,7 @@ def forget(request: ForgetRequest) -> bool:
         click.echo("nothing was changed")
         return True
     decision = ErasureDecision(reason, key)
-    return _erase(plan, pipelines, stopped, decision, home)
+    return _erase(request, plan, pipelines, stopped, decision, home)
 
 
 def _require_no_store(home: Home) -> None:
@@ -97,8 +100,12 @@ def _plan(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> 
     with _looking(home) if request.only_shown else at_rest(home):
         for _ in unfinished(home):
             require_finished(home)
-        with home.scratch() as scratch:
-            return make_plan(request.where or "", pipelines, home, scratch, request.pipelines)
+        return _found(request, pipelines, home)
+
+
+def _found(request: ForgetRequest, pipelines: Sequence[Pipeline], home: Home) -> ErasurePlan:
+    with home.scratch() as scratch:
+        return make_plan(request.where or "", pipelines, home, scratch, request.pipelines)
 
 
 @contextmanager
@@ -110,6 +117,7 @@ def _looking(home: Home) -> Iterator[None]:
 
 
 def _erase(
+    request: ForgetRequest,
     shown: ErasurePlan,
     pipelines: Sequence[Pipeline],
     stopped: Sequence[Pipeline],
@@ -119,7 +127,7 @@ def _erase(
     champions = {one.pipeline: "kept" for one in shown.versions if one.serves and one.learned}
     champions |= {pipeline.name: "stopped" for pipeline in stopped}
     with at_rest(home):
-        _require_files(shown.paths, home)
+        _require_shown(shown, _found(request, pipelines, home), home)
         staged = stage(shown, cast("Champions", champions), home)
         paths = frozenset(table_paths(home))
     # Nothing serves less than before if the erasure cannot be prepared.
@@ -137,14 +145,24 @@ def _erase(
     return done
 
 
+def _require_shown(shown: ErasurePlan, now: ErasurePlan, home: Home) -> None:
+    """Require that nothing came while somebody was asked: it would stay, or serve, unseen."""
+    if any(getattr(shown, name) != getattr(now, name) for name in _MAY_CHANGE):
+        raise _changed(home)
+
+
 def _require_files(expected: frozenset[Path], home: Home) -> None:
     """Require that no table got other files meanwhile."""
     if frozenset(table_paths(home)) != expected:
-        raise StorageError(
-            "something was computed while you were asked",
-            where=str(home.path),
-            remedy="look again: factory forget --preview",
-        )
+        raise _changed(home)
+
+
+def _changed(home: Home) -> StorageError:
+    return StorageError(
+        "something was computed or answered while you were asked",
+        where=str(home.path),
+        remedy="look again: factory forget --preview",
+    )
 
 
 def _effects(plan: ErasurePlan, pipelines: Sequence[Pipeline], home: Home) -> Iterator[str]:

@@ -1,9 +1,12 @@
 """`factory forget`: what is shown, who may, what is refused, what becomes of the champion."""
 
 import copy
+import json
+import time
 from hashlib import sha256
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -12,8 +15,12 @@ from factory_assets.cli import forget
 from factory_assets.cli.main import main
 from factory_assets.erasure import staging
 from factory_resources.erasure.manifest import manifest_file, manifests
+from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import statement_file
+from factory_resources.prediction_log.ids import PredictionIds
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import PredictionRecord, encode
 from factory_resources.security.personal_keys import create_key, public_file
 from factory_resources.tracking.registry import Registry
 from tests.erasures import (
@@ -21,6 +28,7 @@ from tests.erasures import (
     NAME,
     PEOPLE,
     PERSON,
+    WEIGHT,
     WHERE,
     copied,
     home_of,
@@ -122,6 +130,50 @@ def test_who_answers_nothing_changes_nothing(root: Path) -> None:
     code, text = _factory("forget", "--where", WHERE, "--reason", "request 117", told="")
     assert (code, "interrupted at a question, and nothing was done" in text) == (130, True), text
     assert _content(root) == before
+
+
+def _answer(home: Home) -> None:
+    """Log an answer about the person, as a prediction server does."""
+    asked = json.dumps([{"weight": WEIGHT}]).encode()
+    record = PredictionRecord(
+        time=time.time_ns() // 1000,
+        duration=1,
+        pipeline="people",
+        version=1,
+        caller="",
+        protocol="plain",
+        kind="answer",
+        status=200,
+        rows=1,
+        input=asked,
+        output=b"{}",
+    )
+    with PredictionLog(home) as log:
+        journal = log.journal()
+        journal.append(PredictionIds().take(1), encode(record))
+        journal.flush()
+        journal.close()
+
+
+def test_an_answer_that_comes_while_one_is_asked_is_shown_before_anything_is_erased(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = home_of(root)
+    where = f"weight > {WEIGHT} - 0.00001 AND weight < {WEIGHT} + 0.00001"
+
+    def answered(_: str) -> bool:
+        _answer(home)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(click, "confirm", answered)
+        code, text = _factory("forget", "--where", where, "--reason", "request 117")
+    assert (code, "something was computed or answered while you were asked" in text) == (2, True), (
+        text
+    )
+    assert not [*manifests(home)]
+    _, text = _factory("forget", "--where", where, "--preview")
+    assert "answers of people, in whole requests with 1 row" in text
 
 
 @pytest.mark.parametrize(
