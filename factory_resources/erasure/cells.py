@@ -4,15 +4,43 @@ import base64
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from factory_resources.erasure.sought import Sought
 
-COMPRESSED = re.compile(rb"\beJ[A-Za-z0-9+/]{14,}={0,2}|\b0(eJ[A-Za-z0-9+/]{14,}={0,2})")
-"""Compressed text as Dagster stores the cursors of its sensors and of its automation."""
-
 MOST_UNPACKED = 1 << 24
 """Bytes of a compressed text that are looked at."""
+
+
+@dataclass(frozen=True)
+class PackedForm:
+    """A way in which cursors are compressed and written as text."""
+
+    pattern: re.Pattern[bytes]
+    """What looks like one; its group is what was encoded."""
+    decode: Callable[[bytes], bytes]
+    encode: Callable[[bytes], bytes]
+    level: int
+    """Of the compression, by which the text begins as the pattern does."""
+
+
+PACKED_FORMS = (
+    # The cursors of Dagster's sensors and of its automation.
+    PackedForm(
+        re.compile(rb"\b0?(eJ[A-Za-z0-9+/]{14,}={0,2})"),
+        lambda text: base64.b64decode(text, validate=True),
+        base64.b64encode,
+        level=6,
+    ),
+    # The cursor of the sensor of arriving files, which has the keys of partitions.
+    PackedForm(
+        re.compile(rb"\b(c-[j-s][0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{12,})"),
+        base64.b85decode,
+        base64.b85encode,
+        level=9,
+    ),
+)
 
 
 class CellSearch:
@@ -56,12 +84,10 @@ class CellSearch:
 
 def unpacked_texts(content: bytes) -> Iterator[bytes]:
     """Yield the compressed texts that stand in a text."""
-    if b"eJ" not in content:
-        return
-    for match in COMPRESSED.finditer(content):
-        try:
-            packed = base64.b64decode(match[1] or match[0], validate=True)
-            yield zlib.decompressobj().decompress(packed, MOST_UNPACKED)
-        except (ValueError, zlib.error):
-            # It only looks like one.
-            continue
+    for form in PACKED_FORMS:
+        for match in form.pattern.finditer(content):
+            try:
+                yield zlib.decompressobj().decompress(form.decode(match[1]), MOST_UNPACKED)
+            except (ValueError, zlib.error):
+                # It only looks like one.
+                continue

@@ -3,13 +3,19 @@
 Where the texts are, and how they are stored, belongs in `scrubbing`.
 """
 
-import base64
 import json
+import re
 import zlib
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from factory_resources.erasure.cells import COMPRESSED, MOST_UNPACKED, unpacked_texts
+from factory_resources.erasure.cells import (
+    MOST_UNPACKED,
+    PACKED_FORMS,
+    PackedForm,
+    unpacked_texts,
+)
 from factory_resources.erasure.matcher import Match
 from factory_resources.erasure.sought import Sought
 
@@ -80,8 +86,8 @@ class Redaction:
 
     def _plain(self, text: str) -> str:
         content = text.encode("utf-8", "surrogatepass")
-        if b"eJ" in content:
-            content = COMPRESSED.sub(lambda found: self._repacked(found[0]), content)
+        for form in PACKED_FORMS:
+            content = form.pattern.sub(partial(self._repacked, form), content)
         parts, end = [], 0
         for match in self._matches(content):
             if match.start < end:
@@ -91,19 +97,19 @@ class Redaction:
             self.count += 1
         return b"".join([*parts, content[end:]]).decode("utf-8", "surrogatepass")
 
-    def _repacked(self, packed: bytes) -> bytes:
+    def _repacked(self, form: PackedForm, found: re.Match[bytes]) -> bytes:
         """Return a compressed text without the values, or as it was if it has none."""
-        mark, encoded = (b"0", packed[1:]) if packed.startswith(b"0") else (b"", packed)
         try:
             unpacking = zlib.decompressobj()
-            content = unpacking.decompress(base64.b64decode(encoded, validate=True), MOST_UNPACKED)
+            content = unpacking.decompress(form.decode(found[1]), MOST_UNPACKED)
             text = content.decode()
         except (ValueError, zlib.error):
-            return packed
+            return found[0]
         changed = self.text(text) if unpacking.eof else text
         if changed == text:
-            return packed
-        return mark + base64.b64encode(zlib.compress(changed.encode()))
+            return found[0]
+        mark = found[0].removesuffix(found[1])
+        return mark + form.encode(zlib.compress(changed.encode(), form.level))
 
     def _matches(self, content: bytes) -> list[Match]:
         """Return what is to be replaced, from the left; of two at a place, the longer one first."""

@@ -19,6 +19,7 @@ from factory_resources.erasure.search import find_values
 from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from schedules.settling import State
 from tests.factory_resources.erasure.planting import SCRUBBED, VALUES, plant
 
 NAME = "Zaphod7Qbeeble"
@@ -163,6 +164,19 @@ def test_a_compressed_cursor_is_packed_again(home: Home) -> None:
     [(changed,)] = _rows(path, "SELECT value FROM kvs")
     unpacked = json.loads(zlib.decompress(base64.b64decode(changed[1:])))
     assert unpacked == {"parts": ["(erased)", "Marvin"]}
+
+
+def test_the_cursor_of_arriving_files_loses_the_key_of_a_partition(home: Home) -> None:
+    cursor = State({f"2026|{NAME}": "0123456789ab", "2026|Marvin": "f" * 12}).written()
+    tick = json.dumps({"cursor": cursor, "run_ids": []})
+    script = f"CREATE TABLE job_ticks (tick_body TEXT); INSERT INTO job_ticks VALUES ('{tick}');"
+    path = _database(home, script)
+    assert [one.where for one in find_values(home, [NAME])] == ["job_ticks.tick_body"]
+    scrub(home, [NAME])
+    assert [*find_values(home, [NAME])] == []
+    [(changed,)] = _rows(path, "SELECT tick_body FROM job_ticks")
+    left = State.read(json.loads(changed)["cursor"])
+    assert left.done == {"2026|(erased)": "0123456789ab", "2026|Marvin": "f" * 12}
 
 
 def test_a_shortened_text_goes_as_far_as_it_is_shown(home: Home) -> None:
