@@ -1,4 +1,4 @@
-"""Replace values in what Dagster, MLflow and searches have stored, in logs, and in files of JSON.
+"""Replace values in what Dagster, MLflow and searches have stored, in logs, events and JSON.
 
 Each step can be done again: what is replaced already is not found any more. What an entry of the
 ledger binds by its digest is not touched here. Beyond the file system nothing is promised: a disk
@@ -22,7 +22,7 @@ from factory_resources.home.sqlite_files import dagster_files, mlflow_file, run_
 
 
 def scrub(home: Home, values: Collection[Value]) -> dict[str, int]:
-    """Replace values in databases of Dagster, MLflow and searches, and in logs.
+    """Replace values in databases of Dagster, MLflow and searches, in logs, and in events.
 
     Nothing else may use the home meanwhile.
 
@@ -47,6 +47,9 @@ def scrub(home: Home, values: Collection[Value]) -> dict[str, int]:
     found.update(scrub_server(what))
     for path in _logs(home):
         if count := _overwrite(path, what):
+            found[str(path.relative_to(home.path))] += count
+    for path in _events(home):
+        if count := _replace_in_lines(home, path, what):
             found[str(path.relative_to(home.path))] += count
     return dict(found)
 
@@ -97,6 +100,22 @@ def _logs(home: Home) -> list[Path]:
     """Return the logs of services, and what steps of runs have printed."""
     folders = home.path / "logs", home.dagster / "storage"
     return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def _events(home: Home) -> list[Path]:
+    """Return the files of events of OpenLineage, one a line, which name sources."""
+    return sorted(path for path in (home.path / "openlineage").glob("*") if path.is_file())
+
+
+def _replace_in_lines(home: Home, path: Path, what: Sought) -> int:
+    """Replace values in lines of JSON, which stay JSON."""
+    redaction = Redaction(what)
+    with storage_errors(path):
+        lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    changed = "\n".join(map(redaction.text, lines))
+    if redaction.count:
+        home.write_atomic(path, changed.encode("utf-8", "surrogateescape"))
+    return redaction.count
 
 
 def _overwrite(path: Path, what: Sought) -> int:

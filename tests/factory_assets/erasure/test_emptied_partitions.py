@@ -1,6 +1,7 @@
 """A partition whose key names a person goes with its key, and does not come back."""
 
 import csv
+import json
 import os
 import shutil
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from factory_assets.cli.main import main
 from factory_assets.components.sensors import list_arrivals
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.openlineage.delivery import events_folder
 from factory_assets.results.base import digest
 from factory_resources.erasure.manifest import manifests
 from factory_resources.home.home import Home
@@ -76,6 +78,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _declare(root, name, partitions)
     for number, patient in enumerate((ANN, *OTHERS)):
         _write(root, patient, [60.5 + number, 71.25 + number, 999.5])
+    (root / "defs" / "factory.yaml").write_text("openlineage: {}\n")
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
         assert _factory("run", "pulses", "listed")[0] == 0
@@ -105,8 +108,14 @@ def _naming(home: Path) -> list[str]:
 def test_nothing_names_the_partition_any_more(root: Path) -> None:
     home = Home(root / "home")
     before = _naming(home.path)
-    for part in ("records/pulses/latest", "records/listed/runs", "tables/pulses/ingest/_delta_log"):
+    for part in (
+        "records/pulses/latest",
+        "records/listed/runs",
+        "tables/pulses/ingest/_delta_log",
+        "openlineage/events.jsonl",
+    ):
         assert any(name.startswith(part) for name in before), before
+    lines = (events_folder(home) / "events.jsonl").read_bytes().count(b"\n")
     code, text = _erase()
     assert code == 0, text
     assert "1 partition of pulses with no other rows" in text
@@ -116,6 +125,11 @@ def test_nothing_names_the_partition_any_more(root: Path) -> None:
     [manifest] = manifests(home)
     assert manifest.pipelines["pulses"].partitions == 1
     assert len(manifest.emptied) == 1
+    events = (events_folder(home) / "events.jsonl").read_text().splitlines()
+    read = [json.loads(line) for line in events]
+    assert len(read) == lines
+    named = {one["name"] for event in read for one in event["inputs"]}
+    assert {f"pulses/{OTHERS[0]}.csv", "pulses/(erased).csv"} <= named
 
 
 def test_the_tables_have_the_other_partitions_as_before(root: Path) -> None:
