@@ -12,7 +12,7 @@ from factory_resources.erasure.manifest import ErasureManifest, intent_file, man
 from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.erasure_entries import ErasureBegun
+from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
 
 ValueKind = Literal["str", "int", "float", "date", "datetime"]
@@ -61,7 +61,8 @@ def store_intent(intent: ErasureIntent, home: Home) -> None:
 def unfinished(home: Home) -> Iterator[ErasureIntent]:
     """Yield the erasures that were entered and are not done, in the order of their ids.
 
-    What is left of one that was never entered is removed.
+    What is left of one that was never entered is removed, and of one that was overwritten when it
+    was done.
 
     Raises:
         StorageError: an intent was damaged.
@@ -71,10 +72,13 @@ def unfinished(home: Home) -> Iterator[ErasureIntent]:
         try:
             yield ErasureIntent.model_validate_json(path.read_bytes())
         except (ValidationError, OSError) as error:
+            if _is_done(path.stem, home):
+                destroy(path)
+                continue
             raise StorageError(
                 "what is left to be erased cannot be read",
                 where=str(path),
-                remedy="restore the file from a backup, or erase the same again",
+                remedy="no backup has the file: remove it, and erase the same again",
             ) from error
 
 
@@ -88,6 +92,10 @@ def remove_unentered(home: Home) -> None:
         if Ledger(home).latest(ErasureBegun, subject) is None:
             manifest_file(home, path.stem).unlink(missing_ok=True)
             destroy(path)
+
+
+def _is_done(erasure: str, home: Home) -> bool:
+    return Ledger(home).latest(ErasureDone, ErasureDone.subject_of(erasure=erasure)) is not None
 
 
 def _stored_intents(home: Home) -> list[Path]:

@@ -14,7 +14,7 @@ from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.erasure.manifest import intent_file, manifest_file
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-from factory_resources.ledger.erasure_entries import ErasureBegun
+from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
 from tests.erasures import note_erased
 
@@ -84,6 +84,19 @@ def test_one_that_was_never_entered_goes_with_its_manifest(home: Home) -> None:
     assert [*unfinished(home)] == []
     assert not intent_file(home, intent.manifest.id).exists()
     assert not manifest_file(home, intent.manifest.id).exists()
+
+
+def test_one_that_is_done_goes_however_much_of_it_was_overwritten(home: Home) -> None:
+    intent = _intent(home, "Qwertz")
+    store_intent(intent, home)
+    _enter(home, intent.manifest.id)
+    subject = ErasureDone.subject_of(erasure=intent.manifest.id)
+    Ledger(home).append([ErasureDone(subject=subject, searched=1, not_searched=0, found=0)])
+    path = intent_file(home, intent.manifest.id)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert [*unfinished(home)] == []
+    assert not path.exists()
+    assert manifest_file(home, intent.manifest.id).exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"where": 1}', b"\xff\xfe"])
