@@ -115,8 +115,15 @@ def _append(path: Path, line: bytes) -> None:
     if _size(path) > _LARGEST:
         set_aside(path)
         os.truncate(path, 0)
-    with path.open("ab") as file:
-        file.write(line)
+    whole = _size(path)
+    try:
+        with path.open("ab") as file:
+            file.write(line)
+    except OSError:
+        # A full disk takes a part of a line, to which the next event would be added.
+        with suppress(OSError):
+            os.truncate(path, whole)
+        raise
 
 
 def _size(path: Path) -> int:

@@ -25,6 +25,7 @@ from factory_assets.spec.settings import OpenLineageSettings
 from factory_resources.errors import DataError, DeclarationError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from tests.disks import small_disk
 from tests.event_server import receiving_events
 from tests.openlineage_reader import read_event
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -284,6 +285,26 @@ def test_a_folder_that_cannot_be_written_fails_no_run(home: Home) -> None:
     events_folder(home).write_text("a file")
     deliver(OpenLineageSettings(), {"number": 0}, home)
     assert events_folder(home).read_text() == "a file"
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1:9"])
+def test_a_full_disk_takes_no_part_of_an_event(address: str | None, tmp_path: Path) -> None:
+    settings = OpenLineageSettings(address=address)
+    with small_disk(tmp_path / "disk", 2_000_000) as disk:
+        home = Home(disk.folder / "home")
+
+        def give(number: int) -> None:
+            # More than a page of the disk.
+            deliver(settings, {"number": number, "text": "x" * 6000}, home, may_send=False)
+
+        give(0)
+        with disk.filled(4096):
+            give(1)
+            give(2)
+        give(3)
+        [file] = events_folder(home).glob("*.jsonl")
+        numbers = [json.loads(line)["number"] for line in file.read_text().splitlines()]
+    assert numbers == [0, 1, 3]
 
 
 def test_a_large_file_of_events_is_set_aside(home: Home) -> None:
