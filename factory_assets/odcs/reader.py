@@ -6,6 +6,7 @@ promise that nothing checks. Words about owners, servers and prices are ignored.
 Parsing the YAML belongs in `declarations`, single quality rules in `rules`.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from factory_assets.odcs import vocabulary as words
@@ -35,6 +36,8 @@ def read(data: Any, table: str | None = None) -> Reading:
         reading.wrong.append((("kind",), "must be DataContract"))
     number = reader.chosen(data.get("schema"), table)
     if number is not None:
+        others = (one for place, one in enumerate(data["schema"]) if place != number)
+        reader.others = {name for one in others for name in _names(one)}
         reader.schema(("schema", number), data["schema"][number])
         reader.service_levels(data)
     if reading.unchecked:
@@ -47,6 +50,8 @@ class _Reader(Reader):
 
     table = ""
     """The name of the schema."""
+    others: Collection[str] = ()
+    """The names of the other schemas of the file."""
 
     def chosen(self, schemas: Any, table: str | None) -> int | None:
         """Return the position of the schema to use; None, and add a mistake, if there is none."""
@@ -55,10 +60,7 @@ class _Reader(Reader):
                 (("schema",), "there is no schema, so nothing is promised; add one")
             )
             return None
-        names = [
-            {str(s.get("name")), str(s.get("physicalName"))} if isinstance(s, dict) else set()
-            for s in schemas
-        ]
+        names = [*map(_names, schemas)]
         known = [str(s.get("name")) for s in schemas if isinstance(s, dict)]
         if table is None and len(schemas) > 1:
             message = f"has several schemas; choose one with `table`: {', '.join(known)}"
@@ -118,6 +120,8 @@ class _Reader(Reader):
                 continue
             name = str(item.get("property", "")).lower()
             elements = str(item.get("element", data.get("slaDefaultElement", "")))
+            if self.is_of_others(elements):
+                continue
             column = elements.removeprefix(f"{self.table}.")
             latency = name in words.LATENCY and column and "," not in elements
             if not latency or "freshness" in self.contract:
@@ -132,6 +136,19 @@ class _Reader(Reader):
                 continue
             self.reading.ways["freshness",] = at
             self.contract["freshness"] = {"column": column, "within": f"{value}{unit}"}
+
+    def is_of_others(self, elements: str) -> bool:
+        """Whether a service level is about columns of other schemas alone, or about them."""
+        own = [column.get("name") for column in self.contract.get("columns", ())]
+        named = [one.strip() for one in elements.split(",")]
+        return all(one.partition(".")[0] in self.others and one not in own for one in named)
+
+
+def _names(schema: Any) -> set[str]:
+    """Return the names of a schema."""
+    if not isinstance(schema, dict):
+        return set()
+    return {str(schema[key]) for key in ("name", "physicalName") if schema.get(key) is not None}
 
 
 class _Property:

@@ -212,6 +212,24 @@ def test_latency_becomes_freshness_and_other_levels_are_unchecked() -> None:
     assert [promise for _, promise in reading.unchecked] == ["the service level 'retention'"]
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "within"), [("orders", "t", "4d"), ("lines", "u", "2h")]
+)
+def test_service_levels_are_those_of_the_chosen_schema(
+    table: str, column: str, within: str
+) -> None:
+    data = _file(properties=[{"name": "t", "logicalType": "timestamp"}])
+    lines = {"name": "lines", "properties": [{"name": "u", "logicalType": "timestamp"}]}
+    data["schema"].append(lines)
+    data["slaProperties"] = [
+        {"property": "latency", "value": 4, "unit": "days", "element": "orders.t"},
+        {"property": "latency", "value": 2, "unit": "h", "element": "lines.u"},
+    ]
+    reading = reader.read(data, table)
+    assert reading.contract["freshness"] == {"column": column, "within": within}
+    assert reading.unchecked == []
+
+
 def test_one_of_several_schemas_must_be_chosen() -> None:
     data = _file(properties=[{"name": "a"}])
     data["schema"].append({"name": "lines", "properties": [{"name": "b"}]})
