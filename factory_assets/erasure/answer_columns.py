@@ -18,9 +18,13 @@ from factory_assets.ml.artifacts.trained_model import DESCRIPTION, Description
 from factory_assets.serving.online.warm_engine import as_cell
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
+from factory_resources.erasure.sought import sought
+from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.protection import Protection, is_destroyed, month_of
+from factory_resources.prediction_log.record import PredictionRecord
 from factory_resources.tracking.registry import Registry
 
 KnownValues = Mapping[str, Collection[Any]]
@@ -140,6 +144,39 @@ class LoggedCells:
                 self.hidden.add(column)
             self._by_commitment[key] = self._protection.commitments(values, time)
         return self._by_commitment[key].get(cell.get("commitment", ""))
+
+
+class ProtectedValues:
+    """Finds values in the protected cells of logged requests, in whatever columns."""
+
+    def __init__(self, home: Home, pipeline: str, values: Collection[Value]) -> None:
+        self._home, self._pipeline = home, pipeline
+        self._protection = Protection(home, pipeline, "encrypted")
+        self._matcher = sought(values).in_cells
+        self._spelled = [*_spellings(values)]
+        self._by_month: dict[str, Collection[str]] = {}
+
+    def are_in(self, record: PredictionRecord) -> bool:
+        """Whether a request has one of them; nobody knows it once the key is destroyed.
+
+        Raises:
+            StorageError: the request or a key cannot be read.
+        """
+        if not any(word in record.input for word in (b"commitment", b"encrypted")):
+            return False
+        if is_destroyed(self._home, self._pipeline, record.time):
+            return False
+        cells = (cell for row in logged_rows(record) for cell in row.values())
+        return any(self._is_one(cell, record.time) for cell in cells if isinstance(cell, Mapping))
+
+    def _is_one(self, cell: Mapping[str, str], time: int) -> bool:
+        if "encrypted" in cell:
+            text = as_cell(self._protection.reveal(cell, time)) or ""
+            return any(True for _ in self._matcher.find(text.encode("utf-8", "surrogatepass")))
+        month = month_of(time)
+        if month not in self._by_month:
+            self._by_month[month] = self._protection.commitments(self._spelled, time).keys()
+        return cell.get("commitment") in self._by_month[month]
 
 
 def _spellings(values: Collection[Any]) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from factory_assets.erasure.answer_columns import (
     AnswerInput,
     KnownValues,
     LoggedCells,
+    ProtectedValues,
 )
 from factory_assets.serving.online.warm_engine import as_cell
 from factory_resources.erasure.sought import sought
@@ -243,18 +244,21 @@ class _Request:
 
 
 def requests_with(home: Home, pipeline: str, values: Collection[Value]) -> list[str]:
-    """Return the ids of the requests of a pipeline that have one of the values, in their order.
+    """Return the ids of the requests of a pipeline that have one of the values, in their order,
+    also protected ones, unless their key is destroyed.
 
     Args:
         values: those that no row of anybody else has.
     """
     if not values or not (has_store(home) or journal_folder(home).is_dir()):
         return []
-    matcher = sought(values).in_cells
+    matcher, protected = sought(values).in_cells, ProtectedValues(home, pipeline, values)
     with PredictionLog(home) as log:
         found = {
             request.hex()
             for request, record in log.every(pipeline, bytes(16))
-            if any(matcher.find(record.input)) or any(matcher.find(record.output))
+            if any(matcher.find(record.input))
+            or any(matcher.find(record.output))
+            or protected.are_in(record)
         }
     return sorted(found)

@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 
 from factory_assets.erasure import answers
-from factory_assets.erasure.answers import MatchingAnswer, matching_requests, matching_rows
+from factory_assets.erasure.answers import (
+    MatchingAnswer,
+    matching_requests,
+    matching_rows,
+    requests_with,
+)
 from factory_assets.serving.online.column_request import encode_columns
 from factory_resources.errors import ExpressionError
 from factory_resources.home.home import Home
@@ -171,6 +176,23 @@ def test_commitments_are_recognised_by_known_values_month_by_month(unknown: Answ
     assert [*matches] == []
     assert matches.hidden == {"nbr"}
     assert unknown.matching("nbr = 42", nbr=[43, 41]) == {}
+
+
+@pytest.mark.parametrize("mode", ["encrypted", "commitment"])
+@pytest.mark.parametrize("value", ["Qwertz Uiopasdf", 4_200_424_042, 72.38091746, "1957-03-02"])
+def test_values_of_nobody_else_are_found_in_protected_cells(
+    mode: str, value: str | float, unknown: Answers
+) -> None:
+    days = [DAY, DAY + timedelta(days=40)]
+    own = [
+        unknown.write([{"a": 1}, {"x": unknown.protected(value, mode, day=day)}], day=day)
+        for day in days
+    ]
+    unknown.write([{"x": unknown.protected("Zyxwvu Tsrqpo", mode)}, {"a": 2}])
+    sought = [date.fromisoformat(value) if value == "1957-03-02" else value, "Another One"]
+    assert requests_with(unknown.home, "pump", sought) == [request.hex() for request in own]
+    destroy_keys(unknown.home, "pump", date(2026, 2, 1), "test")
+    assert requests_with(unknown.home, "pump", sought) == [own[1].hex()]
 
 
 def test_what_is_true_of_missing_values_is_not_true_of_unknown_ones(unknown: Answers) -> None:
