@@ -15,10 +15,11 @@ from factory_assets.erasure.emptied_partitions import (
     emptied_partitions,
 )
 from factory_assets.erasure.own_values import own_values
-from factory_assets.erasure.read_sources import read_sources
+from factory_assets.erasure.read_sources import joined_sources, read_sources
 from factory_assets.erasure.table_rows import (
     WHERE,
     PersonalRows,
+    StoredTableFile,
     find_rows,
     opened,
     rules_at,
@@ -111,6 +112,9 @@ class ErasurePlan:
     """SHA-256 of the sources that have rows of the person alone."""
     backups: tuple[tuple[int, str], ...]
     """Entry and time of each backup that was made since the first of these rows came."""
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Pipeline to the sources with such rows that it has joined, if it lacks the columns of the
+    expression: what it took from these rows stands in its own, and is not found."""
 
     @property
     def pipelines(self) -> list[str]:
@@ -192,6 +196,7 @@ def make_plan(
         partitions=emptied_partitions(graph, rows),
         emptied=tuple(emptied_files(graph, rows)),
         backups=tuple(_backups(home)),
+        joined=_joined(graph, rows, files, where),
     )
     held = frozenset(_held(home, plan.searched))
     return replace(plan, held=held, versions=tuple(_remembering(plan.versions, held, home)))
@@ -215,6 +220,15 @@ def _sources(graph: RecordGraph, rows: PersonalRows) -> Iterator[SourceRows]:
         if source not in inner:
             name = read[source].name if source in read else source[:12]
             yield SourceRows(name, tuple(sorted(numbers)))
+
+
+def _joined(
+    graph: RecordGraph, rows: PersonalRows, files: Iterable[StoredTableFile], where: str
+) -> dict[str, tuple[str, ...]]:
+    columns = columns_of(where, WHERE)
+    lacking = {file.pipeline for file in files} - {f.pipeline for f in files if f.has(columns)}
+    joined = joined_sources(graph, rows.sources.keys())
+    return {pipeline: names for pipeline, names in joined.items() if pipeline in lacking}
 
 
 def _tables(graph: RecordGraph, rows: PersonalRows) -> dict[str, tuple[int, int]]:

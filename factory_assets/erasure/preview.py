@@ -25,6 +25,11 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
     for pipeline, keys in plan.partitions.items():
         count = amount(len(keys), "partitions")
         yield f"{count} of {pipeline} with no other rows: removed with the key, which may be a name"
+    for pipeline, names in plan.joined.items():
+        yield (
+            f"{pipeline} has joined {_listed(names)}: what its rows took from these is not found; "
+            "name the person by a column that it has, too"
+        )
     yield "models:" if plan.versions else "models: none learned from these rows"
     for version in plan.versions:
         yield f"  {_version(version)}"

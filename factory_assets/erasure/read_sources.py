@@ -1,5 +1,7 @@
 """What the ingests of a home have read."""
 
+from collections.abc import Collection
+
 from factory_assets.results.data import IngestResult, SourceFile
 from factory_assets.results.record_graph import RecordGraph, value_in
 
@@ -13,3 +15,18 @@ def read_sources(graph: RecordGraph) -> dict[str, SourceFile]:
         if isinstance(value, IngestResult)
         for source in value.sources
     }
+
+
+def joined_sources(graph: RecordGraph, sources: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of those of these sources that ingests have joined, by pipeline.
+
+    Args:
+        sources: their SHA-256.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for record in graph.records:
+        value = value_in(record) if record.stage == "ingest" else None
+        for source in value.sources if isinstance(value, IngestResult) else ():
+            if source.join and source.sha256 in sources:
+                found.setdefault(record.pipeline, {})[source.name] = None
+    return {pipeline: tuple(names) for pipeline, names in found.items()}

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
-from factory_assets.erasure.plan import ErasurePlan, LearnedVersion, SourceRows
+from factory_assets.erasure.plan import ErasurePlan, LearnedVersion, SourceRows, make_plan
 from factory_assets.erasure.preview import champion_lines, preview_lines
 from factory_assets.erasure.table_rows import PersonalRows
+from factory_assets.execution.requests import StageRequest
+from factory_assets.execution.runner import run_stage
+from factory_resources.home.home import Home
+from tests.pipelines import declare
 
 
 def _plan(**changed: object) -> ErasurePlan:
@@ -72,3 +76,45 @@ def test_only_of_a_version_that_serves_it_says_what_becomes_of_it() -> None:
     versions = (_version(), _version(serves=False))
     [line] = champion_lines(_plan(versions=versions), [])
     assert line == "people@3 serves until a new version does; people is trained anew"
+
+
+def _with_joined_names(root: Path) -> Home:
+    """Make `people`, and `visits` that joins their names by a number that it does not keep."""
+    _write(root / "people.csv", ["nbr,name", "17,Qwertz Uiopasdf", "18,Yxcvbn Mlkjhg"])
+    _write(root / "visits.csv", ["nbr,pulse", "17,60.5", "18,70.5", "17,80.5"])
+    columns = {name: {"name": name, "type": "string"} for name in ("nbr", "name", "pulse")}
+    people = {"files": "../../people.csv"}
+    ingests = {
+        "people": {"source": people, "contract": [columns["nbr"], columns["name"]]},
+        "visits": {
+            "source": {"files": "../../visits.csv"},
+            "joins": {"people": {"source": people, "on": "nbr"}},
+            "contract": [columns["name"], columns["pulse"]],
+        },
+    }
+    home = Home(root / "home")
+    for name, ingest in ingests.items():
+        pipeline = declare(root / "defs" / name, {"purpose": "Beats", "ingest": ingest})
+        run_stage(StageRequest(pipeline, "ingest", home, "run"))
+    return home
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    path.write_text("\n".join([*lines, ""]))
+
+
+def test_a_pipeline_that_has_joined_such_rows_is_named_if_it_cannot_be_asked(
+    tmp_path: Path,
+) -> None:
+    home = _with_joined_names(tmp_path)
+
+    def plan(where: str) -> ErasurePlan:
+        with home.scratch() as scratch:
+            return make_plan(where, [], home, scratch)
+
+    by_number, by_name = plan("nbr = '17'"), plan("name LIKE 'Qwertz%'")
+    told = "visits has joined ../../people.csv: what its rows took from these is not found; "
+    assert any(line.startswith(told) for line in preview_lines(by_number))
+    assert by_number.tables == {"people/ingest": (1, 1)}
+    assert not any("joined" in line for line in preview_lines(by_name))
+    assert by_name.tables == {"people/ingest": (1, 1), "visits/ingest": (1, 2)}
