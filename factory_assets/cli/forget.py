@@ -22,7 +22,11 @@ from factory_assets.erasure.signing import ErasureDecision
 from factory_assets.erasure.staging import Champions, enter, stage
 from factory_assets.erasure.steps import FinishedErasure, finish
 from factory_assets.erasure.table_rows import table_paths
-from factory_assets.execution.serving_acts import change_serving
+from factory_assets.execution.serving_acts import (
+    abandon_rollout,
+    change_serving,
+    rolling_out,
+)
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
 from factory_resources.erasure.values import Value
@@ -63,6 +67,8 @@ def forget(request: ForgetRequest) -> bool:
     plan = _plan(request, pipelines, home)
     stopped = _stopped(plan, pipelines)
     click.echo("\n".join([*preview_lines(plan), *champion_lines(plan, stopped)]))
+    for pipeline, version in _ending(plan, pipelines, home):
+        click.echo(f"the roll-out of {pipeline.name}@{version} ends")
     if request.only_shown or not request.is_sure:
         for line in _effects(plan, pipelines, home):
             click.echo(line)
@@ -133,6 +139,8 @@ def _erase(
     # Nothing serves less than before if the erasure cannot be prepared.
     for pipeline in stopped:
         change_serving(pipeline, "stopped", decision.reason, decision.key, home)
+    for pipeline, _ in _ending(shown, pipelines, home):
+        abandon_rollout(pipeline, decision.reason, decision.key, home)
     with at_rest(home):
         _require_files(paths, home)
         number = enter(staged, decision, home)
@@ -216,6 +224,18 @@ def resume(home: Home) -> bool:
             drop_dynamic_keys(intent.partitions, pipelines, home)
         clean = [_told(finish(intent, home)) for intent in intents]
         return all(clean)
+
+
+def _ending(
+    plan: ErasurePlan, pipelines: Sequence[Pipeline], home: Home
+) -> Iterator[tuple[Pipeline, int]]:
+    """Yield the pipelines whose roll-out ends, with its version: as a champion would be stopped."""
+    learned = {(one.pipeline, one.version): one for one in plan.versions if one.learned}
+    for pipeline in pipelines:
+        out = rolling_out(pipeline, home)
+        one = learned.get((pipeline.name, out.version)) if out else None
+        if one and (one.remembers or pipeline.spec.deploy.after_erasure == "stop"):
+            yield pipeline, one.version
 
 
 def _require_nameless(reason: str, values: Collection[Value]) -> None:

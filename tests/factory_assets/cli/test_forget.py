@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from factory_assets.cli import forget
 from factory_assets.cli.main import main
 from factory_assets.erasure import staging
+from factory_assets.execution.rollout import ongoing_rollout
 from factory_resources.erasure.manifest import manifest_file, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
@@ -330,3 +331,25 @@ def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     assert _factory("resume", "people", "--reason", "trained anew")[0] == 0
     assert registry.serving("people") == (before or 0) + 1
     assert problems(home_of(root)) == []
+
+
+def test_a_roll_out_ends_of_a_version_whose_files_have_values(root: Path) -> None:
+    home, attributes = home_of(root), copy.deepcopy(PEOPLE)
+    attributes["train"]["exclude"].remove("city")
+    attributes["deploy"] = {"canary": {"share": "10%", "for": "1h"}}
+    declare(root / "defs" / "people", attributes)
+    run_all()
+    assert _rolls_out(home) == 2
+    code, text = _factory("forget", "--where", WHERE, "--preview")
+    assert (code, "the roll-out of people@2 ends" in text, _rolls_out(home)) == (0, True, 2), text
+    code, text = _factory("forget", "--where", WHERE, "--reason", "request 117", "--yes")
+    assert (code, "the roll-out of people@2 ends" in text) == (0, True), text
+    # The champion has no such value, and is kept, as declared.
+    assert (_rolls_out(home), Registry(home).serving("people")) == (None, 1)
+    assert problems(home) == []
+
+
+def _rolls_out(home: Home) -> int | None:
+    with Ledger(home).reading() as log:
+        ongoing = ongoing_rollout(log, "people")
+    return ongoing.started.version if ongoing else None
