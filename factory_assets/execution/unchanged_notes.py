@@ -38,7 +38,10 @@ def note(pipeline: str, runs: Sequence[StageRun], home: Home) -> None:
 
 
 def take_notes(home: Home) -> list[UnchangedRun]:
-    """Return the noted runs, oldest first, and remove the notes."""
+    """Return the noted runs, oldest first, and remove the notes.
+
+    A full disk may have left a part of a line, to which the next one was added.
+    """
     taken = _notes(home).with_suffix(".taken")
     try:
         _notes(home).replace(taken)
@@ -46,7 +49,14 @@ def take_notes(home: Home) -> list[UnchangedRun]:
         return []
     lines = taken.read_text(encoding="utf-8").splitlines()
     taken.unlink()
-    return [UnchangedRun(**json.loads(line)) for line in lines]
+    return [*filter(None, map(_read, lines))]
+
+
+def _read(line: str) -> UnchangedRun | None:
+    try:
+        return UnchangedRun(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
 
 
 def _notes(home: Home) -> Path:

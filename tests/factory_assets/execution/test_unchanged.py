@@ -160,6 +160,19 @@ def test_dagster_is_told_at_the_next_real_run(root: Path) -> None:
     assert take_notes(Home(root / "home")) == []
 
 
+def test_a_part_of_a_note_that_a_full_disk_took_stops_no_run(root: Path) -> None:
+    home = Home(root / "home")
+    for end in ('{"pipeline": "app', '\n{"pipeline": "pears"}\n[1]\n'):
+        assert "nothing changed since" in _command("run", "apples")
+        with (home.path / "unchanged.jsonl").open("a") as file:
+            file.write(end)
+    assert len(take_notes(home)) == 1
+    with (home.path / "unchanged.jsonl").open("a") as file:
+        file.write('{"pipeline": "app')
+    run(RunSelection(["apples"], stages=["ingest"], reuse=False), Console(quiet=True))
+    assert take_notes(home) == []
+
+
 def _observation(instance: dg.DagsterInstance) -> dg.AssetObservation | None:
     records = instance.fetch_observations(dg.AssetKey(["apples", "train"]), limit=10).records
     return records[0].asset_observation if records else None
