@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import ScheduleInstigatorData
+from dagster._core.scheduler.instigation import ScheduleInstigatorData, TickStatus
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 _MOST = 10_000
 """Times that are counted; a schedule of every minute has passed them after a week."""
+
+_LOOKED = [status for status in TickStatus if status is not TickStatus.FAILURE]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def missed_times(
 def last_seen(instance: dg.DagsterInstance, name: str, before: float) -> float | None:
     """Return when the schedule was switched on or last looked, in seconds since 1970.
 
-    None if it did neither before that time.
+    None if it did neither before that time. A look that failed started no run, and does not count.
     """
     return max(_seen(instance, name, before), default=None)
 
@@ -64,5 +66,5 @@ def _seen(instance: dg.DagsterInstance, name: str, before: float) -> Iterator[fl
         if isinstance(data, ScheduleInstigatorData) and data.start_timestamp is not None:
             yield data.start_timestamp
         ids = state.instigator_origin_id, state.selector_id
-        for tick in instance.get_ticks(*ids, before=before, limit=1):
+        for tick in instance.get_ticks(*ids, before=before, limit=1, statuses=_LOOKED):
             yield tick.timestamp

@@ -15,6 +15,7 @@ from dagster._core.scheduler.instigation import TickStatus
 from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
 
 from factory_assets.components.run_context import CARBON_BEFORE_TAG, CARBON_TAG
+from factory_assets.green_hours import GreenHours
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from schedules.automation import MISSED_TAG
@@ -89,6 +90,26 @@ def test_a_night_has_one_run_and_missed_ones_are_caught_up(instance: dg.DagsterI
     assert caught_up[MISSED_TAG] == "10 times since 2026-03-30 02:00, caught up once"
     assert CARBON_TAG not in caught_up
     assert nightly[CARBON_TAG] == "90.5"
+
+
+def test_a_look_that_failed_is_caught_up_by_the_next_one(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the disk is away")
+
+    evening = datetime(2026, 3, 27, 21, 20, tzinfo=BERLIN)
+    with workspace() as context:
+        for hour in range(8):
+            tick(context, evening + hour * HOUR)
+        with monkeypatch.context() as patch:
+            patch.setattr(GreenHours, "between", fail)
+            with pytest.raises(AssertionError, match="the disk is away"):
+                tick(context, evening + 8 * HOUR)
+        assert begun(instance, "pears") == []
+        tick(context, evening + 25 * HOUR)
+    assert begun(instance, "apples") == ["28 02:00"]
+    assert begun(instance, "pears") == ["28 22:00"]
 
 
 def _schedule(instance: dg.DagsterInstance) -> tuple[str, str]:
