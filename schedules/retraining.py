@@ -24,7 +24,8 @@ _FIRST_WAIT = timedelta(hours=1)
 """After the first failure; each one after it waits four times as long."""
 
 _REMEMBERED = 500
-"""Runs of the pipeline, the newest first, among which are those that were started for a reason."""
+"""Runs of the pipeline, the newest first: those that were started for a reason, and those that tell
+since when a source breaks its contract."""
 
 Outcome = Literal["succeeded", "failed", "refused", "unfinished"]
 """`refused`: the source broke its contract, so that nothing was trained."""
@@ -110,9 +111,8 @@ def retraining_sensor(
     """
 
     def _retrain(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        runs = context.instance.get_run_records(dg.RunsFilter(job_name=pipeline), limit=_REMEMBERED)
-        broken = _broken_contract(context.instance, pipeline, runs) if after_contract else {}
-        trainings = _started(context.instance, pipeline, runs)
+        broken = _broken_contract(context.instance, pipeline) if after_contract else {}
+        trainings = _started(context.instance, pipeline)
         decision = decide({**broken, **reasons()}, trainings, at_most=at_most, now=clock())
         if decision.key is None:
             return dg.SkipReason(decision.why)
@@ -132,17 +132,19 @@ def retraining_sensor(
     )
 
 
-def _started(
-    instance: dg.DagsterInstance, pipeline: str, runs: Sequence[dg.RunRecord]
-) -> list[StartedTraining]:
+def _started(instance: dg.DagsterInstance, pipeline: str) -> list[StartedTraining]:
+    # By their tag: runs of a schedule may be many more than are remembered.
+    tags = dict(instance.get_run_tags([REASON_TAG]))
+    if not tags:
+        return []
+    of_reason = dg.RunsFilter(job_name=pipeline, tags={REASON_TAG: sorted(tags[REASON_TAG])})
     return [
         StartedTraining(
-            reason,
+            record.dagster_run.tags[REASON_TAG],
             record.create_timestamp.replace(tzinfo=UTC),
             _outcome(instance, pipeline, record.dagster_run),
         )
-        for record in runs
-        if (reason := record.dagster_run.tags.get(REASON_TAG))
+        for record in instance.get_run_records(of_reason, limit=_REMEMBERED)
     ]
 
 
@@ -154,10 +156,9 @@ def _outcome(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) ->
     return "refused" if _broke_contract(instance, pipeline, run) else "failed"
 
 
-def _broken_contract(
-    instance: dg.DagsterInstance, pipeline: str, runs: Sequence[dg.RunRecord]
-) -> dict[str, str]:
+def _broken_contract(instance: dg.DagsterInstance, pipeline: str) -> dict[str, str]:
     """Return the reason to try the source again: since when it breaks its contract."""
+    runs = instance.get_run_records(dg.RunsFilter(job_name=pipeline), limit=_REMEMBERED)
     finished = [record.dagster_run for record in runs if record.dagster_run.is_finished]
     first = None
     for run in finished:

@@ -1,10 +1,15 @@
 """When a training starts by itself: once a reason, not too often, later again after a failure."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import dagster as dg
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory_resources.tracking.run_history import REASON_TAG
+from schedules import retraining
 from schedules.retraining import Outcome, StartedTraining, decide
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -87,3 +92,35 @@ def test_whatever_happened_the_promises_hold(
     assert decision.key == f"{decision.reason}/{len(own) + 1}"
     week = [one for one in trainings if one.time > NOW - timedelta(days=7)]
     assert len([one for one in week if one.outcome != "refused"]) < at_most
+
+
+def test_many_other_runs_hide_no_training_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retraining, "_REMEMBERED", 3)
+
+    @dg.op
+    def fail(context: dg.OpExecutionContext) -> None:
+        if REASON_TAG in context.run.tags:
+            raise OSError("the source is away")
+
+    @dg.job
+    def apples() -> None:
+        fail()
+
+    sensor = retraining.retraining_sensor(
+        "apples", reasons=lambda: REASONS, at_most=9, after_contract=False, enabled=True
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def run(tags: dict[str, str]) -> None:
+            apples.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+        def look() -> Any:
+            return sensor(dg.build_sensor_context(instance=instance))
+
+        first = look()
+        assert first.run_key == "apples:drift-v1-look3/1"
+        run(first.tags)
+        for _ in range(5):
+            run({})
+        # Dagster starts no second run of the same key.
+        assert look().skip_message.startswith("drift since yesterday: failed 1 times, tried again")
