@@ -7,6 +7,7 @@ is in them ends in a record, or in one line of error.
 import zipfile
 import zlib
 from collections.abc import Iterator
+from lzma import LZMAError
 from pathlib import Path
 from typing import Annotated
 
@@ -115,7 +116,8 @@ def _archive_contents(path: Path) -> Iterator[tuple[str, bytes]]:
                     yield name, opened.read(_RECORD_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, UnicodeDecodeError) as error:
+        # The last is that of a name.
         raise _unreadable(path, f"is not a zip archive that can be read ({error})") from error
     except (RuntimeError, NotImplementedError) as error:
         # So zipfile says that a file is encrypted, or compressed in a way that it does not know.

@@ -149,7 +149,19 @@ def test_what_is_no_archive_of_records_is_one_line(tmp_path: Path) -> None:
     content[6] |= 1
     content[content.index(b"PK\x01\x02") + 8] |= 1
     encrypted.write_bytes(content)
-    for name in ("text.zip", "empty", "damaged.zip", "encrypted.zip", "missing.zip"):
+    named = tmp_path / "named.zip"
+    with zipfile.ZipFile(named, "w") as archive:
+        archive.writestr("é.json", json.dumps(_record()))
+    named.write_bytes(named.read_bytes().replace("é".encode(), b"\xff\xff"))
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.json", json.dumps(_record()))
+    content = bytearray(packed.read_bytes())
+    # The first of the properties, behind the header, the name, and their version and size.
+    content[30 + len("a.json") + 4] = 255
+    packed.write_bytes(content)
+    damages = ("text", "damaged", "encrypted", "missing", "named", "packed")
+    for name in (*(f"{one}.zip" for one in damages), "empty"):
         with pytest.raises(SourceError, match=r"give a folder or \.zip of OSV"):
             [*read_osv(tmp_path / name)]
 
