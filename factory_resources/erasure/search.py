@@ -30,7 +30,15 @@ from factory_resources.erasure.databases import (
 from factory_resources.erasure.matcher import Matcher
 from factory_resources.erasure.parquet import MAGIC, parquet_places
 from factory_resources.erasure.sought import Sought, sought
-from factory_resources.erasure.streams import HEAD, Readable, is_text, is_zip, pieces, unpacked
+from factory_resources.erasure.streams import (
+    HEAD,
+    Readable,
+    is_text,
+    is_zip,
+    pieces,
+    unpacked,
+    unpacking_errors,
+)
 from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
@@ -117,9 +125,10 @@ def _in_file(path: Path, name: str, what: Sought) -> Iterator[Occurrence]:
     elif head.startswith(SQLITE):
         for (column, form), count in sorted(sqlite_places(path, what).items()):
             yield Occurrence(name, column, form, count)
-    for member, content in unpacked(path, head):
-        forms = _forms(content, what.in_files, what.overlap, not is_zip(head))
-        yield from _occurrences(name, f"packed: {member}", forms)
+    with unpacking_errors(path):
+        for member, content in unpacked(path, head):
+            forms = _forms(content, what.in_files, what.overlap, not is_zip(head))
+            yield from _occurrences(name, f"packed: {member}", forms)
 
 
 def _matcher(name: str, what: Sought) -> Matcher:

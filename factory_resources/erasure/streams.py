@@ -7,6 +7,7 @@ and databases have modules of their own.
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -62,24 +63,47 @@ def is_zip(head: bytes) -> bool:
 def unpacked(path: Path, head: bytes) -> Iterator[tuple[str, Readable]]:
     """Yield the names and the content of what is packed in a file, to be read before the next one.
 
-    Raises:
-        StorageError: it is damaged.
+    Whatever is raised by it, or by reading, is told by `unpacking_errors`.
     """
     reader = next((read for magic, read in _READERS.items() if head.startswith(magic)), None)
-    if reader is None:
-        return
+    if reader is not None:
+        yield from reader(path)
+
+
+@contextmanager
+def unpacking_errors(path: Path) -> Iterator[None]:
+    """Reduce what unpackers raise to one line.
+
+    Raises:
+        StorageError: the file is damaged, or encrypted.
+    """
+    try:
+        yield
+    except _damages() as error:
+        raise StorageError(
+            "it is damaged or encrypted, so nobody knows what is packed in it",
+            where=str(path),
+            remedy="restore it from a backup, or remove it",
+        ) from error
+
+
+def _damages() -> tuple[type[Exception], ...]:
     # Loaded here: most homes have no such file.
     import lzma
     import zipfile
 
-    try:
-        yield from reader(path)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error) as error:
-        raise StorageError(
-            "it is damaged, so nobody knows what is packed in it",
-            where=str(path),
-            remedy="restore it from a backup, or remove it",
-        ) from error
+    return (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        EOFError,
+        OSError,
+        # A password is needed, or another way of compression.
+        RuntimeError,
+        # Of a name in an archive.
+        UnicodeDecodeError,
+    )
 
 
 def _zip(path: Path) -> Iterator[tuple[str, Readable]]:
@@ -101,11 +125,8 @@ def _gzip(path: Path) -> Iterator[tuple[str, Readable]]:
 def _zstd(path: Path) -> Iterator[tuple[str, Readable]]:
     import pyarrow
 
-    try:
-        with pyarrow.input_stream(str(path), compression="zstd") as file:
-            yield "unpacked", file
-    except OSError as error:
-        raise EOFError(str(error)) from error
+    with pyarrow.input_stream(str(path), compression="zstd") as file:
+        yield "unpacked", file
 
 
 def _png(path: Path) -> Iterator[tuple[str, Readable]]:

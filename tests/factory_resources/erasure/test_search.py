@@ -1,6 +1,9 @@
 """A value is found wherever it stands, and places without it are not named."""
 
+import gzip
+import io
 import sqlite3
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, datetime, timedelta
@@ -188,13 +191,29 @@ def test_files_to_skip_are_not_searched(home: Home) -> None:
     assert found.path == "b.json"
 
 
+def _archive(before: bytes, after: bytes) -> bytes:
+    """Return an archive of one text, in which some bytes are others."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("\xe9.txt", "text")
+    assert before in packed.getvalue()
+    return packed.getvalue().replace(before, after)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.parquet", b"PAR1 no table PAR1"),
         ("a.db", b"SQLite format 3\0 no"),
         ("a.zip", b"PK\x03\x04"),
+        ("a.gz", gzip.compress(bytes(range(256)))[:100]),
+        ("a.gz", gzip.compress(b"text")[:-8] + bytes(8)),
+        ("a.zip", _archive(b"\xc3\xa9.txt", b"\xff\xff.txt")),
+        ("a.zip", _archive(b"text", b"test")),
+        # A password is needed.
+        ("a.zip", _archive(b"\x00\x08\x00\x00", b"\x01\x08\x00\x00")),
     ],
+    ids=["table", "database", "begun", "cut", "sum", "name", "content", "encrypted"],
 )
 def test_a_damaged_file_is_an_error_that_names_it(name: str, content: bytes, home: Home) -> None:
     home.path.mkdir()
