@@ -87,12 +87,33 @@ def find_values(
 
 
 def home_paths(home: Home) -> Iterator[Path]:
-    """Yield every file of a home, also behind links to other disks."""
-    for folder, _, names in os.walk(home.path, followlinks=True):
-        for name in names:
-            path = Path(folder, name)
-            if path.is_file():
-                yield path
+    """Yield every file of a home, also behind links to other disks.
+
+    Raises:
+        StorageError: a folder cannot be read.
+    """
+    yield from _paths(home.path, frozenset())
+
+
+def _paths(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    """Yield the files below a folder; a link to one above it would have no end.
+
+    Args:
+        above: disk and number of the folders that it is in.
+    """
+    try:
+        status = folder.stat()
+        inner = [(path, path.is_dir()) for path in folder.iterdir()]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    inode = status.st_dev, status.st_ino
+    for path, is_folder in inner if inode not in above else ():
+        if is_folder:
+            yield from _paths(path, above | {inode})
+        elif path.is_file():
+            yield path
 
 
 def holds_any(path: Path, sought: Sought) -> bool:
@@ -113,11 +134,7 @@ def _in_file(path: Path, name: str, what: Sought) -> Iterator[Occurrence]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StorageError(
-            f"it cannot be read ({error.strerror}), so nobody knows what is in it",
-            where=str(path),
-            remedy="make it readable for the user of the factory, then do it again",
-        ) from error
+        raise _unreadable(path, error) from error
     yield from _occurrences(name, "bytes", forms)
     if head.startswith(MAGIC):
         for place, count in sorted(parquet_places(path, what).items()):
@@ -129,6 +146,14 @@ def _in_file(path: Path, name: str, what: Sought) -> Iterator[Occurrence]:
         for member, content in unpacked(path, head):
             forms = _forms(content, what.in_files, what.overlap, not is_zip(head))
             yield from _occurrences(name, f"packed: {member}", forms)
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"it cannot be read ({error.strerror}), so nobody knows what is in it",
+        where=str(path),
+        remedy="make it readable for the user of the factory, then do it again",
+    )
 
 
 def _matcher(name: str, what: Sought) -> Matcher:

@@ -183,6 +183,37 @@ def test_a_write_ahead_log_is_searched(home: Home) -> None:
     assert [path.name for path in home.path.iterdir()] == ["mlflow.db"]
 
 
+def test_links_are_followed_to_their_end(home: Home, tmp_path: Path) -> None:
+    disk, inner = tmp_path / "disk", home.path / "tables" / "apples"
+    for folder in (disk, inner):
+        folder.mkdir(parents=True)
+        (folder / "a.json").write_text('"Zaphod7Qbeeble"')
+    (home.path / "moved").symlink_to(disk)
+    # Each to a folder that it is in: together they would never end.
+    for number, folder in enumerate((inner, inner.parent, home.path)):
+        (inner / f"up{number}").symlink_to(folder)
+    assert _paths(home, "Zaphod7Qbeeble") == {"moved/a.json", "tables/apples/a.json"}
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_that_names_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home.path / "closed"
+    folder.mkdir(parents=True)
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path == folder:
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    listed = Path.iterdir
+    # The user of the tests may read everything.
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(StorageError, match="closed: it cannot be read") as raised:
+        [*find_values(home, ["Zaphod7Qbeeble"])]
+    assert "nobody knows what is in it" in str(raised.value)
+
+
 def test_files_to_skip_are_not_searched(home: Home) -> None:
     home.path.mkdir()
     for name in ("a.json", "b.json"):
