@@ -7,14 +7,18 @@ from factory_assets.results.record_graph import RecordGraph, value_in
 
 
 def read_sources(graph: RecordGraph) -> dict[str, SourceFile]:
-    """Return everything that some `ingest` has read, by its SHA-256."""
+    """Return everything that some `ingest` has read, by its SHA-256.
+
+    Of several that have read one, the one to which an erasure has left the fewest rows.
+    """
     values = (value_in(record) for record in graph.records if record.stage == "ingest")
-    return {
-        source.sha256: source
-        for value in values
-        if isinstance(value, IngestResult)
-        for source in value.sources
-    }
+    found: dict[str, SourceFile] = {}
+    for value in values:
+        for source in value.sources if isinstance(value, IngestResult) else ():
+            known = found.setdefault(source.sha256, source)
+            if source.rows < known.rows:
+                found[source.sha256] = source
+    return found
 
 
 def joined_sources(graph: RecordGraph, sources: Collection[str]) -> dict[str, tuple[str, ...]]:

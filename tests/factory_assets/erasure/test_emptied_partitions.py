@@ -17,8 +17,10 @@ from factory_assets.cli.main import main
 from factory_assets.components.sensors import list_arrivals
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.erasure.read_sources import read_sources
 from factory_assets.openlineage.delivery import events_folder
 from factory_assets.results.base import digest
+from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import manifests
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
@@ -214,3 +216,29 @@ def test_the_ledger_has_no_digest_that_tells_the_key(root: Path) -> None:
         entries = b"".join(log.body(number) for number in range(log.size))
     for known in (digest(ANN), sha256(ANN.encode()).hexdigest()):
         assert known.encode() not in entries
+
+
+def test_a_file_is_emptied_one_row_after_the_other_also_if_others_have_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch)
+    (tmp_path / "people.csv").write_text("nbr,pulse\n17,60.5\n18,70.5\n")
+    columns = [{"name": name, "type": "string"} for name in ("nbr", "pulse")]
+    for name in ("one", "two"):
+        ingest = {"source": {"files": "../../people.csv"}, "contract": columns}
+        declare(tmp_path / "defs" / name, {"purpose": "Count beats", "ingest": ingest})
+    assert _factory("run", "one", "two")[0] == 0
+    home = Home(tmp_path / "home")
+
+    def forget(nbr: int) -> None:
+        asked = ("forget", "one", "--where", f"nbr = '{nbr}'", "--reason", "a request", "--yes")
+        assert _factory(*asked)[0] == 0
+
+    forget(17)
+    records = RecordGraph.of(home).records
+    # Whoever has read it last.
+    for order in (records, records[::-1]):
+        [source] = read_sources(RecordGraph(home, order)).values()
+        assert source.rows == 1
+    forget(18)
+    assert sorted(len(manifest.emptied) for manifest in manifests(home)) == [0, 1]
