@@ -10,11 +10,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -162,12 +161,10 @@ class Door:
         return self._doorkeeper.visitor(session) if session else None
 
     def _session(self, scope: Message) -> Session | None:
-        header = next((value for name, value in scope["headers"] if name == b"cookie"), b"")
-        try:
-            cookie = SimpleCookie(header.decode("latin-1")).get(self._cookie)
-        except CookieError:
-            return None
-        session = self._sessions.find(cookie.value) if cookie else None
+        # Not by `http.cookies`, which reads none behind one that it takes for malformed: servers at
+        # other ports of the host set cookies, too.
+        text = HTTPConnection(scope).cookies.get(self._cookie)
+        session = self._sessions.find(text) if text else None
         # On loopback, a cookie counts only for the system user who logged in: browsers send it to
         # every port of the machine, and so to servers of its other users.
         if session and session.user is not None and self._peer(scope) != session.user:

@@ -111,6 +111,18 @@ def test_a_cookie_counts_for_the_system_user_only_who_logged_in(
     assert browser.get("/").status_code == 401
 
 
+@pytest.mark.parametrize(
+    "other", ['seen={"tips":1}', "last[tab]=2", "path=/lab", "name=J\xfcrgen", 'cut="off', "a b=1"]
+)
+def test_a_session_is_found_behind_whatever_cookie_another_server_of_the_host_set(
+    door: FrontDoor, jane: TestClient, other: str
+) -> None:
+    own = f"factory_3000={jane.cookies['factory_3000']}"
+    for cookies in (f"{other}; {own}", f"{own}; {other}"):
+        headers = {b"cookie": cookies.encode("latin-1")}
+        assert "jane" in door.browser().get("/", headers=headers).text, cookies
+
+
 def test_a_websocket_ends_with_its_session(door: FrontDoor, jane: TestClient) -> None:
     cookie = {"cookie": f"factory_3000={jane.cookies['factory_3000']}"}
     with jane.websocket_connect(f"{WEBSOCKET}/dagster/graphql", headers=cookie) as socket:
