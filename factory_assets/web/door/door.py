@@ -24,7 +24,7 @@ from factory_assets.web.door.login import Login
 from factory_assets.web.door.passkeys import PasskeyLogin
 from factory_assets.web.pages.rendering import PASSKEY_SCRIPT
 from factory_assets.web.visitor import Visitor, set_visitor, visitor_of
-from factory_resources.errors import DeclarationError, FactoryError
+from factory_resources.errors import FactoryError
 from factory_resources.security.request_guard import READS, App, Message, Receive, Send
 from factory_resources.security.sessions import Session, Sessions
 
@@ -106,7 +106,7 @@ class Door:
             return
         try:
             visitor = self._visitor(scope)
-        except DeclarationError as error:
+        except FactoryError as error:
             await PlainTextResponse(f"{error}\n", 503)(scope, receive, send)
             return
         if visitor is None:
@@ -133,7 +133,11 @@ class Door:
         return PlainTextResponse("refused: log in first, at /login\n", 401)
 
     async def _websocket(self, scope: Message, receive: Receive, send: Send) -> None:
-        visitor = self._visitor(scope)
+        try:
+            visitor = self._visitor(scope)
+        except FactoryError:
+            await send({"type": "websocket.close", "code": 1013})
+            return
         if visitor is None:
             await self._refused(scope)
             await send({"type": "websocket.close", "code": 4401})
@@ -143,13 +147,13 @@ class Door:
         async def checked_receive() -> Message:
             message = await receive()
             # A websocket may outlive its session.
-            if message["type"] == "websocket.receive" and self._visitor(scope) is None:
+            if message["type"] == "websocket.receive" and not self._may_stay(scope):
                 await send({"type": "websocket.close", "code": 4401})
                 return {"type": "websocket.disconnect", "code": 4401}
             return message
 
         async def checked_send(message: Message) -> None:
-            if message["type"] == "websocket.send" and self._visitor(scope) is None:
+            if message["type"] == "websocket.send" and not self._may_stay(scope):
                 message = {"type": "websocket.close", "code": 4401}
             await send(message)
 
@@ -159,6 +163,13 @@ class Door:
     def _visitor(self, scope: Message) -> Visitor | None:
         session = self._session(scope)
         return self._doorkeeper.visitor(session) if session else None
+
+    def _may_stay(self, scope: Message) -> bool:
+        """Whether a websocket goes on; not if nobody can tell, and its page opens it again."""
+        try:
+            return self._visitor(scope) is not None
+        except FactoryError:
+            return False
 
     def _session(self, scope: Message) -> Session | None:
         # Not by `http.cookies`, which reads none behind one that it takes for malformed: servers at

@@ -95,6 +95,14 @@ def test_people_with_a_mistake_are_one_line(
     assert len(answer.text.splitlines()) == 1
 
 
+def test_sessions_that_cannot_be_read_are_one_line(door: FrontDoor, jane: TestClient) -> None:
+    Sessions(door.home).file.write_text("[")
+    answer = jane.get("/")
+    assert answer.status_code == 503
+    assert "remove the file; everybody logs in again" in answer.text
+    assert len(answer.text.splitlines()) == 1
+
+
 def test_a_cookie_counts_for_the_system_user_only_who_logged_in(
     door: FrontDoor, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +141,23 @@ def test_a_websocket_ends_with_its_session(door: FrontDoor, jane: TestClient) ->
         socket.send_text("who?")
         with pytest.raises(WebSocketDisconnect):
             socket.receive_text()
+
+
+def test_a_websocket_ends_while_nobody_can_tell_whose_it_is(
+    jane: TestClient, declare_people: Declare
+) -> None:
+    cookie = {"cookie": f"factory_3000={jane.cookies['factory_3000']}"}
+    with jane.websocket_connect(f"{WEBSOCKET}/dagster/graphql", headers=cookie) as socket:
+        declare_people("jane:\n  roles: [king]\n")
+        socket.send_text("who?")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+    with (
+        pytest.raises(WebSocketDisconnect) as closed,
+        jane.websocket_connect(f"{WEBSOCKET}/dagster/graphql", headers=cookie),
+    ):
+        pass
+    assert closed.value.code == 1013
 
 
 def test_a_body_is_passed_on_whole(jane: TestClient) -> None:
