@@ -44,10 +44,11 @@ def test_a_link_ends_after_ten_minutes(door: FrontDoor, monkeypatch: pytest.Monk
     assert door.browser().get(f"/login?token={token}").status_code == 401
 
 
+@pytest.mark.parametrize("also", ["", f"me:\n  roles: []\n  account: {getpass.getuser()}\n"])
 def test_a_link_of_an_owner_who_is_nobody_lets_nobody_in(
-    door: FrontDoor, declare_people: Declare
+    door: FrontDoor, declare_people: Declare, also: str
 ) -> None:
-    declare_people(PEOPLE)
+    declare_people(PEOPLE + also)
     answer = door.browser().get(f"/login?token={LoginLinks(door.home).new()}")
     assert answer.status_code == 403
     assert f"account: {getpass.getuser()}" in answer.text
