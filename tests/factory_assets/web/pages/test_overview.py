@@ -139,6 +139,31 @@ def test_a_failed_run_is_told_with_its_error_and_who_started_it(
     assert "factory run" in text.partition("Started by")[2]
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ("history/runs/*-*.db", "log of one run is damaged"),
+        ("*/schedules.db", "Dagster's database is damaged"),
+        ("history/*.db", "Dagster's database is damaged"),
+    ],
+)
+def test_what_cannot_be_read_of_dagster_is_a_problem_beside_all_that_can(
+    apples: Factory, browse: Browse, files: str, said: str
+) -> None:
+    _declare_watch(apples, retrain={"after": ["drift"]})
+    (apples.defs / "apples" / "data.csv").write_text("weight\n1\n")
+    with pytest.raises(ContractError):
+        apples.run()
+    found = [*apples.home.dagster.glob(files)]
+    assert found
+    for file in found:
+        file.write_bytes(b"x" * 10_000)
+    text = _shown(browse(apples.home))
+    assert text.count("cannot be read") == 1
+    assert said in text
+    assert "apples@1 waits for 1 approver" in text
+
+
 def test_runs_say_by_whom_they_were_started(apples: Factory, browse: Browse) -> None:
     client = browse(apples.home)
     for tags, by in (
