@@ -206,16 +206,19 @@ class AuditIndex:
 
     def _add(self, bodies: Iterable[tuple[int, bytes]]) -> None:
         digests: set[tuple[int, int]] = set()
-        self._database.execute("BEGIN")
-        for number, body in bodies:
-            digests.add((_start(leaf_hash(body).hex()), number))
-            digests |= _digests_in(body, number)
-            entry = json.loads(body)
-            if entry["kind"] == "stage":
-                digests |= self._add_record(number, entry)
-            self._database.execute("INSERT INTO act VALUES (?, ?, ?, ?, ?, ?)", _act(number, entry))
-        self._database.executemany("INSERT OR IGNORE INTO digest VALUES (?, ?)", sorted(digests))
-        self._database.execute("COMMIT")
+        # What was added before a fault is taken back, and is added with the rest the next time.
+        with self._database:
+            self._database.execute("BEGIN")
+            for number, body in bodies:
+                digests.add((_start(leaf_hash(body).hex()), number))
+                digests |= _digests_in(body, number)
+                entry = json.loads(body)
+                if entry["kind"] == "stage":
+                    digests |= self._add_record(number, entry)
+                row = _act(number, entry)
+                self._database.execute("INSERT INTO act VALUES (?, ?, ?, ?, ?, ?)", row)
+            rows = sorted(digests)
+            self._database.executemany("INSERT OR IGNORE INTO digest VALUES (?, ?)", rows)
 
     def _add_record(self, number: int, entry: Any) -> set[tuple[int, int]]:
         """Index a record, if it is as its entry says, and return the digests in it."""
