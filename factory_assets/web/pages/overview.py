@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from factory_assets.web.pages.waits import Wait, waits_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import BackupMade
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.ledger import Ledger, entry_in
 
 _NIGHT = timedelta(hours=24)
 """The time before now whose runs are counted."""
@@ -139,7 +138,7 @@ def _ledger(home: Home, problems: list[OverviewProblem]) -> str:
         state = None
     with ledger.reading() as log:
         size = log.size
-        last = json.loads(log.body(size - 1))["time"][:16].replace("T", " ")
+        last = entry_in(log, size - 1).time[:16].replace("T", " ")
     newest = f"its last entry is of {last} UTC; {_backup(ledger)}"
     if state is None:
         return f"The ledger has {size:,} entries; {newest}. No witness is declared."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -26,6 +27,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.errors import ContractError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify as verifier
@@ -274,6 +276,22 @@ def test_a_ledger_that_cannot_be_read_is_a_problem_and_no_fault(
     apples.home.ledger.write_bytes(b"no database, but long enough to be looked at as one")
     text = _shown(browse(apples.home))
     assert "cannot be read" in text.partition("What waits")[0]
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[]", b"{}"])
+def test_an_entry_that_was_replaced_is_a_problem_and_no_fault(
+    home: Home, browse: Browse, body: bytes
+) -> None:
+    begin_ledger(home)
+    with Ledger(home).reading() as log:
+        last = log.size - 1
+    with sqlite3.connect(home.ledger) as connection:
+        connection.execute("DROP TRIGGER entry_update")
+        connection.execute("UPDATE entry SET body = ? WHERE number = ?", (body, last))
+    connection.close()
+    text = _shown(browse(home))
+    assert f"entry {last}" in text.partition("What waits")[0]
+    assert "was changed" in text.partition("What waits")[0]
 
 
 def test_hostile_names_are_text(apples: Factory, browse: Browse) -> None:
