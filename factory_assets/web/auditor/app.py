@@ -121,7 +121,7 @@ class _Auditor:
 
     def start(self, request: Request) -> Response:
         overview = self.reader.overview(_page_of(request))
-        verified = self._verifications.last()
+        verified = self._verifications.state()
         return self._page(request, "audit_start", overview=overview, verified=verified)
 
     def pipeline(self, request: Request) -> Response:
@@ -129,7 +129,7 @@ class _Auditor:
         return self._page(request, "audit_pipeline", view=view)
 
     def version(self, request: Request) -> Response:
-        view, verified = self.reader.version(*version_in(request)), self._verifications.last()
+        view, verified = self.reader.version(*version_in(request)), self._verifications.state()
         return self._page(request, "audit_version", view=view, verified=verified)
 
     def difference(self, request: Request) -> Response:
@@ -153,7 +153,7 @@ class _Auditor:
             influence=self._influences.of(answer.id) if is_wanted else None,
             history=history,
         )
-        verified = self._verifications.last()
+        verified = self._verifications.state()
         return self._page(request, "audit_answer", trace=trace, is_proven=proven, verified=verified)
 
     def answer_proof(self, request: Request) -> Response:
