@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from factory_assets.cli.service.units import HEADER, Service, timers, units
 from factory_resources.errors import SettingError, UnknownNameError
@@ -104,13 +104,19 @@ def _environment() -> Iterator[tuple[str, str]]:
             raise SettingError(
                 "a unit cannot have this value", where=name, remedy="leave out what is unprintable"
             )
-        if name == DATABASE_VARIABLE and urlsplit(value).password:
+        if name == DATABASE_VARIABLE and _has_password(value):
             raise SettingError(
                 "the address has a password, and everybody can read a unit",
                 where=name,
                 remedy="write the password into ~/.pgpass of the service's user",
             )
         yield name, value
+
+
+def _has_password(address: str) -> bool:
+    parts = urlsplit(address)
+    named = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    return bool(parts.password) or not named.isdisjoint({"password", "sslpassword"})
 
 
 def _require_user(name: str) -> None:

@@ -162,10 +162,18 @@ def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path
     assert not (tmp_path / "units").exists()
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://factory:hidden@db/factory",
+        "postgresql:///factory?host=db&password=hidden",
+        "postgresql:///factory?host=db&sslp%61ssword=hidden",
+    ],
+)
 def test_an_address_with_a_password_is_in_no_unit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://factory:hidden@db/factory")
+    monkeypatch.setenv("FACTORY_DATABASE_URL", address)
     code, text = _install("--in", str(tmp_path / "units"))
     assert (code, "write the password into ~/.pgpass" in text) == (2, True), text
     assert "hidden" not in text
