@@ -5,7 +5,7 @@ import os
 import pwd
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -30,8 +30,11 @@ AMOUNTS = (
 )
 """Settings of the environment that mean the same on any machine."""
 
+_FOLDERS = ("FACTORY_DEFS", "FACTORY_SECRETS")
+"""Settings whose relative paths begin in the present folder, where no service starts."""
+
 _VARIABLES = (
-    "FACTORY_DEFS",
+    *_FOLDERS,
     "FACTORY_DATA",
     *AMOUNTS,
     DATABASE_VARIABLE,
@@ -110,13 +113,33 @@ def _environment() -> Iterator[tuple[str, str]]:
                 where=name,
                 remedy="write the password into ~/.pgpass of the service's user",
             )
-        yield name, value
+        folders = value.split(os.pathsep) if name == "FACTORY_DEFS" else [value]
+        yield name, _absolute(folders) if name in _FOLDERS else value
 
 
 def _has_password(address: str) -> bool:
     parts = urlsplit(address)
     named = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
     return bool(parts.password) or not named.isdisjoint({"password", "sslpassword"})
+
+
+def _absolute(folders: Sequence[str]) -> str:
+    found = (Path(one).expanduser().absolute() for one in folders if one.strip())
+    return os.pathsep.join(map(str, found))
+
+
+def with_whole_paths(words: Sequence[str], options: Collection[str]) -> tuple[str, ...]:
+    """Return words of a command line of which the values of some options are absolute paths."""
+    whole = []
+    for before, word in zip(("", *words), words, strict=False):
+        option, is_joined, value = word.partition("=")
+        if before in options:
+            whole.append(str(Path(word).absolute()))
+        elif is_joined and option in options:
+            whole.append(f"{option}={Path(value).absolute()}")
+        else:
+            whole.append(word)
+    return tuple(whole)
 
 
 def _require_user(name: str) -> None:

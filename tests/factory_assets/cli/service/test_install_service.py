@@ -118,6 +118,24 @@ def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
     assert "a witness is asked by hand" in text
 
 
+def test_relative_paths_mean_the_same_where_the_service_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACTORY_DEFS", f"own{os.pathsep}~/more")
+    monkeypatch.setenv("FACTORY_SECRETS", "hidden")
+    # Where this one begins, a declaration says.
+    monkeypatch.setenv("FACTORY_DATA", "../data")
+    options = ("--tls-cert", "door.crt", "--tls-key=keys/door.key", "--port", "3001")
+    code, text = _install("--in", "units", "--", *options)
+    assert code == 0, text
+    up = _units(tmp_path / "units")["factory.service"]
+    assert f'"--tls-cert" "{tmp_path}/door.crt" "--tls-key={tmp_path}/keys/door.key" "--port"' in up
+    assert f'"FACTORY_DEFS={tmp_path}/own{os.pathsep}{Path.home()}/more"' in up
+    assert f'"FACTORY_SECRETS={tmp_path}/hidden"' in up
+    assert '"FACTORY_DATA=../data"' in up
+
+
 def test_witnesses_are_asked_every_hour_in_a_folder(tmp_path: Path) -> None:
     _declare_witness(tmp_path)
     folder, shared = tmp_path / "units", tmp_path / "shared"
