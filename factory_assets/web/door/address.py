@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from factory_assets.declarations.people import FILE, has_people_file, people_file
 from factory_assets.declarations.settings import declared_provider
-from factory_assets.serving.http.listen import LOOPBACK, Listen
+from factory_assets.serving.http.listen import LOOPBACK, Listen, require_certificate
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
@@ -54,11 +54,13 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
     """Require people and TLS if other machines can reach the address.
 
     Raises:
+        SettingError: the certificate cannot be used.
         RefusedError: they are missing.
         DeclarationError: `people.yaml` or `factory.yaml` is wrong.
     """
     from factory_resources.security.passwords import Passwords
 
+    require_certificate(address.listen)
     people = Doorkeeper().people() or {}
     if address.listen.is_private:
         return
