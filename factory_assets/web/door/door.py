@@ -18,7 +18,13 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from factory_assets.web.access_log import AccessLog
-from factory_assets.web.door.bodies import BodyError, read_body, replay
+from factory_assets.web.door.bodies import (
+    LARGEST,
+    STRANGERS,
+    BodyError,
+    read_body,
+    replay,
+)
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_assets.web.door.login import Login
 from factory_assets.web.door.passkeys import PasskeyLogin
@@ -98,9 +104,11 @@ class Door:
             await PlainTextResponse(f"refused: {error}\n", error.status)(scope, receive, send)
 
     async def _request(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["method"] in _BODIES:
-            receive = replay(await read_body(scope, receive), receive)
         path = scope["path"]
+        if scope["method"] in _BODIES:
+            is_open = path in self._open_paths or not self._is_known(scope)
+            most = STRANGERS if is_open else LARGEST
+            receive = replay(await read_body(scope, receive, most), receive)
         if path in self._open_paths:
             await self._open(scope, receive, send)
             return
@@ -147,13 +155,13 @@ class Door:
         async def checked_receive() -> Message:
             message = await receive()
             # A websocket may outlive its session.
-            if message["type"] == "websocket.receive" and not self._may_stay(scope):
+            if message["type"] == "websocket.receive" and not self._is_known(scope):
                 await send({"type": "websocket.close", "code": 4401})
                 return {"type": "websocket.disconnect", "code": 4401}
             return message
 
         async def checked_send(message: Message) -> None:
-            if message["type"] == "websocket.send" and not self._may_stay(scope):
+            if message["type"] == "websocket.send" and not self._is_known(scope):
                 message = {"type": "websocket.close", "code": 4401}
             await send(message)
 
@@ -164,8 +172,8 @@ class Door:
         session = self._session(scope)
         return self._doorkeeper.visitor(session) if session else None
 
-    def _may_stay(self, scope: Message) -> bool:
-        """Whether a websocket goes on; not if nobody can tell, and its page opens it again."""
+    def _is_known(self, scope: Message) -> bool:
+        """Whether somebody with a session asks; not if nobody can tell."""
         try:
             return self._visitor(scope) is not None
         except FactoryError:

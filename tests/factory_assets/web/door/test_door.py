@@ -175,6 +175,18 @@ def test_a_huge_body_is_refused(jane: TestClient) -> None:
     assert declared.status_code == undeclared.status_code == 413
 
 
+def test_a_stranger_sends_no_more_than_a_form(door: FrontDoor, jane: TestClient) -> None:
+    stranger = door.browser()
+    for path, status in (("/login", 401), ("/login/passkey", 403), ("/dagster/x", 401)):
+        fits = stranger.post(path, content=b"x" * bodies.STRANGERS, headers={"origin": ADDRESS})
+        assert fits.status_code == status
+        large = b"x" * (bodies.STRANGERS + 1)
+        for content in (large, iter([large])):
+            refused = stranger.post(path, content=content, headers={"origin": ADDRESS})
+            assert refused.status_code == 413
+            assert "more than 131,072 bytes" in refused.text
+
+
 @pytest.mark.parametrize("path", ["/dagsterx", "/mlflow2", "/DAGSTER", "/x/dagster"])
 def test_only_its_own_paths_reach_an_application(
     jane: TestClient, door: FrontDoor, path: str
