@@ -144,13 +144,15 @@ class _Auditor:
         with self.reader.index.reading() as log:
             proven = is_proven(answer.id, block, log, self._home) if block else None
             history = self.reader.history(log, record.pipeline, record.version)
-        is_wanted = "influence" in request.query_params
+        influence = None
+        if "influence" in request.query_params:
+            influence = self._influences.of(answer.id, record.pipeline, record.version)
         trace = trace_answer(
             answer,
             self._home,
             folders=folders_by_name(),
             verify=False,
-            influence=self._influences.of(answer.id) if is_wanted else None,
+            influence=influence,
             history=history,
         )
         verified = self._verifications.state()

@@ -6,6 +6,7 @@ import copy
 import io
 import re
 import shutil
+from hashlib import sha256
 
 import pytest
 from rich.console import Console
@@ -18,6 +19,8 @@ from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_resources.erasure.manifest import ErasedFrom, ErasureManifest, manifest_file
 from factory_resources.errors import ModelError
+from factory_resources.ledger.erasure_entries import ErasureBegun
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.auditor.clients import app_of, client_of
@@ -125,3 +128,28 @@ def test_a_joined_table_hides_what_is_sensitive_under_the_name_that_it_has_there
     declare(folder, {"purpose": "Count visits", "ingest": ingest})
     shown = text_of(browse(changed.home, "auditor").get(page).text)
     assert not re.search(r"Doe \d|Street \d|P\d", shown)
+
+
+def test_training_rows_of_an_answer_are_computed_anew_after_some_were_erased(
+    changed: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = browse(changed.home, "auditor")
+    page = f"/audit/answers/{changed.explained}?influence=1"
+    listed = "Rows, the largest influence first"
+    assert listed in text_of(client.get(page).text)
+    erased = ErasedFrom(rows={}, versions=(2,), gone=(), champion=None, answers=())
+    manifest = ErasureManifest(
+        id="1", sources={}, pipelines={"apples": erased}, files={}, records={}, removed=()
+    )
+    changed.home.write_atomic(manifest_file(changed.home, "1"), manifest.content)
+    entry = ErasureBegun(
+        subject=ErasureBegun.subject_of(erasure="1"),
+        manifest=sha256(manifest.content).hexdigest(),
+        pipelines=("apples",),
+        rows=1,
+        answers=0,
+    )
+    Ledger(changed.home).append([entry])
+    # The rows that it learned from cannot be read any more.
+    shutil.rmtree(changed.home.tables / "apples")
+    assert listed not in text_of(client.get(page).text)
