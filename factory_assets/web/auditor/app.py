@@ -114,7 +114,8 @@ class _Auditor:
         """Say how far the index is, for a ledger of which that takes seconds."""
         with Ledger(self._home).reading() as log:
             progress = self.reader.progress(log)
-            values = {"progress": progress, "asked": request.url.path}
+            asked = request.url.path + (f"?{query}" if (query := request.url.query) else "")
+            values = {"progress": progress, "asked": asked}
             answer = self._shown(request, "audit_indexing", log, 503, **values)
         answer.headers["retry-after"] = "2"
         return answer
