@@ -11,6 +11,9 @@ from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
 
+_EVERY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - such a host needs a name
+"""All addresses of the machine; none of them is in the address of a browser."""
+
 
 @dataclass(frozen=True)
 class DoorAddress:
@@ -51,7 +54,7 @@ class DoorAddress:
 
 
 def require_allowed(address: DoorAddress, home: Home) -> None:
-    """Require people and TLS if other machines can reach the address.
+    """Require people, TLS and a name if other machines can reach the address.
 
     Raises:
         SettingError: the certificate cannot be used.
@@ -65,6 +68,8 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
     if address.listen.is_private:
         return
     missing = []
+    if address.listen.host in _EVERY and not address.names:
+        missing.append("a host name by which browsers reach it (--name)")
     if not has_people_file():
         missing.append(f"people ({people_file()})")
     elif not Passwords(home).names() & people.keys() and declared_provider() is None:
