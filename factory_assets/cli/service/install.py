@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from factory_assets.cli.service.units import HEADER, Service, timers, units
+from factory_assets.cli.service.units import (
+    BACKUP_TIMER,
+    HEADER,
+    WITNESS_TIMER,
+    Service,
+    timers,
+    units,
+)
 from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home, storage_errors
@@ -95,7 +102,8 @@ def install_service(wanted: Installation) -> Iterator[str]:
         for name, content in found.items():
             (folder / name).write_text(content, encoding="utf-8")
     yield f"wrote {', '.join(found)} to {folder}"
-    yield from _next(service)
+    optional = {BACKUP_TIMER, WITNESS_TIMER} - found.keys()
+    yield from _next(service, sorted(name for name in optional if _is_ours(folder / name)))
 
 
 def _environment() -> Iterator[tuple[str, str]]:
@@ -157,14 +165,23 @@ def _own_folder() -> Path:
     return (Path(declared) if declared else Path.home() / ".config") / "systemd" / "user"
 
 
+def _is_ours(file: Path) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8", errors="replace").startswith(HEADER)
+
+
 def _require_ours(file: Path) -> None:
-    if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(HEADER):
+    if file.exists() and not _is_ours(file):
         raise SettingError(
             "somebody else has written this unit", where=str(file), remedy="move it away"
         )
 
 
-def _next(service: Service) -> Iterator[str]:
+def _next(service: Service, left: Sequence[str]) -> Iterator[str]:
+    """Say what to do next.
+
+    Args:
+        left: timers of an earlier installation that this one does not have.
+    """
     names: Sequence[str] = ["factory.service", *timers(service)]
     control = "sudo systemctl" if service.user else "systemctl --user"
     yield "next:"
@@ -176,7 +193,9 @@ def _next(service: Service) -> Iterator[str]:
     if service.user is not None:
         folders = " ".join(shlex.quote(str(path)) for path in service.folders)
         yield f"  {folders} must exist and belong to {service.user}"
-    if service.backups is None:
+    for name in left:
+        yield f"{name} is from before and goes on; to end it: {control} disable --now {name}"
+    if service.backups is None and BACKUP_TIMER not in left:
         yield "there are no backups: name a folder on another disk with --backup"
-    if service.witnesses is None:
+    if service.witnesses is None and WITNESS_TIMER not in left:
         yield "a witness is asked by hand: factory ledger request"

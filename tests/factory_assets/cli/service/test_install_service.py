@@ -156,6 +156,9 @@ def test_what_is_written_again_is_replaced_and_what_is_of_others_is_not(tmp_path
     code, text = _install("--in", str(folder), "--backup", str(tmp_path / "backups"))
     assert code == 0, text
     assert "factory-backup.timer" in _units(folder)
+    code, text = _install("--in", str(folder))
+    assert "factory-backup.timer is from before and goes on; to end it: systemctl" in text
+    assert "there are no backups" not in text
     (folder / "factory.service").write_text("[Unit]\n")
     code, text = _install("--in", str(folder))
     assert (code, len(text.splitlines())) == (2, 1), text
