@@ -7,6 +7,8 @@ Which requests are malformed or come from another site is decided before, in
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -33,6 +35,10 @@ from factory_assets.web.visitor import Visitor, set_visitor, visitor_of
 from factory_resources.errors import FactoryError
 from factory_resources.security.request_guard import READS, App, Message, Receive, Send
 from factory_resources.security.sessions import Session, Sessions
+
+_LOG = logging.getLogger("factory.door")
+
+_CLOSED = "This is not possible now. Whoever runs the factory finds the reason in logs/door.log."
 
 _BODIES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -89,7 +95,7 @@ class Door:
             *ways,
         ]
         self._open_paths = frozenset(route.path for route in routes)
-        self._open = Starlette(routes=routes, exception_handlers={FactoryError: _unavailable})
+        self._open = Starlette(routes=routes, exception_handlers={FactoryError: self._unavailable})
         self._out = Starlette(routes=[Route("/logout", self._log_out, methods=["POST"])])
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -190,6 +196,12 @@ class Door:
             return None
         return session
 
+    async def _unavailable(self, request: Request, error: Exception) -> Response:
+        # It may name people and files: whoever comes to the door is not told.
+        _LOG.error("%s", error)
+        is_own = self._peer(request.scope) in (0, os.geteuid())
+        return PlainTextResponse(f"{error if is_own else _CLOSED}\n", 503)
+
     async def _log_out(self, request: Request) -> Response:
         return await self._login.out(request, visitor_of(request.scope))
 
@@ -197,10 +209,6 @@ class Door:
         operation = f"{scope.get('method', 'websocket')} {scope['path']}"
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._aside, self._log.refused, "no session", operation)
-
-
-async def _unavailable(_: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"{error}\n", 503)
 
 
 async def _style(_: Request) -> Response:

@@ -157,6 +157,20 @@ def test_a_login_ends_the_browsers_former_session(door: FrontDoor, declare_peopl
     assert len(door.entries("logout")) == 1
 
 
+def test_a_stranger_is_not_told_what_is_wrong_with_the_file_of_people(
+    door: FrontDoor, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_people("jane:\n  roles: [king]\n")
+    for ask in (lambda: door.browser().get("/login"), lambda: door.log_in(door.browser(), "tom")):
+        answer = ask()
+        assert answer.status_code == 503
+        assert "logs/door.log" in answer.text
+        assert "jane" not in answer.text
+        assert "people.yaml" not in answer.text
+    monkeypatch.setattr(door.app._app, "_peer", lambda scope: os.geteuid())
+    assert "jane.roles.0: 'king' is not valid" in door.browser().get("/login").text
+
+
 def test_logging_out_ends_the_session_for_good(door: FrontDoor, declare_people: Declare) -> None:
     declare_people(PEOPLE)
     browser = door.browser()
