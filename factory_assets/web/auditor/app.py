@@ -36,6 +36,7 @@ from factory_assets.web.auditor.verification import Verifications
 from factory_assets.web.auditor.version_files import VERSION_FILES, VersionFileMaker
 from factory_assets.web.pages.errors import error_status, error_title, http_error_text
 from factory_assets.web.pages.forms import Forms, OtherSiteError
+from factory_assets.web.pages.numbers import NUMBER
 from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
 from factory_resources.errors import FactoryError, UnknownNameError
@@ -63,6 +64,7 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
     made.reader.start()
     read = made.for_readers
     about = ("/audit/-/{pipeline}", "/audit/{pipeline}")
+    number, version = f"{{number:{NUMBER}}}", f"{{version:{NUMBER}}}"
     routes = [
         Route("/audit", read(made.start), methods=["GET"]),
         Route("/audit/search", read(made.search), methods=["GET"]),
@@ -72,18 +74,18 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
         Route("/audit/verify/result.json", read(made.verification_json), methods=["GET"]),
         Route("/audit/verify/checkpoint", read(made.verified_checkpoint), methods=["GET"]),
         Route("/audit/checkpoint", read(made.checkpoint), methods=["GET"]),
-        Route("/audit/entries/{number:int}", read(made.entry), methods=["GET"]),
-        Route("/audit/entries/{number:int}.tlog-proof", read(made.proof), methods=["GET"]),
+        Route(f"/audit/entries/{number}", read(made.entry), methods=["GET"]),
+        Route(f"/audit/entries/{number}.tlog-proof", read(made.proof), methods=["GET"]),
         Route("/audit/answers/{id}", read(made.answer), methods=["GET"]),
         Route("/audit/answers/{id}/proof.json", read(made.answer_proof), methods=["GET"]),
         Route("/audit/files/{digest}", read(made.source), methods=["GET"]),
         *(Route(f"{path}/diff", read(made.difference), methods=["GET"]) for path in about),
         *(
-            Route(f"{path}/{{version:int}}/{file}", read(made.version_file), methods=["GET"])
+            Route(f"{path}/{version}/{file}", read(made.version_file), methods=["GET"])
             for path in about
             for file in VERSION_FILES
         ),
-        *(Route(f"{path}/{{version:int}}", read(made.version), methods=["GET"]) for path in about),
+        *(Route(f"{path}/{version}", read(made.version), methods=["GET"]) for path in about),
         *(Route(path, read(made.pipeline), methods=["GET"]) for path in about),
     ]
     handlers = {HTTPException: made.http_error, FactoryError: made.factory_error}
