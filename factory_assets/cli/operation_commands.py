@@ -147,12 +147,18 @@ def install_service_command(
     Nothing is started.
     """
     from factory_assets.cli.door_commands import up_command
-    from factory_assets.cli.service.install import Installation, install_service
+    from factory_assets.cli.service.install import (
+        Installation,
+        install_service,
+        with_whole_paths,
+    )
 
     if system != (user is not None):
         raise click.UsageError("--system and --user belong together")
     # Wrong options are told now, and not by a service that does not start.
     up_command.make_context("up", [*up_options])
-    wanted = Installation(up_options, user, backups, witnesses, folder)
+    paths = [one for one in up_command.params if isinstance(one.type, click.Path)]
+    options = with_whole_paths(up_options, [name for one in paths for name in one.opts])
+    wanted = Installation(options, user, backups, witnesses, folder)
     for line in install_service(wanted):
         click.echo(line)

@@ -5,7 +5,7 @@ belongs in `provenance`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def stored_declarations(name: str, home: Home) -> list[Path]:
 
 
 def sensitive_source_columns(declaration: Path) -> Iterator[str]:
-    """Yield the columns that a stored declaration calls sensitive, as the source calls them.
+    """Yield the columns that a stored declaration calls sensitive, as its sources call them.
 
     Raises:
         StorageError: the file was changed, or cannot be read.
@@ -52,10 +52,30 @@ def sensitive_source_columns(declaration: Path) -> Iterator[str]:
         content = declaration.read_bytes()
         if sha256(content).hexdigest() != declaration.stem:
             raise _changed(declaration)
-        columns: list[dict[str, Any]] = json.loads(content)["ingest"]["contract"]["columns"]
-        yield from [one["source"] or one["name"] for one in columns if one["sensitive"]]
+        ingest: dict[str, Any] = json.loads(content)["ingest"]
+        columns = ingest["contract"]["columns"]
+        named = [one["source"] or one["name"] for one in columns if one["sensitive"]]
+        yield from names_in_sources(named, ingest.get("joins", {}).values())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _changed(declaration) from error
+
+
+def names_in_sources(names: Collection[str], joins: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the names that columns have in the source, or may have in the tables that are joined.
+
+    Args:
+        names: as the rows have them once the tables are joined.
+        joins: as they are declared, in the form of JSON.
+    """
+    found, folded = {*names}, {name.lower() for name in names}
+    for join in joins:
+        mine, prefix = join["on"], join.get("prefix", "").lower()
+        # The key of the other table has the values of the columns that are compared with it.
+        keys = zip(mine, join.get("key") or mine, strict=True)
+        found |= {key for one, key in keys if one.lower() in folded}
+        found |= {old for old, new in join.get("rename", {}).items() if new.lower() in folded}
+        found |= {name[len(prefix) :] for name in names if name.lower().startswith(prefix)}
+    return frozenset(found)
 
 
 def _changed(declaration: Path) -> StorageError:

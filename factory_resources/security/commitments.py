@@ -40,11 +40,12 @@ class Commitments:
 
     def name_of(self, kind: str, commitment: str | None) -> str | None:
         """Return the name behind a commitment; None if its salt is gone."""
-        for slot, salt in self._read().items():
-            of, _, name = slot.partition(":")
-            if of == kind and commit(salt, name) == commitment:
-                return name
-        return None
+        return self.names(kind).get(commitment) if commitment else None
+
+    def names(self, kind: str) -> dict[str, str]:
+        """Return every name whose salt is there, by its commitment."""
+        slots = ((slot.partition(":"), salt) for slot, salt in self._read().items())
+        return {commit(salt, name): name for (of, _, name), salt in slots if of == kind}
 
     def _read(self) -> dict[str, str]:
         try:

@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 
@@ -87,7 +88,9 @@ class Sessions:
             return None
         self._used[session.sha256] = now
         if now - session.used > _TOUCH:
-            self._change(lambda kept: kept)
+            # It is noted here, and counts although the disk is full: then pages are needed most.
+            with suppress(StorageError, OSError):
+                self._change(lambda kept: kept)
         return session
 
     def of(self, person: str) -> tuple[Session, ...]:

@@ -5,12 +5,19 @@ import os
 import pwd
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from factory_assets.cli.service.units import HEADER, Service, timers, units
+from factory_assets.cli.service.units import (
+    BACKUP_TIMER,
+    HEADER,
+    WITNESS_TIMER,
+    Service,
+    timers,
+    units,
+)
 from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home, storage_errors
@@ -30,8 +37,11 @@ AMOUNTS = (
 )
 """Settings of the environment that mean the same on any machine."""
 
+_FOLDERS = ("FACTORY_DEFS", "FACTORY_SECRETS")
+"""Settings whose relative paths begin in the present folder, where no service starts."""
+
 _VARIABLES = (
-    "FACTORY_DEFS",
+    *_FOLDERS,
     "FACTORY_DATA",
     *AMOUNTS,
     DATABASE_VARIABLE,
@@ -92,7 +102,8 @@ def install_service(wanted: Installation) -> Iterator[str]:
         for name, content in found.items():
             (folder / name).write_text(content, encoding="utf-8")
     yield f"wrote {', '.join(found)} to {folder}"
-    yield from _next(service)
+    optional = {BACKUP_TIMER, WITNESS_TIMER} - found.keys()
+    yield from _next(service, sorted(name for name in optional if _is_ours(folder / name)))
 
 
 def _environment() -> Iterator[tuple[str, str]]:
@@ -104,13 +115,39 @@ def _environment() -> Iterator[tuple[str, str]]:
             raise SettingError(
                 "a unit cannot have this value", where=name, remedy="leave out what is unprintable"
             )
-        if name == DATABASE_VARIABLE and urlsplit(value).password:
+        if name == DATABASE_VARIABLE and _has_password(value):
             raise SettingError(
                 "the address has a password, and everybody can read a unit",
                 where=name,
                 remedy="write the password into ~/.pgpass of the service's user",
             )
-        yield name, value
+        folders = value.split(os.pathsep) if name == "FACTORY_DEFS" else [value]
+        yield name, _absolute(folders) if name in _FOLDERS else value
+
+
+def _has_password(address: str) -> bool:
+    parts = urlsplit(address)
+    named = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    return bool(parts.password) or not named.isdisjoint({"password", "sslpassword"})
+
+
+def _absolute(folders: Sequence[str]) -> str:
+    found = (Path(one).expanduser().absolute() for one in folders if one.strip())
+    return os.pathsep.join(map(str, found))
+
+
+def with_whole_paths(words: Sequence[str], options: Collection[str]) -> tuple[str, ...]:
+    """Return words of a command line of which the values of some options are absolute paths."""
+    whole = []
+    for before, word in zip(("", *words), words, strict=False):
+        option, is_joined, value = word.partition("=")
+        if before in options:
+            whole.append(str(Path(word).absolute()))
+        elif is_joined and option in options:
+            whole.append(f"{option}={Path(value).absolute()}")
+        else:
+            whole.append(word)
+    return tuple(whole)
 
 
 def _require_user(name: str) -> None:
@@ -128,14 +165,23 @@ def _own_folder() -> Path:
     return (Path(declared) if declared else Path.home() / ".config") / "systemd" / "user"
 
 
+def _is_ours(file: Path) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8", errors="replace").startswith(HEADER)
+
+
 def _require_ours(file: Path) -> None:
-    if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(HEADER):
+    if file.exists() and not _is_ours(file):
         raise SettingError(
             "somebody else has written this unit", where=str(file), remedy="move it away"
         )
 
 
-def _next(service: Service) -> Iterator[str]:
+def _next(service: Service, left: Sequence[str]) -> Iterator[str]:
+    """Say what to do next.
+
+    Args:
+        left: timers of an earlier installation that this one does not have.
+    """
     names: Sequence[str] = ["factory.service", *timers(service)]
     control = "sudo systemctl" if service.user else "systemctl --user"
     yield "next:"
@@ -147,7 +193,9 @@ def _next(service: Service) -> Iterator[str]:
     if service.user is not None:
         folders = " ".join(shlex.quote(str(path)) for path in service.folders)
         yield f"  {folders} must exist and belong to {service.user}"
-    if service.backups is None:
+    for name in left:
+        yield f"{name} is from before and goes on; to end it: {control} disable --now {name}"
+    if service.backups is None and BACKUP_TIMER not in left:
         yield "there are no backups: name a folder on another disk with --backup"
-    if service.witnesses is None:
+    if service.witnesses is None and WITNESS_TIMER not in left:
         yield "a witness is asked by hand: factory ledger request"

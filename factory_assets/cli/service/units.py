@@ -9,6 +9,9 @@ from pathlib import Path
 
 HEADER = "# Written by `factory install-service`; change it with `systemctl edit`.\n"
 
+BACKUP_TIMER, WITNESS_TIMER = "factory-backup.timer", "factory-witness.timer"
+"""The timers that are there only if they are asked for."""
+
 _DOCUMENTATION = (
     "Documentation=https://www.freedesktop.org/software/systemd/man/systemd.service.html"
 )

@@ -6,11 +6,12 @@ Whether it may listen there is decided by each server.
 from __future__ import annotations
 
 import socket
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from factory_assets.serving.http.limits import Limits
-from factory_resources.errors import FactoryError
+from factory_resources.errors import FactoryError, SettingError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -35,6 +36,35 @@ class Listen:
     def is_private(self) -> bool:
         """Whether whoever connects is on this machine: a proxy stands for all its callers."""
         return self.is_local and not self.behind_proxy
+
+
+def require_certificate(listen: Listen) -> None:
+    """Require that the certificate and its key, if they are named, can be used.
+
+    Raises:
+        SettingError: they cannot be read, do not belong together, or the key has a passphrase.
+    """
+    if listen.certificate is None or listen.key is None:
+        return
+    files = {"--tls-cert": listen.certificate, "--tls-key": listen.key}
+    for option, file in files.items():
+        try:
+            file.read_bytes()
+        except OSError as error:
+            raise SettingError(
+                f"cannot be read ({error.strerror})", where=f"{option} {file}", remedy="check it"
+            ) from error
+    try:
+        # Without a password OpenSSL would ask for it at the terminal, and wait.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(listen.certificate, listen.key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or "the key has a passphrase"
+        raise SettingError(
+            f"certificate and key cannot be used ({reason.lower().replace('_', ' ')})",
+            where=" ".join(map(str, files.values())),
+            remedy="give the certificate in PEM, and its own key without a passphrase",
+        ) from error
 
 
 def bound_socket(listen: Listen) -> socket.socket:

@@ -25,7 +25,12 @@ from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.connection import limited
 from factory_assets.serving.http.durable import DurableLog
 from factory_assets.serving.http.feedback import FeedbackDesk
-from factory_assets.serving.http.listen import LOOPBACK, Listen, bound_socket
+from factory_assets.serving.http.listen import (
+    LOOPBACK,
+    Listen,
+    bound_socket,
+    require_certificate,
+)
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.pages import Pages
 from factory_assets.serving.http.protections import Protections
@@ -68,12 +73,14 @@ def serve(
         labelled: returns the losses of answers whose outcomes are known, for roll-outs.
 
     Raises:
+        SettingError: the certificate cannot be used.
         RefusedError: it would be reachable from elsewhere without tokens and TLS.
         ModelError: a named pipeline has no champion.
         FactoryError: the address cannot be bound.
         StorageError: the prediction log cannot be written.
     """
     tokens = Tokens(home)
+    require_certificate(listen)
     _require_allowed(listen, tokens)
     home.require_writable()
     with closing(bound_socket(listen)) as bound, asyncio.Runner(loop_factory=_loop) as runner:

@@ -36,6 +36,7 @@ from factory_assets.web.auditor.verification import Verifications
 from factory_assets.web.auditor.version_files import VERSION_FILES, VersionFileMaker
 from factory_assets.web.pages.errors import error_status, error_title, http_error_text
 from factory_assets.web.pages.forms import Forms, OtherSiteError
+from factory_assets.web.pages.numbers import NUMBER
 from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
 from factory_resources.errors import FactoryError, UnknownNameError
@@ -63,6 +64,7 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
     made.reader.start()
     read = made.for_readers
     about = ("/audit/-/{pipeline}", "/audit/{pipeline}")
+    number, version = f"{{number:{NUMBER}}}", f"{{version:{NUMBER}}}"
     routes = [
         Route("/audit", read(made.start), methods=["GET"]),
         Route("/audit/search", read(made.search), methods=["GET"]),
@@ -72,18 +74,18 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
         Route("/audit/verify/result.json", read(made.verification_json), methods=["GET"]),
         Route("/audit/verify/checkpoint", read(made.verified_checkpoint), methods=["GET"]),
         Route("/audit/checkpoint", read(made.checkpoint), methods=["GET"]),
-        Route("/audit/entries/{number:int}", read(made.entry), methods=["GET"]),
-        Route("/audit/entries/{number:int}.tlog-proof", read(made.proof), methods=["GET"]),
+        Route(f"/audit/entries/{number}", read(made.entry), methods=["GET"]),
+        Route(f"/audit/entries/{number}.tlog-proof", read(made.proof), methods=["GET"]),
         Route("/audit/answers/{id}", read(made.answer), methods=["GET"]),
         Route("/audit/answers/{id}/proof.json", read(made.answer_proof), methods=["GET"]),
         Route("/audit/files/{digest}", read(made.source), methods=["GET"]),
         *(Route(f"{path}/diff", read(made.difference), methods=["GET"]) for path in about),
         *(
-            Route(f"{path}/{{version:int}}/{file}", read(made.version_file), methods=["GET"])
+            Route(f"{path}/{version}/{file}", read(made.version_file), methods=["GET"])
             for path in about
             for file in VERSION_FILES
         ),
-        *(Route(f"{path}/{{version:int}}", read(made.version), methods=["GET"]) for path in about),
+        *(Route(f"{path}/{version}", read(made.version), methods=["GET"]) for path in about),
         *(Route(path, read(made.pipeline), methods=["GET"]) for path in about),
     ]
     handlers = {HTTPException: made.http_error, FactoryError: made.factory_error}
@@ -114,14 +116,15 @@ class _Auditor:
         """Say how far the index is, for a ledger of which that takes seconds."""
         with Ledger(self._home).reading() as log:
             progress = self.reader.progress(log)
-            values = {"progress": progress, "asked": request.url.path}
+            asked = request.url.path + (f"?{query}" if (query := request.url.query) else "")
+            values = {"progress": progress, "asked": asked}
             answer = self._shown(request, "audit_indexing", log, 503, **values)
         answer.headers["retry-after"] = "2"
         return answer
 
     def start(self, request: Request) -> Response:
         overview = self.reader.overview(_page_of(request))
-        verified = self._verifications.last()
+        verified = self._verifications.state()
         return self._page(request, "audit_start", overview=overview, verified=verified)
 
     def pipeline(self, request: Request) -> Response:
@@ -129,7 +132,7 @@ class _Auditor:
         return self._page(request, "audit_pipeline", view=view)
 
     def version(self, request: Request) -> Response:
-        view, verified = self.reader.version(*version_in(request)), self._verifications.last()
+        view, verified = self.reader.version(*version_in(request)), self._verifications.state()
         return self._page(request, "audit_version", view=view, verified=verified)
 
     def difference(self, request: Request) -> Response:
@@ -144,16 +147,18 @@ class _Auditor:
         with self.reader.index.reading() as log:
             proven = is_proven(answer.id, block, log, self._home) if block else None
             history = self.reader.history(log, record.pipeline, record.version)
-        is_wanted = "influence" in request.query_params
+        influence = None
+        if "influence" in request.query_params:
+            influence = self._influences.of(answer.id, record.pipeline, record.version)
         trace = trace_answer(
             answer,
             self._home,
             folders=folders_by_name(),
             verify=False,
-            influence=self._influences.of(answer.id) if is_wanted else None,
+            influence=influence,
             history=history,
         )
-        verified = self._verifications.last()
+        verified = self._verifications.state()
         return self._page(request, "audit_answer", trace=trace, is_proven=proven, verified=verified)
 
     def answer_proof(self, request: Request) -> Response:

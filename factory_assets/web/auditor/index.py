@@ -20,7 +20,7 @@ from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import leaf_hash
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.ledger.log import Log
+from factory_resources.ledger.log import Log, changed
 
 _TABLES = """\
 CREATE TABLE act (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, pipeline TEXT NOT NULL,
@@ -40,6 +40,9 @@ _DIGITS = 15
 """Hexadecimal digits of a digest that are indexed."""
 
 _BATCH = 5_000
+
+_NO_ENTRY = (ValueError, TypeError, LookupError, AttributeError, RecursionError, sqlite3.Error)
+"""Raised by bytes that are not what the factory enters."""
 
 _DETAILS = {
     "approval": "decision",
@@ -80,7 +83,7 @@ class AuditIndex:
     """The index of one home, in memory; may be used by several threads.
 
     Raises:
-        StorageError: from `reading`, if the ledger cannot be read.
+        StorageError: from `reading`, if the ledger cannot be read, or an entry of it was changed.
     """
 
     def __init__(self, home: Home) -> None:
@@ -206,16 +209,24 @@ class AuditIndex:
 
     def _add(self, bodies: Iterable[tuple[int, bytes]]) -> None:
         digests: set[tuple[int, int]] = set()
-        self._database.execute("BEGIN")
-        for number, body in bodies:
-            digests.add((_start(leaf_hash(body).hex()), number))
-            digests |= _digests_in(body, number)
-            entry = json.loads(body)
-            if entry["kind"] == "stage":
-                digests |= self._add_record(number, entry)
-            self._database.execute("INSERT INTO act VALUES (?, ?, ?, ?, ?, ?)", _act(number, entry))
-        self._database.executemany("INSERT OR IGNORE INTO digest VALUES (?, ?)", sorted(digests))
-        self._database.execute("COMMIT")
+        # What was added before a fault is taken back, and is added with the rest the next time.
+        with self._database:
+            self._database.execute("BEGIN")
+            for number, body in bodies:
+                try:
+                    digests |= self._add_entry(number, body)
+                except _NO_ENTRY as error:
+                    raise changed(f"entry {number} cannot be read") from error
+            rows = sorted(digests)
+            self._database.executemany("INSERT OR IGNORE INTO digest VALUES (?, ?)", rows)
+
+    def _add_entry(self, number: int, body: bytes) -> set[tuple[int, int]]:
+        """Index an entry, and return the digests in it and in its record."""
+        entry = json.loads(body)
+        row = _act(number, entry)
+        self._database.execute("INSERT INTO act VALUES (?, ?, ?, ?, ?, ?)", row)
+        digests = {(_start(leaf_hash(body).hex()), number), *_digests_in(body, number)}
+        return digests | self._add_record(number, entry) if entry["kind"] == "stage" else digests
 
     def _add_record(self, number: int, entry: Any) -> set[tuple[int, int]]:
         """Index a record, if it is as its entry says, and return the digests in it."""

@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 from pydantic import ValidationError
 
+from factory_assets.audit.erased import erasures_from
 from factory_assets.audit.influence_report import InfluenceReport
 from factory_assets.web.auditor.verification import run_factory
 from factory_resources.errors import RefusedError, StorageError
@@ -24,23 +25,26 @@ class Influences:
 
     def __init__(self, home: Home) -> None:
         self._home, self._lock = home, threading.Lock()
-        self._known: OrderedDict[str, InfluenceReport] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], InfluenceReport] = OrderedDict()
 
-    def of(self, answer: str) -> InfluenceReport:
-        """Return the training rows that moved an answer.
+    def of(self, answer: str, pipeline: str, version: int) -> InfluenceReport:
+        """Return the training rows that moved an answer of a version.
 
         Raises:
-            StorageError: another answer's are still being computed.
+            StorageError: another answer's are still being computed, or an erasure cannot be read.
             RefusedError: they cannot be told; the message says why.
         """
         if not self._lock.acquire(timeout=_PATIENCE):
             raise StorageError("another answer is being looked at", remedy="try again later")
         try:
-            if answer not in self._known:
-                self._known[answer] = self._computed(answer)
+            # What is told of a row that was erased meanwhile is told no more.
+            erased = (one.erasure for one in erasures_from(pipeline, version, self._home))
+            key = (answer, *erased)
+            if key not in self._known:
+                self._known[key] = self._computed(answer)
                 while len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
-            return self._known[answer]
+            return self._known[key]
         finally:
             self._lock.release()
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import quote
 
-from factory_assets.execution.people import people_in
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.paths import pipeline_path
 from factory_resources.errors import UnknownNameError
@@ -95,10 +94,10 @@ class AuditSearch:
 
     def _people(self, log: Log, wanted: str) -> Iterator[Hit]:
         """Yield the entries about a person of this name or with this public key."""
-        salts, key = Commitments(self.home), " ".join(wanted.split()[:3])
-        for commitment, entry in people_in(log).items():
-            name = salts.name_of("person", commitment)
-            has_key = any(key in (one, *one.split()[1:]) for one in _keys(log, commitment, entry))
+        names, key = Commitments(self.home).names("person"), " ".join(wanted.split()[:3])
+        for commitment, keys in _keys(log).items():
+            name = names.get(commitment)
+            has_key = any(key in (one, *one.split()[1:]) for one in keys)
             is_called = name is not None and name.casefold() == wanted.casefold()
             if not is_called and not has_key:
                 continue
@@ -111,13 +110,14 @@ class AuditSearch:
         return Hit(f"entry: {entry.kind}", f"entry {number}", f"/audit/entries/{number}", about)
 
 
-def _keys(log: Log, commitment: str, now: PersonChanged) -> Iterator[str]:
-    """Yield the keys that a person has, or had before."""
-    yield from now.keys
-    for number in log.numbers(PersonChanged.subject_of()):
+def _keys(log: Log) -> dict[str, set[str]]:
+    """Return the keys that people have, or had before, by commitment; some have none."""
+    keys: dict[str, set[str]] = {}
+    for number in reversed(log.numbers(PersonChanged.subject_of())):
         entry = entry_in(log, number)
-        if isinstance(entry, PersonChanged) and entry.person == commitment:
-            yield from entry.keys
+        if isinstance(entry, PersonChanged):
+            keys.setdefault(entry.person, set()).update(entry.keys)
+    return keys
 
 
 def _file(name: str, digest: str) -> Hit:

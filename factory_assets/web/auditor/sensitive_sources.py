@@ -15,6 +15,7 @@ from factory_assets.audit.trace.sources import Folders
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.declaration_files import (
+    names_in_sources,
     sensitive_source_columns,
     stored_declarations,
 )
@@ -40,7 +41,7 @@ class SensitiveSources:
         self._stored: dict[Path, frozenset[str]] = {}
 
     def of(self, pipelines: Iterable[str], folders: Folders) -> tuple[str, ...]:
-        """Return the columns, as the source calls them, that a pipeline calls or called sensitive.
+        """Return the columns that a pipeline calls or called sensitive, as its sources call them.
 
         Args:
             pipelines: those that read the source.
@@ -97,7 +98,7 @@ class SensitiveSources:
 
 
 def _named(spec: PipelineSpec, columns: Iterable[str]) -> Iterator[str]:
-    sensitive = frozenset(columns)
-    for column in spec.ingest.contract.columns:
-        if column.name in sensitive:
-            yield column.source or column.name
+    sensitive, ingest = frozenset(columns), spec.ingest
+    named = [one.source or one.name for one in ingest.contract.columns if one.name in sensitive]
+    joins = [join.model_dump(mode="json") for join in ingest.joins.values()]
+    yield from names_in_sources(named, joins)

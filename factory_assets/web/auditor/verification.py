@@ -139,9 +139,11 @@ class Verifications:
             checkpoint = kept.read_text() if kept.is_file() else ""
         try:
             said: dict[str, Any] = json.loads(done.stdout)
-        except ValueError:
-            lines = (done.stderr.strip() or "it ended without a result").splitlines()
-            said = {"problems": lines[-1:]}
+        except ValueError as error:
+            # It found nothing out: neither that all holds, nor that anything does not.
+            lines = done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"]
+            what = lines[-1].removeprefix("error: ")
+            raise FactoryError(what, remedy="in a terminal: factory verify") from error
         problems = tuple(_text(one) for one in said.get("problems", ()))
         return VerificationResult(
             began,

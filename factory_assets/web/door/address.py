@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from factory_assets.declarations.people import FILE, has_people_file, people_file
 from factory_assets.declarations.settings import declared_provider
-from factory_assets.serving.http.listen import LOOPBACK, Listen
+from factory_assets.serving.http.listen import LOOPBACK, Listen, require_certificate
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
+
+_EVERY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - such a host needs a name
+"""All addresses of the machine; none of them is in the address of a browser."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +54,22 @@ class DoorAddress:
 
 
 def require_allowed(address: DoorAddress, home: Home) -> None:
-    """Require people and TLS if other machines can reach the address.
+    """Require people, TLS and a name if other machines can reach the address.
 
     Raises:
+        SettingError: the certificate cannot be used.
         RefusedError: they are missing.
         DeclarationError: `people.yaml` or `factory.yaml` is wrong.
     """
     from factory_resources.security.passwords import Passwords
 
+    require_certificate(address.listen)
     people = Doorkeeper().people() or {}
     if address.listen.is_private:
         return
     missing = []
+    if address.listen.host in _EVERY and not address.names:
+        missing.append("a host name by which browsers reach it (--name)")
     if not has_people_file():
         missing.append(f"people ({people_file()})")
     elif not Passwords(home).names() & people.keys() and declared_provider() is None:

@@ -12,6 +12,10 @@ from factory_resources.security.request_guard import Message, Receive
 LARGEST = 4 << 20
 """Bytes of a body."""
 
+STRANGERS = 128 << 10
+"""Bytes of a body of somebody without a session, who can open as many connections as there may be:
+a form of the login, also with the answer of a device for a passkey."""
+
 _FIELDS = 20
 """Fields of a form."""
 
@@ -31,15 +35,18 @@ class BodyError(Exception):
         self.status = status
 
 
-async def read_body(scope: Message, receive: Receive) -> bytes:
+async def read_body(scope: Message, receive: Receive, most: int = LARGEST) -> bytes:
     """Return the body.
+
+    Args:
+        most: bytes that it may have.
 
     Raises:
         BodyError: it is too large, or did not arrive in time.
     """
     declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if not declared.isdigit() or int(declared) > LARGEST:
-        raise BodyError(413, f"the body has more than {LARGEST:,} bytes")
+    if not declared.isdigit() or int(declared) > most:
+        raise BodyError(413, f"the body has more than {most:,} bytes")
     parts: list[bytes] = []
     size = 0
     try:
@@ -50,8 +57,8 @@ async def read_body(scope: Message, receive: Receive) -> bytes:
                     raise BodyError(400, "the body is not complete")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                if size > LARGEST:
-                    raise BodyError(413, f"the body has more than {LARGEST:,} bytes")
+                if size > most:
+                    raise BodyError(413, f"the body has more than {most:,} bytes")
                 if not message.get("more_body", False):
                     return b"".join(parts)
     except TimeoutError as error:

@@ -7,27 +7,38 @@ Which requests are malformed or come from another site is decided before, in
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from factory_assets.web.access_log import AccessLog
-from factory_assets.web.door.bodies import BodyError, read_body, replay
+from factory_assets.web.door.bodies import (
+    LARGEST,
+    STRANGERS,
+    BodyError,
+    read_body,
+    replay,
+)
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_assets.web.door.login import Login
 from factory_assets.web.door.passkeys import PasskeyLogin
 from factory_assets.web.pages.rendering import PASSKEY_SCRIPT
 from factory_assets.web.visitor import Visitor, set_visitor, visitor_of
-from factory_resources.errors import DeclarationError, FactoryError
+from factory_resources.errors import FactoryError
 from factory_resources.security.request_guard import READS, App, Message, Receive, Send
 from factory_resources.security.sessions import Session, Sessions
+
+_LOG = logging.getLogger("factory.door")
+
+_CLOSED = "This is not possible now. Whoever runs the factory finds the reason in logs/door.log."
 
 _BODIES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -84,7 +95,7 @@ class Door:
             *ways,
         ]
         self._open_paths = frozenset(route.path for route in routes)
-        self._open = Starlette(routes=routes, exception_handlers={FactoryError: _unavailable})
+        self._open = Starlette(routes=routes, exception_handlers={FactoryError: self._unavailable})
         self._out = Starlette(routes=[Route("/logout", self._log_out, methods=["POST"])])
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -99,15 +110,17 @@ class Door:
             await PlainTextResponse(f"refused: {error}\n", error.status)(scope, receive, send)
 
     async def _request(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["method"] in _BODIES:
-            receive = replay(await read_body(scope, receive), receive)
         path = scope["path"]
+        if scope["method"] in _BODIES:
+            is_open = path in self._open_paths or not self._is_known(scope)
+            most = STRANGERS if is_open else LARGEST
+            receive = replay(await read_body(scope, receive, most), receive)
         if path in self._open_paths:
             await self._open(scope, receive, send)
             return
         try:
             visitor = self._visitor(scope)
-        except DeclarationError as error:
+        except FactoryError as error:
             await PlainTextResponse(f"{error}\n", 503)(scope, receive, send)
             return
         if visitor is None:
@@ -134,7 +147,11 @@ class Door:
         return PlainTextResponse("refused: log in first, at /login\n", 401)
 
     async def _websocket(self, scope: Message, receive: Receive, send: Send) -> None:
-        visitor = self._visitor(scope)
+        try:
+            visitor = self._visitor(scope)
+        except FactoryError:
+            await send({"type": "websocket.close", "code": 1013})
+            return
         if visitor is None:
             await self._refused(scope)
             await send({"type": "websocket.close", "code": 4401})
@@ -144,13 +161,13 @@ class Door:
         async def checked_receive() -> Message:
             message = await receive()
             # A websocket may outlive its session.
-            if message["type"] == "websocket.receive" and self._visitor(scope) is None:
+            if message["type"] == "websocket.receive" and not self._is_known(scope):
                 await send({"type": "websocket.close", "code": 4401})
                 return {"type": "websocket.disconnect", "code": 4401}
             return message
 
         async def checked_send(message: Message) -> None:
-            if message["type"] == "websocket.send" and self._visitor(scope) is None:
+            if message["type"] == "websocket.send" and not self._is_known(scope):
                 message = {"type": "websocket.close", "code": 4401}
             await send(message)
 
@@ -161,18 +178,29 @@ class Door:
         session = self._session(scope)
         return self._doorkeeper.visitor(session) if session else None
 
-    def _session(self, scope: Message) -> Session | None:
-        header = next((value for name, value in scope["headers"] if name == b"cookie"), b"")
+    def _is_known(self, scope: Message) -> bool:
+        """Whether somebody with a session asks; not if nobody can tell."""
         try:
-            cookie = SimpleCookie(header.decode("latin-1")).get(self._cookie)
-        except CookieError:
-            return None
-        session = self._sessions.find(cookie.value) if cookie else None
+            return self._visitor(scope) is not None
+        except FactoryError:
+            return False
+
+    def _session(self, scope: Message) -> Session | None:
+        # Not by `http.cookies`, which reads none behind one that it takes for malformed: servers at
+        # other ports of the host set cookies, too.
+        text = HTTPConnection(scope).cookies.get(self._cookie)
+        session = self._sessions.find(text) if text else None
         # On loopback, a cookie counts only for the system user who logged in: browsers send it to
         # every port of the machine, and so to servers of its other users.
         if session and session.user is not None and self._peer(scope) != session.user:
             return None
         return session
+
+    async def _unavailable(self, request: Request, error: Exception) -> Response:
+        # It may name people and files: whoever comes to the door is not told.
+        _LOG.error("%s", error)
+        is_own = self._peer(request.scope) in (0, os.geteuid())
+        return PlainTextResponse(f"{error if is_own else _CLOSED}\n", 503)
 
     async def _log_out(self, request: Request) -> Response:
         return await self._login.out(request, visitor_of(request.scope))
@@ -181,10 +209,6 @@ class Door:
         operation = f"{scope.get('method', 'websocket')} {scope['path']}"
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._aside, self._log.refused, "no session", operation)
-
-
-async def _unavailable(_: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"{error}\n", 503)
 
 
 async def _style(_: Request) -> Response:

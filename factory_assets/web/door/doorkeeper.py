@@ -44,18 +44,18 @@ class Doorkeeper:
         """Return whom a link lets in: the account, or its person in `people.yaml`.
 
         Raises:
-            RefusedError: there are people, and none of them has this account.
+            RefusedError: there are people, and none of them has this account and a role.
         """
         account, people = getpass.getuser(), self.people()
         if people is None:
             return account
         for name, person in people.items():
-            if person.account == account:
+            if person.account == account and person.roles:
                 return name
         raise RefusedError(
-            f"nobody in {FILE} has the account {account!r}",
+            f"nobody in {FILE} has the account {account!r} and a role",
             where=str(people_file()),
-            remedy=f"log in with a password, or add `account: {account}` to a person",
+            remedy=f"log in with a password, or add `account: {account}` to a person with a role",
         )
 
     def called(self, claim: str) -> str | None:

@@ -177,7 +177,7 @@ class Login:
         """End the visitor's session, or another one of the same person that the form names."""
         form = await read_form(request)
         text = request.cookies.get(self._cookie.name, "")
-        if not compare_digest(form_token(text), form.get("form_token", "")):
+        if not compare_digest(form_token(text).encode(), form.get("form_token", "").encode()):
             await self.apart(self._log.refused, "another site", "logout", visitor)
             return self.show(request, "/", "The form was not sent by this page.", 403)
         wanted = form.get("session") or visitor.session

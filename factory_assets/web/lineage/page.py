@@ -1,7 +1,7 @@
 """Render a trace as one self-contained page: text, tables and its drawing, without scripts.
 
-Every value is escaped. What is drawn belongs in `graph`, where it is, in `layout`; the template
-`body.html` is the page without its frame and style.
+Every value is escaped, its invisible characters too. What is drawn belongs in `graph`, where it is,
+in `layout`; the template `body.html` is the page without its frame and style.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.audit.trace.report import RowRoute, Trace
 from factory_assets.web.lineage.graph import ROW_WORDS, LineageGraph, LineageNode, lineage_graph
 from factory_assets.web.lineage.layout import NODE_HEIGHT, NODE_WIDTH, PlacedGraph, lay_out
+from factory_assets.web.pages.rendering import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +91,7 @@ def _templates() -> Environment:
     made = Environment(
         loader=PackageLoader("factory_assets.web.lineage"),
         autoescape=True,
+        finalize=visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

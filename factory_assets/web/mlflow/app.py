@@ -32,6 +32,9 @@ _HEADERS = frozenset(
 )
 """What MLflow is told of a request; not the session, nor headers that rename the method."""
 
+_FIELDS = 10
+"""Fields of the address of a file; the UI's have three at most."""
+
 _T = TypeVar("_T")
 
 
@@ -145,8 +148,7 @@ class MlflowApp:
         await ask(self._app, inner, body, send)
 
     async def _file(self, endpoint: Endpoint, scope: Message, send: Send) -> None:
-        asked = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=10)
-        given = {name: values[-1] for name, values in asked.items()}
+        given = _fields(scope["query_string"])
         folder = await _in_thread(lambda: self._folder(endpoint, scope, given))
         path = given.get("path") or given.get("artifact_file_path")
         if endpoint.route.endswith(("/list", "/directories")):
@@ -174,6 +176,15 @@ class MlflowApp:
         with suppress(StorageError):
             await _in_thread(lambda: self._log.refused(reason, _operation(scope), visitor))
         await responses.send_error(send, 403, "PERMISSION_DENIED", f"refused: {why}")
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    try:
+        asked = parse_qs(query.decode("latin-1"), max_num_fields=_FIELDS)
+    except ValueError as error:
+        what = f"the address has more than {_FIELDS} fields"
+        raise OperationRefusedError(what, remedy="name a run and a path") from error
+    return {name: values[-1] for name, values in asked.items()}
 
 
 def _operation(scope: Message) -> str:

@@ -29,7 +29,7 @@ _STATUSES: dict[type[Exception], int] = {
 
 def error_status(error: Exception) -> int:
     """Return the status of the answer to a request that failed."""
-    return _STATUSES.get(type(error), 500)
+    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
 
 
 def error_title(status: int) -> str:

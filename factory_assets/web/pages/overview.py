@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ from factory_assets.web.pages.waits import Wait, waits_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import BackupMade
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.ledger import Ledger, entry_in
 
 _NIGHT = timedelta(hours=24)
 """The time before now whose runs are counted."""
@@ -69,40 +69,61 @@ class OverviewReader:
         problems: list[OverviewProblem] = []
         states: list[PipelineState] = []
         last: dict[str, LastRun] = {}
+        errors: Mapping[str, str] = {}
+        postponed: list[Wait] = []
         ledger = ""
-        try:
+        with _readable(problems):
             states = self._states.all()
             problems += _disk(self._home)
             ledger = _ledger(self._home, problems)
             last = dict(self._runs.last())
-        except FactoryError as error:
-            problems.append(_whole("cannot be read", error))
         rows = tuple(Row(state, last.get(state.name)) for state in states)
-        problems += self._troubles(rows)
-        return Overview(rows, tuple(problems), tuple(self._waits(states)), _night(last), ledger)
+        # Each lies in other files of Dagster.
+        with _readable(problems):
+            errors = self._runs.errors([run for row in rows if (run := _failed(row))])
+        with _readable(problems):
+            postponed = self._postponed(states)
+        problems += _troubles(rows, errors)
+        waits = [*(wait for state in states for wait in waits_of(state)), *postponed]
+        return Overview(rows, tuple(problems), tuple(waits), _night(last), ledger)
 
     def waits(self) -> list[Wait]:
         """Return what waits for people, roll-outs and trainings left out."""
         return [wait for state in self._states.all() for wait in waits_of(state) if wait.role]
 
-    def _troubles(self, rows: Iterable[Row]) -> list[OverviewProblem]:
-        rows = [*rows]
-        failed = [row.run for row in rows if row.run and row.run.result == "failed"]
-        errors = self._runs.errors(failed)
-        found = [OverviewProblem(row.state.name, one) for row in rows for one in row.state.troubles]
-        for row in rows:
-            if row.run and row.run.result == "failed":
-                said = errors.get(row.run.run_id)
-                trouble = Trouble("last run failed", (said,) if said else ())
-                found.append(OverviewProblem(row.state.name, trouble, row.run))
-        return found
-
-    def _waits(self, states: list[PipelineState]) -> list[Wait]:
-        found = [wait for state in states for wait in waits_of(state)]
+    def _postponed(self, states: list[PipelineState]) -> list[Wait]:
         retrained = [state.name for state in states if state.retrains]
-        for name, why in self._runs.postponed(retrained).items():
-            found.append(Wait("training", name, None, f"training put off: {why}"))
-        return found
+        return [
+            Wait("training", name, None, f"training put off: {why}")
+            for name, why in self._runs.postponed(retrained).items()
+        ]
+
+
+@contextmanager
+def _readable(problems: list[OverviewProblem]) -> Iterator[None]:
+    """Add what cannot be read to the problems, once."""
+    try:
+        yield
+    except FactoryError as error:
+        problem = _whole("cannot be read", error)
+        if problem not in problems:
+            problems.append(problem)
+
+
+def _failed(row: Row) -> LastRun | None:
+    return row.run if row.run and row.run.result == "failed" else None
+
+
+def _troubles(rows: Iterable[Row], errors: Mapping[str, str]) -> Iterator[OverviewProblem]:
+    rows = [*rows]
+    for row in rows:
+        for trouble in row.state.troubles:
+            yield OverviewProblem(row.state.name, trouble)
+    for row in rows:
+        if run := _failed(row):
+            said = errors.get(run.run_id)
+            trouble = Trouble("last run failed", (said,) if said else ())
+            yield OverviewProblem(row.state.name, trouble, run)
 
 
 def _ledger(home: Home, problems: list[OverviewProblem]) -> str:
@@ -117,7 +138,7 @@ def _ledger(home: Home, problems: list[OverviewProblem]) -> str:
         state = None
     with ledger.reading() as log:
         size = log.size
-        last = json.loads(log.body(size - 1))["time"][:16].replace("T", " ")
+        last = entry_in(log, size - 1).time[:16].replace("T", " ")
     newest = f"its last entry is of {last} UTC; {_backup(ledger)}"
     if state is None:
         return f"The ledger has {size:,} entries; {newest}. No witness is declared."

@@ -17,6 +17,7 @@ from factory_assets.web.pages.approvals import ApprovalView, approval_view, ente
 from factory_assets.web.pages.errors import error_status, error_title, http_error_text
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.me import MeReader
+from factory_assets.web.pages.numbers import NUMBER
 from factory_assets.web.pages.overview import OverviewReader
 from factory_assets.web.pages.passkey_decisions import PasskeyDecisions
 from factory_assets.web.pages.passkeys import OwnPasskeys
@@ -25,7 +26,7 @@ from factory_assets.web.visitor import visitor_of
 from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 
-_CANDIDATE = "/approvals/{pipeline}/{version:int}"
+_CANDIDATE = f"/approvals/{{pipeline}}/{{version:{NUMBER}}}"
 
 
 def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> Starlette:

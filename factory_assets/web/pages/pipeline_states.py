@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from factory_assets.declarations.folders import FILE, pipeline_folders
 from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.ledger.log import Log
+from factory_resources.ledger.log import Log, changed
 
 _MOST = 20_000
 """New entries of the ledger that are read; after more, all pipelines are read anew."""
@@ -133,12 +134,22 @@ def _touched(log: Log, since: int, size: int) -> frozenset[str] | None:
     """Return the pipelines that new entries are about; None if they are too many to read."""
     if not 0 <= size - since <= _MOST:
         return None
-    entries = (json.loads(body) for _, body in log.bodies(since, size))
+    entries = (_content(number, body) for number, body in log.bodies(since, size))
     return frozenset(
         str(entry.get("pipeline") or str(entry.get("subject", "")).rpartition("/")[2])
         for entry in entries
         if entry.get("kind") in _KINDS
     )
+
+
+def _content(number: int, body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise changed(f"entry {number} cannot be read")
+    return content
 
 
 def _is_settled(state: PipelineState) -> bool:

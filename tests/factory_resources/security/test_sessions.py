@@ -7,6 +7,7 @@ import pytest
 from factory_resources.home.home import Home
 from factory_resources.security import sessions as store
 from factory_resources.security.sessions import Sessions
+from tests.disks import small_disk
 
 
 @pytest.fixture
@@ -50,6 +51,21 @@ def test_use_is_noted_durably_within_a_minute(
     assert sessions.find(text)
     [stored] = Sessions(home).of("jane")
     assert stored.used == session.began + 3600
+
+
+def test_a_session_is_found_and_its_use_counts_while_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        sessions = Sessions(Home(disk.folder / "home"))
+        text, session = sessions.begin("jane", "password")
+        with disk.filled(0):
+            for hours in (1.5, 3.0):
+                monkeypatch.setattr(store.time, "time", lambda h=hours: session.began + h * 3600)
+                assert sessions.find(text) == session
+        sessions.find(text)
+        [stored] = Sessions(Home(disk.folder / "home")).of("jane")
+        assert stored.used == session.began + 3 * 3600
 
 
 def test_the_oldest_end_if_there_are_too_many(

@@ -118,6 +118,24 @@ def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
     assert "a witness is asked by hand" in text
 
 
+def test_relative_paths_mean_the_same_where_the_service_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACTORY_DEFS", f"own{os.pathsep}~/more")
+    monkeypatch.setenv("FACTORY_SECRETS", "hidden")
+    # Where this one begins, a declaration says.
+    monkeypatch.setenv("FACTORY_DATA", "../data")
+    options = ("--tls-cert", "door.crt", "--tls-key=keys/door.key", "--port", "3001")
+    code, text = _install("--in", "units", "--", *options)
+    assert code == 0, text
+    up = _units(tmp_path / "units")["factory.service"]
+    assert f'"--tls-cert" "{tmp_path}/door.crt" "--tls-key={tmp_path}/keys/door.key" "--port"' in up
+    assert f'"FACTORY_DEFS={tmp_path}/own{os.pathsep}{Path.home()}/more"' in up
+    assert f'"FACTORY_SECRETS={tmp_path}/hidden"' in up
+    assert '"FACTORY_DATA=../data"' in up
+
+
 def test_witnesses_are_asked_every_hour_in_a_folder(tmp_path: Path) -> None:
     _declare_witness(tmp_path)
     folder, shared = tmp_path / "units", tmp_path / "shared"
@@ -138,6 +156,9 @@ def test_what_is_written_again_is_replaced_and_what_is_of_others_is_not(tmp_path
     code, text = _install("--in", str(folder), "--backup", str(tmp_path / "backups"))
     assert code == 0, text
     assert "factory-backup.timer" in _units(folder)
+    code, text = _install("--in", str(folder))
+    assert "factory-backup.timer is from before and goes on; to end it: systemctl" in text
+    assert "there are no backups" not in text
     (folder / "factory.service").write_text("[Unit]\n")
     code, text = _install("--in", str(folder))
     assert (code, len(text.splitlines())) == (2, 1), text
@@ -162,10 +183,18 @@ def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path
     assert not (tmp_path / "units").exists()
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://factory:hidden@db/factory",
+        "postgresql:///factory?host=db&password=hidden",
+        "postgresql:///factory?host=db&sslp%61ssword=hidden",
+    ],
+)
 def test_an_address_with_a_password_is_in_no_unit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://factory:hidden@db/factory")
+    monkeypatch.setenv("FACTORY_DATABASE_URL", address)
     code, text = _install("--in", str(tmp_path / "units"))
     assert (code, "write the password into ~/.pgpass" in text) == (2, True), text
     assert "hidden" not in text

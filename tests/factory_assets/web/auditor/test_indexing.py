@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from html import escape
 
 import pytest
 
@@ -37,12 +38,12 @@ def test_a_page_waits_for_the_index_or_says_how_far_it_is(
     monkeypatch.setattr(AuditIndex, "_add", slow)
     monkeypatch.setattr(AuditIndex, "_add_batch", waiting)
     client = client_of(app_of(audited.home), "tom", ("auditor",))
-    for path in ("/audit", "/audit/apples/1"):
+    for path in ("/audit", "/audit/apples/1", "/audit/search?q=apples%403&x=1"):
         page = client.get(path)
         assert (page.status_code, page.headers["retry-after"]) == (503, "2")
         assert mistakes_of(page.text) == []
         assert f"{size - 2:,} of {size:,} entries are indexed" in text_of(page.text)
-        assert f'href="{path}"' in page.text
+        assert f'href="{escape(path)}"' in page.text
         assert "apples" in text_of(page.text)
     goes_on.set()
     page = client.get("/audit")

@@ -379,6 +379,8 @@ def test_an_entry_has_its_bytes_and_a_proof_that_holds(audited: Audited, browse:
         "/audit/apples/77",
         "/audit/apples/99999999999999999999999",
         "/audit/entries/99999999999999999999999",
+        pytest.param(f"/audit/entries/{'9' * 5_000}", id="an entry of 5,000 digits"),
+        pytest.param(f"/audit/apples/{'9' * 5_000}", id="a version of 5,000 digits"),
         "/audit/entries/x",
         "/audit/APPLES",
         "/audit/apples/1/nothing",

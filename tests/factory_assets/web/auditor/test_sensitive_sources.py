@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import copy
+import io
+import re
 import shutil
+from hashlib import sha256
 
 import pytest
+from rich.console import Console
 
+from factory_assets.cli.run import run
+from factory_assets.cli.shared import RunSelection
 from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.execution.provenance import FOLDER
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_resources.erasure.manifest import ErasedFrom, ErasureManifest, manifest_file
 from factory_resources.errors import ModelError
+from factory_resources.ledger.erasure_entries import ErasureBegun
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.auditor.clients import app_of, client_of
@@ -83,3 +91,65 @@ def test_a_column_of_a_pipeline_without_a_model_stays_hidden(
     # A home from before declarations were stored is read as it is.
     shutil.rmtree(changed.home.path / "declarations")
     assert "secret-3" in client_of(app_of(changed.home), "tom", ("auditor",)).get(page).text
+
+
+def test_a_joined_table_hides_what_is_sensitive_under_the_name_that_it_has_there(
+    changed: Audited, browse: Browse
+) -> None:
+    folder = changed.factory.defs / "visits"
+    folder.mkdir()
+    people = "".join(f"P{n},Doe {n},Street {n},{n}\n" for n in range(9))
+    (folder / "people.csv").write_text(f"id,name,home,floor\n{people}")
+    (folder / "visits.csv").write_text("who,days\n" + "".join(f"P{n},{n}\n" for n in range(9)))
+    join = {
+        "source": {"files": "people.csv"},
+        "on": "who",
+        "key": "id",
+        "prefix": "of_",
+        "rename": {"home": "address"},
+    }
+    contract = [
+        {"name": "who", "type": "string", "sensitive": "personal"},
+        {"name": "called", "from": "of_name", "type": "string", "sensitive": "personal"},
+        {"name": "address", "type": "string", "sensitive": "secret"},
+        {"name": "of_floor", "type": "int64"},
+        {"name": "days", "type": "int64"},
+    ]
+    ingest = {"source": {"files": "visits.csv"}, "joins": {"person": join}, "contract": contract}
+    declare(folder, {"purpose": "Count visits", "ingest": ingest})
+    run(RunSelection(["visits"]), Console(file=io.StringIO()))
+    page = f"/audit/files/{sha256_of(folder / 'people.csv', 'people.csv')}?row=3"
+    shown = text_of(browse(changed.home, "auditor").get(page).text)
+    assert "Row id name home floor 1 hidden hidden hidden 0 2 hidden" in shown
+    assert not re.search(r"Doe \d|Street \d|P\d", shown)
+    # Also once another declaration is in its place, and the recorded one says it alone.
+    for column in contract:
+        column.pop("sensitive", None)
+    declare(folder, {"purpose": "Count visits", "ingest": ingest})
+    shown = text_of(browse(changed.home, "auditor").get(page).text)
+    assert not re.search(r"Doe \d|Street \d|P\d", shown)
+
+
+def test_training_rows_of_an_answer_are_computed_anew_after_some_were_erased(
+    changed: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = browse(changed.home, "auditor")
+    page = f"/audit/answers/{changed.explained}?influence=1"
+    listed = "Rows, the largest influence first"
+    assert listed in text_of(client.get(page).text)
+    erased = ErasedFrom(rows={}, versions=(2,), gone=(), champion=None, answers=())
+    manifest = ErasureManifest(
+        id="1", sources={}, pipelines={"apples": erased}, files={}, records={}, removed=()
+    )
+    changed.home.write_atomic(manifest_file(changed.home, "1"), manifest.content)
+    entry = ErasureBegun(
+        subject=ErasureBegun.subject_of(erasure="1"),
+        manifest=sha256(manifest.content).hexdigest(),
+        pipelines=("apples",),
+        rows=1,
+        answers=0,
+    )
+    Ledger(changed.home).append([entry])
+    # The rows that it learned from cannot be read any more.
+    shutil.rmtree(changed.home.tables / "apples")
+    assert listed not in text_of(client.get(page).text)

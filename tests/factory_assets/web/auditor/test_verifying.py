@@ -82,6 +82,41 @@ def test_a_verification_without_a_result_says_why(
     )
 
 
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("kill -9 $$", "it ended with code -9"),
+        (
+            "echo 'error: No space left on device; free space' >&2; exit 2",
+            "No space left on device",
+        ),
+    ],
+)
+def test_a_verification_that_was_cut_off_says_neither_that_all_holds_nor_that_it_does_not(
+    changed: Audited,
+    browse: Browse,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    ending: str,
+    said: str,
+) -> None:
+    client = browse(changed.home, "auditor")
+    assert "All holds." in _verify(client)
+    before = client.get("/audit/verify/result.json").content
+    script = tmp_path / "cut-off"
+    script.write_text(f"#!/bin/sh\n{ending}\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    text = _verify(client)
+    assert f"The last verification ended without a result: {said}" in text
+    assert "It does not hold" not in text
+    assert client.get("/audit/verify/result.json").content == before
+    for page in ("/audit", "/audit/apples/1", f"/audit/answers/{changed.answer}"):
+        shown = text_of(client.get(page).text)
+        assert "The last verification ended without a result" in shown
+        assert "all holds" not in shown
+
+
 def test_a_form_of_another_site_verifies_nothing(changed: Audited, browse: Browse) -> None:
     client = browse(changed.home, "auditor")
     for form in ({}, {"form_token": "0" * 64}):

@@ -95,6 +95,14 @@ def test_people_with_a_mistake_are_one_line(
     assert len(answer.text.splitlines()) == 1
 
 
+def test_sessions_that_cannot_be_read_are_one_line(door: FrontDoor, jane: TestClient) -> None:
+    Sessions(door.home).file.write_text("[")
+    answer = jane.get("/")
+    assert answer.status_code == 503
+    assert "remove the file; everybody logs in again" in answer.text
+    assert len(answer.text.splitlines()) == 1
+
+
 def test_a_cookie_counts_for_the_system_user_only_who_logged_in(
     door: FrontDoor, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +119,18 @@ def test_a_cookie_counts_for_the_system_user_only_who_logged_in(
     assert browser.get("/").status_code == 401
 
 
+@pytest.mark.parametrize(
+    "other", ['seen={"tips":1}', "last[tab]=2", "path=/lab", "name=J\xfcrgen", 'cut="off', "a b=1"]
+)
+def test_a_session_is_found_behind_whatever_cookie_another_server_of_the_host_set(
+    door: FrontDoor, jane: TestClient, other: str
+) -> None:
+    own = f"factory_3000={jane.cookies['factory_3000']}"
+    for cookies in (f"{other}; {own}", f"{own}; {other}"):
+        headers = {b"cookie": cookies.encode("latin-1")}
+        assert "jane" in door.browser().get("/", headers=headers).text, cookies
+
+
 def test_a_websocket_ends_with_its_session(door: FrontDoor, jane: TestClient) -> None:
     cookie = {"cookie": f"factory_3000={jane.cookies['factory_3000']}"}
     with jane.websocket_connect(f"{WEBSOCKET}/dagster/graphql", headers=cookie) as socket:
@@ -121,6 +141,23 @@ def test_a_websocket_ends_with_its_session(door: FrontDoor, jane: TestClient) ->
         socket.send_text("who?")
         with pytest.raises(WebSocketDisconnect):
             socket.receive_text()
+
+
+def test_a_websocket_ends_while_nobody_can_tell_whose_it_is(
+    jane: TestClient, declare_people: Declare
+) -> None:
+    cookie = {"cookie": f"factory_3000={jane.cookies['factory_3000']}"}
+    with jane.websocket_connect(f"{WEBSOCKET}/dagster/graphql", headers=cookie) as socket:
+        declare_people("jane:\n  roles: [king]\n")
+        socket.send_text("who?")
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+    with (
+        pytest.raises(WebSocketDisconnect) as closed,
+        jane.websocket_connect(f"{WEBSOCKET}/dagster/graphql", headers=cookie),
+    ):
+        pass
+    assert closed.value.code == 1013
 
 
 def test_a_body_is_passed_on_whole(jane: TestClient) -> None:
@@ -136,6 +173,18 @@ def test_a_huge_body_is_refused(jane: TestClient) -> None:
     declared = jane.post("/dagster/x", content=b"x" * (bodies.LARGEST + 1))
     undeclared = jane.post("/dagster/x", content=parts())
     assert declared.status_code == undeclared.status_code == 413
+
+
+def test_a_stranger_sends_no_more_than_a_form(door: FrontDoor, jane: TestClient) -> None:
+    stranger = door.browser()
+    for path, status in (("/login", 401), ("/login/passkey", 403), ("/dagster/x", 401)):
+        fits = stranger.post(path, content=b"x" * bodies.STRANGERS, headers={"origin": ADDRESS})
+        assert fits.status_code == status
+        large = b"x" * (bodies.STRANGERS + 1)
+        for content in (large, iter([large])):
+            refused = stranger.post(path, content=content, headers={"origin": ADDRESS})
+            assert refused.status_code == 413
+            assert "more than 131,072 bytes" in refused.text
 
 
 @pytest.mark.parametrize("path", ["/dagsterx", "/mlflow2", "/DAGSTER", "/x/dagster"])

@@ -44,10 +44,11 @@ def test_a_link_ends_after_ten_minutes(door: FrontDoor, monkeypatch: pytest.Monk
     assert door.browser().get(f"/login?token={token}").status_code == 401
 
 
+@pytest.mark.parametrize("also", ["", f"me:\n  roles: []\n  account: {getpass.getuser()}\n"])
 def test_a_link_of_an_owner_who_is_nobody_lets_nobody_in(
-    door: FrontDoor, declare_people: Declare
+    door: FrontDoor, declare_people: Declare, also: str
 ) -> None:
-    declare_people(PEOPLE)
+    declare_people(PEOPLE + also)
     answer = door.browser().get(f"/login?token={LoginLinks(door.home).new()}")
     assert answer.status_code == 403
     assert f"account: {getpass.getuser()}" in answer.text
@@ -156,13 +157,28 @@ def test_a_login_ends_the_browsers_former_session(door: FrontDoor, declare_peopl
     assert len(door.entries("logout")) == 1
 
 
+def test_a_stranger_is_not_told_what_is_wrong_with_the_file_of_people(
+    door: FrontDoor, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_people("jane:\n  roles: [king]\n")
+    for ask in (lambda: door.browser().get("/login"), lambda: door.log_in(door.browser(), "tom")):
+        answer = ask()
+        assert answer.status_code == 503
+        assert "logs/door.log" in answer.text
+        assert "jane" not in answer.text
+        assert "people.yaml" not in answer.text
+    monkeypatch.setattr(door.app._app, "_peer", lambda scope: os.geteuid())
+    assert "jane.roles.0: 'king' is not valid" in door.browser().get("/login").text
+
+
 def test_logging_out_ends_the_session_for_good(door: FrontDoor, declare_people: Declare) -> None:
     declare_people(PEOPLE)
     browser = door.browser()
     door.log_in(browser, "jane")
     text = browser.cookies["factory_3000"]
-    refused = browser.post("/logout", data={}, headers={"origin": ADDRESS})
-    assert refused.status_code == 403
+    for form in ({}, {"form_token": "0" * 64}, {"form_token": "é"}):
+        refused = browser.post("/logout", data=form, headers={"origin": ADDRESS})
+        assert refused.status_code == 403
     done = browser.post(
         "/logout", data={"form_token": form_token(text)}, headers={"origin": ADDRESS}
     )

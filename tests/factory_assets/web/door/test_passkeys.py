@@ -194,13 +194,18 @@ def test_a_device_that_does_not_count_lets_its_person_in(
 
 
 def test_damaged_passkeys_are_one_line_and_passwords_still_count(
-    door: FrontDoor, browser: TestClient, jane: Authenticator
+    door: FrontDoor,
+    browser: TestClient,
+    jane: Authenticator,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (door.home.path / "secrets" / "passkeys.json").write_text("[1", encoding="utf-8")
     answer = send(browser, jane.get(ask(browser)))
     assert answer.status_code == 503
     assert len(answer.text.splitlines()) == 1
-    assert "passkeys.json" in answer.text
+    assert "logs/door.log" in answer.text
+    assert "passkeys.json" not in answer.text
+    assert "passkeys.json: the passkeys were changed and cannot be read" in caplog.text
     assert door.log_in(door.browser(), "jane").status_code == 303
 
 

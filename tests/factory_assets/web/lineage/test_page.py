@@ -103,6 +103,14 @@ def test_values_are_escaped(traced: Tracer) -> None:
     assert EVIL in Page(page).text
 
 
+def test_characters_that_reverse_a_name_are_shown_as_escapes(traced: Tracer) -> None:
+    result = traced("fruit/clean")
+    first = result.sources[0].model_copy(update={"name": "paid\u202evsc.exe"})
+    page = trace_page(result.model_copy(update={"sources": (first, *result.sources[1:])}))
+    assert "\u202e" not in page
+    assert "paid\\u202evsc.exe" in Page(page).text
+
+
 def test_many_sources_are_one_box(traced: Tracer) -> None:
     result = traced("fruit/clean")
     source = result.sources[0]

@@ -71,6 +71,13 @@ def test_the_query_string_of_a_write_does_not_reach_mlflow(factory: Factory) -> 
     assert "factory.gates" not in tags(factory)
 
 
+def test_an_address_with_too_many_fields_is_refused_in_one_line(factory: Factory) -> None:
+    query = "&".join(f"field{number}=1" for number in range(11))
+    answer = factory.ask("GET", f"{PREFIX}/get-artifact", query=query)
+    assert answer.status == 403
+    assert "more than 10 fields" in answer.json["message"]
+
+
 def test_a_refused_tag_is_told_in_one_line_that_the_ui_shows(factory: Factory) -> None:
     before = factory.refusals()
     body = {**NOTE, "key": "factory.onnx_sha256", "value": "1"}

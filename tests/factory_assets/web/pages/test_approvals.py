@@ -182,6 +182,7 @@ def test_a_damaged_upload_is_refused(apples: Factory, browse: Browse) -> None:
         ("/approvals/nothing/1", 404),
         ("/approvals/apples/99", 404),
         ("/approvals/apples/99999999999999999999", 404),
+        pytest.param(f"/approvals/apples/{'9' * 5_000}", 404, id="5,000 digits"),
         ("/approvals/apples/x", 404),
         ("/approvals/tumour_diagnosis/1", 404),
         ("/nothing", 404),

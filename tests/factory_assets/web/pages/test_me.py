@@ -89,3 +89,14 @@ def _luminance(colour: str) -> float:
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert rendering.duration(seconds) == text
+
+
+def test_a_database_that_is_away_is_no_fault_of_the_factory(
+    home: Home, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = browse(home)
+    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://factory@127.0.0.1:1/factory")
+    page = client.get("/me")
+    assert page.status_code == 503
+    assert "Not possible now" in page.text
+    assert "the database of FACTORY_DATABASE_URL cannot be used" in page.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -26,6 +27,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.errors import ContractError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify as verifier
@@ -139,6 +141,31 @@ def test_a_failed_run_is_told_with_its_error_and_who_started_it(
     assert "factory run" in text.partition("Started by")[2]
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ("history/runs/*-*.db", "log of one run is damaged"),
+        ("*/schedules.db", "Dagster's database is damaged"),
+        ("history/*.db", "Dagster's database is damaged"),
+    ],
+)
+def test_what_cannot_be_read_of_dagster_is_a_problem_beside_all_that_can(
+    apples: Factory, browse: Browse, files: str, said: str
+) -> None:
+    _declare_watch(apples, retrain={"after": ["drift"]})
+    (apples.defs / "apples" / "data.csv").write_text("weight\n1\n")
+    with pytest.raises(ContractError):
+        apples.run()
+    found = [*apples.home.dagster.glob(files)]
+    assert found
+    for file in found:
+        file.write_bytes(b"x" * 10_000)
+    text = _shown(browse(apples.home))
+    assert text.count("cannot be read") == 1
+    assert said in text
+    assert "apples@1 waits for 1 approver" in text
+
+
 def test_runs_say_by_whom_they_were_started(apples: Factory, browse: Browse) -> None:
     client = browse(apples.home)
     for tags, by in (
@@ -249,6 +276,22 @@ def test_a_ledger_that_cannot_be_read_is_a_problem_and_no_fault(
     apples.home.ledger.write_bytes(b"no database, but long enough to be looked at as one")
     text = _shown(browse(apples.home))
     assert "cannot be read" in text.partition("What waits")[0]
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[]", b"{}"])
+def test_an_entry_that_was_replaced_is_a_problem_and_no_fault(
+    home: Home, browse: Browse, body: bytes
+) -> None:
+    begin_ledger(home)
+    with Ledger(home).reading() as log:
+        last = log.size - 1
+    with sqlite3.connect(home.ledger) as connection:
+        connection.execute("DROP TRIGGER entry_update")
+        connection.execute("UPDATE entry SET body = ? WHERE number = ?", (body, last))
+    connection.close()
+    text = _shown(browse(home))
+    assert f"entry {last}" in text.partition("What waits")[0]
+    assert "was changed" in text.partition("What waits")[0]
 
 
 def test_hostile_names_are_text(apples: Factory, browse: Browse) -> None:

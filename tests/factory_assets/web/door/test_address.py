@@ -1,0 +1,32 @@
+"""What the door needs to be reachable from other machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from factory_assets.serving.http.listen import Listen
+from factory_assets.web.door.address import DoorAddress, require_allowed
+from factory_resources.errors import RefusedError
+from tests.factory_assets.web.door.conftest import PEOPLE, FrontDoor
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_at_every_address_of_the_machine_browsers_need_a_name(
+    door: FrontDoor, declare_people: Callable[[str], None], host: str
+) -> None:
+    declare_people(PEOPLE)
+    listen = Listen(host, 3000, behind_proxy=True)
+    with pytest.raises(RefusedError) as refused:
+        require_allowed(DoorAddress(listen), door.home)
+    needed = "it needs a host name by which browsers reach it (--name); without"
+    assert refused.value.remedy.startswith(needed)
+    require_allowed(DoorAddress(listen, ("factory.example",)), door.home)
+
+
+def test_one_address_of_the_machine_is_a_name_itself(
+    door: FrontDoor, declare_people: Callable[[str], None]
+) -> None:
+    declare_people(PEOPLE)
+    require_allowed(DoorAddress(Listen("192.0.2.7", 3000, behind_proxy=True)), door.home)
