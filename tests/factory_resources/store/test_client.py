@@ -186,6 +186,10 @@ def test_wrong_keys_and_a_missing_bucket_are_named(s3: S3, client: StoreClient) 
         ("s3://plant/a b", "http://h:1", "with letters, digits and . _ = - in the prefix"),
         ("s3://plant/x", "", "FACTORY_S3_ENDPOINT: it is not set; write https://host:port"),
         ("s3://plant/x", "http://me:word@h", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://h:port", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://h:99999", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://h:0", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://[::1", "FACTORY_S3_ENDPOINT: this is not the address"),
     ],
 )
 def test_a_wrong_address_is_one_line(

@@ -34,17 +34,6 @@ def test_what_is_set_must_be_what_the_home_has(home: Home, monkeypatch: pytest.M
         require_recorded_store(home)
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["http://storage:port", "http://storage:99999", "http://storage:0", "http://[::1"]
-)
-def test_an_endpoint_without_a_port_that_can_be_is_one_line(
-    endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FACTORY_S3_ENDPOINT", endpoint)
-    with pytest.raises(StorageError, match="FACTORY_S3_ENDPOINT: this is not the address"):
-        store_at("s3://plant/here")
-
-
 def test_a_key_that_no_header_may_have_is_one_line_without_it(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
