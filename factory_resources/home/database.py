@@ -74,6 +74,13 @@ def _is_read_by_libpq(address: str) -> bool:
     return True
 
 
+def has_password(address: str) -> bool:
+    """Return whether a password stands in an address, before its host or among its options."""
+    from psycopg2.extensions import parse_dsn
+
+    return bool(parse_dsn(address).get("password"))
+
+
 def schema_address(address: str, schema: str) -> str:
     """Return an address with a schema in which names are looked up; other options stay."""
     return set_option(address, f"search_path={schema}")

@@ -80,7 +80,7 @@ def store_at(address: str, *, where: str = STORE_VARIABLE) -> StoreLocation:
         )
     endpoint = os.environ.get(ENDPOINT_VARIABLE, "")
     # An empty one would mean a public cloud.
-    if not _ENDPOINT.fullmatch(endpoint) or not _has_port(endpoint):
+    if not _ENDPOINT.fullmatch(endpoint) or not has_port(endpoint):
         raise StorageError(
             # It is not repeated, since somebody may have written a password into it.
             "this is not the address of a storage" if endpoint else "it is not set",
@@ -91,7 +91,7 @@ def store_at(address: str, *, where: str = STORE_VARIABLE) -> StoreLocation:
     return StoreLocation(match[1], match[2].strip("/"), endpoint.rstrip("/"), region)
 
 
-def _has_port(endpoint: str) -> bool:
+def has_port(endpoint: str) -> bool:
     """Return whether an endpoint names a host, and a port that there can be, or none."""
     try:
         parts = urlsplit(endpoint)

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from factory_assets.cli.service.units import HEADER, Service, timers, units
 from factory_resources.errors import SettingError, UnknownNameError
-from factory_resources.home.database import DATABASE_VARIABLE
+from factory_resources.home.database import DATABASE_VARIABLE, has_password, plain_address
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.store.location import (
     ENDPOINT_VARIABLE,
@@ -104,7 +103,7 @@ def _environment() -> Iterator[tuple[str, str]]:
             raise SettingError(
                 "a unit cannot have this value", where=name, remedy="leave out what is unprintable"
             )
-        if name == DATABASE_VARIABLE and urlsplit(value).password:
+        if name == DATABASE_VARIABLE and has_password(plain_address(value, where=name)):
             raise SettingError(
                 "the address has a password, and everybody can read a unit",
                 where=name,

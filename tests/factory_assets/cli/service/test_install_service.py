@@ -162,10 +162,11 @@ def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path
     assert not (tmp_path / "units").exists()
 
 
+@pytest.mark.parametrize("address", ["factory:hidden@db/factory", "/factory?password=hidden"])
 def test_an_address_with_a_password_is_in_no_unit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://factory:hidden@db/factory")
+    monkeypatch.setenv("FACTORY_DATABASE_URL", f"postgresql://{address}")
     code, text = _install("--in", str(tmp_path / "units"))
     assert (code, "write the password into ~/.pgpass" in text) == (2, True), text
     assert "hidden" not in text
