@@ -152,7 +152,7 @@ def install_service_command(
     if system != (user is not None):
         raise click.UsageError("--system and --user belong together")
     # Wrong options are told now, and not by a service that does not start.
-    up_command.make_context("up", [*up_options])
+    up_command.make_context("factory up", [*up_options])
     wanted = Installation(up_options, user, backups, witnesses, folder)
     for line in install_service(wanted):
         click.echo(line)
