@@ -59,7 +59,10 @@ def smtp() -> Iterator[Sink]:
             while line := self.rfile.readline():
                 match line.split()[0].upper():
                     case b"EHLO" | b"HELO":
-                        self.say("250 sink")
+                        self.say("250-sink")
+                        self.say("250 AUTH PLAIN")
+                    case b"AUTH":
+                        self.say("235 welcome")
                     case b"DATA":
                         self.take()
                     case b"QUIT":

@@ -1,5 +1,6 @@
 """`factory migrate`: see that nothing runs, carry the databases over, and say what to export."""
 
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -196,4 +197,5 @@ def _told(done: Migration, target: str) -> Iterator[str]:
 
 def _without_password(address: str) -> str:
     password = urlsplit(address).password
-    return address.replace(f":{password}@", ":...@", 1) if password else address
+    shown = address.replace(f":{password}@", ":...@", 1) if password else address
+    return re.sub(r"(?<=[?&]password=)[^&]*", "...", shown)

@@ -156,7 +156,7 @@ def install_service_command(
     if system != (user is not None):
         raise click.UsageError("--system and --user belong together")
     # Wrong options are told now, and not by a service that does not start.
-    up_command.make_context("up", [*up_options])
+    up_command.make_context("factory up", [*up_options])
     paths = [one for one in up_command.params if isinstance(one.type, click.Path)]
     options = with_whole_paths(up_options, [name for one in paths for name in one.opts])
     wanted = Installation(options, user, backups, witnesses, folder)

@@ -35,7 +35,11 @@ def load_people() -> dict[str, Person]:
         return {}
     except OSError as error:
         raise DeclarationError(
-            f"cannot be read ({error.strerror})", where=str(file), remedy="change its rights"
+            f"cannot be read ({error.strerror})",
+            where=str(file),
+            remedy="name a folder in FACTORY_DEFS"
+            if isinstance(error, NotADirectoryError)
+            else "change its rights",
         ) from error
 
 

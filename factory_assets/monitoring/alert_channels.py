@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import smtplib
@@ -22,6 +23,9 @@ _SECONDS = 15
 """How long a server may take."""
 
 _COMMAND_SECONDS = 60
+
+_SHOWN = 200
+"""Characters of what a server or a command says."""
 
 _SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -80,8 +84,17 @@ def _post(webhook: Webhook, alert: Mapping[str, Any], home: Home) -> None:
             where=webhook.url,
             remedy="correct alerts in factory.yaml; the next look sends the alert again",
         ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+    except (ValueError, http.client.InvalidURL):
+        # The error quotes the address or the header, with the secret in it.
+        raise AlertError(
+            "the webhook's address or authorization, with its secrets, has characters that no "
+            "request may have, such as line breaks",
+            where=webhook.url,
+            remedy="correct the secret, or alerts in factory.yaml; the next look sends the alert "
+            "again",
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(getattr(error, "reason", error))[:_SHOWN]
         raise AlertError(
             f"the webhook cannot be reached ({reason})",
             where=webhook.url,
@@ -100,7 +113,7 @@ def _mail(email: Email, alert: Mapping[str, Any], home: Home) -> None:
             if email.user and email.password:
                 server.login(email.user, secret(email.password, home))
             server.send_message(message)
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, ValueError, smtplib.SMTPException) as error:
         raise AlertError(
             f"the e-mail was not sent ({error})",
             where=f"{email.host}:{email.port}",
@@ -125,6 +138,7 @@ def _run(command: tuple[str, ...], alert: Mapping[str, Any]) -> None:
             input=json.dumps(alert),
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_COMMAND_SECONDS,
             check=False,
         )
@@ -132,7 +146,7 @@ def _run(command: tuple[str, ...], alert: Mapping[str, Any]) -> None:
         raise _failed(command, str(error)) from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise _failed(command, last[:200])
+        raise _failed(command, last[:_SHOWN])
 
 
 def _failed(command: tuple[str, ...], why: str) -> AlertError:

@@ -4,6 +4,8 @@ import errno
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _FICLONE = 0x40049409
@@ -26,6 +28,27 @@ def copy_file(source: Path, target: Path, mode: int = 0o600) -> None:
         with os.fdopen(handle, "wb") as written:
             if not (_shares_blocks(read.fileno(), handle) or _copies_inside(read.fileno(), handle)):
                 shutil.copyfileobj(read, written, 1 << 20)
+
+
+@contextmanager
+def naming_unreadable(source: Path) -> Iterator[None]:
+    """Name the file in an error of its disk, which does not say which of two disks is failing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EIO and error.filename is None and not _is_readable(source):
+            error.filename = str(source)
+        raise
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError:
+        return False
+    return True
 
 
 def _shares_blocks(read: int, written: int) -> bool:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from factory_resources.backup.contents import CHANGING, JOURNAL, file_at, home_files
-from factory_resources.backup.copying import copy_file
+from factory_resources.backup.contents import CHANGING, JOURNAL, HomeFile, file_at, home_files
+from factory_resources.backup.copying import copy_file, naming_unreadable
 from factory_resources.backup.databases import copy_databases
 from factory_resources.backup.manifest import Manifest, SavedFile, SavedLedger, signed_note
 from factory_resources.backup.targets import (
@@ -101,7 +101,7 @@ def make_backup(home: Home, target: Path, tell: Tell, keep: int | None = None) -
 
 @contextmanager
 def _unreadable_sources(home: Home) -> Iterator[None]:
-    """Blame a file or folder of the home that cannot be opened, and not the target."""
+    """Blame a file or folder of the home that cannot be read, and not the target."""
     try:
         yield
     except OSError as error:
@@ -134,9 +134,13 @@ def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, li
     """Copy everything; return what the copied ledger says of itself, and the files."""
     saved: list[SavedFile] = []
 
+    def add(file: HomeFile) -> SavedFile | None:
+        with naming_unreadable(file.source):
+            return backup.add(file)
+
     def copy_changing() -> None:
         for below in CHANGING:
-            saved.extend(filter(None, map(backup.add, home_files(home, below=below))))
+            saved.extend(filter(None, map(add, home_files(home, below=below))))
 
     made = Home(backup.scratch)
     # Nobody moves answers meanwhile: from the journal to the database, and on to the archive.
@@ -155,7 +159,7 @@ def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, li
         tell("copying files")
         for file in home_files(home):
             changing = file.path.startswith(tuple(f"{folder}/" for folder in CHANGING))
-            if file.path not in known and not changing and (copied := backup.add(file)):
+            if file.path not in known and not changing and (copied := add(file)):
                 saved.append(copied)
     return ledger, saved
 

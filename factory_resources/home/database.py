@@ -51,15 +51,34 @@ def plain_address(declared: str, *, where: str) -> str:
         StorageError: it is not the address of a PostgreSQL database.
     """
     scheme, divider, rest = declared.partition("://")
-    if not divider or scheme not in _SCHEMES:
-        # The address is not repeated, since it may contain a password.
+    address = f"postgresql://{rest}"
+    if not divider or scheme not in _SCHEMES or not _is_read_by_libpq(address):
+        # Neither the address nor what the library says of it, since that may contain a password.
         raise StorageError(
             "this is not the address of a PostgreSQL database",
             where=where,
             remedy="write it as postgresql:///factory?host=/var/run/postgresql, or as "
-            "postgresql://user@host:5432/factory",
+            "postgresql://user@host:5432/factory, with each % of a name or password as %25",
         )
-    return f"postgresql://{rest}"
+    return address
+
+
+def _is_read_by_libpq(address: str) -> bool:
+    from psycopg2 import ProgrammingError
+    from psycopg2.extensions import parse_dsn
+
+    try:
+        parse_dsn(address)
+    except ProgrammingError:
+        return False
+    return True
+
+
+def has_password(address: str) -> bool:
+    """Return whether a password stands in an address, before its host or among its options."""
+    from psycopg2.extensions import parse_dsn
+
+    return bool({"password", "sslpassword"} & parse_dsn(address).keys())
 
 
 def schema_address(address: str, schema: str) -> str:

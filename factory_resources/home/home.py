@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from errno import EIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -324,7 +325,10 @@ def unreadable(path: Path, error: OSError) -> StorageError:
     return StorageError(
         f"cannot be read ({error.strerror or error})",
         where=str(path),
-        remedy="run the factory as the user who owns the home; if another user wrote this file, "
+        remedy="its disk is failing: move the home to another disk, and restore this file from a "
+        "backup"
+        if error.errno == EIO
+        else "run the factory as the user who owns the home; if another user wrote this file, "
         "such as root, chown it",
     )
 

@@ -54,7 +54,7 @@ _REASONS = {
     "XMinioStorageFull": "the storage is full",
 }
 
-_KEYS = f"check {ACCESS_KEY} and {SECRET_KEY}"
+_CHECK = f"check {ACCESS_KEY} and {SECRET_KEY}; what is stored stays, so run again then"
 
 
 class StoreAwayError(StorageError):
@@ -163,7 +163,7 @@ class StoreClient:
             query["start-after"] = self._key(after)
         while True:
             _, content = self._send("GET", "", query=query, path=f"/{self.location.bucket}")
-            found = ElementTree.fromstring(content)  # noqa: S314 - the storage is the factory's
+            found = self._parsed(content)
             for one in found.iterfind("{*}Contents"):
                 key = unquote(_text(one, "Key"))[start:]
                 # Some tools make an object for a folder.
@@ -181,6 +181,20 @@ class StoreClient:
             if _text(found, "IsTruncated") != "true":
                 return
             query["continuation-token"] = _text(found, "NextContinuationToken")
+
+    def foreign(self, key: str = "") -> StoreAwayError:
+        """Return that an object, or a list of them, is nothing that a factory's storage has."""
+        remedy = (
+            f"name the port of its S3 interface in {ENDPOINT_VARIABLE}, which is not that of its "
+            "pages, or another prefix in FACTORY_STORE"
+        )
+        return self._away("what answers is no storage of a factory", key, remedy)
+
+    def _parsed(self, content: bytes) -> ElementTree.Element:
+        try:
+            return ElementTree.fromstring(content)  # noqa: S314 - the storage is the factory's
+        except ElementTree.ParseError as error:
+            raise self.foreign() from error
 
     def _key(self, key: str) -> str:
         return f"{self.location.prefix}/{key}" if self.location.prefix else key
@@ -283,13 +297,9 @@ class StoreClient:
             remedy=f"start it, or set {ENDPOINT_VARIABLE}; what is stored stays, so run again then",
         )
 
-    def _away(self, reason: str, key: str) -> StoreAwayError:
+    def _away(self, reason: str, key: str, remedy: str = _CHECK) -> StoreAwayError:
         where = f"{self.location.address}/{key}".rstrip("/")
-        return StoreAwayError(
-            reason,
-            where=f"{where} at {self.location.endpoint}",
-            remedy=f"{_KEYS}; what is stored stays, so run again then",
-        )
+        return StoreAwayError(reason, where=f"{where} at {self.location.endpoint}", remedy=remedy)
 
 
 def _text(element: ElementTree.Element, name: str) -> str:

@@ -80,7 +80,7 @@ def store_at(address: str, *, where: str = STORE_VARIABLE) -> StoreLocation:
         )
     endpoint = os.environ.get(ENDPOINT_VARIABLE, "")
     # An empty one would mean a public cloud.
-    if not _ENDPOINT.fullmatch(endpoint):
+    if not _ENDPOINT.fullmatch(endpoint) or not has_port(endpoint):
         raise StorageError(
             # It is not repeated, since somebody may have written a password into it.
             "this is not the address of a storage" if endpoint else "it is not set",
@@ -89,6 +89,15 @@ def store_at(address: str, *, where: str = STORE_VARIABLE) -> StoreLocation:
         )
     region = os.environ.get(REGION_VARIABLE) or "us-east-1"
     return StoreLocation(match[1], match[2].strip("/"), endpoint.rstrip("/"), region)
+
+
+def has_port(endpoint: str) -> bool:
+    """Return whether an endpoint names a host, and a port that there can be, or none."""
+    try:
+        parts = urlsplit(endpoint)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def require_recorded_store(home: Home) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from factory_resources.errors import StorageError
+from factory_resources.errors import SourceError, StorageError
 from factory_resources.home.home import Home, scratch_prefix, storage_errors
 from factory_resources.ledger.entries import LedgerStarted
 from factory_resources.ledger.ledger import Ledger, entry_in
@@ -196,10 +196,10 @@ class SharedStore:
     def _require_own(self, content: bytes | None) -> None:
         try:
             owner = json.loads(content or b"")["ledger"]
-        except (ValueError, TypeError, KeyError):
-            owner = None
+        except (ValueError, TypeError, KeyError) as error:
+            raise self.client.foreign(OWNER) from error
         ledger = Ledger(self.home)
-        if owner is None or not ledger.exists or owner != _ledger_key(self.home):
+        if not ledger.exists or owner != _ledger_key(self.home):
             raise StorageError(
                 "the store belongs to a factory with another ledger",
                 where=self.address,
@@ -236,11 +236,21 @@ def store_of(home: Home, location: StoreLocation) -> SharedStore:
     """Return the store at a location, with its keys.
 
     Raises:
-        SourceError: a key of the storage is not set.
+        SourceError: a key of the storage is not set, or cannot be one.
     """
-    access = secret(ACCESS_KEY, home)
-    keys = StoreKeys(access, secret(SECRET_KEY, home))
-    return SharedStore(home, StoreClient(location, keys))
+    access, hidden = (_key(name, home) for name in (ACCESS_KEY, SECRET_KEY))
+    return SharedStore(home, StoreClient(location, StoreKeys(access, hidden)))
+
+
+def _key(name: str, home: Home) -> str:
+    value = secret(name, home)
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise SourceError(
+            f"secret {name} has blanks, line breaks or letters that no key has",
+            where=name,
+            remedy="write the key alone, as the storage shows it",
+        )
+    return value
 
 
 def logs_folder(home: Home) -> Path:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 from factory_assets.cli.service.units import (
     BACKUP_TIMER,
@@ -19,7 +18,7 @@ from factory_assets.cli.service.units import (
     units,
 )
 from factory_resources.errors import SettingError, UnknownNameError
-from factory_resources.home.database import DATABASE_VARIABLE
+from factory_resources.home.database import DATABASE_VARIABLE, has_password, plain_address
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.store.location import (
     ENDPOINT_VARIABLE,
@@ -115,7 +114,7 @@ def _environment() -> Iterator[tuple[str, str]]:
             raise SettingError(
                 "a unit cannot have this value", where=name, remedy="leave out what is unprintable"
             )
-        if name == DATABASE_VARIABLE and _has_password(value):
+        if name == DATABASE_VARIABLE and has_password(plain_address(value, where=name)):
             raise SettingError(
                 "the address has a password, and everybody can read a unit",
                 where=name,
@@ -123,12 +122,6 @@ def _environment() -> Iterator[tuple[str, str]]:
             )
         folders = value.split(os.pathsep) if name == "FACTORY_DEFS" else [value]
         yield name, _absolute(folders) if name in _FOLDERS else value
-
-
-def _has_password(address: str) -> bool:
-    parts = urlsplit(address)
-    named = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    return bool(parts.password) or not named.isdisjoint({"password", "sslpassword"})
 
 
 def _absolute(folders: Sequence[str]) -> str:

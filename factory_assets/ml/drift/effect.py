@@ -36,10 +36,10 @@ class WeightedValues:
 
     @classmethod
     def of(cls, values: Floats, weights: Floats) -> WeightedValues:
-        """Return the values [rows] with their weights [rows]; NaN are left out."""
+        """Return the values [rows] with their weights [rows], without NaN and what weighs 0."""
         import numpy as np
 
-        present = ~np.isnan(values)
+        present = ~np.isnan(values) & (weights > 0)
         values, weights = values[present], weights[present]
         order = np.argsort(values, kind="stable")
         reached = np.cumsum(weights[order])

@@ -7,7 +7,7 @@ bytes, the same digest and the same row numbers.
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
@@ -67,7 +67,13 @@ def address_of(database: str, folder: Path, home: Home) -> Address:
         return Address("sqlite", _file(database.removeprefix(SQLITE), folder))
     url = secret(database, home).strip()
     if url.startswith(_POSTGRES):
-        return Address("postgres", url)
+        if _is_readable(url):
+            return Address("postgres", url)
+        raise SourceError(
+            f"secret {database} contains a URL that cannot be read",
+            remedy="in its user and password write %25 for %, %2F for /, %40 for @, %5B for [, "
+            "%3F for ? and %23 for #",
+        )
     if url.startswith("sqlite:///"):
         # An absolute path has a fourth slash, as in SQLAlchemy's URLs.
         return Address("sqlite", _file(unquote(url.removeprefix("sqlite:///")), folder))
@@ -75,6 +81,14 @@ def address_of(database: str, folder: Path, home: Home) -> Address:
         f"secret {database} does not contain the URL of a supported database",
         remedy="write postgresql://user:password@host/name or sqlite:///path",
     )
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        # Not chained to an error, since it may quote a piece of the password.
+        return False
 
 
 def dialect_of(database: str) -> Dialect:

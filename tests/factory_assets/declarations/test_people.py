@@ -31,6 +31,13 @@ def test_without_a_file_there_is_nobody(defs: Path) -> None:
     assert load_people() == {}
 
 
+def test_a_file_in_place_of_the_folder_is_told(defs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (defs / "file").touch()
+    monkeypatch.setenv("FACTORY_DEFS", str(defs / "file"))
+    with pytest.raises(DeclarationError, match=r"Not a directory\); name a folder in FACTORY_DEFS"):
+        load_people()
+
+
 def test_a_person_is_added_at_the_end(defs: Path) -> None:
     key = _key()
     (defs / "people.yaml").write_text("# ours\nbob: {roles: [auditor]}")

@@ -131,6 +131,9 @@ def test_a_command_gets_the_alert_on_its_standard_input(home: Home, tmp_path: Pa
     assert json.loads(out.read_text())["title"] == "pumps@1: drift alarm"
     assert "no line to the pager" in found[0]
     assert "No such file" in found[1]
+    latin = channel(command=["sh", "-c", r"printf 'no pager in M\374nchen\n' >&2; exit 3"])
+    [problem] = settle_alarms(look(home, 2, DRIFT), [latin], home)
+    assert "the command failed (no pager in M\N{REPLACEMENT CHARACTER}nchen)" in problem
 
 
 def test_a_secret_is_sent_in_the_header_and_never_shown(
@@ -146,6 +149,44 @@ def test_a_secret_is_sent_in_the_header_and_never_shown(
         [problem] = settle_alarms(look(home, 2, DRIFT, SILENCE), channels, home)
     assert "secret HOOK_TOKEN is not set" in problem
     assert "swordfish" not in (Looks(home, "pumps").folder / "alarms.json").read_text()
+
+
+@pytest.mark.parametrize("value", ["swordfish\nof the pier", "sword€fish"])
+@pytest.mark.parametrize("place", ["authorization", "url"])
+def test_a_secret_that_no_request_may_have_is_not_shown(
+    home: Home, place: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_TOKEN", value)
+    with webhook() as sink:
+        url = f"http://127.0.0.1:{sink.port}/hook"
+        inside = {"url": f"{url}/${{HOOK_TOKEN}}"}
+        declared = inside if place == "url" else {"url": url, "authorization": "HOOK_TOKEN"}
+        [problem] = settle_alarms(look(home, 1, DRIFT), [channel(webhook=declared)], home)
+    assert "has characters that no request may have" in problem
+    assert "fish" not in problem
+
+
+def test_what_is_no_webhook_and_no_password_is_told_in_one_line(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL_PASSWORD", "Schlüssel")
+    with smtp() as mail:
+        email = {
+            "to": ["a@example.org"],
+            "sender": "factory@example.org",
+            "host": "127.0.0.1",
+            "port": mail.port,
+            "tls": "none",
+        }
+        channels = [
+            channel(webhook={"url": f"http://127.0.0.1:{mail.port}/hook"}),
+            channel(email={**email, "user": "factory", "password": "MAIL_PASSWORD"}),
+            channel(email=email),
+        ]
+        refused, unsent = settle_alarms(look(home, 1, DRIFT), channels, home)
+    assert "the webhook cannot be reached (220 sink" in refused
+    assert "the e-mail was not sent (" in unsent
+    assert len(mail.received) == 1
 
 
 def test_a_redirect_is_not_followed(home: Home) -> None:

@@ -390,6 +390,17 @@ def test_a_file_of_the_home_that_cannot_be_read_is_named(
     assert str(caught.value).startswith(f"{named}: cannot be read (Permission denied); run the")
 
 
+def test_a_file_whose_disk_fails_is_named(apples: Factory, tmp_path: Path) -> None:
+    # The first bytes of a process are nowhere: to read them is an error of input.
+    broken = apples.home.path / "tables" / "broken"
+    broken.symlink_to("/proc/self/mem")
+    with pytest.raises(StorageError) as caught:
+        make_backup(apples.home, tmp_path / "backups", _quietly)
+    assert str(caught.value).startswith(
+        f"{broken}: cannot be read (Input/output error); its disk is failing: move the home"
+    )
+
+
 def test_links_that_have_no_end_are_not_followed(apples: Factory, tmp_path: Path) -> None:
     home, elsewhere = apples.home.path, tmp_path / "another disk"
     before = [file.path for file in home_files(apples.home)]

@@ -21,11 +21,23 @@ def test_an_address_may_be_written_for_any_library(scheme: str) -> None:
     assert plain_address(f"{scheme}://{rest}", where="") == f"postgresql://{rest}"
 
 
-@pytest.mark.parametrize("address", ["factory", "mysql://a/b", "host=/run dbname=x", "sqlite:///a"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "factory",
+        "mysql://a/b",
+        "host=/run dbname=x",
+        "sqlite:///a",
+        "postgresql://me:sword%fish@host/a",
+        "postgresql://me:word@[::1/a",
+        "postgresql://host/a?no_such_option=1",
+    ],
+)
 def test_what_is_no_address_of_postgresql_is_refused_and_not_repeated(address: str) -> None:
     with pytest.raises(StorageError, match="not the address of a PostgreSQL") as refused:
         plain_address(address, where="--to")
     assert refused.value.what == "this is not the address of a PostgreSQL database"
+    assert refused.value.__cause__ is refused.value.__context__ is None
 
 
 def test_other_options_of_an_address_stay() -> None:

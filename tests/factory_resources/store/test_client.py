@@ -1,19 +1,25 @@
 """Requests to a real S3 server on loopback, and their signatures."""
 
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
 from factory_resources.store.client import StoreAwayError, StoreClient
-from factory_resources.store.location import StoreLocation, store_at
+from factory_resources.store.location import StoreLocation, store_at, uses_store
 from factory_resources.store.signing import StoreKeys, StoreRequest
+from factory_resources.store.store import SharedStore
 from tests.storage import S3
 
 KEYS = StoreKeys("a", "b")
@@ -124,6 +130,42 @@ def test_a_storage_that_is_away_is_one_line(closed: int) -> None:
     assert "hidden" not in line
 
 
+def test_pages_in_place_of_a_storage_are_one_line(home: Home) -> None:
+    with _pages() as port:
+        location = StoreLocation("plant", "x", f"http://127.0.0.1:{port}", "us-east-1")
+        store = SharedStore(home, StoreClient(location, KEYS))
+        for ask in (lambda: [*store.client.list("")], store.is_claimed):
+            with pytest.raises(StoreAwayError, match="what answers is no storage of a factory"):
+                ask()
+    assert not uses_store(home)
+
+
+@contextmanager
+def _pages() -> Iterator[int]:
+    """Serve the same page at every address, as a console of a storage does; yield the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = b"<!doctype html><title>Console</title><br>"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 def test_wrong_keys_and_a_missing_bucket_are_named(s3: S3, client: StoreClient) -> None:
     wrong = StoreClient(client.location, StoreKeys("nobody", "hidden-word"))
     with s3.strict(), pytest.raises(StoreAwayError, match="does not know this access key") as told:
@@ -144,6 +186,10 @@ def test_wrong_keys_and_a_missing_bucket_are_named(s3: S3, client: StoreClient) 
         ("s3://plant/a b", "http://h:1", "with letters, digits and . _ = - in the prefix"),
         ("s3://plant/x", "", "FACTORY_S3_ENDPOINT: it is not set; write https://host:port"),
         ("s3://plant/x", "http://me:word@h", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://h:port", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://h:99999", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://h:0", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://[::1", "FACTORY_S3_ENDPOINT: this is not the address"),
     ],
 )
 def test_a_wrong_address_is_one_line(

@@ -174,6 +174,7 @@ def test_what_is_written_again_is_replaced_and_what_is_of_others_is_not(tmp_path
         (("--witness", "shared"), "no witness is declared"),
         (("--", "--prot", "3001"), "No such option"),
         (("--", "--tls-cert", "x", "--port", "70000"), "70000 is not in the range"),
+        (("--", "--prot", "80"), "`factory up --help` shows what to give"),
     ],
 )
 def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

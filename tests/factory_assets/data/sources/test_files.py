@@ -150,7 +150,13 @@ def test_errors_of_the_storage_are_reported_without_the_keys(
     refused(f"s3://plant/{plant}", "no object matches")
     for name in ("s3://*/a.csv", "s3://", "s3:///x", "s3://plant"):
         refused(name, "does not name a bucket and an object")
-    for address in ("${FACTORY_NOTHING}", "ftp://x", "storage:9000"):
+    for address in (
+        "${FACTORY_NOTHING}",
+        "ftp://x",
+        "storage:9000",
+        "http://h:port",
+        "http://[::1",
+    ):
         refused("s3://plant/a.csv", "is not the address of a storage", endpoint=address)
     refused("s3://plant/a.csv", "cannot be reached", endpoint="http://127.0.0.1:1")
     refused("s3://plant/a.csv", "secret OTHER is not set", access_key="OTHER")

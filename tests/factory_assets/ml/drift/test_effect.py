@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import ks_2samp, mannwhitneyu
 
 from factory_assets.ml.drift.effect import (
+    Effect,
     WeightedValues,
     category_effect,
     joint_effect,
@@ -76,3 +77,14 @@ def test_no_values_are_no_effect() -> None:
     assert number_effect(_plain(none), _plain(some)).size == 0
     assert category_effect(np.zeros(2), np.ones(2), ["a"]).size == 0
     assert joint_effect(_plain(some), _plain(none), "").size == 0
+
+
+def test_values_in_strata_without_a_reference_have_nothing_to_be_compared_with() -> None:
+    reference, strata = np.array([0, 0, 1]), np.array([0, 0, 2])
+    old, new = weights_like(reference, strata)
+    before = WeightedValues.of(np.array([1.0, 2.0, np.nan]), old)
+    now = WeightedValues.of(np.array([np.nan, np.nan, 9.0]), new)
+    assert number_effect(before, now) == Effect(0.0, "no values to compare")
+    # A row that can be compared decides alone.
+    now = WeightedValues.of(np.array([np.nan, 2.0, 9.0]), new)
+    assert number_effect(before, now).words == "median 1 → 2"

@@ -69,7 +69,7 @@ def _refused(read: Any, message: str, *args: Any, **request: Any) -> None:
         shown.append(str(error))
     for text in shown:
         assert "\n" not in shown[0]
-        for piece in (SECRET, "p%40ss", "w:rd", "4711", "postgresql://reader"):
+        for piece in (SECRET, "p%40ss", "w:rd", "4711", "'word'", "postgresql://reader"):
             assert piece not in text
 
 
@@ -200,6 +200,8 @@ def test_an_unreachable_server_is_reported_without_its_url(
         # A password that is not quoted makes the driver quote pieces of it.
         (f"postgresql://reader:{SECRET}@127.0.0.1/x", "cannot be reached"),
         (f"postgresql://reader:p%zz{quoted}@127.0.0.1/x", "URL is invalid"),
+        ("postgresql://reader:word/7@127.0.0.1/x", r"^secret PLANT_DB contains a URL that cannot"),
+        ("postgresql://reader:word@[::1/x", "a URL that cannot be read"),
         (f"mysql://reader:{SECRET}@127.0.0.1/x", "not contain the URL of a supported database"),
     ]:
         monkeypatch.setenv("PLANT_DB", url)
