@@ -353,7 +353,7 @@ class VerifierKey:
         Args:
             signature: for cosignatures with the 8 bytes of their time before it.
         """
-        return f"{_DASH} {self.name} {format_base64(self.key_id + signature)}\n"
+        return signature_line(self.name, self.key_id + signature)
 
     def message(self, text: str, time: int = 0) -> bytes:
         """Return the bytes that this key signs for the text of a note.
@@ -419,6 +419,11 @@ class VerifierKey:
         except (InvalidSignature, ValueError):
             return False
         return True
+
+
+def signature_line(name: str, signature: bytes) -> str:
+    """Return the line of a note with a signature, key id included; newline included."""
+    return f"{_DASH} {name} {format_base64(signature)}\n"
 
 
 def require_key_name(name: str) -> str:

@@ -17,6 +17,7 @@ from factory_resources.ledger.factory_verify import (
     VerifierKey,
     Witnessed,
     format_base64,
+    signature_line,
 )
 from factory_resources.ledger.log import Log, changed
 
@@ -133,10 +134,14 @@ def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]
     found = [(name, key) for name, key in policy.witnesses if note.time_of(key) is not None]
     if not found:
         raise InvalidError("has no cosignature of a witness of the policy")
-    known = set(SignedNote.parse(stored.encode()).signatures)
-    for name, signature in note.signatures:
-        for _, key in found:
-            if (name, signature[:4]) == (key.name, key.key_id) and (name, signature) not in known:
-                stored += key.line(signature[4:])
-    log.keep_checkpoint(size, stored)
+    known = {(key.name, key.key_id) for _, key in found}
+    new = [one for one in note.signatures if (one[0], one[1][:4]) in known]
+    kept = dict[tuple[str, bytes], bytes]()
+    for signer, signature in (*SignedNote.parse(stored.encode()).signatures, *new):
+        who = signer, signature[:4]
+        # Behind the id of the key is the time: of what one key has signed, the latest is kept. A
+        # witness cosigns one checkpoint again and again while nothing is appended.
+        kept[who] = max(kept.get(who, b""), signature)
+    lines = [signature_line(signer, signature) for (signer, _), signature in kept.items()]
+    log.keep_checkpoint(size, f"{note.text}\n{''.join(lines)}")
     return [name for name, _ in found]

@@ -1,9 +1,11 @@
 """How much of the log witnesses have seen: the quorum and its members are those of the policy."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from factory_resources.errors import StorageError
 from factory_resources.home.database import chosen_database
@@ -12,6 +14,7 @@ from factory_resources.ledger.entries import FilesRemoved
 from factory_resources.ledger.factory_verify import (
     COSIGNATURE,
     InvalidError,
+    SignedNote,
     TrustPolicy,
     VerifierKey,
     WitnessKey,
@@ -100,6 +103,31 @@ def test_a_checkpoint_of_a_stranger_is_refused(ledger: Ledger, tmp_path: Path) -
             _, asked = request(log, known.public)
     with ledger.writing() as log, pytest.raises(InvalidError, match="is not a checkpoint that"):
         add_cosignatures(log, asked.partition(b"\n\n")[2], policy)
+
+
+def test_a_checkpoint_that_is_cosigned_again_and_again_keeps_the_latest_of_each_witness(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    other = _witnesses(tmp_path, 1)
+    private = Ed25519PrivateKey.generate()
+    public = VerifierKey("example.com/often", COSIGNATURE, private.public_key().public_bytes_raw())
+    lines = [f"witness often {public}", f"witness w0 {other[0].public}", "quorum often", ""]
+    policy = TrustPolicy.parse("\n".join(lines).encode())
+    _cosign(ledger, other[0], policy)
+    with ledger.writing() as log:
+        _, asked = request(log, public)
+        _, _, note = asked.partition(b"\n\n")
+        text = SignedNote.parse(note).text
+        for hour in [*range(70), 5]:
+            moment = 1_800_000_000 + 3600 * hour
+            signed = struct.pack(">Q", moment) + private.sign(public.message(text, moment))
+            add_cosignatures(log, note + public.line(signed).encode(), policy)
+        state = witness_state(log, policy, 1)
+        assert (state.seen, state.time) == (2, 1_800_000_000 + 3600 * 69)
+        [(_, stored)] = log.cosigned()
+    kept = SignedNote.parse(stored.encode())
+    assert len(kept.signatures) == 3
+    assert all(kept.time_of(key) for _, key in policy.witnesses)
 
 
 @pytest.mark.parametrize("change", [lambda note: "nonsense", lambda note: note[:-6] + "AAAA=\n"])
