@@ -1072,6 +1072,8 @@ class Scratch:
             " PRIMARY KEY(block, number)) WITHOUT ROWID;"
             "CREATE TABLE erased(block TEXT, leaf INTEGER, id BLOB, number INTEGER,"
             " PRIMARY KEY(block, leaf)) WITHOUT ROWID;"
+            "CREATE TABLE dropped(subject TEXT, sha256 TEXT, number INTEGER,"
+            " PRIMARY KEY(subject, sha256)) WITHOUT ROWID;"
             "CREATE TABLE rewritten(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE erased_outcome(outcome INTEGER PRIMARY KEY, number INTEGER);"
         )
@@ -2837,9 +2839,12 @@ class PredictionCheck:
         for number in self._numbers("predictions_erased"):
             with self._reported(number):
                 self._erased(number, self._ledger.entry(number))
-        for number in self._numbers("predictions_archived", "predictions_removed"):
+        for number in self._numbers("predictions_removed"):
             with self._reported(number):
-                self._moved(number, self._ledger.entry(number))
+                self._removed(number, self._ledger.entry(number))
+        for number in self._numbers("predictions_archived"):
+            with self._reported(number):
+                self._archived(number, self._ledger.entry(number))
         blocks = self._numbers("predictions")
         here = self._is_here("ledger.db") or self._is_here("predictions.db")
         if self._on_server or not here:
@@ -2913,13 +2918,21 @@ class PredictionCheck:
         row = block, leaf, identifier, number
         self._scratch.run("INSERT OR IGNORE INTO erased VALUES(?, ?, ?, ?)", *row)
 
-    def _moved(self, number: int, entry: dict[str, Any]) -> None:
-        """Note which leaves are in the archive or removed, and compare the files."""
+    def _removed(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which files of the archive are removed."""
+        subject = f"predictions/{take(entry, 'pipeline')}/{take(entry, 'day')}"
+        _require_same("the subject", take(entry, "subject"), subject)
+        for digest in take(entry, "files", kind=list):
+            if not isinstance(digest, str):
+                raise InvalidError("has no valid 'files'")
+            row = subject, digest, number
+            self._scratch.run("INSERT OR REPLACE INTO dropped VALUES(?, ?, ?)", *row)
+
+    def _archived(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which leaves are in the archive, and compare the files."""
         pipeline, day = take(entry, "pipeline"), take(entry, "day")
         subject = f"predictions/{pipeline}/{day}"
         _require_same("the subject", take(entry, "subject"), subject)
-        if entry["kind"] == "predictions_removed":
-            return
         digest, listed = take(entry, "sha256"), take(entry, "leaves")
         ends = [_identifier(take(entry, name)).hex() for name in ("first", "last")]
         file = f"predictions/archive/{pipeline}/{day}/{'-'.join(ends)}-{digest[:8]}"
@@ -2933,20 +2946,12 @@ class PredictionCheck:
             return
         count = self._list(f"{file}.leaves", listed, number)
         _require_same("the number of records", take(entry, "count", kind=int), count)
-        if self._is_removed(subject, digest, number):
+        query = "SELECT 1 FROM dropped WHERE subject = ? AND sha256 = ? AND number > ?"
+        if self._scratch.one(query, subject, digest, number):
             self._report.count("answers removed", count)
             return
         self._report.count("answers in the archive", count)
         self._content.compare(f"{file}.parquet", digest, number=number)
-
-    def _is_removed(self, subject: str, digest: str, after: int) -> bool:
-        """Whether a later entry says that the file with this digest is removed."""
-        found = self._ledger.last("predictions_removed", subject)
-        while found and found[0] > after:
-            if digest in take(found[1], "files", kind=list):
-                return True
-            found = self._ledger.last("predictions_removed", subject, found[0])
-        return False
 
     def _list(self, name: str, expected: str, number: int) -> int:
         """Note the leaves in a list; return how many they are."""
