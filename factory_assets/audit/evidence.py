@@ -45,6 +45,7 @@ from factory_resources.ledger.entries import (
 )
 from factory_resources.ledger.entry import Entry
 from factory_resources.ledger.factory_verify import (
+    InvalidError,
     LogCheckpoint,
     SignedNote,
     VerifierKey,
@@ -217,11 +218,11 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
     """Write the archive.
 
     Args:
-        since: an older checkpoint of the auditor, a note; the archive then proves that the log
-            extends it.
+        since: a checkpoint that the auditor kept, a note; the archive then proves that its own is
+            of the same history.
 
     Raises:
-        InvalidError: `since` is not a checkpoint.
+        InvalidError: `since` is not a checkpoint of this ledger.
     """
     with Ledger(home).reading() as log, zipfile.ZipFile(out, "w") as archive:
         first = _first(log)
@@ -240,8 +241,7 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
         if policy := policy_file():
             _add(archive, "policy", policy.read_bytes())
         if since is not None:
-            old = LogCheckpoint.parse(SignedNote.parse(since).text).size
-            _add(archive, "consistency", extension(log, old, size, note))
+            _add(archive, "consistency", _consistency(log, since, first.origin, (size, note)))
         for number in evidence.entries:
             _add(archive, f"entries/{number}.json", log.body(number))
             proof = inclusion_proof(log.tree, number, size, note)
@@ -300,6 +300,26 @@ def _first(log: Log) -> LedgerStarted:
     first = entry_in(log, 0)
     assert isinstance(first, LedgerStarted)
     return first
+
+
+def _consistency(log: Log, since: bytes, origin: str, checkpoint: tuple[int, str]) -> bytes:
+    """Return the proof that a kept checkpoint and that of the archive are of the same history.
+
+    The newer of the two extends the older one: that of the archive is as old as the last look of a
+    witness.
+
+    Raises:
+        InvalidError: it was kept from another log, or is over more entries than this one has.
+    """
+    kept = LogCheckpoint.parse(SignedNote.parse(since).text)
+    if kept.origin != origin:
+        raise InvalidError(f"is of the log {kept.origin}, and this ledger is {origin}")
+    if kept.size > log.size:
+        raise InvalidError(f"is over {kept.size:,} entries, and this ledger has {log.size:,}")
+    size, note = checkpoint
+    if kept.size > size:
+        return extension(log, size, kept.size, since.decode())
+    return extension(log, kept.size, size, note)
 
 
 def _checkpoint(log: Log, last: int) -> tuple[int, str]:

@@ -3990,18 +3990,20 @@ class _ArchiveCheck:
         if self._expected.since is None:
             return
         note = SignedNote.parse(self._expected.since)
-        older = LogCheckpoint.parse(note.text)
-        require_signed(note, older, self._key)
-        if older == checkpoint:
+        kept = LogCheckpoint.parse(note.text)
+        require_signed(note, kept, self._key)
+        if kept == checkpoint:
             return
         try:
             request = CheckpointRequest.parse(self._read("consistency"))
         except MissingFileError:
-            request = CheckpointRequest(older.size, (), b"")
-        if not request.extends(older, checkpoint):
+            request = CheckpointRequest(kept.size, (), b"")
+        # The archive has the last checkpoint that a witness saw, which may be the older of the two.
+        older, newer = sorted((kept, checkpoint), key=lambda one: one.size)
+        if not request.extends(older, newer):
             raise InvalidError(
                 f"nothing here shows that the log extends the checkpoint of --since, of "
-                f"{older.size} entries; ask for evidence with a proof since then"
+                f"{kept.size} entries; ask for evidence with a proof since then"
             )
 
     def _require_numbers(self, numbers: Sequence[object]) -> None:

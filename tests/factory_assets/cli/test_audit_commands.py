@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from factory_assets.cli.main import main
 from factory_assets.execution.ledger_state import ledger_entry, ledger_state
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
-from factory_resources.ledger.entries import KeyChanged, SettingChanged
+from factory_resources.ledger.entries import FilesRemoved, KeyChanged, SettingChanged
+from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.records import Records
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -95,6 +97,42 @@ def test_evidence_is_verified_by_the_single_file(root: Path, rows: tuple[str, ..
     # Without the proof, nothing shows that the log extends the kept checkpoint.
     assert factory("evidence", "apples@2", "--out", later, *rows).exit_code == 0
     assert auditor(root, later, "--since", "seen").returncode == 1
+
+
+def test_evidence_extends_what_an_auditor_kept_after_the_last_witness_looked(root: Path) -> None:
+    _declare_witness(root)
+    assert factory("ledger", "request", "--out", root / "auditor" / "request").exit_code == 0
+    words = ("cosign", "w.key", "request", "--log", _log_key(root), "--out", "cosigned")
+    assert auditor(root, "witness", *words).returncode == 0
+    assert factory("ledger", "add", root / "auditor" / "cosigned").exit_code == 0
+    Ledger(Home(root / "home")).append([FilesRemoved(paths=("tables/x",), reason="r")])
+    kept, out = root / "auditor" / "seen", root / "evidence.zip"
+    assert factory("verify", "--keep", kept).exit_code == 0
+    assert factory("evidence", "apples@1", "--out", out, "--since", kept).exit_code == 0
+    verified = auditor(root, out, "--since", "seen")
+    assert verified.returncode == 0, verified.stdout
+    assert "the witnesses of the policy saw" in verified.stdout
+    # Another history of the same length is found.
+    note = factory_verify.SignedNote.parse(kept.read_bytes())
+    forged = replace(factory_verify.LogCheckpoint.parse(note.text), root=bytes(32))
+    kept.write_text(LogKey.load(Home(root / "home")).sign(forged))
+    assert auditor(root, out, "--since", "seen").returncode == 1
+
+
+def test_a_kept_checkpoint_that_evidence_cannot_extend_is_told(root: Path) -> None:
+    kept = root / "seen"
+    assert factory("verify", "--keep", kept).exit_code == 0
+    note = factory_verify.SignedNote.parse(kept.read_bytes())
+    seen = factory_verify.LogCheckpoint.parse(note.text)
+    for changed, line in (
+        (replace(seen, origin="factory.local/other"), "is of the log factory.local/other"),
+        (replace(seen, size=seen.size + 1), f"is over {seen.size + 1} entries, and this ledger"),
+    ):
+        kept.write_text(LogKey.load(Home(root / "home")).sign(changed))
+        told = factory("evidence", "apples@1", "--out", root / "x.zip", "--since", kept)
+        assert told.exit_code == 2, told.output
+        assert line in told.output
+        assert not [*root.glob("*.zip"), *root.glob(".x*")]
 
 
 def test_the_same_evidence_has_the_same_bytes(root: Path) -> None:
