@@ -3073,9 +3073,14 @@ class PredictionCheck:
                 content = read_all(self._files, name, _SEGMENT_BYTES)
             except MissingFileError:
                 return False
-            leaves = _segment_leaves(content, identity)
+            ids, leaves = _segment_leaves(content, identity)
             if not leaves or tree_hash(leaves).hex() != take(entry, "root"):
                 raise InvalidError("was changed: it has other records than the entry says")
+            said = [entry[name] for name in ("count", "first", "last")]
+            if said != [len(ids), ids[0].hex(), ids[-1].hex()]:
+                raise InvalidError("has another number of records, or other ids, than the entry")
+            if any(left >= right for left, right in zip(ids, ids[1:])):
+                raise InvalidError("has records that are not in the order of their ids")
         self._require_gone(erased, bytearray(b"\1" * len(leaves)))
         self._report.count("blocks of answers in the journal")
         return True
@@ -3118,17 +3123,18 @@ def _identifier(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def _segment_leaves(content: bytes, identity: str) -> list[bytes]:
-    """Return the hashes of the records in a segment of the journal."""
-    leaves, place = list[bytes](), _SEGMENT.size
+def _segment_leaves(content: bytes, identity: str) -> tuple[list[bytes], list[bytes]]:
+    """Return the ids of the records in a segment of the journal, and the hashes of its leaves."""
+    ids, leaves, place = list[bytes](), list[bytes](), _SEGMENT.size
     if len(content) < place or _SEGMENT.unpack_from(content)[2].hex() != identity.replace("-", ""):
         raise InvalidError("is another segment")
     while place + _SEGMENT_RECORD.size <= len(content):
         length, _, identifier = _SEGMENT_RECORD.unpack_from(content, place)
         place += _SEGMENT_RECORD.size + length
         record = content[place - length : place]
+        ids.append(identifier)
         leaves.append(prediction_leaf(identifier, sha256(record).digest()))
-    return leaves if place == len(content) else []
+    return (ids, leaves) if place == len(content) else ([], [])
 
 
 # -------------------------------------------------------------------------------- The outcomes

@@ -1,8 +1,19 @@
 """Blocks of answers and the files of their archive, as a ledger written by hand has them."""
 
+import hashlib
+import struct
+from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
-from factory_resources.ledger.factory_verify import Expectation, verify_path
+import pytest
+
+from factory_resources.ledger.factory_verify import (
+    Expectation,
+    prediction_leaf,
+    tree_hash,
+    verify_path,
+)
 from tests.factory_resources.ledger.homes import LogKey, entry, sha256, write_ledger
 
 _KEY = LogKey()
@@ -13,6 +24,50 @@ def _problems(home: Path, bodies: list[bytes]) -> list[str]:
     write_ledger(home / "ledger.db", [_FIRST, *bodies], _KEY)
     report, _ = verify_path(str(home), Expectation(_KEY.public))
     return [str(problem) for problem in report.problems]
+
+
+_BLOCK = "018f0000-0000-7000-8000-000000000001"
+_IDS = [number.to_bytes(16, "big") for number in range(10)]
+
+
+def _block(home: Path, ids: Sequence[bytes], **said: object) -> bytes:
+    """Write a sealed segment; return its entry."""
+    journal = home / "predictions" / "journal"
+    journal.mkdir(parents=True, exist_ok=True)
+    segment = struct.pack("<8sI16sI", b"journal", 1, UUID(_BLOCK).bytes, 0)
+    for identifier in ids:
+        segment += struct.pack("<II16s", 1, 0, identifier) + b"r"
+    (journal / f"{_BLOCK}.sealed").write_bytes(segment)
+    record = hashlib.sha256(b"r").digest()
+    about = {
+        "subject": f"predictions/{_BLOCK}",
+        "block": _BLOCK,
+        "root": tree_hash([prediction_leaf(one, record) for one in ids]).hex(),
+        "first": ids[0].hex(),
+        "last": ids[-1].hex(),
+        "count": len(ids),
+        "bytes": len(ids),
+    }
+    return entry("predictions", **{**about, **said})
+
+
+@pytest.mark.parametrize(
+    ("ids", "said", "problem"),
+    [
+        (_IDS, {}, None),
+        (_IDS, {"count": 9}, "another number of records"),
+        (_IDS, {"first": _IDS[1].hex()}, "or other ids, than the entry"),
+        (_IDS, {"last": _IDS[8].hex()}, "or other ids, than the entry"),
+        ([_IDS[0], _IDS[5], _IDS[3], _IDS[9]], {}, "not in the order of their ids"),
+        ([_IDS[0], _IDS[5], _IDS[5], _IDS[9]], {}, "not in the order of their ids"),
+    ],
+)
+def test_a_block_in_the_journal_has_the_ids_that_its_entry_says(
+    tmp_path: Path, ids: list[bytes], said: dict[str, object], problem: str | None
+) -> None:
+    problems = _problems(tmp_path, [_block(tmp_path, ids, **said)])
+    assert len(problems) == (1 if problem else 0)
+    assert (problem or "") in "".join(problems)
 
 
 def test_a_day_of_many_archived_files_is_verified(tmp_path: Path) -> None:
