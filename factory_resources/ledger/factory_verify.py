@@ -304,6 +304,18 @@ def _short(text: str) -> str:
     return ascii(text if len(text) <= 60 else f"{text[:57]}...")
 
 
+def text_bytes(text: str, errors: str = "strict") -> bytes:
+    """Return a text in UTF-8; JSON may contain half a character, which is in no UTF-8.
+
+    Raises:
+        InvalidError: it does.
+    """
+    try:
+        return text.encode("utf-8", errors)
+    except UnicodeEncodeError as error:
+        raise InvalidError(f"{_short(text)} contains half a character") from error
+
+
 # -------------------------------------------------------------------------------- Signed notes
 
 ED25519, COSIGNATURE, ML_DSA_COSIGNATURE = 0x01, 0x04, 0x06
@@ -882,6 +894,7 @@ def require_relative(name: str) -> str:
     bad = any(part in {"", ".", ".."} for part in parts) or len(name) > 1000
     if bad or re.search(r"[\x00-\x1f\x7f\\:]", name):
         raise InvalidError(f"{_short(name)} is not a path in a home")
+    path_bytes(name)
     return name
 
 
@@ -1133,8 +1146,12 @@ class Scratch:
 
 
 def path_bytes(path: object) -> bytes:
-    """Return a path as it is compared, also one that is not UTF-8."""
-    return str(path).encode("utf-8", "surrogateescape")
+    """Return a path as it is compared, also one that is not UTF-8.
+
+    Raises:
+        InvalidError: no file can have this name.
+    """
+    return text_bytes(str(path), "surrogateescape")
 
 
 # ---------------------------------------------------------------------------------------- The log
@@ -1539,7 +1556,7 @@ class _LogCheck:
         """Yield the stored checkpoints that the log signed, the oldest first."""
         last = -1
         for size, content in self._guarded("SELECT size, note FROM checkpoint ORDER BY size"):
-            if size <= last:
+            if not isinstance(size, int) or size <= last:
                 self._report.problem("the stored checkpoints are damaged")
                 return
             last = size
@@ -2200,6 +2217,9 @@ def _text(value: object) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
+_TOO_DEEP = "an entry or a file has values within values too deep to be compared"
+
+
 def verify_home(
     path: str, expected: Expectation, report: VerificationReport, ledger: str | None = None
 ) -> bytes | None:
@@ -2231,6 +2251,9 @@ def verify_home(
                 verify_dossier(expected.dossier, files, database, report)
     except InvalidError as error:
         report.problem(error, file=ledger or "ledger.db")
+        return None
+    except RecursionError:
+        report.problem(_TOO_DEEP)
         return None
     return head
 
@@ -2789,10 +2812,10 @@ class _ErasedLeaves:
         query = "SELECT leaf, id, number FROM erased WHERE block = ? ORDER BY leaf"
         rows = [*scratch.run(query, block)]
         leaves, ids = [leaf for leaf, _, _ in rows], [identifier for _, identifier, _ in rows]
-        ends = (
-            (0, take(entry, "first")),
-            (take(entry, "count", kind=int) - 1, take(entry, "last")),
-        )
+        last = take(entry, "count", kind=int) - 1
+        if leaves and leaves[-1] > last:
+            raise InvalidError("more is erased of its block than it has")
+        ends = (0, take(entry, "first")), (last, take(entry, "last"))
         at_ends = all(
             (leaf == place) == (identifier.hex() == end)
             for leaf, identifier, _ in rows
@@ -3491,7 +3514,7 @@ class PredictionProof:
         entered = None
         if "entry" in value:
             said = take(value, "entry", kind=dict)
-            entered = EnteredBlock(take(said, "body").encode(), take(said, "proof").encode())
+            entered = EnteredBlock(text_bytes(take(said, "body")), text_bytes(take(said, "proof")))
         return cls(_identifier(take(value, "id")), record, tuple(leaves), entered)
 
     def format(self) -> bytes:
@@ -3882,6 +3905,9 @@ def verify_archive(path: str, expected: Expectation, report: VerificationReport)
     except InvalidError as error:
         report.problem(error)
         return None
+    except RecursionError:
+        report.problem(_TOO_DEEP)
+        return None
 
 
 _STATEMENT = "statement.json"
@@ -4144,7 +4170,7 @@ class _DossierCheck:
 
     def _read_entries(self) -> None:
         """Take the entries whose proofs hold, in a log that has the key of the verified one."""
-        content = take(self._dossier, "checkpoint").encode()
+        content = text_bytes(take(self._dossier, "checkpoint"))
         note = SignedNote.parse(content)
         checkpoint = LogCheckpoint.parse(note.text)
         key = VerifierKey.parse(take(self._ledger.entry(0), "key"))
@@ -4153,8 +4179,8 @@ class _DossierCheck:
         self._size = checkpoint.size
         self._require_same("size", self._size)
         for name, one in take(self._dossier, "entries", kind=dict).items():
-            number, body = parse_decimal(name), take(one, "body").encode()
-            proof = InclusionProof.parse(take(one, "proof").encode())
+            number, body = parse_decimal(name), text_bytes(take(one, "body"))
+            proof = InclusionProof.parse(text_bytes(take(one, "proof")))
             if proof.checkpoint != content or proof.index != number:
                 raise InvalidError(f"the proof of entry {number} is of another one")
             if not proof.proves(body, checkpoint):
@@ -4207,7 +4233,10 @@ class _DossierCheck:
     def _compare_damaged(self) -> list[tuple[int, set[str]]]:
         """Return entry and kinds of evidence of each file that the dossier says is damaged."""
         lacking = []
-        for one in self._dossier.get("damaged") or []:
+        damaged = self._dossier.get("damaged") or []
+        if not isinstance(damaged, list):
+            raise InvalidError("has no valid 'damaged'")
+        for one in damaged:
             path, number = take(one, "path"), take(one, "entry", kind=int)
             lacking.append((number, {*_texts(take(one, "evidence", kind=list))}))
             with self._reported(path):
@@ -4370,8 +4399,10 @@ def _require_lacking(asked: dict[str, Any], lacking: list[tuple[int, set[str]]])
     """Require that a requirement names the entries whose files its evidence lacks."""
     kinds = {*asked["evidence"], *asked["gaps"]}
     expected = sorted({number for number, touched in lacking if touched & kinds})
-    said = asked.get("damaged", [])
-    _require_same("the damage", sorted({*said} if isinstance(said, list) else ()), expected)
+    said = asked.get("damaged") or []
+    if not isinstance(said, list) or not all(type(number) is int for number in said):
+        raise InvalidError("has no valid 'damaged'")
+    _require_same("the damage", sorted({*said}), expected)
 
 
 def follow_pointer(document: Any, pointer: str) -> Any:
