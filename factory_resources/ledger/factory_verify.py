@@ -999,8 +999,9 @@ class GuardedDatabase:
         Raises:
             InvalidError: it cannot be opened.
         """
-        # Without its write-ahead log, a copy on a medium that cannot be written is complete.
-        complete = not os.path.exists(path + "-wal") or os.path.getsize(path + "-wal") == 0
+        # Without its write-ahead log, a copy on a medium that cannot be written is complete. With a
+        # journal, half of what is undone by it may be in the file.
+        complete = not any(_has_content(path + beside) for beside in ("-wal", "-journal"))
         modes = ["mode=ro", "mode=ro&immutable=1"] if complete else ["mode=ro"]
         for mode in modes:
             address = f"file:{quote(os.path.abspath(path))}?{mode}"
@@ -1027,6 +1028,12 @@ class GuardedDatabase:
             except _DATABASE_ERRORS as error:
                 connection.close()
                 raise InvalidError(f"cannot be opened ({error})") from error
+        if _has_content(path + "-journal"):
+            # Undone here, a journal of an enemy could have files removed that it names.
+            raise InvalidError(
+                "was being written when it was copied, or its writer was killed: start the factory "
+                "where it is, which undoes that (any command does), and copy it again"
+            )
         raise InvalidError(
             "cannot be opened to be read; if it is a copy, copy the file ending in -wal too, "
             "into a folder that you can write to"
@@ -1057,6 +1064,10 @@ class GuardedDatabase:
                 yield batch
         except _DATABASE_ERRORS as error:
             raise InvalidError(f"the database cannot be read ({error})") from error
+
+
+def _has_content(path: str) -> bool:
+    return os.path.exists(path) and os.path.getsize(path) > 0
 
 
 class Scratch:
