@@ -328,6 +328,15 @@ def test_a_file_of_the_ledger_is_read_after_a_kill_within_a_commit(ledger: Ledge
     assert ledger.home.ledger.read_bytes() == before
 
 
+@ON_FILES
+def test_a_power_cut_after_an_append_does_not_undo_it(ledger: Ledger) -> None:
+    with connected(ledger.home, write=True) as connection:
+        [(journal,)] = connection.execute("PRAGMA journal_mode")
+        [(synchronous,)] = connection.execute("PRAGMA synchronous")
+    # EXTRA: without it, only the journal that is removed, not its removal, is on the disk.
+    assert (journal, synchronous) == ("delete", 3)
+
+
 @ON_POSTGRES
 def test_a_server_that_is_away_refuses_in_one_line(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
