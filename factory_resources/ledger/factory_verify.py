@@ -3903,12 +3903,19 @@ def last_about(
     return found
 
 
+_ARCHIVE_CANNOT_PROVE = (
+    "that the archive has every entry about the version: one that refuses it, or withdraws a "
+    "right, may be left out; a copy of the home has all"
+)
+
+
 def verify_archive(path: str, expected: Expectation, report: VerificationReport) -> bytes | None:
     """Verify the evidence about a version of a model.
 
     Returns:
         The checkpoint of the log, if the entries are in it; a note.
     """
+    report.cannot_prove.append(_ARCHIVE_CANNOT_PROVE)
     try:
         archive = ArchiveFile.open(path)
         with closing(Scratch()) as scratch:
