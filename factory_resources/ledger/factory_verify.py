@@ -1071,7 +1071,11 @@ def _has_content(path: str) -> bool:
 
 
 class Scratch:
-    """What a verification must remember, on disk where it is much."""
+    """What a verification must remember, on disk where it is much.
+
+    Raises:
+        OSError: that disk cannot be written; nothing can be said of what is verified.
+    """
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect("", isolation_level=None)
@@ -1149,7 +1153,11 @@ class Scratch:
         self.run("INSERT OR REPLACE INTO rule VALUES(?, ?)", subject, rule)
 
     def run(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        return iter(self._connection.execute(statement, values))
+        try:
+            return iter(self._connection.execute(statement, values))
+        except sqlite3.OperationalError as error:
+            what = f"the temporary folder cannot be written ({error})"
+            raise OSError(f"{what}; name another one in SQLITE_TMPDIR") from error
 
     def one(self, statement: str, *values: object) -> Any:
         """Return the first value of the first row, or None."""

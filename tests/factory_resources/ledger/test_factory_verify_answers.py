@@ -2,18 +2,22 @@
 
 import hashlib
 import struct
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import (
     Expectation,
     prediction_leaf,
     tree_hash,
     verify_path,
 )
+from tests.disks import small_disk
 from tests.factory_resources.ledger.homes import LogKey, entry, sha256, write_ledger
 
 _KEY = LogKey()
@@ -92,3 +96,29 @@ def test_a_day_of_many_archived_files_is_verified(tmp_path: Path) -> None:
     assert _problems(tmp_path, [*bodies, removed]) == []
     # What is said before a file exists is not about that file.
     assert len(_problems(tmp_path, [removed, *bodies])) == 150
+
+
+def test_a_full_disk_of_the_auditor_is_a_mistake_in_the_call_and_no_verdict(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    folder, identifier = home / "predictions/archive/p/2026-01-01", "0" * 32
+    folder.mkdir(parents=True)
+    ranges = b",".join([b"0-0"] * 250_000)
+    leaves = b"".join(b"%d %b\n" % (number, ranges) for number in range(30))
+    (folder / f"{identifier}-{identifier}-{'0' * 8}.leaves").write_bytes(leaves)
+    day = {"pipeline": "p", "day": "2026-01-01", "subject": "predictions/p/2026-01-01"}
+    said = {"first": identifier, "last": identifier, "count": 7_500_000, "sha256": "0" * 64}
+    body = entry("predictions_archived", **day, **said, leaves=sha256(leaves))
+    write_ledger(home / "ledger.db", [_FIRST, body], _KEY)
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        done = subprocess.run(
+            [sys.executable, "-I", factory_verify.__file__, str(home)],
+            env={"SQLITE_TMPDIR": str(disk.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the temporary folder cannot be written (")
+    assert len(done.stderr.splitlines()) == 1
