@@ -10,6 +10,7 @@ from factory_assets.execution.ledger_entries import append_settings, begin_ledge
 from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import (
+    FOR_OTHERS,
     InvalidError,
     TrustPolicy,
     VerifierKey,
@@ -115,11 +116,11 @@ def declared_policy() -> TrustPolicy:
 def _write_request(home: Home, name: str, witness: VerifierKey, out: Path) -> str:
     with Ledger(home).writing() as log:
         size, content = request(log, witness)
-    _write(out, content)
+    _write(out, content, mode=FOR_OTHERS)
     return f"wrote {out}: the checkpoint of {size:,} entries, for {name} to cosign"
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(str(path), content)
+        write_durably(str(path), content, mode=mode)

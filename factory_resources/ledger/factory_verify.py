@@ -4450,6 +4450,9 @@ def follow_pointer(document: Any, pointer: str) -> Any:
 
 # ---------------------------------------------------------------------------------- The witness
 
+FOR_OTHERS = 0o644
+"""The permissions of what factory and witness hand to each other: they are different users."""
+
 
 class WitnessKey:
     """The private key of a witness, and the last checkpoint that it saw of each log.
@@ -4574,12 +4577,19 @@ def _locked(path: str) -> Iterator[None]:
         yield
 
 
-def write_durably(path: str, content: bytes) -> None:
-    """Write a file; after a power cut it has the old or the new content."""
+def write_durably(path: str, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file; after a power cut it has the old or the new content.
+
+    Args:
+        mode: its permissions.
+    """
     folder = os.path.dirname(os.path.abspath(path))
     handle, name = tempfile.mkstemp(dir=folder, prefix=".")
     try:
         with open(handle, "wb") as file:
+            # Not every stick or share has permissions.
+            with suppress(OSError):
+                os.chmod(name, mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -4688,7 +4698,7 @@ def _witness_command(words: Sequence[str]) -> int:
     except InvalidError as error:
         sys.stderr.write(printable(f"refused: {error}") + "\n")
         return 1
-    write_durably(options.out, cosigned)
+    write_durably(options.out, cosigned, mode=FOR_OTHERS)
     return 0
 
 

@@ -191,11 +191,15 @@ def test_witnesses_exchange_files_in_a_folder(root: Path) -> None:
     policy.write_text(policy.read_text() + "quorum all\n")
     asked = factory("ledger", "exchange", folder)
     assert asked.exit_code == 0, asked.output
-    assert {path.name for path in folder.glob("*.request")} == {"w1.request", "a%2F2.request"}
+    requests = [*folder.glob("*.request")]
+    assert {path.name for path in requests} == {"w1.request", "a%2F2.request"}
     files = (("w1.key", "w1.request", "w1"), ("w2.key", "a%2F2.request", "two"))
     for key, request, out in files:
         words = (key, request, "--log", _log_key(root), "--out", f"{out}.cosigned")
         assert auditor(root, "witness", "cosign", *words).returncode == 0
+    # Factory and witness are different users.
+    handed = (*requests, *folder.glob("*.cosigned"))
+    assert {path.stat().st_mode & 0o777 for path in handed} == {0o644}
     (folder / "torn.cosigned").write_text("half a")
     told = factory("ledger", "exchange", folder)
     # What is wrong with one file hinders no other, and is told.
