@@ -4523,10 +4523,14 @@ class WitnessKey:
                     "this witness has not seen this log: the first request says `old 0`"
                 ) from None
             return
+        if checkpoint == seen:
+            # What it answered may have been lost: to sign the same history again tells no other.
+            return
         if request.old_size != seen.size:
             raise InvalidError(
                 f"this witness saw {seen.size} entries last, and the request proves from "
-                f"{request.old_size}: make one with `old {seen.size}`"
+                f"{request.old_size}: ask for one from there, by factory ledger request --old "
+                f"{seen.size}"
             )
         if not request.extends(seen, checkpoint):
             raise InvalidError(

@@ -88,23 +88,41 @@ def witness_named(policy: TrustPolicy, name: str | None) -> tuple[str, VerifierK
     return name, known[name]
 
 
-def request(log: Log, witness: VerifierKey) -> tuple[int, bytes]:
+def request(log: Log, witness: VerifierKey, old: int | None = None) -> tuple[int, bytes]:
     """Return the size of the latest checkpoint, and the request to cosign it.
 
     The checkpoint is stored, so that cosignatures can be added to exactly this one.
+
+    Args:
+        old: how many entries the witness says that it has seen; None for as many as it cosigned.
+
+    Raises:
+        UnknownNameError: the ledger has fewer entries than that.
     """
     size, note = log.signed
+    if old is None:
+        old = _cosigned_by(log, witness)
+    elif old > size:
+        raise UnknownNameError(
+            f"the ledger has {size:,} entries, and not {old:,}",
+            remedy="give the number that the witness names; if it has seen more entries than there "
+            "are, the ledger is older than what it saw: restore it from a newer backup",
+        )
+    stored = dict(log.cosigned())
+    if size not in stored:
+        log.keep_checkpoint(size, note)
+    return size, extension(log, old, size, stored.get(size, note))
+
+
+def _cosigned_by(log: Log, witness: VerifierKey) -> int:
+    """Return how many entries a witness has cosigned, as far as this ledger was told."""
     with reading_stored():
         seen = (
             before
             for before, cosigned in log.cosigned()
             if SignedNote.parse(cosigned.encode()).time_of(witness) is not None
         )
-        old = max(seen, default=0)
-    stored = dict(log.cosigned())
-    if size not in stored:
-        log.keep_checkpoint(size, note)
-    return size, extension(log, old, size, stored.get(size, note))
+        return max(seen, default=0)
 
 
 def extension(log: Log, old: int, size: int, note: str) -> bytes:

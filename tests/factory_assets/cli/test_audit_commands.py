@@ -180,6 +180,28 @@ def test_a_witness_cosigns_by_files(root: Path) -> None:
     assert factory("verify", "--policy", root / "defs" / "witnesses.policy").exit_code == 0
 
 
+def test_a_witness_whose_answer_was_lost_is_asked_from_where_it_is(root: Path) -> None:
+    _declare_witness(root)
+    asked, policy = root / "auditor" / "request", root / "defs" / "witnesses.policy"
+    words = ("cosign", "w.key", "request", "--log", _log_key(root), "--out", "cosigned")
+    assert factory("ledger", "request", "--out", asked).exit_code == 0
+    assert auditor(root, "witness", *words).returncode == 0
+    (root / "auditor" / "cosigned").unlink()
+    Ledger(Home(root / "home")).append([FilesRemoved(paths=("tables/x",), reason="r")])
+    assert factory("ledger", "request", "--out", asked).exit_code == 0
+    refused = auditor(root, "witness", *words)
+    assert refused.returncode == 1
+    command = refused.stderr.strip().partition(", by factory ")[2].split()
+    assert command[:3] == ["ledger", "request", "--old"]
+    assert factory(*command, "--out", asked).exit_code == 0
+    assert auditor(root, "witness", *words).returncode == 0
+    assert factory("ledger", "add", root / "auditor" / "cosigned").exit_code == 0
+    assert factory("verify", "--policy", policy).exit_code == 0
+    told = factory("ledger", "request", "--old", "999999", "--out", asked)
+    assert (told.exit_code, len(told.output.splitlines())) == (2, 1)
+    assert "and not 999,999" in told.output
+
+
 def test_witnesses_exchange_files_in_a_folder(root: Path) -> None:
     folder, keys = root / "auditor", dict[str, str]()
     for name in ("w1", "w2"):
