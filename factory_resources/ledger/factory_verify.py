@@ -31,6 +31,7 @@ import sys
 import tempfile
 import zipfile
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -2548,9 +2549,14 @@ class DecisionCheck:
 
     def notes(self) -> None:
         """Say where the approval that a pipeline asks for was changed."""
-        rows = self._scratch.run("SELECT number, pipeline FROM changed_rule LIMIT ?", _LISTED)
-        for number, pipeline in rows:
+        query = "SELECT number, pipeline FROM changed_rule ORDER BY number LIMIT ?"
+        for number, pipeline in self._scratch.run(query, _LISTED):
             self._report.note(f"changes the approval that {pipeline} asks for", number)
+        more = self._scratch.run(f"{query} OFFSET ?", -1, _LISTED)
+        by_pipeline = Counter(pipeline for _, pipeline in more)
+        for pipeline, count in sorted(by_pipeline.items()):
+            entries = f"{amount(count, 'entries')} more change{'s' * (count == 1)}"
+            self._report.note(f"{entries} the approval that {pipeline} asks for")
 
     def _act(self, number: int, entry: dict[str, Any], act: str) -> None:
         """Check the statement of an act that needs no waiting candidate."""

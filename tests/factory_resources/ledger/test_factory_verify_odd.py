@@ -40,6 +40,27 @@ def _stage(home: Path, stage: str, **changed: object) -> tuple[str, bytes]:
     return name, entry("stage", subject=name, sha256=sha256(content), **about, **said)
 
 
+def test_no_change_of_an_approval_is_hidden_by_many_others(tmp_path: Path) -> None:
+    rules = [{"by": "approver", "signatures": 1, "seconds": 5, "four_eyes": False}, None]
+    bodies = [
+        entry(
+            "declaration",
+            subject=f"declaration/{pipeline}",
+            sha256=digest_of([pipeline, number]),
+            **({"approval": rule} if rule else {}),
+        )
+        for pipeline in ("p", "q")
+        for number in range(31)
+        for rule in (rules[number % 2],)
+    ]
+    write_ledger(tmp_path / "ledger.db", [_FIRST, *bodies], _KEY)
+    report, _ = verify_path(str(tmp_path), Expectation(_KEY.public))
+    notes = [str(one) for one in report.notes if "the approval that" in str(one)]
+    assert len(notes) == 21
+    assert "entry 2: changes the approval that p asks for" in notes
+    assert notes[-1] == "10 entries more change the approval that q asks for"
+
+
 _TABLE = {"files": [{"sha256": "0" * 64}], "columns": []}
 
 
