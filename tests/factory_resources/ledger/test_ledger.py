@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,8 +17,13 @@ import pytest
 from factory_resources.errors import StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger import factory_verify, log
-from factory_resources.ledger.connection import connected
-from factory_resources.ledger.entries import ChampionMade, FilesRemoved, RunStarted
+from factory_resources.ledger.connection import begin_postgres, connected
+from factory_resources.ledger.entries import (
+    ChampionMade,
+    FilesRemoved,
+    LedgerStarted,
+    RunStarted,
+)
 from factory_resources.ledger.factory_verify import (
     CompactRange,
     Expectation,
@@ -355,6 +361,26 @@ def test_another_machine_needs_the_key_of_the_first(ledger: Ledger, tmp_path: Pa
     key_file(other.home).parent.mkdir(parents=True)
     shutil.copy2(key_file(ledger.home), key_file(other.home))
     assert [*other.append([made(1)])] == [1]
+
+
+@ON_POSTGRES
+def test_of_two_machines_that_begin_at_once_the_slower_needs_the_key_of_the_faster(
+    home: Home, engine: str, tmp_path: Path
+) -> None:
+    slower = Ledger(Home(tmp_path / "slower"))
+    key = LogKey.generate()
+    first = LedgerStarted(origin=key.origin, key=str(key.verifier))
+    with ThreadPoolExecutor(1) as pool, begin_postgres() as connection:
+        waiting = pool.submit(slower.begin)
+        # It has seen no ledger, and waits to make one.
+        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while not connection.execute(waits)[0][0]:
+            assert not waiting.done()
+        log.Log.create(connection, key, [log.NewEntry(first.body)])
+        with pytest.raises(StorageError, match="another machine has just begun the ledger"):
+            waiting.result()
+    with pytest.raises(StorageError, match="copy it from the home that began the ledger"):
+        slower.append([made(1)])
 
 
 def test_a_copy_has_the_same_rows(ledger: Ledger, tmp_path: Path) -> None:
