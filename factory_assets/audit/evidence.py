@@ -223,6 +223,7 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
 
     Raises:
         InvalidError: `since` is not a checkpoint of this ledger.
+        ModelError: a file of the home is missing.
     """
     with Ledger(home).reading() as log, zipfile.ZipFile(out, "w") as archive:
         first = _first(log)
@@ -288,12 +289,24 @@ def _statement(version: Version, trained: Record, digests: Mapping[str, str]) ->
 
 def _copied(path: Path, archive: zipfile.ZipFile, home: Home) -> str:
     """Copy a file of the home into the archive, and return its SHA-256."""
-    digest = sha256()
-    with path.open("rb") as file, _new(archive, f"home/{path.relative_to(home.path)}") as to:
-        while chunk := file.read(1 << 20):
+    digest, name = sha256(), str(path.relative_to(home.path))
+    with _new(archive, f"home/{name}") as to:
+        for chunk in _chunks(path, name):
             digest.update(chunk)
             to.write(chunk)
     return digest.hexdigest()
+
+
+def _chunks(path: Path, name: str) -> Iterator[bytes]:
+    # Separate from writing, so that a file of the home is not taken for the archive.
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                yield chunk
+    except OSError as error:
+        what = f"cannot be read ({error.strerror}), and belongs to the evidence"
+        remedy = "factory verify tells what else does not hold"
+        raise ModelError(what, where=name, remedy=remedy) from error
 
 
 def _first(log: Log) -> LedgerStarted:
@@ -303,10 +316,7 @@ def _first(log: Log) -> LedgerStarted:
 
 
 def _consistency(log: Log, since: bytes, origin: str, checkpoint: tuple[int, str]) -> bytes:
-    """Return the proof that a kept checkpoint and that of the archive are of the same history.
-
-    The newer of the two extends the older one: that of the archive is as old as the last look of a
-    witness.
+    """Return the proof that of a kept checkpoint and the archive's, the newer extends the older.
 
     Raises:
         InvalidError: it was kept from another log, or is over more entries than this one has.
@@ -317,6 +327,7 @@ def _consistency(log: Log, since: bytes, origin: str, checkpoint: tuple[int, str
     if kept.size > log.size:
         raise InvalidError(f"is over {kept.size:,} entries, and this ledger has {log.size:,}")
     size, note = checkpoint
+    # That of the archive is as old as the last look of a witness.
     if kept.size > size:
         return extension(log, size, kept.size, since.decode())
     return extension(log, kept.size, size, note)

@@ -256,6 +256,11 @@ def _unknown_key(root: Path) -> None:
     (root / "defs" / "factory.yaml").write_text("\nwitness: {requird: 1}\n")
 
 
+def _no_weights(root: Path) -> None:
+    [weights] = root.glob("home/artifacts/apples/models/*/artifacts/weights.safetensors")
+    weights.unlink()
+
+
 def _bad_policy(root: Path) -> None:
     _declare_witness(root)
     (root / "defs" / "witnesses.policy").write_text("quorum nobody\n")
@@ -283,6 +288,11 @@ def _no_policy(root: Path) -> None:
         (_nothing, ("evidence", "apples@9", "--out", "x.zip"), "apples has no version 9"),
         (_nothing, ("evidence", "apples/clean", "--out", "x.zip"), "is not a model version"),
         (_nothing, ("evidence", "apples@1", "--out", "no/x.zip"), "no/x.zip: cannot write"),
+        (
+            _no_weights,
+            ("evidence", "apples@1", "--out", "x.zip"),
+            "weights.safetensors: cannot be read (No such file or directory), and belongs to",
+        ),
         (
             _nothing,
             ("evidence", "apples@1", "--out", "x.zip", "--since", "nowhere"),
