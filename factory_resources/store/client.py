@@ -4,6 +4,7 @@ Nothing here knows what the objects contain. Only the standard library is needed
 door, which may not import Arrow, reads the store too.
 """
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -115,6 +116,9 @@ class StoreClient:
                     digest.update(chunk)
                     length += len(chunk)
                     file.write(chunk)
+                # What has its place in the home is not fetched again, so it must be on the disk.
+                file.flush()
+                os.fsync(file.fileno())
             if length != int(answer.headers["Content-Length"] or -1):
                 raise self._away("was cut short during the transfer", key)
         return digest.hexdigest()
