@@ -1502,7 +1502,7 @@ class _LogCheck:
                 bodies = [body for _, body in rows if body is not None]
                 objects = _canonical_objects(bodies) if len(bodies) == len(rows) else None
                 for (number, body), entry in zip(rows, objects or repeat(None)):
-                    if number != self._tree.size:
+                    if not isinstance(number, int) or number != self._tree.size:
                         self._report.problem(f"is missing: entry {number} is next", self._tree.size)
                         return
                     yield number, body, entry
@@ -3330,6 +3330,8 @@ class OutcomeCheck:
         """Compare the outcomes of a batch; return the numbers of those that are missing."""
         here = bytearray(len(leaves))
         for number, *values in database.rows(_OUTCOMES, first, first + len(leaves)):
+            if not isinstance(number, int):
+                raise InvalidError(f"{_short(str(number))} is not the number of an outcome")
             here[number - first] = 1
             if _stored_outcome_leaf(number, values) != leaves[number - first]:
                 self._report.problem(f"outcome {number} was changed", file="outcomes.db")

@@ -129,6 +129,18 @@ def test_a_stored_checkpoint_whose_size_is_a_text_is_answered(tmp_path: Path) ->
     assert [str(one) for one in report.problems] == ["the stored checkpoints are damaged"]
 
 
+def test_an_entry_whose_number_is_a_fraction_is_answered(tmp_path: Path) -> None:
+    bodies = [_FIRST, entry("run", subject="run/r")]
+    write_ledger(tmp_path / "ledger.db", bodies, _KEY)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database:
+        database.executescript("DROP TABLE entry; CREATE TABLE entry(number, body)")
+        rows = [(float(number), body) for number, body in enumerate(bodies)]
+        database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
+        database.commit()
+    report, _ = verify_path(str(tmp_path), Expectation(_KEY.public))
+    assert "is missing: entry 0.0 is next" in str(report.problems[0])
+
+
 def test_more_that_is_erased_of_a_block_than_it_has_is_answered(tmp_path: Path) -> None:
     block = "018f0000-0000-7000-8000-000000000001"
     about = {"subject": f"predictions/{block}", "block": block, "root": "0" * 64, "bytes": 1}
@@ -164,3 +176,20 @@ def test_values_that_are_nested_too_deeply_are_answered(tmp_path: Path) -> None:
 def _verdict(record: str) -> bytes:
     about = {"pipeline": "p", "version": 1, "record": record, "passed": True}
     return entry("verdict", subject="verdict/p@1", **about)
+
+
+def test_an_outcome_whose_number_is_none_is_answered(tmp_path: Path) -> None:
+    leaf, columns = bytes(32), "id, pipeline, value, observed, recorded, source, caller"
+    with closing(sqlite3.connect(tmp_path / "outcomes.db")) as database:
+        database.executescript(
+            f"CREATE TABLE outcome(number, {columns});"
+            "CREATE TABLE outcome_batch(identity, number, first);"
+            "CREATE TABLE outcome_tile(batch, tile, hashes);"
+            "INSERT INTO outcome_batch VALUES ('b', 1, 1);"
+            "INSERT INTO outcome(number) VALUES (1.5)"
+        )
+        database.execute("INSERT INTO outcome_tile VALUES (1, 0, ?)", (leaf,))
+        database.commit()
+    about = {"subject": "outcomes/b", "batch": "b", "root": leaf.hex(), "count": 1}
+    [problem] = _problems(tmp_path, entry("outcomes", **about))
+    assert "'1.5' is not the number of an outcome" in problem
