@@ -4,6 +4,7 @@ A witness is asked by files (C2SP tlog-witness, add-checkpoint), so that it may 
 it checks and signs belongs in `factory_verify`.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from factory_resources.ledger.factory_verify import (
     signature_line,
 )
 from factory_resources.ledger.log import Log, changed
+
+_CLOCKS = 300
+"""Seconds by which two clocks may differ."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,13 @@ def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]
     found = [(name, key) for name, key in policy.witnesses if note.time_of(key) is not None]
     if not found:
         raise InvalidError("has no cosignature of a witness of the policy")
+    latest = time.time() + _CLOCKS
+    if ahead := [name for name, key in found if (note.time_of(key) or 0) > latest]:
+        # Otherwise nobody would notice when the witness looks no more.
+        whose = ", ".join(ahead)
+        raise InvalidError(
+            f"is cosigned at a time to come: the clock of {whose}, or ours, is wrong"
+        )
     known = {(key.name, key.key_id) for _, key in found}
     new = [one for one in note.signatures if (one[0], one[1][:4]) in known]
     kept = dict[tuple[str, bytes], bytes]()

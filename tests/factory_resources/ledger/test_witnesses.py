@@ -1,6 +1,7 @@
 """How much of the log witnesses have seen: the quorum and its members are those of the policy."""
 
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def _witnesses(folder: Path, count: int) -> list[WitnessKey]:
 def _policy(witnesses: list[WitnessKey], *lines: str) -> TrustPolicy:
     named = [f"witness w{n} {one.public}" for n, one in enumerate(witnesses)]
     return TrustPolicy.parse("\n".join([*named, *lines, ""]).encode())
+
+
+def _keys(name: str) -> tuple[Ed25519PrivateKey, VerifierKey]:
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes_raw()
+    return private, VerifierKey(f"example.com/{name}", COSIGNATURE, public)
 
 
 def _cosign(ledger: Ledger, witness: WitnessKey, policy: TrustPolicy) -> list[str]:
@@ -109,8 +116,7 @@ def test_a_checkpoint_that_is_cosigned_again_and_again_keeps_the_latest_of_each_
     ledger: Ledger, tmp_path: Path
 ) -> None:
     other = _witnesses(tmp_path, 1)
-    private = Ed25519PrivateKey.generate()
-    public = VerifierKey("example.com/often", COSIGNATURE, private.public_key().public_bytes_raw())
+    private, public = _keys("often")
     lines = [f"witness often {public}", f"witness w0 {other[0].public}", "quorum often", ""]
     policy = TrustPolicy.parse("\n".join(lines).encode())
     _cosign(ledger, other[0], policy)
@@ -119,15 +125,30 @@ def test_a_checkpoint_that_is_cosigned_again_and_again_keeps_the_latest_of_each_
         _, _, note = asked.partition(b"\n\n")
         text = SignedNote.parse(note).text
         for hour in [*range(70), 5]:
-            moment = 1_800_000_000 + 3600 * hour
+            moment = 1_700_000_000 + 3600 * hour
             signed = struct.pack(">Q", moment) + private.sign(public.message(text, moment))
             add_cosignatures(log, note + public.line(signed).encode(), policy)
-        state = witness_state(log, policy, 1)
-        assert (state.seen, state.time) == (2, 1_800_000_000 + 3600 * 69)
+        assert witness_state(log, policy, 1).seen == 2
         [(_, stored)] = log.cosigned()
     kept = SignedNote.parse(stored.encode())
     assert len(kept.signatures) == 3
-    assert all(kept.time_of(key) for _, key in policy.witnesses)
+    assert kept.time_of(public) == 1_700_000_000 + 3600 * 69
+    assert kept.time_of(other[0].public)
+
+
+@pytest.mark.parametrize("ahead", [3600, 10**12, 2**62])
+def test_a_cosignature_of_a_time_to_come_is_refused(ledger: Ledger, ahead: int) -> None:
+    private, public = _keys("early")
+    policy = TrustPolicy.parse(f"witness w {public}\nquorum w\n".encode())
+    with ledger.writing() as log:
+        _, asked = request(log, public)
+        _, _, note = asked.partition(b"\n\n")
+        moment = int(time.time()) + ahead
+        message = public.message(SignedNote.parse(note).text, moment)
+        line = public.line(struct.pack(">Q", moment) + private.sign(message))
+        with pytest.raises(InvalidError, match="at a time to come: the clock of w, or ours"):
+            add_cosignatures(log, note + line.encode(), policy)
+        assert witness_state(log, policy, 1).time == 0
 
 
 @pytest.mark.parametrize("change", [lambda note: "nonsense", lambda note: note[:-6] + "AAAA=\n"])
