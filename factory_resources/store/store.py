@@ -23,6 +23,7 @@ from factory_resources.security.secrets import secret
 from factory_resources.store.client import StoreClient
 from factory_resources.store.location import (
     ACCESS_KEY,
+    ENDPOINT_VARIABLE,
     SECRET_KEY,
     StoreLocation,
     declared_store,
@@ -196,10 +197,15 @@ class SharedStore:
     def _require_own(self, content: bytes | None) -> None:
         try:
             owner = json.loads(content or b"")["ledger"]
-        except (ValueError, TypeError, KeyError):
-            owner = None
+        except (ValueError, TypeError, KeyError) as error:
+            raise StorageError(
+                f"what is read as {OWNER} is not what a factory writes there",
+                where=str(self.client.location),
+                remedy=f"check that {ENDPOINT_VARIABLE} names the storage itself, not a page about "
+                "it such as MinIO's console; else name another prefix in FACTORY_STORE",
+            ) from error
         ledger = Ledger(self.home)
-        if owner is None or not ledger.exists or owner != _ledger_key(self.home):
+        if not ledger.exists or owner != _ledger_key(self.home):
             raise StorageError(
                 "the store belongs to a factory with another ledger",
                 where=self.address,

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -278,6 +279,34 @@ def test_a_store_belongs_to_one_ledger(homes: tuple[Home, Home], tmp_path: Path)
         begin()
         with pytest.raises(StorageError, match="belongs to a factory with another ledger"):
             catch_up(other)
+
+
+class _Console(BaseHTTPRequestHandler):
+    """A page that answers every request, as the console beside a storage does."""
+
+    def do_GET(self) -> None:
+        page = b"<!doctype html><title>Console</title>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_page_in_place_of_the_storage_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    Ledger(home).begin()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Console) as console:
+        Thread(target=console.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{console.server_address[1]}"
+        monkeypatch.setenv("FACTORY_S3_ENDPOINT", endpoint)
+        with pytest.raises(StorageError, match="check that FACTORY_S3_ENDPOINT names the storage"):
+            catch_up(home)
+        console.shutdown()
 
 
 def test_a_table_that_stays_at_home_is_not_in_the_store(homes: tuple[Home, Home]) -> None:
