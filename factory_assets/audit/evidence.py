@@ -45,6 +45,7 @@ from factory_resources.ledger.entries import (
 )
 from factory_resources.ledger.entry import Entry
 from factory_resources.ledger.factory_verify import (
+    InvalidError,
     LogCheckpoint,
     SignedNote,
     VerifierKey,
@@ -217,11 +218,12 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
     """Write the archive.
 
     Args:
-        since: an older checkpoint of the auditor, a note; the archive then proves that the log
-            extends it.
+        since: a checkpoint that the auditor kept, a note; the archive then proves that its own is
+            of the same history.
 
     Raises:
-        InvalidError: `since` is not a checkpoint.
+        InvalidError: `since` is not a checkpoint of this ledger.
+        ModelError: a file of the home is missing.
     """
     with Ledger(home).reading() as log, zipfile.ZipFile(out, "w") as archive:
         first = _first(log)
@@ -240,8 +242,7 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
         if policy := policy_file():
             _add(archive, "policy", policy.read_bytes())
         if since is not None:
-            old = LogCheckpoint.parse(SignedNote.parse(since).text).size
-            _add(archive, "consistency", extension(log, old, size, note))
+            _add(archive, "consistency", _consistency(log, since, first.origin, (size, note)))
         for number in evidence.entries:
             _add(archive, f"entries/{number}.json", log.body(number))
             proof = inclusion_proof(log.tree, number, size, note)
@@ -288,18 +289,48 @@ def _statement(version: Version, trained: Record, digests: Mapping[str, str]) ->
 
 def _copied(path: Path, archive: zipfile.ZipFile, home: Home) -> str:
     """Copy a file of the home into the archive, and return its SHA-256."""
-    digest = sha256()
-    with path.open("rb") as file, _new(archive, f"home/{path.relative_to(home.path)}") as to:
-        while chunk := file.read(1 << 20):
+    digest, name = sha256(), str(path.relative_to(home.path))
+    with _new(archive, f"home/{name}") as to:
+        for chunk in _chunks(path, name):
             digest.update(chunk)
             to.write(chunk)
     return digest.hexdigest()
+
+
+def _chunks(path: Path, name: str) -> Iterator[bytes]:
+    # Separate from writing, so that a file of the home is not taken for the archive.
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                yield chunk
+    except OSError as error:
+        what = f"cannot be read ({error.strerror}), and belongs to the evidence"
+        remedy = "factory verify tells what else does not hold"
+        raise ModelError(what, where=name, remedy=remedy) from error
 
 
 def _first(log: Log) -> LedgerStarted:
     first = entry_in(log, 0)
     assert isinstance(first, LedgerStarted)
     return first
+
+
+def _consistency(log: Log, since: bytes, origin: str, checkpoint: tuple[int, str]) -> bytes:
+    """Return the proof that of a kept checkpoint and the archive's, the newer extends the older.
+
+    Raises:
+        InvalidError: it was kept from another log, or is over more entries than this one has.
+    """
+    kept = LogCheckpoint.parse(SignedNote.parse(since).text)
+    if kept.origin != origin:
+        raise InvalidError(f"is of the log {kept.origin}, and this ledger is {origin}")
+    if kept.size > log.size:
+        raise InvalidError(f"is over {kept.size:,} entries, and this ledger has {log.size:,}")
+    size, note = checkpoint
+    # That of the archive is as old as the last look of a witness.
+    if kept.size > size:
+        return extension(log, size, kept.size, since.decode())
+    return extension(log, kept.size, size, note)
 
 
 def _checkpoint(log: Log, last: int) -> tuple[int, str]:

@@ -303,11 +303,17 @@ def ledger() -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="The file for the witness."
 )
-def request_command(name: str | None, out: Path) -> None:
+@click.option(
+    "--old",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Entries that the witness says it saw last (default: those of its last cosignature here).",
+)
+def request_command(name: str | None, out: Path, old: int | None) -> None:
     """Write the latest checkpoint for a witness, with the proof that it extends the last one."""
     from factory_assets.cli.ledger import write_request
 
-    click.echo(write_request(name, out))
+    click.echo(write_request(name, out, old))
 
 
 @command("add", ledger)

@@ -10,6 +10,7 @@ from factory_assets.execution.ledger_entries import append_settings, begin_ledge
 from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import (
+    FOR_OTHERS,
     InvalidError,
     TrustPolicy,
     VerifierKey,
@@ -24,8 +25,11 @@ REQUEST, COSIGNED = ".request", ".cosigned"
 """End the names of the files that `exchange` writes and reads."""
 
 
-def write_request(name: str | None, out: Path) -> str:
+def write_request(name: str | None, out: Path, old: int | None = None) -> str:
     """Write the request to a witness, and return in one line what was written.
+
+    Args:
+        old: how many entries the witness says that it has seen.
 
     Raises:
         FactoryError: there is no such witness, or a file or the ledger cannot be read or written.
@@ -33,7 +37,7 @@ def write_request(name: str | None, out: Path) -> str:
     policy, home = declared_policy(), Home.from_env()
     begin_ledger(home)
     append_settings(home)
-    return _write_request(home, *witness_named(policy, name), out)
+    return _write_request(home, *witness_named(policy, name), out, old)
 
 
 def add_cosignatures(file: Path) -> str:
@@ -112,14 +116,16 @@ def declared_policy() -> TrustPolicy:
     return declared.policy
 
 
-def _write_request(home: Home, name: str, witness: VerifierKey, out: Path) -> str:
+def _write_request(
+    home: Home, name: str, witness: VerifierKey, out: Path, old: int | None = None
+) -> str:
     with Ledger(home).writing() as log:
-        size, content = request(log, witness)
-    _write(out, content)
+        size, content = request(log, witness, old)
+    _write(out, content, mode=FOR_OTHERS)
     return f"wrote {out}: the checkpoint of {size:,} entries, for {name} to cosign"
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(str(path), content)
+        write_durably(str(path), content, mode=mode)

@@ -264,6 +264,9 @@ def _sqlite(home: Home, *, write: bool) -> Connection:
     raw = sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
     if write:
         raw.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        # By default the folder is not synchronised when the journal was removed: after a power cut
+        # it may be there again, and undo what was committed.
+        raw.execute("PRAGMA synchronous = EXTRA")
     return Connection(raw, postgres=False, home=home)
 
 

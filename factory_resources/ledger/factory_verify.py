@@ -31,6 +31,7 @@ import sys
 import tempfile
 import zipfile
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -304,6 +305,18 @@ def _short(text: str) -> str:
     return ascii(text if len(text) <= 60 else f"{text[:57]}...")
 
 
+def text_bytes(text: str, errors: str = "strict") -> bytes:
+    """Return a text in UTF-8; JSON may contain half a character, which is in no UTF-8.
+
+    Raises:
+        InvalidError: it does.
+    """
+    try:
+        return text.encode("utf-8", errors)
+    except UnicodeEncodeError as error:
+        raise InvalidError(f"{_short(text)} contains half a character") from error
+
+
 # -------------------------------------------------------------------------------- Signed notes
 
 ED25519, COSIGNATURE, ML_DSA_COSIGNATURE = 0x01, 0x04, 0x06
@@ -353,7 +366,7 @@ class VerifierKey:
         Args:
             signature: for cosignatures with the 8 bytes of their time before it.
         """
-        return f"{_DASH} {self.name} {format_base64(self.key_id + signature)}\n"
+        return signature_line(self.name, self.key_id + signature)
 
     def message(self, text: str, time: int = 0) -> bytes:
         """Return the bytes that this key signs for the text of a note.
@@ -419,6 +432,11 @@ class VerifierKey:
         except (InvalidSignature, ValueError):
             return False
         return True
+
+
+def signature_line(name: str, signature: bytes) -> str:
+    """Return the line of a note with a signature, key id included; newline included."""
+    return f"{_DASH} {name} {format_base64(signature)}\n"
 
 
 def require_key_name(name: str) -> str:
@@ -877,6 +895,7 @@ def require_relative(name: str) -> str:
     bad = any(part in {"", ".", ".."} for part in parts) or len(name) > 1000
     if bad or re.search(r"[\x00-\x1f\x7f\\:]", name):
         raise InvalidError(f"{_short(name)} is not a path in a home")
+    path_bytes(name)
     return name
 
 
@@ -981,8 +1000,9 @@ class GuardedDatabase:
         Raises:
             InvalidError: it cannot be opened.
         """
-        # Without its write-ahead log, a copy on a medium that cannot be written is complete.
-        complete = not os.path.exists(path + "-wal") or os.path.getsize(path + "-wal") == 0
+        # Without its write-ahead log, a copy on a medium that cannot be written is complete. With a
+        # journal, half of what is undone by it may be in the file.
+        complete = not any(_has_content(path + beside) for beside in ("-wal", "-journal"))
         modes = ["mode=ro", "mode=ro&immutable=1"] if complete else ["mode=ro"]
         for mode in modes:
             address = f"file:{quote(os.path.abspath(path))}?{mode}"
@@ -1009,6 +1029,12 @@ class GuardedDatabase:
             except _DATABASE_ERRORS as error:
                 connection.close()
                 raise InvalidError(f"cannot be opened ({error})") from error
+        if _has_content(path + "-journal"):
+            # Undone here, a journal of an enemy could have files removed that it names.
+            raise InvalidError(
+                "was being written when it was copied, or its writer was killed: start the factory "
+                "where it is, which undoes that (any command does), and copy it again"
+            )
         raise InvalidError(
             "cannot be opened to be read; if it is a copy, copy the file ending in -wal too, "
             "into a folder that you can write to"
@@ -1041,8 +1067,16 @@ class GuardedDatabase:
             raise InvalidError(f"the database cannot be read ({error})") from error
 
 
+def _has_content(path: str) -> bool:
+    return os.path.exists(path) and os.path.getsize(path) > 0
+
+
 class Scratch:
-    """What a verification must remember, on disk where it is much."""
+    """What a verification must remember, on disk where it is much.
+
+    Raises:
+        OSError: that disk cannot be written; nothing can be said of what is verified.
+    """
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect("", isolation_level=None)
@@ -1067,6 +1101,8 @@ class Scratch:
             " PRIMARY KEY(block, number)) WITHOUT ROWID;"
             "CREATE TABLE erased(block TEXT, leaf INTEGER, id BLOB, number INTEGER,"
             " PRIMARY KEY(block, leaf)) WITHOUT ROWID;"
+            "CREATE TABLE dropped(subject TEXT, sha256 TEXT, number INTEGER,"
+            " PRIMARY KEY(subject, sha256)) WITHOUT ROWID;"
             "CREATE TABLE rewritten(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE erased_outcome(outcome INTEGER PRIMARY KEY, number INTEGER);"
         )
@@ -1118,7 +1154,11 @@ class Scratch:
         self.run("INSERT OR REPLACE INTO rule VALUES(?, ?)", subject, rule)
 
     def run(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        return iter(self._connection.execute(statement, values))
+        try:
+            return iter(self._connection.execute(statement, values))
+        except sqlite3.OperationalError as error:
+            what = f"the temporary folder cannot be written ({error})"
+            raise OSError(f"{what}; name another one in SQLITE_TMPDIR") from error
 
     def one(self, statement: str, *values: object) -> Any:
         """Return the first value of the first row, or None."""
@@ -1126,8 +1166,12 @@ class Scratch:
 
 
 def path_bytes(path: object) -> bytes:
-    """Return a path as it is compared, also one that is not UTF-8."""
-    return str(path).encode("utf-8", "surrogateescape")
+    """Return a path as it is compared, also one that is not UTF-8.
+
+    Raises:
+        InvalidError: no file can have this name.
+    """
+    return text_bytes(str(path), "surrogateescape")
 
 
 # ---------------------------------------------------------------------------------------- The log
@@ -1458,7 +1502,7 @@ class _LogCheck:
                 bodies = [body for _, body in rows if body is not None]
                 objects = _canonical_objects(bodies) if len(bodies) == len(rows) else None
                 for (number, body), entry in zip(rows, objects or repeat(None)):
-                    if number != self._tree.size:
+                    if not isinstance(number, int) or number != self._tree.size:
                         self._report.problem(f"is missing: entry {number} is next", self._tree.size)
                         return
                     yield number, body, entry
@@ -1532,7 +1576,7 @@ class _LogCheck:
         """Yield the stored checkpoints that the log signed, the oldest first."""
         last = -1
         for size, content in self._guarded("SELECT size, note FROM checkpoint ORDER BY size"):
-            if size <= last:
+            if not isinstance(size, int) or size <= last:
                 self._report.problem("the stored checkpoints are damaged")
                 return
             last = size
@@ -2193,6 +2237,9 @@ def _text(value: object) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
+_TOO_DEEP = "an entry or a file has values within values too deep to be compared"
+
+
 def verify_home(
     path: str, expected: Expectation, report: VerificationReport, ledger: str | None = None
 ) -> bytes | None:
@@ -2224,6 +2271,9 @@ def verify_home(
                 verify_dossier(expected.dossier, files, database, report)
     except InvalidError as error:
         report.problem(error, file=ledger or "ledger.db")
+        return None
+    except RecursionError:
+        report.problem(_TOO_DEEP)
         return None
     return head
 
@@ -2499,9 +2549,14 @@ class DecisionCheck:
 
     def notes(self) -> None:
         """Say where the approval that a pipeline asks for was changed."""
-        rows = self._scratch.run("SELECT number, pipeline FROM changed_rule LIMIT ?", _LISTED)
-        for number, pipeline in rows:
+        query = "SELECT number, pipeline FROM changed_rule ORDER BY number LIMIT ?"
+        for number, pipeline in self._scratch.run(query, _LISTED):
             self._report.note(f"changes the approval that {pipeline} asks for", number)
+        more = self._scratch.run(f"{query} OFFSET ?", -1, _LISTED)
+        by_pipeline = Counter(pipeline for _, pipeline in more)
+        for pipeline, count in sorted(by_pipeline.items()):
+            entries = f"{amount(count, 'entries')} more change{'s' * (count == 1)}"
+            self._report.note(f"{entries} the approval that {pipeline} asks for")
 
     def _act(self, number: int, entry: dict[str, Any], act: str) -> None:
         """Check the statement of an act that needs no waiting candidate."""
@@ -2782,10 +2837,10 @@ class _ErasedLeaves:
         query = "SELECT leaf, id, number FROM erased WHERE block = ? ORDER BY leaf"
         rows = [*scratch.run(query, block)]
         leaves, ids = [leaf for leaf, _, _ in rows], [identifier for _, identifier, _ in rows]
-        ends = (
-            (0, take(entry, "first")),
-            (take(entry, "count", kind=int) - 1, take(entry, "last")),
-        )
+        last = take(entry, "count", kind=int) - 1
+        if leaves and leaves[-1] > last:
+            raise InvalidError("more is erased of its block than it has")
+        ends = (0, take(entry, "first")), (last, take(entry, "last"))
         at_ends = all(
             (leaf == place) == (identifier.hex() == end)
             for leaf, identifier, _ in rows
@@ -2832,9 +2887,12 @@ class PredictionCheck:
         for number in self._numbers("predictions_erased"):
             with self._reported(number):
                 self._erased(number, self._ledger.entry(number))
-        for number in self._numbers("predictions_archived", "predictions_removed"):
+        for number in self._numbers("predictions_removed"):
             with self._reported(number):
-                self._moved(number, self._ledger.entry(number))
+                self._removed(number, self._ledger.entry(number))
+        for number in self._numbers("predictions_archived"):
+            with self._reported(number):
+                self._archived(number, self._ledger.entry(number))
         blocks = self._numbers("predictions")
         here = self._is_here("ledger.db") or self._is_here("predictions.db")
         if self._on_server or not here:
@@ -2908,13 +2966,21 @@ class PredictionCheck:
         row = block, leaf, identifier, number
         self._scratch.run("INSERT OR IGNORE INTO erased VALUES(?, ?, ?, ?)", *row)
 
-    def _moved(self, number: int, entry: dict[str, Any]) -> None:
-        """Note which leaves are in the archive or removed, and compare the files."""
+    def _removed(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which files of the archive are removed."""
+        subject = f"predictions/{take(entry, 'pipeline')}/{take(entry, 'day')}"
+        _require_same("the subject", take(entry, "subject"), subject)
+        for digest in take(entry, "files", kind=list):
+            if not isinstance(digest, str):
+                raise InvalidError("has no valid 'files'")
+            row = subject, digest, number
+            self._scratch.run("INSERT OR REPLACE INTO dropped VALUES(?, ?, ?)", *row)
+
+    def _archived(self, number: int, entry: dict[str, Any]) -> None:
+        """Note which leaves are in the archive, and compare the files."""
         pipeline, day = take(entry, "pipeline"), take(entry, "day")
         subject = f"predictions/{pipeline}/{day}"
         _require_same("the subject", take(entry, "subject"), subject)
-        if entry["kind"] == "predictions_removed":
-            return
         digest, listed = take(entry, "sha256"), take(entry, "leaves")
         ends = [_identifier(take(entry, name)).hex() for name in ("first", "last")]
         file = f"predictions/archive/{pipeline}/{day}/{'-'.join(ends)}-{digest[:8]}"
@@ -2928,20 +2994,12 @@ class PredictionCheck:
             return
         count = self._list(f"{file}.leaves", listed, number)
         _require_same("the number of records", take(entry, "count", kind=int), count)
-        if self._is_removed(subject, digest, number):
+        query = "SELECT 1 FROM dropped WHERE subject = ? AND sha256 = ? AND number > ?"
+        if self._scratch.one(query, subject, digest, number):
             self._report.count("answers removed", count)
             return
         self._report.count("answers in the archive", count)
         self._content.compare(f"{file}.parquet", digest, number=number)
-
-    def _is_removed(self, subject: str, digest: str, after: int) -> bool:
-        """Whether a later entry says that the file with this digest is removed."""
-        found = self._ledger.last("predictions_removed", subject)
-        while found and found[0] > after:
-            if digest in take(found[1], "files", kind=list):
-                return True
-            found = self._ledger.last("predictions_removed", subject, found[0])
-        return False
 
     def _list(self, name: str, expected: str, number: int) -> int:
         """Note the leaves in a list; return how many they are."""
@@ -3063,9 +3121,14 @@ class PredictionCheck:
                 content = read_all(self._files, name, _SEGMENT_BYTES)
             except MissingFileError:
                 return False
-            leaves = _segment_leaves(content, identity)
+            ids, leaves = _segment_leaves(content, identity)
             if not leaves or tree_hash(leaves).hex() != take(entry, "root"):
                 raise InvalidError("was changed: it has other records than the entry says")
+            said = [entry[name] for name in ("count", "first", "last")]
+            if said != [len(ids), ids[0].hex(), ids[-1].hex()]:
+                raise InvalidError("has another number of records, or other ids, than the entry")
+            if any(left >= right for left, right in zip(ids, ids[1:])):
+                raise InvalidError("has records that are not in the order of their ids")
         self._require_gone(erased, bytearray(b"\1" * len(leaves)))
         self._report.count("blocks of answers in the journal")
         return True
@@ -3108,17 +3171,18 @@ def _identifier(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def _segment_leaves(content: bytes, identity: str) -> list[bytes]:
-    """Return the hashes of the records in a segment of the journal."""
-    leaves, place = list[bytes](), _SEGMENT.size
+def _segment_leaves(content: bytes, identity: str) -> tuple[list[bytes], list[bytes]]:
+    """Return the ids of the records in a segment of the journal, and the hashes of its leaves."""
+    ids, leaves, place = list[bytes](), list[bytes](), _SEGMENT.size
     if len(content) < place or _SEGMENT.unpack_from(content)[2].hex() != identity.replace("-", ""):
         raise InvalidError("is another segment")
     while place + _SEGMENT_RECORD.size <= len(content):
         length, _, identifier = _SEGMENT_RECORD.unpack_from(content, place)
         place += _SEGMENT_RECORD.size + length
         record = content[place - length : place]
+        ids.append(identifier)
         leaves.append(prediction_leaf(identifier, sha256(record).digest()))
-    return leaves if place == len(content) else []
+    return (ids, leaves) if place == len(content) else ([], [])
 
 
 # -------------------------------------------------------------------------------- The outcomes
@@ -3266,6 +3330,8 @@ class OutcomeCheck:
         """Compare the outcomes of a batch; return the numbers of those that are missing."""
         here = bytearray(len(leaves))
         for number, *values in database.rows(_OUTCOMES, first, first + len(leaves)):
+            if not isinstance(number, int):
+                raise InvalidError(f"{_short(str(number))} is not the number of an outcome")
             here[number - first] = 1
             if _stored_outcome_leaf(number, values) != leaves[number - first]:
                 self._report.problem(f"outcome {number} was changed", file="outcomes.db")
@@ -3475,7 +3541,7 @@ class PredictionProof:
         entered = None
         if "entry" in value:
             said = take(value, "entry", kind=dict)
-            entered = EnteredBlock(take(said, "body").encode(), take(said, "proof").encode())
+            entered = EnteredBlock(text_bytes(take(said, "body")), text_bytes(take(said, "proof")))
         return cls(_identifier(take(value, "id")), record, tuple(leaves), entered)
 
     def format(self) -> bytes:
@@ -3853,18 +3919,28 @@ def last_about(
     return found
 
 
+_ARCHIVE_CANNOT_PROVE = (
+    "that the archive has every entry about the version: one that refuses it, or withdraws a "
+    "right, may be left out; a copy of the home has all"
+)
+
+
 def verify_archive(path: str, expected: Expectation, report: VerificationReport) -> bytes | None:
     """Verify the evidence about a version of a model.
 
     Returns:
         The checkpoint of the log, if the entries are in it; a note.
     """
+    report.cannot_prove.append(_ARCHIVE_CANNOT_PROVE)
     try:
         archive = ArchiveFile.open(path)
         with closing(Scratch()) as scratch:
             return _ArchiveCheck(archive, expected, report, scratch).run()
     except InvalidError as error:
         report.problem(error)
+        return None
+    except RecursionError:
+        report.problem(_TOO_DEEP)
         return None
 
 
@@ -3980,18 +4056,20 @@ class _ArchiveCheck:
         if self._expected.since is None:
             return
         note = SignedNote.parse(self._expected.since)
-        older = LogCheckpoint.parse(note.text)
-        require_signed(note, older, self._key)
-        if older == checkpoint:
+        kept = LogCheckpoint.parse(note.text)
+        require_signed(note, kept, self._key)
+        if kept == checkpoint:
             return
         try:
             request = CheckpointRequest.parse(self._read("consistency"))
         except MissingFileError:
-            request = CheckpointRequest(older.size, (), b"")
-        if not request.extends(older, checkpoint):
+            request = CheckpointRequest(kept.size, (), b"")
+        # The archive has the last checkpoint that a witness saw, which may be the older of the two.
+        older, newer = sorted((kept, checkpoint), key=lambda one: one.size)
+        if not request.extends(older, newer):
             raise InvalidError(
                 f"nothing here shows that the log extends the checkpoint of --since, of "
-                f"{older.size} entries; ask for evidence with a proof since then"
+                f"{kept.size} entries; ask for evidence with a proof since then"
             )
 
     def _require_numbers(self, numbers: Sequence[object]) -> None:
@@ -4126,7 +4204,7 @@ class _DossierCheck:
 
     def _read_entries(self) -> None:
         """Take the entries whose proofs hold, in a log that has the key of the verified one."""
-        content = take(self._dossier, "checkpoint").encode()
+        content = text_bytes(take(self._dossier, "checkpoint"))
         note = SignedNote.parse(content)
         checkpoint = LogCheckpoint.parse(note.text)
         key = VerifierKey.parse(take(self._ledger.entry(0), "key"))
@@ -4135,8 +4213,8 @@ class _DossierCheck:
         self._size = checkpoint.size
         self._require_same("size", self._size)
         for name, one in take(self._dossier, "entries", kind=dict).items():
-            number, body = parse_decimal(name), take(one, "body").encode()
-            proof = InclusionProof.parse(take(one, "proof").encode())
+            number, body = parse_decimal(name), text_bytes(take(one, "body"))
+            proof = InclusionProof.parse(text_bytes(take(one, "proof")))
             if proof.checkpoint != content or proof.index != number:
                 raise InvalidError(f"the proof of entry {number} is of another one")
             if not proof.proves(body, checkpoint):
@@ -4189,7 +4267,10 @@ class _DossierCheck:
     def _compare_damaged(self) -> list[tuple[int, set[str]]]:
         """Return entry and kinds of evidence of each file that the dossier says is damaged."""
         lacking = []
-        for one in self._dossier.get("damaged") or []:
+        damaged = self._dossier.get("damaged") or []
+        if not isinstance(damaged, list):
+            raise InvalidError("has no valid 'damaged'")
+        for one in damaged:
             path, number = take(one, "path"), take(one, "entry", kind=int)
             lacking.append((number, {*_texts(take(one, "evidence", kind=list))}))
             with self._reported(path):
@@ -4352,8 +4433,10 @@ def _require_lacking(asked: dict[str, Any], lacking: list[tuple[int, set[str]]])
     """Require that a requirement names the entries whose files its evidence lacks."""
     kinds = {*asked["evidence"], *asked["gaps"]}
     expected = sorted({number for number, touched in lacking if touched & kinds})
-    said = asked.get("damaged", [])
-    _require_same("the damage", sorted({*said} if isinstance(said, list) else ()), expected)
+    said = asked.get("damaged") or []
+    if not isinstance(said, list) or not all(type(number) is int for number in said):
+        raise InvalidError("has no valid 'damaged'")
+    _require_same("the damage", sorted({*said}), expected)
 
 
 def follow_pointer(document: Any, pointer: str) -> Any:
@@ -4374,6 +4457,9 @@ def follow_pointer(document: Any, pointer: str) -> Any:
 
 
 # ---------------------------------------------------------------------------------- The witness
+
+FOR_OTHERS = 0o644
+"""The permissions of what factory and witness hand to each other: they are different users."""
 
 
 class WitnessKey:
@@ -4445,10 +4531,14 @@ class WitnessKey:
                     "this witness has not seen this log: the first request says `old 0`"
                 ) from None
             return
+        if checkpoint == seen:
+            # What it answered may have been lost: to sign the same history again tells no other.
+            return
         if request.old_size != seen.size:
             raise InvalidError(
                 f"this witness saw {seen.size} entries last, and the request proves from "
-                f"{request.old_size}: make one with `old {seen.size}`"
+                f"{request.old_size}: ask for one from there, by factory ledger request --old "
+                f"{seen.size}"
             )
         if not request.extends(seen, checkpoint):
             raise InvalidError(
@@ -4499,12 +4589,19 @@ def _locked(path: str) -> Iterator[None]:
         yield
 
 
-def write_durably(path: str, content: bytes) -> None:
-    """Write a file; after a power cut it has the old or the new content."""
+def write_durably(path: str, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file; after a power cut it has the old or the new content.
+
+    Args:
+        mode: its permissions.
+    """
     folder = os.path.dirname(os.path.abspath(path))
     handle, name = tempfile.mkstemp(dir=folder, prefix=".")
     try:
         with open(handle, "wb") as file:
+            # Not every stick or share has permissions.
+            with suppress(OSError):
+                os.chmod(name, mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -4613,7 +4710,7 @@ def _witness_command(words: Sequence[str]) -> int:
     except InvalidError as error:
         sys.stderr.write(printable(f"refused: {error}") + "\n")
         return 1
-    write_durably(options.out, cosigned)
+    write_durably(options.out, cosigned, mode=FOR_OTHERS)
     return 0
 
 

@@ -76,11 +76,13 @@ class Ledger:
             first = LedgerStarted(origin=key.origin, key=str(key.verifier))
             entries = [_new(entry) for entry in (first, *found)]
             # A process that is killed before the last step leaves the key beside its place.
-            key.save(self.home)
             if in_postgres():
                 with begin_postgres() as connection:
+                    # Not before: if another machine was faster, the key is that of no ledger.
+                    key.save(self.home)
                     Log.create(connection, key, entries)
             else:
+                key.save(self.home)
                 self._install(key, entries)
             key.install(self.home)
 

@@ -4,11 +4,19 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from factory_resources.ledger.factory_verify import leaf_hash
+from factory_resources.errors import StorageError
+from factory_resources.ledger.factory_verify import (
+    InvalidError,
+    LogCheckpoint,
+    SignedNote,
+    leaf_hash,
+)
 from factory_resources.ledger.log import Log
 
 WIDTH = 256
 """Hashes in a full tile."""
+
+_CHECKPOINT = "checkpoint"
 
 Write = Callable[[Path, bytes], None]
 
@@ -20,8 +28,12 @@ def write_tiles(log: Log, folder: Path, write: Write) -> int:
 
     Args:
         write: writes one file, so that readers see the old or the new content.
+
+    Raises:
+        StorageError: the folder has the tiles of another log, or of another history of this one.
     """
     size, note = log.signed
+    _require_extends(log, LogCheckpoint.parse(SignedNote.parse(note.encode()).text), folder)
     level = 0
     while count := size >> 8 * level:
         for number in range(-(-count // WIDTH)):
@@ -37,8 +49,28 @@ def write_tiles(log: Log, folder: Path, write: Write) -> int:
             else:
                 write(path, b"".join(log.tree.hashes(level, start, stop)))
         level += 1
-    write(folder / "checkpoint", note.encode())
+    write(folder / _CHECKPOINT, note.encode())
     return size
+
+
+def _require_extends(log: Log, own: LogCheckpoint, folder: Path) -> None:
+    """Require that what was exported to the folder before is a beginning of the log."""
+    try:
+        content = (folder / _CHECKPOINT).read_bytes()
+    except OSError:
+        return
+    try:
+        known = LogCheckpoint.parse(SignedNote.parse(content).text)
+        if known.origin != own.origin or not 0 < known.size <= own.size:
+            raise InvalidError(f"it is {known.size:,} entries of {known.origin}")
+        if log.tree.root(known.size) != known.root:
+            raise InvalidError("it is another history")
+    except InvalidError as error:
+        raise StorageError(
+            f"what was exported here before is not a beginning of this log ({error})",
+            where=str(folder),
+            remedy="name another folder",
+        ) from error
 
 
 def tile_path(folder: Path, number: int, width: int) -> Path:

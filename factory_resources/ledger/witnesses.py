@@ -4,6 +4,7 @@ A witness is asked by files (C2SP tlog-witness, add-checkpoint), so that it may 
 it checks and signs belongs in `factory_verify`.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,12 @@ from factory_resources.ledger.factory_verify import (
     VerifierKey,
     Witnessed,
     format_base64,
+    signature_line,
 )
 from factory_resources.ledger.log import Log, changed
+
+_CLOCKS = 300
+"""Seconds by which two clocks may differ."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +92,41 @@ def witness_named(policy: TrustPolicy, name: str | None) -> tuple[str, VerifierK
     return name, known[name]
 
 
-def request(log: Log, witness: VerifierKey) -> tuple[int, bytes]:
+def request(log: Log, witness: VerifierKey, old: int | None = None) -> tuple[int, bytes]:
     """Return the size of the latest checkpoint, and the request to cosign it.
 
     The checkpoint is stored, so that cosignatures can be added to exactly this one.
+
+    Args:
+        old: how many entries the witness says that it has seen; None for as many as it cosigned.
+
+    Raises:
+        UnknownNameError: the ledger has fewer entries than that.
     """
     size, note = log.signed
+    if old is None:
+        old = _cosigned_by(log, witness)
+    elif old > size:
+        raise UnknownNameError(
+            f"the ledger has {size:,} entries, and not {old:,}",
+            remedy="give the number that the witness names; if it has seen more entries than there "
+            "are, the ledger is older than what it saw: restore it from a newer backup",
+        )
+    stored = dict(log.cosigned())
+    if size not in stored:
+        log.keep_checkpoint(size, note)
+    return size, extension(log, old, size, stored.get(size, note))
+
+
+def _cosigned_by(log: Log, witness: VerifierKey) -> int:
+    """Return how many entries a witness has cosigned, as far as this ledger was told."""
     with reading_stored():
         seen = (
             before
             for before, cosigned in log.cosigned()
             if SignedNote.parse(cosigned.encode()).time_of(witness) is not None
         )
-        old = max(seen, default=0)
-    stored = dict(log.cosigned())
-    if size not in stored:
-        log.keep_checkpoint(size, note)
-    return size, extension(log, old, size, stored.get(size, note))
+        return max(seen, default=0)
 
 
 def extension(log: Log, old: int, size: int, note: str) -> bytes:
@@ -133,10 +156,21 @@ def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]
     found = [(name, key) for name, key in policy.witnesses if note.time_of(key) is not None]
     if not found:
         raise InvalidError("has no cosignature of a witness of the policy")
-    known = set(SignedNote.parse(stored.encode()).signatures)
-    for name, signature in note.signatures:
-        for _, key in found:
-            if (name, signature[:4]) == (key.name, key.key_id) and (name, signature) not in known:
-                stored += key.line(signature[4:])
-    log.keep_checkpoint(size, stored)
+    latest = time.time() + _CLOCKS
+    if ahead := [name for name, key in found if (note.time_of(key) or 0) > latest]:
+        # Otherwise nobody would notice when the witness looks no more.
+        whose = ", ".join(ahead)
+        raise InvalidError(
+            f"is cosigned at a time to come: the clock of {whose}, or ours, is wrong"
+        )
+    known = {(key.name, key.key_id) for _, key in found}
+    new = [one for one in note.signatures if (one[0], one[1][:4]) in known]
+    kept = dict[tuple[str, bytes], bytes]()
+    for signer, signature in (*SignedNote.parse(stored.encode()).signatures, *new):
+        who = signer, signature[:4]
+        # Behind the id of the key is the time: of what one key has signed, the latest is kept. A
+        # witness cosigns one checkpoint again and again while nothing is appended.
+        kept[who] = max(kept.get(who, b""), signature)
+    lines = [signature_line(signer, signature) for (signer, _), signature in kept.items()]
+    log.keep_checkpoint(size, f"{note.text}\n{''.join(lines)}")
     return [name for name, _ in found]

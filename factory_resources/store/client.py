@@ -4,6 +4,7 @@ Nothing here knows what the objects contain. Only the standard library is needed
 door, which may not import Arrow, reads the store too.
 """
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -115,6 +116,9 @@ class StoreClient:
                     digest.update(chunk)
                     length += len(chunk)
                     file.write(chunk)
+                # What has its place in the home is not fetched again, so it must be on the disk.
+                file.flush()
+                os.fsync(file.fileno())
             if length != int(answer.headers["Content-Length"] or -1):
                 raise self._away("was cut short during the transfer", key)
         return digest.hexdigest()
@@ -186,7 +190,7 @@ class StoreClient:
         """Return that an object, or a list of them, is nothing that a factory's storage has."""
         remedy = (
             f"name the port of its S3 interface in {ENDPOINT_VARIABLE}, which is not that of its "
-            "pages, or another prefix in FACTORY_STORE"
+            "pages (MinIO has a console beside it), or another prefix in FACTORY_STORE"
         )
         return self._away("what answers is no storage of a factory", key, remedy)
 

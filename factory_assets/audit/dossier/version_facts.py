@@ -77,7 +77,7 @@ def _version_chain(documents: VersionDocuments) -> Iterator[FactTable]:
         ("time", "version", "version that served before"),
         (
             (entry.at("time"), entry.at("version"), entry.perhaps("replaced"))
-            for entry, _ in cited.entries(ChampionMade, pipeline=model)
+            for entry, _ in reversed(cited.entries(ChampionMade, pipeline=model))
         ),
     )
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from factory_assets.cli.main import main
 from factory_assets.execution.ledger_state import ledger_entry, ledger_state
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
-from factory_resources.ledger.entries import KeyChanged, SettingChanged
+from factory_resources.ledger.entries import FilesRemoved, KeyChanged, SettingChanged
+from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.records import Records
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -97,6 +99,42 @@ def test_evidence_is_verified_by_the_single_file(root: Path, rows: tuple[str, ..
     assert auditor(root, later, "--since", "seen").returncode == 1
 
 
+def test_evidence_extends_what_an_auditor_kept_after_the_last_witness_looked(root: Path) -> None:
+    _declare_witness(root)
+    assert factory("ledger", "request", "--out", root / "auditor" / "request").exit_code == 0
+    words = ("cosign", "w.key", "request", "--log", _log_key(root), "--out", "cosigned")
+    assert auditor(root, "witness", *words).returncode == 0
+    assert factory("ledger", "add", root / "auditor" / "cosigned").exit_code == 0
+    Ledger(Home(root / "home")).append([FilesRemoved(paths=("tables/x",), reason="r")])
+    kept, out = root / "auditor" / "seen", root / "evidence.zip"
+    assert factory("verify", "--keep", kept).exit_code == 0
+    assert factory("evidence", "apples@1", "--out", out, "--since", kept).exit_code == 0
+    verified = auditor(root, out, "--since", "seen")
+    assert verified.returncode == 0, verified.stdout
+    assert "the witnesses of the policy saw" in verified.stdout
+    # Another history of the same length is found.
+    note = factory_verify.SignedNote.parse(kept.read_bytes())
+    forged = replace(factory_verify.LogCheckpoint.parse(note.text), root=bytes(32))
+    kept.write_text(LogKey.load(Home(root / "home")).sign(forged))
+    assert auditor(root, out, "--since", "seen").returncode == 1
+
+
+def test_a_kept_checkpoint_that_evidence_cannot_extend_is_told(root: Path) -> None:
+    kept = root / "seen"
+    assert factory("verify", "--keep", kept).exit_code == 0
+    note = factory_verify.SignedNote.parse(kept.read_bytes())
+    seen = factory_verify.LogCheckpoint.parse(note.text)
+    for changed, line in (
+        (replace(seen, origin="factory.local/other"), "is of the log factory.local/other"),
+        (replace(seen, size=seen.size + 1), f"is over {seen.size + 1} entries, and this ledger"),
+    ):
+        kept.write_text(LogKey.load(Home(root / "home")).sign(changed))
+        told = factory("evidence", "apples@1", "--out", root / "x.zip", "--since", kept)
+        assert told.exit_code == 2, told.output
+        assert line in told.output
+        assert not [*root.glob("*.zip"), *root.glob(".x*")]
+
+
 def test_the_same_evidence_has_the_same_bytes(root: Path) -> None:
     for name in ("one.zip", "two.zip"):
         assert factory("evidence", "apples@1", "--out", root / name).exit_code == 0
@@ -142,6 +180,28 @@ def test_a_witness_cosigns_by_files(root: Path) -> None:
     assert factory("verify", "--policy", root / "defs" / "witnesses.policy").exit_code == 0
 
 
+def test_a_witness_whose_answer_was_lost_is_asked_from_where_it_is(root: Path) -> None:
+    _declare_witness(root)
+    asked, policy = root / "auditor" / "request", root / "defs" / "witnesses.policy"
+    words = ("cosign", "w.key", "request", "--log", _log_key(root), "--out", "cosigned")
+    assert factory("ledger", "request", "--out", asked).exit_code == 0
+    assert auditor(root, "witness", *words).returncode == 0
+    (root / "auditor" / "cosigned").unlink()
+    Ledger(Home(root / "home")).append([FilesRemoved(paths=("tables/x",), reason="r")])
+    assert factory("ledger", "request", "--out", asked).exit_code == 0
+    refused = auditor(root, "witness", *words)
+    assert refused.returncode == 1
+    command = refused.stderr.strip().partition(", by factory ")[2].split()
+    assert command[:3] == ["ledger", "request", "--old"]
+    assert factory(*command, "--out", asked).exit_code == 0
+    assert auditor(root, "witness", *words).returncode == 0
+    assert factory("ledger", "add", root / "auditor" / "cosigned").exit_code == 0
+    assert factory("verify", "--policy", policy).exit_code == 0
+    told = factory("ledger", "request", "--old", "999999", "--out", asked)
+    assert (told.exit_code, len(told.output.splitlines())) == (2, 1)
+    assert "and not 999,999" in told.output
+
+
 def test_witnesses_exchange_files_in_a_folder(root: Path) -> None:
     folder, keys = root / "auditor", dict[str, str]()
     for name in ("w1", "w2"):
@@ -153,11 +213,15 @@ def test_witnesses_exchange_files_in_a_folder(root: Path) -> None:
     policy.write_text(policy.read_text() + "quorum all\n")
     asked = factory("ledger", "exchange", folder)
     assert asked.exit_code == 0, asked.output
-    assert {path.name for path in folder.glob("*.request")} == {"w1.request", "a%2F2.request"}
+    requests = [*folder.glob("*.request")]
+    assert {path.name for path in requests} == {"w1.request", "a%2F2.request"}
     files = (("w1.key", "w1.request", "w1"), ("w2.key", "a%2F2.request", "two"))
     for key, request, out in files:
         words = (key, request, "--log", _log_key(root), "--out", f"{out}.cosigned")
         assert auditor(root, "witness", "cosign", *words).returncode == 0
+    # Factory and witness are different users.
+    handed = (*requests, *folder.glob("*.cosigned"))
+    assert {path.stat().st_mode & 0o777 for path in handed} == {0o644}
     (folder / "torn.cosigned").write_text("half a")
     told = factory("ledger", "exchange", folder)
     # What is wrong with one file hinders no other, and is told.
@@ -192,6 +256,11 @@ def _unknown_key(root: Path) -> None:
     (root / "defs" / "factory.yaml").write_text("\nwitness: {requird: 1}\n")
 
 
+def _no_weights(root: Path) -> None:
+    [weights] = root.glob("home/artifacts/apples/models/*/artifacts/weights.safetensors")
+    weights.unlink()
+
+
 def _bad_policy(root: Path) -> None:
     _declare_witness(root)
     (root / "defs" / "witnesses.policy").write_text("quorum nobody\n")
@@ -219,6 +288,11 @@ def _no_policy(root: Path) -> None:
         (_nothing, ("evidence", "apples@9", "--out", "x.zip"), "apples has no version 9"),
         (_nothing, ("evidence", "apples/clean", "--out", "x.zip"), "is not a model version"),
         (_nothing, ("evidence", "apples@1", "--out", "no/x.zip"), "no/x.zip: cannot write"),
+        (
+            _no_weights,
+            ("evidence", "apples@1", "--out", "x.zip"),
+            "weights.safetensors: cannot be read (No such file or directory), and belongs to",
+        ),
         (
             _nothing,
             ("evidence", "apples@1", "--out", "x.zip", "--since", "nowhere"),

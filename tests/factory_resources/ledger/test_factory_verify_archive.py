@@ -251,6 +251,16 @@ def test_a_version_that_was_never_evaluated_has_evidence(evidence: Evidence) -> 
     assert "note: apples@2 was never evaluated" in out
 
 
+def test_an_archive_says_that_entries_may_be_left_out_of_it(evidence: Evidence) -> None:
+    line = "cannot prove: that the archive has every entry about the version"
+    assert line in evidence.verify()[1]
+    kinds = ("verdict", "champion")
+    numbers = [n for n, b in enumerate(evidence.bodies) if any(_tells_of(b, k) for k in kinds)]
+    evidence.change(lambda members: _leave_out(members, numbers))
+    code, out = evidence.verify()
+    assert (code, line in out) == (0, True)
+
+
 def _tells_of(body: bytes, kind: str) -> bool:
     entry = json.loads(body)
     return (entry["kind"], entry.get("pipeline"), entry.get("version")) == (kind, "apples", 2)

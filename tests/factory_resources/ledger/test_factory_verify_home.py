@@ -442,6 +442,29 @@ def test_a_copy_that_cannot_be_written_to_is_verified(auditor: Auditor) -> None:
     auditor.home.chmod(0o700)
 
 
+def test_a_write_that_was_cut_off_is_told_and_nothing_else_is(auditor: Auditor) -> None:
+    # The pages that do not fit into the cache are in the file before the commit.
+    script = (
+        "import os, sqlite3, sys\n"
+        "raw = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "raw.execute('PRAGMA cache_size = 5')\n"
+        "raw.execute('BEGIN IMMEDIATE')\n"
+        "for number in range(1000, 3000):\n"
+        "    raw.execute('INSERT INTO entry VALUES (?, ?)', (number, bytes(500)))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    ledger = auditor.home / "ledger.db"
+    subprocess.run([sys.executable, "-c", script, str(ledger)], check=False)
+    assert auditor.path("ledger.db-journal").stat().st_size
+    code, problems = auditor.verify()
+    assert code == 1
+    assert len(problems) == 1
+    assert "ledger.db: was being written when it was copied, or its writer was" in problems[0]
+    # Whoever opens it to write undoes it.
+    auditor.run("DELETE FROM entry WHERE number = -1")
+    assert auditor.verify() == (0, [])
+
+
 def _places(home: Path) -> Iterator[Path]:
     """Yield each file that must not change."""
     yield from home.glob("records/*/*/*.json")

@@ -118,7 +118,11 @@ def test_it_remembers_before_it_signs(witness: WitnessKey, monkeypatch: pytest.M
             witness.cosign(_request(0, _LEAVES[:8]), _KEY.public)
     with pytest.raises(InvalidError, match="saw 8 entries last"):
         witness.cosign(_request(0, _OTHERS[:8]), _KEY.public)
+    # The answer was lost: the same request is answered again, and so is one from there.
+    witness.cosign(_request(0, _LEAVES[:8]), _KEY.public)
     witness.cosign(_request(8, _LEAVES[:8]), _KEY.public)
+    with pytest.raises(InvalidError, match="by factory ledger request --old 8"):
+        witness.cosign(_request(0, _LEAVES[:9]), _KEY.public)
 
 
 def test_a_damaged_memory_signs_nothing(witness: WitnessKey, tmp_path: Path) -> None:

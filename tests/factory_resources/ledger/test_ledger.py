@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,8 +17,13 @@ import pytest
 from factory_resources.errors import StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger import factory_verify, log
-from factory_resources.ledger.connection import connected
-from factory_resources.ledger.entries import ChampionMade, FilesRemoved, RunStarted
+from factory_resources.ledger.connection import begin_postgres, connected
+from factory_resources.ledger.entries import (
+    ChampionMade,
+    FilesRemoved,
+    LedgerStarted,
+    RunStarted,
+)
 from factory_resources.ledger.factory_verify import (
     CompactRange,
     Expectation,
@@ -328,6 +334,15 @@ def test_a_file_of_the_ledger_is_read_after_a_kill_within_a_commit(ledger: Ledge
     assert ledger.home.ledger.read_bytes() == before
 
 
+@ON_FILES
+def test_a_power_cut_after_an_append_does_not_undo_it(ledger: Ledger) -> None:
+    with connected(ledger.home, write=True) as connection:
+        [(journal,)] = connection.execute("PRAGMA journal_mode")
+        [(synchronous,)] = connection.execute("PRAGMA synchronous")
+    # EXTRA: without it, only the journal that is removed, not its removal, is on the disk.
+    assert (journal, synchronous) == ("delete", 3)
+
+
 @ON_POSTGRES
 def test_a_server_that_is_away_refuses_in_one_line(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
@@ -346,6 +361,26 @@ def test_another_machine_needs_the_key_of_the_first(ledger: Ledger, tmp_path: Pa
     key_file(other.home).parent.mkdir(parents=True)
     shutil.copy2(key_file(ledger.home), key_file(other.home))
     assert [*other.append([made(1)])] == [1]
+
+
+@ON_POSTGRES
+def test_of_two_machines_that_begin_at_once_the_slower_needs_the_key_of_the_faster(
+    home: Home, engine: str, tmp_path: Path
+) -> None:
+    slower = Ledger(Home(tmp_path / "slower"))
+    key = LogKey.generate()
+    first = LedgerStarted(origin=key.origin, key=str(key.verifier))
+    with ThreadPoolExecutor(1) as pool, begin_postgres() as connection:
+        waiting = pool.submit(slower.begin)
+        # It has seen no ledger, and waits to make one.
+        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while not connection.execute(waits)[0][0]:
+            assert not waiting.done()
+        log.Log.create(connection, key, [log.NewEntry(first.body)])
+        with pytest.raises(StorageError, match="another machine has just begun the ledger"):
+            waiting.result()
+    with pytest.raises(StorageError, match="copy it from the home that began the ledger"):
+        slower.append([made(1)])
 
 
 def test_a_copy_has_the_same_rows(ledger: Ledger, tmp_path: Path) -> None:

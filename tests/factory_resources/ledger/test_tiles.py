@@ -1,12 +1,16 @@
 """The exported log is read by a reader that others wrote."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from factory_resources.errors import StorageError
+from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import FilesRemoved
-from factory_resources.ledger.factory_verify import leaf_hash
+from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote, leaf_hash
+from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.tiles import tile_path, write_tiles
 
@@ -60,3 +64,34 @@ def test_an_export_is_continued(home: Home, engine: str, tmp_path: Path) -> None
     # The full tile, which never changes, was written once.
     assert written.count(Path("tile/0/000")) == 1
     assert written.count(Path("checkpoint")) == 2
+
+
+def test_tiles_of_another_log_are_not_continued(home: Home, engine: str, tmp_path: Path) -> None:
+    folder, ledgers = tmp_path / "tiles", [Ledger(home), Ledger(Home(tmp_path / "other"))]
+    with chosen_database(None):
+        for ledger in ledgers:
+            ledger.begin()
+            ledger.append([FilesRemoved(paths=(f"{n}",), reason="r") for n in range(300)])
+        with ledgers[0].reading() as log:
+            write_tiles(log, folder, _write)
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        with (
+            ledgers[1].reading() as log,
+            pytest.raises(StorageError, match=r"\(it is 301 entries of factory.local/"),
+        ):
+            write_tiles(log, folder, _write)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_tiles_of_another_history_are_not_continued(
+    home: Home, engine: str, tmp_path: Path
+) -> None:
+    ledger = Ledger(home)
+    ledger.begin()
+    with ledger.reading() as log:
+        write_tiles(log, tmp_path, _write)
+        known = LogCheckpoint.parse(SignedNote.parse(log.signed[1].encode()).text)
+        other = LogKey.load(home).sign(replace(known, root=bytes(32)))
+        (tmp_path / "checkpoint").write_text(other)
+        with pytest.raises(StorageError, match="it is another history"):
+            write_tiles(log, tmp_path, _write)

@@ -1,9 +1,12 @@
 """How much of the log witnesses have seen: the quorum and its members are those of the policy."""
 
+import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from factory_resources.errors import StorageError
 from factory_resources.home.database import chosen_database
@@ -12,6 +15,7 @@ from factory_resources.ledger.entries import FilesRemoved
 from factory_resources.ledger.factory_verify import (
     COSIGNATURE,
     InvalidError,
+    SignedNote,
     TrustPolicy,
     VerifierKey,
     WitnessKey,
@@ -39,6 +43,12 @@ def _witnesses(folder: Path, count: int) -> list[WitnessKey]:
 def _policy(witnesses: list[WitnessKey], *lines: str) -> TrustPolicy:
     named = [f"witness w{n} {one.public}" for n, one in enumerate(witnesses)]
     return TrustPolicy.parse("\n".join([*named, *lines, ""]).encode())
+
+
+def _keys(name: str) -> tuple[Ed25519PrivateKey, VerifierKey]:
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes_raw()
+    return private, VerifierKey(f"example.com/{name}", COSIGNATURE, public)
 
 
 def _cosign(ledger: Ledger, witness: WitnessKey, policy: TrustPolicy) -> list[str]:
@@ -100,6 +110,45 @@ def test_a_checkpoint_of_a_stranger_is_refused(ledger: Ledger, tmp_path: Path) -
             _, asked = request(log, known.public)
     with ledger.writing() as log, pytest.raises(InvalidError, match="is not a checkpoint that"):
         add_cosignatures(log, asked.partition(b"\n\n")[2], policy)
+
+
+def test_a_checkpoint_that_is_cosigned_again_and_again_keeps_the_latest_of_each_witness(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    other = _witnesses(tmp_path, 1)
+    private, public = _keys("often")
+    lines = [f"witness often {public}", f"witness w0 {other[0].public}", "quorum often", ""]
+    policy = TrustPolicy.parse("\n".join(lines).encode())
+    _cosign(ledger, other[0], policy)
+    with ledger.writing() as log:
+        _, asked = request(log, public)
+        _, _, note = asked.partition(b"\n\n")
+        text = SignedNote.parse(note).text
+        for hour in [*range(70), 5]:
+            moment = 1_700_000_000 + 3600 * hour
+            signed = struct.pack(">Q", moment) + private.sign(public.message(text, moment))
+            add_cosignatures(log, note + public.line(signed).encode(), policy)
+        assert witness_state(log, policy, 1).seen == 2
+        [(_, stored)] = log.cosigned()
+    kept = SignedNote.parse(stored.encode())
+    assert len(kept.signatures) == 3
+    assert kept.time_of(public) == 1_700_000_000 + 3600 * 69
+    assert kept.time_of(other[0].public)
+
+
+@pytest.mark.parametrize("ahead", [3600, 10**12, 2**62])
+def test_a_cosignature_of_a_time_to_come_is_refused(ledger: Ledger, ahead: int) -> None:
+    private, public = _keys("early")
+    policy = TrustPolicy.parse(f"witness w {public}\nquorum w\n".encode())
+    with ledger.writing() as log:
+        _, asked = request(log, public)
+        _, _, note = asked.partition(b"\n\n")
+        moment = int(time.time()) + ahead
+        message = public.message(SignedNote.parse(note).text, moment)
+        line = public.line(struct.pack(">Q", moment) + private.sign(message))
+        with pytest.raises(InvalidError, match="at a time to come: the clock of w, or ours"):
+            add_cosignatures(log, note + line.encode(), policy)
+        assert witness_state(log, policy, 1).time == 0
 
 
 @pytest.mark.parametrize("change", [lambda note: "nonsense", lambda note: note[:-6] + "AAAA=\n"])

@@ -1,5 +1,6 @@
 """Requests to a real S3 server on loopback, and their signatures."""
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -110,6 +111,21 @@ def test_a_file_is_stored_whole(client: StoreClient, tmp_path: Path) -> None:
     file.write_bytes(bytes(range(256)) * 20_000)
     client.upload("rows", file, sha256(file.read_bytes()).hexdigest())
     assert client.read("rows") == file.read_bytes()
+
+
+def test_what_is_fetched_is_on_the_disk_before_it_has_its_place(
+    client: StoreClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.write("rows", b"rows")
+    synced: list[tuple[int, int]] = []
+
+    def sync(handle: int) -> None:
+        found = os.fstat(handle)
+        synced.append((found.st_ino, found.st_size))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    client.download("rows", tmp_path / "rows")
+    assert synced == [((tmp_path / "rows").stat().st_ino, 4)]
 
 
 @pytest.fixture

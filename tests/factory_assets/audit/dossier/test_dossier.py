@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 from oscal_bindings.v1 import parse_oscal
 from oscal_bindings.v1.parser import OscalParseError
 
-from factory_assets.audit.dossier.cited import CitedValue
+from factory_assets.audit.dossier.cited import MOST_ROWS, CitedValue
 from factory_assets.audit.dossier.difference import dossier_difference
 from factory_assets.audit.dossier.dossier import Dossier, make_dossier
 from factory_assets.audit.dossier.json_format import dossier_json
@@ -32,7 +32,7 @@ from factory_assets.cli.evidence import write_evidence
 from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import ServingChanged
+from factory_resources.ledger.entries import ChampionMade, ServingChanged
 from factory_resources.ledger.factory_verify import (
     Expectation,
     follow_pointer,
@@ -382,6 +382,18 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     assert values["erased_answers"] == [day, 1, "one"]
     assert "stopped" in values["interventions"]
     assert not {"alarms", "blocks", "answers"} & {table.name for table in dossier.tables}
+
+
+def test_of_many_champions_the_last_ones_are_shown(factory: Factory, tmp_path: Path) -> None:
+    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
+    made = Ledger(home).latest(ChampionMade, "champion/apples")
+    assert made
+    nights = [made[1].model_copy(update={"version": n % 2 + 1}) for n in range(MOST_ROWS + 1)]
+    last = Ledger(home).append(nights)[-1]
+    [table] = [one for one in _made(factory, home=home).tables if one.name == "champions"]
+    assert table.omitted
+    [first, *_] = table.values()
+    assert first.citation.entry == last
 
 
 @pytest.mark.parametrize("name", ["apples@2", "pears@1", "nets@1"])

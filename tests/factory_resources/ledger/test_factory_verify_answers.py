@@ -1,0 +1,124 @@
+"""Blocks of answers and the files of their archive, as a ledger written by hand has them."""
+
+import hashlib
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from factory_resources.ledger import factory_verify
+from factory_resources.ledger.factory_verify import (
+    Expectation,
+    prediction_leaf,
+    tree_hash,
+    verify_path,
+)
+from tests.disks import small_disk
+from tests.factory_resources.ledger.homes import LogKey, entry, sha256, write_ledger
+
+_KEY = LogKey()
+_FIRST = entry("ledger", origin=_KEY.name, key=str(_KEY.public), format=1)
+
+
+def _problems(home: Path, bodies: list[bytes]) -> list[str]:
+    write_ledger(home / "ledger.db", [_FIRST, *bodies], _KEY)
+    report, _ = verify_path(str(home), Expectation(_KEY.public))
+    return [str(problem) for problem in report.problems]
+
+
+_BLOCK = "018f0000-0000-7000-8000-000000000001"
+_IDS = [number.to_bytes(16, "big") for number in range(10)]
+
+
+def _block(home: Path, ids: Sequence[bytes], **said: object) -> bytes:
+    """Write a sealed segment; return its entry."""
+    journal = home / "predictions" / "journal"
+    journal.mkdir(parents=True, exist_ok=True)
+    segment = struct.pack("<8sI16sI", b"journal", 1, UUID(_BLOCK).bytes, 0)
+    for identifier in ids:
+        segment += struct.pack("<II16s", 1, 0, identifier) + b"r"
+    (journal / f"{_BLOCK}.sealed").write_bytes(segment)
+    record = hashlib.sha256(b"r").digest()
+    about = {
+        "subject": f"predictions/{_BLOCK}",
+        "block": _BLOCK,
+        "root": tree_hash([prediction_leaf(one, record) for one in ids]).hex(),
+        "first": ids[0].hex(),
+        "last": ids[-1].hex(),
+        "count": len(ids),
+        "bytes": len(ids),
+    }
+    return entry("predictions", **{**about, **said})
+
+
+@pytest.mark.parametrize(
+    ("ids", "said", "problem"),
+    [
+        (_IDS, {}, None),
+        (_IDS, {"count": 9}, "another number of records"),
+        (_IDS, {"first": _IDS[1].hex()}, "or other ids, than the entry"),
+        (_IDS, {"last": _IDS[8].hex()}, "or other ids, than the entry"),
+        ([_IDS[0], _IDS[5], _IDS[3], _IDS[9]], {}, "not in the order of their ids"),
+        ([_IDS[0], _IDS[5], _IDS[5], _IDS[9]], {}, "not in the order of their ids"),
+    ],
+)
+def test_a_block_in_the_journal_has_the_ids_that_its_entry_says(
+    tmp_path: Path, ids: list[bytes], said: dict[str, object], problem: str | None
+) -> None:
+    problems = _problems(tmp_path, [_block(tmp_path, ids, **said)])
+    assert len(problems) == (1 if problem else 0)
+    assert (problem or "") in "".join(problems)
+
+
+def test_a_day_of_many_archived_files_is_verified(tmp_path: Path) -> None:
+    day = {"pipeline": "p", "day": "2026-01-01", "subject": "predictions/p/2026-01-01"}
+    folder, leaves = tmp_path / "predictions/archive/p/2026-01-01", b"b 0-0\n"
+    folder.mkdir(parents=True)
+    bodies, digests = [], []
+    for number in range(150):
+        identifier, content = f"{number:032x}", str(number).encode()
+        digests.append(sha256(content))
+        file = folder / f"{identifier}-{identifier}-{digests[-1][:8]}"
+        file.with_suffix(".parquet").write_bytes(content)
+        file.with_suffix(".leaves").write_bytes(leaves)
+        ends = {"first": identifier, "last": identifier}
+        said = {"count": 1, "sha256": digests[-1], "leaves": sha256(leaves)}
+        bodies.append(entry("predictions_archived", **day, **ends, **said))
+    assert _problems(tmp_path, bodies) == []
+    for path in folder.glob("*.parquet"):
+        path.unlink()
+    assert len(_problems(tmp_path, bodies)) == 150
+    removed = entry("predictions_removed", **day, count=150, files=digests, reason="r")
+    assert _problems(tmp_path, [*bodies, removed]) == []
+    # What is said before a file exists is not about that file.
+    assert len(_problems(tmp_path, [removed, *bodies])) == 150
+
+
+def test_a_full_disk_of_the_auditor_is_a_mistake_in_the_call_and_no_verdict(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    folder, identifier = home / "predictions/archive/p/2026-01-01", "0" * 32
+    folder.mkdir(parents=True)
+    ranges = b",".join([b"0-0"] * 250_000)
+    leaves = b"".join(b"%d %b\n" % (number, ranges) for number in range(30))
+    (folder / f"{identifier}-{identifier}-{'0' * 8}.leaves").write_bytes(leaves)
+    day = {"pipeline": "p", "day": "2026-01-01", "subject": "predictions/p/2026-01-01"}
+    said = {"first": identifier, "last": identifier, "count": 7_500_000, "sha256": "0" * 64}
+    body = entry("predictions_archived", **day, **said, leaves=sha256(leaves))
+    write_ledger(home / "ledger.db", [_FIRST, body], _KEY)
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        done = subprocess.run(
+            [sys.executable, "-I", factory_verify.__file__, str(home)],
+            env={"SQLITE_TMPDIR": str(disk.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the temporary folder cannot be written (")
+    assert len(done.stderr.splitlines()) == 1

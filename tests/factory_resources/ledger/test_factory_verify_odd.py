@@ -1,0 +1,195 @@
+"""What an enemy who has the key of the log may write: it is answered, and never holds."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_resources.ledger.factory_verify import Expectation, digest_of, verify_path
+from tests.factory_resources.ledger.homes import LogKey, entry, sha256, write_ledger
+
+_KEY = LogKey()
+_FIRST = entry("ledger", origin=_KEY.name, key=str(_KEY.public), format=1)
+
+
+def _problems(home: Path, *bodies: bytes, **shown: dict[str, Any]) -> list[str]:
+    """Verify a home with these entries, and what else is shown: a proof or a dossier."""
+    head = write_ledger(home / "ledger.db", [_FIRST, *bodies], _KEY)
+    if "dossier" in shown:
+        shown["dossier"].setdefault("checkpoint", head.decode())
+    expected = {name: json.dumps(value).encode() for name, value in shown.items()}
+    report, _ = verify_path(str(home), Expectation(_KEY.public, **expected))
+    return [str(problem) for problem in report.problems]
+
+
+def _stage(home: Path, stage: str, **changed: object) -> tuple[str, bytes]:
+    """Write a record; return its path and its entry."""
+    parts = changed.pop("parts", {"declaration": 1})
+    assert isinstance(parts, dict)
+    about = {"pipeline": "p", "stage": stage, "key": digest_of(parts)}
+    name = f"records/p/{stage}/{about['key']}.json"
+    record = {**about, "run_id": "r", "parts": parts, "inputs": {}, "value": {}, **changed}
+    content = json.dumps(record).encode()
+    (home / name).parent.mkdir(parents=True, exist_ok=True)
+    (home / name).write_bytes(content)
+    components = {part: digest_of(value) for part, value in parts.items()}
+    said = {"run": "r", "components": components, "inputs": {}, "tables": {}}
+    return name, entry("stage", subject=name, sha256=sha256(content), **about, **said)
+
+
+def test_no_change_of_an_approval_is_hidden_by_many_others(tmp_path: Path) -> None:
+    rules = [{"by": "approver", "signatures": 1, "seconds": 5, "four_eyes": False}, None]
+    bodies = [
+        entry(
+            "declaration",
+            subject=f"declaration/{pipeline}",
+            sha256=digest_of([pipeline, number]),
+            **({"approval": rule} if rule else {}),
+        )
+        for pipeline in ("p", "q")
+        for number in range(31)
+        for rule in (rules[number % 2],)
+    ]
+    write_ledger(tmp_path / "ledger.db", [_FIRST, *bodies], _KEY)
+    report, _ = verify_path(str(tmp_path), Expectation(_KEY.public))
+    notes = [str(one) for one in report.notes if "the approval that" in str(one)]
+    assert len(notes) == 21
+    assert "entry 2: changes the approval that p asks for" in notes
+    assert notes[-1] == "10 entries more change the approval that q asks for"
+
+
+_TABLE = {"files": [{"sha256": "0" * 64}], "columns": []}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"inputs": {"ingest": ["\ud800"]}},
+        {"value": {"snapshot": {"table": "\ud800", **_TABLE}}},
+        {"commits": {"\ud800": "0" * 64}},
+    ],
+)
+def test_half_a_character_in_a_record_is_answered(
+    tmp_path: Path, changed: dict[str, object]
+) -> None:
+    assert len(_problems(tmp_path, _stage(tmp_path, "ingest", **changed)[1])) == 1
+
+
+def test_half_a_character_in_a_pointer_is_answered(tmp_path: Path) -> None:
+    pointer = tmp_path / "records/p/latest/ingest.json"
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text(json.dumps({"key": "\ud800"}))
+    assert "half a character" in _problems(tmp_path)[0]
+
+
+_PROOF: dict[str, Any] = {"format": 1, "id": "0" * 32, "record": None, "leaves": []}
+
+
+@pytest.mark.parametrize("said", [{"body": "\ud800", "proof": ""}, {"body": "", "proof": "\udc80"}])
+def test_half_a_character_in_a_proof_is_answered(tmp_path: Path, said: dict[str, str]) -> None:
+    [problem] = _problems(tmp_path, prediction={**_PROOF, "entry": said})
+    assert "half a character" in problem
+
+
+def _dossier(**changed: object) -> dict[str, Any]:
+    about = {"format": "factory.dossier", "version": 1, "pipeline": "p", "model_version": 1}
+    content = {"entries": {}, "sources": [], "facts": [], "requirements": []}
+    return {**about, "key": str(_KEY.public), "size": 1, **content, **changed}
+
+
+_ASKED: dict[str, Any] = {"id": "x", "evidence": [], "gaps": []}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"checkpoint": "\ud800"}, "half a character"),
+        ({"entries": {"0": {"body": "\ud800", "proof": ""}}}, "half a character"),
+        ({"entries": {"0": {"body": "", "proof": "\ud800"}}}, "half a character"),
+        ({"damaged": 5}, "no valid 'damaged'"),
+        ({"requirements": [{**_ASKED, "damaged": [{}]}]}, "no valid 'damaged'"),
+        ({"requirements": [{**_ASKED, "damaged": [1, "a"]}]}, "no valid 'damaged'"),
+    ],
+)
+def test_an_odd_dossier_is_answered(tmp_path: Path, changed: dict[str, object], told: str) -> None:
+    assert told in "\n".join(_problems(tmp_path, dossier=_dossier(**changed)))
+
+
+def test_a_stored_checkpoint_whose_size_is_a_text_is_answered(tmp_path: Path) -> None:
+    write_ledger(tmp_path / "ledger.db", [_FIRST], _KEY)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database:
+        database.executescript(
+            "DROP TABLE checkpoint; CREATE TABLE checkpoint(size, note);"
+            "INSERT INTO checkpoint VALUES ('x', 'y')"
+        )
+    report, _ = verify_path(str(tmp_path), Expectation(_KEY.public))
+    assert [str(one) for one in report.problems] == ["the stored checkpoints are damaged"]
+
+
+def test_an_entry_whose_number_is_a_fraction_is_answered(tmp_path: Path) -> None:
+    bodies = [_FIRST, entry("run", subject="run/r")]
+    write_ledger(tmp_path / "ledger.db", bodies, _KEY)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database:
+        database.executescript("DROP TABLE entry; CREATE TABLE entry(number, body)")
+        rows = [(float(number), body) for number, body in enumerate(bodies)]
+        database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
+        database.commit()
+    report, _ = verify_path(str(tmp_path), Expectation(_KEY.public))
+    assert "is missing: entry 0.0 is next" in str(report.problems[0])
+
+
+def test_more_that_is_erased_of_a_block_than_it_has_is_answered(tmp_path: Path) -> None:
+    block = "018f0000-0000-7000-8000-000000000001"
+    about = {"subject": f"predictions/{block}", "block": block, "root": "0" * 64, "bytes": 1}
+    day = {"pipeline": "p", "day": "2026-01-01", "subject": "predictions/p/2026-01-01"}
+    ids = [f"{number:032x}" for number in (1, 5, 9)]
+    problems = _problems(
+        tmp_path,
+        entry("predictions", **about, first=ids[0], last=ids[2], count=100),
+        entry("predictions_erased", **day, count=1, erasure="e", blocks={block: {ids[1]: 98}}),
+        entry("predictions", **about, first=ids[0], last=ids[2], count=10),
+    )
+    assert any("more is erased of its block than it has" in one for one in problems)
+
+
+def test_values_that_are_nested_too_deeply_are_answered(tmp_path: Path) -> None:
+    bodies, signed = list[bytes](), {"signed": "x", "statement": "0" * 64, "person": "0" * 64}
+    for depth in (500, 501):
+        about = {"candidate": {"model": "p", "version": 1, "run_id": "r"}, "gates": []}
+        metrics = json.loads("[" * depth + "]" * depth)
+        value = {**about, "metrics": {"a": metrics}}
+        name, computed = _stage(
+            tmp_path, "evaluate", value=value, parts={"declaration": depth}, inputs={}
+        )
+        bodies += [computed, _verdict(name)]
+        if depth == 500:
+            subject = {"subject": "governance/p/x", "requirement": "x"}
+            evidence = {"metrics": "0" * 64}
+            about_it = {**subject, **signed, "pipeline": "p", "version": 1, "key": "k"}
+            bodies.append(entry("governance", **about_it, evidence=evidence))
+    assert "too deep" in "\n".join(_problems(tmp_path, *bodies))
+
+
+def _verdict(record: str) -> bytes:
+    about = {"pipeline": "p", "version": 1, "record": record, "passed": True}
+    return entry("verdict", subject="verdict/p@1", **about)
+
+
+def test_an_outcome_whose_number_is_none_is_answered(tmp_path: Path) -> None:
+    leaf, columns = bytes(32), "id, pipeline, value, observed, recorded, source, caller"
+    with closing(sqlite3.connect(tmp_path / "outcomes.db")) as database:
+        database.executescript(
+            f"CREATE TABLE outcome(number, {columns});"
+            "CREATE TABLE outcome_batch(identity, number, first);"
+            "CREATE TABLE outcome_tile(batch, tile, hashes);"
+            "INSERT INTO outcome_batch VALUES ('b', 1, 1);"
+            "INSERT INTO outcome(number) VALUES (1.5)"
+        )
+        database.execute("INSERT INTO outcome_tile VALUES (1, 0, ?)", (leaf,))
+        database.commit()
+    about = {"subject": "outcomes/b", "batch": "b", "root": leaf.hex(), "count": 1}
+    [problem] = _problems(tmp_path, entry("outcomes", **about))
+    assert "'1.5' is not the number of an outcome" in problem
