@@ -138,7 +138,13 @@ def as_ingested(trained: TrainedModel, kinds: Mapping[str, str]) -> TrainedModel
     description, series = trained.description, trained.features.series
     keys = (series.by, series.order) if series else ()
     inputs = (*trained.features.columns, *keys)
-    ingest = with_ingested_types(description.ingest, description.clean, inputs, kinds)
+    ingest = with_ingested_types(
+        description.ingest,
+        description.clean,
+        inputs,
+        kinds,
+        names=text_columns(trained.features),
+    )
     return replace(trained, description=description.model_copy(update={"ingest": ingest}))
 
 

@@ -4,7 +4,7 @@ Rows to score may look like another type than the training rows did: of five-dig
 file may have only those without a leading zero, which look like numbers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import ValidationError
 
@@ -13,16 +13,16 @@ from factory_assets.data.transforms.narrowing import read_by_cleaning
 from factory_assets.spec import Clean, Column, Contract, Ingest
 from factory_assets.spec.contract import ColumnType
 
-_TYPES: dict[str, ColumnType] = {
-    # Whole numbers may have fractions in other rows, and expressions calculate with both.
-    kind: name
-    for name, kind in SQL_TYPES.items()
-    if name != "int64"
-}
+_TYPES: dict[str, ColumnType] = {kind: name for name, kind in SQL_TYPES.items()}
 
 
 def with_ingested_types(
-    ingest: Ingest, clean: Clean, inputs: Sequence[str], kinds: Mapping[str, str]
+    ingest: Ingest,
+    clean: Clean,
+    inputs: Sequence[str],
+    kinds: Mapping[str, str],
+    *,
+    names: Collection[str] = (),
 ) -> Ingest:
     """Return the declaration in which every column that `clean` reads for the inputs has a type.
 
@@ -32,16 +32,23 @@ def with_ingested_types(
     Args:
         inputs: the columns that the model reads.
         kinds: column to DuckDB type, of the training rows.
+        names: the inputs that the model reads as names: whole numbers among them are no text where
+            expressions calculate with them. Other whole numbers get no type, since they may have
+            fractions in other rows, and expressions calculate with both.
     """
     declared = ingest.contract.columns
     read = read_by_cleaning(clean, inputs)
     types = {
         name: _TYPES[kind]
         for name, kind in kinds.items()
-        if name.lower() in read and kind in _TYPES and name not in ingest.contract.names
+        if name.lower() in read and kind in _TYPES and (_TYPES[kind] != "int64" or name in names)
     }
-    added = tuple(Column(name=name, type=kind) for name, kind in types.items())
-    columns = tuple(_typed(column, read, kinds) for column in declared) + added
+    added = tuple(
+        Column(name=name, type=kind)
+        for name, kind in types.items()
+        if name not in ingest.contract.names
+    )
+    columns = tuple(_typed(column, types) for column in declared) + added
     if columns == declared:
         return ingest
     contract = (
@@ -52,12 +59,13 @@ def with_ingested_types(
     return ingest.model_copy(update={"contract": contract})
 
 
-def _typed(column: Column, read: set[str], kinds: Mapping[str, str]) -> Column:
-    kind = _TYPES.get(kinds.get(column.name, ""))
-    if column.type or kind is None or column.name.lower() not in read:
+def _typed(column: Column, types: Mapping[str, ColumnType]) -> Column:
+    if column.type or column.name not in types:
         return column
     try:
-        return Column.model_validate({**column.model_dump(by_alias=True), "type": kind})
+        return Column.model_validate(
+            {**column.model_dump(by_alias=True), "type": types[column.name]}
+        )
     except ValidationError:
         # A key that does nothing for this type, such as a timezone of dates, may not stand with it.
         return column

@@ -206,3 +206,28 @@ def test_columns_without_a_contract_have_the_types_of_the_training_rows(postal: 
         outputs = served.score(asked).outputs[:, 1]
     assert [float(p) for p in outputs] == [whole[1]["p_b"], whole[2]["p_b"]]
     assert {column.name: column.type for column in served.columns}["zip"] == "string"
+
+
+def test_expressions_calculate_with_whole_numbers_that_are_names_to_the_model(
+    tmp_path: Path,
+) -> None:
+    lines = [f"{i % 5},{i % 9}.5,{'b' if i % 5 > 2 else 'a'}" for i in range(200)]
+    (tmp_path / "rows.csv").write_text("\n".join(("code,size,grade", *lines)) + "\n")
+    deployed = Deployed(
+        tmp_path,
+        {
+            "purpose": "test",
+            "ingest": {"source": {"files": "rows.csv"}},
+            "clean": {"where": {"known": "code >= 0"}, "derive": {"next": "code + 1"}},
+            "train": {"target": "grade", "categorical": "code", "model": MODEL},
+        },
+    )
+    text = "code,size\n1,1.5\n4,1.5\n-1,1.5\n"
+    rows = deployed.predict("new.csv", text)
+    assert [row["prediction"] for row in rows] == ["a", "b", None]
+    assert rows[2]["reason"] == "known"
+    version, champion = load_champion("p", deployed.home)
+    with closing(ServedModel("p", version, champion, deployed.home)) as served:
+        scored = served.score([{"code": code, "size": 1.5} for code in (1, 4, -1)])
+    assert scored.outputs[:, 1].tolist() == [row["p_b"] for row in rows[:2]]
+    assert [one.row for one in scored.refusals] == [2]

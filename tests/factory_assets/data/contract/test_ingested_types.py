@@ -50,6 +50,16 @@ def test_what_clean_reads_for_the_inputs_gets_a_type(
     assert (found if isinstance(types, dict) else found.keys()) == types
 
 
+def test_whole_numbers_that_are_names_are_no_text_where_expressions_calculate_with_them() -> None:
+    ingest = Ingest.model_validate({"source": {"files": "a.csv"}})
+    clean = Clean.model_validate({"where": {"known": "count > 0 AND size > 0"}})
+    typed = with_ingested_types(ingest, clean, ("count", "size"), KINDS, names=("count",))
+    assert [(one.name, one.type) for one in typed.contract.columns] == [
+        ("size", "float64"),
+        ("count", "int64"),
+    ]
+
+
 def test_a_declared_contract_keeps_its_keys_and_types() -> None:
     clean = {"derive": {"area": "left(zip, 2) || year(day) || size"}}
     declared = [
