@@ -111,7 +111,7 @@ class ErasurePlan:
     emptied: tuple[str, ...]
     """SHA-256 of the sources that have rows of the person alone."""
     backups: tuple[tuple[int, str], ...]
-    """Entry and time of each backup that was made since the first of these rows came."""
+    """Entry and time of each backup that was made, the newest first."""
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Pipeline to the sources with such rows that it has joined, if it lacks the columns of the
     expression: what it took from these rows stands in its own, and is not found."""

@@ -5,6 +5,7 @@ names that the ledger has. No value of a row is in it. The form is PROV-JSON,
 https://www.w3.org/submissions/prov-json/.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,10 +55,15 @@ class _Document:
 
     def __init__(self) -> None:
         self.content: ProvJson = {"prefix": {_PREFIX: _NAMESPACE}}
+        self._related = set[tuple[object, ...]]()
 
     def add_lineage(self, trace: Trace, model: str | None, facts: ProvFacts) -> None:
         """Add the stages of a trace with what they read and wrote."""
         written = {step.name: [*_outputs(step, model)] for step in trace.steps}
+        read = defaultdict(list)
+        for source in trace.sources:
+            if source.snapshot not in written:
+                read[source.read_by].append(source)
         for step in trace.steps:
             stage = self._stage(step, facts)
             for name, attributes in written[step.name]:
@@ -67,11 +73,10 @@ class _Document:
                 for name, attributes in written.get(before, ()):
                     entity = self._element("entity", name, attributes)
                     self._relation("used", activity=stage, entity=entity)
-            for source in trace.sources:
-                if source.read_by == step.name and source.snapshot not in written:
-                    attributes = {"name": source.name, "sha256": source.sha256}
-                    entity = self._element("entity", f"source/{source.sha256}", attributes)
-                    self._relation("used", activity=stage, entity=entity)
+            for source in read[step.name]:
+                attributes = {"name": source.name, "sha256": source.sha256}
+                entity = self._element("entity", f"source/{source.sha256}", attributes)
+                self._relation("used", activity=stage, entity=entity)
 
     def add_decisions(self, model: str, decisions: Sequence[LedgerEvent]) -> None:
         """Add who decided about a model version, as activities that used it."""
@@ -136,8 +141,10 @@ class _Document:
 
     def _relation(self, kind: str, **ends: str) -> None:
         relations = self.content.setdefault(kind, {})
-        content = {f"prov:{end}": name for end, name in ends.items()}
-        if content not in relations.values():
+        told = (kind, *sorted(ends.items()))
+        if told not in self._related:
+            self._related.add(told)
+            content = {f"prov:{end}": name for end, name in ends.items()}
             relations[f"_:{kind}{len(relations) + 1}"] = content
 
 

@@ -148,11 +148,11 @@ def _inputs_of(record: Record, history: RecordGraph) -> StageInputs | None:
     """Return the results that a record was computed from; None if one of them is gone."""
     read: dict[Stage, Sequence[Record]] = {}
     for stage in UPSTREAM[stage_of(record)]:
-        by_key = {one.key: one for one in history.of_stage(record.pipeline, stage)}
         keys = record.inputs.get(stage, ())
-        if not keys or not {*keys} <= {*by_key}:
+        found = [history.record(record.pipeline, stage, key) for key in keys]
+        read[stage] = [one for one in found if one is not None]
+        if not found or len(read[stage]) < len(found):
             return None
-        read[stage] = [by_key[key] for key in keys]
     return {stage: value_of(records) for stage, records in read.items()}
 
 

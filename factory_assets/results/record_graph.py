@@ -114,6 +114,10 @@ class RecordGraph:
     def pipelines(self) -> list[str]:
         return sorted({record.pipeline for record in self.records})
 
+    def record(self, pipeline: str, stage: str, key: str) -> Record | None:
+        """Return the record with a key; None if there is none."""
+        return self._by_identity.get((pipeline, stage, key))
+
     def of_stage(self, pipeline: str, stage: str) -> list[Record]:
         return self._by_stage.get((pipeline, stage), [])
 
@@ -139,7 +143,7 @@ class RecordGraph:
     def inputs(self, record: Record) -> list[Record]:
         """Return the records that a record was computed from, in other pipelines too."""
         direct = [
-            self._by_identity.get((record.pipeline, stage, key))
+            self.record(record.pipeline, stage, key)
             for stage, keys in record.inputs.items()
             for key in keys
         ]

@@ -1086,6 +1086,7 @@ class Scratch:
             "CREATE TABLE removed(path BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE facts(path BLOB PRIMARY KEY, text TEXT) WITHOUT ROWID;"
             "CREATE TABLE listed(path BLOB PRIMARY KEY) WITHOUT ROWID;"
+            "CREATE TABLE gone(path BLOB PRIMARY KEY) WITHOUT ROWID;"
             "CREATE TABLE digest(path BLOB PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;"
             "CREATE TABLE person(person TEXT, number INTEGER, roles TEXT, keys TEXT, account TEXT,"
             " PRIMARY KEY(person, number)) WITHOUT ROWID;"
@@ -2038,16 +2039,24 @@ class ContentCheck:
             try:
                 found = self._digest(name)
             except MissingFileError:
-                if optional or (self._removed(name) or 0) > (number or 0):
-                    return False
-                if not self._optional.match(name):
-                    raise
-                self._report.count("files not included")
+                if (self._removed(name) or 0) > (number or 0):
+                    self._count_gone(name)
+                elif not optional:
+                    if not self._optional.match(name):
+                        raise
+                    self._report.count("files not included")
                 return False
             if found == expected:
                 return True
             raise InvalidError(f"was changed: its SHA-256 is {found}")
         return False
+
+    def _count_gone(self, name: str) -> None:
+        """Count a file that is removed, once, however many entries name it."""
+        path = path_bytes(name)
+        if not self._scratch.one("SELECT 1 FROM gone WHERE path = ?", path):
+            self._scratch.run("INSERT INTO gone VALUES(?)", path)
+            self._report.count("files removed")
 
     def _digest(self, name: str) -> str:
         """Return the SHA-256 of a file, which is read once."""

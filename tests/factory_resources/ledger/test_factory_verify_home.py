@@ -384,16 +384,27 @@ def test_entries_that_do_not_agree_with_the_home_are_found(auditor: Auditor, lie
     assert any(expected in line for line in problems), problems
 
 
-def test_what_was_removed_and_said_to_be_is_not_missing(auditor: Auditor) -> None:
+def test_what_was_removed_and_said_to_be_is_not_missing(
+    auditor: Auditor, capsys: pytest.CaptureFixture[str]
+) -> None:
     bodies = bodies_of(auditor.home, _KEY)
     name, _ = next(one for one in records_of(auditor.home) if "/nets/ingest/" in one[0])
-    table = str(auditor.path("tables/nets/ingest/*.parquet").relative_to(auditor.home))
-    for file in (name, table):
+    tables = [
+        str(auditor.path(f"tables/nets/{stage}/*.parquet").relative_to(auditor.home))
+        for stage in ("ingest", "clean")
+    ]
+    for file in (name, *tables):
         (auditor.home / file).unlink()
     assert auditor.verify()[0] == 1
-    bodies.append(entry("removed", paths=[name, table], reason="nothing rests on it"))
+    bodies.append(entry("removed", paths=[name, *tables], reason="nothing rests on it"))
     write_ledger(auditor.home / "ledger.db", bodies, _KEY)
     assert auditor.verify() == (0, [])
+    # The record of the ingested table is gone, that of the cleaned one names its file.
+    capsys.readouterr()
+    assert factory_verify.main([str(auditor.home)]) == 0
+    checked = next(line for line in capsys.readouterr().out.splitlines() if "checked" in line)
+    assert "1 record removed" in checked
+    assert "1 file removed" in checked
 
 
 def test_what_was_found_is_said_to_be_unwitnessed(
