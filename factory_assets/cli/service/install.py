@@ -3,6 +3,7 @@
 import getpass
 import os
 import pwd
+import re
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -17,12 +18,15 @@ from factory_assets.cli.service.units import (
     timers,
     units,
 )
+from factory_assets.declarations.folders import FILE, every_pipeline_folder
 from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE, has_password, plain_address
-from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.store.location import (
+    ACCESS_KEY,
     ENDPOINT_VARIABLE,
     REGION_VARIABLE,
+    SECRET_KEY,
     STORE_VARIABLE,
 )
 
@@ -48,7 +52,12 @@ _VARIABLES = (
     ENDPOINT_VARIABLE,
     REGION_VARIABLE,
 )
-"""Settings of the environment that the service gets."""
+"""Settings of the environment that the service gets, and those that declarations name."""
+
+_NAMED = re.compile(r"\$\{(FACTORY_\w+)\}")
+
+_SECRET = frozenset({"FACTORY_PASSPHRASE", ACCESS_KEY, SECRET_KEY})
+"""What no declaration puts into a unit, which everybody can read."""
 
 _SYSTEM = Path("/etc/systemd/system")
 
@@ -106,7 +115,7 @@ def install_service(wanted: Installation) -> Iterator[str]:
 
 
 def _environment() -> Iterator[tuple[str, str]]:
-    for name in _VARIABLES:
+    for name in dict.fromkeys((*_VARIABLES, *_named_by_declarations())):
         value = os.environ.get(name)
         if not value:
             continue
@@ -122,6 +131,18 @@ def _environment() -> Iterator[tuple[str, str]]:
             )
         folders = value.split(os.pathsep) if name == "FACTORY_DEFS" else [value]
         yield name, _absolute(folders) if name in _FOLDERS else value
+
+
+def _named_by_declarations() -> list[str]:
+    """Return the variables that pipelines are declared with, such as the folder of a source."""
+    found = set[str]()
+    for folder in every_pipeline_folder():
+        try:
+            text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise unreadable(folder / FILE, error) from error
+        found |= {*_NAMED.findall(text)}
+    return sorted(found - _SECRET - {"FACTORY_HOME"})
 
 
 def _absolute(folders: Sequence[str]) -> str:

@@ -184,6 +184,23 @@ def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path
     assert not (tmp_path / "units").exists()
 
 
+def test_units_get_the_variables_that_pipelines_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "more $defs" / "apples"
+    folder.mkdir(parents=True)
+    source = "{files: '${FACTORY_LAKE}/${FACTORY_YEAR}/*.csv', args: '${FACTORY_PASSPHRASE}'}"
+    (folder / "defs.yaml").write_text(f"attributes: {{ingest: {{source: {source}}}}}\n")
+    monkeypatch.setenv("FACTORY_LAKE", "/srv/the lake")
+    monkeypatch.delenv("FACTORY_YEAR", raising=False)
+    code, text = _install("--in", str(tmp_path / "units"))
+    assert code == 0, text
+    for name, unit in _units(tmp_path / "units").items():
+        assert ('"FACTORY_LAKE=/srv/the lake"' in unit) is name.endswith(".service"), name
+        assert "FACTORY_YEAR" not in unit
+        assert "FACTORY_PASSPHRASE" not in unit
+
+
 @pytest.mark.parametrize(
     "address",
     [
