@@ -322,15 +322,12 @@ def pod_lock(name: str) -> str:
 
 def unreadable(path: Path, error: OSError) -> StorageError:
     """Return that a file which is there cannot be read, and what to do."""
-    return StorageError(
-        f"cannot be read ({error.strerror or error})",
-        where=str(path),
-        remedy="its disk is failing: move the home to another disk, and restore this file from a "
-        "backup"
-        if error.errno == EIO
-        else "run the factory as the user who owns the home; if another user wrote this file, "
-        "such as root, chown it",
-    )
+    remedy = "run the factory as the user who owns the home; if another user wrote this file, "
+    remedy += "such as root, chown it"
+    if error.errno == EIO:
+        remedy = "its disk fails: move the home to another one, and restore this from a backup"
+    what = f"cannot be read ({error.strerror or error})"
+    return StorageError(what, where=str(path), remedy=remedy)
 
 
 @contextmanager

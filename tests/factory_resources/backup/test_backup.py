@@ -397,7 +397,7 @@ def test_a_file_whose_disk_fails_is_named(apples: Factory, tmp_path: Path) -> No
     with pytest.raises(StorageError) as caught:
         make_backup(apples.home, tmp_path / "backups", _quietly)
     assert str(caught.value).startswith(
-        f"{broken}: cannot be read (Input/output error); its disk is failing: move the home"
+        f"{broken}: cannot be read (Input/output error); its disk fails: move the home"
     )
 
 
