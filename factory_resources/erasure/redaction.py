@@ -87,7 +87,8 @@ class Redaction:
     def _plain(self, text: str) -> str:
         content = text.encode("utf-8", "surrogatepass")
         for form in PACKED_FORMS:
-            content = form.pattern.sub(partial(self._repacked, form), content)
+            if form.begins in content:
+                content = form.pattern.sub(partial(self._repacked, form), content)
         parts, end = [], 0
         for match in self._matches(content):
             if match.start < end:
