@@ -36,7 +36,7 @@ from factory_assets.web.auditor.verification import Verifications
 from factory_assets.web.auditor.version_files import VERSION_FILES, VersionFileMaker
 from factory_assets.web.pages.errors import error_status, error_title, http_error_text
 from factory_assets.web.pages.forms import Forms, OtherSiteError
-from factory_assets.web.pages.numbers import NUMBER
+from factory_assets.web.pages.numbers import number_in_path
 from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
 from factory_resources.errors import FactoryError, UnknownNameError
@@ -64,7 +64,7 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
     made.reader.start()
     read = made.for_readers
     about = ("/audit/-/{pipeline}", "/audit/{pipeline}")
-    number, version = f"{{number:{NUMBER}}}", f"{{version:{NUMBER}}}"
+    number, version = number_in_path("number"), number_in_path("version")
     routes = [
         Route("/audit", read(made.start), methods=["GET"]),
         Route("/audit/search", read(made.search), methods=["GET"]),

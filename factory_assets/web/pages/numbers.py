@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from starlette.convertors import IntegerConvertor, register_url_convertor
 
-NUMBER = "number"
-"""The kind of such a parameter in the path of a route, as in `{version:number}`."""
-
 
 class _NumberConvertor(IntegerConvertor):
     regex = "[0-9]{1,4300}"
 
 
-register_url_convertor(NUMBER, _NumberConvertor())
+def number_in_path(name: str) -> str:
+    """Return a parameter of the path of a route, such as `{version:number}`."""
+    register_url_convertor("number", _NumberConvertor())
+    return f"{{{name}:number}}"

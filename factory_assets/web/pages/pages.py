@@ -17,7 +17,7 @@ from factory_assets.web.pages.approvals import ApprovalView, approval_view, ente
 from factory_assets.web.pages.errors import error_status, error_title, http_error_text
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.me import MeReader
-from factory_assets.web.pages.numbers import NUMBER
+from factory_assets.web.pages.numbers import number_in_path
 from factory_assets.web.pages.overview import OverviewReader
 from factory_assets.web.pages.passkey_decisions import PasskeyDecisions
 from factory_assets.web.pages.passkeys import OwnPasskeys
@@ -25,8 +25,6 @@ from factory_assets.web.pages.rendering import PASSKEY_SCRIPT, page
 from factory_assets.web.visitor import visitor_of
 from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
-
-_CANDIDATE = f"/approvals/{{pipeline}}/{{version:{NUMBER}}}"
 
 
 def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> Starlette:
@@ -45,6 +43,7 @@ def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> S
     )
     made = _Pages(home, log, Forms(cookie), own, decisions)
     made.overview_reader.read()
+    candidate = f"/approvals/{{pipeline}}/{number_in_path('version')}"
     return Starlette(
         routes=[
             Route("/", made.overview, methods=["GET"]),
@@ -52,10 +51,10 @@ def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> S
             Route("/me/passkeys", made.add_passkey, methods=["POST"]),
             Route("/me/passkeys/options", made.passkey_options, methods=["POST"]),
             Route("/me/passkeys/remove", made.remove_passkey, methods=["POST"]),
-            Route(_CANDIDATE, made.approval, methods=["GET"]),
-            Route(_CANDIDATE, made.decide, methods=["POST"]),
-            Route(f"{_CANDIDATE}/passkey", made.decide_by_passkey, methods=["POST"]),
-            Route(f"{_CANDIDATE}/passkey/options", made.decision_options, methods=["POST"]),
+            Route(candidate, made.approval, methods=["GET"]),
+            Route(candidate, made.decide, methods=["POST"]),
+            Route(f"{candidate}/passkey", made.decide_by_passkey, methods=["POST"]),
+            Route(f"{candidate}/passkey/options", made.decision_options, methods=["POST"]),
         ],
         exception_handlers={HTTPException: made.http_error, FactoryError: made.factory_error},
     )
