@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.errors import KeyFileError
+from factory_resources.errors import KeyFileError, StorageError
 from factory_resources.home.home import storage_errors
 
 if TYPE_CHECKING:
@@ -68,12 +68,17 @@ def create_key(file: Path, passphrase: bytes) -> str:
     except OSError:
         with storage_errors(file):
             raise
-    with storage_errors(file), os.fdopen(handle, "wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    with storage_errors(file):
-        public_file(file).write_text(f"{public}\n", encoding="ascii")
+    try:
+        with storage_errors(file), os.fdopen(handle, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        with storage_errors(file):
+            public_file(file).write_text(f"{public}\n", encoding="ascii")
+    except StorageError:
+        # A part of a key is of no use, and would be in the way of the next one.
+        file.unlink(missing_ok=True)
+        raise
     return public
 
 

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from factory_resources.errors import KeyFileError
+from factory_resources.errors import KeyFileError, StorageError
 from factory_resources.ledger.factory_verify import ssh_key
 from factory_resources.security.personal_keys import create_key, load_key, public_file
+from tests.disks import small_disk
 
 PASSPHRASE = b"correct horse"
 
@@ -67,6 +68,16 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
         create_key(tmp_path / "bob", b"")
     assert (tmp_path / "jane").read_bytes() == before
     assert not (tmp_path / "bob").exists()
+
+
+def test_a_key_that_a_full_disk_cuts_off_can_be_made_again(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1_000_000) as disk:
+        file = disk.folder / "ann"
+        with disk.filled(0), pytest.raises(StorageError, match="No space left on device"):
+            create_key(file, b"word")
+        assert not file.exists()
+        public = create_key(file, b"word")
+        assert load_key(file, lambda: b"word").public == public
 
 
 def test_a_key_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
