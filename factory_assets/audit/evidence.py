@@ -19,7 +19,7 @@ from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.audit.resolver import find_model
 from factory_assets.audit.statement import Statement
 from factory_assets.audit.trace.answer.edge import edge_entries
-from factory_assets.audit.upstream import model_records, walk_upstream
+from factory_assets.audit.upstream import model_records, whole_upstream
 from factory_assets.declarations.settings import policy_file
 from factory_assets.execution import provenance
 from factory_assets.execution.supply_chain import supply_files
@@ -98,7 +98,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
 
     Raises:
         UnknownNameError: there is no such version.
-        ModelError: the ledger has no entry of a record behind it, or an erasure removed its files.
+        ModelError: a record behind it is missing or not entered, or an erasure removed its files.
     """
     name = parse(text)
     if not isinstance(name, ModelName):
@@ -109,7 +109,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
     about = (graph.about(version.model, version.version, s) for s in ("evaluate", "deploy"))
     # People may have decided about an earlier evaluation, or rolled back to an earlier deployment.
     roots = [*model_records(version, graph), *chain.from_iterable(about)]
-    records = walk_upstream(roots, graph)
+    records = whole_upstream(roots, graph)
     with Ledger(home).reading() as log:
         numbers = {0, *_entries(log, version, records, home)}
         files = [home.path / record.name for record in records]

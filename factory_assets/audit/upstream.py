@@ -6,6 +6,7 @@ What each of them says belongs in `trace`.
 from collections.abc import Iterable
 
 from factory_assets.results.record_graph import RecordGraph, identity
+from factory_resources.errors import ModelError
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Version
 
@@ -33,3 +34,23 @@ def walk_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record]
     for root in reversed([*roots]):
         visit(root)
     return [*found.values()][::-1]
+
+
+def whole_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record]:
+    """Return what `walk_upstream` does.
+
+    Raises:
+        ModelError: the record of something that they were computed from is missing.
+    """
+    records = walk_upstream(roots, history)
+    for record in records:
+        for stage, keys in record.inputs.items():
+            for key in keys:
+                if history.record(record.pipeline, stage, key) is None:
+                    raise ModelError(
+                        f"the record of {stage} that {record.name} rests on is missing",
+                        where=f"records/{record.pipeline}/{stage}/{key}.json",
+                        remedy="restore it from a backup; factory verify tells what else does "
+                        "not hold",
+                    )
+    return records

@@ -119,6 +119,15 @@ def test_evidence_extends_what_an_auditor_kept_after_the_last_witness_looked(roo
     assert auditor(root, out, "--since", "seen").returncode == 1
 
 
+def test_no_evidence_is_written_of_which_a_record_is_missing(root: Path) -> None:
+    [split] = (root / "home" / "records" / "apples" / "split").glob("*.json")
+    split.unlink()
+    told = factory("evidence", "apples@1", "--out", root / "evidence.zip")
+    assert told.exit_code == 2
+    assert told.output.startswith(f"error: records/apples/split/{split.name}: the record of split")
+    assert not (root / "evidence.zip").exists()
+
+
 def test_a_kept_checkpoint_that_evidence_cannot_extend_is_told(root: Path) -> None:
     kept = root / "seen"
     assert factory("verify", "--keep", kept).exit_code == 0
