@@ -1,11 +1,9 @@
 """`factory migrate`: see that nothing runs, carry the databases over, and say what to export."""
 
-import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -23,6 +21,7 @@ from factory_resources.home.database import (
     recorded_engine,
     require_recorded_engine,
     server_address,
+    without_password,
 )
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
@@ -186,16 +185,10 @@ def _told(done: Migration, target: str) -> Iterator[str]:
         size, root = done.ledger
         yield f"the ledger has {size:,} entries and the root {root}, as its checkpoint says"
     if done.engine == "postgresql":
-        yield f"from now on: export {DATABASE_VARIABLE}='{_without_password(target)}'"
+        yield f"from now on: export {DATABASE_VARIABLE}='{without_password(target)}'"
         yield f"the SQLite files in {done.source} are as they were; nothing reads them any more"
     else:
         yield f"from now on: unset {DATABASE_VARIABLE}"
         yield "the database on the server is as it was; nothing reads it any more"
     if done.aside:
         yield f"SQLite files of earlier are in {done.aside}"
-
-
-def _without_password(address: str) -> str:
-    password = urlsplit(address).password
-    shown = address.replace(f":{password}@", ":...@", 1) if password else address
-    return re.sub(r"(?<=[?&]password=)[^&]*", "...", shown)

@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
@@ -25,6 +26,9 @@ Engine = Literal["sqlite", "postgresql"]
 
 _FILES = "sqlite"
 """What is recorded in place of an address."""
+
+_PASSWORDS = ("password", "sslpassword")
+"""Options of an address that are secret."""
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 
@@ -78,7 +82,14 @@ def has_password(address: str) -> bool:
     """Return whether a password stands in an address, before its host or among its options."""
     from psycopg2.extensions import parse_dsn
 
-    return bool({"password", "sslpassword"} & parse_dsn(address).keys())
+    return bool({*_PASSWORDS} & parse_dsn(address).keys())
+
+
+def without_password(address: str) -> str:
+    """Return an address to be shown: with dots where a password stands in it."""
+    password = urlsplit(address).password
+    shown = address.replace(f":{password}@", ":...@", 1) if password else address
+    return re.sub(rf"(?<=[?&])({'|'.join(_PASSWORDS)})=[^&]*", r"\1=...", shown)
 
 
 def schema_address(address: str, schema: str) -> str:

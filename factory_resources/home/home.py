@@ -322,8 +322,10 @@ def pod_lock(name: str) -> str:
 
 def unreadable(path: Path, error: OSError) -> StorageError:
     """Return that a file which is there cannot be read, and what to do."""
-    remedy = "run the factory as the user who owns the home; if another user wrote this file, "
-    remedy += "such as root, chown it"
+    remedy = (
+        "run the factory as the user who owns the home; if another user wrote this file, "
+        "such as root, chown it"
+    )
     if error.errno == EIO:
         remedy = "its disk fails: move the home to another one, and restore this from a backup"
     what = f"cannot be read ({error.strerror or error})"

@@ -8,9 +8,11 @@ import pytest
 from factory_resources.errors import StorageError
 from factory_resources.home.database import (
     PREPARED,
+    has_password,
     plain_address,
     require_recorded_engine,
     schema_address,
+    without_password,
 )
 from factory_resources.home.home import Home
 
@@ -38,6 +40,21 @@ def test_what_is_no_address_of_postgresql_is_refused_and_not_repeated(address: s
         plain_address(address, where="--to")
     assert refused.value.what == "this is not the address of a PostgreSQL database"
     assert refused.value.__cause__ is refused.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:hidden@host/a", "postgresql://me:...@host/a"),
+        ("postgresql:///a?host=db&password=hidden", "postgresql:///a?host=db&password=..."),
+        ("postgresql:///a?sslpassword=hidden&port=1", "postgresql:///a?sslpassword=...&port=1"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
+    assert has_password(address)
+    assert without_password(address) == shown
+    assert not has_password("postgresql://me@host/a?port=1")
+    assert without_password("postgresql://me@host/a?port=1") == "postgresql://me@host/a?port=1"
 
 
 def test_other_options_of_an_address_stay() -> None:
