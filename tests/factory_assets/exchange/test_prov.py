@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvEntity
 from prov.serializers.provjson import ProvJSONSerializer
 
+from factory_assets.audit.trace.report import Trace
 from factory_assets.cli.main import main
+from factory_assets.exchange.prov import ProvFacts, prov_document
 from factory_assets.results.stages import STAGES
 from factory_resources.ledger.entries import CandidateDecided, RunStarted
 from factory_resources.ledger.ledger import Ledger, latest_in
@@ -78,6 +80,14 @@ def test_every_element_that_a_relation_names_is_there(
         for relation in content[kind].values():
             for end, name in relation.items():
                 assert name in known[end.removeprefix("prov:")]
+
+
+def test_what_a_trace_says_twice_is_one_relation(made: tuple[Factory, str]) -> None:
+    result = CliRunner().invoke(main, ["trace", "apples@1", "--json"])
+    once = Trace.model_validate_json(result.output)
+    twice = once.model_copy(update={"sources": once.sources * 2, "steps": once.steps * 2})
+    facts = ProvFacts({}, {})
+    assert prov_document(twice, facts) == prov_document(once, facts)
 
 
 def test_a_model_follows_from_its_source_by_six_stages_with_their_times(

@@ -13,12 +13,15 @@ from openlineage.client.generated.base import EventType
 
 from factory_assets.cli.check.check import check
 from factory_assets.cli.openlineage import event_lines
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.openlineage.datasets import MAX_SOURCES
 from factory_assets.openlineage.delivery import deliver, events_folder
+from factory_assets.openlineage.events import recorded_events
 from factory_assets.results.data import SplitResult
 from factory_assets.results.latest import PARTITIONED
+from factory_assets.results.record_graph import RecordGraph
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline, partition_of
 from factory_assets.spec.settings import OpenLineageSettings
@@ -143,6 +146,17 @@ def test_events_of_records_are_those_of_the_run(made: Path) -> None:
     assert [*event_lines("apples", None)] == [*event_lines("apples", RUN)]
     with pytest.raises(UnknownNameError, match="no stage of apples"):
         [*event_lines("apples", "another")]
+
+
+def test_a_stage_of_which_an_input_is_gone_tells_of_none(made: Path) -> None:
+    pipeline, whole = load_pipeline(made / "defs" / "apples"), RecordGraph.of(_home(made))
+    left = RecordGraph(whole.home, tuple(r for r in whole.records if r.stage != "split"))
+    recorded = [*recorded_events(pipeline, left.records, left, "orchard")]
+    read = {one["job"]["name"]: one["inputs"] for one in recorded if one["eventType"] == "COMPLETE"}
+    assert read["apples.clean"]
+    assert read["apples.train"] == []
+    # `evaluate` reads the split and the candidate, which is there.
+    assert read["apples.evaluate"] == []
 
 
 def test_a_reused_stage_has_no_event(made: Path) -> None:
