@@ -297,13 +297,14 @@ MemberSpec = Annotated[
 """A model that can be a member: one that reads single rows of numbers and categories."""
 
 
-class Auto(Spec):
+class Auto(StoredSettings):
     """A portfolio of models: the weighted mean of its best members is kept.
 
     Each member is judged on rows that it has not learned from. The smallest set is kept whose
     mean is not worse than that of all by more than its noise; if one is as good, it alone.
     """
 
+    former = MappingProxyType({"tolerance": 0.5})
     kind: Literal["auto"]
     """Selects a portfolio of models."""
     members: (
@@ -313,6 +314,9 @@ class Auto(Spec):
     `[{kind: linear}, {kind: mlp}]`. Default: linear, gradient_boosting, lightgbm (if it is
     installed), extra_trees, random_forest and tabm (above 10,000 rows: mlp); from 1,000 rows also
     boosting with `interactions: 8`."""
+    tolerance: Annotated[float, Field(ge=0, le=10)] = 0.25
+    """By how many standard errors fewer members may be worse than the best blend of all: more keeps
+    fewer members, 0 all that lower the loss."""
 
     @model_validator(mode="after")
     def _members_differ(self, info: ValidationInfo) -> Self:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import move, rmtree
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import (
@@ -30,6 +30,7 @@ from factory_assets.ml.models.portfolio.member import (
     read_record,
 )
 from factory_assets.ml.models.portfolio.weights import smallest_blend
+from factory_assets.spec.models import Auto
 from factory_resources.home.home import storage_errors
 
 if TYPE_CHECKING:
@@ -132,7 +133,13 @@ class PortfolioSearch:
             outputs.append(in_place)
         target = rows.rows.target[held_out]
         row_weights = context.sample_weights(target)
-        found = smallest_blend(np.stack(outputs), target, row_weights, seed=context.seed)
+        found = smallest_blend(
+            np.stack(outputs),
+            target,
+            row_weights,
+            tolerance=cast(Auto, context.spec).tolerance,
+            seed=context.seed,
+        )
         untried = len(rows.classes) - len(tried)
         return JudgedMembers(
             rows=held_out,

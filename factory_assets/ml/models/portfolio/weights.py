@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 STEPS = 25
 """How many members are added one after another; a weight is a multiple of 1/25 at the finest."""
 
-NOISE = 0.5
-"""Standard errors by which a smaller set may be worse. With a whole one, the blends of small tables
-lost more than half of what they gain over their best member."""
-
 BAGS = 10
 """How often rows are drawn; with more, weights change by less than they are uncertain."""
 
@@ -45,12 +41,13 @@ def smallest_blend(
     target: NDArray[Any],
     row_weights: NDArray[np.float64] | None = None,
     *,
+    tolerance: float,
     seed: int,
 ) -> tuple[float, ...]:
     """Return the weights of the smallest set of members that is as good as all of them.
 
     As good is a set whose mean loss is higher than that of the blend of all members by at most
-    `NOISE` standard errors of this difference over the rows. Sets are found by leaving out the
+    `tolerance` standard errors of this difference over the rows. Sets are found by leaving out the
     member that is missed least, again and again. The weights are the means over `BAGS` draws of the
     rows, which costs a little on these rows, and gains on others.
 
@@ -58,6 +55,7 @@ def smallest_blend(
         outputs: [members, rows, classes], probabilities; or [members, rows], standardised numbers.
         target: [rows], class codes or standardised numbers.
         row_weights: [rows]; None if all weigh the same.
+        tolerance: 0 keeps the smallest set whose mean loss is not higher at all.
         seed: of the draws.
 
     Returns:
@@ -70,7 +68,7 @@ def smallest_blend(
     losses = rows.losses(nested[0] @ rows.values)
     for weights in reversed(nested):
         worse = rows.losses(weights @ rows.values) - losses
-        if worse.mean() <= NOISE * worse.std(ddof=1) / len(worse) ** 0.5:
+        if worse.mean() <= tolerance * worse.std(ddof=1) / len(worse) ** 0.5:
             break
     kept = np.flatnonzero(weights).tolist()
     draws = np.random.default_rng(seed)

@@ -65,24 +65,36 @@ def test_a_member_that_may_not_be_added_weighs_nothing() -> None:
 
 def test_one_member_that_is_as_good_as_all_is_kept_alone() -> None:
     outputs, target = _members(2, 0.3, 3.0, 5.0)
-    assert smallest_blend(outputs, target, seed=1) == (1.0, 0.0, 0.0)
+    assert smallest_blend(outputs, target, tolerance=0.5, seed=1) == (1.0, 0.0, 0.0)
 
 
 def test_a_gain_that_may_be_noise_keeps_no_further_member() -> None:
     outputs, target = (some[..., :20] for some in _members(8, 0.5, 1.5))
     both = greedy_weights(_rows(outputs, target), range(2))
     assert 0 < both[1] < 0.2
-    assert smallest_blend(outputs, target, seed=1) == (1.0, 0.0)
+    assert smallest_blend(outputs, target, tolerance=0.5, seed=1) == (1.0, 0.0)
+    assert smallest_blend(outputs, target, tolerance=0.0, seed=1)[1] > 0
+
+
+def test_more_tolerance_keeps_fewer_members() -> None:
+    outputs, target = _members(9, 1.0, 1.2, 1.5, 2.0, 3.0)
+    kept = [
+        np.count_nonzero(smallest_blend(outputs, target, tolerance=tolerance, seed=1))
+        for tolerance in (0.0, 0.5, 2.0, 10.0)
+    ]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[0] > kept[2] > kept[3] == 1
 
 
 def test_of_members_that_say_the_same_one_is_kept() -> None:
     outputs, target = _members(3, 1.0)
-    assert sorted(smallest_blend(np.repeat(outputs, 4, axis=0), target, seed=1)) == [0, 0, 0, 1]
+    same = np.repeat(outputs, 4, axis=0)
+    assert sorted(smallest_blend(same, target, tolerance=0.0, seed=1)) == [0, 0, 0, 1]
 
 
 def test_members_that_complement_each_other_are_all_kept() -> None:
     outputs, target = _members(4, 1.0, 1.0, 1.0)
-    weights = smallest_blend(outputs, target, seed=1)
+    weights = smallest_blend(outputs, target, tolerance=0.5, seed=1)
     assert min(weights) > 0.25
     alone = min(_loss(outputs, target, one) for one in np.eye(3))
     assert _loss(outputs, target, weights) < 0.5 * alone
@@ -92,7 +104,7 @@ def test_a_class_that_nobody_expected_does_not_decide_alone() -> None:
     target = np.zeros(ROWS, dtype=np.int64)
     sure, unsure = np.tile([1.0, 0.0], (ROWS, 1)), np.tile([0.9, 0.1], (ROWS, 1))
     sure[0] = unsure[0] = 0.0, 1.0
-    assert smallest_blend(np.stack([unsure, sure]), target, seed=1) == (0.0, 1.0)
+    assert smallest_blend(np.stack([unsure, sure]), target, tolerance=0.5, seed=1) == (0.0, 1.0)
 
 
 def test_probabilities_are_blended_by_the_logarithm_of_that_of_the_true_class() -> None:
@@ -101,7 +113,7 @@ def test_probabilities_are_blended_by_the_logarithm_of_that_of_the_true_class() 
     found, wrong = chance.dirichlet(np.ones(3), (2, ROWS))
     found[np.arange(ROWS), target] += 1
     found /= 2
-    weights = np.array(smallest_blend(np.stack([found, wrong]), target, seed=1))
+    weights = np.array(smallest_blend(np.stack([found, wrong]), target, tolerance=0.5, seed=1))
     assert weights.tolist() == [1, 0]
     rows = BlendedRows.of(np.stack([found, wrong]), target, None)
     expected = -np.log((0.8 * found + 0.2 * wrong)[np.arange(ROWS), target])
@@ -120,5 +132,7 @@ def test_a_heavier_row_counts_as_often_as_it_weighs() -> None:
 
 def test_the_same_seed_draws_the_same_weights() -> None:
     outputs, target = _members(4, 1.0, 1.0, 1.0)
-    first, again, other = (smallest_blend(outputs, target, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (
+        smallest_blend(outputs, target, tolerance=0.5, seed=seed) for seed in (1, 1, 2)
+    )
     assert first == again != other
