@@ -7,6 +7,7 @@ One answer is shown by `factory trace ID`; how proofs are made belongs in
 from datetime import date
 from pathlib import Path
 
+from factory_assets.cli.output_file import write_output
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.collector import journal_folder
@@ -32,7 +33,7 @@ def write_proof(identifier: str, out: Path) -> str:
     with PredictionLog(home) as log:
         log.collect()
         proof = with_entry(log.prove(identifier), home)
-    home.write_atomic(out.absolute(), proof.format())
+    write_output(out, proof.format())
     return f"wrote {out}\nnext: python factory_verify.py COPY_OF_THE_HOME --prediction {out.name}"
 
 

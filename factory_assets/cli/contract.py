@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from factory_assets.cli.output_file import write_output
 from factory_assets.cli.shared import select
 from factory_assets.data.contract.sql_types import native_type
 from factory_assets.odcs import writer
@@ -38,7 +39,7 @@ def write_contract(name: str, out: Path, home: Home) -> None:
         DeclarationError: as `contract_text`.
         StorageError: the file cannot be written.
     """
-    home.write_atomic(out, contract_text(name, home).encode())
+    write_output(out, contract_text(name, home).encode())
 
 
 def _typed_contract(pipeline: Pipeline, home: Home) -> Contract:

@@ -11,6 +11,7 @@ from typing import Literal
 import click
 
 from factory_assets.cli.key import unlock
+from factory_assets.cli.output_file import write_output
 from factory_assets.cli.shared import read_file, select, select_version
 from factory_assets.execution.decisions import (
     Decided,
@@ -25,8 +26,7 @@ from factory_assets.execution.responsibility import require_responsibility
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
-from factory_resources.home.home import Home, storage_errors
-from factory_resources.ledger.factory_verify import write_durably
+from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.registry import Registry
 
@@ -76,8 +76,7 @@ def decide(request: DecisionRequest) -> None:
         key = unlock(request.key, f"{request.verb.removesuffix('d')} {waiting.deployed.name}")
         content = sign_decision(pipeline, waiting, request.verb, reason, key, text, home)
     if request.save:
-        with storage_errors(request.save):
-            write_durably(str(request.save), content)
+        write_output(request.save, content)
         click.echo(f"wrote {request.save}; nothing else was changed")
         return
     done = enter_decision(pipeline, version, request.verb, content, home)

@@ -13,6 +13,7 @@ import yaml
 
 from factory_assets.audit.references import SnapshotName, parse
 from factory_assets.audit.resolver import ResolvedTable, find_snapshot
+from factory_assets.cli.output_file import write_output
 from factory_assets.cli.shared import select
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.exchange.croissant import DataDescription, croissant, missing_fields
@@ -47,13 +48,13 @@ def export_data(name: str, kind: DataFormat, out: Path, license_name: str | None
     home = Home.from_env()
     resolved = find_snapshot(parsed, RecordGraph.of(home))
     if kind == "odcs":
-        home.write_atomic(out, _contract(pipeline, resolved).encode())
+        write_output(out, _contract(pipeline, resolved).encode())
         return []
     description = croissant(
         resolved.table, _description(pipeline, resolved, out, home, license_name)
     )
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-    home.write_atomic(out, text.encode())
+    write_output(out, text.encode())
     return [*_warnings(missing_fields(description))]
 
 

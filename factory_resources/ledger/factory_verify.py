@@ -4601,9 +4601,16 @@ def _locked(path: str) -> Iterator[None]:
 def write_durably(path: str, content: bytes, *, mode: int = 0o600) -> None:
     """Write a file; after a power cut it has the old or the new content.
 
+    A link is followed. What is no file, such as /dev/null or a pipe, is written to, not replaced.
+
     Args:
         mode: its permissions.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as file:
+            file.write(content)
+        return
+    path = os.path.realpath(path)
     folder = os.path.dirname(os.path.abspath(path))
     handle, name = tempfile.mkstemp(dir=folder, prefix=".")
     try:

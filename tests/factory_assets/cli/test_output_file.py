@@ -1,0 +1,44 @@
+"""Files that a user names: links and what is no file are written to, and stay."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+from factory_assets.cli.output_file import write_output
+
+
+def test_a_file_and_its_folders_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.json"
+    write_output(path, b"{}", mode=0o640)
+    assert path.read_bytes() == b"{}"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
+    link, file = tmp_path / "link", tmp_path / "file"
+    link.symlink_to(file)
+    for content in (b"first", b"second"):
+        write_output(link, content)
+        assert link.is_symlink()
+        assert file.read_bytes() == content
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_output(pipe, b"content")
+    reader.join(timeout=30)
+    assert read == [b"content"]
+    assert pipe.is_fifo()
+
+
+def test_what_a_program_waits_for_is_written_to_its_descriptor() -> None:
+    read, write = os.pipe()
+    write_output(Path(f"/dev/fd/{write}"), b"content")
+    os.close(write)
+    with os.fdopen(read, "rb") as file:
+        assert file.read() == b"content"
