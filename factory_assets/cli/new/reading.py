@@ -202,9 +202,10 @@ def _not_names(where: str) -> SourceError:
 def _attempts(text: _Text, until: str) -> Iterator[TextRules]:
     # Excel writes such a line to tell itself what separates the values.
     first = int(bool(text.lines) and bool(re.fullmatch("sep=.?", text.lines[0])))
-    for skip in range(first, _TITLES + 1):
-        for header in (True, False):
-            yield TextRules(encoding=text.encoding, skip=skip, header=header, until=until)
+    for delimiter in (None, " ") if _are_numbers_between_blanks(text.lines) else (None,):
+        for skip in range(first, _TITLES + 1):
+            for header in (True, False):
+                yield TextRules(delimiter, header, (), text.encoding, skip, until)
 
 
 def _is_near_top(error: SourceError) -> bool:
@@ -244,6 +245,13 @@ def _are_split(rows: Sequence[Sequence[object]]) -> bool:
     return any(
         most and n > len(lines) / 2 for ((most, n),) in (c.most_common(1) for c in counts if c)
     )
+
+
+def _are_numbers_between_blanks(lines: Sequence[str]) -> bool:
+    """Whether blanks split a file that may not be split like this because it is called `.csv`."""
+    rows = [line.split() for line in lines[:_HEAD] if line.strip()]
+    widths = {len(row) for row in rows}
+    return len(widths) == 1 and widths != {1} and all(map(is_all_numbers, rows[1:]))
 
 
 def _repeated(names: Sequence[str]) -> bool:

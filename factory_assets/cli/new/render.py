@@ -67,6 +67,8 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
     parts = [f"files: {yaml_string(file)}"]
     if table.member:
         parts.append(f"member: {yaml_string(table.member)}")
+    if table.rules.delimiter:
+        parts.append(f"delimiter: {yaml_string(table.rules.delimiter)}")
     if table.rules.encoding != "utf-8":
         parts.append(f"encoding: {table.rules.encoding}")
     note = ""

@@ -138,6 +138,19 @@ def test_notes_of_several_lines_do_not_hide_the_separator(tmp_path: Path) -> Non
     assert [c.source for c in profile(tmp_path / "data.csv").columns] == ["nr", "note", "kept"]
 
 
+@pytest.mark.parametrize(
+    ("first", "target", "rows"), [("age sex  dose", "sex", 40), ("50.5 1  2", "column_2", 41)]
+)
+def test_numbers_between_blanks_are_columns_of_a_csv_file_too(
+    first: str, target: str, rows: int, tmp_path: Path
+) -> None:
+    text = "".join(f"{i}.5 {i % 2}  {i % 3}\n" for i in range(40))
+    source = file_source(drafted(tmp_path, f"{first}\n{text}", target))
+    assert (source.delimiter, source.header) == (" ", rows == 40)
+    table = profile(tmp_path / "data.csv")
+    assert (table.rows, len(table.columns)) == (rows, 3)
+
+
 def test_a_title_above_windows_text_is_no_row(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7};{'groß' if i % 3 else 'klein'};{i % 5}0 €\n" for i in range(60))
     text = "Bestände in €\n\nMenge;Größe;Preis\n" + rows
