@@ -81,13 +81,13 @@ def numbers() -> Iterator[pd.DataFrame]:
         table = pd.read_csv(path, low_memory=False).select_dtypes("number")
         table = table.dropna(axis=1, how="all")
         table = table.fillna(table.median())
-        possible = [name for name in table if table[name].nunique() > 20]
+        possible = [name for name in table.columns if table[name].nunique() > 20]
         if not possible or len(table) < ROWS + NEW:
             continue
         chance = np.random.default_rng(zlib.crc32(path.stem.encode()))
         target = possible[chance.integers(len(possible))]
         like = table.rank().corr()[target].abs()
-        inputs = table.drop(columns=[name for name in table if like[name] > LIKE])
+        inputs = table.drop(columns=[name for name in table.columns if like[name] > LIKE])
         if inputs.shape[1] > 2:
             yield inputs.iloc[:, :COLUMNS].assign(y=table[target].astype(float))
 
