@@ -167,14 +167,20 @@ UNIT_SQL = (
     f"min(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
     f"max(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
     "bool_or(regexp_matches(text, '^[^0-9+(-]')), bool_or(contains(text, '(')), "
-    "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) AND NOT bool_or(starts_with(text, '-'))"
+    "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) AND NOT bool_or(starts_with(text, '-')), "
+    f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')}))"
 )
-"""What `unit_of` needs to know about the texts of a group, as SQL of five values."""
+"""What `unit_of` needs to know about the texts of a group, as SQL of six values."""
 
 
-def unit_of(least: str, most: str, is_before: bool, brackets: bool, minus_behind: bool) -> Unit:
-    """Return the unit of texts that may be numbers; none if they have different ones."""
-    is_one = least in ("", most) and len(most) <= _LONGEST_UNIT
+def unit_of(
+    least: str, most: str, is_before: bool, brackets: bool, minus_behind: bool, is_between: bool
+) -> Unit:
+    """Return the unit of texts that may be numbers; none if they have different ones.
+
+    What stands between digits is no unit: 3x4 is not 34, nor 1974Q1 19741.
+    """
+    is_one = least in ("", most) and len(most) <= _LONGEST_UNIT and not is_between
     if most and not re.search(r"[^\W\d_]|[%‰°$€£¥]", most):
         return Unit()
     if not is_one or (is_before and most not in _MONEY):

@@ -80,7 +80,17 @@ def test_a_number_with_another_unit_goes_to_quarantine(
     assert None not in read
 
 
-@pytest.mark.parametrize("texts", [("P001", "P002"), ("1.2.3", "1.2.4"), ("A-12", "A-7")])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("P001", "P002"),
+        ("1.2.3", "1.2.4"),
+        ("A-12", "A-7"),
+        ("3x4", "5x6"),
+        ("1974Q1", "1974Q2"),
+        ("8h10", "9h30"),
+    ],
+)
 def test_texts_with_digits_stay_texts(tmp_path: Path, texts: tuple[str, str]) -> None:
     (tmp_path / "data.csv").write_text("a,b\n" + f"{texts[0]},1\n{texts[1]},2\n" * 20)
     assert profile(tmp_path / "data.csv").columns[0].type == "string"
