@@ -30,6 +30,8 @@ from factory_resources.sql.engine import identifier, literal
 NON_TEXT_MISSING_TOKENS = (
     *(*MISSING_TOKENS, "-", "--", ".", "None", "none", "missing", "unknown"),
     *("n.a.", "k.A.", "k. A.", "keine Angabe", "unbekannt"),
+    # Of a division by zero. A contract accepts finite numbers alone.
+    *(sign + text for text in ("inf", "Inf", "INF", "Infinity") for sign in ("", "-", "+")),
 )
 """Tokens that mean "no value" in a column whose other values are numbers, dates or booleans."""
 

@@ -65,6 +65,9 @@ def _texts(connection: Any, column: ColumnSummary) -> str:
     ).fetchall()
     rows = sum(count for _, count in found)
     is_rare = len(found) <= _MOST_TEXTS and rows <= (1 - _NUMBERS) * column.present
+    if not found:
+        # Numbers, but so large that they are kept as text.
+        return ""
     if not (is_rare or len(found) == 1) or column.distinct - len(found) < _FEWEST_NUMBERS:
         return ""
     texts = ", ".join(repr(text[:20]) for text, _ in found)

@@ -52,6 +52,7 @@ def test_numbers_of_nines_far_from_the_others(
         (lambda c, i: f"V{c.randrange(60, 70)}" if i < 9 else c.randrange(250, 300), ""),
         (lambda c, i: "other" if i < 9 else c.randrange(4), ""),
         (lambda c, i: f"{c.randrange(100):03}" if i else "n/v", ""),
+        (lambda c, i: c.randrange(10**30), ""),
     ],
 )
 def test_a_text_among_numbers(

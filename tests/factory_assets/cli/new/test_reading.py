@@ -80,6 +80,16 @@ def test_a_number_with_another_unit_goes_to_quarantine(
     assert None not in read
 
 
+def test_infinity_is_no_value_of_a_draft_whose_contract_refuses_it(tmp_path: Path) -> None:
+    texts = ("inf", "-inf", "Infinity", "3.5", "1e-3")
+    rows = "".join(f"{texts[i % 5]},{i % 7}.5\n" for i in range(60))
+    made = drafted(tmp_path, f"a,b\n{rows}", "b")
+    home = Home(tmp_path / "home")
+    result = ingest(made, home)
+    assert (result.rows_read, sum(result.quarantined.values())) == (60, 0)
+    assert column(result.snapshot, home, "a").count(None) == 36
+
+
 @pytest.mark.parametrize(
     "texts",
     [
