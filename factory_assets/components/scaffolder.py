@@ -8,7 +8,7 @@ from typing import Any
 import click
 import dagster as dg
 
-from factory_assets.declarations.loader import FILE, NAME, NAME_RULE, TYPES
+from factory_assets.declarations.loader import FILE, NAME_RULE, TYPES, is_pipeline_name
 
 TEMPLATE = f"""\
 type: {TYPES[0]}
@@ -64,6 +64,6 @@ class PipelineScaffolder(dg.Scaffolder[Any]):
             raise click.ClickException(f"{file} exists already; a file declares one pipeline")
         if request.scaffold_format != "yaml":
             raise click.ClickException("a pipeline is declared in YAML; leave out --format")
-        if not NAME.match(request.target_path.name):
+        if not is_pipeline_name(request.target_path.name):
             raise click.ClickException(f"{request.target_path.name!r}: {NAME_RULE}")
         file.write_text(TEMPLATE, encoding="utf-8")

@@ -7,6 +7,7 @@ only the data can show, such as a column that the source lacks, belongs in `cli.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,24 @@ from factory_resources.errors import DeclarationError
 
 TYPES = ("factory_assets.ModelPipeline", "factory_assets.components.ModelPipeline")
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+
+_RESERVED = frozenset(
+    "arg_dict bool conf config context dict float input input_arg_dict int meta output "
+    "output_arg_dict str type".split()
+)
+"""What Dagster lets no job be called, beside the keywords of Python."""
 
 NAME_RULE = (
     "a pipeline's name has lower case letters, digits and underscores, begins with a letter, "
-    "and has at most 64 characters"
+    "has at most 64 characters, and is no word that Python or Dagster reserves, such as class or "
+    "type"
 )
+
+
+def is_pipeline_name(name: str) -> bool:
+    """Whether a folder of this name can be a pipeline."""
+    return bool(_NAME.match(name)) and not iskeyword(name) and name not in _RESERVED
 
 
 @dataclass(frozen=True, order=True)
@@ -108,7 +121,7 @@ def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
     except NotYaml as error:
         return None, Document(), [Problem(file, error.line, "", error.message)]
     spec, wrong = _validated(document, folder)
-    if not NAME.match(folder.name):
+    if not is_pipeline_name(folder.name):
         wrong.insert(0, (YamlLocation(None, 1, ()), f"folder {folder.name!r}: {NAME_RULE}"))
     if spec and not wrong:
         return Pipeline(folder.name, spec, folder), document, []

@@ -12,7 +12,12 @@ from factory_assets.cli.new.profile import profile
 from factory_assets.cli.new.recommend import recommend
 from factory_assets.cli.new.render import render
 from factory_assets.cli.schema import schema_line
-from factory_assets.declarations.loader import FILE, NAME, NAME_RULE, every_pipeline_folder
+from factory_assets.declarations.loader import (
+    FILE,
+    NAME_RULE,
+    every_pipeline_folder,
+    is_pipeline_name,
+)
 from factory_resources.errors import DeclarationError, SourceError, StorageError
 from factory_resources.home.home import Home
 
@@ -43,7 +48,7 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
         DataError: the target cannot be predicted, or no input column is left.
         StorageError: the folder cannot be written.
     """
-    if not NAME.match(name):
+    if not is_pipeline_name(name):
         raise DeclarationError(f"{name!r} is not a valid pipeline name", remedy=NAME_RULE)
     pipeline_folder = folder.resolve() / name
     existing = [path for path in every_pipeline_folder() if path.name == name]

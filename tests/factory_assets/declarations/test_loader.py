@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from factory_assets.declarations import loader
-from factory_assets.declarations.loader import load_pipeline, pipeline_folders, problems
+from factory_assets.declarations.loader import (
+    is_pipeline_name,
+    load_pipeline,
+    pipeline_folders,
+    problems,
+)
 from factory_assets.spec import PipelineSpec
 from factory_resources.errors import DeclarationError
 from tests.factory_assets.declarations.cases import FULL, SHOWN_DIGITS, declare, line_of
@@ -408,3 +413,12 @@ def test_any_value_in_any_place_loads_or_is_reported(
         assert "\n" not in str(problem)
         assert "pydantic" not in problem.message.lower()
         assert "Input should" not in problem.message
+
+
+def test_no_pipeline_has_a_name_that_dagster_lets_no_job_have() -> None:
+    from dagster._core.definitions.utils import DISALLOWED_NAMES
+
+    assert DISALLOWED_NAMES >= {"class", "type", "config"}
+    assert [name for name in DISALLOWED_NAMES if is_pipeline_name(name)] == []
+    assert is_pipeline_name("types")
+    assert is_pipeline_name("a" * 64)

@@ -361,7 +361,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         new("apples", source=tmp_path / "no.csv", target="y", folder=tmp_path / "defs")
 
 
-@pytest.mark.parametrize("name", ["Apples", "a-b", "../x", "", "1a", "a" * 65])
+@pytest.mark.parametrize("name", ["Apples", "a-b", "../x", "", "1a", "a" * 65, "class", "type"])
 def test_a_wrong_pipeline_name_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DeclarationError, match="is not a valid pipeline name"):
         new(name, source=tmp_path / "no.csv", target="y", folder=tmp_path / "defs")
