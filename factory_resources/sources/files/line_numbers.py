@@ -86,16 +86,17 @@ def _every(
         if kind == "arff":
             yield from ((n, n) for n in data_lines(text))
         else:
-            yield from _found(_until(text, rules.until if layout else ""), layout, rules)
+            yield from _found(text, layout, rules)
 
 
-def _until(text: TextIO, sign: str) -> Iterator[str]:
+def _until(text: Iterator[str], sign: str) -> Iterator[str]:
     """Yield the lines before the first one that begins with the sign; all if it is empty."""
-    return takewhile(lambda line: not line.startswith(sign), text) if sign else iter(text)
+    return takewhile(lambda line: not line.startswith(sign), text) if sign else text
 
 
-def _found(text: Iterator[str], layout: Layout | None, rules: TextRules) -> Iterator[Lines]:
-    skipped = sum(1 for _ in islice(text, rules.skip if layout else 0))
+def _found(lines: Iterator[str], layout: Layout | None, rules: TextRules) -> Iterator[Lines]:
+    skipped = sum(1 for _ in islice(lines, rules.skip if layout else 0))
+    text = _until(lines, rules.until if layout else "")
     if layout is None or layout.delimiter == " ":
         all_lines = _non_blank(text)
     else:

@@ -7,6 +7,7 @@ skipped lines is removed if the engine would read on from it.
 import re
 import shutil
 from dataclasses import replace
+from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -59,12 +60,16 @@ def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
 
 
 def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
-    """Return the file, or a copy that ends before the first line that begins as declared."""
+    """Return the file, or a copy that ends before the first line that begins as declared.
+
+    Skipped lines may begin like that.
+    """
     # What the encoding has no letters for does not occur.
     begins = rules.until.encode(rules.encoding, "backslashreplace")
     sign = re.compile(b"[\r\n]" + re.escape(begins))
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        end = sign.search(content)
+        skipped = [0, *(one.start() for one in islice(_LINE_END.finditer(content), rules.skip))]
+        end = sign.search(content, skipped[-1])
         if end is None:
             return path
         target = scratch / "beginning"

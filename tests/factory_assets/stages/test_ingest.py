@@ -150,6 +150,19 @@ def test_a_text_ends_before_the_line_that_is_declared(
     assert lines_of(tmp_path / "d.csv", 2, 2, tmp_path, rules=rules) == (3, 4)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_skipped_line_may_begin_like_the_one_that_ends_a_text(
+    end: str, tmp_path: Path, home: Home
+) -> None:
+    lines = ["Total sales", "Total of May", "n,y", "1,a", "2,b", "Total,3", ""]
+    (tmp_path / "d.csv").write_text(end.join(lines), newline="")
+    source = {"files": "d.csv", "skip": 2, "until": "Total"}
+    result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
+    assert column(result.snapshot, home, "n") == [1, 2]
+    rules = TextRules(skip=2, until="Total")
+    assert lines_of(tmp_path / "d.csv", 2, 2, tmp_path, rules=rules) == (5, 5)
+
+
 def test_files_of_a_glob_and_labels_keep_their_order(tmp_path: Path, home: Home) -> None:
     for number in (2, 1, 3):
         (tmp_path / f"part{number}.csv").write_text(f"y,x\n{number},a\n{number}0,b\n")
