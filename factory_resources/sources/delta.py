@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand
-from factory_resources.sources.files.reader import SourceTable, parquet, read_file
+from factory_resources.sources.files.reader import SourceTable, parquet, read_file, read_table
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def delta_files(declared: str, version: int | None, folder: Path) -> list[DeltaF
     """
     import pyarrow
 
-    root = _root(declared, folder)
-    table = _table(root, version, declared)
-    _require_plain(table, declared)
+    root, table = _opened(declared, version, folder)
     columns = {field.name: _kind(field.type) for field in table.schema().fields}
     adds = pyarrow.table(table.get_add_actions()).to_pylist()
     # By time, so that rows added to a table come after those that it had.
@@ -67,6 +65,14 @@ def delta_files(declared: str, version: int | None, folder: Path) -> list[DeltaF
         DeltaFile(_file(root, add["path"], declared), columns, dict(add.get("partition") or {}))
         for add in adds
     ]
+
+
+def read_no_rows(declared: str, version: int | None, folder: Path, scratch: Path) -> SourceTable:
+    """Read a version that has no file: only its columns; arguments and errors as `delta_files`."""
+    import pyarrow
+
+    _, table = _opened(declared, version, folder)
+    return read_table(pyarrow.schema(table.schema()).empty_table(), declared, scratch)
 
 
 def read_delta_file(delta_file: DeltaFile, digest: str, scratch: Path) -> SourceTable:
@@ -103,6 +109,13 @@ def read_delta_file(delta_file: DeltaFile, digest: str, scratch: Path) -> Source
 def _value(value: object, kind: str) -> str:
     text = "NULL" if value is None else literal(str(value))
     return f"CAST({text} AS {kind})"
+
+
+def _opened(declared: str, version: int | None, folder: Path) -> "tuple[Path, DeltaTable]":
+    root = _root(declared, folder)
+    table = _table(root, version, declared)
+    _require_plain(table, declared)
+    return root, table
 
 
 def _root(declared: str, folder: Path) -> Path:

@@ -19,7 +19,7 @@ from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
-from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file
+from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file, read_no_rows
 from factory_resources.sources.digest_cache import Digested
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand_all
@@ -52,10 +52,15 @@ def discover_database(source: DatabaseSource, context: SourceContext) -> SourceH
 def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[SourceHandle]:
     """Yield the files of a Delta table's version in the order in which they were written.
 
+    A table without files, such as one of which every row was deleted, is one source without rows.
+
     Raises:
         SourceError: there is no such table or version, or a file is missing.
     """
     ones = delta_files(source.delta, source.version, context.folder)
+    if not ones:
+        raw = read_no_rows(source.delta, source.version, context.folder, context.scratch)
+        yield SourceHandle(raw.sha256, {}, lambda own: raw, identity=raw.sha256)
     files = tuple(one.file for one in ones)
     for one, digested in zip(ones, context.digests.of_files(files), strict=True):
         yield _delta_file(one, digested)

@@ -71,6 +71,20 @@ def test_a_grown_table_begins_with_its_earlier_rows(tmp_path: Path, home: Home) 
     assert column(ingest(declared, home).snapshot, home, "y") == [2, 3]
 
 
+def test_a_table_of_which_every_row_was_deleted_has_no_rows(tmp_path: Path, home: Home) -> None:
+    for name in ("full", "void"):
+        write_deltalake(tmp_path / name, pa.table({"y": [1], "a": ["x"]}), partition_by=["a"])
+    DeltaTable(tmp_path / "void").delete()
+    _refused({"delta": "void"}, "void: has no rows", tmp_path, home)
+    sources = {name: {"delta": name} for name in ("full", "void")}
+    join = {"source": {"delta": "void"}, "on": "y", "columns": "a", "rename": {"a": "b"}}
+    declared = {"sources": sources, "label": "of", "joins": {"more": join}}
+    result = ingest(pipeline(tmp_path, ingest=declared), home)
+    assert rows(result.snapshot, home, "y", "a", "of", "b") == [
+        {"y": 1, "a": "x", "of": "full", "b": None}
+    ]
+
+
 def test_a_changed_partition_value_in_the_log_changes_the_key(tmp_path: Path, home: Home) -> None:
     write_deltalake(tmp_path / "t", pa.table({"y": [1], "p": ["a"]}), partition_by=["p"])
     declared = pipeline(tmp_path, ingest={"source": {"delta": "t"}})
