@@ -59,7 +59,7 @@ def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
         result = function(**expand_all(source.args))
     except FactoryError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SourceError(
             f"failed with {type(error).__name__}: {error}",
             where=source.python,

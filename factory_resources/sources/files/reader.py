@@ -150,11 +150,17 @@ def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> SourceTable:
     """Convert an Arrow table to the common form; its digest is that of its content.
 
     Raises:
-        SourceError: a repeated column name, or a type that Parquet cannot store.
+        SourceError: no column or a repeated name, or a type that Parquet cannot store.
     """
     import pyarrow
     import pyarrow.parquet
 
+    if not table.column_names:
+        raise SourceError(
+            "returned a table without columns",
+            where=name,
+            remedy="return its columns, even if it has no rows",
+        )
     repeated = [n for n in table.column_names if table.column_names.count(n) > 1]
     if repeated:
         raise SourceError(

@@ -196,6 +196,18 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         SourceError,
         ["made:rows: failed with ZeroDivisionError: division by zero"],
     ),
+    "a function that ends the process": (
+        {"made.py": b"import sys\ndef rows():\n    sys.exit('no data')\n"},
+        {"source": {"python": "made:rows"}},
+        SourceError,
+        ["made:rows: failed with SystemExit: no data; correct the function"],
+    ),
+    "a function that returns nothing at all": (
+        {"made.py": b"import pandas\ndef rows():\n    return pandas.DataFrame([])\n"},
+        {"source": {"python": "made:rows"}},
+        SourceError,
+        ["made:rows: returned a table without columns; return its columns, even if"],
+    ),
     "a function that returns a list": (
         {"made.py": b"def rows():\n    return [1]\n"},
         {"source": {"python": "made:rows"}},
