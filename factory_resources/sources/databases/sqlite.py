@@ -33,6 +33,9 @@ _ALLOWED = {
 _STEPS = 10_000
 """Instructions of SQLite's virtual machine between two checks of the time limit."""
 
+_EXACT = 1 << 53
+"""Up to here a double holds every whole number."""
+
 _EXAMPLES = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''"}
 
 
@@ -105,7 +108,7 @@ def _columns(
             connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
             cursor = connection.execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0", values)
             names = [name for name, *_ in cursor.description]
-            seen = ", ".join(f"group_concat(DISTINCT typeof({identifier(n)}))" for n in names)
+            seen = ", ".join(f"group_concat(DISTINCT {_type_of(identifier(n))})" for n in names)
             row = connection.execute(f"SELECT {seen} FROM (\n{sql}\n)", values).fetchone()
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise _source_error(error, request, uri) from error
@@ -116,6 +119,14 @@ def _authorize_reading(action: int, *_: object) -> int:
     return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
 
 
+def _type_of(cell: str) -> str:
+    """Return SQL for the type of a value; `long` if it is an integer that a real would round."""
+    exact = f"{cell} BETWEEN -{_EXACT} AND {_EXACT}"
+    return (
+        f"CASE WHEN typeof({cell}) = 'integer' AND NOT {exact} THEN 'long' ELSE typeof({cell}) END"
+    )
+
+
 def _kind(name: str, seen: str | None, where: str) -> str:
     kinds = set((seen or "").split(",")) - {"null", ""}
     if "blob" in kinds:
@@ -124,7 +135,7 @@ def _kind(name: str, seen: str | None, where: str) -> str:
             where=where,
             remedy=f"leave it out or cast it in source.query: hex({identifier(name)})",
         )
-    if kinds == {"integer"}:
+    if kinds and kinds <= {"integer", "long"}:
         return "INTEGER"
     return "REAL" if kinds and kinds <= {"integer", "real"} else "TEXT"
 

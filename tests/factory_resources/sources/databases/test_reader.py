@@ -255,6 +255,15 @@ def test_sqlite_columns_have_the_types_of_their_values(tmp_path: Path, read: Any
     assert read("sqlite:d.db", query="SELECT a FROM t WHERE 1 = 0").rows == 0
 
 
+def test_no_digit_of_a_whole_number_among_fractions_is_lost(tmp_path: Path, read: Any) -> None:
+    long = (1 << 53) + 1
+    rows = [(long, 1, long), (0.1, 0.5, 2)]
+    _sqlite(tmp_path / "d.db", "CREATE TABLE t (a, b, c)", rows=rows)
+    raw = read("sqlite:d.db", table="t")
+    assert [kind for _, kind in raw.columns.values()] == ["VARCHAR", "DOUBLE", "BIGINT"]
+    assert _rows(raw) == [{"a": "0.1", "b": 0.5, "c": 2}, {"a": str(long), "b": 1.0, "c": long}]
+
+
 def test_a_secret_may_name_sqlite(
     tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
