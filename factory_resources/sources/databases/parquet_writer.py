@@ -113,13 +113,23 @@ def _converted(convert: Convert, column: Any, field: "pyarrow.Field", name: str)
     import pyarrow
 
     try:
-        return convert(column)
+        cells = convert(column)
     except pyarrow.ArrowException as error:
         raise SourceError(
             f"column {field.name!r} holds a value that cannot be stored as {_kind(field)}",
             where=name,
             remedy=f"cast it in source.query: CAST({identifier(field.name)} AS text)",
         ) from error
+    try:
+        # SQLite checks no text, nor does a PostgreSQL without a declared encoding.
+        cells.validate(full=True)
+    except pyarrow.ArrowException as error:
+        raise SourceError(
+            f"column {field.name!r} holds text that is not UTF-8",
+            where=name,
+            remedy="correct it in the database, or leave the column out in source.query",
+        ) from error
+    return cells
 
 
 def stored(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Convert]":

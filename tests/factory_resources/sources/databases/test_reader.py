@@ -264,6 +264,12 @@ def test_no_digit_of_a_whole_number_among_fractions_is_lost(tmp_path: Path, read
     assert _rows(raw) == [{"a": "0.1", "b": 0.5, "c": 2}, {"a": str(long), "b": 1.0, "c": long}]
 
 
+def test_text_that_is_not_utf_8_is_refused(tmp_path: Path, read: Any) -> None:
+    _sqlite(tmp_path / "d.db", "CREATE TABLE t (a)", "INSERT INTO t SELECT CAST(x'ff41' AS text)")
+    says = r"^sqlite:d\.db/t: column 'a' holds text that is not UTF-8; correct it in the database"
+    _refused(read, says, "sqlite:d.db", table="t")
+
+
 def test_a_secret_may_name_sqlite(
     tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
