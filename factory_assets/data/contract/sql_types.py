@@ -100,7 +100,8 @@ def typed_sql(value: str, kind: str, wanted: ColumnType) -> str:
         case "date":
             time = value if _is_time(kind) else _text(value, kind)
             date = f"TRY_CAST({time} AS DATE)"
-            midnight = f"TRY_CAST({time} AS TIMESTAMP) = {date}"
+            # Compared as times: the engine fails on a date that is none, such as infinity.
+            midnight = f"TRY_CAST({time} AS TIMESTAMP) = TRY_CAST({date} AS TIMESTAMP)"
             return (
                 f"CASE WHEN {midnight} AND {_is_representable(value, kind, date)} THEN {date} END"
             )
@@ -142,7 +143,7 @@ def _is_representable(value: str, kind: str, time: str) -> str:
     first = "0001" if _is_time(kind) else "1000"
     years = f"{time} BETWEEN '{first}-01-01' AND '9999-12-31 23:59:59.999999'"
     if kind == "TIMESTAMP_NS":
-        return f"{years} AND CAST({time} AS TIMESTAMP_NS) = {value}"
+        return f"{years} AND TRY_CAST({time} AS TIMESTAMP_NS) = {value}"
     if _is_time(kind):
         return years
     text = _text(value, kind)

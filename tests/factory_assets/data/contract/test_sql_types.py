@@ -70,3 +70,27 @@ def test_the_most_common_form_of_each_type_is_plain(wanted: ColumnType, cell: st
         found = connection.execute(f"SELECT {sql} FROM (SELECT ? AS cell)", [cell]).fetchone()
     assert found is not None
     assert found[0] is not None
+
+
+@pytest.mark.parametrize("wanted", ["date", "timestamp"])
+@pytest.mark.parametrize(
+    ("kind", "cells"),
+    [
+        ("DATE", "'infinity', '-infinity', '5000000-01-01', '5877642-06-25 (BC)'"),
+        ("TIMESTAMP", "'infinity', '-infinity', '10000-01-01', '290309-12-22 (BC)'"),
+        ("TIMESTAMP WITH TIME ZONE", "'infinity', '-infinity', '10000-01-01', NULL"),
+        # The earliest and the latest times of pandas.
+        (
+            "TIMESTAMP_NS",
+            "'infinity', '-infinity', make_timestamp_ns(-9223372036854775806), "
+            "make_timestamp_ns(9223372036854775806)",
+        ),
+    ],
+)
+def test_a_time_that_cannot_be_stored_is_no_value(
+    kind: str, cells: str, wanted: ColumnType
+) -> None:
+    with duckdb.connect(":memory:") as connection:
+        sql = typed_sql("cell", kind, wanted)
+        query = f"SELECT {sql} FROM (SELECT unnest(CAST([{cells}] AS {kind}[])) AS cell)"
+        assert connection.execute(query).fetchall() == [(None,)] * 4
