@@ -144,18 +144,25 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
     adds = [add_action(file.name, file.rows, file.bytes, partition) for file in files]
     schema = _schema(folder / snapshot.files[0].name, partition)
     delta = DeltaTable(str(folder)) if newest_commit(folder) >= 0 else None
-    logged = _logged(delta, partition) if delta else set()
+    # A table is in partitions as a whole, or not at all.
+    anew = delta is None or delta.metadata().partition_columns != (partition_by or [])
+    logged = _logged(delta, partition) if delta and not anew else set()
     new = [add for add in adds if add.path not in logged]
     removed = logged - {file.name for file in files}
     if delta and not new and not removed:
         return
-    if delta:
+    if delta and not anew:
         declare_features(delta, schema)
     before = newest_commit(folder)
     try:
-        if delta is None:
+        if delta is None or anew:
             create_table_with_add_actions(
-                str(folder), schema, adds, partition_by=partition_by, commit_properties=properties
+                str(folder),
+                schema,
+                [*adds, *_other_partitions(folder, schema, partition)],
+                mode="overwrite" if delta else "error",
+                partition_by=partition_by,
+                commit_properties=properties,
             )
             delta = DeltaTable(str(folder))
         elif delta.schema() != schema:

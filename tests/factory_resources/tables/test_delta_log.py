@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
@@ -113,6 +114,24 @@ def test_partitions_with_other_columns_leave_the_log_and_come_back(home: Home) -
     assert partitions() == ["a", "b", "c"]
     table = DeltaTable(_folder(home)).to_pyarrow_table()
     assert (table["n"].to_pylist(), sorted(table["k"].to_pylist())) == ([1] * 3, ["a", "b", "c"])
+
+
+def test_a_table_becomes_one_in_partitions_and_back(home: Home) -> None:
+    def read(version: int | None = None) -> dict[str, Any]:
+        table = DeltaTable(_folder(home), version=version).to_pyarrow_table()
+        found = table.select([name for name in ("a", "_partition") if name in table.column_names])
+        return {name: sorted(values) for name, values in found.to_pydict().items()}
+
+    whole = _write(home, TIME)
+    divided = {key: _write(home, TIME.replace("1 AS", f"{key} AS"), key) for key in "23"}
+    assert read() == {"a": [2, 3], "_partition": ["2", "3"]}
+    for _ in range(2):
+        publish(whole, home)
+        assert read() == {"a": [1]}
+        assert current_files(_folder(home)) == {whole.files[0].name}
+    publish(divided["3"], home, "3")
+    assert read() == {"a": [2, 3], "_partition": ["2", "3"]}
+    assert [read(version)["a"] for version in range(5)] == [[1], [2], [2, 3], [1], [2, 3]]
 
 
 def test_a_reader_of_a_table_with_many_commits_reads_few_of_them(home: Home) -> None:
