@@ -6,9 +6,9 @@ Reading the data belongs in `data.sources`.
 from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
 
-from factory_assets.declarations.loader import load_pipeline, pipeline_folders
+from factory_assets.declarations.loader import pipeline_named
 from factory_assets.spec import AssetSource, Pipeline, SnapshotSource
-from factory_resources.errors import DeclarationError, FactoryError
+from factory_resources.errors import DeclarationError
 
 
 def upstream_keys(pipeline: Pipeline) -> list[list[str]]:
@@ -61,17 +61,8 @@ def _path_to(
         if name == target:
             return (*before, name)
         if name not in known:
-            known[name] = _loaded(name)
+            known[name] = pipeline_named(name)
             other = known[name]
             if other and (path := _path_to(target, pipelines_read(other), known, (*before, name))):
                 return path
     return ()
-
-
-def _loaded(name: str) -> Pipeline | None:
-    """Return the pipeline; None if there is none, or a wrong one, which is reported elsewhere."""
-    folders = [folder for folder in pipeline_folders() if folder.name == name]
-    try:
-        return load_pipeline(folders[0]) if folders else None
-    except FactoryError:
-        return None

@@ -34,7 +34,7 @@ from factory_assets.declarations.yaml_document import (
 )
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.base import suggest
-from factory_resources.errors import DeclarationError
+from factory_resources.errors import DeclarationError, FactoryError
 
 TYPES = ("factory_assets.ModelPipeline", "factory_assets.components.ModelPipeline")
 
@@ -99,6 +99,15 @@ def load_pipeline(folder: Path) -> Pipeline:
         where=first.where,
         remedy=f"correct it; `factory check {folder.name}` shows it{more}",
     )
+
+
+def pipeline_named(name: str) -> Pipeline | None:
+    """Return the pipeline; None if there is none, or a wrong one, which is reported elsewhere."""
+    folders = [folder for folder in pipeline_folders() if folder.name == name]
+    try:
+        return load_pipeline(folders[0]) if folders else None
+    except FactoryError:
+        return None
 
 
 def problems(folder: Path) -> list[Problem]:

@@ -12,9 +12,17 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
+from factory_assets.declarations.loader import pipeline_named
 from factory_assets.results.base import result_as
 from factory_assets.results.data import CleanResult, IngestResult
-from factory_assets.spec import IDENTITY, AssetSource, DatabaseSource, DeltaSource, SnapshotSource
+from factory_assets.spec import (
+    IDENTITY,
+    AssetSource,
+    DatabaseSource,
+    DeltaSource,
+    SnapshotSource,
+    partition_of,
+)
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.databases.query import DatabaseQuery
@@ -26,6 +34,7 @@ from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
 from factory_resources.tables.asset_tables import path_of
 from factory_resources.tables.snapshot import Snapshot, TableFile, exists, fetch, require_unchanged
+from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
 
@@ -125,7 +134,7 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
         SourceError: there is no snapshot yet, or its files are gone.
     """
     name = f"{source.pipeline}/{source.stage}"
-    records = Records(context.home).current(source.pipeline, source.stage)
+    records = _current_records(source, context.home)
     if not records:
         raise SourceError(
             "there is no result yet",
@@ -146,6 +155,19 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
         for file, path in zip(snapshot.files, snapshot.paths(context.home), strict=True):
             version = f"{name}@{snapshot.data_version}"
             yield _snapshot_file(snapshot, file, path, version, context.home)
+
+
+def _current_records(source: SnapshotSource, home: Home) -> list[Record]:
+    """Return the records that form the table; of partitions, those that are declared."""
+    records, declared = Records(home), pipeline_named(source.pipeline)
+    if declared is None:
+        return records.current(source.pipeline, source.stage)
+    keys: list[str | None] = [None]
+    if dimensions := declared.spec.partitions:
+        known = records.partitions(source.pipeline, source.stage)
+        keys = [key for key in known if partition_of(dimensions, key)]
+    found = (records.latest(source.pipeline, source.stage, key) for key in keys)
+    return [one for one in found if one]
 
 
 def _snapshot_file(

@@ -16,10 +16,12 @@ from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.spec import Partition, Pipeline, partition_of
+from factory_assets.stages.ingest import ingest
 from factory_resources.errors import FactoryError, SourceError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
-from tests.data_stages import pipeline, rows
+from tests.data_stages import column, pipeline, rows
+from tests.pipelines import declare
 from tests.random_examples import examples
 
 DAYS = {"day": {"every": "day", "start": "2024-01-01"}}
@@ -400,3 +402,42 @@ def test_a_backfill_stores_what_single_runs_store(tmp_path: Path, home: Home) ->
     assert {path.name for path in home.tables.rglob("*.parquet") if "_log" not in str(path)} == {
         path.name for path in other.tables.rglob("*.parquet") if "_log" not in str(path)
     }
+
+
+def test_who_reads_the_table_of_another_pipeline_gets_what_is_declared(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    folder = tmp_path / "sites"
+
+    def sites(*values: str) -> Pipeline:
+        ingest = {"source": {"files": "{site}.csv"}, "contract": CONTRACT}
+        dimensions = {"site": {"values": [*values]}}
+        return declare(folder, {"purpose": "test", "partitions": dimensions, "ingest": ingest})
+
+    def whole() -> Pipeline:
+        source = {"source": {"files": "ulm.csv"}, "contract": CONTRACT}
+        return declare(folder, {"purpose": "test", "ingest": source})
+
+    def read() -> list[Any]:
+        reader = pipeline(tmp_path, ingest={"source": {"pipeline": "sites"}})
+        return column(ingest(reader, home).snapshot, home, "x")
+
+    both = sites("jena", "ulm")
+    write(folder, "jena", 1, 2)
+    write(folder, "ulm", 3)
+    run(both, home, "jena", "ulm")
+    assert read() == [1, 2, 3]
+    sites("ulm")
+    assert read() == [3]
+    made = whole()
+    with pytest.raises(SourceError, match="sites/clean: there is no result yet"):
+        read()
+    for stage in ("ingest", "clean"):
+        run_stage(StageRequest(made, stage, home, "run"))
+    assert read() == [3]
+    run(sites("jena"), home, "jena")
+    assert read() == [1, 2]
+    for stage in ("ingest", "clean"):
+        assert run_stage(StageRequest(whole(), stage, home, "run")).reused
+    assert read() == [3]
