@@ -100,7 +100,8 @@ def union(snapshots: Sequence[Snapshot]) -> Snapshot:
             raise StorageError(
                 f"its parts have different columns ({names})",
                 where=first.table,
-                remedy="materialise the older partitions again",
+                remedy="run the older partitions again; if their files are gone, let `partitions` "
+                "begin later, or have fewer keys",
             )
     seen: Counter[str] = Counter()
     files = []
