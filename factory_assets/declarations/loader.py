@@ -41,8 +41,10 @@ TYPES = ("factory_assets.ModelPipeline", "factory_assets.components.ModelPipelin
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 _RESERVED = frozenset(
-    "arg_dict bool conf config context dict float input input_arg_dict int meta output "
-    "output_arg_dict str type".split()
+    (
+        *("arg_dict", "bool", "conf", "config", "context", "dict", "float", "input"),
+        *("input_arg_dict", "int", "meta", "output", "output_arg_dict", "str", "type"),
+    )
 )
 """What Dagster lets no job be called, beside the keywords of Python."""
 
