@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
@@ -52,11 +53,20 @@ def tumours() -> tuple[LabelledArrays, LabelledArrays, LabelledArrays]:
 
 
 def fitted(
-    spec: ModelSpec, rows: LabelledArrays, validation: LabelledArrays, seed: int = 0
+    spec: ModelSpec,
+    rows: LabelledArrays,
+    validation: LabelledArrays,
+    seed: int = 0,
+    weights: NDArray[np.float64] | None = None,
 ) -> Model:
+    """Fit a model.
+
+    Args:
+        weights: [classes]; None if all weigh the same.
+    """
     classes = rows.target.dtype.kind == "i"
     outputs = int(rows.target.max()) + 1 if classes else 1
     task: Any = "regression" if not classes else "binary" if outputs == 2 else "multiclass"
     shape = Shape(task, rows.inputs.numbers.shape[1], (), outputs)
-    context = FitContext(spec, shape, seed, None, Path(), Path("/tmp"), lambda _: None)
+    context = FitContext(spec, shape, seed, weights, Path(), Path("/tmp"), lambda _: None)
     return fit_model(context, rows, validation).model

@@ -78,22 +78,25 @@ def test_shared_leaves_predict_trees(spec: ModelSpec, classes: int) -> None:
     assert min(best["inputs"], best["leaves"]) > 0.15
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("classes", [0, 2, 3])
 @pytest.mark.parametrize("spec", BOOSTED, ids=lambda spec: spec.kind)
 def test_effects_on_boosted_trees_add_up_to_what_boosting_added(
-    spec: ModelSpec, classes: int
+    spec: ModelSpec, classes: int, weighted: bool
 ) -> None:
     """Each leaf adds the steps of its rows: to the output times its slope by the score."""
     rows, judged = drawn(200, classes), drawn(15, classes, seed=1)
-    model = fitted(spec, rows, judged)
+    of_class = np.array([1.0, 3.0, 9.0])[:classes] if weighted and classes else None
+    weights = np.ones(200) if of_class is None else of_class[rows.target]
+    model = fitted(spec, rows, judged, weights=of_class)
     outputs = model.outputs(judged.inputs)
-    method = attribution([model], rows)
+    method = attribution([model], rows, weights)
     [variant] = method.variants
     total = method.effects(variant, judged.inputs, judged.target if classes else None).sum(axis=1)
     if not classes:
         expected = outputs - rows.target.mean()
     else:
-        scores = np.log(outputs) - np.log(np.bincount(rows.target))
+        scores = np.log(outputs) - np.log(np.bincount(rows.target, weights))
         said = outputs[np.arange(15), judged.target]
         mean = (outputs * scores).sum(axis=1)
         expected = said * (scores[np.arange(15), judged.target] - mean)
