@@ -49,7 +49,7 @@ def gates_of(pipeline: Pipeline) -> dict[str, str]:
     """Return the gates by name, each with its description."""
     evaluate = pipeline.spec.evaluate
     gates = {
-        gate.name: f"{gate.metric} on the {'folds' if gate.of == 'folds' else 'test rows'}"
+        gate.name: f"{gate.measured} on the {'folds' if gate.of == 'folds' else 'test rows'}"
         for gate in evaluate.conditions
     }
     if evaluate.guards_champion:

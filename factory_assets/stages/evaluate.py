@@ -54,6 +54,7 @@ from factory_assets.spec.evaluate import FAIRNESS
 from factory_resources.errors import ContractError, DataError, ExpressionError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tracking.run import RegistryRun, metric_name
 
 
 def evaluate(
@@ -245,12 +246,12 @@ def evaluation_metrics(verdict: EvaluationResult) -> dict[str, float]:
         for end, number in (("", one.value), ("_low", one.low), ("_high", one.high))
     }
     half = {f"at_half_{name}": value for name, value in verdict.at_half.items()}
-    return {**tested, **differences, **half, **held_out, **fold_figures(verdict.folds), **scores}
+    shown = {**tested, **differences, **half, **held_out, **fold_figures(verdict.folds), **scores}
+    return {metric_name(name): value for name, value in shown.items()}
 
 
 def _log(verdict: EvaluationResult, drawn: Mapping[str, bytes], home: Home) -> None:
     from factory_resources.tracking.registry import Registry
-    from factory_resources.tracking.run import RegistryRun
 
     registry, candidate = Registry(home), verdict.candidate
     experiment = registry.client.get_run(candidate.run_id).info.experiment_id

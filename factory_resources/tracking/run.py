@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any, Literal
 
 from factory_resources.home.home import storage_errors
 from factory_resources.home.processes import is_alive, own_identity
+from factory_resources.narrow_names import narrow_name
 
 if TYPE_CHECKING:
     from factory_resources.tracking.registry import Registry
@@ -24,6 +26,9 @@ _PROCESS_TAG = "factory.process"
 _PARENT_TAG = "mlflow.parentRunId"
 
 _BATCH = 1000
+
+_LONGEST = 250
+"""The most characters of the name of a metric in MLflow."""
 
 _DIGEST = 36
 """Limits of MLflow: metrics per call, and characters of a dataset's digest."""
@@ -123,6 +128,12 @@ class RegistryRun:
             await_creation_for=0,
         )
         return int(version.version)
+
+
+def metric_name(name: str) -> str:
+    """Return the name of a metric in MLflow: one of ours may contain a value of the data."""
+    slash = "/" if normpath(name) == name else ""
+    return narrow_name(name, rf"[^{slash}\w.\- :]", _LONGEST)
 
 
 @contextmanager

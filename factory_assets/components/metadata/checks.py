@@ -17,13 +17,19 @@ from factory_assets.results.checks import TableCheck
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.errors import FactoryError
+from factory_resources.narrow_names import narrow_name
+
+_FOREIGN, _LONGEST = r"[^A-Za-z0-9_]", 200
+"""What the name of a check does not have in Dagster."""
 
 
 def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:
     """Return the checks of a stage; all but warnings block later stages of the same run."""
     checks = declared_stage_checks(pipeline, stage)
     return [
-        dg.AssetCheckSpec(name, asset=[pipeline.name, stage], description=what, blocking=blocking)
+        dg.AssetCheckSpec(
+            _check_name(name), asset=[pipeline.name, stage], description=what, blocking=blocking
+        )
         for name, (what, blocking) in checks.items()
     ]
 
@@ -32,7 +38,14 @@ def check_result(
     call: StageRequest, name: str, passed: bool, **metadata: Any
 ) -> dg.AssetCheckResult:
     key = [call.pipeline.name, call.stage]
-    return dg.AssetCheckResult(check_name=name, asset_key=key, passed=passed, metadata=metadata)
+    return dg.AssetCheckResult(
+        check_name=_check_name(name), asset_key=key, passed=passed, metadata=metadata
+    )
+
+
+def _check_name(name: str) -> str:
+    """Return the name in Dagster: that of a gate may contain a value of the data."""
+    return narrow_name(name, _FOREIGN, _LONGEST)
 
 
 def checks_of_error(call: StageRequest, error: FactoryError) -> list[dg.AssetCheckResult]:

@@ -12,7 +12,7 @@ from factory_resources.errors import ModelError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.processes import OUTSIDE_VARIABLE, POD_VARIABLE
 from factory_resources.tracking.registry import Registry
-from factory_resources.tracking.run import Signature, open_run
+from factory_resources.tracking.run import Signature, metric_name, open_run
 
 pytestmark = pytest.mark.usefixtures("prepared_engine")
 
@@ -72,6 +72,18 @@ def test_reading_does_not_import_mlflow(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_metrics_are_named_as_mlflow_takes_them(home: Home) -> None:
+    taken = ("roc_auc", "coverage_Süd west", "coverage_a/b")
+    others = ("coverage_<5", "coverage_>5", "coverage_a/../b", "coverage_" + "x" * 300)
+    names = [metric_name(name) for name in (*taken, *others)]
+    assert names[: len(taken)] == [*taken]
+    registry = Registry(home)
+    with open_run(registry, "m", "test", {}, started=1_000) as run:
+        run.log_metrics([(0, dict.fromkeys(names, 0.5))])
+    assert {one.name for one in registry.metrics(run.run_id)} == {*names}
+    assert len({*names}) == len(taken) + len(others)
+
+
 def test_a_run_that_raises_is_marked_as_failed(home: Home) -> None:
     registry = Registry(home)
     with pytest.raises(KeyError), open_run(registry, "m", "test", {}, started=1_000) as run:

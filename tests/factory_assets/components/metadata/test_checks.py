@@ -1,4 +1,4 @@
-"""The checks of ingest in Dagster: they pass or fail with numbers, and block later stages."""
+"""The checks of stages in Dagster: they pass or fail with numbers, and block later stages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from factory_assets.audit.trace.trace import trace
 from factory_assets.definitions import build_defs
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
@@ -25,13 +26,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def _run(folder: Path, home: Home, instance: dg.DagsterInstance, contract: Any) -> Any:
-    declare(
-        folder,
-        {
-            "purpose": "Sizes",
-            "ingest": {"source": {"files": "data.csv"}, "contract": contract},
-        },
-    )
+    ingest = {"source": {"files": "data.csv"}, "contract": contract}
+    return _run_declared(folder, home, instance, {"purpose": "Sizes", "ingest": ingest})
+
+
+def _run_declared(folder: Path, home: Home, instance: dg.DagsterInstance, declared: Any) -> Any:
+    declare(folder, declared)
     prepare(home)
     job = build_defs([folder], resource_overrides={"home": home}).resolve_job_def(folder.name)
     return job.execute_in_process(instance=instance, raise_on_error=False)
@@ -90,6 +90,35 @@ def test_blocking_checks_stop_the_run_and_warnings_do_not(
     assert warned.success
     drift = next(c for c in warned.get_asset_check_evaluations() if c.check_name == "drift")
     assert (drift.passed, drift.severity) == (False, dg.AssetCheckSeverity.WARN)
+
+
+@pytest.mark.slow
+def test_a_gate_may_name_any_group(tmp_path: Path, home: Home, instance: Any) -> None:
+    """Dagster and MLflow take only some characters in the names of checks and metrics."""
+    folder, groups = tmp_path / "incomes", ("R&D, Süd", "a/../b")
+    folder.mkdir()
+    rows = [f'{i % 7},"{groups[i % 2]}",{"<=" if i % 7 < 3 else ">"}50K' for i in range(200)]
+    (folder / "data.csv").write_text("\n".join(["age,site,income", *rows]) + "\n")
+    declared = {
+        "purpose": "Incomes",
+        "ingest": {"source": {"files": "data.csv"}},
+        "train": {
+            "target": "income",
+            "model": {"kind": "linear"},
+            "uncertainty": {"by": "site"},
+            "leaks": {"action": "off"},
+        },
+        "evaluate": {
+            "gates": [{"metric": "coverage", "group": group, "at_least": 0.1} for group in groups]
+        },
+    }
+    result = _run_declared(folder, home, instance, declared)
+    assert result.success
+    gates = [c for c in result.get_asset_check_evaluations() if "coverage" in c.check_name]
+    assert len({check.check_name for check in gates}) == 2
+    assert all(check.passed for check in gates)
+    found = trace("incomes@1", home, folders={"incomes": folder})
+    assert found.problems == ()
 
 
 def _materialised(result: Any) -> list[dg.AssetKey]:
