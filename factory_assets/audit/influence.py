@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from factory_assets.audit.influence_report import InfluenceReport, TrainingRow
 from factory_assets.audit.influence_row import QueryRow, answered_row, file_row, test_set_row
@@ -33,7 +33,8 @@ from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, InfluenceQuality
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, value_in
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Pipeline, SplitRule
+from factory_assets.spec.base import STORED
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
@@ -189,9 +190,8 @@ def attribution_context(
     parts = _parts(split)
     training = read_arrow(parts.train, history.home)
     validation = read_arrow(parts.validation, history.home)
-    as_trained = _as_trained(pipeline, record)
     learner = make_retrainer(
-        as_trained,
+        _as_trained(pipeline, record, split),
         trained,
         training,
         validation,
@@ -217,12 +217,15 @@ def attribution_context(
     )
 
 
-def _as_trained(pipeline: Pipeline, record: Record) -> Pipeline:
-    """Return the pipeline with the class weights of that training, whatever is declared now."""
-    declared: Mapping[str, str] = record.parts.get("declaration", {})
-    weights = declared.get("class_weights", pipeline.spec.training.class_weights)
-    train = pipeline.spec.training.model_copy(update={"class_weights": weights})
-    return replace(pipeline, spec=pipeline.spec.model_copy(update={"train": train}))
+def _as_trained(pipeline: Pipeline, trained: Record, split: Record) -> Pipeline:
+    """Return the pipeline with what decides how training rows count and are encoded, as declared
+    at that time, whatever is declared now."""
+    declared: Mapping[str, Any] = trained.parts.get("declaration", {})
+    kept = {n: declared[n] for n in ("target", "seed", "class_weights") if n in declared}
+    changes: dict[str, Any] = {"train": pipeline.spec.training.model_copy(update=kept)}
+    if rule := split.parts.get("declaration", {}).get("split"):
+        changes["split"] = SplitRule.model_validate(rule, context=STORED)
+    return replace(pipeline, spec=pipeline.spec.model_copy(update=changes))
 
 
 def _parts(split: Record) -> SplitResult:

@@ -180,3 +180,30 @@ def test_refuses_if_the_measured_score_is_low_or_missing(folder: Path) -> None:
         [line] = result.output.strip().splitlines()
         assert message in line
     declare(folder, attributes(sensitive="personal"))
+
+
+def test_what_is_declared_today_does_not_change_the_list(folder: Path) -> None:
+    """Words have statistics, of other folds for each row: how they were drawn counts, not how they
+    would be drawn today."""
+    chance, home = np.random.default_rng(0), Home(folder.parent.parent / "home")
+    words, noise = chance.integers(70, size=700), chance.normal(size=700)
+    size = chance.normal(size=70)[words] + noise / 4
+    rows = [f"w{word},{s:.4f}" for word, s in zip(words, size, strict=True)]
+    shops = folder.parent / "shops"
+    shops.mkdir()
+    (shops / "data.csv").write_text("\n".join(["word,size", *rows]) + "\n")
+    declared: dict[str, Any] = {
+        "purpose": "Sizes by word",
+        "ingest": {"source": {"files": "data.csv"}},
+        "train": {"target": "size", "model": {"kind": "linear"}, "leaks": {"action": "off"}},
+        "evaluate": attributes()["evaluate"],
+    }
+    pipeline = declare(shops, declared)
+    for stage in STAGES:
+        run_stage(StageRequest(pipeline, stage, home, "run"))
+    report = influence_report("shops@1", "--row", "1")
+    for today in ({"seed": 5}, {"target": "width"}):
+        declare(shops, {**declared, "train": {**declared["train"], **today}})
+        assert influence_report("shops@1", "--row", "1") == report
+    declare(shops, {**declared, "split": {"group": "owner"}})
+    assert influence_report("shops@1", "--row", "1") == report
