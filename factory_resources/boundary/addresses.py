@@ -1,6 +1,7 @@
 """Allowed addresses: `HOST:PORT`, resolved once, outside."""
 
 import socket
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -46,3 +47,11 @@ def resolve(text: str) -> AllowedAddress:
     # A server on this machine may listen on 127.0.0.1 alone, while ::1 comes first.
     found.sort(key=lambda one: one[0] != socket.AF_INET)
     return AllowedAddress(host, port, str(found[0][4][0]))
+
+
+def distinct(allowed: Iterable[AllowedAddress]) -> tuple[AllowedAddress, ...]:
+    """Return the first of those that are one address by several names, such as `localhost`."""
+    firsts: dict[tuple[str, int], AllowedAddress] = {}
+    for one in allowed:
+        firsts.setdefault((one.ip, one.port), one)
+    return tuple(firsts.values())

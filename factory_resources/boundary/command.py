@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from factory_resources.boundary import landlock, namespaces, syscalls
-from factory_resources.boundary.addresses import AllowedAddress, resolve
+from factory_resources.boundary.addresses import AllowedAddress, distinct, resolve
 from factory_resources.boundary.filesystem import Visible, is_in
 from factory_resources.boundary.forwarder import Forwarder, allow_many_connections
 from factory_resources.boundary.inside import (
@@ -249,7 +249,7 @@ def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
         be_first(inside, theirs)
     theirs.close()
     forward_signals(lambda number, _: _forward(first, number))
-    told = _listen(ours, allowed)
+    told = _listen(ours, distinct(allowed))
     _, status = os.waitpid(first, 0)
     code = os.waitstatus_to_exitcode(status)
     for forwarder in told.forwarders:

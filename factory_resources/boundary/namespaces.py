@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from fcntl import ioctl
 
-from factory_resources.boundary.addresses import AllowedAddress
+from factory_resources.boundary.addresses import AllowedAddress, distinct
 from factory_resources.boundary.syscalls import fork_into
 
 FLAGS = {
@@ -64,7 +64,7 @@ def names() -> dict[str, str]:
 
 
 def listen(allowed: Sequence[AllowedAddress]) -> list[socket.socket]:
-    """Bring up `lo` with the allowed addresses, and return a listener for each."""
+    """Bring up `lo` with the allowed addresses, and return a listener for each distinct one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         ioctl(control, _SET_FLAGS, struct.pack("16sh", b"lo", _UP_AND_RUNNING))
     for attribute in _LARGEST_SEGMENTS:
@@ -77,7 +77,7 @@ def listen(allowed: Sequence[AllowedAddress]) -> list[socket.socket]:
             family=socket.AF_INET6 if ":" in address.ip else socket.AF_INET,
             backlog=_BACKLOG,
         )
-        for address in allowed
+        for address in distinct(allowed)
     ]
 
 

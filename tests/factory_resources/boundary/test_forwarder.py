@@ -128,6 +128,21 @@ def test_a_name_is_resolved_outside_and_known_inside(
 
 
 @needs_namespaces
+def test_two_names_of_one_address_are_both_known_inside(
+    serve: Callable[..., Server], folder: Path
+) -> None:
+    port = serve().port
+    within = boundary(allow=(f"127.0.0.1:{port}", f"localhost:{port}"))
+    for host in ("127.0.0.1", "localhost"):
+        ended = run_inside(within, python(_ASK, host, str(port)), folder)
+        assert ended.output == "question\n"
+        assert ended.report
+        assert ended.report.level == "namespaces"
+        [traffic] = ended.report.traffic
+        assert (traffic.address, traffic.sent) == (f"127.0.0.1:{port}", 8)
+
+
+@needs_namespaces
 def test_ipv6_is_forwarded(serve: Callable[..., Server], folder: Path) -> None:
     port = serve(family=socket.AF_INET6).port
     within = boundary(allow=(f"[::1]:{port}",))
