@@ -24,6 +24,7 @@ from factory_assets.execution.run_boundary import channel_addresses
 from factory_assets.execution.workers.settings import WORKERS_VARIABLE, cluster_of, workers_of
 from factory_assets.spec import Pipeline
 from factory_assets.spec.settings import FactorySettings
+from factory_resources.boundary.addresses import join_address
 from factory_resources.compute.cluster import (
     Cluster,
     PeerAddress,
@@ -238,8 +239,8 @@ def _storage(known: dict[str, str]) -> PeerAddress | None:
     store = declared_store()
     if store is None:
         return None
-    host = f"[{store.host}]" if ":" in store.host else store.host
-    [found] = peer_addresses([f"{host}:{store.port}"], known, option=ENDPOINT_VARIABLE)
+    address = join_address(store.host, store.port)
+    [found] = peer_addresses([address], known, option=ENDPOINT_VARIABLE)
     return found
 
 
@@ -275,8 +276,7 @@ def _logins(settings: FactorySettings) -> Sequence[str]:
     if provider is None:
         return ()
     parts = urlsplit(provider.issuer)
-    host = parts.hostname or ""
-    return (f"{f'[{host}]' if ':' in host else host}:{parts.port or 443}",)
+    return (join_address(parts.hostname or "", parts.port or 443),)
 
 
 def _is_ours(file: Path) -> bool:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from factory_assets.execution.boundary_level import boundary_level
+from factory_resources.boundary.addresses import join_address
 from factory_resources.boundary.inside import allowed_addresses
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import PROJECT
@@ -102,7 +103,7 @@ def _address(event: str, arguments: tuple[Any, ...]) -> str | None:
             pass
         case _:
             return None
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_address(host, port)
 
 
 def _line(frame: FrameType | None) -> str:

@@ -19,6 +19,7 @@ from factory_assets.execution.people import store_salts
 from factory_assets.execution.workers.settings import cluster_of
 from factory_assets.spec import Pipeline
 from factory_assets.spec.settings import AlertChannel
+from factory_resources.boundary.addresses import join_address
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.compute.ray_cluster import token_file
 from factory_resources.home.database import server_address
@@ -130,13 +131,13 @@ def _of_database() -> Iterator[str]:
     """Yield the addresses of the factory's own database server, if it is one on a network."""
     for host, port in _hosts() if server_address() is not None else ():
         if not host.startswith("/"):
-            yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            yield join_address(host, port)
 
 
 def _of_store() -> Iterator[str]:
     """Yield the address of the factory's own store, if it has one."""
     if store := declared_store():
-        yield f"[{store.host}]:{store.port}" if ":" in store.host else f"{store.host}:{store.port}"
+        yield join_address(store.host, store.port)
 
 
 def _hosts() -> Iterator[tuple[str, str]]:
@@ -159,7 +160,6 @@ def channel_addresses(channels: Sequence[AlertChannel]) -> Iterator[str]:
         if channel.webhook:
             parts = urlsplit(channel.webhook.url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
-            host = parts.hostname or ""
-            yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            yield join_address(parts.hostname or "", port)
         if channel.email:
-            yield f"{channel.email.host}:{channel.email.port}"
+            yield join_address(channel.email.host, channel.email.port)

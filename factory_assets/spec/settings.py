@@ -30,10 +30,20 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), listed]
 
 
+def _webhook(text: str) -> str:
+    parts = urlsplit(text)
+    # The port raises if it is none.
+    if parts.port == 0 or not parts.hostname or parts.username is not None or "$" in parts.netloc:
+        raise ValueError(
+            "a webhook names a host, and a port if it is an unusual one, without a user or secrets"
+        )
+    return text
+
+
 class Webhook(Spec):
     """A URL that alerts are posted to, as JSON."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$"), AfterValidator(_webhook)]
     """Where to; a word such as `${TOKEN}` in it is the name of a secret."""
     authorization: SecretName | None = None
     """The name of the secret that is sent in the header `Authorization`."""

@@ -15,7 +15,12 @@ class AllowedAddress(NamedTuple):
     """What the name resolved to."""
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_address(self.host, self.port)
+
+
+def join_address(host: str, port: int | str) -> str:
+    """Return `HOST:PORT`, or `[IPV6]:PORT`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def split_address(text: str) -> tuple[str, int]:

@@ -5,6 +5,7 @@ The kernel refuses it anyway; C libraries do not say why.
 
 import os
 
+from factory_resources.boundary.addresses import join_address
 from factory_resources.boundary.inside import LEVEL_VARIABLE, allowed_addresses
 from factory_resources.errors import SourceError
 
@@ -18,7 +19,7 @@ def require_allowed(host: str, port: int, *, where: str) -> None:
     Raises:
         SourceError: the boundary does not allow it.
     """
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = join_address(host, port)
     if os.environ.get(LEVEL_VARIABLE) != "namespaces" or address in allowed_addresses():
         return
     raise SourceError(

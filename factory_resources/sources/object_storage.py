@@ -20,7 +20,7 @@ from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
 from factory_resources.sources.digest_cache import DigestCache, changed
 from factory_resources.sources.files.discovery import expand, is_hidden
-from factory_resources.store.location import has_port
+from factory_resources.store.location import is_endpoint
 
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
@@ -51,7 +51,7 @@ class ObjectStorage:
         """
         from pyarrow import fs
 
-        if not re.match(r"https?://[^/\s]+/?\Z", self.endpoint) or not has_port(self.endpoint):
+        if not is_endpoint(self.endpoint):
             raise SourceError(
                 f"{self.endpoint!r} is not the address of a storage",
                 where="source.storage.endpoint",

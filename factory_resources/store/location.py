@@ -20,7 +20,7 @@ ACCESS_KEY, SECRET_KEY = "FACTORY_S3_ACCESS_KEY", "FACTORY_S3_SECRET_KEY"
 """Names of the secrets that open the storage."""
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
-_ENDPOINT = re.compile(r"https?://[^/\s@]+/?")
+_ENDPOINT = re.compile(r"https?://[^/\s@:][^/\s@]*/?")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def store_at(address: str, *, where: str = STORE_VARIABLE) -> StoreLocation:
         )
     endpoint = os.environ.get(ENDPOINT_VARIABLE, "")
     # An empty one would mean a public cloud.
-    if not _ENDPOINT.fullmatch(endpoint) or not has_port(endpoint):
+    if not is_endpoint(endpoint):
         raise StorageError(
             # It is not repeated, since somebody may have written a password into it.
             "this is not the address of a storage" if endpoint else "it is not set",
@@ -91,12 +91,17 @@ def store_at(address: str, *, where: str = STORE_VARIABLE) -> StoreLocation:
     return StoreLocation(match[1], match[2].strip("/"), endpoint.rstrip("/"), region)
 
 
-def has_port(endpoint: str) -> bool:
-    """Return whether an endpoint names a host, and a port that there can be, or none."""
+def is_endpoint(text: str) -> bool:
+    """Return whether this is the address of a storage."""
+    return bool(_ENDPOINT.fullmatch(text)) and is_readable(text)
+
+
+def is_readable(address: str) -> bool:
+    """Return whether an address can be read, and its port is one that there can be, or none."""
     try:
-        parts = urlsplit(endpoint)
-        return bool(parts.hostname) and parts.port != 0
+        return urlsplit(address).port != 0
     except ValueError:
+        # Not chained to an error, since it may quote a piece of a password.
         return False
 
 

@@ -7,7 +7,7 @@ bytes, the same digest and the same row numbers.
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
@@ -16,6 +16,7 @@ from factory_resources.sources.databases.parquet_writer import store
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.files.discovery import find_files
 from factory_resources.sources.files.reader import SourceTable
+from factory_resources.store.location import is_readable
 
 Dialect = Literal["postgres", "sqlite"]
 
@@ -67,7 +68,7 @@ def address_of(database: str, folder: Path, home: Home) -> Address:
         return Address("sqlite", _file(database.removeprefix(SQLITE), folder))
     url = secret(database, home).strip()
     if url.startswith(_POSTGRES):
-        if _is_readable(url):
+        if is_readable(url):
             return Address("postgres", url)
         raise SourceError(
             f"secret {database} contains a URL that cannot be read",
@@ -81,14 +82,6 @@ def address_of(database: str, folder: Path, home: Home) -> Address:
         f"secret {database} does not contain the URL of a supported database",
         remedy="write postgresql://user:password@host/name or sqlite:///path",
     )
-
-
-def _is_readable(url: str) -> bool:
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        # Not chained to an error, since it may quote a piece of the password.
-        return False
 
 
 def dialect_of(database: str) -> Dialect:

@@ -92,6 +92,14 @@ def test_only_a_look_may_tell_of_alarms(defs: Path, home: Home) -> None:
     assert _of([pipeline], home, looks=True).allow == ("hooks.example:443", "mail.example:587")
 
 
+def test_alarms_go_to_addresses_of_ipv6(defs: Path, home: Home) -> None:
+    mail = {"to": ["a@example.org"], "sender": "f@example.org", "host": "::1", "tls": "none"}
+    alerts = [{"webhook": {"url": "http://[fd00::1]:8080/hook"}}, {"email": mail}]
+    (defs / "factory.yaml").write_text(yaml.safe_dump({"alerts": alerts}))
+    allow = _of([_pipeline(defs / "apples")], home, looks=True).allow
+    assert allow == ("[fd00::1]:8080", "[::1]:587")
+
+
 @pytest.mark.parametrize(
     ("address", "allow", "readable"),
     [

@@ -44,6 +44,13 @@ def test_a_mistake_is_named(declared: dict[str, Any], message: str) -> None:
         ({}, "exactly one of webhook, email and command"),
         ({"webhook": {"url": "https://x"}, "command": ["true"]}, "exactly one"),
         ({"webhook": {"url": "ftp://x"}}, "should match pattern"),
+        ({"webhook": {"url": "https://x:99999/"}}, "Port out of range"),
+        ({"webhook": {"url": "https://x:port/"}}, "Port could not be cast"),
+        ({"webhook": {"url": "https://[::1/"}}, "Invalid IPv6 URL"),
+        ({"webhook": {"url": "https://x:0/"}}, "names a host, and a port"),
+        ({"webhook": {"url": "https://:443/"}}, "names a host, and a port"),
+        ({"webhook": {"url": "https://me:${WORD}@x/"}}, "without a user or secrets"),
+        ({"webhook": {"url": "https://${HOST}/hook"}}, "without a user or secrets"),
         ({"webhook": {"url": "https://x", "authorization": "Bearer abc"}}, "should match pattern"),
         ({"command": []}, "at least 1 item"),
         (

@@ -205,6 +205,7 @@ def test_wrong_keys_and_a_missing_bucket_are_named(s3: S3, client: StoreClient) 
         ("s3://plant/x", "http://h:port", "FACTORY_S3_ENDPOINT: this is not the address"),
         ("s3://plant/x", "http://h:99999", "FACTORY_S3_ENDPOINT: this is not the address"),
         ("s3://plant/x", "http://h:0", "FACTORY_S3_ENDPOINT: this is not the address"),
+        ("s3://plant/x", "http://:80", "FACTORY_S3_ENDPOINT: this is not the address"),
         ("s3://plant/x", "http://[::1", "FACTORY_S3_ENDPOINT: this is not the address"),
     ],
 )

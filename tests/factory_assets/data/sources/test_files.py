@@ -155,6 +155,7 @@ def test_errors_of_the_storage_are_reported_without_the_keys(
         "ftp://x",
         "storage:9000",
         "http://h:port",
+        "http://:80",
         "http://[::1",
     ):
         refused("s3://plant/a.csv", "is not the address of a storage", endpoint=address)
