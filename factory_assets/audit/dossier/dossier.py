@@ -28,7 +28,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import ModelError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade, LedgerStarted, ModelTrained
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entry_in, stopped_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.proofs import inclusion_proof
 
@@ -53,6 +53,8 @@ class Dossier:
     """When the version was trained, else when the ledger was told of it: UTC, ISO 8601."""
     champion: bool
     """Whether it was the champion at the checkpoint."""
+    stopped: bool
+    """Whether a person had stopped the champion, whichever it is."""
     size: int
     """Entries in the ledger of the checkpoint."""
     checkpoint: str
@@ -127,6 +129,7 @@ def make_dossier(
             version=version.version,
             made=_made(documents),
             champion=bool(served) and served[-1][1].version == version.version,
+            stopped=stopped_in(log, version.model) is not None,
             size=size,
             checkpoint=checkpoint,
             key=first.key,

@@ -142,6 +142,8 @@ class _Printer:
         dossier = self._dossier
         yield PrintedParagraph(CLAIM, "notice")
         standing = "It is the champion" if dossier.champion else "It is not the champion"
+        if dossier.champion and dossier.stopped:
+            standing += ", but a person has stopped it, so that it does not serve"
         yield PrintedParagraph(
             f"Version {dossier.version} of {dossier.pipeline} is of "
             f"{dossier.made[:19].replace('T', ' ')} UTC. {standing}, as the first "

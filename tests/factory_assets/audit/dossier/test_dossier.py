@@ -26,7 +26,12 @@ from factory_assets.audit.dossier.dossier import Dossier, make_dossier
 from factory_assets.audit.dossier.json_format import dossier_json
 from factory_assets.audit.dossier.markdown import render_markdown
 from factory_assets.audit.dossier.outlines import CLAIM, print_document
-from factory_assets.audit.dossier.printing import PrintedTable, all_sections, print_value
+from factory_assets.audit.dossier.printing import (
+    PrintedParagraph,
+    PrintedTable,
+    all_sections,
+    print_value,
+)
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.cli.evidence import write_evidence
 from factory_assets.cli.main import main
@@ -382,6 +387,24 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     assert values["erased_answers"] == [day, 1, "one"]
     assert "stopped" in values["interventions"]
     assert not {"alarms", "blocks", "answers"} & {table.name for table in dossier.tables}
+
+
+def test_a_champion_that_a_person_stopped_is_not_said_to_serve(
+    factory: Factory, tmp_path: Path
+) -> None:
+    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
+    said = []
+    for action in ("stopped", "resumed"):
+        changed = {"subject": "serving/apples", "pipeline": "apples", "version": 1}
+        Ledger(home).append([ServingChanged.model_validate({**changed, "action": action})])
+        for version in (1, 2):
+            printed = print_document(_made(factory, version, home), "model-card")
+            [_, about, *_] = printed.sections[0].blocks
+            assert isinstance(about, PrintedParagraph)
+            said.append(about.text.partition(" UTC. ")[2].partition(", as the first")[0])
+    stopped = "It is the champion, but a person has stopped it, so that it does not serve"
+    other = "It is not the champion"
+    assert said == [stopped, other, "It is the champion", other]
 
 
 def test_of_many_champions_the_last_ones_are_shown(factory: Factory, tmp_path: Path) -> None:
