@@ -6,7 +6,6 @@ belongs in `run_inside`. How Dagster runs a pipeline belongs in `dagster_run`; h
 computed or reused in `factory_assets.execution`; the table in `summary`.
 """
 
-import os
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -41,6 +40,7 @@ from factory_assets.results.latest import PARTITIONED, ResultQuery, records_of, 
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.partitions import DynamicPartitions
+from factory_resources.cores import usable_cores
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.home.run_markers import killed_runs
@@ -133,7 +133,7 @@ def _at_once(request: RunRequest) -> int:
     if not workers or not stages or not pipeline.spec.partitions or cluster_of(request.workers):
         return 0
     # More than there are cores are not ready sooner, and there may be too few partitions for them.
-    least = min(os.cpu_count() or 1, len(request.partitions) or workers)
+    least = min(usable_cores(), len(request.partitions) or workers)
     return min(room_for(workers, needs_of(pipeline, stages)), least)
 
 

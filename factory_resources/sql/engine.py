@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from factory_resources.cores import usable_cores
 from factory_resources.errors import ExpressionError, FactoryError, StorageError
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY
 
@@ -118,7 +119,7 @@ def open_sealed(
 
 def _own_threads() -> int:
     declared = os.environ.get(THREADS_VARIABLE, "")
-    return int(declared) if declared.isdecimal() else os.cpu_count() or 2
+    return int(declared) if declared.isdecimal() else usable_cores()
 
 
 def count_rows(connection: "duckdb.DuckDBPyConnection") -> None:

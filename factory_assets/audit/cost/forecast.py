@@ -4,7 +4,6 @@ How a cost grows with the rows belongs in `growth`, what it is elsewhere in `mac
 the figures assume in `notes`.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +40,7 @@ from factory_assets.audit.cost.report import (
 from factory_assets.execution.requests import stages_of
 from factory_assets.spec import Pipeline
 from factory_assets.spec.machines import Machine
+from factory_resources.cores import usable_cores
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Rates
@@ -250,7 +250,7 @@ def _work(measured: Sequence[MeasuredStage], rows: int) -> Work:
         return estimate(pairs, rows)
 
     busiest = max(one.cpu_seconds / max(_SMALLEST, one.seconds) for one in measured)
-    cores = max(os.cpu_count() or 1, busiest)
+    cores = max(usable_cores(), busiest)
     seconds, cpu = within_cores(at(lambda one: one.seconds), at(lambda one: one.cpu_seconds), cores)
     per_cpu = [one.wh / 1000 / max(_SMALLEST, one.cpu_seconds) for one in measured]
     # Without counters the energy is that of the CPU time, so it is estimated once.

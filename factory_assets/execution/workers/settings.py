@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from factory_resources.boundary.addresses import split_address
+from factory_resources.cores import usable_cores
 from factory_resources.errors import SettingError
 from factory_resources.sql.engine import MEMORY, THREADS_VARIABLE
 
@@ -76,7 +77,7 @@ def share_of_machine(workers: int) -> dict[str, str]:
     The results do not depend on them: engines of two threads and of more write the same bytes.
     """
     declared = os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(declared) if declared.isdecimal() else os.cpu_count() or 1
+    threads = int(declared) if declared.isdecimal() else usable_cores()
     share = str(max(1, threads // workers))
     return {
         "FACTORY_MEMORY": _part(os.environ.get("FACTORY_MEMORY") or MEMORY, workers),

@@ -6,7 +6,6 @@ Exporting the graph belongs in `onnx_export.py`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,6 +30,7 @@ from factory_assets.ml.features.texts import Text
 from factory_assets.ml.features.times import read_times
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Clean, Ingest
+from factory_resources.cores import usable_cores
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import Home, unreadable
 from factory_resources.ledger.entries import ModelExported
@@ -190,7 +190,7 @@ class OnnxModel:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        with ThreadPoolExecutor(usable_cores()) as threads:
             yield from threads.map(lambda table: self._run(table, {}), tables)
 
     def _run(self, table: pa.Table, more: dict[str, Any]) -> Any:

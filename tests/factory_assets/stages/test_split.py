@@ -205,7 +205,8 @@ def test_the_number_of_threads_does_not_matter(
     text = "g,y\n" + "".join(f"{i % 997},{i % 2}\n" for i in range(150_000))
     found = []
     for cores in (1, 3):
-        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        engine = "factory_resources.sql.engine"
+        monkeypatch.setattr(f"{engine}.usable_cores", lambda cores=cores: cores)
         made, clean_rows = cleaned(text, tmp_path, home, split={"group": "g"})
         found.append(split(made, clean_rows, home))
     assert found[0] == found[1]
