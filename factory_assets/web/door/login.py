@@ -147,7 +147,7 @@ class Login:
     ) -> Response:
         """Begin a session of a person who may come in, and lead to a page."""
 
-        def begin() -> str:
+        def begin() -> str | None:
             enter_people(self._home)
             text, session = self._sessions.begin(
                 person,
@@ -157,7 +157,9 @@ class Login:
             )
             visitor = self._doorkeeper.visitor(session)
             if visitor is None:
-                raise PermissionError(person)
+                # The roles were withdrawn since they were looked at.
+                self._sessions.end([session.sha256])
+                return None
             try:
                 self._log.started(visitor, method)
             except FactoryError:
@@ -169,8 +171,11 @@ class Login:
         # The browser's former session, if any, ends: it may be somebody else's.
         if former := self._sessions.find(request.cookies.get(self._cookie.name, "")):
             await self.apart(self._end, former.sha256)
+        if (text := await self.apart(begin)) is None:
+            await self.apart(self._log.refused, "wrong login", "login")
+            return self.show(request, "/", "You may not come in here any more.", 403)
         response = RedirectResponse(after, 303, {"cache-control": "no-store"})
-        self._cookie.set(response, await self.apart(begin))
+        self._cookie.set(response, text)
         return response
 
     async def out(self, request: Request, visitor: Visitor) -> Response:

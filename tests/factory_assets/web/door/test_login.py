@@ -12,6 +12,7 @@ import pytest
 from factory_assets.serving.http import limits
 from factory_assets.web.door import lockout
 from factory_assets.web.door.login import form_token, local_path
+from factory_resources.home.home import Home
 from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.sessions import Sessions
 from tests.factory_assets.web.door.conftest import ADDRESS, PASSWORD, PEOPLE, FrontDoor
@@ -90,6 +91,24 @@ def test_a_wrong_login_is_refused_and_does_not_tell_who_exists(
     assert "This name and password do not belong together." in answer.text
     assert "set-cookie" not in answer.headers
     assert [entry.reason for entry in door.entries("refused")] == ["wrong login"]
+
+
+def test_whose_roles_are_withdrawn_during_the_login_is_refused(
+    door: FrontDoor, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_people(PEOPLE)
+
+    def withdraw(home: Home) -> None:
+        declare_people(PEOPLE.replace("[engineer, approver]", "[]"))
+
+    monkeypatch.setattr("factory_assets.web.door.login.enter_people", withdraw)
+    answer = door.log_in(door.browser(), "jane")
+    assert answer.status_code == 403
+    assert "You may not come in here any more." in answer.text
+    assert "set-cookie" not in answer.headers
+    assert Sessions(door.home).of("jane") == ()
+    assert [entry.reason for entry in door.entries("refused")] == ["wrong login"]
+    assert door.entries("login") == []
 
 
 def test_a_name_is_locked_after_five_failures(
