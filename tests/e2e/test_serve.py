@@ -24,6 +24,7 @@ from factory_assets.execution.serving_acts import roll_back
 from factory_resources.home.home import PROJECT
 from factory_resources.prediction_log.record import decode
 from factory_resources.prediction_log.segments import read
+from factory_resources.security.tokens import Tokens
 from tests.approvals import Factory
 from tests.serving import PredictionServer, eventually, serving
 
@@ -360,6 +361,13 @@ def test_tokens(made: Factory) -> None:
             assert reply.status == 200
             found = json.loads(made.factory("trace", reply.json["id"], "--json")[1])
             assert found["caller"] == "line1"
+            other = Tokens(made.home).new("line2", ["pears"], valid=timedelta(days=1))
+            for path, status in {"/predict/pears": 404, "/invocations": 403}.items():
+                headers = {"authorization": f"Bearer {other}"}
+                refused = running.ask(path, ROW, headers=headers)
+                assert refused.status == status
+                assert b"apples" not in refused.body
+            assert made.factory("token", "revoke", "line2")[0] == 0
             wrong = {"authorization": f"Bearer {token}x"}
             assert running.ask("/predict/apples", ROW, headers=wrong).status == 401
             assert made.factory("token", "revoke", "line1")[0] == 0

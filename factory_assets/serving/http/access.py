@@ -44,7 +44,7 @@ class PageReader:
             HttpError: status 403.
         """
         if self.token is not None:
-            _require_may_call(self.token, pipeline)
+            _require_may_call(self.token, pipeline, repr(pipeline))
 
 
 class Access:
@@ -81,8 +81,13 @@ class Access:
         if origin is not None and origin.partition(b"://")[2] != host.encode("latin-1"):
             raise HttpError(403, "forbidden", "a request from the page of another site")
 
-    def caller(self, headers: dict[bytes, bytes], pipeline: str, peer: Peer) -> str:
+    def caller(
+        self, headers: dict[bytes, bytes], pipeline: str, peer: Peer, *, is_named: bool = True
+    ) -> str:
         """Return the name of the caller, "" if no token is needed.
+
+        Args:
+            is_named: whether the request names the pipeline; else a refusal does not, either.
 
         Raises:
             HttpError: there is no valid token, it is not for this pipeline, or used too often.
@@ -90,7 +95,7 @@ class Access:
         if self._is_open_to(peer):
             return ""
         token = self._token(headers)
-        _require_may_call(token, pipeline)
+        _require_may_call(token, pipeline, repr(pipeline) if is_named else "what is served")
         self._require_rate(token)
         return token.name
 
@@ -153,6 +158,6 @@ class Access:
         return self._tokens.find(text.strip().decode("latin-1"))
 
 
-def _require_may_call(token: Token, pipeline: str) -> None:
+def _require_may_call(token: Token, pipeline: str, shown: str) -> None:
     if not token.may_call(pipeline):
-        raise HttpError(403, "forbidden", f"the token of {token.name!r} is not for {pipeline!r}")
+        raise HttpError(403, "forbidden", f"the token of {token.name!r} is not for {shown}")

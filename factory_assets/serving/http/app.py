@@ -158,8 +158,9 @@ class PredictionApp:
         self, route: Route, scope: Message, headers: Headers, receive: Receive, send: Send
     ) -> None:
         pipeline = route.pipeline or self._only(scope, headers)
-        caller = self._access.caller(headers, pipeline, scope["state"]["peer"])
-        served = self._champions.get(pipeline, route.version)
+        peer = scope["state"]["peer"]
+        caller = self._access.caller(headers, pipeline, peer, is_named=bool(route.pipeline))
+        served = self._champions.get(pipeline, route.version, knows_all=not caller)
         call = Call(served, route.protocol, caller, headers, query_of(scope), b"")
         if served is not self._champions.served.get(pipeline):
             call.role = "challenger"

@@ -100,21 +100,23 @@ class Champions:
             return "stopped"
         return "serves" if pipeline in self._served else "failed"
 
-    def get(self, pipeline: str, version: str | None = None) -> ServedModel:
+    def get(
+        self, pipeline: str, version: str | None = None, *, knows_all: bool = True
+    ) -> ServedModel:
         """Return the champion of a pipeline, or the new version that callers get beside it.
 
         Args:
             version: the one that is asked for; None for the champion.
+            knows_all: whether the caller may be told which pipelines are served.
 
         Raises:
             HttpError: it is unknown, was stopped, could not be loaded, or is another version.
         """
         standing = self._standings.get(pipeline)
         if standing is None:
-            served = ", ".join(self._standings) or "none"
-            raise HttpError(
-                404, "unknown", f"no pipeline {pipeline!r} is served", f"served are: {served}"
-            )
+            listed = f"served are: {', '.join(self._standings) or 'none'}"
+            remedy = listed if knows_all else "/docs lists what your token is for and is served"
+            raise HttpError(404, "unknown", f"no pipeline {pipeline!r} is served", remedy)
         if standing.stopped:
             raise HttpError(503, "stopped", standing.stopped, "ask who stopped it")
         model = self._served.get(pipeline)

@@ -115,8 +115,11 @@ class Pages:
 
     def _asked(self, request: Request) -> ServedModel:
         asked = request.path_params
-        request.state.reader.require(asked["name"])
-        return self._champions.get(asked["name"], asked.get("version"))
+        reader = request.state.reader
+        reader.require(asked["name"])
+        return self._champions.get(
+            asked["name"], asked.get("version"), knows_all=reader.token is None
+        )
 
     def _serving(self, request: Request) -> Mapping[str, ServedModel]:
         """Return the champions that serve, as far as the reader may know of them."""

@@ -108,6 +108,13 @@ def test_the_name_of_the_scheme_has_no_case(scheme: str, home: Home, own: Peer) 
     assert access(home).caller({b"authorization": f"{scheme} {text}".encode()}, "apples", own)
 
 
+def test_a_pipeline_that_a_request_does_not_name_is_not_told(home: Home, own: Peer) -> None:
+    text = Tokens(home).new("line1", ["apples"], valid=DAY)
+    with pytest.raises(HttpError) as error:
+        access(home).caller(bearer(text), "pears", own, is_named=False)
+    assert line_of(error, 403) == "the token of 'line1' is not for what is served"
+
+
 def test_a_token_is_for_its_pipelines_only(home: Home, own: Peer) -> None:
     text = Tokens(home).new("line1", ["apples"], valid=DAY)
     with pytest.raises(HttpError) as error:

@@ -71,6 +71,18 @@ def test_a_model_of_others_is_not_described(end: str, served: ServedModel, home:
     assert unlimited.get(f"/v2/models/nothing{end}").status_code == 404
 
 
+def test_who_asks_for_what_is_not_served_learns_only_of_its_own(
+    served: ServedModel, home: Home
+) -> None:
+    client = browser(served, home, reader("mine", "gone"))
+    answer = client.get("/v2/models/gone")
+    assert answer.status_code == 404
+    assert "no pipeline 'gone' is served; /docs lists" in answer.text
+    assert "theirs" not in answer.text
+    everything = browser(served, home, PageReader(None)).get("/v2/models/gone")
+    assert "served are: mine, theirs" in everything.text
+
+
 def test_a_stranger_learns_whether_it_is_ready(served: ServedModel, home: Home) -> None:
     reply = browser(served, home, None).get("/readyz")
     assert (reply.status_code, reply.json()) == (503, {"ready": False})
