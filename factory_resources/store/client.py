@@ -106,7 +106,7 @@ class StoreClient:
         with closing(self._connection()) as connection:
             answer = self._answer(connection, self._request("GET", key), None)
             if answer.status != 200:
-                content = answer.read()
+                content = self._content(answer, key)
                 if answer.status == 404 and b"NoSuchBucket" not in content:
                     return None
                 self._require_done(answer.status, content, key)
@@ -149,7 +149,7 @@ class StoreClient:
         request = self._request("PUT", key, headers={"content-length": str(size)}, payload=digest)
         with closing(self._connection()) as connection, source.open("rb") as file:
             answer = self._answer(connection, request, file)
-            self._require_done(answer.status, answer.read(), key)
+            self._require_done(answer.status, self._content(answer, key), key)
 
     def remove(self, key: str) -> None:
         """Remove an object, if there is one."""
@@ -261,7 +261,6 @@ class StoreClient:
             if answer.status < 500 or attempt == _ATTEMPTS - 1:
                 return answer
             reason = HTTPException(f"HTTP status {answer.status}")
-            answer.read()
         raise self._unreachable(reason) from reason
 
     def _connection(self) -> HTTPConnection:

@@ -156,17 +156,40 @@ def test_pages_in_place_of_a_storage_are_one_line(home: Home) -> None:
     assert not uses_store(home)
 
 
+def test_a_refusal_that_is_cut_short_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(b"rows")
+    for status in (503, 403):
+        with _pages(status, more=10) as port:
+            client = StoreClient(
+                StoreLocation("plant", "x", f"http://127.0.0.1:{port}", "us-east-1"), KEYS
+            )
+            for ask in (
+                lambda client=client: client.read("a"),
+                lambda client=client: client.download("a", tmp_path / "a"),
+                lambda client=client: client.upload("a", tmp_path / "rows", "0" * 64),
+            ):
+                with pytest.raises(StoreAwayError, match="was cut short during the transfer"):
+                    ask()
+
+
 @contextmanager
-def _pages() -> Iterator[int]:
-    """Serve the same page at every address, as a console of a storage does; yield the port."""
+def _pages(status: int = 200, *, more: int = 0) -> Iterator[int]:
+    """Serve the same page at every address, as a console of a storage does; yield the port.
+
+    Args:
+        more: how many bytes are announced, and not sent.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
             page = b"<!doctype html><title>Console</title><br>"
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(page)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(page) + more))
             self.end_headers()
             self.wfile.write(page)
+
+        do_PUT = do_GET  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass
