@@ -181,14 +181,16 @@ def violations(files: Iterable[Path]) -> list[str]:
     return policy_violations([one for file in files for one in _objects(file)])
 
 
-def _objects(file: Path) -> Iterator[Manifest]:
+def _objects(file: Path) -> list[Manifest]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         found = [one for one in yaml.safe_load_all(text) if one is not None]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return [single for one in found for single in _single_objects(one, file)]
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        # Not all that is no YAML is such an error: there is no day such as 2024-02-30.
         raise _not_kubernetes(file, str(error).splitlines()[0]) from error
-    for one in found:
-        yield from _single_objects(one, file)
+    except RecursionError as error:
+        raise _not_kubernetes(file, "it is nested too deeply") from error
 
 
 def _single_objects(one: object, file: Path) -> Iterator[Manifest]:

@@ -52,7 +52,7 @@ def _malformed(one: Manifest) -> Iterator[None]:
     """Name the object in which something of another type is, or a part is missing."""
     try:
         yield
-    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise DeclarationError(
             f"it is not built as Kubernetes wants it ({' '.join(str(error).split())})",
             where=_name(one),

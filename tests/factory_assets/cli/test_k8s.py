@@ -224,7 +224,17 @@ def test_a_wrong_setting_of_the_environment_is_refused(
     assert value in err or name in err
 
 
-@pytest.mark.parametrize("text", ["just words", "- a\n- b\n", "a: [", "metadata: {name: x}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("just words", "- a\n- b\n", "a: [", "metadata: {name: x}\n"),
+        "kind: Pod\nmetadata: {made: 2024-02-30}\n",
+        "kind: Pod\nspec: " + "1" * 5000,
+        "kind: Pod\nspec: " + "[" * 3000 + "]" * 3000,
+        "&own\nkind: List\nitems: [*own]\n",
+    ],
+    ids=lambda text: text[:40],
+)
 def test_what_is_no_manifest_is_one_line(text: str, tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(text)
@@ -241,6 +251,8 @@ def test_what_is_no_manifest_is_one_line(text: str, tmp_path: Path) -> None:
         "kind: NetworkPolicy\nmetadata: {name: p}\nspec: {policyTypes: 3, podSelector: {}}\n",
         "kind: Pod\nmetadata: p\nspec: {containers: [{image: 3, name: p}]}\n",
         "kind: ConfigMap\nmetadata: {name: factory-dagster}\ndata: {dagster.yaml: 'a: ['}\n",
+        "kind: ConfigMap\nmetadata: {name: factory-dagster}\n"
+        "data: {dagster.yaml: 'a: 2024-02-30'}\n",
     ],
 )
 def test_an_object_that_is_built_otherwise_is_named(text: str, tmp_path: Path) -> None:
