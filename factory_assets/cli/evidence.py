@@ -4,6 +4,7 @@ What it contains belongs in `factory_assets.audit.evidence`.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from factory_assets.audit.evidence import collect, write
@@ -24,7 +25,7 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
     require_ledger(home)
     evidence = collect(name, home, with_rows=with_rows)
     kept = read_file(since) if since else None
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
+    unfinished = out.parent / f".{out.name}.{os.getpid()}"
     try:
         with storage_errors(out):
             write(evidence, home, unfinished, kept)
@@ -36,7 +37,8 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
             remedy="give a checkpoint that factory verify --keep wrote",
         ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
     rows = "with rows" if with_rows else "without rows"
     version = f"{evidence.version.model}@{evidence.version.version}"
     files = len(evidence.files) + len(evidence.supply)

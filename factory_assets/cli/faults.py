@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from datetime import UTC, datetime
+from errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR
 from typing import NoReturn
 
 import click
@@ -11,6 +12,9 @@ import click
 from factory_resources.errors import FactoryError, StorageError, UnexpectedError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_fault
+
+_OF_PATHS = frozenset({EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR})
+"""What the operating system tells of a path that is not, or not for us, what it should be."""
 
 
 def end_with(error: Exception, *, debug: bool) -> NoReturn:
@@ -31,8 +35,8 @@ def is_interruption(error: Exception) -> bool:
 def unexpected(error: BaseException, home: Home, where: str = "") -> FactoryError:
     """Return an error of one line for an exception that the factory has not raised itself.
 
-    What the disk or a database has caused is told as such. Of everything else, the traceback is
-    written to a file, which the error names.
+    What the disk, a database or a path that somebody named has caused is told as such. Of
+    everything else, the traceback is written to a file, which the error names.
 
     Args:
         error: the exception; it is the cause of the returned error.
@@ -41,6 +45,14 @@ def unexpected(error: BaseException, home: Home, where: str = "") -> FactoryErro
     if caused := storage_fault(error, home):
         caused.__cause__ = error
         return caused
+    if isinstance(error, OSError) and error.errno in _OF_PATHS and error.filename is not None:
+        refused = StorageError(
+            f"this path cannot be used ({error.strerror})",
+            where=os.fsdecode(error.filename),
+            remedy="change its rights, or name another one",
+        )
+        refused.__cause__ = error
+        return refused
     remedy = f"its traceback is in {_write(error, home)}; please report it with that file"
     lines = str(error).splitlines()
     message = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -17,7 +17,7 @@ from factory_assets.spec import FileSource, ImageSource, Partition, Pipeline, Py
 from factory_assets.spec.ingest import Source
 from factory_assets.spec.partitions import PLACE, DynamicPartitions, partitions_until
 from factory_resources.home.home import Home
-from factory_resources.sources.files.discovery import expand, is_hidden, split_glob
+from factory_resources.sources.files.discovery import expand, glob_paths, split_glob
 from factory_resources.sources.object_storage import PREFIX
 
 Keys = Mapping[str, Sequence[str]]
@@ -101,7 +101,7 @@ def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str
     Hidden files are left out, as if no pattern matched them.
 
     Raises:
-        SourceError: a variable is not set, or the object storage refuses access.
+        SourceError: a variable is not set, or a folder or the object storage refuses access.
     """
     wild = "/".join(_wild(pattern))
     if pattern.startswith(PREFIX) and isinstance(source, FileSource):
@@ -109,8 +109,7 @@ def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str
 
         return matching_objects(source, wild, home)
     fixed, glob = split_glob(Path(_full(wild, folder)))
-    paths = (path for path in sorted(fixed.glob(glob)) if not is_hidden(path.name, glob))
-    return [str(path) for path in paths if path.is_file()]
+    return [str(path) for path in glob_paths(fixed, glob) if path.is_file()]
 
 
 def _wild(pattern: str) -> Iterator[str]:

@@ -3,8 +3,9 @@
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from errno import EACCES
 from glob import has_magic
 from hashlib import file_digest
 from pathlib import Path
@@ -33,6 +34,9 @@ _CONVERSIONS = {
     ),
 }
 """The end of a file's name to how to make a file of it that can be read."""
+
+_SEARCH = os.R_OK | os.X_OK
+"""Rights to list the files of a folder and to open them."""
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
@@ -123,7 +127,7 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
         fixed, paths = full.parent, [full] if os.path.lexists(full) else []
     else:
         fixed, wild = split_glob(full)
-        paths = sorted(path for path in fixed.glob(wild) if not is_hidden(path.name, wild))
+        paths = glob_paths(fixed, wild)
     paths = [path for path in paths if not os.path.isdir(path)]
     if not paths:
         raise _no_match(pattern, full)
@@ -135,6 +139,33 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
                 remedy="put the file itself there, or declare the path of the file itself",
             )
     return paths
+
+
+def glob_paths(fixed: Path, wild: str) -> list[Path]:
+    """Return what a glob below a folder matches but hidden files, sorted.
+
+    Raises:
+        SourceError: a folder in which it looks cannot be read; `Path.glob` would pass over it.
+    """
+    parts = Path(wild).parts
+    searched = [fixed, *(one for n in range(1, len(parts)) for one in fixed.glob(_join(parts[:n])))]
+    for folder in searched:
+        is_passed_over = folder.name.startswith(".") or folder.name == "lost+found"
+        if os.path.isdir(folder) and not is_passed_over and not os.access(folder, _SEARCH):
+            raise _unsearched(folder, os.strerror(EACCES))
+    return sorted(path for path in fixed.glob(wild) if not is_hidden(path.name, wild))
+
+
+def _join(parts: Sequence[str]) -> str:
+    return str(Path(*parts))
+
+
+def _unsearched(folder: Path, why: str) -> SourceError:
+    return SourceError(
+        f"this folder cannot be searched for files ({why})",
+        where=_home_hidden(str(folder)),
+        remedy="change its rights, or name files elsewhere",
+    )
 
 
 def _fault(path: Path, root: str) -> str | None:
@@ -189,7 +220,10 @@ def _no_match(pattern: str, full: Path) -> SourceError:
     fixed = split_glob(full)[0]
     while not os.path.isdir(fixed):
         fixed = fixed.parent
-    names = sorted(path.name + "/" * path.is_dir() for path in fixed.iterdir())
+    try:
+        names = sorted(name + "/" * os.path.isdir(fixed / name) for name in os.listdir(fixed))
+    except OSError as error:
+        raise _unsearched(fixed, error.strerror) from error
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return SourceError(
         f"no file matches {pattern!r}",

@@ -1,6 +1,8 @@
 """Unexpected exceptions: one line, a traceback in a file, and the other pipelines still run."""
 
 import copy
+import os
+from errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR
 from pathlib import Path
 
 import click
@@ -8,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic_core import SchemaError
 
+from factory_assets.cli.faults import unexpected
 from factory_assets.cli.group import command
 from factory_assets.cli.main import main
 from factory_resources.home.home import Home
@@ -97,6 +100,23 @@ def test_a_sub_command_ends_with_one_line_and_with_debug_shows_the_traceback(
     loud = _factory("--debug", *arguments)
     assert loud.exit_code == 70
     assert "discover_python" in loud.stderr
+
+
+@pytest.mark.parametrize("number", [EACCES, ENAMETOOLONG, ENOTDIR, EISDIR, ELOOP])
+def test_a_path_that_cannot_be_used_is_the_users_mistake(home: Home, number: int) -> None:
+    error = OSError(number, os.strerror(number), "secret/a.csv")
+    told = unexpected(error, home)
+    assert told.exit_code == 2
+    assert str(told) == (
+        f"secret/a.csv: this path cannot be used ({os.strerror(number)}); change its rights, or "
+        "name another one"
+    )
+
+
+def test_a_name_that_no_file_can_have_is_one_line(home: Home) -> None:
+    result = _factory("audit-deps", "--advisories", "x" * 300)
+    assert result.exit_code == 2
+    assert "this path cannot be used (File name too long)" in _error_line(result)
 
 
 def test_a_declaration_that_does_not_load_stops_no_other_pipeline(home: Home, defs: Path) -> None:

@@ -1,6 +1,8 @@
 """Discovery of source files: names, globs, variables, formats; and unpacking of zips."""
 
+import os
 import zipfile
+from errno import EACCES
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,37 @@ def test_a_glob_without_match_is_reported_with_the_existing_names(tmp_path: Path
         find_files(("x*",), tmp_path)
     with pytest.raises(SourceError, match=r"no file matches 'no/such/file'"):
         find_files(("no/such/file",), tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["*/a.csv", "**/*.csv", "two*/a.csv", "one/../t*/a.csv"])
+def test_a_folder_that_may_not_be_searched_is_not_passed_over(
+    pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = {tmp_path / "two", tmp_path / ".trash", tmp_path / "lost+found"}
+    for folder in (tmp_path / "one", *closed):
+        folder.mkdir()
+        (folder / "a.csv").touch()
+    allowed = os.access
+    monkeypatch.setattr(
+        "os.access", lambda path, mode: allowed(path, mode) and Path(path).resolve() not in closed
+    )
+    with pytest.raises(SourceError, match=r"two: this folder cannot be searched .*Permission"):
+        find_files((pattern,), tmp_path)
+    closed.remove(tmp_path / "two")
+    assert (tmp_path / "two" / "a.csv") in {
+        one.path.resolve() for one in find_files((pattern,), tmp_path)
+    }
+
+
+def test_a_folder_that_cannot_be_listed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> list[str]:
+        raise PermissionError(EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.listdir", refused)
+    with pytest.raises(SourceError, match=r": this folder cannot be searched .*Permission"):
+        find_files(("a.csv",), tmp_path)
 
 
 @pytest.mark.parametrize(
