@@ -146,7 +146,7 @@ def _prior(target: NDArray[Any], weights: NDArray[np.float64], scores: int) -> N
 
     if target.dtype.kind == "f":
         return np.array([np.average(target, weights=weights)])
-    logs = np.log(np.bincount(target, weights) / weights.sum())
+    logs: NDArray[np.float64] = np.log(np.bincount(target, weights) / weights.sum())
     return logs if scores > 1 else logs[1:] - logs[:1]
 
 

@@ -223,7 +223,7 @@ def _no_match(pattern: str, full: Path) -> SourceError:
     try:
         names = sorted(name + "/" * os.path.isdir(fixed / name) for name in os.listdir(fixed))
     except OSError as error:
-        raise _unsearched(fixed, error.strerror) from error
+        raise _unsearched(fixed, error.strerror or str(error)) from error
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return SourceError(
         f"no file matches {pattern!r}",
