@@ -9,7 +9,7 @@ from factory_assets.cli.shared import read_file
 from factory_assets.declarations.settings import FILE, load_settings
 from factory_assets.execution.ledger_entries import append_settings, begin_ledger, require_ledger
 from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import (
     FOR_OTHERS,
     InvalidError,
@@ -95,7 +95,7 @@ def export_tiles(out: Path) -> str:
     home = Home.from_env()
     require_ledger(home)
     with Ledger(home).reading() as log:
-        size = write_tiles(log, out, write_output)
+        size = write_tiles(log, out, _write)
     return f"wrote {out}: {size:,} entries"
 
 
@@ -121,5 +121,11 @@ def _write_request(
 ) -> str:
     with Ledger(home).writing() as log:
         size, content = request(log, witness, old)
-    write_output(out, content, mode=FOR_OTHERS)
+    _write(out, content, mode=FOR_OTHERS)
     return f"wrote {out}: the checkpoint of {size:,} entries, for {name} to cosign"
+
+
+def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_output(path, content, mode)

@@ -7,13 +7,14 @@ from pathlib import Path
 from factory_resources.home.home import storage_errors
 from factory_resources.ledger.factory_verify import write_durably
 
+_REMEDY = "free space there or make the folder writable, or name another file"
+
 
 def write_output(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a file, and the folders that it lies in; a device or a pipe is written to.
+    """Write a file; a device or a pipe is written to.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be written; a file that was there is as before.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path, _REMEDY):
         write_durably(str(path), content, mode=mode)

@@ -11,10 +11,12 @@ from pathlib import Path
 from factory_assets.audit.trace.answer.events import EventReader
 from factory_assets.audit.trace.answer.report import AnswerTrace, LedgerEvent
 from factory_assets.audit.trace.report import Trace
+from factory_assets.cli.output_file import write_output
 from factory_assets.exchange.prov import ProvFacts, prov_document
 from factory_assets.results.record_graph import RecordGraph
-from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.home import Home
 from factory_resources.ledger.entries import RunStarted
+from factory_resources.ledger.factory_verify import FOR_OTHERS
 from factory_resources.ledger.ledger import Ledger, latest_in
 
 
@@ -25,8 +27,8 @@ def write_prov(result: Trace | AnswerTrace, file: Path, home: Home) -> None:
         StorageError: the file cannot be written, or a record is damaged.
     """
     document = prov_document(result, _facts(result, home))
-    with storage_errors(file):
-        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    content = json.dumps(document, indent=1) + "\n"
+    write_output(file, content.encode(), mode=FOR_OTHERS)
 
 
 def _facts(result: Trace | AnswerTrace, home: Home) -> ProvFacts:

@@ -333,7 +333,7 @@ def unreadable(path: Path, error: OSError) -> StorageError:
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path, remedy: str = DISK_REMEDY) -> Iterator[None]:
     """Report what could not be written, where, and what to do.
 
     Raises:
@@ -346,5 +346,5 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(
             f"cannot write ({error.strerror or error})",
             where=str(path),
-            remedy=f"make the folder {path.parent}" if is_missing else DISK_REMEDY,
+            remedy=f"make the folder {path.parent}" if is_missing else remedy,
         ) from error

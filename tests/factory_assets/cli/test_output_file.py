@@ -5,14 +5,35 @@ import stat
 import threading
 from pathlib import Path
 
+import pytest
+
 from factory_assets.cli.output_file import write_output
+from factory_resources.errors import StorageError
+from tests.disks import small_disk
 
 
-def test_a_file_and_its_folders_are_made(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "out.json"
+def test_a_file_is_made_with_its_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
     write_output(path, b"{}", mode=0o640)
     assert path.read_bytes() == b"{}"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_folder_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=f"make the folder {tmp_path / 'nwe'}"):
+        write_output(tmp_path / "nwe" / "out.json", b"{}")
+    assert not (tmp_path / "nwe").exists()
+
+
+def test_what_cannot_be_written_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64 * 1024) as disk:
+        file = disk.folder / "dossier.md"
+        write_output(file, b"before")
+        with pytest.raises(StorageError, match="or name another file") as caught:
+            write_output(file, bytes(256 * 1024))
+        assert file.read_bytes() == b"before"
+        assert [*disk.folder.iterdir()] == [file]
+    assert "FACTORY_HOME" not in str(caught.value)
 
 
 def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
