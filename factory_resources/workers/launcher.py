@@ -127,6 +127,10 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
                 _LOG.warning("the worker of run %s has ended, stored later: %s", run_id, fault)
                 pause = _AGAIN
                 continue
+            except BaseException:
+                # The health of a run that is not watched is that of its process, which is gone.
+                del self._workers[run_id]
+                raise
             del self._workers[run_id]
             return
 

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.launcher import WorkerStatus
 
+from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
+from factory_resources.home.processes import process_identity
 from factory_resources.instance import prepare
+from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.launcher import WorkerLauncher
 from tests.disks import small_disk
 
@@ -46,3 +50,34 @@ def test_a_run_whose_worker_died_on_a_full_disk_is_ended_when_there_is_room(
             assert ended is not None
             assert ended.status is dg.DagsterRunStatus.FAILURE
             assert run_id not in launcher._workers
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_run_that_cannot_be_settled_is_not_called_healthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    prepare(home)
+
+    def fail(self: WorkerLauncher, run: dg.DagsterRun, code: int) -> None:
+        raise FactoryError("the ledger is damaged")
+
+    monkeypatch.setattr(WorkerLauncher, "worker_ended", fail)
+    with dg.DagsterInstance.get() as instance:
+        run_id, launcher = str(uuid.uuid4()), instance.run_launcher
+        assert isinstance(launcher, WorkerLauncher)
+        worker = subprocess.Popen(["true"])
+        run = dg.DagsterRun(
+            "apples",
+            run_id=run_id,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={PROCESS_TAG: process_identity(worker.pid)},
+        )
+        instance.run_storage.add_run(run)
+        launcher._workers[run_id] = worker
+        watching = threading.Thread(target=launcher._watch, args=(run_id, worker))
+        watching.start()
+        watching.join(60)
+        assert launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
