@@ -4,15 +4,22 @@ Which columns are tested belongs in `column_types`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
 
+
+def _any_case(words: Sequence[str]) -> str:
+    """Return what matches each of the words, in letters of any case."""
+    return f"({'|'.join(''.join(f'[{c.upper()}{c.lower()}]' for c in word) for word in words)})"
+
+
 _DAYS = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d"),
     *("%Y-%m", "%m/%Y", "%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y"),
+    *("%b %Y", "%d %B %Y", "%B %d %Y", "%B %d, %Y", "%B %Y"),
     *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y"),
 )
 """How days are written. Of two that fit all rows, the first is taken."""
@@ -21,12 +28,18 @@ _CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+_LONG_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
 _PARTS = {
     "%Y": "(1[5-9]|2[01])[0-9]{2}",
     "%y": "[0-9]{2}",
     "%m": "(0?[1-9]|1[0-2])",
     "%d": "(0?[1-9]|[12][0-9]|3[01])",
-    "%b": f"({'|'.join(''.join(f'[{c.upper()}{c.lower()}]' for c in month) for month in _MONTHS)})",
+    "%b": _any_case(_MONTHS),
+    "%B": _any_case(_LONG_MONTHS),
     "%H": "([01]?[0-9]|2[0-3])",
     "%I": "(0?[1-9]|1[0-2])",
     "%M": "[0-5]?[0-9]",

@@ -30,6 +30,10 @@ _WRITTEN = {
     "short year": ("31.01.24", date(2024, 1, 31), "1.2.23"),
     "month in letters": ("Jan 31, 2024", date(2024, 1, 31), "Dec 1, 2023"),
     "one month in letters": ("31-JAN-2024", date(2024, 1, 31), "01-JAN-2023"),
+    "month in words": ("January 31, 2024", date(2024, 1, 31), "DECEMBER 1, 2023"),
+    "month after the day": ("31 March 2024", date(2024, 3, 31), "1 may 2023"),
+    "month and year": ("Sep 2024", date(2024, 9, 1), "May 2023"),
+    "month in words and year": ("September 2024", date(2024, 9, 1), "May 2023"),
     "month": ("2024-01", date(2024, 1, 1), "2023-12"),
     "clock": ("31.01.2024 7:05", datetime(2024, 1, 31, 7, 5), "1.2.2023 12:00"),
 }
