@@ -100,8 +100,8 @@ def union(snapshots: Sequence[Snapshot]) -> Snapshot:
             raise StorageError(
                 f"its parts have different columns ({names})",
                 where=first.table,
-                remedy="run the older partitions again; if their files are gone, let `partitions` "
-                "begin later, or have fewer keys",
+                remedy="materialise the older ones again; if their files are gone, let "
+                "`partitions` begin later, or have fewer keys",
             )
     seen: Counter[str] = Counter()
     files = []
