@@ -1,6 +1,7 @@
-"""How many cores this process may use, for work whose results do not depend on their number.
+"""How many cores this process may use.
 
-Weights do: numeric libraries add them up with as many threads as `metering.machine` tells.
+Trainings take all of `cores`, since weights depend on the number of threads that add them up; other
+work takes `usable_cores`.
 """
 
 import os
@@ -9,11 +10,14 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 
+def cores() -> int:
+    """Return how many cores this process may use; only Linux tells, elsewhere all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cores(cgroup: Path | None = None) -> int:
     """Return how many cores' time this process gets: a container may have a quota of it."""
-    # Only Linux tells on which it may run.
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota(cgroup or CGROUP)
+    own, quota = cores(), _quota(cgroup or CGROUP)
     return own if quota is None else max(1, min(own, -(-quota[0] // quota[1])))
 
 

@@ -28,6 +28,7 @@ from factory_assets.results.training import Stopped
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.base import STORED
 from factory_assets.spec.models import Network
+from factory_resources.cores import cores
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelTrained
@@ -211,7 +212,7 @@ def _installed(names: tuple[str, ...]) -> dict[str, str]:
 def _threads() -> int:
     """Return the threads of the numeric libraries: as set, else one per core of this process."""
     setting = os.environ.get("OMP_NUM_THREADS", "")
-    return int(setting) if setting.isdecimal() else machine.cores()
+    return int(setting) if setting.isdecimal() else cores()
 
 
 def _device(pipeline: Pipeline) -> str:

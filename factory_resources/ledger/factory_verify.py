@@ -4611,7 +4611,7 @@ def write_durably(path: str, content: bytes, *, mode: int = 0o600) -> None:
             file.write(content)
         return
     path = os.path.realpath(path)
-    folder = os.path.dirname(os.path.abspath(path))
+    folder = os.path.dirname(path)
     handle, name = tempfile.mkstemp(dir=folder, prefix=".")
     try:
         with open(handle, "wb") as file:

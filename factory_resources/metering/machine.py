@@ -1,4 +1,4 @@
-"""What this machine has: memory, GPUs, cores, and which processor.
+"""What this machine has: memory, GPUs, and which processor.
 
 What is in use at the moment belongs to nobody here; `meter` counts what was used.
 """
@@ -7,9 +7,8 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from factory_resources.cores import CGROUP
 from factory_resources.metering.energy import DRIVERS, gpu_names
-
-CGROUP = Path("/sys/fs/cgroup")
 
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 """Files with the limit of a container, of either version of control groups."""
@@ -28,11 +27,6 @@ def gpus() -> list[str]:
     import pynvml
 
     return gpu_names(pynvml, os.environ.get("CUDA_VISIBLE_DEVICES"))
-
-
-def cores() -> int:
-    """Return how many cores this process may use; only Linux tells, elsewhere all of them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> dict[str, str]:

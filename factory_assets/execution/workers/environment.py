@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from factory_assets.execution.installed import installed_files
+from factory_resources.cores import cores
 from factory_resources.home.home import PROJECT
 from factory_resources.metering import machine
 
@@ -65,7 +66,7 @@ def arithmetic_here(threads: str | None) -> dict[str, str]:
     return {
         # One that tells nothing of itself is like no other.
         "processor": json.dumps(fields) if fields else platform.node(),
-        "number of threads": threads or f"{machine.cores()} of {os.cpu_count()}",
+        "number of threads": threads or f"{cores()} of {os.cpu_count()}",
         # Each GPU has a number of its own: fits on one stay where it is.
         "GPU": ", ".join(machine.gpus()),
         **{name: os.environ[name] for name in sorted(steering)},
