@@ -130,6 +130,19 @@ def test_one_member_that_is_as_good_as_all_serves_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in files.glob("member-*")) == ["member-1-estimator.skops"]
 
 
+def test_the_declared_tolerance_decides_how_many_members_are_kept(tmp_path: Path) -> None:
+    members = [{"kind": kind, "trees": 5} for kind in ("random_forest", "extra_trees")]
+    kept = []
+    for tolerance in (0, 10):
+        folder = tmp_path / f"{tolerance}"
+        folder.mkdir()
+        model = {"kind": "auto", "members": members, "tolerance": tolerance}
+        result = _fitted(folder, model, (rows(600, 1), rows(200, 2)))
+        assert result.portfolio is not None
+        kept.append(len(result.portfolio.kept))
+    assert kept[0] > kept[1] == 1
+
+
 def test_a_killed_portfolio_goes_on_and_is_the_same(
     whole: tuple[Path, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
