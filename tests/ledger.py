@@ -1,5 +1,9 @@
 """The ledger of a test's home: what it shall say, and what the verifier says of it."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 from factory_assets.execution.ledger_entries import entries_of
 from factory_resources.home.database import server_address
 from factory_resources.home.home import Home
@@ -36,3 +40,19 @@ def problems(home: Home) -> list[str]:
             Ledger(home).copy(scratch / "copy.db")
             report, _ = verify_path(str(home.path), Expectation(), str(scratch / "copy.db"))
     return [str(problem) for problem in report.problems]
+
+
+def cut_off_write(ledger: Path) -> None:
+    """Kill a process while it writes entries to a ledger; what it wrote is half in the file."""
+    # The pages that do not fit into the cache are in the file before the commit.
+    script = (
+        "import os, sqlite3, sys\n"
+        "raw = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "raw.execute('PRAGMA cache_size = 5')\n"
+        "raw.execute('BEGIN IMMEDIATE')\n"
+        "for number in range(1000, 3000):\n"
+        "    raw.execute('INSERT INTO entry VALUES (?, ?)', (number, bytes(500)))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(ledger)], check=False)
+    assert ledger.with_name(f"{ledger.name}-journal").stat().st_size

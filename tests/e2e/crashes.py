@@ -17,6 +17,7 @@ from factory_assets.execution.runner import run_stage
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
 from tests.ledger import problems
 from tests.pipelines import declare
 
@@ -96,9 +97,12 @@ def go_on(root: Path, start: int, stages: Connection) -> None:
 def damages(home: Home) -> Iterator[str]:
     """Yield everything damaged in a home: snapshots of records, table logs, pointers, the ledger.
 
-    A home in which nothing was finished yet has no ledger.
+    A home in which nothing was finished yet has no ledger. One whose writer was killed is opened
+    first as every command opens it, which undoes what was half written: the verifier may not.
     """
     if home.ledger.exists():
+        with Ledger(home).reading():
+            pass
         yield from problems(home)
     yield from _damaged_files(home)
 

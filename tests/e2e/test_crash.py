@@ -25,6 +25,7 @@ from factory_resources.errors import StorageError
 from factory_resources.home.garbage import remove
 from factory_resources.home.home import Home
 from tests.e2e.crashes import KNOWN, PRELOAD, change, damages, declared, go_on, run
+from tests.ledger import cut_off_write
 
 pytestmark = pytest.mark.slow
 KILLS, MANY = 8, 46
@@ -153,6 +154,12 @@ def test_the_check_of_a_home_finds_damage(factory: Factory) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     told = [line for line in damages(factory.home) if file.name in line]
     assert len(told) == 3, told
+
+
+def test_a_ledger_whose_writer_was_killed_is_undone_by_whoever_opens_it(factory: Factory) -> None:
+    run(factory.root, "run")
+    cut_off_write(factory.home.ledger)
+    factory.require_whole(1)
 
 
 @pytest.mark.parametrize("kills", [KILLS, pytest.param(MANY, marks=pytest.mark.long)])

@@ -23,6 +23,7 @@ from tests.factory_resources.ledger.homes import (
     sha256,
     write_ledger,
 )
+from tests.ledger import cut_off_write
 
 _KEY = LogKey()
 
@@ -454,19 +455,7 @@ def test_a_copy_that_cannot_be_written_to_is_verified(auditor: Auditor) -> None:
 
 
 def test_a_write_that_was_cut_off_is_told_and_nothing_else_is(auditor: Auditor) -> None:
-    # The pages that do not fit into the cache are in the file before the commit.
-    script = (
-        "import os, sqlite3, sys\n"
-        "raw = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "raw.execute('PRAGMA cache_size = 5')\n"
-        "raw.execute('BEGIN IMMEDIATE')\n"
-        "for number in range(1000, 3000):\n"
-        "    raw.execute('INSERT INTO entry VALUES (?, ?)', (number, bytes(500)))\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    ledger = auditor.home / "ledger.db"
-    subprocess.run([sys.executable, "-c", script, str(ledger)], check=False)
-    assert auditor.path("ledger.db-journal").stat().st_size
+    cut_off_write(auditor.home / "ledger.db")
     code, problems = auditor.verify()
     assert code == 1
     assert len(problems) == 1
