@@ -92,8 +92,7 @@ def _verdict(value: EvaluationResult) -> Iterator[str]:
     yield f"gates: {sum(g.passed for g in value.gates)} of {len(value.gates)} passed"
     for gate in value.gates:
         yield f"  {'passed' if gate.passed else 'FAILED'}: {gate.explanation}"
-    if value.answers:
-        yield value.answers.line
+    yield from (one.line for one in (value.compared, value.answers) if one)
     champion = value.champion or {}
     version = f", champion {value.champion_version}" if value.champion_version else ""
     yield f"on the test rows: candidate, 95 % interval, linear model{version}"

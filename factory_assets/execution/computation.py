@@ -122,6 +122,7 @@ def compute(
             provenance = store_provenance(pipeline, parts, candidate, home)
             return candidate.model_copy(update={"provenance": provenance})
         case "evaluate":
+            from factory_assets.execution.provenance import learned_rows
             from factory_assets.stages.evaluate import evaluate
 
             candidate, champion = expect(Candidate, inputs["train"]), champion_to_beat(call, inputs)
@@ -132,6 +133,7 @@ def compute(
                 candidate,
                 home,
                 champion=champion,
+                learned=learned_rows(candidate.model, champion, home) if champion else (),
                 answers=answers_to_judge(call, inputs),
                 progress=call.progress,
                 executor=executor,

@@ -182,6 +182,28 @@ class InfluenceQuality(StageResult):
         return self.score >= self.at_least
 
 
+class ChampionComparison(StageResult):
+    """The test rows on which candidate and champion were compared, and how good both were.
+
+    Not all of them: the others are rows that one of both has learned from, and the other has not.
+    """
+
+    rows: int
+    judged: int
+    """All judged test rows."""
+    metrics: dict[str, float]
+    """Of the candidate."""
+    champion: dict[str, float]
+
+    @property
+    def line(self) -> str:
+        """What was compared, and why no more."""
+        return (
+            f"compared with the champion on {self.rows:,} of {self.judged:,} test rows: "
+            "only one of both has learned from the others"
+        )
+
+
 class AnswersCompared(StageResult):
     """On which answers candidate and champion were compared, and how good both were."""
 
@@ -219,7 +241,7 @@ class EvaluationResult(StageResult):
     baselines: dict[str, dict[str, float]]
     """Metrics of the baselines `trivial` and `linear` on the same rows."""
     champion: dict[str, float] | None
-    """Metrics of the champion at that time, on the same rows."""
+    """Metrics of the champion at that time, on the same rows; None if it has learned from some."""
     champion_version: int | None
     gates: tuple[GateResult, ...]
     slices: tuple[Slice, ...]
@@ -240,6 +262,8 @@ class EvaluationResult(StageResult):
     """Cross-validation over all rows, in addition to the test; None if it is not declared."""
     answers: Annotated[AnswersCompared | None, Field(exclude_if=is_unset)] = None
     """None if no outcome is known, or there is no champion."""
+    compared: Annotated[ChampionComparison | None, Field(exclude_if=is_unset)] = None
+    """None if candidate and champion were compared on all judged rows, or were not compared."""
 
     @property
     def data_version(self) -> str:

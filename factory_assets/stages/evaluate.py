@@ -6,7 +6,7 @@ Each measurement belongs in `ml.evaluation`, `ml.metrics` or `ml.attribution`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -20,6 +20,7 @@ from factory_assets.ml.attribution.measurement import measure_influence
 from factory_assets.ml.evaluation.answered import columns_needed, compare_on_answers
 from factory_assets.ml.evaluation.baselines import linear_baseline, of_classes, trivial_outputs
 from factory_assets.ml.evaluation.champion import compare_champion
+from factory_assets.ml.evaluation.comparable_rows import comparable_rows
 from factory_assets.ml.evaluation.cross_validation import cross_validate, fold_figures
 from factory_assets.ml.evaluation.gates import AnswerMetrics, ChampionMetrics, judge, judge_default
 from factory_assets.ml.evaluation.permutation_importance import importances
@@ -53,7 +54,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.evaluate import FAIRNESS
 from factory_resources.errors import ContractError, DataError, ExpressionError, SourceError
 from factory_resources.home.home import Home
-from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tables.snapshot import Snapshot, read_arrow
 from factory_resources.tracking.run import RegistryRun, metric_name
 
 
@@ -64,6 +65,7 @@ def evaluate(
     home: Home,
     *,
     champion: int | None,
+    learned: Sequence[Snapshot] = (),
     answers: ChosenAnswers | None = None,
     progress: Callable[[str], None] | None = None,
     executor: FitExecutor | None = None,
@@ -74,6 +76,7 @@ def evaluate(
 
     Args:
         champion: the version to compare with; None if there is none.
+        learned: the rows of the champion without its test rows; empty if they are not known.
         answers: on which it is compared too; None if no outcome is known.
         executor: trains the models of folds and influence; None if this process works alone.
 
@@ -90,7 +93,9 @@ def evaluate(
     metrics = scored.metrics()
     test_set.require_defined(metrics)
     baselines = _baselines(test_set, parts, trained, home)
-    rival = compare_champion(test_set, scored, champion, home)
+    rows = comparable_rows(pipeline, test_set.places, parts, learned, home)
+    rival = compare_champion(test_set, scored, champion, home, rows)
+    compared = rival.compared if isinstance(rival, ChampionMetrics) else None
     answered = None
     if answers and isinstance(rival, ChampionMetrics) and champion:
         answered, on_answers = _on_answers(test_set, answers, trained, champion, home)
@@ -122,7 +127,9 @@ def evaluate(
             seed=pipeline.spec.training.seed,
         ),
         baselines=baselines,
-        champion={**rival.metrics} if isinstance(rival, ChampionMetrics) else None,
+        champion=(
+            {**rival.metrics} if isinstance(rival, ChampionMetrics) and not compared else None
+        ),
         champion_version=champion,
         gates=gates,
         slices=slices,
@@ -137,6 +144,7 @@ def evaluate(
         folds=folds,
         at_half=_at_half(scored),
         answers=answered,
+        compared=compared,
     )
     _log(verdict, drawn, home)
     return verdict

@@ -20,6 +20,10 @@ from factory_assets.spec.evaluate import FAIRNESS, METRICS
 def verdict(value: EvaluationResult) -> str:
     """Return the gates' outcomes, and the metrics beside those of baselines and champion."""
     others = {**value.baselines, **({"champion": value.champion} if value.champion else {})}
+    if value.compared:
+        where = f"on {value.compared.rows:,} rows"
+        others[f"candidate {where}"] = value.compared.metrics
+        others[f"champion {where}"] = value.compared.champion
     classes = value.candidate.classes
     if value.at_half:
         others["candidate at .5"] = value.at_half
@@ -32,11 +36,11 @@ def verdict(value: EvaluationResult) -> str:
     listed = "\n".join(gates) or "No gate holds."
     positive = f"Positive class: {classes[1]}{_threshold(value)}\n\n" if len(classes) == 2 else ""
     warning = f"**Warning**: {value.majority_warning}.\n\n" if value.majority_warning else ""
-    return f"{listed}\n\n{_answers(value)}{warning}{positive}{numbers}"
+    return f"{listed}\n\n{_comparisons(value)}{warning}{positive}{numbers}"
 
 
-def _answers(value: EvaluationResult) -> str:
-    return f"{value.answers.line}\n\n" if value.answers else ""
+def _comparisons(value: EvaluationResult) -> str:
+    return "".join(f"{one.line}\n\n" for one in (value.compared, value.answers) if one)
 
 
 def _threshold(value: EvaluationResult) -> str:

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, load_trained
 from factory_assets.ml.evaluation.gates import ChampionMetrics, NotComparable
 from factory_assets.ml.evaluation.test_set import TestSet
 from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.metrics.paired import paired_differences
+from factory_assets.results.evaluation import ChampionComparison
 from factory_assets.results.uncertainty import RegionBounds
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 def compare_champion(
-    test_set: TestSet, scored: ScoredRows, version: int | None, home: Home
+    test_set: TestSet,
+    scored: ScoredRows,
+    version: int | None,
+    home: Home,
+    rows: NDArray[np.int64] | None = None,
 ) -> ChampionMetrics | NotComparable | None:
     """Return the champion's metrics on the judged rows, or why there are none.
 
     None if there is no champion.
 
     Args:
-        scored: the candidate, on the same rows.
+        scored: the candidate, on the judged rows.
+        rows: the judged rows on which they are compared; None for all.
     """
     if version is None:
         return None
     champion = _score_champion(test_set, version, home)
     if isinstance(champion, NotComparable):
         return champion
+    compared = None
+    if rows is not None:
+        if not len(rows):
+            return NotComparable(f"v{version} has learned from all of them")
+        scored, champion = scored.take(rows), champion.take(rows)
+        compared = ChampionComparison(
+            rows=len(rows),
+            judged=len(test_set.places),
+            metrics=scored.metrics(),
+            champion=champion.metrics(),
+        )
     spec = test_set.pipeline.spec
     differences = paired_differences(
         scored,
@@ -36,7 +59,7 @@ def compare_champion(
         resamples=spec.evaluate.bootstrap,
         seed=spec.training.seed,
     )
-    return ChampionMetrics(champion.metrics(), differences)
+    return ChampionMetrics(champion.metrics(), differences, compared=compared)
 
 
 def _score_champion(test_set: TestSet, version: int, home: Home) -> ScoredRows | NotComparable:

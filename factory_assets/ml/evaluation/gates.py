@@ -28,7 +28,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from factory_assets.ml.metrics.metrics import higher_is_better
-from factory_assets.results.evaluation import Folds, GateResult, MetricDifference
+from factory_assets.results.evaluation import (
+    ChampionComparison,
+    Folds,
+    GateResult,
+    MetricDifference,
+)
 from factory_assets.spec.evaluate import CHAMPION_GATE, Evaluate, Gate
 
 Metrics = Mapping[str, float]
@@ -53,6 +58,8 @@ class ChampionMetrics:
     """Candidate minus champion; without a metric's, the two values alone decide."""
     answers: AnswerMetrics | None = None
     """On answers whose outcomes are known; None if there is no verdict from them."""
+    compared: ChampionComparison | None = None
+    """The rows on which these metrics were measured; None if these are all judged rows."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,10 @@ def _judge(
     baselines: Mapping[str, Metrics],
     champion: ChampionMetrics | NotComparable | None,
 ) -> GateResult:
-    value = metrics.get(gate.measured, math.nan)
+    compared = None
+    if gate.no_worse_than and isinstance(champion, ChampionMetrics):
+        compared = champion.compared
+    value = (compared.metrics if compared else metrics).get(gate.measured, math.nan)
     if math.isnan(value):
         rows = "in every fold" if gate.of == "folds" else "on these test rows"
         passed, bound, why = False, None, f"{gate.measured} is undefined {rows}"
@@ -181,6 +191,8 @@ def _no_worse(
     if math.isnan(other):
         return False, None, f"{gate.measured} of the champion is undefined on these test rows"
     passed, bound, why = _compared(gate, value, other, champion)
+    if rows := champion.compared:
+        why = f"{why}; {rows.line}"
     answers = champion.answers
     if answers and {gate.measured} <= answers.candidate.keys() & answers.champion.metrics.keys():
         mine, theirs = answers.candidate[gate.measured], answers.champion.metrics[gate.measured]

@@ -12,7 +12,7 @@ from factory_assets.ml.evaluation.gates import (
     judge,
     judge_default,
 )
-from factory_assets.results.evaluation import GateResult, MetricDifference
+from factory_assets.results.evaluation import ChampionComparison, GateResult, MetricDifference
 from factory_assets.spec import Gate
 from factory_assets.spec.evaluate import Evaluate
 
@@ -22,6 +22,9 @@ BASELINES = {
 }
 
 CHAMPION = ChampionMetrics({"roc_auc": 0.8, "rmse": 5.0})
+ON_NEW_ROWS = ChampionComparison(
+    rows=1_060, judged=3_000, metrics={"roc_auc": 0.7}, champion={"roc_auc": 0.75}
+)
 
 
 def one(gate: dict[str, Any], value: float | None, champion: Any = None) -> GateResult:
@@ -248,3 +251,19 @@ def test_a_gate_of_ones_own_or_off_replaces_the_default_one(gates: Any, declared
 def test_a_champion_gate_beside_off_is_a_contradiction() -> None:
     with pytest.raises(ValidationError, match="contradicts"):
         Evaluate.model_validate({"gates": [OWN, {"champion": "off"}]})
+
+
+def test_the_champion_is_compared_on_the_rows_that_are_new_to_both() -> None:
+    champion = ChampionMetrics({"roc_auc": 0.75}, compared=ON_NEW_ROWS)
+    gate = {"metric": "roc_auc", "no_worse_than": "champion"}
+    result = one(gate, 0.9, champion)
+    assert (result.passed, result.value, result.bound) == (False, 0.7, 0.75)
+    assert result.explanation == (
+        "roc_auc 0.7 is worse than the champion's 0.75; compared with the champion on 1,060 of "
+        "3,000 test rows: only one of both has learned from the others"
+    )
+    assert one({**gate, "margin": 0.05}, 0.9, champion).passed
+    # Another gate is about all test rows.
+    assert one({"metric": "roc_auc", "at_least": 0.8}, 0.9, champion).value == 0.9
+    undefined = one({"metric": "rmse", "no_worse_than": "champion"}, 3.0, champion)
+    assert (undefined.passed, "undefined" in undefined.explanation) == (False, True)
