@@ -122,7 +122,7 @@ def compute(
             provenance = store_provenance(pipeline, parts, candidate, home)
             return candidate.model_copy(update={"provenance": provenance})
         case "evaluate":
-            from factory_assets.execution.provenance import learned_rows
+            from factory_assets.execution.version_lineage import learned_rows
             from factory_assets.stages.evaluate import evaluate
 
             candidate, champion = expect(Candidate, inputs["train"]), champion_to_beat(call, inputs)

@@ -34,7 +34,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelTrained
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.metering import machine
-from factory_resources.tables.snapshot import Snapshot, exists
+from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.registry import Registry, Version
 
 FOLDER = "origin"
@@ -148,20 +148,6 @@ def read_provenance(version: Version, home: Home) -> Provenance:
             where=name,
             remedy="use the version that trained it",
         ) from error
-
-
-def learned_rows(model: str, version: int, home: Home) -> tuple[Snapshot, ...]:
-    """Return the rows that a version was trained and validated on; nothing if they are not known.
-
-    Those of a version from before this was stored are not, nor are rows that are gone.
-    """
-    registry = Registry(home)
-    try:
-        rows = read_provenance(registry.version(model, version), home).rows
-    except ModelError:
-        return ()
-    found = (rows.train, rows.validation)
-    return found if all(exists(one, home) for one in found) else ()
 
 
 def _checked_files(files: Path, digest: str, where: str) -> Mapping[str, bytes]:

@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from factory_assets.data.transforms.narrowing import needed_columns
+from factory_assets.execution.version_lineage import Lineage, lineage_of
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
 from factory_assets.monitoring.answers import AnsweredRows
 from factory_assets.monitoring.reference import (
-    Lineage,
     TestedRows,
-    lineage_of,
     tested_rows,
     training_rows,
     training_schema,

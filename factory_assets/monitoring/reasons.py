@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from factory_assets.execution.version_lineage import lineage_of
 from factory_assets.monitoring.alerts import known_alarms
 from factory_assets.monitoring.looks import Looks
-from factory_assets.monitoring.reference import lineage_of
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes

@@ -6,23 +6,16 @@ Answered rows are read in `answers`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.execution.version_lineage import Lineage
 from factory_assets.ml.evaluation.recorded import read_judged_rows, recorded_outputs
 from factory_assets.ml.features.target import Target
 from factory_assets.ml.performance.labelled_rows import known_truth
 from factory_assets.monitoring.watched import WatchedInputs
-from factory_assets.results.base import R, result_as
 from factory_assets.results.data import SplitResult
-from factory_assets.results.evaluation import EvaluationResult
-from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import ModelExported
-from factory_resources.ledger.ledger import Ledger, latest_in
 from factory_resources.tables.snapshot import fetched_paths, read_arrow, require_unchanged
-from factory_resources.tracking.record import Record
-from factory_resources.tracking.records import Records
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,51 +36,6 @@ class TestedRows:
     """Probabilities [rows, classes], or predictions [rows]."""
     truth: NDArray[Any]
     """Class codes, or numbers, [rows]."""
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """The results that a deployed version was made from."""
-
-    exported: str
-    """When it was exported: UTC, ISO 8601."""
-    parts: SplitResult
-    evaluation: EvaluationResult
-
-
-def lineage_of(pipeline: str, version: int, home: Home) -> Lineage:
-    """Return what a version was made from, as the ledger has it.
-
-    Raises:
-        ModelError: the records are gone.
-        StorageError: one was changed.
-    """
-    with Ledger(home).reading() as log:
-        subject = ModelExported.subject_of(pipeline=pipeline, version=version)
-        exported = latest_in(log, ModelExported, subject)
-    record = exported and Records(home).find(pipeline, "deploy", Path(exported[1].record).stem)
-    if not record or not exported:
-        raise _gone(pipeline, version)
-    return Lineage(
-        exported[1].time,
-        _upstream(record, "split", SplitResult, version, home),
-        _upstream(record, "evaluate", EvaluationResult, version, home),
-    )
-
-
-def _upstream(record: Record, stage: str, kind: type[R], version: int, home: Home) -> R:
-    for key in record.inputs.get(stage, ()):
-        if found := Records(home).find(record.pipeline, stage, key):
-            return result_as(kind, found)
-    raise _gone(record.pipeline, version)
-
-
-def _gone(pipeline: str, version: int) -> ModelError:
-    return ModelError(
-        f"the records of how {pipeline}@{version} was made are gone, so that its answers cannot be "
-        "compared with its training rows",
-        remedy=f"train a new version: factory run {pipeline}",
-    )
 
 
 def training_schema(parts: SplitResult, home: Home) -> pa.Schema:

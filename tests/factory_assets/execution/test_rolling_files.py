@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from factory_assets.components.metadata.evaluation import verdict
-from factory_assets.execution.provenance import learned_rows
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.version_lineage import learned_rows
 from factory_assets.results.base import result_as
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
@@ -20,7 +20,8 @@ from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, read_arrow
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-from tests.pipelines import declare
+from tests.erasures import PERSON, erase, home_of, make_people
+from tests.pipelines import declare, enter
 
 pytestmark = pytest.mark.slow
 
@@ -113,3 +114,19 @@ def test_rows_of_a_version_that_are_gone_are_not_known(tmp_path: Path) -> None:
     [file] = parts.validation.paths(home)
     file.unlink()
     assert learned_rows("apples", 1, home) == ()
+
+
+def test_rows_that_were_not_erased_are_still_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_people(tmp_path)
+    enter(tmp_path, monkeypatch)
+    home = home_of(tmp_path)
+    before = _numbers(learned_rows("people", 1, home), home)
+    assert PERSON in before
+    assert erase()
+    assert _numbers(learned_rows("people", 1, home), home) == before - {PERSON}
+
+
+def _numbers(snapshots: tuple[Snapshot, ...], home: Home) -> set[int]:
+    return {number for one in snapshots for number in read_arrow(one, home)["nbr"].to_pylist()}
