@@ -163,8 +163,14 @@ def _drift(contract: Contract, drift: Drift | None) -> TableCheck:
         "compared with the previous snapshot: "
         + (", ".join(listed[:_SHOWN]) + more if listed else "no change"),
         blocking=blocking,
-        remedy="look at the source; if the change is intended, raise "
-        "ingest.contract.distribution.limit or remove it for one run",
+        remedy="look at the source; "
+        + (
+            "if the change is intended, raise ingest.contract.distribution.limit or remove it for "
+            "one run"
+            if blocking
+            else "with types in ingest.contract, or a limit in its distribution, such a table "
+            "would be refused"
+        ),
         numbers={
             "compared with": drift.against,
             "rows before": drift.rows_before,

@@ -129,6 +129,9 @@ def test_a_drifted_distribution_is_reported_with_before_and_after(
     assert (check.passed, check.blocking) == (change is None, False)
     assert check.numbers["rows before"] == 1000
     assert change is None or change in check.says, check.says
+    assert "such a table would be refused" in check.remedy
+    limited = _check("drift", {"distribution": {"limit": 9}}, drift=value.findings.drift)
+    assert "raise ingest.contract.distribution.limit" in limited.remedy
     # Running numbers never repeat, so they have no distribution.
     assert "'id'" not in check.says
 
