@@ -75,7 +75,8 @@ def take_rows(
     table: pa.Table, columns: Sequence[WatchedColumn], rows: NDArray[np.int64]
 ) -> pa.Table:
     """Return the rows at these places, of the watched columns that there are."""
-    names = [column.name for column in columns if column.name in table.column_names]
+    given = set(table.column_names)
+    names = [column.name for column in columns if column.name in given]
     return table.select(names).take(rows)
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def require_columns(table: pa.Table, columns: Sequence[str]) -> None:
     """Raise a DataError if an input column of the model is missing."""
-    missing = next((name for name in columns if name not in table.column_names), None)
+    # Arrow makes the list of the names anew each time that it is asked.
+    given = set(table.column_names)
+    missing = next((name for name in columns if name not in given), None)
     if missing:
         raise DataError(
             f"input column {missing!r} is missing",

@@ -1,5 +1,6 @@
 """Convert every kind of source to one form: a Parquet file whose row number is the record's."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -161,10 +162,10 @@ def read_table(table: "pyarrow.Table", name: str, scratch: Path) -> SourceTable:
             where=name,
             remedy="return its columns, even if it has no rows",
         )
-    repeated = [n for n in table.column_names if table.column_names.count(n) > 1]
-    if repeated:
+    [(most, count)] = Counter(table.column_names).most_common(1)
+    if count > 1:
         raise SourceError(
-            f"returned two columns named {repeated[0]!r}", where=name, remedy="rename one of them"
+            f"returned two columns named {most!r}", where=name, remedy="rename one of them"
         )
     target = scratch / "table.parquet"
     # Chunks and metadata (such as the version of pandas) do not belong to the content.
