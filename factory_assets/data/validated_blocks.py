@@ -22,6 +22,9 @@ from factory_resources.sql.engine import engine_errors, rows_numbered
 from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.writer import StagedTable, prepare
 
+_WIDE = 300
+"""Columns above which the engine plans longer than it saves by finding equal expressions."""
+
 
 def validate_sources(
     ingest: Ingest,
@@ -53,7 +56,11 @@ def validate_sources(
     with (
         blamed_on_files(tables, folder),
         engines.sealed(
-            read=[t.path for t in tables], write=folder, statistics="ignored", profile=True
+            read=[t.path for t in tables],
+            write=folder,
+            statistics="ignored",
+            wide=len(tables[0].columns) > _WIDE,
+            profile=True,
         ) as connection,
         engine_errors("contract", ContractError, "correct the contract"),
     ):

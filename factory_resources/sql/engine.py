@@ -35,6 +35,7 @@ def sealed(
     memory: str | None = None,
     threads: int | None = None,
     statistics: Statistics = "used",
+    wide: bool = False,
     profile: bool = False,
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open an in-memory DuckDB whose SQL can read only `read`, and read and write below `write`.
@@ -44,6 +45,8 @@ def sealed(
         write: an existing folder; spilled data goes there too.
         memory: limit such as `2GB`, by default FACTORY_MEMORY or MEMORY; beyond it DuckDB spills.
         threads: by default one per core of this worker, but at least two.
+        wide: whether queries have expressions of hundreds of columns. The engine then does not look
+            for equal ones: it compares each with all others.
         profile: whether the engine counts the rows of every step, for `rows_numbered`.
 
     Raises:
@@ -55,6 +58,7 @@ def sealed(
         memory=memory,
         threads=threads,
         statistics=statistics,
+        wide=wide,
         profile=profile,
     )
     with closing(engine) as connection:
@@ -70,6 +74,7 @@ def open_sealed(
     memory: str | None = None,
     threads: int | None = None,
     statistics: Statistics,
+    wide: bool = False,
     profile: bool,
 ) -> "duckdb.DuckDBPyConnection":
     """Return the connection of `sealed`, which the caller closes.
@@ -91,8 +96,10 @@ def open_sealed(
         # One thread splits Parquet row groups differently than two or more: the bytes would differ.
         "threads": threads or max(2, _own_threads()),
     }
-    if statistics == "ignored":
-        config["disabled_optimizers"] = "statistics_propagation"
+    trusting, comparing = "statistics_propagation", "common_subexpressions"
+    disabled = [*([trusting] if statistics == "ignored" else []), *([comparing] if wide else [])]
+    if disabled:
+        config["disabled_optimizers"] = ",".join(disabled)
     try:
         connection = duckdb.connect(":memory:", config=config)
     except duckdb.Error as error:

@@ -33,7 +33,7 @@ class SharedEngines:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
-        self._engines: dict[tuple[Statistics, bool], duckdb.DuckDBPyConnection] = {}
+        self._engines: dict[tuple[Statistics, bool, bool], duckdb.DuckDBPyConnection] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +60,7 @@ class SharedEngines:
         read: Iterable[Path],
         write: Path,
         statistics: Statistics = "used",
+        wide: bool = False,
         profile: bool = False,
     ) -> Iterator["duckdb.DuckDBPyConnection"]:
         """Open a connection to a shared engine, or an engine for this job alone.
@@ -69,11 +70,11 @@ class SharedEngines:
         read = [*read]
         if not self._sees([*read, write]):
             with sealed(
-                read=read, write=write, statistics=statistics, profile=profile
+                read=read, write=write, statistics=statistics, wide=wide, profile=profile
             ) as connection:
                 yield connection
             return
-        kind = (statistics, profile)
+        kind = (statistics, wide, profile)
         try:
             with self._engine(kind).cursor() as connection:
                 if profile:
@@ -88,15 +89,15 @@ class SharedEngines:
         folder = self.folder
         return folder is not None and all(path.is_relative_to(folder) for path in paths)
 
-    def _engine(self, kind: tuple[Statistics, bool]) -> "duckdb.DuckDBPyConnection":
+    def _engine(self, kind: tuple[Statistics, bool, bool]) -> "duckdb.DuckDBPyConnection":
         assert self.folder is not None
         if kind not in self._engines:
-            statistics, profile = kind
+            statistics, wide, profile = kind
             self._engines[kind] = open_sealed(
-                read=[], write=self.folder, statistics=statistics, profile=profile
+                read=[], write=self.folder, statistics=statistics, wide=wide, profile=profile
             )
         return self._engines[kind]
 
-    def _close(self, kind: tuple[Statistics, bool]) -> None:
+    def _close(self, kind: tuple[Statistics, bool, bool]) -> None:
         if engine := self._engines.pop(kind, None):
             engine.close()
