@@ -27,12 +27,14 @@ from factory_assets.data.transforms.column_lineage import (
     parse_clean,
     source_origins,
 )
+from factory_assets.execution.standing import champions_in
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG
 from factory_assets.results.base import digest
 from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
@@ -139,12 +141,27 @@ def describe_model(
             for g in (evaluation.gates if evaluation else ())
         ),
         metrics=evaluation.metrics if evaluation else {},
-        deployed=tuple(r.finished for r in history.about(version.model, version.version, "deploy")),
+        deployed=_made_champion(version, history),
         mlflow_run=version.run_id,
         run_id=version.tags.get("factory.run_id"),
         code_version=version.tags.get("factory.code_version"),
         spec_sha256=version.tags.get("factory.spec_sha256"),
         erased=tuple(erasures_from(version.model, version.version, history.home)),
+    )
+
+
+def _made_champion(version: Version, history: RecordGraph) -> tuple[str, ...]:
+    """Return when the ledger made a version the champion: an export may wait, or be a canary."""
+    exported = {r.name: r.finished for r in history.about(version.model, version.version, "deploy")}
+    ledger = Ledger(history.home)
+    if not ledger.exists:
+        return tuple(exported.values())
+    with ledger.reading() as log:
+        made = [entry for _, entry in reversed(champions_in(log, version.model))]
+    return tuple(
+        exported.get(entry.record, entry.time) if entry.found else entry.time
+        for entry in made
+        if entry.version == version.version
     )
 
 

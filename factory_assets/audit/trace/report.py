@@ -133,7 +133,7 @@ class ModelFact(TracePart):
     metrics: dict[str, float]
     """Metrics on the test rows."""
     deployed: tuple[str, ...]
-    """When it became the champion: UTC, one time per deployment."""
+    """Each time that it became the champion, also by a roll-back: UTC."""
     mlflow_run: str
     run_id: str | None
     code_version: str | None

@@ -19,13 +19,16 @@ from factory_assets.audit.trace.report import RowPlace, RowRoute, Trace
 from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.standing import champions_in
 from factory_assets.results.data import CleanResult, IngestResult
 from factory_resources.errors import DataError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.snapshot import Snapshot, read_arrow
 from factory_resources.tracking.records import Records
-from tests.pipelines import APPLES, declare
+from tests.approvals import make_factory
+from tests.pipelines import APPLES, declare, enter
 from tests.random_examples import examples
 
 # A row may have a cell that is not a number, break a rule, or be a duplicate.
@@ -412,3 +415,26 @@ def test_missing_rows_are_refused_with_a_remedy(
 ) -> None:
     with pytest.raises(DataError, match=message):
         _of(made, name, row)
+
+
+@pytest.mark.slow
+def test_a_version_became_champion_when_the_ledger_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory = make_factory(tmp_path / "root")
+    enter(factory.root, monkeypatch)
+
+    def became_champion() -> tuple[str, ...]:
+        model = trace("apples@1", factory.home, folders={}).model
+        assert model
+        return model.deployed
+
+    assert became_champion() == ()  # it is exported, and waits
+    factory.approve()
+    factory.declare(seed=8)
+    factory.run()
+    factory.approve("apples@2")
+    assert factory.factory("rollback", "apples", "--reason", "worse", by="jane")[0] == 0
+    with Ledger(factory.home).reading() as log:
+        back, _, first = (entry.time for _, entry in champions_in(log, "apples"))
+    assert became_champion() == (first, back)
