@@ -59,7 +59,6 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
     """
     if options.evidence or options.prediction or _is_pack_elsewhere(options):
         return _trace_elsewhere(name, options)
-    Ledger(Home.from_env()).require_kept()
     folders = {folder.name: folder for folder in pipeline_folders()}
     if is_prediction_id(name):
         _require_unset(name, "an answer", {"--row": options.row, "--answers": options.answers})
@@ -84,9 +83,7 @@ def _is_pack_elsewhere(options: TraceOptions) -> bool:
     Raises:
         StorageError: there was one, and its ledger is gone.
     """
-    ledger = Ledger(Home.from_env())
-    ledger.require_kept()
-    return options.edge_log is not None and not ledger.exists
+    return not Ledger(Home.from_env()).exists and options.edge_log is not None
 
 
 def _trace_elsewhere(name: str, options: TraceOptions) -> tuple[str, bool]:

@@ -56,9 +56,23 @@ class Ledger:
 
     @property
     def exists(self) -> bool:
-        """Whether it was begun."""
+        """Whether it was begun.
+
+        Raises:
+            StorageError: it is gone, and its key is there.
+        """
+        # Before the tables are looked for: whoever begins the ledger installs its key last.
+        was_begun = key_file(self.home).exists()
         with storage_faults(self.home):
-            return has_tables(self.home)
+            found = has_tables(self.home)
+        if was_begun and not found:
+            raise StorageError(
+                "the ledger is gone, and its key is there",
+                where=str(self.home.path),
+                remedy="restore ledger.db (or the database of FACTORY_DATABASE_URL) from a "
+                f"backup; to begin a new one nonetheless, move {key_file(self.home)} away",
+            )
+        return found
 
     def begin(self, found: Iterable[Kind] = ()) -> None:
         """Begin it unless it exists, with a key of its own.
@@ -71,7 +85,6 @@ class Ledger:
         with self.home.lock("ledger"), storage_faults(self.home):
             if self.exists:
                 return
-            self.require_kept()
             key = LogKey.generate()
             first = LedgerStarted(origin=key.origin, key=str(key.verifier))
             entries = [_new(entry) for entry in (first, *found)]
@@ -85,21 +98,6 @@ class Ledger:
                 key.save(self.home)
                 self._install(key, entries)
             key.install(self.home)
-
-    def require_kept(self) -> None:
-        """Require that it exists, or was never begun.
-
-        Raises:
-            StorageError: it is gone, and its key is there.
-        """
-        if self.exists or not key_file(self.home).exists():
-            return
-        raise StorageError(
-            "the ledger is gone, and its key is there",
-            where=str(self.home.path),
-            remedy="restore ledger.db (or the database of FACTORY_DATABASE_URL) from a "
-            f"backup; to begin a new one nonetheless, move {key_file(self.home)} away",
-        )
 
     def _install(self, key: LogKey, entries: Sequence[NewEntry]) -> None:
         """Make the database in scratch, and move it in when it is complete."""

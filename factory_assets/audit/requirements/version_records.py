@@ -75,9 +75,7 @@ def newest_version(pipeline: Pipeline, home: Home) -> int:
         UnknownNameError: there is none yet.
         StorageError: the ledger is gone.
     """
-    ledger = Ledger(home)
-    ledger.require_kept()
-    record = Records(home).latest(pipeline.name, "train") if ledger.exists else None
+    record = Records(home).latest(pipeline.name, "train") if Ledger(home).exists else None
     named = model_of(record) if record else None
     if named is None:
         raise UnknownNameError(

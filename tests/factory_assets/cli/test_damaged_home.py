@@ -246,7 +246,14 @@ def test_changed_rows_of_mlflow_are_told(copy: Home, statement: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("trace", "apples@1"), ("trace", "apples/clean"), ("governance", "show", "apples")],
+    [
+        ("trace", "apples@1"),
+        ("trace", "apples/clean"),
+        ("governance", "show", "apples"),
+        ("status",),
+        ("run", "apples"),
+        ("predict", "apples", "data.csv"),
+    ],
 )
 def test_a_ledger_that_is_gone_is_told_as_gone(copy: Home, arguments: tuple[str, ...]) -> None:
     copy.ledger.unlink()

@@ -208,7 +208,8 @@ def test_to_a_file_of_the_ledger_that_is_gone_nothing_is_appended(ledger: Ledger
     ledger.home.ledger.unlink()
     with pytest.raises(StorageError, match=r"a database is missing .*backup"):
         ledger.append([made(1)])
-    assert not ledger.exists
+    with pytest.raises(StorageError, match="the ledger is gone"):
+        _ = ledger.exists
 
 
 @ON_FILES
