@@ -106,16 +106,18 @@ def _reusable(call: StageRequest, parts: KeyComponents) -> Record | None:
 
 
 def _is_deployed(call: StageRequest, record: Record, value: Champion) -> bool:
-    """Whether the version serves, or does not for a reason that a new export would not change."""
+    """Whether it is exported, and serves, or does not for a reason that an export cannot change."""
     from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
 
     registry = Registry(call.home)
+    graph = registry.run_files(value.model, value.run_id) / FOLDER / FILE
+    if not graph.is_file():
+        return False
     if registry.champion(value.model) == value.version:
         return True
     if not Ledger(call.home).exists or standing(call.pipeline, record, call.home).status == "free":
         return False
-    graph = registry.run_files(value.model, value.run_id) / FOLDER / FILE
-    return registry.has_version(value.model, value.version) and graph.is_file()
+    return registry.has_version(value.model, value.version)
 
 
 def answers_to_judge(call: StageRequest, inputs: Inputs) -> "ChosenAnswers | None":

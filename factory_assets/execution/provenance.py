@@ -167,13 +167,19 @@ def _checked_files(files: Path, digest: str, where: str) -> Mapping[str, bytes]:
                 raise _changed(name, where)
     except FileNotFoundError as error:
         what = f"file {Path(str(error.filename)).name} is missing"
-        raise ModelError(what, where=where, remedy="train it again") from error
+        raise ModelError(
+            what, where=where, remedy="train it again: factory run --no-reuse"
+        ) from error
     return found
 
 
 def _changed(name: str, where: str) -> ModelError:
     what = f"file {name} is not the one that was stored with it (its SHA-256 differs)"
-    return ModelError(what, where=where, remedy="find out who changed it, then train again")
+    return ModelError(
+        what,
+        where=where,
+        remedy="find out who changed it, then train again: factory run --no-reuse",
+    )
 
 
 def provenance_digest(version: Version, home: Home) -> str | None:

@@ -264,7 +264,8 @@ def read_graph(registry: Registry, version: Version) -> bytes:
         raise ModelError(
             f"{FILE} is not the one that was deployed (its SHA-256 differs)",
             where=where,
-            remedy="find out who changed it, then train and deploy again",
+            remedy=f"find out who changed {path}, delete it, and deploy again: "
+            f"factory run {version.model}",
         )
     return graph
 

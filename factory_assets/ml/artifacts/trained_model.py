@@ -155,7 +155,9 @@ def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel
             return read_trained(scratch, folder)
         except (ValidationError, OSError, KeyError) as error:
             raise ModelError(
-                f"the model cannot be read: {error}", where=where, remedy="train it again"
+                f"the model cannot be read: {error}",
+                where=where,
+                remedy="train it again: factory run --no-reuse",
             ) from error
 
 
@@ -208,7 +210,7 @@ def copy_checked(files: Path, into: Path, digest: str, where: str) -> None:
         raise ModelError(
             f"file {Path(str(error.filename)).name} is missing",
             where=where,
-            remedy="train it again",
+            remedy="train it again: factory run --no-reuse",
         ) from error
 
 
@@ -216,5 +218,5 @@ def _changed(name: str, where: str) -> ModelError:
     return ModelError(
         f"file {name} is not the one that was trained (its SHA-256 differs)",
         where=where,
-        remedy="find out who changed it, then train again",
+        remedy="find out who changed it, then train again: factory run --no-reuse",
     )

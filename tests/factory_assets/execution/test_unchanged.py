@@ -19,11 +19,14 @@ from factory_assets.cli.shared import RunSelection
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.unchanged import must_be_read, unchanged_stages
 from factory_assets.execution.unchanged_notes import take_notes
+from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
+from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
+from tests.commands import forked_command
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -84,6 +87,18 @@ def test_nothing_heavy_is_imported_if_nothing_changed(root: Path) -> None:
     assert _command("run", "apples", "--explain").count("reuse (computed") == len(STAGES)
 
 
+def test_a_graph_that_is_gone_is_exported_again(root: Path) -> None:
+    home = Home(root / "home")
+    _lose_graph(declare(root / "defs" / "apples", APPLES), home)
+    with pytest.raises(
+        ModelError, match=r"model.onnx is missing; deploy again: factory run apples"
+    ):
+        load_champion("apples", home)
+    # A process of its own: MLflow remembers by run where the artifacts of a home were.
+    subprocess.run([*forked_command(), "run", "apples"], check=True)
+    load_champion("apples", home)
+
+
 def _edit_data(pipeline: Pipeline, _: Home) -> None:
     with (pipeline.folder / "data.csv").open("a") as file:
         file.write("3.5,red,bad\n")
@@ -103,7 +118,14 @@ def _lose_model(pipeline: Pipeline, home: Home) -> None:
     shutil.rmtree(Registry(home).version("apples", 1).files)
 
 
-@pytest.mark.parametrize("change", [_edit_data, _lose_table, _replace_champion, _lose_model])
+def _lose_graph(_: Pipeline, home: Home) -> None:
+    [graph] = home.artifacts.rglob("onnx/model.onnx")
+    graph.unlink()
+
+
+@pytest.mark.parametrize(
+    "change", [_edit_data, _lose_table, _replace_champion, _lose_model, _lose_graph]
+)
 def test_a_change_is_noticed(root: Path, change: Callable[[Pipeline, Home], None]) -> None:
     home = Home(root / "home")
     pipeline = declare(root / "defs" / "apples", APPLES)
