@@ -47,7 +47,7 @@ def _tables(report: CostReport) -> Iterator[str]:
     yield "A training, and between which figures it is expected"
     yield from _by_machine((one, one.training) for one in report.machines)
     yield ""
-    yield f"A year of nights: {report.nights:,} by {report.nights_by}"
+    yield f"A year of nights: {report.nights:,} runs; {report.nights_by}"
     yield from _by_machine((one, one.year) for one in report.machines)
     yield ""
     for i, answers in enumerate(here.answers):
@@ -122,7 +122,7 @@ def _number(value: float) -> str:
 
 def _avoided(avoided: Avoided) -> Iterator[str]:
     of = f"{avoided.runs:,} run{'' if avoided.runs == 1 else 's'}"
-    yield f"Avoided by choosing the hour within {avoided.window}: "
+    yield f"Avoided by choosing the hour within {avoided.window}:"
     yield f"  {_number(avoided.co2e_g)} g CO2e by {of} so far, against starts with the window"
     if avoided.year_co2e_g:
         yield f"  {_range(avoided.year_co2e_g, _CARBON)} CO2e by a year of nights"

@@ -67,9 +67,11 @@ def _own_key() -> Path:
     keys = [path for path in sorted(folder.glob("*")) if path.suffix != ".pub" and path.is_file()]
     if len(keys) == 1:
         return keys[0]
-    found = ", ".join(path.name for path in keys) or "none"
+    found = ", ".join(path.name for path in keys)
     raise KeyFileError(
-        f"which key signs is not clear: there are {len(keys)} ({found})",
+        f"which key signs is not clear: there are {found}"
+        if keys
+        else "there is no key to sign with",
         where=str(folder),
         remedy="name one with --key FILE or FACTORY_KEY, or make one: factory key new NAME",
     )

@@ -202,7 +202,7 @@ def _unsupported(asked: _Asked) -> str:
     if not syscalls.IS_SUPPORTED:
         return f"{sys.platform} {syscalls.MACHINE} has no such boundary: it needs Linux"
     if asked.user[0] == 0:
-        return "root can undo any boundary; start it as an ordinary user, or give --user"
+        return "root can undo any boundary; start it as an ordinary user"
     return ""
 
 

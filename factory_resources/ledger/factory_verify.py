@@ -1350,9 +1350,11 @@ class Witnessed:
             report.note("no witness has seen this log: who has its key can have rewritten it all")
             return
         moment = datetime.fromtimestamp(min(self.time, 253_402_300_799), timezone.utc)
+        newer = size - self.size
+        unseen = f"no witness has seen the last {newer:,}; " if newer else ""
         report.note(
             f"the witnesses {whose} saw the first {self.size:,} of {size:,} entries, last at "
-            f"{moment:%Y-%m-%d %H:%M:%S} UTC; no witness has seen the last {size - self.size:,}; "
+            f"{moment:%Y-%m-%d %H:%M:%S} UTC; {unseen}"
             f"the first {self.first:,} were written before any witness looked"
         )
         if not self._policy:

@@ -30,7 +30,7 @@ def _lines(status: FactoryStatus) -> Iterator[tuple[str, str]]:
     yield (
         "next",
         _listed([f"{one.pipeline} {_minute(one.at)}" for one in status.next])
-        or ("no schedule is on"),
+        or "no run is scheduled",
     )
     if status.watched:
         yield "drift", _drift(status)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
+from factory_assets.cli.key import keys_folder
 from factory_assets.execution.ledger_entries import champion_entry
 from factory_assets.execution.standing import approvals_that_count, decisions_in
 from factory_assets.ml.artifacts.onnx_model import load_champion
@@ -38,7 +39,7 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.statements import store_statement
-from factory_resources.security.personal_keys import load_key
+from factory_resources.security.personal_keys import create_key, load_key
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
@@ -165,6 +166,18 @@ def test_a_refused_candidate_never_serves(waiting: Factory) -> None:
     assert (code, "it was refused" in text) == (1, True), text
     assert _champion(waiting) is None
     assert problems(waiting.home) == []
+
+
+def test_which_key_signs_must_be_clear(
+    waiting: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    code, text = waiting.factory("approve", "apples", "--reason", "x")
+    assert (code, "there is no key to sign with; name one with --key" in text) == (2, True)
+    for name in ("jane", "bob"):
+        create_key(keys_folder() / name, PASSPHRASE.encode())
+    code, text = waiting.factory("approve", "apples", "--reason", "x")
+    assert (code, "which key signs is not clear: there are bob, jane" in text) == (2, True)
 
 
 def test_a_statement_that_was_signed_elsewhere_counts_once(waiting: Factory) -> None:

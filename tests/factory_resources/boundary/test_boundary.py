@@ -402,6 +402,8 @@ def test_root_is_told_that_it_can_undo_any_boundary(folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (NOT_SET_UP, "")
     assert "root can undo any boundary" in done.stderr
+    # The commands that pass this on have no such option.
+    assert "--user" not in done.stderr
     assert not report.exists()
 
 

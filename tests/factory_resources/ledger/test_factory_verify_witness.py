@@ -186,9 +186,15 @@ def test_a_rewritten_log_is_found_by_its_missing_witness(
     bodies = bodies_of(home, _KEY)
     leaves = [leaf_hash(body) for body in bodies]
     cosigned = witness.cosign(_request(0, leaves), _KEY.public)
+    call = [str(home), "--policy", str(policy)]
+    write_ledger(home / "ledger.db", bodies, _KEY, [cosigned])
+    assert main(call) == 0
+    out = capsys.readouterr().out
+    assert "saw the first 41 of 41 entries" in out
+    assert "no witness has seen" not in out
+
     later = [*bodies, entry("run", subject="run/1", pipeline="apples")]
     write_ledger(home / "ledger.db", later, _KEY, [cosigned])
-    call = [str(home), "--policy", str(policy)]
     assert main(call) == 0
     out = capsys.readouterr().out
     assert "the witnesses of the policy saw the first 41 of 42 entries" in out

@@ -290,6 +290,7 @@ def test_the_command_prints_tables_and_json(trained: Trained) -> None:
     assert "apples with 10,000,000 rows, a training on this machine" in text
     assert "4 runs on 500 to 32,000 rows" in text
     assert "A year of nights: 26" in text
+    assert " runs; the schedule " in text
     assert "rented: price list of June" in text
     assert max(map(len, text.splitlines())) <= 105
     code, text = _factory(trained, "apples", "--on", str(machines), "--json")
