@@ -17,8 +17,9 @@ _LETTERS = 300
 _NAMES = {
     "a person's name": """
         name fullname firstname lastname middlename givenname forename surname maidenname
-        patientname customername clientname employeename username contactname
-        vorname nachname familienname geburtsname nom prenom nomdefamille nombre apellido apellidos
+        patient patientname customername clientname employeename username contactname
+        vorname nachname familienname geburtsname patientenname kundenname mitarbeitername
+        nom prenom nomdefamille nombre apellido apellidos
         cognome nome sobrenome achternaam voornaam fornavn etternavn efternamn fornamn imie nazwisko
         """,
     "an address": """
@@ -32,7 +33,8 @@ _NAMES = {
     "a number of a person": """
         ssn socialsecuritynumber nationalid passport passportnumber passportno personalnummer
         sozialversicherungsnummer steuerid svnr versichertennummer ahvnr nir numerosecu nif dni
-        codicefiscale cpf bsn cpr personnummer pesel patientid patientnbr patientnr insurancenumber
+        codicefiscale cpf bsn cpr personnummer pesel patientid patientnbr patientnr patientennr
+        patientennummer insurancenumber
         taxid driverslicense medicalrecordnumber mrn
         """,
     "an e-mail address": "email emailaddress mail emailadresse courriel correo correoelectronico",

@@ -49,6 +49,8 @@ def test_a_few_addresses_among_much_text_are_found() -> None:
     [
         ("Vorname", "VARCHAR"),
         ("patient_name", "VARCHAR"),
+        ("Patient", "VARCHAR"),
+        ("Patienten-Nr.", "BIGINT"),
         ("Straße", "VARCHAR"),
         ("Prénom", "VARCHAR"),
         ("SSN", "BIGINT"),
@@ -62,7 +64,13 @@ def test_personal_names_of_columns_are_recognised(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("name", "BIGINT"), ("mail", "BOOLEAN"), ("tip", "DOUBLE"), ("surnames_total", "BIGINT")],
+    [
+        ("name", "BIGINT"),
+        ("patient", "BIGINT"),
+        ("mail", "BOOLEAN"),
+        ("tip", "DOUBLE"),
+        ("surnames_total", "BIGINT"),
+    ],
 )
 def test_other_names_of_columns_are_ignored(name: str, kind: str) -> None:
     assert scan_for_pii({name: kind}, {}) == {}
