@@ -66,7 +66,7 @@ def _added(home: Home, key: Path) -> float:
     waiting = waiting_candidate(pipeline, 1, home)
 
     def approve() -> None:
-        content = sign_decision(pipeline, waiting, "approved", "good", unlocked, "0" * 64, home)
+        content = sign_decision(waiting, "approved", "good", unlocked, "0" * 64, home)
         enter_decision(pipeline, 1, "approved", content, home)
 
     deployed = waiting.deployed

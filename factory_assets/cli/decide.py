@@ -74,7 +74,7 @@ def decide(request: DecisionRequest) -> None:
         text = approval_text(pipeline, waiting, home)
         click.echo(text, nl=False)
         key = unlock(request.key, f"{request.verb.removesuffix('d')} {waiting.deployed.name}")
-        content = sign_decision(pipeline, waiting, request.verb, reason, key, text, home)
+        content = sign_decision(waiting, request.verb, reason, key, text, home)
     if request.save:
         write_output(request.save, content)
         click.echo(f"wrote {request.save}; nothing else was changed")

@@ -166,7 +166,6 @@ def _named(version: int | None) -> str:
 
 
 def sign_decision(
-    pipeline: Pipeline,
     waiting: Waiting,
     verb: Verb,
     reason: str,

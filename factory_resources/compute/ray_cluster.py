@@ -23,8 +23,6 @@ _ANSWER_SECONDS = 60.0
 """Seconds in which a node starts a process, even if it is busy."""
 
 _TOKEN, _TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-
-TOKEN_VARIABLES = (_TOKEN, _TOKEN_FILE)
 """Environment variables that hold Ray's token, or name its file."""
 
 _SWITCHES = {

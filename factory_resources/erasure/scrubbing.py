@@ -1,4 +1,4 @@
-"""Replace values in what Dagster, MLflow and searches have stored, in logs, events and JSON.
+"""Replace values in what Dagster, MLflow and searches have stored, in logs and in events.
 
 Each step can be done again: what is replaced already is not found any more. What an entry of the
 ledger binds by its digest is not touched here. Beyond the file system nothing is promised: a disk
@@ -7,7 +7,7 @@ may keep blocks of what was removed.
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from factory_resources.erasure.redaction import ERASED, Redaction
@@ -52,31 +52,6 @@ def scrub(home: Home, values: Collection[Value]) -> dict[str, int]:
         if count := _replace_in_lines(home, path, what):
             found[str(path.relative_to(home.path))] += count
     return dict(found)
-
-
-def scrub_json(home: Home, paths: Iterable[Path], values: Collection[Value]) -> dict[str, int]:
-    """Replace values in files of JSON, texts by `(erased)` and numbers by null.
-
-    Args:
-        paths: files below the home whose bytes no entry of the ledger binds.
-
-    Returns:
-        How many were replaced, by file.
-
-    Raises:
-        StorageError: a file cannot be read or written.
-    """
-    what = sought(values)
-    found: dict[str, int] = {}
-    for path in paths:
-        redaction = Redaction(what)
-        with storage_errors(path):
-            text = path.read_text(encoding="utf-8")
-        changed = redaction.text(text)
-        if redaction.count:
-            home.write_atomic(path, changed.encode())
-            found[str(path.relative_to(home.path))] = redaction.count
-    return found
 
 
 def _databases(home: Home) -> list[Path]:

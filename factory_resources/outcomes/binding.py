@@ -14,7 +14,7 @@ from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.outcomes.outcome import Outcome
-from factory_resources.outcomes.store import OutcomeStore
+from factory_resources.outcomes.store import OutcomeStore, values_of
 from factory_resources.prediction_log.blocks import TILE
 
 if TYPE_CHECKING:
@@ -94,16 +94,7 @@ def leaf_of(one: Outcome) -> bytes:
     """Return the hash of an outcome in the tree of its batch."""
     from factory_resources.ledger.factory_verify import outcome_leaf
 
-    return outcome_leaf(
-        one.number,
-        one.id,
-        one.pipeline,
-        one.value,
-        one.observed,
-        one.recorded,
-        one.source,
-        one.caller,
-    )
+    return outcome_leaf(*values_of(one))
 
 
 def unentered(store: OutcomeStore) -> Sequence[OutcomeBatch]:

@@ -107,7 +107,7 @@ class OutcomeStore:
                 )  # fmt: skip
                 before.append(row)
                 rows.append(row)
-            self.database.insert("outcome", [*map(_values, rows)])
+            self.database.insert("outcome", [*map(values_of, rows)])
             self._count(counts)
         return decisions
 
@@ -221,7 +221,8 @@ class OutcomeStore:
             yield from (Outcome(*row) for row in rows)
 
 
-def _values(one: Outcome) -> tuple[int, bytes, str, str, int, int, str, str]:
+def values_of(one: Outcome) -> tuple[int, bytes, str, str, int, int, str, str]:
+    """Return the columns of its row, which are what its leaf is made of."""
     return (
         one.number,
         one.id,

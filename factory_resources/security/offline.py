@@ -33,8 +33,3 @@ SWITCHES = MappingProxyType(
 def go_offline() -> None:
     """Set every switch in this process and its children. Cheap, and safe to call again."""
     os.environ.update(SWITCHES)
-
-
-def switches_off() -> dict[str, bool]:
-    """Return for each variable whether it has the required value."""
-    return {name: os.environ.get(name) == value for name, value in SWITCHES.items()}

@@ -14,7 +14,7 @@ from hypothesis import assume, example, given, settings
 
 from factory_resources.erasure import streams
 from factory_resources.erasure.caches import drop_caches
-from factory_resources.erasure.scrubbing import scrub, scrub_json
+from factory_resources.erasure.scrubbing import scrub
 from factory_resources.erasure.search import find_values
 from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
@@ -180,20 +180,22 @@ def test_the_cursor_of_arriving_files_loses_the_key_of_a_partition(home: Home) -
 
 
 def test_a_shortened_text_goes_as_far_as_it_is_shown(home: Home) -> None:
-    path = home.path / "page.json"
+    path = home.path / "openlineage" / "page.json"
     home.path.mkdir(mode=0o700)
+    path.parent.mkdir()
     text = "Quux of the " + "very " * 12 + "long name"
     path.write_text(json.dumps({"md": f"| 1 | {text[:39]}… | 2 |"}))
-    assert scrub_json(home, [path], [text]) == {"page.json": 1}
+    assert scrub(home, [text]) == {"openlineage/page.json": 1}
     assert json.loads(path.read_text()) == {"md": "| 1 | (erased)… | 2 |"}
 
 
-def test_a_file_of_json_without_values_is_not_written(home: Home) -> None:
-    path = home.path / "report.json"
-    home.path.mkdir()
+def test_a_file_of_events_without_values_is_not_written(home: Home) -> None:
+    path = home.path / "openlineage" / "events.jsonl"
+    home.path.mkdir(mode=0o700)
+    path.parent.mkdir()
     path.write_text('{"a":1.50, "b":"Marvin"}')
     inode = path.stat().st_ino
-    assert not scrub_json(home, [path], [NAME])
+    assert not scrub(home, [NAME])
     assert path.stat().st_ino == inode
 
 
