@@ -34,7 +34,7 @@ def _written(path: Path, private: object) -> Path:
 def test_a_new_key_signs_what_its_public_line_verifies(tmp_path: Path) -> None:
     file = tmp_path / "keys" / "jane"
     public = create_key(file, PASSPHRASE)
-    assert file.stat().st_mode & 0o077 == 0
+    assert file.stat().st_mode & 0o077 == file.parent.stat().st_mode & 0o077 == 0
     assert public_file(file).read_text() == f"{public}\n"
     key = load_key(file, lambda: PASSPHRASE)
     assert key.public == public

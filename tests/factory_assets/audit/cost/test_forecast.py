@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from factory_assets.audit.cost.forecast import CostForecast
-from factory_assets.audit.cost.measured_stages import MeasuredPipeline
+from factory_assets.audit.cost.forecast import CostForecast, _work
+from factory_assets.audit.cost.measured_stages import MeasuredPipeline, MeasuredStage
 from factory_assets.audit.cost.report import CostFigures, CostReport, cost_schema_text
 from factory_assets.cli.main import main
 from factory_assets.execution.requests import StageRequest, stages_of
@@ -162,6 +162,19 @@ def test_a_measured_number_of_rows_is_told_as_it_was(trained: Trained) -> None:
     assert whole.kwh
     assert found.machines[0].year.kwh.value == pytest.approx(261 * whole.kwh.value)
     assert found.avoided is None
+
+
+def test_energy_that_is_of_the_cpu_time_follows_it_also_where_cores_limit_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("factory_assets.audit.cost.forecast.usable_cores", lambda: 1)
+    measured = [
+        MeasuredStage(rows, 10.0, cpu, cpu * 8 / 3600, 100.0, ("estimate: CPU time x 8 W",), "")
+        for rows, cpu in ((500, 0.5), (8_000, 8.0))
+    ]
+    work = _work(measured, 1_000_000)
+    assert work.cpu_seconds.value < 1_000, "the time that was measured does not grow as fast"
+    assert work.kwh == work.cpu_seconds.times(8 / 3_600_000)
 
 
 def test_a_declaration_of_another_model_leaves_its_stage_out(trained: Trained) -> None:
