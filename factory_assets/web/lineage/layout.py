@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
-NODE_WIDTH, NODE_HEIGHT = 128, 64
+NODE_WIDTH, NODE_HEIGHT = 152, 64
 """Pixels of a node."""
 
 _GAP_X, _GAP_Y, _MARGIN = 24, 16, 12

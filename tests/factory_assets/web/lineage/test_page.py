@@ -12,8 +12,10 @@ from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.web.lineage.graph import lineage_graph
+from factory_assets.web.lineage.layout import NODE_WIDTH
 from factory_assets.web.lineage.page import trace_page
 from factory_resources.home.home import Home
+from tests.browser import opened_browser
 from tests.pipelines import declare
 
 EVIL = "<script>alert('&').csv"
@@ -95,6 +97,19 @@ def test_a_snapshot_is_drawn_from_its_sources(traced: Tracer) -> None:
     assert "No problems: every stored file was read" in page.text
     for step in result.steps:
         assert f"{step.name.partition('@')[0]}@{step.data_version[:12]}" in page.text
+
+
+def test_texts_of_usual_width_stay_in_their_boxes(traced: Tracer) -> None:
+    result = traced("fruit/clean")
+    first = result.sources[0].model_copy(update={"name": "machine_failures.csv", "rows": 1_234_567})
+    page = trace_page(result.model_copy(update={"sources": (first, *result.sources[1:])}))
+    with opened_browser() as browser:
+        shown = browser.new_page()
+        shown.set_content(page)
+        ends: list[float] = shown.eval_on_selector_all(
+            ".lineage text", "texts => texts.map(one => one.getBBox().x + one.getBBox().width)"
+        )
+    assert max(ends) <= NODE_WIDTH - 6, ends
 
 
 def test_values_are_escaped(traced: Tracer) -> None:
