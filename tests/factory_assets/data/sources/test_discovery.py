@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,16 @@ def test_the_key_changes_with_a_row_but_not_with_its_position(
     assert key(declared, home) == first
     sqlite(plant, "UPDATE t SET y = -2 WHERE id = 3")
     assert key(declared, home) != first
+
+
+def test_the_key_changes_with_the_rows_that_were_erased(
+    plant: Path, tmp_path: Path, home: Home
+) -> None:
+    declared = made(tmp_path, {"database": "sqlite:plant.db", "table": "t"})
+    with home.scratch() as scratch:
+        [found] = discover_sources(declared, home, scratch)
+        one, other = (replace(found, erased={found.version: rows}) for rows in ((2,), (2, 3)))
+        assert len({sources_key((source,)) for source in (found, one, other)}) == 3
 
 
 def test_a_postgres_query_is_ingested(
