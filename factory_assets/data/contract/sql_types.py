@@ -22,6 +22,8 @@ _INTEGERS = frozenset(
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 )
 
+_FLOATS = frozenset(("FLOAT", "DOUBLE"))
+
 
 def value_sql(cell: str, kind: str, missing: Iterable[str]) -> str:
     """Return SQL for the cell's value: missing-value tokens as null, text without outer blanks.
@@ -29,7 +31,8 @@ def value_sql(cell: str, kind: str, missing: Iterable[str]) -> str:
     Args:
         cell: SQL of the cell.
         kind: its DuckDB type.
-        missing: the tokens; a token that is a number also matches other spellings of that number.
+        missing: the tokens; a token that is a number also matches other spellings of that number,
+            and nan and inf match what a typed column holds in place of a number.
     """
     tokens = sorted({token.strip() for token in missing})
     text = kind == "VARCHAR"
@@ -39,6 +42,9 @@ def value_sql(cell: str, kind: str, missing: Iterable[str]) -> str:
     tests = [f"{value} IN ({listed})"] if listed and text else []
     if numbers and (text or is_numeric(kind)):
         tests.append(f"coalesce(TRY_CAST({value} AS DOUBLE) IN ({numbers}), false)")
+    infinite = ", ".join(f"DOUBLE '{float(t)}'" for t in tokens if _is_not_finite(t))
+    if infinite and kind in _FLOATS:
+        tests.append(f"coalesce(CAST({value} AS DOUBLE) IN ({infinite}), false)")
     if not tests:
         return value
     return f"CASE WHEN {' OR '.join(tests)} THEN NULL ELSE {value} END"
@@ -52,8 +58,16 @@ def is_number(token: str) -> bool:
         return False
 
 
+def _is_not_finite(token: str) -> bool:
+    """Whether a text is what a column of floating point holds instead of a number: nan or inf."""
+    try:
+        return not isfinite(float(token))
+    except ValueError:
+        return False
+
+
 def is_numeric(kind: str) -> bool:
-    return kind in _INTEGERS or kind in {"FLOAT", "DOUBLE"} or kind.startswith("DECIMAL")
+    return kind in _INTEGERS or kind in _FLOATS or kind.startswith("DECIMAL")
 
 
 def is_fraction(kind: str) -> bool:

@@ -329,6 +329,19 @@ def test_parquet_keeps_its_own_types_under_the_same_contract(tmp_path: Path, hom
     assert rows(held.snapshot, home, "s", "f") == [{"s": 7, "f": None}]
 
 
+def test_nan_and_infinity_of_a_typed_column_may_be_declared_missing(
+    tmp_path: Path, home: Home
+) -> None:
+    numbers = [1.0, float("nan"), -float("nan"), float("inf"), -float("inf"), None]
+    kinds = {"y": pa.float64(), "f": pa.float32()}
+    table = {name: pa.array(numbers, kind) for name, kind in kinds.items()}
+    pq.write_table(pa.table(table), tmp_path / "d.parquet")
+    part = {"source": {"files": "d.parquet"}, "missing": ["NaN", "inf"], "max_quarantine": 0.9}
+    result = ingest(pipeline(tmp_path, ingest=part), home)
+    assert column(result.snapshot, home, "y") == [1.0, None, None, None, None]
+    assert result.quarantined == {"type:y": 1, "type:f": 1}
+
+
 def _python(folder: Path, body: str, **source: Any) -> Any:
     (folder / "made.py").write_text(body)
     return pipeline(folder, ingest={"source": {"python": "made:rows", **source}})
