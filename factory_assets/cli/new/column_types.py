@@ -64,13 +64,47 @@ def column_forms(connection: Any, raw: SourceTable, delimiter: str) -> dict[str,
         delimiter: what separates the columns of a text file; empty if it is not known.
     """
     texts = {name: source for source, (name, kind) in raw.columns.items() if kind == "VARCHAR"}
-    found = _text_forms(connection, raw, texts, delimiter)
-    # A typed source marks missing values itself, so there no value counts as a token.
+    typed = {name: kind for name, kind in raw.columns.values() if kind != "VARCHAR"}
+    found, special = (
+        _text_forms(connection, raw, texts, delimiter),
+        _special(connection, raw, typed),
+    )
     return {
-        source: found.get(source)
-        or ColumnForm(native_type(kind) or "string", nested=bool(_NESTED.search(kind)))
-        for source, (_, kind) in raw.columns.items()
+        source: found.get(source) or _native_form(kind, special.get(name))
+        for source, (name, kind) in raw.columns.items()
     }
+
+
+def _special(connection: Any, raw: SourceTable, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a contract refuses of the typed columns that may hold such a value.
+
+    Of floating point, that is a list of nan and infinities; of large whole numbers and of times of
+    nanoseconds, whether there are some.
+    """
+    tests = {}
+    for name, kind in kinds.items():
+        cell, wanted = identifier(name), native_type(kind)
+        if kind in ("FLOAT", "DOUBLE"):
+            tests[name] = f"list_sort(list(DISTINCT {cell}) FILTER (NOT isfinite({cell})))"
+        elif wanted and (wanted == "int64" or kind == "TIMESTAMP_NS"):
+            tests[name] = (
+                f"bool_or({cell} IS NOT NULL AND ({typed_sql(cell, kind, wanted)}) IS NULL)"
+            )
+    if not tests:
+        return {}
+    query = f"SELECT {', '.join(tests.values())} FROM {parquet(raw.path)}"
+    [found] = connection.execute(query).fetchall()
+    return dict(zip(tests, found, strict=True))
+
+
+def _native_form(kind: str, special: Any) -> ColumnForm:
+    """Return the form of a typed column: its source marks missing values, but for nan and inf."""
+    wanted = native_type(kind)
+    if isinstance(special, list):
+        return ColumnForm("float64", tuple(map(str, special)))
+    if special:
+        return ColumnForm("string", note=f"text, since a value does not fit {wanted}")
+    return ColumnForm(wanted or "string", nested=bool(_NESTED.search(kind)))
 
 
 def _text_forms(

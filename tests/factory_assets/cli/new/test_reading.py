@@ -196,6 +196,31 @@ def test_columns_of_a_typed_file_are_called_as_they_like(tmp_path: Path) -> None
     assert "- place  # holds several values" in made.path.read_text()
 
 
+def test_what_a_typed_file_holds_that_its_type_does_not_take(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = [float("nan") if i % 9 == 1 else i * 7 % 23 / 4 for i in range(60)]
+    table = pa.table(
+        {
+            "size": numbers,
+            "ratio": [float("-inf") if i == 3 else number for i, number in enumerate(numbers)],
+            "code": pa.array([2**63 * (i % 5 == 4) + i % 7 for i in range(60)], pa.uint64()),
+            "few": pa.array([i % 7 for i in range(60)], pa.uint64()),
+            "at": pa.array([i % 7 * 10**18 + i % 2 for i in range(60)], pa.timestamp("ns")),
+            "y": list("ijk") * 20,
+        }
+    )
+    pq.write_table(table, tmp_path / "data.parquet")
+    made = new("drafted", source=tmp_path / "data.parquet", target="y", folder=tmp_path / "defs")
+    pipeline = load_pipeline(made.path.parent)
+    types = [column.type for column in pipeline.spec.ingest.contract.columns]
+    assert types == ["float64", "float64", "string", "int64", "string", "string"]
+    assert made.path.read_text().count("; text, since a value does not fit ") == 2
+    result = ingest(pipeline, Home(tmp_path / "home"))
+    assert (result.snapshot.rows, result.quarantined) == (60, {})
+
+
 def test_utf_16_is_read(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5\t{'süß' if i % 3 else 'sauer'}\n" for i in range(60))
     made = drafted(tmp_path, "größe\tgeschmack\n" + rows, "geschmack", encoding="utf-16")
