@@ -14,6 +14,7 @@ from factory_assets.audit.prediction import LoggedPrediction
 from factory_assets.audit.references import SHOWN_DIGITS
 from factory_assets.audit.trace.rows import identity_at, parse_row
 from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.artifacts.typical_row import text_columns
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
@@ -170,7 +171,7 @@ class _ScoringModel:
         features = self.trained.features
         numbers = dict.fromkeys((n.name for n in features.numeric), "tensor(float)")
         times = dict.fromkeys(features.time_columns, "tensor(double)")
-        names = dict.fromkeys((c.name for c in features.categorical), "tensor(string)")
+        names = dict.fromkeys(text_columns(features), "tensor(string)")
         return {**numbers, **times, **names}
 
     @property

@@ -6,10 +6,8 @@ file may have only those without a leading zero, which look like numbers.
 
 from collections.abc import Collection, Mapping, Sequence
 
-from pydantic import ValidationError
-
 from factory_assets.data.contract.sql_types import SQL_TYPES
-from factory_assets.data.transforms.narrowing import read_by_cleaning
+from factory_assets.data.transforms.narrowing import read_by_cleaning, with_type
 from factory_assets.spec import Clean, Column, Contract, Ingest
 from factory_assets.spec.contract import ColumnType
 
@@ -26,29 +24,31 @@ def with_ingested_types(
 ) -> Ingest:
     """Return the declaration in which every column that `clean` reads for the inputs has a type.
 
-    A declaration without columns gets a contract of these alone; other inputs are read by the types
-    of the model. What was promised of the whole table is left out of it: its columns are not named.
+    So has every whole number that is a name, for 7.0 is the name 7. A declaration without columns
+    gets a contract of these alone; other inputs are read by the types of the model. What was
+    promised of the whole table is left out of it: its columns are not named.
 
     Args:
         inputs: the columns that the model reads.
         kinds: column to DuckDB type, of the training rows.
-        names: the inputs that the model reads as names: whole numbers among them are no text where
-            expressions calculate with them. Other whole numbers get no type, since they may have
-            fractions in other rows, and expressions calculate with both.
+        names: the inputs that the model reads as names. Other whole numbers get no type, since they
+            may have fractions in other rows, and expressions calculate with both.
     """
     declared = ingest.contract.columns
     read = read_by_cleaning(clean, inputs)
+    derived = {name.lower() for name in clean.columns}
+    whole = {name.lower() for name in names} - derived
     types = {
         name: _TYPES[kind]
         for name, kind in kinds.items()
-        if name.lower() in read and kind in _TYPES and (_TYPES[kind] != "int64" or name in names)
+        if kind in _TYPES and name.lower() in (whole if _TYPES[kind] == "int64" else read)
     }
     added = tuple(
         Column(name=name, type=kind)
         for name, kind in types.items()
         if name not in ingest.contract.names
     )
-    columns = tuple(_typed(column, types) for column in declared) + added
+    columns = tuple(with_type(column, types.get(column.name)) for column in declared) + added
     if columns == declared:
         return ingest
     contract = (
@@ -57,15 +57,3 @@ def with_ingested_types(
         else Contract(columns=columns)
     )
     return ingest.model_copy(update={"contract": contract})
-
-
-def _typed(column: Column, types: Mapping[str, ColumnType]) -> Column:
-    if column.type or column.name not in types:
-        return column
-    try:
-        return Column.model_validate(
-            {**column.model_dump(by_alias=True), "type": types[column.name]}
-        )
-    except ValidationError:
-        # A key that does nothing for this type, such as a timezone of dates, may not stand with it.
-        return column

@@ -6,7 +6,10 @@ So rows that have no other columns can be read and cleaned as the training rows 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from factory_assets.spec import Clean, Column, Contract, Ingest, Windows
+from factory_assets.spec.contract import ColumnType
 from factory_assets.spec.ingest import Source
 from factory_resources.sql.expressions import parse
 
@@ -84,25 +87,38 @@ def needed_columns(model: TrainedUnder) -> tuple[Column, ...]:
     derived = {name.lower() for name in model.clean.columns}
     declared = {column.name.lower(): column for column in model.ingest.contract.columns}
     return tuple(
-        declared.get(key, _as_trained(model, name)).model_copy(update={"unique": False})
+        with_type(declared.get(key, Column(name=name)), _type_of_input(model, name)).model_copy(
+            update={"unique": False}
+        )
         for key, name in needed.items()
         if key not in derived
     )
 
 
-def _as_trained(model: TrainedUnder, name: str) -> Column:
-    """Return the contract of a column that has none: the type that the model was trained on."""
+def with_type(column: Column, kind: ColumnType | None) -> Column:
+    """Return a column with a type if it has none: that of the training rows."""
+    if column.type or kind is None:
+        return column
+    try:
+        return Column.model_validate({**column.model_dump(by_alias=True), "type": kind})
+    except ValidationError:
+        # A key that does nothing for this type, such as a timezone of dates, may not stand with it.
+        return column
+
+
+def _type_of_input(model: TrainedUnder, name: str) -> ColumnType | None:
+    """Return the type that an input was trained on; None if the column is no input."""
     if name in model.booleans:
-        return Column(name=name, type="bool")
+        return "bool"
     match model.inputs.get(name):
         case "tensor(float)":
-            return Column(name=name, type="float64")
+            return "float64"
         case "tensor(double)":
-            return Column(name=name, type="timestamp")
+            return "timestamp"
         case "tensor(string)" | "tensor(uint8)":
-            return Column(name=name, type="string")
+            return "string"
         case _:
-            return Column(name=name)
+            return None
 
 
 def _needed(clean: Clean, inputs: Iterable[str]) -> dict[str, str]:

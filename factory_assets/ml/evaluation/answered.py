@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.artifacts.typical_row import text_columns
 from factory_assets.ml.evaluation.champion import compare_champion
 from factory_assets.ml.evaluation.gates import AnswerMetrics, ChampionMetrics
 from factory_assets.ml.evaluation.test_set import TestSet
@@ -67,7 +68,7 @@ def columns_needed(trained: TrainedModel) -> tuple[tuple[str, ...], dict[str, st
         )
     kinds = {number.name: "tensor(float)" for number in features.numeric}
     kinds |= dict.fromkeys(features.time_columns, "tensor(double)")
-    kinds |= {category.name: "tensor(string)" for category in features.categorical}
+    kinds |= dict.fromkeys(text_columns(features), "tensor(string)")
     if trained.target.classes:
         kinds[trained.target.column] = "tensor(string)"
     return tuple(dict.fromkeys((*features.columns, trained.target.column))), kinds

@@ -231,3 +231,34 @@ def test_expressions_calculate_with_whole_numbers_that_are_names_to_the_model(
         scored = served.score([{"code": code, "size": 1.5} for code in (1, 4, -1)])
     assert scored.outputs[:, 1].tolist() == [row["p_b"] for row in rows[:2]]
     assert [one.row for one in scored.refusals] == [2]
+
+
+@pytest.mark.parametrize("contract", [None, [{"name": name} for name in ("code", "class", "good")]])
+def test_names_without_a_declared_type_are_those_of_training_whatever_a_file_looks_like(
+    contract: list[dict[str, str]] | None, tmp_path: Path
+) -> None:
+    """Among texts 1e3 is no number; among whole numbers 3.0 is 3, as programs write it."""
+    codes = ("1e3", "1000", "TRUE", "true", "x")
+    rows = [f"{codes[i % 5]},{i // 5 % 4},{'ba'[(i % 5 + i // 5 % 4) % 2]}" for i in range(200)]
+    (tmp_path / "rows.csv").write_text("\n".join(("code,class,good", *rows)) + "\n")
+    deployed = Deployed(
+        tmp_path,
+        {
+            "purpose": "test",
+            "ingest": {"source": {"files": "rows.csv"}}
+            | ({"contract": contract} if contract else {}),
+            "train": {"target": "good", "categorical": "class", "model": MODEL},
+        },
+    )
+    lines = [f"{code},{number}" for code in codes for number in (2, 3)]
+    whole = deployed.predict("all.csv", "\n".join(("code,class", *lines)) + "\n")
+    for line, expected in zip(lines, whole, strict=True):
+        for text in (line, f"{line}.0"):
+            [alone] = deployed.predict("one.csv", f"code,class\n{text}\n")
+            assert alone["p_a"] == expected["p_a"]
+    version, champion = load_champion("p", deployed.home)
+    with closing(ServedModel("p", version, champion, deployed.home)) as served:
+        asked = [{"code": "1e3", "class": 2.0}, {"code": "1e3", "class": 2}]
+        place = champion.classes.index("a")
+        outputs = [served.score([row]).outputs[0, place] for row in asked]
+    assert outputs == [whole[0]["p_a"]] * 2

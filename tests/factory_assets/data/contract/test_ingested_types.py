@@ -60,6 +60,15 @@ def test_whole_numbers_that_are_names_are_no_text_where_expressions_calculate_wi
     ]
 
 
+def test_whole_numbers_that_are_names_have_that_type_though_nothing_calculates_with_them() -> None:
+    ingest = Ingest.model_validate({"source": {"files": "a.csv"}})
+    clean = Clean.model_validate({"derive": {"part": "CAST(size AS BIGINT)"}})
+    kinds, names = {**KINDS, "part": "BIGINT"}, ("count", "zip", "part")
+    typed = with_ingested_types(ingest, clean, names, kinds, names=names)
+    found = {column.name: column.type for column in typed.contract.columns}
+    assert found == {"size": "float64", "count": "int64"}
+
+
 def test_a_declared_contract_keeps_its_keys_and_types() -> None:
     clean = {"derive": {"area": "left(zip, 2) || year(day) || size"}}
     declared = [

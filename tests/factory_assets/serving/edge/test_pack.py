@@ -132,7 +132,11 @@ DERIVE = PUMP["clean"]["derive"]
             {"code": {"pattern": "([A-Z]+)+-[0-9]"}},
             "the pattern '([A-Z]+)+-[0-9]' needs the SQL engine",
         ),
-        ({}, {"running": {"type": None}}, "column 'running' needs a declared type"),
+        (
+            {},
+            {"owner": {"type": None, "timezone": "Europe/Berlin"}},
+            "column 'owner' needs a declared type",
+        ),
         ({}, {"owner": {"type": "date"}}, "column 'owner' needs the SQL engine: it is a date"),
     ],
 )
@@ -144,6 +148,12 @@ def test_what_needs_the_engine_is_refused_by_name(
     assert str(refused.value) == (
         f"pump: cannot be packed: {reason}; score it with factory predict or factory serve"
     )
+
+
+def test_an_input_without_a_declared_type_has_that_of_training(champion: OnnxModel) -> None:
+    untyped = {name: {"type": None} for name in ("size", "colour", "running")}
+    found = edge_contract("pump", declared(champion, {}, **untyped))
+    assert found == edge_contract("pump", champion)
 
 
 def test_a_rule_on_columns_that_are_not_needed_is_no_obstacle(champion: OnnxModel) -> None:
