@@ -5,7 +5,7 @@ Which columns are tested belongs in `column_types`.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
@@ -51,11 +51,14 @@ _PARTS = {
 _MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
 """What may stand before a number. Any unit may stand behind it."""
 
-_NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()-]"
+_NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()\x{2212}-]"
 """Characters of numbers; what is left of one without them is its unit."""
 
 _BLANK = "[ \u00a0\u202f]*"
 """What may stand between a number and its unit."""
+
+_MINUS = "\u2212"
+"""The minus of typesetting, which no program reads."""
 
 _LONGEST_UNIT = 10
 
@@ -126,6 +129,9 @@ def _dates() -> Iterator[WrittenForm]:
     for day in _DAYS:
         sql = f"CAST(try_strptime({{}}, '{day}') AS DATE)"
         yield WrittenForm("date", sql, _pattern(day), layout=day)
+    monday = "CAST(try_strptime({} || '-1', '%G-W%V-%u') AS DATE)"
+    week = f"{_PARTS['%Y']}-W(0[1-9]|[1-4][0-9]|5[0-3])"
+    yield WrittenForm("date", monday, week)
     for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
         sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
         yield WrittenForm("timestamp", sql, pattern)
@@ -151,11 +157,14 @@ class Unit:
     """Whether (5) is -5."""
     minus_behind: bool = False
     """Whether 5- is -5."""
+    typeset: bool = False
+    """Whether some have the minus of typesetting."""
 
     @property
     def sql(self) -> str:
         """What takes it from a text `{}`."""
-        sql = f"trim(replace({{}}, {literal(self.text)}, ''))" if self.text else "{}"
+        sql = f"replace({{}}, '{_MINUS}', '-')" if self.typeset else "{}"
+        sql = f"trim(replace({sql}, {literal(self.text)}, ''))" if self.text else sql
         if self.minus_behind:
             sql = f"CASE WHEN {sql} LIKE '%-' THEN '-' ELSE '' END || replace({sql}, '-', '')"
         return f"replace(replace({sql}, '(', '-'), ')', '')" if self.brackets else sql
@@ -165,6 +174,9 @@ class Unit:
 
         Another unit does not match: its numbers mean something else.
         """
+        if self.typeset:
+            around = replace(self, typeset=False).around(pattern)
+            return around.replace("[+-]", f"[+{_MINUS}-]")
         if self == Unit():
             return pattern
         unit = re.escape(self.text)
@@ -179,15 +191,22 @@ class Unit:
 UNIT_SQL = (
     f"min(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
     f"max(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
-    "bool_or(regexp_matches(text, '^[^0-9+(-]')), bool_or(contains(text, '(')), "
+    "bool_or(regexp_matches(text, '^[^0-9+(\\x{2212}-]')), bool_or(contains(text, '(')), "
     "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) AND NOT bool_or(starts_with(text, '-')), "
-    f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')}))"
+    f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')})), "
+    f"bool_or(contains(text, '{_MINUS}'))"
 )
-"""What `unit_of` needs to know about the texts of a group, as SQL of six values."""
+"""What `unit_of` needs to know about the texts of a group, as SQL of seven values."""
 
 
 def unit_of(
-    least: str, most: str, is_before: bool, brackets: bool, minus_behind: bool, is_between: bool
+    least: str,
+    most: str,
+    is_before: bool,
+    brackets: bool,
+    minus_behind: bool,
+    is_between: bool,
+    typeset: bool,
 ) -> Unit:
     """Return the unit of texts that may be numbers; none if they have different ones.
 
@@ -198,4 +217,4 @@ def unit_of(
         return Unit()
     if not is_one or (is_before and most not in _MONEY):
         return Unit()
-    return Unit(most, brackets, minus_behind)
+    return Unit(most, brackets, minus_behind, typeset)

@@ -34,6 +34,9 @@ _WRITTEN = {
     "month after the day": ("31 March 2024", date(2024, 3, 31), "1 may 2023"),
     "month and year": ("Sep 2024", date(2024, 9, 1), "May 2023"),
     "month in words and year": ("September 2024", date(2024, 9, 1), "May 2023"),
+    "typeset minus": ("\u22121,312.5", -1312.5, "8"),
+    "typeset minus, unit": ("\u22127,5 K", -7.5, "12,25 K"),
+    "week": ("2020-W53", date(2020, 12, 28), "2021-W01"),
     "month": ("2024-01", date(2024, 1, 1), "2023-12"),
     "clock": ("31.01.2024 7:05", datetime(2024, 1, 31, 7, 5), "1.2.2023 12:00"),
 }
@@ -55,6 +58,7 @@ def test_numbers_and_dates_are_read_as_people_write_them(tmp_path: Path) -> None
         "Swiss money": "CHF",
         "percent": "%",
         "unit": "bar",
+        "typeset minus, unit": "K",
     }
 
 
