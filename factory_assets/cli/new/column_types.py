@@ -30,6 +30,10 @@ from factory_resources.sql.engine import identifier, literal
 NON_TEXT_MISSING_TOKENS = (
     *(*MISSING_TOKENS, "-", "--", ".", "None", "none", "missing", "unknown"),
     *("n.a.", "k.A.", "k. A.", "keine Angabe", "unbekannt"),
+    # Of offices for statistics, and of typesetting.
+    *("..", ":", "\u2013", "\u2014", "\u2212"),
+    # Of formulas that a spreadsheet could not compute.
+    *("#DIV/0!", "#NUM!", "#VALUE!", "#REF!", "#NAME?", "#NULL!"),
     # Of a division by zero. A contract accepts finite numbers alone.
     *(sign + text for text in ("inf", "Inf", "INF", "Infinity") for sign in ("", "-", "+")),
 )

@@ -88,6 +88,16 @@ def test_a_number_with_another_unit_goes_to_quarantine(
     assert None not in read
 
 
+@pytest.mark.parametrize("sign", ["..", ":", "\u2013", "\u2014", "\u2212", "#DIV/0!", "#VALUE!"])
+def test_what_stands_for_no_number_is_no_value_of_a_draft(tmp_path: Path, sign: str) -> None:
+    rows = "".join(
+        f"{sign if i % 7 == 2 else i % 9 / 4};{i % 7}.5;{'ab'[i % 2]}\n" for i in range(70)
+    )
+    made = drafted(tmp_path, f"a;b;y\n{rows}", "y")
+    home = Home(tmp_path / "home")
+    assert column(ingest(made, home).snapshot, home, "a").count(None) == 10
+
+
 def test_infinity_is_no_value_of_a_draft_whose_contract_refuses_it(tmp_path: Path) -> None:
     texts = ("inf", "-inf", "Infinity", "3.5", "1e-3")
     rows = "".join(f"{texts[i % 5]},{i % 7}.5\n" for i in range(60))
@@ -107,6 +117,8 @@ def test_infinity_is_no_value_of_a_draft_whose_contract_refuses_it(tmp_path: Pat
         ("3x4", "5x6"),
         ("1974Q1", "1974Q2"),
         ("8h10", "9h30"),
+        ("5\u22127", "6\u22128"),
+        ("2024-W54", "2024-W00"),
     ],
 )
 def test_texts_with_digits_stay_texts(tmp_path: Path, texts: tuple[str, str]) -> None:
