@@ -38,7 +38,8 @@ class Windows(Spec):
     """
 
     by: ColumnName
-    """The column whose equal values form one series, such as `engine`."""
+    """The column whose equal values form one series, such as `engine`. Rows without a value form
+    one series too, unless the contract says `nullable: false` of the column."""
     order: ColumnName
     """The column that orders the rows of a series, such as `cycle`."""
     size: Annotated[

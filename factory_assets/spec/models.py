@@ -230,7 +230,8 @@ class SequenceNetwork(Network):
     """
 
     by: ColumnName
-    """The column whose equal values form one series, such as `engine`; never an input."""
+    """The column whose equal values form one series, such as `engine`; never an input. Rows without
+    a value form one series too, unless the contract says `nullable: false` of the column."""
     order: ColumnName
     """The column that orders the rows of a series, such as `cycle`. It is an input too, unless
     `train.exclude` names it."""
