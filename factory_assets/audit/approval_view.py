@@ -14,6 +14,7 @@ from factory_assets.execution.decisions import Waiting
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import model_of, value_in
 from factory_assets.results.stages import UPSTREAM, Stage
@@ -99,25 +100,25 @@ def _verdict(value: EvaluationResult) -> Iterator[str]:
     linear = value.baselines.get("linear", {})
     for name, number in value.metrics.items():
         low, high = value.intervals.get(name, (None, None))
-        interval = "" if low is None else f"{low:.4f} to {high:.4f}"
+        interval = interval_text(low, high, 4)
         others = f"{_number(linear.get(name)):>9}{_number(champion.get(name)):>9}"
-        yield f"  {name:<30}{number:>9.4f}  {interval:<18}{others}".rstrip()
+        yield f"  {name:<30}{_number(number):>9}  {interval:<18}{others}".rstrip()
     if folds := value.folds:
         metric = folds.metrics.get(value.headline)
         if metric and metric.mean is not None:
-            sd = f", sd {metric.sd:.4f}" if metric.sd is not None else ""
-            yield f"  over {folds.count} folds: {value.headline} {metric.mean:.4f}{sd}"
+            sd = f", sd {_number(metric.sd)}" if metric.sd is not None else ""
+            yield f"  over {folds.count} folds: {value.headline} {_number(metric.mean)}{sd}"
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else metric_text(value, 4)
 
 
 def _slices(value: EvaluationResult) -> Iterator[str]:
     yield "slices:" if value.slices else "slices: none is declared"
     for one in value.slices[:_SHOWN]:
         metric = one.metrics.get(value.headline)
-        number = "too few rows" if metric is None else f"{value.headline} {metric:.4f}"
+        number = "too few rows" if metric is None else f"{value.headline} {_number(metric)}"
         yield f"  {one.column} = {one.value} ({one.rows} rows): {number}"
     yield from _more(len(value.slices))
 

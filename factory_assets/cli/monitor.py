@@ -13,6 +13,7 @@ from factory_assets.monitoring.champion import require_watch
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
 from factory_assets.monitoring.watching import WatchedOnce, watch_once
+from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DeclarationError, UnknownNameError
 from factory_resources.home.home import Home
@@ -105,12 +106,12 @@ def _lines(report: MonitorReport) -> Iterator[tuple[str, str]]:
         doubt = "" if metric.trusted else f"; not to be trusted: {metric.why}"
         yield (
             f"estimated {name}",
-            f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f}){doubt}",
+            f"{metric_text(metric.value)} ({interval_text(metric.low, metric.high)}){doubt}",
         )
     if report.real:
         for name, real in report.real.metrics.items():
-            span = "" if real.low is None else f" ({real.low:.3f} to {real.high:.3f})"
+            span = "" if real.low is None else f" ({interval_text(real.low, real.high)})"
             rows = f"{report.real.labelled:,} rows with outcomes"
-            yield f"real {name}", f"{real.value:.3f}{span}, {rows}"
+            yield f"real {name}", f"{metric_text(real.value)}{span}, {rows}"
     if report.hidden:
         yield "not watched", f"{', '.join(report.hidden)}: the log has only commitments"

@@ -10,6 +10,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
 from factory_resources.metering.amounts import amount
@@ -199,12 +200,15 @@ def _rows(row: Summary) -> str:
 def _primary_metric(row: Summary) -> str:
     if row.metric is None or row.value is None:
         return NOTHING
-    baseline = f", linear {row.linear:.3f}" if row.linear is not None else ""
-    interval = f"\n95%: {row.interval[0]:.3f} to {row.interval[1]:.3f}" if row.interval else ""
-    folds = "\n{} folds: {:.3f} ± {:.3f}".format(*row.folds) if row.folds else ""
-    half = f"\nat .5: {row.at_half:.3f}" if row.at_half is not None else ""
+    baseline = f", linear {metric_text(row.linear)}" if row.linear is not None else ""
+    interval = f"\n95%: {interval_text(*row.interval)}" if row.interval else ""
+    folds = ""
+    if row.folds:
+        count, mean, sd = row.folds
+        folds = f"\n{count} folds: {metric_text(mean)} ± {metric_text(sd)}"
+    half = f"\nat .5: {metric_text(row.at_half)}" if row.at_half is not None else ""
     warning = "\n! accuracy below that of\n  always the majority" if row.below_majority else ""
-    return f"{row.metric}\n{row.value:.3f}{baseline}{half}{interval}{folds}{warning}"
+    return f"{row.metric}\n{metric_text(row.value)}{baseline}{half}{interval}{folds}{warning}"
 
 
 def _cost(row: Summary) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from factory_assets.monitoring.report import Alarm, MonitorReport, RealPerformance, ReportedChange
+from factory_assets.results.metric_text import metric_text
 from factory_assets.spec import Pipeline
 from factory_assets.spec.deploy import days_of
 from factory_assets.spec.watch import Watching
@@ -47,8 +48,8 @@ def performance_alarm(pipeline: Pipeline, real: RealPerformance | None) -> Itera
     if real is None or not real.is_worse:
         return
     measured = "; ".join(
-        f"{name} {one.value:.3f}"
-        + ("" if one.tested is None else f", on test rows {one.tested:.3f}")
+        f"{name} {metric_text(one.value)}"
+        + ("" if one.tested is None else f", on test rows {metric_text(one.tested)}")
         for name, one in real.metrics.items()
     )
     yield Alarm(

@@ -10,6 +10,7 @@ from factory_assets.components.metadata.markdown import picture, table
 from factory_assets.ml.plots.monitoring import plot_evidence, plot_metric, plot_rows
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MANY_DAYS, MonitorReport
+from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 
@@ -67,8 +68,8 @@ def estimate_table(report: MonitorReport) -> str:
     rows = [
         (
             name,
-            f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
-            + ("" if one.tested is None else f"; on the test rows {one.tested:.3f}")
+            f"{metric_text(one.value)} ({interval_text(one.low, one.high)})"
+            + ("" if one.tested is None else f"; on the test rows {metric_text(one.tested)}")
             + ("" if one.trusted else f"; not to be trusted: {one.why}"),
         )
         for name, one in report.estimated.items()
@@ -84,14 +85,14 @@ def real_table(report: MonitorReport) -> str:
     rows = [
         (
             name,
-            f"{one.value:.3f}"
-            + ("" if one.low is None else f" ({one.low:.3f} to {one.high:.3f})")
-            + ("" if one.tested is None else f"; on the test rows {one.tested:.3f}"),
+            metric_text(one.value)
+            + ("" if one.low is None else f" ({interval_text(one.low, one.high)})")
+            + ("" if one.tested is None else f"; on the test rows {metric_text(one.tested)}"),
         )
         for name, one in real.metrics.items()
     ]
     rows += [
-        (f"{name}, {one.column} = {one.value}", f"{value:.3f}; {one.rows:,} rows")
+        (f"{name}, {one.column} = {one.value}", f"{metric_text(value)}; {one.rows:,} rows")
         for one in real.slices
         for name, value in one.metrics.items()
     ]

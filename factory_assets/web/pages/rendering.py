@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse
 
+from factory_assets.results.metric_text import metric_text
 from factory_resources.metering.amounts import amount
 from factory_resources.security.request_guard import STRICTER
 
@@ -63,8 +64,8 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return four decimals; nothing for None."""
-    return "" if value is None else f"{value:.4f}"
+    """Return a metric with four decimals or digits; nothing for None."""
+    return "" if value is None else metric_text(value, 4)
 
 
 def page(name: str, status: int = 200, *, script: str = "", **values: Any) -> HTMLResponse:

@@ -166,6 +166,21 @@ def test_a_metric_of_decisions_is_also_shown_at_half() -> None:
     assert "at .5: 0.710" in drawn(summary({**values, "evaluate": by_f1}))
 
 
+def test_small_and_large_errors_have_digits_to_compare() -> None:
+    """The errors of a concentration, and of a turnover."""
+    judged = verdict().model_copy(
+        update={
+            "headline": "rmse",
+            "metrics": {"rmse": 2.3456e-5},
+            "intervals": {"rmse": (2.0e-5, 2.75e-5)},
+            "baselines": {"linear": {"rmse": 3.1e12}},
+        }
+    )
+    shown = drawn(summary({"train": CANDIDATE, "evaluate": judged}))
+    assert "2.35e-05, linear 3.1e+12" in shown
+    assert "95%: 2e-05 to 2.75e-05" in shown
+
+
 def test_decisions_worse_than_the_majority_are_told() -> None:
     judged = verdict()
     values: dict[Stage, StageResult] = {"train": CANDIDATE, "evaluate": judged}
