@@ -29,6 +29,9 @@ _EXACT = 2.0**53
 MAX_CLASSES = 1000
 """More classes than this are refused: such a target is a number or free text."""
 
+_SHOWN, _LONGEST = 5, 20
+"""How many classes a message names, and how many characters of each."""
+
 
 class Target(StageResult):
     """The fitted target column."""
@@ -125,10 +128,12 @@ def fit_target(pipeline: Pipeline, training: pa.Table) -> Target:
     if len(classes) == 1:
         raise _one_value(name, classes[0])
     if len(classes) > MAX_CLASSES or (task == "binary" and len(classes) > 2):
+        names = ", ".join(repr(one[:_LONGEST]) for one in classes[:_SHOWN])
         raise DataError(
-            f"target {name!r} has {len(classes)} classes in the training rows",
+            f"target {name!r} has {len(classes)} classes in the training rows, such as {names}",
             where=pipeline.name,
-            remedy=f"set train.task: binary needs 2 classes, multiclass at most {MAX_CLASSES}",
+            remedy="if one is wrong, list the right ones as values in the contract; train.task: "
+            f"binary needs 2 classes, multiclass at most {MAX_CLASSES}",
         )
     kind: Task = "binary" if len(classes) == 2 and task != "multiclass" else "multiclass"
     if kind == "binary":

@@ -61,6 +61,7 @@ def test_numbers_are_standardised_and_restored() -> None:
         ([1.0, NAN], {"task": "binary"}, "NaN or infinite in 1 rows"),
         (["a", "b"], {"task": "regression"}, "holds string, not numbers"),
         ([1, 2, 3], {"task": "binary"}, "has 3 classes"),
+        (["no", "yes", "yess"], {"task": "binary"}, "such as 'no', 'yes', 'yess'; if one is wrong"),
         ([], {}, "no row to learn from"),
         ([1.0, 1e300], {}, "standard deviation of inf in the training rows, so that the loss"),
         ([1e-300, 2e-300], {}, "standard deviation of 0 in the training rows"),
