@@ -131,10 +131,11 @@ def require_valid_rows(
         return
     rule = most_broken_rule(quarantined)
     examples = (block.example for block in blocks if isinstance(block, StagedBlock))
+    limit = "; ingest.max_quarantine sets the allowed share" if broken < read else ""
     raise ContractError(
         f"{broken} of {read} rows break the contract, most of them {rule!r} "
         f"({quarantined[rule]} rows{next(filter(None, examples), '')})",
-        remedy="correct the contract or the source; ingest.max_quarantine sets the allowed share",
+        remedy=f"correct the contract or the source{limit}",
     )
 
 

@@ -447,6 +447,11 @@ def test_too_much_quarantine_names_rule_and_example(tmp_path: Path, home: Home) 
     text = "a\n1\nx-1\nx-2\n"
     with pytest.raises(ContractError, match=r"2 of 3 rows.*'type:a' \(2 rows, such as 'x-1'\)"):
         _held(text, [{"name": "a", "type": "float64"}], tmp_path, home, max_quarantine=0.5)
+    with pytest.raises(ContractError, match=r"ingest\.max_quarantine sets the allowed share"):
+        _held(text, [{"name": "a", "type": "float64"}], tmp_path, home, max_quarantine=0.5)
+    # Whatever share is allowed, no row is left.
+    with pytest.raises(ContractError, match=r"correct the contract or the source$"):
+        _held("a\nx\n", [{"name": "a", "type": "float64"}], tmp_path, home, max_quarantine=1.0)
     secret = [{"name": "a", "type": "float64", "sensitive": "personal"}]
     with pytest.raises(ContractError, match=r"2 of 3 rows.*'type:a' \(2 rows\)"):
         _held(text, secret, tmp_path, home, max_quarantine=0.5)
