@@ -63,6 +63,17 @@ CASES: list[Case] = [
     ),
     csv("ragged: one cell too few", "n,y\n1,2\n1\n", Refused("d.csv:3: has 1 columns", "not 2")),
     csv(
+        "ragged: one cell too few between semicolons",
+        "n;y\n1,5;2\n2,5;3\n1\n",
+        Refused("d.csv:4: has 1 columns", "not 2"),
+    ),
+    csv(
+        "ragged: one cell too many between tabs without a header",
+        "1\t2\n2\t3\n1\t2\t3\n",
+        Refused("d.csv:3: has 3 columns", "not 2"),
+        source={"header": False},
+    ),
+    csv(
         "ragged: a separator at the end of each row but not of the header",
         "n,y\n1,2,\n3,4,\n",
         Rows({"n": [1, 3], "y": [2, 4]}),

@@ -126,7 +126,8 @@ def _lines(path: Path, rules: TextRules) -> str:
 def _find_delimiter(lines: list[str], name: str) -> str:
     """Prefer a separator that splits all lines into equally many columns; then the most columns.
 
-    Of two that do, a comma is the decimal one.
+    Of two that do, a comma is the decimal one. If none does, a line is damaged: then the one counts
+    that splits most lines like the first.
     """
     lines = [line for line in lines if len(line) < csv.field_size_limit()] or lines
     widths = {separator: _widths(lines, separator) for separator in _SEPARATORS}
@@ -136,10 +137,14 @@ def _find_delimiter(lines: list[str], name: str) -> str:
         return even, even and width > 1 and separator != ",", width
 
     best = max(_SEPARATORS, key=rank)
-    if widths[best][0] > 1 or ".csv" in name or ".tsv" in name:
-        return best if widths[best][0] > 1 else ","
+    if widths[best][0] > 1:
+        return best
     blanks = {len(line.split()) for line in lines if line.strip()}
-    return " " if len(blanks) == 1 and blanks != {1} else ","
+    if ".csv" not in name and ".tsv" not in name and len(blanks) == 1 and blanks != {1}:
+        return " "
+    alike = {separator: found.count(found[0]) for separator, found in widths.items()}
+    damaged = [s for s in _SEPARATORS if widths[s][0] > 1 and alike[s] > len(widths[s]) / 2]
+    return max(damaged, key=lambda separator: (alike[separator], separator != ","), default=",")
 
 
 def _widths(lines: list[str], separator: str) -> list[int]:
