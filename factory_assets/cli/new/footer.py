@@ -60,16 +60,18 @@ def count_totals(rows: Sequence[Sequence[object]]) -> int:
         rows: the last rows, with their cells as text.
     """
     count, kept = 0, rows[: max(len(rows) - _MOST, len(rows) // 2)]
-    for row in reversed(rows[-_MOST:]):
+    for number, row in enumerate(reversed(rows[-_MOST:]), 1):
         cells = {place: str(cell) for place, cell in enumerate(row) if cell not in (None, "")}
-        place, first = next(iter(cells.items()), (0, ""))
+        if not cells:
+            continue
+        place, first = next(iter(cells.items()))
         above = [str(other[place]) for other in kept if other[place] not in (None, "")]
         others = [text for at, text in cells.items() if at != place]
-        is_total = bool(cells) and len(cells) < len(row) and _is_total(first, others, above)
+        is_total = len(cells) < len(row) and _is_total(first, others, above)
         is_single = len(cells) == 1 < len(row) - 1
         if not is_total and not (is_single and _is_note(first, above)):
             break
-        count += 1
+        count = number
     return count if count < len(rows) else 0
 
 
@@ -105,7 +107,7 @@ def _is_note(text: str, above: Sequence[str]) -> bool:
 
 def _looks_like_note(text: str) -> bool:
     words = _words(text)
-    return bool(words and re.search("[0-9:]", text)) or len(words) >= _SENTENCE
+    return bool(words and re.search("^[*†]|[0-9:]", text)) or len(words) >= _SENTENCE
 
 
 def _is_alike(text: str, above: Sequence[str]) -> bool:

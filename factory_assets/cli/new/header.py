@@ -99,10 +99,18 @@ def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
     return ()
 
 
-def is_title(first: Sequence[str]) -> bool:
-    """Whether at most one of several cells has text, as in the line of a title or a blank one."""
+def is_title(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
+    """Whether at most one of several cells has text, as in the line of a title or a blank one.
+
+    So have few cells of a line such as `Station;Berlin;;;`, if the line below has no more, but
+    others have.
+    """
     named = [cell for place, cell in enumerate(first, 1) if cell not in ("", f"column_{place}")]
-    return len(named) < 2 < len(first)
+    if len(first) < 3 or len(named) < 2:
+        return len(first) > 2
+    few = len(first) // 2
+    filled = [sum(bool(_text(cell)) for cell in row) for row in rows]
+    return max(len(named), *filled[:1]) <= few < max(filled, default=0)
 
 
 def is_all_numbers(cells: Sequence[object]) -> bool:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -147,7 +148,7 @@ def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
             first_error = first_error or error
             continue
         fitting = rules if raw.format != "csv" else _fitting(text, raw, rules)
-        if fitting and not until and (sign := _totals(text, raw)):
+        if fitting and (sign := _totals(text, raw, until)):
             return _read(text, sign)
         if fitting:
             return (raw if fitting == rules else text.read(fitting)), fitting
@@ -159,7 +160,7 @@ def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
 def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | None:
     """Return the rules that fit a text that can be read; None if it does not begin like this."""
     first, rows = _first_lines(raw, rules, text.scratch)
-    if is_title(first) or (len(first) == 1 and _are_split(rows)):
+    if is_title(first, rows) or (len(first) == 1 and _are_split(rows)):
         return None
     if not rules.skip and _counts_rows(first, raw.rows):
         return replace(rules, skip=1, header=False)
@@ -183,14 +184,15 @@ def _misfit(text: _Text, number: int) -> str:
     return sign if sign and may_be_below(text.lines[number - 1]) else ""
 
 
-def _totals(text: _Text, raw: SourceTable) -> str:
+def _totals(text: _Text, raw: SourceTable, until: str) -> str:
     """Return how the first line of totals below the last row begins; empty if there is none."""
     if raw.format != "csv" or not text.lines:
         return ""
     with sealed(read=[raw.path], write=text.scratch) as connection:
         last = f"FROM {parquet(raw.path)} OFFSET {max(raw.rows - _HEAD, 0)}"
         count = count_totals(connection.execute(last).fetchall())
-    numbers = [number for number, line in enumerate(text.lines, 1) if line.strip()]
+    read = takewhile(lambda line: not (until and line.startswith(until)), text.lines)
+    numbers = [number for number, line in enumerate(read, 1) if line.strip()]
     return sign_of_end(text.lines, numbers[-count]) if count else ""
 
 
@@ -255,7 +257,7 @@ def _are_numbers_between_blanks(lines: Sequence[str]) -> bool:
 
 
 def _repeated(names: Sequence[str]) -> bool:
-    named = [name for name in names if name]
+    named = [name.strip() for name in names if name.strip()]
     return len(set(named)) < len(named)
 
 

@@ -148,6 +148,12 @@ _ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in r
         (["nr;a;b;gut"], ["Summe;1.220,5;99,25;"], {"until": "Summe"}, ()),
         (["nr;a;b;gut"], ["", "Stand: 1.5.2024"], {"until": "Stand:"}, ()),
         (["nr;a;b;gut"], ["Stand: 1.5.2024;;;"], {"until": "Stand:"}, ()),
+        (["Werte;2024;;", "Stand;1.5.2024;;", ";;;", "nr;a;b;gut"], [], {"skip": 3}, ()),
+        (["nr;a;a ;gut"], [], {"skip": 1}, ("nr", "a", "a_2", "gut")),
+        (["nr;a;b;gut"], ["* vorläufig", "Quelle: Amt, 2024"], {"until": "* vorläufig"}, ()),
+        (["nr;a;b;gut"], ["* vorläufig;;;", "Quelle: Amt;;;"], {"until": "* vorläufig"}, ()),
+        (["nr;a;b;gut"], ["Summe;1,5;99;", "", "Quelle: Amt"], {"until": "Summe"}, ()),
+        (["nr;a;b;gut"], ["Summe;1,5;99;", ";;;", "Quelle: Amt;;;"], {"until": "Summe"}, ()),
     ],
     ids=str,
 )
@@ -164,6 +170,20 @@ def test_lines_above_the_first_row_and_below_the_last_one(
     assert {"skip": rules.skip, "until": rules.until} == {"skip": 0, "until": ""} | read
     assert (rules.columns, rules.header) == (columns, not columns)
     assert table.rows == len(_ROWS)
+
+
+def test_a_row_with_a_cell_too_few_is_told_and_not_the_header(tmp_path: Path) -> None:
+    damaged = [*_ROWS[:30], "31;5,5;1,25", *_ROWS[30:]]
+    (tmp_path / "data.csv").write_text("\n".join(["nr;a;b;gut", *damaged]) + "\n")
+    with pytest.raises(FactoryError, match=r"data.csv:32: has 3 columns in this row, not 4"):
+        profile(tmp_path / "data.csv")
+
+
+def test_columns_that_a_spreadsheet_leaves_empty_make_no_title(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7};{i % 5};{'ny'[i % 2]};;;;;\n" for i in range(60))
+    (tmp_path / "data.csv").write_text("a;b;gut;;;;;\n" + rows)
+    table = profile(tmp_path / "data.csv")
+    assert (table.rules.skip, table.rows, table.columns[2].source) == (0, 60, "gut")
 
 
 def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> None:
