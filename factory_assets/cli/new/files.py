@@ -20,7 +20,7 @@ from factory_resources.sources.files.archives import first_bytes
 from factory_resources.sources.files.delimited_text import LONGEST, TextRules, find_layout
 from factory_resources.sources.files.discovery import File, find_files, format_of, is_hidden
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
-from factory_resources.sql.engine import literal, sealed
+from factory_resources.sql.engine import identifier, literal, sealed
 
 
 def source_pattern(source: Path) -> Path:
@@ -58,6 +58,8 @@ class DataFiles:
 
     raw: SourceTable
     """The rows of all files."""
+    headers: int
+    """How many lines among the rows repeat the names of the columns; `raw` is without them."""
     rules: TextRules
     """The rules that they were read by, if they are text."""
     member: str | None
@@ -92,8 +94,9 @@ def read_files(source: Path, scratch: Path) -> DataFiles:
                 remedy="draft from files of one kind, and declare the others as another source",
             )
     unread = tuple(line for path in paths for line in lines_below(path, rules))
-    table = raw if len(raws) == 1 else _together(raws, scratch)
-    return DataFiles(table, rules, member, unread, _delimiter(paths[0], rules))
+    table = _without_headers(raw if len(raws) == 1 else _together(raws, scratch), scratch)
+    headers = sum(raw.rows for raw in raws) - table.rows
+    return DataFiles(table, headers, rules, member, unread, _delimiter(paths[0], rules))
 
 
 def _delimiter(path: Path, rules: TextRules) -> str:
@@ -110,3 +113,26 @@ def _together(raws: Sequence[SourceTable], scratch: Path) -> SourceTable:
         union = " UNION ALL ".join(f"FROM {parquet(path)}" for path in paths)
         connection.execute(f"COPY ({union}) TO {literal(str(target))} (FORMAT parquet)")
     return replace(raws[0], path=target, rows=sum(raw.rows for raw in raws))
+
+
+def _without_headers(raw: SourceTable, scratch: Path) -> SourceTable:
+    """Return a text without the lines that repeat its header, as in files put one behind another.
+
+    They are no rows: one of them would make every column a text.
+    """
+    if raw.format != "csv" or len(raw.columns) < 2:
+        return raw
+    tests = [
+        f"coalesce(trim({identifier(cell)}), {literal(f'column_{place}')}) = {literal(source)}"
+        for place, (source, (cell, _)) in enumerate(raw.columns.items(), 1)
+    ]
+    is_header, target = " AND ".join(tests), scratch / "rows.parquet"
+    with sealed(read=[raw.path], write=scratch) as connection:
+        [(count,)] = connection.execute(
+            f"SELECT count(*) FROM {parquet(raw.path)} WHERE {is_header}"
+        ).fetchall()
+        if not count:
+            return raw
+        rows = f"FROM {parquet(raw.path)} WHERE NOT ({is_header})"
+        connection.execute(f"COPY ({rows}) TO {literal(str(target))} (FORMAT parquet)")
+    return replace(raw, path=target, rows=raw.rows - count)

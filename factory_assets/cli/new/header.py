@@ -33,8 +33,10 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
     """Return whether the first line names the columns, judged by the rows below it.
 
     A number above numbers, and a text that occurs again below, belong to a row. A text above
-    numbers is a name. Numbers that run on, such as years or wavelengths, are names too.
+    numbers is a name. Numbers that run on, such as years or wavelengths, are names too. Lines that
+    say all of the first one again do not count: files are put one behind another.
     """
+    rows = _without_repeats(first, rows)
     for_row, for_names = 0, 0
     labels: list[float] = []
     for place, cell in enumerate(first):
@@ -56,6 +58,20 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
     if not _run_on(labels):
         for_row += 2 * len(labels)
     return for_names >= for_row
+
+
+def _without_repeats(
+    first: Sequence[str], rows: Sequence[Sequence[object]]
+) -> Sequence[Sequence[object]]:
+    """Return the rows without those that say all of the first line, if that has a text where the
+    others have numbers."""
+    line = [cell.strip() for cell in first]
+    others = [row for row in rows if [str(cell or "").strip() for cell in row] != line]
+    for place, text in enumerate(line):
+        values = [value for row in others if (value := _text(row[place]))]
+        if text and values and not is_written_number(text) and _mostly(is_written_number, values):
+            return others
+    return rows
 
 
 def joined_headers(

@@ -45,6 +45,8 @@ class FileProfile:
     """The file that was read from a zip with several; None otherwise."""
     unread: tuple[str, ...]
     """The lines below the rows, which are not read."""
+    headers: int
+    """How many lines among the rows repeat the names of the columns; `rows` leaves them out."""
     sample: "pa.Table"
     """Some rows in random order, with typed values, by the names in the file."""
     series: UnitSeries | None = None
@@ -58,7 +60,7 @@ def profile(source: Path) -> FileProfile:
 
     Raises:
         SourceError: a file is missing, unreadable, empty or has other columns than the first one,
-            or there are no rows.
+            or there are no rows, or texts alone below a header that occurs again.
     """
     with tempfile.TemporaryDirectory() as scratch:
         files = read_files(source, Path(scratch))
@@ -74,6 +76,12 @@ def profile(source: Path) -> FileProfile:
             items = [(f"c{place}", *item) for place, item in enumerate(forms.items())]
             chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
             columns = [c for chunk in chunks for c in _describe(connection, raw.rows, chunk)]
+            if files.headers and all(c.type == "string" and not c.pattern for c in columns):
+                raise SourceError(
+                    f"repeats the names of its columns in {files.headers} lines below the first",
+                    where=raw.name,
+                    remedy="remove these lines: no column has a type that would refuse them",
+                )
             kinds = {c.cell: "VARCHAR" if c.type == "string" else c.type for c in columns}
             sample = draw_sample(
                 connection,
@@ -86,7 +94,15 @@ def profile(source: Path) -> FileProfile:
             series = find_series(connection, columns, raw.rows)
             panel = None if series else find_panel(connection, columns, raw.rows)
     return FileProfile(
-        raw.rows, tuple(columns), files.rules, files.member, files.unread, sample, series, panel
+        raw.rows,
+        tuple(columns),
+        files.rules,
+        files.member,
+        files.unread,
+        files.headers,
+        sample,
+        series,
+        panel,
     )
 
 

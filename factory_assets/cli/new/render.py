@@ -84,6 +84,9 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
         parts.append(f"until: {yaml_string(table.rules.until)}")
     if table.unread:
         yield f"    {_comment(_unread(table.unread))}"
+    if table.headers:
+        lines = "1 line" if table.headers == 1 else f"{table.headers} lines"
+        yield f"    # {lines} of the names of the columns among the rows: for the quarantine"
     yield f"    source: {{{', '.join(parts)}}}{note}"
 
 

@@ -14,7 +14,7 @@ from factory_assets.stages.ingest import ingest
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from tests.data_stages import column
-from tests.factory_assets.cli.new.cases import drafted, file_source
+from tests.factory_assets.cli.new.cases import draft_text, drafted, file_source
 
 _WRITTEN = {
     "German money": ("1.234,50 €", 1234.5, "12,00 €"),
@@ -170,6 +170,26 @@ def test_lines_above_the_first_row_and_below_the_last_one(
     assert {"skip": rules.skip, "until": rules.until} == {"skip": 0, "until": ""} | read
     assert (rules.columns, rules.header) == (columns, not columns)
     assert table.rows == len(_ROWS)
+
+
+def test_files_put_one_behind_another_have_the_types_of_their_rows(tmp_path: Path) -> None:
+    header = "nr;a;b;gut"
+    text = "\n".join([header, *_ROWS[:30], header, *_ROWS[30:60], header, *_ROWS[60:]]) + "\n"
+    made = drafted(tmp_path, text, "gut")
+    assert made.spec.ingest.contract.columns[0].type == "int64"
+    assert "# 2 lines of the names of the columns among the rows" in draft_text(tmp_path)
+    result = ingest(made, Home(tmp_path / "home"))
+    assert (result.snapshot.rows, result.rows_read) == (len(_ROWS), len(_ROWS) + 2)
+    texts = "".join(f"00{i % 9};{'ab'[i % 2]}\n" for i in range(60))
+    (tmp_path / "data.csv").write_text(f"code;gut\n{texts}code;gut\n{texts}")
+    with pytest.raises(FactoryError, match="repeats the names of its columns in 1 lines"):
+        profile(tmp_path / "data.csv")
+
+
+def test_a_row_that_occurs_again_is_no_header(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("fruit;kind\nroot;rough\nleaf;green\n" * 20)
+    table = profile(tmp_path / "data.csv")
+    assert (table.rules.header, table.rows) == (False, 60)
 
 
 def test_a_row_with_a_cell_too_few_is_told_and_not_the_header(tmp_path: Path) -> None:
