@@ -32,6 +32,19 @@ _CONVERSIONS = {
     **dict.fromkeys(
         (".xlsx", ".xls", ".ods"), "save the sheet as CSV, or read it by a function: source.python"
     ),
+    **dict.fromkeys(
+        (".bz2", ".xz", ".lzma", ".7z", ".rar", ".tar", ".tgz"),
+        "unpack it; packed files that are read end in .gz, .zst or .zip",
+    ),
+    **dict.fromkeys(
+        (".db", ".sqlite", ".sqlite3"),
+        'declare a table of it as the source: {database: "sqlite:PATH", table: NAME}',
+    ),
+    ".duckdb": "write the table as Parquet: COPY NAME TO 'name.parquet'",
+    **dict.fromkeys(
+        (".feather", ".arrow", ".orc", ".avro", ".pkl", ".rds", ".sav", ".dta", ".xpt", ".xml"),
+        "write it as CSV or Parquet, or read it by a function: source.python",
+    ),
 }
 """The end of a file's name to how to make a file of it that can be read."""
 
