@@ -13,7 +13,9 @@ def main() -> None:
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from factory_assets.cli.main import main as group
+    from factory_assets.cli.standard_streams import prepare_streams
 
+    prepare_streams()
     signal.signal(signal.SIGINT, handler)
     group(prog_name="factory")
 

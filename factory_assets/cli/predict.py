@@ -48,6 +48,7 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
         from pyarrow import csv
 
         csv.write_csv(scored, sys.stdout.buffer)
+        sys.stdout.flush()
         return
     import pyarrow.csv
     import pyarrow.parquet
@@ -76,6 +77,7 @@ def _predicted_inside(pipeline: Pipeline, file: Path, out: Path | None, home: Ho
         if out is None:
             with written.open("rb") as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)
+            sys.stdout.flush()
             return True
         with storage_errors(out):
             shutil.copyfile(written, out)
