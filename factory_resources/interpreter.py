@@ -7,6 +7,7 @@ grows, and once more at the end, takes a third of the CPU of a command that impo
 import atexit
 import gc
 import io
+import signal
 from contextlib import suppress
 
 _YOUNG = 20_000
@@ -27,6 +28,8 @@ def collect_less() -> None:
 
 
 def _end() -> None:
+    # All is done: Ctrl-C would only show where it came.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for file in [one for one in gc.get_objects() if type(one) in _BUFFERS]:
         # It is closed, or was not opened to write.
         with suppress(OSError, ValueError):

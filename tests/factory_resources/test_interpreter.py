@@ -51,3 +51,23 @@ def test_a_process_ends_without_looking_and_what_it_left_open_is_written(
     assert done.stderr == ""
     assert done.stdout.split() == printed
     assert (tmp_path / "text").read_text() == (tmp_path / "data").read_text() == "left open"
+
+
+_INTERRUPTED = """
+import gc, os, signal
+from factory_resources.interpreter import collect_less
+
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    return []
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+gc.get_objects = interrupted
+collect_less()
+"""
+
+
+def test_ctrl_c_in_the_last_moment_shows_no_traceback() -> None:
+    command = [sys.executable, "-c", _INTERRUPTED]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
