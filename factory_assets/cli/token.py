@@ -18,7 +18,8 @@ def new_token(name: str, pipelines: str, valid: str, rate: float | None) -> str:
     """Make a token and return it.
 
     Raises:
-        UnknownNameError: a pipeline has no model, or `valid` is not a duration.
+        UnknownNameError: a pipeline has no model, `valid` is not a duration or none at all, or the
+            name or the rate cannot be that of a token.
         KeyFileError: there is a token of this name.
     """
     home = Home.from_env()
@@ -29,7 +30,9 @@ def new_token(name: str, pipelines: str, valid: str, rate: float | None) -> str:
             raise UnknownNameError(
                 f"there is no model of {pipeline!r}", remedy=suggest(pipeline, known)
             )
-    return Tokens(home).new(name, names, valid=timedelta(seconds=seconds_of(valid)), rate=rate)
+    if not (seconds := seconds_of(valid)):
+        raise UnknownNameError(f"a token cannot be valid for {valid}", remedy="write such as 30d")
+    return Tokens(home).new(name, names, valid=timedelta(seconds=seconds), rate=rate)
 
 
 def token_lines() -> Iterator[str]:

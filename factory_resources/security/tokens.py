@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from math import isfinite
 
 from factory_resources.errors import KeyFileError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
@@ -19,6 +20,9 @@ from factory_resources.home.home import Home
 _PREFIX = "factory_"
 
 _BYTES = 32
+
+_LONGEST = 200
+"""Characters of a name, which every logged answer repeats."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,16 @@ class Tokens:
         """Make a token; the returned text is stored nowhere.
 
         Raises:
+            UnknownNameError: the name is not one line of text, or the rate is not a number.
             KeyFileError: a valid token of this name exists.
         """
+        if not name.strip() or not name.isprintable() or len(name) > _LONGEST:
+            raise UnknownNameError(
+                f"{name[:_LONGEST]!r} cannot be the name of a token",
+                remedy=f"write who will use it, in up to {_LONGEST} characters",
+            )
+        if rate is not None and not isfinite(rate):
+            raise UnknownNameError(f"the rate {rate} is not a number", remedy="write such as 100")
         with self._home.lock("tokens"):
             tokens = self.list()
             if any(token.name == name and token.is_valid for token in tokens):

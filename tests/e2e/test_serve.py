@@ -377,6 +377,13 @@ def test_tokens(made: Factory) -> None:
         (made.home.path / "secrets" / "tokens.json").unlink()
 
 
+def test_a_token_is_valid_for_some_time(made: Factory) -> None:
+    arguments = ("--for", "line1", "--pipelines", "apples", "--valid", "0d")
+    code, told = made.factory("token", "new", *arguments)
+    assert (code, told) == (2, "error: a token cannot be valid for 0d; write such as 30d\n")
+    assert not (made.home.path / "secrets" / "tokens.json").exists()
+
+
 def test_a_token_has_a_rate(made: Factory) -> None:
     arguments = ("--for", "slow", "--pipelines", "apples", "--rate", "2")
     token = made.factory("token", "new", *arguments)[1].strip()

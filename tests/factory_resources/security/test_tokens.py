@@ -1,6 +1,7 @@
 """Tokens: stored as hashes only, valid until they expire or are revoked, for all who look."""
 
 import json
+import math
 import stat
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -48,6 +49,19 @@ def test_only_their_owner_can_read_them(home: Home) -> None:
     tokens.revoke("line1")
     assert stat.S_IMODE(tokens.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1bb", "a\udcffb", "a" * 201])
+def test_a_name_is_one_line_of_text(home: Home, name: str) -> None:
+    with pytest.raises(UnknownNameError, match="cannot be the name of a token; write who"):
+        Tokens(home).new(name, ["apples"], valid=DAY)
+    assert not Tokens(home).list()
+
+
+@pytest.mark.parametrize("rate", [math.nan, math.inf])
+def test_a_rate_is_a_number(home: Home, rate: float) -> None:
+    with pytest.raises(UnknownNameError, match=f"the rate {rate} is not a number"):
+        Tokens(home).new("line1", ["apples"], valid=DAY, rate=rate)
 
 
 def test_an_expired_token_is_none(home: Home) -> None:
