@@ -48,7 +48,7 @@ def restore(backup: Path, path: Path, compare: Compared, console: Console) -> No
     Raises:
         StorageError: it cannot be restored.
     """
-    home = Home(path.expanduser().absolute())
+    home = Home(Path(os.path.expanduser(path)).absolute())
     address = server_address()
     with console.status("reading the manifest") as status:
         manifest = restore_backup(backup, home, status.update, compare)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from factory_assets.cli.config_folder import config_folder
 from factory_assets.declarations.people import add_person, person_text, require_new_person
 from factory_resources.errors import KeyFileError
 from factory_resources.security import personal_keys
@@ -21,8 +22,8 @@ _PASSPHRASE = "FACTORY_PASSPHRASE"  # noqa: S105 - a name, not a secret
 
 def keys_folder() -> Path:
     """Return where a person's keys are: with their own settings, never in the factory's home."""
-    base = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
-    return Path(base) / "sovereign-ai-factory" / "keys"
+    folder = config_folder("name a file: --out of factory key new, --key of other commands")
+    return folder / "sovereign-ai-factory" / "keys"
 
 
 def new_key(name: str, out: Path | None, roles: Sequence[str]) -> str:
@@ -62,7 +63,7 @@ def unlock(file: Path | None, purpose: str) -> PersonalKey:
 
 def _own_key() -> Path:
     if named := os.environ.get("FACTORY_KEY"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     folder = keys_folder()
     keys = [path for path in sorted(folder.glob("*")) if path.suffix != ".pub" and path.is_file()]
     if len(keys) == 1:

@@ -18,8 +18,9 @@ SETTINGS = "factory.yaml"
 
 def defs_folders() -> list[Path]:
     """Return the folders of pipelines: the shipped one, then those in FACTORY_DEFS."""
-    extra = os.environ.get("FACTORY_DEFS", "").split(os.pathsep)
-    return [DEFS, *(Path(folder).expanduser().resolve() for folder in extra if folder.strip())]
+    named = os.environ.get("FACTORY_DEFS", "").split(os.pathsep)
+    extra = (os.path.expanduser(folder) for folder in named if folder.strip())
+    return [DEFS, *(Path(folder).resolve() for folder in extra)]
 
 
 def every_pipeline_folder() -> list[Path]:

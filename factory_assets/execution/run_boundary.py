@@ -113,7 +113,7 @@ def _of_factory(home: Home) -> Iterator[Path]:
     paths = [PROJECT, *defs_folders(), settings_file().parent, secrets_folder(home)]
     paths += [Path(expand("${FACTORY_DATA}")), *(Path(path) for path in sys.path if path)]
     if server_address() is not None:
-        paths += [Path.home() / name for name in _CLIENT_FILES]
+        paths += [Path(os.path.expanduser("~"), name) for name in _CLIENT_FILES]
         paths += [Path(host) for host, _ in _hosts() if host.startswith("/")]
         paths += [Path(os.environ[name]) for name in ("PGPASSFILE",) if name in os.environ]
     for path in paths:
@@ -124,7 +124,7 @@ def _of_factory(home: Home) -> Iterator[Path]:
 def _of_rules(pipelines: Sequence[Pipeline]) -> Iterator[Path]:
     for pipeline in pipelines:
         for text in pipeline.spec.boundary.readable if pipeline.spec.boundary else ():
-            yield pipeline.folder / Path(expand(text)).expanduser()
+            yield pipeline.folder / os.path.expanduser(expand(text))
 
 
 def _of_database() -> Iterator[str]:

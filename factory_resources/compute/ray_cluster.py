@@ -61,7 +61,7 @@ class ClusterNode:
 
 def token_file() -> Path:
     """Return the file in which Ray looks for its token if no variable holds it."""
-    return Path(os.environ.get(_TOKEN_FILE) or Path.home() / ".ray" / "auth_token")
+    return Path(os.environ.get(_TOKEN_FILE) or os.path.expanduser("~/.ray/auth_token"))
 
 
 class RayCluster:

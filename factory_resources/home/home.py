@@ -60,9 +60,9 @@ class Home:
     @classmethod
     def from_env(cls) -> "Home":
         """Return `FACTORY_HOME`, else `.factory` in the project, or here if there is no project."""
-        declared = os.environ.get("FACTORY_HOME")
+        declared = os.path.expanduser(os.environ.get("FACTORY_HOME", ""))
         beside = PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()
-        return cls(Path(declared).expanduser().resolve() if declared else beside / ".factory")
+        return cls(Path(declared).resolve() if declared else beside / ".factory")
 
     @property
     def dagster(self) -> Path:

@@ -59,4 +59,4 @@ def secret(name: str, home: Home) -> str:
 def folder(home: Home) -> Path:
     """Return the folder of the secrets' files."""
     declared = os.environ.get("FACTORY_SECRETS")
-    return Path(declared).expanduser() if declared else home.path / "secrets"
+    return Path(os.path.expanduser(declared)) if declared else home.path / "secrets"

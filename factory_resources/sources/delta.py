@@ -1,5 +1,6 @@
 """Delta tables of other systems: the files of a version, each read with all of its columns."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
@@ -119,7 +120,7 @@ def _opened(declared: str, version: int | None, folder: Path) -> "tuple[Path, De
 
 
 def _root(declared: str, folder: Path) -> Path:
-    full = folder / Path(expand(declared)).expanduser()
+    full = folder / os.path.expanduser(expand(declared))
     if full.is_dir() or not has_magic(str(full)):
         return full
     paths = glob(str(full))

@@ -1,5 +1,6 @@
 """Locate the sources of an ingest as they are now, and the lines of their records."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from glob import escape
@@ -133,7 +134,7 @@ def _path(source: SourceFile, record: Record, folders: Folders) -> Path | None:
     if "://" in source.name:
         return None
     try:
-        path = Path(expand(source.name)).expanduser()
+        path = Path(os.path.expanduser(expand(source.name)))
     except SourceError:
         return None
     folder = folders.get(record.pipeline)

@@ -58,7 +58,7 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
             where=str((existing or [pipeline_folder])[0] / FILE),
             remedy="choose another name, or change that file",
         )
-    source = source_pattern(source.expanduser().resolve())
+    source = source_pattern(Path(os.path.expanduser(source)).resolve())
     table = profile(source)
     choices = recommend(table, target)
     content = render(

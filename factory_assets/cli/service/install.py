@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_assets.cli.config_folder import config_folder
+from factory_assets.cli.output_file import write_output
 from factory_assets.cli.service.units import (
     BACKUP_TIMER,
     HEADER,
@@ -22,6 +24,7 @@ from factory_assets.declarations.folders import FILE, every_pipeline_folder
 from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE, has_password, plain_address
 from factory_resources.home.home import Home, storage_errors, unreadable
+from factory_resources.ledger.factory_verify import FOR_OTHERS
 from factory_resources.store.location import (
     ACCESS_KEY,
     ENDPOINT_VARIABLE,
@@ -81,7 +84,7 @@ def install_service(wanted: Installation) -> Iterator[str]:
     """Write the units, and yield what to say about them.
 
     Raises:
-        SettingError: a variable of the environment must not be in a unit.
+        SettingError: a path, an option or a variable of the environment must not be in a unit.
         UnknownNameError: there is no such user.
         DeclarationError: witnesses shall be asked, and none is declared.
         StorageError: a unit cannot be written, or somebody else has written it.
@@ -105,10 +108,10 @@ def install_service(wanted: Installation) -> Iterator[str]:
     found = units(service)
     for name in found:
         _require_ours(folder / name)
-    with storage_errors(folder):
+    with storage_errors(folder, "make it writable, or name another folder with --in"):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in found.items():
-            (folder / name).write_text(content, encoding="utf-8")
+            write_output(folder / name, content.encode(), mode=FOR_OTHERS)
     yield f"wrote {', '.join(found)} to {folder}"
     optional = {BACKUP_TIMER, WITNESS_TIMER} - found.keys()
     yield from _next(service, sorted(name for name in optional if _is_ours(folder / name)))
@@ -119,10 +122,6 @@ def _environment() -> Iterator[tuple[str, str]]:
         value = os.environ.get(name)
         if not value:
             continue
-        if not value.isprintable():
-            raise SettingError(
-                "a unit cannot have this value", where=name, remedy="leave out what is unprintable"
-            )
         if name == DATABASE_VARIABLE and has_password(plain_address(value, where=name)):
             raise SettingError(
                 "the address has a password, and everybody can read a unit",
@@ -146,7 +145,7 @@ def _named_by_declarations() -> list[str]:
 
 
 def _absolute(folders: Sequence[str]) -> str:
-    found = (Path(one).expanduser().absolute() for one in folders if one.strip())
+    found = (Path(os.path.expanduser(one)).absolute() for one in folders if one.strip())
     return os.pathsep.join(map(str, found))
 
 
@@ -175,8 +174,15 @@ def _require_user(name: str) -> None:
 
 
 def _own_folder() -> Path:
-    declared = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(declared) if declared else Path.home() / ".config") / "systemd" / "user"
+    return config_folder("name a folder with --in") / "systemd" / "user"
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may have a user without a name.
+        return str(os.getuid())
 
 
 def _is_ours(file: Path) -> bool:
@@ -202,7 +208,7 @@ def _next(service: Service, left: Sequence[str]) -> Iterator[str]:
     yield f"  {control} daemon-reload"
     yield f"  {control} enable --now {' '.join(names)}"
     if service.user is None:
-        yield f"  loginctl enable-linger {getpass.getuser()}    # it runs when you are logged out"
+        yield f"  loginctl enable-linger {_account()}    # it runs when you are logged out"
     yield f"  {control} status factory    # and: {control} list-timers"
     if service.user is not None:
         folders = " ".join(shlex.quote(str(path)) for path in service.folders)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_resources.errors import SettingError
+
 HEADER = "# Written by `factory install-service`; change it with `systemctl edit`.\n"
 
 BACKUP_TIMER, WITNESS_TIMER = "factory-backup.timer", "factory-witness.timer"
@@ -145,6 +147,12 @@ def _sandbox(service: Service) -> str:
 
 
 def _quoted(word: str) -> str:
-    """Return a word as systemd reads it back, in which `%` begins a specifier."""
+    """Return a word as systemd reads it back, in which `%` begins a specifier.
+
+    Raises:
+        SettingError: a line cannot have it.
+    """
+    if not word.isprintable():
+        raise SettingError(f"a unit cannot have {word!r}", remedy="leave out what is unprintable")
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'

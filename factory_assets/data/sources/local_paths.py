@@ -49,7 +49,7 @@ def _paths(source: Source, folder: Path, home: Home) -> Iterator[Path]:
         case ImageSource():
             yield from _of_patterns(source.images, folder)
         case DeltaSource():
-            yield folder / Path(source.delta).expanduser()
+            yield folder / os.path.expanduser(source.delta)
         case DatabaseSource():
             yield from _of_database(source.database, folder, home)
         case PythonSource():
@@ -60,7 +60,7 @@ def _paths(source: Source, folder: Path, home: Home) -> Iterator[Path]:
 def _of_patterns(patterns: tuple[str, ...], folder: Path) -> Iterator[Path]:
     for pattern in patterns:
         try:
-            full = folder / Path(expand(pattern)).expanduser()
+            full = folder / os.path.expanduser(expand(pattern))
         except FactoryError:
             continue
         if os.path.lexists(full):

@@ -5,6 +5,7 @@ every row of a file are files read: this one is as if it were not there. Matchin
 pattern belongs in `partition_patterns`.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def _wild(pattern: str) -> Iterator[str]:
 
 def _full(pattern: str, folder: Path) -> str:
     text = expand(pattern)
-    return text if text.startswith(PREFIX) else str(folder / Path(text).expanduser())
+    return text if text.startswith(PREFIX) else str(folder / os.path.expanduser(text))
 
 
 def _matches(pattern: Pattern, names: Sequence[str]) -> Matches:

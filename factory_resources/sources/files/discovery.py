@@ -134,7 +134,7 @@ def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> t
 
 
 def _matches(pattern: str, folder: Path) -> list[Path]:
-    full = folder / Path(expand(pattern)).expanduser()
+    full = folder / os.path.expanduser(expand(pattern))
     # If a file has exactly this name, its brackets are not a glob.
     if os.path.lexists(full) or not has_magic(str(full)):
         fixed, paths = full.parent, [full] if os.path.lexists(full) else []
@@ -254,7 +254,7 @@ def _display(pattern: str, path: Path) -> str:
 
 
 def _home_hidden(text: str) -> str:
-    home = str(Path.home())
+    home = os.path.expanduser("~")
     return "~" + text[len(home) :] if text.startswith(home + os.sep) else text
 
 

@@ -46,10 +46,14 @@ def _declare_odd(folder: Path) -> None:
     (folder / "mine.py").write_text(ODD)
 
 
-def _declare(folder: Path, *, source: str | None = None, model: str | None = None) -> None:
+def _declare(
+    folder: Path, *, source: str | None = None, files: str | None = None, model: str | None = None
+) -> None:
     attributes = copy.deepcopy(APPLES)
     if source:
         attributes["ingest"]["source"] = {"python": source}
+    if files:
+        attributes["ingest"]["source"] = {"files": files}
     if model:
         attributes["train"]["model"] = {"python": model}
     declare(folder, attributes)
@@ -117,6 +121,47 @@ def test_a_name_that_no_file_can_have_is_one_line(home: Home) -> None:
     result = _factory("audit-deps", "--advisories", "x" * 300)
     assert result.exit_code == 2
     assert "this path cannot be used (File name too long)" in _error_line(result)
+
+
+_UNKNOWN = "~nobody-has-this-name"
+"""Whoever is not known has no folder."""
+
+
+def test_a_source_of_a_user_who_is_not_known_is_the_users_mistake(home: Home, defs: Path) -> None:
+    _declare(defs / "apples", files=f"{_UNKNOWN}/apples.csv")
+    assert _factory("check", "apples").exit_code == 0
+    assert _factory("run", "--explain", "apples").exit_code == 0
+    result = _factory("run", "apples")
+    assert result.exit_code == 2
+    assert f"no file matches '{_UNKNOWN}/apples.csv'" in result.output
+
+
+@pytest.mark.parametrize("variable", ["FACTORY_HOME", "FACTORY_DEFS", "FACTORY_SECRETS"])
+def test_a_setting_with_a_user_who_is_not_known_is_a_path_as_any(
+    home: Home, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, f"{_UNKNOWN}/folder")
+    for arguments in (
+        ("check", "apples"),
+        ("token", "list"),
+        ("new", "pears", "--from", f"{_UNKNOWN}/pears.csv"),
+        ("restore", "backups", "--home", f"{_UNKNOWN}/home"),
+    ):
+        assert _factory(*arguments).exit_code in {0, 2}
+
+
+def test_a_key_of_a_user_whose_folder_is_not_known_needs_a_name(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("FACTORY_PASSPHRASE", "long enough")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    result = _factory("key", "new", "anna")
+    assert result.exit_code == 2
+    assert _error_line(result) == (
+        "error: HOME: the folder of this user is not known; set it, or name a file: --out of "
+        "factory key new, --key of other commands"
+    )
 
 
 def test_a_declaration_that_does_not_load_stops_no_other_pipeline(home: Home, defs: Path) -> None:

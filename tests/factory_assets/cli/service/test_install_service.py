@@ -175,6 +175,8 @@ def test_what_is_written_again_is_replaced_and_what_is_of_others_is_not(tmp_path
         (("--", "--prot", "3001"), "No such option"),
         (("--", "--tls-cert", "x", "--port", "70000"), "70000 is not in the range"),
         (("--", "--prot", "80"), "`factory up --help` shows what to give"),
+        (("--", "--name", "a\nb"), r"a unit cannot have 'a\nb'"),
+        (("--backup", "/mnt/\udcff"), r"a unit cannot have '/mnt/\udcff'"),
     ],
 )
 def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
@@ -182,6 +184,40 @@ def test_mistakes_are_told(arguments: tuple[str, ...], said: str, tmp_path: Path
     assert code == 2
     assert said in text
     assert not (tmp_path / "units").exists()
+
+
+def test_a_folder_that_cannot_be_told_to_systemd_leaves_no_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", f"{tmp_path}/\udcff")
+    code, text = _install("--in", str(tmp_path / "units"))
+    assert (code, "a unit cannot have 'FACTORY_HOME=" in text) == (2, True), text
+    assert not (tmp_path / "units").exists()
+
+
+def test_a_user_without_a_name_installs_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    code, text = _install("--in", str(tmp_path / "units"))
+    assert (code, f"enable-linger {os.getuid()} " in text) == (0, True), text
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    code, text = _install()
+    told = "error: HOME: the folder of this user is not known; set it, or name a folder with --in\n"
+    assert (code, text) == (2, told)
+
+
+def test_nobody_else_can_write_a_unit(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert _install("--in", str(tmp_path / "units"))[0] == 0
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "units").iterdir()} == {0o644}
 
 
 def test_units_get_the_variables_that_pipelines_name(
