@@ -5,6 +5,9 @@ prints `str(error)` as one line and exits with `exit_code`; the Dagster asset fa
 A bug of the factory is any other exception: the command line writes its traceback to a file.
 """
 
+OUTPUT_REMEDY = "free space there or make the folder writable, or name another file"
+"""What to do if something cannot be written where a user said."""
+
 
 class FactoryError(Exception):
     """An error with a remedy.

@@ -10,7 +10,7 @@ from pathlib import Path
 from factory_assets.audit.evidence import collect, write
 from factory_assets.cli.shared import read_file
 from factory_assets.execution.ledger_entries import require_ledger
-from factory_resources.errors import UnknownNameError
+from factory_resources.errors import OUTPUT_REMEDY, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import InvalidError
 
@@ -27,7 +27,7 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
     kept = read_file(since) if since else None
     unfinished = out.parent / f".{out.name}.{os.getpid()}"
     try:
-        with storage_errors(out):
+        with storage_errors(out, OUTPUT_REMEDY):
             write(evidence, home, unfinished, kept)
             unfinished.replace(out)
     except InvalidError as error:

@@ -26,7 +26,7 @@ from factory_assets.execution.governance_signing import (
 )
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
-from factory_resources.errors import DeclarationError, RefusedError, UnknownNameError
+from factory_resources.errors import OUTPUT_REMEDY, DeclarationError, RefusedError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import printable, write_durably
 
@@ -121,7 +121,7 @@ def sign(request: SigningRequest) -> None:
     if request.save is None:
         _enter(pipeline, contents, states, home)
         return
-    with storage_errors(request.save):
+    with storage_errors(request.save, OUTPUT_REMEDY):
         request.save.mkdir(parents=True, exist_ok=True)
         for state, content in zip(chosen, contents, strict=True):
             write_durably(str(request.save / f"{state.requirement.id}.json"), content)

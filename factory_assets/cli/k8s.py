@@ -36,7 +36,7 @@ from factory_resources.compute.manifests import HEADER, KUSTOMIZATION, SHELL, re
 from factory_resources.compute.pods import Manifest
 from factory_resources.compute.policy import policy_violations
 from factory_resources.durations import seconds_of
-from factory_resources.errors import DeclarationError, SettingError
+from factory_resources.errors import OUTPUT_REMEDY, DeclarationError, SettingError
 from factory_resources.home.disk_space import KEEP_VARIABLE, bytes_of
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Rates
@@ -127,7 +127,7 @@ def write_base(cluster: Cluster, folder: Path) -> Iterator[str]:
                 where=str(folder / name),
                 remedy="move it away, or name another folder with --out",
             )
-    with storage_errors(folder):
+    with storage_errors(folder, OUTPUT_REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob("*.yaml"):
             if _is_ours(path):

@@ -8,7 +8,7 @@ from factory_assets.cli.output_file import write_output
 from factory_assets.cli.shared import read_file
 from factory_assets.declarations.settings import FILE, load_settings
 from factory_assets.execution.ledger_entries import append_settings, begin_ledger, require_ledger
-from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
+from factory_resources.errors import OUTPUT_REMEDY, DeclarationError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import (
     FOR_OTHERS,
@@ -126,6 +126,6 @@ def _write_request(
 
 
 def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    with storage_errors(path):
+    with storage_errors(path, OUTPUT_REMEDY):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_output(path, content, mode)

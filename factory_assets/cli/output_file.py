@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from factory_resources.errors import OUTPUT_REMEDY
 from factory_resources.home.home import storage_errors
 from factory_resources.ledger.factory_verify import write_durably
-
-_REMEDY = "free space there or make the folder writable, or name another file"
 
 
 def write_output(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -16,5 +15,5 @@ def write_output(path: Path, content: bytes, mode: int = 0o600) -> None:
     Raises:
         StorageError: it cannot be written; a file that was there is as before.
     """
-    with storage_errors(path, _REMEDY):
+    with storage_errors(path, OUTPUT_REMEDY):
         write_durably(str(path), content, mode=mode)

@@ -11,7 +11,7 @@ from factory_assets.cli.code_inside import output_inside
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
 from factory_assets.spec import Pipeline, PythonSource
-from factory_resources.errors import DataError, ModelError
+from factory_resources.errors import OUTPUT_REMEDY, DataError, ModelError
 from factory_resources.home.home import Home, storage_errors
 
 _FORMATS = (".csv", ".parquet")
@@ -32,6 +32,8 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     [pipeline], home = select([name]), Home.from_env()
     if pipeline.spec.train is None:
         raise ModelError(f"{name!r} has no model", remedy="declare `train`, or use its clean table")
+    if out is not None:
+        _require_writable(out)
     if _joins_functions(pipeline) and _predicted_inside(pipeline, file, out, home):
         return
     from factory_assets.data.privacy.sensitive_columns import redact_errors
@@ -54,8 +56,18 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     import pyarrow.parquet
 
     write = pyarrow.parquet.write_table if out.suffix == ".parquet" else pyarrow.csv.write_csv
-    with storage_errors(out):
+    with storage_errors(out, OUTPUT_REMEDY):
         write(scored, str(out))
+
+
+def _require_writable(out: Path) -> None:
+    """Refuse before the rows are scored: their answers would be logged, which nobody gets."""
+    with storage_errors(out, OUTPUT_REMEDY):
+        is_new = not out.exists()
+        if is_new or not out.is_fifo():
+            out.open("ab").close()
+        if is_new:
+            out.unlink()
 
 
 def _joins_functions(pipeline: Pipeline) -> bool:
@@ -79,6 +91,6 @@ def _predicted_inside(pipeline: Pipeline, file: Path, out: Path | None, home: Ho
                 shutil.copyfileobj(content, sys.stdout.buffer)
             sys.stdout.flush()
             return True
-        with storage_errors(out):
+        with storage_errors(out, OUTPUT_REMEDY):
             shutil.copyfile(written, out)
     return True

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from factory_resources.backup.targets import (
     remove_oldest,
     tar_target,
 )
-from factory_resources.errors import StorageError
+from factory_resources.errors import OUTPUT_REMEDY, StorageError
 from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.home.storage_faults import storage_faults
@@ -74,7 +74,12 @@ def make_backup(home: Home, target: Path, tell: Tell, keep: int | None = None) -
             remedy="name the home in FACTORY_HOME",
         )
     path, opened = _opened(home, target)
-    with storage_faults(home), storage_errors(target), home.working(), opened as backup:
+    with (
+        storage_faults(home),
+        storage_errors(target, OUTPUT_REMEDY),
+        home.working(),
+        opened as backup,
+    ):
         with _unreadable_sources(home):
             saved, files = _copy(home, backup, tell)
         manifest = Manifest(
@@ -121,7 +126,16 @@ def _opened(home: Home, target: Path) -> tuple[Path, AbstractContextManager[Back
             remedy="name a folder elsewhere, best on another disk",
         )
     if target.suffix != TAR:
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        if target.exists() and not target.is_dir():
+            raise StorageError(
+                "this is not a folder",
+                where=str(target),
+                remedy=f"name a folder of backups, or a new file that ends in {TAR}",
+            )
+        moment = datetime.now(UTC)
+        # A small home is backed up several times within a second.
+        while (target / (name := f"{moment:%Y%m%dT%H%M%SZ}")).exists():
+            moment += timedelta(seconds=1)
         return target / name, folder_target(target, name)
     if target.exists():
         raise StorageError(

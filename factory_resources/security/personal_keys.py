@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.errors import KeyFileError, StorageError
+from factory_resources.errors import OUTPUT_REMEDY, KeyFileError, StorageError
 from factory_resources.home.home import storage_errors
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def create_key(file: Path, passphrase: bytes) -> str:
     encryption = BestAvailableEncryption(passphrase)
     content = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, encryption)
     public = _public(private)
-    with storage_errors(file):
+    with storage_errors(file, OUTPUT_REMEDY):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -66,14 +66,14 @@ def create_key(file: Path, passphrase: bytes) -> str:
             remedy="choose another name; a key is never overwritten",
         ) from error
     except OSError:
-        with storage_errors(file):
+        with storage_errors(file, OUTPUT_REMEDY):
             raise
     try:
-        with storage_errors(file), os.fdopen(handle, "wb") as opened:
+        with storage_errors(file, OUTPUT_REMEDY), os.fdopen(handle, "wb") as opened:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
-        with storage_errors(file):
+        with storage_errors(file, OUTPUT_REMEDY):
             public_file(file).write_text(f"{public}\n", encoding="ascii")
     except StorageError:
         # A part of a key is of no use, and would be in the way of the next one.

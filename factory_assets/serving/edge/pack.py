@@ -22,7 +22,7 @@ from factory_assets.serving.edge import score
 from factory_assets.serving.edge.contract import edge_contract
 from factory_assets.serving.edge.logged_answers import PROGRAM
 from factory_assets.serving.verified_champion import load_verified_champion
-from factory_resources.errors import StorageError
+from factory_resources.errors import OUTPUT_REMEDY, StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgePacked
@@ -64,11 +64,11 @@ def write_pack(pipeline: str, folder: Path, home: Home) -> EdgePack:
         PROGRAM: Path(score.__file__).read_bytes(),
     }
     pack = sha256(contract).hexdigest()
-    with storage_errors(folder):
+    with storage_errors(folder, OUTPUT_REMEDY):
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
     try:
-        with storage_errors(folder):
+        with storage_errors(folder, OUTPUT_REMEDY):
             for name, content in files.items():
                 _write(made / name, content)
         Ledger(home).append(
@@ -84,7 +84,7 @@ def write_pack(pipeline: str, folder: Path, home: Home) -> EdgePack:
                 )
             ]
         )
-        with storage_errors(folder):
+        with storage_errors(folder, OUTPUT_REMEDY):
             made.rename(folder)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)

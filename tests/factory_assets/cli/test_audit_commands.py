@@ -301,7 +301,17 @@ def _no_policy(root: Path) -> None:
         (
             _nothing,
             ("evidence", "apples@1", "--out", "defs/apples/defs.yaml/x.zip"),
-            "defs.yaml/x.zip: cannot write (Not a directory)",
+            "defs.yaml/x.zip: cannot write (Not a directory); free space there or make the folder",
+        ),
+        (
+            _nothing,
+            ("predict", "apples", "defs/apples/data.csv", "--out", "defs/apples/defs.yaml/x.csv"),
+            "Not a directory); free space there or make the folder writable, or name another file",
+        ),
+        (
+            _nothing,
+            ("ledger", "export", "--out", "defs/apples/defs.yaml/x"),
+            "Not a directory); free space there or make the folder writable, or name another file",
         ),
         (
             _no_weights,

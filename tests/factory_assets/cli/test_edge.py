@@ -47,6 +47,13 @@ def test_a_pack_goes_and_its_log_comes_home(factory: Factory) -> None:
     assert call("verify")[0] == 0
 
 
+def test_a_pack_that_cannot_be_written_needs_another_place(factory: Factory) -> None:
+    (factory.root / "file").touch()
+    code, text = call("pack", "pump", "--edge", "--out", factory.root / "file" / "pack")
+    assert code == 2
+    assert text.endswith("free space there or make the folder writable, or name another file\n")
+
+
 def test_a_log_with_a_change_ends_with_1(factory: Factory) -> None:
     folder = factory.root / "changed"
     call("pack", "pump", "--edge", "--out", folder)

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import tarfile
-import time
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -64,12 +63,6 @@ def _quietly(_: str) -> None: ...
 
 
 def _back_up(home: Home, target: Path, keep: int | None = None) -> MadeBackup:
-    if target.is_dir():
-        # They are named by the second.
-        while any(
-            path.name >= time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) for path in target.iterdir()
-        ):
-            time.sleep(0.05)
     return make_backup(home, target, _quietly, keep)
 
 
@@ -354,12 +347,18 @@ def test_a_home_that_is_not_empty_is_refused(saved: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("target", "said"),
-    [("home/backups", "would be lost with it"), ("there.tar", "this file exists")],
+    [
+        ("home/backups", "would be lost with it"),
+        ("there.tar", "this file exists"),
+        ("there.txt", "this is not a folder; name a folder of backups, or a new file that ends"),
+        ("there.txt/backups", "name another file"),
+    ],
 )
 def test_a_target_that_would_do_harm_is_refused(
     apples: Factory, target: str, said: str, tmp_path: Path
 ) -> None:
-    (apples.root / "there.tar").touch()
+    for name in ("there.tar", "there.txt"):
+        (apples.root / name).touch()
     with pytest.raises(StorageError, match=said):
         make_backup(apples.home, apples.root / target, _quietly)
 
