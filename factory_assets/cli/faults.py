@@ -9,7 +9,12 @@ from typing import NoReturn
 
 import click
 
-from factory_resources.errors import FactoryError, StorageError, UnexpectedError
+from factory_resources.errors import (
+    FactoryError,
+    StorageError,
+    UnexpectedError,
+    UnknownNameError,
+)
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_fault
 
@@ -20,11 +25,25 @@ _OF_PATHS = frozenset({EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR})
 def end_with(error: Exception, *, debug: bool) -> NoReturn:
     """Print an error as one line, with `debug` below its traceback, and exit with its code."""
     if not isinstance(error, FactoryError):
-        error = unexpected(error, Home.from_env())
+        error = _not_text(error) or unexpected(error, Home.from_env())
     if debug:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     click.echo(f"error: {error}", err=True)
     sys.exit(error.exit_code)
+
+
+def _not_text(error: Exception) -> FactoryError | None:
+    """Return the mistake of a word of the command line that has to be text, and is not UTF-8.
+
+    Python passes on its bytes as surrogates, which are allowed in the path of a file alone.
+    """
+    found = (word for word in sys.argv if any("\udc80" <= one <= "\udcff" for one in word))
+    word = next(found, None)
+    if word is None or "surrogate" not in str(error):
+        return None
+    told = UnknownNameError(f"{word!r} is not UTF-8", remedy="only paths need not be text")
+    told.__cause__ = error
+    return told
 
 
 def is_interruption(error: Exception) -> bool:

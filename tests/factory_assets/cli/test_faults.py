@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections.abc import Sequence
 from errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR
 from pathlib import Path
 
@@ -115,6 +116,25 @@ def test_a_path_that_cannot_be_used_is_the_users_mistake(home: Home, number: int
         f"secret/a.csv: this path cannot be used ({os.strerror(number)}); change its rights, or "
         "name another one"
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pack", "\udcff", "--edge", "--out", "pack"),
+        ("forget", "--where", "name = '\udcff'", "--preview"),
+    ],
+)
+def test_what_has_to_be_text_and_is_not_is_the_users_mistake(
+    home: Home, defs: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]
+) -> None:
+    _declare(defs / "apples")
+    assert _factory("run", "apples", "--stages", "ingest").exit_code == 0
+    monkeypatch.setattr("sys.argv", ["factory", *arguments])
+    result = _factory(*arguments)
+    assert result.exit_code == 2
+    assert _error_line(result).endswith("is not UTF-8; only paths need not be text")
+    assert not (home.path / "logs").exists()
 
 
 def test_a_name_that_no_file_can_have_is_one_line(home: Home) -> None:
