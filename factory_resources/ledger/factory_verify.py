@@ -40,7 +40,7 @@ from functools import lru_cache
 from hashlib import sha256
 from heapq import merge
 from itertools import repeat
-from typing import Any, Union
+from typing import Any, NoReturn, Union
 from urllib.parse import quote
 
 HASH_BYTES = 32
@@ -4668,8 +4668,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in the call on one line, as every other one is told."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidError(f"{message} (`{self.prog} -h` shows what to give)")
+
+
 def _verify_command(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         description="Verify a factory's home, a copy of one, or an evidence archive.",
         epilog="Exit code 0: all holds; 1: something does not; 2: a mistake in the call. "
         "The command `witness` makes keys of witnesses and cosigns checkpoints.",
@@ -4705,7 +4712,7 @@ def _verify_command(words: Sequence[str]) -> int:
 
 
 def _witness_command(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="witness", description="Witness the log of a factory.")
+    parser = _Parser(prog="witness", description="Witness the log of a factory.")
     commands = parser.add_subparsers(dest="command", required=True)
     new = commands.add_parser("new", help="make a key, and print its public half")
     new.add_argument("key", help="the file to make")

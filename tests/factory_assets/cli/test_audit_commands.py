@@ -324,6 +324,8 @@ def _no_policy(root: Path) -> None:
             "nowhere: cannot be read (No such file",
         ),
         (_nothing, ("verify", "nowhere"), "nowhere"),
+        (_nothing, ("witness",), "required: command (`witness -h` shows what to give)"),
+        (_nothing, ("witness", "new"), "required: key, --name (`witness new -h` shows what"),
         (_nothing, ("verify", "--key", "nonsense"), "'nonsense' is not a verifier key"),
     ],
 )
