@@ -12,8 +12,8 @@ from factory_resources.tables.snapshot import Snapshot
 def table_contract(pipeline: Pipeline, snapshot: Snapshot) -> Contract:
     """Return what is known of each column of a table.
 
-    A declared column keeps what was promised of it, since cleaning only removes rows; one that
-    cleaning computes has its type, and whether it is sensitive.
+    A declared column keeps what was promised of it, since cleaning only removes rows, but for its
+    name in the source; one that cleaning computes has its type, and whether it is sensitive.
     """
     spec = pipeline.spec
     computed = {*spec.clean.derive, *spec.clean.unify}
@@ -29,6 +29,6 @@ def table_contract(pipeline: Pipeline, snapshot: Snapshot) -> Contract:
         # Without validation: a source's column names need not be valid in a declaration.
         column = declared.get(name) or Column.model_construct(name=name)
         # What is declared as sensitive is told by `sensitive_columns`, derived ones included.
-        known = {"type": column.type or native_type(kind) or "string"}
+        known = {"type": column.type or native_type(kind) or "string", "source": None}
         columns.append(column.model_copy(update={**known, "sensitive": sensitive.get(name)}))
     return Contract.model_construct(columns=tuple(columns))

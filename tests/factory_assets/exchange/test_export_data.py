@@ -30,7 +30,7 @@ PRIVATE: dict[str, Any] = {
     "ingest": {
         **APPLES["ingest"],
         "contract": [
-            {"name": "size", "type": "float64", "sensitive": "personal"},
+            {"name": "size", "from": "size", "type": "float64", "sensitive": "personal"},
             *APPLES["ingest"]["contract"][1:],
         ],
     },
@@ -151,7 +151,9 @@ def test_the_contract_of_a_table_is_valid_by_the_schema_of_the_standard(
         assert result.exit_code == 0, result.output
         contract = yaml.safe_load((tmp_path / "contract.yaml").read_text())
         jsonschema.validate(contract, schema)
-    columns = {one["name"]: one for one in contract["schema"][0]["properties"]}
+        columns = {one["name"]: one for one in contract["schema"][0]["properties"]}
+        # The table has the declared names; those of the source are not in it.
+        assert not [name for name, one in columns.items() if "physicalName" in one]
     assert columns["double"]["classification"] == "personal"
     assert columns["double"]["logicalType"] == "number"
     assert contract["name"] == "apples_split_train"
