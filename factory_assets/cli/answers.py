@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from factory_assets.cli.output_file import write_output
+from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.collector import journal_folder
@@ -44,17 +45,25 @@ def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:
         until: a day, `2026-03-01`; the keys of the months before its month are destroyed.
 
     Raises:
-        UnknownNameError: it is not a day.
+        UnknownNameError: there is no such pipeline, it is not a day, or there is no reason.
         RefusedError: it is in the future.
         StorageError: the disk or the ledger cannot be written.
     """
-    from factory_resources.prediction_log.protection import destroy_keys
+    from factory_assets.execution.signed_decision import require_reason
+    from factory_resources.prediction_log.protection import destroy_keys, protected_pipelines
+    from factory_resources.tracking.registry import Registry
 
+    home = Home.from_env()
+    known = sorted({*protected_pipelines(home), *Registry(home).versions()})
+    if pipeline not in known:
+        raise UnknownNameError(
+            f"nothing was answered by {pipeline!r}", remedy=suggest(pipeline, known)
+        )
     try:
         day = date.fromisoformat(until)
     except ValueError as error:
         raise UnknownNameError(f"{until!r} is not a day", remedy="write 2026-03-01") from error
-    months = destroy_keys(Home.from_env(), pipeline, day, reason)
+    months = destroy_keys(home, pipeline, day, require_reason(reason))
     if not months:
         return f"{pipeline} has no keys of months before {until}"
     return f"destroyed the keys of {pipeline} of {', '.join(months)}"

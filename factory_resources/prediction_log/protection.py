@@ -144,6 +144,11 @@ def keys_folder(home: Home, pipeline: str) -> Path:
     return home.path / "secrets" / "predictions" / pipeline
 
 
+def protected_pipelines(home: Home) -> list[str]:
+    """Return the names of the pipelines that have, or had, a key."""
+    return [folder.name for folder in keys_folder(home, "").glob("*") if folder.is_dir()]
+
+
 def is_destroyed(home: Home, pipeline: str, time: int) -> bool:
     """Whether the key of the month of a time was destroyed.
 

@@ -471,10 +471,23 @@ def test_an_answer_is_proven_and_so_is_that_there_was_none(
             check=False,
         )
         assert words in done.stdout, done.stdout + done.stderr
-    code, text = made.factory(
-        "answers", "destroy-keys", "apples", "--until", "2026-02-30", "--reason", "x"
-    )
-    assert (code, "is not a day" in text) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "until", "reason", "told"),
+    [
+        ("apples", "2026-02-30", "x", "'2026-02-30' is not a day"),
+        ("apples", "2026-02-01", " ", "the reason has 0 characters"),
+        ("aples", "2026-02-01", "x", "nothing was answered by 'aples'; did you mean 'apples'?"),
+    ],
+)
+def test_keys_are_destroyed_of_a_pipeline_that_there_is_and_for_a_reason(
+    made: Factory, pipeline: str, until: str, reason: str, told: str
+) -> None:
+    words = ("answers", "destroy-keys", pipeline, "--until", until, "--reason", reason)
+    code, text = made.factory(*words)
+    assert code == 2
+    assert text.startswith(f"error: {told}")
 
 
 def test_tls_with_a_certificate_of_ones_own(made: Factory, tmp_path: Path) -> None:
