@@ -26,9 +26,12 @@ REFUSED = {
 }
 """Calls that fail with EPERM, by what they would reach."""
 
-SHARED = ("shmget", "msgget", "semget", "mq_open")
+SHARED = (
+    *("shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl"),
+    *("semget", "semop", "semtimedop", "semctl", "mq_open"),
+)
 """Calls that fail with EPERM where there is no namespace of IPC: by these, all processes of a user
-find each other."""
+find each other, or use by its number what another one has made."""
 
 ABSENT = ("io_uring_setup", "io_uring_enter", "io_uring_register", "clone3")
 """Calls that fail with ENOSYS, so that libraries take the older way: io_uring opens sockets past

@@ -4,12 +4,14 @@ import errno
 import re
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from factory_resources.boundary.seccomp import ABSENT, REFUSED, SHARED, assemble
-from factory_resources.boundary.syscalls import NUMBERS, number
+from factory_resources.boundary.syscalls import IS_SUPPORTED, NUMBERS, number
 
 _MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _I386 = 0x40000003
@@ -124,6 +126,33 @@ def test_system_v_ipc_is_refused_where_it_is_shared(machine: str) -> None:
         program = assemble(in_namespaces=in_namespaces, machine=machine)
         for name in SHARED:
             assert _decide(program, _MACHINES[machine], number(name, machine)) == expected
+
+
+_ATTACH = """
+import ctypes, os
+from factory_resources.boundary.seccomp import assemble, install
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+segment = libc.shmget(0, 4096, 0o1600)
+try:
+    assert libc.shmat(segment, None, 0) != 2**64 - 1
+    if not os.fork():
+        install(assemble(in_namespaces=False))
+        is_refused = libc.shmat(segment, None, 0) == 2**64 - 1
+        print(is_refused and os.strerror(ctypes.get_errno()), flush=True)
+        os._exit(0)
+    os.wait()
+finally:
+    libc.shmctl(segment, 0, None)
+"""
+
+
+@pytest.mark.skipif(not IS_SUPPORTED, reason="not tested: another kernel or processor")
+def test_memory_of_another_process_is_out_of_reach_by_its_number_too() -> None:
+    command = [sys.executable, "-c", _ATTACH]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "Operation not permitted\n"
 
 
 @each_machine
