@@ -10,6 +10,9 @@ from factory_assets.declarations.loader import pipeline_named
 from factory_assets.spec import AssetSource, Pipeline, SnapshotSource
 from factory_resources.errors import DeclarationError
 
+_LOOKS = "_monitor"
+"""What follows the name of a pipeline in that of the job that looks at its answers."""
+
 
 def upstream_keys(pipeline: Pipeline) -> list[list[str]]:
     """Return the keys of the assets that `ingest` reads, each once."""
@@ -50,6 +53,22 @@ def require_no_circle(pipeline: Pipeline) -> None:
             f"pipelines read each other in a circle: {' → '.join((pipeline.name, *path))}",
             where=str(pipeline.folder / "defs.yaml"),
             remedy="let one of them read the original source instead",
+        )
+
+
+def require_own_job(pipeline: Pipeline) -> None:
+    """Require that no other job has its name: Dagster then drops the whole code location.
+
+    Raises:
+        DeclarationError: the looks at another pipeline are a job of that name.
+    """
+    watched = pipeline.name.removesuffix(_LOOKS)
+    other = pipeline_named(watched) if watched != pipeline.name else None
+    if other and other.spec.watch:
+        raise DeclarationError(
+            f"the job that looks at the answers of {watched} is called {pipeline.name}, too",
+            where=str(pipeline.folder / "defs.yaml"),
+            remedy="give this pipeline another name",
         )
 
 

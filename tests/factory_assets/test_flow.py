@@ -21,7 +21,7 @@ from factory_resources.errors import DataError, DeclarationError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tables.asset_tables import load_table, path_of, save_table
 from tests.data_stages import rows
-from tests.pipelines import declare
+from tests.pipelines import APPLES, declare
 
 ORDERS = """
 import dagster as dg
@@ -145,6 +145,23 @@ def test_circles_and_unknown_names_are_reported(folder: Path) -> None:
     [problem] = check_folder(folder / "a")
     assert (problem.line, problem.path) == (6, "attributes.ingest.source.pipeline")
     assert "no pipeline 'machine_failur'; did you mean 'machine_failure'?" in problem.what
+
+
+def test_a_name_that_the_job_of_looks_has_breaks_that_pipeline_alone(folder: Path) -> None:
+    declare(folder / "a", {**APPLES, "watch": {}})
+    declare(folder / "a_monitor", APPLES)
+    assert not check_folder(folder / "a")
+    [problem] = check_folder(folder / "a_monitor")
+    assert problem.what == (
+        "attributes: the job that looks at the answers of a is called a_monitor, too; give this "
+        "pipeline another name"
+    )
+    found = defs()
+    assert found.resolve_job_def("a_monitor").asset_layer.has(dg.AssetKey(["a", "monitor"]))
+    keys = {key.to_user_string() for key in found.resolve_all_asset_keys()}
+    assert {"a_monitor/broken", "a/monitor", "machine_failure/deploy"} <= keys
+    declare(folder / "a", APPLES)
+    assert not check_folder(folder / "a_monitor")
 
 
 def _own_assets(folder: Path, text: str, name: str = "raw") -> Path:

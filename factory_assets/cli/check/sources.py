@@ -12,7 +12,7 @@ from factory_assets.data.sources.files import text_rules
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.data.transforms.joins import rename_remedy
-from factory_assets.declarations.dependencies import require_no_circle
+from factory_assets.declarations.dependencies import require_no_circle, require_own_job
 from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
@@ -74,7 +74,7 @@ def source_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 
 
 def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Yield source pipelines that do not exist, and pipelines that read each other."""
+    """Yield source pipelines that do not exist, those that read each other, and a taken name."""
     names = [folder.name for folder in pipeline_folders()]
     for at, source in placed_sources(pipeline.spec.ingest):
         if isinstance(source, SnapshotSource) and source.pipeline not in names:
@@ -87,6 +87,10 @@ def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         require_no_circle(pipeline)
     except DeclarationError as error:
         yield Mistake(("ingest",), f"{error.what}; {error.remedy}", at_key=True)
+    try:
+        require_own_job(pipeline)
+    except DeclarationError as error:
+        yield Mistake((), f"{error.what}; {error.remedy}")
 
 
 def _require_query(source: DatabaseSource) -> None:
