@@ -27,6 +27,10 @@ class Disk:
         options = f"remount,size={size}"
         subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
 
+    def close_to_writers(self) -> None:
+        """Let nothing be written any more, as the system does with a disk that fails."""
+        subprocess.run(["mount", "-o", "remount,ro", str(self.folder)], check=True)
+
     @contextmanager
     def filled(self, free: int) -> Iterator[None]:
         """Leave only so many bytes free while the block runs."""

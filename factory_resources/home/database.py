@@ -252,5 +252,16 @@ def query_sqlite(file: Path, statement: str, values: Mapping[str, Any]) -> list[
 
     if not file.exists():
         return []
-    with closing(sqlite3.connect(file, timeout=60)) as connection:
+    address = f"file:{quote(str(file))}{'?immutable=1' if is_still(file) else ''}"
+    with closing(sqlite3.connect(address, uri=True, timeout=60)) as connection:
         return connection.execute(statement, values).fetchall()
+
+
+def is_still(file: Path) -> bool:
+    """Whether a SQLite file can only be read as it is, and all that was stored is in it.
+
+    Where nothing can be written, there is no room for the index of a write-ahead log.
+    """
+    beside = (file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-journal"))
+    is_complete = not any(log.exists() and log.stat().st_size for log in beside)
+    return is_complete and not os.access(file.parent, os.W_OK, effective_ids=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from factory_resources.home.database import is_still
 from factory_resources.home.home import Home, storage_errors
 
 _BESIDE = ("-journal", "-wal", "-shm")
@@ -52,6 +53,8 @@ class SqliteFile:
         if not self.path.exists():
             return None
         address = f"file:{quote(str(self.path))}?mode=ro"
+        if is_still(self.path):
+            address += "&immutable=1"
         try:
             with closing(sqlite3.connect(address, uri=True, timeout=_WAIT)) as connection:
                 [answer] = connection.execute("PRAGMA quick_check(1)").fetchone()
