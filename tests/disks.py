@@ -27,10 +27,6 @@ class Disk:
         options = f"remount,size={size}"
         subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
 
-    def close_to_writers(self) -> None:
-        """Let nothing be written any more, as the system does with a disk that fails."""
-        subprocess.run(["mount", "-o", "remount,ro", str(self.folder)], check=True)
-
     @contextmanager
     def filled(self, free: int) -> Iterator[None]:
         """Leave only so many bytes free while the block runs."""
@@ -42,6 +38,20 @@ class Disk:
             yield
         finally:
             filler.unlink()
+
+
+@contextmanager
+def closed_disk(folder: Path) -> Iterator[None]:
+    """Let nothing be written in a folder, as the system does with a disk that fails."""
+    command = ["mount", "--bind", str(folder), str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no right to mount a folder ({mounted.stderr.strip()})")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
 @contextmanager

@@ -69,6 +69,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         *_troubles(pipelines),
         *_failures(last, pipelines),
         *_asked(waiting),
+        *_closed(home),
         *_machine(disk, witnesses, address, next_runs),
     ]
     return FactoryStatus(
@@ -237,6 +238,13 @@ def _asked(waiting: Iterable[WaitingVersion]) -> Iterator[Need]:
                 pipeline=wait.pipeline,
                 details=(f"{name} {wait.text}; look at it: factory approve {name}",),
             )
+
+
+def _closed(home: Home) -> Iterator[Need]:
+    """Yield that nothing can be written: the system closes a disk that fails so."""
+    if home.path.exists() and os.statvfs(home.path).f_flag & os.ST_RDONLY:
+        detail = "no run starts and nothing is answered; the log of the system says why"
+        yield Need(what="disk read-only", pipeline=None, details=(detail,))
 
 
 def _machine(

@@ -15,7 +15,7 @@ from factory_resources.home.sqlite_files import (
     run_logs,
     search_file,
 )
-from tests.disks import small_disk
+from tests.disks import closed_disk
 
 SCRIPT = "CREATE TABLE a (x); CREATE TABLE b (x);"
 
@@ -49,12 +49,8 @@ def test_a_database_is_unused_until_a_run_fills_a_table(
 def test_a_database_on_a_disk_that_cannot_be_written_is_read_and_not_damaged(
     tmp_path: Path,
 ) -> None:
-    with small_disk(tmp_path / "disk", 1 << 20) as disk:
-        path = _make(disk.folder / "a.db", "PRAGMA journal_mode=WAL;" + SCRIPT)
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("INSERT INTO a VALUES (7)")
-            connection.commit()
-        disk.close_to_writers()
+    path = _make(tmp_path / "a.db", f"PRAGMA journal_mode=WAL; {SCRIPT} INSERT INTO a VALUES (7);")
+    with closed_disk(tmp_path):
         assert query_sqlite(path, "SELECT x FROM a", {}) == [(7,)]
         assert _file(path).damage() is None
 

@@ -25,6 +25,7 @@ from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory, copy_factory, make_factory
+from tests.disks import closed_disk
 from tests.engines import ENGINES, copied_database, prepared_database
 
 pytestmark = pytest.mark.slow
@@ -220,6 +221,13 @@ def test_a_mistake_in_a_declaration_is_told_and_forgotten_when_it_is_corrected(
     assert _needs(_status(apples)[1]) == ["declaration"]
     file.write_text(right)
     assert _needs(_status(apples)[1]) == []
+
+
+def test_a_disk_that_cannot_be_written_needs_a_person(apples: Factory) -> None:
+    apples.approve()
+    with closed_disk(apples.home.path):
+        code, found = _status(apples)
+    assert (code, _needs(found)) == (1, ["disk read-only"])
 
 
 def test_a_disk_below_what_is_kept_free_needs_a_person(
