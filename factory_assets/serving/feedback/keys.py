@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from factory_assets.serving.feedback.recorder import microseconds
@@ -14,7 +15,10 @@ from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.logged_rows import answered_rows, logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 
-Answers = dict[str, list[tuple[int, bytes]]]
+Name = tuple[bool, str]
+"""Of a value of the key: whether it is a number, and its text."""
+
+Answers = dict[Name, list[tuple[int, bytes]]]
 """The value of the key to when it was answered and the id of the row, in their order."""
 
 
@@ -44,22 +48,44 @@ def answers_by_key(
             where=f"outcomes of {pipeline}",
             remedy="name the answers by their ids, or by another column",
         )
-    texts = [class_name(_plain(value)) for value, _ in wanted]
-    found = _answers(pipeline, key, {text for text in texts if text is not None}, home)
+    names = [_names(value) for value, _ in wanted]
+    found = _answers(pipeline, key, {name for several in names for name in several}, home)
     return [
-        _latest(found.get(text or "", []), observed)
-        for text, (_, observed) in zip(texts, wanted, strict=True)
+        _latest([found[name] for name in several if name in found], observed)
+        for several, (_, observed) in zip(names, wanted, strict=True)
     ]
 
 
-def _latest(answers: Sequence[tuple[int, bytes]], observed: Any) -> str | None:
+def _latest(found: Iterable[Sequence[tuple[int, bytes]]], observed: Any) -> str | None:
     moment = None if observed is None else microseconds(observed)
-    # What is no time is found to be none when it is recorded.
-    place = len(answers) if moment is None else bisect_right(answers, (moment + 1, b""))
-    return ids.text(answers[place - 1][1]) if place else None
+    latest: list[tuple[int, bytes]] = []
+    for answers in found:
+        # What is no time is found to be none when it is recorded.
+        place = len(answers) if moment is None else bisect_right(answers, (moment + 1, b""))
+        latest += answers[place - 1 : place] if place else []
+    return ids.text(max(latest)[1]) if latest else None
 
 
-def _answers(pipeline: str, key: str, wanted: Collection[str], home: Home) -> Answers:
+def _names(value: Any) -> list[Name]:
+    """Return what a value of a table is called in the log; a text may be a number there.
+
+    Files of text write numbers in several ways, as 122.20 or 007.
+    """
+    plain = value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    if (text := class_name(plain)) is None:
+        return []
+    number = class_name(_number(plain)) if isinstance(plain, str) else text
+    return [(False, text), *([] if number is None else [(True, number)])]
+
+
+def _number(text: str) -> int | float | None:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return None
+
+
+def _answers(pipeline: str, key: str, wanted: Collection[Name], home: Home) -> Answers:
     found: Answers = {}
     columns, is_known, seen = set[str](), False, set[bytes]()
     with PredictionLog(home) as log:
@@ -71,18 +97,15 @@ def _answers(pipeline: str, key: str, wanted: Collection[str], home: Home) -> An
             for row, cells in enumerate(logged_rows(record)):
                 columns.update(cells)
                 is_known = is_known or key in cells
-                text = class_name(cells.get(key))
-                if row in answered and text is not None and text in wanted:
+                value = cells.get(key)
+                name = not isinstance(value, str), class_name(value) or ""
+                if row in answered and value is not None and name in wanted:
                     answer = (ids.time_of(request), ids.row_id(request, row))
-                    found.setdefault(text, []).append(answer)
+                    found.setdefault(name, []).append(answer)
     if not is_known and columns:
         raise DataError(
             f"no logged row has the column {key!r}",
             where=f"outcomes of {pipeline}",
             remedy=f"name one of {', '.join(sorted(columns))}",
         )
-    return {text: sorted(answers) for text, answers in found.items()}
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    return {name: sorted(answers) for name, answers in found.items()}

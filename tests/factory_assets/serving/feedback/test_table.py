@@ -223,13 +223,20 @@ def test_a_row_that_was_refused_gets_no_outcome(grading: Deployed, home: Home) -
     assert recorded(home) == {answered: '"good"', ids[0]: '"bad"'}
 
 
-def test_a_numeric_key_is_found_whatever_its_type(grading: Deployed, home: Home) -> None:
+def test_a_numeric_key_is_found_however_it_is_written(grading: Deployed, home: Home) -> None:
     [first] = asked(grading, home, [{"Size [mm]": 3.0, "machine": "m", "worker": "w"}])
     columns = OutcomeColumns(key="Size [mm]")
-    for value in (3, 3.0, "3"):
+    for value in (3, 3.0, "3", "3.00", "03", "30e-1"):
         table = pa.table({"Size [mm]": [value], "outcome": ["good"]})
         record_from_table("p", table, home, columns=columns)
     assert recorded(home) == {first: '"good"'}
+
+
+def test_a_key_that_is_text_is_not_a_number(grading: Deployed, home: Home) -> None:
+    asked(grading, home, [{"Size [mm]": 3.0, "machine": "7", "worker": "w"}])
+    table = pa.table({"machine": ["007"], "outcome": ["good"]})
+    with pytest.raises(DataError, match="no answer before it was observed has this value"):
+        record_from_table("p", table, home, columns=OutcomeColumns(key="machine"))
 
 
 @pytest.mark.parametrize(
