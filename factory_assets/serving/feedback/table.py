@@ -5,7 +5,7 @@ Reading a file into a table belongs in `file`; where a key is found in the log, 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -90,6 +90,7 @@ def record_from_table(
             judged = [
                 _about_key(one, item, named.key) for one, item in zip(judged, sent, strict=True)
             ]
+        judged = _agreeing(judged)
         reasons = [*_reasons(judged, rows)]
         if reasons and wrong == "refuse":
             more = len(reasons) - _SHOWN
@@ -124,6 +125,27 @@ def _about_key(
         why = f"no answer before it was observed has this value of {key!r}"
         return RefusedOutcomeError(f"{why}; check both, and the time zone")
     return judged
+
+
+def _agreeing(
+    judged: Sequence[Feedback | RefusedOutcomeError],
+) -> list[Feedback | RefusedOutcomeError]:
+    """Refuse rows that say different things of one answer, and not when: none is the later one.
+
+    Each time that they are sent, they would correct each other.
+    """
+    said = defaultdict[bytes, set[str]](set)
+    for one in judged:
+        if isinstance(one, Feedback) and one.observed is None:
+            said[one.id].add(one.value)
+    why = "other rows say something else of the same answer; leave one of them, or say when each "
+    why += "was observed"
+    return [
+        RefusedOutcomeError(why)
+        if isinstance(one, Feedback) and one.observed is None and len(said[one.id]) > 1
+        else one
+        for one in judged
+    ]
 
 
 def _reasons(

@@ -232,6 +232,24 @@ def test_a_numeric_key_is_found_however_it_is_written(grading: Deployed, home: H
     assert recorded(home) == {first: '"good"'}
 
 
+def test_rows_that_contradict_each_other_are_refused_unless_they_say_when(
+    grading: Deployed, home: Home
+) -> None:
+    [first, second] = asked(grading, home, rows_asked(2))
+    sent = {"id": [first, second, first, second], "outcome": ["good", "bad", "bad", "bad"]}
+    with pytest.raises(DataError, match=r"row 1: other rows say something else.*; row 3: other"):
+        record_from_table("p", pa.table(sent), home)
+    assert recorded(home) == {}
+    counts = record_from_table("p", pa.table(sent), home, wrong="count")
+    assert (counts.recorded, counts.repeated, counts.refused) == (1, 1, 2)
+    now = datetime.now(UTC)
+    sent["observed"] = [now + timedelta(seconds=one) for one in range(4)]
+    for corrected in (1, 0):
+        counts = record_from_table("p", pa.table(sent), home)
+        assert (counts.corrected, counts.refused) == (corrected, 0)
+    assert recorded(home) == {first: '"bad"', second: '"bad"'}
+
+
 def test_a_key_that_is_text_is_not_a_number(grading: Deployed, home: Home) -> None:
     asked(grading, home, [{"Size [mm]": 3.0, "machine": "7", "worker": "w"}])
     table = pa.table({"machine": ["007"], "outcome": ["good"]})
