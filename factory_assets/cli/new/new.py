@@ -76,9 +76,10 @@ def _write(path: Path, content: str) -> None:
     is_new = not path.parent.exists()
     try:
         Home.from_env().write_atomic(path, content.encode(), mode=0o666)
-    except StorageError:
+    except StorageError as error:
         if is_new and path.parent.exists():
             path.parent.rmdir()
+        error.remedy = "free space there or make it writable, or name another folder with --in"
         raise
 
 
