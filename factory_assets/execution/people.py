@@ -3,7 +3,6 @@
 Reading the file belongs in `declarations.people`.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.entries import PersonChanged
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
+from factory_resources.security.account import account_name
 from factory_resources.security.commitments import Commitments
 
 _SUBJECT = PersonChanged.subject_of()
@@ -163,17 +163,7 @@ def store_salts(home: Home) -> None:
 
 def account_commitment(home: Home) -> str:
     """Return the commitment to the account that this process runs as."""
-    return Commitments(home).of("account", _account())
-
-
-def _account() -> str:
-    import pwd
-
-    # The variables of the environment say what the caller likes.
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    return Commitments(home).of("account", account_name())
 
 
 def _rights(entry: PersonChanged) -> tuple[object, ...]:

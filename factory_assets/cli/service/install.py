@@ -1,6 +1,5 @@
 """Write the units of systemd to where it looks for them, and say what to do next."""
 
-import getpass
 import os
 import pwd
 import re
@@ -25,6 +24,7 @@ from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE, has_password, plain_address
 from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.ledger.factory_verify import FOR_OTHERS
+from factory_resources.security.account import account_name
 from factory_resources.store.location import (
     ACCESS_KEY,
     ENDPOINT_VARIABLE,
@@ -177,14 +177,6 @@ def _own_folder() -> Path:
     return config_folder("name a folder with --in") / "systemd" / "user"
 
 
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container may have a user without a name.
-        return str(os.getuid())
-
-
 def _is_ours(file: Path) -> bool:
     return file.exists() and file.read_text(encoding="utf-8", errors="replace").startswith(HEADER)
 
@@ -208,7 +200,7 @@ def _next(service: Service, left: Sequence[str]) -> Iterator[str]:
     yield f"  {control} daemon-reload"
     yield f"  {control} enable --now {' '.join(names)}"
     if service.user is None:
-        yield f"  loginctl enable-linger {_account()}    # it runs when you are logged out"
+        yield f"  loginctl enable-linger {account_name()}    # it runs when you are logged out"
     yield f"  {control} status factory    # and: {control} list-timers"
     if service.user is not None:
         folders = " ".join(shlex.quote(str(path)) for path in service.folders)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Mapping
 
@@ -10,6 +9,7 @@ from factory_assets.declarations.people import FILE, load_people, people_file
 from factory_assets.spec.people import Person
 from factory_assets.web.visitor import ALL_ROLES, Visitor
 from factory_resources.errors import RefusedError
+from factory_resources.security.account import account_name
 from factory_resources.security.sessions import Session
 
 
@@ -46,7 +46,7 @@ class Doorkeeper:
         Raises:
             RefusedError: there are people, and none of them has this account and a role.
         """
-        account, people = getpass.getuser(), self.people()
+        account, people = account_name(), self.people()
         if people is None:
             return account
         for name, person in people.items():
@@ -69,7 +69,7 @@ class Doorkeeper:
         """Return who makes the requests of a session; None if that person may come in no more."""
         people = self.people()
         if people is None:
-            is_owner = session.method == "link" and session.person == getpass.getuser()
+            is_owner = session.method == "link" and session.person == account_name()
             return Visitor(session.person, ALL_ROLES, session.sha256) if is_owner else None
         person = people.get(session.person)
         if person is None or not person.roles:

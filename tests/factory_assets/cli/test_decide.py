@@ -434,7 +434,7 @@ def test_four_eyes_know_who_trained_this_version(waiting: Factory) -> None:
     waiting.people(jane={"account": _ACCOUNT})
     waiting.declare(approval={"four_eyes": True})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("factory_assets.execution.people._account", lambda: "somebody_else")
+        patch.setattr("factory_assets.execution.people.account_name", lambda: "somebody_else")
         assert waiting.factory("run", "apples", "--no-reuse")[0] == 0
     code, text = waiting.factory("approve", "apples@1", "--reason", "good", by="jane")
     assert code == 1, text

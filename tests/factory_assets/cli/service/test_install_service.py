@@ -198,10 +198,10 @@ def test_a_folder_that_cannot_be_told_to_systemd_leaves_no_unit(
 def test_a_user_without_a_name_installs_units(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unknown() -> str:
-        raise KeyError("getpwuid(): uid not found: 12345")
+    def unknown(number: int) -> str:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
 
-    monkeypatch.setattr(getpass, "getuser", unknown)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
     code, text = _install("--in", str(tmp_path / "units"))
     assert (code, f"enable-linger {os.getuid()} " in text) == (0, True), text
     monkeypatch.delenv("XDG_CONFIG_HOME")

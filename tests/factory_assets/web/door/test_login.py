@@ -36,6 +36,17 @@ def test_a_link_lets_the_owner_in_once(door: FrontDoor) -> None:
     assert [entry.operation for entry in door.entries("refused")] == ["link", "GET /dagster"]
 
 
+def test_a_link_lets_in_the_account_whatever_the_environment_says(
+    door: FrontDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = getpass.getuser()
+    for name in ("LOGNAME", "USER"):
+        monkeypatch.setenv(name, "somebody_else")
+    browser = door.browser()
+    browser.get(f"/login?token={LoginLinks(door.home).new()}")
+    assert f"/dagster {account} [" in browser.get("/dagster").text
+
+
 def test_a_link_ends_after_ten_minutes(door: FrontDoor, monkeypatch: pytest.MonkeyPatch) -> None:
     token = LoginLinks(door.home).new()
     from factory_resources.security import login_links
