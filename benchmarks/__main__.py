@@ -47,6 +47,7 @@ from benchmarks import (
     tracing,
     unchanged,
     watching,
+    wide_table,
     workers,
 )
 
@@ -62,6 +63,7 @@ MODULES = {
         by_hand,
         cleaning,
         csv_ingest,
+        wide_table,
         preprocessing,
         throughput,
         streaming,

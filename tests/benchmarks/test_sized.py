@@ -11,6 +11,7 @@ from benchmarks import (
     streaming,
     throughput,
     tracing,
+    wide_table,
 )
 
 
@@ -22,6 +23,15 @@ def test_cleaning_and_csv_ingest_keep_the_same_rows_on_every_side() -> None:
     assert "pandas" in cleaned.measured
     (ingested,) = csv_ingest.run(rows)
     assert ingested.name == "CSV of 20,000 rows ingested"
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_wide_table_is_drafted_and_trained_on_every_side() -> None:
+    drafted, trained = wide_table.run(40)
+    assert drafted.name == "table of 40 columns drafted"
+    assert trained.name == "table of 40 columns run to its evaluation"
+    assert "of plain" in trained.measured
 
 
 @pytest.mark.long
