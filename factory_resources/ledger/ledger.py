@@ -61,8 +61,9 @@ class Ledger:
         Raises:
             StorageError: it is gone, and its key is there.
         """
-        # Before the tables are looked for: whoever begins the ledger installs its key last.
-        was_begun = key_file(self.home).exists()
+        # Before the tables are looked for: whoever begins the ledger installs its key last. Who may
+        # not see the key, as an auditor may not, cannot know of it.
+        was_begun = os.path.exists(key_file(self.home))
         with storage_faults(self.home):
             found = has_tables(self.home)
         if was_begun and not found:
