@@ -114,7 +114,10 @@ def _describe(
         f"count({v}), count(DISTINCT {v}), min({v}), max({v}), {_words(v, form)}"
         for v, _, form in chunk
     )
-    [counts] = connection.execute(f"SELECT {sums} FROM typed").fetchall()
+    # The engine plans each count over all columns of what it selects from.
+    cells = ", ".join(cell for cell, _, _ in chunk)
+    query = f"SELECT {sums} FROM (SELECT {cells} FROM typed)"
+    [counts] = connection.execute(query).fetchall()
     row = iter(counts)
     columns = [
         ColumnSummary(
