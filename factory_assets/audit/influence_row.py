@@ -14,7 +14,7 @@ from factory_assets.audit.prediction import LoggedPrediction
 from factory_assets.audit.references import SHOWN_DIGITS
 from factory_assets.audit.trace.rows import identity_at, parse_row
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.artifacts.typical_row import text_columns
+from factory_assets.ml.artifacts.typical_row import input_kinds
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
@@ -168,11 +168,7 @@ class _ScoringModel:
 
     @property
     def inputs(self) -> Mapping[str, str]:
-        features = self.trained.features
-        numbers = dict.fromkeys((n.name for n in features.numeric), "tensor(float)")
-        times = dict.fromkeys(features.time_columns, "tensor(double)")
-        names = dict.fromkeys(text_columns(features), "tensor(string)")
-        return {**numbers, **times, **names}
+        return input_kinds(self.trained.features)
 
     @property
     def booleans(self) -> Sequence[str]:

@@ -22,6 +22,15 @@ def text_columns(features: Features) -> tuple[str, ...]:
     return (*names, features.picture.name) if features.picture else names
 
 
+def input_kinds(features: Features) -> dict[str, str]:
+    """Return each input column with the ONNX type by which rows without a contract are read."""
+    return {
+        **dict.fromkeys((number.name for number in features.numeric), "tensor(float)"),
+        **dict.fromkeys(features.time_columns, "tensor(double)"),
+        **dict.fromkeys(text_columns(features), "tensor(string)"),
+    }
+
+
 def typical_row(features: Features, hidden: Collection[str]) -> dict[str, object]:
     """Return medians and the most frequent categories.
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.artifacts.typical_row import text_columns
+from factory_assets.ml.artifacts.typical_row import input_kinds
 from factory_assets.ml.evaluation.champion import compare_champion
 from factory_assets.ml.evaluation.gates import AnswerMetrics, ChampionMetrics
 from factory_assets.ml.evaluation.test_set import TestSet
@@ -66,9 +66,7 @@ def columns_needed(trained: TrainedModel) -> tuple[tuple[str, ...], dict[str, st
             "the model reads the rows before them",
             remedy="evaluate.answers: {newest: 0} compares on the test rows only",
         )
-    kinds = {number.name: "tensor(float)" for number in features.numeric}
-    kinds |= dict.fromkeys(features.time_columns, "tensor(double)")
-    kinds |= dict.fromkeys(text_columns(features), "tensor(string)")
+    kinds = input_kinds(features)
     if trained.target.classes:
         kinds[trained.target.column] = "tensor(string)"
     return tuple(dict.fromkeys((*features.columns, trained.target.column))), kinds
