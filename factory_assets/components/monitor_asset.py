@@ -12,9 +12,9 @@ import dagster as dg
 
 from factory_assets.components.attributes import asset, shared_attributes
 from factory_assets.components.run_context import step_failure
-from factory_assets.components.run_launcher import MONITOR
 from factory_assets.execution.progress import Progress
 from factory_assets.spec import Pipeline
+from factory_assets.spec.watch import MONITOR
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from schedules.automation import schedule_for

@@ -15,9 +15,6 @@ from factory_resources.workers.dead_runs import end_dead_run
 from factory_resources.workers.launcher import WorkerLauncher
 from factory_resources.workers.logs import path_of_log
 
-MONITOR = "monitor"
-"""The last part of the key of the asset that looks, and of the name of its job."""
-
 BOUNDARY_TAG = "factory/boundary"
 """Run tag with how much held around the worker of a run."""
 
@@ -79,6 +76,8 @@ def pipelines_in(run: dg.DagsterRun) -> tuple[set[str], bool]:
 
     Its assets tell it. A run of a whole job selects none, and the job is named after its pipeline.
     """
+    from factory_assets.spec.watch import MONITOR
+
     keys = [one.path for one in run.asset_selection or ()]
     keys += [one.asset_key.path for one in run.asset_check_selection or ()]
     if keys:

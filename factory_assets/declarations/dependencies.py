@@ -8,10 +8,8 @@ from graphlib import TopologicalSorter
 
 from factory_assets.declarations.loader import pipeline_named
 from factory_assets.spec import AssetSource, Pipeline, SnapshotSource
+from factory_assets.spec.watch import MONITOR
 from factory_resources.errors import DeclarationError
-
-_LOOKS = "_monitor"
-"""What follows the name of a pipeline in that of the job that looks at its answers."""
 
 
 def upstream_keys(pipeline: Pipeline) -> list[list[str]]:
@@ -62,7 +60,7 @@ def require_own_job(pipeline: Pipeline) -> None:
     Raises:
         DeclarationError: the looks at another pipeline are a job of that name.
     """
-    watched = pipeline.name.removesuffix(_LOOKS)
+    watched = pipeline.name.removesuffix(f"_{MONITOR}")
     other = pipeline_named(watched) if watched != pipeline.name else None
     if other and other.spec.watch:
         raise DeclarationError(

@@ -14,6 +14,9 @@ from factory_assets.spec.contract import Duration
 from factory_assets.spec.deploy import Retention, days_of
 from factory_assets.spec.ingest import Source
 
+MONITOR = "monitor"
+"""The last part of the key of the asset that looks at answers, and of the name of its job."""
+
 Season = Literal["hour", "weekday", "month"]
 
 
