@@ -69,10 +69,8 @@ def column_forms(connection: Any, raw: SourceTable, delimiter: str) -> dict[str,
     """
     texts = {name: source for source, (name, kind) in raw.columns.items() if kind == "VARCHAR"}
     typed = {name: kind for name, kind in raw.columns.values() if kind != "VARCHAR"}
-    found, special = (
-        _text_forms(connection, raw, texts, delimiter),
-        _special(connection, raw, typed),
-    )
+    found = _text_forms(connection, raw, texts, delimiter)
+    special = _special(connection, raw, typed)
     return {
         source: found.get(source) or _native_form(kind, special.get(name))
         for source, (name, kind) in raw.columns.items()

@@ -59,7 +59,8 @@ def compare_champion(
         resamples=spec.evaluate.bootstrap,
         seed=spec.training.seed,
     )
-    return ChampionMetrics(champion.metrics(), differences, compared=compared)
+    metrics = compared.champion if compared else champion.metrics()
+    return ChampionMetrics(metrics, differences, compared=compared)
 
 
 def _score_champion(test_set: TestSet, version: int, home: Home) -> ScoredRows | NotComparable:

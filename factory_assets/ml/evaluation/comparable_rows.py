@@ -1,4 +1,4 @@
-"""Which test rows a candidate and a champion can be compared on: those that are new to both.
+"""Which test rows a candidate and a champion can be compared on: those that favour neither.
 
 A draw may be made anew: the oldest file is gone, rows come in another order, or another seed is
 declared. Then most test rows are rows that the champion has learned from. A model is better on
@@ -47,8 +47,8 @@ def comparable_rows(
     """
     import numpy as np
 
-    names = _shared_columns(pipeline, parts, learned)
-    if not learned or not names:
+    names = _shared_columns(pipeline, parts, learned) if learned else []
+    if not names:
         return None
     ours, theirs = (parts.train, parts.validation), learned
     files = [path for one in (parts.test, *ours, *theirs) for path in fetched_paths(one, home)]
