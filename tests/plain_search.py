@@ -33,7 +33,8 @@ def places(home: Path, scratch: Path) -> set[str]:
 def server_places(postgres: Postgres, address: str, scratch: Path) -> set[str]:
     """Return the tables and the files of a database that have a value of the people.
 
-    Its files are searched as they are after a checkpoint; the server's own log is not.
+    The server is stopped while its files are read: it writes all pages and then changes no file.
+    Its own log is not searched.
     """
     rows = scratch / "rows"
     rows.mkdir(parents=True)
@@ -48,12 +49,15 @@ def server_places(postgres: Postgres, address: str, scratch: Path) -> set[str]:
         (rows / f"{schema}.{table}").write_bytes(
             b"\n".join(b"\t".join(map(_cell, row)) for row in found)
         )
-    postgres.execute("CHECKPOINT", database=address)
     [(number,)] = postgres.execute(
         "SELECT oid FROM pg_database WHERE datname = current_database()", database=address
     )
     [(folder,)] = postgres.execute("SHOW data_directory")
-    return _naming([rows, Path(folder, "base", str(number))], scratch / "patterns")
+    postgres.stop()
+    try:
+        return _naming([rows, Path(folder, "base", str(number))], scratch / "patterns")
+    finally:
+        postgres.start()
 
 
 def _cell(cell: object) -> bytes:

@@ -33,6 +33,7 @@ def test_nothing_of_fifty_people_is_found_in_the_database(
     before = server_places(postgres, address, tmp_path / "before")
     for table in ("public.event_logs", "public.asset_keys", "predictions.prediction"):
         assert table in before, sorted(before)
+    assert any(place.isdecimal() for place in before), "no file of the server has their values"
     code, text = factory("forget", "--where", WHERE, "--reason", "request 2026-117", "--yes")
     assert code == 0, text
     home = Home(root / "home")
