@@ -190,6 +190,19 @@ def test_the_seed_matters_and_the_rest_of_the_file_does_not(home: Home) -> None:
     assert _rows(first, home) == _rows(changed, home)
 
 
+def test_rows_whose_group_is_their_key_mostly_stay_in_their_parts(home: Home) -> None:
+    rule = {"test": 0.3, "validation": 0.2, "group": "g"}
+    parts_of = []
+    for keys in (range(300), reversed(range(60, 360))):
+        parts = _split(home, {"g": [f"customer {key}" for key in keys]}, rule)
+        assert parts is not None
+        parts_of.append({key: part for part in PARTS for key in _rows(parts, home, "g")[part]})
+    before, after = parts_of
+    stayed = [key for key in before.keys() & after.keys() if before[key] == after[key]]
+    assert len(before.keys() & after.keys()) == 240
+    assert len(stayed) > 0.9 * 240
+
+
 def test_rows_of_equal_files_are_told_apart(tmp_path: Path, home: Home) -> None:
     for name in "ab":
         (tmp_path / f"{name}.csv").write_text("y\n" + "0\n1\n" * 30)
