@@ -20,7 +20,7 @@ Origins = dict[str, tuple[str, ...]]
 def clean_origins(clean: Clean, ingested: Sequence[str]) -> Origins:
     """Return the ingested columns from whose values each clean column is computed.
 
-    Rules and keys decide which rows remain, not their values: see `row_columns`.
+    Rules and keys decide which rows remain, not their values.
 
     Args:
         ingested: the columns of the ingested table; identity columns are ignored.
@@ -45,12 +45,6 @@ def formulas(clean: Clean) -> dict[str, str]:
             for name, (statistic, size) in windows.of(column).items():
                 found[name] = f"{statistic} of {column} over {size} {last}"
     return found
-
-
-def row_columns(clean: Clean) -> tuple[str, ...]:
-    """Return the columns that decide which rows remain: those in rules and in `deduplicate`."""
-    named = [c for rule, sql in clean.where.items() for c in columns_of(sql, f"where.{rule}")]
-    return tuple(dict.fromkeys([*named, *clean.deduplicate]))
 
 
 def source_origins(

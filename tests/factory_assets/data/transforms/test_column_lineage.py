@@ -9,7 +9,6 @@ from factory_assets.data.transforms.column_lineage import (
     formulas,
     parse_clean,
     query_origins,
-    row_columns,
     source_origins,
 )
 from factory_assets.spec import Clean
@@ -49,7 +48,6 @@ def test_clean_columns_are_traced_to_ingested_ones() -> None:
         "ratio_slope": {"torque", "speed", "unit", "day"},
     }
     assert formulas(CLEAN)["ratio_mean"] == "mean of ratio over 3 rows by unit, ordered by day"
-    assert row_columns(CLEAN) == ("Torque", "kind", "id")
 
 
 def test_a_stored_declaration_is_parsed_again() -> None:
