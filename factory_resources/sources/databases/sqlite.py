@@ -1,7 +1,8 @@
 """Read SQLite through Arrow, from a file opened read-only.
 
 SQLite has types for values, not for columns. So the query runs twice: first with limits to its time
-and to reading, for the types of its values, and then through Arrow with these types.
+and to reading, for the types of its values, and then through Arrow with these types. A value that
+has come in between and has another type stops the second.
 """
 
 import sqlite3
@@ -38,6 +39,16 @@ _EXACT = 1 << 53
 
 _EXAMPLES = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''"}
 
+_SUITABLE = {
+    "INTEGER": ("null", "integer", "long"),
+    "REAL": ("null", "integer", "real"),
+    "TEXT": ("null", "integer", "long", "real", "text"),
+}
+"""What `_type_of` says of values that a column of each type can hold as they are."""
+
+_OVERFLOW = "integer overflow"
+"""How SQLite calls what `_cast` asks for if a value does not suit its column."""
+
 
 @contextmanager
 def stream_rows(request: "DatabaseQuery", address: str) -> "Iterator[pyarrow.RecordBatchReader]":
@@ -54,7 +65,7 @@ def stream_rows(request: "DatabaseQuery", address: str) -> "Iterator[pyarrow.Rec
     sql, values = _sql(request)
     names, kinds = _columns(request, uri, sql, values)
     casts = ", ".join(
-        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}"
+        f"{_cast(identifier(name), kind)} AS {identifier(name)}"
         for name, kind in zip(names, kinds, strict=True)
     )
     # The driver takes the types of the first rows, so an example row comes first; it is removed.
@@ -69,8 +80,10 @@ def stream_rows(request: "DatabaseQuery", address: str) -> "Iterator[pyarrow.Rec
             )
             yield pyarrow.RecordBatchReader.from_batches(schema, _without_first(reader, names))
     except (Error, ReadError) as error:
+        changed = _OVERFLOW in str(error)
+        reason = "it was written while it was read" if changed else str(error).splitlines()[0]
         raise SourceError(
-            f"broke off ({str(error).splitlines()[0]})",
+            f"broke off ({reason})",
             where=request.name,
             remedy="run again; if another program is writing the database, wait until it is done",
         ) from error
@@ -124,6 +137,16 @@ def _type_of(cell: str) -> str:
     exact = f"{cell} BETWEEN -{_EXACT} AND {_EXACT}"
     return (
         f"CASE WHEN typeof({cell}) = 'integer' AND NOT {exact} THEN 'long' ELSE typeof({cell}) END"
+    )
+
+
+def _cast(cell: str, kind: str) -> str:
+    """Return SQL for a cell as a value of its column's type; it fails if the cell does not suit."""
+    suitable = ", ".join(f"'{one}'" for one in _SUITABLE[kind])
+    # The cell stands in the failing branch, so that SQLite does not compute it before all rows.
+    fails = f"abs(-{(1 << 63) - 1} - ({cell} IS NOT NULL))"
+    return (
+        f"CASE WHEN {_type_of(cell)} IN ({suitable}) THEN CAST({cell} AS {kind}) ELSE {fails} END"
     )
 
 

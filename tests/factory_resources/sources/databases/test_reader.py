@@ -11,6 +11,7 @@ import pytest
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
+from factory_resources.sources.databases import sqlite
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
 from factory_resources.sources.files.reader import SourceTable
@@ -262,6 +263,34 @@ def test_no_digit_of_a_whole_number_among_fractions_is_lost(tmp_path: Path, read
     raw = read("sqlite:d.db", table="t")
     assert [kind for _, kind in raw.columns.values()] == ["VARCHAR", "DOUBLE", "BIGINT"]
     assert _rows(raw) == [{"a": "0.1", "b": 0.5, "c": 2}, {"a": str(long), "b": 1.0, "c": long}]
+
+
+@pytest.mark.parametrize(
+    ("before", "between", "after"),
+    [(1, "x", None), (1, 0.5, None), (0.5, "x", None), (0.5, (1 << 53) + 1, None), ("x", 7, "7")],
+)
+def test_a_value_written_while_a_table_is_read_is_never_another_value(
+    before: object,
+    between: object,
+    after: object,
+    tmp_path: Path,
+    read: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _sqlite(tmp_path / "d.db", "CREATE TABLE t (a)", rows=[(before,)])
+    look_at_types = sqlite._columns
+
+    def _write_afterwards(*args: Any) -> Any:
+        found = look_at_types(*args)
+        _sqlite(tmp_path / "d.db", rows=[(between,)])
+        return found
+
+    monkeypatch.setattr(sqlite, "_columns", _write_afterwards)
+    if after is None:
+        says = "^sqlite:d.db/t: broke off \\(it was written while it was read\\); run again"
+        _refused(read, says, "sqlite:d.db", table="t")
+    else:
+        assert _rows(read("sqlite:d.db", table="t")) == [{"a": after}, {"a": before}]
 
 
 def test_text_that_is_not_utf_8_is_refused(tmp_path: Path, read: Any) -> None:
