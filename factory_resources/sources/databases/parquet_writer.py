@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Convert = Callable[[Any], Any]
 
+_EXACT_DIGITS = 15
+"""A double holds every whole number of so many digits."""
+
 
 def store(
     reader: "pyarrow.RecordBatchReader", name: str, key: Sequence[str], scratch: Path
@@ -144,7 +147,7 @@ def stored(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Conver
     kind = field.type
     if isinstance(kind, pyarrow.OpaqueType) and kind.type_name == "numeric":
         target = _number(field)
-        return target, lambda column: column.storage.cast(target)
+        return target, lambda column: _numbers(column.storage, target, field, name)
     if isinstance(kind, pyarrow.JsonType):
         return pyarrow.string(), lambda column: column.storage.cast(pyarrow.string())
     if isinstance(kind, pyarrow.UuidType) or types.is_decimal(kind):
@@ -180,6 +183,27 @@ def _number(field: "pyarrow.Field") -> "pyarrow.DataType":
     if packed < 0 or digits > 38 or scale > digits:
         return pyarrow.float64()
     return pyarrow.decimal128(digits, scale)
+
+
+def _numbers(
+    digits: "pyarrow.Array", target: "pyarrow.DataType", field: "pyarrow.Field", name: str
+) -> "pyarrow.Array":
+    """Return numbers that PostgreSQL gives as text; a whole one must not lose a digit."""
+    from pyarrow import compute, types
+
+    numbers = digits.cast(target)
+    if types.is_floating(target):
+        long = compute.match_substring_regex(digits, f"^-?[0-9]{{{_EXACT_DIGITS + 1},}}$")
+        for text in digits.filter(long).to_pylist():
+            if int(text) != int(float(text)):
+                raise SourceError(
+                    f"column {field.name!r} holds {text}, which would be rounded, since its type "
+                    "does not say how many digits it has",
+                    where=name,
+                    remedy=f"cast it in source.query: CAST({identifier(field.name)} AS text) for a "
+                    "number that names something, AS double precision for a quantity",
+                )
+    return numbers
 
 
 def _kind(field: "pyarrow.Field") -> str:

@@ -162,6 +162,25 @@ def test_postgres_types_are_stored_as_duckdb_types(known: Postgres, read: Any) -
 
 
 @pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("1e20", 1e20),
+        ("9007199254740992", 9007199254740992.0),
+        ("0.12345678901234567891", 0.12345678901234568),
+        ("1234567890123456789.5", 1.2345678901234568e18),
+        ("'NaN'", None),
+        ("'Infinity'", float("inf")),
+        ("NULL", None),
+    ],
+)
+def test_numbers_of_any_precision_are_floating_point(
+    expression: str, expected: float | None, known: Postgres, read: Any
+) -> None:
+    [row] = _rows(read(query=f"SELECT {expression}::numeric AS c"))
+    assert row["c"] == expected or (expression == "'NaN'" and row["c"] != row["c"])
+
+
+@pytest.mark.parametrize(
     ("expression", "message"),
     [
         ("'x'::bytea", r"'c' is of type bytea.*encode\(\"c\", 'hex'\)"),
@@ -170,6 +189,8 @@ def test_postgres_types_are_stored_as_duckdb_types(known: Postgres, read: Any) -
         ("3.5::money", "of type money.*AS numeric"),
         ("'10.0.0.1'::inet", "of type inet.*AS text"),
         ("'NaN'::numeric(5, 2)", "holds a value that cannot be stored as numeric"),
+        ("12345678901234567891::numeric", r"12345678901234567891.*rounded.*AS text\)"),
+        ("-9007199254740993::numeric", "-9007199254740993, which would be rounded"),
     ],
 )
 def test_types_that_cannot_be_stored_are_refused(
