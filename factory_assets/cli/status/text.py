@@ -88,7 +88,7 @@ def _disk(status: FactoryStatus) -> str:
 def _ledger(status: FactoryStatus) -> str:
     entries, seen = f"{status.entries:,} entries", status.witnesses
     if not status.entries:
-        return "none yet: nothing has run"
+        return "none yet: nothing has run in this home (FACTORY_HOME names another)"
     if seen is None:
         return f"{entries}; no witness is declared"
     if seen.last is None:

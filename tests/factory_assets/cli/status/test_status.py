@@ -91,6 +91,7 @@ def test_an_empty_home_is_well_and_stays_empty(
     done = CliRunner().invoke(main, ["status"])
     assert done.exit_code == 0, done.output
     assert "All is well." in done.output
+    assert "nothing has run in this home (FACTORY_HOME names another)" in done.output
     assert not home.path.exists(), "looking changed the home"
 
 
