@@ -20,6 +20,9 @@ from factory_resources.prediction_log.record import decode
 if TYPE_CHECKING:
     import pyarrow
 
+_TOGETHER = 10_000
+"""Blocks that one statement names; SQLite takes 32,766 values."""
+
 _TABLES = """\
 CREATE TABLE block (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
   first {bytes} NOT NULL, last {bytes} NOT NULL, count {integer} NOT NULL);
@@ -291,12 +294,14 @@ class PredictionStore(Database):
     def delete(self, pipeline: str, first: bytes, last: bytes, blocks: Sequence[str]) -> None:
         """Forget the records of blocks from one id to another; the hashes of their leaves stay."""
         with self.writing():
-            marks = ", ".join("?" * len(blocks))
-            self.run(
-                "DELETE FROM prediction WHERE id >= ? AND id <= ? AND pipeline = ? AND block IN "
-                f"(SELECT number FROM block WHERE identity IN ({marks}))",
-                [first, last, pipeline, *blocks],
-            )
+            for start in range(0, len(blocks), _TOGETHER):
+                part = blocks[start : start + _TOGETHER]
+                marks = ", ".join("?" * len(part))
+                self.run(
+                    "DELETE FROM prediction WHERE id >= ? AND id <= ? AND pipeline = ? AND block "
+                    f"IN (SELECT number FROM block WHERE identity IN ({marks}))",
+                    [first, last, pipeline, *part],
+                )
 
 
 def day_after(day: date) -> bytes:

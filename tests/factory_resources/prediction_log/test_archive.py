@@ -89,6 +89,19 @@ def test_moved_answers_are_found_in_the_archive(
     assert log.find(text(max(taken), 1)) is None
 
 
+def test_answers_of_more_blocks_than_a_statement_can_name_are_forgotten(
+    log: PredictionLog, clock: Clock
+) -> None:
+    ids = sorted(answer(log, clock))
+    [first, *_, last] = log.database.blocks()
+    others = [f"no block {number}" for number in range(150_000)]
+    log.database.delete(
+        "apples", ids[0], ids[-1], [first.identity, *others, *others, last.identity]
+    )
+    assert not log.database.has("apples", DAY)
+    assert log.database.has("pears", DAY)
+
+
 def test_a_day_of_many_row_groups_and_files_is_in_the_order_of_ids(
     log: PredictionLog, home: Home, engine: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
