@@ -32,7 +32,8 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
-from factory_resources.metering.meter import Meter, Rates
+from factory_resources.metering.interrupted import interrupted_attempts
+from factory_resources.metering.meter import Cost, Meter, Rates
 from factory_resources.tracking.records import Records
 
 if TYPE_CHECKING:
@@ -59,14 +60,28 @@ def work_here(
         key = digest(plan.components)
         if not call.reuse:
             rmtree(call.checkpoints(key), ignore_errors=True)
-        with Meter(Rates.from_env(), sharing=call.sharing) as meter, _fit_pool(call) as pool:
+            call.interrupted(key).unlink(missing_ok=True)
+        with (
+            Meter(Rates.from_env(), sharing=call.sharing) as meter,
+            _interrupted_attempts(call, meter, key) as before,
+            _fit_pool(call) as pool,
+        ):
             value = compute(call, plan, pool)
-            cost = meter.read()
+            cost = meter.read().after(before)
         components = actual_components(call, plan.components, pool.loaded if pool else {})
         if not pool:
             return ComputedStage(value, components, key, plan.inputs, cost)
         cost = replace(cost, megabytes=cost.megabytes + pool.megabytes)
         return ComputedStage(value, components, key, plan.inputs, cost, pool.warnings)
+
+
+def _interrupted_attempts(
+    call: StageRequest, meter: Meter, key: str
+) -> AbstractContextManager[Cost | None]:
+    """Return what earlier attempts have cost; only a training goes on where one was killed."""
+    if call.stage != "train":
+        return nullcontext()
+    return interrupted_attempts(meter, call.interrupted(key))
 
 
 def _fit_pool(call: StageRequest) -> AbstractContextManager[FitPool | NodeGroup | None]:

@@ -66,6 +66,10 @@ class StageRequest:
         """Return the folder of the checkpoints of the computation with this cache key."""
         return self.home.checkpoints / self.pipeline.name / key
 
+    def interrupted(self, key: str) -> Path:
+        """Return the file with what attempts at this computation have cost that did not end."""
+        return self.checkpoints(key).with_suffix(".cost")
+
 
 @dataclass(frozen=True)
 class StageRun:

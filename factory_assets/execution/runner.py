@@ -171,6 +171,7 @@ def _store(call: StageRequest, computed: ComputedStage) -> StageRun:
         if isinstance(value, Champion):
             Registry(call.home).mirror(value.model)
     rmtree(call.checkpoints(computed.planned_key), ignore_errors=True)
+    call.interrupted(computed.planned_key).unlink(missing_ok=True)
     return StageRun(value, record, reused=False, changed=True, version=version)
 
 

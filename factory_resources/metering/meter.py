@@ -69,6 +69,19 @@ class Cost:
         """Grams of CO2e."""
         return self.wh * self.grid / 1000
 
+    def after(self, before: Cost | None) -> Cost:
+        """Return the sum with what was spent before; memory is the larger of both."""
+        if before is None:
+            return self
+        return Cost(
+            seconds=before.seconds + self.seconds,
+            cpu_seconds=before.cpu_seconds + self.cpu_seconds,
+            megabytes=max(before.megabytes, self.megabytes),
+            wh=before.wh + self.wh,
+            grid=self.grid,
+            method="; ".join(dict.fromkeys((before.method, self.method))),
+        )
+
 
 class Meter:
     """Measures the cost since it was opened; may be read at any time until it is closed.

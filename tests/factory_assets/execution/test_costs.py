@@ -2,9 +2,11 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.requests import StageRequest, StageRun
@@ -15,9 +17,12 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import SettingError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.metering import interrupted
+from factory_resources.metering.meter import Cost
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
+from tests.killed_steps import KillPoint, run_killed
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -64,6 +69,32 @@ def test_a_version_has_cost_what_made_it(
         for stage in ("train", "evaluate", "deploy"):
             assert metrics[f"{stage}_energy_wh"] == pytest.approx(outcomes[stage].record.wh)
             assert metrics[f"{stage}_seconds"] == pytest.approx(outcomes[stage].record.seconds)
+
+
+def _train_with_a_quick_clock(root: Path) -> None:
+    interrupted.STORE_INTERVAL = 0.01
+    _run(_apples(root, 1), Home(root / "home"), "killed")
+
+
+def test_a_training_that_was_killed_counts_with_the_one_that_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "apples").mkdir()
+    write_apples(tmp_path / "apples")
+    home = Home(tmp_path / "home")
+    prepare(home)
+    trained = KillPoint("factory_assets.execution.provenance", "store_provenance")
+    run_killed(_train_with_a_quick_clock, tmp_path, step=trained)
+    [file] = home.checkpoints.glob("apples/*.cost")
+    spent = TypeAdapter(Cost).validate_json(file.read_bytes())
+    assert spent.cpu_seconds > 0
+    large = replace(spent, seconds=1e6, cpu_seconds=2e6, wh=3e6)
+    file.write_bytes(TypeAdapter(Cost).dump_json(large))
+    outcomes = _run(_apples(tmp_path, 1), home, "resumed")
+    record = outcomes["train"].record
+    assert (record.seconds > 1e6, record.cpu_seconds > 2e6, record.wh > 3e6) == (True,) * 3
+    assert outcomes["deploy"].version
+    assert outcomes["deploy"].version.wh > 3e6
+    assert outcomes["evaluate"].record.wh < 1e6
+    assert not [*home.checkpoints.glob("apples/*")]
 
 
 def test_a_malformed_setting_stops_before_anything_runs(

@@ -115,6 +115,7 @@ def test_a_checkpoint_that_nobody_took_up_goes(tmp_path: Path) -> None:
         ("pictures/previews/old.png", "cache"),
         ("profiles/old.json", "cache"),
         (f"checkpoints/fruit/{'0' * 64}", "checkpoint"),
+        (f"checkpoints/fruit/{'0' * 64}.cost", "checkpoint"),
     ],
 )
 def test_what_is_exactly_as_old_as_what_is_kept_stays(
