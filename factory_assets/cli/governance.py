@@ -212,7 +212,9 @@ def _state_text(state: StatementState) -> str:
     if state.state == "open":
         return "open: not signed yet" if state.statement.text else "open: no answer"
     by = f"signed by {state.person or 'a person whose name is gone'}"
-    when = f"{by} {str(state.signed)[:10]} (entry {state.number})"
+    other = state.signed_version != state.statement.version
+    about = f", about version {state.signed_version}" if other else ""
+    when = f"{by} {str(state.signed)[:10]} (entry {state.number}{about})"
     if state.state == "signed":
         return when
     if STATEMENT_FILE in state.changed:

@@ -195,6 +195,9 @@ def test_another_version_has_its_own_states_and_the_first_keeps_those_it_had(
     assert stale["annex-iv.1a"] == ("version_chain",)
     assert "annex-iv.7" not in stale, "it rests on nothing of the version"
     assert _states(apples, 2)["annex-iv.7"].signed_version == 1
+    shown = apples.factory("governance", "show", "apples")[1]
+    [line] = [line for line in shown.splitlines() if line.split()[:1] == ["annex-iv.7"]]
+    assert line.endswith(", about version 1)"), shown
     code, text = apples.factory("governance", "sign", "apples", by="jane")
     assert code == 0, text
     assert _stale(apples, 2) == {}
