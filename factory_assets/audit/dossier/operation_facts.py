@@ -135,18 +135,18 @@ def _retention(documents: VersionDocuments) -> Iterator[FactTable]:
 
 
 def _by_day(documents: VersionDocuments, kind: type[E]) -> Iterator[CitedDocument]:
-    """Yield the entries about days from the first version's training to the newest entry."""
+    """Yield the entries about days, from that of the newest entry to the first training's."""
     cited, model = documents.cited, documents.version.model
     known = Registry(cited.home).versions().get(model, ())
     trained = cited.entries(ModelTrained, pipeline=model, version=known[0]) if known else []
     if not trained:
         return
     last = entry_in(cited.log, cited.log.size - 1).time
-    day, end = date.fromisoformat(trained[0][1].time[:10]), date.fromisoformat(last[:10])
-    while day <= end:
+    first, day = date.fromisoformat(trained[0][1].time[:10]), date.fromisoformat(last[:10])
+    while day >= first:
         for entry, _ in cited.entries(kind, pipeline=model, day=day.isoformat()):
             yield entry
-        day += timedelta(days=1)
+        day -= timedelta(days=1)
 
 
 def _ledger(documents: VersionDocuments) -> Iterator[FactTable]:

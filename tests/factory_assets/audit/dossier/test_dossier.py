@@ -8,6 +8,7 @@ import subprocess
 import zipfile
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -387,6 +388,29 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     assert values["erased_answers"] == [day, 1, "one"]
     assert "stopped" in values["interventions"]
     assert not {"alarms", "blocks", "answers"} & {table.name for table in dossier.tables}
+
+
+def test_the_newest_days_of_answers_come_first(
+    dossier: Dossier, factory: Factory, tmp_path: Path
+) -> None:
+    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
+    first = datetime.fromisoformat(dossier.made)
+    days = [f"{first + timedelta(days=number):%Y-%m-%d}" for number in range(3)]
+    ends = {"first": "0" * 32, "last": "1" * 32, "sha256": "a" * 64, "leaves": "a" * 64}
+    entries = [
+        {
+            **ends,
+            "time": f"{days[-1]}T01:00:00.000Z",
+            "subject": f"predictions/apples/{day}",
+            "pipeline": "apples",
+            "day": day,
+            "count": 1,
+        }
+        for day in days
+    ]
+    Ledger(home).append([PredictionsArchived.model_validate(entry) for entry in entries])
+    [table] = [one for one in _made(factory, home=home).tables if one.name == "answers"]
+    assert [value.value for value in table.values()][::3] == days[::-1]
 
 
 def test_a_champion_that_a_person_stopped_is_not_said_to_serve(
