@@ -10,7 +10,7 @@ from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.header import MISSING_TOKENS
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
-from factory_assets.cli.new.roles import personal_data_reason
+from factory_assets.cli.new.roles import is_dispensable, personal_data_reason
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
 
@@ -128,7 +128,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         if own := [token for token in column.tokens if token not in MISSING_TOKENS]:
             parts.append(f"missing: [{', '.join(yaml_string(token) for token in own)}]")
         splits = column in (choices.split.time, choices.split.group)
-        if column is choices.target.column or (splits and column.present < table.rows):
+        if column is choices.target.column or (splits and is_dispensable(column, table.rows)):
             parts.append("nullable: false")
         comment = "; ".join(filter(None, (_values(column, table.rows), column.oddity)))
         if why := personal_data_reason(column):

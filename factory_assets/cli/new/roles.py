@@ -34,6 +34,9 @@ NEARLY_ALL = 0.99
 """Share of the rows that have a time or a group, so that the others can do without: they go to
 quarantine."""
 
+_MOST = 0.95
+"""Share of the rows that have a group, so that the others can be one more group."""
+
 
 def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
     """Return why a column should not be an input; empty if it can be one."""
@@ -76,8 +79,13 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
         and column.distinct >= _FEWEST_GROUPS
         and 1.05 * column.distinct < rows
         and (rows < 20 * column.distinct or is_somebody(column))
-        and column.present >= NEARLY_ALL * rows
+        and column.present >= _MOST * rows
     )
+
+
+def is_dispensable(column: ColumnSummary, rows: int) -> bool:
+    """Whether the few rows without the time or the group go to quarantine."""
+    return NEARLY_ALL * rows <= column.present < rows
 
 
 def is_somebody(column: ColumnSummary) -> bool:

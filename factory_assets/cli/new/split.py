@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
-from factory_assets.cli.new.roles import NEARLY_ALL, is_birth, is_plan, is_somebody
+from factory_assets.cli.new.roles import (
+    NEARLY_ALL,
+    is_birth,
+    is_dispensable,
+    is_plan,
+    is_somebody,
+)
 from factory_assets.cli.new.target import TargetChoice
 from factory_assets.data.leakage.semantics import words_of
 
@@ -61,7 +67,8 @@ def choose_split(
         return SplitChoice(time=time, why="".join(["the latest rows judge", *undated, *instead]))
     if groups:
         group = min(groups, key=lambda group: not is_somebody(group))
-        unknown = "; rows without one go to quarantine" * (group.present < table.rows)
+        without = "go to quarantine" if is_dispensable(group, table.rows) else "stay together"
+        unknown = f"; rows without one {without}" if group.present < table.rows else ""
         return SplitChoice(group=group, why=f"{kept}{unknown}")
     if target.task != "regression":
         return SplitChoice(stratified=True, why="the same share of each class in every part")

@@ -140,7 +140,9 @@ def test_visits_of_a_person_stay_together_even_if_they_have_dates(
     assert (made.spec.split.group, made.spec.split.time) == (name, None)
 
 
-@pytest.mark.parametrize(("blank", "group"), [(0, "patient"), (1, "patient"), (30, None)])
+@pytest.mark.parametrize(
+    ("blank", "group"), [(0, "patient"), (1, "patient"), (15, "patient"), (30, None)]
+)
 def test_a_few_visits_of_nobody_do_not_separate_those_of_a_person(
     blank: int, group: str | None, tmp_path: Path
 ) -> None:
@@ -150,8 +152,9 @@ def test_a_few_visits_of_nobody_do_not_separate_those_of_a_person(
     made = drafted(tmp_path, "patient,size,ill\n" + rows, "ill")
     assert made.spec.split.group == group
     home = Home(tmp_path / "home")
-    assert ingest(made, home).snapshot.rows == (400 - blank if group else 400)
+    assert ingest(made, home).snapshot.rows == (399 if blank == 1 else 400)
     assert ("rows without one go to quarantine" in draft_text(tmp_path)) == (blank == 1)
+    assert ("rows without one stay together" in draft_text(tmp_path)) == (blank == 15)
 
 
 def test_a_column_that_tells_the_target_is_excluded(tmp_path: Path) -> None:
