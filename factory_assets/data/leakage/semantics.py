@@ -176,11 +176,25 @@ PLANS = _all(_PLANS)
 """Words in the names of columns that are known beforehand."""
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words in lower case: the same for `patient_nbr`, `patientNbr`, `Patient nbr`.
+SHORTENED = frozenset(("cust", "emp", "acct", "stud", "hh"))
+"""Words for people that are shortened before a number, as in `custid`; alone they say nothing."""
 
-    A German compound such as `Kundennummer` has two.
+_JOINED = re.compile(
+    rf"(?<![^\W\d_])({'|'.join(sorted(SUBJECTS | SHORTENED))})(ids?|no|num|number|key)(?![^\W\d_])"
+)
+"""What is counted and its number, written as one word."""
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words in lower case: the same for `patient_id`, `patientId` and `patientid`.
+
+    A German compound such as `Kundennummer` has two. NO2 is no number.
     """
-    parted = re.sub(r"([a-zß-ÿ0-9])([A-ZÀ-Þ])", r"\1 \2", text).casefold()
-    parted = re.sub(r"([^\W\d_]{4,})(nummer|kennung|nr)(?![^\W\d_])", r"\1 \2", parted)
-    return re.findall(r"[^\W\d_]+", parted)
+    return re.findall(r"[^\W\d_]+", re.sub(r"(?<![^\W\d_])no(?=\d)", "", parted(text)))
+
+
+def parted(text: str) -> str:
+    """Return the text in lower case, with a blank between words that are written as one."""
+    apart = re.sub(r"([a-zß-ÿ0-9])([A-ZÀ-Þ])", r"\1 \2", text).casefold()
+    apart = re.sub(r"([^\W\d_]{4,})(nummer|kennung|nr)(?![^\W\d_])", r"\1 \2", apart)
+    return _JOINED.sub(r"\1 \2", apart)

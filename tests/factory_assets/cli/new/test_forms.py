@@ -128,7 +128,7 @@ def test_yes_is_the_positive_class_even_if_it_is_frequent_or_else_the_rarer_one(
     assert drafted(tmp_path, "size,good\n" + rows, "good").spec.training.positive == positive
 
 
-@pytest.mark.parametrize("name", ["patient_id", "Patient"])
+@pytest.mark.parametrize("name", ["patient_id", "Patient", "patientid", "CUSTID", "DeviceNo"])
 def test_visits_of_a_person_stay_together_even_if_they_have_dates(
     tmp_path: Path, name: str
 ) -> None:
@@ -138,6 +138,33 @@ def test_visits_of_a_person_stay_together_even_if_they_have_dates(
     )
     made = drafted(tmp_path, f"{name},day,size,ill\n" + rows, "ill")
     assert (made.spec.split.group, made.spec.split.time) == (name, None)
+
+
+@pytest.mark.parametrize("name", ["customerid", "customerID", "unitno", "HHID"])
+def test_a_number_of_each_row_is_no_input_however_its_name_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    chance = random.Random(5)
+    numbers = chance.sample(range(10_000, 90_000), 100)
+    rows = "".join(f"{one},{chance.random():.3f},{chance.choice('yn')}\n" for one in numbers)
+    made = drafted(tmp_path, f"{name},size,ill\n" + rows, "ill")
+    assert made.spec.training.exclude == (name,)
+
+
+def test_a_gas_is_not_a_number_of_something(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    rows = "".join(f"{chance.randrange(60)},{chance.choice('yn')}\n" for _ in range(300))
+    made = drafted(tmp_path, "NO2,ill\n" + rows, "ill")
+    assert (made.spec.split.group, made.spec.training.exclude) == (None, ())
+
+
+@pytest.mark.parametrize("name", ["paid", "solid", "humid", "casino", "volcano", "NO2"])
+def test_words_that_only_end_like_an_identifier_are_inputs(tmp_path: Path, name: str) -> None:
+    chance = random.Random(5)
+    numbers = chance.sample(range(10_000, 90_000), 100)
+    rows = "".join(f"{one},{chance.random():.3f},{chance.choice('yn')}\n" for one in numbers)
+    made = drafted(tmp_path, f"{name},size,ill\n" + rows, "ill")
+    assert made.spec.training.exclude == ()
 
 
 @pytest.mark.parametrize(
