@@ -61,7 +61,7 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     """Return the named target, or guess one.
 
     Without a name: a column that is named like an outcome; for series, the rows that a unit has
-    left; else the last column that can be predicted, or the first.
+    left; else the last column that most rows have, if it can be predicted, or the first.
 
     Args:
         table: the profile of the data file.
@@ -79,7 +79,7 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     if table.series and table.series.ends:
         why = f"each {table.series.by} has rows until its end: how many are left?"
         return TargetChoice(None, "regression", why)
-    filled = [c for c in table.columns if c.present] or table.columns
+    filled = [c for c in table.columns if 2 * c.present > table.rows] or table.columns
     ends = ((filled[-1], "last"), (filled[0], "first"))
     for column, place in ends:
         if _can_be_predicted(column) and not column.running and not _names_a_row(column):

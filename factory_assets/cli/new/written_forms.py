@@ -192,7 +192,8 @@ UNIT_SQL = (
     f"min(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
     f"max(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
     "bool_or(regexp_matches(text, '^[^0-9+(\\x{2212}-]')), bool_or(contains(text, '(')), "
-    "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) AND NOT bool_or(starts_with(text, '-')), "
+    "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) "
+    "AND NOT bool_or(regexp_matches(text, '^-|[0-9].*-.*[0-9]')), "
     f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')})), "
     f"bool_or(contains(text, '{_MINUS}'))"
 )
@@ -210,7 +211,8 @@ def unit_of(
 ) -> Unit:
     """Return the unit of texts that may be numbers; none if they have different ones.
 
-    What stands between digits is no unit: 3x4 is not 34, nor 1974Q1 19741.
+    What stands between digits is no unit: 3x4 is not 34, nor 1974Q1 19741. And where 15-24 is a
+    range, 40- is not negative.
     """
     is_one = least in ("", most) and len(most) <= _LONGEST_UNIT and not is_between
     if most and not re.search(r"[^\W\d_]|[%‰°$€£¥]", most):

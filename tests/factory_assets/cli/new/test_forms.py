@@ -151,6 +151,21 @@ def test_a_number_of_each_row_is_no_input_however_its_name_is_written(
     assert made.spec.training.exclude == (name,)
 
 
+def test_ranges_are_no_negative_numbers(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    ages = ("15-24", "25-39", "40-")
+    rows = "".join(f"{ages[i % 3]},{chance.random():.3f},{'yn'[i % 2]}\n" for i in range(90))
+    made = drafted(tmp_path, "age,size,ill\n" + rows, "ill")
+    assert [one.type for one in made.spec.ingest.contract.columns][:1] == ["string"]
+    assert made.spec.clean.derive == {}
+
+
+def test_a_column_that_few_rows_have_is_not_guessed_to_be_the_target(tmp_path: Path) -> None:
+    rows = "".join(f"{i * 7 % 19},{i * 5 % 11}.5,{i if i % 9 == 0 else ''}\n" for i in range(90))
+    made = drafted(tmp_path, "size,weight,extra\n" + rows)
+    assert made.spec.training.target == "weight"
+
+
 def test_a_gas_is_not_a_number_of_something(tmp_path: Path) -> None:
     chance = random.Random(5)
     rows = "".join(f"{chance.randrange(60)},{chance.choice('yn')}\n" for _ in range(300))
