@@ -33,6 +33,9 @@ encoder reads in reasonable time."""
 
 _FEWEST_GROUPS = 20
 
+_NITRIC_OXIDE = "no"
+"""What repeats under this name alone may be a measurement."""
+
 _LONG = 10**11
 """From here on, whole numbers that are all different count or measure nothing: they are names."""
 
@@ -82,6 +85,7 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
     words = words_of(column.source)
     return (
         column.type in ("int64", "string")
+        and column.source.casefold() != _NITRIC_OXIDE
         and (_is_named(column, name) or bool((NAMES | _INDIVIDUALS).intersection(words[-1:])))
         and column.distinct >= _FEWEST_GROUPS
         and 1.05 * column.distinct < rows
