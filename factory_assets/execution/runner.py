@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from shutil import rmtree
 
-from factory_assets.data.contract.table_checks import require_table
+from factory_assets.data.contract.table_checks import require_result
 from factory_assets.data.leakage.policy import store_reasons
 from factory_assets.data.privacy.sensitive_columns import redact_errors, require_kept_out
 from factory_assets.declarations.settings import load_settings
@@ -98,7 +98,7 @@ def _reuse(call: StageRequest, record: Record) -> StageRun:
     records, value = Records(call.home, shared=shared), value_of([record])
     if isinstance(value, IngestResult):
         # Data that was fresh enough at the time may be too old by now.
-        require_table(call.pipeline, value.snapshot.rows, value.findings)
+        require_result(call.pipeline, value)
     if isinstance(value, Candidate):
         store_reasons(call.pipeline, split_result(call).leaks, value, Registry(call.home))
     restored = not records.is_latest(record)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from factory_assets.data.contract.table_checks import declared_checks, table_checks
+from factory_assets.data.contract.table_checks import checks_of_result, declared_checks
 from factory_assets.data.leakage.policy import leak_check
 from factory_assets.data.split_checks import declared_split_checks, split_checks
 from factory_assets.execution.requests import StageRequest
@@ -85,7 +85,7 @@ def stage_checks(call: StageRequest, value: StageResult) -> Iterator[TableCheck]
     match value:
         case IngestResult():
             contract, now = call.pipeline.spec.ingest.contract, datetime.now(UTC)
-            yield from table_checks(contract, value.snapshot.rows, value.findings, now)
+            yield from checks_of_result(contract, value, now)
         case SplitResult():
             yield from split_checks(call.pipeline, value)
         case Candidate():

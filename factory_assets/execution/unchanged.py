@@ -7,7 +7,7 @@ reused is decided in `runner`; what is noted for Dagster belongs in `unchanged_n
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from factory_assets.data.contract.table_checks import require_table
+from factory_assets.data.contract.table_checks import require_result
 from factory_assets.data.leakage.policy import reasons_stored
 from factory_assets.data.privacy.sensitive_columns import require_kept_out
 from factory_assets.execution.plan import plan_stage
@@ -78,7 +78,7 @@ def _stored(call: StageRequest) -> StageRun | None:
         return None
     value = value_of([record])
     if isinstance(value, IngestResult):
-        require_table(call.pipeline, value.snapshot.rows, value.findings)
+        require_result(call.pipeline, value)
     registry = Registry(call.home)
     if isinstance(value, Candidate) and not reasons_stored(
         call.pipeline, split_result(call).leaks, value, registry

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from factory_assets.data.contract.table_checks import table_checks
+from factory_assets.data.contract.table_checks import checks_of_result
 from factory_assets.openlineage import facets
 from factory_assets.openlineage.datasets import (
     Dataset,
@@ -111,7 +111,7 @@ class LineageRun:
         contract = self.pipeline.spec.ingest.contract
         match value:
             case IngestResult():
-                checks = table_checks(contract, value.snapshot.rows, value.findings, at)
+                checks = checks_of_result(contract, value, at)
                 return facets.assertions(value.quarantined, checks)
             case CleanResult():
                 rules = dict.fromkeys(self.pipeline.spec.clean.where, 0)

@@ -13,7 +13,7 @@ from factory_assets.components.metadata import evaluation, markdown
 from factory_assets.components.metadata.approval import standing_checks
 from factory_assets.components.metadata.checks import check_result, table_results
 from factory_assets.components.metadata.column_lineage import column_lineage
-from factory_assets.data.contract.table_checks import table_checks
+from factory_assets.data.contract.table_checks import checks_of_result
 from factory_assets.data.leakage.policy import leak_check
 from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.costs import CostTotal
@@ -124,7 +124,7 @@ def _ingested(call: StageRequest, value: IngestResult) -> Description:
         metadata["promised, not checked"] = dg.MetadataValue.md(markdown.points(contract.unchecked))
     rules = {f"broke {rule}": rows for rule, rows in value.quarantined.items()}
     check = check_result(call, "contract", share <= limit, share=share, limit=limit, **rules)
-    of_table = table_checks(contract, value.snapshot.rows, value.findings, datetime.now(UTC))
+    of_table = checks_of_result(contract, value, datetime.now(UTC))
     return metadata, [check, *table_results(call, of_table)]
 
 

@@ -1,14 +1,15 @@
 """Check a whole table against its contract: rows, freshness, drift, personal data, offsets.
 
 The checks run in every run, even if the table is reused: its age has changed by then, and a limit
-may have been edited. What they compare is measured in `profiling.inspection`.
+may have been edited. But a limit of drift is for new tables: one that was accepted is what the next
+is compared with. What the checks compare is measured in `profiling.inspection`.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from factory_assets.results.checks import TableCheck
-from factory_assets.results.data import CLEAR_DRIFT, ColumnDrift, Drift, Findings
+from factory_assets.results.data import CLEAR_DRIFT, ColumnDrift, Drift, Findings, IngestResult
 from factory_assets.spec import Contract, Pipeline
 from factory_resources.errors import ContractError
 
@@ -45,7 +46,7 @@ def declared_checks(contract: Contract) -> dict[str, tuple[str, bool]]:
 
 
 def table_checks(
-    contract: Contract, rows: int, findings: Findings, now: datetime
+    contract: Contract, rows: int, findings: Findings, now: datetime, *, accepted: bool = False
 ) -> Iterator[TableCheck]:
     """Yield the result of every check of `declared_checks`, in that order.
 
@@ -53,14 +54,20 @@ def table_checks(
         rows: the number of rows of the table.
         findings: what was measured on the table.
         now: the current time, with a time zone.
+        accepted: whether the table is stored already; then its drift stops nothing.
     """
     if contract.rows:
         yield _row_count(contract, rows)
     if contract.freshness:
         yield _freshness(contract, findings.newest, now)
-    yield _drift(contract, findings.drift)
+    yield _drift(contract, findings.drift, accepted)
     yield _personal_data(contract, findings.personal)
     yield _offsets(contract, findings.offsets)
+
+
+def checks_of_result(contract: Contract, value: IngestResult, now: datetime) -> list[TableCheck]:
+    """Return the result of every check for a table that is stored."""
+    return [*table_checks(contract, value.snapshot.rows, value.findings, now, accepted=True)]
 
 
 class TableError(ContractError):
@@ -75,13 +82,22 @@ class TableError(ContractError):
 
 
 def require_table(pipeline: Pipeline, rows: int, findings: Findings) -> None:
-    """Require that the table passes every blocking check.
+    """Require that a new table passes every blocking check.
 
     Raises:
         TableError: a blocking check failed; the message lists all of them.
     """
     contract = pipeline.spec.ingest.contract
-    checks = list(table_checks(contract, rows, findings, datetime.now(UTC)))
+    _require(pipeline, [*table_checks(contract, rows, findings, datetime.now(UTC))])
+
+
+def require_result(pipeline: Pipeline, value: IngestResult) -> None:
+    """As `require_table`, of a table that is stored."""
+    contract = pipeline.spec.ingest.contract
+    _require(pipeline, checks_of_result(contract, value, datetime.now(UTC)))
+
+
+def _require(pipeline: Pipeline, checks: Sequence[TableCheck]) -> None:
     if any(check.blocking and not check.passed for check in checks):
         raise TableError(checks, f"{pipeline.name}/ingest")
 
@@ -144,11 +160,10 @@ def _age_in_words(age: timedelta) -> str:
     return f"{age / timedelta(hours=1):.1f} hours"
 
 
-def _drift(contract: Contract, drift: Drift | None) -> TableCheck:
+def _drift(contract: Contract, drift: Drift | None, accepted: bool) -> TableCheck:
     distribution, limit = contract.distribution, contract.distribution.limit
-    blocking = limit is not None
     if drift is None:
-        return TableCheck("drift", True, "there is no previous snapshot", blocking)
+        return TableCheck("drift", True, "there is no previous snapshot", limit is not None)
     moved = [m for m in drift.moved if not distribution.columns or m.column in distribution.columns]
     # A declared limit is the largest index that passes; the default the smallest that is reported.
     beyond = [
@@ -162,21 +177,28 @@ def _drift(contract: Contract, drift: Drift | None) -> TableCheck:
         not listed,
         "compared with the previous snapshot: "
         + (", ".join(listed[:_SHOWN]) + more if listed else "no change"),
-        blocking=blocking,
-        remedy="look at the source; "
-        + (
-            "if the change is intended, raise ingest.contract.distribution.limit or remove it for "
-            "one run"
-            if blocking
-            else "with types in ingest.contract, or a limit in its distribution, such a table "
-            "would be refused"
-        ),
+        blocking=limit is not None and not (accepted and listed),
+        remedy=f"look at the source; {_remedy(limited=limit is not None, accepted=accepted)}",
         numbers={
             "compared with": drift.against,
             "rows before": drift.rows_before,
             "largest index": moved[0].index if moved else 0.0,
             "limit": limit if limit is not None else CLEAR_DRIFT,
         },
+    )
+
+
+def _remedy(*, limited: bool, accepted: bool) -> str:
+    if not limited:
+        return (
+            "with types in ingest.contract, or a limit in its distribution, such a table would be "
+            "refused"
+        )
+    if accepted:
+        return "this table was accepted before, and the next one is compared with it"
+    return (
+        "if the change is intended, raise ingest.contract.distribution.limit or remove it for one "
+        "run"
     )
 
 

@@ -9,6 +9,8 @@ import pytest
 from factory_assets.data.contract.table_checks import TableError, table_checks
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.stage_checks import stage_checks
+from factory_assets.execution.unchanged import unchanged_stages
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Findings, IngestResult
 from factory_assets.spec import Contract
@@ -151,6 +153,29 @@ def test_a_drift_limit_stops_the_pipeline_and_keeps_the_old_snapshot(
     # With a higher limit, the refused table is accepted.
     limited["distribution"] = {"limit": 99.0}
     _run(_pipeline(tmp_path, _table(1000, shift=9), limited), home, "four")
+
+
+def test_a_table_whose_drift_was_accepted_is_not_refused_with_the_limit_of_before(
+    tmp_path: Path, home: Home
+) -> None:
+    limited = {"columns": CONTRACT, "distribution": {"limit": 0.5}}
+    _run(_pipeline(tmp_path, _table(1000), limited), home, "one")
+    shifted = _table(1000, shift=9)
+    with pytest.raises(TableError, match="remove it for one run"):
+        _run(_pipeline(tmp_path, shifted, limited), home, "two")
+    accepted = _run(_pipeline(tmp_path, shifted, CONTRACT), home, "three")
+    again = _pipeline(tmp_path, shifted, limited)
+    request = StageRequest(again, "ingest", home, "four")
+    assert len(unchanged_stages(request, ["ingest"], ()) or ()) == 1
+    assert _run(again, home, "four") == accepted
+    [check] = [one for one in stage_checks(request, accepted) if one.name == "drift"]
+    assert (check.passed, check.blocking) == (False, False)
+    assert "'size' median" in check.says
+    assert "was accepted before" in check.remedy
+    # The next one is compared with it.
+    _run(_pipeline(tmp_path, _table(1001, shift=9), limited), home, "five")
+    with pytest.raises(TableError, match="'size' median"):
+        _run(_pipeline(tmp_path, _table(1001), limited), home, "six")
 
 
 def test_added_removed_and_changed_columns_are_reported(tmp_path: Path, home: Home) -> None:
