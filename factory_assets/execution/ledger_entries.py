@@ -96,13 +96,14 @@ def append_stage(
     """
     store_declaration(pipeline, home)
     value = value_in(record)
-    computed = [*entries_of(record, file_digest, checks=checks)]
     place = 0
 
     def decide(log: Log) -> list[Kind]:
         nonlocal place
         before = [*_context(log, pipeline, record, home)]
         place = len(before)
+        # Made in their order, so that none is dated earlier than one before.
+        computed = [*entries_of(record, file_digest, checks=checks)]
         began = begins(log, pipeline, record) if isinstance(value, Champion) else ()
         return [*before, *computed, *began]
 

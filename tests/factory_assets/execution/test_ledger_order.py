@@ -28,7 +28,7 @@ from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import ChampionMade, StageComputed
 from factory_resources.ledger.factory_verify import Expectation, verify_path
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
@@ -172,6 +172,14 @@ def test_an_alias_that_was_moved_by_hand_is_told_and_not_served(root: Path) -> N
             assert told.returncode == 1
     assert "names version 1, but the ledger says that version 2 serves" in _run(root)
     assert registry.alias("apples") == 2
+
+
+def test_no_entry_of_a_run_is_dated_earlier_than_one_before(root: Path) -> None:
+    _declare_another(root)
+    _run(root)
+    with Ledger(Home(root / "home")).reading() as log:
+        times = [entry_in(log, number).time for number in range(log.size)]
+    assert times == sorted(times)
 
 
 def _run_again() -> None:
