@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_RARER = "the rarer one of these rows; declare train.positive: {positive}, and it stays the same"
+
 
 def compare_champion(
     test_set: TestSet,
@@ -100,9 +102,10 @@ def _score(
 ) -> ScoredRows | NotComparable:
     found = test_set.candidate.classes
     if classes != found and {*classes} == {*found}:
+        declared = test_set.pipeline.spec.training.positive is not None
+        why = "as train.positive says" if declared else _RARER.format(positive=classes[-1])
         return NotComparable(
-            f"its positive class is {classes[-1]}, the candidate's {found[-1]}; which it is, "
-            "train.positive says"
+            f"its positive class is {classes[-1]}, the candidate's {found[-1]}, {why}"
         )
     if classes != found:
         predicted = f"the classes {', '.join(classes)}" if classes else "numbers"

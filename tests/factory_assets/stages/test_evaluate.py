@@ -472,6 +472,11 @@ def test_champion_of_another_target_or_version_that_is_gone(pears: Case) -> None
     rival = train(turned, pears.parts, pears.home)
     result = gate(pears.judge(champion=rival.version), "roc_auc_no_worse_than_champion")
     assert f"its positive class is {negative}, the candidate's {positive}" in result.explanation
+    assert f"declare train.positive: {negative}, and it stays the same" in result.explanation
+    kept = changed(pears.pipeline, train={"positive": positive})
+    verdict = Case(kept, pears.parts, pears.candidate, pears.home).judge(champion=rival.version)
+    result = gate(verdict, "roc_auc_no_worse_than_champion")
+    assert f"the candidate's {positive}, as train.positive says" in result.explanation
     result = gate(pears.judge(champion=999), "roc_auc_no_worse_than_champion")
     assert not result.passed
     assert "there is no version 999" in result.explanation
