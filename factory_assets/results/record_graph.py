@@ -163,13 +163,11 @@ class RecordGraph:
         files = {}
         for source in value.sources if isinstance(value, IngestResult) else ():
             if named := _SNAPSHOT.fullmatch(source.name):
-                records = [
-                    r
-                    for r in self.of_stage(named[1], named[2])
-                    if r.data_version == named[3] and r.finished <= record.finished
-                ]
-                if records:
-                    files[source.sha256] = StoredFile(records[-1], source.sha256)
+                same = [r for r in self.of_stage(named[1], named[2]) if r.data_version == named[3]]
+                before = [r for r in same if r.finished <= record.finished]
+                # If the clock was set back since, that which was read seems to be a later one.
+                if records := before[-1:] or same[:1]:
+                    files[source.sha256] = StoredFile(records[0], source.sha256)
         return files
 
     @contextmanager

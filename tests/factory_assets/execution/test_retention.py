@@ -4,12 +4,14 @@ import os
 import random
 import shutil
 import time
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from factory_assets.audit.trace.trace import trace
+from factory_assets.execution import runner
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.retention import find_garbage
 from factory_assets.execution.runner import run_stage
@@ -227,6 +229,29 @@ def test_what_another_pipeline_rests_on_stays(tmp_path: Path) -> None:
         _run(tmp_path, "orchard", PLAIN, f"run {number}")
     found = _collect(tmp_path)
     assert sum(item.kind == "record" for item in found) == 2
+    _traces(tmp_path, first, "juice/clean", "orchard/clean")
+    row = trace("juice/clean", Home(tmp_path / "home"), row="1", folders={}).row
+    assert row
+    assert row.record == 3
+
+
+def test_what_another_pipeline_rests_on_stays_if_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class HourBefore(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) - timedelta(hours=1)
+
+    _write(tmp_path, "orchard", 0)
+    _run(tmp_path, "orchard", PLAIN, "first")
+    first = _version(tmp_path, "orchard/clean")
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "datetime", HourBefore)
+        _run(tmp_path, "juice", {"ingest": {"source": {"pipeline": "orchard"}}}, "juice")
+    _write(tmp_path, "orchard", 1)
+    _run(tmp_path, "orchard", PLAIN, "second")
+    _collect(tmp_path)
     _traces(tmp_path, first, "juice/clean", "orchard/clean")
     row = trace("juice/clean", Home(tmp_path / "home"), row="1", folders={}).row
     assert row
