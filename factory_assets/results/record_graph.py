@@ -16,6 +16,8 @@ from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import value_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import ModelExported, VerdictGiven
+from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.record import Record, damaged_record
 from factory_resources.tracking.records import Records
@@ -136,9 +138,19 @@ class RecordGraph:
         return None
 
     def about(self, model: str, version: int, stage: str) -> list[Record]:
-        """Return the records of `evaluate` or `deploy` about a model version."""
-        records = self.of_stage(model, stage)
-        return [record for record in records if model_of(record) == (model, version)]
+        """Return the records of `evaluate` or `deploy` about a version, the one that holds last.
+
+        An older one holds again if its evaluation was reused, such as with the gates of before.
+        """
+        records = [r for r in self.of_stage(model, stage) if model_of(r) == (model, version)]
+        if len(records) < 2 or not Ledger(self.home).exists:
+            return records
+        kind = VerdictGiven if stage == "evaluate" else ModelExported
+        with Ledger(self.home).reading() as log:
+            numbers = log.numbers(kind.subject_of(pipeline=model, version=version))
+            entries = [(number, entry_in(log, number)) for number in reversed(numbers)]
+        entered = {entry.record: number for number, entry in entries if isinstance(entry, kind)}
+        return sorted(records, key=lambda record: entered.get(record.name, -1))
 
     def inputs(self, record: Record) -> list[Record]:
         """Return the records that a record was computed from, in other pipelines too."""

@@ -244,22 +244,18 @@ def _newest(
     cited: CitedHome,
     damaged: dict[str, DamagedFile],
 ) -> CitedDocument | None:
-    """Return the newest record that entries of a kind about the version name.
+    """Return the record that the newest entry of a kind about the version names.
 
     None if a newer one was changed: what an earlier one says does not hold any more.
     """
     entries = cited.entries(kind, pipeline=version.model, version=version.version)
     numbers = {entry.record: document.citation.entry for document, entry in entries}
     found = [document for name in numbers if (document := cited.record(name))]
-    newest = max(found, key=_finished, default=None)
+    newest = max(found, key=lambda document: numbers[document.citation.path], default=None)
     since = numbers[newest.citation.path] if newest else -1
     lost = [one for name in numbers if (one := cited.damaged(name)) and numbers[name] > since]
     damaged |= {one.path: one for one in lost}
     return None if lost else newest
-
-
-def _finished(document: CitedDocument) -> tuple[str, str]:
-    return document.content["finished"], document.content["key"]
 
 
 def _ordered(

@@ -8,27 +8,30 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.audit.dossier.cited_home import CitedHome, chosen_version, version_documents
 from factory_assets.audit.trace.report import RowPlace, RowRoute, Trace
 from factory_assets.audit.trace.trace import trace
+from factory_assets.execution import runner
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.runner import run_stage
 from factory_assets.execution.standing import champions_in
 from factory_assets.results.data import CleanResult, IngestResult
-from factory_resources.errors import DataError, FactoryError, UnknownNameError
+from factory_resources.errors import DataError, FactoryError, RefusedError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.snapshot import Snapshot, read_arrow
 from factory_resources.tracking.records import Records
 from tests.approvals import make_factory
-from tests.pipelines import APPLES, declare, enter
+from tests.pipelines import APPLES, declare, enter, write_apples
 from tests.random_examples import examples
 
 # A row may have a cell that is not a number, break a rule, or be a duplicate.
@@ -438,3 +441,41 @@ def test_a_version_became_champion_when_the_ledger_says_so(
     with Ledger(factory.home).reading() as log:
         back, _, first = (entry.time for _, entry in champions_in(log, "apples"))
     assert became_champion() == (first, back)
+
+
+def test_of_several_evaluations_that_holds_which_the_ledger_names_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gate is raised, fails, and is as before again: the first evaluation is reused."""
+
+    class HourLater(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
+
+    folder, home = tmp_path / "apples", Home(tmp_path / "home")
+    write_apples(folder)
+    prepare(home)
+
+    def run(least: float) -> None:
+        gates = [{"metric": "roc_auc", "at_least": least}]
+        _run(folder, {**APPLES, "evaluate": {"gates": gates}}, home)
+
+    run(0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "datetime", HourLater)
+        with pytest.raises(RefusedError, match="is below"):
+            run(1.0)
+    failed = _trace("apples@1", home, folder).model
+    assert failed
+    assert not failed.passed
+    run(0.5)
+    holding = _trace("apples@1", home, folder).model
+    assert holding
+    assert holding.passed
+    [fate] = _trace(str(folder / "data.csv"), home, folder).fates
+    assert [used.passed for used in fate.models] == [True]
+    with Ledger(home).reading() as log:
+        documents = version_documents(chosen_version("apples", 1, home), CitedHome(home, log))
+    [evaluated] = documents.stages["evaluate"]
+    assert evaluated.content["value"]["gates"][0]["bound"] == 0.5
