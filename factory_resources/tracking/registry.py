@@ -29,6 +29,9 @@ ALIAS = "champion"
 
 _SCHEMA = "mlflow"
 
+_DELETED = "Deleted_Internal"
+"""The stage of a version that was deleted: its row stays, without its run."""
+
 
 @dataclass(frozen=True)
 class Version:
@@ -167,7 +170,8 @@ class Registry:
             ModelError: there is no such version.
         """
         rows = self._execute(
-            "SELECT run_id, source FROM model_versions WHERE name = :model AND version = :version",
+            "SELECT run_id, source, current_stage FROM model_versions "
+            "WHERE name = :model AND version = :version",
             model=model,
             version=version,
         )
@@ -176,7 +180,12 @@ class Registry:
                 f"there is no version {version} of model {model!r}",
                 remedy=f"train it again: factory run {model}",
             )
-        run_id, source = rows[0]
+        run_id, source, stage = rows[0]
+        if stage == _DELETED:
+            raise ModelError(
+                f"version {version} of model {model!r} was deleted in MLflow",
+                remedy=f"if it served, let another one serve: factory rollback {model}",
+            )
         if not isinstance(run_id, str) or not isinstance(source, str):
             raise self._changed(f"version {version} of model {model!r}")
         files = self._files_at(model, source)
@@ -195,7 +204,7 @@ class Registry:
         """Return every model with its versions, oldest first, without deleted versions."""
         rows = self._execute(
             "SELECT name, version FROM model_versions WHERE current_stage IS NULL "
-            "OR current_stage <> 'Deleted_Internal' ORDER BY name, version"
+            f"OR current_stage <> '{_DELETED}' ORDER BY name, version"
         )
         versions: dict[str, tuple[int, ...]] = {}
         for name, version in rows:
@@ -273,9 +282,9 @@ class Registry:
             self.client.set_model_version_tag(model, str(version), key, value)
 
     def mirror(self, model: str) -> None:
-        """Let MLflow's alias show which version serves, as the ledger says."""
+        """Let MLflow's alias show which version serves, as the ledger says, if MLflow has it."""
         serving = self.serving(model)
-        if serving is None:
+        if serving is None or serving not in self.versions().get(model, ()):
             self.client.delete_registered_model_alias(model, ALIAS)
         else:
             self.set_alias(model, serving)

@@ -31,6 +31,7 @@ from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import (
     PROCESS_TAG,
     StoredRun,
@@ -67,6 +68,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
     ]
     needs = [
         *_troubles(pipelines),
+        *_deleted(pipelines, home),
         *_failures(last, pipelines),
         *_asked(waiting),
         *_closed(home),
@@ -216,6 +218,22 @@ def _troubles(pipelines: Iterable[PipelineState]) -> Iterator[Need]:
     for state in pipelines:
         for trouble in state.troubles:
             yield Need(what=trouble.what, pipeline=state.name, details=trouble.details)
+
+
+def _deleted(pipelines: Iterable[PipelineState], home: Home) -> Iterator[Need]:
+    """Yield the champions that MLflow does not have any more, of which no entry tells."""
+    known = Registry(home).versions()
+    for state in pipelines:
+        version = state.serving.version if state.serving else None
+        if version is not None and version not in known.get(state.name, ()):
+            yield Need(
+                what="champion missing",
+                pipeline=state.name,
+                details=(
+                    f"MLflow does not have version {version} any more, which serves; let another "
+                    f"one serve: factory rollback {state.name}",
+                ),
+            )
 
 
 def _failures(last: Iterable[EndedRun], pipelines: Sequence[PipelineState]) -> Iterator[Need]:

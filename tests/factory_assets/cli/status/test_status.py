@@ -24,6 +24,7 @@ from factory_resources.instance import prepare
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
+from factory_resources.tracking.registry import Registry
 from tests.approvals import Factory, copy_factory, make_factory
 from tests.disks import closed_disk
 from tests.engines import ENGINES, copied_database, prepared_database
@@ -105,6 +106,29 @@ def test_a_waiting_candidate_needs_a_person_until_it_is_approved(apples: Factory
     code, found = _status(apples)
     assert (code, found["needs"], found["serving"]) == (0, [], 1)
     assert "All is well." in apples.factory("status")[1]
+
+
+def test_a_champion_that_was_deleted_in_mlflow_is_told(apples: Factory) -> None:
+    apples.approve()
+    Registry(apples.home).client.delete_model_version("apples", "1")
+    code, found = _status(apples)
+    assert (code, _needs(found)) == (1, ["champion missing"])
+    assert "does not have version 1 any more" in found["needs"][0]["details"][0]
+    deleted = "version 1 of model 'apples' was deleted in MLflow; if it served, let another"
+    code, text = apples.factory("predict", "apples", apples.data)
+    assert (code, deleted in text) == (2, True), text
+    with Path(apples.data).open("a") as file:
+        file.write("3.5,red,bad\n")
+    code, text = apples.factory("run", "apples")
+    assert (code, "waits for 1 approver" in text) == (0, True), text
+    apples.declare(gates=[])
+    code, text = apples.factory("run", "apples")
+    assert (code, "the champion cannot be judged" in text) == (1, True), text
+    assert f"v1: {deleted}" in text
+    apples.declare()
+    apples.factory("run", "apples")
+    apples.approve("apples@2")
+    assert "champion missing" not in _needs(_status(apples)[1])
 
 
 def test_runs_that_go_on_and_wait_are_told(apples: Factory) -> None:
