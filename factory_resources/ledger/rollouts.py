@@ -3,6 +3,8 @@
 When a roll-out begins and ends is decided in `factory_assets.execution`.
 """
 
+from itertools import takewhile
+
 from factory_resources.ledger.ledger import entry_in, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
@@ -24,3 +26,11 @@ def ended_in(log: Log, pipeline: str, version: int) -> tuple[int, RolloutEnded] 
         ):
             return number, entry
     return None
+
+
+def replaced_in_a_row(log: Log, pipeline: str) -> int:
+    """Return how many of the last roll-outs, without a gap, ended because another version came."""
+    numbers = log.numbers(RolloutEnded.subject_of(pipeline=pipeline))
+    entries = (entry_in(log, number) for number in numbers)
+    ended = (entry for entry in entries if isinstance(entry, RolloutEnded))
+    return sum(1 for _ in takewhile(lambda entry: entry.outcome == "replaced", ended))

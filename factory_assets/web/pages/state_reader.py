@@ -26,10 +26,13 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
 from factory_resources.ledger.ledger import latest_in, stopped_in
 from factory_resources.ledger.log import Log
-from factory_resources.ledger.rollouts import rollout_in
+from factory_resources.ledger.rollouts import replaced_in_a_row, rollout_in
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
+
+_REPLACED = 3
+"""Roll-outs in a row that were replaced, from which on a person is told."""
 
 
 def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState:
@@ -64,6 +67,7 @@ def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> Pip
     troubles = [
         *_stopped(serving),
         *_gates(records.latest(pipeline.name, "evaluate"), serving),
+        *_rollouts(pipeline, log),
         *_alarms(pipeline, log, home),
     ]
     return replace(
@@ -145,6 +149,20 @@ def _gates(record: Record | None, serving: Serving | None) -> list[Trouble]:
         return []
     failed = tuple(gate.explanation for gate in value.gates if not gate.passed)
     return [Trouble(f"gates failed by version {version}", failed)]
+
+
+def _rollouts(pipeline: Pipeline, log: Log) -> list[Trouble]:
+    """Return that versions come faster than they roll out, so that none becomes champion."""
+    replaced = replaced_in_a_row(log, pipeline.name) if pipeline.spec.deploy.rollout else 0
+    if replaced < _REPLACED:
+        return []
+    mode = "canary" if pipeline.spec.deploy.canary else "shadow"
+    detail = (
+        f"a newer version replaced each of the last {replaced} before it could become champion; "
+        f"lower deploy.{mode}.for and .answers so that they end before the next training, or train "
+        "less often"
+    )
+    return [Trouble("roll-outs do not end", (detail,))]
 
 
 def _alarms(pipeline: Pipeline, log: Log, home: Home) -> list[Trouble]:

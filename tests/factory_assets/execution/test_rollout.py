@@ -15,6 +15,7 @@ from factory_assets.execution.rollout_evidence import Batch
 from factory_assets.execution.rollout_file import share
 from factory_assets.execution.standing import Standing, standing
 from factory_assets.execution.standing_text import standing_text
+from factory_assets.web.pages.state_reader import read_state
 from factory_resources.home.home import PROJECT
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.rollout_entries import RolloutCounts
@@ -73,6 +74,28 @@ def stands(made: Factory) -> tuple[Standing, str]:
 def without_alias(made: Factory) -> list[str]:
     """Return what does not hold but for MLflow's alias, which follows in its own time."""
     return [one for one in problems(made.home) if "MLflow's alias" not in one]
+
+
+def test_versions_that_come_faster_than_they_roll_out_are_told(made: Factory) -> None:
+    def told() -> list[str]:
+        pipeline = load_pipeline(made.defs / "apples")
+        with Ledger(made.home).reading() as log:
+            troubles = read_state(pipeline, log, made.home).troubles
+        return [detail for one in troubles for detail in one.details]
+
+    for seed in (9, 10):
+        made.declare(seed=seed, approval=None, rollout=CANARY)
+        made.run()
+    assert told() == []
+    made.declare(seed=11, approval=None, rollout=CANARY)
+    made.run()
+    [detail] = told()
+    assert "replaced each of the last 3" in detail
+    assert "deploy.canary.for" in detail
+    ongoing = goes_on(made.home)
+    assert ongoing is not None
+    assert end_rollout(ongoing, Ending("promoted"), made.home)
+    assert told() == []
 
 
 def test_a_version_rolls_out_beside_the_champion_and_runs_say_so(
