@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _RARER = "the rarer one of these rows; declare train.positive: {positive}, and it stays the same"
 
+_SHOWN = 20
+"""Classes that a message lists."""
+
 
 def compare_champion(
     test_set: TestSet,
@@ -108,6 +111,15 @@ def _score(
             f"its positive class is {classes[-1]}, the candidate's {found[-1]}, {why}"
         )
     if classes != found:
-        predicted = f"the classes {', '.join(classes)}" if classes else "numbers"
-        return NotComparable(f"it predicts {predicted}")
+        kept = test_set.pipeline.spec.training.task is None and not (classes and found)
+        remedy = "; declare train.task, and it stays the same" if kept else ""
+        what = f"it predicts {_words(classes)}, the candidate {_words(found)}"
+        return NotComparable(f"{what}{remedy}")
     return test_set.score(test_set.outputs(model), threshold, bounds)
+
+
+def _words(classes: tuple[str, ...]) -> str:
+    if not classes:
+        return "numbers"
+    more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
+    return f"the classes {', '.join(classes[:_SHOWN])}{more}"

@@ -461,6 +461,20 @@ def test_champion_whose_input_is_gone_fails_its_gate_readably(tmp_path: Path, ho
     assert gate(verdict, "roc_auc_at_least").passed
 
 
+def test_champion_that_predicts_numbers_where_the_candidate_has_classes_is_told(
+    pears: Case,
+) -> None:
+    """Whole numbers of up to 20 values are classes: one value more, and they are numbers."""
+    train_section = {"target": "day", "exclude": ["label"], "leaks": {"action": "off"}}
+    counted = changed(pears.pipeline, train=train_section, evaluate={"gates": []}, split={})
+    numbers = changed(counted, train={"task": "regression"})
+    rival = train(numbers, pears.parts, pears.home)
+    candidate = train(counted, pears.parts, pears.home)
+    [result] = Case(counted, pears.parts, candidate, pears.home).judge(rival.version).gates
+    assert "it predicts numbers, the candidate the classes 0, 1, 2" in result.explanation
+    assert "declare train.task, and it stays the same" in result.explanation
+
+
 def test_champion_of_another_target_or_version_that_is_gone(pears: Case) -> None:
     other = changed(pears.pipeline, train={"target": "site", "exclude": ["label"]})
     rival = train(other, pears.parts, pears.home)
