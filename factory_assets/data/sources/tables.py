@@ -41,7 +41,8 @@ from factory_resources.tracking.records import Records
 def discover_database(source: DatabaseSource, context: SourceContext) -> SourceHandle:
     """Read a table or query, and return its handle.
 
-    It is identified by its rows: a database has no cheaper way to detect every change.
+    It is identified by its rows and the names of its columns: a database has no cheaper way to
+    detect every change.
 
     Raises:
         SourceError: the database cannot be reached or refuses the query, in one line.
@@ -55,7 +56,9 @@ def discover_database(source: DatabaseSource, context: SourceContext) -> SourceH
         timeout=source.timeout,
     )
     raw = read_database(query, context.folder, context.home, context.scratch)
-    return SourceHandle(raw.sha256, {}, lambda own: raw, identity=raw.sha256)
+    # The rows are stored without the names: a renamed column changes none of their bytes.
+    version = sha256(f"{raw.sha256} {json.dumps([*raw.columns])}".encode()).hexdigest()
+    return SourceHandle(version, {}, lambda own: raw, identity=raw.sha256)
 
 
 def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[SourceHandle]:

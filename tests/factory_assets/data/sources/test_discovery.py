@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from factory_assets.data.sources.discovery import discover_sources, sources_key
+from factory_assets.execution.requests import StageRequest
+from factory_assets.execution.runner import run_stage
+from factory_assets.results.data import IngestResult
 from factory_assets.spec import Pipeline
 from factory_assets.stages.ingest import ingest
-from factory_resources.errors import SourceError
+from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
 from tests.postgres import Postgres
@@ -65,6 +68,27 @@ def test_the_key_changes_with_a_row_but_not_with_its_position(
     assert key(declared, home) == first
     sqlite(plant, "UPDATE t SET y = -2 WHERE id = 3")
     assert key(declared, home) != first
+
+
+def test_a_renamed_column_is_noticed(plant: Path, tmp_path: Path, home: Home) -> None:
+    contract = [{"name": "id", "type": "int64"}, {"name": "y", "type": "float64"}]
+    source = {"database": "sqlite:plant.db", "table": "t", "key": "id"}
+    declared = made(tmp_path, source, contract=contract)
+
+    def run(number: int) -> list[Any]:
+        value = run_stage(StageRequest(declared, "ingest", home, str(number))).value
+        assert isinstance(value, IngestResult)
+        return rows(value.snapshot, home, "y")
+
+    sqlite(plant, "ALTER TABLE t ADD z", "UPDATE t SET z = 10 * y")
+    assert run(1) == [{"y": 7.0}, {"y": 0.5}, {"y": -1.0}]
+    # Two columns change their names, and not their places.
+    swapped = ("y TO w", "z TO y", "w TO z")
+    sqlite(plant, *(f"ALTER TABLE t RENAME {names}" for names in swapped))
+    assert run(2) == [{"y": 70.0}, {"y": 5.0}, {"y": -10.0}]
+    sqlite(plant, "ALTER TABLE t RENAME y TO x")
+    with pytest.raises(ContractError, match="there is no column 'y'"):
+        run(3)
 
 
 def test_the_key_changes_with_the_rows_that_were_erased(
