@@ -90,6 +90,8 @@ def labelled_table(
 ) -> pa.Table:
     """Return the chosen answers as clean rows, without those that break the contract or a rule.
 
+    Those of versions that predicted another column tell nothing about this one, and are left out.
+
     Raises:
         DataError: the rows have no such columns, or more than an answer is needed to make them.
         SourceError: an answer is not on record any more.
@@ -110,7 +112,8 @@ def labelled_table(
     name = f"answers:{chosen.pipeline}"
     with home.scratch() as scratch:
         (scratch / "read").mkdir()
-        read = read_answers(chosen.rows, chosen.pipeline, outcome, home, scratch / "read", name)
+        told = target, outcome
+        read = read_answers(chosen.rows, chosen.pipeline, told, home, scratch / "read", name)
         if hidden := sorted({*known.values()} & read.withheld.keys()):
             raise DataError(
                 f"column {hidden[0]!r} is sensitive, and the log has only commitments to it",
@@ -124,7 +127,8 @@ def labelled_table(
         handle = SourceHandle(chosen.digest, {}, lambda _: read)
         (scratch / "rows").mkdir()
         rows = clean_rows(chosen.pipeline, ingest, clean, [handle], scratch / "rows")
-        return ParquetFile(rows.valid.path).read()
+        table = ParquetFile(rows.valid.path).read()
+        return table.filter(table[target].is_valid())
 
 
 def _require_rows_alone(model: ComparableModel, clean: Clean, target: str) -> None:

@@ -21,6 +21,7 @@ from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
 from factory_resources.outcomes.store import KnownRow, OutcomeStore
+from factory_resources.outcomes.target_values import TargetValues
 from factory_resources.outcomes.targets import Targets
 from factory_resources.prediction_log.ids import day_of, request_of, text, time_of
 from factory_resources.prediction_log.logged_rows import logged_rows
@@ -81,7 +82,7 @@ def discover_answers(source: AnswersSource, context: SourceContext) -> Iterator[
     """
     home, found = context.home, False
     if has_outcomes(home):
-        target = Targets(home).of_champion(source.answers).source_name
+        target = Targets(home).of_champion(source.answers)
         removed = _removed_days(home, source.answers)
         with open_outcomes(home) as store:
             last = store.last_number()
@@ -106,9 +107,9 @@ def _day_recorded(row: KnownRow) -> date:
 
 
 def _handle(
-    answers: AnswersOfDay, target: str, store: OutcomeStore, home: Home
+    answers: AnswersOfDay, target: TargetValues, store: OutcomeStore, home: Home
 ) -> SourceHandle | None:
-    content, ids = sha256(target.encode()), list[bytes]()
+    content, ids = sha256(target.source_name.encode()), list[bytes]()
     for row in answers.rows(store):
         said = json.dumps([row.id.hex(), row.value, row.observed])
         content.update(f"{said}\n".encode())
@@ -126,21 +127,28 @@ def _handle(
 
 
 def _read(
-    answers: AnswersOfDay, target: str, home: Home, own: Path, name: str, version: str
+    answers: AnswersOfDay, target: TargetValues, home: Home, own: Path, name: str, version: str
 ) -> SourceTable:
     with open_outcomes(home) as store:
         known = [*answers.rows(store)]
-    read = read_answers(known, answers.pipeline, target, home, own, name)
+    told = target.column, target.source_name
+    read = read_answers(known, answers.pipeline, told, home, own, name)
     return replace(read, sha256=version)
 
 
 def read_answers(
-    known: Sequence[KnownRow], pipeline: str, target: str, home: Home, own: Path, name: str
+    known: Sequence[KnownRow],
+    pipeline: str,
+    target: tuple[str, str],
+    home: Home,
+    own: Path,
+    name: str,
 ) -> SourceTable:
     """Read what was asked, and what turned out to be true.
 
     Args:
-        target: the name of the column with the outcomes.
+        target: the column with the outcomes, by its name in the tables and in the source. That of
+            an answer whose version predicted another column is under the name of that one.
         own: an empty folder.
         name: of the source, for messages.
 
@@ -171,13 +179,16 @@ class _Reader:
     def __init__(self, home: Home, pipeline: str, name: str) -> None:
         self._home, self._pipeline, self._name = home, pipeline, name
         self._protection = Protection(home, pipeline, "encrypted")
+        self._targets = Targets(home)
         self._hidden, self._shown = set[str](), set[str]()
 
     def is_hidden(self, column: str) -> bool:
         """Whether a column is in no row that was read, but for commitments."""
         return column in self._hidden - self._shown
 
-    def rows(self, known: Sequence[KnownRow], target: str) -> list[dict[str, str | None]]:
+    def rows(
+        self, known: Sequence[KnownRow], target: tuple[str, str]
+    ) -> list[dict[str, str | None]]:
         """Return the rows with their outcomes, in their order.
 
         Raises:
@@ -189,11 +200,12 @@ class _Reader:
         found: list[dict[str, str | None]] = [{} for _ in known]
         with PredictionLog(self._home) as log:
             for request, record in log.records(places.keys()):
-                cells = logged_rows(record)
+                cells, told = logged_rows(record), self._told(record.version, target)
                 for place in places.pop(request):
                     row = known[place]
                     asked = self._shown_cells(cells[request_of(row.id)[1]], record.time)
-                    found[place] = {**_about(row, record), **asked, target: _outcome(row)}
+                    outcome = {target[1]: None, told: _outcome(row)}
+                    found[place] = {**_about(row, record), **asked, **outcome}
         if places:
             raise SourceError(
                 f"{len(places):,} answers are gone from the log, one is {text(next(iter(places)))}",
@@ -201,6 +213,12 @@ class _Reader:
                 remedy="factory verify tells what is missing; restore the log from a backup",
             )
         return found
+
+    def _told(self, version: int, target: tuple[str, str]) -> str:
+        """Return the name of the column of which an outcome of a version tells."""
+        column, source_name = target
+        own = self._targets.of(self._pipeline, version)
+        return source_name if own.column == column else own.source_name
 
     def _shown_cells(self, row: Mapping[str, Any], time: int) -> dict[str, str | None]:
         shown: dict[str, str | None] = {}

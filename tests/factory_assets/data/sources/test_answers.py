@@ -9,6 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from factory_assets.data.labelled_answers import (
+    ComparableModel,
+    choose_answers,
+    labelled_table,
+)
 from factory_assets.data.sources.answers import answer_ids
 from factory_assets.data.sources.base import SourceContext
 from factory_assets.data.sources.discovery import discover
@@ -19,6 +24,8 @@ from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import open_outcomes
+from factory_resources.outcomes.target_values import TargetValues
+from factory_resources.outcomes.targets import Targets
 from factory_resources.prediction_log import protection
 from factory_resources.prediction_log.protection import Protection
 from tests.data_stages import pipeline, rows
@@ -69,6 +76,26 @@ def test_rows_are_what_was_asked_and_what_was_true(
     ] == [(2.02, "m2", "good", ids[2], 1), (0.0, "m0", "bad", ids[0], 2)]
     assert len(result.sources) == 1
     assert answer_ids(result.sources[0].name, 2, home) == (ids[2], ids[0])
+
+
+def test_an_outcome_of_another_target_is_not_taken_for_one_of_the_champions(
+    grading: Deployed, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = asked(grading, home, 2)
+    tell(home, {ids[0]: "good"})
+
+    def of_champion(*_: object) -> TargetValues:
+        """By now another version serves, which predicts whether a part is returned."""
+        return TargetValues(column="returned", source_name="Returned", classes=(), sensitive=())
+
+    monkeypatch.setattr(Targets, "of_champion", of_champion)
+    contract = [*CONTRACT, {"name": "returned", "from": "Returned", "type": "string"}]
+    result = read(home, tmp_path, contract)
+    assert rows(result.snapshot, home, "label", "returned") == [{"label": "good", "returned": None}]
+    chosen = choose_answers(home, "p", after=0, until=1 << 61, without=(), newest=9)
+    declared = pipeline(tmp_path, "size", ingest={"source": {"answers": "p"}, "contract": contract})
+    model = ComparableModel(("size", "returned"), {}, (), declared.spec.ingest, declared.spec.clean)
+    assert labelled_table(chosen, model, "returned", home).num_rows == 0
 
 
 def test_a_row_keeps_its_number_when_others_follow_or_it_is_corrected(
