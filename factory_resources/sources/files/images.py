@@ -7,6 +7,10 @@ Files are not trusted: only PNG and JPEG are decoded, and only up to a limit of 
 import base64
 import io
 import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_BYTES = 64 * 2**20
 
@@ -19,19 +23,20 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 def written(content: bytes, size: int, *, grey: bool) -> str | None:
     """Return the picture as text; None if the content is not a picture, or too large."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if len(content) > MOST_BYTES:
         return None
     try:
         with warnings.catch_warnings():
+            # Decoders warn of whatever is odd in a file, which is either read or not.
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Only the header is read so far.
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     return None
-                # Upright, according to the orientation that the camera stored.
-                upright = ImageOps.exif_transpose(image).convert("L" if grey else "RGB")
+                upright = _upright(_of_8_bits(image)).convert("L" if grey else "RGB")
     # What the decoders raise for a broken file.
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombWarning):
         return None
@@ -39,3 +44,35 @@ def written(content: bytes, size: int, *, grey: bool) -> str | None:
         return None
     small = upright.resize((size, size), Image.Resampling.BILINEAR)
     return f"{size}x{size}x{1 if grey else 3}:{base64.b64encode(small.tobytes()).decode()}"
+
+
+def _of_8_bits(image: "Image.Image") -> "Image.Image":
+    """Return grey of 16 bits as grey of 8, which Pillow's conversion would make white."""
+    if not image.mode.startswith("I;16"):
+        return image
+    import numpy as np
+    from PIL import Image
+
+    bright = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    bright.info = image.info
+    return bright
+
+
+def _upright(image: "Image.Image") -> "Image.Image":
+    """Turn the image as the camera says that it was held.
+
+    `ImageOps.exif_transpose` writes the other EXIF data anew, and fails if one of them is odd.
+    """
+    from PIL import ExifTags, Image
+
+    turns = Image.Transpose
+    turn = {
+        2: turns.FLIP_LEFT_RIGHT,
+        3: turns.ROTATE_180,
+        4: turns.FLIP_TOP_BOTTOM,
+        5: turns.TRANSPOSE,
+        6: turns.ROTATE_270,
+        7: turns.TRANSVERSE,
+        8: turns.ROTATE_90,
+    }.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)

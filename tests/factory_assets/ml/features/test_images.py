@@ -2,13 +2,14 @@
 
 import base64
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
@@ -174,6 +175,41 @@ def test_every_colour_mode_is_read(mode: str) -> None:
     text = images.written(png(Image.new(mode, (5, 7)), kind), 4, grey=False)
     assert text is not None
     assert text.startswith("4x4x3:")
+
+
+def test_grey_of_16_bits_has_the_shades_of_grey_of_8() -> None:
+    shades = np.arange(64, dtype=np.uint16).reshape(8, 8) * 4
+    fine = png(Image.fromarray(shades * 256))
+    assert images.written(fine, 8, grey=True) == images.written(
+        png(Image.fromarray(shades.astype(np.uint8))), 8, grey=True
+    )
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("odd", [0x0100, 0x011A], ids=["width", "resolution"])
+def test_a_picture_is_turned_upright_whatever_else_its_camera_says(
+    orientation: int, odd: int
+) -> None:
+    image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8) * 5)
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(png(image, exif=tags(orientation)))))
+    # A text where a number belongs.
+    more = odd.to_bytes(2) + b"\0\x02\0\0\0\x03ab\0\0"
+    seen = images.written(png(image, exif=tags(orientation, more)), 8, grey=True)
+    assert seen == images.written(png(turned), 8, grey=True)
+
+
+def tags(orientation: int, *more: bytes) -> bytes:
+    """Return EXIF data."""
+    count = (1 + len(more)).to_bytes(2)
+    held = b"\x01\x12\0\x03\0\0\0\x01" + orientation.to_bytes(2) + b"\0\0"
+    return b"Exif\0\0MM\0*\0\0\0\x08" + count + b"".join((*more, held)) + b"\0\0\0\0"
+
+
+def test_oddities_of_a_picture_that_is_read_are_not_warned_of() -> None:
+    content = png(Image.new("L", (6, 6)), exif=tags(1)[:-9])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert images.written(content, 8, grey=True)
 
 
 def test_other_file_types_raise_a_one_line_error(tmp_path: Path, home: Home) -> None:
