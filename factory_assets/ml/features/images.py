@@ -40,23 +40,28 @@ class Picture(StageResult):
         Raises:
             DataError: if a picture is missing, unreadable or of another size.
         """
-        import base64
-        import binascii
-
         import numpy as np
 
         pictures = np.empty((table.num_rows, self.numbers), dtype=np.uint8)
         for row, text in enumerate(table[self.name].to_pylist()):
-            size, colon, pixels = str(text or "").partition(":")
-            try:
-                content = base64.b64decode(pixels, validate=True)
-            except binascii.Error:
-                content = b""
-            if size + colon != self._size or len(content) != self.numbers:
+            content = self.pixels(str(text or ""))
+            if content is None:
                 expected = f"a picture of size {self._size.rstrip(':')}"
-                raise _not_a_picture(self.name, size if colon else "", expected)
+                raise _not_a_picture(self.name, str(text or ""), expected)
             pictures[row] = np.frombuffer(content, dtype=np.uint8)
         return pictures
+
+    def pixels(self, text: str) -> bytes | None:
+        """Return the pixels; None if the text is not a picture of this size."""
+        import base64
+
+        size, colon, pixels = text.partition(":")
+        try:
+            content = base64.b64decode(pixels, validate=True)
+        # Not base64, or not ASCII.
+        except ValueError:
+            return None
+        return content if size + colon == self._size and len(content) == self.numbers else None
 
 
 def fit_picture(training: pa.Table, name: str) -> Picture:
@@ -65,21 +70,30 @@ def fit_picture(training: pa.Table, name: str) -> Picture:
     Raises:
         DataError: if the first value that is not missing is not a picture, or if there is none.
     """
-    import re
-
     import pyarrow.compute as pc
 
     present = pc.drop_null(training[name])
     first = str(present[0].as_py()) if len(present) else ""
-    size = re.match(r"(\d{1,4})x(\d{1,4})x([13]):", first)
+    size = _size_of(first)
     if not size:
-        raise _not_a_picture(name, "", "pictures from an image source")
-    height, width, colours = map(int, size.groups())
+        raise _not_a_picture(name, first, "pictures from an image source")
+    height, width, colours = map(int, size.split("x"))
     return Picture(name=name, height=height, width=width, colours=colours)
 
 
-def _not_a_picture(name: str, size: str, expected: str) -> DataError:
+def _size_of(text: str) -> str:
+    """Return the size that a picture begins with; "" of any other text, which is not shown."""
+    import re
+
+    size = re.match(r"([1-9]\d{0,3}x[1-9]\d{0,3}x[13]):", text)
+    return size[1] if size else ""
+
+
+def _not_a_picture(name: str, text: str, expected: str) -> DataError:
+    size = _size_of(text)
     actual = f"a picture of size {size}" if size else "a row without a picture"
+    if expected == actual:
+        actual = "a picture that lacks pixels"
     return DataError(
         f"column {name!r} holds {actual}, expected {expected}",
         where="train.model.image",

@@ -43,7 +43,10 @@ def explain(
         reason: dict[str, Any] = {"row": refusal.row, "column": column.source_name, "rule": rule}
         if column.sensitive is None and kind != "null":
             reason["value"] = _shown(row.get(column.source_name))
-        reasons.append(reason | {"remedy": _remedy(kind, column)})
+        remedy = _remedy(kind, column)
+        if kind == "null" and row.get(column.source_name) is not None:
+            remedy = "send a value that can be read; what was sent counts as none"
+        reasons.append(reason | {"remedy": remedy})
     return [{"row": refusal.row, **reason} for reason in reasons]
 
 

@@ -6,7 +6,6 @@ Reading requests and writing responses belongs in `serving.http`.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.columns import read_words
+from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out, value_codes
 from factory_assets.serving.online.column_checks import ColumnChecks
 from factory_assets.serving.online.compiled_rows import CompiledRows
@@ -22,7 +22,7 @@ from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scoring_rows import OVERFLOW
-from factory_assets.spec import Column, ImageSource, Pipeline
+from factory_assets.spec import Column, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.sql.scalar.values import UndecidedError
 
@@ -152,7 +152,7 @@ class ServedModel:
         """
         import numpy as np
 
-        prepared = self._prepared([self._with_pictures(row) for row in rows])
+        prepared = self._prepared([self._with_picture(row) for row in rows])
         table = prepared.table
         wanted = self._wanted(table)
         outputs = self.model.outputs(table, wanted)
@@ -208,19 +208,25 @@ class ServedModel:
             self._engine = WarmEngine(self.pipeline, self.model, self._home)
         return self._engine
 
-    def _with_pictures(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Turn an image file in base64 into the text that the source would have."""
-        picture, source = self.model.picture, self.model.ingest.source
-        if picture is None or not isinstance(source, ImageSource):
+    def _with_picture(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Turn an image file in base64 into the text that the source would have.
+
+        What is not a picture of the model is like a broken file of the source: there is none.
+        """
+        picture = self.model.picture
+        name = next((c.source_name for c in self.columns if picture and c.name == picture.name), "")
+        if picture is None or row.get(name) is None:
             return row
-        given = row.get(picture.name)
-        if not isinstance(given, str) or ":" in given[:16]:
-            return row
+        given = str(row[name])
+        text = given if ":" in given[:16] else self._written(given, picture)
+        return {**row, name: text if picture.pixels(text) else None}
+
+    def _written(self, given: str, picture: Picture) -> str:
         from factory_resources.sources.files.images import written
 
         try:
             content = base64.b64decode(given, validate=True)
-        except (binascii.Error, ValueError):
-            # Like a broken file of the source.
-            return {**row, picture.name: None}
-        return {**row, picture.name: written(content, picture.height, grey=picture.colours == 1)}
+        # Not base64, or not ASCII.
+        except ValueError:
+            return ""
+        return written(content, picture.height, grey=picture.colours == 1) or ""

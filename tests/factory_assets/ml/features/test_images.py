@@ -20,6 +20,7 @@ from factory_assets.ml.models.base import CLIP_SD, Shape
 from factory_assets.ml.training.fitting import fit
 from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
+from factory_assets.serving.online.refusals import explain
 from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.stages.ingest import ingest
@@ -118,6 +119,40 @@ def require_same_in_a_request(served: ServedModel, file: Path, scored: pa.Table)
     broken = served.score([{"pixels": content}, {"pixels": "no picture"}, {"pixels": None}])
     assert [one.row for one in broken.refusals] == [1, 2]
     served.close()
+
+
+@pytest.mark.slow
+def test_a_renamed_picture_is_served_and_one_that_is_none_refuses_its_row_alone(
+    tmp_path: Path, home: Home
+) -> None:
+    write_digits(tmp_path / "digits", 60)
+    *columns, pixels = DIGITS["ingest"]["contract"]
+    renamed = [*columns, {**pixels, "name": "scan", "from": "pixels"}]
+    learning = {**DIGITS["train"], "model": {"kind": "cnn", "image": "scan", "epochs": 1}}
+    ingesting = {**DIGITS["ingest"], "contract": renamed}
+    declared = declare(
+        tmp_path / "digits", {**DIGITS, "ingest": ingesting, "train": learning, "split": {}}
+    )
+    prepare(home)
+    stages: Any = {s: run_stage(StageRequest(declared, s, home, "run")) for s in STAGES[:4]}
+    trained = load_trained(stages["train"].value, home, tmp_path / "digits")
+    served = ServedModel(declared.name, 1, OnnxModel.of(export(trained)), home)
+    [row] = read_arrow(stages["split"].value.test, home).slice(0, 1).to_pylist()
+    file = base64.b64encode((tmp_path / "digits" / row["path"]).read_bytes()).decode()
+    others = [row["scan"] + "é", row["scan"][:-4], "4x4x1:" + "A" * 24, 7, None]
+    scored = served.score([{"pixels": value} for value in (file, *others, row["scan"])])
+    served.close()
+    assert list(scored.rows) == [0, 6]
+    assert scored.outputs[0].tolist() == scored.outputs[1].tolist()
+    assert [(one.row, one.rules) for one in scored.refusals] == [
+        (i, ("null:scan",)) for i in range(1, 6)
+    ]
+    told = [
+        explain(one, {"pixels": sent}, served.columns, served.model.clean)[0]["remedy"]
+        for one, sent in zip(scored.refusals, others, strict=True)
+    ]
+    assert told[-1] == "send a value"
+    assert {*told[:-1]} == {"send a value that can be read; what was sent counts as none"}
 
 
 def test_ingest_stores_one_row_per_file(tmp_path: Path, home: Home) -> None:
@@ -232,6 +267,12 @@ def test_pictures_of_another_size_are_refused() -> None:
     ):
         with pytest.raises(DataError, match=message):
             picture.read(table.slice(row, 1))
+    with pytest.raises(DataError, match="holds a picture that lacks pixels, expected a picture"):
+        picture.read(pa.table({"seen": ["4x4x1:AAAA"]}))
+    for words in ("Jane Doe: ill", "4x4x1:" + "é" * 16):
+        with pytest.raises(DataError, match=r"column .seen. holds a .*, expected") as raised:
+            picture.read(pa.table({"seen": [words]}))
+        assert "Doe" not in str(raised.value)
     with pytest.raises(DataError, match="a row without a picture"):
         fit_picture(pa.table({"seen": ["a", "b"]}), "seen")
 
