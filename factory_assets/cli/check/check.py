@@ -41,7 +41,8 @@ from factory_assets.ml.metrics.metrics import gate_metric_names, metric_names
 from factory_assets.spec import Gate, Pipeline
 from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
-from factory_resources.errors import ContractError, DeclarationError
+from factory_resources.encoders.sentence_encoder import encoder_folder
+from factory_resources.errors import ContractError, DeclarationError, ModelError, SourceError
 
 
 def check(pipelines: Sequence[str] = ()) -> list[Problem]:
@@ -112,6 +113,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from user_object_mistakes(pipeline)
     yield from _contract(pipeline)
     yield from _metrics(pipeline)
+    yield from _encoders(pipeline)
     pipeline = bind_newest_partition(pipeline)
     mistakes = [*source_mistakes(pipeline), *join_mistakes(pipeline), *upstream_mistakes(pipeline)]
     yield from mistakes
@@ -177,6 +179,15 @@ def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
     for at, metric in named:
         if metric is not None and metric not in valid:
             yield Mistake(at, f"{metric!r} is not a metric of {task}; {suggest(metric, valid)}")
+
+
+def _encoders(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Yield encoders of texts that are not on this machine."""
+    for column, encoder in (pipeline.spec.train.text if pipeline.spec.train else {}).items():
+        try:
+            encoder_folder(encoder)
+        except (ModelError, SourceError) as error:
+            yield Mistake(("train", "text", column), f"{error.what}; {error.remedy}")
 
 
 def _missing_columns(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:

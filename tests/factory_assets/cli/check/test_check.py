@@ -103,6 +103,17 @@ def test_each_mistake_is_found_on_its_line(
     assert problems[0].line == line_of(text, on_line)
 
 
+def test_an_encoder_that_is_not_on_this_machine(defs: Path) -> None:
+    text = FULL.replace("exclude: [kind]", "text: {kind: no_such_encoder}")
+    declare(defs, text)
+    [problem] = check(["machines"])
+    assert problem.line == line_of(text, "no_such_encoder")
+    assert "train.text.kind: there is no encoder 'no_such_encoder'; install" in str(problem)
+    declare(defs, text.replace("no_such_encoder", "'${FACTORY_ENCODERS}/minilm'"))
+    [problem] = check(["machines"])
+    assert "variable ${FACTORY_ENCODERS} is not set" in problem.message
+
+
 def test_metrics_that_the_task_does_not_have(defs: Path) -> None:
     text = FULL.replace("target: failed", "target: failed\n    task: regression")
     declare(defs, text)
