@@ -33,7 +33,7 @@ def column(snapshot: Snapshot | None, home: Home, name: str) -> list[Any]:
 def cleaned(text: str, folder: Path, home: Home, **parts: Any) -> tuple[Pipeline, CleanResult]:
     """Write a CSV file, ingest and clean it."""
     (folder / "data.csv").write_text(text)
-    declared = pipeline(folder, files="data.csv", **parts)
+    declared = pipeline(folder, **parts)
     return declared, clean(declared, ingest(declared, home), home)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.detection import find_leaks
 from factory_assets.data.profiling.spellings import find_spellings
+from factory_assets.data.text_order import require_sortable_texts
 from factory_assets.data.time_split import latest_moments
 from factory_assets.ml.features.columns import input_columns
 from factory_assets.results.data import CleanResult, SplitResult
@@ -36,7 +37,8 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
 
     Raises:
         DataError: the target is missing, constant, too large or a date, a named column is missing
-            or has missing values, a part is empty, or a class occurs in no training row.
+            or has missing values, rows are ordered by texts that letters do not order, a part is
+            empty, or a class occurs in no training row.
         StorageError: the disk refuses to write, or a file of the clean rows was changed.
     """
     rule, target = pipeline.spec.split, pipeline.spec.training.target
@@ -55,6 +57,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
         _require_finite_loss(connection, pipeline, cleaned.snapshot.columns[target], where)
         _require_values(connection, rule, where)
+        require_sortable_texts(connection, pipeline, cleaned.snapshot.columns, where)
         connection.execute(f"CREATE TEMP TABLE parts AS {_assignment(rule)}")
         prepared = {
             part: prepare(

@@ -47,7 +47,7 @@ def test_words_of_the_split_may_name_columns(
             "train": {"target": target, "model": {"kind": "linear"}},
         },
     )
-    rows = [[*[f"p{i % 12}"] * len(WORDS), "good" if i // 12 % 2 else "bad"] for i in range(ROWS)]
+    rows = [[*[f"p{i % 12:x}"] * len(WORDS), "good" if i // 12 % 2 else "bad"] for i in range(ROWS)]
     lines = [",".join(row) for row in [[*WORDS, "grade"], *rows]]
     (folder / "data.csv").write_text("\n".join(lines) + "\n")
     parts = split(pipeline, clean(pipeline, ingest(pipeline, home), home), home)

@@ -1,0 +1,99 @@
+"""Texts that order rows: refused if their letters say another order than their reader means."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory_assets.stages.split import split
+from factory_resources.errors import DataError
+from factory_resources.home.home import Home
+from tests.data_stages import cleaned
+
+BY_TIME: dict[str, Any] = {"split": {"time": "at"}}
+
+
+def split_by(
+    at: list[str], tmp_path: Path, home: Home, declared: dict[str, Any], **more: Any
+) -> None:
+    lines = [f'"{text}",u{i % 5},{i * 37 % 101},{i % 2}\n' for i, text in enumerate(at * 5)]
+    types = {"at": "string", "unit": "string", "x": "int64", "y": "int64"}
+    contract = [{"name": name, "type": kind} for name, kind in types.items()]
+    contract[0] |= more
+    ingest = {"source": {"files": "data.csv"}, "contract": contract}
+    text = "at,unit,x,y\n" + "".join(lines)
+    made, value = cleaned(text, tmp_path, home, ingest=ingest, **declared)
+    split(made, value, home)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        [f"{i:02}.{month:02}.2024" for month in (1, 2) for i in range(1, 9)],
+        [f"{month}/{i}/2024 9:30" for month in (1, 2) for i in range(1, 9)],
+        [f"{i} {month} 2024" for month in ("Jan", "February") for i in range(1, 9)],
+        [f"{month} {i:02}, 2024" for month in ("März", "Apr.") for i in range(1, 9)],
+    ],
+    ids=["german", "american", "names", "month first"],
+)
+def test_dates_with_the_year_last_are_refused(at: list[str], tmp_path: Path, home: Home) -> None:
+    with pytest.raises(DataError, match=r"split.time: 'at' is text such as .*strptime") as caught:
+        split_by(at, tmp_path, home, BY_TIME)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "declared"),
+    [
+        ("split.time", BY_TIME),
+        (
+            "clean.windows.order",
+            {"clean": {"windows": {"by": "unit", "order": "at", "size": 2, "columns": "x"}}},
+        ),
+        ("evaluate.last.order", {"evaluate": {"last": {"by": "unit", "order": "at"}}}),
+        (
+            "train.model.order",
+            {
+                "split": {"group": "unit"},
+                "train": {"target": "y", "model": {"kind": "gru", "by": "unit", "order": "at"}},
+            },
+        ),
+    ],
+)
+def test_numbers_of_several_lengths_are_refused(
+    key: str, declared: dict[str, Any], tmp_path: Path, home: Home
+) -> None:
+    at = [f"cycle {i}" for i in range(7, 20)]
+    with pytest.raises(DataError, match=rf"{key}: 'at' is text, .* 'cycle 7' and 'cycle 1\d'"):
+        split_by(at, tmp_path, home, declared)
+
+
+@pytest.mark.parametrize("at", ["{:02}.01.2024", "cycle {}"])
+def test_sensitive_texts_are_not_shown(at: str, tmp_path: Path, home: Home) -> None:
+    texts = [at.format(i) for i in range(7, 20)]
+    with pytest.raises(DataError, match="letters do not come in the order") as caught:
+        split_by(texts, tmp_path, home, BY_TIME, sensitive="personal")
+    assert not any(text in str(caught.value) for text in texts)
+
+
+@pytest.mark.parametrize("at", ["2024-1-{}", "2024-W{}", "v1.{}", "{}:30", "{}"])
+def test_numbers_that_lack_zeros_are_refused(at: str, tmp_path: Path, home: Home) -> None:
+    with pytest.raises(DataError, match="letters do not come in the order of its numbers"):
+        split_by([at.format(i) for i in range(7, 20)], tmp_path, home, BY_TIME)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        [f"2024-{i:02}" for i in range(1, 13)],
+        [f"2024-W{i:02}" for i in range(1, 13)],
+        [f"2024-01-{i:02}{' 10:00:00' * (i % 2)}{'.5' * (i % 4 // 3)}" for i in range(1, 13)],
+        [f"cycle {i:03}" for i in range(5, 17)],
+        [f"{letter}" for letter in "abcdefghijkl"],
+    ],
+    ids=["months", "weeks", "several precisions", "padded", "letters"],
+)
+def test_texts_whose_letters_order_them_are_split(
+    at: list[str], tmp_path: Path, home: Home
+) -> None:
+    split_by(at, tmp_path, home, BY_TIME)
