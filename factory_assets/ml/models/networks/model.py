@@ -89,7 +89,9 @@ class NetworkModel(Model):
         )
         module, best = cls._fit_in_memory(own, train, validation)
         rounds = best.best_epoch + 1
-        return Fit(cls(context.shape, module), tuple(best.history), None, best.halved, rounds)
+        model = cls(context.shape, module)
+        model._require_custom_outputs(context, train.inputs)
+        return Fit(model, tuple(best.history), None, best.halved, rounds)
 
     @classmethod
     def _fit_in_memory(
@@ -161,6 +163,21 @@ class NetworkModel(Model):
             (*tensors(train.inputs), target_of(train)),
             (*tensors(validation.inputs), target_of(validation)),
         )
+
+    def _require_custom_outputs(self, context: FitContext, inputs: Arrays) -> None:
+        if not isinstance(context.spec, OwnModule):
+            return
+        from factory_assets.ml.models.networks.custom_outputs import require_custom_outputs
+        from factory_assets.ml.models.networks.lightning.trainer import user_errors
+
+        with user_errors(context.spec):
+            require_custom_outputs(
+                lambda few: self._module(*tensors(few)),
+                self.outputs,
+                self._shape,
+                inputs,
+                context.spec,
+            )
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         import torch

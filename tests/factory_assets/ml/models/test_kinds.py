@@ -62,6 +62,23 @@ class NotANumber(Plain):
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
+class Wide(Plain):
+    def forward(self, numbers, codes):
+        return torch.cat([super().forward(numbers, codes)] * 2, dim=1)
+
+class Double(Plain):
+    def forward(self, numbers, codes):
+        return super().forward(numbers, codes).double()
+
+class ByBatch(Plain):
+    def forward(self, numbers, codes):
+        outputs = super().forward(numbers, codes)
+        return outputs - outputs.mean(dim=0)
+
+class Random(Plain):
+    def forward(self, numbers, codes):
+        return torch.nn.functional.dropout(super().forward(numbers, codes))
+
 class Other:
     pass
 """
@@ -152,6 +169,10 @@ def test_users_module_is_trained_stored_and_exported(name: str, tmp_path: Path) 
         ("Silent", "does not log validation_loss"),
         ("Broken", "net:Broken failed: ValueError: no such thing"),
         ("NotANumber", "became NaN or infinite in epoch 0"),
+        ("Wide", r"net:Wide returns float32 \[8, 4\] for 8 rows, expected float32 \[8, 2\]"),
+        ("Double", r"returns float64 \[8, 2\] for 8 rows, expected float32 \[8, 2\]"),
+        ("ByBatch", r"predicts .* of a row beside others, and .* of the same row alone; compute"),
+        ("Random", "and .* of the same row alone; .* draw no random numbers, unless self.training"),
     ],
 )
 def test_an_error_in_a_users_module_is_one_line(name: str, message: str, tmp_path: Path) -> None:
