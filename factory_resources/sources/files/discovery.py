@@ -127,7 +127,7 @@ def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> t
         else [*patterns.items()]
     )
     return tuple(
-        File(path, _display(pattern, path), label)
+        File(path, _display(pattern, path, folder), label)
         for label, pattern in pairs
         for path in _matches(pattern, folder)
     )
@@ -148,7 +148,7 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
         if fault := _fault(path, os.path.realpath(fixed)):
             raise SourceError(
                 fault,
-                where=_display(pattern, path),
+                where=_display(pattern, path, folder),
                 remedy="put the file itself there, or declare the path of the file itself",
             )
     return paths
@@ -244,13 +244,15 @@ def _no_match(pattern: str, full: Path) -> SourceError:
     )
 
 
-def _display(pattern: str, path: Path) -> str:
+def _display(pattern: str, path: Path, folder: Path) -> str:
     if not has_magic(pattern):
         return _home_hidden(pattern)
     fixed, _ = split_glob(Path(pattern))
-    depth = len(split_glob(Path(expand(pattern)))[1].split(os.sep))
-    below = path.parts[-depth:] if "**" not in pattern else (path.name,)
-    return _home_hidden(str(fixed.joinpath(*below)))
+    full = folder / os.path.expanduser(expand(pattern))
+    # The folders that `**` stands for come in addition.
+    more = len(path.parts) - len(full.parts)
+    depth = len(split_glob(Path(expand(pattern)))[1].split(os.sep)) + more
+    return _home_hidden(str(fixed.joinpath(*path.parts[-depth:])))
 
 
 def _home_hidden(text: str) -> str:

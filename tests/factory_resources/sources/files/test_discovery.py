@@ -50,7 +50,13 @@ def test_files_have_the_names_that_were_declared(
     assert names("${FACTORY_DATA}/a.csv") == ["${FACTORY_DATA}/a.csv"]
     assert names("${FACTORY_DATA}/*/*.csv") == ["${FACTORY_DATA}/deep/b.csv"]
     assert names(f"{tmp_path}/a.csv", "~/a.csv") == ["~/a.csv", "~/a.csv"]
-    assert len(names("**/*.csv")) == 4
+    assert names("**/*.csv") == ["a.csv", "deep/b.csv", "deep/er/c.csv", "odd[1].csv"]
+    assert names("${FACTORY_DATA}/deep/**/*.csv") == [
+        f"${{FACTORY_DATA}}/{name}" for name in ("deep/b.csv", "deep/er/c.csv")
+    ]
+    assert names("~/d*/**/?.csv", "deep/er/../**/c.csv") == [
+        *("~/deep/b.csv", "~/deep/er/c.csv", "deep/er/../er/c.csv"),
+    ]
     labelled = find_files({"x": "a.csv", "y": "deep/*.csv"}, tmp_path)
     assert [(f.label, f.path.name) for f in labelled] == [("x", "a.csv"), ("y", "b.csv")]
 
@@ -67,6 +73,7 @@ def test_brackets_in_the_name_of_a_folder_are_no_glob(
             "fold[12]/*.csv": ["fold[12]/a.csv"],
             "fold[12]/*/*.csv": ["fold[12]/b[3]/c.csv"],
             "fold[12]/b[3]/?.csv": ["fold[12]/b[3]/c.csv"],
+            "fold[12]/**/*.csv": ["fold[12]/a.csv", "fold[12]/b[3]/c.csv"],
             "year[12]/*.csv": ["year1/e.csv"],
             f"{tmp_path}/fold[12]/[ab].csv": [f"{tmp_path}/fold[12]/a.csv"],
         }.items():
