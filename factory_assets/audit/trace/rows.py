@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 from factory_assets.audit.references import SnapshotName, SourceName, parse, snapshot_name
 from factory_assets.audit.resolver import ResolvedTable, find_snapshot, find_source
 from factory_assets.audit.trace.report import Hop, RowOrigin
-from factory_assets.audit.trace.sources import Folders, source_fact, source_lines
+from factory_assets.audit.trace.sources import (
+    Folders,
+    image_columns,
+    source_fact,
+    source_lines,
+)
 from factory_assets.results.data import IngestResult, SourceFile
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import IDENTITY
 from factory_resources.errors import DataError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
-from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.sql.engine import engine_errors, identifier, sealed
 from factory_resources.tables.snapshot import Snapshot, exists, fetched_paths
 from factory_resources.tracking.record import Record
 
@@ -180,6 +185,8 @@ def _trace_back(
         step = snapshot_name(ingest.pipeline, "ingest", None, ingest.data_version)
         fact = source_fact(source, ingest, step, None, folders, verify, history.home)
         lines, why = source_lines(fact, source, row[1], ingest, history.home)
+        if columns := image_columns(source, ingest, folders):
+            why = _image_in_words(ingest, row, columns, history.home) or why
         return RowOrigin(
             hops=tuple(hops),
             sha256=row[0],
@@ -197,6 +204,25 @@ def _trace_back(
         lines=None,
         lines_unknown="no record tells of its source",
     )
+
+
+def _image_in_words(ingest: Record, row: Row, columns: tuple[str, ...], home: Home) -> str:
+    """Name the image that a row is, as it was when it was read; "" if no table has the row.
+
+    Args:
+        columns: those of the image's path and digest that may be shown.
+    """
+    names = ", ".join(map(identifier, columns))
+    for table in filter(None, tables_of(value_in(ingest)).values()):
+        if not {*columns} <= {*table.columns} or not exists(table, home):
+            continue
+        with open_snapshot(table, home) as connection:
+            found = connection.execute(
+                f"SELECT {names} FROM stored WHERE _file = ? AND _row = ?", [*row]
+            ).fetchone()
+        if found:
+            return f"the record is an image: {', '.join(map(str, found))}"
+    return ""
 
 
 def _ingests(records: list[Record], history: RecordGraph) -> Iterator[Record]:

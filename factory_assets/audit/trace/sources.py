@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 from factory_assets.audit.trace.report import Source, State
 from factory_assets.audit.trace.verification import state_of
+from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.data.sources.answers import answer_ids
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.results.data import SourceFile
+from factory_assets.spec.sources import IMAGE_COLUMNS
 from factory_resources.erasure.manifest import erased_rows
-from factory_resources.errors import SourceError
+from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import expand
@@ -127,6 +130,26 @@ def declared_source(source: SourceFile, record: Record) -> dict[str, Any]:
     else:
         declared = ingest.get("source")
     return declared or {}
+
+
+def image_columns(source: SourceFile, record: Record, folders: Folders | None) -> tuple[str, ...]:
+    """Return the columns with the path and the digest of a row's image; none if it is no image.
+
+    Left out is a column that was not read, or that is sensitive by the declaration of today, or of
+    which nobody can tell.
+    """
+    declared: dict[str, Any] = record.parts.get("declaration") or {}
+    folder = (folders or {}).get(record.pipeline)
+    if folder is None or "images" not in declared_source(source, record):
+        return ()
+    try:
+        sensitive = sensitive_columns(load_pipeline(folder))
+    except DeclarationError:
+        return ()
+    columns = (declared.get("contract") or {}).get("columns") or ()
+    names = {column.get("source") or column["name"]: column["name"] for column in columns}
+    found = (names.get(name) if columns else name for name in IMAGE_COLUMNS[:2])
+    return tuple(name for name in found if name and name not in sensitive)
 
 
 def _path(source: SourceFile, record: Record, folders: Folders) -> Path | None:

@@ -9,12 +9,14 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from datetime import datetime, timedelta, tzinfo
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from factory_assets.audit.dossier.cited_home import CitedHome, chosen_version, version_documents
 from factory_assets.audit.trace.report import RowPlace, RowRoute, Trace
@@ -375,6 +377,35 @@ class TestModel:
         first, second = _of(copied, "apples@1"), _of(copied, "apples@2")
         assert first.steps[-3:] == second.steps[-3:]
         assert second.problems == ()
+
+
+@pytest.mark.parametrize("rule", [{}, {"sensitive": "personal"}], ids=["", "sensitive"])
+def test_a_row_of_images_leads_back_to_its_file(
+    rule: dict[str, Any], tmp_path: Path, home: Home
+) -> None:
+    folder = tmp_path / "scans"
+    for name, content in {"in/b/2.png": "red", "in/a/1.png": "blue", "in/torn.png": ""}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if content:
+            Image.new("RGB", (5, 5), content).save(folder / name)
+    (folder / "in/torn.png").write_bytes(b"torn")
+    contract = [
+        {"name": "file", "from": "path", "type": "string", **rule},
+        {"name": "sha256", "type": "string"},
+        {"name": "pixels", "type": "string", "nullable": False},
+    ]
+    ingest = {"source": {"images": "in/**/*.png", "size": 4}, "contract": contract}
+    _run(folder, {"purpose": "Pictures to follow", "ingest": ingest}, home)
+    for number, name in ((1, "in/a/1.png"), (2, "in/b/2.png")):
+        row = _trace("scans/clean", home, folder, str(number)).row
+        assert row
+        digest = sha256((folder / name).read_bytes()).hexdigest()
+        shown = digest if rule else f"{name}, {digest}"
+        assert row.lines_unknown == f"the record is an image: {shown}"
+    (folder / "defs.yaml").unlink()
+    row = _trace("scans/clean", home, folder, "1").row
+    assert row
+    assert row.lines_unknown == "the source is no file"
 
 
 @pytest.mark.slow
