@@ -8,7 +8,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from glob import escape
+from glob import escape, has_magic
 from pathlib import Path
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
@@ -26,10 +26,19 @@ _PARQUET = b"PAR1"
 
 
 def as_declared(ingest: Ingest, file: Path) -> FileSource | ImageSource:
-    """Return the declared way of reading text or images, at another path."""
+    """Return the declared way of reading text or images, at another path.
+
+    Raises:
+        SourceError: the path is that of a folder, or a pattern.
+    """
+    if file.is_dir() or (has_magic(str(file)) and not file.exists()):
+        raise SourceError(
+            "one file is scored at a time", where=str(file), remedy="name a file with all rows"
+        )
     path = (escape(str(file.absolute())),)
-    if isinstance(ingest.source, ImageSource) and file.suffix.lower() in SUFFIXES:
-        return ingest.source.model_copy(update={"images": path, "label": None})
+    images = [source for source in ingest.tables.values() if isinstance(source, ImageSource)]
+    if images and file.suffix.lower() in SUFFIXES:
+        return images[0].model_copy(update={"images": path, "label": None})
     sources = [source for source in ingest.tables.values() if isinstance(source, FileSource)]
     declared = _common_way(sources)
     patterns = [pattern for source in sources for pattern in source.patterns]

@@ -209,6 +209,15 @@ def test_a_missing_file_is_named(served: Served) -> None:
         predict(served.pipeline, served.folder / "absent.csv", served.home)
 
 
+@pytest.mark.parametrize("name", ["", "*.csv"])
+def test_several_files_at_a_time_are_refused(name: str, served: Served) -> None:
+    folder = served.folder / "many"
+    folder.mkdir(exist_ok=True)
+    (folder / "a.csv").touch()
+    with pytest.raises(SourceError, match=r"many.*: one file is scored at a time; name a file"):
+        predict(served.pipeline, folder / name, served.home)
+
+
 def test_without_a_champion(served: Served, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has no champion yet"):
         predict(served.pipeline, served.folder / "rows.csv", Home(tmp_path))

@@ -22,7 +22,8 @@ from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
 from factory_assets.serving.online.refusals import explain
 from factory_assets.serving.online.served_model import ServedModel
-from factory_assets.spec import Cnn, Pipeline
+from factory_assets.serving.scored_file import as_declared
+from factory_assets.spec import Cnn, ImageSource, Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, SourceError
 from factory_resources.home.home import Home
@@ -163,6 +164,15 @@ def test_ingest_stores_one_row_per_file(tmp_path: Path, home: Home) -> None:
     assert paths == sorted(paths)
     assert [Path(path).parent.name for path in paths] == digits
     assert len(set(result["sha256"].to_pylist())) == 12
+
+
+def test_an_image_is_scored_as_the_images_of_several_sources_are_read(tmp_path: Path) -> None:
+    sources = {name: {"images": f"{name}/*.png", "size": 8, "colours": "grey"} for name in "ab"}
+    ingesting = {"sources": sources, "label": "site", "contract": DIGITS["ingest"]["contract"]}
+    declared = declare(tmp_path, {**DIGITS, "ingest": ingesting})
+    found = as_declared(declared.spec.ingest, tmp_path / "one.PNG")
+    assert isinstance(found, ImageSource)
+    assert (found.size, found.colours) == (8, "grey")
 
 
 def test_broken_images_go_to_quarantine(tmp_path: Path, home: Home) -> None:
