@@ -170,6 +170,14 @@ class ImageSource(Spec):
     Default: no such column."""
 
     @model_validator(mode="after")
+    def _are_local(self) -> Self:
+        if any(pattern.startswith("s3://") for pattern in self.images):
+            raise ValueError(
+                "images are read from files of this machine, not from s3:// storage; copy them here"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_differ(self) -> Self:
         if self.label in IMAGE_COLUMNS:
             raise ValueError(

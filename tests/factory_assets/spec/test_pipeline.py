@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.spec import Gate, PipelineSpec, SplitRule
+from factory_assets.spec import Gate, ImageSource, PipelineSpec, SplitRule
 from factory_assets.spec.base import STORED
 from factory_assets.spec.train import Train
 
@@ -69,6 +69,11 @@ def test_without_a_contract_no_column_is_known() -> None:
         clean={},
     )
     assert spec.columns() == ()
+
+
+def test_images_of_a_storage_are_refused() -> None:
+    with pytest.raises(ValidationError, match="not from s3:// storage; copy them here"):
+        ImageSource.model_validate({"images": ["a/*.png", "s3://bucket/*.png"]})
 
 
 @pytest.mark.parametrize(
