@@ -10,7 +10,7 @@ import msgspec
 from factory_assets.serving.http.call import Call
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.online.answers import predictions, regions
-from factory_assets.serving.online.request_rows import RequestRows
+from factory_assets.serving.online.request_rows import ObjectRequest, RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
 from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
@@ -45,6 +45,9 @@ def record_of(
         answered = msgspec.json.encode({"error": result.line, **rules})
     else:
         assert rows is not None
+        if result.read is not None:
+            # Beside the pixels that the model reads, a file may say who took it, and where.
+            rows = ObjectRequest(result.read)
         status, count = 200, len(rows)
         asked = (
             rows.logged(served)

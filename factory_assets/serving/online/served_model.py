@@ -56,6 +56,8 @@ class ScoredRequest:
     """Returns the outputs that the rows would have if one input were missing."""
     groups: NDArray[Any] | None = None
     """Of these rows, the value by which their sets or intervals differ; None if they do not."""
+    read: Sequence[Mapping[str, Any]] | None = None
+    """All rows with the pixels of their image files; None if the model reads no pictures."""
 
 
 class ServedModel:
@@ -152,7 +154,8 @@ class ServedModel:
         """
         import numpy as np
 
-        prepared = self._prepared([self._with_picture(row) for row in rows])
+        read = [self._with_picture(row) for row in rows] if self.model.picture else None
+        prepared = self._prepared(rows if read is None else read)
         table = prepared.table
         wanted = self._wanted(table)
         outputs = self.model.outputs(table, wanted)
@@ -166,6 +169,7 @@ class ServedModel:
             refusals=tuple(refusals),
             without=partial(self._without_in_table, table, wanted[finite]),
             groups=read_words(table, by)[wanted[finite]] if (by := self.model.grouped_by) else None,
+            read=read,
         )
 
     def _without_in_table(self, table: pa.Table, wanted: NDArray[np.int64], name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from factory_assets.ml.models.base import CLIP_SD, Shape
 from factory_assets.ml.training.fitting import fit
 from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
+from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.records import record_of
+from factory_assets.serving.http.rows import read_rows
 from factory_assets.serving.online.refusals import explain
 from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.serving.scored_file import as_declared
@@ -28,10 +32,12 @@ from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.prediction_log.record import decode
 from factory_resources.sources.files import images
 from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.ml.models.cases import hostile, pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import same_everywhere
+from tests.factory_assets.serving.http.cases import call_of
 from tests.pipelines import declare
 
 DIGITS: dict[str, Any] = {
@@ -143,6 +149,10 @@ def test_a_renamed_picture_is_served_and_one_that_is_none_refuses_its_row_alone(
     others = [row["scan"] + "é", row["scan"][:-4], "4x4x1:" + "A" * 24, 7, None]
     scored = served.score([{"pixels": value} for value in (file, *others, row["scan"])])
     served.close()
+    call = call_of(served, [{"pixels": file}])
+    rows_sent, _ = read_rows(call.body, served.decoder, Limits())
+    logged = decode(record_of(call, rows_sent, served.score(rows_sent.objects()), None))
+    assert json.loads(logged.input) == [{"pixels": row["scan"]}]
     assert list(scored.rows) == [0, 6]
     assert scored.outputs[0].tolist() == scored.outputs[1].tolist()
     assert [(one.row, one.rules) for one in scored.refusals] == [
