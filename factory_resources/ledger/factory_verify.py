@@ -970,8 +970,9 @@ class GuardedDatabase:
 
     def __init__(self, path: str, tables: Iterable[str]) -> None:
         for beside in ("-wal", "-shm", "-journal"):
-            if os.path.lexists(path + beside) and not stat.S_ISREG(os.lstat(path + beside).st_mode):
-                raise InvalidError(f"its {beside} is not a regular file")
+            with suppress(FileNotFoundError):
+                if not stat.S_ISREG(os.lstat(path + beside).st_mode):
+                    raise InvalidError(f"its {beside} is not a regular file")
         self._steps = 0
         self._connection = self._connect(path)
         try:
@@ -1068,7 +1069,10 @@ class GuardedDatabase:
 
 
 def _has_content(path: str) -> bool:
-    return os.path.exists(path) and os.path.getsize(path) > 0
+    # Asked once: whoever writes to the database removes its journal at any moment.
+    with suppress(OSError):
+        return os.path.getsize(path) > 0
+    return False
 
 
 class Scratch:

@@ -465,6 +465,25 @@ def test_a_write_that_was_cut_off_is_told_and_nothing_else_is(auditor: Auditor) 
     assert auditor.verify() == (0, [])
 
 
+@pytest.mark.parametrize("name", ["lstat", "stat"])
+def test_a_journal_that_its_writer_removes_meanwhile_is_no_fault(
+    auditor: Auditor, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = getattr(os, name)
+    journal = auditor.home / "ledger.db-journal"
+    journal.touch()
+
+    def ask(path: Any, **options: Any) -> os.stat_result:
+        found: os.stat_result = asked(path, **options)
+        if str(path) == str(journal):
+            journal.unlink()
+        return found
+
+    monkeypatch.setattr(os, name, ask)
+    report, _ = factory_verify.verify_path(str(auditor.home), factory_verify.Expectation())
+    assert (report.problems, journal.exists()) == ([], False)
+
+
 def _places(home: Path) -> Iterator[Path]:
     """Yield each file that must not change."""
     yield from home.glob("records/*/*/*.json")
