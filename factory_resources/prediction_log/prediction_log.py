@@ -179,15 +179,17 @@ class PredictionLog:
         """
         request, row = request_of(parse(written))
         with self._faults():
-            found = self.database.find(request) or find_archived(self._home, request, self._footer)
-            if found:
-                require_row(found.record, row)
-                return prove_answer(self.database, found)
-            if self._waiting(request, 0):
+            found = self._collected(request)
+            if not found and self._waiting(request, 0):
                 raise UnknownNameError(
                     f"{written!r} is still in the journal",
                     remedy="try again when the journal was collected",
                 )
+            # What left the journal in the meantime is stored now.
+            found = found or self._collected(request)
+            if found:
+                require_row(found.record, row)
+                return prove_answer(self.database, found)
             for number, entry in find_erased(self._home, self.database, [request]).values():
                 raise erased_answer(written, number, entry)
             return prove_absence(self.database, request, self._neighbours)
@@ -280,6 +282,10 @@ class PredictionLog:
         if self._opened is None:
             self._opened = open_store(self._home)
         return self._opened
+
+    def _collected(self, request: bytes) -> StoredPrediction | None:
+        found = self.database.find(request)
+        return found or find_archived(self._home, request, self._footer)
 
     def _stored(self, request: bytes, row: int) -> FoundPrediction | None:
         if self._opened is None and not has_store(self._home):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from factory_resources.ledger.entries import read_entry
 from factory_resources.ledger.factory_verify import InvalidError, PredictionProof
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsLogged
+from factory_resources.prediction_log import prediction_log
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import decode
@@ -101,6 +103,25 @@ def test_what_is_still_in_the_journal_is_not_proven_yet(log: PredictionLog) -> N
     with pytest.raises(UnknownNameError, match="still in the journal"):
         log.prove(text(identifier))
     journal.close()
+
+
+def test_what_leaves_the_journal_meanwhile_is_proven(
+    log: PredictionLog, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, ids = log.journal(), PredictionIds()
+    [identifier] = write(journal, [1], ids)
+    journal.close()
+    segments_of = prediction_log.segments_of
+
+    def collected(folder: Path) -> list[Path]:
+        with PredictionLog(home) as other:
+            assert other.collect() == 1
+        return segments_of(folder)
+
+    monkeypatch.setattr(prediction_log, "segments_of", collected)
+    proof = log.prove(text(identifier))
+    assert proof.record is not None
+    assert proof.identifier == identifier
 
 
 def test_a_record_that_was_deleted_cannot_be_proven_absent(log: PredictionLog) -> None:
