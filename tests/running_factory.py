@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+_PORTS = 2_000
+"""Of each process of tests, from 10,000 on: the system gives ports from 32,768 on to whoever asks
+for any, and it may be seconds until the process that is told of one listens."""
+_counted = count(secrets.randbelow(_PORTS))
+
 
 def free_port() -> int:
-    """Return a port of loopback on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of loopback on which nothing listens, and which nobody else takes meanwhile."""
+    first = 10_000 + _PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    while True:
+        port = first + next(_counted) % _PORTS
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_serving(port: int) -> bool:

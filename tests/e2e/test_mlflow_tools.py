@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +25,7 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.records import Records
 from tests.e2e.conftest import Demo, forked
+from tests.running_factory import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -127,9 +127,7 @@ def environment(home: Home) -> dict[str, str]:
 @contextmanager
 def serving(name: str, home: Home, python: Path) -> Iterator[str]:
     """Run `mlflow models serve`; yield the address that answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     start = [python, "-m", "mlflow", "models", "serve", "-m", f"models:/{name}@champion"]
     # It starts its server as `uvicorn`, which is not beside this Python.
     path = f"{python.parent}:{sysconfig.get_path('scripts')}:{os.environ['PATH']}"

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, pipeline, rows, series
 from tests.pipelines import APPLES, declare, write_apples
+from tests.running_factory import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -136,9 +136,7 @@ if __name__ == "__main__":
 def test_two_nodes_train_the_same_network(tmp_path: Path) -> None:
     script = tmp_path / "node.py"
     script.write_text(NODE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     nodes = []
     for rank in range(2):
         (tmp_path / str(rank)).mkdir()
