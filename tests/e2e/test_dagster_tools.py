@@ -11,6 +11,7 @@ import pytest
 
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
+from tests.own_code import copy_code
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +52,7 @@ def test_dg_scaffolds_a_declaration_that_passes_factory_check(
 ) -> None:
     copy = tmp_path / "copy"
     for name in ("factory_assets", "factory_resources", "schedules"):
-        shutil.copytree(PROJECT / name, copy / name)
+        copy_code(name, copy)
     shutil.copy(PROJECT / "pyproject.toml", copy)
     environment["PYTHONPATH"] = str(copy)
     _run(environment, copy, "dg", "scaffold", "defs", "factory_assets.ModelPipeline", "fraud")

@@ -21,9 +21,10 @@ from factory_assets.execution.runner import run_stage
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.results.stages import STAGES
 from factory_resources.errors import DataError, FactoryError
-from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.records import Records
+from tests.own_code import copy_code
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -188,7 +189,7 @@ def test_another_version_of_a_library(
 def test_an_edit_of_a_stage_of_ours(made: Path, tmp_path: Path) -> None:
     root, copy_of_ours = _copied(made, tmp_path), tmp_path / "ours"
     for package in ("factory_assets", "factory_resources", "schedules"):
-        shutil.copytree(PROJECT / package, copy_of_ours / package)
+        copy_code(package, copy_of_ours)
     with (copy_of_ours / "factory_assets/stages/clean.py").open("a") as file:
         file.write("\n# Another way of cleaning.\n")
     done = subprocess.run(

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,11 +16,11 @@ import pytest
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.boundary.inside import NOT_SET_UP
 from factory_resources.errors import SettingError
-from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.inside import boundary, command_line, python, run_inside
 from tests.factory_resources.boundary.machine import level_of_this_machine, needs_namespaces
 from tests.loopback import needs_root
 from tests.ordinary_user import USER, by_ordinary_user
+from tests.own_code import copy_code
 
 _LEVELS = [pytest.param("required", marks=needs_namespaces), "seccomp"]
 every_level = pytest.mark.parametrize("level", _LEVELS)
@@ -440,8 +439,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize("call", ["unshare", "io_uring_setup"])
 def test_a_hole_is_noticed_before_the_command_starts(level: str, call: str, folder: Path) -> None:
     for package in ("boundary", "home"):
-        copied = folder / "factory_resources" / package
-        shutil.copytree(PROJECT / "factory_resources" / package, copied)
+        copy_code(f"factory_resources/{package}", folder)
     source = folder / "factory_resources/boundary/seccomp.py"
     source.write_text(source.read_text().replace(f'"{call}"', '"umount2"'))
     argv = python(_START, str(folder), f"--level={level}", "--", *python("print(1)"))
