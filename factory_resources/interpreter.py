@@ -1,4 +1,4 @@
-"""How the Python interpreter of a process of the factory collects garbage and ends.
+"""How the Python of a process of the factory collects garbage, is interrupted, and ends.
 
 What a process imports stays until its end. To look through it for garbage, again and again while it
 grows, and once more at the end, takes a third of the CPU of a command that imports much.
@@ -8,10 +8,24 @@ import atexit
 import gc
 import io
 import signal
+import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from threading import Timer, get_ident
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _YOUNG = 20_000
 """New objects after which the youngest are looked through; Python's own number is 700."""
+
+_INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+"""What is raised in the main thread at Ctrl-C."""
+
+_MOMENT = 0.01
+"""Seconds after which an interruption that was dropped comes again."""
 
 _BUFFERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
@@ -25,6 +39,26 @@ def collect_less() -> None:
     gc.set_threshold(_YOUNG)
     atexit.unregister(_end)
     atexit.register(_end)
+
+
+def keep_interruptions() -> None:
+    """Let Ctrl-C interrupt this process wherever it comes. Safe to call again.
+
+    Python prints and drops what is raised while an object is removed: where it comes in a `__del__`
+    or in what a weak reference calls, as SQLAlchemy has thousands, work would go on.
+    """
+    told = sys.unraisablehook
+    if getattr(told, "func", None) is not _repeat_interruption:
+        sys.unraisablehook = partial(_repeat_interruption, told)
+
+
+def _repeat_interruption(
+    told: "Callable[[UnraisableHookArgs], object]", dropped: "UnraisableHookArgs"
+) -> None:
+    if dropped.exc_type.__name__ in _INTERRUPTIONS:
+        Timer(_MOMENT, signal.pthread_kill, (get_ident(), signal.SIGINT)).start()
+    else:
+        told(dropped)
 
 
 def _end() -> None:

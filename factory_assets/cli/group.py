@@ -13,7 +13,7 @@ import click
 
 from factory_resources.home.database import require_recorded_engine
 from factory_resources.home.home import Home
-from factory_resources.interpreter import collect_less
+from factory_resources.interpreter import collect_less, keep_interruptions
 from factory_resources.sql.engine import interruptible
 from factory_resources.store.location import declared_store, require_recorded_store
 
@@ -52,6 +52,7 @@ def main(context: click.Context, debug: bool) -> None:
 
     go_offline()
     collect_less()
+    keep_interruptions()
     context.obj = debug
 
 

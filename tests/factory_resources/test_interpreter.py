@@ -1,4 +1,5 @@
-"""Processes look for garbage rarely, and not at their end; what they wrote is written."""
+"""Processes look for garbage rarely, and not at their end; what they wrote is written, and Ctrl-C
+interrupts them wherever it comes."""
 
 import subprocess
 import sys
@@ -71,3 +72,43 @@ def test_ctrl_c_in_the_last_moment_shows_no_traceback() -> None:
     command = [sys.executable, "-c", _INTERRUPTED]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+_REMOVED = """
+import os, signal, sys, time, weakref
+from factory_resources.interpreter import keep_interruptions
+
+class Thing:
+    def __del__(self):
+        if sys.argv[1] == "__del__":
+            interrupted()
+
+def interrupted(_=None):
+    os.kill(os.getpid(), signal.SIGINT)
+
+def failing(_):
+    raise ValueError("not an interruption")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+keep_interruptions()
+keep_interruptions()
+thing = Thing()
+other = weakref.ref(thing, failing)
+if sys.argv[1] == "weak reference":
+    told = weakref.ref(thing, interrupted)
+try:
+    del thing
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("where", ["__del__", "weak reference"])
+def test_ctrl_c_while_an_object_is_removed_is_not_lost(where: str) -> None:
+    command = [sys.executable, "-c", _REMOVED, where]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
+    assert ended.stdout == "interrupted\n"
+    assert "KeyboardInterrupt" not in ended.stderr
+    # What else goes wrong then is told as always.
+    assert ended.stderr.count("ValueError: not an interruption") == 1
