@@ -22,8 +22,7 @@ from tritonclient.utils import InferenceServerException
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.serving_acts import roll_back
 from factory_resources.home.home import PROJECT
-from factory_resources.prediction_log.record import decode
-from factory_resources.prediction_log.segments import read
+from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.security.tokens import Tokens
 from tests.approvals import Factory
 from tests.serving import PredictionServer, eventually, serving
@@ -259,9 +258,9 @@ def test_a_refused_request_is_in_the_log(server: PredictionServer, made: Factory
     after = server.ask("/metrics").body.decode()
     name = 'factory_errors_total{kind="contract",pipeline="apples",role="champion",version="2"}'
     assert count(after, name) == 1 + count(before, name)
-    folder = made.home.path / "predictions" / "journal"
-    logged = [decode(payload) for path in folder.iterdir() for _, payload in read(path)]
-    refused = [record for record in logged if record.status == 422]
+    with PredictionLog(made.home) as log:
+        logged = dict(log.every("apples", bytes(16)))
+    refused = [logged[one] for one in sorted(logged) if logged[one].status == 422]
     assert refused[-1].kind == "error"
     assert b"range:size" in refused[-1].output or b"positive" in refused[-1].output
     assert refused[-1].input == b""
