@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,11 +173,9 @@ def test_another_user_of_the_machine_gets_nothing(up: RunningFactory, made: Fact
 
 @needs_root
 def test_another_user_reaches_no_socket_between_our_processes(up: RunningFactory) -> None:
-    ours = [up.process.pid, *(child.pid for child in _tree(up))]
     paths = {
         connection.laddr
-        for pid in ours
-        for connection in psutil.Process(pid).net_connections("unix")
+        for connection in _connections(up, "unix")
         if connection.laddr and connection.laddr.startswith("/")
     }
     assert paths
@@ -188,15 +186,19 @@ def test_another_user_reaches_no_socket_between_our_processes(up: RunningFactory
         assert run_as(OTHER, code, path) == "refused\n"
 
 
-def _tree(up: RunningFactory) -> list[psutil.Process]:
-    return psutil.Process(up.process.pid).children(recursive=True)
+def _connections(up: RunningFactory, kind: str) -> Iterator[Any]:
+    """Yield the connections of the processes of a factory that is up."""
+    up_process = psutil.Process(up.process.pid)
+    for process in (up_process, *up_process.children(recursive=True)):
+        # Those of a run end meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            yield from process.net_connections(kind)
 
 
 def test_nothing_listens_but_the_door_and_the_prediction_server(up: RunningFactory) -> None:
     listening = {
         (connection.laddr.ip, connection.laddr.port)
-        for process in _tree(up)
-        for connection in process.net_connections("inet")
+        for connection in _connections(up, "inet")
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {("127.0.0.1", port) for port in up.ports}
