@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -53,6 +56,33 @@ def run_killed(work: Callable[..., object], *arguments: Any, step: KillPoint | N
 def run_whole(work: Callable[..., object], *arguments: Any) -> None:
     """Do work in a process that nobody kills."""
     assert _run(work, arguments, None) == 0, work.__name__
+
+
+def killed_at(module: str, folder: Path, told: str) -> list[str]:
+    """Kill the process of a module when it tells a progress that begins so; return all it told.
+
+    Args:
+        folder: its argument; the progress is the second one, at which it waits.
+    """
+    command = [sys.executable, "-m", module, str(folder), told]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line.strip())
+            if line.startswith(told):
+                break
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    return lines
+
+
+def tell(text: str, last: str = "") -> None:
+    """Print a progress; wait to be killed if it begins so."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+    if last and text.startswith(last):
+        signal.pause()
 
 
 def _run(

@@ -1,6 +1,7 @@
 """Train a portfolio in a process that the tests kill."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from factory_assets.results.model import Candidate
 from factory_assets.stages.train import train
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import parts, pipeline
+from tests.killed_steps import tell
 
 MEMBERS: tuple[dict[str, Any], ...] = (
     {"kind": "linear"},
@@ -19,23 +21,22 @@ MEMBERS: tuple[dict[str, Any], ...] = (
 MODEL: dict[str, Any] = {"kind": "auto", "members": [*MEMBERS]}
 
 
-def work(folder: Path) -> Candidate:
-    """Train and print the progress of every fit to standard output."""
+def work(folder: Path, last: str = "") -> Candidate:
+    """Train and print the progress of every fit to standard output.
+
+    Args:
+        last: the beginning of that at which it waits to be killed.
+    """
     home = Home(folder / "home")
     checkpoints = home.checkpoints / "p" / "k"
     return train(
         pipeline(folder, MODEL, refit="auto"),
         parts(home, count=240),
         home,
-        progress=_print,
+        progress=partial(tell, last=last),
         checkpoints=checkpoints,
     )
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    work(Path(sys.argv[1]), sys.argv[2])

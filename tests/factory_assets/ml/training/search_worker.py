@@ -1,6 +1,7 @@
 """Run a search in a process that the tests kill."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from factory_assets.results.model import Candidate
 from factory_assets.stages.train import train
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import parts, pipeline
+from tests.killed_steps import tell
 
 MODEL = {"kind": "mlp", "epochs": 6, "hidden": [8]}
 
@@ -21,18 +23,19 @@ TUNE: dict[str, Any] = {
 }
 
 
-def work(folder: Path) -> Candidate:
-    """Run the search and print the progress of every epoch and trial to standard output."""
+def work(folder: Path, last: str = "") -> Candidate:
+    """Run the search and print the progress of every epoch and trial to standard output.
+
+    Args:
+        last: the beginning of that at which it waits to be killed.
+    """
     home = Home(folder / "home")
     declared = pipeline(folder, MODEL, tune=TUNE, trainer={"checkpoint": {"epochs": 2}})
     checkpoints = home.checkpoints / "p" / "k"
-    return train(declared, parts(home), home, progress=_print, checkpoints=checkpoints)
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    return train(
+        declared, parts(home), home, progress=partial(tell, last=last), checkpoints=checkpoints
+    )
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    work(Path(sys.argv[1]), sys.argv[2])

@@ -1,7 +1,5 @@
 """Portfolios: members judged on rows they had not learned from, kept, killed, limited, stored."""
 
-import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.models.cases import pipeline, rows
 from tests.factory_assets.ml.training.portfolio_worker import MEMBERS, MODEL, work
+from tests.killed_steps import killed_at
 
 pytestmark = pytest.mark.slow
 
@@ -146,32 +145,14 @@ def test_the_declared_tolerance_decides_how_many_members_are_kept(tmp_path: Path
 def test_a_killed_portfolio_goes_on_and_is_the_same(
     whole: tuple[Path, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = _killed(tmp_path, "member 3/4 extra_trees, fold 2/5")
+    worker = "tests.factory_assets.ml.training.portfolio_worker"
+    told = killed_at(worker, tmp_path, "member 3/4 extra_trees, fold 2/5")
     assert "member 1/4 linear, fold 1/5" in told
     capsys.readouterr()
     candidate = work(tmp_path)
     assert capsys.readouterr().out.splitlines()[0] == "member 3/4 extra_trees, fold 2/5"
     assert candidate.digest == whole[1].digest
     assert candidate.portfolio == whole[1].portfolio
-
-
-def _killed(folder: Path, stop: str) -> list[str]:
-    """Start a training, kill it when it tells this, and return all that it told."""
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.factory_assets.ml.training.portfolio_worker", str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert worker.stdout
-    told: list[str] = []
-    for line in worker.stdout:
-        told.append(line.strip())
-        if told[-1] == stop:
-            break
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL
-    worker.stdout.close()
-    return told
 
 
 def test_mlflow_shows_each_member(whole: tuple[Path, Candidate]) -> None:

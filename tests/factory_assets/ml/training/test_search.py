@@ -1,8 +1,5 @@
 """Searches: chosen settings, failed and pruned trials, MLflow runs, and resuming after a kill."""
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.models.cases import SEQUENCES, keep, parts, pipeline, rows, series
 from tests.factory_assets.ml.training.search_worker import MODEL, work
+from tests.killed_steps import killed_at
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -110,7 +108,7 @@ def test_killed_search_resumes_and_finds_the_same_model(
     whole: tuple[Home, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = Home(tmp_path / "home")
-    _killed(tmp_path, "trial 4, epoch 4")
+    killed_at("tests.factory_assets.ml.training.search_worker", tmp_path, "trial 4, epoch 4")
     [running] = [run for run in _runs(home) if run.info.status == "RUNNING" and _is_child(run)]
     assert running.info.run_name == "trial 4"
     done = {run.info.run_id for run in _runs(home) if "state" in run.data.tags}
@@ -124,21 +122,6 @@ def test_killed_search_resumes_and_finds_the_same_model(
     assert [run.info.run_name for run in runs] == [f"trial {i}" for i in range(1, 8)]
     assert {run.info.run_id for run in runs[:3]} == done
     assert [run for run in _runs(home) if run.info.status == "RUNNING"] == []
-
-
-def _killed(folder: Path, stop: str) -> None:
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.factory_assets.ml.training.search_worker", str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert worker.stdout
-    for line in worker.stdout:
-        if line.startswith(stop):
-            break
-    worker.send_signal(signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL
-    worker.stdout.close()
 
 
 def _runs(home: Home) -> list[Any]:
