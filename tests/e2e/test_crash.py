@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,28 +118,51 @@ def _killed(
         assert worker.is_alive()
         worker.kill()
         worker.join()
-        last = "start"
-        try:
-            while reader.poll(0):
-                last = reader.recv()
-        except EOFError:
-            pass
-        stages.append(last)
+        stages.append(_last(reader, "start"))
     return stages
 
 
-def _span(workers: "multiprocessing.context.ForkServerContext", factory: Factory) -> float:
-    """Measure the seconds that a worker takes on this machine for its first four stages."""
+def _last(reader: Connection, stage: str) -> str:
+    """Return the last stage that a worker has sent; if it has sent none since, the given one."""
+    with contextlib.suppress(EOFError):
+        while reader.poll(0):
+            stage = reader.recv()
+    return stage
+
+
+def _killed_in(
+    workers: "multiprocessing.context.ForkServerContext",
+    factory: Factory,
+    stage: str,
+    share: float,
+    start: int,
+) -> str:
+    """Start a worker, kill it in a stage, and return the stage that it was in.
+
+    Args:
+        share: of the time that the worker has taken for this stage before, on this machine.
+    """
     reader, writer = workers.Pipe(duplex=False)
-    worker = workers.Process(target=go_on, args=(factory.root, 0, writer))
+    worker = workers.Process(target=go_on, args=(factory.root, start, writer))
     worker.start()
+    writer.close()
+    # The first time, it loads what it needs.
+    _await(reader, stage)
+    _await(reader, stage)
+    began = time.monotonic()
     reader.recv()
-    started = time.monotonic()
-    for _ in range(4):
-        reader.recv()
+    lasts = time.monotonic() - began
+    _await(reader, stage)
+    time.sleep(share * lasts)
+    assert worker.is_alive()
     worker.kill()
     worker.join()
-    return time.monotonic() - started
+    return _last(reader, stage)
+
+
+def _await(reader: Connection, stage: str) -> None:
+    while reader.recv() != stage:
+        pass
 
 
 def test_the_check_of_a_home_finds_damage(factory: Factory) -> None:
@@ -168,9 +192,11 @@ def test_a_home_survives_kills_of_a_worker_at_random_moments(
 ) -> None:
     chance = random.Random(20240131)
     stages: Counter[str] = Counter()
-    span = _span(workers, factory)
     for kill in range(kills):
-        stages.update(_killed(workers, factory, [chance.uniform(0, span)], start=100 * kill))
+        share = 2 * (kill // 2 + chance.random()) / kills
+        # The second and the third state that it comes to are new, so that it computes both times.
+        stage = ("ingest", "clean")[kill % 2]
+        stages[_killed_in(workers, factory, stage, share, start=99 * kill)] += 1
         factory.require_whole(chance.randrange(KNOWN))
     # The kills were spread: some in each stage, and many during work that left scratch files.
     assert stages["ingest"] > kills / 10
