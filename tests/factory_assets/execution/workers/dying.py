@@ -1,6 +1,7 @@
 """Workers that die at chosen moments, and which of them are there."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,18 @@ def let_workers_die(folder: Path, monkeypatch: pytest.MonkeyPatch, *moments: str
 
 def children() -> list[str]:
     """Return the numbers of the processes that this process has started, by whichever thread."""
-    threads = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    return [number for thread in threads for number in thread.read_text().split()]
+    threads = os.listdir(f"/proc/{os.getpid()}/task")
+    return [one for thread in threads for one in _text(f"self/task/{thread}/children").split()]
 
 
 def worker_processes() -> list[str]:
     """Return the command lines of the workers that this process has started and that still run."""
-    lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children()]
+    lines = [_text(f"{pid}/cmdline") for pid in children()]
     return [line for line in lines if "factory_assets.execution.workers" in line]
+
+
+def _text(name: str) -> str:
+    """Return what the system says of a thread or process; nothing if it has ended meanwhile."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path("/proc", name).read_text()
+    return ""
