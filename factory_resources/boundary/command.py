@@ -13,19 +13,14 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from factory_resources.boundary import landlock, namespaces, syscalls
 from factory_resources.boundary.addresses import AllowedAddress, distinct, resolve
 from factory_resources.boundary.filesystem import Visible, is_in
 from factory_resources.boundary.forwarder import Forwarder, allow_many_connections
-from factory_resources.boundary.inside import (
-    FORWARDED,
-    NOT_SET_UP,
-    Inside,
-    be_first,
-    forward_signals,
-)
+from factory_resources.boundary.inside import HEARD, NOT_SET_UP, Inside, be_first, end_of
 from factory_resources.boundary.report import (
     BoundaryReport,
     Level,
@@ -88,8 +83,8 @@ class _Told(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     """Start the command of the command line inside a boundary; return the exit code."""
     _open_streams()
-    # Whoever ignores the end of children has passed that on.
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Whoever ignores the end of children has passed that on. It is waited for, and has to be kept.
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
         return _run(_parse(arguments))
     except (_RefusedBoundaryError, ValueError) as error:
@@ -239,7 +234,7 @@ def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
     # Messages stay apart; where there is no boundary, there is but one.
     kind = socket.SOCK_SEQPACKET if syscalls.IS_SUPPORTED else socket.SOCK_STREAM
     ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
-    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
     try:
         first = namespaces.fork() if level == "namespaces" else os.fork()
     except OSError as error:
@@ -248,22 +243,13 @@ def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
         ours.close()
         be_first(inside, theirs)
     theirs.close()
-    forward_signals(lambda number, _: _forward(first, number))
     told = _listen(ours, distinct(allowed))
-    _, status = os.waitpid(first, 0)
-    code = os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(end_of(first, partial(os.kill, first)))
     for forwarder in told.forwarders:
         forwarder.drain(_DRAIN_SECONDS)
     if told.failed:
         print(f"boundary: {told.failed}", file=sys.stderr)  # noqa: T201
     return (code if code >= 0 else 128 - code), told
-
-
-def _forward(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
 
 
 def _home(user: int) -> str:

@@ -26,6 +26,8 @@ FORWARDED = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
     *(signal.SIGUSR1, signal.SIGUSR2),
 )
+HEARD = (*FORWARDED, signal.SIGCHLD)
+"""Signals that are blocked, and waited for."""
 NOT_SET_UP = 97
 """Exit code if the command was never started."""
 LEVEL_VARIABLE = "FACTORY_BOUNDARY"
@@ -125,31 +127,34 @@ def _wait(command: int, inside: Inside) -> NoReturn:
     """Forward signals to the command, end what it leaves behind, and end as it does."""
     started_by = os.getppid()
 
-    def forward(number: int, _: object) -> None:
+    def forward(number: int) -> None:
         if os.getppid() != started_by:
             _clean_up(inside)
             os._exit(128 + number)
-        try:
-            os.kill(command, number)
-        except ProcessLookupError:
-            return
+        os.kill(command, number)
 
-    forward_signals(forward)
-    while True:
-        pid, status = os.wait()
-        if pid == command:
-            break
+    status = end_of(command, forward)
     _clean_up(inside)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 
 
-def forward_signals(forward: Callable[[int, object], None]) -> None:
-    """Have signals forwarded that were blocked until now; ignored ones stay ignored."""
-    for number in FORWARDED:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, forward)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+def end_of(process: int, forward: Callable[[int], None]) -> int:
+    """Return the status with which a child ends; forward signals meanwhile, but ignored ones.
+
+    They stay blocked: a handler in Python waits for the end of a system call that begins right
+    after its signal has come.
+    """
+    ignored = {one for one in FORWARDED if signal.getsignal(one) is signal.SIG_IGN}
+    while True:
+        number = signal.sigwait({*HEARD} - ignored)
+        if number != signal.SIGCHLD:
+            forward(number)
+            continue
+        # One signal may stand for several children; of those that were adopted, nobody asks.
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == process:
+                return ended[1]
 
 
 def _clean_up(inside: Inside) -> None:
@@ -179,7 +184,7 @@ def _become(inside: Inside, private: str, parent: socket.socket) -> NoReturn:
     except Exception as error:  # noqa: BLE001 - and so must this one
         _tell(parent, refused=f"it cannot be sealed ({error})")
         os._exit(NOT_SET_UP)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
     try:
         os.execvpe(inside.command[0], inside.command, _environment(inside))
     except OSError as error:

@@ -16,6 +16,7 @@ import pytest
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.boundary.inside import NOT_SET_UP
 from factory_resources.errors import SettingError
+from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.inside import boundary, command_line, python, run_inside
 from tests.factory_resources.boundary.machine import level_of_this_machine, needs_namespaces
 from tests.loopback import needs_root
@@ -107,6 +108,49 @@ def test_a_signal_is_forwarded_and_the_command_may_answer(
     with _running(level, _ON_TERM.format(name), folder) as process:
         process.send_signal(getattr(signal, name))
         assert process.wait(20) == 5
+
+
+_LATE = """
+import ctypes, operator, os, signal, sys, time
+from functools import partial
+sys.path.insert(0, sys.argv.pop(1))
+from factory_resources.boundary.command import main
+
+outside, late = os.getpid(), sys.argv.pop(1)
+
+def after_a_signal(wait):
+    def waiting(*arguments):
+        if not told and (os.getpid() == outside) == (late == "outside"):
+            told.append(1)
+            time.sleep(2)
+            # Between the two, Python does not look for signals.
+            kill = partial(ctypes.CDLL(None).kill, os.getpid(), int(signal.SIGTERM))
+            steps = kill, partial(wait, *arguments)
+            return [*map(operator.call, steps)][1]
+        return wait(*arguments)
+    return waiting
+
+told = []
+for owner, name in ((os, "wait"), (os, "waitpid"), (signal, "sigwait")):
+    setattr(owner, name, after_a_signal(getattr(owner, name)))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@every_level
+@pytest.mark.parametrize("late", ["outside", "inside"])
+def test_a_signal_that_comes_right_before_a_process_waits_is_forwarded(
+    level: str, late: str
+) -> None:
+    started = boundary(level=level).command(python(_ON_TERM.format("SIGTERM")))
+    options = started[started.index(f"--level={level}") :]
+    done = subprocess.run(
+        by_ordinary_user(python(_LATE, str(PROJECT), late, *options)),
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (5, b"ready\n"), done.stderr
 
 
 _BEAT = """
