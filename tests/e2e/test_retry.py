@@ -33,7 +33,12 @@ from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 MODEL = {"kind": "mlp", "hidden": [16], "epochs": 60, "patience": 60, "batch_size": 16}
-TRAIN = {"target": "label", "model": MODEL, "trainer": {"checkpoint": {"epochs": 1}}}
+TRAIN = {
+    "target": "label",
+    "model": MODEL,
+    "trainer": {"checkpoint": {"epochs": 1}},
+    "refit": "never",
+}
 SHORT = {**TRAIN, "model": {**MODEL, "epochs": 20}}
 RETRIED = 75.0
 """Seconds after the start of a factory within which it has begun to retry what was killed."""
