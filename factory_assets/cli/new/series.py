@@ -27,6 +27,9 @@ _CALENDAR = frozenset(
 )
 """Words for numbers that begin again and again, and order nothing."""
 
+_MOMENTS = frozenset(("year", "yr", "jahr", "date", "time", "period"))
+"""Words for when a row happened."""
+
 _YEARS = (1800, 2200)
 
 _SERIAL = re.compile(r"([^\W\d_]+[-_ .#]?)\d+")
@@ -97,6 +100,7 @@ def _units(columns: Sequence[ColumnSummary], rows: int) -> Iterator[ColumnSummar
         if c.type in ("int64", "string")
         and c.present == rows
         and not _is_calendar(c)
+        and not _MOMENTS.intersection(words_of(c.source)[-1:])
         and _FEWEST_UNITS <= c.distinct <= rows / 3
         and (place < _FIRST or _is_thing(c))
     ]
@@ -130,14 +134,15 @@ def _counts(column: ColumnSummary, rows: int) -> bool:
 
 def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSeries | None:
     unit, step = by.cell, order.cell
-    [(units, whole, length)] = connection.execute(
+    [(units, whole, length, ended)] = connection.execute(
         f"SELECT count(*), avg(CAST(n = d AND d = h - l + 1 AND l <= {order.low} AS INT)), "
-        f"median(n) FROM (SELECT count(*) AS n, count(DISTINCT {step}) AS d, min({step}) AS l, "
+        f"median(n), quantile_disc(n, {1 - _MOST}) < quantile_disc(n, {_MOST}) "
+        f"FROM (SELECT count(*) AS n, count(DISTINCT {step}) AS d, min({step}) AS l, "
         f"max({step}) AS h FROM typed GROUP BY {unit})"
     ).fetchall()
     if whole < _MOST or length < _FEWEST_ROWS:
         return None
-    return UnitSeries(by.source, order.source, int(units), int(length))
+    return UnitSeries(by.source, order.source, int(units), int(length), ended)
 
 
 def _timed(
@@ -172,5 +177,5 @@ def _is_year(column: ColumnSummary) -> bool:
         column.type in ("int64", "float64")
         and column.distinct >= 5
         and _YEARS[0] <= column.low <= column.high <= _YEARS[1]
-        and bool({"year", "yr", "jahr", "date", "time", "period"} & set(words_of(column.source)))
+        and bool(_MOMENTS & set(words_of(column.source)))
     )

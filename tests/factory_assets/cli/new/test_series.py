@@ -89,6 +89,35 @@ def test_pumps_are_ordered_by_time(tmp_path: Path, together: bool, target: str) 
         assert column(result.snapshot, home, "remaining") == left
 
 
+def _drafted_rows(tmp_path: Path, header: str, rows: list[list[Any]]) -> Pipeline:
+    text = "\n".join([header, *(",".join(map(str, row)) for row in rows)])
+    (tmp_path / "rows.csv").write_text(f"{text}\n")
+    return load_pipeline(
+        new("rows", source=tmp_path / "rows.csv", folder=tmp_path / "defs").path.parent
+    )
+
+
+def test_people_watched_for_the_same_number_of_days_are_not_asked_for_what_is_left(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(7)
+    rows = [[who, day, chance.gauss(9, 1)] for who in range(300, 340) for day in range(12)]
+    spec = _drafted_rows(tmp_path, "subject,day,reaction", rows).spec
+    assert (spec.training.target, spec.split.group) == ("reaction", "subject")
+
+
+def test_a_year_in_which_numbered_firms_report_is_no_unit(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    rows = [
+        [firm, year, chance.gauss(9, 1)]
+        for year in range(1990, 2010)
+        for firm in range(1, chance.randrange(20, 31))
+    ]
+    spec = _drafted_rows(tmp_path, "firm,year,profit", rows).spec
+    assert (spec.training.target, spec.clean.windows) == ("profit", None)
+    assert spec.split.group != "year"
+
+
 def test_a_fleet_without_a_header_line_is_recognised(tmp_path: Path) -> None:
     spec = _drafted(tmp_path, "", 6).spec
     assert spec.split.group == "column_1"
