@@ -30,9 +30,10 @@ def test_each_attempt_begins_with_the_sum_of_those_before(tmp_path: Path) -> Non
     before, second = _attempt(file)
     assert none is None
     assert before
-    assert 0 < before.cpu_seconds <= first.cpu_seconds < second.cpu_seconds
-    assert 0 < before.wh <= first.wh < second.wh
-    assert 0 < before.seconds <= first.seconds < second.seconds
+    # What the first spent after its last writing is lost, and may be more than the second spends.
+    assert 0 < before.cpu_seconds <= min(first.cpu_seconds, second.cpu_seconds)
+    assert 0 < before.wh <= min(first.wh, second.wh)
+    assert 0 < before.seconds < min(first.seconds, second.seconds)
     assert second.megabytes >= before.megabytes > 0
     assert second.method == first.method
 
@@ -44,6 +45,7 @@ def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
     assert before is None
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "pipeline").write_text("no folder")
     with Meter(Rates()) as meter, interrupted_attempts(meter, tmp_path / "pipeline" / "key.cost"):
