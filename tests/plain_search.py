@@ -33,8 +33,7 @@ def places(home: Path, scratch: Path) -> set[str]:
 def server_places(postgres: Postgres, address: str, scratch: Path) -> set[str]:
     """Return the tables and the files of a database that have a value of the people.
 
-    The server is stopped while its files are read: it writes all pages and then changes no file.
-    Its own log is not searched.
+    The server's own log is not searched.
     """
     rows = scratch / "rows"
     rows.mkdir(parents=True)
@@ -49,15 +48,8 @@ def server_places(postgres: Postgres, address: str, scratch: Path) -> set[str]:
         (rows / f"{schema}.{table}").write_bytes(
             b"\n".join(b"\t".join(map(_cell, row)) for row in found)
         )
-    [(number,)] = postgres.execute(
-        "SELECT oid FROM pg_database WHERE datname = current_database()", database=address
-    )
-    [(folder,)] = postgres.execute("SHOW data_directory")
-    postgres.stop()
-    try:
-        return _naming([rows, Path(folder, "base", str(number))], scratch / "patterns")
-    finally:
-        postgres.start()
+    with postgres.at_rest(address) as files:
+        return _naming([rows, files], scratch / "patterns")
 
 
 def _cell(cell: object) -> bytes:

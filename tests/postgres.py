@@ -71,6 +71,22 @@ class Postgres:
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @contextmanager
+    def at_rest(self, address: str) -> Iterator[Path]:
+        """Stop the server, yield the folder of a database's files, and start the server again.
+
+        It has written all pages by then, and removes none of the files while they are read.
+        """
+        [(number,)] = self.execute(
+            "SELECT oid FROM pg_database WHERE datname = current_database()", database=address
+        )
+        [(folder,)] = self.execute("SHOW data_directory")
+        self.stop()
+        try:
+            yield Path(folder, "base", str(number))
+        finally:
+            self.start()
+
     def stop(self) -> None:
         """Stop the server, which ends every connection."""
         self._server.stop()

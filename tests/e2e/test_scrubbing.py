@@ -112,15 +112,8 @@ def _history(home: Home) -> dict[str, list[str]]:
 
 
 def _files_of_server(postgres: Postgres, address: str) -> list[Path]:
-    """Return the files of the database's tables that have the text; the server is at rest then."""
-    [(number,)] = postgres.execute(
-        "SELECT oid FROM pg_database WHERE datname = current_database()", database=address
-    )
-    [(folder,)] = postgres.execute("SHOW data_directory")
-    postgres.stop()
-    try:
-        files = [*Path(folder, "base", str(number)).iterdir()]
+    """Return the files of the database's tables that have the text."""
+    with postgres.at_rest(address) as folder:
+        files = [*folder.iterdir()]
         assert len(files) > 100
         return [path for path in files if path.is_file() and b"Lamplighter" in path.read_bytes()]
-    finally:
-        postgres.start()
