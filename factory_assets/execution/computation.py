@@ -59,8 +59,7 @@ def work_here(
         require_disk_space(call.home, call.run_id)
         key = digest(plan.components)
         if not call.reuse:
-            rmtree(call.checkpoints(key), ignore_errors=True)
-            call.interrupted(key).unlink(missing_ok=True)
+            forget_attempts(call, key)
         with (
             Meter(Rates.from_env(), sharing=call.sharing) as meter,
             _interrupted_attempts(call, meter, key) as before,
@@ -73,6 +72,12 @@ def work_here(
             return ComputedStage(value, components, key, plan.inputs, cost)
         cost = replace(cost, megabytes=cost.megabytes + pool.megabytes)
         return ComputedStage(value, components, key, plan.inputs, cost, pool.warnings)
+
+
+def forget_attempts(call: StageRequest, key: str) -> None:
+    """Remove what earlier attempts at the computation have left: checkpoints, and their cost."""
+    rmtree(call.checkpoints(key), ignore_errors=True)
+    call.interrupted(key).unlink(missing_ok=True)
 
 
 def _interrupted_attempts(

@@ -8,7 +8,6 @@ names is gone. Deciding that and computing belongs in `workers`; how Dagster cal
 from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_hex
-from shutil import rmtree
 
 from factory_assets.data.contract.table_checks import require_result
 from factory_assets.data.leakage.policy import store_reasons
@@ -16,7 +15,7 @@ from factory_assets.data.privacy.sensitive_columns import redact_errors, require
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.asked_addresses import noticed_addresses
 from factory_assets.execution.boundary_level import require_boundary
-from factory_assets.execution.computation import work_here
+from factory_assets.execution.computation import forget_attempts, work_here
 from factory_assets.execution.costs import log_costs
 from factory_assets.execution.decisions import begin_if_allowed, enter_declared, serve_if_approved
 from factory_assets.execution.ledger_entries import append_stage, begin_ledger, results_of
@@ -170,8 +169,7 @@ def _store(call: StageRequest, computed: ComputedStage) -> StageRun:
         records.point(record, call.run_id)
         if isinstance(value, Champion):
             Registry(call.home).mirror(value.model)
-    rmtree(call.checkpoints(computed.planned_key), ignore_errors=True)
-    call.interrupted(computed.planned_key).unlink(missing_ok=True)
+    forget_attempts(call, computed.planned_key)
     return StageRun(value, record, reused=False, changed=True, version=version)
 
 
