@@ -154,7 +154,8 @@ class ServedModel:
         """
         import numpy as np
 
-        read = [self._with_picture(row) for row in rows] if self.model.picture else None
+        picture = self.model.picture
+        read = self._with_pictures(rows, picture) if picture else None
         prepared = self._prepared(rows if read is None else read)
         table = prepared.table
         wanted = self._wanted(table)
@@ -212,25 +213,30 @@ class ServedModel:
             self._engine = WarmEngine(self.pipeline, self.model, self._home)
         return self._engine
 
-    def _with_picture(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Turn an image file in base64 into the text that the source would have.
+    def _with_pictures(
+        self, rows: Sequence[Mapping[str, Any]], picture: Picture
+    ) -> list[Mapping[str, Any]]:
+        """Turn image files in base64 into the text that the source would have."""
+        name = next((c.source_name for c in self.columns if c.name == picture.name), "")
+        return [
+            row if row.get(name) is None else {**row, name: _picture_in(str(row[name]), picture)}
+            for row in rows
+        ]
 
-        What is not a picture of the model is like a broken file of the source: there is none.
-        """
-        picture = self.model.picture
-        name = next((c.source_name for c in self.columns if picture and c.name == picture.name), "")
-        if picture is None or row.get(name) is None:
-            return row
-        given = str(row[name])
-        text = given if ":" in given[:16] else self._written(given, picture)
-        return {**row, name: text if picture.pixels(text) else None}
 
-    def _written(self, given: str, picture: Picture) -> str:
-        from factory_resources.sources.files.images import written
+def _picture_in(given: str, picture: Picture) -> str | None:
+    """Return a picture as the source would write it, from that text or from a file in base64.
 
+    What is not a picture of the model is like a broken file of the source: there is none.
+    """
+    from factory_resources.sources.files.images import written
+
+    text: str | None = given
+    if ":" not in given[:16]:
         try:
             content = base64.b64decode(given, validate=True)
         # Not base64, or not ASCII.
         except ValueError:
-            return ""
-        return written(content, picture.height, grey=picture.colours == 1) or ""
+            return None
+        text = written(content, picture.height, grey=picture.colours == 1)
+    return text if text and picture.pixels(text) else None
