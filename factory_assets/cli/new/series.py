@@ -46,7 +46,7 @@ class UnitSeries:
     units: int
     length: int
     """The median number of rows of a unit."""
-    ends: bool = True
+    ends: bool
     """Whether the units may have ended one by one, as those that fail do, and not together."""
 
 
