@@ -247,10 +247,10 @@ def test_a_source_that_changed_is_not_shown(changed: Audited, browse: Browse) ->
     client, page = browse(changed.home, "auditor"), f"/audit/files/{_digest(changed)}"
     file = changed.factory.defs / "apples" / "data.csv"
     text = file.read_text()
-    file.write_text(text.replace("red", "rad", 1))
+    file.write_text(text.replace("red", "crimson", 1))
     shown = text_of(_show(client, page))
     assert "has other bytes today" in shown
-    assert "rad" not in shown
+    assert "crimson" not in shown
     file.unlink()
     assert "is not there any more" in _show(client, page)
 

@@ -98,9 +98,11 @@ def test_a_joined_table_hides_what_is_sensitive_under_the_name_that_it_has_there
 ) -> None:
     folder = changed.factory.defs / "visits"
     folder.mkdir()
-    people = "".join(f"P{n},Doe {n},Street {n},{n}\n" for n in range(9))
+    people = "".join(f"Person {n},Doe {n},Street {n},{n}\n" for n in range(9))
     (folder / "people.csv").write_text(f"id,name,home,floor\n{people}")
-    (folder / "visits.csv").write_text("who,days\n" + "".join(f"P{n},{n}\n" for n in range(9)))
+    (folder / "visits.csv").write_text(
+        "who,days\n" + "".join(f"Person {n},{n}\n" for n in range(9))
+    )
     join = {
         "source": {"files": "people.csv"},
         "on": "who",
@@ -121,13 +123,13 @@ def test_a_joined_table_hides_what_is_sensitive_under_the_name_that_it_has_there
     page = f"/audit/files/{sha256_of(folder / 'people.csv', 'people.csv')}?row=3"
     shown = text_of(browse(changed.home, "auditor").get(page).text)
     assert "Row id name home floor 1 hidden hidden hidden 0 2 hidden" in shown
-    assert not re.search(r"Doe \d|Street \d|P\d", shown)
+    assert not re.search(r"(Person|Doe|Street) \d", shown)
     # Also once another declaration is in its place, and the recorded one says it alone.
     for column in contract:
         column.pop("sensitive", None)
     declare(folder, {"purpose": "Count visits", "ingest": ingest})
     shown = text_of(browse(changed.home, "auditor").get(page).text)
-    assert not re.search(r"Doe \d|Street \d|P\d", shown)
+    assert not re.search(r"(Person|Doe|Street) \d", shown)
 
 
 def test_training_rows_of_an_answer_are_computed_anew_after_some_were_erased(
