@@ -6,6 +6,7 @@ Sensors belong in `sensors`.
 from collections.abc import Mapping
 
 import dagster as dg
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, SCHEDULE_NAME_TAG
 
 from schedules.missed_times import missed_times
 
@@ -19,11 +20,14 @@ def schedule_for(
     """Return the schedule of a pipeline's whole job.
 
     Unless it is `enabled`, a person has to switch it on. Its runs carry the tags, and one that
-    catches up for times that were missed says so in a tag of its own.
+    catches up for times that were missed says so in a tag of its own. While one waits for its turn,
+    no other is added.
     """
     name = f"{job_name}_schedule"
 
-    def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if waiting := waiting_run(context.instance, name):
+            return waiting
         missed = missed_times(context, name, cron, timezone)
         if missed is None:
             return dg.RunRequest(tags=tags)
@@ -40,6 +44,21 @@ def schedule_for(
         tags=dict(tags),
         execution_fn=request,
     )
+
+
+def waiting_run(instance: dg.DagsterInstance, schedule: str) -> dg.SkipReason | None:
+    """Return why the schedule adds no run: one waits, and will find what there is then.
+
+    Without it, a run that takes longer than from one time to the next would let the queue grow
+    without end. A retry does not count, as it repeats only what had failed.
+    """
+    queued = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.QUEUED], tags={SCHEDULE_NAME_TAG: schedule}
+    )
+    for run in instance.get_runs(queued):
+        if PARENT_RUN_ID_TAG not in run.tags:
+            return dg.SkipReason(f"run {run.run_id[:8]} of this schedule still waits for its turn")
+    return None
 
 
 def on_new_data() -> dg.AutomationCondition:  # type: ignore[type-arg] # Dagster knows only the bare class

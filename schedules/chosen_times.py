@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._time import get_current_datetime
 
-from schedules.automation import MISSED_TAG
+from schedules.automation import MISSED_TAG, waiting_run
 from schedules.missed_times import MissedTimes, last_seen
 
 _INSTANT, _SHOWN = timedelta(microseconds=1), timedelta(days=6)
@@ -59,6 +59,8 @@ def chosen_schedule(
             coming = times(now, now + _SHOWN)
             shown = f"{coming[0].at.astimezone(ZoneInfo(timezone)):%A %H:%M}" if coming else "later"
             return dg.SkipReason(f"the next run is at another hour: {shown}")
+        if waiting := waiting_run(context.instance, name):
+            return waiting
         if len(found) > 1:
             missed = MissedTimes(len(found), found[0].at.astimezone(ZoneInfo(timezone)))
             context.log.info(f"missed {missed}")

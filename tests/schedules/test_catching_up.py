@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
 from dagster._core.test_utils import freeze_time
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -63,6 +64,12 @@ def tick(context: WorkspaceProcessContext, now: datetime) -> None:
     assert errors == []
 
 
+def end_waiting(instance: dg.DagsterInstance) -> None:
+    """End the runs in the queue, which nothing works off here."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])):
+        instance.report_run_canceled(run)
+
+
 def started(instance: dg.DagsterInstance) -> dict[str, list[datetime]]:
     """Return the scheduled times for which the pipelines of this test have runs, by job."""
     found: dict[str, list[datetime]] = {job: [] for job in JOBS}
@@ -84,6 +91,7 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
         tick(context, BEGAN)
         tick(context, BEGAN + DAY)
     before = started(instance)
+    end_waiting(instance)
     assert [len(before[job]) for job in JOBS] == [1, 1, 1]
     # Nothing ran for ten days: ten nights, and 240 looks.
     back = BEGAN + 11 * DAY
@@ -91,6 +99,7 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
         for minute in range(2):
             tick(context, back + timedelta(minutes=minute))
         caught_up = started(instance)
+        end_waiting(instance)
         # From then on, every time has its run again.
         tick(context, back + timedelta(hours=1))
     night, hour = (datetime(2026, 3, 13, at, tzinfo=UTC) for at in (1, 12))
@@ -104,3 +113,38 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
         ("meter", nights),
     }
     assert started(instance)["apples_monitor"][-1] == hour + timedelta(hours=1)
+
+
+def test_a_schedule_adds_no_run_while_one_of_it_waits(instance: dg.DagsterInstance) -> None:
+    with workspace() as context:
+        for hour in range(5):
+            tick(context, BEGAN + hour * timedelta(hours=1))
+        [waiting] = instance.get_runs(dg.RunsFilter(job_name="apples_monitor"))
+        [state] = [
+            one
+            for one in instance.all_instigator_state()
+            if one.instigator_name == "apples_monitor_schedule"
+        ]
+        last = instance.get_ticks(state.instigator_origin_id, state.selector_id)[0]
+        assert last.skip_reason == (
+            f"run {waiting.run_id[:8]} of this schedule still waits for its turn"
+        )
+        # One that works has read already what there was: another one is due after it.
+        instance.report_dagster_event(
+            DagsterEvent(DagsterEventType.RUN_START.value, "apples_monitor"), waiting.run_id
+        )
+        tick(context, BEGAN + timedelta(hours=5))
+        tick(context, BEGAN + timedelta(hours=6))
+        runs = instance.get_runs(dg.RunsFilter(job_name="apples_monitor"))
+        assert len(runs) == 2
+        assert MISSED_TAG not in runs[0].tags
+
+
+def test_a_retry_that_waits_is_no_run_of_the_schedule(instance: dg.DagsterInstance) -> None:
+    with workspace() as context:
+        tick(context, BEGAN)
+        tick(context, BEGAN + timedelta(hours=1))
+        [run] = instance.get_runs(dg.RunsFilter(job_name="apples_monitor"))
+        instance.add_run_tags(run.run_id, {"dagster/parent_run_id": "that of the killed one"})
+        tick(context, BEGAN + timedelta(hours=2))
+    assert len(started(instance)["apples_monitor"]) == 2

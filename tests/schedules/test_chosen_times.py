@@ -21,7 +21,7 @@ from factory_resources.instance import prepare
 from schedules.automation import MISSED_TAG
 from tests.daemons import workspace
 from tests.pipelines import APPLES, declare, enter, write_apples
-from tests.schedules.test_catching_up import tick
+from tests.schedules.test_catching_up import end_waiting, tick
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +72,7 @@ def test_a_night_has_one_run_and_missed_ones_are_caught_up(instance: dg.DagsterI
     assert MISSED_TAG not in first
     skipped = instance.get_ticks(*_schedule(instance), statuses=[TickStatus.SKIPPED])
     assert skipped[0].skip_reason == "the next run is at another hour: Saturday 05:00"
+    end_waiting(instance)
 
     # The daemon is down at the best hour of the next night, in which clocks skip 2:00, and back
     # in the morning.
@@ -81,10 +82,12 @@ def test_a_night_has_one_run_and_missed_ones_are_caught_up(instance: dg.DagsterI
     late = runs(instance, "pears")[-1]
     assert CARBON_TAG not in late, "it began at another hour"
     assert MISSED_TAG not in late, "it was one night"
+    end_waiting(instance)
     # After ten nights, one run says how many it stands for; then every night has its own again.
     with workspace() as context:
         for hour in (10, 22, 23, 24, 25, 26, 27):
             tick(context, datetime(2026, 4, 8, 0, 20, tzinfo=BERLIN) + hour * HOUR)
+            end_waiting(instance)
     assert begun(instance, "apples")[2:] == ["08 05:00", "09 02:00"]
     caught_up, nightly = runs(instance, "apples")[2:]
     assert caught_up[MISSED_TAG] == "10 times since 2026-03-30 02:00, caught up once"
@@ -116,3 +119,13 @@ def _schedule(instance: dg.DagsterInstance) -> tuple[str, str]:
     states = instance.all_instigator_state()
     [state] = [one for one in states if one.instigator_name == "pears_schedule"]
     return state.instigator_origin_id, state.selector_id
+
+
+def test_a_night_adds_no_run_while_that_of_the_night_before_waits(
+    instance: dg.DagsterInstance,
+) -> None:
+    evening = datetime(2026, 3, 25, 21, 20, tzinfo=BERLIN)
+    with workspace() as context:
+        for hour in range(34):
+            tick(context, evening + hour * HOUR)
+    assert begun(instance, "apples") == ["26 02:00"]
