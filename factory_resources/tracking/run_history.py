@@ -27,6 +27,9 @@ PROCESS_TAG = "factory/process"
 AVOIDED_TAG = "factory/avoided_co2e_g"
 """Run tag with the g CO2e that a run avoided by beginning at an hour with less carbon."""
 
+_RETRIED_TAG = "dagster/will_retry"
+"""Dagster's run tag of a run that ended for another reason than its own, and is run again."""
+
 RunState = Literal["succeeded", "failed", "canceled", "running", "queued"]
 
 _STATES: Mapping[str, RunState] = {
@@ -44,7 +47,8 @@ _RUNS = """\
 SELECT run_id, pipeline_name, status, run_body, create_timestamp, start_time, end_time FROM runs
 WHERE status IN ('STARTED', 'STARTING', 'CANCELING', 'QUEUED', 'NOT_STARTED')
   OR update_timestamp >= :since
-  OR status = 'FAILURE' AND id IN (SELECT max(id) FROM runs GROUP BY pipeline_name)
+  OR status = 'FAILURE' AND id IN (SELECT max(id) FROM runs
+    WHERE status IN ('SUCCESS', 'FAILURE', 'CANCELED') GROUP BY pipeline_name)
 ORDER BY id
 """
 
@@ -76,10 +80,15 @@ class StoredRun:
     ended: float | None
     tags: Mapping[str, str]
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and is not run again."""
+        return self.state not in ("running", "queued") and not is_to_be_retried(self.tags)
+
 
 def stored_runs(home: Home, since: datetime) -> list[StoredRun]:
-    """Return the runs that have not ended, those that changed since a time, and the last of each
-    job if it failed; the oldest first.
+    """Return the runs that have not ended, those that changed since a time, and the last ended one
+    of each job if it failed; the oldest first.
 
     Raises:
         StorageError: Dagster's database cannot be read.
@@ -150,6 +159,11 @@ def _pipelines(run: Mapping[str, Any]) -> Iterator[str]:
     for key in ("asset_selection", "asset_check_selection"):
         for asset in (run.get(key) or {}).get("__frozenset__", ()):
             yield (asset.get("asset_key") or asset)["path"][0]
+
+
+def is_to_be_retried(tags: Mapping[str, str]) -> bool:
+    """Whether the process of a run died, and the daemon runs it again."""
+    return tags.get(_RETRIED_TAG) == "true"
 
 
 def started_by(tags: Mapping[str, str]) -> str:

@@ -85,7 +85,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         queued=tuple(_open(run) for run in runs if run.state == "queued"),
         night=tuple(last),
         next=tuple(next_runs),
-        watched=tuple(_watched(state, home) for state in pipelines if state.is_watched),
+        watched=tuple(_watched(state, home) for state in pipelines if state.look_job),
         waiting=tuple(waiting),
         disk=disk,
         entries=entries,
@@ -116,19 +116,22 @@ def _open(run: StoredRun) -> OpenRun:
 
 
 def _last_runs(runs: Iterable[StoredRun]) -> Iterator[EndedRun]:
-    """Yield the last run of each pipeline, by name, if it has ended."""
+    """Yield the last run of each pipeline that has ended, by name.
+
+    Not one whose process died, if it is retried: that is not over.
+    """
     last: dict[str, StoredRun] = {}
     for run in runs:
-        last.update(dict.fromkeys(run.pipelines, run))
+        if run.is_over:
+            last.update(dict.fromkeys(run.pipelines, run))
     for name, run in sorted(last.items()):
-        if run.state in ("succeeded", "failed", "canceled"):
-            yield EndedRun(
-                pipeline=name,
-                run=run.run_id,
-                state=run.state,
-                ended=_moment(run.ended) if run.ended else None,
-                by=started_by(run.tags),
-            )
+        yield EndedRun(
+            pipeline=name,
+            run=run.run_id,
+            state=run.state,
+            ended=_moment(run.ended) if run.ended else None,
+            by=started_by(run.tags),
+        )
 
 
 def _next_runs(pipelines: Sequence[PipelineState], home: Home, now: datetime) -> list[NextRun]:
@@ -237,14 +240,15 @@ def _deleted(pipelines: Iterable[PipelineState], home: Home) -> Iterator[Need]:
 
 
 def _failures(last: Iterable[EndedRun], pipelines: Sequence[PipelineState]) -> Iterator[Need]:
-    known = {state.name for state in pipelines}
-    for run in last:
-        if run.state == "failed" and run.pipeline in known:
-            yield Need(
-                what="last run failed",
-                pipeline=run.pipeline,
-                details=(f"run {run.run[:8]} by {run.by}; its page in the UI says why",),
-            )
+    failed = {run.pipeline: run for run in last if run.state == "failed"}
+    for state in pipelines:
+        for job, what in ((state.name, "run"), (state.look_job, "look")):
+            if run := failed.get(job or ""):
+                yield Need(
+                    what=f"last {what} failed",
+                    pipeline=state.name,
+                    details=(f"run {run.run[:8]} by {run.by}; its page in the UI says why",),
+                )
 
 
 def _asked(waiting: Iterable[WaitingVersion]) -> Iterator[Need]:

@@ -31,6 +31,8 @@ class Row:
 
     state: PipelineState
     run: LastRun | None
+    failed: Mapping[str, LastRun]
+    """What failed the last time that it was over, `run` or `look`, however long ago."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class OverviewReader:
         """Return what holds now; what cannot be read is a problem on the page."""
         problems: list[OverviewProblem] = []
         states: list[PipelineState] = []
-        last: dict[str, LastRun] = {}
+        last: Mapping[str, LastRun] = {}
+        over: Mapping[str, LastRun] = {}
         errors: Mapping[str, str] = {}
         postponed: list[Wait] = []
         ledger = ""
@@ -76,11 +79,11 @@ class OverviewReader:
             states = self._states.all()
             problems += _disk(self._home)
             ledger = _ledger(self._home, problems)
-            last = dict(self._runs.last())
-        rows = tuple(Row(state, last.get(state.name)) for state in states)
+            last, over = self._runs.last(), self._runs.over()
+        rows = tuple(Row(state, last.get(state.name), _failed(state, over)) for state in states)
         # Each lies in other files of Dagster.
         with _readable(problems):
-            errors = self._runs.errors([run for row in rows if (run := _failed(row))])
+            errors = self._runs.errors([run for row in rows for run in row.failed.values()])
         with _readable(problems):
             postponed = self._postponed(states)
         problems += _troubles(rows, errors)
@@ -110,8 +113,9 @@ def _readable(problems: list[OverviewProblem]) -> Iterator[None]:
             problems.append(problem)
 
 
-def _failed(row: Row) -> LastRun | None:
-    return row.run if row.run and row.run.result == "failed" else None
+def _failed(state: PipelineState, over: Mapping[str, LastRun]) -> Mapping[str, LastRun]:
+    runs = {"run": over.get(state.name), "look": over.get(state.look_job or "")}
+    return {what: run for what, run in runs.items() if run and run.result == "failed"}
 
 
 def _troubles(rows: Iterable[Row], errors: Mapping[str, str]) -> Iterator[OverviewProblem]:
@@ -120,9 +124,9 @@ def _troubles(rows: Iterable[Row], errors: Mapping[str, str]) -> Iterator[Overvi
         for trouble in row.state.troubles:
             yield OverviewProblem(row.state.name, trouble)
     for row in rows:
-        if run := _failed(row):
+        for what, run in row.failed.items():
             said = errors.get(run.run_id)
-            trouble = Trouble("last run failed", (said,) if said else ())
+            trouble = Trouble(f"last {what} failed", (said,) if said else ())
             yield OverviewProblem(row.state.name, trouble, run)
 
 
@@ -172,7 +176,7 @@ def _whole(what: str, error: FactoryError) -> OverviewProblem:
     return OverviewProblem(None, Trouble(what, (str(error),)))
 
 
-def _night(last: dict[str, LastRun]) -> dict[str, int]:
+def _night(last: Mapping[str, LastRun]) -> dict[str, int]:
     since = (datetime.now(UTC) - _NIGHT).isoformat()
     runs = {run.run_id: run.result for run in last.values() if run.when >= since}
     results = list(runs.values())

@@ -80,8 +80,8 @@ class PipelineState:
     """Its tier and area under the EU AI Act, as declared."""
     retrains: bool = False
     """Whether answers or outcomes start its training."""
-    is_watched: bool = False
-    """Whether its answers are looked at for drift."""
+    look_job: str | None = None
+    """The job that looks at its answers for drift; None if nobody does."""
     schedule: DeclaredSchedule | None = None
     serving: Serving | None = None
     waiting: CandidateWaiting | None = None

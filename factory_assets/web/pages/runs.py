@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
-from factory_resources.tracking.run_history import started_by
+from factory_resources.tracking.run_history import is_to_be_retried, started_by
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -61,6 +61,13 @@ class LastRun:
     """How long it took, if it has ended."""
     by: str
     """Who or what started it."""
+    is_retried: bool = False
+    """Whether its process died, and the daemon runs it again."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and is not run again."""
+        return self.result not in ("running", "waiting") and not self.is_retried
 
 
 class Runs:
@@ -76,6 +83,7 @@ class Runs:
         self._instance: dg.DagsterInstance | None = None
         self._seen: datetime | None = None
         self._last: dict[str, LastRun] = {}
+        self._over: dict[str, LastRun] = {}
         self._errors: dict[str, str] = {}
         self._postponed: tuple[float, dict[str, str]] = (-_PAUSE, {})
 
@@ -85,6 +93,14 @@ class Runs:
             if instance := self._open():
                 self._read(instance)
             return dict(self._last)
+
+    def over(self) -> Mapping[str, LastRun]:
+        """Return the last run of each pipeline that is over, as `last` has read them.
+
+        Looks at the answers of a pipeline are here under the name of their job.
+        """
+        with self._lock:
+            return dict(self._over)
 
     def errors(self, runs: Collection[LastRun]) -> Mapping[str, str]:
         """Return why runs failed, by their ids; of the first ones only."""
@@ -124,9 +140,10 @@ class Runs:
             self._seen = max(record.update_timestamp, self._seen or record.update_timestamp)
             run = _run(record)
             for pipeline in _pipelines(record.dagster_run):
-                known = self._last.get(pipeline)
-                if known is None or known.when <= run.when:
-                    self._last[pipeline] = run
+                for runs in (self._last, self._over) if run.is_over else (self._last,):
+                    known = runs.get(pipeline)
+                    if known is None or known.when <= run.when:
+                        runs[pipeline] = run
 
 
 def _run(record: dg.RunRecord) -> LastRun:
@@ -137,6 +154,7 @@ def _run(record: dg.RunRecord) -> LastRun:
         record.create_timestamp.replace(tzinfo=UTC).isoformat(timespec="microseconds"),
         end - start if start and end else None,
         started_by(run.tags),
+        is_to_be_retried(run.tags),
     )
 
 

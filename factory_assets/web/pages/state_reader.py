@@ -13,6 +13,7 @@ from factory_assets.results.base import result_as
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Champion
 from factory_assets.spec import Pipeline, Schedule
+from factory_assets.spec.watch import MONITOR
 from factory_assets.web.pages.pipeline_state import (
     CandidateWaiting,
     DeclaredSchedule,
@@ -47,7 +48,7 @@ def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState
         pipeline.spec.purpose,
         _risk(pipeline),
         retrains=bool(watch and watch.retrain),
-        is_watched=watch is not None,
+        look_job=f"{pipeline.name}_{MONITOR}" if watch else None,
         schedule=_schedule(schedule) if schedule else None,
     )
     if log is None:
