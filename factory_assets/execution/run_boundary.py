@@ -18,6 +18,7 @@ from factory_assets.execution.boundary_reports import reports_folder
 from factory_assets.execution.people import store_salts
 from factory_assets.execution.workers.settings import cluster_of
 from factory_assets.spec import Pipeline
+from factory_assets.spec.boundary import BoundaryRules
 from factory_assets.spec.settings import AlertChannel
 from factory_resources.boundary.addresses import join_address
 from factory_resources.boundary.boundary import Boundary
@@ -67,7 +68,10 @@ def run_boundary(
     cluster = cluster_of(workers) if workers else ""
     allow += [*channel_addresses(channels), *_of_database(), *_of_store()]
     allow += [cluster] if cluster else []
-    readable = [*_of_factory(home), *_of_rules(pipelines)]
+    readable = [*_of_factory(home), *_of_commands(channels)]
+    readable += _of_rules(of_factory, settings_file().parent)
+    for pipeline in pipelines:
+        readable += _of_rules(pipeline.spec.boundary, pipeline.folder)
     readable += [token_file()] if cluster and token_file().is_file() else []
     readable += [path for pipeline in pipelines for path in local_paths(pipeline, home)]
     return Boundary(
@@ -121,10 +125,15 @@ def _of_factory(home: Home) -> Iterator[Path]:
             yield path
 
 
-def _of_rules(pipelines: Sequence[Pipeline]) -> Iterator[Path]:
-    for pipeline in pipelines:
-        for text in pipeline.spec.boundary.readable if pipeline.spec.boundary else ():
-            yield pipeline.folder / os.path.expanduser(expand(text))
+def _of_rules(rules: BoundaryRules | None, folder: Path) -> Iterator[Path]:
+    for text in rules.readable if rules else ():
+        yield folder / os.path.expanduser(expand(text))
+
+
+def _of_commands(channels: Sequence[AlertChannel]) -> Iterator[Path]:
+    """Yield the programs that tell people of alarms, and the files that they are given."""
+    words = (Path(word) for channel in channels for word in channel.command or ())
+    yield from (path for path in words if path.is_absolute() and path.exists())
 
 
 def _of_database() -> Iterator[str]:

@@ -92,6 +92,29 @@ def test_only_a_look_may_tell_of_alarms(defs: Path, home: Home) -> None:
     assert _of([pipeline], home, looks=True).allow == ("hooks.example:443", "mail.example:587")
 
 
+def test_a_look_sees_the_programs_that_tell_of_alarms(
+    defs: Path, home: Home, tmp_path: Path
+) -> None:
+    page, script = tmp_path / "bin" / "page", tmp_path / "bin" / "page.py"
+    page.parent.mkdir()
+    page.touch()
+    script.touch()
+    gone = str(tmp_path / "gone")
+    alerts = [{"command": [str(page), "--urgent"]}, {"command": ["python3", str(script), gone]}]
+    (defs / "factory.yaml").write_text(yaml.safe_dump({"alerts": alerts}))
+    pipeline = _pipeline(defs / "apples")
+    assert {page, script} <= {*_of([pipeline], home, looks=True).readable}
+    assert not {page, script} & {*_of([pipeline], home).readable}
+    assert Path(gone) not in _of([pipeline], home, looks=True).readable
+
+
+def test_every_run_sees_what_the_factory_declares(defs: Path, home: Home, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (defs / "factory.yaml").write_text("boundary: {readable: ../lists}\n")
+    assert lists in _of([_pipeline(defs / "apples")], home).readable
+
+
 def test_alarms_go_to_addresses_of_ipv6(defs: Path, home: Home) -> None:
     mail = {"to": ["a@example.org"], "sender": "f@example.org", "host": "::1", "tls": "none"}
     alerts = [{"webhook": {"url": "http://[fd00::1]:8080/hook"}}, {"email": mail}]
