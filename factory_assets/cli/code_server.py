@@ -1,4 +1,4 @@
-"""Start Dagster's code server, and another one when the pipelines are to be loaded anew.
+"""Start Dagster's code server, and another one when pipelines were declared anew, or somebody asks.
 
 Python cannot load a module anew in the same process. Dagster's own `code-server start` keeps a
 second process for that, which passes every question on; here a link leads from one to the next.
@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from factory_assets.declarations.folders import declared_files
 from factory_assets.web.dagster.code_server import answers, reload_request
+
+_PAUSE = 5.0
+"""Seconds between two looks at the declarations; one that is being written is left alone."""
 
 Start = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
 
@@ -22,20 +27,24 @@ class CodeServer:
     Args:
         path: where it is found: a link, which leads to the socket of the present process.
         start: starts a command.
+        pause: seconds between two looks at the declarations.
     """
 
-    def __init__(self, path: Path, start: Start) -> None:
-        self._path, self._start = path, start
+    def __init__(self, path: Path, start: Start, pause: float = _PAUSE) -> None:
+        self._path, self._start, self._pause = path, start, pause
         self._number = 0
+        self._next_look = 0.0
+        self._loaded: list[tuple[str, int, int, int]] = []
+        self._seen = self._loaded
         self.process = self._begin()
         self._next: subprocess.Popen[bytes] | None = None
         self._lead()
 
     def look(self) -> None:
-        """Take the next step of a reload that was asked for; never waits."""
+        """Take the next step of a reload that is due; never waits."""
         request = reload_request(self._path)
         if self._next is None:
-            if request.exists():
+            if request.exists() or self._is_out_of_date():
                 self._next = self._begin()
         elif self._next.poll() is not None:
             self._next = None
@@ -47,6 +56,14 @@ class CodeServer:
             self.process, self._next = self._next, None
             request.unlink(missing_ok=True)
 
+    def _is_out_of_date(self) -> bool:
+        """Whether other pipelines are declared than were loaded, for longer than a pause."""
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + self._pause
+        before, self._seen = self._seen, declared_files()
+        return self._seen == before != self._loaded
+
     @property
     def _socket(self) -> Path:
         """The socket of the process that was started last; a server removes its own at its end."""
@@ -54,6 +71,7 @@ class CodeServer:
 
     def _begin(self) -> subprocess.Popen[bytes]:
         self._number += 1
+        self._seen = self._loaded = declared_files()
         return self._start(command(self._socket))
 
     def _lead(self) -> None:

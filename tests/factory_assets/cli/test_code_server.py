@@ -77,6 +77,33 @@ def test_another_server_takes_the_place_once_it_answers(tmp_path: Path, starter:
     assert len(starter.started) == 2
 
 
+def test_pipelines_that_are_declared_anew_are_loaded_once_they_stay_as_they_are(
+    tmp_path: Path, starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    server = CodeServer(tmp_path / "code.sock", starter, pause=0.2)
+
+    def count_after_looks() -> int:
+        end = time.monotonic() + 1
+        until(lambda: time.monotonic() > end, server)
+        return len(starter.started)
+
+    assert count_after_looks() == 1
+    file = tmp_path / "defs" / "apples" / "defs.yaml"
+    file.parent.mkdir(parents=True)
+    for number in range(10):
+        file.write_text(f"# {number}")
+        server.look()
+        time.sleep(0.1)
+    assert len(starter.started) == 1, "it was still being written"
+    assert count_after_looks() == 2
+    (file.parent / "assets.py").touch()
+    assert count_after_looks() == 3
+    starter.fails = True
+    file.unlink()
+    assert count_after_looks() == 4, "what does not load is not tried again and again"
+
+
 def test_a_server_that_does_not_come_up_leaves_the_present_one(
     tmp_path: Path, starter: Starter
 ) -> None:
