@@ -1,12 +1,16 @@
-"""Sections of a file take the place of Dagster's settings; a wrong file is one line."""
+"""What Dagster keeps, and how a file changes its settings; a wrong file is one line."""
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import TickStatus
 
 from factory_resources.errors import SettingError
-from factory_resources.instance import SETTINGS_VARIABLE, instance_settings
+from factory_resources.home.home import Home
+from factory_resources.instance import SETTINGS_VARIABLE, instance_settings, prepare
 
 
 def test_named_sections_replace_what_they_name_and_nothing_else(
@@ -42,3 +46,18 @@ def test_a_file_without_sections_is_one_line(
     with pytest.raises(SettingError, match="cannot be read from") as raised:
         instance_settings(postgres=False)
     assert "\n" not in str(raised.value)
+
+
+def test_looks_that_started_nothing_do_not_stay_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    prepare(home)
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        kept = {
+            kind: instance.get_tick_retention_settings(kind)[TickStatus.SKIPPED]
+            for kind in (InstigatorType.SENSOR, InstigatorType.SCHEDULE)
+        }
+    assert kept == {InstigatorType.SENSOR: 1, InstigatorType.SCHEDULE: 30}
