@@ -6,6 +6,7 @@ Which ones there are belongs in `up`.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from factory_resources.home.logs import begin_log
 
 _STOP_TIMEOUT = 15.0
 """Seconds within which a process must end before it is killed."""
+
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+"""What Dagster writes before and behind words of its logs."""
 
 
 class Processes:
@@ -63,7 +67,8 @@ class Processes:
     def error(self, name: str, what: str) -> FactoryError:
         """Return an error, of exit code 1, with the last line of a log."""
         log = self.log(name)
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        text = _COLOUR.sub("", log.read_text(errors="replace"))
+        lines = [line for line in text.splitlines() if line.strip()]
         last = lines[-1] if lines else "its log is empty"
         error = FactoryError(f"{name} {what}: {last}", where=str(log), remedy="read that log")
         error.exit_code = 1
