@@ -26,7 +26,7 @@ def schedule_for(
     name = f"{job_name}_schedule"
 
     def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if waiting := waiting_run(context.instance, name):
+        if waiting := waiting_run(context.instance, SCHEDULE_NAME_TAG, name):
             return waiting
         missed = missed_times(context, name, cron, timezone)
         if missed is None:
@@ -46,18 +46,20 @@ def schedule_for(
     )
 
 
-def waiting_run(instance: dg.DagsterInstance, schedule: str) -> dg.SkipReason | None:
-    """Return why the schedule adds no run: one waits, and will find what there is then.
+def waiting_run(instance: dg.DagsterInstance, tag: str, name: str) -> dg.SkipReason | None:
+    """Return why no run is added: one waits, and will find what there is then.
 
-    Without it, a run that takes longer than from one time to the next would let the queue grow
-    without end. A retry does not count, as it repeats only what had failed.
+    Without it, runs that take longer than the next one is away would let the queue grow without
+    end. A retry does not count, as it repeats only what had failed.
+
+    Args:
+        tag: of the runs that count; Dagster's, with the name of the schedule or sensor.
+        name: the name.
     """
-    queued = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.QUEUED], tags={SCHEDULE_NAME_TAG: schedule}
-    )
+    queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED], tags={tag: name})
     for run in instance.get_runs(queued):
         if PARENT_RUN_ID_TAG not in run.tags:
-            return dg.SkipReason(f"run {run.run_id[:8]} of this schedule still waits for its turn")
+            return dg.SkipReason(f"run {run.run_id[:8]} of {name} still waits for its turn")
     return None
 
 

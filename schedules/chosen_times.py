@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 from dagster._time import get_current_datetime
 
 from schedules.automation import MISSED_TAG, waiting_run
@@ -59,7 +60,7 @@ def chosen_schedule(
             coming = times(now, now + _SHOWN)
             shown = f"{coming[0].at.astimezone(ZoneInfo(timezone)):%A %H:%M}" if coming else "later"
             return dg.SkipReason(f"the next run is at another hour: {shown}")
-        if waiting := waiting_run(context.instance, name):
+        if waiting := waiting_run(context.instance, SCHEDULE_NAME_TAG, name):
             return waiting
         if len(found) > 1:
             missed = MissedTimes(len(found), found[0].at.astimezone(ZoneInfo(timezone)))

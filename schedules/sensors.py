@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 import dagster as dg
+from dagster._core.storage.tags import SENSOR_NAME_TAG
 
+from schedules.automation import waiting_run
 from schedules.settling import Files, State, settle_files
 
 _PAUSE = 30
@@ -39,6 +41,8 @@ def arrivals_sensor(
 ) -> dg.SensorDefinition:
     """Return the sensor `<pipeline>_arrivals`; unless `enabled`, a person has to switch it on.
 
+    While a run of the whole pipeline waits for its turn, no other is added.
+
     Args:
         look: lists the files that exist now.
         run: returns the run request for these partition keys.
@@ -46,17 +50,21 @@ def arrivals_sensor(
         clock: returns the seconds since the epoch.
     """
 
+    name = f"{pipeline}_arrivals"
+
     def _arrivals(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         seen = look()
         if seen.problem:
             return dg.SkipReason(seen.problem)
         complete, state = settle_files(seen.files, State.read(context.cursor), clock(), settle)
         if not complete:
-            waiting = f"still being written: {', '.join(sorted(filter(None, state.waiting))[:5])}"
-            return dg.SensorResult(
-                skip_reason=waiting if state.waiting else "nothing new", cursor=state.written()
-            )
+            unfinished = ", ".join(sorted(filter(None, state.waiting))[:5])
+            reason = f"still being written: {unfinished}" if state.waiting else "nothing new"
+            return dg.SensorResult(skip_reason=reason, cursor=state.written())
         keys = sorted(filter(None, complete))
+        if not keys and (waiting := waiting_run(context.instance, SENSOR_NAME_TAG, name)):
+            # The cursor stays: what arrived is looked at again, in case that run is cancelled.
+            return waiting
         digest = sha256("\n".join(f"{key}\0{complete[key]}" for key in sorted(complete)).encode())
         return dg.SensorResult(
             # The run key prevents a second run for the same files, even if the cursor is lost.
@@ -67,7 +75,7 @@ def arrivals_sensor(
 
     status = dg.DefaultSensorStatus.RUNNING if enabled else dg.DefaultSensorStatus.STOPPED
     return dg.SensorDefinition(
-        name=f"{pipeline}_arrivals",
+        name=name,
         evaluation_fn=_arrivals,
         job_name=pipeline,
         minimum_interval_seconds=max(1, min(_PAUSE, int(settle))),

@@ -127,7 +127,7 @@ def test_a_schedule_adds_no_run_while_one_of_it_waits(instance: dg.DagsterInstan
         ]
         last = instance.get_ticks(state.instigator_origin_id, state.selector_id)[0]
         assert last.skip_reason == (
-            f"run {waiting.run_id[:8]} of this schedule still waits for its turn"
+            f"run {waiting.run_id[:8]} of apples_monitor_schedule still waits for its turn"
         )
         # One that works has read already what there was: another one is due after it.
         instance.report_dagster_event(

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.utils import make_new_run_id
 
 from factory_assets.components.sensors import list_arrivals, run_request
 from factory_assets.definitions import build_defs
@@ -152,6 +153,31 @@ def test_without_partitions_the_whole_pipeline_runs(
     looking.tick()
     (request,) = looking.tick()
     assert (request.run_config, request.asset_selection) == ({}, None)
+
+
+def test_no_run_is_added_while_one_of_the_whole_pipeline_waits(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = declare(
+        tmp_path / "plain", {"purpose": "Count", "ingest": {"source": {"files": "*.csv"}}}
+    )
+    queued = [dg.DagsterRun("plain", run_id=make_new_run_id())]
+
+    def get_runs(filters: dg.RunsFilter) -> list[dg.DagsterRun]:
+        assert filters.statuses == [dg.DagsterRunStatus.QUEUED]
+        assert filters.tags == {"dagster/sensor_name": "plain_arrivals"}
+        return queued
+
+    monkeypatch.setattr(instance, "get_runs", get_runs)
+    looking = Looking(pipeline, instance)
+    for name in "ab":
+        write(pipeline, name, 1)
+        assert looking.tick() == []
+        assert looking.tick() == []
+        assert "of plain_arrivals still waits for its turn" in looking.message
+    queued.clear()
+    assert len(looking.tick()) == 1
+    assert looking.tick() == []
 
 
 def test_files_that_cannot_be_listed_are_reported(
