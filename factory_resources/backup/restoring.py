@@ -12,7 +12,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -46,7 +46,8 @@ def restore_backup(backup: Path, home: Home, tell: Tell, compare: Compared = "un
 
     Raises:
         StorageError: the home is not empty, the backup is not whole or was changed, a newer
-            factory has made it, or the disk cannot be written. There is no new home.
+            factory has made it, or the disk cannot be written. There is no new home, and no new
+            folder for it.
     """
     with storage_errors(home.path):
         _require_free(home.path)
@@ -102,18 +103,23 @@ def _require_free(path: Path) -> None:
 def _staged(home: Home) -> Iterator[Path]:
     """Yield a private folder on the disk of the new home; what killed ones left is removed."""
     parent, name = home.path.parent, f".{home.path.name}.restoring-"
-    with storage_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        for path in parent.glob(f"{_escaped(name)}*"):
-            owner = re.match(r"(\d+)\.\d+-", path.name.removeprefix(name))
-            if owner and scratch_prefix(int(owner[1])) != owner[0]:
-                shutil.rmtree(path, ignore_errors=True)
-        staging = parent / f"{name}{scratch_prefix()}"
-        staging.mkdir(mode=0o700)
+    missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+    staging = parent / f"{name}{scratch_prefix()}"
     try:
+        with storage_errors(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            for path in parent.glob(f"{_escaped(name)}*"):
+                owner = re.match(r"(\d+)\.\d+-", path.name.removeprefix(name))
+                if owner and scratch_prefix(int(owner[1])) != owner[0]:
+                    shutil.rmtree(path, ignore_errors=True)
+            staging.mkdir(mode=0o700)
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        # They are empty unless there is a new home in them.
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _escaped(name: str) -> str:

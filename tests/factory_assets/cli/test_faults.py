@@ -158,8 +158,9 @@ def test_a_source_of_a_user_who_is_not_known_is_the_users_mistake(home: Home, de
 
 @pytest.mark.parametrize("variable", ["FACTORY_HOME", "FACTORY_DEFS", "FACTORY_SECRETS"])
 def test_a_setting_with_a_user_who_is_not_known_is_a_path_as_any(
-    home: Home, monkeypatch: pytest.MonkeyPatch, variable: str
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(variable, f"{_UNKNOWN}/folder")
     for arguments in (
         ("check", "apples"),
@@ -168,6 +169,7 @@ def test_a_setting_with_a_user_who_is_not_known_is_a_path_as_any(
         ("restore", "backups", "--home", f"{_UNKNOWN}/home"),
     ):
         assert _factory(*arguments).exit_code in {0, 2}
+        assert not (tmp_path / _UNKNOWN).exists(), arguments
 
 
 def test_a_key_of_a_user_whose_folder_is_not_known_needs_a_name(

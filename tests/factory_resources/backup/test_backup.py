@@ -228,7 +228,7 @@ def test_a_changed_backup_is_refused_by_the_name_of_the_file(
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
-    home = Home(tmp_path / "home")
+    home = Home(tmp_path / "new" / "homes" / "home")
     with pytest.raises(StorageError) as caught:
         restore_backup(backup, home, _quietly, "all")
     named = "manifest" if what in {"manifest", "note"} else str(file.relative_to(backup / FILES))
