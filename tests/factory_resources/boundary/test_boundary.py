@@ -179,7 +179,7 @@ def _is_still(path: Path) -> bool:
 @every_level
 def test_whoever_kills_the_boundary_kills_everything_inside(level: str, folder: Path) -> None:
     with _running(level, _BEAT.format(60), folder) as process:
-        assert not _is_still(folder / "beat")
+        assert _until(lambda: not _is_still(folder / "beat"))
         process.kill()
         process.wait()
         assert _until(lambda: _is_still(folder / "beat"))
