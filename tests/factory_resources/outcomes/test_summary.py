@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.outcomes.summary import outcome_summary
-from factory_resources.prediction_log.ids import PredictionIds, row_id, time_of
+from factory_resources.prediction_log.ids import PredictionIds, day_of, row_id, time_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.outcomes.samples import add, feedback
 from tests.factory_resources.prediction_log.homes import log as log
@@ -23,7 +23,7 @@ def test_rows_with_and_without_an_outcome_are_counted(log: PredictionLog, home: 
     several = ids.take(4)
     journal.append(several, payload(1, rows=4))
     single = write(journal, [2, 3], ids)
-    write(journal, [4], ids, pipeline="pears")
+    [last] = write(journal, [4], ids, pipeline="pears")
     journal.close()
     add(home, [feedback(row_id(several, 2)), feedback(single[0])])
     for _ in range(2):
@@ -31,9 +31,8 @@ def test_rows_with_and_without_an_outcome_are_counted(log: PredictionLog, home: 
         assert (found.answers, found.with_outcome, found.missing) == (6, 2, 4)
         assert outcome_summary(home, "apples").missing == 0
         log.collect()
-    today = datetime.now(UTC).date()
-    assert outcome_summary(home, "apples", today).answers == 6
-    assert outcome_summary(home, "apples", today + timedelta(days=1)).answers == 0
+    assert outcome_summary(home, "apples", day_of(several)).answers == 6
+    assert outcome_summary(home, "apples", day_of(last) + timedelta(days=1)).answers == 0
 
 
 def test_corrections_and_contradictions_are_told_apart(home: Home, engine: str) -> None:
@@ -68,8 +67,9 @@ def test_delays_are_those_of_the_first_outcome(home: Home, engine: str) -> None:
 
 def test_refused_outcomes_are_counted_since_a_day(home: Home, engine: str) -> None:
     home.require_writable()
+    before = datetime.now(UTC).date()
     with open_outcomes(home) as store:
         store.add([], {"apples": 3, "": 7})
-    today = datetime.now(UTC).date()
-    assert outcome_summary(home, "apples", today).refused == 3
-    assert outcome_summary(home, "apples", today + timedelta(days=1)).refused == 0
+    after = datetime.now(UTC).date()
+    assert outcome_summary(home, "apples", before).refused == 3
+    assert outcome_summary(home, "apples", after + timedelta(days=1)).refused == 0

@@ -148,28 +148,27 @@ def test_each_day_is_a_source_of_its_own(grading: Deployed, home: Home, tmp_path
     ids = asked(grading, home, 4)
     for one in ids:
         tell(home, {one: "good"})
+    noon = datetime(2026, 5, 4, 12, tzinfo=UTC)
     with open_outcomes(home) as store:
         store.database.run(
-            "UPDATE outcome SET recorded = recorded - 86400000000 WHERE number IN (1, 3)"
+            "UPDATE outcome SET recorded = ? + CASE WHEN number IN (1, 3) THEN 0 "
+            "ELSE 86400000000 END",
+            [int(noon.timestamp()) * 1_000_000],
         )
     result = read(home, tmp_path)
     found = [(row["id"], row["_row"]) for row in rows(result.snapshot, home)]
     assert found == [(ids[0], 1), (ids[2], 2), (ids[1], 1), (ids[3], 2)]
-    today = datetime.now(UTC).date()
-    assert [source.name[8:20] for source in result.sources] == [
-        f"p/{(today - timedelta(days=1)).isoformat()}",
-        f"p/{today.isoformat()}",
-    ]
+    assert [source.name[8:20] for source in result.sources] == ["p/2026-05-04", "p/2026-05-05"]
 
 
 def test_only_answers_since_a_day_are_read(grading: Deployed, home: Home, tmp_path: Path) -> None:
-    ids = asked(grading, home, 2)
+    ids, before = asked(grading, home, 2), datetime.now(UTC).date()
     tell(home, dict.fromkeys(ids, "good"))
-    today = datetime.now(UTC).date()
-    [handle] = _handles(home, tmp_path, since=today)
-    assert f" since {today.isoformat()}@" in str(handle.read.__closure__ and _name(handle))
+    after = datetime.now(UTC).date()
+    [handle] = _handles(home, tmp_path, since=before)
+    assert f" since {before.isoformat()}@" in str(handle.read.__closure__ and _name(handle))
     with pytest.raises(SourceError, match="no outcome of an answer is known"):
-        _handles(home, tmp_path, since=today + timedelta(days=1))
+        _handles(home, tmp_path, since=after + timedelta(days=1))
 
 
 def _name(handle: Any) -> str:
