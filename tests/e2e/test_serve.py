@@ -452,7 +452,7 @@ def test_an_answer_is_proven_and_so_is_that_there_was_none(
     server: PredictionServer, made: Factory, tmp_path: Path
 ) -> None:
     identifier = server.ask("/predict/apples", ROW).json["id"]
-    never = identifier[:-8] + "00000000"
+    never = f"{identifier[:-8]}{int(identifier[-8], 16) ^ 1:x}{identifier[-7:]}"
 
     def prove(name: str) -> tuple[int, str]:
         return made.factory("answers", "prove", name, "--out", str(tmp_path / "proof.json"))
