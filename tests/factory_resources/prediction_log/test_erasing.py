@@ -301,8 +301,13 @@ def test_what_a_server_still_writes_is_refused_until_it_is_sealed(
 
 
 def test_many_answers_are_several_entries(
-    log: PredictionLog, home: Home, monkeypatch: pytest.MonkeyPatch
+    log: PredictionLog,
+    home: Home,
+    clock: Callable[[date, int], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Those of another day would have entries of their own.
+    clock(DAY, 1)
     monkeypatch.setattr(erasing, "_REQUESTS", 40)
     monkeypatch.setattr(erasing, "_TOGETHER", 30)
     taken = [one for block in fill(log, PredictionIds(), [60, 1, 60]) for one in block]
