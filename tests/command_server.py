@@ -54,8 +54,10 @@ class _Server:
 
     def __init__(self, path: str) -> None:
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
+        # Whoever finds the path may connect.
+        self._listener.bind(f"{path}.new")
         self._listener.listen()
+        os.rename(f"{path}.new", path)
         self._woken, self._wake = socket.socketpair()
         self._wake.setblocking(False)
         self._asking: dict[int, socket.socket] = {}
