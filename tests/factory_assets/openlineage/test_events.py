@@ -32,6 +32,7 @@ from tests.disks import small_disk
 from tests.event_server import receiving_events
 from tests.openlineage_reader import read_event
 from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.running_factory import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -244,10 +245,12 @@ def test_a_run_sends_its_events_to_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(tmp_path, monkeypatch)
-    with receiving_events() as (port, taken, _):
-        address = f"127.0.0.1:{port}"
-        settings = f"openlineage: {{address: '{address}'}}\nboundary: {{allow: ['{address}']}}"
-        pipeline = _declare(tmp_path, settings)
+    # While the server is away, nobody else takes it.
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    settings = f"openlineage: {{address: '{address}'}}\nboundary: {{allow: ['{address}']}}"
+    pipeline = _declare(tmp_path, settings)
+    with receiving_events(port) as (_, taken, _):
         run = run_stage(StageRequest(pipeline, "ingest", _home(tmp_path), "first"))
     assert [read_event(one).eventType.name for one in taken] == ["START", "COMPLETE"]
     assert run.warning is None

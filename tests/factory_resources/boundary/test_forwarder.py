@@ -12,6 +12,7 @@ from factory_resources.boundary.addresses import AllowedAddress, resolve
 from factory_resources.boundary.forwarder import Forwarder
 from tests.factory_resources.boundary.inside import boundary, python, run_inside
 from tests.factory_resources.boundary.machine import needs_namespaces
+from tests.running_factory import free_port
 
 _MANY = 300
 
@@ -152,8 +153,7 @@ def test_ipv6_is_forwarded(serve: Callable[..., Server], folder: Path) -> None:
 
 @needs_namespaces
 def test_a_server_that_is_away_is_told_in_the_report(folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     within = boundary(allow=(f"127.0.0.1:{port}",))
     ended = run_inside(within, python(_ASK, "127.0.0.1", str(port)), folder)
     assert "Connection reset" in ended.errors

@@ -1,6 +1,5 @@
 """What is found out about a Ray cluster before Ray is imported."""
 
-import socket
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from factory_resources.compute.ray_cluster import ClusterNode, RayCluster, token_file
 from factory_resources.errors import ClusterError
+from tests.running_factory import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +40,7 @@ def test_a_cluster_that_is_away_is_told_before_ray_is_imported(
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "a token")
     imported = "ray" in sys.modules
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     with pytest.raises(ClusterError) as away:
         RayCluster(f"127.0.0.1:{port}")
     assert str(away.value) == (
