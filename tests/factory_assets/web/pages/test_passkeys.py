@@ -122,10 +122,10 @@ def test_a_session_older_than_ten_minutes_adds_no_passkey(
 ) -> None:
     jane = enter()
     credential = device.create(jane.submit("/options").text)
-    now = session_store.time.time()
-    monkeypatch.setattr(session_store.time, "time", lambda: now + 599)
+    [session] = Sessions(home).of("jane")
+    monkeypatch.setattr(session_store.time, "time", lambda: session.began + 599)
     assert 'data-passkey="create"' in jane.get("/me").text
-    monkeypatch.setattr(session_store.time, "time", lambda: now + 601)
+    monkeypatch.setattr(session_store.time, "time", lambda: session.began + 601)
     answer = jane.submit("/options")
     assert (answer.status_code, answer.headers["content-type"][:10]) == (403, "text/plain")
     assert "more than ten minutes ago" in answer.text
