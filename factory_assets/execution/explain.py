@@ -6,9 +6,11 @@ The reasons are the differences between the key components of a record and those
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from factory_assets.data.sources.base import SourceHandle
+from factory_assets.execution.cache_key import cache_key_components
 from factory_assets.execution.loaded_components import LOADED, REPETITION
 from factory_assets.execution.plan import plan_stage
 from factory_assets.execution.requests import StagePlan, StageRequest
@@ -54,6 +56,7 @@ def explain(
     # What a run would change, as (stage, partition).
     changing: set[tuple[Stage, str | None]] = set()
     for stage in stages:
+        waiting = _Waiting(replace(call, stage=stage))
         by_partition = bool(call.pipeline.spec.partitions) and stage in PARTITIONED
         for partition in partitions if by_partition else [None]:
             own = replace(call, stage=stage, partition=partition)
@@ -63,7 +66,7 @@ def explain(
                 for name in UPSTREAM[stage]
                 if any(name == other and key in (None, its) for other, its in changing)
             ]
-            explained = _waiting(own, waits_for) if waits_for else _explained(own)
+            explained = waiting.explained(own, waits_for) if waits_for else _explained(own)
             if explained.what != "reuse" or not _is_latest(explained, call):
                 changing.add((stage, key))
             yield explained
@@ -74,12 +77,54 @@ def _is_latest(explained: Explained, call: StageRequest) -> bool:
     return record is not None and Records(call.home).is_latest(record)
 
 
-def _waiting(call: StageRequest, upstream: Sequence[Stage]) -> Explained:
-    first = " and ".join(upstream)
-    runs = "run" if len(upstream) > 1 else "runs"
-    if not call.reuse:
-        return _describe(call, "compute", "nothing is to be reused")
-    return _describe(call, "waits", f"{first} {runs} first; reused if the result is the same")
+class _Waiting:
+    """A stage whose inputs are not known yet: it is computed at any rate if more has changed.
+
+    Args:
+        stage: the request; its partition is ignored.
+    """
+
+    def __init__(self, stage: StageRequest) -> None:
+        self._stage = stage
+
+    def explained(self, call: StageRequest, upstream: Sequence[Stage]) -> Explained:
+        """Explain a partition of the stage, or the whole, that waits for stages before it."""
+        if not call.reuse:
+            return _describe(call, "compute", "nothing is to be reused")
+        first = " and ".join(upstream)
+        runs = "run" if len(upstream) > 1 else "runs"
+        try:
+            reasons = self._reasons(call)
+        except FactoryError as error:
+            return _describe(call, "fails", str(error))
+        if reasons:
+            return _describe(call, "compute", ", ".join(reasons))
+        return _describe(call, "waits", f"{first} {runs} first; reused if the result is the same")
+
+    def _reasons(self, call: StageRequest) -> list[str]:
+        """Return why no stored result can be reused, whatever the inputs will be."""
+        latest = Records(call.home).latest(call.pipeline.name, call.stage, _key(call))
+        if latest is None or _key(call) in self._possible:
+            return []
+        return diff_keys(call.stage, latest, _as_today(latest, self._today), ())
+
+    @cached_property
+    def _today(self) -> KeyComponents:
+        return cache_key_components(self._stage.pipeline, self._stage.stage, {})
+
+    @cached_property
+    def _possible(self) -> set[str | None]:
+        """The partitions of which a stored result differs from today's in its inputs alone."""
+        records = Records(self._stage.home).all(self._stage.pipeline.name, self._stage.stage)
+        return {r.partition for r in records if _as_today(r, self._today) == r.parts}
+
+
+def _as_today(record: Record, today: KeyComponents) -> KeyComponents:
+    """Return the components of a record with those of today that are known without inputs."""
+    known = {name: today[name] for name in ("code", "declaration", "user code")}
+    # Whether answers are compared, which takes a library more, is known with the inputs.
+    versions = {**(record.parts.get("libraries") or {}), **today["libraries"]}
+    return {**record.parts, **known, "libraries": versions}
 
 
 def _explained(call: StageRequest) -> Explained:

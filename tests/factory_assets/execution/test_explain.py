@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from factory_assets.execution import cache_key
 from factory_assets.execution.explain import Explained, explain
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -154,6 +155,28 @@ def test_what_changed_is_named(root: Path, change: Change, stage: Stage, words: 
     assert all(told[name].what == "reuse" for name in DATA[:place])
     for before, name in zip(DATA[place:], DATA[place + 1 :], strict=False):
         assert _words(told[name]) == f"waits: {before} runs first; reused if the result is the same"
+
+
+def test_what_waits_and_has_changed_itself_is_computed_whatever_comes(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attributes = _attributes()
+    attributes["clean"]["where"] = {}
+    attributes["split"] = {"seed": 7}
+    assert [*map(_words, _explained(root, attributes))][1:] == [
+        "compute: rule positive is gone",
+        "compute: split.split.seed 0 → 7",
+    ]
+    monkeypatch.setattr(cache_key, "stage_code", lambda stage: f"newer code of {stage}")
+    assert {*map(_words, _explained(root, _attributes()))} == {"compute: code of the stage changed"}
+
+
+def test_what_waits_may_have_been_computed_before_the_last_time(root: Path) -> None:
+    attributes = _attributes()
+    pipeline = declare(root / "apples", {**attributes, "split": {"seed": 7}})
+    run_stage(StageRequest(pipeline, "split", Home(root / "home"), "second-run"))
+    attributes["clean"]["where"] = {}
+    assert _words(_explained(root, attributes)[2]).startswith("waits: clean runs first")
 
 
 def test_a_column_of_the_contract(root: Path) -> None:
