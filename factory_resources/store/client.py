@@ -55,7 +55,17 @@ _REASONS = {
     "XMinioStorageFull": "the storage is full",
 }
 
-_CHECK = f"check {ACCESS_KEY} and {SECRET_KEY}; what is stored stays, so run again then"
+_AGAIN = "; what is stored stays, so run again then"
+
+_CHECK = f"check {ACCESS_KEY} and {SECRET_KEY}{_AGAIN}"
+
+_REMEDIES = {
+    "NoSuchBucket": f"create it, or write the address of another one{_AGAIN}",
+    "RequestTimeTooSkewed": f"set the clock that is wrong{_AGAIN}",
+    "QuotaExceeded": f"make room in it{_AGAIN}",
+    "XMinioStorageFull": f"make room in it{_AGAIN}",
+}
+"""What helps where other keys do not."""
 
 
 class StoreAwayError(StorageError):
@@ -290,14 +300,14 @@ class StoreClient:
             if status in {401, 403}
             else f"the storage reports {code or f'HTTP status {status}'}"
         )
-        raise self._away(reason, key)
+        raise self._away(reason, key, _REMEDIES.get(code, _CHECK))
 
     def _unreachable(self, error: Exception) -> StoreAwayError:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return StoreAwayError(
             f"the storage cannot be reached ({reason})",
             where=str(self.location),
-            remedy=f"start it, or set {ENDPOINT_VARIABLE}; what is stored stays, so run again then",
+            remedy=f"start it, or set {ENDPOINT_VARIABLE}{_AGAIN}",
         )
 
     def _away(self, reason: str, key: str, remedy: str = _CHECK) -> StoreAwayError:

@@ -213,7 +213,7 @@ def test_wrong_keys_and_a_missing_bucket_are_named(s3: S3, client: StoreClient) 
     assert "hidden" not in str(told.value)
     other = StoreClient(StoreLocation("nowhere", "", s3.endpoint, "us-east-1"), KEYS)
     for ask in (lambda: other.read("a"), lambda: [*other.list("")], lambda: other.write("a", b"")):
-        with pytest.raises(StoreAwayError, match="there is no such bucket"):
+        with pytest.raises(StoreAwayError, match="there is no such bucket; create it, or"):
             ask()
 
 
