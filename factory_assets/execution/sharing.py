@@ -50,6 +50,7 @@ def catch_up_pipeline(pipeline: Pipeline, home: Home, *, whole: bool) -> None:
 
     store = shared_store(home)
     assert store is not None
+    store.is_claimed()
     store.record()
     if is_shared(pipeline):
         share_pipeline(store, pipeline.name)
@@ -66,7 +67,7 @@ def share_files(pipeline: Pipeline, value: StageResult, home: Home) -> None:
     Raises:
         StorageError: the store cannot be used, or belongs to another factory.
     """
-    if declared_store() is None or not is_shared(pipeline):
+    if declared_store() is None:
         return
     from factory_assets.execution.ledger_entries import begin_ledger
     from factory_resources.store.store import shared_store
@@ -74,7 +75,10 @@ def share_files(pipeline: Pipeline, value: StageResult, home: Home) -> None:
     store = shared_store(home)
     assert store is not None
     begin_ledger(home)
+    # Also if all stays here: other homes know by it that this is the factory's store.
     store.claim()
+    if not is_shared(pipeline):
+        return
     paths = {
         path: None
         for snapshot in snapshots_in(value.model_dump(mode="json"))

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from factory_resources.errors import SourceError, StorageError
 from factory_resources.home.home import Home, scratch_prefix, storage_errors
-from factory_resources.ledger.entries import LedgerStarted
+from factory_resources.ledger.entries import LedgerStarted, StageComputed
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.security.secrets import secret
 from factory_resources.store.client import StoreClient
@@ -169,7 +169,7 @@ class SharedStore:
         """Whether the store has something of this factory.
 
         Raises:
-            StorageError: it belongs to another one, or has lost what the home has put there.
+            StorageError: it belongs to another one, or has not what was put there.
         """
         if not self.is_of_this_factory():
             if logs_folder(self.home).is_dir():
@@ -177,6 +177,14 @@ class SharedStore:
                     "the store is empty, but tables of this factory were there",
                     where=self.address,
                     remedy="find out who emptied it, and put it back from a backup of the storage",
+                )
+            if recorded_address(self.home) is None and _has_results(self.home):
+                # All would be computed again here, and count for the homes that have it.
+                raise StorageError(
+                    "the store is empty, but the ledger of this factory has results",
+                    where=self.address,
+                    remedy="name the store that has them in FACTORY_STORE; if they are files of "
+                    f"another home, carry them over there: factory migrate --to {self.address}",
                 )
             return False
         self.record()
@@ -273,6 +281,14 @@ def _ledger_key(home: Home) -> str:
         first = entry_in(log, 0)
     assert isinstance(first, LedgerStarted)
     return first.key
+
+
+def _has_results(home: Home) -> bool:
+    ledger = Ledger(home)
+    if not ledger.exists:
+        return False
+    with ledger.reading() as log:
+        return any(isinstance(entry_in(log, n), StageComputed) for n in range(log.size))
 
 
 def etag_of(path: Path) -> str:

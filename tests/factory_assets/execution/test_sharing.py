@@ -19,8 +19,9 @@ from factory_assets.execution.unshared_columns import unshared_columns
 from factory_assets.results.latest import value_of
 from factory_assets.results.record_graph import tables_of
 from factory_assets.results.stages import Stage
-from factory_resources.errors import DeclarationError
+from factory_resources.errors import DeclarationError, StorageError
 from factory_resources.home.home import Home
+from factory_resources.store.location import recorded_address
 from factory_resources.store.store import shared_store
 from factory_resources.tables.logged_files import current_files, past_versions
 from factory_resources.tables.shared_log import catch_up
@@ -193,6 +194,26 @@ def test_tables_stay_at_home_and_others_do_not(
     assert _run(defs, "stays", home, "ingest", "clean") == kept
     table = tables_of(value_of(kept[1:]))["snapshot"]
     assert read_arrow(table, home, ["age"]).to_pydict() == {"age": [74, 34]}
+
+
+def test_a_new_home_does_not_take_an_empty_store_for_that_of_its_ledger(
+    defs: Path, home: Home, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run(defs, "stays", home, "ingest")
+    other = Home(tmp_path / "other")
+    for name in ("ledger.db", "secrets"):
+        copy_of = shutil.copytree if (home.path / name).is_dir() else shutil.copy
+        other.path.mkdir(exist_ok=True)
+        copy_of(home.path / name, other.path / name)
+    address = os.environ["FACTORY_STORE"]
+    monkeypatch.setenv("FACTORY_STORE", f"{address}-mistyped")
+    for begin in (lambda: catch_up(other), lambda: _run(defs, "stays", other, "ingest")):
+        with pytest.raises(StorageError, match="is empty, but the ledger of this factory has"):
+            begin()
+    assert recorded_address(other) is None
+    monkeypatch.setenv("FACTORY_STORE", address)
+    catch_up(other)
+    assert recorded_address(other) == address
 
 
 def test_what_was_shared_before_is_taken_back(defs: Path, home: Home, store: str) -> None:
