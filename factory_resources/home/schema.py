@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 from factory_resources.errors import StorageError
 
-_Engine = Literal["sqlite", "postgresql"]
+Engine = Literal["sqlite", "postgresql"]
 
 VERSION_TABLE = "schema_version"
 
-_TYPES: dict[_Engine, dict[str, str]] = {
+_TYPES: dict[Engine, dict[str, str]] = {
     "sqlite": {"integer": "INTEGER", "bytes": "BLOB", "compact": " WITHOUT ROWID"},
     "postgresql": {"integer": "bigint", "bytes": "bytea", "compact": ""},
 }
@@ -46,7 +46,7 @@ class SchemaMigration:
     """More SQL, on this engine alone."""
     postgresql: str = ""
 
-    def sql(self, engine: _Engine) -> str:
+    def sql(self, engine: Engine) -> str:
         """Return what is run on an engine."""
         more = self.sqlite if engine == "sqlite" else self.postgresql
         return self.script.format(**_TYPES[engine]) + more
@@ -74,7 +74,7 @@ class VersionedTables:
     """The tables of a store on one connection, which is in autocommit mode."""
 
     schema: Schema
-    engine: _Engine
+    engine: Engine
     run: Callable[[str], list[Any]]
     """Runs a statement and returns its rows; on PostgreSQL, it looks up names in the schema."""
     where: str

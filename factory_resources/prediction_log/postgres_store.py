@@ -20,6 +20,7 @@ class PostgresStore(PostgresDatabase, PredictionStore):
         address: as PostgreSQL's client library reads it.
     """
 
+    ENGINE = "postgresql"
     TABLE = f"{SCHEMA.name}.prediction"
 
     def __init__(self, address: str) -> None:

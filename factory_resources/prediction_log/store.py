@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from factory_resources.home.schema import Schema, SchemaMigration
+from factory_resources.home.schema import Engine, Schema, SchemaMigration
 from factory_resources.prediction_log.blocks import TILE, PredictionBlock
 from factory_resources.prediction_log.database import Database
 from factory_resources.prediction_log.ids import day_of, first_of
@@ -42,18 +42,28 @@ UPDATE block SET longest = (SELECT coalesce(max(length(record)), 0) FROM predict
 """
 """Bytes of the longest record of a block, of those that were here when it was added."""
 
-_COUNT = """\
-INSERT INTO answer_count SELECT block, pipeline, version, count(*), sum(rows),
-  min(CASE WHEN rows > 0 THEN id END), max(CASE WHEN rows > 0 THEN id END)
-  FROM prediction{where} GROUP BY block, pipeline, version"""
+_ID = "CASE WHEN rows > 0 THEN id END"
 
-_COUNT_BLOCK = _COUNT.format(where=" WHERE id >= ? AND id <= ? AND block = ?")
+_ENDS: dict[Engine, str] = {
+    "sqlite": f"min({_ID}), max({_ID})",
+    # Before its version 18, PostgreSQL compares bytes, but has no smallest and largest of them.
+    "postgresql": ", ".join(
+        f"decode({end}(encode({_ID}, 'hex') COLLATE \"C\"), 'hex')" for end in ("min", "max")
+    ),
+}
 
-_COUNTS = f"""\
-CREATE TABLE answer_count (block {{integer}}, pipeline TEXT, version {{integer}},
-  requests {{integer}} NOT NULL, answers {{integer}} NOT NULL, first {{bytes}}, last {{bytes}},
-  PRIMARY KEY (block, pipeline, version)){{compact}};
-{_COUNT.format(where="")};
+
+def _count(engine: Engine, where: str = "") -> str:
+    return (
+        "INSERT INTO answer_count SELECT block, pipeline, version, count(*), sum(rows), "
+        f"{_ENDS[engine]} FROM prediction{where} GROUP BY block, pipeline, version"
+    )
+
+
+_COUNTS = """\
+CREATE TABLE answer_count (block {integer}, pipeline TEXT, version {integer},
+  requests {integer} NOT NULL, answers {integer} NOT NULL, first {bytes}, last {bytes},
+  PRIMARY KEY (block, pipeline, version)){compact};
 """
 """What each version answered in each block: requests, rows of those that were not refused, and the
 ids of the first and the last of these. It stays when a record moves to the archive or is removed;
@@ -65,7 +75,9 @@ SCHEMA = Schema(
     (
         SchemaMigration(_TABLES, ("prediction", "id")),
         SchemaMigration(_LONGEST, ("block", "longest")),
-        SchemaMigration(_COUNTS),
+        SchemaMigration(
+            _COUNTS, sqlite=f"{_count('sqlite')};", postgresql=f"{_count('postgresql')};"
+        ),
     ),
 )
 
@@ -112,6 +124,7 @@ class StoredPrediction:
 class PredictionStore(Database):
     """The database of one home. It is used by one thread, and closed."""
 
+    ENGINE: Engine = "sqlite"
     TABLE = "prediction"
     """How the table of records is named to Arrow's drivers."""
 
@@ -138,7 +151,8 @@ class PredictionStore(Database):
                 self.run("INSERT INTO leaf_tile VALUES (?, ?, ?)", [number, tile, hashes])
             self.insert_rows([*_rows(number, block)])
             self.run("DELETE FROM answer_count WHERE block = ?", [number])
-            self.run(_COUNT_BLOCK, [block.first, block.last, number])
+            where = " WHERE id >= ? AND id <= ? AND block = ?"
+            self.run(_count(self.ENGINE, where), [block.first, block.last, number])
         return True
 
     def find(self, request: bytes) -> StoredPrediction | None:
@@ -236,15 +250,14 @@ class PredictionStore(Database):
             after: only of blocks that were stored after the one with this number.
             until: the number of the last block.
         """
-        [(first, last)] = self.run(
-            "SELECT min(first), max(last) FROM block WHERE number > ? AND number <= ?",
-            [after, until],
-        )
-        if first is not None:
+        blocks = "FROM block WHERE number > ? AND number <= ?"
+        first = self.run(f"SELECT first {blocks} ORDER BY first LIMIT 1", [after, until])
+        last = self.run(f"SELECT last {blocks} ORDER BY last DESC LIMIT 1", [after, until])
+        if first and last:
             yield from self.batches(
                 "SELECT id, rows FROM prediction WHERE id >= ? AND id <= ? AND block > ? "
                 "AND block <= ? AND pipeline = ? AND version = ? ORDER BY id",
-                [first, last, after, until, pipeline, version],
+                [*first[0], *last[0], after, until, pipeline, version],
             )
 
     def shadows(self, pipeline: str, version: int, first: bytes) -> Iterator[bytes]:
@@ -260,9 +273,9 @@ class PredictionStore(Database):
     def days_before(self, day: date) -> Iterator[date]:
         """Yield the days before this one that have records here."""
         stop, start = first_of(day), bytes(16)
-        query = "SELECT min(id) FROM prediction WHERE id >= ? AND id < ?"
-        while (found := self.run(query, [start, stop])[0][0]) is not None:
-            yield (one := day_of(found))
+        query = "SELECT id FROM prediction WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
+        while found := self.run(query, [start, stop]):
+            yield (one := day_of(found[0][0]))
             start = day_after(one)
 
     def pipelines(self, day: date) -> list[str]:

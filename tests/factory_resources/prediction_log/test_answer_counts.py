@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log import collector
 from factory_resources.prediction_log.answer_counts import AnswerCount
 from factory_resources.prediction_log.blocks import PredictionBlock
@@ -20,6 +22,7 @@ from tests.factory_resources.prediction_log.samples import payload, record, writ
 from tests.factory_resources.prediction_log.test_archive import AFTER, DAY, Clock, answer
 from tests.factory_resources.prediction_log.test_archive import clock as clock
 from tests.factory_resources.released_forms import ANSWERS
+from tests.postgres import Postgres
 
 
 def _apples(taken: dict[bytes, tuple[int, str]]) -> list[bytes]:
@@ -43,6 +46,28 @@ def test_answers_are_counted_in_the_database_and_the_archive(
     for before in (DAY, DAY + timedelta(days=1), AFTER):
         log.archive(before)
         _require(log, apples)
+
+
+def test_answers_are_counted_by_a_server_without_functions_that_are_new_in_it(
+    home: Home, clock: Clock, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # PostgreSQL can tell the smallest and the largest of bytes since 18; we need 13.
+    with postgres.database() as address:
+        name = address.partition("?")[0].rpartition("/")[2]
+        postgres.execute(
+            "CREATE ROLE plain LOGIN PASSWORD 'word'",
+            f"GRANT CREATE ON DATABASE {name} TO plain",
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.min(bytea), pg_catalog.max(bytea) FROM PUBLIC",
+            database=address,
+        )
+        monkeypatch.setenv(DATABASE_VARIABLE, postgres.url_of("plain", "word", name))
+        Ledger(home).begin()
+        with PredictionLog(home) as log:
+            apples = _apples(answer(log, clock))
+            for before in (DAY, AFTER):
+                log.archive(before)
+                _require(log, apples)
+    postgres.execute("DROP ROLE plain")
 
 
 def test_rows_are_counted_and_refused_requests_are_not(log: PredictionLog) -> None:
