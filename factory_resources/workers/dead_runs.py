@@ -14,6 +14,9 @@ from factory_resources.workers.run_processes import kill_processes_of
 
 _WORKING = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
+_WAITING = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED)
+"""What a daemon may be about to start. A run of `factory run` is not started for a moment, too."""
+
 DIED = "the process of this run was killed"
 
 
@@ -26,7 +29,7 @@ def end_dead_runs(
         no_daemon: whether no daemon works for the instance, so that nobody is about to start the
             process of a run that waits for it.
     """
-    statuses = [*_WORKING, *[dg.DagsterRunStatus.STARTING] * no_daemon]
+    statuses = [*_WORKING, *(_WAITING if no_daemon else ())]
     dead = [
         run
         for run in instance.get_runs(dg.RunsFilter(statuses=statuses))

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 DEAD = f"{2**30} gone by"
 STARTED, STARTING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING
 CANCELING = dg.DagsterRunStatus.CANCELING
+NOT_STARTED = dg.DagsterRunStatus.NOT_STARTED
 
 
 @pytest.fixture
@@ -67,6 +68,18 @@ def test_only_runs_without_a_process_end(instance: dg.DagsterInstance) -> None:
     ended = end_dead_runs(instance, no_daemon=True)
     assert {run.run_id for run in ended} == {run.run_id for run in waiting}
     assert [*end_dead_runs(instance, no_daemon=True)] == []
+
+
+def test_a_run_whose_process_was_killed_before_it_began_ends(instance: dg.DagsterInstance) -> None:
+    killed = add(instance, NOT_STARTED, DEAD)
+    others = [
+        add(instance, NOT_STARTED, process_identity(os.getpid())),
+        add(instance, NOT_STARTED, None),
+    ]
+    assert [*end_dead_runs(instance)] == []
+    assert [run.run_id for run in end_dead_runs(instance, no_daemon=True)] == [killed.run_id]
+    assert status(instance, killed) is dg.DagsterRunStatus.FAILURE
+    assert [status(instance, run) for run in others] == [NOT_STARTED] * 2
 
 
 def test_a_run_of_the_command_is_not_retried(instance: dg.DagsterInstance) -> None:
