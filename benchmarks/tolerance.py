@@ -11,11 +11,11 @@ close to none are left out of the means, which are relative.
 import argparse
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,9 @@ EASY_AUC, EASY_RMSE = 0.97, 0.2
 """Better than that, of standardised numbers, is close to no error."""
 
 
+Key = TypeVar("Key")
+
+
 @dataclass(frozen=True)
 class Figures:
     """Of one tolerance, on rows that nothing was fitted on."""
@@ -63,8 +66,8 @@ def main() -> None:
             for seed, table in enumerate(tables)
             if has_rows(table, options.rows)
         ]
-        for line in report([one for one in found if not _is_easy(one[BEFORE])]):
-            print(f"{target}, {options.rows} rows, {line}", flush=True)
+        for line in report([one for one in found if not is_easy(one[BEFORE])], BEFORE):
+            print(f"{target}, {options.rows} rows, tolerance {line}", flush=True)
 
 
 def classes() -> Iterator[pd.DataFrame]:
@@ -105,6 +108,18 @@ def compared(
     table: pd.DataFrame, rows: int, seed: int, members: tuple[MemberSpec, ...] | None = None
 ) -> dict[float, Figures]:
     """Return the figures of each tolerance; the members are fitted once for all of them."""
+    return judged(
+        table,
+        rows,
+        seed,
+        {one: Auto(kind="auto", members=members, tolerance=one) for one in TOLERANCES},
+    )
+
+
+def judged(
+    table: pd.DataFrame, rows: int, seed: int, models: Mapping[Key, Auto]
+) -> dict[Key, Figures]:
+    """Return the figures of each model; those that have the same members fit them once."""
     table = table.sample(min(len(table), rows + MOST_NEW), random_state=seed)
     training, validation, new = (
         pa.Table.from_pandas(table.iloc[a:b], preserve_index=False)
@@ -112,7 +127,7 @@ def compared(
     )
     is_class = table["y"].dtype == object
     declared: dict[str, Any] = {
-        "purpose": "Compare how many members are kept",
+        "purpose": "Compare portfolios",
         "ingest": {"source": {"files": "data.csv"}},
         "train": {"target": "y", "seed": seed, "model": {"kind": "auto"}},
     }
@@ -120,13 +135,14 @@ def compared(
         declared["train"]["positive"] = "yes"
     with tempfile.TemporaryDirectory() as name:
         pipeline = Pipeline("p", PipelineSpec.model_validate(declared), Path(name))
-        home, checkpoints = Home(Path(name) / "home"), Path(name) / "fits"
+        home = Home(Path(name) / "home")
+        members = [model.members for model in models.values()]
         found = {}
-        for tolerance in TOLERANCES:
-            model = Auto(kind="auto", members=members, tolerance=tolerance)
-            fitted = fit(pipeline, training, validation, home, model=model, checkpoints=checkpoints)
+        for key, model in models.items():
+            fits = Path(name) / f"fits{members.index(model.members)}"
+            fitted = fit(pipeline, training, validation, home, model=model, checkpoints=fits)
             kept = len(fitted.portfolio.kept) if fitted.portfolio else 1
-            found[tolerance] = _figures(fitted.trained, new, kept)
+            found[key] = _figures(fitted.trained, new, kept)
     return found
 
 
@@ -139,17 +155,18 @@ def _figures(trained: TrainedModel, new: pa.Table, kept: int) -> Figures:
     return Figures(float(error / np.std(truth)), None, kept)
 
 
-def _is_easy(found: Figures) -> bool:
+def is_easy(found: Figures) -> bool:
+    """Say whether there is hardly an error to compare."""
     return found.auc > EASY_AUC if found.auc is not None else found.error < EASY_RMSE
 
 
-def report(found: list[dict[float, Figures]]) -> Iterator[str]:
-    """Yield a line for each tolerance."""
-    for tolerance in TOLERANCES:
-        pairs = [(one[BEFORE], one[tolerance]) for one in found]
+def report(found: list[dict[Key, Figures]], before: Key) -> Iterator[str]:
+    """Yield a line for each model, which compares it with `before`."""
+    for key in found[0] if found else ():
+        pairs = [(one[before], one[key]) for one in found]
         gains = [after.error / before.error - 1 for before, after in pairs]
         kept = mean(after.kept for _, after in pairs)
-        line = f"tolerance {tolerance}: {kept:.1f} members kept, error {_mean(gains, '%')}"
+        line = f"{key}: {kept:.1f} members kept, error {_mean(gains, '%')}"
         aucs = [
             after.auc - before.auc
             for before, after in pairs

@@ -313,8 +313,9 @@ class Auto(StoredSettings):
     ) = None
     """The models that are tried, in this order, each with its settings, such as
     `[{kind: linear}, {kind: mlp}]`. Default: linear, gradient_boosting, lightgbm (if it is
-    installed), extra_trees, random_forest and tabm (above 10,000 rows: mlp); from 1,000 rows also
-    boosting with `interactions: 8`."""
+    installed) with many small trees (not for three classes or more) and with its defaults,
+    extra_trees, random_forest and tabm (above 10,000 rows: mlp); from 1,000 rows also boosting with
+    `interactions: 8`."""
     tolerance: Annotated[float, Field(ge=0, le=10)] = 0.25
     """By how many standard errors fewer members may be worse than the best blend of all: more keeps
     fewer members, 0 all that lower the loss."""

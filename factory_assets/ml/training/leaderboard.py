@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.target import Target
@@ -97,12 +98,21 @@ def leaderboard(
 
 
 def distinguishing_settings(member: MemberSpec, members: Sequence[MemberSpec]) -> str:
-    """Return what tells a member from others of its kind, such as `interactions 8`; "" if none."""
-    others = [one for one in members if one.kind == member.kind]
-    told = {
-        name: getattr(member, name)
+    """Return the fewest settings that tell a member from others of its kind; "" if none do.
+
+    Such as `interactions 8`. The first of them in the order of the declaration are taken.
+    """
+    others = [one for one in members if one.kind == member.kind and one != member]
+    own = [
+        name
         for name, field in type(member).model_fields.items()
         if getattr(member, name) != field.default
         and any(getattr(one, name) != getattr(member, name) for one in others)
-    }
-    return ", ".join(f"{name} {value}" for name, value in told.items())
+    ]
+
+    def differ(names: Sequence[str]) -> bool:
+        return all(any(getattr(one, n) != getattr(member, n) for n in names) for one in others)
+
+    fewest = (names for count in range(len(own)) for names in combinations(own, count))
+    told = next(filter(differ, fewest), own)
+    return ", ".join(f"{name} {getattr(member, name)}" for name in told)

@@ -41,6 +41,9 @@ Where drawn rules limit products of inputs, it halved the log loss (`benchmarks.
 on real tables it mostly changed nothing, but on the smallest ones a further member costs a little,
 since figures differ by chance."""
 
+MOST_CLASSES = 2
+"""With more classes there is a tree of each for every step, and many small steps cost too much."""
+
 LOOKED_AT = 0.6
 """The share of the columns that a split of the random forest looks at, to tell classes apart. On
 drawn rules and smooth tables the log loss of the blend fell by 1 to 3 %, on real ones not beyond
@@ -56,20 +59,25 @@ those of `mlp`."""
 
 
 def members_of(
-    spec: Auto, rows: int = 0, parted: int = 0, looked_at: float | None = None
+    spec: Auto,
+    rows: int = 0,
+    parted: int = 0,
+    looked_at: float | None = None,
+    classes: int = 0,
 ) -> tuple[MemberSpec, ...]:
     """Return the declared members, or the default ones for so many rows.
 
     Args:
         parted: as of `parted_rows`.
         looked_at: `max_features` of the random forest.
+        classes: of the target; 0 if it is a number.
     """
     if spec.members is not None:
         return spec.members
     network = Mlp(kind="mlp") if rows > TABM_ROWS else Tabm(kind="tabm")
     return (
         Linear(kind="linear"),
-        *_boosting(rows),
+        *_boosting(rows, classes),
         ExtraTrees(kind="extra_trees", trees=TREES, min_samples_leaf=_leaf(rows)),
         RandomForest(
             kind="random_forest",
@@ -78,6 +86,23 @@ def members_of(
             max_features=looked_at,
         ),
         network,
+    )
+
+
+def slow_boosting() -> LightGbm:
+    """Return many small trees that each correct little, beside the fewer and larger ones.
+
+    Where little is known, they follow chance less (`benchmarks.slow_boosting`); where rules decide,
+    the larger ones are better.
+    """
+    return LightGbm(
+        kind="lightgbm",
+        learning_rate=0.03,
+        iterations=3_000,
+        patience=80,
+        max_leaf_nodes=4,
+        min_samples_leaf=10,
+        max_features=0.5,
     )
 
 
@@ -96,9 +121,9 @@ def settled(
     import numpy as np
 
     target = np.concatenate(targets)
-    is_class = np.issubdtype(target.dtype, np.integer)
-    looked_at = LOOKED_AT if is_class and columns <= MOST_COLUMNS else None
-    members = members_of(spec, len(target), parted_rows(target), looked_at)
+    classes = int(target.max()) + 1 if np.issubdtype(target.dtype, np.integer) else 0
+    looked_at = LOOKED_AT if classes and columns <= MOST_COLUMNS else None
+    members = members_of(spec, len(target), parted_rows(target), looked_at, classes)
     return spec.model_copy(update={"members": members[:trials]})
 
 
@@ -114,9 +139,10 @@ def parted_rows(target: NDArray[Any]) -> int:
     return min(len(target), 2 * (len(target) - int(np.bincount(target).max())))
 
 
-def _boosting(rows: int) -> tuple[GradientBoosting | LightGbm, ...]:
+def _boosting(rows: int, classes: int) -> tuple[GradientBoosting | LightGbm, ...]:
     members: list[GradientBoosting | LightGbm] = [GradientBoosting(kind="gradient_boosting")]
     if find_spec("lightgbm"):
+        members += [slow_boosting()] * (classes <= MOST_CLASSES)
         members.append(LightGbm(kind="lightgbm"))
     if rows >= INTERACTION_ROWS:
         members.append(members[-1].model_copy(update={"interactions": INTERACTIONS}))

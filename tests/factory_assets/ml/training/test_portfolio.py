@@ -13,14 +13,20 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from factory_assets.ml.artifacts.trained_model import read_trained, save_trained
 from factory_assets.ml.models.portfolio.blend import BlendModel
-from factory_assets.ml.models.portfolio.defaults import members_of, settled
+from factory_assets.ml.models.portfolio.defaults import members_of, settled, slow_boosting
 from factory_assets.ml.models.portfolio.member import ALL_FOLDS_ROWS
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
 from factory_assets.ml.training.leaderboard import distinguishing_settings
 from factory_assets.results.model import Candidate, PortfolioMember
 from factory_assets.spec.evaluate import Evaluate
-from factory_assets.spec.models import Auto, GradientBoosting, RandomForest
+from factory_assets.spec.models import (
+    Auto,
+    GradientBoosting,
+    LightGbm,
+    MemberSpec,
+    RandomForest,
+)
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
@@ -257,11 +263,42 @@ def test_boosting_is_tried_with_interactions_where_rows_are_enough(
         model: Any = settled(Auto(kind="auto"), [np.zeros(rows)], 9)
         return [(m.kind, m.interactions) for m in model.members if hasattr(m, "interactions")]
 
-    plain = [("gradient_boosting", 0), ("lightgbm", 0)]
+    plain = [("gradient_boosting", 0), ("lightgbm", 0), ("lightgbm", 0)]
     assert found(999) == plain
     assert found(1_000) == [*plain, ("lightgbm", 8)]
     monkeypatch.setattr("factory_assets.ml.models.portfolio.defaults.find_spec", lambda _: None)
     assert found(1_000) == [("gradient_boosting", 0), ("gradient_boosting", 8)]
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_small_trees_boost_numbers_and_two_classes(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = np.arange(90) % classes if classes else np.zeros(90)
+
+    def members() -> list[MemberSpec]:
+        model: Any = settled(Auto(kind="auto"), [target], 9)
+        return [*model.members]
+
+    assert (slow_boosting() in members()) == (classes <= 2)
+    monkeypatch.setattr("factory_assets.ml.models.portfolio.defaults.find_spec", lambda _: None)
+    assert slow_boosting() not in members()
+
+
+def test_the_fewest_settings_tell_members_apart() -> None:
+    shallow = LightGbm(kind="lightgbm", max_leaf_nodes=4, iterations=500)
+    members: list[MemberSpec] = [
+        LightGbm(kind="lightgbm"),
+        shallow,
+        shallow.model_copy(update={"patience": 9}),
+        LightGbm(kind="lightgbm", iterations=500),
+    ]
+    assert [distinguishing_settings(one, members) for one in members] == [
+        "",
+        "iterations 500, max_leaf_nodes 4",
+        "patience 9",
+        "iterations 500",
+    ]
 
 
 def test_members_of_one_kind_are_told_apart_by_their_settings() -> None:
