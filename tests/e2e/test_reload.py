@@ -1,6 +1,7 @@
-"""A factory that is up loads pipelines anew when an engineer asks for it at the front door."""
+"""A factory that is up loads pipelines anew: when they change, and when an engineer asks for it."""
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -46,6 +47,10 @@ def add(folder: Path, name: str) -> None:
     declare(folder / "defs" / name, APPLES)
 
 
+def remove(folder: Path, name: str) -> None:
+    shutil.rmtree(folder / "defs" / name)
+
+
 def pipelines(client: httpx.Client) -> set[str]:
     return {one["assetKey"]["path"][0] for one in ask_graphql(client, _ASSETS)["assetNodes"]}
 
@@ -82,6 +87,18 @@ def test_a_new_pipeline_is_there_after_a_reload(
         assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
         assert name in pipelines(client)
     assert until_one_is_left(up) != before
+
+
+def test_a_pipeline_comes_and_goes_though_nobody_asks(
+    up: RunningFactory, client: httpx.Client, folder: Path
+) -> None:
+    assert pipelines(client)
+    for change, is_there in ((add, True), (remove, False)):
+        change(folder, "plums")
+        deadline = time.monotonic() + 60
+        while ("plums" in pipelines(client)) != is_there:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 def test_its_processes_do_not_take_what_they_do_not_need(

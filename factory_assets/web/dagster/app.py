@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import yaml
@@ -39,6 +39,7 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
     from dagster_webserver.version import __version__
 
     from factory_assets.web.dagster.attribution import attribute_runs
+    from factory_assets.web.dagster.unwatched import following
     from factory_assets.web.dagster.webserver import VisitorWebserver
     from factory_assets.web.dagster.workspace import VisitorWorkspace
 
@@ -48,7 +49,10 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
             raise SettingError("telemetry is on in dagster.yaml", remedy="start with `factory up`")
         attribute_runs(instance.run_storage)
         target = WorkspaceFileTarget(paths=[str(workspace)])
-        with VisitorWorkspace(instance, target, code, __version__) as context:
+        with ExitStack() as stack:
+            context = stack.enter_context(VisitorWorkspace(instance, target, code, __version__))
+            if code:
+                stack.enter_context(following(context, code))
             yield VisitorWebserver(context, prefix, access_log).create_asgi_app()
 
 
