@@ -1,4 +1,4 @@
-"""A workspace that follows the link to the code server, as those of the daemon and of the door do."""
+"""A workspace that follows the link to the code server, as those of daemon and door do."""
 
 import time
 from pathlib import Path
