@@ -6,9 +6,7 @@ The tables are those of `benchmarks.tolerance`, drawn and judged as there. The n
 which takes most of the time.
 """
 
-import argparse
-
-from benchmarks.tolerance import ROWS, classes, has_rows, is_easy, judged, numbers, report
+from benchmarks.tolerance import compare
 from factory_assets.ml.models.portfolio.defaults import members_of, slow_boosting
 from factory_assets.spec.models import Auto, Network
 
@@ -16,20 +14,7 @@ WITHOUT, WITH = "without small trees", "with small trees"
 
 
 def main() -> None:
-    given = argparse.ArgumentParser()
-    given.add_argument("targets", nargs="*", default=["classes", "numbers"])
-    given.add_argument("--rows", type=int, default=ROWS)
-    options = given.parse_args()
-    models = portfolios(options.rows)
-    for target in options.targets:
-        tables = classes() if target == "classes" else numbers()
-        found = [
-            judged(table, options.rows, seed, models)
-            for seed, table in enumerate(tables)
-            if has_rows(table, options.rows)
-        ]
-        for line in report([one for one in found if not is_easy(one[WITHOUT])], WITHOUT):
-            print(f"{target}, {options.rows} rows, {line}", flush=True)
+    compare(portfolios, WITHOUT)
 
 
 def portfolios(rows: int) -> dict[str, Auto]:

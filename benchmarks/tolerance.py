@@ -11,7 +11,7 @@ close to none are left out of the means, which are relative.
 import argparse
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -55,6 +55,17 @@ class Figures:
 
 
 def main() -> None:
+    compare(lambda _: tolerances(), BEFORE, "tolerance ")
+
+
+def compare(models: Callable[[int], Mapping[Key, Auto]], before: Key, label: str = "") -> None:
+    """Judge models on the tables that the command line names, and print a line for each.
+
+    Args:
+        models: returns those to learn from so many rows.
+        before: the model that others are compared with.
+        label: what is written before the names of models.
+    """
     given = argparse.ArgumentParser()
     given.add_argument("targets", nargs="*", default=["classes", "numbers"])
     given.add_argument("--rows", type=int, default=ROWS)
@@ -62,12 +73,17 @@ def main() -> None:
     for target in options.targets:
         tables = classes() if target == "classes" else numbers()
         found = [
-            compared(table, options.rows, seed)
+            judged(table, options.rows, seed, models(options.rows))
             for seed, table in enumerate(tables)
             if has_rows(table, options.rows)
         ]
-        for line in report([one for one in found if not is_easy(one[BEFORE])], BEFORE):
-            print(f"{target}, {options.rows} rows, tolerance {line}", flush=True)
+        for line in report([one for one in found if not _is_easy(one[before])], before):
+            print(f"{target}, {options.rows} rows, {label}{line}", flush=True)
+
+
+def tolerances(members: tuple[MemberSpec, ...] | None = None) -> dict[float, Auto]:
+    """Return the models that are compared, which have the same members."""
+    return {one: Auto(kind="auto", members=members, tolerance=one) for one in TOLERANCES}
 
 
 def classes() -> Iterator[pd.DataFrame]:
@@ -102,18 +118,6 @@ def _paths() -> list[Path]:
 def has_rows(table: pd.DataFrame, rows: int) -> bool:
     """Say whether a table has so many rows to learn from, and others to judge."""
     return len(table) >= rows + NEW
-
-
-def compared(
-    table: pd.DataFrame, rows: int, seed: int, members: tuple[MemberSpec, ...] | None = None
-) -> dict[float, Figures]:
-    """Return the figures of each tolerance; the members are fitted once for all of them."""
-    return judged(
-        table,
-        rows,
-        seed,
-        {one: Auto(kind="auto", members=members, tolerance=one) for one in TOLERANCES},
-    )
 
 
 def judged(
@@ -155,8 +159,7 @@ def _figures(trained: TrainedModel, new: pa.Table, kept: int) -> Figures:
     return Figures(float(error / np.std(truth)), None, kept)
 
 
-def is_easy(found: Figures) -> bool:
-    """Say whether there is hardly an error to compare."""
+def _is_easy(found: Figures) -> bool:
     return found.auc > EASY_AUC if found.auc is not None else found.error < EASY_RMSE
 
 

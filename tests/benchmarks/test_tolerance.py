@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import tolerance
-from benchmarks.tolerance import TOLERANCES, Figures, compared, report
+from benchmarks.tolerance import TOLERANCES, Figures, judged, report, tolerances
 from factory_assets.spec.models import GradientBoosting, Linear
 
 
@@ -16,7 +16,7 @@ def test_more_tolerance_keeps_no_more_members(target: str) -> None:
     truth = table["a"] + table["b"] * table["c"] + chance.normal(size=400)
     table["y"] = np.where(truth > 0, "yes", "no") if target == "classes" else 100 + truth
     members = Linear(kind="linear"), GradientBoosting(kind="gradient_boosting")
-    found = compared(table, 200, 0, members)
+    found = judged(table, 200, 0, tolerances(members))
     kept = [found[one].kept for one in TOLERANCES]
     assert kept == sorted(kept, reverse=True)
     assert all(0.3 < one.error < 1.2 for one in found.values())

@@ -142,7 +142,8 @@ def parted_rows(target: NDArray[Any]) -> int:
 def _boosting(rows: int, classes: int) -> tuple[GradientBoosting | LightGbm, ...]:
     members: list[GradientBoosting | LightGbm] = [GradientBoosting(kind="gradient_boosting")]
     if find_spec("lightgbm"):
-        members += [slow_boosting()] * (classes <= MOST_CLASSES)
+        if classes <= MOST_CLASSES:
+            members.append(slow_boosting())
         members.append(LightGbm(kind="lightgbm"))
     if rows >= INTERACTION_ROWS:
         members.append(members[-1].model_copy(update={"interactions": INTERACTIONS}))
