@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -20,6 +22,7 @@ from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
+from factory_resources.instance import prepare
 from factory_resources.security.personal_keys import create_key, public_file
 from tests.commands import forked_command
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -98,6 +101,13 @@ class Factory:
         text = io.StringIO()
         run(RunSelection(["apples"]), Console(file=text, width=200))
         return text.getvalue()
+
+    def add_run(self, job: str, status: dg.DagsterRunStatus, **tags: str) -> None:
+        """Add a run of a job to Dagster's history."""
+        prepare(self.home)
+        added = dg.DagsterRun(job, run_id=str(uuid.uuid4()), status=status, tags=tags)
+        with dg.DagsterInstance.from_config(str(self.home.dagster)) as instance:
+            instance.run_storage.add_run(added)
 
     def start(self, *arguments: str, code: str = "", by: str = "") -> "subprocess.Popen[str]":
         """Start `factory` with these arguments, or a script that takes them.

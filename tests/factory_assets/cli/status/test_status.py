@@ -167,41 +167,34 @@ def test_a_failed_run_needs_a_person_however_long_ago_it_was(apples: Factory) ->
     assert [need.what for need in later.needs] == ["last run failed"]
 
 
-def _add_run(apples: Factory, job: str, status: dg.DagsterRunStatus, **tags: str) -> None:
-    prepare(apples.home)
-    run = dg.DagsterRun(job, run_id=str(uuid.uuid4()), status=status, tags=tags)
-    with dg.DagsterInstance.from_config(str(apples.home.dagster)) as instance:
-        instance.run_storage.add_run(run)
-
-
 def test_a_failed_run_needs_a_person_until_another_has_ended(apples: Factory) -> None:
     apples.approve()
-    _add_run(apples, "apples", dg.DagsterRunStatus.FAILURE)
-    _add_run(apples, "apples", dg.DagsterRunStatus.NOT_STARTED)
-    _add_run(apples, "apples", dg.DagsterRunStatus.STARTED)
+    apples.add_run("apples", dg.DagsterRunStatus.FAILURE)
+    apples.add_run("apples", dg.DagsterRunStatus.NOT_STARTED)
+    apples.add_run("apples", dg.DagsterRunStatus.STARTED)
     code, found = _status(apples)
     assert (code, _needs(found)) == (1, ["last run failed"])
     assert [run["state"] for run in found["night"]] == ["failed"]
     later = read_status(apples.home, datetime.now(UTC) + timedelta(days=9))
     assert [need.what for need in later.needs] == ["last run failed"]
-    _add_run(apples, "apples", dg.DagsterRunStatus.SUCCESS)
+    apples.add_run("apples", dg.DagsterRunStatus.SUCCESS)
     assert _status(apples)[1]["needs"] == []
 
 
 def test_a_killed_run_needs_a_person_unless_it_is_retried(apples: Factory) -> None:
     apples.approve()
-    _add_run(apples, "apples", dg.DagsterRunStatus.SUCCESS)
-    _add_run(apples, "apples", dg.DagsterRunStatus.FAILURE, **{"dagster/will_retry": "true"})
+    apples.add_run("apples", dg.DagsterRunStatus.SUCCESS)
+    apples.add_run("apples", dg.DagsterRunStatus.FAILURE, **{"dagster/will_retry": "true"})
     code, found = _status(apples)
     assert (code, [run["state"] for run in found["night"]]) == (0, ["succeeded"])
-    _add_run(apples, "apples", dg.DagsterRunStatus.FAILURE, **{"dagster/will_retry": "false"})
+    apples.add_run("apples", dg.DagsterRunStatus.FAILURE, **{"dagster/will_retry": "false"})
     assert _needs(_status(apples)[1]) == ["last run failed"]
 
 
 def test_a_look_that_failed_needs_a_person(apples: Factory) -> None:
     apples.approve()
     _declare(apples, watch={})
-    _add_run(apples, "apples_monitor", dg.DagsterRunStatus.FAILURE)
+    apples.add_run("apples_monitor", dg.DagsterRunStatus.FAILURE)
     [need] = [need for need in _status(apples)[1]["needs"] if need["what"] != "not up"]
     assert (need["what"], need["pipeline"]) == ("last look failed", "apples")
 

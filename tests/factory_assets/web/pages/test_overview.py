@@ -30,7 +30,6 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.errors import ContractError, RefusedError
 from factory_resources.home.home import Home
-from factory_resources.instance import prepare
 from factory_resources.ledger import factory_verify as verifier
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
@@ -170,25 +169,18 @@ def test_what_cannot_be_read_of_dagster_is_a_problem_beside_all_that_can(
 def test_a_failed_run_or_look_is_told_until_another_is_over(
     apples: Factory, browse: Browse
 ) -> None:
-    client, killed = browse(apples.home), {"dagster/will_retry": "true"}
+    client = browse(apples.home)
     _declare_watch(apples)
-    prepare(apples.home)
-    with dg.DagsterInstance.from_config(str(apples.home.dagster)) as instance:
-
-        def add(job: str, status: dg.DagsterRunStatus, tags: dict[str, str]) -> None:
-            run = dg.DagsterRun(job, run_id=str(uuid.uuid4()), status=status, tags=tags)
-            instance.run_storage.add_run(run)
-
-        add("apples_monitor", dg.DagsterRunStatus.FAILURE, {})
-        add("apples", dg.DagsterRunStatus.FAILURE, {})
-        add("apples", dg.DagsterRunStatus.NOT_STARTED, {})
-        text = _shown(client)
-        assert "apples: last run failed" in text
-        assert "apples: last look failed" in text
-        add("apples_monitor", dg.DagsterRunStatus.SUCCESS, {})
-        add("apples", dg.DagsterRunStatus.SUCCESS, {})
-        add("apples", dg.DagsterRunStatus.FAILURE, killed)
-        assert "What is wrong Nothing." in _shown(client)
+    apples.add_run("apples_monitor", dg.DagsterRunStatus.FAILURE)
+    apples.add_run("apples", dg.DagsterRunStatus.FAILURE)
+    apples.add_run("apples", dg.DagsterRunStatus.NOT_STARTED)
+    text = _shown(client)
+    assert "apples: last run failed" in text
+    assert "apples: last look failed" in text
+    apples.add_run("apples_monitor", dg.DagsterRunStatus.SUCCESS)
+    apples.add_run("apples", dg.DagsterRunStatus.SUCCESS)
+    apples.add_run("apples", dg.DagsterRunStatus.FAILURE, **{"dagster/will_retry": "true"})
+    assert "What is wrong Nothing." in _shown(client)
 
 
 def test_runs_say_by_whom_they_were_started(apples: Factory, browse: Browse) -> None:
