@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.monitor import monitor
-from factory_assets.monitoring.report import MonitorReport
+from factory_assets.monitoring.report import Alarm, MonitorReport
 from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
@@ -150,3 +151,33 @@ def copy_watched(made: Watched, to: Path, patch: pytest.MonkeyPatch) -> Watched:
     shutil.copytree(made.root, to)
     enter(to, patch)
     return Watched(to)
+
+
+def look(
+    home: Home, number: int, *alarms: Alarm, version: int = 1, pipeline: str = "pumps"
+) -> MonitorReport:
+    """Store a look that found these alarms."""
+    report = MonitorReport(
+        pipeline=pipeline,
+        version=version,
+        number=number,
+        began=1,
+        time=(datetime(2026, 3, 2, 6, tzinfo=UTC) + timedelta(days=number)).isoformat(),
+        days=1.0,
+        until=number,
+        outcomes=0,
+        requests=1,
+        refused=0,
+        rows=10,
+        sampled=10,
+        first=None,
+        last=None,
+        evidence=0.0,
+        findings=(),
+        hidden=(),
+        estimated={},
+        real=None,
+        alarms=alarms,
+    )
+    Looks(home, pipeline).store(report, lambda _: None)
+    return report

@@ -5,7 +5,7 @@ How an alert is sent belongs in `alert_channels`. The ledger has which alarms ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +40,8 @@ class KnownAlarm(StageResult):
     """The channels that took the alert, by a digest of what is declared."""
     over: str | None = None
     """When it was over; None as long as it is open."""
+    unsent: tuple[str, ...] = ()
+    """Why channels did not take the last alert, a line each; the next look tries again."""
 
 
 class KnownAlarms(StageResult):
@@ -88,10 +90,9 @@ def settle_alarms(report: MonitorReport, channels: Sequence[AlertChannel], home:
     _enter(report, looks, home)
     _write(looks, known)
     mine = [one for one in channels if not one.pipelines or report.pipeline in one.pipelines]
-    problems: list[str] = []
-    for alarm in known.alarms:
-        problems += _tell(alarm, mine, report, looks, home)
-    return problems
+    return [
+        problem for alarm in known.alarms for problem in _tell(alarm, mine, report, looks, home)
+    ]
 
 
 def _compared(known: KnownAlarms, report: MonitorReport) -> KnownAlarms:
@@ -147,8 +148,13 @@ def _tell(
     report: MonitorReport,
     looks: Looks,
     home: Home,
-) -> Iterator[str]:
-    """Send what a channel has not taken yet, and remember each that took it."""
+) -> list[str]:
+    """Send what a channel has not taken yet, and remember each that took it.
+
+    Returns:
+        Why channels did not take it, a line each.
+    """
+    problems: list[str] = []
     for channel in channels:
         identity = sha256(channel.model_dump_json().encode()).hexdigest()[:16]
         news: Literal["open", "over"] = "over" if alarm.over else "open"
@@ -158,13 +164,16 @@ def _tell(
         try:
             send(channel, alert_of(alarm, report.pipeline, news), home)
         except FactoryError as error:
-            yield f"{channel_name(channel)}: {error}"
+            problems.append(f"{channel_name(channel)}: {error}")
             continue
         told = {*alarm.told} ^ {identity}
         alarm = alarm.model_copy(update={"told": tuple(sorted(told))})
         _replace(looks, alarm)
     if alarm.over and not alarm.told:
         _replace(looks, alarm, remove=True)
+    elif alarm.unsent != tuple(problems):
+        _replace(looks, alarm.model_copy(update={"unsent": tuple(problems)}))
+    return problems
 
 
 def alert_of(alarm: KnownAlarm, pipeline: str, news: Literal["open", "over"]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 class _Kept:
     state: PipelineState
     files: tuple[str, ...]
-    """Of the declaration, and the pointers to its latest records."""
+    """Of the declaration, the pointers to its latest records, and the alerts that were sent."""
     stamp: _Stamp
 
 
@@ -167,7 +167,8 @@ def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
     elsewhere = [other.file for other in document.elsewhere.values()]
     latest = home.records / folder.name / "latest"
     declared = (folder / FILE, *elsewhere)
-    files = tuple(map(str, (*declared, latest / "deploy.json", latest / "evaluate.json")))
+    alerts = home.watch / folder.name / "alarms.json"
+    files = tuple(map(str, (*declared, latest / "deploy.json", latest / "evaluate.json", alerts)))
     # A file that changes while it is read is read again the next time.
     stamp = _stamp(files)
     if pipeline:

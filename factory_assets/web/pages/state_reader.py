@@ -8,6 +8,7 @@ from pathlib import Path
 from factory_assets.declarations.carbon_file import green_hours
 from factory_assets.execution.standing import Standing, standing_in
 from factory_assets.execution.standing_text import standing_text
+from factory_assets.monitoring.alerts import known_alarms
 from factory_assets.monitoring.looks import Looks
 from factory_assets.results.base import result_as
 from factory_assets.results.evaluation import EvaluationResult
@@ -22,7 +23,7 @@ from factory_assets.web.pages.pipeline_state import (
     Serving,
     Trouble,
 )
-from factory_resources.errors import FactoryError
+from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
 from factory_resources.ledger.ledger import latest_in, stopped_in
@@ -70,6 +71,7 @@ def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> Pip
         *_gates(records.latest(pipeline.name, "evaluate"), serving),
         *_rollouts(pipeline, log),
         *_alarms(pipeline, log, home),
+        *_unsent(pipeline, home),
     ]
     return replace(
         state,
@@ -174,3 +176,14 @@ def _alarms(pipeline: Pipeline, log: Log, home: Home) -> list[Trouble]:
     alarms = report.alarms if report else ()
     said: dict[str, str] = {alarm.kind: f"{alarm.what}; {alarm.remedy}" for alarm in alarms}
     return [Trouble(f"alarm: {kind}", (said.get(kind, ""),)) for kind in found[1].open]
+
+
+def _unsent(pipeline: Pipeline, home: Home) -> list[Trouble]:
+    """Return the alerts that no look could send: of them, nobody would know otherwise."""
+    if pipeline.spec.watch is None:
+        return []
+    try:
+        alarms = known_alarms(Looks(home, pipeline.name)).alarms
+    except StorageError as error:
+        return [Trouble("alerts", (str(error),))]
+    return [Trouble(f"alert not sent: {one.kind}", one.unsent) for one in alarms if one.unsent]

@@ -1,7 +1,6 @@
 """Alerts reach a webhook, a mailbox and a command: once, with what to do, also after a failure."""
 
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.ledger import problems
 from tests.sinks import smtp, webhook
-
-NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
+from tests.watched import look
 
 DRIFT = Alarm(kind="drift", what="heat: median 50 → 60", remedy="train again")
 SILENCE = Alarm(kind="silence", what="no answer since yesterday", remedy="ask who calls")
@@ -30,34 +28,6 @@ def home(tmp_path: Path) -> Home:
     found.require_writable()
     Ledger(found).begin()
     return found
-
-
-def look(home: Home, number: int, *alarms: Alarm, version: int = 1) -> MonitorReport:
-    """Store a look that found these alarms."""
-    report = MonitorReport(
-        pipeline="pumps",
-        version=version,
-        number=number,
-        began=1,
-        time=(NOW + timedelta(days=number)).isoformat(),
-        days=1.0,
-        until=number,
-        outcomes=0,
-        requests=1,
-        refused=0,
-        rows=10,
-        sampled=10,
-        first=None,
-        last=None,
-        evidence=0.0,
-        findings=(),
-        hidden=(),
-        estimated={},
-        real=None,
-        alarms=alarms,
-    )
-    Looks(home, "pumps").store(report, lambda _: None)
-    return report
 
 
 def channel(**ways: Any) -> AlertChannel:
@@ -187,6 +157,26 @@ def test_what_is_no_webhook_and_no_password_is_told_in_one_line(
     assert "the webhook cannot be reached (220 sink" in refused
     assert "the e-mail was not sent (" in unsent
     assert len(mail.received) == 1
+
+
+def test_why_an_alert_was_not_sent_is_kept_until_it_is(home: Home) -> None:
+    def unsent() -> list[tuple[str, ...]]:
+        return [alarm.unsent for alarm in known_alarms(Looks(home, "pumps")).alarms]
+
+    with webhook() as sink:
+        channels = [channel(webhook={"url": f"http://127.0.0.1:{sink.port}/hook"})]
+        sink.status = 500
+        problems = settle_alarms(look(home, 1, DRIFT), channels, home)
+        assert unsent() == [tuple(problems)]
+        assert "the webhook answered 500" in problems[0]
+        sink.status = 200
+        settle_alarms(look(home, 2, DRIFT), channels, home)
+        assert unsent() == [()]
+        sink.status = 500
+        problems = settle_alarms(look(home, 3), channels, home)
+        assert unsent() == [tuple(problems)]
+        assert settle_alarms(look(home, 4), [], home) == []
+    assert unsent() == [()], "a channel that is no longer declared is not missed"
 
 
 def test_a_redirect_is_not_followed(home: Home) -> None:

@@ -18,6 +18,9 @@ from click.testing import CliRunner
 from factory_assets.cli.main import main
 from factory_assets.cli.status.reading import read_status
 from factory_assets.cli.status.report import FactoryStatus, status_schema_text
+from factory_assets.monitoring.alerts import settle_alarms
+from factory_assets.monitoring.report import Alarm
+from factory_assets.spec.settings import AlertChannel
 from factory_resources.errors import ContractError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
@@ -28,6 +31,7 @@ from factory_resources.tracking.registry import Registry
 from tests.approvals import Factory, copy_factory, make_factory
 from tests.disks import closed_disk
 from tests.engines import ENGINES, copied_database, prepared_database
+from tests.watched import look
 
 pytestmark = pytest.mark.slow
 
@@ -265,6 +269,27 @@ def test_an_open_alarm_needs_a_person(apples: Factory) -> None:
     found = _status(apples)[1]
     assert _needs(found) == ["alarm: drift"]
     assert {one["pipeline"]: one["alarms"] for one in found["watched"]}["apples"] == ["drift"]
+
+
+def test_an_alert_that_no_channel_took_needs_a_person(apples: Factory) -> None:
+    apples.approve()
+    _declare(apples, watch={})
+    pager = Path(apples.home.path, "pager")
+    channels = [AlertChannel.model_validate({"command": [str(pager)]})]
+    drift = Alarm(kind="drift", what="size: median 5 to 6", remedy="train again")
+    settle_alarms(look(apples.home, 1, drift, pipeline="apples"), channels, apples.home)
+    needs = _status(apples)[1]["needs"]
+    assert [one["what"] for one in needs] == ["alarm: drift", "alert not sent: drift"]
+    assert f"command {pager}: " in needs[1]["details"][0]
+    assert "No such file" in needs[1]["details"][0]
+    pager.write_text("#!/bin/sh\n")
+    pager.chmod(0o700)
+    settle_alarms(look(apples.home, 2, drift, pipeline="apples"), channels, apples.home)
+    assert _needs(_status(apples)[1]) == ["alarm: drift"]
+    (apples.home.watch / "apples" / "alarms.json").write_text("{")
+    [_, need] = _status(apples)[1]["needs"]
+    assert (need["what"], need["pipeline"]) == ("alerts", "apples")
+    assert "move the file away" in need["details"][0]
 
 
 def test_a_mistake_in_a_declaration_is_told_and_forgotten_when_it_is_corrected(
