@@ -4,7 +4,7 @@ What is read of pipelines is left for the next call, so that only what changed i
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from factory_assets.cli.running import running_address
@@ -66,9 +66,11 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         for state in pipelines
         for wait in waits_of(state)
     ]
+    registry = Registry(home)
+    known = registry.versions()
     needs = [
         *_troubles(pipelines),
-        *_deleted(pipelines, home),
+        *_deleted(pipelines, known),
         *_failures(last, pipelines),
         *_asked(waiting),
         *_closed(home),
@@ -81,6 +83,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         address=address,
         pipelines=len(pipelines),
         serving=sum(1 for state in pipelines if state.serving and not state.serving.stopped),
+        undeclared=_undeclared(pipelines, known, registry),
         running=tuple(_open(run) for run in runs if run.state == "running"),
         queued=tuple(_open(run) for run in runs if run.state == "queued"),
         night=tuple(last),
@@ -223,9 +226,21 @@ def _troubles(pipelines: Iterable[PipelineState]) -> Iterator[Need]:
             yield Need(what=trouble.what, pipeline=state.name, details=trouble.details)
 
 
-def _deleted(pipelines: Iterable[PipelineState], home: Home) -> Iterator[Need]:
-    """Yield the champions that MLflow does not have any more, of which no entry tells."""
-    known = Registry(home).versions()
+def _undeclared(
+    pipelines: Iterable[PipelineState], known: Iterable[str], registry: Registry
+) -> tuple[str, ...]:
+    declared = {state.name for state in pipelines}
+    return tuple(name for name in sorted(known) if name not in declared and registry.serving(name))
+
+
+def _deleted(
+    pipelines: Iterable[PipelineState], known: Mapping[str, Collection[int]]
+) -> Iterator[Need]:
+    """Yield the champions that MLflow does not have any more, of which no entry tells.
+
+    Args:
+        known: the versions in MLflow of each model.
+    """
     for state in pipelines:
         version = state.serving.version if state.serving else None
         if version is not None and version not in known.get(state.name, ()):

@@ -114,6 +114,8 @@ class FactoryStatus(_Part):
     pipelines: int
     serving: int
     """Pipelines with a version that serves."""
+    undeclared: tuple[str, ...]
+    """Models that serve though no declaration of `FACTORY_DEFS` has their name."""
     running: tuple[OpenRun, ...]
     queued: tuple[OpenRun, ...]
     night: tuple[EndedRun, ...]

@@ -23,6 +23,8 @@ def status_text(status: FactoryStatus) -> str:
 def _lines(status: FactoryStatus) -> Iterator[tuple[str, str]]:
     yield "factory", f"{status.home}, {_up(status)}"
     yield "pipelines", f"{status.pipelines:,}, {status.serving:,} serve"
+    if status.undeclared:
+        yield "undeclared", f"{_listed(status.undeclared)}: no declaration here, but served"
     yield "runs", _runs(status.running) or "nothing runs"
     if status.queued:
         yield "queue", _runs(status.queued)

@@ -135,6 +135,22 @@ def test_a_champion_that_was_deleted_in_mlflow_is_told(apples: Factory) -> None:
     assert "champion missing" not in _needs(_status(apples)[1])
 
 
+def test_a_champion_whose_declaration_was_removed_is_told(apples: Factory) -> None:
+    assert _status(apples)[1]["undeclared"] == []
+    declared, away = apples.defs / "apples", apples.defs / "pears"
+    declared.rename(away)
+    assert _status(apples)[1]["undeclared"] == [], "a version that waits does not serve"
+    away.rename(declared)
+    apples.approve()
+    declared.rename(away)
+    assert _status(apples)[1]["undeclared"] == ["apples"]
+    assert "undeclared apples: no declaration here, but served" in apples.factory("status")[1]
+    away.rename(declared)
+    assert apples.factory("stop", "apples", "--reason", "retired", by="jane")[0] == 0
+    declared.rename(away)
+    assert _status(apples)[1]["undeclared"] == []
+
+
 def test_runs_that_go_on_and_wait_are_told(apples: Factory) -> None:
     prepare(apples.home)
     for status, tags in (
