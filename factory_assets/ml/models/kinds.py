@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import EpochCallback, Fit, FitContext, Model, Shape, TrialPruned
+from factory_assets.ml.models.base import Fit, FitContext, Model
 from factory_assets.spec.models import (
     Auto,
     Cnn,
@@ -27,19 +27,6 @@ from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import DeclarationError
 from factory_resources.user_callables import require_arguments
 from factory_resources.user_code import load_callable
-
-__all__ = [
-    "EpochCallback",
-    "Fit",
-    "FitContext",
-    "LabelledArrays",
-    "Model",
-    "Shape",
-    "TrialPruned",
-    "fit_model",
-    "kind_of",
-    "model_class",
-]
 
 
 def kind_of(spec: ModelSpec) -> str:
