@@ -93,11 +93,9 @@ class TestSet:
             self.truth,
             outputs if self.candidate.task == "regression" else normalise_probabilities(outputs),
             threshold=0.5 if threshold is None else threshold,
-            clip=None if evaluate.clip is None else float(evaluate.clip),
-            asymmetry=evaluate.asymmetry,
             groups=self.rate_groups if evaluate.protected else {},
             regions=cover_rows(bounds, self.rows, self.truth, outputs) if bounds else None,
-        )
+        ).as_declared(evaluate)
 
     def score_model(self, model: TrainedModel) -> ScoredRows:
         description = model.description

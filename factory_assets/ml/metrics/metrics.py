@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.ml.metrics.coverage import INTERVAL_METRICS, SET_METRICS, CoveredRows
 from factory_assets.ml.metrics.fairness import RateGroups, rate_difference, rate_ratio
 from factory_assets.ml.metrics.reliability import ProbabilityBins, bin_by_probability
-from factory_assets.spec.evaluate import LOWER_IS_BETTER, Asymmetry
+from factory_assets.spec.evaluate import LOWER_IS_BETTER, Asymmetry, Evaluate
 from factory_assets.spec.train import Task
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ class ScoredRows:
         truth, outputs = self.truth[rows], self.outputs[rows]
         regions = self.regions and self.regions.take(rows)
         return replace(self, truth=truth, outputs=outputs, groups=groups, regions=regions)
+
+    def as_declared(self, evaluate: Evaluate) -> ScoredRows:
+        """Return the rows with the clip and asymmetry that `evaluate` declares."""
+        clip = None if evaluate.clip is None else float(evaluate.clip)
+        return replace(self, clip=clip, asymmetry=evaluate.asymmetry)
 
     def metrics(self, only: Collection[str] | None = None) -> dict[str, float]:
         """Return metric to value for the metrics in `only` (default: all) that are defined."""

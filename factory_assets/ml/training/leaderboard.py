@@ -6,7 +6,6 @@ The metric takes no part in their weights, which belong in `ml.models.portfolio.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +56,7 @@ def leaderboard(
             threshold = choose_threshold(pipeline.spec.decision_rule, truth, outputs[:, 1])
         is_number = target.task == "regression"
         outputs = target.unscaled(outputs) if is_number else normalise_probabilities(outputs)
-        clip = None if evaluate.clip is None else float(evaluate.clip)
-        scored = replace(
-            ScoredRows(target.task, truth, outputs, threshold),
-            clip=clip,
-            asymmetry=evaluate.asymmetry,
-        )
+        scored = ScoredRows(target.task, truth, outputs, threshold).as_declared(evaluate)
         folds = [np.flatnonzero(judged.folds == fold) for fold in np.unique(judged.folds)]
         by_fold = [scored.take(rows).metrics({metric}).get(metric) for rows in folds]
         values = [value for value in by_fold if value is not None]

@@ -264,9 +264,7 @@ class Trials:
 
     def _value(self, rows: ScoredRows) -> float | None:
         """Return the metric, with the clip and asymmetry that `evaluate` declares for it."""
-        evaluate = self.pipeline.spec.evaluate
-        clip = None if evaluate.clip is None else float(evaluate.clip)
-        scored = replace(rows, clip=clip, asymmetry=evaluate.asymmetry)
+        scored = rows.as_declared(self.pipeline.spec.evaluate)
         return scored.metrics({self.metric}).get(self.metric)
 
 
