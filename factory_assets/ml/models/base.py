@@ -18,6 +18,7 @@ from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.budget import Share
 from factory_assets.results.training import Epoch
 from factory_assets.spec.train import ModelSpec, Task, Trainer
+from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -210,6 +211,17 @@ def balanced_weights(codes: NDArray[np.int64], classes: int) -> NDArray[np.float
 
     weights: NDArray[np.float64] = len(codes) / (classes * np.bincount(codes, minlength=classes))
     return weights
+
+
+def join_histories(histories: Iterable[Iterable[Epoch]]) -> tuple[Epoch, ...]:
+    """Return the epochs of several fits one after another, numbered consecutively from 0."""
+    epochs = (epoch for history in histories for epoch in history)
+    return tuple(epoch.model_copy(update={"epoch": i}) for i, epoch in enumerate(epochs))
+
+
+def unusable_file_error(what: str) -> ModelError:
+    """Return the error of a stored file that such a model has not written."""
+    return ModelError(what, remedy="train again; do not use this artefact")
 
 
 def median_rounds(found: Iterable[int | None]) -> int | None:

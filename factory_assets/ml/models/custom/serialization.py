@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from factory_assets.ml.models.trees.sklearn_base import FILE, canonical, untrusted_file_error
+from factory_assets.ml.models.base import unusable_file_error
+from factory_assets.ml.models.trees.sklearn_base import FILE, canonical
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
 from factory_resources.user_code import load_object, module_beside
@@ -67,10 +68,10 @@ def load_estimator(content: bytes, spec: OwnModule, folder: Path) -> Any:
     try:
         content = _with_module_names(content, generated)
         if untrusted := _untrusted(content, spec, folder):
-            raise untrusted_file_error(f"{FILE} contains {untrusted[0]}, which is not trusted")
+            raise unusable_file_error(f"{FILE} contains {untrusted[0]}, which is not trusted")
         return skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
     except (BadZipFile, KeyError, ValueError, TypeError, AttributeError, ImportError) as error:
-        raise untrusted_file_error(f"{FILE} is not a stored {spec.python}: {error}") from error
+        raise unusable_file_error(f"{FILE} is not a stored {spec.python}: {error}") from error
 
 
 def count_numbers(content: bytes) -> int:

@@ -19,6 +19,7 @@ from factory_assets.ml.models.base import (
     Model,
     Progress,
     Shape,
+    join_histories,
     median_rounds,
 )
 from factory_assets.spec.models import Cnn, Mlp, Network, OwnModule
@@ -272,8 +273,7 @@ def _with_member(progress: Progress, member: int, count: int) -> Progress:
 
 def _fit_of(model: Model, members: Sequence[Fit]) -> Fit:
     """Number the epochs of all networks consecutively, and find the best of them and of each."""
-    epochs = [epoch for member in members for epoch in member.history]
-    history = tuple(epoch.model_copy(update={"epoch": i}) for i, epoch in enumerate(epochs))
+    history = join_histories(member.history for member in members)
     best = min(history, key=lambda epoch: epoch.validation_loss)
     halved = any(member.halved for member in members)
     rounds = median_rounds(member.rounds for member in members)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from pydantic import ValidationError
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
-from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
+from factory_assets.ml.models.base import Fit, FitContext, Model, Shape, unusable_file_error
 from factory_assets.ml.models.onnx_nodes import array_inputs, make_model, prefixed
 from factory_assets.ml.models.portfolio.encoding import encoded_for, member_outputs, scaling_nodes
 from factory_assets.ml.models.portfolio.member import PortfolioRows
@@ -25,7 +25,6 @@ from factory_assets.ml.models.portfolio.search import fit_portfolio
 from factory_assets.results.base import StageResult
 from factory_assets.spec.models import Auto
 from factory_assets.spec.train import ModelSpec
-from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,10 +83,10 @@ class BlendModel(Model):
         try:
             weights = BlendWeights.model_validate_json((files / FILE).read_bytes()).weights
         except ValidationError as error:
-            raise _foreign(f"{FILE} does not contain weights") from error
+            raise unusable_file_error(f"{FILE} does not contain weights") from error
         declared = cast(Auto, spec).members or ()
         if len(weights) != len(declared) or not any(weights):
-            raise _foreign(f"{FILE} does not match the members of the portfolio")
+            raise unusable_file_error(f"{FILE} does not match the members of the portfolio")
         members = {}
         for i in (i for i, weight in enumerate(weights) if weight):
             # Elsewhere: a reader may not be allowed to write beside the files.
@@ -191,7 +190,3 @@ def _outputs(shape: Shape) -> Any:
     from onnx import TensorProto, helper
 
     return helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["N", shape.outputs])
-
-
-def _foreign(what: str) -> ModelError:
-    return ModelError(what, remedy="train again; do not use this artefact")

@@ -13,6 +13,7 @@ from factory_assets.ml.models.base import (
     Fit,
     FitContext,
     Shape,
+    join_histories,
     median_rounds,
 )
 from factory_assets.ml.models.onnx_nodes import round_down
@@ -70,10 +71,7 @@ class BoostingModel(EstimatorModel):
         ]
         rounds = median_rounds(len(estimator._predictors) for estimator, _ in members)
         estimator = _averaged([estimator for estimator, _ in members])
-        history = tuple(
-            epoch.model_copy(update={"epoch": i})
-            for i, epoch in enumerate(epoch for _, epochs in members for epoch in epochs)
-        )
+        history = join_histories(epochs for _, epochs in members)
         model = cls(context.shape, estimator, interactions)
         if not history:
             return Fit(model, rounds=context.rounds)

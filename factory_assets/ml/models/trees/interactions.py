@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import NonNegativeInt, ValidationError
 
-from factory_assets.ml.models.base import Shape
+from factory_assets.ml.models.base import Shape, unusable_file_error
 from factory_assets.ml.models.onnx_nodes import make_model, one_hot
 from factory_assets.results.base import StageResult
-from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,9 +125,9 @@ class Interactions(StageResult):
         try:
             found = cls.model_validate_json((files / FILE).read_bytes())
         except ValidationError as error:
-            raise _foreign("does not contain pairs of inputs") from error
+            raise unusable_file_error(f"{FILE} does not contain pairs of inputs") from error
         if any(column >= shape.numbers for pair in found.pairs for column in pair):
-            raise _foreign("names inputs that the model does not have")
+            raise unusable_file_error(f"{FILE} names inputs that the model does not have")
         return found
 
 
@@ -136,7 +135,3 @@ def _varies(column: NDArray[np.float32]) -> bool:
     import numpy as np
 
     return len(np.unique(column)) > _PARTED
-
-
-def _foreign(what: str) -> ModelError:
-    return ModelError(f"{FILE} {what}", remedy="train again; do not use this artefact")

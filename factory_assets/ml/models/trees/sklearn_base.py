@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from factory_assets.ml.features.arrays import Arrays
-from factory_assets.ml.models.base import Model, Shape
+from factory_assets.ml.models.base import Model, Shape, unusable_file_error
 from factory_assets.ml.models.onnx_nodes import ML_OPSET, OPSET, make_opsets, merge, one_hot
 from factory_assets.spec.train import ModelSpec, Task
-from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,12 +73,12 @@ class EstimatorModel(Model):
         try:
             estimator = skops.io.load(files / FILE, trusted=list(cls.trusted))
         except (UntrustedTypesFoundException, BadZipFile, KeyError, ValueError) as error:
-            raise untrusted_file_error(
+            raise unusable_file_error(
                 f"{FILE} is not a file of this kind of model: {error}"
             ) from error
         expected = cls.estimators[shape.task == "regression"]
         if type(estimator).__name__ != expected:
-            raise untrusted_file_error(
+            raise unusable_file_error(
                 f"{FILE} contains a {type(estimator).__name__}, not a {expected}"
             )
         return cls(shape, estimator)
@@ -176,7 +175,3 @@ def _without_padding(content: bytes) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, clean, allow_pickle=False)
     return buffer.getvalue()
-
-
-def untrusted_file_error(what: str) -> ModelError:
-    return ModelError(what, remedy="train again; do not use this artefact")
