@@ -17,10 +17,11 @@ from factory_assets.data.contract.ingested_types import with_ingested_types
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
+from factory_assets.ml.models.base import Progress
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.fit_result import FitResult, load_fit, training_metrics
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
-from factory_assets.ml.training.fitting import Fitter, Progress, no_progress
+from factory_assets.ml.training.fitting import Fitter, no_progress
 from factory_assets.ml.training.members import MemberExecutor
 from factory_assets.ml.training.portfolio_tasks import PortfolioExecutor
 from factory_assets.ml.training.preparation import read_training_data

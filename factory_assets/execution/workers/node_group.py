@@ -28,7 +28,8 @@ from factory_assets.execution.workers.ray_workers import RayWorkers, ray_workers
 from factory_assets.execution.workers.room import needs_of
 from factory_assets.execution.workers.stage_worker import setup_of
 from factory_assets.execution.workers.worker_process import ATTEMPTS
-from factory_assets.ml.training.fit_tasks import FitTask, FittedTask, Progress
+from factory_assets.ml.models.base import Progress
+from factory_assets.ml.training.fit_tasks import FitTask, FittedTask
 from factory_resources.errors import BoundaryError, WorkerError
 
 _LOOK = 0.5

@@ -19,13 +19,14 @@ from factory_assets.ml.evaluation.test_set import TestSet, judged_rows
 from factory_assets.ml.features.series import value_codes
 from factory_assets.ml.features.target import Target, with_target
 from factory_assets.ml.metrics.metrics import DECISION_METRICS, ScoredRows, metric_names
+from factory_assets.ml.models.base import Progress
 from factory_assets.ml.training.fit_tasks import (
     FitExecutor,
     FitTask,
     load_arrays,
     save_arrays,
 )
-from factory_assets.ml.training.fitting import Progress, fit, no_progress
+from factory_assets.ml.training.fitting import fit, no_progress
 from factory_assets.ml.training.inner_folds import stratified_ranks
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import FoldMetric, Folds

@@ -43,7 +43,7 @@ def with_statistics(
         training: the rows on which features and target were fitted.
         folds: [training rows], or more: the fold of each, from 0.
     """
-    learned = averaged(target, target.values(training))
+    learned = target_columns(target, target.values(training))
     if learned is None:
         return features
     fitted = []
@@ -54,8 +54,10 @@ def with_statistics(
     return features.model_copy(update={"categorical": tuple(fitted)})
 
 
-def averaged(target: Target, values: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Return what the statistics are means of, [rows, columns]; None for too many classes.
+def target_columns(target: Target, values: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return the target as the numbers whose means are the statistics, [rows, columns].
+
+    None if there are too many classes.
 
     Args:
         values: [rows], as `Target.values` returns them.
@@ -78,7 +80,7 @@ class FoldStatistics:
     features: Features
     tables: tuple[pa.Table, pa.Table]
     learned: NDArray[np.float64]
-    """[training rows, columns], as `averaged` returns it."""
+    """[training rows, columns], as `target_columns` returns it."""
     folds: NDArray[np.int64]
     """[training rows], or also [validation rows]: the fold of each, from 0."""
     scaled: bool
@@ -141,7 +143,7 @@ def fold_statistics(
     """
     if folds is None or not any(features.statistics_places()):
         return None
-    learned = averaged(target, target.values(tables[0]))
+    learned = target_columns(target, target.values(tables[0]))
     return None if learned is None else FoldStatistics(features, tables, learned, folds, scaled)
 
 

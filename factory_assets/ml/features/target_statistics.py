@@ -105,7 +105,7 @@ def fit_statistics(
     Args:
         column: [rows], its words.
         vocabulary: the words that have codes.
-        learned: [rows, columns], as `averaged` returns it.
+        learned: [rows, columns], as `target_columns` returns it.
         folds: [rows], from 0: those of a row are left out of what it reads.
 
     Returns:

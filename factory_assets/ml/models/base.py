@@ -46,11 +46,11 @@ FitMembers = Callable[["FitContext"], Sequence["Fit"]]
 
 
 FitApart = Callable[["FitContext", Sequence["MemberFit"]], Iterator[Path]]
-"""Does fits of a portfolio that the context declares; yields the files of each, in their order."""
+"""Does fits of the portfolio that a context declares; yields the files of each, in their order."""
 
 
 WithoutFold = Callable[[int, LabelledArrays], LabelledArrays]
-"""Encodes training rows, then validation rows, so that they say nothing of the target in a fold."""
+"""Encodes all rows (training, then validation) without the targets of one fold."""
 
 
 class TrialPruned(Exception):  # noqa: N818 - nothing is wrong
@@ -94,7 +94,8 @@ class FitContext:
     checkpoints: Path | None = None
     """The folder of the checkpoints; None if none are written."""
     followed: bool = False
-    """Whether another fit follows, so that a checkpoint stores the end of this one too."""
+    """Whether another fit of the same training follows, so that a checkpoint is written when this
+    one ends."""
     watch: EpochCallback | None = None
     budget: Share | None = None
     """What the training may spend; None if it has no limit."""
@@ -106,18 +107,18 @@ class FitContext:
     mapped: MemoryMap | None = None
     """The mapped files that hold the rows; None if the rows are in memory."""
     rounds: int | None = None
-    """Train exactly so many epochs, trees or iterations of each member, on the schedule of the
-    declared number; the validation rows then decide nothing. None if they decide when to stop."""
+    """The exact number of epochs or trees, on the schedule of the declared number; the validation
+    rows then decide nothing. None if they decide when to stop."""
     members: FitMembers | None = None
     """Fits the members of an ensemble at the same time; None if they are fitted one by one."""
     folds: NDArray[np.int64] | None = None
-    """[training rows, then validation rows]: the inner fold of each, in which members of a
-    portfolio are judged; None if they are judged on the validation rows."""
+    """[training rows, then validation rows]: the inner fold of each, for the out-of-fold
+    predictions of a portfolio; None if its members predict the validation rows."""
     without_fold: WithoutFold | None = None
-    """Given if rows have statistics of the target and the folds above."""
+    """Given if there are folds and the rows have statistics of the target."""
     whole: bool = True
     """Whether a portfolio fits what it keeps on training and validation rows; if not, its members
-    are judged on the validation rows, and learn from the training rows alone."""
+    learn from the training rows alone and predict the validation rows."""
     fit_apart: FitApart | None = None
     """Does fits of a portfolio at the same time; None if they are done one by one."""
 
@@ -144,9 +145,9 @@ class MemberFit(BaseModel):
     member: int
     """Its index among the declared ones."""
     fold: int | None = None
-    """The fold without which it is fitted; None if on all rows."""
+    """The fold that is left out and predicted; None to fit on all rows."""
     rounds: int | None = None
-    """As of `FitContext`."""
+    """As in `FitContext`."""
 
     @property
     def name(self) -> str:
@@ -155,7 +156,7 @@ class MemberFit(BaseModel):
 
 @dataclass(frozen=True)
 class FitCost:
-    """What fits took."""
+    """What fits took: wall time in seconds, energy in Wh."""
 
     seconds: float
     wh: float
@@ -163,20 +164,20 @@ class FitCost:
 
 @dataclass(frozen=True)
 class JudgedMembers:
-    """What the members of a portfolio say of rows that they had not learned from."""
+    """The predictions of a portfolio's members for held-out rows, and the weights they led to."""
 
     rows: NDArray[np.int64]
     """[rows]: their positions among the training rows, then the validation rows."""
     folds: NDArray[np.int64]
     """[rows]: the fold of each."""
     members: NDArray[np.float64]
-    """[members, rows, classes] or [members, rows]: as of `Model.outputs`; of those tried."""
+    """[members, rows, classes] or [members, rows]: the `Model.outputs` of each member tried."""
     weights: tuple[float, ...]
-    """Of all that are declared; they add up to 1."""
+    """The weight of each declared member, 0 if it is not kept; they add up to 1."""
     costs: tuple[FitCost, ...]
-    """For each member that was tried, what its fits without a fold took together."""
+    """The total cost of the fits that predicted these rows, for each member tried."""
     rounds: tuple[int | None, ...]
-    """For each member that was tried, the median of `Fit.rounds` over its fits without a fold."""
+    """The median of `Fit.rounds` over these fits, for each member tried."""
 
     @property
     def outputs(self) -> NDArray[np.float64]:
@@ -199,8 +200,8 @@ class Fit:
     halved: bool = False
     """Whether batches were half as large as declared, for lack of memory."""
     rounds: int | None = None
-    """The epochs, trees or iterations after which the model was best; of several members, their
-    median. None if its kind does not stop early."""
+    """After how many epochs or trees the model was best; the median of several members. None if
+    its kind does not stop early."""
     judged: JudgedMembers | None = None
     """How the members of a portfolio were judged; None for any other kind."""
 

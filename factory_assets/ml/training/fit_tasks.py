@@ -7,13 +7,14 @@ belongs in the module whose fits it describes; who does tasks, above this packag
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from factory_assets.ml.models.base import Progress
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Cost
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
-Progress = Callable[[str], None]
 
 _ARRAYS = "arrays.safetensors"
 

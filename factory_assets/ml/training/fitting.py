@@ -7,7 +7,6 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +22,12 @@ from factory_assets.ml.models.base import (
     FitApart,
     FitContext,
     FitMembers,
+    Progress,
     balanced_weights,
 )
 from factory_assets.ml.models.budget import Share, open_account
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.models.portfolio.defaults import settled
+from factory_assets.ml.models.portfolio.defaults import resolve_members
 from factory_assets.ml.training.decisions import Decisions, decide
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.held_out import HeldOut
@@ -39,7 +39,7 @@ from factory_assets.ml.training.refit import (
     fit_folds,
     fit_part,
     needs_folds,
-    reason_against,
+    reason_against_refit,
 )
 from factory_assets.ml.training.regions import held_out_regions
 from factory_assets.results.model import Refit
@@ -52,9 +52,6 @@ from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-Progress = Callable[[str], None]
 
 
 def no_progress(_: str) -> None:
@@ -156,9 +153,9 @@ class Fitter:
         stops = model_class(self.model, self.pipeline.folder).stops
         if spec.budget and self.model == spec.model and not stops:
             raise ModelError(
-                "a scikit-learn estimator learns in one go and cannot be stopped in between",
+                "models of scikit-learn are fitted in one step, which no budget can stop",
                 where="train.budget",
-                remedy="leave the budget out, or choose a network or lightgbm",
+                remedy="leave the budget out, or choose a network, lightgbm or auto",
             )
         # Only these resume after a kill; other models start again, with the whole budget.
         resumes = isinstance(self.model, Network | Auto)
@@ -166,7 +163,7 @@ class Fitter:
         trials = spec.budget.trials if spec.budget else None
         targets = ready.rows.target, ready.validation.target
         columns = ready.features.width + sum(ready.features.cardinalities)
-        model = settled(self.model, targets, columns, trials)
+        model = resolve_members(self.model, targets, columns, trials)
         with (
             self.home.scratch() as scratch,
             open_account(metered, before, self.checkpoints if resumes else None) as account,
@@ -177,7 +174,7 @@ class Fitter:
                 budget=Share(account) if account else None,
                 members=self.members,
                 fit_apart=self.fit_apart,
-                followed=reason_against(self.pipeline, ready, model) is None,
+                followed=reason_against_refit(self.pipeline, ready, model) is None,
             )
             held_out = fit_part(context, ready)
             stopped = account.stopped() if account else None
@@ -196,7 +193,7 @@ class Fitter:
             ModelError: as for `train`.
         """
         model = fitted.trained.description.spec
-        if reason := reason_against(self.pipeline, self.ready, model):
+        if reason := reason_against_refit(self.pipeline, self.ready, model):
             asked = self.pipeline.spec.training.refit != "never"
             return replace(fitted, refit=Refit(reason=reason)) if asked else fitted
         if fitted.portfolio:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from factory_assets.ml.models.base import Fit, FitContext
+from factory_assets.ml.models.base import Fit, FitContext, Progress
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask, Progress
+from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask
 from factory_assets.ml.training.fitting import fit_context
 from factory_assets.ml.training.preparation import TrainingData, read_training_data
 from factory_assets.results.base import StageResult

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from factory_assets.ml.models.base import FitContext, MemberFit
+from factory_assets.ml.models.base import FitContext, MemberFit, Progress
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.models.portfolio.member import PortfolioRows
-from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask, Progress
+from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask
 from factory_assets.ml.training.fitting import fit_context
 from factory_assets.ml.training.preparation import TrainingData, read_training_data
 from factory_assets.spec import Pipeline

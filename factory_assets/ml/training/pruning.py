@@ -1,4 +1,4 @@
-"""Give a trial of a search up that is worse than half of the others, or takes too long.
+"""End a trial of a search that is worse than half of the others, or takes too long.
 
 What the others reached comes from the study; running a trial belongs in `trials`.
 """
@@ -51,11 +51,11 @@ class TrialWatch:
 
     def _require_better(self, loss: float, step: int, what: str) -> None:
         if self._prune and loss > self._medians.get(step, inf):
-            raise TrialPruned(f"after {what} half of the others had been better")
+            raise TrialPruned(f"after {what}, half of the other trials were better")
 
     def _require_time(self) -> None:
         if self._deadline is not None and time.monotonic() > self._deadline:
-            raise TrialPruned("the time was over")
+            raise TrialPruned("the time for the search ran out")
 
 
 class EpochWatch(TrialWatch):

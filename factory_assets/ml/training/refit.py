@@ -41,7 +41,7 @@ AfterFold = Callable[[HeldOut], None]
 """Reads the rows of all inner folds so far."""
 
 
-def reason_against(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> str | None:
+def reason_against_refit(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> str | None:
     """Return why the kept model learns from the training rows alone; None if it need not.
 
     It is fitted again only if that takes about as much as the first fit, and is the same every
@@ -71,7 +71,11 @@ def needs_folds(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> bo
     """
     import numpy as np
 
-    if ready.folds is None or isinstance(model, Auto) or reason_against(pipeline, ready, model):
+    if (
+        ready.folds is None
+        or isinstance(model, Auto)
+        or reason_against_refit(pipeline, ready, model)
+    ):
         return False
     if len(ready.folds) < FEW_ROWS:
         return True

@@ -16,11 +16,11 @@ from shutil import rmtree
 from uuid import uuid4
 
 from factory_assets.ml.metrics.metrics import higher_is_better
+from factory_assets.ml.models.base import Progress
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.networks.model import NetworkModel
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fit_tasks import FitExecutor
-from factory_assets.ml.training.fitting import Progress
 from factory_assets.ml.training.trials import (
     TrialOutcome,
     Trials,
@@ -247,11 +247,9 @@ class Search:
     def _report(self, index: int, outcome: TrialOutcome) -> None:
         best, most = self._best_index(), self._trials.tune.most
         count = f"{index + 1}/{most}" if most else f"{index + 1}"
-        result = outcome.why if outcome.value is None else f"{outcome.value:.4g}"
-        value = self._study.tried[best].value
-        self._progress(
-            f"trial {count}: {self._trials.metric} {result} (best {value:.4g}, trial {best + 1})"
-        )
+        metric, value = self._trials.metric, self._study.tried[best].value
+        result = outcome.why if outcome.value is None else f"{metric} {outcome.value:.4g}"
+        self._progress(f"trial {count}: {result} (best {value:.4g}, trial {best + 1})")
 
 
 def _log(child: RegistryRun, outcome: TrialOutcome, metric: str, wh: float) -> None:

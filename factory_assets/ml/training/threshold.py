@@ -89,10 +89,10 @@ def require_kept(rule: DecisionRule, metrics: Mapping[str, float], rows: int) ->
     [(name, promised)] = rule.model_dump().items()
     reached = metrics.get(name)
     if reached is None or reached < promised:
-        best = "none of them is positive" if reached is None else f"the surest has {reached:.3g}"
+        best = "none of them is positive" if reached is None else f"the best reaches {reached:.3g}"
         raise DataError(
-            f"no threshold surely has a {name} of {promised:g}, by the {rows:,} held-out rows and "
-            f"one more that is decided wrongly; {best}",
+            f"no threshold keeps the promised {name} of {promised:g} on the {rows:,} held-out rows "
+            f"and one more that is decided wrongly; {best}",
             where="train.threshold",
             remedy="promise less, or give more rows or better inputs",
         )

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.metrics.metrics import PRIMARY_METRIC, higher_is_better, metric_names
-from factory_assets.ml.models.base import TrialPruned
+from factory_assets.ml.models.base import Progress, TrialPruned
 from factory_assets.ml.training.decisions import decide
 from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
 from factory_assets.ml.training.fit_tasks import FitRows, FitTask
-from factory_assets.ml.training.fitting import Fitter, Progress
+from factory_assets.ml.training.fitting import Fitter
 from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.preparation import (
     TrainingData,

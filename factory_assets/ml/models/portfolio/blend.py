@@ -2,7 +2,7 @@
 
 All members read the same encoding: numbers unscaled, and of each category as many values as every
 member can read. A member that needs standardised numbers gets them here, in the graph as well. How
-members are fitted belongs in `search`, how they are weighted, in `weights`.
+members are fitted belongs in `search`, how they are weighted in `weights`.
 """
 
 from __future__ import annotations
@@ -122,14 +122,14 @@ class BlendModel(Model):
         validation: LabelledArrays,
         rounds: Mapping[int, int | None],
     ) -> Self:
-        """Fit members again, with the weights that they have; nothing is judged.
+        """Fit kept members again on other rows, with the weights that they have.
 
         Args:
             context: without folds.
-            train: the rows that they learn from.
-            validation: decides when to stop where no rounds are given.
-            rounds: of each of the kept members that are fitted, as of `FitContext`; the weights of
-                the others go to these in proportion.
+            train: the rows to learn from.
+            validation: decides when to stop the members without given rounds.
+            rounds: the index of each member to fit, and its rounds as in `FitContext`. The weights
+                of members that are missing here are distributed in proportion.
         """
         rows = PortfolioRows(self.classes, replace(context, whole=False), train, validation)
         members = {i: rows.on_all_rows(i, count) for i, count in rounds.items()}
@@ -157,7 +157,7 @@ class BlendModel(Model):
 
 
 def blend_class(classes: Sequence[type[Model]]) -> type[BlendModel]:
-    """Return the class of the blends of such members."""
+    """Return the class of blends whose declared members have these classes."""
     shared = {
         "classes": tuple(classes),
         "vocabulary": min(one.vocabulary for one in classes),

@@ -29,48 +29,50 @@ if TYPE_CHECKING:
 TREES = 200
 
 LEAVES = 2_500
-"""A tree of a forest has about so many leaves at most: with more, the graph of a forest would take
-more memory than the rows, and its trees hardly predict better. A random forest may have single rows
-in its leaves if a class is rare: it then follows rules exactly, and extra trees smooth."""
+"""About how many leaves a tree of a forest has at most. With more, the graph of the forest would
+take more memory than the rows, and predict hardly better. A random forest may have single rows in
+its leaves if a class is rare: it then follows rules exactly, while extra trees smooth."""
 
 INTERACTIONS = 8
+"""The `interactions` of the further boosting member."""
 
 INTERACTION_ROWS = 1_000
-"""With at least so many rows, boosting is tried once more, with interactions of so many numbers.
-Where drawn rules limit products of inputs, it halved the log loss (`benchmarks.interactions`);
-on real tables it mostly changed nothing, but on the smallest ones a further member costs a little,
-since figures differ by chance."""
+"""The fewest rows for that member. If simulated rules limit products of inputs, it halved the log
+loss (`benchmarks.interactions`). On real tables it mostly changed nothing; on the smallest, any
+further member costs a little, because scores differ by chance."""
 
 MOST_CLASSES = 2
-"""With more classes there is a tree of each for every step, and many small steps cost too much."""
+"""The most classes for many small trees: with more, each step fits a tree for each class, and many
+small steps take too long."""
 
-LOOKED_AT = 0.6
-"""The share of the columns that a split of the random forest looks at, to tell classes apart. On
-drawn rules and smooth tables the log loss of the blend fell by 1 to 3 %, on real ones not beyond
-chance."""
+FOREST_MAX_FEATURES = 0.6
+"""The share of the columns that each split of the random forest considers, for classes. On
+simulated rules and smooth tables it lowered the log loss of the blend by 1 to 3 %, on real ones not
+beyond chance."""
 
 MOST_COLUMNS = 30
-"""With more columns, so large a share would take more than three times as long as the square root
-of their number, which is scikit-learn's default."""
+"""With more columns, that share would take more than three times as long as scikit-learn's default,
+the square root of their number."""
 
 TABM_ROWS = 10_000
-"""Above so many rows, the six fits of `tabm` would take a minute or more, some ten times as long as
-those of `mlp`."""
+"""The most rows for `tabm`: above, its six fits would take a minute or more, some ten times as long
+as those of `mlp`."""
 
 
 def members_of(
     spec: Auto,
     rows: int = 0,
-    parted: int = 0,
-    looked_at: float | None = None,
+    pure_leaves: int = 0,
+    max_features: float | None = None,
     classes: int = 0,
 ) -> tuple[MemberSpec, ...]:
-    """Return the declared members, or the default ones for so many rows.
+    """Return the declared members, or the default ones.
 
     Args:
-        parted: as of `parted_rows`.
-        looked_at: `max_features` of the random forest.
-        classes: of the target; 0 if it is a number.
+        rows: the number of training and validation rows.
+        pure_leaves: as `count_pure_leaves` returns it.
+        max_features: of the random forest.
+        classes: the number of classes of the target; 0 if it is a number.
     """
     if spec.members is not None:
         return spec.members
@@ -78,22 +80,22 @@ def members_of(
     return (
         Linear(kind="linear"),
         *_boosting(rows, classes),
-        ExtraTrees(kind="extra_trees", trees=TREES, min_samples_leaf=_leaf(rows)),
+        ExtraTrees(kind="extra_trees", trees=TREES, min_samples_leaf=_min_samples_leaf(rows)),
         RandomForest(
             kind="random_forest",
             trees=TREES,
-            min_samples_leaf=_leaf(parted),
-            max_features=looked_at,
+            min_samples_leaf=_min_samples_leaf(pure_leaves),
+            max_features=max_features,
         ),
         network,
     )
 
 
 def slow_boosting() -> LightGbm:
-    """Return many small trees that each correct little, beside the fewer and larger ones.
+    """Return boosting of many small trees that each correct little.
 
-    Where little is known, they follow chance less (`benchmarks.slow_boosting`); where rules decide,
-    the larger ones are better.
+    If little is known, they follow chance less than fewer and larger ones
+    (`benchmarks.slow_boosting`); if rules decide, the larger ones are better.
     """
     return LightGbm(
         kind="lightgbm",
@@ -106,14 +108,16 @@ def slow_boosting() -> LightGbm:
     )
 
 
-def settled(
+def resolve_members(
     spec: ModelSpec, targets: Sequence[NDArray[Any]], columns: int, trials: int | None = None
 ) -> ModelSpec:
-    """Return the model with the members that are tried; any other kind stays as it is.
+    """Return the model with the members to try: the declared ones, or the defaults for the rows.
+
+    Any other kind of model is returned unchanged.
 
     Args:
-        targets: [rows] of each part to learn from, class codes or numbers.
-        columns: those that trees read.
+        targets: [rows], class codes or numbers, of the training and the validation part.
+        columns: how many columns trees read.
         trials: how many members are tried at most.
     """
     if not isinstance(spec, Auto):
@@ -122,15 +126,19 @@ def settled(
 
     target = np.concatenate(targets)
     classes = int(target.max()) + 1 if np.issubdtype(target.dtype, np.integer) else 0
-    looked_at = LOOKED_AT if classes and columns <= MOST_COLUMNS else None
-    members = members_of(spec, len(target), parted_rows(target), looked_at, classes)
+    max_features = FOREST_MAX_FEATURES if classes and columns <= MOST_COLUMNS else None
+    members = members_of(spec, len(target), count_pure_leaves(target), max_features, classes)
     return spec.model_copy(update={"members": members[:trials]})
 
 
-def parted_rows(target: NDArray[Any]) -> int:
-    """Return about how many leaves it takes to have each row among its like alone.
+def count_pure_leaves(target: NDArray[Any]) -> int:
+    """Return about how many leaves a tree needs so that none has rows of different targets.
 
-    Of classes, a split is needed only where there is a row that is not of the most frequent one.
+    Numbers need a leaf for each row. Classes need about two leaves for each row that is not of the
+    most frequent class.
+
+    Args:
+        target: [rows], class codes or numbers.
     """
     import numpy as np
 
@@ -150,5 +158,6 @@ def _boosting(rows: int, classes: int) -> tuple[GradientBoosting | LightGbm, ...
     return tuple(members)
 
 
-def _leaf(rows: int) -> int:
+def _min_samples_leaf(rows: int) -> int:
+    """Return the setting with which a tree of so many rows has at most about `LEAVES` leaves."""
     return max(1, ceil(rows / LEAVES))

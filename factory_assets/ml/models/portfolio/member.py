@@ -1,4 +1,4 @@
-"""One fit of a member of a portfolio: without the rows of a fold, which it then judges, or on all.
+"""One fit of a member of a portfolio: without a fold, whose rows it then predicts, or on all rows.
 
 It writes files, so that any process can do it. Which fits there are belongs in `search`.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 ALL_FOLDS_ROWS = 20_000
-"""Above so many rows, members are judged on one fold: it has thousands of rows, and each further
+"""Above so many rows, members predict one fold only: it has thousands of rows, and each further
 one would cost as much as the fit that is kept."""
 
 _FIT, _OUTPUTS, _MODEL = "fit.json", "outputs.safetensors", "model"
@@ -34,8 +34,9 @@ class MemberRecord(StageResult):
     """How a fit went."""
 
     rounds: int | None
-    """As of `Fit`."""
+    """As in `Fit`."""
     halved: bool
+    """As in `Fit`."""
     seconds: float
     wh: float
 
@@ -71,10 +72,10 @@ class PortfolioRows:
         return int(self.fold_of.max()) + 1
 
     def fit(self, job: MemberFit, files: Path) -> None:
-        """Fit, and write what was found into an empty folder.
+        """Fit, and write the model or its predictions for the fold into an empty folder.
 
         Raises:
-            ModelError: as `Model.fit`.
+            ModelError: as for `Model.fit`.
         """
         import numpy as np
         from safetensors.numpy import save_file
@@ -97,7 +98,7 @@ class PortfolioRows:
         (files / _FIT).write_text(record.model_dump_json(), encoding="utf-8")
 
     def on_all_rows(self, member: int, rounds: int | None) -> Model:
-        """Fit a member on all rows, and write nothing; raises like `fit`."""
+        """Fit a member on all rows and return it; raises like `fit`."""
         job = MemberFit(member=member, rounds=rounds)
         return self._fitted(job, *self._parts(job)).model
 
@@ -106,7 +107,7 @@ class PortfolioRows:
         return cls.fit(context, self._encoded(cls, train), self._encoded(cls, held_out))
 
     def _parts(self, job: MemberFit) -> tuple[LabelledArrays, LabelledArrays]:
-        """Return the rows that the fit learns from, and those that decide when to stop."""
+        """Return the rows to learn from, and those that decide when to stop."""
         if job.fold is None:
             return self.rows if self.context.whole else self.train, self.validation
         rows, held_out = self.rows, self.fold_of == job.fold

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 
 TRYING, PHASES = 0, 2
-"""Half of a budget is for trying members; the fits that are kept need the rest."""
+"""A budget has two equal phases: trying members, and fitting those that are kept."""
 
 
 @dataclass(frozen=True)
 class FittedPortfolio:
-    """The members that are kept, and how all that were tried were judged."""
+    """The members that are kept, and the held-out predictions of all that were tried."""
 
     models: Mapping[int, Model]
     """By the index of the member."""
@@ -83,7 +83,7 @@ def fit_portfolio(
 
 @dataclass(frozen=True)
 class JudgedFold:
-    """What a member says of the rows of a fold, and how its fit went."""
+    """The predictions of a member for the fold that its fit left out, and how that fit went."""
 
     outputs: NDArray[np.float64]
     """[rows, classes] or [rows]."""
@@ -100,7 +100,7 @@ class PortfolioSearch:
         """Fit members without each fold: all of them, or as many as the budget allows.
 
         Returns:
-            For each member that was tried, what it says of each fold.
+            For each member that was tried, one `JudgedFold` for each fold.
         """
         members, folds = range(len(self.rows.classes)), range(self.rows.folds)
         fits = [[MemberFit(member=member, fold=fold) for fold in folds] for member in members]
@@ -118,7 +118,7 @@ class PortfolioSearch:
         return tried
 
     def judged(self, tried: Sequence[Sequence[JudgedFold]]) -> JudgedMembers:
-        """Return the outputs of the members for all rows that were held out, and their weights."""
+        """Weight the members by their predictions for all held-out rows."""
         import numpy as np
 
         rows, context = self.rows, self.rows.context

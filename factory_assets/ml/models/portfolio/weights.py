@@ -1,18 +1,19 @@
 """The weights of a blend: greedy selection with replacement, and the smallest set that is as good.
 
 Source: R. Caruana, A. Niculescu-Mizil, G. Crew and A. Ksikes, Ensemble selection from libraries of
-models, ICML 2004, doi:10.1145/1015330.1015432. There bags are drawn of the models; here of the
-rows, by which the weights of a small table vary more.
+models, ICML 2004, doi:10.1145/1015330.1015432. Their bags are samples of the models; ours are
+bootstrap samples of the rows, because the weights of a small table vary more with its rows.
 
 The loss is the squared error of predicted numbers, and the negative logarithm of the probability of
-the true class. Both are functions of one value a row, of which a blend has the weighted mean: the
-error, or that probability.
+the true class. Both depend on one value for each row: the error, or that probability. The value of
+a blend is the weighted mean of its members' values.
 
-The loss is the same where a threshold decides. Measured on 82 tables of two classes, thresholds
-chosen on the rows of the weights: members added by the best F1 have a better F1 on new rows, by
-.006 ± .002, but five are kept instead of two, and the log loss of their probabilities is worse by
-.006 ± .001. The smallest set that is as good in F1 gains .001 ± .002. The member with the best F1
-alone loses .006 ± .002. Weights by accuracy gain .000 ± .002, on 26 of the tables.
+The loss does not depend on the metric, not even if a threshold decides. Measured on 82 tables of
+two classes, with thresholds chosen on the same rows as the weights: selecting members by F1 raises
+the F1 on new rows by .006 ± .002, but keeps five members instead of two, and the log loss of their
+probabilities is worse by .006 ± .001. The smallest set that is as good in F1 gains .001 ± .002. The
+single member with the best F1 loses .006 ± .002. Weights by accuracy gain .000 ± .002, on 26 of the
+tables.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 
 STEPS = 25
-"""How many members are added one after another; a weight is a multiple of 1/25 at the finest."""
+"""How many members are added one after another; the finest step of a weight is 1/25."""
 
 BAGS = 10
-"""How often rows are drawn; with more, weights change by less than they are uncertain."""
+"""How many samples of the rows are drawn; more change the weights by less than their own error."""
 
 _LEAST = 1e-6
-"""A true class counts as at least so probable: one row must not decide alone."""
+"""The smallest probability of a true class that counts, so that no row decides alone."""
 
 
 def smallest_blend(
@@ -46,10 +47,10 @@ def smallest_blend(
 ) -> tuple[float, ...]:
     """Return the weights of the smallest set of members that is as good as all of them.
 
-    As good is a set whose mean loss is higher than that of the blend of all members by at most
-    `tolerance` standard errors of this difference over the rows. Sets are found by leaving out the
-    member that is missed least, again and again. The weights are the means over `BAGS` draws of the
-    rows, which costs a little on these rows, and gains on others.
+    A set is as good if its mean loss exceeds that of the blend of all members by at most
+    `tolerance` standard errors of this difference over the rows. Smaller sets are found by backward
+    elimination: the member whose removal raises the loss least goes, again and again. The weights are
+    means over `BAGS` samples of the rows, which costs a little on these rows and gains on others.
 
     Args:
         outputs: [members, rows, classes], probabilities; or [members, rows], standardised numbers.
@@ -80,12 +81,12 @@ def smallest_blend(
 
 @dataclass(frozen=True)
 class BlendedRows:
-    """What members say of rows whose target is known."""
+    """The members' predictions for rows whose target is known, reduced to one value a row."""
 
     values: NDArray[np.float64]
     """[members, rows]: the error of a number, or the probability of the true class."""
     weights: NDArray[np.float64]
-    """[rows]: what the loss of a row counts."""
+    """[rows]: the weight of each row in the loss."""
     is_number: bool
 
     @classmethod
@@ -107,7 +108,7 @@ class BlendedRows:
         return cls(values, weights, is_number)
 
     def losses(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[..., rows]: the loss of each row if these are the values of a member or a blend."""
+        """Return the weighted loss of each row, [..., rows], for values of members or blends."""
         import numpy as np
 
         losses: NDArray[np.float64] = np.square(values) if self.is_number else -np.log(values)
@@ -119,13 +120,13 @@ class BlendedRows:
 
 
 def greedy_weights(rows: BlendedRows, members: Sequence[int]) -> NDArray[np.float64]:
-    """Add the member that lowers the loss of the mean most, `STEPS` times.
+    """Add the member that lowers the loss of the mean most, `STEPS` times, with replacement.
 
-    A member may be added again. The mean after that step is taken at which the loss was lowest.
+    The weights are those after the step with the lowest loss.
 
     Args:
-        rows: those that the loss is of.
-        members: those that may be added.
+        rows: the rows on which the loss is measured.
+        members: the indices of the members that may be added.
 
     Returns:
         [all members], the share of each; 0 for those that were never added.
@@ -147,7 +148,7 @@ def greedy_weights(rows: BlendedRows, members: Sequence[int]) -> NDArray[np.floa
 
 
 def _nested(rows: BlendedRows) -> Iterator[NDArray[np.float64]]:
-    """Yield the weights of the best set of all, and of each smaller one within that before it."""
+    """Yield the weights of the best set of members, then of each smaller set within the last."""
     import numpy as np
 
     weights = greedy_weights(rows, range(len(rows.values)))

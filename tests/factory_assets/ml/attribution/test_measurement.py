@@ -13,8 +13,9 @@ from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.attribution.retraining import load_seeds, make_retrainer
 from factory_assets.ml.attribution.retraining_tasks import RetrainingTask
+from factory_assets.ml.models.base import Progress
 from factory_assets.ml.models.portfolio.blend import BlendModel
-from factory_assets.ml.training.fit_tasks import FitTask, FittedTask, Progress
+from factory_assets.ml.training.fit_tasks import FitTask, FittedTask
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, InfluenceQuality
 from factory_assets.spec import Evaluate, Pipeline

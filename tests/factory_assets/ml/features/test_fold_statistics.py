@@ -11,8 +11,8 @@ from factory_assets.ml.features.columns import read_words
 from factory_assets.ml.features.features import fit_features
 from factory_assets.ml.features.fold_statistics import (
     FoldStatistics,
-    averaged,
     fold_statistics,
+    target_columns,
     with_statistics,
 )
 from factory_assets.ml.features.target import Target, fit_target
@@ -52,7 +52,7 @@ def test_statistics_come_from_training_rows_of_other_folds(task: str, *, scaled:
     found, target = prepared(task, scaled=scaled)
     [(_, fitted, columns)] = found.features.statistics_places()
     words = np.concatenate([read_words(table, "town") for table in found.tables])
-    learned = averaged(target, target.values(found.tables[0]))
+    learned = target_columns(target, target.values(found.tables[0]))
     assert learned is not None
     whole = encoded(found)
     known = found.without(2, whole).inputs.numbers

@@ -10,7 +10,7 @@ import pytest
 
 from factory_assets.ml.features.columns import read_categories, read_words
 from factory_assets.ml.features.features import Features, fit_features
-from factory_assets.ml.features.fold_statistics import averaged, with_statistics
+from factory_assets.ml.features.fold_statistics import target_columns, with_statistics
 from factory_assets.ml.features.target import fit_target
 from factory_assets.ml.features.target_statistics import (
     MIN_ROWS,
@@ -42,7 +42,7 @@ def test_a_word_without_a_code_has_its_smoothed_mean(task: str) -> None:
     target = fit_target(pipeline(Path(), {"kind": "linear"}), table)
     features = fitted(table)
     found = statistics_of(features)
-    learned = averaged(target, target.values(table))
+    learned = target_columns(target, target.values(table))
     assert learned is not None
     coded = {c.name: c for c in features.categorical}["town"].vocabulary
     words = read_words(table, "town")

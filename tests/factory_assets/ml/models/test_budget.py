@@ -187,7 +187,9 @@ def test_invalid_budgets_are_refused(tmp_path: Path, budget: dict[str, float]) -
 @pytest.mark.slow
 def test_a_users_estimator_takes_no_budget(tmp_path: Path, home: Home) -> None:
     own = {"python": "sklearn.linear_model:LogisticRegression"}
-    with pytest.raises(ModelError, match=r"^train\.budget: a scikit-learn estimator learns in one"):
+    with pytest.raises(
+        ModelError, match=r"^train\.budget: models of scikit-learn are fitted in one step"
+    ):
         _fit(tmp_path, home, own, budget=AT_ONCE)
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from factory_assets.ml.artifacts.trained_model import read_trained, save_trained
 from factory_assets.ml.models.portfolio.blend import BlendModel
-from factory_assets.ml.models.portfolio.defaults import members_of, settled, slow_boosting
+from factory_assets.ml.models.portfolio.defaults import members_of, resolve_members, slow_boosting
 from factory_assets.ml.models.portfolio.member import ALL_FOLDS_ROWS
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
@@ -233,13 +233,15 @@ def test_the_default_members_are_those_whose_libraries_are_installed(
 def test_a_leaf_of_a_forest_has_few_rows_where_its_trees_stay_small(
     target: NDArray[Any], extra_trees: int, random_forest: int
 ) -> None:
-    model: Any = settled(Auto(kind="auto"), np.split(target, [len(target) // 3]), 9)
+    model: Any = resolve_members(Auto(kind="auto"), np.split(target, [len(target) // 3]), 9)
     leaves = {m.kind: m.min_samples_leaf for m in model.members if hasattr(m, "trees")}
     assert leaves == {"extra_trees": extra_trees, "random_forest": random_forest}
 
 
 def test_the_network_of_many_rows_is_the_quick_one() -> None:
-    few, many = (settled(Auto(kind="auto"), [np.zeros(rows)], 9) for rows in (10_000, 10_001))
+    few, many = (
+        resolve_members(Auto(kind="auto"), [np.zeros(rows)], 9) for rows in (10_000, 10_001)
+    )
     assert isinstance(few, Auto)
     assert isinstance(many, Auto)
     assert [one.members[-1].kind for one in (few, many) if one.members] == ["tabm", "mlp"]
@@ -252,7 +254,7 @@ def test_the_network_of_many_rows_is_the_quick_one() -> None:
 def test_a_forest_over_few_columns_looks_at_most_of_them_to_tell_classes_apart(
     target: NDArray[Any], columns: int, share: float | None
 ) -> None:
-    model: Any = settled(Auto(kind="auto"), [target], columns)
+    model: Any = resolve_members(Auto(kind="auto"), [target], columns)
     assert [m.max_features for m in model.members if m.kind == "random_forest"] == [share]
 
 
@@ -260,7 +262,7 @@ def test_boosting_is_tried_with_interactions_where_rows_are_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def found(rows: int) -> list[tuple[str, int]]:
-        model: Any = settled(Auto(kind="auto"), [np.zeros(rows)], 9)
+        model: Any = resolve_members(Auto(kind="auto"), [np.zeros(rows)], 9)
         return [(m.kind, m.interactions) for m in model.members if hasattr(m, "interactions")]
 
     plain = [("gradient_boosting", 0), ("lightgbm", 0), ("lightgbm", 0)]
@@ -277,7 +279,7 @@ def test_small_trees_boost_numbers_and_two_classes(
     target = np.arange(90) % classes if classes else np.zeros(90)
 
     def members() -> list[MemberSpec]:
-        model: Any = settled(Auto(kind="auto"), [target], 9)
+        model: Any = resolve_members(Auto(kind="auto"), [target], 9)
         return [*model.members]
 
     assert (slow_boosting() in members()) == (classes <= 2)

@@ -187,7 +187,7 @@ def test_a_fit_of_several_devices_is_not_repeated(tmp_path: Path) -> None:
     declared = pipeline(tmp_path, MLP, refit="auto", trainer=trainer)
     model = declared.spec.training.model
     ready = prepare_rows(declared, rows(120, 1), rows(40, 2), model)
-    assert refit.reason_against(declared, ready, model) == "several devices train together"
+    assert refit.reason_against_refit(declared, ready, model) == "several devices train together"
 
 
 def _absurd(rows: pa.Table) -> pa.Table:

@@ -84,7 +84,7 @@ def test_a_trial_ends_after_the_fold_where_half_of_the_others_were_better(
     assert candidate.tuned
     assert candidate.tuned.figures()["pruned"] > 0
     for run, trial in zip(trials(home, candidate.run_id), candidate.tuned.trials, strict=True):
-        pruned = "inner folds half of the others had been better" in run.data.tags.get("why", "")
+        pruned = "inner folds, half of the other trials were better" in run.data.tags.get("why", "")
         assert pruned == (trial.state == "pruned")
     patient = searched(home, tmp_path, split, trials=9, prune=False)
     assert patient.tuned

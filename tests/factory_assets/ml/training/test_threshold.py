@@ -148,12 +148,12 @@ def test_a_promise_is_kept_on_new_rows_on_average(name: str, promised: float) ->
         (
             {"precision": 0.9},
             [0, 1, 0, 1],
-            "a precision of 0.9, by the 4 held-out rows and one more .* wrongly; the surest",
+            "precision of 0.9 on the 4 held-out rows and one more .* wrongly; the best reaches",
         ),
         (
             {"recall": 0.9},
             [0, 0, 0, 0],
-            "a recall of 0.9, by the 4 held-out rows and one more .*; none of them",
+            "recall of 0.9 on the 4 held-out rows and one more .*; none of them",
         ),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_training_follows_the_declared_rule(home: Home, tmp_path: Path) -> Non
 def test_a_promise_that_cannot_be_kept_leaves_no_run_behind(home: Home, tmp_path: Path) -> None:
     impossible = declared(tmp_path, threshold={"precision": 1.0}, exclude=["heat", "wear"])
     with pytest.raises(
-        DataError, match="no threshold surely has a precision of 1, by the 200 held-out"
+        DataError, match="no threshold keeps the promised precision of 1 on the 200 held-out"
     ):
         train(impossible, parts(home), home)
     assert not home.artifacts.exists()

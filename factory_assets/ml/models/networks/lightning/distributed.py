@@ -68,7 +68,7 @@ def train_distributed(
     arguments = (train, shared, rows, validation, environment, messages)
     start: Any = multiprocessing.start_processes  # type: ignore[attr-defined]
     running = start(_run_process, arguments, nprocs=count, join=False, start_method="spawn")
-    with _killed_on_exit(running), _told_of_kills():
+    with _killed_on_exit(running), _kills_reported():
         while not running.join(timeout=0.2):
             _relay(messages, context)
         _relay(messages, context)
@@ -129,7 +129,7 @@ def _killed_on_exit(running: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _told_of_kills() -> Iterator[None]:
+def _kills_reported() -> Iterator[None]:
     """Report a process that somebody killed, as the system does if there is too little memory."""
     try:
         yield
