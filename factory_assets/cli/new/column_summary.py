@@ -1,6 +1,6 @@
 """What is known about one column of a data file.
 
-How it is found out belongs in `profile`.
+Measuring it belongs in `profile`.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class ColumnForm:
     """SQL that reads the value, such as `CAST(try_strptime({}, '%d.%m.%Y') AS DATE)`, if the
     contract cannot; `{}` is the text."""
     pattern: str = ""
-    """What each text matches from which the value is read: another one would be misread."""
+    """The regular expression that every text matches; any other text would be misread."""
     unit: str = ""
-    """What stands beside each number."""
+    """The unit that stands beside each number."""
     nested: bool = False
     """Whether a value holds several values."""
     note: str = ""
-    """A question about how they are read, for somebody who knows the column."""
+    """A question about this reading, for somebody who knows the column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class ColumnSummary(ColumnForm):
     distinct: int = 0
     """The number of distinct values."""
     respelt: int = 0
-    """How many of them differ from another one only in case, blanks or Unicode form."""
+    """How many distinct values differ from another one only in case, blanks or Unicode form."""
     low: Any = None
     high: Any = None
     values: tuple[Any, ...] = ()

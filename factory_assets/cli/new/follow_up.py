@@ -1,7 +1,7 @@
-"""Recognise columns that tell how long, or until when, somebody was watched for an event.
+"""Recognise columns that say how long, or until when, somebody was watched for an event.
 
-Beside a target such as `status` or `death` they are known only afterwards, even if they alone tell
-little. Other columns that are known only afterwards belong in `leaks`.
+Beside a target such as `status` or `death` they are known only afterwards, even if they reveal
+little alone. Other columns that are known only afterwards belong in `leaks`.
 """
 
 import re
@@ -47,7 +47,7 @@ def follow_ups(
     return lengths | dict(_later_dates(table, columns))
 
 
-_LENGTH = "seems to be the time until the event, or until nobody watched: known only afterwards?"
+_LENGTH = "seems to be the time until the event or the last observation: known only afterwards?"
 
 
 def _is_duration(column: ColumnSummary) -> bool:

@@ -26,11 +26,11 @@ _FEWEST = 20
 """Fewest rows, and different values, from which an exact relation is believed."""
 
 _NEARLY = {"AUC": 0.95, "R²": 0.9}
-"""How well an input predicts the target alone that few know beforehand."""
+"""How well an input must predict the target alone to be suspected: few are known beforehand."""
 
 _CAUTION = 0.5
-"""Share of the copies at which training stops that is too many for a draft: another split may have
-twice as many."""
+"""A draft already acts at this share of the copies at which training stops, because another split
+may have twice as many."""
 
 _FULL = 0.9
 """Share of the repeated rows that repeat the target too if they are copies."""
@@ -122,12 +122,14 @@ def _only_where(sample: "pa.Table", column: ColumnSummary, target: ColumnSummary
 def _alone(
     sample: "pa.Table", target: TargetChoice, columns: Sequence[ColumnSummary], power: Power
 ) -> dict[str, str]:
-    """Return the columns that tell the target by themselves."""
+    """Return the columns that reveal the target by themselves, each with the reason."""
     found = {}
     for column in columns:
         if power.limit is not None and power.of.get(column.source, 0.0) >= power.limit:
             measure = f"{power.measure} {power.of[column.source]:.3f}"
-            found[column.source] = f"tells the target by itself ({measure}): known only afterwards?"
+            found[column.source] = (
+                f"reveals the target by itself ({measure}): known only afterwards?"
+            )
         elif implied := power.implied.get(column.source):
             found[column.source] = (
                 f"where it {implied.value}, the target is {implied.target}: known only afterwards?"
@@ -159,19 +161,17 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice)
 def _together(
     sample: "pa.Table", target: TargetChoice, power: Power, names: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the columns that tell the target together with another one.
+    """Return the columns that reveal the target together with another one, each with the reason.
 
-    So does an arrival time beside the scheduled one.
+    An example is the arrival time beside the scheduled one.
     """
     assert target.column is not None
     found: dict[str, str] = {}
     for pair in measure_pairs(sample, target.column.source, target.task, power):
         for name in afterwards(pair, power.of):
             other = next(column for column in pair.columns if column != name)
-            found.setdefault(
-                name,
-                f"its {pair.relation} with {names[other]} tells the target: known only afterwards?",
-            )
+            how = f"its {pair.relation} with {names[other]} reveals the target"
+            found.setdefault(name, f"{how}: known only afterwards?")
     return found
 
 

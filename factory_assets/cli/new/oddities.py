@@ -25,7 +25,7 @@ A single text may be more frequent."""
 
 _NUMBER = f"{ENGLISH.pattern}|{GERMAN.pattern}"
 
-_QUESTION = "does it mean no value? Then it belongs in missing"
+_QUESTION = "does it mean no value? Then add it to missing"
 
 
 def oddity(connection: Any, column: ColumnSummary) -> str:
@@ -71,4 +71,4 @@ def _texts(connection: Any, column: ColumnSummary) -> str:
     if not (is_rare or len(found) == 1) or column.distinct - len(found) < _FEWEST_NUMBERS:
         return ""
     texts = ", ".join(repr(text[:20]) for text, _ in found)
-    return f"numbers but for {texts}: {_QUESTION}"
+    return f"numbers except for {texts}: {_QUESTION}"

@@ -36,7 +36,7 @@ from factory_assets.spec.train import Task
 from factory_resources.errors import DataError
 
 MODEL = "{kind: auto}"
-"""As YAML: what is good for one table is not for another, and folds of its rows tell which."""
+"""As YAML. No single kind suits every table, and `auto` compares several on folds of the rows."""
 
 SAME_INPUTS = "same_inputs"
 """The name of a derived column that is the same for rows with the same inputs."""
@@ -68,7 +68,7 @@ class Recommendation:
     unify: tuple[str, ...]
     """Inputs, and the target, with values that are spelt in several ways."""
     deduplicate: tuple[str, ...]
-    """The columns of which copied rows are known."""
+    """The columns that are equal in copied rows."""
     derive: tuple[DerivedColumn, ...]
     windows: Windows | None
     group: str | None
@@ -171,7 +171,7 @@ def _leaks(
     columns: Sequence[ColumnSummary],
     names: Mapping[str, str],
 ) -> FoundLeaks:
-    # The order of a series tells what is left of it; it is known all the same.
+    # The order of a series says a lot about what is left of it, but is known beforehand.
     order = table.series.order if table.series else None
     return find_leaks(table, target, [c for c in columns if c.source != order], names)
 
@@ -188,7 +188,7 @@ def _remaining(
         sql = f"{rows} - row_number() OVER (PARTITION BY {by} ORDER BY {order})"
     else:
         sql = f"max({order}) OVER (PARTITION BY {by}) - {order}"
-    return [DerivedColumn(name, sql, "right if each series runs to its end")]
+    return [DerivedColumn(name, sql, "correct only if every series runs to its end")]
 
 
 def _is_timed(table: FileProfile) -> bool:
@@ -216,7 +216,7 @@ def _same_inputs(
     inputs: Sequence[ColumnSummary], names: Mapping[str, str], name: str
 ) -> DerivedColumn:
     cells = ", ".join(sql_name(names[c.source]) for c in inputs)
-    return DerivedColumn(name, f"md5(concat_ws('|', {cells}))", "the same for rows alike")
+    return DerivedColumn(name, f"md5(concat_ws('|', {cells}))", "equal for rows with equal inputs")
 
 
 def _by_name(reasons: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:

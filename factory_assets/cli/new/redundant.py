@@ -1,4 +1,4 @@
-"""Find columns that say the same as another one, such as the code of a country beside its name."""
+"""Find columns that duplicate another one, such as the code of a country beside its name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,7 +25,7 @@ def same_values(
     found: dict[str, str] = {}
     for one, other in _candidates(texts_first):
         if one.source not in found and _is_same(table, one, other):
-            found.setdefault(other.source, f"says the same as {names[one.source]}")
+            found.setdefault(other.source, f"duplicates {names[one.source]}")
     return found
 
 

@@ -85,13 +85,13 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
     if table.unread:
         yield f"    {_comment(_unread(table.unread))}"
     if table.headers:
-        lines = "1 line" if table.headers == 1 else f"{table.headers} lines"
-        yield f"    # {lines} of the names of the columns among the rows: for the quarantine"
+        lines = "1 line repeats" if table.headers == 1 else f"{table.headers} lines repeat"
+        yield f"    # {lines} the column names among the rows, for the quarantine"
     yield f"    source: {{{', '.join(parts)}}}{note}"
 
 
 def _unread(lines: Sequence[str]) -> str:
-    """Tell which lines are below the rows: whoever knows the file sees if they are rows."""
+    """Describe the lines below the rows, so that whoever knows the file sees if they are rows."""
     shown = [_short(line, _LINE) for line in lines[:_LINES]]
     more = [f"and {len(lines) - _LINES} more"] * (len(lines) > _LINES)
     count = (
@@ -151,7 +151,7 @@ def _clean(choices: Recommendation) -> Iterator[str]:
         yield "    # Some of their values differ only in case, blanks or Unicode form."
         yield f"    unify: {_listed(choices.unify)}"
     if choices.deduplicate:
-        yield "    # Rows are repeated as a whole; the first of them stays."
+        yield "    # Some rows are repeated in full; the first of each is kept."
         yield f"    deduplicate: {_listed(choices.deduplicate)}"
     if choices.derive:
         yield "    derive:"
@@ -159,7 +159,7 @@ def _clean(choices: Recommendation) -> Iterator[str]:
             comment = f"  {_comment(column.comment)}" if column.comment else ""
             yield f"      {yaml_string(column.name)}: {_sql(column.sql)}{comment}"
     if windows:
-        yield "    windows:  # how each column is now, where it goes, and how it was so far"
+        yield "    windows:  # recent level, spread and trend of each column"
         yield f"      by: {yaml_string(windows.by)}"
         yield f"      order: {yaml_string(windows.order)}"
         yield f"      size: [{', '.join(map(str, windows.size))}]"
@@ -228,10 +228,11 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     guessed = f"  {_comment(f'guessed: {why}')}" if why else ""
     yield "  train:"
     yield f"    target: {yaml_string(target)}{guessed}"
-    numbers = "  # whole numbers that do not look like codes; for classes: multiclass"
+    numbers = "  # whole numbers, unlike class codes; if they are classes: multiclass"
     yield f"    task: {choices.target.task}{numbers * choices.target.no_code}"
     if choices.target.positive:
-        yield f"    positive: {yaml_string(choices.target.positive)}  # what metrics refer to"
+        positive = yaml_string(choices.target.positive)
+        yield f"    positive: {positive}  # the class that metrics refer to"
     if choices.exclude:
         yield "    exclude:  # not inputs; add every column that is known only after the outcome"
         yield from (

@@ -51,5 +51,5 @@ def _in_century(form: ColumnForm, name: str, latest: date, today: date) -> Colum
         time = written.removeprefix("CAST(").removesuffix(" AS DATE)")
         before = f"CASE WHEN {time} > '{today}' THEN {time} - INTERVAL 100 YEAR ELSE {time} END"
         written = f"CAST({before} AS DATE)" if form.type == "date" else before
-        note = f"years that would be after {today} are those of a century before: is that right?"
+        note = f"years after {today} are read as a century earlier: is that right?"
     return replace(form, written=written, note="; ".join(filter(None, (form.note, note))))

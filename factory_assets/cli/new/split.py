@@ -44,10 +44,10 @@ def choose_split(
     times: Sequence[ColumnSummary],
     names: Mapping[str, str],
 ) -> SplitChoice:
-    """Return the split that the rows ask for.
+    """Return the split that fits the rows.
 
-    Series stay whole. Rows of one person or thing do too. Otherwise the latest rows judge, if the
-    rows have a time: that is how the model will be used.
+    Series stay whole, and so do the rows of one person or thing. Otherwise, if the rows have a
+    time, the latest are the test rows: that is how the model will be used.
 
     Args:
         table: the profile of the data file.
@@ -58,13 +58,14 @@ def choose_split(
     """
     if table.series:
         by = next(c for c in table.columns if c.source == table.series.by)
-        return SplitChoice(group=by, why="whole series: rows of one are alike")
+        return SplitChoice(group=by, why="whole series: rows of one series are alike")
     kept = "keeps all rows of a group in one part; otherwise the test is too easy"
     time = _time(table, target, times, panel=not groups)
     if time and not any(is_somebody(group) for group in groups):
-        instead = [f"; to judge by new groups, group: {names[g.source]}" for g in groups[:1]]
+        instead = [f"; to test on new groups instead, group: {names[g.source]}" for g in groups[:1]]
         undated = ["; rows without a time go to quarantine"] * (time.present < table.rows)
-        return SplitChoice(time=time, why="".join(["the latest rows judge", *undated, *instead]))
+        why = "".join(["the latest rows are the test rows", *undated, *instead])
+        return SplitChoice(time=time, why=why)
     if groups:
         group = min(groups, key=lambda group: not is_somebody(group))
         without = "go to quarantine" if is_dispensable(group, table.rows) else "stay together"

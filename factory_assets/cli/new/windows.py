@@ -1,4 +1,4 @@
-"""Decide the windows over series: how each sensor is now, where it goes, and how it was so far."""
+"""Decide the windows over series: the recent level, spread and trend of each sensor."""
 
 from collections.abc import Collection, Mapping, Sequence
 

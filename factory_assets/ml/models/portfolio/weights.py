@@ -49,8 +49,9 @@ def smallest_blend(
 
     A set is as good if its mean loss exceeds that of the blend of all members by at most
     `tolerance` standard errors of this difference over the rows. Smaller sets are found by backward
-    elimination: the member whose removal raises the loss least goes, again and again. The weights are
-    means over `BAGS` samples of the rows, which costs a little on these rows and gains on others.
+    elimination: the member whose removal raises the loss least goes, again and again. The weights
+    are means over `BAGS` samples of the rows, which costs a little on these rows and gains on
+    others.
 
     Args:
         outputs: [members, rows, classes], probabilities; or [members, rows], standardised numbers.

@@ -85,5 +85,5 @@ def test_years_of_two_digits_are_no_births_in_the_future(
     home = Home(tmp_path / "home")
     years = [day.year for day in column(clean(made, ingest(made, home), home).snapshot, home, name)]
     assert (years[0], {*years[1:]}) == (year, {*range(2010, 2019)})
-    asked = "a century before: is that right?" if year < 2000 else "is the century right?"
+    asked = "a century earlier: is that right?" if year < 2000 else "is the century right?"
     assert asked in draft_text(tmp_path)

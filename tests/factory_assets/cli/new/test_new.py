@@ -229,8 +229,8 @@ def test_a_column_written_after_the_outcome_is_excluded(tmp_path: Path) -> None:
     spec = _declared(tmp_path, "\n".join(lines) + "\n", target="delay")
     assert spec.training.exclude == ("arrival", "arrived_at")
     text = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
-    assert "- arrival  # its difference with planned tells the target" in text
-    assert "- arrived_at  # its difference with planned_at tells the target" in text
+    assert "- arrival  # its difference with planned reveals the target" in text
+    assert "- arrived_at  # its difference with planned_at reveals the target" in text
 
 
 def test_parts_of_a_sum_are_kept_if_nothing_else_is_left(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_parts_of_a_sum_are_kept_if_nothing_else_is_left(tmp_path: Path) -> None
     text = "a,b,total\n" + "".join(f"{a},{b},{a + b}\n" for a, b in rows)
     assert _declared(tmp_path, text, target="total").training.exclude == ()
     written = next(tmp_path.glob("**/defs.yaml")).read_text()
-    assert "# a: its sum with b tells the target. Is it known only after the outcome?" in written
+    assert "# a: its sum with b reveals the target. Is it known only after the outcome?" in written
 
 
 def test_whole_numbers_in_few_rows_each_are_no_classes(tmp_path: Path) -> None:
@@ -498,7 +498,7 @@ def test_whole_numbers_that_are_no_codes_are_predicted_as_numbers(
     lines = "".join(f"{chance.gauss(number, 2):.3f},{number}\n" for number in numbers)
     assert _declared(tmp_path, "age,visits\n" + lines, target="visits").train.task == task
     [written] = (tmp_path / "defs").rglob("defs.yaml")
-    assert ("not look like codes" in written.read_text()) == (task == "regression")
+    assert ("unlike class codes" in written.read_text()) == (task == "regression")
 
 
 @pytest.mark.parametrize("target", ["wide", "y"])

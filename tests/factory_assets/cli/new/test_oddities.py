@@ -8,7 +8,7 @@ import pytest
 
 from tests.factory_assets.cli.new.cases import draft_text, drafted
 
-_ASKED = ": does it mean no value? Then it belongs in missing"
+_ASKED = ": does it mean no value? Then add it to missing"
 
 
 def _comment(tmp_path: Path, header: str, cell: Callable[[random.Random, int], object]) -> str:
@@ -59,7 +59,7 @@ def test_a_text_among_numbers(
     cell: Callable[[random.Random, int], object], asked: str, tmp_path: Path
 ) -> None:
     comment = _comment(tmp_path, "level", cell)
-    assert (f"numbers but for {asked}{_ASKED}" in comment) == bool(asked)
+    assert (f"numbers except for {asked}{_ASKED}" in comment) == bool(asked)
     assert (_ASKED in comment) == bool(asked)
 
 

@@ -177,7 +177,7 @@ def test_files_put_one_behind_another_have_the_types_of_their_rows(tmp_path: Pat
     text = "\n".join([header, *_ROWS[:30], header, *_ROWS[30:60], header, *_ROWS[60:]]) + "\n"
     made = drafted(tmp_path, text, "gut")
     assert made.spec.ingest.contract.columns[0].type == "int64"
-    assert "# 2 lines of the names of the columns among the rows" in draft_text(tmp_path)
+    assert "# 2 lines repeat the column names among the rows" in draft_text(tmp_path)
     result = ingest(made, Home(tmp_path / "home"))
     assert (result.snapshot.rows, result.rows_read) == (len(_ROWS), len(_ROWS) + 2)
     texts = "".join(f"00{i % 9};{'ab'[i % 2]}\n" for i in range(60))
