@@ -57,7 +57,7 @@ def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:
     known = sorted({*protected_pipelines(home), *Registry(home).versions()})
     if pipeline not in known:
         raise UnknownNameError(
-            f"nothing was answered by {pipeline!r}", remedy=suggest(pipeline, known)
+            f"{pipeline!r} has answered nothing", remedy=suggest(pipeline, known)
         )
     try:
         day = date.fromisoformat(until)

@@ -37,24 +37,24 @@ _JSON_HELP = "Print JSON, for programs."
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the trace to this file in W3C PROV (PROV-JSON).",
 )
-@click.option("--answers", is_flag=True, help="Of a source: list the ids of the models' answers.")
+@click.option("--answers", is_flag=True, help="For a source: list the ids of the models' answers.")
 @click.option(
-    "--influence", is_flag=True, help="Of an answer: list the training rows that moved it."
+    "--influence", is_flag=True, help="For an answer: list the training rows that moved it."
 )
 @click.option(
     "--edge-log",
     type=click.Path(path_type=Path),
-    help="Of an answer: look in the log of a pack that has not come home.",
+    help="For an answer: look in the log of a pack that has not come home.",
 )
 @click.option(
     "--evidence",
     type=click.Path(path_type=Path),
-    help="Of an answer of another factory: trace it in this archive of factory evidence.",
+    help="For an answer of another factory: trace it in this archive of factory evidence.",
 )
 @click.option(
     "--prediction",
     type=click.Path(path_type=Path),
-    help="With --evidence: the answer is in this file of factory answers prove.",
+    help="With --evidence: the answer's proof, which factory answers prove wrote.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not read stored files to verify their digests.")
 def trace_command(
@@ -171,14 +171,18 @@ def influence_command(
 
 @command("verify")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--key", metavar="VKEY", help="The public key of the ledger that you know.")
+@click.option(
+    "--key", metavar="VKEY", help="The public key of the ledger, as you know it from elsewhere."
+)
 @click.option(
     "--policy", type=click.Path(path_type=Path), help="A C2SP tlog-policy: which witnesses count."
 )
 @click.option(
     "--since", type=click.Path(path_type=Path), help="A checkpoint that you kept earlier."
 )
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep the verified checkpoint here.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Write the verified checkpoint to this file."
+)
 @click.option(
     "--dossier",
     type=click.Path(path_type=Path),
@@ -199,7 +203,7 @@ def verify_command(
     PATH is a home, a copy of one, or an evidence archive (default: the factory's home). The file
     factory_verify.py in an archive does the same on a machine without the factory.
 
-    Exit code 1: something does not hold.
+    Exit code 1: something was changed, is missing or contradicts the ledger.
     """
     from factory_assets.cli.verify import verify
 
@@ -243,7 +247,7 @@ def evidence_command(name: str, out: Path, since: Path | None, with_rows: bool) 
     type=click.Choice(["dossier", "model-card", "data-sheet"]),
     default="dossier",
     show_default=True,
-    help="Which document.",
+    help="The document to write.",
 )
 @click.option(
     "--format",
@@ -307,7 +311,7 @@ def ledger() -> None:
     "--old",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Entries that the witness says it saw last (default: those of its last cosignature here).",
+    help="Entries that the witness says it saw last (default: by its last cosignature here).",
 )
 def request_command(name: str | None, out: Path, old: int | None) -> None:
     """Write the latest checkpoint for a witness, with the proof that it extends the last one."""
@@ -340,7 +344,10 @@ def exchange_command(folder: Path) -> None:
 
 @command("export", ledger)
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="A new or earlier folder."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A new folder, or that of an earlier export.",
 )
 def export_command(out: Path) -> None:
     """Write the log as static files in the format of C2SP tlog-tiles."""

@@ -62,7 +62,7 @@ def attempt_table(trial: EscapeTrial) -> Any:
 
 
 def trial_summary(trial: EscapeTrial) -> str:
-    """Return what a person is told below the table."""
+    """Return the summary that is printed below the table."""
     found = [one.result for one in trial.results]
     text = f"{trial.level}, as user {trial.user}: {found.count('held')} of {len(found)} ways held"
     if out := found.count("out"):
@@ -70,7 +70,7 @@ def trial_summary(trial: EscapeTrial) -> str:
     if silent := found.count("no control"):
         text += f"; {silent} without control: here they fail without a boundary, too"
     if trial.reason:
-        text += f"\nwhy not more: {trial.reason}"
+        text += f"\nwhy not a higher level: {trial.reason}"
     if ways := open_ways(trial.level, trial.landlock):
         text += f"\nopen at this level: {', '.join(ways)}"
     return text + "\n"

@@ -23,8 +23,12 @@ def boundary_group() -> None:
     show_default=True,
     help="seccomp: the fallback, where the kernel refuses namespaces.",
 )
-@click.option("--user", metavar="UID[:GID]", help="Whom root becomes inside (default: nobody).")
-@click.option("--all", "slow", is_flag=True, help="Also try by libraries that load slowly.")
+@click.option(
+    "--user", metavar="UID[:GID]", help="The user that root becomes inside (default: nobody)."
+)
+@click.option(
+    "--all", "slow", is_flag=True, help="Also try ways through libraries that load slowly."
+)
 def boundary_test_command(
     names: tuple[str, ...],
     level: Literal["auto", "required", "seccomp"],

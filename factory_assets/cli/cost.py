@@ -27,7 +27,7 @@ def rows_of(text: str) -> int:
     rows = round(float(match[1]) * _FACTORS[match[2]]) if match else 0
     if rows < 1:
         raise UnknownNameError(
-            f"{text!r} is not a number of rows", remedy="write such as 5000, 200k or 10M"
+            f"{text!r} is not a number of rows", remedy="write a number such as 5000, 200k or 10M"
         )
     return rows
 

@@ -17,12 +17,12 @@ _KEY = click.option(
 _SAVE = click.option(
     "--save",
     type=click.Path(path_type=Path),
-    help="Write the signed statement to this file, and enter nothing.",
+    help="Write the signed statement to this file instead of entering it in the ledger.",
 )
 _STATEMENT = click.option(
     "--statement",
     type=click.Path(path_type=Path),
-    help="Enter a statement that was signed before.",
+    help="Enter this statement, which was signed before.",
 )
 _WHY = "Why; it is part of what you sign."
 _REASON = click.option("--reason", required=True, help=_WHY)

@@ -21,7 +21,7 @@ _PORT = click.IntRange(1, 65_535)
 )
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate of the front door.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key.")
-@click.option("--behind-proxy", is_flag=True, help="A proxy in front of it ends TLS.")
+@click.option("--behind-proxy", is_flag=True, help="A proxy in front of it terminates TLS.")
 @click.option(
     "--predict-port",
     type=_PORT,

@@ -43,11 +43,13 @@ def write_dossier(
     require_ledger(home)
     if form in {"json", "oscal"} and (other is not None or kind != "dossier"):
         raise UnknownNameError(
-            f"--format {form} is of the whole dossier",
+            f"--format {form} exists for the whole dossier only",
             remedy="leave out --as and --diff, or choose --format md, html or pdf",
         )
     if form == "pdf" and out is None:
-        raise UnknownNameError("a PDF is no text", remedy="name a file: --out dossier.pdf")
+        raise UnknownNameError(
+            "a PDF cannot be printed here", remedy="name a file: --out dossier.pdf"
+        )
     pipeline, number = select_version(name.removesuffix(_CHAMPION))
     if name.endswith(_CHAMPION):
         number = find_model(ModelName(pipeline.name, "champion"), Registry(home)).version

@@ -15,7 +15,7 @@ from factory_assets.cli.group import command
 )
 @click.argument("pipelines", nargs=-1)
 @click.option("--where", help="A SQL expression that is true for the person's rows alone.")
-@click.option("--reason", help="Why; it is signed, stays for ever, and names nobody.")
+@click.option("--reason", help="The reason. It is signed and kept for ever, so name nobody in it.")
 @click.option(
     "--key",
     type=click.Path(path_type=Path),
@@ -49,7 +49,7 @@ def forget_command(
         sys.exit(0 if resume(Home.from_env()) else 1)
     if not where:
         raise UnknownNameError(
-            "nobody is named", where="--where", remedy='write --where "patient_nbr = 42"'
+            "no person is named", where="--where", remedy='write --where "patient_nbr = 42"'
         )
     if not reason and not only_shown:
         raise UnknownNameError(

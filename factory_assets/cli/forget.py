@@ -217,7 +217,7 @@ def resume(home: Home) -> bool:
         intents = [*unfinished(home)]
         if not intents:
             raise UnknownNameError(
-                "no erasure is unfinished", where=str(home.path), remedy="nothing is to be done"
+                "no erasure is unfinished", where=str(home.path), remedy="there is nothing to do"
             )
         pipelines = select([])
         for intent in intents:

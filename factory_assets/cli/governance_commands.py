@@ -51,7 +51,7 @@ def governance_show_command(name: str) -> None:
 @click.option(
     "--save",
     type=click.Path(path_type=Path),
-    help="Write the signed statements to this folder, a file each, and enter nothing.",
+    help="Write the signed statements to files in this folder instead of entering them.",
 )
 @click.option(
     "--statement",

@@ -218,7 +218,7 @@ def _amounts() -> dict[str, str]:
     Rates.from_env()
     if cluster_of():
         raise SettingError(
-            "the rules of the network let no pod reach a Ray cluster",
+            "the network policies let no pod reach a Ray cluster",
             where=WORKERS_VARIABLE,
             remedy="unset it, or set it to a number of processes",
         )

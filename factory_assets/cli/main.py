@@ -39,13 +39,13 @@ from factory_assets.cli.group import main as main
     help="Run only the partition with this key; may be repeated.",
 )
 @click.option("--no-reuse", is_flag=True, help="Compute every stage, even if nothing changed.")
-@click.option("--rehash", is_flag=True, help="Hash every source anew, at any size.")
+@click.option("--rehash", is_flag=True, help="Hash every source again, whatever its size.")
 @click.option("--explain", is_flag=True, help="Show what would run, and why; run nothing.")
 @click.option(
     "--workers",
     default="",
-    help="How many processes work at a time, or ray://HOST:PORT of a Ray cluster "
-    "(default: FACTORY_WORKERS, else this one alone).",
+    help="Number of worker processes, or ray://HOST:PORT of a Ray cluster "
+    "(default: FACTORY_WORKERS, else this process does all the work).",
 )
 def run_command(
     pipelines: tuple[str, ...],
@@ -133,7 +133,9 @@ def new_command(name: str, source: Path, target: str | None, folder: Path | None
     drafted = new(name, source=source, target=target, folder=folder or new_pipelines_folder())
     click.echo(f"wrote {drafted.path}")
     if drafted.guessed:
-        click.echo(f"it predicts {drafted.target}: {drafted.guessed} (another one: --target)")
+        click.echo(
+            f"it predicts {drafted.target}: {drafted.guessed} (to predict another column: --target)"
+        )
     click.echo(f"next: factory check {name} && factory run {name}")
 
 
@@ -200,7 +202,7 @@ def contract_command(pipeline: str, out: Path | None) -> None:
 @click.option(
     "--older-than",
     metavar="DURATION",
-    help="Retention time of what nothing references, such as 12h (default: FACTORY_KEEP or 30d).",
+    help="How long to keep what nothing references, such as 12h (default: FACTORY_KEEP or 30d).",
 )
 @click.option("--list", "every", is_flag=True, help="List every file.")
 def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
@@ -228,8 +230,8 @@ def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
     "target",
     required=True,
     metavar="URL|sqlite|home",
-    help="The address of an empty PostgreSQL database, or sqlite for files in the home; of tables: "
-    "s3://bucket/prefix, or home.",
+    help="For databases: the address of an empty PostgreSQL database, or sqlite for files in the "
+    "home. For tables: s3://bucket/prefix, or home.",
 )
 @click.option(
     "--stop",

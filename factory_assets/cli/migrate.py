@@ -93,7 +93,7 @@ def _address(target: str) -> str:
         return plain_address(target, where="--to")
     except StorageError as error:
         raise StorageError(
-            "this is the address neither of a PostgreSQL database nor of a store",
+            "this is neither the address of a PostgreSQL database nor that of a store",
             where=error.where,
             remedy="write it as postgresql://user@host:5432/factory or as s3://bucket/prefix; "
             "sqlite or home brings them back",

@@ -67,7 +67,7 @@ def cost_command(pipeline: str, rows: str | None, machines: Path | None, as_json
 @command("backup")
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option(
-    "--keep", type=click.IntRange(1), help="Backups that stay in the folder (default: all)."
+    "--keep", type=click.IntRange(1), help="How many backups to keep in the folder (default: all)."
 )
 def backup_command(target: Path, keep: int | None) -> None:
     """Back up the home to TARGET while the factory runs.
@@ -111,8 +111,8 @@ def restore_command(backup: Path, path: Path | None, check_all: bool) -> None:
 
 @command("install-service", any_database=True)
 @click.argument("up_options", nargs=-1, type=click.UNPROCESSED)
-@click.option("--system", is_flag=True, help="Units of the system, for --user.")
-@click.option("--user", help="The user whose processes the units of the system are.")
+@click.option("--system", is_flag=True, help="Write system units, which run as --user.")
+@click.option("--user", help="The user that the system units run as.")
 @click.option(
     "--backup",
     "backups",

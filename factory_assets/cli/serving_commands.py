@@ -17,7 +17,7 @@ _NAMES = "Pipelines that the token counts for, separated by commas."
 )
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate of the server.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key.")
-@click.option("--behind-proxy", is_flag=True, help="A proxy in front of the server ends TLS.")
+@click.option("--behind-proxy", is_flag=True, help="A proxy in front of the server terminates TLS.")
 def serve_command(
     pipelines: tuple[str, ...],
     host: str,
@@ -50,8 +50,12 @@ def token_group() -> None:
 @command("new", group=token_group)
 @click.option("--for", "name", required=True, help="Who will use it, such as a program's name.")
 @click.option("--pipelines", required=True, help=_NAMES)
-@click.option("--valid", default="90d", show_default=True, help="How long it counts.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Requests a second.")
+@click.option("--valid", default="90d", show_default=True, help="How long it is valid.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="The most requests a second (default: no limit).",
+)
 def token_new_command(name: str, pipelines: str, valid: str, rate: float | None) -> None:
     """Make a token and show it, once: only its hash is kept."""
     from factory_assets.cli.token import new_token
@@ -71,7 +75,7 @@ def token_list_command() -> None:
 @command("revoke", group=token_group)
 @click.argument("name")
 def token_revoke_command(name: str) -> None:
-    """Let the token of NAME count no longer, at once."""
+    """Revoke the token of NAME at once."""
     from factory_assets.cli.token import revoke_token
 
     click.echo(revoke_token(name))
@@ -81,16 +85,21 @@ def token_revoke_command(name: str) -> None:
 @click.argument("pipeline")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--id-column", default="id", show_default=True, help="Column with the ids.")
-@click.option("--outcome-column", default="outcome", show_default=True, help="What was true.")
-@click.option("--observed-column", help="When it turned out.  [default: observed, if present]")
+@click.option(
+    "--outcome-column", default="outcome", show_default=True, help="Column with the true values."
+)
+@click.option(
+    "--observed-column",
+    help="Column with the times when they turned out.  [default: observed, if present]",
+)
 @click.option("--key", help="Column of the source that names the answers, instead of ids.")
-@click.option("--since", help="Count answers since this day only, such as 2026-03-01.")
+@click.option("--since", help="Count only answers since this day, such as 2026-03-01.")
 @click.option(
     "--missing-after",
     type=click.IntRange(0, 36_500),
     default=7,
     show_default=True,
-    help="Days after which an answer should have an outcome.",
+    help="Days after which an answer without an outcome counts as late.",
 )
 def feedback_command(
     pipeline: str,
@@ -102,7 +111,7 @@ def feedback_command(
     since: str | None,
     missing_after: int,
 ) -> None:
-    """Record what turned out to be true of answers of PIPELINE, or count what did.
+    """Record the outcomes of answers of PIPELINE, or count them.
 
     FILE is CSV, Parquet or JSON Lines, with a row for each outcome. All rows are recorded, or none:
     a wrong one ends the command with exit code 2. Sending a file again changes nothing; another
@@ -111,7 +120,7 @@ def feedback_command(
     Without --key the rows have the ids of answers. With it, an outcome belongs to the latest answer
     before it was observed that was about the same value of that column.
 
-    Without FILE, how many answers have an outcome, and how late they came.
+    Without FILE, print how many answers have an outcome, and how late outcomes came.
     """
     from factory_assets.cli.feedback import feedback_lines, summary_table
     from factory_assets.serving.feedback.table import OutcomeColumns
@@ -144,8 +153,10 @@ def answers_prove_command(identifier: str, out: Path) -> None:
 
 @command("destroy-keys", group=answers_group)
 @click.argument("pipeline")
-@click.option("--until", required=True, help="A day, such as 2026-03-01.")
-@click.option("--reason", required=True, help="Why; the ledger has it.")
+@click.option(
+    "--until", required=True, help="Day such as 2026-03-01; the keys of earlier months go."
+)
+@click.option("--reason", required=True, help="The reason, which the ledger records.")
 def answers_destroy_command(pipeline: str, until: str, reason: str) -> None:
     """Make the sensitive values in answers of PIPELINE unreadable for ever.
 

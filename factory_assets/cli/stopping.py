@@ -47,7 +47,7 @@ def taken_over(home: Home) -> Iterator[UpProcess | None]:
     process = up_process(home)
     if process is None or not is_alive(process.identity):
         raise FactoryError(
-            "what keeps this factory busy is no factory up that this command could stop",
+            "this factory is in use by a process that this command cannot stop",
             where=str(home.path),
             remedy="wait until it has ended, or stop it where it was started",
         )
@@ -58,7 +58,7 @@ def taken_over(home: Home) -> Iterator[UpProcess | None]:
         freed = serving_lock(home, _STOPPED)
     except FactoryError as error:
         raise FactoryError(
-            f"factory up was told to stop, and has not ended after {_STOPPED:.0f} seconds",
+            f"factory up was asked to stop, and has not ended after {_STOPPED:.0f} seconds",
             where=str(home.path),
             remedy="end it where it was started, then run again; nothing else was changed",
         ) from error

@@ -31,7 +31,9 @@ def new_token(name: str, pipelines: str, valid: str, rate: float | None) -> str:
                 f"there is no model of {pipeline!r}", remedy=suggest(pipeline, known)
             )
     if not (seconds := seconds_of(valid)):
-        raise UnknownNameError(f"a token cannot be valid for {valid}", remedy="write such as 30d")
+        raise UnknownNameError(
+            f"a token cannot be valid for {valid}", remedy="write a time such as 30d"
+        )
     return Tokens(home).new(name, names, valid=timedelta(seconds=seconds), rate=rate)
 
 

@@ -90,17 +90,17 @@ def _trace_elsewhere(name: str, options: TraceOptions) -> tuple[str, bool]:
     """Trace an answer of another factory, without a home."""
     if not is_prediction_id(name):
         raise UnknownNameError(
-            f"{name} is no id of an answer, and only answers are traced from evidence",
+            f"{name} is not the id of an answer, and only answers are traced from evidence",
             remedy="give the id of an answer, or leave --evidence and --prediction out",
         )
     given = {"--row": options.row, "--answers": options.answers, "--influence": options.influence}
     _require_unset(name, "an answer of another factory", given)
     if options.prediction and not options.evidence:
         remedy = "give the evidence of the version too: --evidence FILE"
-        raise UnknownNameError("a proof does not tell whose it is", remedy=remedy)
+        raise UnknownNameError("a proof alone cannot be traced", remedy=remedy)
     if bool(options.prediction) == bool(options.edge_log):
         remedy = "give either --prediction FILE or --edge-log FILE"
-        raise UnknownNameError("an archive has no answers", remedy=remedy)
+        raise UnknownNameError("an evidence archive contains no answers", remedy=remedy)
     proof = read_file(options.prediction) if options.prediction else None
     with opened_archive(options.evidence, proof) as archive:
         if proof:

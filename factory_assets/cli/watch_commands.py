@@ -11,15 +11,19 @@ from factory_assets.cli.group import command, console
 @command("monitor")
 @click.argument("pipelines", nargs=-1)
 @click.option("--last", is_flag=True, help="Show the last look instead of taking one.")
-@click.option("--accept", is_flag=True, help="Compare later answers with the present ones.")
-@click.option("--reason", help="Why what is new is as it should be; the ledger has it.")
+@click.option(
+    "--accept", is_flag=True, help="Accept the change: compare later answers with the present ones."
+)
+@click.option("--reason", help="Why the change is right; the ledger records it.")
 def monitor_command(
     pipelines: tuple[str, ...], last: bool, accept: bool, reason: str | None
 ) -> None:
-    """Look at what the champions of PIPELINES (default: all that are watched) answered.
+    """Look at the answers of PIPELINES' champions (default: of all pipelines that are watched).
 
-    Compares the answers since the last look with the rows of training, estimates how well the model
-    does, and tells the people whom factory.yaml names of new alarms. Exit code 1: an alarm is open.
+    Compares the answers since the last look with the training rows, estimates how well the model
+    performs, and tells the people whom factory.yaml names about new alarms.
+
+    Exit code 1: an alarm is open.
     """
     # A look with nothing new is mostly imports, during which garbage collection finds nothing.
     gc.disable()

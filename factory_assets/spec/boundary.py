@@ -16,7 +16,7 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):([1-9][0-9]{0,4})")
 def _address(value: str) -> str:
     found = _ADDRESS.fullmatch(value)
     if not found or int(found[2]) > 65_535:
-        raise ValueError(f"{value!r} is no address; write it as `db.example.org:5432`")
+        raise ValueError(f"{value!r} is not an address; write it as `db.example.org:5432`")
     return value
 
 

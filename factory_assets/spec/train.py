@@ -321,7 +321,7 @@ class Train(Spec):
             )
         if self.budget and not isinstance(self.model, Network | LightGbm | Auto):
             raise ValueError(
-                f"budget: {self.model.kind} trains in one go and cannot be stopped early; "
-                "leave the budget out, or choose a network or lightgbm"
+                f"budget: {self.model.kind} is fitted in one step and cannot be stopped early; "
+                "leave the budget out, or choose a network, lightgbm or auto"
             )
         return self

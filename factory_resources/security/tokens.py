@@ -95,7 +95,9 @@ class Tokens:
                 remedy=f"write who will use it, in up to {_LONGEST} characters",
             )
         if rate is not None and not isfinite(rate):
-            raise UnknownNameError(f"the rate {rate} is not a number", remedy="write such as 100")
+            raise UnknownNameError(
+                f"the rate {rate} is not a number", remedy="write a number such as 100"
+            )
         with self._home.lock("tokens"):
             tokens = self.list()
             if any(token.name == name and token.is_valid for token in tokens):

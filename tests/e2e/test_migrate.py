@@ -244,7 +244,10 @@ def test_a_killed_migration_leaves_the_source_and_is_done_by_the_next(
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("somewhere", "--to: this is the address neither of a PostgreSQL database nor of a store"),
+        (
+            "somewhere",
+            "--to: this is neither the address of a PostgreSQL database nor that of a store",
+        ),
         ("s3:/plant/factory", "postgresql://user@host:5432/factory or as s3://bucket/prefix"),
         ("postgresql://127.0.0.1:1/none", "the database of --to: it cannot be used"),
         ("sqlite", "the databases of this factory are files of the home already"),

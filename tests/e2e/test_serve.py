@@ -379,7 +379,7 @@ def test_tokens(made: Factory) -> None:
 def test_a_token_is_valid_for_some_time(made: Factory) -> None:
     arguments = ("--for", "line1", "--pipelines", "apples", "--valid", "0d")
     code, told = made.factory("token", "new", *arguments)
-    assert (code, told) == (2, "error: a token cannot be valid for 0d; write such as 30d\n")
+    assert (code, told) == (2, "error: a token cannot be valid for 0d; write a time such as 30d\n")
     assert not (made.home.path / "secrets" / "tokens.json").exists()
 
 
@@ -477,7 +477,7 @@ def test_an_answer_is_proven_and_so_is_that_there_was_none(
     [
         ("apples", "2026-02-30", "x", "'2026-02-30' is not a day"),
         ("apples", "2026-02-01", " ", "the reason has 0 characters"),
-        ("aples", "2026-02-01", "x", "nothing was answered by 'aples'; did you mean 'apples'?"),
+        ("aples", "2026-02-01", "x", "'aples' has answered nothing; did you mean 'apples'?"),
     ],
 )
 def test_keys_are_destroyed_of_a_pipeline_that_there_is_and_for_a_reason(

@@ -25,7 +25,7 @@ class Listen:
     certificate: Path | None = None
     key: Path | None = None
     behind_proxy: bool = False
-    """Whether a proxy on this machine or network ends TLS."""
+    """Whether a proxy on this machine or network terminates TLS."""
     limits: Limits = field(default_factory=Limits)
 
     @property

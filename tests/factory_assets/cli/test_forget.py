@@ -190,7 +190,7 @@ def test_an_answer_that_comes_while_one_is_asked_is_shown_before_anything_is_era
         ("nbr ==", "r", "syntax error"),
         (WHERE, "", "there is no reason"),
         (WHERE, f"{NAME} asked for it", "the reason has a value of the person"),
-        ("", "r", "nobody is named"),
+        ("", "r", "no person is named"),
     ],
 )
 def test_a_mistake_is_one_line_and_changes_nothing(

@@ -89,13 +89,13 @@ def test_one_that_does_not_end_is_one_line(
 ) -> None:
     monkeypatch.setattr(stopping, "_STOPPED", 0.2)
     process = holding(_UP, "stays")
-    _refused(home, "factory up was told to stop, and has not ended after 0 seconds; end it where")
+    _refused(home, "factory up was asked to stop, and has not ended after 0 seconds; end it where")
     assert process.poll() is None
 
 
 def test_what_is_not_recorded_is_not_stopped(home: Home, holding: Holding) -> None:
     process = holding([])
-    _refused(home, "is no factory up that this command could stop; wait until it has ended")
+    _refused(home, "in use by a process that this command cannot stop; wait until it has ended")
     assert process.poll() is None
 
 
@@ -114,7 +114,7 @@ def test_another_process_than_the_recorded_one_is_not_stopped(
             folder += "-copied"
     recording = {"home": folder, "identity": identity, "arguments": _UP}
     (home.path / ".up.json").write_text(json.dumps(recording))
-    _refused(home, "is no factory up that this command could stop; wait until it has ended")
+    _refused(home, "in use by a process that this command cannot stop; wait until it has ended")
     assert process.poll() is None
 
 

@@ -188,7 +188,7 @@ def test_files_beside_the_folder_of_pipelines_are_read(
 
 
 def test_an_address_without_a_port_is_refused(defs: Path) -> None:
-    with pytest.raises(DeclarationError, match=r"'db\.example' is no address; write it as"):
+    with pytest.raises(DeclarationError, match=r"'db\.example' is not an address; write it as"):
         _pipeline(defs / "apples", boundary={"allow": ["db.example"]})
 
 

@@ -337,7 +337,7 @@ def test_a_large_file_of_events_is_set_aside(home: Home) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("{address: '10.0.0.1'}", "is no address"),
+        ("{address: '10.0.0.1'}", "is not an address"),
         ("{file: ../outside.jsonl}", "openlineage.file"),
         ("{file: a.jsonl, address: '10.0.0.1:5000'}", "either a file or an address"),
         ("{path: /lineage}", "declare its address"),

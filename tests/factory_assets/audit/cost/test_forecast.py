@@ -339,7 +339,10 @@ def test_the_published_schema_is_current() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["apples", "--rows", "many"], "'many' is not a number of rows; write such as 5000"),
+        (
+            ["apples", "--rows", "many"],
+            "'many' is not a number of rows; write a number such as 5000",
+        ),
         (["apples", "--rows", "0"], "'0' is not a number of rows"),
         (["aples"], "did you mean 'apples'?"),
         (["apples", "--on", "none.yaml"], "none.yaml: cannot be read"),

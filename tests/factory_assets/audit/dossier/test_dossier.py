@@ -335,8 +335,14 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
         (["pears"], "no pipeline 'pears'"),
         (["apples@9"], "apples has no version 9"),
         (["apples@x"], "'apples@x' is not a model version; write apples@3, or apples"),
-        (["apples", "--format", "pdf"], "a PDF is no text; name a file: --out dossier.pdf"),
-        (["apples", "--format", "json", "--diff", "1"], "--format json is of the whole dossier"),
+        (
+            ["apples", "--format", "pdf"],
+            "a PDF cannot be printed here; name a file: --out dossier.pdf",
+        ),
+        (
+            ["apples", "--format", "json", "--diff", "1"],
+            "--format json exists for the whole dossier only",
+        ),
         (["apples", "--out", "missing/dossier.md"], "missing/dossier.md"),
     ],
 )

@@ -169,7 +169,9 @@ def test_replayed_account_stops_at_the_recorded_steps() -> None:
 
 @pytest.mark.parametrize("kind", ["linear", "random_forest", "gradient_boosting"])
 def test_a_kind_that_cannot_be_stopped_takes_no_budget(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(ValidationError, match=f"budget: {kind} trains in one go and cannot be"):
+    with pytest.raises(
+        ValidationError, match=f"budget: {kind} is fitted in one step and cannot be"
+    ):
         pipeline(tmp_path, {"kind": kind}, budget=AT_ONCE)
 
 

@@ -305,10 +305,10 @@ def test_a_proof_by_the_ledger_of_somebody_else_is_refused(handed: Handed, tmp_p
 
 def test_what_is_asked_wrongly_is_said_in_one_line(handed: Handed, tmp_path: Path) -> None:
     cases: list[tuple[list[object], str]] = [
-        ([handed.id, "--evidence", handed.evidence], "an archive has no answers"),
-        ([handed.id, "--prediction", handed.proof], "a proof does not tell whose it is"),
+        ([handed.id, "--evidence", handed.evidence], "an evidence archive contains no answers"),
+        ([handed.id, "--prediction", handed.proof], "a proof alone cannot be traced"),
         ([*handed.by_proof, "--influence"], "leave --influence out"),
-        (["apples@1", *handed.by_proof[1:]], "apples@1 is no id of an answer"),
+        (["apples@1", *handed.by_proof[1:]], "apples@1 is not the id of an answer"),
         ([handed.carried, *handed.by_proof[1:]], "the proof is not about"),
         ([handed.id, *handed.by_log[1:]], "no checkpoint of this log proves"),
         (
