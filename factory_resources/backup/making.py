@@ -121,7 +121,7 @@ def _opened(home: Home, target: Path) -> tuple[Path, AbstractContextManager[Back
     target = target.absolute()
     if target.resolve().is_relative_to(home.path.resolve()):
         raise StorageError(
-            "a backup in the home that it is of would be lost with it",
+            "a backup inside the home would be lost together with it",
             where=str(target),
             remedy="name a folder elsewhere, best on another disk",
         )

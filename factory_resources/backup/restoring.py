@@ -93,7 +93,7 @@ def _require_free(path: Path) -> None:
         return
     if path.exists() or path.is_symlink():
         raise StorageError(
-            "there is something already",
+            "something exists here already",
             where=str(path),
             remedy="name a new or an empty folder; nothing was changed",
         )

@@ -167,7 +167,7 @@ def peer_addresses(
         ip = known.get(host, host)
         if not _is_ip(ip):
             raise SettingError(
-                f"the rules of a cluster's network know no names, and nothing says where {host} is",
+                f"network policies know no names, and the IP address of {host} is not given",
                 where=option,
                 remedy=f"add --address {host}=IP",
             )
@@ -207,7 +207,7 @@ def _require_image(image: str) -> None:
         )
     if found["digest"] is None and found["tag"] in (None, "latest"):
         raise SettingError(
-            f"{image!r} is another image tomorrow",
+            f"{image!r} may be another image tomorrow",
             where="--image",
             remedy="add a tag of its own, or the digest: @sha256:…",
         )

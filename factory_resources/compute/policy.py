@@ -31,7 +31,7 @@ def policy_violations(objects: Sequence[Manifest]) -> list[str]:
     """Return a line for each thing that the factory does not accept; none if all is well.
 
     Raises:
-        DeclarationError: an object is not built as Kubernetes wants it.
+        DeclarationError: an object is not valid for Kubernetes.
     """
     found = []
     closed = {_namespace(one) for one in objects if _refuses_all(one)}
@@ -54,7 +54,7 @@ def _malformed(one: Manifest) -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise DeclarationError(
-            f"it is not built as Kubernetes wants it ({' '.join(str(error).split())})",
+            f"it is not a valid object of Kubernetes ({' '.join(str(error).split())})",
             where=_name(one),
             remedy="correct what kubectl apply --dry-run=server finds",
         ) from error

@@ -260,7 +260,7 @@ def test_the_commands_tell_what_they_did_and_refuse_in_one_line(
     assert apples.factory("restore", str(backup), "--check")[1].startswith("whole: ")
     code, text = apples.factory("restore", str(backup), "--home", str(apples.home.path))
     assert (code, len(text.splitlines())) == (2, 1), text
-    assert "there is something already" in text
+    assert "something exists here already" in text
     assert apples.factory("restore", str(backup))[0] == 2
     code, text = apples.factory("restore", str(tmp_path / "nothing"), "--check")
     assert (code, len(text.splitlines())) == (2, 1), text

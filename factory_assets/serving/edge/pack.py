@@ -108,7 +108,7 @@ def _contract(pipeline: str, version: int, model: OnnxModel, graph: bytes, seed:
 def _require_new(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(
-            "there is something already", where=str(folder), remedy="name a new folder"
+            "something exists here already", where=str(folder), remedy="name a new folder"
         )
 
 

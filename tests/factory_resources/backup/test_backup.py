@@ -338,7 +338,7 @@ def test_a_home_that_is_not_empty_is_refused(saved: Path, tmp_path: Path) -> Non
     home = Home(tmp_path / "home")
     home.path.mkdir()
     (home.path / "mine").write_text("x")
-    with pytest.raises(StorageError, match="there is something already"):
+    with pytest.raises(StorageError, match="something exists here already"):
         restore_backup(saved, home, _quietly)
     assert [path.name for path in home.path.iterdir()] == ["mine"]
     (home.path / "mine").unlink()
@@ -348,7 +348,7 @@ def test_a_home_that_is_not_empty_is_refused(saved: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("home/backups", "would be lost with it"),
+        ("home/backups", "would be lost together with it"),
         ("there.tar", "this file exists"),
         ("there.txt", "this is not a folder; name a folder of backups, or a new file that ends"),
         ("there.txt/backups", "name another file"),

@@ -14,8 +14,8 @@ from tests.clusters import ON_POSTGRES, PODS, cluster
     [
         ({"image": "Factory"}, "--image: 'Factory' is not the name of an image"),
         ({"image": "a b:1"}, "--image: 'a b:1' is not the name of an image"),
-        ({"image": "f"}, "--image: 'f' is another image tomorrow"),
-        ({"image": "r:5000/f:latest"}, "--image: 'r:5000/f:latest' is another image tomorrow"),
+        ({"image": "f"}, "--image: 'f' may be another image tomorrow"),
+        ({"image": "r:5000/f:latest"}, "--image: 'r:5000/f:latest' may be another image tomorrow"),
         ({"host": "https://f"}, "--host: 'https://f' is not possible"),
         ({"host": "f.example.org:443"}, "--host"),
         ({"namespace": "Ai_Factory"}, "--namespace: 'Ai_Factory' is not possible"),
@@ -59,7 +59,9 @@ def test_an_address_has_the_ip_that_is_given_for_its_name() -> None:
 
 
 def test_a_name_without_an_ip_is_one_line_that_names_the_option() -> None:
-    with pytest.raises(SettingError, match=r"nothing says where db\.example\.org is") as raised:
+    with pytest.raises(
+        SettingError, match=r"the IP address of db\.example\.org is not given"
+    ) as raised:
         peer_addresses(["db.example.org:5432"], {}, option="--database")
     assert str(raised.value).endswith("add --address db.example.org=IP")
 

@@ -70,7 +70,7 @@ def test_the_contract_names_what_a_person_needs(champion: OnnxModel) -> None:
 def test_a_folder_that_is_not_empty_is_left_alone(factory: Factory, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
-    with pytest.raises(StorageError, match="there is something already; name a new folder"):
+    with pytest.raises(StorageError, match="something exists here already; name a new folder"):
         write_pack("pump", tmp_path / "full", factory.home)
     assert os.listdir(tmp_path) == ["full"]
 
