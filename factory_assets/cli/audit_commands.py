@@ -171,18 +171,14 @@ def influence_command(
 
 @command("verify")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--key", metavar="VKEY", help="The public key of the ledger, as you know it from elsewhere."
-)
+@click.option("--key", metavar="VKEY", help="The ledger's public key, known from elsewhere.")
 @click.option(
     "--policy", type=click.Path(path_type=Path), help="A C2SP tlog-policy: which witnesses count."
 )
 @click.option(
     "--since", type=click.Path(path_type=Path), help="A checkpoint that you kept earlier."
 )
-@click.option(
-    "--keep", type=click.Path(path_type=Path), help="Write the verified checkpoint to this file."
-)
+@click.option("--keep", type=click.Path(path_type=Path), help="Write the checkpoint here.")
 @click.option(
     "--dossier",
     type=click.Path(path_type=Path),
@@ -344,10 +340,7 @@ def exchange_command(folder: Path) -> None:
 
 @command("export", ledger)
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="A new folder, or that of an earlier export.",
+    "--out", type=click.Path(path_type=Path), required=True, help="A new or an exported folder."
 )
 def export_command(out: Path) -> None:
     """Write the log as static files in the format of C2SP tlog-tiles."""

@@ -47,7 +47,7 @@ class StoredSettings(Spec):
     """Settings that were stored before some of their keys existed still mean what they meant."""
 
     former: ClassVar[Mapping[str, Any]]
-    """What is meant by a key that is lacking."""
+    """What a key means that an older stored declaration lacks."""
 
     @model_validator(mode="before")
     @classmethod
@@ -149,8 +149,8 @@ class Resources(Spec):
     """What the stage needs of a machine; the results do not depend on it."""
 
     memory: MemoryAmount | None = None
-    """The memory that one process of the stage needs, such as `8 GB`. No more work at a time than
-    have room. Default: not known."""
+    """The memory that one process of the stage needs, such as `8 GB`. Only as many processes work
+    at a time as have room. Default: not known."""
     gpus: Annotated[int, Field(ge=0, le=64)] = 0
     """How many GPUs one process of the stage has to itself."""
 

@@ -111,7 +111,7 @@ class Clean(Spec):
     """The most seconds that the expressions may take for each million rows, a smaller table
     included; the run fails if they take longer."""
     resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
-    """What a process needs that cleans, such as `{memory: 8 GB}`. Default: not known."""
+    """What one process of this stage needs, such as `{memory: 8 GB}`. Default: not known."""
 
     @property
     def columns(self) -> tuple[str, ...]:

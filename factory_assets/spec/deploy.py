@@ -97,15 +97,15 @@ class Deploy(Spec):
     """Who must approve a candidate before it serves; `{}` asks for one approver. Required for risk
     tier `high`. Default: nobody, the gates alone decide."""
     canary: Annotated[Canary | None, Field(exclude_if=is_unset)] = None
-    """Give a new version to a share of the callers first, and go back if it is worse. Default: it
+    """Give a new version to a share of the callers first, and roll back if it is worse. Default: it
     serves everybody at once."""
     shadow: Annotated[
         Shadow | None,
         BeforeValidator(_shadow, json_schema_input_type=bool | Shadow | None),
         Field(exclude_if=is_unset),
     ] = None
-    """Let a new version compute what the champion is asked, without anybody getting its answers;
-    `true` takes the defaults below. Default: it serves at once."""
+    """Let a new version also answer what the champion is asked, without anybody getting its
+    answers; `true` takes the defaults below. Default: it serves at once."""
     log: Annotated[AnswerLog, Field(exclude_if=_is_default)] = AnswerLog()
     """What is kept of the champion's answers, and for how long."""
     after_erasure: Annotated[Literal["keep", "stop"], Field(exclude_if=_keeps)] = "keep"

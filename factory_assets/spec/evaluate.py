@@ -299,8 +299,8 @@ class Evaluate(Spec):
     """For regression: also judge predictions below and above the true value by different scales, as
     the metric `asymmetric_score`. It ignores `clip`. `{}` uses the scales of NASA's engine data."""
     resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
-    """What a process needs that judges, or trains for that, such as `{memory: 8 GB, gpus: 1}`.
-    Default: not known."""
+    """What one process of this stage needs, such as `{memory: 8 GB, gpus: 1}`. Default: not
+    known."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -70,7 +70,7 @@ class RegisteredRisk(Spec):
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
-    """By what the risk is referred to, such as `missed-tumour`."""
+    """The name by which the risk is referred to, such as `missed-tumour`."""
     what: Text
     """What may happen."""
     affected: Text

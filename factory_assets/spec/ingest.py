@@ -171,7 +171,7 @@ class Ingest(Spec):
     """The largest share of the rows (0 to 1) that may go to quarantine; the pipeline stops if more
     do."""
     resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
-    """What a process needs that ingests, such as `{memory: 8 GB}`. Default: not known."""
+    """What one process of this stage needs, such as `{memory: 8 GB}`. Default: not known."""
 
     @property
     def tables(self) -> dict[str | None, Source]:

@@ -1,4 +1,4 @@
-"""The settings of models: networks over rows, pictures and series, own classes, trees, linear ones.
+"""The settings of models: networks for rows, images and series, own classes, trees, linear ones.
 
 A portfolio of several is declared here too. Fitting a model belongs in `ml.models`.
 """
@@ -90,23 +90,24 @@ class Tabm(Network):
 
 
 class Cnn(Network):
-    """A convolutional network for pictures, such as those of a source of `images`."""
+    """A convolutional network for images, such as those of a source of `images`."""
 
     kind: Literal["cnn"]
-    """Selects a convolutional network for pictures."""
+    """Selects a convolutional network for images."""
     image: ColumnName
-    """The column of pictures: `pixels` of a source of images. Other columns are inputs as well."""
+    """The column of the images: `pixels` of a source of images. Other columns are inputs as
+    well."""
     hidden: Annotated[tuple[Width, ...], listed, Field(min_length=1)] = (16, 32, 64)
-    """The width of each convolution, such as `[16, 32, 64]` for three. Each halves the picture for
-    as long as that is possible."""
+    """The width of each convolution, such as `[16, 32, 64]` for three. Each halves the image for as
+    long as that is possible."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """The share of the convolutions' output (0 to below 1) that is dropped at random in training,
     against overfitting."""
     flip: bool = False
-    """Whether half of the pictures are mirrored left to right in training. Use it if a mirrored
-    picture means the same."""
+    """Whether half of the images are mirrored left to right in training. Use it if a mirrored image
+    means the same."""
     batch_size: Annotated[int, Field(ge=1)] = 64
-    """The number of pictures in a training step; reduced if an epoch would have fewer than 8
+    """The number of images in a training step; reduced if an epoch would have fewer than 8
     steps."""
 
 
@@ -147,9 +148,9 @@ class Forest(StoredSettings):
     min_samples_leaf: Annotated[int, Field(ge=1)] = 1
     """The smallest number of training rows in a leaf."""
     max_features: Annotated[float | None, Field(gt=0, le=1)] = None
-    """The share of the inputs (above 0, up to 1) that is drawn anew for each split, which uses the
-    best of them. More finds rules of few inputs; less makes trees differ. Default: of classes, the
-    square root of their number; of numbers, all."""
+    """The share of the inputs (above 0, up to 1) that is drawn at random for each split, which uses
+    the best of them. More finds rules of few inputs; less makes trees differ. Default: for classes,
+    the square root of the number of inputs; for numbers, all inputs."""
 
 
 class RandomForest(Forest):
@@ -184,11 +185,12 @@ class Boosting(StoredSettings):
     regularisation: Annotated[float, Field(ge=0)] = 0.0
     """The strength of the L2 penalty on the leaves; 0 is none."""
     max_features: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The share of the inputs (above 0, up to 1) that is drawn anew for each split, which uses the
-    best of them. Less helps if many inputs carry nearly the same information."""
+    """The share of the inputs (above 0, up to 1) that is drawn at random for each split, which uses
+    the best of them. Less helps if many inputs carry nearly the same information."""
     interactions: PairedNumbers = 0
-    """Of so many numbers (2 to 20), those that trees use most, the product and the difference of
-    each two are inputs as well; 0: none. They help where limits of such combinations matter."""
+    """How many numbers (2 to 20) are combined, those that trees use most: the product and the
+    difference of each two become inputs as well. This helps where limits of such combinations
+    matter. 0 combines none."""
 
 
 class GradientBoosting(Boosting):
@@ -219,7 +221,7 @@ class LightGbm(Boosting):
     max_leaf_nodes: Annotated[int, Field(ge=2, le=131_072)] = 31
     """The largest number of leaves of a tree."""
     max_bins: Annotated[int, Field(ge=2, le=65_535)] = 1023
-    """Into how many bins each input is divided before, at most; splits lie between bins. Fewer are
+    """The most bins into which each input is divided; splits lie between bins. Fewer bins are
     quicker and need less memory."""
 
 
@@ -299,10 +301,10 @@ MemberSpec = Annotated[
 
 
 class Auto(StoredSettings):
-    """A portfolio of models: the weighted mean of its best members is kept.
+    """A portfolio of models: its best member is kept, or the weighted mean of a few.
 
-    Each member is judged on rows that it has not learned from. The smallest set is kept whose
-    mean is not worse than that of all by more than its noise; if one is as good, it alone.
+    Members are compared by their predictions for rows that they have not learned from. The smallest
+    set of them is kept that is not worse than all of them by more than chance.
     """
 
     former = MappingProxyType({"tolerance": 0.5})
@@ -311,14 +313,13 @@ class Auto(StoredSettings):
     members: (
         Annotated[tuple[MemberSpec, ...], listed, Field(min_length=1, max_length=12)] | None
     ) = None
-    """The models that are tried, in this order, each with its settings, such as
-    `[{kind: linear}, {kind: mlp}]`. Default: linear, gradient_boosting, lightgbm (if it is
-    installed) with many small trees (not for three classes or more) and with its defaults,
-    extra_trees, random_forest and tabm (above 10,000 rows: mlp); from 1,000 rows also boosting with
-    `interactions: 8`."""
+    """The models to try, in this order, each with its settings, such as `[{kind: linear}, {kind:
+    mlp}]`. Default: linear; gradient_boosting; lightgbm (if it is installed) with many small trees
+    (not for three classes or more), and with its defaults; from 1,000 rows boosting with
+    `interactions: 8`; extra_trees; random_forest; tabm (above 10,000 rows: mlp)."""
     tolerance: Annotated[float, Field(ge=0, le=10)] = 0.25
-    """By how many standard errors fewer members may be worse than the best blend of all: more keeps
-    fewer members, 0 all that lower the loss."""
+    """How many standard errors worse than the best blend of all members a smaller set of them may
+    be. More keeps fewer members; 0 keeps all that lower the loss."""
 
     @model_validator(mode="after")
     def _members_differ(self, info: ValidationInfo) -> Self:

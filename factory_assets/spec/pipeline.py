@@ -102,11 +102,11 @@ class PipelineSpec(Spec):
     start nothing."""
 
     watch: Annotated[Watching | None, Field(exclude_if=is_unset)] = None
-    """Notice when the world is no longer that of the training rows; `{}` uses the defaults.
-    Default: nobody looks at the answers."""
+    """Notice when the rows that the champion answers no longer resemble the training rows; `{}`
+    uses the defaults. Default: nobody looks at the answers."""
     boundary: Annotated[DeclaredBoundary | None, Field(exclude_if=is_unset)] = None
     """What the runs may reach beside their own files: `required`, or `{allow: [HOST:PORT]}`.
-    Default: nothing, as far as the machine can do that."""
+    Default: nothing else, as far as the machine can enforce it."""
 
     @property
     def training(self) -> Train:

@@ -54,7 +54,7 @@ class Canary(Spec):
 
 
 class Shadow(Spec):
-    """The new version computes what the champion is asked, and nobody gets its answers."""
+    """The new version also answers what the champion is asked, but nobody gets its answers."""
 
     duration: Annotated[Duration, Field(alias="for")] = "1d"
     """How long it takes at least, such as `1d`."""

@@ -44,7 +44,7 @@ class Webhook(Spec):
     """A URL that alerts are posted to, as JSON."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$"), AfterValidator(_webhook)]
-    """Where to; a word such as `${TOKEN}` in it is the name of a secret."""
+    """The URL; a word such as `${TOKEN}` in it is the name of a secret."""
     authorization: SecretName | None = None
     """The name of the secret that is sent in the header `Authorization`."""
 
@@ -114,7 +114,7 @@ class OpenIdConnect(Spec):
     secret: SecretName
     """The name of the secret that the provider gave for it."""
     claim: Literal["preferred_username", "email", "sub"] = "preferred_username"
-    """What the provider says of a person that tells who it is in `people.yaml`."""
+    """The provider's claim that identifies a person of `people.yaml`."""
 
     @property
     def host(self) -> str:

@@ -216,7 +216,7 @@ class Train(Spec):
     `{precision: 0.8}`, which leaves the other one as good as it can be. Default: maximise
     `evaluate.metric` if it is one of these, else `f1`."""
     uncertainty: Annotated[Uncertainty | None, Field(exclude_if=is_unset)] = None
-    """Answer a set of classes or an interval with each prediction that contains the truth as often
+    """With each prediction, answer a set of classes or an interval that contains the truth as often
     as declared, such as `{coverage: 0.9}`. Default: the prediction alone."""
     model: ModelSpec
     """Which model learns, with its settings, such as `{kind: linear}` or
@@ -241,7 +241,8 @@ class Train(Spec):
     """Search for better settings than the declared ones; `tune: {}` uses the defaults. Default: no
     search."""
     resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
-    """What a process needs that trains, such as `{memory: 8 GB, gpus: 1}`. Default: not known."""
+    """What one process of this stage needs, such as `{memory: 8 GB, gpus: 1}`. Default: not
+    known."""
 
     @model_validator(mode="before")
     @classmethod

@@ -95,8 +95,8 @@ class Tune(Spec):
     `{values}`, such as `{learning_rate: [0.01, 0.3]}`. Default: the most important settings of the
     kind of model, around the declared values."""
     parallel: Annotated[int, Field(ge=1, le=64, exclude_if=lambda count: count == 1)] = 1
-    """How many settings are proposed at a time, before any of them is tried: so many workers can
-    try them at the same time. Other numbers propose other settings."""
+    """How many settings are proposed at a time, before any of them is tried, so that as many
+    workers can try them at the same time. Another number proposes other settings."""
     prune: bool = True
     """Whether a trial is given up if half of the others were better: a network after as many
     epochs; where inner folds judge, any model after as many folds."""

@@ -12,7 +12,7 @@ from factory_assets.spec.evaluate import COVERAGE_METRICS, Gate
 
 
 class Uncertainty(Spec):
-    """Answer a set of classes, or an interval of numbers, that contains the truth so often.
+    """Answer a set of classes, or an interval, that contains the truth as often as declared.
 
     `uncertainty: {}` uses the defaults.
     """

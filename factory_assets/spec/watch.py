@@ -77,7 +77,7 @@ class Retrain(Spec):
 
 
 class Watching(Spec):
-    """Notice when the answers in service are no longer about the world of the training rows."""
+    """Notice when the rows that the champion answers no longer resemble the training rows."""
 
     look: Look = Look()
     """When the answers are looked at. Default: every day at 6:00 UTC."""

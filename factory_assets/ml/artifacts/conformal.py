@@ -1,4 +1,4 @@
-"""Conformal prediction: sets of classes and intervals of numbers that contain the truth so often.
+"""Conformal prediction: sets of classes, or intervals, that contain the truth as often as declared.
 
 Bounds are quantiles over rows that the model did not learn from (split conformal prediction:
 H. Papadopoulos et al., Inductive Confidence Machines for Regression, 2002). If those rows and a new

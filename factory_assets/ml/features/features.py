@@ -69,7 +69,7 @@ class Features(StageResult):
     texts: tuple[Text, ...] = ()
     """Columns that a sentence encoder reads; their numbers follow those of `numeric`."""
     picture: Picture | None = None
-    """The column of pictures, if any; its pixels are the last of the numbers."""
+    """The column of images, if any; its pixels are the last of the numbers."""
     booleans: Annotated[tuple[str, ...], Field(exclude_if=is_unset)] = ()
     """Those of `numeric` that are true or false, as rows to score write them."""
     times: Annotated[tuple[TimeNumber, ...], Field(exclude_if=is_unset)] = ()
@@ -194,8 +194,8 @@ def fit_features(
         series: how rows form windows, for a model of series.
 
     Raises:
-        DataError: if no input column is left, the declared picture column is missing or holds no
-            pictures, a declared text is none, or an input has the name of a model output.
+        DataError: if no input column is left, the declared image column is missing or holds no
+            images, a declared text is none, or an input has the name of a model output.
         ModelError: if a declared text encoder is missing.
     """
     import pyarrow.types as types
@@ -205,7 +205,7 @@ def fit_features(
     model = pipeline.spec.training.model
     windows = pipeline.spec.clean.windows
     ordered_by = windows.order if windows else None
-    # A network of series reads the order of its rows, a picture is all that its network reads.
+    # A network of series reads the order of its rows, an image is all that its network reads.
     may_read_times = series is None and not isinstance(model, Cnn)
     picture = None
     texts = []
@@ -237,7 +237,7 @@ def fit_features(
         raise DataError(
             f"there is no input column {model.image!r}",
             where="train.model.image",
-            remedy="name a column of pictures that is not excluded",
+            remedy="name a column of images that is not excluded",
         )
     if not any((numeric, found, categorical, picture, texts)):
         left_out = ", ".join((*constant, *ignored)) or "none"

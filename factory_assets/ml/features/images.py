@@ -1,6 +1,6 @@
-"""Picture inputs: columns of pictures as pixel values.
+"""Image inputs: columns of images as pixel values.
 
-A picture is stored as a text: its size, such as `28x28x1:`, and then its pixels in base64. How
+An image is stored as a text: its size, such as `28x28x1:`, and then its pixels in base64. How
 files become such texts belongs in `factory_resources/sources/files/images.py`.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Picture(StageResult):
-    """A picture input; all pictures have the same size."""
+    """An image input; all images have the same size."""
 
     name: str
     height: int
@@ -27,7 +27,7 @@ class Picture(StageResult):
 
     @property
     def numbers(self) -> int:
-        """The number of pixel values of one picture."""
+        """The number of pixel values of one image."""
         return self.height * self.width * self.colours
 
     @property
@@ -38,7 +38,7 @@ class Picture(StageResult):
         """Return [rows, numbers]: pixels line by line, the colours of a pixel side by side.
 
         Raises:
-            DataError: if a picture is missing, unreadable or of another size.
+            DataError: if an image is missing, unreadable or of another size.
         """
         import numpy as np
 
@@ -46,13 +46,13 @@ class Picture(StageResult):
         for row, text in enumerate(table[self.name].to_pylist()):
             content = self.pixels(str(text or ""))
             if content is None:
-                expected = f"a picture of size {self._size.rstrip(':')}"
+                expected = f"an image of size {self._size.rstrip(':')}"
                 raise _not_a_picture(self.name, str(text or ""), expected)
             pictures[row] = np.frombuffer(content, dtype=np.uint8)
         return pictures
 
     def pixels(self, text: str) -> bytes | None:
-        """Return the pixels; None if the text is not a picture of this size."""
+        """Return the pixels; None if the text is not an image of this size."""
         import base64
 
         size, colon, pixels = text.partition(":")
@@ -65,10 +65,10 @@ class Picture(StageResult):
 
 
 def fit_picture(training: pa.Table, name: str) -> Picture:
-    """Describe a picture input, with the size of the first picture in the training rows.
+    """Describe an image input, with the size of the first image in the training rows.
 
     Raises:
-        DataError: if the first value that is not missing is not a picture, or if there is none.
+        DataError: if the first value that is not missing is not an image, or if there is none.
     """
     import pyarrow.compute as pc
 
@@ -76,13 +76,13 @@ def fit_picture(training: pa.Table, name: str) -> Picture:
     first = str(present[0].as_py()) if len(present) else ""
     size = _size_of(first)
     if not size:
-        raise _not_a_picture(name, first, "pictures from an image source")
+        raise _not_a_picture(name, first, "images from an image source")
     height, width, colours = map(int, size.split("x"))
     return Picture(name=name, height=height, width=width, colours=colours)
 
 
 def _size_of(text: str) -> str:
-    """Return the size that a picture begins with; "" of any other text, which is not shown."""
+    """Return the size that an image begins with; "" of any other text, which is not shown."""
     import re
 
     size = re.match(r"([1-9]\d{0,3}x[1-9]\d{0,3}x[13]):", text)
@@ -91,9 +91,9 @@ def _size_of(text: str) -> str:
 
 def _not_a_picture(name: str, text: str, expected: str) -> DataError:
     size = _size_of(text)
-    actual = f"a picture of size {size}" if size else "a row without a picture"
+    actual = f"an image of size {size}" if size else "a row without an image"
     if expected == actual:
-        actual = "a picture that lacks pixels"
+        actual = "an image that lacks pixels"
     return DataError(
         f"column {name!r} holds {actual}, expected {expected}",
         where="train.model.image",

@@ -72,7 +72,7 @@ def _require_single_rows(pipeline: str, model: OnnxModel) -> None:
     reasons = {
         "a model of series reads the rows before": bool(model.series),
         "a sentence encoder reads its texts": bool(model.texts),
-        "it reads pictures": bool(model.picture),
+        "it reads images": bool(model.picture),
         f"the join {', '.join(required)} is required": bool(required),
         "clean.windows looks back at other rows": bool(clean.windows),
         f"clean.unify maps spellings of {', '.join(clean.unify)}": bool(clean.unify),

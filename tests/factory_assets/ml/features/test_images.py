@@ -282,18 +282,18 @@ def test_pictures_of_another_size_are_refused() -> None:
     table = pa.table({"seen": [texts[0], texts[1], None]})
     picture = fit_picture(table, "seen")
     for row, message in (
-        (1, "holds a picture of size 5x5x1, expected a picture of size 4x4x1"),
-        (2, "a row without a picture"),
+        (1, "holds an image of size 5x5x1, expected an image of size 4x4x1"),
+        (2, "a row without an image"),
     ):
         with pytest.raises(DataError, match=message):
             picture.read(table.slice(row, 1))
-    with pytest.raises(DataError, match="holds a picture that lacks pixels, expected a picture"):
+    with pytest.raises(DataError, match="holds an image that lacks pixels, expected an image"):
         picture.read(pa.table({"seen": ["4x4x1:AAAA"]}))
     for words in ("Jane Doe: ill", "4x4x1:" + "é" * 16):
-        with pytest.raises(DataError, match=r"column .seen. holds a .*, expected") as raised:
+        with pytest.raises(DataError, match=r"column .seen. holds an? .*, expected") as raised:
             picture.read(pa.table({"seen": [words]}))
         assert "Doe" not in str(raised.value)
-    with pytest.raises(DataError, match="a row without a picture"):
+    with pytest.raises(DataError, match="a row without an image"):
         fit_picture(pa.table({"seen": ["a", "b"]}), "seen")
 
 
