@@ -24,7 +24,7 @@ _STATEMENT = click.option(
     type=click.Path(path_type=Path),
     help="Enter this statement, which was signed before.",
 )
-_WHY = "Why; it is part of what you sign."
+_WHY = "Reason, which is part of what you sign."
 _REASON = click.option("--reason", required=True, help=_WHY)
 
 

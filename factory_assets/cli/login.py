@@ -15,7 +15,7 @@ from factory_resources.security.sessions import Sessions
 
 
 def login_link(home: Home, address: str) -> str:
-    """Return a link that counts once."""
+    """Return a link that works once."""
     return f"{address}/login?token={LoginLinks(home).new()}"
 
 

@@ -33,7 +33,7 @@ def verdict(value: EvaluationResult) -> str:
         rows.append((name, number, _interval(value, name), *compared))
     numbers = table(("metric", "candidate", "95 % interval", *others), rows)
     gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
-    listed = "\n".join(gates) or "No gate holds."
+    listed = "\n".join(gates) or "No gate is declared."
     positive = f"Positive class: {classes[1]}{_threshold(value)}\n\n" if len(classes) == 2 else ""
     warning = f"**Warning**: {value.majority_warning}.\n\n" if value.majority_warning else ""
     return f"{listed}\n\n{_comparisons(value)}{warning}{positive}{numbers}"

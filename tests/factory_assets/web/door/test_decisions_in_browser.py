@@ -52,11 +52,11 @@ def test_a_version_that_waits_serves_once_a_passkey_signed(waiting: Factory, tab
         waiting.people(jane={"keys": [own, line.strip().removeprefix("- ")]})
 
         tab.reload()
-        tab.get_by_label("Why; it is part of what you sign").fill("as good as it gets")
+        tab.get_by_label("Reason, which is part of what you sign").fill("as good as it gets")
         tab.get_by_role("button", name="Approve with a passkey").click()
         tab.get_by_text("apples@1 was approved by jane").wait_for()
         tab.goto(f"{site}/me")
-        tab.get_by_text("You sign decisions by the passkey my laptop.").wait_for()
+        tab.get_by_text("You sign decisions with the passkey my laptop.").wait_for()
     assert Registry(waiting.home).alias("apples") == 1
     assert "waits" not in waiting.run()
     assert problems(waiting.home) == []

@@ -247,7 +247,7 @@ def test_the_login_offers_passkeys_at_a_host_name_only(
     assert '<script src="/passkey.js" defer></script>' in here.text
     policy = here.headers["content-security-policy"].split("; ")
     assert {"default-src 'none'", "script-src 'self'", "connect-src 'self'"} <= {*policy}
-    assert "Passkeys count only if you open this page by a host name" in elsewhere.text
+    assert "Passkeys work only if you open this page by a host name" in elsewhere.text
     assert "script" not in elsewhere.text
     assert "script" not in elsewhere.headers["content-security-policy"]
     refused = door.browser().post("/login/passkey/options", headers={"origin": ADDRESS})

@@ -361,7 +361,7 @@ def test_ones_own_page_shows_an_approver_what_signs_and_what_is_to_be_added(
     apples: Factory, enter: Enter
 ) -> None:
     _, passkey = register(apples)
-    line, signs = f"- {public_line(passkey)}", "You sign decisions by the passkey laptop"
+    line, signs = f"- {public_line(passkey)}", "You sign decisions with the passkey laptop"
     before = text_of(enter().get("/me").text)
     assert line in before
     assert signs not in before
