@@ -11,7 +11,7 @@ from factory_assets.audit.references import SHOWN_DIGITS, ModelName, parse
 from factory_assets.cli.code_inside import names_model, output_inside
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
-from factory_assets.cli.wrapping import wrap_line
+from factory_assets.cli.wrapping import wrap_lines
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
@@ -70,7 +70,7 @@ def influence_json(report: InfluenceReport) -> str:
 
 def influence_text(report: InfluenceReport) -> str:
     """Return the list for a terminal, in lines of at most `WIDTH` characters."""
-    return "\n".join(part for line in influence_lines(report) for part in wrap_line(line)) + "\n"
+    return wrap_lines(influence_lines(report))
 
 
 def influence_lines(report: InfluenceReport) -> Iterator[str]:

@@ -18,7 +18,7 @@ from factory_assets.audit.trace.answer.report import (
 )
 from factory_assets.cli.influence import influence_lines
 from factory_assets.cli.trace import erased_lines, sources_lines, state_words, step_lines
-from factory_assets.cli.wrapping import wrap_line
+from factory_assets.cli.wrapping import wrap_lines
 from factory_resources.metering.amounts import amount
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -41,7 +41,7 @@ def answer_schema_text() -> str:
 
 def answer_text(result: AnswerTrace) -> str:
     """Return the trace for a terminal, in lines of at most `WIDTH` characters."""
-    return "\n".join(part for line in _lines(result) for part in wrap_line(line)) + "\n"
+    return wrap_lines(_lines(result))
 
 
 def _lines(found: AnswerTrace) -> Iterator[str]:

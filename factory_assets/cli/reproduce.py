@@ -17,7 +17,7 @@ from factory_assets.audit.reproduce import (
     reproduce,
 )
 from factory_assets.audit.resolver import find_model
-from factory_assets.cli.wrapping import wrap_line
+from factory_assets.cli.wrapping import wrap_line, wrap_lines
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
@@ -70,7 +70,7 @@ def reproduction_json(result: Reproduction) -> str:
 
 def reproduction_text(result: Reproduction) -> str:
     """Return the result for a terminal, in lines of at most `WIDTH` characters."""
-    return "\n".join(part for line in _lines(result) for part in wrap_line(line)) + "\n"
+    return wrap_lines(_lines(result))
 
 
 def _lines(result: Reproduction) -> Iterator[str]:

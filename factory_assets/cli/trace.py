@@ -18,7 +18,7 @@ from factory_assets.audit.trace.report import (
     Step,
     Trace,
 )
-from factory_assets.cli.wrapping import wrap_line
+from factory_assets.cli.wrapping import wrap_lines
 from factory_assets.web.lineage.graph import ROW_WORDS
 
 MAX_LISTED = 20
@@ -37,7 +37,7 @@ def trace_schema_text() -> str:
 
 def trace_text(result: Trace) -> str:
     """Return the trace for a terminal, in lines of at most `WIDTH` characters."""
-    return "\n".join(part for line in _lines(result) for part in wrap_line(line)) + "\n"
+    return wrap_lines(_lines(result))
 
 
 def _lines(result: Trace) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Wrap lines for the terminal."""
 
+from collections.abc import Iterable
 from textwrap import wrap
 
 WIDTH = 100
@@ -12,3 +13,8 @@ def wrap_line(line: str) -> list[str]:
     indent = len(clean) - len(clean.lstrip())
     continuation = " " * (indent + 4)
     return wrap(clean, WIDTH, subsequent_indent=continuation, break_on_hyphens=False) or [""]
+
+
+def wrap_lines(lines: Iterable[str]) -> str:
+    """Return lines as one text for the terminal, each wrapped and ended."""
+    return "\n".join(part for line in lines for part in wrap_line(line)) + "\n"

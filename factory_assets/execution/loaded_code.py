@@ -15,6 +15,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from factory_assets.execution.code_version import imports_of, version_of
+from factory_assets.execution.installed import normalized_name
 from factory_resources.import_record import (
     digest_of,
     imported_by,
@@ -137,7 +138,7 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 def _distributions() -> dict[str, frozenset[str]]:
     """Map each package that can be imported to the distributions that it is from."""
     return {
-        package: frozenset(map(_normalized, names))
+        package: frozenset(map(normalized_name, names))
         for package, names in importlib.metadata.packages_distributions().items()
     }
 
@@ -150,12 +151,8 @@ def _required(name: str, *, optional: bool = False) -> frozenset[str]:
     except importlib.metadata.PackageNotFoundError:
         return frozenset()
     return frozenset(
-        _normalized(match[0])
+        normalized_name(match[0])
         for text in declared
         if (match := _REQUIREMENT.match(text))
         and (_EXTRA.search(text.partition(";")[2]) is not None) == optional
     )
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -105,6 +105,11 @@ def set_option(address: str, option: str) -> str:
     kept = [part for part in parts if not part.startswith("options=")]
     joined = quote(" ".join([*options, f"-c{option}"]), safe="")
     return f"{base}?{'&'.join([*kept, f'options={joined}'])}"
+
+
+def plain_row(row: Sequence[Any]) -> tuple[Any, ...]:
+    """Return a row of psycopg with bytes in place of memory views."""
+    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
 
 
 def schema_words(schema: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from factory_resources.errors import StorageError
 from factory_resources.home.database import (
+    plain_row,
     require_recorded_engine,
     schema_address,
     schema_words,
@@ -74,7 +75,7 @@ class Connection:
         try:
             if self.postgres:
                 cursor.execute(statement.replace("?", "%s"), values)
-                return [_plain(row) for row in cursor.fetchall()] if cursor.description else []
+                return [plain_row(row) for row in cursor.fetchall()] if cursor.description else []
             return list(cursor.execute(statement, values).fetchall())
         finally:
             cursor.close()
@@ -169,7 +170,7 @@ class Connection:
         cursor = self._raw.cursor("batches", withhold=True) if self.postgres else self._raw.cursor()
         cursor.execute(statement)
         while rows := cursor.fetchmany(_BATCH):
-            yield [_plain(row) for row in rows]
+            yield [plain_row(row) for row in rows]
         cursor.close()
 
     def copy_file(self, other: "Connection") -> None:
@@ -196,10 +197,6 @@ class Connection:
 
     def close(self) -> None:
         self._raw.close()
-
-
-def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
 
 
 def in_postgres() -> bool:

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.home.database import schema_address, schema_words
+from factory_resources.home.database import plain_row, schema_address, schema_words
 from factory_resources.home.schema import Schema, VersionedTables
 from factory_resources.prediction_log.database import Database
 
@@ -40,14 +40,14 @@ class PostgresDatabase(Database):
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._raw.cursor() as cursor:
             cursor.execute(statement.replace("?", "%s"), values)
-            return [*map(_plain, cursor.fetchall())] if cursor.description else []
+            return [*map(plain_row, cursor.fetchall())] if cursor.description else []
 
     def batches(self, statement: str, values: Sequence[Any]) -> Iterator[list[Any]]:
         # A named cursor keeps the rows on the server.
         with self._raw.cursor("batches", withhold=True) as cursor:
             cursor.execute(statement.replace("?", "%s"), values)
             while rows := cursor.fetchmany(_BATCH):
-                yield [*map(_plain, rows)]
+                yield [*map(plain_row, rows)]
 
     def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         for start in range(0, len(rows), _PAGE):
@@ -106,7 +106,3 @@ def _has_table(connection: Any, table: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
         return bool(cursor.fetchone()[0])
-
-
-def _plain(row: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)

@@ -46,6 +46,11 @@ Cell = str | CitedValue
 """A label, or a value."""
 
 
+def cell_value(cell: Cell) -> object:
+    """Return what a cell says, without its citation."""
+    return cell if isinstance(cell, str) else cell.value
+
+
 @dataclass(frozen=True)
 class CitedDocument:
     """A document with its place; values are read from it by pointer."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from factory_assets.audit.dossier.cited import Cell, FactTable
+from factory_assets.audit.dossier.cited import Cell, FactTable, cell_value
 from factory_assets.audit.dossier.dossier import Dossier
 from factory_assets.audit.dossier.printing import (
     PrintedDocument,
@@ -80,7 +80,7 @@ def _changes(old: FactTable | None, new: FactTable | None) -> Iterator[FactChang
             yield FactChange(table.kind, "removed", fact, print_cell(was), "")
         elif was is None and has is not None:
             yield FactChange(table.kind, "added", fact, "", print_cell(has))
-        elif was is not None and has is not None and _plain(was) != _plain(has):
+        elif was is not None and has is not None and cell_value(was) != cell_value(has):
             yield FactChange(table.kind, "changed", fact, print_cell(was), print_cell(has))
 
 
@@ -91,7 +91,3 @@ def _values(table: FactTable) -> Mapping[tuple[str, str], Cell]:
         for row in table.rows
         for name, cell in zip(table.header[1:], row[1:], strict=True)
     }
-
-
-def _plain(cell: Cell) -> object:
-    return cell if isinstance(cell, str) else cell.value

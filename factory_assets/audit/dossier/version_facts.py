@@ -7,6 +7,7 @@ from factory_assets.audit.dossier.cited import (
     CitedDocument,
     FactTable,
     Step,
+    cell_value,
     fact_table,
     property_rows,
     setting_rows,
@@ -110,12 +111,8 @@ def _components(
     names = dict.fromkeys([*before.children("components"), *now.children("components")])
     for name in names:
         old, new = (entry.perhaps("components", name) for entry in (before, now))
-        if _plain(old) != _plain(new):
+        if cell_value(old) != cell_value(new):
             yield f"{stage}: {name}", old, new
-
-
-def _plain(cell: Cell) -> object:
-    return cell if isinstance(cell, str) else cell.value
 
 
 def damaged_before(documents: VersionDocuments) -> tuple[DamagedFile, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from factory_assets.cli.status.report import FactoryStatus, OpenRun
-from factory_assets.cli.wrapping import wrap_line
+from factory_assets.cli.wrapping import wrap_lines
 from factory_resources.home.disk_space import size_text
 
 _LISTED = 5
@@ -17,7 +17,7 @@ _NEEDS = 50
 def status_text(status: FactoryStatus) -> str:
     """Return the status in lines that fit a terminal."""
     lines = [f"{title:<10} {text}" for title, text in _lines(status)]
-    return "\n".join(part for line in [*lines, *_needs(status)] for part in wrap_line(line)) + "\n"
+    return wrap_lines([*lines, *_needs(status)])
 
 
 def _lines(status: FactoryStatus) -> Iterator[tuple[str, str]]:
