@@ -1,4 +1,4 @@
-"""What held-out rows decide: the calibration and the threshold.
+"""Choose calibration and threshold on held-out rows.
 
 Fitting the models that predict these rows belongs in `refit`, how a threshold is chosen in
 `threshold`.
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decisions:
-    """Calibration and threshold, and the rows that decided them."""
+    """Calibration and threshold, and the held-out rows that they were chosen on."""
 
     calibration: Calibration | None
     threshold: float | None
     """None unless there are two classes."""
     outputs: NDArray[Any]
-    """[rows, classes] or [rows]: those of the models, calibrated."""
+    """[rows, classes] or [rows]: the outputs of the models for these rows, calibrated."""
     scored: ScoredRows
 
 
 def decide(pipeline: Pipeline, target: Target, held_out: HeldOut) -> Decisions:
-    """Choose calibration and threshold by rows that the models had not learned from."""
+    """Choose calibration and threshold on rows that the models have not learned from."""
     outputs = held_out.outputs
     calibration = fit_calibration(pipeline.spec.training.calibrate, held_out.target, outputs)
     if calibration:

@@ -32,8 +32,8 @@ class FitResult:
     history: tuple[Epoch, ...]
     best_epoch: int | None
     scored: ScoredRows
-    """Rows with outputs of models that had not learned from them: the validation rows, or where
-    rows are few those of the inner folds."""
+    """The held-out rows with their outputs: those of the validation part or, if rows are few, of
+    the inner folds."""
     stopped: Stopped | None = None
     """Where the budget ended the training; None if it did not."""
     halved: bool = False

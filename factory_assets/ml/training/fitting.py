@@ -218,7 +218,7 @@ class Fitter:
 def _decided(
     pipeline: Pipeline, ready: TrainingData, model: ModelSpec, held_out: HeldOut
 ) -> FitResult:
-    """Decide calibration, threshold and bounds by rows that the models had not learned from."""
+    """Choose calibration, threshold and bounds on rows that the models have not learned from."""
     learned, decisions = held_out.fit, decide(pipeline, ready.target, held_out)
     description = Description(
         spec=model,

@@ -1,4 +1,4 @@
-"""Rows that decide, with the outputs of models that had not learned from them.
+"""Held-out rows, which decide, with the outputs of models that have not learned from them.
 
 Fitting these models belongs in `refit`, what the rows decide in `decisions`.
 """
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows that decide, with the outputs of models that had not learned from them."""
+    """Held-out rows: those of the validation part, or of inner folds (out-of-fold predictions)."""
 
     outputs: NDArray[Any]
     """[rows, classes] or [rows]."""
     target: NDArray[Any]
-    """[rows], what models learn."""
+    """[rows], as models learn it: class codes or standardised numbers."""
     truth: NDArray[Any]
-    """[rows], truth for metrics: class codes or unscaled numbers."""
+    """[rows], as metrics read it: class codes or unscaled numbers."""
     fit: Fit
     """The fit on the training part, or that of the first fold."""
     rounds: int | None

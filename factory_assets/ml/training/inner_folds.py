@@ -1,8 +1,8 @@
-"""Inner folds: which fold each row of training and validation belongs to.
+"""Inner folds: which fold each training and validation row belongs to.
 
-Whoever chooses something without the test rows divides the others by them, so that each row is
-judged once by a model that has not learned from it. Test rows never come here; the folds that judge
-all rows beside the test set belong in `ml.evaluation.cross_validation`.
+They give each of these rows one prediction of a model that has not learned from it, by which
+settings are chosen without the test rows. Test rows never come here; the folds of an evaluation
+belong in `ml.evaluation.cross_validation`.
 """
 
 from __future__ import annotations

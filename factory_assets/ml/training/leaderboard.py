@@ -108,5 +108,5 @@ def distinguishing_settings(member: MemberSpec, members: Sequence[MemberSpec]) -
         return all(any(getattr(one, n) != getattr(member, n) for n in names) for one in others)
 
     fewest = (names for count in range(len(own)) for names in combinations(own, count))
-    told = next(filter(differ, fewest), own)
-    return ", ".join(f"{name} {getattr(member, name)}" for name in told)
+    shown = next(filter(differ, fewest), own)
+    return ", ".join(f"{name} {getattr(member, name)}" for name in shown)

@@ -96,9 +96,7 @@ def prepare_rows(
         DataError: the rows cannot be learned from.
     """
     cls = model_class(model, pipeline.folder)
-    target = fit_target(pipeline, training)
-    require_calibrable(pipeline.spec.training.calibrate, target.task)
-    require_decision(pipeline.spec.training.threshold, target.task)
+    target = _fit_checked_target(pipeline, training)
     series = series_of(model)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series)
     require_regions(pipeline.spec.training.uncertainty, features, target)
@@ -140,9 +138,7 @@ def stream_rows(
     """
     cls = model_class(model, pipeline.folder)
     training = ColumnReader(train, home)
-    target = fit_target(pipeline, training)
-    require_calibrable(pipeline.spec.training.calibrate, target.task)
-    require_decision(pipeline.spec.training.threshold, target.task)
+    target = _fit_checked_target(pipeline, training)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
     require_regions(pipeline.spec.training.uncertainty, features, target)
     mapped = MemoryMap()
@@ -152,6 +148,14 @@ def stream_rows(
     )
     _require_known(len(encoded_validation))
     return TrainingData(features, target, rows, encoded_validation, truth, mapped=mapped)
+
+
+def _fit_checked_target(pipeline: Pipeline, training: pa.Table) -> Target:
+    """Fit the target, and check that the declared calibration and threshold fit its task."""
+    target = fit_target(pipeline, training)
+    require_calibrable(pipeline.spec.training.calibrate, target.task)
+    require_decision(pipeline.spec.training.threshold, target.task)
+    return target
 
 
 def _require_known(rows: int) -> None:

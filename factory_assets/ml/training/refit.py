@@ -1,8 +1,8 @@
 """Let the kept model learn from all rows: training rows, and validation rows once they decided.
 
-First come outputs for rows that a model had not learned from: those of the validation part or,
-where rows are few, of inner folds. They decide calibration, threshold and for how many rounds the
-kept model is trained. What they decide belongs in `decisions`; test rows never come here.
+First, models predict held-out rows: those of the validation part or, if rows are few, of inner
+folds. These predictions decide calibration, threshold and for how many rounds the kept model is
+trained. Choosing the first two belongs in `decisions`; test rows never come here.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FEW_ROWS = 2_000
 rows, on which a threshold or the best epoch is mostly chance, and six fits take seconds."""
 
 FEW_OF_A_CLASS = 50
-"""Of two classes, validation rows of the rarer one below which inner folds decide: the recall at a
-threshold has a standard error of .07 with 50 rows, and they are what it is chosen by."""
+"""Validation rows of the rarer of two classes below which inner folds decide: with 50 rows, the
+recall at a threshold has a standard error of .07, and the threshold is chosen on them."""
 
 MOST_ROWS = 20_000
 """Training and validation rows above which inner folds never decide, so that what they cost stays
@@ -44,10 +44,10 @@ AfterFold = Callable[[HeldOut], None]
 def reason_against_refit(pipeline: Pipeline, ready: TrainingData, model: ModelSpec) -> str | None:
     """Return why the kept model learns from the training rows alone; None if it need not.
 
-    It is fitted again only if that takes about as much as the first fit, and is the same every
-    time: not if a budget is declared, of which nobody knows how much the first fit leaves; nor if
-    several devices or machines train together, or the rows do not fit in memory. A portfolio fits
-    what it keeps once more in any case, and leaves a part of its budget for that.
+    It is fitted again only if that takes about as much as the first fit, and gives the same result
+    every time. So it is not if a budget is declared, because the first fit may leave nothing of it;
+    nor if several devices or machines train together, or the rows do not fit in memory. A portfolio
+    always fits what it keeps once more, and reserves a part of its budget for that.
     """
     spec = pipeline.spec.training
     if spec.refit == "never":
