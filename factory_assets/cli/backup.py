@@ -61,7 +61,7 @@ def restore(backup: Path, path: Path, compare: Compared, console: Console) -> No
     for line in (
         f"restored {len(manifest.files):,} files, {size_text(size)}, of {made} UTC",
         _compared(manifest, compare),
-        f"the ledger has {ledger.size:,} entries and the root {ledger.root}, computed anew",
+        f"the ledger has {ledger.size:,} entries and the root {ledger.root}, computed again",
         *_next(home, manifest.home),
     ):
         _say(console, line)

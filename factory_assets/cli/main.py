@@ -242,9 +242,9 @@ def migrate_command(target: str, stop: bool) -> None:
     """Carry the databases over to PostgreSQL, or back to SQLite; or the tables to a store.
 
     All of them are moved: Dagster's runs and events, MLflow, searches, the ledger, answers and
-    outcomes. Every row is compared, and the root of the ledger is computed anew. Only then the home
-    says that its databases are elsewhere, and the command prints the setting to export. What was
-    read stays as it was. If the command is killed, run it again.
+    outcomes. Every row is compared, and the root of the ledger is computed again. Only then does
+    the home say that its databases are elsewhere, and the command prints the setting to export. The
+    source stays as it was. If the command is killed, run it again.
 
     Nothing may run meanwhile. With --stop, a running `factory up` is stopped, and the command
     prints how to start it again; the runs that were stopped are retried then. Write passwords into

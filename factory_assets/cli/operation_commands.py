@@ -94,7 +94,7 @@ def backup_command(target: Path, keep: int | None) -> None:
 def restore_command(backup: Path, path: Path | None, check_all: bool) -> None:
     """Restore BACKUP, or the newest in a folder of backups, as a new home.
 
-    Files are compared with the manifest, and the root of the ledger is computed anew. Tables and
+    Files are compared with the manifest, and the root of the ledger is computed again. Tables and
     statements are compared when they are read, all of them by factory verify, or with --check. If
     FACTORY_DATABASE_URL names an empty database, the databases are carried over to it. Exit code 2:
     the backup was changed or is damaged, or the new home is not empty; nothing was changed.

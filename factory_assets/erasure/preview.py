@@ -80,4 +80,4 @@ def champion_lines(plan: ErasurePlan, stopped: Sequence[Pipeline]) -> Iterator[s
     for one in plan.versions:
         if one.serves and one.learned:
             what = "is stopped" if one.pipeline in names else "serves until a new version does"
-            yield f"{one.pipeline}@{one.version} {what}; {one.pipeline} is trained anew"
+            yield f"{one.pipeline}@{one.version} {what}; {one.pipeline} is trained again"

@@ -312,7 +312,7 @@ def _require_allowed(log: Log, decision: SignedDecision, waiting: Waiting) -> No
         raise RefusedError(
             f"the statement was signed {decision.age.days} days ago, and counts for {rule.valid}",
             where=name,
-            remedy="look at the candidate, and sign anew",
+            remedy="look at the candidate, and sign again",
         )
     entry = people_in(log).get(person.commitment)
     if rule.four_eyes and not is_other_person(log, waiting.deployed.record, entry):

@@ -216,5 +216,5 @@ def _refused(why: str, statement: GovernanceStatement | GovernanceSigned) -> Ref
     return RefusedError(
         f"the statement does not count: {why}",
         where=f"{statement.pipeline}, {statement.requirement}",
-        remedy="nothing was entered; look at it as it is now, and sign it anew",
+        remedy="nothing was entered; look at it as it is now, and sign it again",
     )

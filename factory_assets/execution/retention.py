@@ -166,7 +166,7 @@ def _checkpoints(home: Home, since: float) -> Iterator[Garbage]:
         if Records(home).find(pipeline, "train", key):
             yield waste(folder, "checkpoint", "its training is done")
         elif max(map(_changed, [folder, *folder.rglob("*")])) < since:
-            yield waste(folder, "checkpoint", "older than what is kept; the training begins anew")
+            yield waste(folder, "checkpoint", "older than what is kept; the training starts again")
 
 
 def _files(home: Home, records: Iterable[Record]) -> Iterator[Path]:

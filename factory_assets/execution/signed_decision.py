@@ -209,5 +209,5 @@ def _short(value: object) -> str:
 def _refused(why: str) -> RefusedError:
     return RefusedError(
         f"the statement does not count: {why}",
-        remedy="nothing was changed; look at the candidate and decide anew",
+        remedy="nothing was changed; look at the candidate and decide again",
     )

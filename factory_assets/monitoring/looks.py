@@ -59,7 +59,7 @@ class Looks:
             raise StorageError(
                 "the report of a look cannot be read",
                 where=str(file),
-                remedy=f"move {self.folder} away: the next look then begins anew",
+                remedy=f"move {self.folder} away: the next look then starts from the beginning",
             ) from error
 
     def content(self, number: int) -> bytes:

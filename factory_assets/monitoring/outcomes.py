@@ -96,7 +96,7 @@ class LossComparison:
             raise StorageError(
                 "the losses of a look cannot be read",
                 where=str(file),
-                remedy=f"move {folder.parent} away: the next look then begins anew",
+                remedy=f"move {folder.parent} away: the next look then starts from the beginning",
             ) from error
 
     def save(self, folder: Path) -> None:

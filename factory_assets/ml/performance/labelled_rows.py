@@ -55,7 +55,7 @@ class Labelled:
         if bad := int((~known_truth(self.truth, self.outputs)).sum()):
             raise DataError(
                 f"{bad} true values are missing, or of a class that the model does not know",
-                remedy="leave these rows out, or train the model anew",
+                remedy="leave these rows out, or train the model again",
             )
 
 

@@ -1,4 +1,4 @@
-"""The socket at which the pipelines are asked for, and the request to load them anew.
+"""The socket at which the pipelines are asked for, and the request to reload them.
 
 The process that listens there belongs in `cli.code_server`.
 """
@@ -44,5 +44,5 @@ def reload_code(path: Path) -> None:
         time.sleep(0.1)
     if os.readlink(path) == before:
         raise FactoryError(
-            "the pipelines were not loaded anew", remedy="read code.log in the home's folder logs"
+            "the pipelines were not reloaded", remedy="read code.log in the home's folder logs"
         )

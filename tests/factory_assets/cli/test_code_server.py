@@ -114,7 +114,7 @@ def test_a_server_that_does_not_come_up_leaves_the_present_one(
     with ThreadPoolExecutor(1) as thread:
         asked = thread.submit(reload_code, path)
         until(asked.done, server)
-        with pytest.raises(FactoryError, match=r"not loaded anew.*code\.log"):
+        with pytest.raises(FactoryError, match=r"not reloaded.*code\.log"):
             asked.result()
     assert server.process is starter.started[0]
     assert answers(path)

@@ -83,7 +83,7 @@ def test_a_preview_shows_everything_and_changes_nothing(root: Path) -> None:
         "  people/clean: 1 row in 1 file",
         "  study/ingest: 1 row in 1 file",
         "  visits/ingest_quarantine: 1 row in 1 file",
-        "people@1 serves until a new version does; people is trained anew",
+        "people@1 serves until a new version does; people is trained again",
     ):
         assert line in text.splitlines()
     assert NAME not in text

@@ -75,7 +75,7 @@ def test_no_value_is_named() -> None:
 def test_only_of_a_version_that_serves_it_says_what_becomes_of_it() -> None:
     versions = (_version(), _version(serves=False))
     [line] = champion_lines(_plan(versions=versions), [])
-    assert line == "people@3 serves until a new version does; people is trained anew"
+    assert line == "people@3 serves until a new version does; people is trained again"
 
 
 def _with_joined_names(root: Path) -> Home:
