@@ -52,12 +52,16 @@ def require_data_file(path: Path) -> None:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is not a file"
         raise SourceError(what, where=str(path), remedy="name the data file")
-    if not is_data_file(path.name) and not zipfile.is_zipfile(path):
+    if is_data_file(path.name):
+        return
+    # A workbook is a zip too.
+    if remedy := conversion(path):
+        raise SourceError("is of a format that is not read", where=str(path), remedy=remedy)
+    if not zipfile.is_zipfile(path):
         raise SourceError(
             "its format cannot be derived from its name",
             where=str(path),
-            remedy=conversion(path)
-            or "rename it to end in .csv, .tsv, .txt, .parquet, .jsonl or .arff",
+            remedy="rename it to end in .csv, .tsv, .txt, .parquet, .jsonl or .arff",
         )
 
 

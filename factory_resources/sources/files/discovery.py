@@ -30,7 +30,8 @@ _PACKINGS: dict[str, Packing] = {".gz": "gz", ".zst": "zst", ".zip": "zip"}
 _CONVERSIONS = {
     ".json": "write one object a line, as jq -c '.[]' does, into a file that ends in .jsonl",
     **dict.fromkeys(
-        (".xlsx", ".xls", ".ods"), "save the sheet as CSV, or read it by a function: source.python"
+        (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+        "save the sheet as CSV, or read it by a function: source.python",
     ),
     **dict.fromkeys(
         (".bz2", ".xz", ".lzma", ".7z", ".rar", ".tar", ".tgz"),

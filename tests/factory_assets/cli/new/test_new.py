@@ -26,6 +26,9 @@ from factory_resources.errors import (
 )
 from factory_resources.home.home import Home
 
+_WORKBOOK = b"PK\x05\x06" + bytes(18)
+"""As little of a workbook as is a zip."""
+
 
 def _apples(rows: int = 120) -> str:
     chance = random.Random(5)
@@ -340,6 +343,7 @@ def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -
         ("a.csv.gz", b"\x1f\x8b not really", "a.csv.gz"),
         ("a.zip", b"PK not really", "a.zip"),
         ("a.xlsx", b"PK", "save the sheet as CSV"),
+        ("a.xlsx", _WORKBOOK, "is of a format that is not read; save the sheet as CSV"),
         ("a.json", b"[]", "write one object a line"),
         ("a.csv.bz2", b"BZh9", "unpack it"),
         ("a.db", b"SQLite format 3", 'the source: {database: "sqlite:PATH", table: NAME}'),
