@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.cli.new.names import UNIT
 from factory_assets.cli.new.profile import FileProfile
+from factory_assets.cli.new.roles import is_sentence
 from factory_assets.data.leakage.semantics import NAMES, words_of
 from factory_assets.spec.base import suggest
 from factory_assets.spec.train import Task
@@ -34,6 +35,8 @@ _NAMES = re.compile(
     r"ergebnis|befund|ausfall|storno|kündigung|fehler|schaden|bewertung|preis"
 )
 
+_SHARED = frozenset(("per", "je", "pro"))
+"""Before such a word is what is predicted: a price per night is a price."""
 
 _YES = frozenset(
     ("yes", "y", "ja", "j", "true", "t", "wahr", "oui", "si", "positive", "positiv", "pos")
@@ -74,8 +77,10 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     """
     if named is not None:
         return _choice(table, _named(table, names, named))
-    if likely := next((c for c in _likely(table) if _can_be_predicted(c)), None):
-        return _choice(table, likely, "it is named like an outcome")
+    if likely := [c for c in _likely(table) if _can_be_predicted(c)]:
+        others = [c.source for c in likely[1:]]
+        also = f", and so {'are' if others[1:] else 'is'} {_listed(others)}" if others else ""
+        return _choice(table, likely[0], f"it is named like an outcome{also}")
     if table.series and table.series.ends:
         why = f"each {table.series.by} has rows until its end: how many are left?"
         return TargetChoice(None, "regression", why)
@@ -147,16 +152,23 @@ def _likely(table: FileProfile) -> Sequence[ColumnSummary]:
     if {"x", "y", "z"} <= names.keys():
         del names["y"]  # Three axes.
     plain = [c for name, c in names.items() if _NAMES.fullmatch(name)]
-    ends = [c for c in names.values() if _NAMES.fullmatch((words_of(c.source) or [""])[-1])]
+    ends = [c for c in names.values() if _ends_like_an_outcome(c)]
     return [*reversed(plain), *(c for c in reversed(ends) if c not in plain)]
 
 
+def _ends_like_an_outcome(column: ColumnSummary) -> bool:
+    """Whether the last word of its name is one: the `y` of `y06` or of a second `id_y` is not."""
+    words = [*takewhile(lambda word: word not in _SHARED, words_of(column.source))]
+    return bool(_NAMES.fullmatch((words or [""])[-1])) and words[-1] != "y"
+
+
 def _can_be_predicted(column: ColumnSummary) -> bool:
+    """Whether its values are classes or numbers, and no sentences of which each has some rows."""
     try:
         _task(column)
     except DataError:
         return False
-    return column.distinct >= 2
+    return column.distinct >= 2 and not is_sentence(column)
 
 
 def _names_a_row(column: ColumnSummary) -> bool:

@@ -288,13 +288,24 @@ def test_repeated_rows_do_not_reach_the_test(
         ("size,weight,good,", "good", "the last column"),
         ("size,weight,status,farm", "status", "named like an outcome"),
         ("kind,weight,farm,bought", "kind", "the first column"),
+        ("size,weight,y06,good", "good", "the last column"),
+        ("id,size,id_y,good", "good", "the last column"),
+        ("size,Preis je Nacht (€),farm,good", "preis_je_nacht", "named like an outcome"),
+        ("size,price_per_night,ratio_per_class,good", "price_per_night", "named like an outcome"),
+        ("price,weight,grade,farm", "grade", "named like an outcome, and so is price"),
+        ("status,price,grade,farm", "grade", "named like an outcome, and so are price, status"),
+        ("kind,weight,farm,report", "kind", "the first column"),
     ],
 )
 def test_a_target_is_guessed_with_the_reason(
     tmp_path: Path, header: str, target: str, why: str
 ) -> None:
     days = [date(2024, 1, 1) + timedelta(days=i) for i in range(80)]
-    last = {"t": days, ",": [""] * 80}.get(header[-1], [i % 2 for i in range(80)])
+    last = {
+        "bought": days,
+        "report": [f"a long report of what was seen {i % 30}" for i in range(80)],
+        "": [""] * 80,
+    }.get(header.rpartition(",")[2], [i % 2 for i in range(80)])
     rows = "".join(f"{i % 2},{i % 11}.5,{i % 3 % 2},{cell}\n" for i, cell in enumerate(last))
     (tmp_path / "data.csv").write_text(f"{header}\n{rows}")
     made = new("drafted", source=tmp_path / "data.csv", folder=tmp_path / "defs")
