@@ -50,6 +50,13 @@ _NAMES = {
 
 _BY_NAME = {word: what for what, words in _NAMES.items() for word in words.split()}
 
+_ENDS = """
+    firstname lastname middlename givenname maidenname surname forename vorname nachname
+    familienname geburtsname dateofbirth birthdate geburtsdatum geburtstag phonenumber
+    telephonenumber telefonnummer handynummer emailaddress emailadresse streetaddress homeaddress
+    """
+"""What a column holds whoever it is about: `customer_first_name`, but not `product_name`."""
+
 _TEXT_ONLY = frozenset({"a person's name", "an address"})
 
 _EMAIL = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,255}\.[^\W\d_]{2,}")
@@ -102,7 +109,9 @@ def scan_for_pii(columns: Mapping[str, str], sampled: Mapping[str, Any]) -> dict
 
 def _by_name(name: str, kind: str) -> str | None:
     letters = normalize("NFKD", name.casefold().replace("ß", "ss"))
-    what = _BY_NAME.get("".join(c for c in letters if c.isascii() and c.isalnum()))
+    bare = "".join(c for c in letters if c.isascii() and c.isalnum())
+    ends = (_BY_NAME[end] for end in _ENDS.split() if bare.endswith(end))
+    what = _BY_NAME.get(bare) or next(ends, None)
     if what is None or (what in _TEXT_ONLY and kind != "VARCHAR") or kind == "BOOLEAN":
         return None
     return f"named like {what}"

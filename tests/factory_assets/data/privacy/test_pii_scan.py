@@ -56,6 +56,9 @@ def test_a_few_addresses_among_much_text_are_found() -> None:
         ("SSN", "BIGINT"),
         ("date-of-birth", "DATE"),
         ("IP Address", "VARCHAR"),
+        ("customer_first_name", "VARCHAR"),
+        ("contactLastName", "VARCHAR"),
+        ("Kunde: Geburtsdatum", "DATE"),
     ],
 )
 def test_personal_names_of_columns_are_recognised(name: str, kind: str) -> None:
@@ -70,6 +73,10 @@ def test_personal_names_of_columns_are_recognised(name: str, kind: str) -> None:
         ("mail", "BOOLEAN"),
         ("tip", "DOUBLE"),
         ("surnames_total", "BIGINT"),
+        ("product_name", "VARCHAR"),
+        ("own_telephone", "VARCHAR"),
+        ("has_first_name", "BOOLEAN"),
+        ("length_of_last_name", "BIGINT"),
     ],
 )
 def test_other_names_of_columns_are_ignored(name: str, kind: str) -> None:
