@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from itertools import pairwise
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.cli.new.names import UNIT
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import is_sentence
-from factory_assets.data.leakage.semantics import NAMES, words_of
+from factory_assets.data.leakage.semantics import NAMES, before_per, words_of
 from factory_assets.spec.base import suggest
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError
@@ -35,8 +35,6 @@ _NAMES = re.compile(
     r"ergebnis|befund|ausfall|storno|kündigung|fehler|schaden|bewertung|preis"
 )
 
-_SHARED = frozenset(("per", "je", "pro"))
-"""Before such a word is what is predicted: a price per night is a price."""
 
 _YES = frozenset(
     ("yes", "y", "ja", "j", "true", "t", "wahr", "oui", "si", "positive", "positiv", "pos")
@@ -158,7 +156,7 @@ def _likely(table: FileProfile) -> Sequence[ColumnSummary]:
 
 def _ends_like_an_outcome(column: ColumnSummary) -> bool:
     """Whether the last word of its name is one: the `y` of `y06` or of a second `id_y` is not."""
-    words = [*takewhile(lambda word: word not in _SHARED, words_of(column.source))]
+    words = before_per(words_of(column.source))
     return bool(_NAMES.fullmatch((words or [""])[-1])) and words[-1] != "y"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 
 from factory_assets.results.data import InputPair
 from factory_assets.spec import Pipeline
@@ -40,7 +41,7 @@ def outcome_words(name: str, target: str) -> str:
 
 def _outcome(words: list[str], target: str, where: str, outcomes: frozenset[str]) -> Iterator[str]:
     own = words_of(target)
-    last = own[-1] if own else ""
+    last = (before_per(own) or [""])[-1]
     joined = "".join(own)
     if len(joined) >= _LETTERS and joined not in VAGUE and joined in "".join(words):
         yield f"{where} contains the target's name"
@@ -168,6 +169,9 @@ SUBJECTS = frozenset(f"{_NAMES['people']} {_NAMES['things']}".split())
 VAGUE = _all(_VAGUE)
 """Last words in the name of a target that say nothing about it."""
 
+PER = frozenset(("per", "je", "pro"))
+"""Words before that for which something is measured."""
+
 BIRTHS = _all(_BIRTHS)
 """Words for a date that does not say when the row happened."""
 
@@ -191,6 +195,11 @@ def words_of(text: str) -> list[str]:
     A German compound such as `Kundennummer` has two. NO2 is no number.
     """
     return re.findall(r"[^\W\d_]+", re.sub(r"(?<![^\W\d_])no(?=\d)", "", parted(text)))
+
+
+def before_per(words: list[str]) -> list[str]:
+    """Return the words that say what is measured: a price per night is a price."""
+    return [*takewhile(lambda word: word not in PER, words)]
 
 
 def parted(text: str) -> str:

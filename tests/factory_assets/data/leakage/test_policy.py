@@ -146,6 +146,8 @@ def test_an_outcome_name_is_suspected_and_with_power_sure(
         ("readmitted", "discharge_disposition_id", True),
         ("readmitted", "A1Cresult", False),
         ("diagnosis", "worst_concave_points", False),
+        ("price_per_room", "room_type", False),
+        ("price_per_room", "list_price", True),
     ],
 )
 def test_outcomes_are_recognised_by_name(
