@@ -97,7 +97,7 @@ class _Column:
             self.form.tokens,
             written=written.sql.replace("{}", unit.sql),
             pattern=unit.around(written.pattern),
-            unit=unit.text,
+            unit=unit.text or written.unit,
             note=note,
         )
 

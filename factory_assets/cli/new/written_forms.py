@@ -19,7 +19,7 @@ def _any_case(words: Sequence[str]) -> str:
 _DAYS = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d"),
     *("%Y-%m", "%m/%Y", "%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y"),
-    *("%b %Y", "%d %B %Y", "%B %d %Y", "%B %d, %Y", "%B %Y"),
+    *("%b %Y", "%b-%Y", "%Y %b", "%d %B %Y", "%B %d %Y", "%B %d, %Y", "%B %Y"),
     *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y"),
 )
 """How days are written. Of two that fit all rows, the first is taken."""
@@ -47,6 +47,9 @@ _PARTS = {
     "%p": "[AaPp][Mm]",
 }
 """What each part of a date matches: what cannot be one goes to quarantine, not to null."""
+
+_QUARTER = ("([0-9]{4})", "Q([1-4])")
+"""Where year and number of a quarter stand."""
 
 _MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
 """What may stand before a number. Any unit may stand behind it."""
@@ -76,6 +79,8 @@ class WrittenForm:
     """What at least one text contains if no unit tells that they are numbers."""
     layout: str = ""
     """How it writes a date."""
+    unit: str = ""
+    """Of the number that it reads, if no text says so."""
 
     @property
     def has_order(self) -> bool:
@@ -132,6 +137,11 @@ def _dates() -> Iterator[WrittenForm]:
     monday = "CAST(try_strptime({} || '-1', '%G-W%V-%u') AS DATE)"
     week = f"{_PARTS['%Y']}-W(0[1-9]|[1-4][0-9]|5[0-3])"
     yield WrittenForm("date", monday, week)
+    year, quarter = (f"CAST(regexp_extract({{}}, '{part}', 1) AS INT)" for part in _QUARTER)
+    for pattern in (f"{_PARTS['%Y']}[ -]Q[1-4]", f"Q[1-4][ /-]{_PARTS['%Y']}"):
+        yield WrittenForm("date", f"make_date({year}, 3 * {quarter} - 2, 1)", pattern)
+    hours = "date_part('epoch', TRY_CAST({} AS TIME)) / 3600"
+    yield WrittenForm("float64", hours, "([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", unit="h")
     for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
         sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
         yield WrittenForm("timestamp", sql, pattern)

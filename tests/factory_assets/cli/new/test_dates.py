@@ -29,6 +29,9 @@ def _table(header: str, days: list[str], other: str = "1") -> str:
         ("2024.{m}.{d}", "2024.0.1"),
         ("{d:02}.{m:02}.2024 {d:02}:00", "01.01.2024 24:00"),
         ("{d:02}-Mar-2024", "01-Mrz-2024"),
+        ("Mar-20{d:02}", "Mrz-2024"),
+        ("20{d:02} Q3", "2024 Q5"),
+        ("Q3/20{d:02}", "Q0/2024"),
     ],
 )
 def test_a_date_that_cannot_be_one_goes_to_quarantine(
@@ -41,6 +44,32 @@ def test_a_date_that_cannot_be_one_goes_to_quarantine(
     result = ingest(made, home)
     assert result.quarantined == {"pattern:day_text": 1}
     assert None not in column(clean(made, result, home).snapshot, home, "day")
+
+
+@pytest.mark.parametrize("written", ["{} Q{}", "{}-Q{}", "Q{1}/{0}", "{0} {2}", "{2}-{0}"])
+def test_the_latest_quarters_judge(written: str, tmp_path: Path) -> None:
+    months = ("Jan", "Apr", "Jul", "Oct")
+    quarters = [(1999 + i // 8, i // 2 % 4) for i in range(80)]
+    days = [written.format(year, n + 1, months[n]) for year, n in quarters]
+    made = drafted(tmp_path, _table("quarter", days), "y")
+    assert made.spec.split.time == "quarter"
+    home = Home(tmp_path / "home")
+    found = column(clean(made, ingest(made, home), home).snapshot, home, "quarter")
+    assert (found[0], found[-1]) == (date(1999, 1, 1), date(2008, 10, 1))
+
+
+@pytest.mark.parametrize(
+    ("written", "hours"), [("{}:45:36", 9.76), ("0{}:45", 9.75), ("{}:4", None), ("2{}:00", None)]
+)
+def test_a_time_of_the_day_is_a_number_of_hours(
+    written: str, hours: float | None, tmp_path: Path
+) -> None:
+    clocks = [written.format(9 - i % 9) for i in range(80)]
+    made = drafted(tmp_path, _table("clock", clocks), "y")
+    home = Home(tmp_path / "home")
+    found = column(clean(made, ingest(made, home), home).snapshot, home, "clock")
+    assert found[0] == (clocks[0] if hours is None else pytest.approx(hours))
+    assert ('unit: "h"' in draft_text(tmp_path) or "unit: h" in draft_text(tmp_path)) == bool(hours)
 
 
 @pytest.mark.parametrize(
