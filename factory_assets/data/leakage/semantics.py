@@ -183,8 +183,14 @@ PLANS = _all(_PLANS)
 SHORTENED = frozenset(("cust", "emp", "acct", "stud", "hh"))
 """Words for people that are shortened before a number, as in `custid`; alone they say nothing."""
 
+_COUNTED = frozenset(
+    ("booking", "case", "claim", "item", "loan", "order", "product", "school", "shop", "store")
+)
+"""Words that name something only before a number."""
+
 _JOINED = re.compile(
-    rf"(?<![^\W\d_])({'|'.join(sorted(SUBJECTS | SHORTENED))})(ids?|no|num|number|key)(?![^\W\d_])"
+    rf"(?<![^\W\d_])({'|'.join(sorted(SUBJECTS | SHORTENED | _COUNTED))})"
+    r"(ids?|no|num|number|key)(?![^\W\d_])"
 )
 """What is counted and its number, written as one word."""
 

@@ -140,7 +140,9 @@ def test_visits_of_a_person_stay_together_even_if_they_have_dates(
     assert (made.spec.split.group, made.spec.split.time) == (name, None)
 
 
-@pytest.mark.parametrize("name", ["customerid", "customerID", "unitno", "HHID"])
+@pytest.mark.parametrize(
+    "name", ["customerid", "customerID", "unitno", "HHID", "loanid", "idcode", "idNum", "id_str"]
+)
 def test_a_number_of_each_row_is_no_input_however_its_name_is_written(
     tmp_path: Path, name: str
 ) -> None:
@@ -149,6 +151,13 @@ def test_a_number_of_each_row_is_no_input_however_its_name_is_written(
     rows = "".join(f"{one},{chance.random():.3f},{chance.choice('yn')}\n" for one in numbers)
     made = drafted(tmp_path, f"{name},size,ill\n" + rows, "ill")
     assert made.spec.training.exclude == (name,)
+
+
+@pytest.mark.parametrize("name", ["caseid", "storeid", "idcode"])
+def test_rows_of_one_number_stay_together_even_if_it_is_one_word(tmp_path: Path, name: str) -> None:
+    chance = random.Random(5)
+    rows = "".join(f"{i % 90},{chance.random():.3f},{chance.choice('yn')}\n" for i in range(300))
+    assert drafted(tmp_path, f"{name},size,ill\n" + rows, "ill").spec.split.group == name
 
 
 def test_ranges_are_no_negative_numbers(tmp_path: Path) -> None:
@@ -174,7 +183,7 @@ def test_a_gas_is_not_a_number_of_something(tmp_path: Path, gas: str) -> None:
     assert (made.spec.split.group, made.spec.training.exclude) == (None, ())
 
 
-@pytest.mark.parametrize("name", ["paid", "solid", "humid", "casino", "volcano", "NO2"])
+@pytest.mark.parametrize("name", ["paid", "solid", "humid", "casino", "volcano", "NO2", "item"])
 def test_words_that_only_end_like_an_identifier_are_inputs(tmp_path: Path, name: str) -> None:
     chance = random.Random(5)
     numbers = chance.sample(range(10_000, 90_000), 100)
