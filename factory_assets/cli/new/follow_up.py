@@ -17,7 +17,7 @@ _EVENT = re.compile(r"status|event|cens|dead|death|died|deceased|observed|relaps
 """What the name of a target contains, or begins with, that says whether an event was seen."""
 
 _DURATION = re.compile(
-    r"t|tte|stop|survival|lifetime|"
+    r"t|tte|t?stop|survival|lifetime|"
     r"(surv|survival|rec|event|death|obs|observation|follow ?up|fu|diff)? ?"
     r"(time|days|weeks|months|years|duration)"
 )
@@ -39,15 +39,19 @@ def follow_ups(
         target: what is predicted.
         columns: the columns that could be inputs, and times.
     """
-    if target.column is None or target.task != "binary":
-        return {}
-    if not any(_EVENT.match(word) for word in words_of(target.column.source)):
+    if target.column is None or not _is_event(target, target.column):
         return {}
     lengths = {c.source: _LENGTH for c in columns if _is_duration(c)}
     return lengths | dict(_later_dates(table, columns))
 
 
 _LENGTH = "seems to be the time until the event or the last observation: known only afterwards?"
+
+
+def _is_event(target: TargetChoice, column: ColumnSummary) -> bool:
+    """Whether the target says if an event was seen, or which of several, 0 being none of them."""
+    is_one = target.task == "binary" or (target.task == "multiclass" and column.low == 0)
+    return is_one and any(_EVENT.match(word) for word in words_of(column.source))
 
 
 def _is_duration(column: ColumnSummary) -> bool:

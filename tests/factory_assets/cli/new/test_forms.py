@@ -269,6 +269,19 @@ def test_how_long_somebody_was_watched_for_an_event_is_no_input(tmp_path: Path) 
     assert {*made.spec.training.exclude} == {"last_seen", "survtime"}
 
 
+@pytest.mark.parametrize(("classes", "excluded"), [("01", True), ("0123", True), ("123", False)])
+def test_which_event_ended_the_watch_comes_with_its_time(
+    classes: str, excluded: bool, tmp_path: Path
+) -> None:
+    chance = random.Random(5)
+    rows = "".join(
+        f"{chance.randrange(900)},{chance.random():.3f},{chance.choice(classes)}\n"
+        for _ in range(200)
+    )
+    made = drafted(tmp_path, "tstop,size,status\n" + rows, "status")
+    assert made.spec.training.exclude == (("tstop",) if excluded else ())
+
+
 @pytest.mark.parametrize(
     ("copied", "every", "split"),
     [(True, 3, None), (False, 3, "same_inputs"), (False, 14, "same_inputs")],
