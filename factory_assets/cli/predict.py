@@ -21,7 +21,7 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     """Write one prediction for each row of `file`; to standard output, as CSV, if `out` is None.
 
     Raises:
-        DataError: `out` ends neither in .csv nor in .parquet.
+        DataError: `out` ends neither in .csv nor in .parquet, or is `file`.
         ModelError: the pipeline has no model or no champion.
         FactoryError: the file cannot be read or scored, or the output cannot be written.
         Exit: a function of the user's had to be called inside a boundary, and that failed.
@@ -29,6 +29,12 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     if out is not None and out.suffix not in _FORMATS:
         remedy = f"choose a name that ends in {' or '.join(_FORMATS)}"
         raise DataError(f"the output format of {out.name!r} is unknown", remedy=remedy)
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
+        raise DataError(
+            "is the file that is scored",
+            where=str(out),
+            remedy="choose another name for --out",
+        )
     [pipeline], home = select([name]), Home.from_env()
     if pipeline.spec.train is None:
         raise ModelError(f"{name!r} has no model", remedy="declare `train`, or use its clean table")

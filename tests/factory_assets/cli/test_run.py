@@ -15,7 +15,7 @@ from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
-from factory_resources.errors import DeclarationError, ModelError
+from factory_resources.errors import DataError, DeclarationError, ModelError
 from tests.pipelines import APPLES, declare, write_apples
 
 
@@ -76,6 +76,14 @@ def test_wrong_arguments_are_reported_before_anything_runs(
 def test_a_data_product_cannot_predict(product: Pipeline) -> None:
     with pytest.raises(ModelError, match="'apples' has no model; declare `train`"):
         predict_file("apples", product.folder / "data.csv", None)
+
+
+@pytest.mark.parametrize("name", ["data.csv", "link.csv"])
+def test_a_file_is_not_replaced_by_its_predictions(name: str, product: Pipeline) -> None:
+    file = product.folder / "data.csv"
+    (product.folder / "link.csv").symlink_to(file)
+    with pytest.raises(DataError, match=f"{name}: is the file that is scored; choose another name"):
+        predict_file("apples", file, product.folder / name)
 
 
 def test_workers_are_a_number_and_are_handed_on_to_the_run_inside(
