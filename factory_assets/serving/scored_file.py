@@ -18,7 +18,7 @@ from factory_assets.spec.partitions import names_partition
 from factory_assets.spec.sources import FileFormat
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.files.discovery import Packing, format_of
+from factory_resources.sources.files.discovery import Packing, conversion, format_of
 from factory_resources.sources.files.images import SUFFIXES
 
 _PARQUET = b"PAR1"
@@ -125,7 +125,10 @@ def _format(declared: FileFormat | None, file: Path, patterns: Iterable[str]) ->
     if _shown(file.name):
         return None
     of_source = {kind for pattern in patterns if (kind := (_shown(pattern) or (None,))[0])}
-    return of_source.pop() if len(of_source) == 1 else None
+    # That of a workbook is not shown, but known: its name is told with what to do.
+    if len(of_source) != 1 or (conversion(file) and of_source != {"jsonl"}):
+        return None
+    return of_source.pop()
 
 
 def _shown(name: str) -> tuple[FileFormat | None, Packing] | None:

@@ -199,6 +199,11 @@ def test_other_formats(served: Served) -> None:
     assert served.predict("new.jsonl", lines)[0]["prediction"] == "1"
 
 
+def test_a_workbook_is_not_read_as_text(served: Served) -> None:
+    with pytest.raises(SourceError, match="save the sheet as CSV"):
+        served.predict("new.xlsx", "PK\x05\x06" + "\0" * 18)
+
+
 def test_a_missing_column_is_named(served: Served) -> None:
     with pytest.raises(ContractError, match=r"no column 'Torque \[Nm\]'"):
         served.predict("few.csv", "speed;kind\n9;a\n")
