@@ -73,6 +73,16 @@ def source_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
             yield Mistake((*at, "query") if is_query else at, str(error), at_key=True)
 
 
+def absent_sources(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Yield sources of local files of which none is there; those of partitions come one by one."""
+    for at, source in () if pipeline.spec.partitions else placed_sources(pipeline.spec.ingest):
+        if isinstance(source, FileSource) and not source.remote:
+            try:
+                find_files(source.files, pipeline.folder)
+            except SourceError as error:
+                yield Mistake((*at, "files"), str(error))
+
+
 def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield source pipelines that do not exist, those that read each other, and a taken name."""
     names = [folder.name for folder in pipeline_folders()]

@@ -6,9 +6,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from factory_assets.cli.check import expressions
-from factory_assets.cli.check.check import check, check_folder
+from factory_assets.cli.check.check import absent_files, check, check_folder
+from factory_assets.cli.main import main
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import DeclarationError
 from tests.factory_assets.declarations.cases import FULL, SHOWN_DIGITS, declare, line_of
@@ -31,6 +33,17 @@ def test_shipped_pipelines_have_no_problem() -> None:
 def test_a_good_declaration_needs_no_data(defs: Path) -> None:
     declare(defs, FULL)
     assert check(["machines"]) == []
+
+
+def test_a_file_that_is_not_there_is_a_warning(defs: Path) -> None:
+    folder = declare(defs, FULL)
+    [warning] = absent_files(["machines"])
+    assert line_of(FULL, "source:") == warning.line
+    assert "attributes.ingest.source.files: no file matches 'machines.csv'" in str(warning)
+    found = CliRunner().invoke(main, ["check", "machines"])
+    assert (found.exit_code, f"warning: {warning}\n" in found.output) == (0, True)
+    (folder / "machines.csv").write_text(HEADER)
+    assert absent_files(["machines"]) == []
 
 
 def test_a_good_declaration_with_data_has_no_problem(defs: Path) -> None:
