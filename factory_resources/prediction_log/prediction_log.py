@@ -183,7 +183,7 @@ class PredictionLog:
             if not found and self._waiting(request, 0):
                 raise UnknownNameError(
                     f"{written!r} is still in the journal",
-                    remedy="try again when the journal was collected",
+                    remedy="try again in a minute",
                 )
             # What left the journal in the meantime is stored now.
             found = found or self._collected(request)

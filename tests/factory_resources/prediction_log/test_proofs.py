@@ -100,7 +100,7 @@ def test_absence_needs_neighbours_from_every_block_around_the_id(
 def test_what_is_still_in_the_journal_is_not_proven_yet(log: PredictionLog) -> None:
     journal, ids = log.journal(), PredictionIds()
     [identifier] = write(journal, [1], ids)
-    with pytest.raises(UnknownNameError, match="still in the journal"):
+    with pytest.raises(UnknownNameError, match="still in the journal; try again in a minute"):
         log.prove(text(identifier))
     journal.close()
 
