@@ -81,6 +81,8 @@ def find_leaks(
             )
         elif where := _only_where(sample, column, target.column):
             suspected[column.source] = f"has a value only where the target is {where}"
+        elif one := _one_class(sample, column, target):
+            suspected[column.source] = one
         words = outcome_words(names[column.source], names[name])
         strong = power.of.get(column.source, 0.0) >= WELL[power.measure]
         if words and (strong or column.type in TIMES):
@@ -117,6 +119,22 @@ def _only_where(sample: "pa.Table", column: ColumnSummary, target: ColumnSummary
         return ""
     [most] = pc.value_counts(there).sort(by="counts", order="descending").slice(0, 1).to_pylist()
     return str(most["values"]) if most["counts"] == len(there) else ""
+
+
+def _one_class(sample: "pa.Table", column: ColumnSummary, target: TargetChoice) -> str:
+    """Return which value has all rows of one of several classes and no others; empty if none."""
+    assert target.column is not None
+    is_measured = column.type == "float64" or column.distinct > MAX_LISTED_VALUES
+    if target.task != "multiclass" or is_measured:
+        return ""
+    names = [column.source, target.column.source]
+    pairs = sample.group_by(names).aggregate([([], "count_all")]).to_pylist()
+    for pair in pairs:
+        value, of_class = (pair[name] for name in names)
+        alike = [one for one in pairs if one[names[0]] == value or one[names[1]] == of_class]
+        if value is not None and alike == [pair] and pair["count_all"] >= _FEWEST:
+            return f"is {value} where the target is {of_class}, and nowhere else"
+    return ""
 
 
 def _alone(

@@ -256,6 +256,23 @@ def test_a_date_that_only_one_class_has_is_no_input(tmp_path: Path) -> None:
     assert "# room: has a value only where the target is yes. Is it known only" in written
 
 
+@pytest.mark.parametrize("noise", [0, 1])
+def test_a_column_that_says_which_rows_are_of_one_class_is_named_in_a_comment(
+    noise: int, tmp_path: Path
+) -> None:
+    chance = random.Random(5)
+    moods = [chance.choice(("glad", "so so", "sad")) for _ in range(600)]
+    laughs = [int(mood == "glad") for mood in moods]
+    laughs[0] ^= noise
+    rows = "".join(
+        f"{chance.random():.3f},{laugh},{mood}\n" for laugh, mood in zip(laughs, moods, strict=True)
+    )
+    made = drafted(tmp_path, "size,laughs,mood\n" + rows, "mood")
+    assert made.spec.training.exclude == ()
+    told = "# laughs: is 1 where the target is glad, and nowhere else. Is it known only"
+    assert (told in draft_text(tmp_path)) == (not noise)
+
+
 def test_how_long_somebody_was_watched_for_an_event_is_no_input(tmp_path: Path) -> None:
     chance = random.Random(5)
     first, rows = date(2015, 1, 1), ""
