@@ -134,6 +134,18 @@ CASES: list[Case] = [
         source={**_LATIN, "encoding": "windows-1252"},
     ),
     csv(
+        "encoding: utf-8 read as windows-1252 has other letters",
+        "n,y\n1,süß\n".encode(),
+        Refused("d.csv: is UTF-8 text, not windows-1252", "set source.encoding to utf-8"),
+        source={**_LATIN, "encoding": "windows-1252"},
+    ),
+    csv(
+        "encoding: windows-1252 of ascii alone",
+        b"n,y\n1,x\n",
+        Rows({"n": [1], "y": ["x"]}),
+        source={**_LATIN, "encoding": "windows-1252"},
+    ),
+    csv(
         "encoding: windows-1252 with a byte without a letter",
         b"n,y\n1,\x81\n",
         Refused("d.csv", "is not windows-1252 text"),

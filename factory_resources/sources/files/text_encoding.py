@@ -6,12 +6,13 @@ skipped lines is removed if the engine would read on from it.
 
 import re
 import shutil
+from codecs import getincrementaldecoder
 from dataclasses import replace
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from factory_resources.errors import SourceError
+from factory_resources.errors import EncodingError, SourceError
 from factory_resources.home.home import storage_errors
 from factory_resources.sources.files.delimited_text import LONGEST, TextRules, decoder, not_text
 from factory_resources.sources.files.discovery import unreadable
@@ -28,6 +29,12 @@ def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[
     Raises:
         SourceError: the file does not have the declared encoding, or contains NUL bytes.
     """
+    if rules.encoding == "windows-1252" and _is_utf8(path):
+        raise EncodingError(
+            "is UTF-8 text, not windows-1252",
+            where=name,
+            remedy="set source.encoding to utf-8, or write the file in windows-1252",
+        )
     if rules.encoding in ("utf-16", "windows-1252"):
         path = _transcoded(path, name, rules.encoding, scratch)
         rules = replace(rules, encoding="utf-8")
@@ -77,6 +84,23 @@ def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
             for place in range(0, end.start() + 1, _CHUNK):
                 rows.write(content[place : min(place + _CHUNK, end.start() + 1)])
     return target
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether it has letters beyond ASCII, all of them in UTF-8: Windows-1252 has nearly any byte.
+
+    Hardly a text in another encoding looks like that.
+    """
+    codec, is_ascii = getincrementaldecoder("utf-8")(), True
+    with path.open("rb") as file:
+        try:
+            while chunk := file.read(_CHUNK):
+                codec.decode(chunk)
+                is_ascii = is_ascii and chunk.isascii()
+            codec.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return not is_ascii
 
 
 def _transcoded(path: Path, name: str, encoding: str, scratch: Path) -> Path:
