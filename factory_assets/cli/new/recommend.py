@@ -28,7 +28,12 @@ from factory_assets.cli.new.roles import (
     why_excluded,
 )
 from factory_assets.cli.new.split import SplitChoice, choose_split
-from factory_assets.cli.new.target import REMAINING, TargetChoice, find_target
+from factory_assets.cli.new.target import (
+    REMAINING,
+    TargetChoice,
+    find_target,
+    is_decided_by_few,
+)
 from factory_assets.cli.new.windows import choose_windows
 from factory_assets.spec.clean import Windows
 from factory_assets.spec.evaluate import Metric
@@ -133,7 +138,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         group=group,
         split=split,
         slices=_slices(inputs, names),
-        metric=_METRICS[outcome.task],
+        metric="mae" if is_decided_by_few(table, outcome) else _METRICS[outcome.task],
         model=MODEL,
     )
 

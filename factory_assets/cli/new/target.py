@@ -25,6 +25,9 @@ _MANY = 7
 _RARE = 0.01
 """The largest number of a count has at most this share of the rows; few classes are as rare."""
 
+_ONE_OF = 100
+"""How many rows have one that may be far from the others."""
+
 REMAINING = "remaining"
 """The name of the target of series that run to failure."""
 
@@ -91,6 +94,24 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
         "no column looks like an outcome",
         remedy=f"name it with --target; columns: {_listed([c.source for c in table.columns])}",
     )
+
+
+def is_decided_by_few(table: FileProfile, target: TargetChoice) -> bool:
+    """Whether few rows, with numbers far from the others, have most of the squared error.
+
+    Chance decides which of them are test rows, and then whether a model is better than a guess. If
+    most rows have the same number, as of losses, the mean distance would be least for that one.
+    """
+    import numpy as np
+
+    if target.column is None or target.task != "regression":
+        return False
+    known = table.sample[target.column.source].drop_null()
+    truth = known.cast("float64", safe=False).to_numpy()
+    if len(truth) < _ONE_OF or np.mean(truth == np.median(truth)) > 0.5:
+        return False
+    far = np.sort(np.square((truth - truth.mean()) / np.abs(truth).max()))
+    return bool(far[-(len(far) // _ONE_OF) :].sum() > far.sum() / 2)
 
 
 def _choice(table: FileProfile, column: ColumnSummary, guessed: str = "") -> TargetChoice:

@@ -393,3 +393,17 @@ def test_a_class_of_rows_without_a_time_does_not_keep_it_from_judging(tmp_path: 
     dated = "".join(f"{day},{i % 7}.5,{'yn'[i % 2]}\n" for i, day in enumerate(days))
     made = drafted(tmp_path, "order_date,size,late\n,1.5,open\n,2.5,open\n" + dated, "late")
     assert made.spec.split.time == "order_date"
+
+
+@pytest.mark.parametrize(
+    ("tail", "zeros", "metric"), [(0.3, 0.0, "rmse"), (3.0, 0.3, "mae"), (3.0, 0.7, "rmse")]
+)
+def test_a_number_of_which_few_decide_the_squares_is_judged_by_distance(
+    tail: float, zeros: float, metric: str, tmp_path: Path
+) -> None:
+    chance = random.Random(5)
+    amounts = [chance.lognormvariate(5, tail) * (chance.random() >= zeros) for _ in range(400)]
+    rows = "".join(f"{chance.random():.3f},{amount:.2f}\n" for amount in amounts)
+    made = drafted(tmp_path, "size,amount\n" + rows, "amount")
+    assert made.spec.evaluate.metric == metric
+    assert ("would decide the rmse" in draft_text(tmp_path)) == (metric == "mae")
