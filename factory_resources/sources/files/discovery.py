@@ -39,7 +39,8 @@ _CONVERSIONS = {
     ),
     **dict.fromkeys(
         (".db", ".sqlite", ".sqlite3"),
-        'declare a table of it as the source: {database: "sqlite:PATH", table: NAME}',
+        'declare a table of it as the source: {database: "sqlite:PATH", table: NAME}, '
+        "or write it as CSV",
     ),
     ".duckdb": "write the table as Parquet: COPY NAME TO 'name.parquet'",
     **dict.fromkeys(

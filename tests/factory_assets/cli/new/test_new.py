@@ -346,7 +346,7 @@ def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -
         ("a.xlsx", _WORKBOOK, "is of a format that is not read; save the sheet as CSV"),
         ("a.json", b"[]", "write one object a line"),
         ("a.csv.bz2", b"BZh9", "unpack it"),
-        ("a.db", b"SQLite format 3", 'the source: {database: "sqlite:PATH", table: NAME}'),
+        ("a.db", b"SQLite format 3", '"sqlite:PATH", table: NAME}, or write it as CSV'),
         ("a.duckdb", b"DUCK", "COPY NAME TO 'name.parquet'"),
         ("a.feather", b"ARROW1", "or read it by a function: source.python"),
         ("a.txt", b"x  y\na b  1\nc  2\n", "each line is read as one value"),
