@@ -15,6 +15,11 @@ CASES: list[Case] = [
     csv("lines: LF, then CR LF", b"n,y\n1,a\r\n2,b\n", _KINDS),
     csv("lines: CR LF, then LF", b"n,y\r\n1,a\n2,b\n", _KINDS),
     csv("lines: LF, then CR", b"n,y\n1,a\r2,b\n", _KINDS),
+    csv(
+        "lines: a single CR far down",
+        b'n,y\n1,"a\r\nb"\n2,c\n3,d\re\n4,f\n',
+        Refused("d.csv:5: has line ends of several kinds"),
+    ),
     csv("lines: CR CR LF", b"n,y\r\r\n1,a\r\r\n2,b\r\r\n", _KINDS),
     csv("lines: LF CR", b"n,y\n\r1,a\n\r2,b\n\r", _KINDS),
     csv("lines: blank lines between rows", b"n,y\n\n1,a\n\n\n2,b\n\n", _TWO),

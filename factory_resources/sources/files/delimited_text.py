@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,7 +212,7 @@ def text_to_parquet(
         query = f"SELECT {cells} FROM ({query})"
     else:
         query = f"SELECT * FROM {cells_sql(path, rules, layout)}"
-    with text_errors(name, rules.encoding):
+    with text_errors(name, rules.encoding, path):
         # The file is read once and discarded: a dictionary of its cells costs more than it saves.
         options = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 1"
         connection.execute(f"COPY ({query}) TO {literal(str(target))} ({options})")
@@ -266,7 +267,7 @@ def _width_error(name: str, line: int | str, expected: int | str, actual: int | 
 
 
 @contextmanager
-def text_errors(name: str, encoding: str) -> Iterator[None]:
+def text_errors(name: str, encoding: str, path: Path | None = None) -> Iterator[None]:
     """Reduce DuckDB's errors about a text file to one line with file, line number and remedy.
 
     Raises:
@@ -282,7 +283,22 @@ def text_errors(name: str, encoding: str) -> Iterator[None]:
         cause = error.__cause__
         if not isinstance(cause, duckdb.Error):
             raise
+        if path and "invalid state" in str(cause):
+            name = f"{name}:{_other_end(path)}"
         raise _explained(str(cause), name, encoding, error) from cause
+
+
+def _other_end(path: Path) -> int:
+    """Return the number of the first line that ends unlike the one before, quoted ends aside."""
+    number, before = 1, b""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        for found in re.findall(rb'"[^"]*"|\r\n|\r|\n', content):
+            if not found.startswith(b'"'):
+                if before not in (b"", found):
+                    break
+                before = found
+            number += len(re.findall(b"\r\n|\r|\n", found))
+    return number
 
 
 def _explained(message: str, name: str, encoding: str, default: SourceError) -> SourceError:
