@@ -176,9 +176,10 @@ def _likely(table: FileProfile) -> Sequence[ColumnSummary]:
 
 
 def _ends_like_an_outcome(column: ColumnSummary) -> bool:
-    """Whether the last word of its name is one: the `y` of `y06` or of a second `id_y` is not."""
+    """Whether the last word of its name is one: that of `y1` is, of `y06` or `id_y` it is not."""
     words = before_per(words_of(column.source))
-    return bool(_NAMES.fullmatch((words or [""])[-1])) and words[-1] != "y"
+    is_one = bool(words and _NAMES.fullmatch(words[-1]))
+    return is_one and (words[-1] != "y" or bool(re.fullmatch(r"y\d", column.source.lower())))
 
 
 def _can_be_predicted(column: ColumnSummary) -> bool:

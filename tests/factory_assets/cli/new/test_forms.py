@@ -329,6 +329,7 @@ def test_repeated_rows_do_not_reach_the_test(
         ("kind,weight,farm,bought", "kind", "the first column"),
         ("size,weight,y06,good", "good", "the last column"),
         ("id,size,id_y,good", "good", "the last column"),
+        ("id,y1,y2,good", "y2", "named like an outcome, and so is y1"),
         ("size,Preis je Nacht (€),farm,good", "preis_je_nacht", "named like an outcome"),
         ("size,price_per_night,ratio_per_class,good", "price_per_night", "named like an outcome"),
         ("price,weight,grade,farm", "grade", "named like an outcome, and so is price"),
