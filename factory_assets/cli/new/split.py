@@ -60,7 +60,8 @@ def choose_split(
         by = next(c for c in table.columns if c.source == table.series.by)
         return SplitChoice(group=by, why="whole series: rows of one series are alike")
     kept = "keeps all rows of a group in one part; otherwise the test is too easy"
-    time = _time(table, target, times, panel=not groups)
+    candidates = _times(table, times, panel=not groups)
+    time = next((c for c in candidates if _can_be_learned(table, target, c)), None)
     if time and not any(is_somebody(group) for group in groups):
         instead = [f"; to test on new groups instead, group: {names[g.source]}" for g in groups[:1]]
         undated = ["; rows without a time go to quarantine"] * (time.present < table.rows)
@@ -72,18 +73,19 @@ def choose_split(
         unknown = f"; rows without one {without}" if group.present < table.rows else ""
         return SplitChoice(group=group, why=f"{kept}{unknown}")
     if target.task != "regression":
-        return SplitChoice(stratified=True, why="the same share of each class in every part")
+        dated = [f"; split by {names[c.source]}, a part would lack some" for c in candidates[:1]]
+        why = "".join(["the same share of each class in every part", *dated])
+        return SplitChoice(stratified=True, why=why)
     return SplitChoice()
 
 
-def _time(
-    table: FileProfile, target: TargetChoice, times: Sequence[ColumnSummary], *, panel: bool
-) -> ColumnSummary | None:
-    """Return the column that says when a row happened; None if there is none to split by.
+def _times(
+    table: FileProfile, times: Sequence[ColumnSummary], *, panel: bool
+) -> list[ColumnSummary]:
+    """Return the columns that say when a row happened, the likeliest first.
 
     Args:
         table: the profile of the data file.
-        target: what is predicted.
         times: the columns of times that are known beforehand.
         panel: whether the years of a panel count too.
     """
@@ -95,7 +97,7 @@ def _time(
     candidates.sort(key=lambda c: (not _TIMELY.intersection(words_of(c.source)), is_plan(c)))
     if panel and not candidates and table.panel:
         candidates = [c for c in table.columns if c.source == table.panel.time]
-    return next((c for c in candidates if _can_be_learned(table, target, c)), None)
+    return candidates
 
 
 def _can_be_learned(table: FileProfile, target: TargetChoice, time: ColumnSummary) -> bool:

@@ -110,6 +110,7 @@ def test_classes_that_come_later_only_are_not_split_by_time(tmp_path: Path) -> N
     )
     made = drafted(tmp_path, "day,size,kind\n" + rows, "kind")
     assert (made.spec.split.time, made.spec.split.stratify) == (None, "kind")
+    assert "each class in every part; split by day, a part would lack some" in draft_text(tmp_path)
 
 
 @pytest.mark.parametrize(
