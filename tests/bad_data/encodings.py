@@ -63,9 +63,9 @@ CASES: list[Case] = [
         _UNDECLARED,
     ),
     csv(
-        "encoding: utf-8 read as utf-16 becomes a single line",
+        "encoding: utf-8 read as utf-16 would be a single line",
         _TEXT + "\n" * (len(_TEXT.encode()) % 2),
-        Refused("d.csv: has no rows"),
+        Refused("d.csv: is UTF-8 text, not utf-16", "set source.encoding to utf-8"),
         source=_UTF16,
     ),
     csv(

@@ -29,13 +29,13 @@ def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[
     Raises:
         SourceError: the file does not have the declared encoding, or contains NUL bytes.
     """
-    if rules.encoding == "windows-1252" and _is_utf8(path):
-        raise EncodingError(
-            "is UTF-8 text, not windows-1252",
-            where=name,
-            remedy="set source.encoding to utf-8, or write the file in windows-1252",
-        )
     if rules.encoding in ("utf-16", "windows-1252"):
+        if _is_utf8(path, rules.encoding):
+            raise EncodingError(
+                f"is UTF-8 text, not {rules.encoding}",
+                where=name,
+                remedy=f"set source.encoding to utf-8, or write the file in {rules.encoding}",
+            )
         path = _transcoded(path, name, rules.encoding, scratch)
         rules = replace(rules, encoding="utf-8")
     _require_no_nul(path, name)
@@ -86,21 +86,24 @@ def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
     return target
 
 
-def _is_utf8(path: Path) -> bool:
-    """Whether it has letters beyond ASCII, all of them in UTF-8: Windows-1252 has nearly any byte.
+def _is_utf8(path: Path, declared: str) -> bool:
+    """Whether it is UTF-8 that would be other text as declared.
 
-    Hardly a text in another encoding looks like that.
+    Windows-1252 has a letter for nearly any byte, but hardly a text in it looks like UTF-8. A text
+    in UTF-16 has NUL bytes, at least in its line ends.
     """
-    codec, is_ascii = getincrementaldecoder("utf-8")(), True
+    codec, is_other = getincrementaldecoder("utf-8")(), False
     with path.open("rb") as file:
         try:
             while chunk := file.read(_CHUNK):
                 codec.decode(chunk)
-                is_ascii = is_ascii and chunk.isascii()
+                if b"\0" in chunk:
+                    return False
+                is_other = is_other or declared == "utf-16" or not chunk.isascii()
             codec.decode(b"", final=True)
         except UnicodeDecodeError:
             return False
-    return not is_ascii
+    return is_other
 
 
 def _transcoded(path: Path, name: str, encoding: str, scratch: Path) -> Path:
