@@ -292,7 +292,7 @@ def _other_end(path: Path) -> int:
     """Return the number of the first line that ends unlike the one before, quoted ends aside."""
     number, before = 1, b""
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        for found in re.findall(rb'"[^"]*"|\r\n|\r|\n', content):
+        for found in (one[0] for one in re.finditer(rb'"[^"]*"|\r\n|\r|\n', content)):
             if not found.startswith(b'"'):
                 if before not in (b"", found):
                     break
