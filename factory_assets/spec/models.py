@@ -315,8 +315,9 @@ class Auto(StoredSettings):
     ) = None
     """The models to try, in this order, each with its settings, such as `[{kind: linear}, {kind:
     mlp}]`. Default: linear; gradient_boosting; lightgbm (if it is installed) with many small trees
-    (not for three classes or more), and with its defaults; from 1,000 rows boosting with
-    `interactions: 8`; extra_trees; random_forest; tabm (above 10,000 rows: mlp)."""
+    (not for three classes or more), and with larger ones; from 1,000 rows boosting with
+    `interactions: 8` (not for more than ten classes); extra_trees; random_forest; tabm (above
+    10,000 rows: mlp)."""
     tolerance: Annotated[float, Field(ge=0, le=10)] = 0.25
     """How many standard errors worse than the best blend of all members a smaller set of them may
     be. More keeps fewer members; 0 keeps all that lower the loss."""

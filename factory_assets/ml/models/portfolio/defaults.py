@@ -26,12 +26,21 @@ from factory_assets.spec.train import ModelSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TREES = 200
+TREES, FEWEST_TREES = 200, 32
+"""The trees of a forest, and the fewest if there are many classes."""
+
+FOREST_VALUES = 10_000_000
+"""How many values the leaves of a forest have at most, one for each class of each leaf. A forest
+with more values has fewer trees, because exporting its graph takes about 80 bytes a value."""
 
 LEAVES = 2_500
 """About how many leaves a tree of a forest has at most. With more, the graph of the forest would
 take more memory than the rows, and predict hardly better. A random forest may have single rows in
 its leaves if a class is rare: it then follows rules exactly, while extra trees smooth."""
+
+ITERATIONS = 1_000
+"""The `iterations` of boosting. They are more than a kind has by default, because early stopping
+ends those fits that need fewer (`benchmarks.iterations`)."""
 
 INTERACTIONS = 8
 """The `interactions` of the further boosting member."""
@@ -41,9 +50,9 @@ INTERACTION_ROWS = 1_000
 loss (`benchmarks.interactions`). On real tables it mostly changed nothing; on the smallest, any
 further member costs a little, because scores differ by chance."""
 
-MOST_CLASSES = 2
-"""The most classes for many small trees: with more, each step fits a tree for each class, and many
-small steps take too long."""
+SLOW_BOOSTING_CLASSES, INTERACTION_CLASSES = 2, 10
+"""The most classes for many small trees, and for interactions: with three classes or more, each
+step fits a tree for each class, and many steps take too long."""
 
 FOREST_MAX_FEATURES = 0.6
 """The share of the columns that each split of the random forest considers, for classes. On
@@ -80,10 +89,14 @@ def members_of(
     return (
         Linear(kind="linear"),
         *_boosting(rows, classes),
-        ExtraTrees(kind="extra_trees", trees=TREES, min_samples_leaf=_min_samples_leaf(rows)),
+        ExtraTrees(
+            kind="extra_trees",
+            trees=_trees(rows, classes),
+            min_samples_leaf=_min_samples_leaf(rows),
+        ),
         RandomForest(
             kind="random_forest",
-            trees=TREES,
+            trees=_trees(pure_leaves, classes),
             min_samples_leaf=_min_samples_leaf(pure_leaves),
             max_features=max_features,
         ),
@@ -148,14 +161,22 @@ def count_pure_leaves(target: NDArray[Any]) -> int:
 
 
 def _boosting(rows: int, classes: int) -> tuple[GradientBoosting | LightGbm, ...]:
-    members: list[GradientBoosting | LightGbm] = [GradientBoosting(kind="gradient_boosting")]
+    members: list[GradientBoosting | LightGbm] = [
+        GradientBoosting(kind="gradient_boosting", iterations=ITERATIONS)
+    ]
     if find_spec("lightgbm"):
-        if classes <= MOST_CLASSES:
+        if classes <= SLOW_BOOSTING_CLASSES:
             members.append(slow_boosting())
-        members.append(LightGbm(kind="lightgbm"))
-    if rows >= INTERACTION_ROWS:
+        members.append(LightGbm(kind="lightgbm", iterations=ITERATIONS))
+    if rows >= INTERACTION_ROWS and classes <= INTERACTION_CLASSES:
         members.append(members[-1].model_copy(update={"interactions": INTERACTIONS}))
     return tuple(members)
+
+
+def _trees(leaves: int, classes: int) -> int:
+    """Return how many trees a forest has if each would have so many leaves of single rows."""
+    values = max(1, min(leaves, LEAVES) * classes)
+    return max(FEWEST_TREES, min(TREES, FOREST_VALUES // values))
 
 
 def _min_samples_leaf(rows: int) -> int:

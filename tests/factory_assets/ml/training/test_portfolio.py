@@ -22,6 +22,7 @@ from factory_assets.results.model import Candidate, PortfolioMember
 from factory_assets.spec.evaluate import Evaluate
 from factory_assets.spec.models import (
     Auto,
+    Boosting,
     GradientBoosting,
     LightGbm,
     MemberSpec,
@@ -238,6 +239,26 @@ def test_a_leaf_of_a_forest_has_few_rows_where_its_trees_stay_small(
     assert leaves == {"extra_trees": extra_trees, "random_forest": random_forest}
 
 
+@pytest.mark.parametrize(
+    ("target", "extra_trees", "random_forest"),
+    [
+        (np.arange(9_000) % 3, 200, 200),
+        (np.arange(9_000) % 20, 200, 200),
+        (np.arange(9_000) % 50, 80, 80),
+        (np.arange(9_000) // 8_700 * (np.arange(9_000) % 50), 80, 200),
+        (np.arange(90) % 45, 200, 200),
+        (np.arange(9_000) % 500, 32, 32),
+        (np.zeros(9_000), 200, 200),
+    ],
+)
+def test_a_forest_for_many_classes_has_fewer_trees(
+    target: NDArray[Any], extra_trees: int, random_forest: int
+) -> None:
+    model: Any = resolve_members(Auto(kind="auto"), [target], 9)
+    trees = {m.kind: m.trees for m in model.members if hasattr(m, "trees")}
+    assert trees == {"extra_trees": extra_trees, "random_forest": random_forest}
+
+
 def test_the_network_of_many_rows_is_the_quick_one() -> None:
     few, many = (
         resolve_members(Auto(kind="auto"), [np.zeros(rows)], 9) for rows in (10_000, 10_001)
@@ -261,13 +282,16 @@ def test_a_forest_over_few_columns_looks_at_most_of_them_to_tell_classes_apart(
 def test_boosting_is_tried_with_interactions_where_rows_are_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def found(rows: int) -> list[tuple[str, int]]:
-        model: Any = resolve_members(Auto(kind="auto"), [np.zeros(rows)], 9)
+    def found(rows: int, classes: int = 0) -> list[tuple[str, int]]:
+        target = np.arange(rows) % classes if classes else np.zeros(rows)
+        model: Any = resolve_members(Auto(kind="auto"), [target], 9)
         return [(m.kind, m.interactions) for m in model.members if hasattr(m, "interactions")]
 
     plain = [("gradient_boosting", 0), ("lightgbm", 0), ("lightgbm", 0)]
     assert found(999) == plain
     assert found(1_000) == [*plain, ("lightgbm", 8)]
+    assert found(1_000, classes=10) == [*plain[:2], ("lightgbm", 8)]
+    assert found(1_000, classes=11) == plain[:2]
     monkeypatch.setattr("factory_assets.ml.models.portfolio.defaults.find_spec", lambda _: None)
     assert found(1_000) == [("gradient_boosting", 0), ("gradient_boosting", 8)]
 
@@ -285,6 +309,13 @@ def test_small_trees_boost_numbers_and_two_classes(
     assert (slow_boosting() in members()) == (classes <= 2)
     monkeypatch.setattr("factory_assets.ml.models.portfolio.defaults.find_spec", lambda _: None)
     assert slow_boosting() not in members()
+
+
+def test_boosting_may_take_more_trees_than_by_default() -> None:
+    model: Any = resolve_members(Auto(kind="auto"), [np.zeros(1_000)], 9)
+    boosting = [member for member in model.members if isinstance(member, Boosting)]
+    assert len(boosting) == 4
+    assert min(member.iterations for member in boosting) == 1_000
 
 
 def test_the_fewest_settings_tell_members_apart() -> None:
