@@ -8,8 +8,8 @@ it to their own machine; the factory imports the same functions from here, so th
     python factory_verify.py witness new …      make the key of a witness
     python factory_verify.py witness cosign …   check a checkpoint and cosign it
 
-All that is read may come from an enemy. Whatever the input is, the functions here either answer or
-raise `InvalidError`, in time that is proportional to its length.
+All input is untrusted. Whatever it is, the functions here either answer or raise `InvalidError`, in
+time that is proportional to its length.
 
 Formats: the Merkle tree of RFC 6962; entries in canonical JSON (RFC 8785); signed-note,
 tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-proof and tlog-witness of https://c2sp.org;
@@ -204,7 +204,7 @@ def _are_hashes(hashes: Sequence[bytes]) -> bool:
     return len(hashes) <= _PROOF_HASHES + 2 and all(len(item) == HASH_BYTES for item in hashes)
 
 
-# ---------------------------------------------------------------------------- Text of an enemy
+# ------------------------------------------------------------------------------- Untrusted text
 
 
 def parse_decimal(text: str) -> int:
@@ -306,10 +306,10 @@ def _short(text: str) -> str:
 
 
 def text_bytes(text: str, errors: str = "strict") -> bytes:
-    """Return a text in UTF-8; JSON may contain half a character, which is in no UTF-8.
+    """Return a text in UTF-8, which cannot encode the lone surrogates that JSON may contain.
 
     Raises:
-        InvalidError: it does.
+        InvalidError: the text contains one.
     """
     try:
         return text.encode("utf-8", errors)
@@ -960,7 +960,7 @@ _STEPS = 20_000
 
 
 class GuardedDatabase:
-    """An SQLite file that may come from an enemy, opened to be read.
+    """An untrusted SQLite file, opened to be read.
 
     Views, endless queries and values of any size are refused. Texts are returned as bytes.
 
@@ -1031,14 +1031,14 @@ class GuardedDatabase:
                 connection.close()
                 raise InvalidError(f"cannot be opened ({error})") from error
         if _has_content(path + "-journal"):
-            # Undone here, a journal of an enemy could have files removed that it names.
+            # Rolled back here, a hostile journal could delete the files that it names.
             raise InvalidError(
-                "was being written when it was copied, or its writer was killed: start the factory "
-                "where it is, which undoes that (any command does), and copy it again"
+                "was being written when it was copied, or its writer was killed: run any command "
+                "of the factory where the original is, which repairs it, and copy it again"
             )
         raise InvalidError(
             "cannot be opened to be read; if it is a copy, copy the file ending in -wal too, "
-            "into a folder that you can write to"
+            "to a folder that you may write to"
         )
 
     def _guard(self) -> int:
@@ -1484,7 +1484,7 @@ class _LogCheck:
             if one:
                 self._compare(one)
         self._compare_index()
-        self._tell()
+        self._note_totals()
         return content
 
     def _begin(self) -> None:
@@ -1640,7 +1640,7 @@ class _LogCheck:
             except InvalidError as error:
                 self._report.problem(f"{signed.what}: {error}")
 
-    def _tell(self) -> None:
+    def _note_totals(self) -> None:
         report = self._report
         report.count("entries", self._tree.size)
         self._witnessed.report(report, self._tree.size)
@@ -1868,7 +1868,7 @@ class ContentCheck:
             _require_same("the SHA-256 of the graph", entry.get("graph"), facts["graph"])
         found = self._chain(pipeline, version, number)
         if found and found.get("graph") != entry.get("graph"):
-            raise InvalidError("another graph serves than was exported")
+            raise InvalidError("serves another graph than the one that was exported")
 
     def _edge_pack(self, number: int, entry: dict[str, Any]) -> None:
         """Check that what was packed for another machine is what was exported."""
@@ -2310,13 +2310,13 @@ _CLOCKS = 300
 """Seconds by which two clocks may differ."""
 
 _ENTERED = 3600
-"""Seconds after which a signature of an act that is done at once is none of it."""
+"""An act that takes effect at once must be entered within so many seconds of its signature."""
 
 
 class DecisionCheck:
-    """Checks what people decided: their signatures, what they signed, and whether they might.
+    """Checks what people decided: their signatures, what they signed, and whether they might do it.
 
-    Who may do what is what the entries before a decision say. Entries are checked in their order.
+    The entries before a decision say who was allowed to do what, so entries are checked in order.
     """
 
     def __init__(
@@ -2333,7 +2333,7 @@ class DecisionCheck:
         """Check that a person approved or refused a version.
 
         Raises:
-            InvalidError: they did not, or might not.
+            InvalidError: they did not, or were not allowed to.
         """
         which = _which(entry)
         if take(entry, "decision") == "refused":
@@ -2361,7 +2361,7 @@ class DecisionCheck:
         """Check that a person decided an erasure, and signed it if the factory has people.
 
         Raises:
-            InvalidError: they did not, or might not.
+            InvalidError: they did not, or were not allowed to.
         """
         statement = self._signed(number, {**entry, "pipeline": "_erasures"})
         predicate: dict[str, Any] = take(statement, "predicate", kind=dict)
@@ -2381,13 +2381,13 @@ class DecisionCheck:
             return
         _require_name(predicate, entry)
         if not any(self._may(entry, role, number) for role in ("engineer", "approver")):
-            raise InvalidError("was signed by a person who might not")
+            raise InvalidError("was signed by a person who was not allowed to")
 
     def serving(self, number: int, entry: dict[str, Any]) -> None:
         """Check that a person stopped a pipeline, or let it serve again.
 
         Raises:
-            InvalidError: they did not, or might not.
+            InvalidError: they did not, or were not allowed to.
         """
         serving = self._champion(entry, number)
         _require_same("the version that serves", entry.get("version"), serving and serving[1])
@@ -2422,7 +2422,7 @@ class DecisionCheck:
         self._require_approved(number, entry, before)
 
     def rollout(self, number: int, entry: dict[str, Any]) -> None:
-        """Check that a version might begin beside the champion, and did so by itself.
+        """Check that a version was allowed to roll out beside the champion, with no other roll-out.
 
         Raises:
             InvalidError: it was refused or not approved, or another one rolls out, or serves.
@@ -2442,7 +2442,7 @@ class DecisionCheck:
         self._require_approved(number, entry, before)
 
     def rollout_ended(self, number: int, entry: dict[str, Any]) -> None:
-        """Check that a roll-out went on before it ended, and ended as it might.
+        """Check that a roll-out was going on when it ended, and that it was allowed to end so.
 
         Raises:
             InvalidError: it did not.
@@ -2506,7 +2506,9 @@ class DecisionCheck:
             raise InvalidError("promotes a version after too few answers")
         changed = self._ledger.last("serving", f"serving/{entry['pipeline']}", number)
         if changed and changed[1].get("action") == "stopped":
-            raise InvalidError(f"promotes a version of what was stopped (entry {changed[0]})")
+            raise InvalidError(
+                f"promotes a version although the pipeline was stopped (entry {changed[0]})"
+            )
         following = self._ledger.entry(number + 1)
         if not self._is_promoted(number + 1, following):
             raise InvalidError("promotes a version that does not serve by the next entry")
@@ -3524,10 +3526,10 @@ class EnteredBlock:
 
 @dataclass(frozen=True)
 class PredictionProof:
-    """That a request was answered so, or that its id was never given out.
+    """A proof that a request was answered as it says, or that its id was never given out.
 
-    For the latter, it has two neighbours from each block whose ids begin before it and end after
-    it. What the neighbours say stays unknown.
+    For the latter, it has two neighbouring leaves of each block whose ids begin before that id and
+    end after it. What these two answered stays unknown.
     """
 
     identifier: bytes
@@ -3704,7 +3706,7 @@ class InclusionProof:
 
 @dataclass(frozen=True)
 class CheckpointRequest:
-    """What a witness is asked for (tlog-witness, add-checkpoint): to cosign a newer checkpoint."""
+    """A request to a witness to cosign a newer checkpoint (tlog-witness, add-checkpoint)."""
 
     old_size: int
     hashes: tuple[bytes, ...]
@@ -4673,7 +4675,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in the call on one line, as every other one is told."""
+    """Reports a mistake in the call in one line, like every other mistake."""
 
     def error(self, message: str) -> NoReturn:
         raise InvalidError(f"{message} (`{self.prog} -h` shows what to give)")
