@@ -44,7 +44,7 @@ def _tables(report: CostReport) -> Iterator[str]:
     total = ["sum", *_values(here.training), "", ""]
     yield from _table([_STAGES, *stages, total])
     yield ""
-    yield "A training, and between which figures it is expected"
+    yield "A training, and the range in which its cost is expected"
     yield from _by_machine((one, one.training) for one in report.machines)
     yield ""
     yield f"A year of nights: {report.nights:,} runs; {report.nights_by}"

@@ -15,12 +15,12 @@ from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord
 
 _READ = 5_000
-"""Requests that are looked at."""
+"""Requests that are read at most."""
 
 _DAYS = (1, 7, 30, 365)
 
 _NOISE = 0.1
-"""No error is told as smaller."""
+"""The smallest relative error."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def answer_times(pipeline: str, home: Home, now: datetime) -> list[AnswerTimes]:
 
 
 def _newest(pipeline: str, home: Home, now: datetime) -> list[PredictionRecord]:
-    """Return answers of the shortest period that has enough of them, or else of a year."""
+    """Return the answers of the shortest period that has enough of them, else those of a year."""
     found: list[PredictionRecord] = []
     if not has_store(home):
         return found
@@ -86,7 +86,7 @@ def _times(
 
 
 def _standard_error(measured: list[tuple[int, int]], mean: float) -> float:
-    """Return the standard error of a ratio of means; of one measurement, half of it.
+    """Return the standard error of a ratio of means; of one measurement, half the mean.
 
     Cochran, Sampling Techniques (1977), section 2.11.
     """

@@ -1,7 +1,7 @@
-"""Put together what a pipeline costs, from what was measured in a home. Nothing is changed.
+"""Forecast what a pipeline costs from what was measured in a home, which is only read.
 
-How a cost grows with the rows belongs in `growth`, what it is elsewhere in `machine_costs`, what
-the figures assume in `notes`.
+How a cost grows with the rows belongs in `growth`, what it is on other machines in `machine_costs`,
+what the figures assume in `notes`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +52,7 @@ _SMALLEST = 1e-9
 """Taken for a cost of 0, which has no logarithm."""
 
 _SAME = 0.001
-"""Difference up to which the energy of a second of CPU time is the same each time."""
+"""Energies per CPU second that differ by no more than this share count as equal."""
 
 _OnMachine = Callable[[Work], MachineCosts]
 
@@ -74,16 +74,16 @@ class CostForecast:
     now: datetime
 
     def report(self) -> CostReport:
-        """Return what was found.
+        """Return the forecast.
 
         Raises:
-            DataError: nothing was measured yet.
+            DataError: no run of the pipeline was measured yet.
             StorageError: a record cannot be read.
             SettingError: a rate of this machine is wrong.
         """
         if not any(self._measured.values()):
             raise DataError(
-                "no run of it was measured yet",
+                "no run of this pipeline was measured yet",
                 where=self.pipeline.name,
                 remedy=f"run it first: factory run {self.pipeline.name}",
             )
@@ -210,7 +210,7 @@ class CostForecast:
         )
 
     def _answering(self, times: AnswerTimes) -> Work:
-        """Return a million answers: at most one core is busy all that time."""
+        """Return the work of a million answers, for which at most one core is busy at a time."""
         seconds = times.seconds_per_row.times(MILLION)
         kwh = seconds.times(self._rates.watts_per_core / 3_600_000)
         return Work(seconds=seconds, cpu_seconds=seconds, kwh=kwh)
@@ -253,9 +253,9 @@ def _work(measured: Sequence[MeasuredStage], rows: int) -> Work:
     cores = max(usable_cores(), busiest)
     seconds, cpu = within_cores(at(lambda one: one.seconds), at(lambda one: one.cpu_seconds), cores)
     per_cpu = [one.wh / 1000 / max(_SMALLEST, one.cpu_seconds) for one in measured]
-    # Without counters the energy is that of the CPU time, so it is estimated once.
+    # Without counters, energy was computed from CPU time, so it is taken from the estimate of that.
     is_of_cpu = max(per_cpu) - min(per_cpu) <= _SAME * max(per_cpu)
-    # Most of a process's memory is there with any number of rows, so one of them tells nothing.
+    # Most memory of a process does not depend on the rows, so one number of rows says nothing.
     is_known = basis_of([one.rows for one in measured], rows) != "one size"
     return Work(
         seconds=seconds,

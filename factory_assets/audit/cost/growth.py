@@ -1,4 +1,4 @@
-"""Estimate a cost at another number of rows from measured costs, with how wrong that may be.
+"""Estimate a cost at another number of rows from measured costs, with the error of the estimate.
 
 Pure arithmetic of numbers. What was measured belongs in `measured_stages`.
 """
@@ -9,19 +9,22 @@ from math import exp, log, sqrt
 from typing import Literal
 
 _EXPONENTS = tuple(tenths / 10 for tenths in range(5, 16))
-"""How the part of a cost that grows may grow with the rows: by the powers of .5 to 1.5."""
+"""The growing part of a cost is proportional to one of these powers of the number of rows."""
 
-_LINEAR, _STEP = 1.0, 0.11
+_LINEAR = 1.0
+
+_STEP = 0.11
+"""Exponents that differ by less are neighbours."""
 
 _NOISE = 0.1
-"""No error is told as smaller: the same work takes more or less from one time to the next."""
+"""The smallest relative error: the same work takes more or less time whenever it is done."""
 
 _ONCE = 0.25
-"""The error at a number of rows that was measured once, or of a curve that nothing contradicts."""
+"""The relative error at a number of rows that was measured once, or of a curve of two sizes."""
 
 Basis = Literal["measured", "between", "beyond", "one size"]
-"""Whether this number of rows was measured, is between measured ones or beyond them, or whether
-only one number was."""
+"""Whether a number of rows was measured, is between measured numbers or outside them, or whether
+only one other number was measured."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class MeasuredCost:
 
 @dataclass(frozen=True)
 class CostRange:
-    """A cost, and between which figures it is expected."""
+    """A cost, and the range in which it is expected."""
 
     value: float
     low: float
@@ -42,7 +45,7 @@ class CostRange:
 
     @property
     def error(self) -> float:
-        """By which share of the value it may be off, the larger of both sides."""
+        """The distance from the value to the farther end of the range, as a share of the value."""
         if not self.value:
             return 0.0
         return max(self.high / self.value, 2 - self.low / self.value) - 1
@@ -53,7 +56,7 @@ class CostRange:
 
 
 def total(ranges: Iterable[CostRange]) -> CostRange:
-    """Return the sum; all may be off in the same direction."""
+    """Return the sum of costs whose errors may all have the same sign: their ranges add up."""
     every = [*ranges]
     return CostRange(
         sum(one.value for one in every),
@@ -65,10 +68,10 @@ def total(ranges: Iterable[CostRange]) -> CostRange:
 def within_cores(
     seconds: CostRange, cpu_seconds: CostRange, cores: float
 ) -> tuple[CostRange, CostRange]:
-    """Return both such that no more cores are busy than there are.
+    """Return wall and CPU time, changed so that no more than the given cores are busy.
 
-    They were estimated apart, each from measurements of its own. So the time is as long at least as
-    the least CPU time needs, and the CPU time no more than all cores give in the time.
+    Each was estimated by itself. The wall time is therefore raised to what the least CPU time needs
+    on all cores, and the CPU time is lowered to what all cores can do in the wall time.
     """
     low = max(seconds.low, cpu_seconds.low / cores)
     value = max(seconds.value, low)
@@ -92,7 +95,7 @@ class Curve:
 
 
 def basis_of(sizes: Collection[int], rows: int) -> Basis:
-    """Return on what an estimate at a number of rows rests, by the numbers that were measured."""
+    """Return what an estimate at a number of rows is based on, given the measured numbers."""
     if rows in sizes:
         return "measured"
     if len({*sizes}) == 1:
@@ -103,14 +106,15 @@ def basis_of(sizes: Collection[int], rows: int) -> Basis:
 def estimate(measured: Sequence[MeasuredCost], rows: int) -> CostRange:
     """Return the cost at a number of rows.
 
-    At a measured number of rows it is the mean, and the range is the spread. With one other number,
-    the cost is taken to be proportional to the rows, and may be anything between not growing at all
-    and growing by the power of 1.5. With more, curves of several exponents are fitted by relative
-    least squares; those that predict left out sizes about as well as the best one make the range.
-    If all sizes cost the same but for the noise, growth cannot be told from noise, and the cost is
-    the middle of both, on a scale of logarithms.
-    Beyond the measured sizes their error grows with the distance on a scale of logarithms, and the
-    range ends no earlier than growth in proportion to the largest size.
+    At a measured number of rows it is the mean, and the range is the spread. If only one other
+    number was measured, the cost is taken to be proportional to the rows, and the range goes from
+    no growth to growth by the power of 1.5. If several were, curves of several exponents are fitted
+    by relative least squares; the range is that of the curves which predict left-out sizes about as
+    well as the best one. If all sizes cost the same but for noise, no growth can be seen, and the
+    cost is the geometric mean of no growth and the fitted growth.
+
+    Outside the measured sizes the error grows with the logarithm of the distance, and the upper end
+    of the range is at least proportional growth from the largest size.
 
     Args:
         measured: at least one, with costs and rows above 0.
@@ -156,7 +160,7 @@ def _from_curves(means: Sequence[MeasuredCost], rows: int) -> CostRange:
     error = max(error, log(1 + _NOISE))
     widened = exp(error * _distance(means, rows))
     low, high = min(values.values()) / widened, max(values.values()) * widened
-    # Beyond what was measured, no cost shrinks, or grows by more than the largest power.
+    # Outside the measured sizes, a cost is taken to grow with a power of the rows from 0 to 1.5.
     end = means[-1] if rows > means[-1].rows else means[0] if rows < means[0].rows else None
     if end is not None:
         bounds = _from_one(end, rows, exp(error) - 1)
@@ -164,14 +168,14 @@ def _from_curves(means: Sequence[MeasuredCost], rows: int) -> CostRange:
             low, high = max(low, bounds.low), min(high, bounds.high)
         else:
             low, high = min(low, bounds.low), max(high, bounds.high)
-    # What did not grow yet may begin to: some work is done in another way with more rows.
+    # A cost that did not grow so far may begin to: some work is done differently with more rows.
     factor = rows / means[-1].rows
     high = max(high, means[-1].cost * factor * (1 + _NOISE)) if factor > 1 else high
     return CostRange(min(max(value, low), high), low, high)
 
 
 def _middle(means: Sequence[MeasuredCost], grown: float) -> float:
-    """Return a grown cost, or if all sizes cost about the same, what is between them and it."""
+    """Return the grown cost; if all sizes cost about the same, its geometric mean with theirs."""
     flat = fit(means, 0.0).fixed or fit(means, 0.0).growing
     if any(abs(log(one.cost / flat)) > log(1 + _NOISE) for one in means):
         return grown
@@ -179,7 +183,7 @@ def _middle(means: Sequence[MeasuredCost], grown: float) -> float:
 
 
 def _left_out_error(means: Sequence[MeasuredCost], exponent: float) -> float:
-    """Return the largest error of the logarithm at a size that the curve was not fitted to.
+    """Return the largest error of the predicted logarithm at a size left out of the fit.
 
     Two sizes leave nothing to compare with: any curve fits them. Three leave one at a time, which a
     wrong curve may hit by chance.
@@ -197,7 +201,7 @@ def _errors(means: Sequence[MeasuredCost], exponent: float) -> Iterator[float]:
 
 
 def _distance(means: Sequence[MeasuredCost], rows: int) -> float:
-    """Return how far beyond the measured sizes it is: 1 within them, 2 at twice their span."""
+    """Return 1 within the measured sizes; outside, 1 more for each of their spans (logarithms)."""
     smallest, largest = means[0].rows, means[-1].rows
     beyond = max(log(rows / largest), log(smallest / rows), 0.0)
     return 1 + beyond / log(largest / smallest)

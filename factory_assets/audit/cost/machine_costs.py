@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from factory_assets.audit.cost.growth import CostRange, total
 from factory_assets.spec.machines import Machine
 
-_HOUR, _WATT_SECONDS = 3600.0, 3_600_000.0
-"""Seconds of an hour; joules of a kWh."""
+_SECONDS_PER_HOUR, _JOULES_PER_KWH = 3600.0, 3_600_000.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Work:
     """Whether a GPU was part of what was measured."""
 
     def times(self, count: float) -> "Work":
-        """Return so much of the same work, one after the other: memory stays."""
+        """Return the work done several times, one after the other: the memory stays the same."""
         return replace(
             self,
             seconds=self.seconds and self.seconds.times(count),
@@ -44,30 +43,30 @@ class MachineCosts:
 
 
 def on_this_machine(work: Work, grams_per_kwh: float) -> MachineCosts:
-    """Return the cost as it was measured; nobody has declared what an hour costs."""
+    """Return the cost as it was measured, without money: the price of an hour is not declared."""
     return MachineCosts(work, work.kwh and work.kwh.times(grams_per_kwh))
 
 
 def on_machine(work: Work, machine: Machine) -> MachineCosts:
     """Return the cost on a described machine.
 
-    Its cores do the same CPU time, divided by their speed, and as many of them at a time as it was
-    here, or all that there are. So more cores than were used make nothing faster. The energy is
-    that of the whole machine for that time: what it uses idle, and the share of what its cores add
-    by working. What a GPU did cannot be told of another machine.
+    The CPU time is divided by the declared speed of a core. As many cores work at a time as here,
+    or all that the machine has: more cores than were used make nothing faster. The energy is that
+    of the whole machine for this time: its idle power, and the share of the power that its working
+    cores add. Work of a GPU cannot be converted to another machine.
     """
     if work.on_gpu or work.seconds is None or work.cpu_seconds is None:
         return MachineCosts(Work(megabytes=work.megabytes))
     cpu = work.cpu_seconds.times(1 / machine.speed)
     seconds = _larger(work.seconds.times(1 / machine.speed), cpu.times(1 / machine.cores))
     per_core = (machine.load_watts - machine.idle_watts) / machine.cores
-    idle, working = machine.idle_watts / _WATT_SECONDS, per_core / _WATT_SECONDS
+    idle, working = machine.idle_watts / _JOULES_PER_KWH, per_core / _JOULES_PER_KWH
     kwh = total([seconds.times(idle), cpu.times(working)])
     price = machine.price_per_hour
     return MachineCosts(
         Work(seconds, cpu, work.megabytes, kwh),
         kwh.times(machine.grams_per_kwh),
-        None if price is None else seconds.times(price / _HOUR),
+        None if price is None else seconds.times(price / _SECONDS_PER_HOUR),
     )
 
 

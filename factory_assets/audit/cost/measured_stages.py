@@ -25,18 +25,17 @@ from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
 _SLACK = 60.0
-"""Seconds before a computation from which a file that it names is older than it."""
-
+"""Seconds by which a file must be older than the begin of a computation to have been reused."""
 
 _FIRST = "the first run in this home had loaded the libraries before"
 
 
 @dataclass(frozen=True)
 class MeasuredStage:
-    """What a stage cost once; if it has partitions, of all together."""
+    """What one computation of a stage cost; of all partitions together, if there are any."""
 
     rows: int
-    """That were read from the source for it."""
+    """Rows that were read from the source for it."""
     seconds: float
     """Wall time, one partition after the other."""
     cpu_seconds: float
@@ -57,7 +56,7 @@ class MeasuredPipeline:
     home: Home
 
     def of_stage(self, stage: Stage) -> tuple[list[MeasuredStage], dict[str, int]]:
-        """Return what a stage cost each time, and how many records were left out, by the reason."""
+        """Return what each computation of a stage cost, and how many were left out, by reason."""
         declared = _plain(relevant_spec(self.pipeline, stage))
         first, measured = list[MeasuredStage](), list[MeasuredStage]()
         left_out = dict[str, int]()
@@ -79,7 +78,7 @@ class MeasuredPipeline:
 
     @cached_property
     def _first_run(self) -> str | None:
-        """The run that made the databases of the home, and so had loaded what stages load else."""
+        """The first run. It made the databases, for which it loaded libraries before its stages."""
         ledger = Ledger(self.home)
         if not ledger.exists:
             return None
@@ -94,7 +93,7 @@ class MeasuredPipeline:
         return sum(result_as(IngestResult, one).rows_read for one in current) or None
 
     def _groups(self, stage: Stage) -> list[tuple[Record, ...]]:
-        """Return the records of the stage, those of one training together."""
+        """Return the records of the stage, grouped by the training that they belong to."""
         if not self.pipeline.spec.partitions or stage not in PARTITIONED:
             return [(one,) for one in self._by_stage.get(stage, []) if one.partition is None]
         if "split" not in stages_of(self.pipeline):
@@ -125,7 +124,7 @@ class MeasuredPipeline:
         return None
 
     def _reused_a_part(self, record: Record) -> bool:
-        """Whether a block of the table is older than the computation, so that it cost nothing."""
+        """Whether a block of the table is older than the computation, which therefore reused it."""
         if record.stage not in PARTITIONED:
             return False
         began = datetime.fromisoformat(record.finished).timestamp() - record.seconds - _SLACK
@@ -181,7 +180,7 @@ def _blocks(record: Record) -> tuple[Block, ...]:
 
 
 def _plain(declared: Any) -> Any:
-    """Return what is declared as JSON has it, without seeds: another one costs the same."""
+    """Return a declaration as plain JSON without seeds, on which no cost depends."""
     return json.loads(json.dumps(declared), object_hook=_without_seed)
 
 
@@ -190,7 +189,7 @@ def _without_seed(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_older(path: str | os.PathLike[str], moment: float) -> bool:
-    """Whether a file was last written before a moment; of a file that is gone nobody knows."""
+    """Whether a file was last written before a moment; False if the file is gone."""
     try:
         return os.stat(path).st_mtime < moment
     except OSError:

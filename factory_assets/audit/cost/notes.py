@@ -1,4 +1,4 @@
-"""What the figures of a forecast assume, and what is not measured, in sentences."""
+"""Say in sentences what the figures of a forecast assume, and what was not measured."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class ForecastBasis:
     year: YearOfNights
     is_answered: bool
     machines: Sequence[str]
-    """Those beside this one."""
+    """The names of the other machines."""
 
 
 def notes(found: ForecastBasis) -> Iterator[str]:
@@ -55,8 +55,8 @@ def _sizes(found: ForecastBasis) -> Iterator[str]:
     if stages := by_basis.get("one size"):
         yield (
             f"{', '.join(stages)}: measured with one number of rows; taken to be proportional to "
-            "the rows, and the error covers from not growing at all to the power of 1.5; memory is "
-            "not known; runs with other numbers of rows make the error smaller"
+            "the rows, and the error covers everything from no growth to the power of 1.5; memory "
+            "is not known; runs with other numbers of rows make the error smaller"
         )
     if stages := by_basis.get("beyond"):
         yield (

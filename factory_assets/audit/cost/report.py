@@ -1,4 +1,4 @@
-"""What `factory cost` tells; its JSON has this form. How it is found out belongs in `forecast`."""
+"""The report of `factory cost`, and its JSON format. Computing it belongs in `forecast`."""
 
 import json
 from typing import Literal
@@ -17,7 +17,7 @@ class CostPart(BaseModel):
 
 
 class Figure(CostPart):
-    """A figure, and between which others it is expected."""
+    """A figure, and the range in which it is expected."""
 
     value: float
     low: float

@@ -346,7 +346,7 @@ def test_the_published_schema_is_current() -> None:
         (["apples", "--rows", "0"], "'0' is not a number of rows"),
         (["aples"], "did you mean 'apples'?"),
         (["apples", "--on", "none.yaml"], "none.yaml: cannot be read"),
-        (["new"], "new: no run of it was measured yet; run it first: factory run new"),
+        (["new"], "new: no run of this pipeline was measured yet; run it first: factory run new"),
     ],
 )
 def test_a_mistake_is_one_line(trained: Trained, arguments: list[str], message: str) -> None:
@@ -368,7 +368,7 @@ def test_nothing_in_the_home_is_changed(trained: Trained) -> None:
 
 def test_a_home_in_which_nothing_ran_is_not_made(tmp_path: Path) -> None:
     pipeline = declare(tmp_path / "apples", APPLES)
-    with pytest.raises(DataError, match="no run of it was measured yet"):
+    with pytest.raises(DataError, match="no run of this pipeline was measured yet"):
         report(pipeline, Home(tmp_path / "home"))
     assert not (tmp_path / "home").exists()
     assert list(Records(Home(tmp_path / "home")).all()) == []
