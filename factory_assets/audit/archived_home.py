@@ -162,8 +162,8 @@ def _unpacked(path: Path, home: Home, prediction: bytes | None) -> ArchiveName:
         if note is None or not report.holds:
             raise InvalidError(str(report.problems[0]))
         archive = ArchiveFile.open(str(path))
-        said = json.loads(_read(archive, "evidence.json"))
-        bodies = {number: _read(archive, f"entries/{number}.json") for number in said["entries"]}
+        about = json.loads(_read(archive, "evidence.json"))
+        bodies = {number: _read(archive, f"entries/{number}.json") for number in about["entries"]}
         if prediction:
             bodies |= _entered_block(prediction)
         size = LogCheckpoint.parse(SignedNote.parse(note).text).size
@@ -174,7 +174,7 @@ def _unpacked(path: Path, home: Home, prediction: bytes | None) -> ArchiveName:
         raise _refused(path, str(error)) from error
     with path.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
-    return ArchiveName(digest, said["pipeline"], said["version"], said["origin"], key, size)
+    return ArchiveName(digest, about["pipeline"], about["version"], about["origin"], key, size)
 
 
 def _refused(path: Path, what: str) -> RefusedError:

@@ -122,13 +122,13 @@ def reproduce_command(name: str, as_json: bool) -> None:
     from factory_resources.home.home import Home
 
     # Progress must not be mixed into the JSON.
-    told = Console(stderr=True) if as_json else console()
+    progress = Console(stderr=True) if as_json else console()
     require_version(name, Home.from_env())
     arguments = ["reproduce", *(["--json"] if as_json else []), "--", name]
     code = run_inside(arguments, pipelines_of([name.partition("@")[0]]), Home.from_env(), None)
     if code is not None:
         sys.exit(code)
-    result = run_reproduce(name, told)
+    result = run_reproduce(name, progress)
     click.echo(reproduction_json(result) if as_json else reproduction_text(result), nl=False)
     sys.exit(0 if result.identical else 1)
 

@@ -56,7 +56,7 @@ def output_inside(
     with tempfile.TemporaryFile() as output:
         code = await_command(boundary.command(command), {}, output)
         output.seek(0)
-        said = output.read().decode()
+        text = output.read().decode()
     if code:
         raise Exit(code)
-    return said
+    return text

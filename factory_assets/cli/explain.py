@@ -44,9 +44,9 @@ def print_plan(selection: RunSelection, console: Console) -> None:
         if any(names_sources(request.pipeline) for request in requests):
             _, *arguments = selection.arguments()
             command = factory_command(["run", "--explain", *arguments])
-            told = output_inside(command, [request.pipeline for request in requests], home)
-            if told is not None:
-                console.print(told, end="", highlight=False, markup=False, soft_wrap=True)
+            output = output_inside(command, [request.pipeline for request in requests], home)
+            if output is not None:
+                console.print(output, end="", highlight=False, markup=False, soft_wrap=True)
                 return
         for request in requests:
             for line in explanation_lines(request, home):

@@ -41,9 +41,9 @@ def _not_text(error: Exception) -> FactoryError | None:
     word = next(found, None)
     if word is None or "surrogate" not in str(error):
         return None
-    told = UnknownNameError(f"{word!r} is not UTF-8", remedy="only paths need not be text")
-    told.__cause__ = error
-    return told
+    mistake = UnknownNameError(f"{word!r} is not UTF-8", remedy="only paths need not be text")
+    mistake.__cause__ = error
+    return mistake
 
 
 def is_interruption(error: Exception) -> bool:
@@ -54,8 +54,8 @@ def is_interruption(error: Exception) -> bool:
 def unexpected(error: BaseException, home: Home, where: str = "") -> FactoryError:
     """Return an error of one line for an exception that the factory has not raised itself.
 
-    What the disk, a database or a path that somebody named has caused is told as such. Of
-    everything else, the traceback is written to a file, which the error names.
+    Faults of the disk, of a database or of a path that the user named are reported as such. For
+    all others, the traceback is written to a file, which the error names.
 
     Args:
         error: the exception; it is the cause of the returned error.

@@ -147,7 +147,7 @@ def _erase(
         erasure = staged.intent.manifest.id
         click.echo(f"erasure {erasure} was entered (entry {number})")
         drop_dynamic_keys(staged.intent.partitions, pipelines, home)
-        done = _told(finish(staged.intent, home))
+        done = _report(finish(staged.intent, home))
     names = [name for name in shown.pipelines if shown.tables]
     click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
     return done
@@ -222,7 +222,7 @@ def resume(home: Home) -> bool:
         pipelines = select([])
         for intent in intents:
             drop_dynamic_keys(intent.partitions, pipelines, home)
-        clean = [_told(finish(intent, home)) for intent in intents]
+        clean = [_report(finish(intent, home)) for intent in intents]
         return all(clean)
 
 
@@ -239,8 +239,8 @@ def _ending(
 
 
 def _require_nameless(reason: str, values: Collection[Value]) -> None:
-    said = reason.casefold()
-    if any(str(value).casefold() in said for value in values):
+    text = reason.casefold()
+    if any(str(value).casefold() in text for value in values):
         raise UnknownNameError(
             "the reason has a value of the person, and it stays for ever",
             where="--reason",
@@ -248,7 +248,8 @@ def _require_nameless(reason: str, values: Collection[Value]) -> None:
         )
 
 
-def _told(finished: FinishedErasure) -> bool:
+def _report(finished: FinishedErasure) -> bool:
+    """Print what was erased; return whether no value of the person is left."""
     searched = f"{amount(finished.done.searched, 'values')} searched for in the whole home"
     if not finished.left:
         click.echo(f"erasure {finished.erasure} is done: {searched}, and not found")

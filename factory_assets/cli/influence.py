@@ -51,9 +51,9 @@ def run_influence(
         given += [f"--file={file}"] if file else []
         given += ["--suspicious"] if suspicious else []
         command = factory_command(["influence", *given, f"--top={top}", "--json", "--", text])
-        told = output_inside(command, [pipeline], home, reads=[file] if file else ())
-        if told is not None:
-            return InfluenceReport.model_validate_json(told)
+        output = output_inside(command, [pipeline], home, reads=[file] if file else ())
+        if output is not None:
+            return InfluenceReport.model_validate_json(output)
     from factory_assets.audit import influence
     from factory_assets.data.privacy.sensitive_columns import redact_errors
 

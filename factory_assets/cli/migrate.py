@@ -82,7 +82,7 @@ def migrate(target: str, console: Console, *, stop: bool = False) -> None:
         _at_rest(home, way.require_possible if stop else None, say) as stopped,
     ):
         done = way.carry(status.update)
-    for line in _told(done, target):
+    for line in _result_lines(done, target):
         say(line)
     if stopped:
         say(f"then start it again: {_command(stopped)}")
@@ -178,7 +178,7 @@ def _command(process: UpProcess) -> str:
     return shlex.join(["factory", *process.arguments])
 
 
-def _told(done: Migration, target: str) -> Iterator[str]:
+def _result_lines(done: Migration, target: str) -> Iterator[str]:
     rows = ", ".join(f"{store} {count:,}" for store, count in done.rows().items())
     yield f"carried over, every row compared: {rows}"
     if done.ledger:

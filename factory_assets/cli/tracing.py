@@ -137,7 +137,7 @@ def _influence(
     from factory_assets.data.privacy.sensitive_columns import redact_errors
 
     with redact_errors(pipeline):
-        return influential_on_answer(pipeline, answer.said, home, top=_TOP, folders=folders)
+        return influential_on_answer(pipeline, answer.prediction, home, top=_TOP, folders=folders)
 
 
 def _influence_inside(
@@ -152,10 +152,10 @@ def _influence_inside(
     log = options.edge_log
     given = [f"--edge-log={log}"] if log else []
     words = ["trace", "--influence", "--json", "--no-verify", *given, "--", answer.id]
-    told = output_inside(factory_command(words), [pipeline], home, reads=[log] if log else ())
-    if told is None:
+    output = output_inside(factory_command(words), [pipeline], home, reads=[log] if log else ())
+    if output is None:
         return None
-    return InfluenceReport.model_validate(json.loads(told)["influence"])
+    return InfluenceReport.model_validate(json.loads(output)["influence"])
 
 
 def _require_unset(name: str, kind: str, options: Mapping[str, object]) -> None:

@@ -207,8 +207,8 @@ def _serve(
             _await(name, services, processes, {**running, "code": server.process}, stop)
     if not stop.is_set():
         home.write_atomic(running_file(home), services.door.url.encode())
-        told = _told(home, services, processes.logs)
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        text = _addresses(home, services, processes.logs)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     rotation = LogRotation(processes.logs)
     while not stop.wait(0.5):
         processes.require_alive({**running, "code": server.process})
@@ -220,8 +220,8 @@ def _serve(
     return 0
 
 
-def _told(home: Home, services: Services, logs: Path) -> str:
-    """Return what a person should know when everything answers."""
+def _addresses(home: Home, services: Services, logs: Path) -> str:
+    """Return the addresses of what is up, and how to stop it, as text."""
     local = services.door.listen.is_private
     lines = [f"factory      {login_link(home, services.door.url) if local else services.door.url}"]
     if local:

@@ -112,8 +112,9 @@ def labelled_table(
     name = f"answers:{chosen.pipeline}"
     with home.scratch() as scratch:
         (scratch / "read").mkdir()
-        told = target, outcome
-        read = read_answers(chosen.rows, chosen.pipeline, told, home, scratch / "read", name)
+        read = read_answers(
+            chosen.rows, chosen.pipeline, (target, outcome), home, scratch / "read", name
+        )
         if hidden := sorted({*known.values()} & read.withheld.keys()):
             raise DataError(
                 f"column {hidden[0]!r} is sensitive, and the log has only commitments to it",

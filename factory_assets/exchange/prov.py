@@ -141,9 +141,9 @@ class _Document:
 
     def _relation(self, kind: str, **ends: str) -> None:
         relations = self.content.setdefault(kind, {})
-        told = (kind, *sorted(ends.items()))
-        if told not in self._related:
-            self._related.add(told)
+        relation = (kind, *sorted(ends.items()))
+        if relation not in self._related:
+            self._related.add(relation)
             content = {f"prov:{end}": name for end, name in ends.items()}
             relations[f"_:{kind}{len(relations) + 1}"] = content
 

@@ -195,8 +195,8 @@ def _about(
     since = champion[0] if champion else 0
     serving = champion[1].version if champion else None
     for number, entry in decisions:
-        said = entry.verdict, entry.graph, entry.replaces
-        if number > since and said == (verdict, value.onnx_sha256, serving):
+        about = entry.verdict, entry.graph, entry.replaces
+        if number > since and about == (verdict, value.onnx_sha256, serving):
             yield number, entry
 
 

@@ -112,7 +112,7 @@ def find_objects(
 
     def read_version(pair: tuple[str | None, Any]) -> Object:
         label, info = pair
-        with told(PREFIX + info.path), _open(system, info.path) as stream:
+        with source_errors(PREFIX + info.path), _open(system, info.path) as stream:
             version = f"{_tag(stream)} {info.size} {info.mtime_ns}"
         return Object(info.path, label, info.size, version)
 
@@ -128,7 +128,7 @@ def fetch(item: Object, storage: ObjectStorage, target: Path) -> str:
         StorageError: the file cannot be written.
     """
     digest, size = sha256(), 0
-    with told(item.name), _open(storage.system, item.path) as stream:
+    with source_errors(item.name), _open(storage.system, item.path) as stream:
         if item.version.partition(" ")[0] != _tag(stream):
             raise changed(item.name)
         with storage_errors(target), target.open("wb") as file:
@@ -170,7 +170,7 @@ def _tag(stream: Any) -> str:
 
 def _read(stream: Any, name: str) -> bytes:
     # Separate from writing, so that a fault of the storage is not blamed on the disk.
-    with told(name):
+    with source_errors(name):
         chunk: bytes = stream.read(1 << 20)
         return chunk
 
@@ -221,7 +221,7 @@ def there(system: "S3FileSystem", pattern: str) -> list[Any]:
             where=PREFIX + pattern,
             remedy="write s3://bucket/*.csv",
         )
-    with told(PREFIX + pattern):
+    with source_errors(PREFIX + pattern):
         if not has_magic(pattern):
             info = system.get_file_info(pattern)
             return [info] if info.type == fs.FileType.File else []
@@ -264,7 +264,7 @@ def _no_match(system: "S3FileSystem", pattern: str) -> SourceError:
     parts = pattern.split("/")
     fixed = next((i for i, part in enumerate(parts) if has_magic(part)), len(parts) - 1)
     base = "/".join(parts[: max(fixed, 1)])
-    with told(PREFIX + pattern):
+    with source_errors(PREFIX + pattern):
         infos = _listed(system, base)
     names = sorted(i.base_name + "/" * (i.type == fs.FileType.Directory) for i in infos)
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
@@ -275,8 +275,8 @@ def _no_match(system: "S3FileSystem", pattern: str) -> SourceError:
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
-    """Reduce the storage's errors to one line, without its numbers and anything of the keys.
+def source_errors(name: str) -> Iterator[None]:
+    """Reduce errors of the object storage to one line, without request ids and without the keys.
 
     Raises:
         SourceError: in place of them.

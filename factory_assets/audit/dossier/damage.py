@@ -54,8 +54,8 @@ class DamagedFile:
     origin: Origin
 
     @property
-    def told(self) -> str:
-        """Say so in words."""
+    def text(self) -> str:
+        """What is wrong with the file, in words."""
         what = "provenance" if self.origin in _PROVENANCE else "record"
         return f"the {what} of entry {self.entry} is missing or was changed"
 

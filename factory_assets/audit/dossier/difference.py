@@ -57,7 +57,7 @@ def print_difference(before: Dossier, now: Dossier) -> PrintedDocument:
     )
     about = PrintedParagraph(f"Values of the dossiers of {before.name} and {now.name}: {counts}.")
     lacking = [
-        PrintedParagraph(f"Gap, {dossier.name}: {one.told}.", "gap")
+        PrintedParagraph(f"Gap, {dossier.name}: {one.text}.", "gap")
         for dossier in (before, now)
         for one in dossier.damage(dossier.damaged)
     ]

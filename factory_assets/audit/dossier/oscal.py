@@ -127,7 +127,7 @@ class _Results:
         return {**finding, "related-observations": related} if related else finding
 
     def _gaps(self, asked: Requirement) -> Iterator[str]:
-        yield from (one.told for one in self._dossier.damage(asked.evidence))
+        yield from (one.text for one in self._dossier.damage(asked.evidence))
         for kind in asked.evidence:
             if not self._dossier.of(kind):
                 yield f"evidence of {kind.replace('_', ' ')}"

@@ -219,7 +219,7 @@ class _Printer:
             changed = ", ".join(one.replace("_", " ") for one in answer.changed)
             yield PrintedParagraph(f"Stale: since it was signed, this changed: {changed}.", "stale")
         for one in self._dossier.damage(answer.kinds):
-            yield PrintedParagraph(f"Gap: {one.told}, on which it rests.", "gap")
+            yield PrintedParagraph(f"Gap: {one.text}, on which it rests.", "gap")
         if answer.declared:
             yield PrintedTable(
                 "Signed with it, from governance.yaml",
@@ -247,7 +247,7 @@ class _Printer:
         """Say what a kind of evidence lacks."""
         damaged = self._dossier.damage([kind])
         for one in damaged:
-            yield PrintedParagraph(f"Gap, {_words(kind)}: {one.told}.", "gap")
+            yield PrintedParagraph(f"Gap, {_words(kind)}: {one.text}.", "gap")
         if not damaged and not self._dossier.of(kind):
             text = f"Gap: nothing is recorded for this version under: {_words(kind)}."
             yield PrintedParagraph(text, "gap")

@@ -85,8 +85,8 @@ class Checker:
 
     def record(self, record: Record) -> None:
         """Check a record, its entry, and the commits that it wrote to the logs of its tables."""
-        told = [*contradictions(record), *self._entry(record)]
-        self.problems += [problem for problem in told if problem not in self.problems]
+        found = [*contradictions(record), *self._entry(record)]
+        self.problems += [problem for problem in found if problem not in self.problems]
         for name, digest in record.commits.items():
             path = self.home.tables / name
             # Old commits may be gone: Delta Lake removes those that a checkpoint replaces.

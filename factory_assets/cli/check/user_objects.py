@@ -34,9 +34,9 @@ def user_object_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     if names_sources(pipeline) or names_model(pipeline):
         command = [sys.executable, "-m", "factory_assets.cli.check.user_objects"]
         with tempfile.TemporaryDirectory(prefix="factory-check-") as home:
-            told = output_inside([*command, str(pipeline.folder)], [pipeline], Home(Path(home)))
-        if told is not None:
-            yield from (Mistake(tuple(at), message) for at, message in json.loads(told))
+            output = output_inside([*command, str(pipeline.folder)], [pipeline], Home(Path(home)))
+        if output is not None:
+            yield from (Mistake(tuple(at), message) for at, message in json.loads(output))
             return
     yield from _mistakes(pipeline)
 

@@ -111,8 +111,8 @@ def _handle(
 ) -> SourceHandle | None:
     content, ids = sha256(target.source_name.encode()), list[bytes]()
     for row in answers.rows(store):
-        said = json.dumps([row.id.hex(), row.value, row.observed])
-        content.update(f"{said}\n".encode())
+        line = json.dumps([row.id.hex(), row.value, row.observed])
+        content.update(f"{line}\n".encode())
         ids.append(row.id)
     if not ids:
         return None
@@ -131,8 +131,9 @@ def _read(
 ) -> SourceTable:
     with open_outcomes(home) as store:
         known = [*answers.rows(store)]
-    told = target.column, target.source_name
-    read = read_answers(known, answers.pipeline, told, home, own, name)
+    read = read_answers(
+        known, answers.pipeline, (target.column, target.source_name), home, own, name
+    )
     return replace(read, sha256=version)
 
 
@@ -200,11 +201,12 @@ class _Reader:
         found: list[dict[str, str | None]] = [{} for _ in known]
         with PredictionLog(self._home) as log:
             for request, record in log.records(places.keys()):
-                cells, told = logged_rows(record), self._told(record.version, target)
+                cells = logged_rows(record)
+                outcome_column = self._outcome_column(record.version, target)
                 for place in places.pop(request):
                     row = known[place]
                     asked = self._shown_cells(cells[request_of(row.id)[1]], record.time)
-                    outcome = {target[1]: None, told: _outcome(row)}
+                    outcome = {target[1]: None, outcome_column: _outcome(row)}
                     found[place] = {**_about(row, record), **asked, **outcome}
         if places:
             raise SourceError(
@@ -214,8 +216,8 @@ class _Reader:
             )
         return found
 
-    def _told(self, version: int, target: tuple[str, str]) -> str:
-        """Return the name of the column of which an outcome of a version tells."""
+    def _outcome_column(self, version: int, target: tuple[str, str]) -> str:
+        """Return the source's name for the target of a version, to which its outcomes belong."""
         column, source_name = target
         own = self._targets.of(self._pipeline, version)
         return source_name if own.column == column else own.source_name

@@ -91,9 +91,9 @@ class FitPool:
         places = nodes.places_to_fit()
         if unfit := [why for why in nodes.unfit.values() if why]:
             reasons = ", ".join(sorted({one for why in unfit for one in why}))
-            told = f"{len(unfit)} of {len(nodes.unfit)} nodes of the Ray cluster fit nothing"
+            count = f"{len(unfit)} of {len(nodes.unfit)} nodes of the Ray cluster fit nothing"
             rest = "" if places else ", so the run fits by itself"
-            self._warnings[f"{told} ({reasons}){rest}"] = None
+            self._warnings[f"{count} ({reasons}){rest}"] = None
         if not places:
             return _local_workers(call, 1, needs, self._scratch)
         setup = setup_of(call, self._scratch, 1)

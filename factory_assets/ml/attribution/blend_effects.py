@@ -84,8 +84,8 @@ class MemberEffects(Attribution):
         if classes is None:
             return effects
         outputs = self._blend.kept[self._member].outputs(read)
-        said = outputs[np.arange(len(classes)), classes][:, None]
-        changed: NDArray[np.float64] = said * (1 - said) * effects
+        probability = outputs[np.arange(len(classes)), classes][:, None]
+        changed: NDArray[np.float64] = probability * (1 - probability) * effects
         return changed
 
     def suspicion(self, variant: Variant) -> NDArray[np.float64]:

@@ -175,8 +175,8 @@ class SharedLeaves(Neighbours):
     ) -> NDArray[np.float64]:
         if variant != BY_TREES:
             return super().effects(variant, judged, classes)
-        said = JudgedOutputs(judged, self._model.outputs(judged), classes)
-        return tree_effects(self._trees, self._training, self._weights, said)
+        outputs = JudgedOutputs(judged, self._model.outputs(judged), classes)
+        return tree_effects(self._trees, self._training, self._weights, outputs)
 
     def _distances(self, variant: Variant, judged: Arrays) -> NDArray[np.float64]:
         import numpy as np

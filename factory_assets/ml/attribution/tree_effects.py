@@ -68,8 +68,8 @@ def _forest(
     if judged.classes is None:
         difference = target - judged.outputs[:, None]
     else:
-        said = judged.outputs[np.arange(len(own)), judged.classes]
-        difference = (target == judged.classes[:, None]) - said[:, None]
+        predicted = judged.outputs[np.arange(len(own)), judged.classes]
+        difference = (target == judged.classes[:, None]) - predicted[:, None]
     moved: NDArray[np.float64] = paired(own, share, known, counts) * difference
     return moved
 
@@ -172,8 +172,8 @@ def _output_slopes(judged: JudgedOutputs) -> NDArray[np.float64]:
     if judged.classes is None:
         return np.ones((len(judged.outputs), 1))
     chosen = np.eye(judged.outputs.shape[1])[judged.classes]
-    said = (judged.outputs * chosen).sum(axis=1, keepdims=True)
-    slopes: NDArray[np.float64] = said * (chosen - judged.outputs)
+    probability = (judged.outputs * chosen).sum(axis=1, keepdims=True)
+    slopes: NDArray[np.float64] = probability * (chosen - judged.outputs)
     # Of two classes there is one score, that of the second.
     return slopes if slopes.shape[1] > 2 else slopes[:, 1:]
 

@@ -170,8 +170,10 @@ class ProductClassifier:
         """Return the two features whose product tells most."""
         import numpy as np
 
-        told = abs(self.weights) * np.where(np.isfinite(self.deviations), self.deviations, 0.0)
-        first, second = np.unravel_index(told.argmax(), told.shape)
+        contributions = abs(self.weights) * np.where(
+            np.isfinite(self.deviations), self.deviations, 0.0
+        )
+        first, second = np.unravel_index(contributions.argmax(), contributions.shape)
         return int(first), int(second)
 
     def owners(self) -> Ints:

@@ -134,15 +134,15 @@ def _agreeing(
 
     Each time that they are sent, they would correct each other.
     """
-    said = defaultdict[bytes, set[str]](set)
+    values = defaultdict[bytes, set[str]](set)
     for one in judged:
         if isinstance(one, Feedback) and one.observed is None:
-            said[one.id].add(one.value)
+            values[one.id].add(one.value)
     why = "other rows say something else of the same answer; leave one of them, or say when each "
     why += "was observed"
     return [
         RefusedOutcomeError(why)
-        if isinstance(one, Feedback) and one.observed is None and len(said[one.id]) > 1
+        if isinstance(one, Feedback) and one.observed is None and len(values[one.id]) > 1
         else one
         for one in judged
     ]

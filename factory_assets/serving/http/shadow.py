@@ -56,8 +56,8 @@ def shadow_answer(challenger: ServedModel, call: Call, read: Reading) -> ShadowA
         _, scored, seconds = _timed(replace(call, served=challenger), read)
     except Exception as error:  # noqa: BLE001
         # Its text may have values of the request.
-        said = error.line if isinstance(error, HttpError) else type(error).__name__
-        return ShadowAnswer(said, asked)
+        reason = error.line if isinstance(error, HttpError) else type(error).__name__
+        return ShadowAnswer(reason, asked)
     if missing := {*champion.rows} - {*scored.rows}:
         return ShadowAnswer(f"{len(missing)} rows are refused that the champion answers", asked)
     before, after = _by_row(call.served, champion), _by_row(challenger, scored)

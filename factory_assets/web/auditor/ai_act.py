@@ -168,7 +168,7 @@ def _point(requirement: Requirement, dossier: Dossier, applying: frozenset[Appli
         requirement,
         tuple(kind for kind, there in kinds.items() if there),
         tuple(kind for kind, there in kinds.items() if not there),
-        tuple(one.told for one in dossier.damage(requirement.evidence)),
+        tuple(one.text for one in dossier.damage(requirement.evidence)),
         dossier.answer(requirement.id),
         requirement.applies in applying,
     )

@@ -130,7 +130,7 @@ def row_words(part: str) -> str:
 
 def words(state: str) -> str:
     """Say how stored bytes compare with what was recorded."""
-    said = {
+    texts = {
         "whole": "unchanged",
         "changed": "CHANGED",
         "gone": "MISSING",
@@ -139,7 +139,7 @@ def words(state: str) -> str:
         "not a file": "not a file",
         "not in the archive": "not in the archive",
     }
-    return said[state]
+    return texts[state]
 
 
 def fits_title(text: str) -> str:

@@ -167,11 +167,11 @@ def _sections(text: str) -> Iterator[Section]:
 def _verb(content: bytes) -> Verb:
     """Return what a statement says was decided; nothing of it was checked."""
     try:
-        said = json.loads(b64decode(json.loads(content)["payload"]))["predicate"]["decision"]
+        decision = json.loads(b64decode(json.loads(content)["payload"]))["predicate"]["decision"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        said = None
-    if said == "approved" or said == "refused":
-        verb: Verb = said
+        decision = None
+    if decision == "approved" or decision == "refused":
+        verb: Verb = decision
         return verb
     raise RefusedError(
         "this is not a signed decision about a candidate",

@@ -125,8 +125,8 @@ def _troubles(rows: Iterable[Row], errors: Mapping[str, str]) -> Iterator[Overvi
             yield OverviewProblem(row.state.name, trouble)
     for row in rows:
         for what, run in row.failed.items():
-            said = errors.get(run.run_id)
-            trouble = Trouble(f"last {what} failed", (said,) if said else ())
+            error = errors.get(run.run_id)
+            trouble = Trouble(f"last {what} failed", (error,) if error else ())
             yield OverviewProblem(row.state.name, trouble, run)
 
 

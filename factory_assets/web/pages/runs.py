@@ -200,5 +200,5 @@ def _postponed(instance: dg.DagsterInstance) -> dict[str, str]:
     if not names or instance.schedule_storage is None:
         return {}
     ticks = instance.schedule_storage.get_batch_ticks([*names], limit=1)
-    said = {names[one]: found[0].skip_reason for one, found in ticks.items() if found}
-    return {name: why for name, why in said.items() if why and why not in _NO_MATTER}
+    reasons = {names[one]: found[0].skip_reason for one, found in ticks.items() if found}
+    return {name: why for name, why in reasons.items() if why and why not in _NO_MATTER}

@@ -243,7 +243,7 @@ def test_a_scored_file_has_them_as_columns_and_logs_them(
 def _logged(deployed: Deployed, identifier: str) -> dict[str, Any]:
     from factory_assets.audit.trace.answer.finding import find_answer
 
-    return find_answer(identifier, deployed.home).said.output
+    return find_answer(identifier, deployed.home).prediction.output
 
 
 @pytest.mark.parametrize("kind", ["classes", "numbers"])

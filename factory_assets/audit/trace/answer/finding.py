@@ -36,8 +36,8 @@ class TracedAnswer:
     """A proof that came with it; None to take that of the log of the home."""
 
     @property
-    def said(self) -> LoggedPrediction:
-        """What the record says of this row."""
+    def prediction(self) -> LoggedPrediction:
+        """The answered row, as the record has it."""
         return describe_prediction(self.id, self.record, self.row, self.block)
 
     @property

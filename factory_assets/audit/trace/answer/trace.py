@@ -75,36 +75,36 @@ def trace_answer(
         StorageError: a record is damaged, or a database cannot be read.
     """
     record, problems = answer.record, list[str]()
-    told = _from_ledger(answer, home, verify, problems)
+    facts = _from_ledger(answer, home, verify, problems)
     if archive:
-        behind = _behind_archived(answer, archive, verify)
+        traced = _archived_version(answer, archive, verify)
     else:
-        behind = _behind(answer, home, folders, verify, problems, history)
+        traced = _traced_version(answer, home, folders, verify, problems, history)
     return AnswerTrace(
-        **asdict(answer.said),
+        **asdict(answer.prediction),
         kind=record.kind,
-        proof=told.proof,
-        edge=told.edge,
-        standing=told.standing,
-        verdict=told.verdict,
-        approvals=told.approvals,
-        serving=told.serving,
-        run=told.run_of(behind.trained, home),
-        contracts=contract_facts(behind.records),
-        environment=environment_fact(behind.version, home, problems) if behind.version else None,
-        costs=cost_facts(behind.records),
+        proof=facts.proof,
+        edge=facts.edge,
+        standing=facts.standing,
+        verdict=facts.verdict,
+        approvals=facts.approvals,
+        serving=facts.serving,
+        run=facts.run_of(traced.trained, home),
+        contracts=contract_facts(traced.records),
+        environment=environment_fact(traced.version, home, problems) if traced.version else None,
+        costs=cost_facts(traced.records),
         outcomes=outcome_facts(record.pipeline, record.version, answer.id, home),
         influence=influence,
-        lineage=behind.lineage,
+        lineage=traced.lineage,
         archive=ArchiveFact(**asdict(archive.about)) if archive and archive.about else None,
-        missing=behind.missing,
-        problems=(*problems, *(behind.lineage.problems if behind.lineage else ())),
+        missing=traced.missing,
+        problems=(*problems, *(traced.lineage.problems if traced.lineage else ())),
     )
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What the ledger says."""
+class _LedgerFacts:
+    """What the ledger says of the answer and its version."""
 
     standing: StandingFact
     proof: BlockFact | None = None
@@ -120,7 +120,9 @@ class _Told:
             return run_fact(log, trained, home)
 
 
-def _from_ledger(answer: TracedAnswer, home: Home, verify: bool, problems: list[str]) -> _Told:
+def _from_ledger(
+    answer: TracedAnswer, home: Home, verify: bool, problems: list[str]
+) -> _LedgerFacts:
     if not Ledger(home).exists:
         edge = carried_fact(None, answer.carried) if answer.carried else None
         if edge:
@@ -128,13 +130,13 @@ def _from_ledger(answer: TracedAnswer, home: Home, verify: bool, problems: list[
         role: Role = "pack" if edge else "none"
         since = edge.packed if edge else None
         standing = StandingFact(role=role, entry=None, since=since, champion=None, stopped=False)
-        return _Told(standing, edge=edge)
+        return _LedgerFacts(standing, edge=edge)
     pipeline, version = answer.record.pipeline, answer.record.version
     with Ledger(home).reading() as log:
         proof = _block(log, answer, home, verify, problems) if answer.block else None
         edge = _edge(log, answer, proof, problems)
         events = EventReader(log, home, pipeline, version, answer.moment, problems)
-        return _Told(
+        return _LedgerFacts(
             standing=standing_at(log, pipeline, version, answer.moment, edge),
             proof=proof,
             edge=edge,
@@ -194,7 +196,7 @@ def _is_proven(answer: TracedAnswer, entry: PredictionsLogged, home: Home) -> bo
 
 
 @dataclass(frozen=True)
-class _Behind:
+class _TracedVersion:
     """The version that answered, with the records behind it."""
 
     version: Version | None = None
@@ -204,38 +206,38 @@ class _Behind:
     missing: tuple[str, ...] = ()
 
 
-def _behind(
+def _traced_version(
     answer: TracedAnswer,
     home: Home,
     folders: Folders,
     verify: bool,
     problems: list[str],
     history: RecordGraph | None,
-) -> _Behind:
+) -> _TracedVersion:
     pipeline, number = answer.record.pipeline, answer.record.version
     registry = Registry(home)
     if number not in registry.versions().get(pipeline, ()):
         if answer.record.kind != "error":
             problems.append(f"{pipeline}@{number} is not registered any more")
-        return _Behind()
+        return _TracedVersion()
     tracer = Tracer(history or RecordGraph.of(home), registry, Checker(home, verify), folders)
     return _traced(ModelName(pipeline, number), tracer)
 
 
-def _behind_archived(answer: TracedAnswer, archive: ArchivedHome, verify: bool) -> _Behind:
+def _archived_version(answer: TracedAnswer, archive: ArchivedHome, verify: bool) -> _TracedVersion:
     if archive.about is None:
-        return _Behind(missing=(_NO_VERSION, *_NOT_ARCHIVED))
+        return _TracedVersion(missing=(_NO_VERSION, *_NOT_ARCHIVED))
     checker = ArchiveChecker(archive.home, verify)
     tracer = Tracer(RecordGraph.of(archive.home), archive.registry, checker, None)
     found = _traced(ModelName(answer.record.pipeline, answer.record.version), tracer)
     return replace(found, missing=(*checker.missing, *_NOT_ARCHIVED))
 
 
-def _traced(name: ModelName, tracer: Tracer) -> _Behind:
+def _traced(name: ModelName, tracer: Tracer) -> _TracedVersion:
     history = tracer.history
     with history.damage_told():
         version = find_model(name, tracer.registry)
-        return _Behind(
+        return _TracedVersion(
             version,
             history.candidate(version.model, version.version),
             walk_upstream(model_records(version, history), history),

@@ -93,7 +93,7 @@ def test_the_rest_is_printed_and_nothing_of_a_changed_record(copied: Factory, st
     touched = {kind for kind, origins in RESTS_ON.items() if stage in origins}
     touched &= {table.kind for table in whole.tables}
     assert touched <= dossier.damaged.keys()
-    assert {one.told for one in dossier.damage(touched)} == {told}
+    assert {one.text for one in dossier.damage(touched)} == {told}
     text = render_markdown(print_document(dossier, "dossier"))
     for kind in touched:
         assert f"Gap, {kind.replace('_', ' ')}: {told}" in text.replace("\\", "")
@@ -173,7 +173,7 @@ def test_a_changed_provenance_is_told_too(copied: Factory) -> None:
     dossier = _made(copied)
     assert dossier.damaged.keys() == {"environment", "hardware", "code"}
     [lost] = dossier.damage(["environment"])
-    assert lost.told == f"the provenance of entry {lost.entry} is missing or was changed"
+    assert lost.text == f"the provenance of entry {lost.entry} is missing or was changed"
     assert _problems_of_the_dossier(copied, dossier_json(dossier)) == []
 
 

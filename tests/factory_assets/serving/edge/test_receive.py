@@ -89,13 +89,13 @@ def test_answers_come_home_once(edge: Edge) -> None:
     first = edge.receive()
     assert (first.answers, first.proven, first.findings, first.notes) == (3, 3, (), ())
     assert edge.stored(names) == [True] * 3
-    found = find_answer(names[0], edge.home).said
+    found = find_answer(names[0], edge.home).prediction
     assert (found.pipeline, found.version, found.protocol) == ("pump", 1, "edge")
     assert found.input is not None
     assert found.input["Size [mm]"] == 5
     assert [*found.input["owner"]] == ["commitment"]
     assert found.output["prediction"] == "0"
-    assert find_answer(names[1], edge.home).said.output["rules"] == ["range:size"]
+    assert find_answer(names[1], edge.home).prediction.output["rules"] == ["range:size"]
     size = _ledger_size(edge.home)
     again = edge.receive()
     assert (again.answers, again.proven) == (0, 3)
