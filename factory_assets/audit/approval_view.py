@@ -1,4 +1,4 @@
-"""What a person is shown before they decide about a candidate, as text.
+"""Describe a candidate, as text, to the person who decides about it.
 
 Everything is read from the records behind the candidate and behind the champion that it would
 replace.
@@ -27,11 +27,11 @@ from factory_resources.tracking.records import Records
 _STAGES: tuple[Stage, ...] = ("ingest", "clean", "split", "train", "evaluate")
 
 _SHOWN = 12
-"""Slices, groups and sources that are listed."""
+"""How many slices, groups or sources are listed at most."""
 
 
 def approval_text(pipeline: Pipeline, waiting: Waiting, home: Home) -> str:
-    """Return what is to be decided about, one line a fact.
+    """Return the facts about a candidate, one on each line.
 
     Raises:
         ModelError: a record behind it is missing or was changed.
@@ -54,7 +54,7 @@ def _lines(pipeline: Pipeline, waiting: Waiting, home: Home) -> Iterator[str]:
             raise ModelError(
                 f"the record of {stage} is missing or was changed",
                 where=deployed.name,
-                remedy="nobody can decide about it; factory verify tells what does not hold",
+                remedy="no decision about it can be made; factory verify tells what does not hold",
             )
     evaluation = value_in(records["evaluate"])
     assert isinstance(evaluation, EvaluationResult)
@@ -70,7 +70,7 @@ def _lines(pipeline: Pipeline, waiting: Waiting, home: Home) -> Iterator[str]:
 
 
 def records_behind(record: Record, home: Home) -> Mapping[str, Record]:
-    """Return the records that a deployment was made from, by stage; of partitions the first.
+    """Return the records behind a deployment, by stage; of several partitions, the first.
 
     A record that is not as its entry in the ledger says is left out.
     """

@@ -1,7 +1,7 @@
-"""Read the evidence archive of a factory as a home that can be asked, without a home of its own.
+"""Verify an evidence archive and unpack it as a home, where the factory's own home is not at hand.
 
-Whatever the archive has was verified before; what it does not have is missing here too. Writing an
-archive belongs in `evidence`, what is asked of it in `trace`.
+Only what is in the archive is in this home. Writing an archive belongs in `evidence`, tracing in
+`trace`.
 """
 
 import json
@@ -37,7 +37,7 @@ _READ = ("artifacts/", "erasures/", "records/", "statements/", "tables/")
 
 @dataclass(frozen=True)
 class ArchiveName:
-    """What an archive is about, and whose it is."""
+    """The version that an archive is about, and the ledger that it is from."""
 
     sha256: str
     """Of the archive."""

@@ -118,7 +118,7 @@ def influential_on_answer(
     top: int,
     folders: Folders,
 ) -> InfluenceReport:
-    """Report the training rows that moved a logged answer most; the rest as `influential`.
+    """Report the training rows that moved a logged answer most, as `influential` does for a row.
 
     Raises:
         DataError: the answer was refused, or a value that the model needs was not logged.
@@ -218,8 +218,7 @@ def attribution_context(
 
 
 def _as_trained(pipeline: Pipeline, trained: Record, split: Record) -> Pipeline:
-    """Return the pipeline with what decides how training rows count and are encoded, as declared
-    at that time, whatever is declared now."""
+    """Return the pipeline with the settings of that time that weight and encode training rows."""
     declared: Mapping[str, Any] = trained.parts.get("declaration", {})
     kept = {n: declared[n] for n in ("target", "seed", "class_weights") if n in declared}
     changes: dict[str, Any] = {"train": pipeline.spec.training.model_copy(update=kept)}
@@ -298,7 +297,7 @@ def _prediction(trained: TrainedModel, inputs: Arrays, classes: NDArray[np.int64
 
 
 def unit_of(context: AttributionContext, *, of_row: bool) -> str:
-    """Return the unit of effects on the prediction of a row, or of how much rows stand out."""
+    """Return the unit of effects on the prediction of a row, or else of suspicion scores."""
     by = context.influence.variant.by
     if not of_row:
         return "self-influence" if by == "gradients" else "difference from the nearest rows"

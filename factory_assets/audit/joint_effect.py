@@ -1,7 +1,7 @@
 """Estimate by how much several training rows together moved the predictions of a version.
 
 Nothing is trained. The effects of single rows, and whether they are believed, belong in
-`influence`; here they are added up, which is what their score (LDS) was measured on.
+`influence`; here they are added up, and their score (LDS) was measured on such sums.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _JUDGED = 500
-"""Test rows whose predictions are looked at: enough for a mean, and a few seconds at most."""
+"""How many test rows are used: enough for a mean, within a few seconds."""
 
 _GROUPS = 100
-"""Groups of other training rows that the rows are compared with."""
+"""How many random groups of training rows the given rows are compared with."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class JointEffect:
     """The estimated change of predictions, if a version had not learned from some rows."""
 
     mean: float
-    """The mean absolute change over the test rows that were looked at."""
+    """The mean absolute change over the test rows that were used."""
     largest: float
     """The largest absolute change."""
     times: float
-    """The mean change as a multiple of the one that as many other training rows make."""
+    """`mean`, divided by the mean change for as many random training rows."""
     rows: int
-    """How many test rows were looked at."""
+    """How many test rows were used."""
     unit: str
     lds: float
     """The measured quality of such estimates: of their order, not of their size."""
@@ -54,7 +54,7 @@ def joint_effect(
     """Estimate the joint effect of training rows on the predictions of test rows.
 
     Args:
-        gone: SHA-256 of a source to the numbers of the rows in it.
+        gone: the training rows: SHA-256 of a source to the numbers of the rows in it.
 
     Raises:
         ModelError: influence was not measured, its score is too low, or a file was changed.
@@ -70,12 +70,12 @@ def joint_effect(
     effects = context.effects.effects(context.influence.variant, judged, classes)
     if classes is None:
         effects = effects * context.trained.target.sd
-    places = _places(context.training, gone)
-    change = np.abs(effects[:, places].sum(axis=1))
+    positions = _positions(context.training, gone)
+    change = np.abs(effects[:, positions].sum(axis=1))
     draw = np.random.default_rng(0)
     others = [
-        np.abs(effects[:, draw.choice(effects.shape[1], len(places), False)].sum(axis=1)).mean()
-        for _ in range(_GROUPS if len(places) else 0)
+        np.abs(effects[:, draw.choice(effects.shape[1], len(positions), False)].sum(axis=1)).mean()
+        for _ in range(_GROUPS if len(positions) else 0)
     ]
     return JointEffect(
         mean=float(change.mean()),
@@ -87,8 +87,8 @@ def joint_effect(
     )
 
 
-def _places(training: pa.Table, gone: Mapping[str, Collection[int]]) -> NDArray[np.int64]:
-    """Return the places of rows in the training rows, from 0."""
+def _positions(training: pa.Table, gone: Mapping[str, Collection[int]]) -> NDArray[np.int64]:
+    """Return the positions of rows among the training rows, from 0."""
     import numpy as np
 
     known = zip(training["_file"].to_pylist(), training["_row"].to_pylist(), strict=True)

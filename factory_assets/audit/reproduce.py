@@ -193,7 +193,7 @@ def _require_rows(original: RecordedVersion, home: Home) -> None:
                 raise StorageError(
                     f"rows that {original.name} learned from were erased {erased.time} "
                     f"(entry {erased.entry}): trained without them, it would be another model",
-                    remedy=f"nobody can train it again; train a new one: "
+                    remedy=f"it cannot be trained again; train a new one: "
                     f"factory run {version.model}",
                 )
             raise StorageError(

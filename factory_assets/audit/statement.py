@@ -1,7 +1,7 @@
 """The signed statement about a model version: its files, and what they were made from.
 
-An in-toto statement (v1) with SLSA provenance (v1) in a DSSE envelope, so that the tools of others
-read and check it. The ledger's key signs it.
+An in-toto statement (v1) with SLSA provenance (v1) in a DSSE envelope, which other tools can
+read and verify. The key of the ledger signs it.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Statements of in-toto (v1) in envelopes of DSSE (1.0), which the tools of others read and check.
+"""Statements of in-toto (v1) in envelopes of DSSE (1.0), which other tools can read and verify.
 
 What is stated belongs to whoever states it; checking belongs in `factory_verify`.
 """

@@ -1,4 +1,4 @@
-"""What people answered to the questions that only a person can answer, as they signed it."""
+"""The signed answers of people to the questions that only a person can answer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class PersonAnswer:
     text: str = ""
     """As it was signed."""
     by: str = ""
-    """Who signed it; empty if the name cannot be told any more."""
+    """Who signed it; empty if the name is not known any more."""
     signed: str = ""
     """When: UTC, ISO 8601."""
     changed: tuple[str, ...] = ()

@@ -69,8 +69,8 @@ class CitedDocument:
             raise self._unreadable(steps)
         return CitedValue(value, self.citation, pointer(steps))
 
-    def perhaps(self, *steps: Step) -> Cell:
-        """Return the value at the place; an empty label if there is none, or null.
+    def get(self, *steps: Step) -> Cell:
+        """Return the value at the place; an empty label if it is missing or null.
 
         Raises:
             ModelError: it has parts.

@@ -50,7 +50,7 @@ class Dossier:
     pipeline: str
     version: int
     made: str
-    """When the version was trained, else when the ledger was told of it: UTC, ISO 8601."""
+    """When the version was trained, else when it was entered in the ledger: UTC, ISO 8601."""
     champion: bool
     """Whether it was the champion at the checkpoint."""
     stopped: bool

@@ -53,7 +53,7 @@ def _metrics(evaluated: CitedDocument) -> Iterator[FactTable]:
                 str(name),
                 evaluated.at("value", "metrics", name),
                 *(
-                    evaluated.perhaps("value", *place)
+                    evaluated.get("value", *place)
                     for place in (
                         ("intervals", name, 0),
                         ("intervals", name, 1),

@@ -71,7 +71,7 @@ def _answers(documents: VersionDocuments) -> Iterator[FactTable]:
         ),
     )
     erased = [*_by_day(documents, PredictionsErased)]
-    files = (entry.perhaps("file") for entry in erased)
+    files = (entry.get("file") for entry in erased)
     replaced = {file.value for file in files if not isinstance(file, str)}
     rows = [
         (entry.at("day"), entry.at("count"), entry.at("sha256"))
@@ -174,10 +174,7 @@ def _boundary(documents: VersionDocuments) -> Iterator[FactTable]:
         "boundaries",
         "How much of the kernel's boundary held around the runs",
         ("run", "level"),
-        (
-            (entry.at("subject"), entry.perhaps("boundary") or "not recorded")
-            for entry, _ in started
-        ),
+        ((entry.at("subject"), entry.get("boundary") or "not recorded") for entry, _ in started),
     )
     reports = [*_reports(documents, [one for _, one in started])]
     yield from fact_table(

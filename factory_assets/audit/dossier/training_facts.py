@@ -81,7 +81,7 @@ def _model(trained: CitedDocument) -> Iterator[FactTable]:
             (
                 str(trained.at("value", "regions", "groups", i, "group").value),
                 trained.at("value", "regions", "groups", i, "rows"),
-                trained.perhaps("value", "regions", "groups", i, "bound"),
+                trained.get("value", "regions", "groups", i, "bound"),
             )
             for i in trained.children("value", "regions", "groups")
         ),

@@ -77,7 +77,7 @@ def _version_chain(documents: VersionDocuments) -> Iterator[FactTable]:
         "Which versions served, and from when",
         ("time", "version", "version that served before"),
         (
-            (entry.at("time"), entry.at("version"), entry.perhaps("replaced"))
+            (entry.at("time"), entry.at("version"), entry.get("replaced"))
             for entry, _ in reversed(cited.entries(ChampionMade, pipeline=model))
         ),
     )
@@ -110,7 +110,7 @@ def _components(
 ) -> Iterator[tuple[Cell, ...]]:
     names = dict.fromkeys([*before.children("components"), *now.children("components")])
     for name in names:
-        old, new = (entry.perhaps("components", name) for entry in (before, now))
+        old, new = (entry.get("components", name) for entry in (before, now))
         if cell_value(old) != cell_value(new):
             yield f"{stage}: {name}", old, new
 
@@ -149,8 +149,7 @@ def _approvals(documents: VersionDocuments) -> Iterator[FactTable]:
         ("time", "decision", "signed", "commitment to the person", "statement"),
         (
             tuple(
-                entry.perhaps(field)
-                for field in ("time", "decision", "signed", "person", "statement")
+                entry.get(field) for field in ("time", "decision", "signed", "person", "statement")
             )
             for entry, _ in cited.entries(
                 CandidateDecided, pipeline=version.model, version=version.version
@@ -170,7 +169,7 @@ def _approvals(documents: VersionDocuments) -> Iterator[FactTable]:
             (
                 entry.at("time"),
                 entry.at("action" if one.kind == "serving" else "outcome"),
-                entry.perhaps("person"),
+                entry.get("person"),
             )
             for entry, one in served
             if one.version == version.version

@@ -1,6 +1,6 @@
 """The digest of each kind of evidence about a version: over the values that it shows, alone.
 
-So a metric that changed concerns what rests on metrics, and nothing else. Values that have their
+A changed metric makes the answers stale that rest on metrics, and no others. Values that have their
 default are left out: a later version of the factory, which measures more, has the same digest of
 what was measured before. Showing the evidence belongs elsewhere.
 """
@@ -205,7 +205,7 @@ def _retention(shown: VersionRecords) -> Any:
 
 
 def _ledger(shown: VersionRecords) -> Any:
-    """Return which ledger it is: its entries become more by the hour."""
+    """Return the identity of the ledger, not its entries, which grow by the hour."""
     with Ledger(shown.home).reading() as log:
         first = entry_in(log, 0)
     return [first.origin, first.key] if isinstance(first, LedgerStarted) else None

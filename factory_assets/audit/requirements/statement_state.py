@@ -1,4 +1,4 @@
-"""What holds for each statement of a `governance.yaml`: open, signed, or stale.
+"""The state of each statement of a `governance.yaml`: open, signed, or stale.
 
 Signing belongs in `execution.governance_signing`.
 """
@@ -34,7 +34,7 @@ STATEMENT_FILE = "statement_file"
 
 @dataclass(frozen=True)
 class StatementState:
-    """What holds for the answer to one requirement, for one version."""
+    """The state of the answer to one requirement, for one version."""
 
     requirement: Requirement
     statement: GovernanceStatement
@@ -62,7 +62,7 @@ def governance_state(
     *,
     records: RecordGraph | None = None,
 ) -> tuple[StatementState, ...]:
-    """Return what holds for each requirement that asks a person, in the order of the catalogue.
+    """Return the state of each requirement that asks a person, in the order of the catalogue.
 
     Args:
         history: at least the records behind the version; None to read all records of the home.

@@ -52,7 +52,9 @@ def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Ste
         [r for r in inputs if r.pipeline == record.pipeline]
     )
     if missing > 0:
-        checker.problems.append(f"{step_name(record)}: {missing} records that went in are gone")
+        checker.problems.append(
+            f"{step_name(record)}: {missing} of the records behind it are missing"
+        )
     parts = record.parts
     return Step(
         name=step_name(record),
@@ -99,7 +101,7 @@ def describe_model(
     name = f"{version.model}@{version.version}"
     record = history.candidate(version.model, version.version)
     if record is None:
-        checker.problems.append(f"no record tells how {name} was trained")
+        checker.problems.append(f"no record says how {name} was trained")
     candidate = value_in(record) if record else None
     digest = version.tags.get(MODEL_TAG, "")
     if record and isinstance(candidate, Candidate):

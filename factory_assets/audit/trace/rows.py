@@ -202,7 +202,7 @@ def _trace_back(
         record=row[1],
         source=None,
         lines=None,
-        lines_unknown="no record tells of its source",
+        lines_unknown="no record names its source",
     )
 
 

@@ -82,7 +82,7 @@ def source_lines(
         home: whose erased rows the file still has.
     """
     if source.state == "not a file":
-        return None, "the source is no file"
+        return None, "the source is not a file"
     if source.path is None or source.state == "gone":
         return None, "the file is gone"
     if state_of(Path(source.path), source.sha256, True) != "whole":
@@ -98,7 +98,7 @@ def source_lines(
             member=packed_member(source.name, Path(source.path)),
             rules=text_rules(declared),
         )
-    return lines, "" if lines else "the file is no text, or its lines do not add up to its records"
+    return lines, "" if lines else "the file is not text, or its lines do not match its records"
 
 
 def packed_member(name: str, path: Path) -> str | None:
@@ -135,8 +135,8 @@ def declared_source(source: SourceFile, record: Record) -> dict[str, Any]:
 def image_columns(source: SourceFile, record: Record, folders: Folders | None) -> tuple[str, ...]:
     """Return the columns with the path and the digest of a row's image; none if it is no image.
 
-    Left out is a column that was not read, or that is sensitive by the declaration of today, or of
-    which nobody can tell.
+    A column is left out if it was not read, if today's declaration calls it sensitive, or if that
+    is not known.
     """
     declared: dict[str, Any] = record.parts.get("declaration") or {}
     folder = (folders or {}).get(record.pipeline)

@@ -1,4 +1,4 @@
-"""Which pack gave an answer on another machine, how its log came here, and which have not come."""
+"""Which pack gave an answer on another machine, and whether its log has come home."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -37,7 +37,7 @@ def outcome_facts(pipeline: str, version: int, written: str, home: Home) -> tupl
 
 
 def _is_sensitive(pipeline: str, version: int, home: Home) -> bool:
-    """Whether the target is sensitive, or nobody can tell."""
+    """Whether the target is sensitive; True if that is not known any more."""
     try:
         target = Targets(home).of(pipeline, version)
     except ModelError:

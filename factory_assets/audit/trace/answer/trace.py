@@ -1,7 +1,8 @@
 """Trace one answer back: its record and proof, its version, who decided about it, and its rows.
 
-What the ledger says of the version at that moment is compared with nothing: a server follows the
-ledger some moments later. How a trace is printed belongs in the command line and in `web.lineage`.
+What the ledger says of the version at that moment is not compared with the answer: a server
+follows the ledger some moments later. How a trace is printed belongs in the command line and in
+`web.lineage`.
 """
 
 from collections.abc import Sequence

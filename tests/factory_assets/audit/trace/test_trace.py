@@ -405,7 +405,7 @@ def test_a_row_of_images_leads_back_to_its_file(
     (folder / "defs.yaml").unlink()
     row = _trace("scans/clean", home, folder, "1").row
     assert row
-    assert row.lines_unknown == "the source is no file"
+    assert row.lines_unknown == "the source is not a file"
 
 
 @pytest.mark.slow
