@@ -7,7 +7,7 @@ Nothing is registered: the new model is discarded. How the files of two models d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -39,10 +39,9 @@ from factory_assets.spec.train import Task
 from factory_assets.stages.train import as_ingested
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 from factory_resources.tables.snapshot import exists
 from factory_resources.tracking.registry import Registry, Version
-
-Progress = Callable[[str], None]
 
 
 class EnvironmentChange(StageResult):

@@ -1,7 +1,7 @@
 """`factory backup` and `factory restore`: make a copy of the home, and a home of a copy."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE, chosen_database, server_address
 from factory_resources.home.disk_space import size_text
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 
 
 def back_up(target: Path, keep: int | None, console: Console) -> None:
@@ -80,7 +81,7 @@ def check(backup: Path, console: Console) -> None:
     _say(console, f"whole: {len(manifest.files):,} files, {size_text(size)}, of {made} UTC")
 
 
-def _to_server(home: Home, address: str, tell: Callable[[str], None]) -> None:
+def _to_server(home: Home, address: str, progress: Progress) -> None:
     """Carry the databases of a restored home to PostgreSQL."""
     from factory_resources.instance import prepare
     from factory_resources.migration.to_server import to_server
@@ -88,7 +89,7 @@ def _to_server(home: Home, address: str, tell: Callable[[str], None]) -> None:
     try:
         with chosen_database(None):
             prepare(home)
-            to_server(home, address, tell)
+            to_server(home, address, progress)
     except StorageError as error:
         raise StorageError(
             f"the home is restored, with its databases as files; on the server: {error.what}",

@@ -117,7 +117,7 @@ def _there(home: Home, address: str) -> _Way:
     return _Way(
         None,
         lambda: require_target(home, address),
-        lambda tell: to_server(home, address, tell),
+        lambda progress: to_server(home, address, progress),
     )
 
 
@@ -129,7 +129,7 @@ def _back(home: Home) -> _Way:
     return _Way(
         address,
         lambda: require_source(home, address, DATABASE_VARIABLE),
-        lambda tell: to_files(home, address, DATABASE_VARIABLE, tell),
+        lambda progress: to_files(home, address, DATABASE_VARIABLE, progress),
     )
 
 

@@ -14,6 +14,7 @@ from factory_resources.home.database import require_recorded_engine
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.progress import Progress
 from factory_resources.store.location import (
     STORE_VARIABLE,
     StoreLocation,
@@ -22,7 +23,7 @@ from factory_resources.store.location import (
     store_at,
 )
 from factory_resources.store.store import shared_store, store_of
-from factory_resources.tables.carrying_over import Tell, pipelines_in, to_home, to_store
+from factory_resources.tables.carrying_over import pipelines_in, to_home, to_store
 
 HOME, SCHEME = "home", "s3://"
 """How a target begins that is no database."""
@@ -70,11 +71,11 @@ def _require_elsewhere(home: Home, location: StoreLocation | None) -> None:
         )
 
 
-def _there(home: Home, location: StoreLocation, tell: Tell) -> Iterator[str]:
+def _there(home: Home, location: StoreLocation, progress: Progress) -> Iterator[str]:
     declared = {one.name: unshared_columns(one) for one in select([])}
     kept = {name: columns for name, columns in declared.items() if columns}
     unknown = sorted(pipelines_in(home) - {*declared})
-    files = to_store(store_of(home, location), {*kept, *unknown}, tell)
+    files = to_store(store_of(home, location), {*kept, *unknown}, progress)
     yield f"carried over to {location.address}: {files:,} files"
     for name, columns in kept.items():
         yield f"{name} stays in this home: {', '.join(columns.values())} has share: never"
@@ -86,9 +87,9 @@ def _there(home: Home, location: StoreLocation, tell: Tell) -> Iterator[str]:
     yield f"from now on: export {STORE_VARIABLE}={location.address}"
 
 
-def _back(home: Home, tell: Tell) -> Iterator[str]:
+def _back(home: Home, progress: Progress) -> Iterator[str]:
     store = shared_store(home)
     assert store is not None
-    files = to_home(store, tell)
+    files = to_home(store, progress)
     yield f"carried back: {files:,} files of tables, each compared, and all records and models"
     yield f"from now on: unset {STORE_VARIABLE}; what is in {store.address} stays as it was"

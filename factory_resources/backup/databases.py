@@ -24,13 +24,14 @@ from factory_resources.instance import instance_settings, preparation
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.migration.report import opened_files
 from factory_resources.migration.stores import stores
-
-Tell = Callable[[str], None]
+from factory_resources.progress import Progress
 
 _WAL = "-wal"
 
 
-def copy_databases(home: Home, made: Path, at_that_moment: Callable[[], None], tell: Tell) -> None:
+def copy_databases(
+    home: Home, made: Path, at_that_moment: Callable[[], None], progress: Progress
+) -> None:
     """Copy every database into a folder that has the form of a home.
 
     Args:
@@ -41,13 +42,15 @@ def copy_databases(home: Home, made: Path, at_that_moment: Callable[[], None], t
     """
     address = server_address()
     if address is None:
-        _copy_files(home, made, at_that_moment, tell)
-        _copy_run_logs(home, made, tell)
+        _copy_files(home, made, at_that_moment, progress)
+        _copy_run_logs(home, made, progress)
     else:
-        _copy_server(home, made, address, at_that_moment, tell)
+        _copy_server(home, made, address, at_that_moment, progress)
 
 
-def _copy_files(home: Home, made: Path, at_that_moment: Callable[[], None], tell: Tell) -> None:
+def _copy_files(
+    home: Home, made: Path, at_that_moment: Callable[[], None], progress: Progress
+) -> None:
     paths = [path for store in stores() for path in store.paths(home) if path.exists()]
     # The ledger first: until it is copied, nothing is appended.
     paths.sort(key=lambda path: path != home.ledger)
@@ -59,15 +62,15 @@ def _copy_files(home: Home, made: Path, at_that_moment: Callable[[], None], tell
                 file.execute("SELECT count(*) FROM sqlite_master").fetchall()
             at_that_moment()
         for path, file in zip(paths, files, strict=True):
-            tell(f"copying {path.name}")
+            progress(f"copying {path.name}")
             with _new_file(made / path.relative_to(home.path)) as copy:
                 file.backup(copy)
             file.close()
 
 
-def _copy_run_logs(home: Home, made: Path, tell: Tell) -> None:
+def _copy_run_logs(home: Home, made: Path, progress: Progress) -> None:
     """Copy Dagster's logs of single runs; only those of running ones change."""
-    tell("copying logs of runs")
+    progress("copying logs of runs")
     for log in run_logs(home):
         target = made / log.path.relative_to(home.path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,19 +102,19 @@ def _new_file(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _copy_server(
-    home: Home, made: Path, address: str, at_that_moment: Callable[[], None], tell: Tell
+    home: Home, made: Path, address: str, at_that_moment: Callable[[], None], progress: Progress
 ) -> None:
     from factory_resources.migration.server import connected
     from factory_resources.migration.to_files import begin_reading, carry_all, fold, make_tables
 
     copy = Home(made)
     with connected(address, DATABASE_VARIABLE) as connection:
-        tell("making the tables")
+        progress("making the tables")
         present = make_tables(home, copy, connection, address)
         with home.acts_paused(), Ledger(home).paused():
             begin_reading(connection)
             at_that_moment()
-        carry_all(copy, present, connection, tell)
+        carry_all(copy, present, connection, progress)
     fold(made)
     with chosen_database(None):
         settings = instance_settings(postgres=False)

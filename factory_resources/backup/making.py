@@ -8,7 +8,7 @@ whole. What is newer than the moment is as what a killed process leaves.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,10 +36,8 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.archive import archiving_paused
 from factory_resources.prediction_log.collector import collecting_paused
 from factory_resources.prediction_log.segments import OPEN, SEALED
+from factory_resources.progress import Progress
 from factory_resources.store.location import uses_store
-
-Tell = Callable[[str], None]
-"""Is told what is done now."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,9 @@ class MadeBackup:
     """Of the entry."""
 
 
-def make_backup(home: Home, target: Path, tell: Tell, keep: int | None = None) -> MadeBackup:
+def make_backup(
+    home: Home, target: Path, progress: Progress, keep: int | None = None
+) -> MadeBackup:
     """Back up a home into a folder of backups, or into a new file whose name ends in `.tar`.
 
     Args:
@@ -81,7 +81,7 @@ def make_backup(home: Home, target: Path, tell: Tell, keep: int | None = None) -
         opened as backup,
     ):
         with _unreadable_sources(home):
-            saved, files = _copy(home, backup, tell)
+            saved, files = _copy(home, backup, progress)
         manifest = Manifest(
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             home=str(home.path),
@@ -144,7 +144,9 @@ def _opened(home: Home, target: Path) -> tuple[Path, AbstractContextManager[Back
     return target, tar_target(target)
 
 
-def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, list[SavedFile]]:
+def _copy(
+    home: Home, backup: BackupTarget, progress: Progress
+) -> tuple[SavedLedger, list[SavedFile]]:
     """Copy everything; return what the copied ledger says of itself, and the files."""
     saved: list[SavedFile] = []
 
@@ -159,7 +161,7 @@ def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, li
     made = Home(backup.scratch)
     # Nobody moves answers meanwhile: from the journal to the database, and on to the archive.
     with archiving_paused(home), collecting_paused(home):
-        copy_databases(home, made.path, copy_changing, tell)
+        copy_databases(home, made.path, copy_changing, progress)
         ledger = _ledger_in(home, made)
         saved += _journal(home, backup)
         saved += map(backup.add_made, home_files(made, databases=True))
@@ -168,9 +170,9 @@ def _copy(home: Home, backup: BackupTarget, tell: Tell) -> tuple[SavedLedger, li
             # A home without one does not import its client.
             from factory_resources.tables.carrying_over import fetch_tables
 
-            tell("fetching tables")
+            progress("fetching tables")
             fetch_tables(home)
-        tell("copying files")
+        progress("copying files")
         for file in home_files(home):
             changing = file.path.startswith(tuple(f"{folder}/" for folder in CHANGING))
             if file.path not in known and not changing and (copied := add(file)):

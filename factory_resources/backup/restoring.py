@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path, PurePosixPath
@@ -26,16 +26,16 @@ from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home, scratch_prefix, storage_errors
 from factory_resources.ledger.keys import LogKey
 from factory_resources.migration.report import check_ledger
-
-Tell = Callable[[str], None]
-"""Is told what is done now."""
+from factory_resources.progress import Progress
 
 Compared = Literal["all", "unnamed"]
 
 _OTHER = "restore another backup"
 
 
-def restore_backup(backup: Path, home: Home, tell: Tell, compare: Compared = "unnamed") -> Manifest:
+def restore_backup(
+    backup: Path, home: Home, progress: Progress, compare: Compared = "unnamed"
+) -> Manifest:
     """Restore a backup, or the newest one of a folder of backups, as the home of a path.
 
     Every file must have the size that the manifest says. What is compared must also have its
@@ -52,10 +52,10 @@ def restore_backup(backup: Path, home: Home, tell: Tell, compare: Compared = "un
     with storage_errors(home.path):
         _require_free(home.path)
     with _staged(home) as staging:
-        manifest, folder = _opened(backup, staging, tell)
+        manifest, folder = _opened(backup, staging, progress)
         restored = staging / "restored"
         restored.mkdir(mode=0o700)
-        for file in _told(manifest, tell):
+        for file in _each_file(manifest, progress):
             _restore(file, folder, restored)
             if compare == "all" or digest_in_name(file.path) != file.sha256:
                 # The copy is what counts.
@@ -69,7 +69,7 @@ def restore_backup(backup: Path, home: Home, tell: Tell, compare: Compared = "un
     return manifest
 
 
-def check_backup(backup: Path, tell: Tell) -> Manifest:
+def check_backup(backup: Path, progress: Progress) -> Manifest:
     """Compare every file of a backup in a folder with its manifest, and return that.
 
     Raises:
@@ -83,7 +83,7 @@ def check_backup(backup: Path, tell: Tell) -> Manifest:
         )
     folder = _folder(backup)
     manifest = read_manifest(folder)
-    for file in _told(manifest, tell):
+    for file in _each_file(manifest, progress):
         _require_same(file, folder / FILES / file.path)
     return manifest
 
@@ -126,12 +126,12 @@ def _escaped(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _opened(backup: Path, staging: Path, tell: Tell) -> tuple[Manifest, Path]:
+def _opened(backup: Path, staging: Path, progress: Progress) -> tuple[Manifest, Path]:
     """Return the manifest of a backup, and the folder in which its files are."""
     if not backup.is_file():
         folder = _folder(backup)
         return read_manifest(folder), folder
-    tell("unpacking")
+    progress("unpacking")
     folder = staging / "unpacked"
     try:
         with storage_errors(staging), tarfile.open(backup) as tar:
@@ -172,12 +172,13 @@ def _folder(backup: Path) -> Path:
     return backup if (backup / MANIFEST).exists() else newest_backup(backup) or backup
 
 
-def _told(manifest: Manifest, tell: Tell) -> Iterator[SavedFile]:
+def _each_file(manifest: Manifest, progress: Progress) -> Iterator[SavedFile]:
+    """Yield the files, and report how many percent of their bytes are done."""
     total, done, shown = sum(file.bytes for file in manifest.files) or 1, 0, -1
     for file in manifest.files:
         if (percent := 100 * done // total) != shown:
             shown = percent
-            tell(f"copying and comparing: {percent} %")
+            progress(f"copying and comparing: {percent} %")
         yield file
         done += file.bytes
 

@@ -38,8 +38,9 @@ from factory_resources.migration.report import (
 from factory_resources.migration.run_logs import RunLogs
 from factory_resources.migration.server import connected, default_schema, finish
 from factory_resources.migration.stores import Store, bring_up_to_date, stores
-from factory_resources.migration.to_server import Tell, versions_of
+from factory_resources.migration.to_server import versions_of
 from factory_resources.migration.values import RowDigest
+from factory_resources.progress import Progress
 
 _BESIDE = ("", "-journal", "-wal", "-shm")
 """What belongs to a SQLite file, by what follows its name."""
@@ -63,7 +64,7 @@ def _require_room(home: Home, connection: Any) -> None:
     require_space(home, _ROOM * size)
 
 
-def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
+def to_files(home: Home, address: str, where: str, progress: Progress) -> Migration:
     """Carry the databases of a home from PostgreSQL to files of the home.
 
     The caller sees to it that nothing else uses the home.
@@ -81,11 +82,11 @@ def to_files(home: Home, address: str, where: str, tell: Tell) -> Migration:
         _require_room(home, connection)
         made = Home(scratch / "home")
         made.path.mkdir()
-        tell("making the tables")
+        progress("making the tables")
         present = make_tables(home, made, connection, address)
         with chosen_database(alchemy_address(address)), ledger_paused(home):
             begin_reading(connection)
-            carried = carry_all(made, present, connection, tell)
+            carried = carry_all(made, present, connection, progress)
             with chosen_database(None):
                 ledger = check_ledger(made)
                 fold(made.path)
@@ -121,7 +122,7 @@ def begin_reading(connection: Any) -> None:
 
 
 def carry_all(
-    made: Home, present: Sequence[Store], connection: Any, tell: Tell
+    made: Home, present: Sequence[Store], connection: Any, progress: Progress
 ) -> list[CarriedTable]:
     """Copy and compare every row, then read no longer.
 
@@ -130,7 +131,7 @@ def carry_all(
     """
     carried: list[CarriedTable] = []
     for store in present:
-        tell(f"copying {store.name}")
+        progress(f"copying {store.name}")
         carried += _carry(made, store, connection)
     connection.rollback()
     return carried

@@ -5,7 +5,7 @@ says where its databases are from then on.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg2
@@ -41,9 +41,7 @@ from factory_resources.migration.server import (
     require_free,
 )
 from factory_resources.migration.stores import Store, bring_up_to_date, stores
-
-Tell = Callable[[str], None]
-"""Is told what is done now."""
+from factory_resources.progress import Progress
 
 
 def require_target(home: Home, address: str) -> None:
@@ -56,7 +54,7 @@ def require_target(home: Home, address: str) -> None:
         require_free(connection, home, _schemas())
 
 
-def to_server(home: Home, address: str, tell: Tell) -> Migration:
+def to_server(home: Home, address: str, progress: Progress) -> Migration:
     """Carry the databases of a home to an empty database of PostgreSQL.
 
     The caller sees to it that nothing else uses the home.
@@ -74,7 +72,7 @@ def to_server(home: Home, address: str, tell: Tell) -> Migration:
         bring_up_to_date(present, home)
     with ledger_paused(home), connected(address) as connection:
         removed = begin(connection, home, _schemas(), _dagster_names(home))
-        tell("making the tables")
+        progress("making the tables")
         with (
             # The commit of the rows makes the tables durable, too.
             chosen_database(alchemy_address(set_option(address, "synchronous_commit=off"))),
@@ -83,7 +81,7 @@ def to_server(home: Home, address: str, tell: Tell) -> Migration:
         ):
             for store in present:
                 store.create(Home(scratch))
-        carried = [*_carry_all(home, present, connection, tell)]
+        carried = [*_carry_all(home, present, connection, progress)]
         run(connection, "ANALYZE")
         with chosen_database(alchemy_address(address)):
             ledger = check_ledger(home)
@@ -108,12 +106,12 @@ def _dagster_names(home: Home) -> list[str]:
 
 
 def _carry_all(
-    home: Home, present: Sequence[Store], connection: Any, tell: Tell
+    home: Home, present: Sequence[Store], connection: Any, progress: Progress
 ) -> Iterator[CarriedTable]:
     connection.autocommit = False
     try:
         for store in present:
-            tell(f"copying {store.name}")
+            progress(f"copying {store.name}")
             yield from _carry(home, store, connection)
         connection.commit()
     except psycopg2.Error:

@@ -1,11 +1,12 @@
 """Carry the tables, records and models of a home over to a store, and back."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.progress import Progress
 from factory_resources.store.copies import COPIED
 from factory_resources.store.store import (
     OWNER,
@@ -21,11 +22,8 @@ from factory_resources.tables.shared_log import catch_up
 _FOLDERS = (*(name.rstrip("/") for name in COPIED), "tables")
 """The folders with one of each pipeline that are in a store; a log comes after its files."""
 
-Tell = Callable[[str], None]
-"""Is told what is done now."""
 
-
-def to_store(store: SharedStore, kept: Collection[str], tell: Tell) -> int:
+def to_store(store: SharedStore, kept: Collection[str], progress: Progress) -> int:
     """Put what the home has into its store, and let the home know; return the number of files.
 
     Killed, it goes on where it was when it is called again.
@@ -43,7 +41,7 @@ def to_store(store: SharedStore, kept: Collection[str], tell: Tell) -> int:
         if name in kept:
             keep_pipeline(store, name)
         else:
-            tell(f"uploading {name}")
+            progress(f"uploading {name}")
             files += _upload(store, name)
     store.claim()
     return files
@@ -112,7 +110,7 @@ def _require_free(store: SharedStore) -> None:
             )
 
 
-def to_home(store: SharedStore, tell: Tell) -> int:
+def to_home(store: SharedStore, progress: Progress) -> int:
     """Fetch everything that the home lacks, and let the home be without a store again.
 
     Returns:
@@ -122,7 +120,7 @@ def to_home(store: SharedStore, tell: Tell) -> int:
         StorageError: the store cannot be used, or a file there is not what was written.
     """
     catch_up(store.home)
-    tell("fetching tables")
+    progress("fetching tables")
     paths = table_files(store)
     store.fetch(paths)
     _forget_store(store.home)
