@@ -81,7 +81,7 @@ def decide(
         trained = [one for one in trainings if one.outcome != "refused"]
         recent = [one for one in trained if one.time > now - _WEEK]
         if len(recent) >= at_most:
-            waits.append(f"{why}: {len(recent)} trainings this week are the most allowed")
+            waits.append(f"{why}: {len(recent)} trainings this week, and no more are allowed")
             continue
         return Decision(f"{key}/{len(own) + 1}", why, key)
     return Decision(None, "; ".join(waits))

@@ -13,7 +13,7 @@ from factory_resources.tracking.records import Records
 
 
 def report_approval(pipeline: Pipeline, home: Home) -> None:
-    """Report the declared ones of `approval` and `rollout` for the version exported last."""
+    """Report the checks `approval` and `rollout`, if declared, for the version exported last."""
     record = Records(home).latest(pipeline.name, "deploy")
     declared = pipeline.spec.deploy
     if record is None or not (declared.approval or declared.rollout):

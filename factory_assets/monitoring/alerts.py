@@ -70,14 +70,14 @@ def known_alarms(looks: Looks) -> KnownAlarms:
         raise StorageError(
             "the alarms cannot be read",
             where=str(file),
-            remedy="move the file away: open alarms are then told again",
+            remedy="move the file away: alerts of open alarms are then sent again",
         ) from error
 
 
 def settle_alarms(report: MonitorReport, channels: Sequence[AlertChannel], home: Home) -> list[str]:
     """Enter in the ledger which alarms are open now, and tell people what is new.
 
-    It may be repeated: what was told is not told again.
+    It may be called again: an alert that was taken is not sent again.
 
     Returns:
         Why alerts were not taken, a line each; the next call tries again.
@@ -91,7 +91,9 @@ def settle_alarms(report: MonitorReport, channels: Sequence[AlertChannel], home:
     _write(looks, known)
     mine = [one for one in channels if not one.pipelines or report.pipeline in one.pipelines]
     return [
-        problem for alarm in known.alarms for problem in _tell(alarm, mine, report, looks, home)
+        problem
+        for alarm in known.alarms
+        for problem in _send_alerts(alarm, mine, report, looks, home)
     ]
 
 
@@ -142,7 +144,7 @@ def _enter(report: MonitorReport, looks: Looks, home: Home) -> None:
     Ledger(home).append_decided(decide)
 
 
-def _tell(
+def _send_alerts(
     alarm: KnownAlarm,
     channels: Sequence[AlertChannel],
     report: MonitorReport,
@@ -158,7 +160,7 @@ def _tell(
     for channel in channels:
         identity = sha256(channel.model_dump_json().encode()).hexdigest()[:16]
         news: Literal["open", "over"] = "over" if alarm.over else "open"
-        # Of an alarm that nobody heard of, nobody needs to know the end.
+        # If nobody was told that an alarm began, nobody is told that it is over.
         if (news == "open") == (identity in alarm.told):
             continue
         try:

@@ -5,7 +5,7 @@ from typing import Literal
 from factory_assets.results.base import StageResult
 
 MANY_DAYS = 1_000_000
-"""Whoever has so much evidence need not know how much more there is."""
+"""Evidence of more days is shown as more than this."""
 
 AlarmKind = Literal["drift", "performance", "volume", "silence", "age"]
 

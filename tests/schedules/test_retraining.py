@@ -58,7 +58,7 @@ def test_the_bound_of_a_week_holds_for_all_reasons_together() -> None:
     ended = started(("a", 100, "succeeded"), ("b", 20, "failed"))
     decision = decide(REASONS, ended, at_most=2, now=NOW)
     assert decision.key is None
-    assert "2 trainings this week are the most allowed" in decision.why
+    assert "2 trainings this week, and no more are allowed" in decision.why
     assert decide(REASONS, ended, at_most=2, now=NOW + HOUR * 70).key is not None
 
 

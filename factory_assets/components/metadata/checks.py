@@ -20,7 +20,7 @@ from factory_resources.errors import FactoryError
 from factory_resources.narrow_names import narrow_name
 
 _FOREIGN, _LONGEST = r"[^A-Za-z0-9_]", 200
-"""What the name of a check does not have in Dagster."""
+"""Characters that Dagster does not allow in the name of a check."""
 
 
 def check_specs(pipeline: Pipeline, stage: Stage) -> list[dg.AssetCheckSpec]:

@@ -152,7 +152,7 @@ class Neighbours(Attribution):
 
 
 class SharedLeaves(Neighbours):
-    """Effects through the leaves that rows share; results from before this have neighbours."""
+    """Effects through the leaves that rows share; older results have those of `Neighbours`."""
 
     variants = (BY_TREES,)
     reach = "the leaves of trees"

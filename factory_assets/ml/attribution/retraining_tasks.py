@@ -76,7 +76,7 @@ class RetrainingTask(FitTask):
     data: RetrainingData
     seed: int
     step: str = ""
-    """What is told when it begins."""
+    """The progress message when it begins."""
     half: tuple[Halves, int] | None = None
     """The number of one of the halves; None for all rows, and then the model itself is stored."""
     judged: JudgedRows | None = None

@@ -127,6 +127,6 @@ def _column(table: pa.Table, column: WatchedColumn) -> pa.ChunkedArray:
 
 def _wrong_kind(table: pa.Table, column: WatchedColumn) -> DataError:
     return DataError(
-        f"column {column.name!r} is of type {table[column.name].type}, which is no {column.kind}",
+        f"column {column.name!r} is of type {table[column.name].type}, not a {column.kind}",
         remedy="watch it as the other kind, or leave it out",
     )

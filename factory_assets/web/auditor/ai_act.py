@@ -48,10 +48,10 @@ class ActPoint:
     """Kinds of evidence that are on record."""
     missing: tuple[EvidenceKind, ...]
     damaged: tuple[str, ...]
-    """What is said of files that its evidence lacks, because they are missing or were changed."""
+    """A sentence for each file that its evidence lacks, because it is missing or was changed."""
     answer: PersonAnswer
     applies: bool
-    """Whether it applies to a system of this risk; of points about products nobody can tell."""
+    """Whether it applies to a system of this risk; points about products are not counted."""
 
     @property
     def is_answered(self) -> bool:

@@ -21,7 +21,7 @@ def proof_of(written: str, home: Home) -> PredictionProof:
     """Return the proof about the id of an answer.
 
     Raises:
-        UnknownNameError: the text is not an id, or nobody can tell yet or any more.
+        UnknownNameError: the text is not an id, or that cannot be proven yet or any more.
         StorageError: the log cannot be read.
     """
     with PredictionLog(home) as log:

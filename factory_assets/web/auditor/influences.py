@@ -37,7 +37,7 @@ class Influences:
         if not self._lock.acquire(timeout=_PATIENCE):
             raise StorageError("another answer is being looked at", remedy="try again later")
         try:
-            # What is told of a row that was erased meanwhile is told no more.
+            # A row that was erased meanwhile must not be shown any more.
             erased = (one.erasure for one in erasures_from(pipeline, version, self._home))
             key = (answer, *erased)
             if key not in self._known:
@@ -54,7 +54,7 @@ class Influences:
         try:
             return InfluenceReport.model_validate(json.loads(done.stdout)["influence"])
         except (ValueError, KeyError, TypeError, ValidationError) as error:
-            lines = done.stderr.strip().splitlines() or ["it ended without a word"]
+            lines = done.stderr.strip().splitlines() or ["it ended without a message"]
             what = lines[-1].removeprefix("error: ")
             remedy = f"in a terminal: factory trace {answer} --influence"
             raise RefusedError(what, remedy=remedy) from error

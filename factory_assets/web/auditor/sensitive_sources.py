@@ -1,4 +1,4 @@
-"""Which columns of a source nobody is shown: those that any declaration about it calls sensitive.
+"""The columns of a source that no page shows: those that any declaration about it calls sensitive.
 
 Today's declarations count, and those under which stages were computed and versions trained: a
 column does not cease to be sensitive because a declaration ceases to say so. What is shown belongs
@@ -47,7 +47,7 @@ class SensitiveSources:
             pipelines: those that read the source.
 
         Raises:
-            RefusedError: nobody can tell, as a pipeline is not declared any more.
+            RefusedError: they are unknown, since a pipeline is not declared any more.
             ModelError: the declaration under which a version was trained cannot be read.
             StorageError: a declaration under which a stage was computed cannot be read.
         """
@@ -55,7 +55,7 @@ class SensitiveSources:
         for name in set(pipelines):
             if name not in folders:
                 raise RefusedError(
-                    f"{name} is not declared any more, so nobody can tell what is sensitive in it",
+                    f"{name} is not declared any more, so it is unknown what is sensitive in it",
                     remedy="restore its declaration to see the file here",
                 )
             declared = load_pipeline(folders[name])

@@ -79,6 +79,6 @@ class VersionFileMaker:
 
 
 def _why(code: int, said: str) -> UnknownNameError | UnexpectedError:
-    line = (said.strip().splitlines() or ["it ended without a word"])[-1]
+    line = (said.strip().splitlines() or ["it ended without a message"])[-1]
     kind = UnexpectedError if code == UnexpectedError.exit_code else UnknownNameError
     return kind(line.removeprefix("error: "), remedy="factory verify tells what does not hold")

@@ -93,7 +93,7 @@ def _tagged(tags: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, 
     act = _ACT.get(None)
     if act is None:
         raise RefusedError(
-            "a run that nobody is known to have started", remedy="start it at the front door"
+            "it is not known who starts this run", remedy="start it at the front door"
         )
     reason = inherited.get(REASON_TAG)
     kept = {

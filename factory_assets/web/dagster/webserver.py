@@ -181,7 +181,7 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
         running: set[Task[Any]] = websocket.state.running
         try:
             if (question := _question({"query": query, "variables": variables})) is None:
-                raise MalformedDocumentError("it is no GraphQL request")
+                raise MalformedDocumentError("the message is not a GraphQL request")
             operation = self._operation(question[0])
             if refusal := self._refusal(operation, visitor):
                 return None, {"message": refusal}

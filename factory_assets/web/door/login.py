@@ -221,7 +221,7 @@ class Login:
         )
 
     async def apart(self, do: Callable[..., T], *args: Any) -> T:
-        """Return what a function returns that waits for the disk."""
+        """Run a function that waits for the disk in a thread, and return its result."""
         return await self._in(self._aside, do, *args)
 
     async def _in(self, executor: Executor, do: Callable[..., T], *args: Any) -> T:

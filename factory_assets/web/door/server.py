@@ -193,14 +193,14 @@ def _config(guard: Guard, address: DoorAddress) -> uvicorn.Config:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where the applications are made that take seconds to import."""
+    """Makes, in a thread, the applications that take seconds to import."""
 
     resources: ExitStack
     thread: Executor
     failed: Callable[[BaseException], None]
 
     def defer(self, make: Callable[[], App]) -> Deferred:
-        """Return the application; it is being made."""
+        """Return an application that begins to be made now."""
         return Deferred(make, self.thread, self.failed)
 
 
@@ -227,7 +227,7 @@ def _behind(
 
         return auditor_app(home, log, cookie.name)
 
-    # Made one after the other, and what is quick first: Dagster takes seconds.
+    # They are made one after the other, the quickest first: Dagster takes seconds.
     own_pages = workshop.defer(own)
     makers = {"/audit": auditor, "/dagster": dagster, "/mlflow": mlflow}
     return Behind({path: workshop.defer(make) for path, make in makers.items()}, own_pages)

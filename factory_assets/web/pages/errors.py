@@ -1,4 +1,4 @@
-"""Status, title and text of a page that tells an error. How it is shown belongs in `rendering`."""
+"""Status, title and text of an error page. How it is shown belongs in `rendering`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def error_title(status: int) -> str:
 
 
 def http_error_text(error: HTTPException) -> str:
-    """Return what is told of a request that no page takes."""
+    """Return the text for a request that no page answers."""
     is_missing = error.status_code == HTTPStatus.NOT_FOUND
     return "There is no such page." if is_missing else "This page takes no such request."

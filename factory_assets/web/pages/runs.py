@@ -103,7 +103,7 @@ class Runs:
             return dict(self._over)
 
     def errors(self, runs: Collection[LastRun]) -> Mapping[str, str]:
-        """Return why runs failed, by their ids; of the first ones only."""
+        """Return by run id why runs failed, for the first ones only."""
         with self._lock, storage_faults(self._home):
             instance = self._open()
             known = self._errors
@@ -115,7 +115,7 @@ class Runs:
             return self._errors
 
     def postponed(self, pipelines: Collection[str]) -> Mapping[str, str]:
-        """Return why a training that there is a reason for was put off, by pipeline."""
+        """Return by pipeline why a training was put off although there is a reason for it."""
         with self._lock, storage_faults(self._home):
             instance, (asked, found) = self._open(), self._postponed
             if instance and pipelines and time.monotonic() - asked >= _PAUSE:

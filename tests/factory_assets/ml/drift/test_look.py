@@ -270,8 +270,8 @@ def test_infinite_numbers_are_large_ones() -> None:
     ("table", "problem"),
     [
         ({"size": [1.0], "weight": [1.0], "colour": ["a"]}, "no column 'price'"),
-        ({"size": [[1.0]], "weight": [1.0], "colour": ["a"], "price": [1.0]}, "no number"),
-        ({"size": ["x"], "weight": [1.0], "colour": ["a"], "price": [1.0]}, "no number"),
+        ({"size": [[1.0]], "weight": [1.0], "colour": ["a"], "price": [1.0]}, "not a number"),
+        ({"size": ["x"], "weight": [1.0], "colour": ["a"], "price": [1.0]}, "not a number"),
     ],
 )
 def test_a_column_that_is_missing_or_of_another_kind_is_an_error(

@@ -163,7 +163,7 @@ def test_a_run_of_nobody_cannot_be_stored_by_the_door(site: Site) -> None:
         run = instance.get_run_by_id(launched)
         assert run
         attribute_runs(instance.run_storage)
-        with pytest.raises(RefusedError, match="nobody"):
+        with pytest.raises(RefusedError, match="not known who starts this run"):
             instance.add_run(run)
 
 

@@ -236,9 +236,9 @@ def test_a_full_disk_and_the_last_backup_are_told(
 
 def test_a_training_that_was_put_off_waits(apples: Factory, browse: Browse) -> None:
     _declare_watch(apples, retrain={"after": ["drift"]})
-    _skip(apples.home, "drift: 2 trainings this week are the most allowed")
+    _skip(apples.home, "drift: 2 trainings this week, and no more are allowed")
     text = _shown(browse(apples.home))
-    assert "training put off: drift: 2 trainings this week are the most allowed" in text
+    assert "training put off: drift: 2 trainings this week, and no more are allowed" in text
 
 
 def _skip(home: Home, why: str) -> None:
