@@ -6,6 +6,8 @@ The work of a sub-command belongs in the module of its name; the commands of aud
 
 import gc
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -279,18 +281,18 @@ def schema_command(what: str) -> None:
     factory trace --json, of that of an answer (answer_trace), of factory status --json, and of
     factory cost --json.
     """
-    from factory_assets.audit.cost.report import cost_schema_text
-    from factory_assets.cli.prediction import answer_schema_text
-    from factory_assets.cli.schema import governance_schema_text, schema_text
-    from factory_assets.cli.status.report import status_schema_text
-    from factory_assets.cli.trace import trace_schema_text
+    from factory_assets.audit.cost.report import CostReport
+    from factory_assets.audit.trace.answer.report import AnswerTrace
+    from factory_assets.audit.trace.report import Trace
+    from factory_assets.cli.schema import governance_schema_text, output_schema_text, schema_text
+    from factory_assets.cli.status.report import FactoryStatus
 
-    texts = {
+    texts: Mapping[str, Callable[[], str]] = {
         "defs": schema_text,
         "governance": governance_schema_text,
-        "trace": trace_schema_text,
-        "answer_trace": answer_schema_text,
-        "status": status_schema_text,
-        "cost": cost_schema_text,
+        "trace": partial(output_schema_text, Trace),
+        "answer_trace": partial(output_schema_text, AnswerTrace),
+        "status": partial(output_schema_text, FactoryStatus),
+        "cost": partial(output_schema_text, CostReport),
     }
     click.echo(texts[what](), nl=False)

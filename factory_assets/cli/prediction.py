@@ -3,7 +3,6 @@
 How it is found belongs in `factory_assets.audit.trace.answer`.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 
@@ -31,12 +30,6 @@ def is_prediction_id(name: str) -> bool:
 
 def answer_json(result: AnswerTrace) -> str:
     return result.model_dump_json(indent=1) + "\n"
-
-
-def answer_schema_text() -> str:
-    """Return the JSON Schema of `answer_json` in the published format."""
-    schema = AnswerTrace.model_json_schema(mode="serialization")
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def answer_text(result: AnswerTrace) -> str:

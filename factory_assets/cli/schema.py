@@ -1,4 +1,4 @@
-"""`factory schema`: the JSON Schema of `defs.yaml` and of `governance.yaml`, for editors.
+"""`factory schema`: JSON Schemas of `defs.yaml` and `governance.yaml`, and of the JSON of commands.
 
 The keys and their meaning are declared in `factory_assets.spec`.
 """
@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from factory_assets.declarations.loader import TYPES
 from factory_assets.spec import PipelineSpec, Spec
@@ -93,6 +95,11 @@ def schema_text() -> str:
 def governance_schema_text() -> str:
     """Return the schema of a `governance.yaml` in the published format."""
     return _text(governance_schema())
+
+
+def output_schema_text(model: type[BaseModel]) -> str:
+    """Return the schema of what a command prints as JSON, in the published format."""
+    return _text(model.model_json_schema(mode="serialization"))
 
 
 def _text(content: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 How a trace is found belongs in `factory_assets.audit.trace`.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 
 from factory_assets.audit.references import SHOWN_DIGITS
@@ -27,12 +26,6 @@ MAX_LISTED = 20
 
 def trace_json(result: Trace) -> str:
     return result.model_dump_json(indent=1) + "\n"
-
-
-def trace_schema_text() -> str:
-    """Return the JSON Schema of `trace_json` in the published format."""
-    schema = Trace.model_json_schema(mode="serialization")
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def trace_text(result: Trace) -> str:

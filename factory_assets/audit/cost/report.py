@@ -1,6 +1,5 @@
 """The report of `factory cost`, and its JSON format. Computing it belongs in `forecast`."""
 
-import json
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -117,11 +116,5 @@ class CostReport(CostPart):
 
 
 def cost_json(report: CostReport) -> str:
-    """Return the report as JSON, in the form that `cost_schema_text` describes."""
+    """Return the report as JSON, in the form that `factory schema cost` describes."""
     return report.model_dump_json(indent=2) + "\n"
-
-
-def cost_schema_text() -> str:
-    """Return the JSON Schema of `cost_json` in the published format."""
-    schema = CostReport.model_json_schema(mode="serialization")
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,6 +1,5 @@
-"""What `factory status` tells; its JSON has this form. How it is found out belongs in `reading`."""
+"""The report of `factory status`, and its JSON format. Reading the state belongs in `reading`."""
 
-import json
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -135,11 +134,5 @@ class FactoryStatus(_Part):
 
 
 def status_json(status: FactoryStatus) -> str:
-    """Return the status as JSON, in the form that `status_schema_text` describes."""
+    """Return the status as JSON, in the form that `factory schema status` describes."""
     return status.model_dump_json(indent=2) + "\n"
-
-
-def status_schema_text() -> str:
-    """Return the JSON Schema of `status_json` in the published format."""
-    schema = FactoryStatus.model_json_schema(mode="serialization")
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

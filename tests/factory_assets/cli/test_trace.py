@@ -7,9 +7,10 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
-from factory_assets.audit.trace.report import ModelUse, RowRoute
+from factory_assets.audit.trace.report import ModelUse, RowRoute, Trace
 from factory_assets.cli.main import main
-from factory_assets.cli.trace import _route, trace_schema_text
+from factory_assets.cli.schema import output_schema_text
+from factory_assets.cli.trace import _route
 from factory_assets.cli.wrapping import WIDTH
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -91,7 +92,9 @@ def test_json_has_the_published_shape(folder: Path) -> None:
 
 def test_the_published_schema_is_current() -> None:
     published = (PROJECT / "docs" / "trace.schema.json").read_text()
-    assert published == trace_schema_text(), "run: factory schema trace > docs/trace.schema.json"
+    assert published == output_schema_text(Trace), (
+        "run: factory schema trace > docs/trace.schema.json"
+    )
     assert CliRunner().invoke(main, ["schema", "trace"]).output == published
 
 

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 from factory_assets.audit.cost.forecast import CostForecast, _work
 from factory_assets.audit.cost.measured_stages import MeasuredPipeline, MeasuredStage
-from factory_assets.audit.cost.report import CostFigures, CostReport, cost_schema_text
+from factory_assets.audit.cost.report import CostFigures, CostReport
 from factory_assets.cli.main import main
+from factory_assets.cli.schema import output_schema_text
 from factory_assets.execution.requests import StageRequest, stages_of
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import STAGES
@@ -331,7 +332,7 @@ def test_the_command_prints_tables_and_json(trained: Trained) -> None:
 
 
 def test_the_published_schema_is_current() -> None:
-    assert _SCHEMA.read_text() == cost_schema_text(), (
+    assert _SCHEMA.read_text() == output_schema_text(CostReport), (
         "run: factory schema cost > docs/cost.schema.json"
     )
 

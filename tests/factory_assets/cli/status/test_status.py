@@ -16,8 +16,9 @@ import yaml
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
+from factory_assets.cli.schema import output_schema_text
 from factory_assets.cli.status.reading import read_status
-from factory_assets.cli.status.report import FactoryStatus, status_schema_text
+from factory_assets.cli.status.report import FactoryStatus
 from factory_assets.monitoring.alerts import settle_alarms
 from factory_assets.monitoring.report import Alarm
 from factory_assets.spec.settings import AlertChannel
@@ -78,13 +79,13 @@ def _declare(apples: Factory, **sections: Any) -> None:
 
 
 def test_published_schema_is_current() -> None:
-    assert _SCHEMA.read_text() == status_schema_text(), (
+    assert _SCHEMA.read_text() == output_schema_text(FactoryStatus), (
         "run: factory schema status > docs/status.schema.json"
     )
 
 
 def test_every_part_of_a_status_is_in_the_schema_as_required() -> None:
-    required = set(json.loads(status_schema_text())["required"])
+    required = set(json.loads(output_schema_text(FactoryStatus))["required"])
     assert required == set(FactoryStatus.model_fields)
 
 

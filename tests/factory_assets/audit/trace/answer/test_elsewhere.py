@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.cli.main import main
-from factory_assets.cli.prediction import answer_schema_text
+from factory_assets.cli.schema import output_schema_text
 from factory_assets.serving.edge import score as program
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
@@ -111,7 +111,7 @@ def call(*arguments: object) -> tuple[int, str]:
 def traced(*arguments: object, code: int = 0) -> AnswerTrace:
     ended, text = call(*arguments, "--json")
     assert ended == code, text
-    jsonschema.validate(json.loads(text), json.loads(answer_schema_text()))
+    jsonschema.validate(json.loads(text), json.loads(output_schema_text(AnswerTrace)))
     return AnswerTrace.model_validate_json(text)
 
 

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 
 from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.cli.main import main
-from factory_assets.cli.prediction import answer_schema_text
+from factory_assets.cli.schema import output_schema_text
 from factory_assets.cli.wrapping import WIDTH
 from factory_assets.results.base import digest
 from factory_resources.home.home import PROJECT
@@ -89,7 +89,7 @@ def call(*arguments: object) -> tuple[int, str]:
 def traced(*arguments: object, code: int = 0) -> AnswerTrace:
     ended, text = call(*arguments, "--json")
     assert ended == code, text
-    jsonschema.validate(json.loads(text), json.loads(answer_schema_text()))
+    jsonschema.validate(json.loads(text), json.loads(output_schema_text(AnswerTrace)))
     return AnswerTrace.model_validate_json(text)
 
 
@@ -163,7 +163,7 @@ def test_the_text_fits_a_terminal_and_the_published_schema_is_current(made: Answ
     assert "approved by jane (approver): it is better" in text
     assert "no problems: every stored file was read" in text
     published = (PROJECT / "docs" / "answer_trace.schema.json").read_text()
-    assert published == answer_schema_text(), (
+    assert published == output_schema_text(AnswerTrace), (
         "run: factory schema answer_trace > docs/answer_trace.schema.json"
     )
 
