@@ -12,7 +12,7 @@ from factory_resources.home.home import Home
 
 
 def pack_text(pipeline: str, folder: Path) -> str:
-    """Write the pack and return what a person is told.
+    """Write the pack and return the text for the terminal.
 
     Raises:
         FactoryError: there is no champion, it cannot be packed, or the folder cannot be written.
@@ -27,7 +27,7 @@ def pack_text(pipeline: str, folder: Path) -> str:
 
 
 def ingest_log_text(folder: Path) -> tuple[str, bool]:
-    """Bring a log home; return what a person is told, and whether anything is wrong with it.
+    """Bring a log home; return the text for the terminal, and whether anything is wrong with it.
 
     Raises:
         FactoryError: the pack is foreign, or cannot be read.

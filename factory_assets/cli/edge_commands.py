@@ -30,8 +30,8 @@ def ingest_log_command(folder: Path) -> None:
     """Bring home the answers that the pack in FOLDER gave.
 
     The log is checked line by line: what its signatures prove is stored in the prediction log, and
-    what is missing or was changed is told and entered in the ledger. It may be brought home again
-    and again. Exit code 1: something is missing or was changed.
+    what is missing or was changed is reported and entered in the ledger. It may be brought home
+    again and again. Exit code 1: something is missing or was changed.
     """
     from factory_assets.cli.edge import ingest_log_text
 

@@ -71,7 +71,7 @@ def command(
         any_database: whether it starts even if the environment names other databases than those
             that the home has.
         needs_records: whether what other homes have put into the factory's store is fetched first.
-        interrupted: what is told of work that a person interrupts.
+        interrupted: the message after Ctrl-C.
     """
 
     def end_interrupted() -> NoReturn:

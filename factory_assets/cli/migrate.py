@@ -191,4 +191,4 @@ def _result_lines(done: Migration, target: str) -> Iterator[str]:
         yield f"from now on: unset {DATABASE_VARIABLE}"
         yield "the database on the server is as it was; nothing reads it any more"
     if done.aside:
-        yield f"SQLite files of earlier are in {done.aside}"
+        yield f"earlier SQLite files are in {done.aside}"

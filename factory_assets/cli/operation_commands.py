@@ -17,7 +17,7 @@ from factory_assets.cli.group import command, console
     help="Print JSON, for programs; for its schema: factory schema status.",
 )
 def status_command(as_json: bool) -> None:
-    """Tell what runs, what ran last night, what comes next, and what needs a person.
+    """Show what runs, what ran last night, what comes next, and what needs a person.
 
     Also drift, the disk and when it will be full, the last witness and the last backup. Nothing is
     started or changed.

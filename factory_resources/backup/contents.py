@@ -26,7 +26,7 @@ _LEFT_OUT = frozenset(
 )
 
 _SET_ASIDE = "replaced-"
-"""Begins the names of folders with databases of earlier."""
+"""The names of folders with former databases begin with this."""
 
 _DATABASE = re.compile(r".*\.db(-journal|-wal|-shm)?")
 

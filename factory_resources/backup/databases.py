@@ -1,8 +1,8 @@
 """Copies of the databases of a home, all of one moment, while they are written.
 
 The moment is between two acts of the factory: nobody appends to the ledger, or tells MLflow what
-was appended. In SQLite, a database that has no write-ahead
-log can be read on meanwhile, but not written until it is copied.
+was appended. In SQLite, a database that has no write-ahead log can still be read meanwhile, but not
+written until it is copied.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""What is chosen of a cluster: the image, names, sizes and addresses, each checked.
+"""The settings of a cluster: the image, names, sizes and addresses, each checked.
 
-What becomes of it belongs in `pods` and `manifests`.
+What is rendered from them belongs in `pods` and `manifests`.
 """
 
 import ipaddress
@@ -38,7 +38,7 @@ class PeerAddress:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What is chosen of a cluster.
+    """The settings of a cluster.
 
     Raises:
         SettingError: a value is not possible; it names the option of `factory k8s render`.

@@ -49,7 +49,7 @@ def changing(path: Path, otherwise: str, *, always: bool) -> Iterator[sqlite3.Co
     """Open a SQLite file for one transaction, and leave nothing of what was there before.
 
     Args:
-        otherwise: what is told if it cannot be done.
+        otherwise: the message of the error if it cannot be done.
         always: whether the file is written anew also if no row was changed.
 
     Raises:

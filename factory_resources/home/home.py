@@ -321,7 +321,7 @@ def pod_lock(name: str) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> StorageError:
-    """Return that a file which is there cannot be read, and what to do."""
+    """Return the error that an existing file cannot be read, with its remedy."""
     remedy = (
         "run the factory as the user who owns the home; if another user wrote this file, "
         "such as root, chown it"

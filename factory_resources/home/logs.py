@@ -27,7 +27,7 @@ _PAUSE = 60.0
 
 
 def begin_log(path: Path) -> BinaryIO:
-    """Set the log of earlier aside, and open a new one, which may be emptied while it is written.
+    """Set the previous log aside, and open a new one, which may be emptied while it is written.
 
     Raises:
         OSError: the folder cannot be written.

@@ -4,8 +4,8 @@ A new kind is a new class in `Kind`; those about answers are in `prediction_entr
 watching in `watch_entries`, those about roll-outs in `rollout_entries`, those about the front door
 in `access_entries`, those about boundaries in `boundary_entries`, those about what people state in
 `governance_entries`, those about bills of materials in `supply_entries`, those about erasures in
-`erasure_entries`. `found` marks what a home
-contained before it had a ledger: nobody witnessed when it happened.
+`erasure_entries`. `found` marks what a home contained before it had a ledger: nobody witnessed when
+it happened.
 """
 
 from functools import cache

@@ -59,7 +59,7 @@ class Ledger:
         """Whether it was begun.
 
         Raises:
-            StorageError: it is gone, and its key is there.
+            StorageError: it is gone, but its key is there.
         """
         # Before the tables are looked for: whoever begins the ledger installs its key last. Who may
         # not see the key, as an auditor may not, cannot know of it.
@@ -68,7 +68,7 @@ class Ledger:
             found = has_tables(self.home)
         if was_begun and not found:
             raise StorageError(
-                "the ledger is gone, and its key is there",
+                "the ledger is gone, but its key is there",
                 where=str(self.home.path),
                 remedy="restore ledger.db (or the database of FACTORY_DATABASE_URL) from a "
                 f"backup; to begin a new one nonetheless, move {key_file(self.home)} away",

@@ -160,9 +160,7 @@ def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]
     if ahead := [name for name, key in found if (note.time_of(key) or 0) > latest]:
         # Otherwise nobody would notice when the witness looks no more.
         whose = ", ".join(ahead)
-        raise InvalidError(
-            f"is cosigned at a time to come: the clock of {whose}, or ours, is wrong"
-        )
+        raise InvalidError(f"is cosigned in the future: the clock of {whose}, or ours, is wrong")
     known = {(key.name, key.key_id) for _, key in found}
     new = [one for one in note.signatures if (one[0], one[1][:4]) in known]
     kept = dict[tuple[str, bytes], bytes]()

@@ -1,6 +1,6 @@
 """What this machine has: memory, GPUs, and which processor.
 
-What is in use at the moment belongs to nobody here; `meter` counts what was used.
+What is in use at the moment is not measured here; `meter` counts what was used.
 """
 
 import os

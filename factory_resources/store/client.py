@@ -197,12 +197,12 @@ class StoreClient:
             query["continuation-token"] = _text(found, "NextContinuationToken")
 
     def foreign(self, key: str = "") -> StoreAwayError:
-        """Return that an object, or a list of them, is nothing that a factory's storage has."""
+        """Return the error that an answer is not one that a factory's storage would give."""
         remedy = (
             f"name the port of its S3 interface in {ENDPOINT_VARIABLE}, which is not that of its "
             "pages (MinIO has a console beside it), or another prefix in FACTORY_STORE"
         )
-        return self._away("what answers is no storage of a factory", key, remedy)
+        return self._away("what answers is not the storage of a factory", key, remedy)
 
     def _parsed(self, content: bytes) -> ElementTree.Element:
         try:

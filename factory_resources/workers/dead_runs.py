@@ -41,7 +41,7 @@ def end_dead_runs(
 
 
 def end_dead_run(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str = DIED) -> None:
-    """End a run whose process has died: as cancelled if that was wanted, else as failed."""
+    """End a run whose process has died: as cancelled if somebody asked for that, else as failed."""
     kill_processes_of(run.run_id)
     if run.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run)

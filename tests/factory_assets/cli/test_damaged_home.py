@@ -258,7 +258,7 @@ def test_changed_rows_of_mlflow_are_told(copy: Home, statement: str) -> None:
 def test_a_ledger_that_is_gone_is_told_as_gone(copy: Home, arguments: tuple[str, ...]) -> None:
     copy.ledger.unlink()
     result = _factory(*arguments)
-    assert "the ledger is gone, and its key is there" in _line(result)
+    assert "the ledger is gone, but its key is there" in _line(result)
     assert not copy.ledger.exists()
 
 

@@ -146,7 +146,7 @@ def test_a_cosignature_of_a_time_to_come_is_refused(ledger: Ledger, ahead: int) 
         moment = int(time.time()) + ahead
         message = public.message(SignedNote.parse(note).text, moment)
         line = public.line(struct.pack(">Q", moment) + private.sign(message))
-        with pytest.raises(InvalidError, match="at a time to come: the clock of w, or ours"):
+        with pytest.raises(InvalidError, match="in the future: the clock of w, or ours"):
             add_cosignatures(log, note + line.encode(), policy)
         assert witness_state(log, policy, 1).time == 0
 

@@ -151,7 +151,9 @@ def test_pages_in_place_of_a_storage_are_one_line(home: Home) -> None:
         location = StoreLocation("plant", "x", f"http://127.0.0.1:{port}", "us-east-1")
         store = SharedStore(home, StoreClient(location, KEYS))
         for ask in (lambda: [*store.client.list("")], store.is_claimed):
-            with pytest.raises(StoreAwayError, match="what answers is no storage of a factory"):
+            with pytest.raises(
+                StoreAwayError, match="what answers is not the storage of a factory"
+            ):
                 ask()
     assert not uses_store(home)
 
