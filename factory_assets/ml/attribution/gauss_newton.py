@@ -6,6 +6,10 @@ of H's diagonal: the metric in which Adam steps and decays. All vectors are stor
 the eigenvectors of H in that metric, so that another damping costs nothing. The eigenvectors are
 computed from the smaller side of the matrix, rows or parameters.
 
+Sources: Koh and Liang, Understanding black-box predictions via influence functions (2017), arXiv
+1703.04730; Bae et al., If influence functions are the answer, then what is the question? (2022),
+arXiv 2209.05364, for the damped Gauss-Newton matrix in place of the Hessian.
+
 Gradients of the network belong in `gradients`. Imports torch, hence is imported only inside
 functions.
 """
@@ -34,23 +38,25 @@ class Space:
     """[parameters, rank], orthonormal in the metric."""
     curvature: Tensor
     """[rank], eigenvalues of the Gauss-Newton matrix of the mean loss."""
-    pulls: Tensor
+    loss_gradients: Tensor
     """[training rows, rank]: the gradient of each row's loss."""
 
-    def effects(self, heights: Tensor, damping: float) -> Tensor:
+    def effects(self, output_gradients: Tensor, damping: float) -> Tensor:
         """[judged, training rows]: by how much each row's presence raises the predicted quantity.
 
         Args:
-            heights: [judged, rank], from `towards`.
+            output_gradients: [judged, rank], as the method of this name returns them.
             damping: in units of the largest curvature.
         """
-        return -(heights / self._damped(damping)) @ self.pulls.T / len(self.pulls)
+        learned = self.loss_gradients
+        return -(output_gradients / self._damped(damping)) @ learned.T / len(learned)
 
     def self_influence(self, damping: float) -> Tensor:
         """[training rows]: by how much each row's presence lowers its own loss."""
-        return (self.pulls.square() / self._damped(damping)).sum(dim=1) / len(self.pulls)
+        learned = self.loss_gradients
+        return (learned.square() / self._damped(damping)).sum(dim=1) / len(learned)
 
-    def towards(self, judged: Linearised, classes: Tensor | None) -> Tensor:
+    def output_gradients(self, judged: Linearised, classes: Tensor | None) -> Tensor:
         """[judged, rank]: the gradient of the class's log-odds, or of the number if None."""
         if classes is None:
             return judged.jacobian[:, 0] @ self.basis

@@ -2,8 +2,10 @@
 
 Models are trained again on random halves of the training rows. For each judged row, the predictions
 of these models are ranked, and so are the sums of the effects of the rows in each half. The score
-is the mean rank correlation: 1 is perfect, 0 is chance. Training the models belongs in
+is the mean rank correlation (Spearman): 1 is perfect, 0 is chance. Training the models belongs in
 `measurement`.
+
+Source: Park et al., TRAK: attributing model behavior at scale (2023), arXiv 2303.14186.
 """
 
 from __future__ import annotations

@@ -107,7 +107,9 @@ class Gradients(Attribution):
         codes = None if classes is None else torch.from_numpy(classes)
         views = [view for model in self._models for view in views_of(model, judged)]
         by_network = [
-            space.effects(space.towards(linearise(view, self._reach), codes), variant.amount)
+            space.effects(
+                space.output_gradients(linearise(view, self._reach), codes), variant.amount
+            )
             for space, view in zip(self._spaces, views, strict=True)
         ]
         mean: NDArray[np.float64] = torch.stack(by_network).double().mean(dim=0).numpy()

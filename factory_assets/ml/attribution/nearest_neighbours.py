@@ -1,7 +1,8 @@
 """k-NN Shapley: the value of each training row for the vote of a row's nearest neighbours.
 
-For models without gradients. The closed form of Jia et al. (2019), for any value that neighbours
-contribute: the value of a group is the sum of its k nearest members' values, over k.
+For models without gradients. The closed form of Jia et al., Efficient task-specific data valuation
+for nearest neighbor algorithms (2019), arXiv 1908.08619, for any value that neighbours contribute:
+the value of a group is the sum of its k nearest members' values, over k.
 """
 
 from __future__ import annotations

@@ -135,8 +135,8 @@ def _rate(fitted: _Round, known: NDArray[np.int64]) -> float:
 
     It contains what the libraries divide by: a penalty, or the number of models that are averaged.
     """
-    pulls = leaf_sums(known, -fitted.gradients, known)
-    steps = pulls / leaf_sums(known, fitted.curvatures, known).clip(TINY)
+    gradient_sums = leaf_sums(known, -fitted.gradients, known)
+    steps = gradient_sums / leaf_sums(known, fitted.curvatures, known).clip(TINY)
     return float((fitted.added * steps).sum() / max((steps * steps).sum(), TINY))
 
 

@@ -54,16 +54,16 @@ def test_effects_equal_the_dense_formula(rows: int, outputs: int) -> None:
     view, target = network(rows, outputs)
     linearised = linearise(view, "all parameters")
     directions = space(linearised, target)
-    inverse, pulls = dense(linearised, target, 0.05)
+    inverse, learned = dense(linearised, target, 0.05)
     classes = target if outputs > 1 else None
-    heights = directions.towards(linearised, classes)
-    towards = linearised.jacobian[:, 0]
+    gradients = directions.output_gradients(linearised, classes)
+    expected_gradients = linearised.jacobian[:, 0]
     if classes is not None:
         slopes = odds_gradient(linearised.outputs, classes)[:, :-1]
-        towards = torch.einsum("nk,nkp->np", slopes, linearised.jacobian)
-    expected = -towards @ inverse @ pulls.T / rows
-    torch.testing.assert_close(directions.effects(heights, 0.05), expected, rtol=1e-5, atol=1e-8)
-    own = torch.einsum("np,pq,nq->n", pulls, inverse, pulls) / rows
+        expected_gradients = torch.einsum("nk,nkp->np", slopes, linearised.jacobian)
+    expected = -expected_gradients @ inverse @ learned.T / rows
+    torch.testing.assert_close(directions.effects(gradients, 0.05), expected, rtol=1e-5, atol=1e-8)
+    own = torch.einsum("np,pq,nq->n", learned, inverse, learned) / rows
     torch.testing.assert_close(directions.self_influence(0.05), own, rtol=1e-5, atol=1e-8)
 
 
@@ -78,7 +78,8 @@ def test_row_of_weight_two_counts_as_two_rows() -> None:
     weights[3] = 2
     once = space(linearised, target, weights)
     effects = [
-        s.effects(s.towards(linearised, target), 0.1)[:, :20] * len(s.pulls) for s in (once, twice)
+        s.effects(s.output_gradients(linearised, target), 0.1)[:, :20] * len(s.loss_gradients)
+        for s in (once, twice)
     ]
     effects[1][:, 3] *= 2
     # One mean is over 20 rows with total weight 21, the other over 21 rows.
@@ -90,10 +91,10 @@ def test_effects_match_leaving_one_row_out() -> None:
     model = fitted(WEAK, rows, rows)
     [view], [other] = views_of(model, rows.inputs), views_of(model, judged.inputs)
     directions = space(linearise(view, "all parameters"), torch.from_numpy(rows.target))
-    heights = directions.towards(
+    gradients = directions.output_gradients(
         linearise(other, "all parameters"), torch.from_numpy(judged.target)
     )
-    effects = directions.effects(heights, 1e-4).numpy()
+    effects = directions.effects(gradients, 1e-4).numpy()
     whole = predicted_quantity(model.outputs(judged.inputs), judged.target)
     for left_out in range(0, 120, 12):
         rest = rows.take(np.delete(np.arange(120), left_out))
@@ -114,7 +115,7 @@ def test_effects_of_a_linear_model_equal_dattri() -> None:
     linearised = linearise(other, "all parameters")
     directions = space(linearise(view, "all parameters"), torch.from_numpy(rows.target))
     classes = torch.from_numpy(judged.target)
-    effects = directions.effects(directions.towards(linearised, classes), 1e-6)
+    effects = directions.effects(directions.output_gradients(linearised, classes), 1e-6)
     wrong = 1 - linearised.outputs.softmax(1).gather(1, classes[:, None])
     ours = effects * wrong * len(rows)
 
@@ -142,4 +143,4 @@ def test_direction_without_gradient_of_any_row_has_no_effect() -> None:
     directions: Space = space(linearised, torch.tensor([1.0, -1.0]))
     assert directions.curvature.shape == (1,)
     sideways = Linearised(torch.zeros(1, 1), torch.tensor([[[0.0, 1.0]]]))
-    assert not directions.effects(directions.towards(sideways, None), 0.1).any()
+    assert not directions.effects(directions.output_gradients(sideways, None), 0.1).any()
