@@ -46,8 +46,8 @@ _LOG = logging.getLogger("factory.serve")
 
 _JSON = b"application/json"
 
-_ASIDE = 512
-"""Requests with more rows are computed beside the event loop, so that others need not wait."""
+_ROWS_IN_LOOP = 512
+"""Requests with more rows are computed in the other thread, so that others need not wait."""
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class PredictionApp:
 
     Args:
         pages: the application for all other paths.
-        aside: one thread, in which engines are used and champions are loaded.
+        engine_thread: one thread, in which engines are used and champions are loaded.
         feedback: takes what turned out to be true of answers.
     """
 
@@ -98,15 +98,21 @@ class PredictionApp:
         metrics: Metrics,
         limits: Limits,
         pages: App,
-        aside: Executor,
+        engine_thread: Executor,
         feedback: FeedbackDesk,
     ) -> None:
         self._champions, self._log, self._access = champions, log, access
         self._metrics, self._limits, self._pages = metrics, limits, pages
-        self._aside, self._feedback = aside, feedback
+        self._engine_thread, self._feedback = engine_thread, feedback
         self._ids = ids.PredictionIds()
         self._beside_champion = AnswersBeside(
-            self._answer, self._remember_error, log.write, self._ids, metrics, self._read, aside
+            self._answer,
+            self._remember_error,
+            log.write,
+            self._ids,
+            metrics,
+            self._read,
+            engine_thread,
         )
         self._active = 0
         self._waiting = 0
@@ -200,11 +206,11 @@ class PredictionApp:
         """Read the rows, score them, log the answer, and return it when it is durable."""
         if call.protocol == "plain":
             rows, several = read_rows(call.body, call.served.decoder, self._limits)
-            partial, aside = call.flag("partial"), call.flag("explain")
-            scored = await self._score(call, rows, partial=partial, aside=aside)
+            partial, explain = call.flag("partial"), call.flag("explain")
+            scored = await self._score(call, rows, partial=partial, in_thread=explain)
             moved = None
-            if aside:
-                moved = await self._beside(lambda: explanations(call.served, scored))
+            if explain:
+                moved = await self._in_thread(lambda: explanations(call.served, scored))
             # Ids are logged in their order: nothing may be awaited until this one is.
             identifier = self._ids.take(len(rows))
             body = plain.encode(call, rows, scored, identifier, several=several, moved=moved)
@@ -230,9 +236,9 @@ class PredictionApp:
         return InferenceRequest(call, self._limits).rows
 
     async def _score(
-        self, call: Call, rows: RequestRows, *, partial: bool = False, aside: bool = False
+        self, call: Call, rows: RequestRows, *, partial: bool = False, in_thread: bool = False
     ) -> ScoredRequest:
-        scored = await self._outputs(call, rows, aside or len(rows) > _ASIDE)
+        scored = await self._outputs(call, rows, in_thread or len(rows) > _ROWS_IN_LOOP)
         if scored.refusals and not partial:
             found = plain.reasons(call, rows, scored)
             raise HttpError(
@@ -245,15 +251,15 @@ class PredictionApp:
             )
         return scored
 
-    async def _outputs(self, call: Call, rows: RequestRows, aside: bool) -> ScoredRequest:
+    async def _outputs(self, call: Call, rows: RequestRows, in_thread: bool) -> ScoredRequest:
         try:
-            if aside:
-                return await self._beside(lambda: _timed(call, lambda: rows.score(call.served)))
+            if in_thread:
+                return await self._in_thread(lambda: _timed(call, lambda: rows.score(call.served)))
             return _timed(call, lambda: rows.score(call.served))
         except UndecidedError:
             pass
         try:
-            return await self._beside(
+            return await self._in_thread(
                 lambda: _timed(call, lambda: call.served.score(rows.objects()))
             )
         except StorageError:
@@ -261,15 +267,15 @@ class PredictionApp:
         except FactoryError as error:
             raise HttpError(422, "contract", str(error)) from error
 
-    async def _beside(self, work: Callable[[], T]) -> T:
-        """Compute in the other thread; a queue that grows is refused."""
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Compute in the thread of the engines; if too much waits for it, refuse."""
         if self._waiting >= self._limits.waiting:
             raise HttpError(
                 429, "overload", "too many requests wait for the engine", "try again", retry=2
             )
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+            return await asyncio.get_running_loop().run_in_executor(self._engine_thread, work)
         finally:
             self._waiting -= 1
 

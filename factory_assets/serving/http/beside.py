@@ -45,7 +45,7 @@ class AnswersBeside:
         remember: logs that a version did not answer, durably.
         write: logs a record under an id, durably.
         read: returns the rows of a request, as its version reads them.
-        aside: the thread in which engines are used.
+        engine_thread: the thread in which engines are used.
     """
 
     def __init__(
@@ -56,10 +56,11 @@ class AnswersBeside:
         ids: PredictionIds,
         metrics: Metrics,
         read: Reading,
-        aside: Executor,
+        engine_thread: Executor,
     ) -> None:
         self._answer, self._remember, self._write = answer, remember, write
-        self._ids, self._metrics, self._read, self._aside = ids, metrics, read, aside
+        self._ids, self._metrics, self._read = ids, metrics, read
+        self._engine_thread = engine_thread
         self._waiting: deque[tuple[ServedRollout, Call]] = deque()
         self._shadowing: asyncio.Task[None] | None = None
 
@@ -120,7 +121,7 @@ class AnswersBeside:
                 continue
             try:
                 found = await loop.run_in_executor(
-                    self._aside, shadow_answer, trial.challenger, call, self._read
+                    self._engine_thread, shadow_answer, trial.challenger, call, self._read
                 )
                 if found is not None:
                     await self._compare(trial, call, found)

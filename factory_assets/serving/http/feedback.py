@@ -77,14 +77,14 @@ class FeedbackDesk:
         def may(pipeline: str) -> bool:
             return token is None or token.may_call(pipeline)
 
-        counts, answer = await self._aside(lambda: self._record(items, several, caller, may))
+        counts, answer = await self._in_thread(lambda: self._record(items, several, caller, may))
         self._metrics.fed_back(counts)
         if isinstance(answer, HttpError):
             raise answer
         return answer
 
-    async def _aside(self, work: Callable[[], T]) -> T:
-        """Run in the thread; a queue that grows is refused."""
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run in the thread; if too much waits for it, refuse."""
         if self._waiting >= self._limits.waiting:
             raise HttpError(
                 429, "overload", "too many requests with outcomes wait", "try again", retry=2

@@ -32,7 +32,7 @@ class RolloutWatch:
     """Looks at all roll-outs of one server, from its event loop.
 
     Args:
-        apart: a thread that may wait for the disk.
+        disk_thread: a thread that may wait for the disk.
         labelled: returns the losses of answers whose truth is known, if anything knows it.
     """
 
@@ -40,10 +40,10 @@ class RolloutWatch:
         self,
         champions: Champions,
         home: Home,
-        apart: Executor,
+        disk_thread: Executor,
         labelled: LabelledLosses | None = None,
     ) -> None:
-        self._champions, self._home, self._apart = champions, home, apart
+        self._champions, self._home, self._disk_thread = champions, home, disk_thread
         self._labelled = labelled
         self._mirrored: dict[str, int] = {}
         self._mirrors: list[subprocess.Popen[bytes]] = []
@@ -65,7 +65,7 @@ class RolloutWatch:
         for trial in self._champions.trials:
             batch = trial.take()
             ending = await loop.run_in_executor(
-                self._apart, share, trial.rollout, batch, self._home, self._labelled
+                self._disk_thread, share, trial.rollout, batch, self._home, self._labelled
             )
             if ending is not None:
                 # The ledger is read again a moment later; nobody gets the version until then.
@@ -75,7 +75,7 @@ class RolloutWatch:
                 await self._mirror(trial.challenger.pipeline)
         for rollout, why in [*self._champions.unusable.values()]:
             ending = Ending("rolled back", f"it cannot be loaded: {why}")
-            await loop.run_in_executor(self._apart, finish, rollout, ending, self._home)
+            await loop.run_in_executor(self._disk_thread, finish, rollout, ending, self._home)
         for name, served in [*self._champions.served.items()]:
             if self._mirrored.get(name) != served.version:
                 # Whoever promoted it may have died before its alias followed.
@@ -85,6 +85,6 @@ class RolloutWatch:
     async def _mirror(self, pipeline: str) -> None:
         self._mirrors = [one for one in self._mirrors if one.poll() is None]
         mirror = await asyncio.get_running_loop().run_in_executor(
-            self._apart, mirror_promotion, pipeline, self._home
+            self._disk_thread, mirror_promotion, pipeline, self._home
         )
         self._mirrors += [mirror] if mirror else []

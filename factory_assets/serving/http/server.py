@@ -105,12 +105,12 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     with ExitStack() as resources:
-        aside = resources.enter_context(ThreadPoolExecutor(1, "aside"))
+        engine_thread = resources.enter_context(ThreadPoolExecutor(1, "engines"))
         behind = resources.enter_context(ThreadPoolExecutor(1, "collector"))
-        apart = resources.enter_context(ThreadPoolExecutor(1, "roll-outs"))
+        disk_thread = resources.enter_context(ThreadPoolExecutor(1, "roll-outs"))
         champions = Champions(home, names)
         resources.callback(champions.close)
-        await loop.run_in_executor(aside, champions.refresh)
+        await loop.run_in_executor(engine_thread, champions.refresh)
         durable = DurableLog(PredictionLog(home).journal())
         resources.callback(durable.close)
         metrics = Metrics()
@@ -132,7 +132,7 @@ async def _serve(
             metrics,
             listen.limits,
             pages.application,
-            aside,
+            engine_thread,
             feedback,
         )
         resources.callback(app.close)
@@ -140,10 +140,10 @@ async def _serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
         tasks = [
-            loop.create_task(_watch(champions, aside)),
+            loop.create_task(_watch(champions, engine_thread)),
             loop.create_task(_collect(durable, home, behind)),
             loop.create_task(_bind(home, behind)),
-            loop.create_task(RolloutWatch(champions, home, apart, labelled).run()),
+            loop.create_task(RolloutWatch(champions, home, disk_thread, labelled).run()),
             loop.create_task(_announce(server, listen, bound, started)),
         ]
         try:
@@ -164,7 +164,7 @@ async def _announce(
     started(f"{scheme}://{host}:{bound.getsockname()[1]}")
 
 
-async def _watch(champions: Champions, aside: Executor) -> None:
+async def _watch(champions: Champions, engine_thread: Executor) -> None:
     """Follow the ledger: a new champion, a stop, a roll-back."""
     loop, told = asyncio.get_running_loop(), ""
     while True:
@@ -172,7 +172,7 @@ async def _watch(champions: Champions, aside: Executor) -> None:
         try:
             if not champions.may_be_outdated():
                 continue
-            await loop.run_in_executor(aside, champions.refresh)
+            await loop.run_in_executor(engine_thread, champions.refresh)
             told = ""
         except FactoryError as error:
             # A database may be away for hours.

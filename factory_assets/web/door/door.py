@@ -75,13 +75,13 @@ class Door:
         sessions: Sessions,
         log: AccessLog,
         cookie: str,
-        aside: Executor,
+        disk_thread: Executor,
         peer: Callable[[Message], int | None],
         ways: Sequence[Route] = (),
     ) -> None:
         self._behind, self._login, self._doorkeeper = behind, login, doorkeeper
         self._sessions, self._log, self._cookie = sessions, log, cookie
-        self._aside, self._peer = aside, peer
+        self._disk_thread, self._peer = disk_thread, peer
         routes = [
             Route("/login", login.form, methods=["GET"]),
             Route("/login", login.by_password, methods=["POST"]),
@@ -208,7 +208,7 @@ class Door:
     async def _refused(self, scope: Message) -> None:
         operation = f"{scope.get('method', 'websocket')} {scope['path']}"
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._aside, self._log.refused, "no session", operation)
+        await loop.run_in_executor(self._disk_thread, self._log.refused, "no session", operation)
 
 
 async def _style(_: Request) -> Response:

@@ -71,7 +71,7 @@ class Login:
     """The handlers of `/login` and `/logout`.
 
     Args:
-        aside: runs what waits for the disk.
+        disk_thread: runs what waits for the disk.
         hashing: runs one check of a password at a time.
         peer: returns the system user behind a request, None if the kernel does not tell it.
         provider: the host of the identity provider that the page offers, if any.
@@ -84,13 +84,13 @@ class Login:
         sessions: Sessions,
         log: AccessLog,
         cookie: Cookie,
-        aside: Executor,
+        disk_thread: Executor,
         hashing: Executor,
         peer: Callable[[Message], int | None],
         provider: str | None = None,
     ) -> None:
         self._home, self._doorkeeper, self._sessions = home, doorkeeper, sessions
-        self._log, self._cookie, self._aside, self._peer = log, cookie, aside, peer
+        self._log, self._cookie, self._disk_thread, self._peer = log, cookie, disk_thread, peer
         self._hashing, self._provider = hashing, provider
         self._links, self._passwords, self._lockout = LoginLinks(home), Passwords(home), Lockout()
         self._checks = RateLimit(CHECKS)
@@ -103,11 +103,11 @@ class Login:
 
     async def _by_link(self, request: Request, token: str) -> Response:
         if self._peer(request.scope) not in (None, 0, os.geteuid()):
-            await self.apart(self._log.refused, "wrong login", "link of another user")
+            await self.in_thread(self._log.refused, "wrong login", "link of another user")
             text = "Another user of this machine started this factory."
             return self.show(request, "/", text, 403)
-        if not await self.apart(self._links.use, token):
-            await self.apart(self._log.refused, "wrong login", "link")
+        if not await self.in_thread(self._links.use, token):
+            await self.in_thread(self._log.refused, "wrong login", "link")
             text = "This link was used before, or is older than ten minutes."
             return self.show(request, "/", text, 401)
         try:
@@ -122,13 +122,13 @@ class Login:
         name, password = form.get("name", "")[:64], form.get("password", "")
         after = local_path(form.get("next"))
         if request.headers.get("origin") is None:
-            await self.apart(self._log.refused, "another site", "login")
+            await self.in_thread(self._log.refused, "another site", "login")
             return self.show(request, after, "The form was not sent by this page.", 403)
         if wait := self._lockout.wait(name):
-            await self.apart(self._log.refused, "locked out", "login")
+            await self.in_thread(self._log.refused, "locked out", "login")
             return self.later(request, after, wait)
         if wait := self._checks.take():
-            await self.apart(self._log.refused, "locked out", "login")
+            await self.in_thread(self._log.refused, "locked out", "login")
             return self.later(request, after, wait)
         right = await self._in(self._hashing, self._passwords.is_right, name, password)
         # Somebody else may have failed with this name meanwhile.
@@ -137,7 +137,7 @@ class Login:
         people = self._doorkeeper.people() or {}
         if not right or name not in people or not people[name].roles:
             self._lockout.failed(name)
-            await self.apart(self._log.refused, "wrong login", "login")
+            await self.in_thread(self._log.refused, "wrong login", "login")
             return self.show(request, after, _WRONG, 401)
         self._lockout.succeeded(name)
         return await self.let_in(request, name, "password", after)
@@ -170,9 +170,9 @@ class Login:
 
         # The browser's former session, if any, ends: it may be somebody else's.
         if former := self._sessions.find(request.cookies.get(self._cookie.name, "")):
-            await self.apart(self._end, former.sha256)
-        if (text := await self.apart(begin)) is None:
-            await self.apart(self._log.refused, "wrong login", "login")
+            await self.in_thread(self._end, former.sha256)
+        if (text := await self.in_thread(begin)) is None:
+            await self.in_thread(self._log.refused, "wrong login", "login")
             return self.show(request, "/", "You may not come in here any more.", 403)
         response = RedirectResponse(after, 303, {"cache-control": "no-store"})
         self._cookie.set(response, text)
@@ -183,12 +183,12 @@ class Login:
         form = await read_form(request)
         text = request.cookies.get(self._cookie.name, "")
         if not compare_digest(form_token(text).encode(), form.get("form_token", "").encode()):
-            await self.apart(self._log.refused, "another site", "logout", visitor)
+            await self.in_thread(self._log.refused, "another site", "logout", visitor)
             return self.show(request, "/", "The form was not sent by this page.", 403)
         wanted = form.get("session") or visitor.session
         mine = {session.sha256 for session in self._sessions.of(visitor.name)}
         if wanted in mine:
-            await self.apart(self._end, wanted)
+            await self.in_thread(self._end, wanted)
         response = RedirectResponse("/login" if wanted == visitor.session else "/me", 303)
         if wanted == visitor.session:
             response.delete_cookie(self._cookie.name)
@@ -220,9 +220,9 @@ class Login:
             provider=self._provider,
         )
 
-    async def apart(self, do: Callable[..., T], *args: Any) -> T:
+    async def in_thread(self, do: Callable[..., T], *args: Any) -> T:
         """Run a function that waits for the disk in a thread, and return its result."""
-        return await self._in(self._aside, do, *args)
+        return await self._in(self._disk_thread, do, *args)
 
     async def _in(self, executor: Executor, do: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, do, *args)

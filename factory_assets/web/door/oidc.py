@@ -140,7 +140,7 @@ class OpenIdLogin:
         return self._login.show(request, after, what, 503)
 
     async def _refuse(self, reason: RefusalReason) -> None:
-        await self._login.apart(self._log.refused, reason, "login by oidc")
+        await self._login.in_thread(self._log.refused, reason, "login by oidc")
 
 
 def _redirect(url: str) -> RedirectResponse:

@@ -56,7 +56,7 @@ class PasskeyLogin:
             return PlainTextResponse("There are no passkeys at this address.", 404)
         asker = secrets.token_urlsafe(32)
         challenge = self._challenges.new(asker)
-        text = await self._login.apart(request_options, site, challenge)
+        text = await self._login.in_thread(request_options, site, challenge)
         headers = {"cache-control": "no-store"}
         response = Response(text, media_type="application/json", headers=headers)
         response.set_cookie(
@@ -76,7 +76,7 @@ class PasskeyLogin:
         after = local_path(form.get("next"))
         site = self._site(request)
         if site is None or request.headers.get("origin") is None:
-            await self._login.apart(self._log.refused, "another site", "passkey")
+            await self._login.in_thread(self._log.refused, "another site", "passkey")
             return self._login.show(request, after, "The form was not sent by this page.", 403)
         challenge = self._challenges.take(request.cookies.get(self._name, ""))
         if wait := self._checks.take():
@@ -84,13 +84,13 @@ class PasskeyLogin:
         if challenge is None:
             return await self._wrong(request, after, _LATE)
         answer = form.get("credential", "")
-        passkey = await self._login.apart(self._find, answer)
+        passkey = await self._login.in_thread(self._find, answer)
         if passkey is None:
             return await self._wrong(request, after, _WRONG)
         if wait := self._lockout.wait(passkey.person):
             return await self._later(request, after, wait)
         try:
-            await self._login.apart(self._require, answer, site, challenge, passkey)
+            await self._login.in_thread(self._require, answer, site, challenge, passkey)
         except PasskeyError:
             self._lockout.failed(passkey.person)
             return await self._wrong(request, after, _WRONG)
@@ -119,9 +119,9 @@ class PasskeyLogin:
         return Site.of(host, secure=self._cookie.secure) if is_offered else None
 
     async def _wrong(self, request: Request, after: str, text: str) -> Response:
-        await self._login.apart(self._log.refused, "wrong login", "passkey")
+        await self._login.in_thread(self._log.refused, "wrong login", "passkey")
         return self._login.show(request, after, text, 401)
 
     async def _later(self, request: Request, after: str, wait: float) -> Response:
-        await self._login.apart(self._log.refused, "locked out", "passkey")
+        await self._login.in_thread(self._log.refused, "locked out", "passkey")
         return self._login.later(request, after, wait)

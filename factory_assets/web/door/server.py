@@ -81,7 +81,7 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     with ExitStack() as resources:
-        aside = resources.enter_context(ThreadPoolExecutor(1, "ledger"))
+        disk_thread = resources.enter_context(ThreadPoolExecutor(1, "ledger"))
         passwords = resources.enter_context(ThreadPoolExecutor(1, "passwords"))
         makers = ThreadPoolExecutor(1, "applications")
         log = AccessLog(home)
@@ -92,11 +92,11 @@ async def _serve(
 
         cookie = Cookie(f"factory_{address.listen.port}", address.secure)
         behind = _behind(home, workspace, log, cookie, Workshop(resources, makers, failed))
-        guarded = build_door(home, address, cookie, log, aside, passwords, behind)
+        guarded = build_door(home, address, cookie, log, disk_thread, passwords, behind)
         server = UvicornServer(_config(guarded, address))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
-        flush = loop.create_task(_flush(log, aside))
+        flush = loop.create_task(_flush(log, disk_thread))
         try:
             await server.serve(sockets=[bound])
         finally:
@@ -113,7 +113,7 @@ def build_door(
     address: DoorAddress,
     cookie: Cookie,
     log: AccessLog,
-    aside: Executor,
+    disk_thread: Executor,
     passwords: Executor,
     behind: Behind,
 ) -> Guard:
@@ -122,7 +122,7 @@ def build_door(
     What `factory.yaml` says of logins counts from now on, until the next start.
 
     Args:
-        aside: runs what waits for the ledger.
+        disk_thread: runs what waits for the ledger, in order.
         passwords: runs one check of a password at a time.
 
     Raises:
@@ -132,16 +132,18 @@ def build_door(
     peer = _peer_of if address.listen.is_private else _no_peer
     provider = declared_provider()
     host = provider.host if provider else None
-    login = Login(home, doorkeeper, sessions, log, cookie, aside, passwords, peer, host)
+    login = Login(home, doorkeeper, sessions, log, cookie, disk_thread, passwords, peer, host)
     passkeys = PasskeyLogin(home, login, doorkeeper, log, cookie)
     ways: Sequence[Route] = ()
     if provider:
         ways = _open_id_login()(provider, home, address, login, doorkeeper, log, cookie).routes
     return Guard(
-        Door(behind, login, passkeys, doorkeeper, sessions, log, cookie.name, aside, peer, ways),
+        Door(
+            behind, login, passkeys, doorkeeper, sessions, log, cookie.name, disk_thread, peer, ways
+        ),
         address.hosts,
         secure=address.secure,
-        refused=lambda reason, scope: _note(log, aside, reason, scope),
+        refused=lambda reason, scope: _note(log, disk_thread, reason, scope),
     )
 
 
@@ -233,16 +235,16 @@ def _behind(
     return Behind({path: workshop.defer(make) for path, make in makers.items()}, own_pages)
 
 
-def _note(log: AccessLog, aside: Executor, reason: GuardReason, scope: Message) -> None:
+def _note(log: AccessLog, disk_thread: Executor, reason: GuardReason, scope: Message) -> None:
     operation = f"{scope.get('method', 'websocket')} {scope['path']}"
-    aside.submit(log.refused, reason, operation)
+    disk_thread.submit(log.refused, reason, operation)
 
 
-async def _flush(log: AccessLog, aside: Executor) -> None:
+async def _flush(log: AccessLog, disk_thread: Executor) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(_FLUSH)
         try:
-            await loop.run_in_executor(aside, log.flush)
+            await loop.run_in_executor(disk_thread, log.flush)
         except FactoryError as error:
             _LOG.error("refusals were not entered in the ledger: %s", error)
