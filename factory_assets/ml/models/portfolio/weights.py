@@ -68,13 +68,15 @@ def smallest_blend(
     rows = BlendedRows.of(outputs, target, row_weights)
     nested = [*_nested(rows)]
     losses = rows.losses(nested[0] @ rows.values)
+    count = len(losses)
     for weights in reversed(nested):
         worse = rows.losses(weights @ rows.values) - losses
-        if worse.mean() <= tolerance * worse.std(ddof=1) / len(worse) ** 0.5:
+        # A single row says nothing about the noise.
+        error = worse.std(ddof=1) / count**0.5 if count > 1 else 0.0
+        if worse.mean() <= tolerance * error:
             break
     kept = np.flatnonzero(weights).tolist()
     draws = np.random.default_rng(seed)
-    count = len(losses)
     bags = [rows.take(draws.integers(count, size=count)) for _ in range(BAGS)]
     found: NDArray[np.float64] = np.mean([greedy_weights(bag, kept) for bag in bags], axis=0)
     return tuple(found.tolist())

@@ -68,6 +68,12 @@ def test_one_member_that_is_as_good_as_all_is_kept_alone() -> None:
     assert smallest_blend(outputs, target, tolerance=0.5, seed=1) == (1.0, 0.0, 0.0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_row_keeps_the_member_that_is_best_for_it() -> None:
+    outputs, target = np.array([[0.9], [0.1], [0.5]]), np.zeros(1)
+    assert smallest_blend(outputs, target, tolerance=0.5, seed=1) == (0.0, 1.0, 0.0)
+
+
 def test_a_gain_that_may_be_noise_keeps_no_further_member() -> None:
     outputs, target = (some[..., :20] for some in _members(8, 0.5, 1.5))
     both = greedy_weights(_rows(outputs, target), range(2))
