@@ -84,7 +84,9 @@ def _backed_up_under_load(
             stderr=subprocess.STDOUT,
         ) as run,
     ):
-        while run.poll() is None or not known:
+        has_ended = False
+        while not has_ended:
+            has_ended = run.poll() is not None
             known.append(len(answered))
             done = factory("backup", folder / f"backup{len(known)}.tar")
             assert done.returncode == 0, done.stdout + done.stderr
