@@ -89,7 +89,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 
     Checks PIPELINES (default: all) without running them. Exit code 2: there are mistakes.
     """
-    from factory_assets.cli.check.check import absent_files, check, unchecked_promises
+    from factory_assets.cli.check.check import check, declaration_warnings
     from factory_assets.cli.check.governance import governance_warnings
     from factory_assets.cli.check.sharing import bound_pipelines
     from factory_assets.declarations.loader import pipeline_folders
@@ -97,8 +97,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     problems = check(pipelines)
     for problem in problems:
         click.echo(str(problem), err=True)
-    warnings = [*unchecked_promises(pipelines), *governance_warnings(pipelines)]
-    for warning in [*absent_files(pipelines), *warnings]:
+    for warning in [*declaration_warnings(pipelines), *governance_warnings(pipelines)]:
         click.echo(f"warning: {warning}", err=True)
     if problems:
         sys.exit(2)

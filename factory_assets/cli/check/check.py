@@ -35,7 +35,7 @@ from factory_assets.declarations.loader import (
 from factory_assets.declarations.messages import Mistake, of_section
 from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
-from factory_assets.declarations.yaml_document import At, Document, parse
+from factory_assets.declarations.yaml_document import At, parse
 from factory_assets.execution.boundary_level import import_refused
 from factory_assets.execution.lineage_events import refused_line
 from factory_assets.ml.metrics.metrics import gate_metric_names, metric_names
@@ -82,34 +82,22 @@ def _refused_imports() -> Iterator[Problem]:
             yield Problem(folder / ASSETS_FILE, 1, "", refused)
 
 
-def unchecked_promises(pipelines: Sequence[str] = ()) -> list[Problem]:
-    """Return the promises of contract files that the factory does not check.
+def declaration_warnings(pipelines: Sequence[str] = ()) -> list[Problem]:
+    """Return sources without a file, then promises of contract files that nothing checks.
 
-    Pipelines whose declaration has problems are left out.
+    A file may come later, or the path is mistyped. Pipelines whose declaration has problems are
+    left out.
     """
-    promises = []
-    for pipeline, document in _readable(pipelines):
-        for file, line, what in unchecked(document.data["attributes"], pipeline.folder):
-            promises.append(Problem(file, line, "", f"not checked: {what}"))
-    return sorted(promises)
-
-
-def absent_files(pipelines: Sequence[str] = ()) -> list[Problem]:
-    """Return the sources without a file: one may come later, or the path is mistyped."""
-    return sorted(
-        at_line(pipeline.folder, document, mistake)
-        for pipeline, document in _readable(pipelines)
-        for mistake in absent_sources(pipeline)
-    )
-
-
-def _readable(pipelines: Sequence[str]) -> Iterator[tuple[Pipeline, Document]]:
-    """Yield the named pipelines, or all, whose declaration has no problems by itself."""
+    absent, promises = list[Problem](), list[Problem]()
     for folder in every_pipeline_folder():
-        if not pipelines or folder.name in pipelines:
-            pipeline, document, _ = read(folder)
-            if pipeline is not None:
-                yield pipeline, document
+        if pipelines and folder.name not in pipelines:
+            continue
+        pipeline, document, _ = read(folder)
+        if pipeline is not None:
+            absent += (at_line(folder, document, one) for one in absent_sources(pipeline))
+            for file, line, what in unchecked(document.data["attributes"], folder):
+                promises.append(Problem(file, line, "", f"not checked: {what}"))
+    return [*sorted(absent), *sorted(promises)]
 
 
 def check_folder(folder: Path) -> list[Problem]:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from factory_assets.cli.check.check import check_folder, unchecked_promises
+from factory_assets.cli.check.check import check_folder, declaration_warnings
 from factory_assets.cli.main import main
 from factory_assets.components.model_pipeline import ModelPipeline
 from factory_assets.declarations.loader import load_pipeline, problems
@@ -125,7 +125,7 @@ def test_unchecked_promise_is_a_warning_with_its_line(
 ) -> None:
     folder = _apples(tmp_path)
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
-    [promise] = unchecked_promises(["apples"])
+    [promise] = declaration_warnings(["apples"])
     assert promise.line == ODCS[: ODCS.index("type: sql")].count("\n") + 1
     result = CliRunner().invoke(main, ["check", "apples"])
     assert result.exit_code == 0

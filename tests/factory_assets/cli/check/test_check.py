@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from factory_assets.cli.check import expressions
-from factory_assets.cli.check.check import absent_files, check, check_folder
+from factory_assets.cli.check.check import check, check_folder, declaration_warnings
 from factory_assets.cli.main import main
 from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import DeclarationError
@@ -37,13 +37,13 @@ def test_a_good_declaration_needs_no_data(defs: Path) -> None:
 
 def test_a_file_that_is_not_there_is_a_warning(defs: Path) -> None:
     folder = declare(defs, FULL)
-    [warning] = absent_files(["machines"])
+    [warning] = declaration_warnings(["machines"])
     assert line_of(FULL, "source:") == warning.line
     assert "attributes.ingest.source.files: no file matches 'machines.csv'" in str(warning)
     found = CliRunner().invoke(main, ["check", "machines"])
     assert (found.exit_code, f"warning: {warning}\n" in found.output) == (0, True)
     (folder / "machines.csv").write_text(HEADER)
-    assert absent_files(["machines"]) == []
+    assert declaration_warnings(["machines"]) == []
 
 
 def test_a_good_declaration_with_data_has_no_problem(defs: Path) -> None:
