@@ -13,7 +13,6 @@ most of the time.
 import argparse
 from collections.abc import Callable
 from functools import partial
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ import pandas as pd
 from sklearn import datasets
 
 from benchmarks.modelling.tables import tables_folder
-from benchmarks.tolerance import judged
+from benchmarks.tolerance import judged, report
 from factory_assets.ml.models.portfolio.defaults import ITERATIONS, members_of
 from factory_assets.spec.models import Auto, Boosting, Network
 
@@ -40,10 +39,8 @@ def main() -> None:
             judged(TABLES[name](seed, options.rows + JUDGED), options.rows, seed, models)
             for seed in range(options.seeds)
         ]
-        gains = [100 * (one[ITERATIONS].error / one[DEFAULT].error - 1) for one in found]
-        before = mean(one[DEFAULT].error for one in found)
-        error = stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
-        print(f"{name}: RMSE {before:.4f} sd, {mean(gains):+.2f} ± {error:.2f} %", flush=True)
+        for line in report(found, DEFAULT):
+            print(f"{name}, up to {line}", flush=True)
 
 
 def portfolios(rows: int) -> dict[int, Auto]:
