@@ -17,7 +17,6 @@ from factory_assets.data.contract.ingested_types import with_ingested_types
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
-from factory_assets.ml.models.base import Progress
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.fit_result import FitResult, load_fit, training_metrics
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
@@ -31,6 +30,7 @@ from factory_assets.results.model import Candidate, Tuned
 from factory_assets.spec import Pipeline
 from factory_assets.spec.threshold import rule_text
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 
 if TYPE_CHECKING:
     from factory_resources.tracking.run import RegistryRun, Signature

@@ -21,8 +21,8 @@ from factory_assets.execution.workers.room import Needs, needs_of, room_for
 from factory_assets.execution.workers.settings import fitting_environments
 from factory_assets.execution.workers.stage_worker import setup_of
 from factory_assets.execution.workers.worker_process import WorkerProcess, close_all
-from factory_assets.ml.models.base import Progress
 from factory_assets.ml.training.fit_tasks import FitTask, FittedTask
+from factory_resources.progress import Progress
 
 
 class FitPool:

@@ -28,9 +28,9 @@ from factory_assets.execution.workers.ray_workers import RayWorkers, ray_workers
 from factory_assets.execution.workers.room import needs_of
 from factory_assets.execution.workers.stage_worker import setup_of
 from factory_assets.execution.workers.worker_process import ATTEMPTS
-from factory_assets.ml.models.base import Progress
 from factory_assets.ml.training.fit_tasks import FitTask, FittedTask
 from factory_resources.errors import BoundaryError, WorkerError
+from factory_resources.progress import Progress
 
 _LOOK = 0.5
 """Seconds after which steps are passed on."""

@@ -27,13 +27,14 @@ from factory_assets.ml.attribution.retraining_tasks import (
 )
 from factory_assets.ml.evaluation.test_set import TestSet
 from factory_assets.ml.features.arrays import Arrays
-from factory_assets.ml.models.base import Model, Progress
+from factory_assets.ml.models.base import Model
 from factory_assets.ml.training.fit_tasks import FitExecutor
 from factory_assets.ml.training.fitting import no_progress
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import InfluenceQuality, Variant
 from factory_assets.results.model import Candidate
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 from factory_resources.tables.snapshot import read_arrow
 
 if TYPE_CHECKING:

@@ -17,12 +17,13 @@ from factory_assets.ml.artifacts.trained_model import copy_checked, read_trained
 from factory_assets.ml.attribution.lds import halves
 from factory_assets.ml.attribution.retraining import Retrainer, make_retrainer
 from factory_assets.ml.features.arrays import Arrays
-from factory_assets.ml.models.base import Model, Progress
+from factory_assets.ml.models.base import Model
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitTask, load_arrays, save_arrays
 from factory_assets.results.model import Portfolio, Refit
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:

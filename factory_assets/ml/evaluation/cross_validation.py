@@ -19,7 +19,6 @@ from factory_assets.ml.evaluation.test_set import TestSet, judged_rows
 from factory_assets.ml.features.series import value_codes
 from factory_assets.ml.features.target import Target, with_target
 from factory_assets.ml.metrics.metrics import DECISION_METRICS, ScoredRows, metric_names
-from factory_assets.ml.models.base import Progress
 from factory_assets.ml.training.fit_tasks import (
     FitExecutor,
     FitTask,
@@ -33,6 +32,7 @@ from factory_assets.results.evaluation import FoldMetric, Folds
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:

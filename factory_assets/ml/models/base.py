@@ -19,6 +19,7 @@ from factory_assets.ml.models.budget import Share
 from factory_assets.results.training import Epoch
 from factory_assets.spec.train import ModelSpec, Task, Trainer
 from factory_resources.errors import ModelError
+from factory_resources.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from factory_assets.ml.features.arrays import MemoryMap
 
-
-Progress = Callable[[str], None]
 
 EpochCallback = Callable[[Epoch], None]
 """Called after each epoch of a network; raising `TrialPruned` ends the fit."""

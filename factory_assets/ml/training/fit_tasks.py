@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from factory_assets.ml.models.base import Progress
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Cost
+from factory_resources.progress import Progress
 from factory_resources.tables.snapshot import Snapshot
 
 if TYPE_CHECKING:

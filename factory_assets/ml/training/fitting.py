@@ -22,7 +22,6 @@ from factory_assets.ml.models.base import (
     FitApart,
     FitContext,
     FitMembers,
-    Progress,
     balanced_weights,
 )
 from factory_assets.ml.models.budget import Share, open_account
@@ -49,6 +48,7 @@ from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Auto, Network
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from factory_assets.ml.models.base import Fit, FitContext, Progress
+from factory_assets.ml.models.base import Fit, FitContext
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask
 from factory_assets.ml.training.fitting import fit_context
@@ -20,6 +20,7 @@ from factory_assets.results.training import Epoch
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Network
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 
 if TYPE_CHECKING:
     from factory_assets.ml.models.networks.model import NetworkModel

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from factory_assets.ml.models.base import FitContext, MemberFit, Progress
+from factory_assets.ml.models.base import FitContext, MemberFit
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.models.portfolio.member import PortfolioRows
@@ -20,6 +20,7 @@ from factory_assets.ml.training.preparation import TrainingData, read_training_d
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Auto
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 
 
 class PortfolioTask(FitTask):

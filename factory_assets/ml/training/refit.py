@@ -12,13 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import Fit, FitContext, Progress, median_rounds
+from factory_assets.ml.models.base import Fit, FitContext, median_rounds
 from factory_assets.ml.models.kinds import fit_model
 from factory_assets.ml.training.held_out import HeldOut
 from factory_assets.ml.training.inner_folds import COUNT
 from factory_assets.ml.training.preparation import TrainingData
 from factory_assets.spec import ModelSpec, Pipeline
 from factory_assets.spec.models import Auto
+from factory_resources.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,6 @@ from shutil import rmtree
 from uuid import uuid4
 
 from factory_assets.ml.metrics.metrics import higher_is_better
-from factory_assets.ml.models.base import Progress
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.networks.model import NetworkModel
 from factory_assets.ml.training.fit_result import FitResult
@@ -34,6 +33,7 @@ from factory_assets.spec.tune import ARGS
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Cost, Meter, Rates
+from factory_resources.progress import Progress
 from factory_resources.tracking import studies
 from factory_resources.tracking.run import RegistryRun, Status, open_child
 

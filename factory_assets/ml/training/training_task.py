@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from factory_assets.ml.models.base import Progress
 from factory_assets.ml.training.fit_result import save_fit
 from factory_assets.ml.training.fit_tasks import FitRows, FitTask
 from factory_assets.ml.training.fitting import Fitter
 from factory_assets.ml.training.preparation import TrainingData, read_training_data
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 
 
 class TrainingTask(FitTask):

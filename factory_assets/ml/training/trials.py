@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_assets.ml.features.series import series_of
 from factory_assets.ml.metrics.metrics import PRIMARY_METRIC, higher_is_better, metric_names
-from factory_assets.ml.models.base import Progress, TrialPruned
+from factory_assets.ml.models.base import TrialPruned
 from factory_assets.ml.training.decisions import decide
 from factory_assets.ml.training.fit_result import FitResult, load_fit, save_fit
 from factory_assets.ml.training.fit_tasks import FitRows, FitTask
@@ -35,6 +35,7 @@ from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home.home import Home
+from factory_resources.progress import Progress
 from factory_resources.tracking.studies import Numbers, Settings, Space, State, Words
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from factory_assets.ml.models.base import (
     Fit,
     FitContext,
     Model,
-    Progress,
     Shape,
     join_histories,
     median_rounds,
@@ -25,6 +24,7 @@ from factory_assets.ml.models.base import (
 from factory_assets.spec.models import Cnn, Mlp, Network, OwnModule
 from factory_assets.spec.train import ModelSpec
 from factory_resources.errors import ModelError
+from factory_resources.progress import Progress
 from factory_resources.user_code import load_object
 
 if TYPE_CHECKING:

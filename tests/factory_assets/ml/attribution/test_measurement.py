@@ -13,7 +13,6 @@ from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.attribution.retraining import load_seeds, make_retrainer
 from factory_assets.ml.attribution.retraining_tasks import RetrainingTask
-from factory_assets.ml.models.base import Progress
 from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.training.fit_tasks import FitTask, FittedTask
 from factory_assets.results.data import SplitResult
@@ -24,6 +23,7 @@ from factory_assets.stages.train import train
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.metering.meter import Meter, Rates
+from factory_resources.progress import Progress
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.evaluation.cases import evaluating, with_spec

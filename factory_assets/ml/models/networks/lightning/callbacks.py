@@ -13,10 +13,11 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from factory_assets.ml.models.base import EpochCallback, FitContext, Progress
+from factory_assets.ml.models.base import EpochCallback, FitContext
 from factory_assets.ml.models.budget import Share
 from factory_assets.results.training import Epoch
 from factory_resources.errors import ModelError
+from factory_resources.progress import Progress
 
 if TYPE_CHECKING:
     from factory_assets.ml.models.networks.lightning.module import NetworkModule

@@ -18,10 +18,10 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from factory_assets.ml.models.base import Progress
 from factory_assets.ml.models.networks.lightning.batches import ShuffledSlices
 from factory_assets.spec.train import Checkpoint
 from factory_resources.home.home import storage_errors
+from factory_resources.progress import Progress
 
 DONE = "factory_done"
 
