@@ -33,17 +33,20 @@ class Observer:
         self._thread.start()
 
     def stop(self) -> int:
-        """Stop; return how many packets were not seen."""
+        """Look at what still waits, and stop; return how many packets were not seen."""
         self._over.set()
         self._thread.join()
         counts = self._socket.getsockopt(_PACKET, _STATISTICS, 8)
         return int(struct.unpack("II", counts)[1])
 
     def _look(self) -> None:
-        while not self._over.is_set():
+        while True:
+            over = self._over.is_set()
             try:
                 packet, (_, protocol, *_) = self._socket.recvfrom(_HEADER)
             except TimeoutError:
+                if over:
+                    return
                 continue
             if line := _leaving(packet, protocol):
                 self.seen[line] = self.seen.get(line, 0) + 1
