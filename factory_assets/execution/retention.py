@@ -2,7 +2,8 @@
 
 Referenced are: the records behind a model version in MLflow and its evaluations, the latest result
 of every stage and partition, whatever was computed or used within the retention time, and all that
-these depend on, in other pipelines too. Removing files belongs in `factory_resources.home.garbage`.
+these depend on, in other pipelines too. What Dagster logged of a run goes with age alone. Removing
+files belongs in `factory_resources.home.garbage`.
 """
 
 import time
@@ -25,6 +26,7 @@ from factory_assets.results.record_graph import (
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import Garbage, left_behind, unneeded_files, waste
 from factory_resources.home.home import Home
+from factory_resources.home.sqlite_files import run_logs
 from factory_resources.tables.logged_files import current_files
 from factory_resources.tracking.record import Record, damaged_record
 from factory_resources.tracking.records import Records, unfinished_records
@@ -69,6 +71,7 @@ def find_garbage(
         *_runs(home, since),
         *_pictures(home, kept, versions),
         *_caches(home, since),
+        *_logs(home, since),
         *_checkpoints(home, since),
         *unneeded_files(home, set(_files(home, kept)), current_files, stored),
         *left_behind(home),
@@ -159,13 +162,22 @@ def _caches(home: Home, since: float) -> Iterator[Garbage]:
                 yield waste(path, "cache", "older than what is kept; made again when needed")
 
 
+def _logs(home: Home, since: float) -> Iterator[Garbage]:
+    """Yield what Dagster logged of old runs; its index has what the pages of the assets show."""
+    printed = (path.parent for path in home.dagster.glob("storage/*/compute_logs"))
+    for files in [*(log.files() for log in run_logs(home)), *((folder,) for folder in printed)]:
+        if max(map(_latest_change, files)) < since:
+            for path in files:
+                yield waste(path, "log", "Dagster's log of a run older than what is kept")
+
+
 def _checkpoints(home: Home, since: float) -> Iterator[Garbage]:
     """Yield checkpoints of trainings that have ended, or were killed long ago and not resumed."""
     for folder in sorted(home.checkpoints.glob("*/*")):
         pipeline, key = folder.parent.name, folder.name
         if Records(home).find(pipeline, "train", key):
             yield waste(folder, "checkpoint", "its training is done")
-        elif max(map(_changed, [folder, *folder.rglob("*")])) < since:
+        elif _latest_change(folder) < since:
             yield waste(folder, "checkpoint", "older than what is kept; the training starts again")
 
 
@@ -183,5 +195,14 @@ def _path(home: Home, record: Record) -> Path:
     return home.records / record.pipeline / record.stage / f"{record.key}.json"
 
 
+def _latest_change(path: Path) -> float:
+    """Return when a file, or a folder or anything in it, was changed last."""
+    return max(map(_changed, [path, *path.rglob("*")]))
+
+
 def _changed(path: Path) -> float:
-    return path.stat().st_mtime
+    """Return when a path was changed last; 0 if it has vanished, as journals do when closed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0

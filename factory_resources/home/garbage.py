@@ -15,7 +15,9 @@ from factory_resources.home.home import (
     storage_errors,
 )
 
-Kind = Literal["record", "run", "table file", "picture", "cache", "checkpoint", "scratch", "lock"]
+Kind = Literal[
+    "record", "run", "table file", "picture", "cache", "log", "checkpoint", "scratch", "lock"
+]
 
 _SCRATCH = re.compile(r"(\d+)\.(\w+)-")
 

@@ -68,8 +68,13 @@ class SqliteFile:
     def remove(self) -> None:
         """Remove it, then what is left beside it."""
         with storage_errors(self.path):
-            for path in (self.path, *map(self._beside, _BESIDE)):
+            for path in self.files():
                 path.unlink(missing_ok=True)
+
+    def files(self) -> tuple[Path, ...]:
+        """Return it and what is left beside it, in the order of removal."""
+        paths = (self.path, *map(self._beside, _BESIDE))
+        return tuple(path for path in paths if path.exists())
 
     def install(self, made: Path) -> None:
         """Move in a complete database from scratch, which no process has open.

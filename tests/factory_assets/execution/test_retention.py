@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Self
 
+import dagster as dg
 import pytest
 
 from factory_assets.audit.trace.trace import trace
@@ -19,7 +20,8 @@ from factory_assets.results.stages import Stage
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.garbage import Garbage, remove
 from factory_resources.home.home import Home
-from factory_resources.instance import prepare
+from factory_resources.home.sqlite_files import dagster_files
+from factory_resources.instance import create_run_log, prepare
 from factory_resources.tracking.registry import Registry
 from tests.delta_logs import break_log
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -118,6 +120,7 @@ def test_a_checkpoint_that_nobody_took_up_goes(tmp_path: Path) -> None:
         ("profiles/old.json", "cache"),
         (f"checkpoints/fruit/{'0' * 64}", "checkpoint"),
         (f"checkpoints/fruit/{'0' * 64}.cost", "checkpoint"),
+        ("dagster/history/runs/old.db", "log"),
     ],
 )
 def test_what_is_exactly_as_old_as_what_is_kept_stays(
@@ -130,6 +133,37 @@ def test_what_is_exactly_as_old_as_what_is_kept_stays(
     os.utime(path, (1000, 1000))
     assert find_garbage(home, {}, 50, 1050) == []
     assert [item.kind for item in find_garbage(home, {}, 50, 1051)] == [kind]
+
+
+def test_the_logs_of_old_runs_go_with_what_is_beside_them(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    prepare(home)
+    logs: dict[str, list[Path]] = {}
+    for run in ("old", "young", "read"):
+        log = create_run_log(home.dagster, run)
+        printed = home.dagster / "storage" / run / "compute_logs" / "step.err"
+        printed.parent.mkdir(parents=True)
+        printed.write_text("warning")
+        journal = log.with_name(f"{log.name}-wal")
+        journal.touch()
+        logs[run] = [log, journal, printed.parents[1], printed.parent, printed]
+        for path in logs[run]:
+            os.utime(path, (1000, 1000))
+    # Something was stored of the second run, and of the third something was printed.
+    os.utime(logs["young"][1], (2000, 2000))
+    os.utime(logs["read"][4], (2000, 2000))
+    kept = {file.path for file in dagster_files(home)}
+    for path in kept:
+        os.utime(path, (1000, 1000))
+    found = [item for item in find_garbage(home, {}, 500, 2000) if item.kind != "lock"]
+    old, young = logs["old"], logs["young"]
+    assert {item.path for item in found} == {*old[:3], young[2], *logs["read"][:2]}
+    assert {item.kind for item in found} == {"log"}
+    remove(found)
+    assert {item.kind for item in find_garbage(home, {}, 500, 2000)} == {"lock"}
+    assert all(path.exists() for path in kept)
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        assert instance.all_logs("old") == []
 
 
 def test_records_exactly_as_old_as_what_is_kept_stay(tmp_path: Path) -> None:
