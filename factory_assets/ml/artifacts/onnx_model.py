@@ -52,7 +52,10 @@ FOLDER = "onnx"
 DIGEST_TAG = "factory.onnx_sha256"
 
 BATCH_ROWS = 65_536
-"""Rows scored at once; for series, rows of all windows together."""
+"""Rows scored at once at most; for series, rows of all windows together."""
+
+BATCH_VALUES = 1 << 21
+"""Numbers of the inputs that are read at once. The layers of a network have some ten times more."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +171,9 @@ class OnnxModel:
 
         if self.series is None:
             table = table if rows is None else table.take(rows)
+            many = self._rows_at_once()
             yield from self._concurrently(
-                [table.slice(start, BATCH_ROWS) for start in range(0, table.num_rows, BATCH_ROWS)]
+                [table.slice(start, many) for start in range(0, table.num_rows, many)]
             )
             return
         layout, windows = lay_out(table, self.series)
@@ -182,6 +186,12 @@ class OnnxModel:
             padded = int(needed[0] < 0)
             batch = table.take(layout[needed[padded:]])
             yield self._run(batch, {WINDOWS: flat.reshape(positions.shape) - padded})
+
+    def _rows_at_once(self) -> int:
+        picture = self.picture
+        pixels = picture.height * picture.width * picture.colours if picture else 0
+        values = len(self.inputs) + pixels + sum(text.width for text in self.texts)
+        return max(1, min(BATCH_ROWS, BATCH_VALUES // values))
 
     def _concurrently(self, tables: Sequence[pa.Table]) -> Iterator[Any]:
         """Yield the outputs for each table in order, computed by one thread per core."""

@@ -6,8 +6,9 @@ matter little. The work is bounded, so that it is done by default.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
@@ -37,6 +38,9 @@ MAX_PREDICTED_ROWS = 50_000
 MAX_PREDICTIONS = 300
 """Predictions in total; the more columns, the fewer repeats."""
 
+MAX_STACKED_VALUES = 10_000_000
+"""Values of the rows that are predicted in one call, each of 4 or 8 bytes."""
+
 
 def importances(test_set: TestSet, trained: TrainedModel) -> Importances | None:
     """Compute permutation importances on judged rows, the largest first.
@@ -56,15 +60,17 @@ def importances(test_set: TestSet, trained: TrainedModel) -> Importances | None:
     rows = _rows(len(test_set.places), repeats, features)
     chosen = np.sort(generator.choice(len(test_set.places), rows, replace=False))
     sample = replace(test_set, places=test_set.places[chosen], truth=test_set.truth[chosen])
-    shuffled = _Shuffled(sample, trained)
-    plain = shuffled.score()
+    rows_of = _EncodedRows(sample, trained)
+    plain = rows_of.score()
     if plain is None:
         return None
     sign = 1 if higher_is_better(sample.primary_metric) else -1
     results = []
-    for column in _columns(features):
-        values = [shuffled.score(column, generator) for _ in range(repeats)]
-        losses = [sign * (plain - value) for value in values if value is not None]
+    columns = [*_columns(features)]
+    shuffles = [column for column in columns for _ in range(repeats)]
+    scores = rows_of.scores_if_shuffled(shuffles, generator)
+    for column in columns:
+        losses = [sign * (plain - value) for value in islice(scores, repeats) if value is not None]
         if losses:
             results.append(
                 Importance(
@@ -123,8 +129,8 @@ def _rows(judged: int, repeats: int, features: Features) -> int:
     return min(judged, MAX_ROWS, max(MIN_ROWS, allowed))
 
 
-class _Shuffled:
-    """The encoded rows, with one column shuffled at a time; of series, all rows of the table."""
+class _EncodedRows:
+    """The encoded rows to predict; of series, all rows of the table."""
 
     def __init__(self, test_set: TestSet, trained: TrainedModel) -> None:
         self._test_set, self._trained = test_set, trained
@@ -132,18 +138,54 @@ class _Shuffled:
             test_set.test, scaled=trained.model.scaled, rows=test_set.places
         )
 
-    def score(
-        self, column: _Column | None = None, generator: np.random.Generator | None = None
-    ) -> float | None:
-        """Return the primary metric with one column shuffled, or with none; None if undefined."""
-        arrays = self._arrays
-        if column and generator:
-            order = generator.permutation(len(arrays.numbers))
-            numbers = _permuted(arrays.numbers, column.numbers, order)
-            arrays = Arrays(numbers, _permuted(arrays.codes, column.codes, order), arrays.windows)
-        trained, test_set = self._trained, self._test_set
-        scored = test_set.score(trained.outputs_of(arrays), trained.description.threshold)
-        return scored.metrics({test_set.primary_metric}).get(test_set.primary_metric)
+    def score(self) -> float | None:
+        """Return the primary metric; None if it is undefined."""
+        return self._score(self._trained.outputs_of(self._arrays))
+
+    def scores_if_shuffled(
+        self, columns: Sequence[_Column], generator: np.random.Generator
+    ) -> Iterator[float | None]:
+        """Yield the primary metric with each column shuffled, and only that one."""
+        import numpy as np
+
+        size = self._at_once()
+        for start in range(0, len(columns), size):
+            together = columns[start : start + size]
+            shuffled = [self._shuffled(column, generator) for column in together]
+            outputs = self._trained.outputs_of(_stacked(shuffled))
+            yield from map(self._score, np.split(outputs, len(together)))
+
+    def _at_once(self) -> int:
+        """Return how many times the rows are predicted in one call.
+
+        A call costs much more than its rows if a model first combines its weights, as TabM does.
+        """
+        if self._arrays.windows is not None:
+            return 1
+        values = self._arrays.numbers.size + self._arrays.codes.size
+        return max(1, MAX_STACKED_VALUES // values)
+
+    def _shuffled(self, column: _Column, generator: np.random.Generator) -> Arrays:
+        numbers, codes, windows = self._arrays.numbers, self._arrays.codes, self._arrays.windows
+        order = generator.permutation(len(numbers))
+        permuted = _permuted(numbers, column.numbers, order)
+        return Arrays(permuted, _permuted(codes, column.codes, order), windows)
+
+    def _score(self, outputs: NDArray[np.float64]) -> float | None:
+        test_set, threshold = self._test_set, self._trained.description.threshold
+        metric = test_set.primary_metric
+        return test_set.score(outputs, threshold).metrics({metric}).get(metric)
+
+
+def _stacked(arrays: Sequence[Arrays]) -> Arrays:
+    import numpy as np
+
+    if len(arrays) == 1:
+        return arrays[0]
+    return Arrays(
+        np.concatenate([one.numbers for one in arrays]),
+        np.concatenate([one.codes for one in arrays]),
+    )
 
 
 def _permuted(values: NDArray[Any], columns: tuple[int, ...], order: NDArray[Any]) -> NDArray[Any]:

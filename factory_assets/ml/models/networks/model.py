@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from factory_assets.ml.models.networks.lightning.callbacks import BestEpochCallback
     from factory_assets.ml.models.networks.lightning.module import NetworkModule
+    from factory_assets.ml.models.networks.modules.ensemble import Ensemble
 
 
 FILE = "weights.safetensors"
@@ -48,7 +49,7 @@ class NetworkModel(Model):
     stops: ClassVar[bool] = True
     streams: ClassVar[bool] = True
 
-    def __init__(self, shape: Shape, module: nn.Module) -> None:
+    def __init__(self, shape: Shape, module: NetworkModule | Ensemble) -> None:
         self._shape, self._module = shape, module.eval()
 
     @classmethod
@@ -62,7 +63,7 @@ class NetworkModel(Model):
             fits = [*context.members(context)]
         else:
             fits = [cls.fit_member(context, n, train, validation) for n in range(count)]
-        modules = [cast(NetworkModel, fit.model)._module for fit in fits]
+        modules = [cast("NetworkModule", cast(NetworkModel, fit.model)._module) for fit in fits]
         return _fit_of(cls(context.shape, ensemble(modules, context.shape)), fits)
 
     @classmethod
@@ -194,10 +195,9 @@ class NetworkModel(Model):
 
     def _raw_outputs(self, inputs: Arrays) -> Iterator[Tensor]:
         """Yield the network's outputs, [rows, outputs], batch by batch."""
-        from factory_assets.ml.models.networks.lightning.batches import sliced
-        from factory_assets.ml.models.networks.lightning.trainer import ROWS_PER_BATCH
+        from factory_assets.ml.models.networks.lightning.batches import evaluated_at_once, sliced
 
-        for batch in sliced(tensors(inputs), ROWS_PER_BATCH):
+        for batch in sliced(tensors(inputs), evaluated_at_once(self._module.values_per_row())):
             yield self._module(*batch)
 
     def save(self, folder: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from factory_assets.components.metadata.evaluation import importances as markdown
 from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.evaluation import permutation_importance
 from factory_assets.ml.evaluation.permutation_importance import (
     MAX_ROWS,
     MIN_ROWS,
@@ -19,6 +20,7 @@ from factory_assets.ml.evaluation.permutation_importance import (
     _rows,
     importances,
 )
+from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.features.features import Category, Features, Number
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.target_statistics import TargetStatistics
@@ -91,6 +93,34 @@ def test_importances_are_deterministic_and_do_not_change_the_rows(
     before = trained.outputs(test_set.test)
     assert importances(test_set, trained) == importances(test_set, trained)
     np.testing.assert_array_equal(trained.outputs(test_set.test), before)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "auto"])
+def test_importances_do_not_depend_on_how_many_rows_are_predicted_at_once(
+    kind: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = evaluating(tmp_path, KINDS[kind], {})
+    test_set, trained = judging(declared, parts(home, count=120), home)
+    predicted, predict = list[int](), TrainedModel.outputs_of
+
+    def counted(model: TrainedModel, arrays: Arrays) -> Any:
+        predicted.append(len(arrays))
+        return predict(model, arrays)
+
+    monkeypatch.setattr(TrainedModel, "outputs_of", counted)
+    together = importances(test_set, trained)
+    assert together is not None
+    rows = together.rows
+    assert predicted == [rows, 4 * 3 * rows]
+    predicted.clear()
+    values = 5 * rows * (trained.features.width + len(trained.features.categorical))
+    monkeypatch.setattr(permutation_importance, "MAX_STACKED_VALUES", values)
+    in_parts = importances(test_set, trained)
+    assert in_parts is not None
+    assert predicted == [rows, 5 * rows, 5 * rows, 2 * rows]
+    for one, other in zip(together.columns, in_parts.columns, strict=True):
+        assert one.column == other.column
+        assert (one.mean, one.sd) == pytest.approx((other.mean, other.sd), abs=1e-6)
 
 
 def test_importances_are_none_if_not_declared_or_undefined(home: Home, tmp_path: Path) -> None:

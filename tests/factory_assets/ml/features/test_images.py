@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.onnx_export import export
-from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.ml.artifacts.onnx_model import BATCH_VALUES, OnnxModel
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.ml.models.base import CLIP_SD, Shape
 from factory_assets.ml.training.fitting import fit
@@ -103,6 +103,7 @@ def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
     test = read_arrow(values["split"].test, home)
     trained = load_trained(candidate, home, folder)
     served = OnnxModel.of(export(trained))
+    assert served._rows_at_once() == BATCH_VALUES // (1 + 8 * 8)
     difference = np.abs(served.outputs(test) - trained.outputs(test))
     assert difference.max() <= 1e-5
     row = test.slice(0, 1).to_pylist()[0]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
+from factory_assets.ml.artifacts import onnx_model
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import Description, TrainedModel, save_trained
@@ -142,6 +143,23 @@ def test_the_number_of_threads_changes_no_output(kind: str, tmp_path: Path) -> N
         with threadpool_limits(threads):
             found.append(fitted(tmp_path, KINDS[kind]).trained.outputs(rows(300, 3)))
     np.testing.assert_array_equal(*found)
+
+
+def test_outputs_do_not_depend_on_how_many_rows_are_scored_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = OnnxModel.of(export(fitted(tmp_path, KINDS["gradient_boosting"]).trained))
+    table, scored, score = rows(50, 5), list[int](), OnnxModel._run
+
+    def counted(model: OnnxModel, batch: pa.Table, more: Any) -> Any:
+        scored.append(batch.num_rows)
+        return score(model, batch, more)
+
+    monkeypatch.setattr(OnnxModel, "_run", counted)
+    whole = served.outputs(table)
+    monkeypatch.setattr(onnx_model, "BATCH_VALUES", 20 * len(served.inputs))
+    np.testing.assert_array_equal(served.outputs(table), whole)
+    assert sorted(scored) == [10, 20, 20, 50]
 
 
 @pytest.mark.parametrize("columns", [["heat", "wear"], ["colour", "open"]])

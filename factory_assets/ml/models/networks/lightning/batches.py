@@ -19,8 +19,23 @@ Batch = tuple[Tensor, Tensor, Tensor]
 """Numbers [rows, width], codes [rows, categories] and target [rows], as in `LabelledArrays`; for
 windows: their ends, their lengths and target, all [rows]."""
 
+ROWS_PER_BATCH = 65_536
+"""Rows that are evaluated in one batch at most."""
+
+LAYER_VALUES = 1 << 25
+"""Values that a layer has for a batch that is evaluated, at most: 128 MiB."""
+
 BLOCK = 32
 """Batches in one call of `training_step`: Lightning's overhead for a call costs as much as one."""
+
+
+def evaluated_at_once(values_per_row: int) -> int:
+    """Return how many rows are evaluated in one batch.
+
+    Args:
+        values_per_row: how many values the largest layer of the network has for one row.
+    """
+    return max(1, min(ROWS_PER_BATCH, LAYER_VALUES // values_per_row))
 
 
 class Slices:

@@ -79,6 +79,10 @@ class NetworkModule(pl.LightningModule):
         outputs: Tensor = self(batch[0], batch[1])
         return outputs
 
+    def values_per_row(self) -> int:
+        """Return about how many values the largest layer has for one row."""
+        return 1
+
     def before_update(self) -> None:
         """Called when the gradients of a step are computed."""
 

@@ -16,7 +16,13 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from factory_assets.ml.models.base import FitContext, TrialPruned
-from factory_assets.ml.models.networks.lightning.batches import BLOCK, Batch, ShuffledSlices, Slices
+from factory_assets.ml.models.networks.lightning.batches import (
+    BLOCK,
+    Batch,
+    ShuffledSlices,
+    Slices,
+    evaluated_at_once,
+)
 from factory_assets.ml.models.networks.lightning.callbacks import (
     BestEpochCallback,
     budget_callbacks,
@@ -34,9 +40,6 @@ MIN_STEPS_PER_EPOCH = 8
 """The fewest optimiser steps of an epoch."""
 
 FULL_PRECISION = "32-true"
-
-ROWS_PER_BATCH = 65_536
-"""Rows that are evaluated in one batch."""
 
 SINGLE_THREAD_LIMIT = 50_000_000
 """Multiplications in a step up to which one thread is as fast as several: more threads would only
@@ -77,7 +80,8 @@ def train_network(
     path = _restored(best, context)
     if best.done:
         return best
-    validation_size = plan.batch_size if context.halved else max(1, ROWS_PER_BATCH // window)
+    at_once = evaluated_at_once(module.values_per_row())
+    validation_size = plan.batch_size if context.halved else max(1, at_once // window)
     slices, validation_slices = _slices(context, train, validation, block, validation_size)
     callbacks: list[Callback] = [best, *budget_callbacks(context)]
     if context.checkpoints:

@@ -29,7 +29,9 @@ class CnnModule(NetworkModule):
         self._others = shape.numbers - height * width * colours
         self._flip = spec.flip
         layers, before, side = list[nn.Module](), colours, min(height, width)
+        pixels, values = height * width, list[int]()
         for units in spec.hidden:
+            values.append(pixels * units)
             layers += [
                 nn.Conv2d(before, units, 3, padding=1, bias=False),
                 nn.BatchNorm2d(units),
@@ -37,13 +39,17 @@ class CnnModule(NetworkModule):
             ]
             if side >= MIN_SIDE:
                 layers.append(nn.MaxPool2d(2))
-                side //= 2
+                side, pixels = side // 2, pixels // 4
             before = units
         self.convolutions = nn.Sequential(*layers)
+        self._values_per_row = max(values)
         sizes = [min(32, (cardinality + 1) // 2) for cardinality in shape.cardinalities]
         self.embeddings = nn.ModuleList(map(nn.Embedding, shape.cardinalities, sizes))
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(before + self._others + sum(sizes), shape.outputs)
+
+    def values_per_row(self) -> int:
+        return self._values_per_row
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """Return [rows, outputs]: logits, or the standardised number."""

@@ -6,17 +6,19 @@ This module imports torch, so import it only inside functions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from factory_assets.ml.models.base import Shape
+from factory_assets.ml.models.networks.lightning.module import NetworkModule
 
 
 class Ensemble(nn.Module):
     """The mean of its members' probabilities, or of their standardised numbers."""
 
-    def __init__(self, members: Sequence[nn.Module], *, classes: bool) -> None:
+    def __init__(self, members: Sequence[NetworkModule], *, classes: bool) -> None:
         super().__init__()
         self.members, self._classes = nn.ModuleList(members), classes
 
@@ -25,8 +27,12 @@ class Ensemble(nn.Module):
         outputs = torch.stack([member(*inputs) for member in self.members])
         return outputs.softmax(dim=2).mean(dim=0).log() if self._classes else outputs.mean(dim=0)
 
+    def values_per_row(self) -> int:
+        """Return about how many values the largest layer of a member has for one row."""
+        return cast(NetworkModule, self.members[0]).values_per_row()
 
-def ensemble(members: Sequence[nn.Module], shape: Shape) -> nn.Module:
+
+def ensemble(members: Sequence[NetworkModule], shape: Shape) -> NetworkModule | Ensemble:
     """Return the ensemble of the members; of a single member, the member itself."""
     if len(members) == 1:
         return members[0]
