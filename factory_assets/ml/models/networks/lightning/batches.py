@@ -22,8 +22,9 @@ windows: their ends, their lengths and target, all [rows]."""
 ROWS_PER_BATCH = 65_536
 """Rows that are evaluated in one batch at most."""
 
-LAYER_VALUES = 1 << 25
-"""Values that a layer has for a batch that is evaluated, at most: 128 MiB."""
+LAYER_VALUES = 1 << 22
+"""Values that a layer has for a batch that is evaluated, at most 16 MiB. If a layer has more, the
+system provides new pages each time, which takes longer than the layer."""
 
 BLOCK = 32
 """Batches in one call of `training_step`: Lightning's overhead for a call costs as much as one."""

@@ -60,8 +60,8 @@ def test_the_values_of_the_largest_layer_are_known(make: Any) -> None:
 
 
 def test_few_rows_are_evaluated_at_once_if_a_layer_is_large() -> None:
-    assert evaluated_at_once(1) == evaluated_at_once(512) == ROWS_PER_BATCH
-    assert evaluated_at_once(1024) == ROWS_PER_BATCH / 2
+    assert evaluated_at_once(1) == evaluated_at_once(64) == ROWS_PER_BATCH
+    assert evaluated_at_once(128) == ROWS_PER_BATCH / 2
     assert evaluated_at_once(1 << 40) == 1
 
 
