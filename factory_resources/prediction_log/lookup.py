@@ -107,8 +107,15 @@ class PredictionLookup:
         count = int(total or 0) + sum(waiting[one] for one in waiting.keys() - collected)
         for file in self._files(pipeline, first, stop):
             with suppress(FileNotFoundError):
-                for request, payload in file.every(self.footer(file.path)):
-                    count += _facts(payload).rows if first <= request < stop else 0
+                archived = {
+                    request: _facts(payload).rows
+                    for request, payload in file.every(self.footer(file.path))
+                    if first <= request < stop
+                }
+                # A file is in the archive before its records leave the database.
+                is_moving = self.store.has(pipeline, day_of(file.first))
+                counted = self.collected(archived, last) if is_moving else set()
+                count += sum(archived[one] for one in archived.keys() - counted)
         return count
 
     def answered(

@@ -3,13 +3,14 @@
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log import collector
+from factory_resources.prediction_log import archiving, collector
 from factory_resources.prediction_log.answer_counts import AnswerCount
 from factory_resources.prediction_log.blocks import PredictionBlock
 from factory_resources.prediction_log.ids import PredictionIds, row_id
@@ -122,6 +123,19 @@ def test_answers_in_a_segment_that_is_stored_already_are_counted_once(
     [taken] = fill(log, PredictionIds(), [3])
     assert log.count_answers("apples") == {3: AnswerCount(3, taken[0], taken[-1])}
     assert log.count_rows("apples", bytes(16), LARGEST) == 3
+
+
+def test_answers_whose_move_to_the_archive_was_interrupted_are_counted_once(
+    log: PredictionLog, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apples = _apples(answer(log, clock))
+    log.archive(DAY + timedelta(days=1))
+    monkeypatch.setattr(archiving, "enter_archived", Mock(side_effect=InterruptedError))
+    with pytest.raises(InterruptedError):
+        log.archive(AFTER)
+    _require(log, apples)
+    assert log.count_rows("apples", bytes(16), LARGEST) == len(apples)
+    assert log.count_rows("apples", apples[1], apples[-1]) == len(apples) - 2
 
 
 def test_an_id_that_is_in_two_blocks_is_counted_once(log: PredictionLog) -> None:
