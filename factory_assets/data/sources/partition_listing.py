@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from glob import escape
 from pathlib import Path
 
 from factory_assets.data.sources.emptied_files import not_emptied
@@ -56,7 +57,7 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
     patterns, matches = [], []
     for source, text in patterns_of(pipeline):
         if PLACE.search(text):
-            pattern = Pattern.of(_full(text, pipeline.folder), dimensions, now)
+            pattern = Pattern.of(_escaped(text, pipeline.folder), dimensions, now)
             patterns.append(pattern)
             files = files_of(source, text, pipeline.folder, home)
             matches.append(_matches(pattern, not_emptied(files, home)))
@@ -127,6 +128,18 @@ def _wild(pattern: str) -> Iterator[str]:
 def _full(pattern: str, folder: Path) -> str:
     text = expand(pattern)
     return text if text.startswith(PREFIX) else str(folder / os.path.expanduser(text))
+
+
+def _escaped(pattern: str, folder: Path) -> str:
+    """Return the full pattern, with what is no wildcard in the names of existing folders escaped.
+
+    So a folder may be named `data [1]`, as for `split_glob`.
+    """
+    text = _full(pattern, folder)
+    if text.startswith(PREFIX):
+        return text
+    fixed, _ = split_glob(Path(_full("/".join(_wild(pattern)), folder)))
+    return os.path.join(escape(str(fixed)), *Path(text).parts[len(fixed.parts) :])
 
 
 def _matches(pattern: Pattern, names: Sequence[str]) -> Matches:

@@ -195,7 +195,9 @@ def _glob_expression(text: str) -> str:
             case "?":
                 expression += "[^/]"
             case wild if wild.startswith("["):
-                expression += wild.replace("[!", "[^", 1).replace("\\", "\\\\")
+                negated = wild.startswith("[!")
+                characters = re.sub(r"[\\\[^]", r"\\\g<0>", wild[2 if negated else 1 : -1])
+                expression += f"[{'^' if negated else ''}{characters}]"
             case _:
                 expression += "[^/]*"
         end = match.end()

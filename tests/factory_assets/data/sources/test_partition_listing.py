@@ -55,6 +55,8 @@ def test_days_that_have_ended_and_have_a_file_are_listed(tmp_path: Path) -> None
         ("d{day:%d%m%y}*.csv", ["d020124.csv", "d030224.csv"]),
         ("**/{day}.csv", ["2024-01-02.csv"]),
         ("*/{day}-[ab].csv", ["q/2024-01-02-a.csv", "q/2024-01-03-c.csv"]),
+        ("{day}-[^a].csv", ["2024-01-02-a.csv", "2024-01-03-c.csv"]),
+        ("{day}-[[].csv", ["2024-01-02-[.csv", "2024-01-03-c.csv"]),
         ("{day}/?.csv", ["2024-01-02/1.csv", "2024-01-03/12.csv"]),
         ("(x+{day}).csv", ["(x+2024-01-02).csv"]),
     ],
@@ -64,6 +66,17 @@ def test_a_pattern_gives_the_keys_in_file_names(
 ) -> None:
     put(tmp_path, *names)
     assert there(declared(tmp_path, pattern, day=DAY)) == ["2024-01-02"]
+
+
+@pytest.mark.parametrize("pattern", ["{day}.csv", "s[2]/{day:%Y}/{day}.csv", "s[2]/**/{day}.csv"])
+def test_folders_may_have_brackets_in_their_names(
+    tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data [1]"
+    put(folder, "2024-01-02.csv", "s[2]/2024/2024-01-02.csv", "s2/2024/2024-01-03.csv")
+    assert there(declared(folder, pattern, day=DAY)) == ["2024-01-02"]
+    monkeypatch.setenv("FACTORY_DATA", str(folder))
+    assert there(declared(tmp_path, f"${{FACTORY_DATA}}/{pattern}", day=DAY)) == ["2024-01-02"]
 
 
 def test_dynamic_keys_come_from_file_names(tmp_path: Path) -> None:
