@@ -174,7 +174,7 @@ def _names(first: Sequence[str], name: str, rules: TextRules) -> tuple[str, ...]
         if rules.columns and len(rules.columns) != len(first):
             raise SourceError(
                 f"has {len(first)} columns, but source.columns names {len(rules.columns)}",
-                where=f"{name}:1",
+                where=f"{name}:{rules.skip + 1}",
                 remedy="name every column in order, and check source.delimiter",
             )
         return rules.columns or tuple(f"column_{i}" for i in range(1, len(first) + 1))
@@ -185,7 +185,7 @@ def _names(first: Sequence[str], name: str, rules: TextRules) -> tuple[str, ...]
     if count > 1:
         raise SourceError(
             f"has {count} columns named {most!r}",
-            where=f"{name}:1",
+            where=f"{name}:{rules.skip + 1}",
             remedy="rename one of them in the file",
         )
     return names

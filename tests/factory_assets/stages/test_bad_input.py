@@ -87,6 +87,12 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         SourceError,
         ["d.csv:1: has 2 columns named 'a'"],
     ),
+    "repeated column below a preamble": (
+        {"d.csv": b"Measured in May\n\na,y,a\n1,2,3\n"},
+        {"source": {"files": "d.csv", "skip": 2}},
+        SourceError,
+        ["d.csv:3: has 2 columns named 'a'"],
+    ),
     "names that differ in case": (
         {"d.csv": b"a,y,A\n1,2,3\n"},
         {},
@@ -116,6 +122,12 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"source": {"files": "d.csv", "header": False, "columns": ["a", "y"]}},
         SourceError,
         ["d.csv:1: has 3 columns, but source.columns names 2"],
+    ),
+    "too few names below a preamble": (
+        {"d.csv": b"Measured in May\n1,2,3\n"},
+        {"source": {"files": "d.csv", "header": False, "columns": ["a", "y"], "skip": 1}},
+        SourceError,
+        ["d.csv:2: has 3 columns, but source.columns names 2"],
     ),
     "all rows quarantined": (
         {"d.csv": b"a,y\nx,2\nz,3\n"},
