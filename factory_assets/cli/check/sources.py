@@ -31,9 +31,10 @@ from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.archives import first_bytes, take_member
 from factory_resources.sources.files.arff_header import attribute_names
-from factory_resources.sources.files.delimited_text import LONGEST, find_layout
+from factory_resources.sources.files.delimited_text import find_layout
 from factory_resources.sources.files.discovery import File, find_files, format_of
 from factory_resources.sources.files.reader import parquet_columns
+from factory_resources.sources.files.text_errors import LONGEST
 from factory_resources.sql.engine import sealed
 
 Headers = dict[str, tuple[str, ...]]

@@ -17,9 +17,10 @@ from factory_assets.cli.new.reading import (
 )
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.archives import first_bytes
-from factory_resources.sources.files.delimited_text import LONGEST, TextRules, find_layout
+from factory_resources.sources.files.delimited_text import TextRules, find_layout
 from factory_resources.sources.files.discovery import File, find_files, format_of, is_hidden
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
+from factory_resources.sources.files.text_errors import LONGEST
 from factory_resources.sql.engine import identifier, literal, sealed
 
 

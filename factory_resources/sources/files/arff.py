@@ -18,7 +18,8 @@ from factory_resources.sources.files.arff_header import (
     refuse,
     split_cells,
 )
-from factory_resources.sources.files.delimited_text import TextRules, not_text, text_errors
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.text_errors import not_text, text_errors
 from factory_resources.sql.engine import literal
 
 if TYPE_CHECKING:

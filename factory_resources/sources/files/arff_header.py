@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from factory_resources.errors import SourceError
-from factory_resources.sources.files.delimited_text import LONGEST
+from factory_resources.sources.files.text_errors import LONGEST
 
 _CELL = re.compile(
     r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,'"\s][^,]*?|))\s*(,|\Z)""", re.DOTALL

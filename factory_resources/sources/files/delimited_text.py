@@ -3,17 +3,21 @@
 import codecs
 import csv
 import io
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_resources.errors import EncodingError, SourceError
-from factory_resources.sql.engine import engine_errors, literal
+from factory_resources.errors import SourceError
+from factory_resources.sources.files.text_errors import (
+    LONGEST,
+    not_text,
+    text_errors,
+    too_long,
+    width_error,
+)
+from factory_resources.sql.engine import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,16 +26,7 @@ if TYPE_CHECKING:
 _SAMPLE = 100
 """Lines that are examined to find the separator."""
 
-LONGEST = 2_000_000
-"""Bytes of the longest line that the engine reads."""
-
 _SEPARATORS = (",", ";", "\t", "|")
-
-_LINE = re.compile(r"CSV Error on Line: (\d+)")
-
-_JSON = re.compile(r"Malformed JSON .* in line (\d+): ([^\n]*)")
-
-_WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ def _first_lines(head: bytes, name: str, rules: TextRules) -> list[str]:
         raise not_text(f"{name}:{line}", encoding) from error
     lines = list(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     if cut and len(lines) == 1:
-        raise _too_long(f"{name}:1")
+        raise too_long(f"{name}:1")
     return lines[rules.skip : min(rules.skip + _SAMPLE, len(lines) - cut)]
 
 
@@ -212,7 +207,7 @@ def text_to_parquet(
         query = f"SELECT {cells} FROM ({query})"
     else:
         query = f"SELECT * FROM {cells_sql(path, rules, layout)}"
-    with text_errors(name, rules.encoding, path):
+    with text_errors(name, rules.encoding, path, layout.delimiter):
         # The file is read once and discarded: a dictionary of its cells costs more than it saves.
         options = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 1"
         connection.execute(f"COPY ({query}) TO {literal(str(target))} ({options})")
@@ -255,96 +250,4 @@ def _check_widths(
             f"SELECT row, len(fields) FROM ({query}) WHERE len(fields) <> {width} LIMIT 1"
         ).fetchone()
     if row:
-        raise _width_error(name, row[0], width, row[1])
-
-
-def _width_error(name: str, line: int | str, expected: int | str, actual: int | str) -> SourceError:
-    return SourceError(
-        f"has {actual} columns in this row, not {expected}",
-        where=f"{name}:{line}",
-        remedy="correct the row, or check source.delimiter and quotes around the separator",
-    )
-
-
-@contextmanager
-def text_errors(name: str, encoding: str, path: Path | None = None) -> Iterator[None]:
-    """Reduce DuckDB's errors about a text file to one line with file, line number and remedy.
-
-    Raises:
-        SourceError: a fault of the file.
-        StorageError: a fault of disk or memory.
-    """
-    import duckdb
-
-    try:
-        with engine_errors(name, SourceError, "check the file"):
-            yield
-    except SourceError as error:
-        cause = error.__cause__
-        if not isinstance(cause, duckdb.Error):
-            raise
-        if path and "invalid state" in str(cause):
-            name = f"{name}:{_other_end(path)}"
-        raise _explained(str(cause), name, encoding, error) from cause
-
-
-def _other_end(path: Path) -> int:
-    """Return the number of the first line that ends unlike the one before, quoted ends aside."""
-    number, before = 1, b""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        for found in (one[0] for one in re.finditer(rb'"[^"]*"|\r\n|\r|\n', content)):
-            if not found.startswith(b'"'):
-                if before not in (b"", found):
-                    break
-                before = found
-            number += len(re.findall(b"\r\n|\r|\n", found))
-    return number
-
-
-def _explained(message: str, name: str, encoding: str, default: SourceError) -> SourceError:
-    # The rest of the message lists the options of the reader, not what is wrong.
-    message = message.partition("\n  file =")[0].partition("\nPossible")[0]
-    line = _LINE.search(message)
-    where = f"{name}:{line[1]}" if line else name
-    if width := _WIDTH.search(message):
-        return _width_error(name, line[1] if line else "?", width[1], width[2])
-    if "Maximum line size" in message:
-        return _too_long(where)
-    if any(phrase in message.lower() for phrase in ("unicode", "utf-8", "not latin-1")):
-        return not_text(where, encoding)
-    if malformed := _JSON.search(message):
-        return SourceError(
-            f"is not one JSON object per line, near line {malformed[1]} "
-            f"({malformed[2].strip(' .')})",
-            where=name,
-            remedy="correct the line",
-        )
-    if "invalid state" in message:
-        return SourceError(
-            "has line ends of several kinds, or is not regular text",
-            where=name,
-            remedy="write it again with one kind of line end",
-        )
-    if "quote" in message:
-        return SourceError(
-            "has a quoted value that never ends or continues after its closing quote",
-            where=where,
-            remedy="correct the row; write a quote inside a quoted value twice",
-        )
-    return default
-
-
-def not_text(where: str, encoding: str) -> EncodingError:
-    return EncodingError(
-        f"is not {encoding} text",
-        where=where,
-        remedy="set source.encoding to utf-8, windows-1252, latin-1 or utf-16",
-    )
-
-
-def _too_long(where: str) -> SourceError:
-    return SourceError(
-        f"has a line of more than {LONGEST:,} bytes",
-        where=where,
-        remedy="check its quotes and line ends, or provide the data as Parquet or JSON Lines",
-    )
+        raise width_error(f"{name}:{row[0]}", width, row[1])

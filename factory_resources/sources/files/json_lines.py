@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_resources.errors import SourceError
-from factory_resources.sources.files.delimited_text import TextRules, text_errors
+from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.text_errors import text_errors
 from factory_resources.sql.engine import identifier, literal
 
 if TYPE_CHECKING:

@@ -1,19 +1,16 @@
 """The physical lines of a record in a text file, counted exactly or not at all."""
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TextIO
 
 from factory_resources.errors import FactoryError
 from factory_resources.sources.files.archives import first_bytes, take_member, unpack
 from factory_resources.sources.files.arff import data_lines
-from factory_resources.sources.files.delimited_text import LONGEST, Layout, TextRules, find_layout
+from factory_resources.sources.files.delimited_text import Layout, TextRules, find_layout
 from factory_resources.sources.files.discovery import Format, format_of
-
-Lines = tuple[int, int]
-"""The first and the last line of a record, from 1."""
+from factory_resources.sources.files.record_lines import Lines, open_lines, records
+from factory_resources.sources.files.text_errors import LONGEST
 
 
 def lines_of(
@@ -82,7 +79,7 @@ def _every(
         path = unpack(path, name, packing, scratch)
     head = first_bytes(path, name, "plain", LONGEST)
     layout = find_layout(head, name, rules) if kind == "csv" else None
-    with _open(path, head, rules.encoding) as text:
+    with open_lines(path, rules.encoding) as text:
         if kind == "arff":
             yield from ((n, n) for n in data_lines(text))
         else:
@@ -116,49 +113,6 @@ def _nth(all_lines: Iterator[Lines], record: int, rows: int) -> Lines | None:
     return result if count == rows else None
 
 
-def _open(path: Path, head: bytes, encoding: str) -> TextIO:
-    # A file has one kind of line end; the other kind may occur inside quotes.
-    newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
-    return path.open(encoding=encoding.replace("utf-8", "utf-8-sig"), newline=newline)
-
-
 def _non_blank(text: Iterable[str]) -> Iterator[Lines]:
     """Yield the lines that are not blank; each is a record."""
     return ((n, n) for n, line in enumerate(text, 1) if line.strip())
-
-
-def records(text: Iterable[str], delimiter: str, *, blank: bool) -> Iterator[Lines]:
-    """Yield the lines of every record of delimited text, the header included.
-
-    Args:
-        blank: whether a blank line is a record, as it is if there is a single column.
-    """
-    opening = re.compile(' *"')
-    later = re.compile(re.escape(delimiter) + ' *"')
-    first, inside = 1, False
-    for number, line in enumerate(text, 1):
-        if not inside:
-            first = number
-        if inside or '"' in line:
-            inside = _ends_inside(line, inside, opening, later)
-        if not inside and (blank or first != number or line.strip("\r\n")):
-            yield first, number
-
-
-def _ends_inside(line: str, inside: bool, opening: re.Pattern[str], later: re.Pattern[str]) -> bool:
-    """Whether a quoted value continues after the line."""
-    place = 0
-    if not inside and (quote := opening.match(line)):
-        inside, place = True, quote.end()
-    while True:
-        if not inside:
-            quote = later.search(line, place)
-            if quote is None:
-                return False
-            place = quote.end()
-        end = line.find('"', place)
-        while end >= 0 and line[end + 1 : end + 2] == '"':
-            end = line.find('"', end + 2)
-        if end < 0:
-            return True
-        inside, place = False, end + 1

@@ -13,17 +13,16 @@ from factory_resources.home.home import storage_errors
 from factory_resources.sources.files.archives import first_bytes, take_member, unpack
 from factory_resources.sources.files.arff import arff_to_parquet
 from factory_resources.sources.files.delimited_text import (
-    LONGEST,
     Layout,
     TextRules,
     cells_sql,
     find_layout,
-    text_errors,
     text_to_parquet,
 )
 from factory_resources.sources.files.discovery import File, Format, format_of, sha256_of
 from factory_resources.sources.files.json_lines import json_to_parquet
 from factory_resources.sources.files.text_encoding import plain_text
+from factory_resources.sources.files.text_errors import LONGEST, text_errors
 from factory_resources.sql.engine import engine_errors, literal, sealed
 from factory_resources.sql.row_marks import is_none_of
 
@@ -294,7 +293,7 @@ def blamed_on_files(raws: Sequence[SourceTable], scratch: Path) -> Iterator[None
 def _require_undamaged(raw: SourceTable, scratch: Path) -> None:
     query = f"SELECT bit_xor(hash(COLUMNS(*))) FROM {raw.relation}"
     errors = (
-        text_errors(raw.name, raw.text.rules.encoding)
+        text_errors(raw.name, raw.text.rules.encoding, raw.path, raw.text.layout.delimiter)
         if raw.text
         else engine_errors(raw.name, SourceError, "fetch the file again")
     )

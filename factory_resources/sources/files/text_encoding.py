@@ -14,8 +14,9 @@ from pathlib import Path
 
 from factory_resources.errors import EncodingError, SourceError
 from factory_resources.home.home import storage_errors
-from factory_resources.sources.files.delimited_text import LONGEST, TextRules, decoder, not_text
+from factory_resources.sources.files.delimited_text import TextRules, decoder
 from factory_resources.sources.files.discovery import unreadable
+from factory_resources.sources.files.text_errors import LONGEST, not_text
 
 _CHUNK = 1 << 20
 

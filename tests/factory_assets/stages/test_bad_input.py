@@ -39,6 +39,30 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         SourceError,
         ["d.csv:100002: has 1 columns in this row, not 2"],
     ),
+    "ragged row below values of several lines": (
+        {"d.csv": b'a,y\n"1\n\n",2\n\n3,"4\n"\n5,6,7\n'},
+        {},
+        SourceError,
+        ["d.csv:8: has 3 columns in this row, not 2"],
+    ),
+    "bad encoding below a value of several lines": (
+        {"d.csv": b'a,y\n"1\n",2\n' + b"33333333,4\n" * 300_000 + b"\xfc,5\n"},
+        {},
+        SourceError,
+        ["d.csv:300004: is not utf-8 text"],
+    ),
+    "open quote below a value of several lines": (
+        {"d.csv": b'a,y\n"1\n",2\n3,"4\n5,6\n'},
+        {},
+        SourceError,
+        ["d.csv:4: has a quoted value that never ends"],
+    ),
+    "line ends of several kinds, and a declared contract": (
+        {"d.csv": b"a,y\n1,2\n3,4\r5,6\n"},
+        {"contract": [{"name": "a", "type": "int64"}, {"name": "y", "type": "int64"}]},
+        SourceError,
+        ["d.csv:3: has line ends of several kinds"],
+    ),
     "no text at all": (
         {"d.csv": b"a" * 200_000 + b",y\n1,2\n"},
         {},
