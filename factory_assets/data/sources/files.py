@@ -20,7 +20,7 @@ from factory_resources.security.secrets import secret
 from factory_resources.sources.digest_cache import Digested, changed
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand, find_files
-from factory_resources.sources.files.images import SUFFIXES, written
+from factory_resources.sources.files.images import SUFFIXES, read_picture
 from factory_resources.sources.files.reader import SourceTable, read_file, read_table
 from factory_resources.sources.object_storage import (
     PREFIX,
@@ -190,7 +190,7 @@ def _image_table(source: ImageSource, files: tuple[Digested, ...], scratch: Path
     import pyarrow as pa
 
     grey = source.colours == "grey"
-    pixels = [written(f.file.path.read_bytes(), source.size, grey=grey) for f in files]
+    pixels = [read_picture(digested.file, source.size, grey=grey) for digested in files]
     columns = {
         "path": [digested.file.name for digested in files],
         "sha256": [digested.sha256 for digested in files],

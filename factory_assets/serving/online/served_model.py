@@ -229,7 +229,7 @@ def _picture_in(given: str, picture: Picture) -> str | None:
 
     What is not a picture of the model is like a broken file of the source: there is none.
     """
-    from factory_resources.sources.files.images import written
+    from factory_resources.sources.files.images import encode_picture
 
     text: str | None = given
     if ":" not in given[:16]:
@@ -238,5 +238,5 @@ def _picture_in(given: str, picture: Picture) -> str | None:
         # Not base64, or not ASCII.
         except ValueError:
             return None
-        text = written(content, picture.height, grey=picture.colours == 1)
+        text = encode_picture(content, picture.height, grey=picture.colours == 1)
     return text if text and picture.pixels(text) else None

@@ -9,10 +9,13 @@ import io
 import warnings
 from typing import TYPE_CHECKING
 
+from factory_resources.sources.files.discovery import File, unreadable
+
 if TYPE_CHECKING:
     from PIL import Image
 
 MOST_BYTES = 64 * 2**20
+"""Of a file that is decoded."""
 
 MOST_PIXELS = 50_000_000
 
@@ -21,7 +24,21 @@ FORMATS = ("PNG", "JPEG")
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def written(content: bytes, size: int, *, grey: bool) -> str | None:
+def read_picture(file: File, size: int, *, grey: bool) -> str | None:
+    """Return the picture in a file as text; None if the file is not a picture, or too large.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    try:
+        with file.path.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise unreadable(file.name, error) from error
+    return encode_picture(content, size, grey=grey)
+
+
+def encode_picture(content: bytes, size: int, *, grey: bool) -> str | None:
     """Return the picture as text; None if the content is not a picture, or too large."""
     from PIL import Image
 

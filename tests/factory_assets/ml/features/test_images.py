@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.serving.scored_file import as_declared
 from factory_assets.spec import Cnn, ImageSource, Pipeline
 from factory_assets.stages.ingest import ingest
-from factory_resources.errors import DataError, SourceError
+from factory_resources.errors import ContractError, DataError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.prediction_log.record import decode
@@ -200,7 +201,7 @@ def test_broken_images_go_to_quarantine(tmp_path: Path, home: Home) -> None:
 
 def test_pixels_are_those_of_the_file() -> None:
     image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
-    text = images.written(png(image), 4, grey=False)
+    text = images.encode_picture(png(image), 4, grey=False)
     from factory_assets.ml.features.images import fit_picture
 
     table = pa.table({"seen": [text]})
@@ -222,13 +223,27 @@ def test_pixels_are_those_of_the_file() -> None:
     ids=["empty", "header", "torn", "gif", "tiff", "bomb"],
 )
 def test_broken_and_unsupported_images_are_not_read(content: bytes) -> None:
-    assert images.written(content, 8, grey=True) is None
+    assert images.encode_picture(content, 8, grey=True) is None
+
+
+def test_no_more_of_a_file_is_read_than_a_picture_may_have(tmp_path: Path, home: Home) -> None:
+    (tmp_path / "digits" / "scans" / "1").mkdir(parents=True)
+    with (tmp_path / "digits" / "scans" / "1" / "a.png").open("wb") as file:
+        file.truncate(4 * images.MOST_BYTES)
+    declared = small(tmp_path / "digits")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContractError, match="1 of 1 rows"):
+            ingest(declared, home)
+        assert tracemalloc.get_traced_memory()[1] < 2 * images.MOST_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
 def test_every_colour_mode_is_read(mode: str) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
-    text = images.written(png(Image.new(mode, (5, 7)), kind), 4, grey=False)
+    text = images.encode_picture(png(Image.new(mode, (5, 7)), kind), 4, grey=False)
     assert text is not None
     assert text.startswith("4x4x3:")
 
@@ -236,7 +251,7 @@ def test_every_colour_mode_is_read(mode: str) -> None:
 def test_grey_of_16_bits_has_the_shades_of_grey_of_8() -> None:
     shades = np.arange(64, dtype=np.uint16).reshape(8, 8) * 4
     fine = png(Image.fromarray(shades * 256))
-    assert images.written(fine, 8, grey=True) == images.written(
+    assert images.encode_picture(fine, 8, grey=True) == images.encode_picture(
         png(Image.fromarray(shades.astype(np.uint8))), 8, grey=True
     )
 
@@ -250,8 +265,8 @@ def test_a_picture_is_turned_upright_whatever_else_its_camera_says(
     turned = ImageOps.exif_transpose(Image.open(io.BytesIO(png(image, exif=tags(orientation)))))
     # A text where a number belongs.
     more = odd.to_bytes(2) + b"\0\x02\0\0\0\x03ab\0\0"
-    seen = images.written(png(image, exif=tags(orientation, more)), 8, grey=True)
-    assert seen == images.written(png(turned), 8, grey=True)
+    seen = images.encode_picture(png(image, exif=tags(orientation, more)), 8, grey=True)
+    assert seen == images.encode_picture(png(turned), 8, grey=True)
 
 
 def tags(orientation: int, *more: bytes) -> bytes:
@@ -265,7 +280,7 @@ def test_oddities_of_a_picture_that_is_read_are_not_warned_of() -> None:
     content = png(Image.new("L", (6, 6)), exif=tags(1)[:-9])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert images.written(content, 8, grey=True)
+        assert images.encode_picture(content, 8, grey=True)
 
 
 def test_other_file_types_raise_a_one_line_error(tmp_path: Path, home: Home) -> None:
@@ -279,7 +294,7 @@ def test_other_file_types_raise_a_one_line_error(tmp_path: Path, home: Home) -> 
 def test_pictures_of_another_size_are_refused() -> None:
     from factory_assets.ml.features.images import fit_picture
 
-    texts = [images.written(png(Image.new("L", (9, 9))), size, grey=True) for size in (4, 5)]
+    texts = [images.encode_picture(png(Image.new("L", (9, 9))), size, grey=True) for size in (4, 5)]
     table = pa.table({"seen": [texts[0], texts[1], None]})
     picture = fit_picture(table, "seen")
     for row, message in (
@@ -339,7 +354,7 @@ def seen(count: int, seed: int, task: str) -> pa.Table:
     score = table["heat"].fill_null(50).to_numpy() / 100
     noise = chance.integers(0, 100, (count, 6, 6, 3))
     pixels = np.clip(noise + (score * 150)[:, None, None, None], 0, 255).astype(np.uint8)
-    texts = [images.written(png(Image.fromarray(one)), 6, grey=False) for one in pixels]
+    texts = [images.encode_picture(png(Image.fromarray(one)), 6, grey=False) for one in pixels]
     return table.append_column("seen", pa.array(texts))
 
 
