@@ -150,20 +150,25 @@ class DigestCache:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=10, isolation_level=None)
+        except (OSError, sqlite3.Error):
+            return None
+        try:
             # A power cut may destroy the last entries or the whole file, which costs only time.
             connection.execute("PRAGMA synchronous = off")
             _bring_up_to_date(connection, str(self._path))
-        except StorageError:
-            # What a newer factory means by its rows is not known here: files are hashed again.
+        except (StorageError, sqlite3.Error, OSError) as error:
+            # Files are hashed again, as the rows of a newer factory are not understood here either.
             connection.close()
-            return None
-        except sqlite3.DatabaseError as error:
-            if not isinstance(error, sqlite3.OperationalError):
+            if _is_damaged(error):
                 self._path.unlink(missing_ok=True)
             return None
-        except OSError:
-            return None
         return connection
+
+
+def _is_damaged(error: Exception) -> bool:
+    """Whether the file is not a database; a full disk or a lock leaves it as it is."""
+    is_fault = isinstance(error, sqlite3.DatabaseError)
+    return is_fault and not isinstance(error, sqlite3.OperationalError)
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, file: str) -> None:

@@ -1,5 +1,6 @@
 """The digest cache: which digests are reused, and which changes of a file are noticed."""
 
+import gc
 import mmap
 import os
 import time
@@ -133,6 +134,18 @@ def test_a_lost_or_damaged_cache_costs_only_time(
     for _ in range(3):
         _digested(file, home)
     assert 2 <= len(hashed) <= 3
+
+
+def test_a_damaged_cache_is_closed(home: Home) -> None:
+    home.path.mkdir(parents=True, exist_ok=True)
+    (home.path / "digests.db").write_bytes(b"no database" * 1000)
+    gc.disable()
+    try:
+        assert DigestCache(home).recall("a", "b") is None
+        opened = [os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    finally:
+        gc.enable()
+    assert not [one for one in opened if str(home.path) in one]
 
 
 @pytest.mark.usefixtures("settled")
