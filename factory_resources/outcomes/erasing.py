@@ -18,8 +18,7 @@ from factory_resources.prediction_log.ids import ROWS, row_id
 if TYPE_CHECKING:
     from factory_resources.ledger.prediction_entries import OutcomesErased
 
-_NUMBERS = 3_000
-"""Of one entry."""
+_NUMBERS_PER_ENTRY = 3_000
 
 
 def erase_outcomes(home: Home, pipeline: str, requests: Collection[bytes], erasure: str) -> int:
@@ -90,9 +89,9 @@ def enter_erased_outcomes(home: Home, pipeline: str, numbers: Sequence[int], era
                 subject=OutcomesErased.subject_of(pipeline=pipeline),
                 pipeline=pipeline,
                 erasure=erasure,
-                outcomes=tuple(numbers[start : start + _NUMBERS]),
+                outcomes=tuple(numbers[start : start + _NUMBERS_PER_ENTRY]),
             )
-            for start in range(0, len(numbers), _NUMBERS)
+            for start in range(0, len(numbers), _NUMBERS_PER_ENTRY)
         ]
     )
 

@@ -14,7 +14,7 @@ from typing import Literal, Self
 
 from factory_resources.home.schema import Schema, SchemaMigration
 from factory_resources.outcomes.outcome import Decision, Feedback, Outcome, decide
-from factory_resources.prediction_log.database import Database
+from factory_resources.prediction_log.database import Database, in_batches, placeholders
 
 _TABLES = """\
 CREATE TABLE outcome (number {integer} PRIMARY KEY, id {bytes} NOT NULL,
@@ -43,8 +43,7 @@ SETTLED = 5_000_000
 
 _COLUMNS = "number, id, pipeline, value, observed, recorded, source, caller"
 
-_TOGETHER = 500
-"""Ids of one query."""
+_IDS_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +131,10 @@ class OutcomeStore:
 
     def history(self, pipeline: str, ids: Collection[bytes]) -> Iterator[Outcome]:
         """Yield the outcomes of rows of a pipeline; those of one row in their order."""
-        ordered = sorted(set(ids))
-        for start in range(0, len(ordered), _TOGETHER):
-            part = ordered[start : start + _TOGETHER]
+        for part in in_batches(set(ids), _IDS_PER_QUERY):
             rows = self.database.run(
                 f"SELECT {_COLUMNS} FROM outcome WHERE pipeline = ? "
-                f"AND id IN ({', '.join('?' * len(part))}) ORDER BY number",
+                f"AND id IN ({placeholders(part)}) ORDER BY number",
                 [pipeline, *part],
             )
             yield from (Outcome(*row) for row in rows)

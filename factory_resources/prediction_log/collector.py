@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _LOCK = "predictions"
 
-_TOGETHER = 32 * 1024 * 1024
-"""Bytes of the segments whose entries are appended at once."""
+_GROUP_BYTES = 32 * 1024 * 1024
+"""Size of the segments whose entries are appended to the ledger at once."""
 
 
 def journal_folder(home: Home) -> Path:
@@ -69,7 +69,7 @@ def _groups(folder: Path) -> Iterator[list[Path]]:
     for path in sorted(folder.glob(f"*{SEALED}"), key=first_id):
         group.append(path)
         size += path.stat().st_size
-        if size >= _TOGETHER:
+        if size >= _GROUP_BYTES:
             yield group
             group, size = [], 0
     if group:

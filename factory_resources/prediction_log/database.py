@@ -4,13 +4,16 @@ The tables belong in the stores; the engines, in `sqlite_database` and `postgres
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow
+
+
+V = TypeVar("V", bytes, str)
 
 
 class Database(ABC):
@@ -65,3 +68,15 @@ class Database(ABC):
     @abstractmethod
     def literal(self, content: bytes) -> str:
         """Return bytes as SQL."""
+
+
+def in_batches(values: Collection[V], size: int) -> Iterator[list[V]]:
+    """Yield values in their order, in lists of limited length, as statements need them."""
+    ordered = sorted(values)
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def placeholders(values: Sequence[object]) -> str:
+    """Return a parameter of SQL for each value, as in `?, ?, ?`."""
+    return ", ".join("?" * len(values))

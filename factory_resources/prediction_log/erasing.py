@@ -7,7 +7,6 @@ and who wanted that, is not known here.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +28,7 @@ from factory_resources.prediction_log.archive_files import (
     write_rows,
 )
 from factory_resources.prediction_log.collector import collect
+from factory_resources.prediction_log.database import in_batches, placeholders
 from factory_resources.prediction_log.ids import day_of, first_of, parse, request_of
 from factory_resources.prediction_log.lookup import PredictionLookup
 from factory_resources.prediction_log.record import decode, decode_head
@@ -40,11 +40,10 @@ if TYPE_CHECKING:
     from factory_resources.ledger.entries import Kind
     from factory_resources.ledger.prediction_entries import PredictionsErased
 
-_REQUESTS = 600
-"""Of one entry: each may be of another block."""
+_REQUESTS_PER_ENTRY = 600
+"""Each may be of another block."""
 
-_TOGETHER = 500
-"""Ids of one query."""
+_IDS_PER_QUERY = 500
 
 _LATE = timedelta(days=1)
 """A shadow computes an answer soon after it was given, at the latest on the day after."""
@@ -106,11 +105,11 @@ def _require_collected(lookup: PredictionLookup, pipeline: str, wanted: frozense
 
 
 def _answer_of(payload: bytes) -> bytes | None:
-    """Return the id of the request that a shadow computed; None if it is no record of a shadow."""
+    """Return the id of the request that a shadow computed; None if the record is not a shadow's."""
     if decode_head(payload).kind != "shadow":
         return None
-    said = msgspec.json.decode(decode(payload).output, type=dict[str, Any])
-    return request_of(parse(said["shadow_of"]))[0]
+    output = msgspec.json.decode(decode(payload).output, type=dict[str, Any])
+    return request_of(parse(output["shadow_of"]))[0]
 
 
 def _erase_in_file(
@@ -121,17 +120,17 @@ def _erase_in_file(
     wanted: frozenset[bytes],
     erasure: str,
 ) -> None:
-    """Write a file of the archive again without requests, if it has any of them."""
+    """Write a file of the archive again without the wanted requests, if it has any of them."""
     import pyarrow as pa
     from pyarrow.parquet import read_table
 
     rows = read_table(file.path, use_threads=False)
-    gone = _places_of(rows, wanted)
-    if not gone:
+    found = _places_of(rows, wanted)
+    if not found:
         return
-    erased = frozenset(leaf for _, leaf in gone)
+    erased = frozenset(number for _, number in found)
     rest = rows.filter(pa.array([n not in erased for n in range(rows.num_rows)]))
-    places = [place for place, _ in gone]
+    places = [place for place, _ in found]
     entries: list[Kind] = [*_entries(pipeline, day, places, erasure, digest_of_file(file.path))]
     with home.scratch() as scratch:
         if rest.num_rows:
@@ -183,7 +182,7 @@ def _erase_in_database(
 def _without_rows(
     store: PredictionStore, pipeline: str, wanted: frozenset[bytes]
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the requests without rows, as those of shadows, from these requests on."""
+    """Yield the requests without rows that may be shadows of these requests."""
     stop = first_of(day_of(max(wanted)) + 2 * _LATE)
     query = (
         "SELECT id, record FROM prediction WHERE id >= ? AND id < ? AND pipeline = ? AND rows = 0"
@@ -195,10 +194,10 @@ def _without_rows(
 def _stored(store: PredictionStore, pipeline: str, requests: Collection[bytes]) -> list[Place]:
     """Return the places of those of these requests that the database has."""
     found = list[Place]()
-    for part in _parts(requests):
+    for part in in_batches(requests, _IDS_PER_QUERY):
         found += store.run(
             "SELECT id, identity, leaf FROM prediction JOIN block ON block.number = "
-            f"prediction.block WHERE pipeline = ? AND id IN ({_marks(part)}) ORDER BY id",
+            f"prediction.block WHERE pipeline = ? AND id IN ({placeholders(part)}) ORDER BY id",
             [pipeline, *part],
         )
     return found
@@ -209,21 +208,11 @@ def delete_answers(store: PredictionStore, pipeline: str, requests: Collection[b
     if not requests:
         return
     with store.writing():
-        for part in _parts(requests):
+        for part in in_batches(requests, _IDS_PER_QUERY):
             store.run(
-                f"DELETE FROM prediction WHERE pipeline = ? AND id IN ({_marks(part)})",
+                f"DELETE FROM prediction WHERE pipeline = ? AND id IN ({placeholders(part)})",
                 [pipeline, *part],
             )
-
-
-def _parts(requests: Collection[bytes]) -> Iterator[list[bytes]]:
-    waiting = iter(sorted(requests))
-    while part := [*islice(waiting, _TOGETHER)]:
-        yield part
-
-
-def _marks(part: Sequence[bytes]) -> str:
-    return ", ".join("?" * len(part))
 
 
 def _entries(
@@ -231,9 +220,9 @@ def _entries(
 ) -> "Iterator[PredictionsErased]":
     from factory_resources.ledger.prediction_entries import PredictionsErased
 
-    for start in range(0, len(places), _REQUESTS):
+    for start in range(0, len(places), _REQUESTS_PER_ENTRY):
         blocks: dict[str, dict[str, int]] = {}
-        part = places[start : start + _REQUESTS]
+        part = places[start : start + _REQUESTS_PER_ENTRY]
         for request, block, leaf in part:
             blocks.setdefault(block, {})[request.hex()] = leaf
         yield PredictionsErased(
@@ -273,7 +262,7 @@ def find_erased(
     return found
 
 
-def erased_answer(written: str, number: int, entry: "PredictionsErased") -> UnknownNameError:
+def erased_error(written: str, number: int, entry: "PredictionsErased") -> UnknownNameError:
     """Return the error that says why an answer is not here any more.
 
     Args:

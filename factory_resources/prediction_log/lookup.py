@@ -18,13 +18,14 @@ from factory_resources.prediction_log.archive import (
     files_of,
 )
 from factory_resources.prediction_log.collector import journal_folder
+from factory_resources.prediction_log.database import in_batches, placeholders
 from factory_resources.prediction_log.ids import ID_BYTES, day_of
 from factory_resources.prediction_log.record import RecordHead, decode_head
 from factory_resources.prediction_log.segments import OPEN, SEALED, first_id, read, segments_of
 from factory_resources.prediction_log.store import PredictionStore, StoredBlock
 
-_FACTS, _RECORDS = 500, 50
-"""Requests of one query: a record may have some megabytes."""
+_FACTS_PER_QUERY, _RECORDS_PER_QUERY = 500, 50
+"""A record may have some megabytes."""
 
 LARGEST = b"\xff" * ID_BYTES
 """No id is larger."""
@@ -42,7 +43,7 @@ class AnswerFacts:
 
 @dataclass(frozen=True)
 class PredictionLookup:
-    """The places where the answers of a home are, used by one thread.
+    """Looks up the answers of a home in every place where they may be; used by one thread.
 
     Raises:
         StorageError: one of them cannot be read.
@@ -84,7 +85,7 @@ class PredictionLookup:
         last = first
         query = (
             "SELECT id, record FROM prediction WHERE pipeline = ? AND id >= ? "
-            f"ORDER BY id LIMIT {_RECORDS}"
+            f"ORDER BY id LIMIT {_RECORDS_PER_QUERY}"
         )
         while rows := self.store.run(query, [pipeline, last]):
             yield from rows
@@ -154,9 +155,9 @@ class PredictionLookup:
     def collected(self, requests: Collection[bytes], until: int) -> set[bytes]:
         """Return those of these requests that are in the database, up to a block with a number."""
         found: set[bytes] = set()
-        for part in _parts(requests, _FACTS):
-            marks = ", ".join("?" * len(part))
-            query = f"SELECT id FROM prediction WHERE block <= ? AND id IN ({marks})"
+        for part in in_batches(requests, _FACTS_PER_QUERY):
+            ids = placeholders(part)
+            query = f"SELECT id FROM prediction WHERE block <= ? AND id IN ({ids})"
             found.update(request for (request,) in self.store.run(query, [until, *part]))
         return found
 
@@ -191,10 +192,10 @@ class PredictionLookup:
 
     def _stored_facts(self, requests: Collection[bytes]) -> dict[bytes, AnswerFacts]:
         found: dict[bytes, AnswerFacts] = {}
-        for part in _parts(requests, _FACTS):
+        for part in in_batches(requests, _FACTS_PER_QUERY):
             rows = self.store.run(
                 "SELECT id, pipeline, version, rows FROM prediction "
-                f"WHERE id IN ({', '.join('?' * len(part))})",
+                f"WHERE id IN ({placeholders(part)})",
                 part,
             )
             found.update((request, AnswerFacts(*facts)) for request, *facts in rows)
@@ -203,10 +204,9 @@ class PredictionLookup:
         return found
 
     def _database(self, requests: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        for part in _parts(requests, _RECORDS):
-            marks = ", ".join("?" * len(part))
+        for part in in_batches(requests, _RECORDS_PER_QUERY):
             yield from self.store.run(
-                f"SELECT id, record FROM prediction WHERE id IN ({marks})", part
+                f"SELECT id, record FROM prediction WHERE id IN ({placeholders(part)})", part
             )
 
     def _archive(self, requests: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -263,9 +263,3 @@ def _facts(payload: bytes) -> AnswerFacts:
 
 def _next(request: bytes) -> bytes:
     return (int.from_bytes(request, "big") + 1).to_bytes(ID_BYTES, "big")
-
-
-def _parts(requests: Collection[bytes], size: int) -> Iterator[Sequence[bytes]]:
-    ordered = sorted(requests)
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_resources.home.database import plain_row, schema_address, schema_words
 from factory_resources.home.schema import Schema, VersionedTables
-from factory_resources.prediction_log.database import Database
+from factory_resources.prediction_log.database import Database, placeholders
 
 if TYPE_CHECKING:
     import pyarrow
@@ -52,8 +52,8 @@ class PostgresDatabase(Database):
     def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         for start in range(0, len(rows), _PAGE):
             page = rows[start : start + _PAGE]
-            marks = ", ".join([f"({', '.join('?' * len(page[0]))})"] * len(page))
-            self.run(f"INSERT INTO {table} VALUES {marks}", [*chain.from_iterable(page)])
+            values = ", ".join([f"({placeholders(page[0])})"] * len(page))
+            self.run(f"INSERT INTO {table} VALUES {values}", [*chain.from_iterable(page)])
 
     @contextmanager
     def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":

@@ -31,7 +31,7 @@ from factory_resources.prediction_log.archive import (
 from factory_resources.prediction_log.archiving import RECENT, archive_days, remove_days
 from factory_resources.prediction_log.collector import collect, journal_folder
 from factory_resources.prediction_log.engines import has_store, open_store
-from factory_resources.prediction_log.erasing import erase_answers, erased_answer, find_erased
+from factory_resources.prediction_log.erasing import erase_answers, erased_error, find_erased
 from factory_resources.prediction_log.ids import parse, request_of
 from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.lookup import AnswerFacts, PredictionLookup
@@ -191,7 +191,7 @@ class PredictionLog:
                 require_row(found.record, row)
                 return prove_answer(self.database, found)
             for number, entry in find_erased(self._home, self.database, [request]).values():
-                raise erased_answer(written, number, entry)
+                raise erased_error(written, number, entry)
             return prove_absence(self.database, request, self._neighbours)
 
     def counts(self) -> dict[str, int]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from factory_resources.home.home import DISK_FAULTS
 from factory_resources.home.schema import Schema, VersionedTables
-from factory_resources.prediction_log.database import Database
+from factory_resources.prediction_log.database import Database, placeholders
 
 if TYPE_CHECKING:
     import pyarrow
@@ -78,8 +78,8 @@ class SqliteDatabase(Database):
 
     def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            self._raw.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+            values = placeholders(rows[0])
+            self._raw.executemany(f"INSERT INTO {table} VALUES ({values})", rows)
 
     @contextmanager
     def arrow(self, statement: str, longest: int) -> "Iterator[pyarrow.RecordBatchReader]":

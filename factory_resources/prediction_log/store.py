@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from factory_resources.home.schema import Engine, Schema, SchemaMigration
 from factory_resources.prediction_log.blocks import TILE, PredictionBlock
-from factory_resources.prediction_log.database import Database
+from factory_resources.prediction_log.database import Database, in_batches, placeholders
 from factory_resources.prediction_log.ids import day_of, first_of
 from factory_resources.prediction_log.record import decode
 
 if TYPE_CHECKING:
     import pyarrow
 
-_TOGETHER = 10_000
-"""Blocks that one statement names; SQLite takes 32,766 values."""
+_BLOCKS_PER_STATEMENT = 10_000
+"""SQLite takes 32,766 values."""
 
 _TABLES = """\
 CREATE TABLE block (number {integer} PRIMARY KEY, identity TEXT UNIQUE NOT NULL,
@@ -307,18 +307,16 @@ class PredictionStore(Database):
     def delete(self, pipeline: str, first: bytes, last: bytes, blocks: Sequence[str]) -> None:
         """Forget the records of blocks from one id to another; the hashes of their leaves stay."""
         with self.writing():
-            for start in range(0, len(blocks), _TOGETHER):
-                part = blocks[start : start + _TOGETHER]
-                marks = ", ".join("?" * len(part))
+            for part in in_batches(blocks, _BLOCKS_PER_STATEMENT):
                 self.run(
                     "DELETE FROM prediction WHERE id >= ? AND id <= ? AND pipeline = ? AND block "
-                    f"IN (SELECT number FROM block WHERE identity IN ({marks}))",
+                    f"IN (SELECT number FROM block WHERE identity IN ({placeholders(part)}))",
                     [first, last, pipeline, *part],
                 )
 
 
 def day_after(day: date) -> bytes:
-    """Return what every id of a day is smaller than."""
+    """Return the smallest id that the day after may have: all ids of the day are smaller."""
     return first_of(date.fromordinal(day.toordinal() + 1))
 
 

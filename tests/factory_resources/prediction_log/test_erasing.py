@@ -308,8 +308,8 @@ def test_many_answers_are_several_entries(
 ) -> None:
     # Those of another day would have entries of their own.
     clock(DAY, 1)
-    monkeypatch.setattr(erasing, "_REQUESTS", 40)
-    monkeypatch.setattr(erasing, "_TOGETHER", 30)
+    monkeypatch.setattr(erasing, "_REQUESTS_PER_ENTRY", 40)
+    monkeypatch.setattr(erasing, "_IDS_PER_QUERY", 30)
     taken = [one for block in fill(log, PredictionIds(), [60, 1, 60]) for one in block]
     assert log.erase("apples", taken, ERASURE) == 121
     assert [entry.count for entry in entries_of(home)] == [40, 40, 40, 1]

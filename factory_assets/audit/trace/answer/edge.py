@@ -18,7 +18,7 @@ from factory_resources.ledger.prediction_entries import (
 )
 from factory_resources.prediction_log.archive import archive_folder, removed_days
 from factory_resources.prediction_log.engines import has_store
-from factory_resources.prediction_log.erasing import erased_answer
+from factory_resources.prediction_log.erasing import erased_error
 from factory_resources.prediction_log.ids import day_of, parse, request_of, time_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
 
@@ -89,7 +89,7 @@ def missing_answer(written: str, home: Home) -> UnknownNameError:
     """Return the error that says why no answer with an id is here, as far as can be told."""
     identifier = parse(written)
     if found := _erased(identifier, home):
-        return erased_answer(written, *found)
+        return erased_error(written, *found)
     moment = datetime.fromtimestamp(time_of(identifier) / 1e6, UTC)
     time = f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
     what, remedies = f"there is no prediction {written} in the log of this factory", list[str]()
