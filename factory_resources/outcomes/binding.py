@@ -12,7 +12,7 @@ from uuid import uuid4
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
-from factory_resources.outcomes.engines import open_outcomes
+from factory_resources.outcomes.engines import has_outcomes, open_outcomes
 from factory_resources.outcomes.outcome import Outcome
 from factory_resources.outcomes.store import OutcomeStore, values_of
 from factory_resources.prediction_log.blocks import TILE
@@ -55,7 +55,6 @@ def bind_outcomes(home: Home) -> int:
         StorageError: a database cannot be written, or a batch was changed.
     """
     from factory_resources.ledger.ledger import Ledger
-    from factory_resources.outcomes.engines import has_outcomes
 
     if not has_outcomes(home) or not Ledger(home).exists:
         return 0

@@ -1,10 +1,10 @@
 """Which database outcomes have: SQLite in the home, or the PostgreSQL of the factory."""
 
+from factory_resources.home.database import server_address
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.outcomes.store import SCHEMA, OutcomeStore
 from factory_resources.prediction_log.database import Database
-from factory_resources.prediction_log.engines import postgres_address
 
 
 def open_outcomes(home: Home) -> OutcomeStore:
@@ -23,7 +23,7 @@ def has_outcomes(home: Home) -> bool:
     Raises:
         StorageError: the database cannot be read.
     """
-    if not (address := postgres_address()):
+    if not (address := server_address()):
         return home.outcomes_database.exists()
     from factory_resources.prediction_log.postgres_database import has_postgres_table
 
@@ -46,7 +46,7 @@ def last_outcomes(home: Home, until: int) -> tuple[int, int]:
 
 
 def _database(home: Home) -> Database:
-    if address := postgres_address():
+    if address := server_address():
         from factory_resources.prediction_log.postgres_database import PostgresDatabase
 
         return PostgresDatabase(address, SCHEMA, locked="outcome")

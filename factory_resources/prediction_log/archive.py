@@ -6,7 +6,6 @@ leaves its records are. How records get there belongs in `archiving`.
 """
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -219,14 +218,6 @@ def _has_arrow() -> bool:
     except ModuleNotFoundError:
         return False
     return True
-
-
-def archived_counts(home: Home) -> Counter[str]:
-    """Return how many records of each pipeline the archive has."""
-    counts = Counter[str]()
-    for path in archive_folder(home).glob("*/*/*.parquet"):
-        counts[path.parent.parent.name] += read_footer(path).num_rows
-    return counts
 
 
 def archived_neighbours(

@@ -16,7 +16,7 @@ def open_store(home: Home) -> PredictionStore:
         StorageError: the database cannot be read or written.
     """
     with storage_faults(home):
-        if address := postgres_address():
+        if address := server_address():
             from factory_resources.prediction_log.postgres_store import PostgresStore
 
             return PostgresStore(address)
@@ -31,14 +31,9 @@ def has_store(home: Home) -> bool:
     Raises:
         StorageError: the database cannot be read.
     """
-    if not (address := postgres_address()):
+    if not (address := server_address()):
         return home.predictions_database.exists()
     from factory_resources.prediction_log.postgres_store import has_postgres_store
 
     with storage_faults(home):
         return has_postgres_store(address)
-
-
-def postgres_address() -> str | None:
-    """Return the address of the factory's PostgreSQL; None if databases are in the home."""
-    return server_address()

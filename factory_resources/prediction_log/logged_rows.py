@@ -36,7 +36,7 @@ def logged_rows(record: PredictionRecord) -> list[Mapping[str, Any]]:
             return objects_logged(record.input)
         columns = columns_logged(record.input)
     except (msgspec.MsgspecError, LookupError, ValueError, TypeError) as error:
-        raise _unreadable(error) from error
+        raise unreadable_rows(error) from error
     return [*_as_rows(columns)]
 
 
@@ -74,7 +74,7 @@ def answered_rows(record: PredictionRecord) -> Collection[int]:
     try:
         found = msgspec.json.decode(record.output, type=_Answered).rows
     except msgspec.MsgspecError as error:
-        raise _unreadable(error) from error
+        raise unreadable_rows(error) from error
     return range(record.rows) if found is None else frozenset(found)
 
 
@@ -95,10 +95,11 @@ def logged_outputs(record: PredictionRecord) -> dict[int, Any]:
         outputs = content.get("probabilities", content["predictions"])
         return {row: outputs[place] for row, place in answered_places(content).items()}
     except (msgspec.MsgspecError, LookupError, TypeError) as error:
-        raise _unreadable(error) from error
+        raise unreadable_rows(error) from error
 
 
-def _unreadable(error: Exception) -> StorageError:
+def unreadable_rows(error: Exception) -> StorageError:
+    """Return the error of a record whose rows or answers cannot be decoded."""
     return StorageError(
         f"the rows of a logged prediction cannot be read ({error})",
         remedy="factory verify tells what was changed; restore the log from a backup",

@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from factory_resources.errors import StorageError
-from factory_resources.prediction_log.logged_rows import objects_logged
+from factory_resources.prediction_log.logged_rows import objects_logged, unreadable_rows
 from factory_resources.prediction_log.record import PredictionRecord
 
 _CODES = {
@@ -42,10 +41,7 @@ def logged_row(record: PredictionRecord, row: int) -> Mapping[str, Any] | None:
         }
         return {**arrays, **{name: cells[row] for name, cells in found["lists"].items()}}
     except (msgspec.MsgspecError, LookupError, ValueError, TypeError, struct.error) as error:
-        raise StorageError(
-            f"the rows of a logged prediction cannot be read ({error})",
-            remedy="factory verify tells what was changed; restore the log from a backup",
-        ) from error
+        raise unreadable_rows(error) from error
 
 
 def _cell(dtype: str, content: bytes, row: int) -> Any:

@@ -4,7 +4,6 @@ How answers are written belongs in `journal`; how they get from there into the d
 `collector`.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from factory_resources.prediction_log.answer_counts import (
     count_answers,
 )
 from factory_resources.prediction_log.archive import (
-    archived_counts,
     archived_neighbours,
     find_archived,
     read_footer,
@@ -193,11 +191,6 @@ class PredictionLog:
             for number, entry in find_erased(self._home, self.database, [request]).values():
                 raise erased_error(written, number, entry)
             return prove_absence(self.database, request, self._neighbours)
-
-    def counts(self) -> dict[str, int]:
-        """Return how many requests of each pipeline are in the database and the archive."""
-        with self._faults():
-            return dict(Counter(self.database.counts()) + archived_counts(self._home))
 
     def archive(self, before: date | None = None) -> int:
         """Move the answers of past days into the archive; return how many days.

@@ -329,7 +329,7 @@ def test_what_does_not_fit_on_the_disk_is_collected_later(tmp_path: Path) -> Non
             assert found
             assert found.place == "journal"
             assert log.collect() == 1
-            assert log.counts() == {"apples": 3000}
+            assert log.database.counts() == {"apples": 3000}
 
 
 def test_nothing_heavy_is_imported_to_write_and_to_ask() -> None:
