@@ -1,7 +1,7 @@
-"""Bind outcomes in the ledger: in batches, behind those who record them.
+"""Bind outcomes in the ledger, in batches, after they were recorded.
 
-Each step is done again if it was interrupted. The outcomes of a batch are those of its numbers; the
-batch is stored, then the ledger has its entry, then the batch is marked.
+A batch has the outcomes of consecutive numbers. It is stored, then entered in the ledger, then
+marked as entered; an interrupted step is repeated.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from factory_resources.ledger.log import Log
 
 BATCH = 100_000
-"""Outcomes of one batch at most."""
+"""The most outcomes of one batch."""
 
 
 @dataclass(frozen=True)
 class OutcomeBatch:
-    """Outcomes that are one entry of the ledger, with the numbers from `first` on."""
+    """Consecutive outcomes, from the number `first` on, that one entry of the ledger binds."""
 
     number: int
     identity: str
@@ -46,10 +46,10 @@ class OutcomeBatch:
 
 
 def bind_outcomes(home: Home) -> int:
-    """Enter what was recorded in the ledger; return in how many batches.
+    """Enter the recorded outcomes in the ledger; return in how many batches.
 
-    Any number of processes may do so at any time. Without a ledger, and if nothing was ever
-    recorded, nothing is done.
+    Any number of processes may do so at any time. Nothing is done if there is no ledger, or no
+    outcome was ever recorded.
 
     Raises:
         StorageError: a database cannot be written, or a batch was changed.
@@ -69,13 +69,13 @@ def bind_outcomes(home: Home) -> int:
 
 
 def store_batch(store: OutcomeStore) -> bool:
-    """Store the batch of the next outcomes; return whether there are any."""
+    """Store a batch of the next outcomes; return whether there were any."""
     first = store.last_bound() + 1
     leaves = [*map(leaf_of, store.from_number(first, BATCH))]
     if not leaves:
         return False
     with store.database.writing():
-        # Another machine may have been faster.
+        # Another machine may have stored the batch meanwhile.
         if store.last_bound() + 1 == first:
             [(number,)] = store.database.run(
                 "SELECT coalesce(max(number), 0) + 1 FROM outcome_batch"
@@ -97,7 +97,7 @@ def leaf_of(one: Outcome) -> bytes:
 
 
 def unentered(store: OutcomeStore) -> Sequence[OutcomeBatch]:
-    """Return the batches that the ledger may not have, in their order."""
+    """Return the batches that are not marked as entered, in their order."""
     rows = store.database.run(
         "SELECT number, identity, first, count FROM outcome_batch WHERE entered = 0 ORDER BY number"
     )
@@ -150,6 +150,6 @@ def _missing(log: "Log", batch: OutcomeBatch) -> "Kind | None":
 
 
 def mark(store: OutcomeStore, batch: OutcomeBatch) -> None:
-    """Note that the ledger has a batch."""
+    """Mark a batch as entered in the ledger."""
     with store.database.writing():
         store.database.run("UPDATE outcome_batch SET entered = 1 WHERE number = ?", [batch.number])

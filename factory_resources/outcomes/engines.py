@@ -1,4 +1,4 @@
-"""Which database outcomes have: SQLite in the home, or the PostgreSQL of the factory."""
+"""Open the database of outcomes: SQLite in the home, or the PostgreSQL of the factory."""
 
 from factory_resources.home.database import server_address
 from factory_resources.home.home import Home

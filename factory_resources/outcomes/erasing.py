@@ -1,7 +1,7 @@
-"""Erase the outcomes of answers: their rows go, and the hashes of their batches stay.
+"""Erase the outcomes of answers; the hashes of their batches stay.
 
-Each step is done again if it was interrupted: the ledger says which numbers are erased, then the
-rows go. Erasing the answers themselves belongs in `factory_resources.prediction_log`.
+An interrupted step is repeated: the ledger first gets the numbers of the outcomes, then their rows
+are deleted. Erasing the answers themselves belongs in `factory_resources.prediction_log`.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -22,7 +22,7 @@ _NUMBERS_PER_ENTRY = 3_000
 
 
 def erase_outcomes(home: Home, pipeline: str, requests: Collection[bytes], erasure: str) -> int:
-    """Erase all outcomes of the rows of requests; erase the answers before, lest others come.
+    """Erase all outcomes of the rows of requests; erase the answers first, so that no more come.
 
     Args:
         requests: ids of requests, not of rows.
@@ -36,10 +36,10 @@ def erase_outcomes(home: Home, pipeline: str, requests: Collection[bytes], erasu
     """
     if not requests or not has_outcomes(home):
         return 0
-    # Only what is bound has a hash that stays.
+    # Only bound outcomes have hashes that stay.
     bind_outcomes(home)
     with (
-        # Who compares a copy of the ledger with the databases finds what it names.
+        # So that whoever compares a copy of the ledger with the databases finds what it names.
         archiving_paused(home),
         home.lock("outcomes"),
         open_outcomes(home) as store,
@@ -79,7 +79,7 @@ def _entered(home: Home, pipeline: str) -> "list[OutcomesErased]":
 
 
 def enter_erased_outcomes(home: Home, pipeline: str, numbers: Sequence[int], erasure: str) -> None:
-    """Append the entries of what is erased to the ledger."""
+    """Append the entries of erased outcomes to the ledger."""
     from factory_resources.ledger.ledger import Ledger
     from factory_resources.ledger.prediction_entries import OutcomesErased
 
@@ -97,7 +97,7 @@ def enter_erased_outcomes(home: Home, pipeline: str, numbers: Sequence[int], era
 
 
 def delete_outcomes(store: OutcomeStore, numbers: Sequence[int]) -> None:
-    """Delete outcomes that the ledger names; the hashes of their batches stay."""
+    """Delete erased outcomes; the hashes of their batches stay."""
     with store.database.writing():
         for number in numbers:
             store.database.run("DELETE FROM outcome WHERE number = ?", [number])

@@ -1,6 +1,6 @@
-"""Outcomes: what turned out to be true of a row that was answered, and what sending one again does.
+"""Outcomes: what turned out to be true of an answered row, and what sending another one means.
 
-Which values a target may have belongs in `target_values`; where outcomes are kept, in `store`.
+Which values a target may have belongs in `target_values`; storing outcomes, in `store`.
 """
 
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 Source = Literal["http", "file", "table", "snapshot"]
-"""How an outcome came."""
+"""How an outcome was sent."""
 
 Decision = Literal["recorded", "repeated", "corrected"]
-"""What an outcome is after those that were recorded before: the first one of its row, known
-already, or another value."""
+"""How an outcome compares with those recorded before: the first one of its row, known already, or
+another value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """An outcome that was sent, and was not recorded yet."""
+    """An outcome that was sent, and is not recorded yet."""
 
     id: bytes
     """Of the answered row, 16 bytes."""
     pipeline: str
     value: str
-    """As JSON: the name of a class as a string, or a number. It is in the clear also if the target
-    is sensitive, as answers cannot be judged without it: whoever shows outcomes leaves it out."""
+    """As JSON: the name of a class as a string, or a number. It is in the clear even if the target
+    is sensitive, since answers cannot be judged without it: hide it where outcomes are shown."""
     observed: int | None
     """When it turned out, in microseconds since 1970; None for now."""
     source: Source
@@ -49,19 +49,19 @@ class Outcome:
 
 
 def decide(history: Sequence[Outcome], sent: Feedback) -> Decision:
-    """Return what an outcome is after those that were recorded of its row, oldest first.
+    """Return how an outcome compares with the recorded ones of its row, oldest first.
 
-    One that says when it turned out is known as long as its sender said the same before, also if
-    it was corrected since: a request that is sent again changes nothing.
+    An outcome with a time is known if its sender recorded the same value with the same time before,
+    even if it was corrected since: a request that is sent again changes nothing.
     """
     if not history:
         return "recorded"
     if history[-1].value == sent.value:
         return "repeated"
-    return "repeated" if any(_says_the_same(one, sent) for one in history) else "corrected"
+    return "repeated" if any(_is_same_statement(one, sent) for one in history) else "corrected"
 
 
-def _says_the_same(one: Outcome, sent: Feedback) -> bool:
+def _is_same_statement(one: Outcome, sent: Feedback) -> bool:
     return (one.value, one.observed, one.source, one.caller) == (
         sent.value,
         sent.observed,

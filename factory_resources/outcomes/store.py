@@ -1,7 +1,6 @@
-"""The database of outcomes: rows are only ever added, and bound in batches behind.
+"""The database of outcomes: rows are only added, except by an erasure, and bound in batches later.
 
-What both engines share; `engines` says which one a home has. When batches are bound, and what of
-them the ledger has, is decided in `binding`.
+The choice of an engine belongs in `engines`; binding outcomes in the ledger, in `binding`.
 """
 
 import time
@@ -29,7 +28,7 @@ CREATE TABLE feedback_count (pipeline TEXT, day TEXT, kind TEXT,
   number {integer} NOT NULL, PRIMARY KEY (pipeline, day, kind)){compact};
 """
 """`outcome_tile` has the hashes of the outcomes of a batch, 256 in a row of the table; `entered` is
-1 if the ledger has the batch. `feedback_count` counts what left no outcome."""
+1 if the ledger has the batch. `feedback_count` counts feedback that left no outcome."""
 
 SCHEMA = Schema(
     "outcomes", "the database of outcomes", (SchemaMigration(_TABLES, ("outcome", "number")),)
@@ -78,7 +77,7 @@ class OutcomeStore:
     def add(
         self, sent: Sequence[Feedback], refused: Mapping[str, int] | None = None
     ) -> list[Decision]:
-        """Record outcomes durably, all or none, and return what each of them is.
+        """Record outcomes durably, all or none, and return the decision about each.
 
         Args:
             refused: how many others could not be recorded, by pipeline.
@@ -219,7 +218,7 @@ class OutcomeStore:
 
 
 def values_of(one: Outcome) -> tuple[int, bytes, str, str, int, int, str, str]:
-    """Return the columns of its row, which are what its leaf is made of."""
+    """Return the columns of the row of an outcome, of which its leaf is the hash."""
     return (
         one.number,
         one.id,

@@ -1,6 +1,6 @@
-"""How many answers of a pipeline have an outcome, how late they come, and what is wrong with them.
+"""Summarise the outcomes of a pipeline: how many are missing, late, corrected or contradictory.
 
-Recording them belongs in `store`.
+Recording outcomes belongs in `store`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from factory_resources.prediction_log.ids import first_id_at, time_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
 
 AGE = timedelta(days=7)
-"""From this age on an answer without an outcome counts as missing one, unless another is named."""
+"""The default age from which an answer without an outcome counts as missing one."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class OutcomeSummary:
     corrected: int
     """Outcomes that replaced an earlier one."""
     contradicting: int
-    """Rows of which different senders said different things."""
+    """Rows for which different senders sent different values."""
     repeated: int
     """Outcomes that were sent again since that day."""
     refused: int
@@ -90,7 +90,7 @@ def _corrected(store: OutcomeStore, pipeline: str, first: bytes) -> int:
 
 
 def _contradicting(store: OutcomeStore, pipeline: str, first: bytes) -> int:
-    # What says the same as the one before it is not recorded.
+    # An outcome with the value of the one before it is not recorded.
     query = (
         "SELECT count(*) FROM (SELECT id FROM outcome WHERE pipeline = ? AND id >= ? GROUP BY id "
         "HAVING count(DISTINCT source || ' ' || caller) > 1) AS rows"

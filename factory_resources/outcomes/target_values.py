@@ -1,6 +1,6 @@
-"""Which values an outcome may have: a class of the model, or a number.
+"""Check the value of an outcome: a class of the model, or a number.
 
-Where the classes of a model are known from belongs in `targets`.
+Reading the classes of a model belongs in `targets`.
 """
 
 import json
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 _SHOWN = 20
-"""Classes that a message names."""
+"""The most classes that a message names."""
 
 
 class WrongOutcomeError(ValueError):
-    """A value that is not one of the target; the message says which are, and not the value."""
+    """A value that the target cannot have; the message names valid ones, and not this one."""
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,5 @@ def class_name(value: Any) -> str | None:
         return str(value).lower()
     if isinstance(value, float) and math.isfinite(value):
         return str(int(value)) if value == int(value) else str(value)
-    # A number of thousands of digits is no class, and may not be written as text.
+    # A number of thousands of digits is not a class, and Python does not convert it to text.
     return str(value) if isinstance(value, int) and abs(value) < 1 << 64 else None

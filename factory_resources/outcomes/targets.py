@@ -1,4 +1,4 @@
-"""What the target of a model version may be, from the description among its files."""
+"""Read the target of a model version from the description among its files."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ class Targets:
         self._known: dict[tuple[str, int], TargetValues] = {}
 
     def of(self, pipeline: str, version: int) -> TargetValues:
-        """Return what the target of a version may be, or of the champion if the version is gone.
+        """Return the target values of a version, or of the champion if the version is gone.
 
         Raises:
             ModelError: there is neither.
@@ -32,7 +32,7 @@ class Targets:
         return self._known[key]
 
     def of_champion(self, pipeline: str) -> TargetValues:
-        """Return what the target of the champion may be; raises as `of` does."""
+        """Return the target values of the champion; raises as `of` does."""
         return self.of(pipeline, self._champion(pipeline))
 
     def _present(self, pipeline: str, version: int) -> int:
@@ -66,7 +66,7 @@ def _target(described: Mapping[str, Any]) -> TargetValues:
     columns = {column["name"]: column for column in described["ingest"]["contract"]["columns"]}
     promised = columns.get(name, {})
     if classes:
-        # What training has not seen may turn out nonetheless.
+        # A class that training has not seen may still turn out to be true.
         classes = [*classes, *_names(promised.get("values"))]
     return TargetValues(
         column=name,

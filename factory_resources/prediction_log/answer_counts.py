@@ -1,7 +1,7 @@
-"""How many answers each version of a pipeline gave, when, and the ids of them.
+"""Count the answers of each version of a pipeline, and list their ids.
 
-Counts were stored block by block when the blocks were, so that no record is read. Of blocks that
-are older than these counts, the records are read. What was removed is counted, and has no ids.
+Counts are stored with each block, so that no record is read; the records of blocks that are older
+than these counts are read. Answers that were removed are counted, but have no ids.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from factory_resources.prediction_log.ids import row_id
 from factory_resources.prediction_log.lookup import PredictionLookup
 
-_ANY = bytes(16)
+_SMALLEST = bytes(16)
 """No id is smaller."""
 
 
@@ -26,14 +26,14 @@ class AnswerCount:
 
 
 def count_answers(lookup: PredictionLookup, pipeline: str) -> dict[int, AnswerCount]:
-    """Return what each version of a pipeline answered, by version; none that answered nothing.
+    """Return the answers of each version of a pipeline that gave any.
 
     Raises:
         StorageError: a place where answers are cannot be read.
     """
     found: dict[int, AnswerCount] = {}
-    # Records move from the journal to the database, never back. Those of blocks that are stored
-    # after this are still counted as waiting.
+    # Records move from the journal to the database, never back. A record that is stored after this
+    # is still counted as waiting in the journal.
     waiting = {request: (version, rows) for version, request, rows in lookup.waiting(pipeline)}
     last = lookup.store.last_block()
     uncounted = {block for block in lookup.store.uncounted_blocks() if block <= last}
@@ -43,7 +43,7 @@ def count_answers(lookup: PredictionLookup, pipeline: str) -> dict[int, AnswerCo
             _add(found, one.version, AnswerCount(one.answers, one.first, one.last))
     for block in uncounted:
         for version in lookup.versions(pipeline, block):
-            read = lookup.answered(pipeline, version, block - 1, block, _ANY)
+            read = lookup.answered(pipeline, version, block - 1, block, _SMALLEST)
             _add_requests(found, version, read)
     for request in waiting.keys() - lookup.collected(waiting, last):
         version, rows = waiting[request]
@@ -57,7 +57,7 @@ def answer_ids(
     """Return the ids of the answered rows of a version that are on record, in their order.
 
     Args:
-        limit: return about the last so many; None for all.
+        limit: return at most so many ids, of the last blocks; None for all.
 
     Raises:
         StorageError: a place where answers are cannot be read.
@@ -66,13 +66,13 @@ def answer_ids(
         (request, rows) for known, request, rows in lookup.waiting(pipeline) if known == version
     }
     if limit is None:
-        stored = lookup.answered(pipeline, version, 0, lookup.store.last_block(), _ANY)
+        stored = lookup.answered(pipeline, version, 0, lookup.store.last_block(), _SMALLEST)
         return [*_rows(sorted({*stored, *waiting}))]
     found = waiting
     for block in _blocks(lookup, pipeline, version):
         if sum(rows for _, rows in found) >= limit:
             break
-        found = found.union(lookup.answered(pipeline, version, block - 1, block, _ANY))
+        found = found.union(lookup.answered(pipeline, version, block - 1, block, _SMALLEST))
     return [*_rows(sorted(found))][-limit:]
 
 

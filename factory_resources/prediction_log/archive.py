@@ -1,8 +1,8 @@
 """The archive: answers of past days in Parquet files, by pipeline and day, looked up by id.
 
 A file has some hundred thousand records in the order of their ids, so that the smallest id of each
-row group is the index. Its name has its first and last id. Beside it is a list that says which
-leaves its records are. How records get there belongs in `archiving`.
+row group is the index. Its name has its first and last id. A list beside it names the leaves of the
+blocks that its records are. Moving records there belongs in `archiving`.
 """
 
 import tempfile
@@ -28,7 +28,7 @@ file ends with the batch that exceeds one of its limits."""
 _LOCK = "predictions_archive"
 
 STAGED = ".new"
-"""How the names of files end that nobody reads yet."""
+"""The end of the name of a file that is not part of the archive yet."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class ArchivedFile:
 
     @property
     def leaves(self) -> Path:
-        """The list of leaves."""
+        """The path of the list of leaves."""
         return self.path.with_suffix(".leaves")
 
     @property
     def staged(self) -> Path:
-        """Where it is before it is read."""
+        """Its path until it is part of the archive."""
         return self.path.with_suffix(STAGED)
 
     @property
@@ -84,7 +84,7 @@ class ArchivedFile:
         return StoredPrediction(request, *rows.to_pylist()[0].values())
 
     def find_without_arrow(self, request: bytes) -> StoredPrediction | None:
-        """Return the record of a request, in a process that does without Arrow.
+        """Return the record of a request, in a process that may not import Arrow.
 
         It takes some hundredths of a second, a hundred times as long as `find`.
         """
@@ -120,7 +120,7 @@ class ArchivedFile:
     def _rows(
         self, footer: Any, groups: Mapping[int, Sequence[bytes] | None]
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield rows of row groups: those with these ids, or all."""
+        """Yield the rows of row groups that have the ids listed for each; all for None."""
         import pyarrow as pa
         import pyarrow.compute as pc
         from pyarrow.parquet import ParquetFile
@@ -142,14 +142,14 @@ class ArchivedFile:
 
 
 def read_footer(path: Path) -> Any:
-    """Return where in a file its row groups are; files of the archive never change."""
+    """Return the footer of a Parquet file, which says where its row groups are."""
     from pyarrow.parquet import read_metadata
 
     return read_metadata(path)
 
 
 def _group_of(metadata: Any, request: bytes) -> int:
-    """Return the number of the row group that has an id if any has."""
+    """Return the number of the only row group that may have an id."""
     low, high = 0, metadata.num_row_groups
     while high - low > 1:
         middle = (low + high) // 2
@@ -161,14 +161,14 @@ def _group_of(metadata: Any, request: bytes) -> int:
 
 
 def archive_folder(home: Home) -> Path:
-    """Return where the files of a home are."""
+    """Return the folder of the archive of a home."""
     return home.predictions / "archive"
 
 
 def archiving_paused(home: Home) -> AbstractContextManager[None]:
-    """Let nothing be moved, removed or erased in the block; what runs already is waited for.
+    """Keep all processes from moving, removing and erasing records during the `with` block.
 
-    Whoever compares a copy of the ledger with the files needs it.
+    It waits for what is going on. Use it to compare a copy of the ledger with the files.
     """
     return home.lock(_LOCK)
 
@@ -180,7 +180,7 @@ def files_of(home: Home, day: date, pipeline: str = "*") -> list[ArchivedFile]:
 
 
 def removed_days(home: Home, pipeline: str) -> frozenset[date]:
-    """Return the days of a pipeline whose answers were removed: only lists of them are left."""
+    """Return the days of a pipeline whose answers were removed: only lists of leaves remain."""
     return frozenset(
         date.fromisoformat(path.parent.name)
         for path in (archive_folder(home) / pipeline).glob("*/*.leaves")
@@ -194,8 +194,8 @@ def find_archived(
     """Return the record of a request that is in the archive.
 
     Args:
-        footer: `read_footer`, or what remembers its answers: reading one takes longer than the
-            rest of a look-up.
+        footer: `read_footer`, or a cache of it: reading a footer takes longer than the rest of a
+            look-up.
     """
     for file in files_of(home, day_of(request)):
         if file.first <= request <= file.last:
@@ -212,7 +212,7 @@ def find_archived(
 
 
 def _has_arrow() -> bool:
-    """Whether this process may import Arrow; the front door does without it."""
+    """Whether this process may import Arrow, which the front door may not."""
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError:
@@ -239,9 +239,9 @@ def _rows(home: Home, block: StoredBlock) -> Iterator[StoredPrediction]:
 
 
 def list_leaves(names: Mapping[int, str], blocks: "NDArray[Any]", leaves: "NDArray[Any]") -> bytes:
-    """Return which leaves of which blocks some records are, as text.
+    """Return the list of the leaves that records are: a line of text for each block.
 
-    It has a line for each block, with ranges such as `0-3,7-7`.
+    A line has the UUID of the block and ranges of leaves, such as `0-3,7-7`.
 
     Args:
         names: number of a block to its UUID.

@@ -1,6 +1,6 @@
-"""What the ledger says of the answers of a pipeline on one day: archived, removed, erased.
+"""Ledger entries about the answers of a pipeline on one day: archived, removed, erased.
 
-When these entries are made, and what is done with files, belongs in `archiving` and `erasing`.
+Appending them belongs in `archiving` and `erasing`.
 """
 
 from datetime import date
@@ -20,7 +20,7 @@ E = TypeVar("E", bound="PredictionsMoved")
 
 
 def archived_entries(home: Home, pipeline: str, day: date) -> "list[PredictionsArchived]":
-    """Return the entries of the files of a day, but for those that an erasure replaced."""
+    """Return the entries of the files of a day, without files that an erasure replaced."""
     from factory_resources.ledger.prediction_entries import PredictionsArchived
 
     replaced = {entry.file for _, entry in erased_entries(home, pipeline, day)}

@@ -1,7 +1,7 @@
-"""Write the files of the archive, and write one again without some of its records.
+"""Write the files of the archive, and replace one by another without some of its records.
 
-A file is complete and durable before the ledger names it, and gone only after that. What of these
-steps a killed process has left, the next one finishes.
+A file is complete and durable before the ledger names it, and is removed only after the ledger says
+so. Steps that a killed process has left undone are done by the next one.
 """
 
 import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A complete file in scratch, not in the archive yet."""
+    """A complete file in scratch, to be moved into the archive."""
 
     path: Path
     first: bytes
@@ -94,7 +94,7 @@ def install(home: Home, pipeline: str, day: date, written: WrittenFile) -> "Pred
 def stage(home: Home, pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchived":
     """Move a file from scratch beside those of the archive, durably; return its entry.
 
-    Nobody reads it before `finish_rewriting`.
+    It becomes part of the archive in `finish_rewriting`.
     """
     entry = _entry(pipeline, day, written)
     file = file_of(home, entry)
@@ -139,10 +139,9 @@ def leaves_of(rows: "pyarrow.Table") -> bytes:
 
 
 def finish_rewriting(home: Home, pipeline: str, day: date) -> None:
-    """Put the files of a day that were written again in the place of those before.
+    """Replace files of a day by those that were written again without erased answers.
 
-    The ledger names both; what is staged without an entry is removed. Without such files, nothing
-    is done.
+    Staged files that the ledger does not name are removed.
 
     Raises:
         StorageError: the disk cannot be written.
@@ -176,7 +175,7 @@ def _place(home: Home, staged: Path, file: ArchivedFile | None) -> None:
 
 
 def remove_file(file: ArchivedFile) -> None:
-    """Remove a file with its list: one that is left alone stands for a removed day."""
+    """Remove a file with its list of leaves, which without its file would mean a removed day."""
     with storage_errors(file.path):
         file.leaves.unlink(missing_ok=True)
         file.path.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
-"""Move answers of past days into the archive, and remove what is older than it must be.
+"""Move answers of past days into the archive, and remove answers that need not be kept longer.
 
-Each step is done again if it was interrupted. Moving: the files are complete and durable, then the
-ledger names them, then the records leave the database. Removing: the ledger says what and why, then
-the files go; their lists of leaves stay, so that what is removed is told from what is missing.
+An interrupted step is repeated. To move a day, its files are made durable, then entered in the
+ledger, then its records are deleted from the database. To remove it, the ledger first gets what is
+removed and why, then the files are deleted; their lists of leaves stay, so that removed answers
+differ from missing ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
     from factory_resources.ledger.prediction_entries import PredictionsArchived
 
 RECENT = timedelta(days=30)
-"""What is younger stays in the database, unless another day is named."""
+"""Younger answers stay in the database, unless another day is named."""
 
 SHORTEST = timedelta(days=184)
-"""What is younger must not be removed: logs are kept for six months at least."""
+"""Younger answers must not be removed: logs are kept for at least six months."""
 
 
 def archive_days(home: Home, store: PredictionStore, before: date) -> int:
     """Move the records of all days before one; return how many days.
 
     Raises:
-        StorageError: a disk or database cannot be written; what was moved is.
+        StorageError: a disk or database cannot be written; what was moved stays moved.
     """
     days = [*store.days_before(before)]
     for day in days:
@@ -60,8 +61,8 @@ def archive_day(home: Home, store: PredictionStore, pipeline: str, day: date) ->
     """Move the records of a pipeline of one day."""
     finish_rewriting(home, pipeline, day)
     for entry in archived_entries(home, pipeline, day):
-        # A process that was killed before it had deleted them has entered these.
-        _forget(home, store, entry)
+        # A process may have been killed after it had entered these, and before it deleted them.
+        _delete_archived(home, store, entry)
     if not store.has(pipeline, day):
         return
     with home.scratch() as scratch:
@@ -71,7 +72,7 @@ def archive_day(home: Home, store: PredictionStore, pipeline: str, day: date) ->
         entries = [install(home, pipeline, day, file) for file in written]
     enter_archived(home, entries)
     for entry in entries:
-        _forget(home, store, entry)
+        _delete_archived(home, store, entry)
 
 
 def write_files(
@@ -85,7 +86,7 @@ def write_files(
     from concurrent.futures import Future, ThreadPoolExecutor
 
     written: list[Future[WrittenFile]] = []
-    # One file is written while the next one is read: both leave Python's lock alone.
+    # One file is written while the next one is read: both release the GIL.
     with ThreadPoolExecutor(1) as writer:
         for number, table in enumerate(_tables(reader)):
             if number:
@@ -96,7 +97,7 @@ def write_files(
 
 
 def _tables(reader: "pyarrow.RecordBatchReader") -> "Iterator[pyarrow.Table]":
-    """Yield what goes into one file each."""
+    """Yield the records in tables, each for one file."""
     import pyarrow as pa
 
     batches, rows, size = list[Any](), 0, 0
@@ -134,8 +135,8 @@ def enter_archived(home: Home, entries: "Sequence[PredictionsArchived]") -> None
     Ledger(home).append(entries)
 
 
-def _forget(home: Home, store: PredictionStore, entry: "PredictionsArchived") -> None:
-    """Delete from the database what is in a file that the ledger names."""
+def _delete_archived(home: Home, store: PredictionStore, entry: "PredictionsArchived") -> None:
+    """Delete the records of an archived file from the database."""
     blocks = blocks_in(file_of(home, entry).leaves.read_bytes())
     store.delete(entry.pipeline, bytes.fromhex(entry.first), bytes.fromhex(entry.last), blocks)
 
@@ -167,7 +168,7 @@ def remove_days(
 
 
 def _remove_day(home: Home, pipeline: str, day: date, reason: str) -> int:
-    """Enter what is removed, then remove it; return how many records."""
+    """Enter in the ledger what is removed, then remove it; return how many records."""
     finish_rewriting(home, pipeline, day)
     removed = {digest for entry in removed_entries(home, pipeline, day) for digest in entry.files}
     archived = archived_entries(home, pipeline, day)
@@ -184,7 +185,7 @@ def _remove_day(home: Home, pipeline: str, day: date, reason: str) -> int:
 def enter_removed(
     home: Home, due: "Sequence[PredictionsArchived]", count: int, reason: str
 ) -> None:
-    """Append the entry that files of one day are removed."""
+    """Append the entry of the removal of files of one day to the ledger."""
     from factory_resources.ledger.ledger import Ledger
     from factory_resources.ledger.prediction_entries import PredictionsRemoved
 

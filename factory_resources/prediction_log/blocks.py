@@ -1,8 +1,8 @@
 """Blocks: the records of a sealed segment, as the ledger names them by the root of a Merkle tree.
 
-A leaf of the tree is the id and the SHA-256 of the record, so that a neighbour can be shown without
-what it says. Ids strictly increase within a block. Which blocks there are belongs in `collector`;
-proofs, in `proofs`.
+A leaf of the tree is the id and the SHA-256 of a record, so that a proof can show a neighbouring
+leaf without its record. Ids strictly increase within a block. Collecting blocks belongs in
+`collector`; proofs, in `proofs`.
 """
 
 from collections.abc import Sequence

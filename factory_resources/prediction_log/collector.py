@@ -1,7 +1,7 @@
-"""Take sealed segments out of the journal: into the ledger, then the database, then off the disk.
+"""Collect the sealed segments of the journal: into the ledger, then the database, then remove them.
 
-A step is done again if it was interrupted: the ledger has one entry a block, the database one row
-a record, and a segment is removed when both have it.
+An interrupted step is repeated: the ledger has one entry for each block, the database one row for
+each record, and a segment is removed once both have it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,12 +27,12 @@ _GROUP_BYTES = 32 * 1024 * 1024
 
 
 def journal_folder(home: Home) -> Path:
-    """Return where the segments of a home are."""
+    """Return the folder of the segments of a home."""
     return home.predictions / "journal"
 
 
 def collecting_paused(home: Home) -> AbstractContextManager[None]:
-    """Let no segment be taken out of the journal in the block."""
+    """Keep all processes from collecting segments during the `with` block."""
     return home.lock(_LOCK)
 
 
@@ -64,7 +64,7 @@ def collect(home: Home, store: PredictionStore) -> int:
 
 
 def _groups(folder: Path) -> Iterator[list[Path]]:
-    """Yield the sealed segments, some small ones together, the oldest first."""
+    """Yield the sealed segments in groups of limited size, the oldest first."""
     group, size = list[Path](), 0
     for path in sorted(folder.glob(f"*{SEALED}"), key=first_id):
         group.append(path)
@@ -117,7 +117,7 @@ def _missing(log: "Log", block: PredictionBlock) -> "Kind | None":
 
 
 def remove_segment(segment: Path) -> None:
-    """Remove a segment that is stored."""
+    """Remove a segment whose records are in the database."""
     with storage_errors(segment):
         segment.unlink()
         sync_folder(segment.parent)

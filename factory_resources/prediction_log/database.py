@@ -1,4 +1,4 @@
-"""What a database in the home and one on a server have in common, for the stores that use either.
+"""The interface of a database in the home and of one on a server, for stores that use either.
 
 The tables belong in the stores; the engines, in `sqlite_database` and `postgres_database`.
 """
@@ -48,7 +48,7 @@ class Database(ABC):
     @abstractmethod
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Run the block in one durable transaction, alone among those that write."""
+        """Run the `with` block in one durable transaction; no other writes meanwhile."""
 
     @abstractmethod
     def arrow(
@@ -62,12 +62,12 @@ class Database(ABC):
 
     @abstractmethod
     def scrub(self, table: str) -> None:
-        """Leave nothing of the rows that were ever deleted from a table: no free page has them, and
-        no log of the database that belongs to it alone."""
+        """Overwrite rows that were ever deleted from a table: none stays in a free page of the
+        database, or in a log that belongs to it alone."""
 
     @abstractmethod
     def literal(self, content: bytes) -> str:
-        """Return bytes as SQL."""
+        """Return bytes as an SQL literal."""
 
 
 def in_batches(values: Collection[V], size: int) -> Iterator[list[V]]:

@@ -1,6 +1,6 @@
-"""Which database the prediction log has: SQLite in the home, or the PostgreSQL of the factory.
+"""Open the database of the prediction log: SQLite in the home, or the PostgreSQL of the factory.
 
-Outcomes have theirs in the same way; see `factory_resources.outcomes`.
+That of outcomes is chosen likewise, in `factory_resources.outcomes.engines`.
 """
 
 from factory_resources.home.database import server_address

@@ -1,8 +1,8 @@
-"""Erase single answers: from the archive, the database, and what the database has deleted before.
+"""Erase single answers from the archive, the database, and the free space of the database.
 
-Each step is done again if it was interrupted: the ledger says what is erased, then it goes. The
-hashes of the records stay, so that all other answers are proven as before. Whose answers they are,
-and who wanted that, is not known here.
+An interrupted step is repeated: the ledger first gets what is erased, then it is deleted. The
+hashes of the records stay, so that all other answers can be proven as before. Which answers are
+erased, and why, is decided in `factory_assets.erasure`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -170,7 +170,7 @@ def _erase_in_database(
         by_day.setdefault(day_of(place[0]), []).append(place)
     entries: list[Kind] = []
     for day, of_day in by_day.items():
-        # A process that was killed before it had deleted them has entered these.
+        # A process may have been killed after it had entered these, and before it deleted them.
         known = {one for _, entry in erased_entries(home, pipeline, day) for one in entry.requests}
         new = [place for place in of_day if place[0] not in known]
         entries += _entries(pipeline, day, new, erasure)
@@ -204,7 +204,7 @@ def _stored(store: PredictionStore, pipeline: str, requests: Collection[bytes]) 
 
 
 def delete_answers(store: PredictionStore, pipeline: str, requests: Collection[bytes]) -> None:
-    """Delete requests that the ledger names from the database; the hashes of their leaves stay."""
+    """Delete erased requests from the database; the hashes of their leaves stay."""
     if not requests:
         return
     with store.writing():
@@ -237,7 +237,7 @@ def _entries(
 
 
 def enter_erased(home: Home, entries: "Sequence[Kind]") -> None:
-    """Append the entries of what is erased, and of the files that replace others, all or none."""
+    """Append the entries of erased requests and of the files that replace others, all or none."""
     from factory_resources.ledger.ledger import Ledger
 
     Ledger(home).append(entries)
@@ -246,7 +246,7 @@ def enter_erased(home: Home, entries: "Sequence[Kind]") -> None:
 def find_erased(
     home: Home, store: PredictionStore, requests: Collection[bytes]
 ) -> "Mapping[bytes, tuple[int, PredictionsErased]]":
-    """Return those of these requests that were erased, with the number of the entry, and it."""
+    """Return those of these requests that were erased, each with number and entry."""
     from factory_resources.ledger.ledger import Ledger
 
     found: dict[bytes, tuple[int, PredictionsErased]] = {}
@@ -263,7 +263,7 @@ def find_erased(
 
 
 def erased_error(written: str, number: int, entry: "PredictionsErased") -> UnknownNameError:
-    """Return the error that says why an answer is not here any more.
+    """Return the error that says that an answer was erased.
 
     Args:
         written: its id, as the user gave it.

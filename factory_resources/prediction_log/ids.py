@@ -1,6 +1,6 @@
 """The ids of predictions: UUIDs of version 7 (RFC 9562), which grow with time.
 
-A request takes one id; its rows have those that follow. What an id stands for belongs in `record`.
+A request takes one id; its rows have the ids that follow. The record of a request is in `record`.
 
     48 bits  milliseconds since 1970
      4 bits  version
@@ -30,8 +30,8 @@ _LAST_SECOND = 253_402_300_799
 _ROW_BITS = 20
 _ROW_MASK = (1 << _ROW_BITS) - 1
 _VARIANT = 0b10 << 62
-_USUAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-"""The spelling that clients get."""
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""The spelling in which clients get ids."""
 _pack = struct.Struct(">QQ").pack
 
 
@@ -80,7 +80,7 @@ def parse(written: str) -> bytes:
     Raises:
         UnknownNameError: it is not an id of a prediction.
     """
-    if _USUAL.fullmatch(written):
+    if _CANONICAL.fullmatch(written):
         # A UUID object would take twice as long.
         return bytes.fromhex(written.replace("-", ""))
     try:
@@ -109,17 +109,17 @@ def time_of(identifier: bytes) -> int:
 def day_of(identifier: bytes) -> date:
     """Return the day, in UTC, on which the id was given out.
 
-    An id has room for times that no calendar has; they are those of the last day.
+    A time beyond the calendar, for which an id has room, counts as its last day.
     """
     seconds = min(int.from_bytes(identifier[:6], "big") // 1000, _LAST_SECOND)
     return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def first_of(day: date) -> bytes:
-    """Return what no id of the day, and every id of the days before, is smaller than."""
+    """Return the smallest id that the day may have: all ids of earlier days are smaller."""
     return first_id_at(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def first_id_at(moment: datetime) -> bytes:
-    """Return what no id of that moment or later, and every earlier id, is smaller than."""
+    """Return the smallest id that this moment may have: all earlier ids are smaller."""
     return max(0, int(moment.timestamp() * 1000)).to_bytes(6, "big") + bytes(10)

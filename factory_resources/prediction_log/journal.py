@@ -1,7 +1,7 @@
-"""The journal: answers become durable here before they are sent, with one write for many of them.
+"""The journal: makes answers durable before they are sent, many of them with one write.
 
-One process writes a journal; others read its segments and take the sealed ones away (`collector`).
-The bytes of a segment belong in `segments`.
+Each process writes its own segments; others read them, and collect the sealed ones (`collector`).
+The format of a segment belongs in `segments`.
 """
 
 import fcntl
@@ -24,16 +24,16 @@ from factory_resources.prediction_log.segments import (
 )
 
 SEGMENT_BYTES = 16 * 1024 * 1024
-"""What a segment takes on the disk from its beginning."""
+"""The disk space that is reserved for a segment when it is created."""
 
 _NEW = ".new"
 
 
 class Journal:
-    """The end of the journal that one process writes.
+    """The open segment of a journal, to which one process appends records.
 
     Args:
-        folder: where the segments are; it is made if it is missing.
+        folder: the folder of the segments, which is created if it is missing.
         size: bytes of a segment.
 
     Raises:
@@ -49,7 +49,7 @@ class Journal:
         self._segment = _Segment.create(folder, size)
 
     def append(self, identifier: bytes, payload: bytes) -> None:
-        """Add a record to what the next `flush` makes durable.
+        """Add a record to those that the next `flush` makes durable.
 
         Args:
             identifier: 16 bytes, larger than those of the record before.
@@ -60,11 +60,11 @@ class Journal:
         self._waiting += (record_head(identifier, payload), payload)
 
     def flush(self) -> None:
-        """Make everything that was added durable.
+        """Make all records that were appended durable.
 
         Raises:
-            StorageError: nothing that was added since the last `flush` counts, and it is forgotten.
-                The journal can be used again as soon as the disk has room.
+            StorageError: the records that were appended since the last `flush` are not durable, and
+                are dropped. The journal can be used again as soon as the disk has room.
         """
         if not self._waiting:
             return
@@ -75,10 +75,10 @@ class Journal:
         self._segment.write(content)
 
     def roll(self, seconds: float = 0.0) -> bool:
-        """Seal the segment if its oldest record is as old; return whether it was.
+        """Seal the segment if its oldest record has this age; return whether it was sealed.
 
         Raises:
-            StorageError: a new segment cannot be made; the old one goes on.
+            StorageError: no new segment can be created; the old one stays in use.
         """
         age = self._segment.age
         if age is None or age < seconds:
@@ -87,7 +87,7 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """Seal the segment; what was not flushed is forgotten."""
+        """Seal the segment; records that were not flushed are dropped."""
         self._waiting.clear()
         self._segment.close()
 
@@ -99,7 +99,7 @@ class Journal:
 
 
 class _Segment:
-    """An open segment, locked as long as its process lives."""
+    """An open segment, which its process holds locked."""
 
     def __init__(self, path: Path, handle: int, size: int) -> None:
         self._path, self._handle = path, handle
@@ -108,7 +108,7 @@ class _Segment:
 
     @classmethod
     def create(cls, folder: Path, size: int) -> "_Segment":
-        """Make a segment under a name that nobody looks for, lock it, and give it its name."""
+        """Create a segment under a temporary name, lock it, then give it its final name."""
         identity = uuid4()
         path = folder / f"{identity}{OPEN}"
         while True:
@@ -121,7 +121,7 @@ class _Segment:
                     path.with_suffix(_NEW).rename(path)
                     sync_folder(folder)
                 except FileNotFoundError:
-                    # Another process took it for left behind before it was locked.
+                    # Another process removed it as an orphan before it was locked.
                     os.close(handle)
                     continue
                 except OSError:
@@ -143,11 +143,11 @@ class _Segment:
         with storage_errors(self._path):
             written = os.pwrite(self._handle, content, self._end)
             if written < len(content):
-                # The rest of a short write: the system then says why, or goes on.
+                # Writing the rest either succeeds, or raises the reason of the short write.
                 _write_all(self._handle, content[written:], self._end + written)
             os.fdatasync(self._handle)
-        # What a failed attempt has left behind here is overwritten by the next one; the rest of it
-        # has smaller ids than what follows, so that no reader takes it for a record.
+        # The next attempt overwrites what a failed one has left here. Records of which some bytes
+        # remain behind it have smaller ids, at which readers stop.
         self._end += len(content)
         if self._begun is None:
             self._begun = time.monotonic()
@@ -177,7 +177,7 @@ def _write_all(handle: int, content: bytes, start: int) -> None:
 
 
 def is_written(folder: Path) -> bool:
-    """Whether a process writes a journal in the folder now."""
+    """Whether a process has a segment of this folder open for writing."""
     for path in folder.glob(f"*{OPEN}"):
         with _orphan(path) as handle:
             if handle is None and path.exists():

@@ -1,6 +1,6 @@
-"""The rows of a logged request and what each got: JSON objects, or columns in MessagePack.
+"""Decode the rows of a logged request (JSON objects, or columns in MessagePack) and their answers.
 
-Values of sensitive columns are replaced in them; see `protection`.
+Values of sensitive columns have been replaced; see `protection`.
 """
 
 import json
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 LOGGED_REGIONS: Mapping[str, str] = MappingProxyType(
     {"set": "sets", "interval": "intervals", "abstained": "abstained"}
 )
-"""What an answer says of its certainty, by its name in the answer, to that in the log."""
+"""The fields of an answer about its uncertainty: name in the answer to name in the log."""
 
 
 def logged_rows(record: PredictionRecord) -> list[Mapping[str, Any]]:
-    """Return the rows that were asked about; none if the request was refused.
+    """Return the rows of a request; none if it was refused.
 
     Raises:
         StorageError: they cannot be read.
@@ -49,17 +49,17 @@ def objects_logged(content: bytes) -> list[Mapping[str, Any]]:
     try:
         return msgspec.json.decode(content, type=list[Mapping[str, Any]])
     except msgspec.DecodeError:
-        # Older packs wrote NaN and half characters as they came.
+        # Older packs wrote NaN and unpaired surrogates unchanged.
         lenient = json.loads(content, parse_constant=str.lower)
         text = json.dumps(lenient, ensure_ascii=False)
         return msgspec.json.decode(text.encode("utf-8", "replace"), type=list[Mapping[str, Any]])
 
 
 def answered_places(content: Mapping[str, Any]) -> dict[int, int]:
-    """Return the number of each row that got an answer, with its place among the outputs.
+    """Return the index of each answered row in the outputs, by the number of the row.
 
     Args:
-        content: the `output` of a record of an answer, or of what a shadow computed.
+        content: the decoded `output` of a record of an answer or of a shadow.
     """
     rows = content.get("rows", range(len(content["predictions"])))
     return {row: place for place, row in enumerate(rows)}
@@ -79,7 +79,7 @@ def answered_rows(record: PredictionRecord) -> Collection[int]:
 
 
 class _Answered(msgspec.Struct):
-    """What an output says of its rows, read without the answers."""
+    """The field of an output that lists its rows, decoded without the answers."""
 
     rows: list[int] | None = None
 

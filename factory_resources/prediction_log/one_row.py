@@ -1,6 +1,6 @@
-"""One row of a logged request, read without the others and without NumPy.
+"""Decode one row of a logged request, without the others and without NumPy.
 
-All rows of a request are read in `logged_rows`.
+Decoding all rows of a request belongs in `logged_rows`.
 """
 
 import struct
@@ -17,11 +17,11 @@ _CODES = {
     **{"i1": "b", "i2": "h", "i4": "i", "i8": "q"},
     **{"u1": "B", "u2": "H", "u4": "I", "u8": "Q"},
 }
-"""Kind and bytes of a value, as NumPy names them, to what `struct` calls it."""
+"""Kind and size of a value in NumPy's notation to its format character for `struct`."""
 
 
 def logged_row(record: PredictionRecord, row: int) -> Mapping[str, Any] | None:
-    """Return a row that was asked about; None if the request was refused.
+    """Return a row of a request; None if the request was refused.
 
     Args:
         row: its number, from 0.

@@ -1,7 +1,6 @@
-"""The prediction log of a home: what a server writes, and what is asked of it afterwards.
+"""The prediction log of a home: writes, finds, counts, proves, archives and erases logged answers.
 
-How answers are written belongs in `journal`; how they get from there into the database, in
-`collector`.
+Writing belongs in `journal`, moving what was written into the database in `collector`.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -42,13 +41,13 @@ if TYPE_CHECKING:
     from factory_resources.ledger.factory_verify import PredictionProof
     from factory_resources.ledger.prediction_entries import PredictionsErased
 
-_FOOTERS = 32
-"""Of files of the archive that are remembered, about half a megabyte each."""
+_CACHED_FOOTERS = 32
+"""Footers of archive files that are cached, about half a megabyte each."""
 
 
 @dataclass(frozen=True)
 class FoundPrediction:
-    """A logged answer that was asked for by the id of one of its rows."""
+    """A logged answer that was looked up by the id of one of its rows."""
 
     row: int
     """Which of its rows, counted from 0."""
@@ -61,7 +60,7 @@ class FoundPrediction:
 class PredictionLog:
     """The prediction log of one home, used by one thread.
 
-    It keeps its connection to the database until it is closed: opening one takes longer than a
+    It keeps its connection to the database open until it is closed: connecting takes longer than a
     look-up.
 
     Raises:
@@ -71,7 +70,7 @@ class PredictionLog:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._opened: PredictionStore | None = None
-        self._footer = lru_cache(_FOOTERS)(read_footer)
+        self._footer = lru_cache(_CACHED_FOOTERS)(read_footer)
 
     def __enter__(self) -> Self:
         return self
@@ -80,20 +79,19 @@ class PredictionLog:
         self.close()
 
     def close(self) -> None:
-        """Close the database; what is asked later opens it again."""
+        """Close the database; a later call opens it again."""
         if self._opened:
             self._opened.close()
             self._opened = None
 
     def journal(self) -> Journal:
-        """Begin to write; the caller closes the journal."""
+        """Return a new segment of the journal to write to, which the caller closes."""
         return Journal(journal_folder(self._home))
 
     def collect(self) -> int:
-        """Enter what was written in the ledger and the database; return how many blocks.
+        """Move sealed segments into the ledger and the database; return how many blocks.
 
-        Any number of processes may do so at any time. Without a ledger everything stays where it
-        is.
+        Any number of processes may do so at any time. Without a ledger nothing is moved.
         """
         from factory_resources.ledger.ledger import Ledger
 
@@ -111,23 +109,26 @@ class PredictionLog:
         request, row = request_of(parse(written))
         with self._faults():
             found = self._stored(request, row) or self._waiting(request, row)
-            # What left the journal in the meantime is stored now.
+            # A record that has left the journal in the meantime is stored now.
             found = found or self._stored(request, row)
         return found if found and row < max(1, found.record.rows) else None
 
     def facts(self, requests: Collection[bytes]) -> dict[bytes, AnswerFacts]:
-        """Return pipeline, version and number of rows of those requests that are on record."""
+        """Return pipeline, version and number of rows of those of these requests on record."""
         with self._faults():
             return self._lookup().facts(requests)
 
     def records(self, requests: Collection[bytes]) -> Iterator[tuple[bytes, PredictionRecord]]:
-        """Yield those of these requests that are on record, in no order."""
+        """Yield id and record of each of these requests that is on record, in no order."""
         with self._faults():
             for request, payload in self._lookup().records(requests):
                 yield request, decode(payload)
 
     def every(self, pipeline: str, first: bytes) -> Iterator[tuple[bytes, PredictionRecord]]:
-        """Yield all requests of a pipeline from an id on, in no order; one may come twice."""
+        """Yield id and record of all requests of a pipeline from an id on.
+
+        They come in no order, and one that is moved meanwhile may come twice.
+        """
         with self._faults():
             for request, payload in self._lookup().every(pipeline, first):
                 yield request, decode(payload)
@@ -146,9 +147,9 @@ class PredictionLog:
             return self._lookup().answered(pipeline, version, after, until, since)
 
     def count_answers(self, pipeline: str) -> dict[int, AnswerCount]:
-        """Return what each version of a pipeline answered, by version; none that answered nothing.
+        """Return the answers of each version of a pipeline that gave any.
 
-        What was removed since is counted too.
+        Answers that were removed since count too.
         """
         with self._faults():
             return count_answers(self._lookup(), pipeline)
@@ -157,7 +158,7 @@ class PredictionLog:
         """Return the ids of the answered rows of a version that are on record, in their order.
 
         Args:
-            limit: return about the last so many; None for all.
+            limit: return at most so many ids, of the last blocks; None for all.
         """
         with self._faults():
             return answer_ids(self._lookup(), pipeline, version, limit)
@@ -183,7 +184,7 @@ class PredictionLog:
                     f"{written!r} is still in the journal",
                     remedy="try again in a minute",
                 )
-            # What left the journal in the meantime is stored now.
+            # A record that has left the journal in the meantime is stored now.
             found = found or self._collected(request)
             if found:
                 require_row(found.record, row)
@@ -208,7 +209,7 @@ class PredictionLog:
         """Remove the answers of a pipeline of all days before one; return how many.
 
         Args:
-            reason: what the ledger says.
+            reason: is entered in the ledger.
 
         Raises:
             RefusedError: some of them are younger than six months.
@@ -271,7 +272,7 @@ class PredictionLog:
 
     @property
     def database(self) -> PredictionStore:
-        """What was collected and is not in the archive yet."""
+        """The records that were collected and are not in the archive yet."""
         if self._opened is None:
             self._opened = open_store(self._home)
         return self._opened

@@ -1,6 +1,6 @@
-"""Proofs that a request was answered so, or that its id was never given out.
+"""Proofs that a request was answered as logged, or that its id was never given out.
 
-They are checked by `factory_verify` against the blocks in the ledger.
+`factory_verify` checks them against the blocks in the ledger.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,13 +50,13 @@ def with_entry(proof: "PredictionProof", home: "Home") -> "PredictionProof":
 
 
 def require_row(record: bytes, row: int) -> None:
-    """Require that a request has a row; one that was refused has its first one.
+    """Require that a request has a row; a refused one counts as having its first row.
 
     Args:
-        record: what was logged of it.
+        record: the logged bytes of the request.
 
     Raises:
-        UnknownNameError: it has not.
+        UnknownNameError: the request has fewer rows.
     """
     rows = decode(record).rows
     if row >= max(1, rows):
@@ -105,7 +105,7 @@ def _leaf(store: PredictionStore, found: StoredPrediction) -> "ProvenLeaf":
 
 
 def _subtrees(leaves: Sequence[bytes], width: int, start: int, stop: int) -> list[bytes]:
-    """Return the hashes of complete subtrees of so many leaves."""
+    """Return the hashes of complete subtrees with `width` leaves each."""
     from factory_resources.ledger.factory_verify import tree_hash
 
     if width == 1:

@@ -1,8 +1,8 @@
-"""Replace sensitive values before they are logged, by a commitment or encrypted.
+"""Replace sensitive values before they are logged, by a commitment or by an encrypted value.
 
-The keys are per pipeline and month: when one is destroyed, what it protected is unreadable for
-ever, and the log, which has no other bytes than before, still verifies. Which columns are sensitive
-is declared in the contract.
+Each pipeline has a key for each month. Once it is destroyed, the values that it protected can never
+be read again, while the log, whose bytes stay, still verifies. Which columns are sensitive is
+declared in the contract.
 """
 
 import base64
@@ -35,20 +35,20 @@ _MONTH = re.compile(r"\d{4}-\d{2}")
 
 @dataclass(frozen=True)
 class _Keys:
-    """What is derived from the key of a month: a secret for each use."""
+    """The secrets that are derived from the key of a month, one for each use."""
 
     committing: bytes
     cipher: "AESGCM"
-    about: bytes
-    """What is authenticated with a value: it cannot be moved to another pipeline or month."""
+    associated_data: bytes
+    """Authenticated with a value, so that it cannot be moved to another pipeline or month."""
 
 
 class Protection:
     """Protects the values of one pipeline; used by one thread.
 
     Args:
-        mode: `commitment`: nobody can read the value, but who knows it can show that it was this
-            one; `encrypted`: who has the key can read it.
+        mode: with `commitment` nobody can read a value, but whoever knows it can show that it was
+            this one; with `encrypted` whoever has the key can read it.
 
     Raises:
         StorageError: a key cannot be read or written, or was destroyed.
@@ -59,7 +59,7 @@ class Protection:
         self._keys: dict[str, _Keys] = {}
 
     def protect(self, value: object, time: int) -> dict[str, str]:
-        """Return what is logged in place of a value.
+        """Return the object that is logged in place of a value.
 
         Args:
             value: a value of JSON.
@@ -70,7 +70,7 @@ class Protection:
         if self._mode == "commitment":
             return {"commitment": _commitment(keys, content)}
         nonce = os.urandom(_NONCE_BYTES)
-        encrypted = nonce + keys.cipher.encrypt(nonce, content, keys.about)
+        encrypted = nonce + keys.cipher.encrypt(nonce, content, keys.associated_data)
         return {"encrypted": base64.b64encode(encrypted).decode()}
 
     def reveal(self, protected: Mapping[str, str], time: int) -> Any:
@@ -85,7 +85,7 @@ class Protection:
         try:
             encrypted = base64.b64decode(protected["encrypted"], validate=True)
             nonce, content = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
-            return msgspec.json.decode(keys.cipher.decrypt(nonce, content, keys.about))
+            return msgspec.json.decode(keys.cipher.decrypt(nonce, content, keys.associated_data))
         except (InvalidTag, KeyError, ValueError) as error:
             raise StorageError(
                 f"this is not a value that {self._pipeline} encrypted in {month_of(time)}",
@@ -140,7 +140,7 @@ def month_of(time: int) -> str:
 
 
 def keys_folder(home: Home, pipeline: str) -> Path:
-    """Return where the keys of a pipeline are, a file a month."""
+    """Return the folder of the keys of a pipeline, which has a file for each month."""
     return home.path / "secrets" / "predictions" / pipeline
 
 

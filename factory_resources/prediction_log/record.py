@@ -1,6 +1,6 @@
-"""What is logged of an answered request, and its bytes.
+"""The record of an answered request, and its bytes.
 
-Nothing here is decided or protected: what may be logged belongs in `protection`.
+Which values may be logged in the clear is decided in `protection`.
 """
 
 from typing import Literal, TypeVar
@@ -12,11 +12,12 @@ from factory_resources.errors import StorageError
 R = TypeVar("R", bound=msgspec.Struct)
 
 WireProtocol = Literal["plain", "oip", "mlflow", "file", "edge"]
-"""How it was asked: plain JSON, Open Inference Protocol, MLflow, a scored file, another machine."""
+"""How a request came: as plain JSON, by the Open Inference Protocol or MLflow's, as a scored file,
+or from a pack on another machine."""
 
 
 class RecordHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The first fields of a record: what is read without its rows."""
+    """The first fields of a record, which can be read without its rows."""
 
     time: int
     """When it arrived, in microseconds since 1970."""
@@ -29,10 +30,10 @@ class RecordHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The name of the caller's token; empty if there was none."""
     protocol: WireProtocol
     kind: Literal["answer", "error", "shadow"]
-    """`shadow`: a version that rolls out computed it and nobody was given it; its `output` names
-    the id of the answer as `shadow_of`."""
+    """`shadow`: a version that is being rolled out computed it, but no caller got it; its `output`
+    names the id of the answer that the caller got as `shadow_of`."""
     status: int
-    """The status of the answer in HTTP."""
+    """The HTTP status of the answer."""
     rows: int
     """How many rows have an id; an error and what a shadow computed have none."""
 

@@ -1,11 +1,13 @@
-"""Files of the journal: their bytes, and what of them is whole. Writing belongs in `journal`.
+"""Segments, the files of the journal: their format, and how they are read and sealed.
+
+Appending records belongs in `journal`.
 
     header  magic 8 | version u32 | UUID of the segment 16 | CRC-32 of these u32
     record  length of the payload u32 | CRC-32 of id and payload u32 | id 16 | payload
 
-Numbers are little-endian. Ids strictly increase from record to record. While a file is written its
-name ends in `.open`, and what follows its last record is zero or was never acknowledged; then it is
-cut there and its name ends in `.sealed`.
+Numbers are little-endian. Ids strictly increase from record to record. While a segment is written,
+its name ends in `.open`, and the bytes behind its last record are zero or were never acknowledged.
+Sealing cuts them off, and the name then ends in `.sealed`.
 """
 
 import os
@@ -28,7 +30,7 @@ _HEADER = struct.Struct("<8sI16sI")
 _HEAD = struct.Struct("<II16s")
 HEADER_BYTES = _HEADER.size
 RECORD_HEAD_BYTES = _HEAD.size
-"""What a record has before its payload."""
+"""Size of the head that a record has before its payload."""
 
 _BUFFER = 1 << 20
 
@@ -40,7 +42,7 @@ def header(identity: UUID) -> bytes:
 
 
 def record_head(identifier: bytes, payload: bytes) -> bytes:
-    """Return what a record has before its payload."""
+    """Return the head of a record, which comes before its payload."""
     return _HEAD.pack(len(payload), crc32(payload, crc32(identifier)), identifier)
 
 
@@ -55,7 +57,7 @@ def identity_of(segment: Path) -> UUID:
 
 
 def first_id(segment: Path) -> bytes:
-    """Return the id of the first record of a segment, whole or not, to order segments by."""
+    """Return the id of the first record of a segment, which may be incomplete, to sort segments."""
     with storage_errors(segment), segment.open("rb") as file:
         return file.read(HEADER_BYTES + RECORD_HEAD_BYTES)[-ID_BYTES:]
 
@@ -73,7 +75,7 @@ def _identity(segment: Path, file: BinaryIO) -> UUID:
 
 
 def read(segment: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Yield id and payload of the records of a segment, which may still be written.
+    """Yield id and payload of the records of a segment, to which records may still be appended.
 
     Raises:
         StorageError: it cannot be read, or a sealed one was changed.
@@ -90,7 +92,7 @@ def read(segment: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the records up to the first that is not whole."""
+    """Yield the records up to the first one that is incomplete or damaged."""
     last, limit = b"", os.fstat(file.fileno()).st_size
     while len(head := file.read(RECORD_HEAD_BYTES)) == RECORD_HEAD_BYTES:
         length, check, identifier = _HEAD.unpack(head)
@@ -106,7 +108,7 @@ def _records(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 def segments_of(folder: Path) -> list[Path]:
     """Return the sealed and the open segments of a journal.
 
-    One that is sealed meanwhile is there once, by either name: who reads it must look for both.
+    A segment that is sealed meanwhile is returned once, under either name: look for both.
     """
     still_open = {path.stem: path for path in folder.glob(f"*{OPEN}")}
     done = [path for path in folder.glob(f"*{SEALED}") if path.stem not in still_open]
@@ -114,7 +116,7 @@ def segments_of(folder: Path) -> list[Path]:
 
 
 def whole_bytes(segment: Path) -> tuple[int, int]:
-    """Return the number of whole records of a segment, and where the last of them ends."""
+    """Return the number of complete records of a segment, and where the last of them ends."""
     with storage_errors(segment), segment.open("rb", buffering=_BUFFER) as file:
         _identity(segment, file)
         lengths = [RECORD_HEAD_BYTES + len(payload) for _, payload in _records(file)]

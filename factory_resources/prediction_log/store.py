@@ -1,7 +1,7 @@
-"""Recent answers in a database: filled block by block behind the journal, looked up by id.
+"""The database of recent answers, which is filled with the blocks of the journal and asked by id.
 
-What both engines share; which engine a home has, and the bytes of each, in `sqlite_store` and
-`postgres_store`. Older answers belong in `archive`.
+This is what both engines share; their differences belong in `sqlite_store` and `postgres_store`,
+the choice of one in `engines`. Older answers belong in `archive`.
 """
 
 from abc import abstractmethod
@@ -40,7 +40,8 @@ ALTER TABLE block ADD COLUMN longest {integer} NOT NULL DEFAULT 0;
 UPDATE block SET longest = (SELECT coalesce(max(length(record)), 0) FROM prediction
   WHERE prediction.block = block.number AND id >= first AND id <= last);
 """
-"""Bytes of the longest record of a block, of those that were here when it was added."""
+"""Size of the longest record of a block; of an older block, of those that were still here when the
+column was added."""
 
 _ID = "CASE WHEN rows > 0 THEN id END"
 
@@ -65,9 +66,9 @@ CREATE TABLE answer_count (block {integer}, pipeline TEXT, version {integer},
   requests {integer} NOT NULL, answers {integer} NOT NULL, first {bytes}, last {bytes},
   PRIMARY KEY (block, pipeline, version)){compact};
 """
-"""What each version answered in each block: requests, rows of those that were not refused, and the
-ids of the first and the last of these. It stays when a record moves to the archive or is removed;
-of blocks from before it was added it has the records that were here then."""
+"""The requests of each version in each block, the rows of those that were not refused, and the
+first and last id of these. Counts stay when a record moves to the archive or is removed. Of blocks
+older than this table, they cover the records that were still here when it was added."""
 
 SCHEMA = Schema(
     "predictions",
@@ -89,7 +90,7 @@ StoredRow = tuple[bytes, int, int, str, int, int, bytes]
 
 @dataclass(frozen=True)
 class StoredBlock:
-    """What the database knows of a block."""
+    """A block as the database describes it."""
 
     number: int
     identity: str
@@ -100,7 +101,7 @@ class StoredBlock:
 
 @dataclass(frozen=True)
 class StoredCount:
-    """What a version of a pipeline answered in a block."""
+    """How many answers a version of a pipeline gave in a block."""
 
     block: int
     version: int
@@ -113,7 +114,7 @@ class StoredCount:
 
 @dataclass(frozen=True)
 class StoredPrediction:
-    """A record, and where in which block it is."""
+    """A record with its block and leaf."""
 
     id: bytes
     block: str
@@ -221,7 +222,7 @@ class PredictionStore(Database):
         return dict(self.run("SELECT pipeline, count(*) FROM prediction GROUP BY pipeline"))
 
     def answer_counts(self, pipeline: str) -> list[StoredCount]:
-        """Return what each version of a pipeline answered in each block."""
+        """Return the counts of each version of a pipeline in each block."""
         query = (
             "SELECT block, version, answers, first, last FROM answer_count WHERE pipeline = ? "
             "ORDER BY block, version"
@@ -305,7 +306,7 @@ class PredictionStore(Database):
         )
 
     def delete(self, pipeline: str, first: bytes, last: bytes, blocks: Sequence[str]) -> None:
-        """Forget the records of blocks from one id to another; the hashes of their leaves stay."""
+        """Delete the records of blocks from one id to another; the hashes of their leaves stay."""
         with self.writing():
             for part in in_batches(blocks, _BLOCKS_PER_STATEMENT):
                 self.run(

@@ -269,7 +269,6 @@ from datetime import date
 from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.prediction_log import archiving
-from factory_resources.prediction_log.lookup import LARGEST
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.store import PredictionStore
 home, step, when, before = Home(Path(sys.argv[1])), *sys.argv[2:4], date.fromisoformat(sys.argv[4])
