@@ -1,6 +1,7 @@
 """Store the result of a database query as one sorted Parquet file, whatever the database."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ Convert = Callable[[Any], Any]
 
 _EXACT_DIGITS = 15
 """A double holds every whole number of so many digits."""
+
+_SHOWN_DIGITS = 40
+"""Digits of a number that a message shows."""
 
 
 def store(
@@ -195,9 +199,10 @@ def _numbers(
     if types.is_floating(target):
         long = compute.match_substring_regex(digits, f"^-?[0-9]{{{_EXACT_DIGITS + 1},}}$")
         for text in digits.filter(long).to_pylist():
-            if int(text) != int(float(text)):
+            if Decimal(text) != Decimal(float(text)):
+                shown = text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"
                 raise SourceError(
-                    f"column {field.name!r} holds {text}, which would be rounded, since its type "
+                    f"column {field.name!r} holds {shown}, which would be rounded, since its type "
                     "does not say how many digits it has",
                     where=name,
                     remedy=f"cast it in source.query: CAST({identifier(field.name)} AS text) for a "

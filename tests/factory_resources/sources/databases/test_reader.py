@@ -191,6 +191,8 @@ def test_numbers_of_any_precision_are_floating_point(
         ("'NaN'::numeric(5, 2)", "holds a value that cannot be stored as numeric"),
         ("12345678901234567891::numeric", r"12345678901234567891.*rounded.*AS text\)"),
         ("-9007199254740993::numeric", "-9007199254740993, which would be rounded"),
+        ("repeat('9', 400)::numeric", "holds 9{40}…, which would be rounded"),
+        ("repeat('9', 5000)::numeric", "holds 9{40}…, which would be rounded"),
     ],
 )
 def test_types_that_cannot_be_stored_are_refused(
