@@ -57,13 +57,15 @@ def delta_files(declared: str, version: int | None, folder: Path) -> list[DeltaF
     """
     import pyarrow
 
-    root, table = _opened(declared, version, folder)
-    columns = {field.name: _kind(field.type) for field in table.schema().fields}
+    root, table = _open_table(declared, version, folder)
+    columns = {field.name: _duckdb_type(field.type) for field in table.schema().fields}
     adds = pyarrow.table(table.get_add_actions()).to_pylist()
     # By time, so that rows added to a table come after those that it had.
     adds.sort(key=lambda add: (add["modification_time"], add["path"]))
     return [
-        DeltaFile(_file(root, add["path"], declared), columns, dict(add.get("partition") or {}))
+        DeltaFile(
+            _data_file(root, add["path"], declared), columns, dict(add.get("partition") or {})
+        )
         for add in adds
     ]
 
@@ -72,7 +74,7 @@ def read_no_rows(declared: str, version: int | None, folder: Path, scratch: Path
     """Read a version that has no file: only its columns; arguments and errors as `delta_files`."""
     import pyarrow
 
-    _, table = _opened(declared, version, folder)
+    _, table = _open_table(declared, version, folder)
     return read_table(pyarrow.schema(table.schema()).empty_table(), declared, scratch)
 
 
@@ -84,42 +86,44 @@ def read_delta_file(delta_file: DeltaFile, digest: str, scratch: Path) -> Source
     Raises:
         SourceError: the file cannot be read; the message is one line.
     """
-    rules = TextRules(None, True, (), "utf-8")
-    raw = read_file(delta_file.file, scratch, declared="parquet", rules=rules, digest=digest)
-    if set(delta_file.columns) <= set(raw.columns):
-        columns = {name: raw.columns[name] for name in delta_file.columns}
-        return replace(raw, columns=columns, format=None)
+    stored = read_file(
+        delta_file.file, scratch, declared="parquet", rules=TextRules(), digest=digest
+    )
+    if set(delta_file.columns) <= set(stored.columns):
+        columns = {name: stored.columns[name] for name in delta_file.columns}
+        return replace(stored, columns=columns, format=None)
     target = scratch / "whole.parquet"
     cells, columns = [], {}
     for i, (name, kind) in enumerate(delta_file.columns.items()):
-        stored, kind = raw.columns.get(name, (None, kind))
-        value = identifier(stored) if stored else _value(delta_file.partition.get(name), kind)
+        column, kind = stored.columns.get(name, (None, kind))
+        constant = _partition_value(delta_file.partition.get(name), kind)
+        value = identifier(column) if column else constant
         cells.append(f"{value} AS c{i}")
         columns[name] = (f"c{i}", kind)
     with (
-        sealed(read=[raw.path], write=scratch) as connection,
+        sealed(read=[stored.path], write=scratch) as connection,
         engine_errors(delta_file.file.name, SourceError, "repair the table"),
     ):
         connection.execute(
-            f"COPY (SELECT {', '.join(cells)} FROM {parquet(raw.path)}) "
+            f"COPY (SELECT {', '.join(cells)} FROM {parquet(stored.path)}) "
             f"TO {literal(str(target))} (FORMAT parquet)"
         )
-    return replace(raw, path=target, columns=columns, format=None)
+    return replace(stored, path=target, columns=columns, format=None)
 
 
-def _value(value: object, kind: str) -> str:
+def _partition_value(value: object, kind: str) -> str:
     text = "NULL" if value is None else literal(str(value))
     return f"CAST({text} AS {kind})"
 
 
-def _opened(declared: str, version: int | None, folder: Path) -> "tuple[Path, DeltaTable]":
-    root = _root(declared, folder)
-    table = _table(root, version, declared)
+def _open_table(declared: str, version: int | None, folder: Path) -> "tuple[Path, DeltaTable]":
+    root = _table_folder(declared, folder)
+    table = _load_table(root, version, declared)
     _require_plain(table, declared)
     return root, table
 
 
-def _root(declared: str, folder: Path) -> Path:
+def _table_folder(declared: str, folder: Path) -> Path:
     full = folder / os.path.expanduser(expand(declared))
     if full.is_dir() or not has_magic(str(full)):
         return full
@@ -129,7 +133,7 @@ def _root(declared: str, folder: Path) -> Path:
     return Path(paths[0])
 
 
-def _table(root: Path, version: int | None, declared: str) -> "DeltaTable":
+def _load_table(root: Path, version: int | None, declared: str) -> "DeltaTable":
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
@@ -184,14 +188,14 @@ def _require_plain(table: "DeltaTable", declared: str) -> None:
         )
 
 
-def _kind(kind: Any) -> str:
+def _duckdb_type(kind: Any) -> str:
     name = str(getattr(kind, "type", ""))
     if name.startswith("decimal"):
         return name.upper()
     return _TYPES.get(name, "VARCHAR")
 
 
-def _file(root: Path, path: str, declared: str) -> File:
+def _data_file(root: Path, path: str, declared: str) -> File:
     # Paths in the log are encoded as in URLs.
     below = PurePosixPath(unquote(path))
     if below.is_absolute() or ".." in below.parts or "://" in path:

@@ -1,9 +1,9 @@
 """A cache of the digests of local files, so that an unchanged file is not hashed again.
 
-A change is noticed by size, time of the last write, and time of the last change of the inode, which
-only the superuser can forge. A program that keeps a file mapped in memory may change it without any
-of these, so a run hashes what it can hash in a moment anyway. Losing the cache costs time, but
-never gives a wrong digest.
+A file counts as unchanged if its size, the time of its last write, and the time of the last change
+of its inode, which only the superuser can forge, are as before. A program that has a file mapped in
+memory may change it without changing these, so a run always hashes as much as takes a moment.
+Losing the cache costs time, but never gives a wrong digest.
 """
 
 import math
@@ -24,7 +24,7 @@ ALWAYS_HASHED = 64_000_000
 """Bytes of sources that a run hashes although their digests are known: a tenth of a second."""
 
 Rehash = Literal["", "files", "all"]
-"""What is hashed again at any size: nothing, local files, or objects of a storage too."""
+"""Which sources are hashed again whatever their size: none, local files, or objects too."""
 
 _RACY = 2_000_000_000
 """Nanoseconds within which a file may change again with the same time of change: the coarsest clock
@@ -40,33 +40,33 @@ SCHEMA = Schema("digests", "the digest cache", (SchemaMigration(_TABLE, ("digest
 
 @dataclass
 class Hashing:
-    """What a run hashes although its digest is known. All sources of a run share one."""
+    """How much a run hashes although the digests are known. All sources of a run share one."""
 
     left: float = ALWAYS_HASHED
-    """Bytes that are still hashed in any case."""
+    """Bytes that may still be hashed."""
     objects: bool = False
-    """Whether objects of a storage are fetched again, too."""
+    """Whether objects of a storage are fetched again."""
 
     @classmethod
     def of(cls, rehash: Rehash) -> "Hashing":
-        """Return what is hashed in a run that hashes these again at any size."""
+        """Return how much is hashed in a run that hashes these again whatever their size."""
         return cls(math.inf if rehash else ALWAYS_HASHED, rehash == "all")
 
     def takes(self, size: int) -> bool:
-        """Whether a file of this size is hashed in any case; the bytes are then used up."""
+        """Whether a file of this size is hashed although its digest is known; uses up its bytes."""
         fits = size <= self.left
         self.left -= size if fits else 0
         return fits
 
 
-def signature(stat: os.stat_result) -> str:
+def file_signature(stat: os.stat_result) -> str:
     """Return the properties of a file that change when its bytes change."""
     numbers = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     return " ".join(map(str, numbers))
 
 
 @dataclass(frozen=True)
-class Digested:
+class DigestedFile:
     """A file with its digest, and its signature when the digest was computed."""
 
     file: File
@@ -74,7 +74,7 @@ class Digested:
     bytes: int
     signature: str
     trusted: bool = field(default=True, compare=False)
-    """Whether the signature alone tells that the file did not change."""
+    """Whether an equal signature is enough to know that the file did not change."""
 
     def require_unchanged(self) -> None:
         """Check that the file is still the same; call this after reading it.
@@ -93,7 +93,7 @@ class Digested:
             SourceError: one of them has.
         """
         try:
-            unchanged = signature(self.file.path.stat()) == self.signature
+            unchanged = file_signature(self.file.path.stat()) == self.signature
         except OSError:
             unchanged = False
         if not unchanged:
@@ -115,7 +115,7 @@ class DigestCache:
         self._path = home.path / "digests.db"
         self._hashing = hashing or Hashing(left=0)
 
-    def of_files(self, files: tuple[File, ...]) -> Iterator[Digested]:
+    def of_files(self, files: tuple[File, ...]) -> Iterator[DigestedFile]:
         """Yield the files with their digests.
 
         Raises:
@@ -125,17 +125,17 @@ class DigestCache:
             for file in files:
                 yield _digested(file, connection, self._hashing)
 
-    def recall(self, name: str, sign: str) -> str | None:
+    def recall(self, name: str, signature: str) -> str | None:
         """Return the digest stored for an object `name` with exactly this signature, or None."""
         if self._hashing.objects:
             return None
         with self._connected() as connection:
-            return _recall(connection, name, sign)
+            return _recall(connection, name, signature)
 
-    def remember(self, name: str, sign: str, sha256: str) -> None:
+    def remember(self, name: str, signature: str, sha256: str) -> None:
         """Store the digest of `name` with this signature."""
         with self._connected() as connection:
-            _remember(connection, name, sign, sha256)
+            _remember(connection, name, signature, sha256)
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection | None]:
@@ -178,19 +178,19 @@ def _bring_up_to_date(connection: sqlite3.Connection, file: str) -> None:
     VersionedTables(SCHEMA, "sqlite", run, file).update(create=True)
 
 
-def _digested(file: File, connection: sqlite3.Connection | None, hashing: Hashing) -> Digested:
+def _digested(file: File, connection: sqlite3.Connection | None, hashing: Hashing) -> DigestedFile:
     name = str(file.path.absolute())
     try:
         stat = file.path.stat()
     except OSError as error:
         raise unreadable(file.name, error) from error
-    before = signature(stat)
+    before = file_signature(stat)
     trusted = not hashing.takes(stat.st_size)
     if trusted and (known := _recall(connection, name, before)):
-        return Digested(file, known, stat.st_size, before)
+        return DigestedFile(file, known, stat.st_size, before)
     now = time.time_ns()
     digest = sha256_of(file.path, file.name)
-    digested = Digested(file, digest, stat.st_size, before, trusted)
+    digested = DigestedFile(file, digest, stat.st_size, before, trusted)
     digested.require_signature()
     # A file that has only just changed may change once more within the same tick of the clock.
     if now - stat.st_ctime_ns > _RACY:
@@ -198,24 +198,28 @@ def _digested(file: File, connection: sqlite3.Connection | None, hashing: Hashin
     return digested
 
 
-def _recall(connection: sqlite3.Connection | None, name: str, sign: str) -> str | None:
+def _recall(connection: sqlite3.Connection | None, name: str, signature: str) -> str | None:
     if connection is None:
         return None
     try:
         row = connection.execute(
-            "SELECT sha256 FROM digests WHERE name = ? AND signature = ?", (os.fsencode(name), sign)
+            "SELECT sha256 FROM digests WHERE name = ? AND signature = ?",
+            (os.fsencode(name), signature),
         ).fetchone()
     except sqlite3.Error:
         return None
     return str(row[0]) if row else None
 
 
-def _remember(connection: sqlite3.Connection | None, name: str, sign: str, sha256: str) -> None:
+def _remember(
+    connection: sqlite3.Connection | None, name: str, signature: str, sha256: str
+) -> None:
     if connection is None:
         return
     try:
         connection.execute(
-            "INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (os.fsencode(name), sign, sha256)
+            "INSERT OR REPLACE INTO digests VALUES (?, ?, ?)",
+            (os.fsencode(name), signature, sha256),
         )
     except sqlite3.Error:
         return

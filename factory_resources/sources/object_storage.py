@@ -1,4 +1,4 @@
-"""Objects of S3-compatible storage: found by name or glob, and streamed to a file with a digest.
+"""Find objects of S3-compatible storage by name or glob, and stream them to files with a digest.
 
 Errors of the storage are reduced to one line.
 """
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
 
 
+S3_PREFIX = "s3://"
+"""How the names of objects begin."""
+
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,20}\Z")
 
 _AT_ONCE = 16
@@ -34,7 +37,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True)
 class ObjectStorage:
-    """The address of a storage, and its keys, which `repr` does not show."""
+    """The address of a storage and its keys, which `repr` does not show."""
 
     endpoint: str
     region: str
@@ -46,8 +49,8 @@ class ObjectStorage:
         """The client.
 
         Raises:
-            SourceError: the endpoint is not an address, for an empty one would mean a public
-                cloud; or the boundary does not allow it.
+            SourceError: the endpoint is not an address (an empty one would mean a public cloud),
+                or the boundary does not allow it.
         """
         from pyarrow import fs
 
@@ -80,11 +83,11 @@ class Object:
     label: str | None
     bytes: int
     version: str
-    """What changes when its bytes change: the storage's ETag, the size and the time."""
+    """Changes when the bytes change: ETag, size and time, as the storage reports them."""
 
     @property
     def name(self) -> str:
-        return PREFIX + self.path
+        return S3_PREFIX + self.path
 
 
 def find_objects(
@@ -107,13 +110,13 @@ def find_objects(
     labelled = [
         (label, info)
         for label, pattern in pairs
-        for info in matches(system, expand(pattern).removeprefix(PREFIX))
+        for info in require_matches(system, expand(pattern).removeprefix(S3_PREFIX))
     ]
 
     def read_version(pair: tuple[str | None, Any]) -> Object:
         label, info = pair
-        with source_errors(PREFIX + info.path), _open(system, info.path) as stream:
-            version = f"{_tag(stream)} {info.size} {info.mtime_ns}"
+        with source_errors(S3_PREFIX + info.path), _open_object(system, info.path) as stream:
+            version = f"{_etag(stream)} {info.size} {info.mtime_ns}"
         return Object(info.path, label, info.size, version)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -128,11 +131,11 @@ def fetch(item: Object, storage: ObjectStorage, target: Path) -> str:
         StorageError: the file cannot be written.
     """
     digest, size = sha256(), 0
-    with source_errors(item.name), _open(storage.system, item.path) as stream:
-        if item.version.partition(" ")[0] != _tag(stream):
+    with source_errors(item.name), _open_object(storage.system, item.path) as stream:
+        if item.version.partition(" ")[0] != _etag(stream):
             raise changed(item.name)
         with storage_errors(target), target.open("wb") as file:
-            while chunk := _read(stream, item.name):
+            while chunk := _read_chunk(stream, item.name):
                 digest.update(chunk)
                 size += len(chunk)
                 file.write(chunk)
@@ -163,24 +166,22 @@ def _address(item: Object, storage: ObjectStorage) -> str:
     return f"{storage.endpoint} {item.name}"
 
 
-def _tag(stream: Any) -> str:
+def _etag(stream: Any) -> str:
     tag: bytes = (stream.metadata() or {}).get("ETag") or b""
     return (tag if isinstance(tag, str) else tag.decode()).replace(" ", "")
 
 
-def _read(stream: Any, name: str) -> bytes:
-    # Separate from writing, so that a fault of the storage is not blamed on the disk.
+def _read_chunk(stream: Any, name: str) -> bytes:
+    # Apart from writing, so that a fault of the storage is not reported as one of the disk.
     with source_errors(name):
         chunk: bytes = stream.read(1 << 20)
         return chunk
 
 
-def _open(system: "S3FileSystem", path: str) -> Any:
-    # Otherwise pyarrow unpacks an object with the name of a packed file.
+def _open_object(system: "S3FileSystem", path: str) -> Any:
+    # By default, pyarrow decompresses an object whose name ends in .gz or .zst.
     return system.open_input_stream(path, compression=None)
 
-
-PREFIX = "s3://"
 
 _REASONS = {
     "NO_SUCH_BUCKET": "there is no such bucket",
@@ -195,20 +196,22 @@ _REASONS = {
 }
 
 
-def matches(system: "S3FileSystem", pattern: str) -> list[Any]:
+def require_matches(system: "S3FileSystem", pattern: str) -> list[Any]:
     """Return the objects of a bucket that match a key or glob, sorted by name.
 
     Raises:
         SourceError: nothing matches, or the storage refuses.
     """
-    infos = there(system, pattern)
+    infos = list_matches(system, pattern)
     if not infos:
         raise _no_match(system, pattern)
     return infos
 
 
-def there(system: "S3FileSystem", pattern: str) -> list[Any]:
-    """Like `matches`, but the result may be empty. Globs leave out hidden objects.
+def list_matches(system: "S3FileSystem", pattern: str) -> list[Any]:
+    """Return the objects of a bucket that match a key or glob, sorted by name; there may be none.
+
+    Globs leave out hidden objects.
 
     Raises:
         SourceError: there is no such bucket, or the storage refuses.
@@ -218,10 +221,10 @@ def there(system: "S3FileSystem", pattern: str) -> list[Any]:
     if not re.match(r"[^/*?\[]+/.", pattern):
         raise SourceError(
             "does not name a bucket and an object",
-            where=PREFIX + pattern,
+            where=S3_PREFIX + pattern,
             remedy="write s3://bucket/*.csv",
         )
-    with source_errors(PREFIX + pattern):
+    with source_errors(S3_PREFIX + pattern):
         if not has_magic(pattern):
             info = system.get_file_info(pattern)
             return [info] if info.type == fs.FileType.File else []
@@ -231,15 +234,15 @@ def there(system: "S3FileSystem", pattern: str) -> list[Any]:
         base = "/".join(parts[:first])
         infos = [
             info
-            for info in _listed(system, base, recursive=deep)
+            for info in _list_folder(system, base, recursive=deep)
             if info.type == fs.FileType.File
-            and _fits(info.path.split("/"), parts)
+            and _matches_glob(info.path.split("/"), parts)
             and not is_hidden(info.base_name, parts[-1])
         ]
     return sorted(infos, key=lambda info: str(info.path))
 
 
-def _listed(system: "S3FileSystem", base: str, *, recursive: bool = False) -> list[Any]:
+def _list_folder(system: "S3FileSystem", base: str, *, recursive: bool = False) -> list[Any]:
     from pyarrow import fs
 
     try:
@@ -249,13 +252,13 @@ def _listed(system: "S3FileSystem", base: str, *, recursive: bool = False) -> li
         return []
 
 
-def _fits(path: Sequence[str], pattern: Sequence[str]) -> bool:
+def _matches_glob(path: Sequence[str], pattern: Sequence[str]) -> bool:
     """Whether a path matches as file names do: `*` within a folder, `**` any number of folders."""
     if not pattern:
         return not path
     if pattern[0] == "**":
-        return any(_fits(path[i:], pattern[1:]) for i in range(len(path)))
-    return bool(path) and fnmatchcase(path[0], pattern[0]) and _fits(path[1:], pattern[1:])
+        return any(_matches_glob(path[i:], pattern[1:]) for i in range(len(path)))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and _matches_glob(path[1:], pattern[1:])
 
 
 def _no_match(system: "S3FileSystem", pattern: str) -> SourceError:
@@ -264,13 +267,13 @@ def _no_match(system: "S3FileSystem", pattern: str) -> SourceError:
     parts = pattern.split("/")
     fixed = next((i for i, part in enumerate(parts) if has_magic(part)), len(parts) - 1)
     base = "/".join(parts[: max(fixed, 1)])
-    with source_errors(PREFIX + pattern):
-        infos = _listed(system, base)
+    with source_errors(S3_PREFIX + pattern):
+        infos = _list_folder(system, base)
     names = sorted(i.base_name + "/" * (i.type == fs.FileType.Directory) for i in infos)
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return SourceError(
-        f"no object matches {PREFIX + pattern!r}",
-        remedy=f"{PREFIX}{base} holds {', '.join(names[:10]) + more or 'nothing'}",
+        f"no object matches {S3_PREFIX + pattern!r}",
+        remedy=f"{S3_PREFIX}{base} holds {', '.join(names[:10]) + more or 'nothing'}",
     )
 
 
@@ -288,10 +291,11 @@ def source_errors(name: str) -> Iterator[None]:
         reason = "does not exist"
     except (OSError, ValueError) as error:
         message = str(error)
-        reason = next((r for phrase, r in _REASONS.items() if phrase in message), _code(message))
+        known = (reason for phrase, reason in _REASONS.items() if phrase in message)
+        reason = next(known, _error_code(message))
     raise SourceError(reason, where=name, remedy="check source.files, source.storage and its keys")
 
 
-def _code(message: str) -> str:
+def _error_code(message: str) -> str:
     code = re.search(r"AWS Error (\w+)", message)
     return f"the storage reports {code[1]}" if code else "the storage refuses"

@@ -9,9 +9,9 @@ from pathlib import Path
 from factory_resources.erasure.manifest import emptied_sources
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.digest_cache import DigestCache, signature
+from factory_resources.sources.digest_cache import DigestCache, file_signature
 from factory_resources.sources.files.discovery import sha256_of
-from factory_resources.sources.object_storage import PREFIX
+from factory_resources.sources.object_storage import S3_PREFIX
 
 
 def not_emptied(names: Sequence[str], home: Home) -> Sequence[str]:
@@ -31,11 +31,11 @@ def not_emptied(names: Sequence[str], home: Home) -> Sequence[str]:
 
 def _digest(name: str, cache: DigestCache) -> str | None:
     """Return the digest of a file; None if it is none. It is not stored, for it has the name."""
-    if name.startswith(PREFIX):
+    if name.startswith(S3_PREFIX):
         return None
     path = Path(name).absolute()
     try:
-        known = cache.recall(str(path), signature(path.stat()))
+        known = cache.recall(str(path), file_signature(path.stat()))
         return known or sha256_of(path, name)
     except (OSError, SourceError):
         return None

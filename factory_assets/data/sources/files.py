@@ -6,7 +6,7 @@ file format belongs in `factory_resources.sources.files`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,21 +17,21 @@ from factory_assets.spec.sources import Storage as StorageSpec
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.security.secrets import secret
-from factory_resources.sources.digest_cache import Digested, changed
+from factory_resources.sources.digest_cache import DigestedFile, changed
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand, find_files
 from factory_resources.sources.files.images import SUFFIXES, read_picture
 from factory_resources.sources.files.reader import SourceTable, read_file, read_table
 from factory_resources.sources.object_storage import (
-    PREFIX,
+    S3_PREFIX,
     Object,
     ObjectStorage,
     fetch,
     file_name,
     find_objects,
     known_digest,
+    list_matches,
     remember,
-    there,
 )
 
 
@@ -49,7 +49,7 @@ def discover_files(source: FileSource, context: SourceContext) -> Iterator[Sourc
         yield discover_file(source, digested)
 
 
-def discover_file(source: FileSource, digested: Digested) -> SourceHandle:
+def discover_file(source: FileSource, digested: DigestedFile) -> SourceHandle:
     """Return the handle of one file, which is read as the source declares."""
     labels = {source.label: digested.file.label or ""} if source.label else {}
     return SourceHandle(
@@ -123,7 +123,8 @@ def matching_objects(source: FileSource, pattern: str, home: Home) -> list[str]:
         SourceError: a key is not set, or the storage refuses access.
     """
     system = storage_of(source, home).system
-    return [PREFIX + str(i.path) for i in there(system, expand(pattern).removeprefix(PREFIX))]
+    infos = list_matches(system, expand(pattern).removeprefix(S3_PREFIX))
+    return [S3_PREFIX + str(info.path) for info in infos]
 
 
 def storage_of(source: FileSource, home: Home) -> ObjectStorage:
@@ -186,7 +187,7 @@ def discover_images(source: ImageSource, context: SourceContext) -> SourceHandle
     )
 
 
-def _image_table(source: ImageSource, files: tuple[Digested, ...], scratch: Path) -> SourceTable:
+def _image_table(source: ImageSource, files: Sequence[DigestedFile], scratch: Path) -> SourceTable:
     import pyarrow as pa
 
     grey = source.colours == "grey"

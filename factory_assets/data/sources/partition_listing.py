@@ -20,7 +20,7 @@ from factory_assets.spec.ingest import Source
 from factory_assets.spec.partitions import PLACE, DynamicPartitions, partitions_until
 from factory_resources.home.home import Home
 from factory_resources.sources.files.discovery import expand, glob_paths, split_glob
-from factory_resources.sources.object_storage import PREFIX
+from factory_resources.sources.object_storage import S3_PREFIX
 
 Keys = Mapping[str, Sequence[str]]
 """Keys of each dimension."""
@@ -106,7 +106,7 @@ def files_of(source: Source, pattern: str, folder: Path, home: Home) -> list[str
         SourceError: a variable is not set, or a folder or the object storage refuses access.
     """
     wild = "/".join(_wild(pattern))
-    if pattern.startswith(PREFIX) and isinstance(source, FileSource):
+    if pattern.startswith(S3_PREFIX) and isinstance(source, FileSource):
         from factory_assets.data.sources.files import matching_objects
 
         return matching_objects(source, wild, home)
@@ -127,7 +127,7 @@ def _wild(pattern: str) -> Iterator[str]:
 
 def _full(pattern: str, folder: Path) -> str:
     text = expand(pattern)
-    return text if text.startswith(PREFIX) else str(folder / os.path.expanduser(text))
+    return text if text.startswith(S3_PREFIX) else str(folder / os.path.expanduser(text))
 
 
 def _escaped(pattern: str, folder: Path) -> str:
@@ -136,7 +136,7 @@ def _escaped(pattern: str, folder: Path) -> str:
     So a folder may be named `data [1]`, as for `split_glob`.
     """
     text = _full(pattern, folder)
-    if text.startswith(PREFIX):
+    if text.startswith(S3_PREFIX):
         return text
     fixed, _ = split_glob(Path(_full("/".join(_wild(pattern)), folder)))
     return os.path.join(escape(str(fixed)), *Path(text).parts[len(fixed.parts) :])

@@ -26,8 +26,8 @@ def discover_python(source: PythonSource, context: SourceContext) -> SourceHandl
         SourceError: a file is missing, or the function fails.
     """
     if source.reads is None:
-        raw = _call(source, context.folder, context.scratch)
-        return SourceHandle(raw.sha256, {}, lambda own: raw, identity=raw.sha256)
+        table = _call(source, context.folder, context.scratch)
+        return SourceHandle(table.sha256, {}, lambda own: table, identity=table.sha256)
     files = tuple(context.digests.of_files(find_files(source.reads, context.folder)))
     content = [[file.sha256 for file in files], expand_all(source.args)]
     version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -28,7 +28,7 @@ from factory_resources.home.home import Home
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.databases.reader import read_database
 from factory_resources.sources.delta import DeltaFile, delta_files, read_delta_file, read_no_rows
-from factory_resources.sources.digest_cache import Digested
+from factory_resources.sources.digest_cache import DigestedFile
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
@@ -55,10 +55,10 @@ def discover_database(source: DatabaseSource, context: SourceContext) -> SourceH
         parameters=expand_all(source.parameters),
         timeout=source.timeout,
     )
-    raw = read_database(query, context.folder, context.home, context.scratch)
+    table = read_database(query, context.folder, context.home, context.scratch)
     # The rows are stored without the names: a renamed column changes none of their bytes.
-    version = sha256(f"{raw.sha256} {json.dumps([*raw.columns])}".encode()).hexdigest()
-    return SourceHandle(version, {}, lambda own: raw, identity=raw.sha256)
+    version = sha256(f"{table.sha256} {json.dumps([*table.columns])}".encode()).hexdigest()
+    return SourceHandle(version, {}, lambda own: table, identity=table.sha256)
 
 
 def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[SourceHandle]:
@@ -69,16 +69,16 @@ def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[Sour
     Raises:
         SourceError: there is no such table or version, or a file is missing.
     """
-    ones = delta_files(source.delta, source.version, context.folder)
-    if not ones:
-        raw = read_no_rows(source.delta, source.version, context.folder, context.scratch)
-        yield SourceHandle(raw.sha256, {}, lambda own: raw, identity=raw.sha256)
-    files = tuple(one.file for one in ones)
-    for one, digested in zip(ones, context.digests.of_files(files), strict=True):
+    table_files = delta_files(source.delta, source.version, context.folder)
+    if not table_files:
+        table = read_no_rows(source.delta, source.version, context.folder, context.scratch)
+        yield SourceHandle(table.sha256, {}, lambda own: table, identity=table.sha256)
+    files = tuple(one.file for one in table_files)
+    for one, digested in zip(table_files, context.digests.of_files(files), strict=True):
         yield _delta_file(one, digested)
 
 
-def _delta_file(one: DeltaFile, digested: Digested) -> SourceHandle:
+def _delta_file(one: DeltaFile, digested: DigestedFile) -> SourceHandle:
     def read(own: Path) -> SourceTable:
         return read_delta_file(one, digested.sha256, own)
 
@@ -111,14 +111,14 @@ def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
     [digested] = context.digests.of_files((File(path, f"asset {source.asset}"),))
 
     def read(own: Path) -> SourceTable:
-        raw = read_file(
+        table = read_file(
             digested.file,
             own,
             declared="parquet",
-            rules=TextRules(None, True, (), "utf-8"),
+            rules=TextRules(),
             digest=digested.sha256,
         )
-        return replace(raw, format=None)
+        return replace(table, format=None)
 
     return SourceHandle(
         digested.sha256,

@@ -1,4 +1,4 @@
-"""Store the result of a database query as one sorted Parquet file, whatever the database."""
+"""Write the rows that a database query returns to one sorted Parquet file."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -25,7 +25,7 @@ _SHOWN_DIGITS = 40
 """Digits of a number that a message shows."""
 
 
-def store(
+def write_sorted(
     reader: "pyarrow.RecordBatchReader", name: str, key: Sequence[str], scratch: Path
 ) -> SourceTable:
     """Write the rows batch by batch, sort them by `key` and then by all columns, and digest them.
@@ -37,7 +37,7 @@ def store(
     names = list(reader.schema.names)
     _require_names(names, key, name)
     unsorted, target = scratch / "answer.parquet", scratch / "sorted.parquet"
-    _write(reader, unsorted, name)
+    _write_unsorted(reader, unsorted, name)
     first = [names.index(column) for column in key]
     order = [*first, *(i for i in range(len(names)) if i not in first)]
     with (
@@ -83,17 +83,17 @@ def _require_names(names: Sequence[str], key: Sequence[str], where: str) -> None
             )
 
 
-def _write(reader: "pyarrow.RecordBatchReader", path: Path, name: str) -> None:
+def _write_unsorted(reader: "pyarrow.RecordBatchReader", path: Path, name: str) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = [stored(field, name) for field in reader.schema]
+    types = [storage_type(field, name) for field in reader.schema]
     # Neutral names, since a database may allow names that other systems refuse.
     schema = pyarrow.schema([(f"c{i}", kind) for i, (kind, _) in enumerate(types)])
     with storage_errors(path), pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        while (batch := _next(reader)) is not None:
+        while (batch := _next_batch(reader)) is not None:
             cells = [
-                _converted(convert, column, field, name)
+                _convert_cells(convert, column, field, name)
                 for (_, convert), column, field in zip(
                     types, batch.columns, reader.schema, strict=True
                 )
@@ -102,10 +102,10 @@ def _write(reader: "pyarrow.RecordBatchReader", path: Path, name: str) -> None:
 
 
 class ReadError(Exception):
-    """The database broke off; distinct from a fault of the disk."""
+    """The database stopped sending rows; distinct from a fault of the disk."""
 
 
-def _next(reader: "pyarrow.RecordBatchReader") -> "pyarrow.RecordBatch | None":
+def _next_batch(reader: "pyarrow.RecordBatchReader") -> "pyarrow.RecordBatch | None":
     import pyarrow
 
     try:
@@ -116,14 +116,14 @@ def _next(reader: "pyarrow.RecordBatchReader") -> "pyarrow.RecordBatch | None":
         raise ReadError(str(error)) from None
 
 
-def _converted(convert: Convert, column: Any, field: "pyarrow.Field", name: str) -> Any:
+def _convert_cells(convert: Convert, column: Any, field: "pyarrow.Field", name: str) -> Any:
     import pyarrow
 
     try:
         cells = convert(column)
     except pyarrow.ArrowException as error:
         raise SourceError(
-            f"column {field.name!r} holds a value that cannot be stored as {_kind(field)}",
+            f"column {field.name!r} holds a value that cannot be stored as {_type_name(field)}",
             where=name,
             remedy=f"cast it in source.query: CAST({identifier(field.name)} AS text)",
         ) from error
@@ -139,7 +139,7 @@ def _converted(convert: Convert, column: Any, field: "pyarrow.Field", name: str)
     return cells
 
 
-def stored(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Convert]":
+def storage_type(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Convert]":
     """Return the type in which a column is stored, and the function that converts its values.
 
     Raises:
@@ -150,8 +150,8 @@ def stored(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Conver
 
     kind = field.type
     if isinstance(kind, pyarrow.OpaqueType) and kind.type_name == "numeric":
-        target = _number(field)
-        return target, lambda column: _numbers(column.storage, target, field, name)
+        target = _number_type(field)
+        return target, lambda column: _convert_numbers(column.storage, target, field, name)
     if isinstance(kind, pyarrow.JsonType):
         return pyarrow.string(), lambda column: column.storage.cast(pyarrow.string())
     if isinstance(kind, pyarrow.UuidType) or types.is_decimal(kind):
@@ -168,17 +168,17 @@ def stored(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, Conver
         or types.is_timestamp(kind)
     )
     # The driver returns money as whole cents, without marking it.
-    if not plain or _kind(field) == "money":
+    if not plain or _type_name(field) == "money":
         raise SourceError(
-            f"column {field.name!r} is of type {_kind(field)}, which a table cannot store",
+            f"column {field.name!r} is of type {_type_name(field)}, which a table cannot store",
             where=name,
             remedy="leave it out or cast it in source.query: "
-            + _cast(_kind(field), kind).format(identifier(field.name)),
+            + _suggested_cast(_type_name(field), kind).format(identifier(field.name)),
         )
     return kind, lambda column: column
 
 
-def _number(field: "pyarrow.Field") -> "pyarrow.DataType":
+def _number_type(field: "pyarrow.Field") -> "pyarrow.DataType":
     """Return a decimal if it has room for the declared digits (in PostgreSQL's `typmod`)."""
     import pyarrow
 
@@ -189,7 +189,7 @@ def _number(field: "pyarrow.Field") -> "pyarrow.DataType":
     return pyarrow.decimal128(digits, scale)
 
 
-def _numbers(
+def _convert_numbers(
     digits: "pyarrow.Array", target: "pyarrow.DataType", field: "pyarrow.Field", name: str
 ) -> "pyarrow.Array":
     """Return numbers that PostgreSQL gives as text; a whole one must not lose a digit."""
@@ -211,14 +211,14 @@ def _numbers(
     return numbers
 
 
-def _kind(field: "pyarrow.Field") -> str:
+def _type_name(field: "pyarrow.Field") -> str:
     declared = (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
     if declared.startswith("_"):
         return f"{declared[1:]}[]"
     return declared or str(getattr(field.type, "type_name", field.type))
 
 
-def _cast(declared: str, kind: "pyarrow.DataType") -> str:
+def _suggested_cast(declared: str, kind: "pyarrow.DataType") -> str:
     if declared.endswith("[]"):
         return "array_to_string({}, ',')"
     if declared == "bytea":

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from factory_resources.sources.databases.query import DatabaseQuery
 
 
-# With these, a lost server is noticed within minutes, not hours.
 _PORT = 5432
 
+# With these, a lost server is noticed within minutes, not hours.
 _DEFAULTS = {
     "connect_timeout": "10",
     "keepalives_idle": "30",

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.security.secrets import secret
-from factory_resources.sources.databases.parquet_writer import store
+from factory_resources.sources.databases.parquet_writer import write_sorted
 from factory_resources.sources.databases.query import DatabaseQuery
 from factory_resources.sources.files.discovery import find_files
 from factory_resources.sources.files.reader import SourceTable
@@ -54,8 +54,8 @@ def read_database(request: DatabaseQuery, folder: Path, home: Home, scratch: Pat
     else:
         from factory_resources.sources.databases.sqlite import stream_rows
     with stream_rows(request, address.url) as reader:
-        raw = store(reader, request.name, request.key, scratch)
-    return replace(raw, name=request.name)
+        table = write_sorted(reader, request.name, request.key, scratch)
+    return replace(table, name=request.name)
 
 
 def address_of(database: str, folder: Path, home: Home) -> Address:

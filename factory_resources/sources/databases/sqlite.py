@@ -1,8 +1,8 @@
 """Read SQLite through Arrow, from a file opened read-only.
 
-SQLite has types for values, not for columns. So the query runs twice: first with limits to its time
-and to reading, for the types of its values, and then through Arrow with these types. A value that
-has come in between and has another type stops the second.
+SQLite has types for values, not for columns. So the query runs twice: first to find the types of
+its values, within a limit of time and without the right to write, then through Arrow with these
+types. The second run fails if a value of another type was written in between.
 """
 
 import sqlite3
@@ -44,10 +44,10 @@ _SUITABLE = {
     "REAL": ("null", "integer", "real"),
     "TEXT": ("null", "integer", "long", "real", "text"),
 }
-"""What `_type_of` says of values that a column of each type can hold as they are."""
+"""The results of `_type_of` for the values that a column of each type can hold without loss."""
 
 _OVERFLOW = "integer overflow"
-"""How SQLite calls what `_cast` asks for if a value does not suit its column."""
+"""The message of the error that `_cast` provokes if a value does not suit its column."""
 
 
 @contextmanager

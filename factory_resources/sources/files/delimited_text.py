@@ -110,7 +110,7 @@ def decoder(encoding: str, head: bytes) -> codecs.IncrementalDecoder:
     return codecs.getincrementaldecoder(encoding)()
 
 
-def _lines(path: Path, rules: TextRules) -> str:
+def _lines_sql(path: Path, rules: TextRules) -> str:
     # With a separator that no text contains, each line is one value.
     return (
         f"read_csv({literal(str(path))}, columns={{'line': 'VARCHAR'}}, delim='\x1f', quote='', "
@@ -232,7 +232,7 @@ def cells_sql(path: Path, rules: TextRules, layout: Layout) -> str:
 def _blank_separated(path: Path, rules: TextRules) -> str:
     return (
         r"SELECT string_split_regex(trim(line, E' \t\r'), '\s+') AS fields, row FROM "
-        f"(SELECT line, row_number() OVER () AS row FROM {_lines(path, rules)}) "
+        f"(SELECT line, row_number() OVER () AS row FROM {_lines_sql(path, rules)}) "
         rf"WHERE row > {rules.skip + int(rules.header)} AND trim(line, E' \t\r') <> ''"
     )
 

@@ -1,4 +1,4 @@
-"""The physical lines of a record in a text file, counted exactly or not at all."""
+"""Find the physical lines of a record in a text file, exactly or not at all."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice, takewhile
@@ -35,7 +35,7 @@ def lines_of(
         None if the file has no lines, or if they do not give `rows` records.
     """
     try:
-        return _nth(_every(path, scratch, declared, member, rules), record, rows)
+        return _nth_lines(_lines_of_file(path, scratch, declared, member, rules), record, rows)
     except (FactoryError, UnicodeError):
         return None
 
@@ -57,13 +57,13 @@ def record_at(
         None if the file has no lines, or none of them is that far down.
     """
     try:
-        every = enumerate(_every(path, scratch, declared, member, rules), 1)
+        every = enumerate(_lines_of_file(path, scratch, declared, member, rules), 1)
         return next((number for number, (_, last) in every if last >= line), None)
     except (FactoryError, UnicodeError):
         return None
 
 
-def _every(
+def _lines_of_file(
     path: Path, scratch: Path, declared: Format | None, member: str | None, rules: TextRules
 ) -> Iterator[Lines]:
     """Yield the lines of every record; none if the file has no lines."""
@@ -83,15 +83,17 @@ def _every(
         if kind == "arff":
             yield from ((n, n) for n in data_lines(text))
         else:
-            yield from _found(text, layout, rules)
+            yield from _lines_of_text(text, layout, rules)
 
 
-def _until(text: Iterator[str], sign: str) -> Iterator[str]:
-    """Yield the lines before the first one that begins with the sign; all if it is empty."""
-    return takewhile(lambda line: not line.startswith(sign), text) if sign else text
+def _until(text: Iterator[str], beginning: str) -> Iterator[str]:
+    """Yield the lines before the first one that begins like that; all if it is empty."""
+    return takewhile(lambda line: not line.startswith(beginning), text) if beginning else text
 
 
-def _found(lines: Iterator[str], layout: Layout | None, rules: TextRules) -> Iterator[Lines]:
+def _lines_of_text(
+    lines: Iterator[str], layout: Layout | None, rules: TextRules
+) -> Iterator[Lines]:
     skipped = sum(1 for _ in islice(lines, rules.skip if layout else 0))
     text = _until(lines, rules.until if layout else "")
     if layout is None or layout.delimiter == " ":
@@ -104,7 +106,7 @@ def _found(lines: Iterator[str], layout: Layout | None, rules: TextRules) -> Ite
         yield first + skipped, last + skipped
 
 
-def _nth(all_lines: Iterator[Lines], record: int, rows: int) -> Lines | None:
+def _nth_lines(all_lines: Iterator[Lines], record: int, rows: int) -> Lines | None:
     """Return the lines of a record; None if there are not as many records as there should be."""
     result, count = None, 0
     for count, lines in enumerate(all_lines, 1):

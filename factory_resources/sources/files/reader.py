@@ -131,10 +131,11 @@ def read_file(
         rules = rules if kind == "csv" else replace(rules, skip=0, until="")
         path, rules = plain_text(path, name, rules, scratch)
     if once and kind == "csv":
-        layout = _layout(path, name, rules)
+        layout = _find_layout(path, name, rules)
         if layout.delimiter != " ":
             text = DelimitedText(rules, layout)
-            return SourceTable(path, name, digest, {}, UNKNOWN, _cells(layout), kind, text=text)
+            columns = _text_cells(layout)
+            return SourceTable(path, name, digest, {}, UNKNOWN, columns, kind, text=text)
     with sealed(read=[path], write=scratch) as connection:
         if kind == "parquet":
             columns = parquet_columns(connection, path, name)
@@ -142,7 +143,7 @@ def read_file(
             target = scratch / "cells.parquet"
             columns = _CONVERTERS[kind](connection, path, name, rules, target)
             path = target
-        rows = _count(connection, path, name)
+        rows = _count_rows(connection, path, name)
     return SourceTable(path, name, digest, {}, rows, columns, kind)
 
 
@@ -239,11 +240,11 @@ def parquet_columns(connection: "duckdb.DuckDBPyConnection", path: Path, name: s
         nodes = connection.execute(
             f"SELECT name, num_children FROM parquet_schema({literal(str(path))})"
         ).fetchall()
-    _require_names(_top_level(nodes[1:]), name)
+    _require_names(_top_level_names(nodes[1:]), name)
     return {column: (column, kind) for column, kind, *_ in described}
 
 
-def _top_level(nodes: Sequence[tuple[str, int | None]]) -> list[str]:
+def _top_level_names(nodes: Sequence[tuple[str, int | None]]) -> list[str]:
     """Return the names of the columns among a schema's nodes, which come parents first."""
     names = []
     inside = 0
@@ -275,7 +276,7 @@ def _require_names(names: Sequence[str], where: str) -> None:
 
 
 @contextmanager
-def blamed_on_files(raws: Sequence[SourceTable], scratch: Path) -> Iterator[None]:
+def blamed_on_files(tables: Sequence[SourceTable], scratch: Path) -> Iterator[None]:
     """If an expression over the sources fails, check first whether a file is damaged.
 
     Raises:
@@ -284,44 +285,44 @@ def blamed_on_files(raws: Sequence[SourceTable], scratch: Path) -> Iterator[None
     try:
         yield
     except (ExpressionError, ContractError):
-        for raw in raws:
-            if raw.format == "parquet" or raw.text:
-                _require_undamaged(raw, scratch)
+        for table in tables:
+            if table.format == "parquet" or table.text:
+                _require_undamaged(table, scratch)
         raise
 
 
-def _require_undamaged(raw: SourceTable, scratch: Path) -> None:
-    query = f"SELECT bit_xor(hash(COLUMNS(*))) FROM {raw.relation}"
+def _require_undamaged(table: SourceTable, scratch: Path) -> None:
+    query = f"SELECT bit_xor(hash(COLUMNS(*))) FROM {table.relation}"
     errors = (
-        text_errors(raw.name, raw.text.rules.encoding, raw.path, raw.text.layout.delimiter)
-        if raw.text
-        else engine_errors(raw.name, SourceError, "fetch the file again")
+        text_errors(table.name, table.text.rules.encoding, table.path, table.text.layout.delimiter)
+        if table.text
+        else engine_errors(table.name, SourceError, "fetch the file again")
     )
-    with sealed(read=[raw.path], write=scratch) as connection, errors:
+    with sealed(read=[table.path], write=scratch) as connection, errors:
         connection.execute(query).fetchall()
 
 
-def _count(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> int:
+def _count_rows(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> int:
     with engine_errors(name, SourceError, "fetch the file again"):
         row = connection.execute(f"SELECT count(*) FROM {parquet(path)}").fetchone()
     return int(row[0]) if row else 0
 
 
-def _text(
+def _delimited_to_parquet(
     connection: "duckdb.DuckDBPyConnection", path: Path, name: str, rules: TextRules, target: Path
 ) -> Columns:
-    layout = _layout(path, name, rules)
+    layout = _find_layout(path, name, rules)
     text_to_parquet(connection, path, name, rules, layout, target)
-    return _cells(layout)
+    return _text_cells(layout)
 
 
-def _layout(path: Path, name: str, rules: TextRules) -> Layout:
+def _find_layout(path: Path, name: str, rules: TextRules) -> Layout:
     return find_layout(first_bytes(path, name, "plain", LONGEST), name, rules)
 
 
-def _cells(layout: Layout) -> Columns:
+def _text_cells(layout: Layout) -> Columns:
     return {column: (f"c{i}", "VARCHAR") for i, column in enumerate(layout.columns)}
 
 
-_CONVERTERS = {"csv": _text, "jsonl": json_to_parquet, "arff": arff_to_parquet}
+_CONVERTERS = {"csv": _delimited_to_parquet, "jsonl": json_to_parquet, "arff": arff_to_parquet}
 """Format of text to the function that stores its cells as Parquet."""

@@ -72,12 +72,12 @@ def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
 
     Skipped lines may begin like that.
     """
-    # What the encoding has no letters for does not occur.
-    begins = rules.until.encode(rules.encoding, "backslashreplace")
-    sign = re.compile(b"[\r\n]" + re.escape(begins))
+    # Characters that the encoding does not have cannot occur in the file.
+    beginning = rules.until.encode(rules.encoding, "backslashreplace")
+    ending_line = re.compile(b"[\r\n]" + re.escape(beginning))
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         skipped = [0, *(one.start() for one in islice(_LINE_END.finditer(content), rules.skip))]
-        end = sign.search(content, skipped[-1])
+        end = ending_line.search(content, skipped[-1])
         if end is None:
             return path
         target = scratch / "beginning"

@@ -12,7 +12,7 @@ import pytest
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
-from factory_resources.sources.digest_cache import DigestCache, Digested, Hashing
+from factory_resources.sources.digest_cache import DigestCache, DigestedFile, Hashing
 from factory_resources.sources.files.discovery import File
 
 
@@ -47,7 +47,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def _digested(file: File, home: Home) -> Digested:
+def _digested(file: File, home: Home) -> DigestedFile:
     [digested] = DigestCache(home).of_files((file,))
     assert digested.sha256 == sha256(file.path.read_bytes()).hexdigest()
     return digested
