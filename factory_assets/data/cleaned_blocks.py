@@ -58,10 +58,10 @@ def clean_files(
     if not groups:
         return {}
     groups = [
-        replace(group, paths=tuple(engines.brought(path, scratch) for path in group.paths))
+        replace(group, paths=tuple(engines.visible_path(path, scratch) for path in group.paths))
         for group in groups
     ]
-    earlier = [engines.brought(path, scratch) for path in earlier]
+    earlier = [engines.visible_path(path, scratch) for path in earlier]
     paths = [path for group in groups for path in group.paths]
     queries = replace(queries, rows=sum(group.rows for group in groups))
     starts = [0, *accumulate(group.rows for group in groups)]

@@ -52,7 +52,7 @@ def validate_sources(
     main, joined = _read(sources, folder, once=is_separable(ingest) and len(sources) == 1)
     hidden = [column.source_name for column in ingest.contract.columns if column.sensitive]
     tables = with_joins(ingest.joins, main, joined, folder, hidden)
-    tables = [replace(t, path=engines.brought(t.path, folder)) for t in tables]
+    tables = [replace(t, path=engines.visible_path(t.path, folder)) for t in tables]
     with (
         blamed_on_files(tables, folder),
         engines.sealed(

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
-MOST_PIECES = 128
-"""Word pieces of a text that are read: about a hundred words."""
+MAX_PIECES = 128
+"""The most word pieces of a text that are encoded, about a hundred words."""
 
-AT_ONCE = 32
+BATCH_SIZE = 32
 """Texts per batch."""
 
-DIGITS = 5
-"""Decimals of a vector; rounding makes it independent of the other texts in its batch."""
+DECIMALS = 5
+"""Decimals to which vectors are rounded, so that they do not depend on the rest of their batch."""
 
-REMEMBERED = 20_000
-"""Texts whose vectors are cached."""
+CACHE_SIZE = 20_000
+"""The most texts whose vectors are cached."""
 
 
 class Encoder:
@@ -63,7 +63,7 @@ class Encoder:
                 remedy="use a BERT encoder, such as MiniLM",
             ) from error
         self._pieces = WordPieces.read(folder / FILES[2])
-        self._limit = min(MOST_PIECES, int(config["max_position_embeddings"]))
+        self._limit = min(MAX_PIECES, int(config["max_position_embeddings"]))
         self.width = int(config["hidden_size"])
         self._cache: dict[str, NDArray[np.float32]] = {}
 
@@ -74,7 +74,7 @@ class Encoder:
         new = sorted(set(texts) - self._cache.keys())
         encoded = dict(zip(new, self._encode(new), strict=True))
         vectors = [encoded[t] if t in encoded else self._cache[t] for t in texts]
-        if len(self._cache) + len(encoded) <= REMEMBERED:
+        if len(self._cache) + len(encoded) <= CACHE_SIZE:
             self._cache |= encoded
         empty: NDArray[np.float32] = np.empty((0, self.width), dtype=np.float32)
         return np.stack(vectors) if vectors else empty
@@ -89,11 +89,11 @@ class Encoder:
         vectors: dict[int, NDArray[np.float32]] = {}
         while order:
             length = len(numbered[order[0]])
-            batch = [i for i in order[:AT_ONCE] if len(numbered[i]) == length]
+            batch = [i for i in order[:BATCH_SIZE] if len(numbered[i]) == length]
             order = order[len(batch) :]
             with torch.inference_mode():
                 output = self._module(torch.tensor([numbered[i] for i in batch])).numpy()
-            scaled = np.round(output * np.float32(self.width**0.5), DIGITS)
+            scaled = np.round(output * np.float32(self.width**0.5), DECIMALS)
             vectors |= dict(zip(batch, scaled, strict=True))
         return [vectors[i] for i in range(len(texts))]
 

@@ -1,6 +1,6 @@
-"""Split text into numbered word pieces, like BERT's uncased tokeniser.
+"""Split text into numbered word pieces, as BERT's uncased tokeniser does.
 
-It is small, and the usual package would bring a client of a model hub along.
+The usual package for that would bring the client of a model hub along.
 """
 
 import json
@@ -13,8 +13,9 @@ from typing import Any
 from factory_resources.errors import ModelError
 
 LONGEST_WORD = 100
+"""Characters; a longer word is unknown."""
 
-_CHINESE = (
+_CHINESE_RANGES = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
     (0x20000, 0x2A6DF),
@@ -73,7 +74,7 @@ class WordPieces:
         for word in plain.split():
             start = 0
             for position, character in enumerate(word):
-                if _is_mark(character):
+                if _is_punctuation(character):
                     if position > start:
                         yield word[start:position]
                     yield character
@@ -82,7 +83,7 @@ class WordPieces:
                 yield word[start:]
 
     def _pieces(self, word: str) -> list[int]:
-        """Take the longest known beginning repeatedly; the word is unknown if there is none."""
+        """Split off the longest known beginning repeatedly; a word without one is unknown."""
         unknown = [self.vocabulary["[UNK]"]]
         if len(word) > LONGEST_WORD:
             return unknown
@@ -106,15 +107,15 @@ def _clean(character: str) -> str:
         return " "
     if code in (0, 0xFFFD) or unicodedata.category(character).startswith("C"):
         return ""
-    if any(low <= code <= high for low, high in _CHINESE):
+    if any(low <= code <= high for low, high in _CHINESE_RANGES):
         return f" {character} "
     return character
 
 
-def _is_mark(character: str) -> bool:
+def _is_punctuation(character: str) -> bool:
     code = ord(character)
-    ascii_mark = 33 <= code <= 47 or 58 <= code <= 64 or 91 <= code <= 96 or 123 <= code <= 126
-    return ascii_mark or unicodedata.category(character).startswith("P")
+    is_ascii = 33 <= code <= 47 or 58 <= code <= 64 or 91 <= code <= 96 or 123 <= code <= 126
+    return is_ascii or unicodedata.category(character).startswith("P")
 
 
 _REMEDY = "use a BERT encoder, such as MiniLM"

@@ -1,8 +1,8 @@
-"""Parse declared SQL expressions with DuckDB and refuse what is not allowed; nothing is run here.
+"""Parse declared SQL expressions with DuckDB and refuse what is not allowed, without running them.
 
-Allowed is one expression over the columns of one table. Refused are subqueries, tables, parameters,
-stars, aggregates over the whole table, and functions whose value depends on more than their
-arguments.
+One expression over the columns of one table is allowed. Subqueries, tables, parameters, stars,
+aggregates over the whole table, and functions whose value depends on more than their arguments are
+refused.
 """
 
 import json
@@ -28,11 +28,11 @@ _REFUSED = {
     "DEFAULT": "DEFAULT",
 }
 
-# The allowed macros, besides those of lists, arrays and maps.
+# Macros that are allowed, besides those of lists, arrays and maps.
 _MACROS = frozenset({"if", "nullif", "fdiv", "split_part", "days_in_month", "date_add"})
 
-# They read the session, the catalog or the clock, stop the query, or produce rows.
-_SESSION = frozenset(
+# Functions that read the session, the catalog or the clock, stop the query, or produce rows.
+_IMPURE = frozenset(
     {
         "age",
         "session_user",
@@ -213,13 +213,13 @@ def _require_pure(name: str, operator: bool, where: str) -> None:
         return
     kinds = _functions().get(name)
     if kinds is None:
-        close = get_close_matches(name, [n for n in _functions() if n not in _SESSION], 1)
+        close = get_close_matches(name, [n for n in _functions() if n not in _IMPURE], 1)
         raise ExpressionError(
             f"there is no function {name!r}",
             where=where,
             remedy=f"did you mean {close[0]!r}?" if close else "use a DuckDB SQL function",
         )
-    impure = kinds & {"VOLATILE", "table", "table_macro", "pragma"} or name in _SESSION
+    impure = kinds & {"VOLATILE", "table", "table_macro", "pragma"} or name in _IMPURE
     macro = "macro" in kinds and not name.startswith(("list_", "array_", "map_"))
     if impure or (macro and name not in _MACROS) or "current_" in name:
         raise _refused(f"function {name!r} does not depend on the row alone", where)

@@ -1,7 +1,7 @@
-"""Bounds on what declared SQL may take: memory of the process, and time.
+"""Limits for declared SQL: the memory of the process, and time.
 
-The engine's own memory limit covers its tables and sorts, but not all texts and lists that a
-function builds, so the process is limited too. What SQL may say belongs in `expressions`.
+The engine's own memory limit covers its tables and sorts, but not all texts and lists that
+functions build, so the process is limited too. Which SQL is allowed is decided in `expressions`.
 """
 
 import os
@@ -23,8 +23,8 @@ _TIMES, _SPARE = 2, 512 << 20
 allocators keep up to three quarters more than the engine counts."""
 
 PADDED = 100_000
-"""The most characters that `lpad` and `rpad` pad a text to: within a row they cannot be
-interrupted, and their memory is not counted."""
+"""The most characters to which `lpad` and `rpad` pad a text: they cannot be interrupted within a
+row, and the engine does not count their memory."""
 
 _AGAIN = 0.1
 """Seconds after which a query is interrupted again: one may begin just after an interrupt."""
@@ -36,7 +36,7 @@ _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 <
 def bounded(
     connection: "duckdb.DuckDBPyConnection", seconds: float, where: str, remedy: str
 ) -> Iterator[None]:
-    """Interrupt the engine after `seconds`, and let it fail if it takes memory beyond its limit.
+    """Interrupt the engine after `seconds`, and make it fail if it takes memory beyond its limit.
 
     Raises:
         ExpressionError: the time is over.
@@ -71,7 +71,7 @@ def bounded(
 
 
 def _limit_padding(connection: "duckdb.DuckDBPyConnection") -> None:
-    """Put macros before the engine's functions; `least` keeps it from computing constants first."""
+    """Shadow the engine's functions by macros; `least` keeps it from computing constants first."""
     for name in ("lpad", "rpad"):
         connection.execute(
             f"CREATE OR REPLACE TEMP MACRO {name}(_text, _length, _pad) AS CASE "
@@ -88,7 +88,7 @@ def _memory_limit(connection: "duckdb.DuckDBPyConnection") -> int:
 
 
 class _ProcessMemory:
-    """The limit of the process's own memory, which several engines may want at once."""
+    """The memory limit of this process, which several engines may set at once."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -97,7 +97,7 @@ class _ProcessMemory:
 
     @contextmanager
     def limited(self, more: int) -> Iterator[None]:
-        """Allow the process `more` bytes than it has now."""
+        """Limit the process to the memory that it has now and `more` bytes."""
         with self._lock:
             soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
             if not self._users:

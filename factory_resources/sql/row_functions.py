@@ -1,7 +1,7 @@
-"""SQL expressions as Python functions of one row, whose results are the engine's bit for bit.
+"""Compile SQL expressions to Python functions of one row, with the engine's results bit for bit.
 
-Asking the engine for one row takes milliseconds, such a function a microsecond. What is not certain
-is left to the engine: expressions that this module does not know, and values with special rules.
+The engine takes milliseconds for one row, such a function a microsecond. Whatever is not certain is
+left to the engine: expressions that this module does not know, and values with special rules.
 Functions of numbers and texts belong in `scalar`.
 """
 

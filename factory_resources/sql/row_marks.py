@@ -1,6 +1,6 @@
-"""Sets of rows, one bit per row, looked up while the rows are read.
+"""Sets of rows, with one bit per row, that a query looks up while it reads the rows.
 
-A join instead may lose the order of the wide rows, which would have to be sorted again.
+A join might lose the order of the rows, which would have to be sorted again.
 """
 
 from collections.abc import Collection, Iterator
@@ -49,7 +49,7 @@ def marked(name: str, rows: int) -> str:
 
 
 def is_none_of(numbers: Collection[int], cell: str) -> str:
-    """Return SQL for whether an integer is none of some from 0 on.
+    """Return SQL for whether an integer, from 0 on, is none of these numbers.
 
     The engine may turn a list of numbers into a join, and lose the order of the rows.
     """

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 SMALL = 2_000_000
-"""The most bytes of a file that is copied, which takes a tenth of the start of an engine."""
+"""The size up to which files are copied, which takes a tenth of the time to start an engine."""
 
 
 class SharedEngines:
     """Engines that see one folder and nothing else, for jobs whose files are below it.
 
-    Every job has a connection of its own, and should remove its files, so that the next one cannot
-    see them. A job that needs other files gets an engine of its own.
+    Each job has its own connection, and should remove its files, so that the next one cannot see
+    them. A job that needs other files gets an engine for itself.
 
     Args:
         folder: an existing folder; None to share nothing.
@@ -42,8 +42,10 @@ class SharedEngines:
         for kind in [*self._engines]:
             self._close(kind)
 
-    def brought(self, path: Path, folder: Path) -> Path:
-        """Return the file itself, or a copy below `folder` that a shared engine sees.
+    def visible_path(self, path: Path, folder: Path) -> Path:
+        """Return where a shared engine sees the file: its own path, or that of a copy in `folder`.
+
+        A large file is not copied: its own path makes `sealed` start an engine for the job alone.
 
         Raises:
             StorageError: it cannot be copied.
@@ -65,7 +67,7 @@ class SharedEngines:
     ) -> Iterator["duckdb.DuckDBPyConnection"]:
         """Open a connection to a shared engine, or an engine for this job alone.
 
-        The arguments and what is raised are those of `engine.sealed`.
+        Arguments and errors are those of `engine.sealed`.
         """
         read = [*read]
         if not self._sees([*read, write]):
@@ -81,7 +83,7 @@ class SharedEngines:
                     count_rows(connection)
                 yield connection
         except BaseException:
-            # A fault may leave an engine unusable, and memory taken.
+            # A fault may leave an engine unusable, or holding memory.
             self._close(kind)
             raise
 

@@ -1,10 +1,11 @@
-"""One spelling of a text, as SQL."""
+"""SQL that unifies different spellings of a text."""
 
 
 def unified_sql(cell: str) -> str:
-    """Return SQL for the one spelling of a text: lower case, single blanks, composed Unicode.
+    """Return SQL for the unified spelling of a text: lower case, single blanks, composed Unicode.
 
-    Blanks are of any kind, invisible characters are left out, and a text of nothing else is null.
+    Any kind of white space counts as a blank. Invisible characters are removed, and a text without
+    others is null.
     """
     text = f"nfc_normalize(lower(nfc_normalize({cell})))"
     visible = rf"regexp_replace({text}, '\p{{Cf}}', '', 'g')"

@@ -1,4 +1,4 @@
-"""Scalar functions of the engine in Python: bound expressions, values, casts, numbers, texts.
+"""The engine's scalar functions in Python: bound expressions, values, casts, numbers, texts.
 
-Putting them together to one function of a row belongs in `row_functions`; running SQL in `engine`.
+Combining them to one function of a row belongs in `row_functions`; running SQL, in `engine`.
 """

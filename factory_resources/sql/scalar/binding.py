@@ -1,6 +1,6 @@
-"""Expressions as the engine has bound them: every implicit cast and every type is spelled out.
+"""Expressions as the engine binds them: with every implicit cast and every type spelled out.
 
-Here the engine only plans; computing values belongs in `engine` and `row_functions`.
+The engine only plans here; computing values belongs in `engine` and `row_functions`.
 """
 
 import json
@@ -17,7 +17,7 @@ Kind = Literal["BIGINT", "INTEGER", "DOUBLE", "VARCHAR", "BOOLEAN"]
 """The engine's type of a value."""
 
 _DEEPEST = 100
-"""Levels of operations."""
+"""The most levels of nested operations."""
 
 _OPERATIONS = frozenset(
     {
@@ -33,7 +33,7 @@ _OPERATIONS = frozenset(
 
 
 class NotCertainError(Exception):
-    """The expression uses something whose result Python may not compute."""
+    """The expression uses something that Python might not compute like the engine."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from factory_resources.sql.scalar.values import (
     BIGINT,
     BOOLEAN,
     DOUBLE,
+    EXACT,
     INTEGER,
     VARCHAR,
     Evaluate,
@@ -22,9 +23,6 @@ from factory_resources.sql.scalar.values import (
     strict,
     within,
 )
-
-_EXACT = 2**53
-"""Up to it every whole number is a double."""
 
 _POWERS = 22
 """Up to this one every power of ten is a double."""
@@ -75,7 +73,7 @@ def _to_decimal(term: Term, kind: SqlType) -> Evaluate:
 
 def _to_double(number: int) -> float:
     """Return the same number; the engine may compare a number that no double equals exactly."""
-    if -_EXACT <= number <= _EXACT:
+    if -EXACT <= number <= EXACT:
         return float(number)
     raise UndecidedError("no double equals the number")
 

@@ -1,6 +1,6 @@
-"""Bound expressions over whole columns: arithmetic and comparisons of numbers, by numpy.
+"""Bound expressions over whole columns: arithmetic and comparisons of numbers, with NumPy.
 
-What is not here is computed row by row; so is a request in which a value has special rules.
+Other expressions are computed row by row, as are requests with a value that has special rules.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from factory_resources.sql.scalar.binding import Bound, NotCertainError
-from factory_resources.sql.scalar.values import UndecidedError
+from factory_resources.sql.scalar.values import COMPARISONS, EXACT, UndecidedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +27,6 @@ ComputeColumns = Callable[[Columns], Any]
 """From columns to the results, float64 [rows]; raises UndecidedError if only the engine may decide
 about a row."""
 
-_EXACT = 2**53
-
 _NUMBERS = frozenset({"DOUBLE", "BIGINT", "INTEGER"})
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
@@ -36,15 +34,6 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-}
-
-_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
 }
 
 
@@ -72,8 +61,8 @@ def _column(bound: Bound, constant: Callable[[Bound], Any]) -> ComputeColumns:
         return parts[0]
     if name in _ARITHMETIC and len(parts) == 2 and kinds == {"DOUBLE"}:
         return _arithmetic(name, *parts)
-    if name in _COMPARISONS and len(kinds) == 1 and kinds <= _NUMBERS:
-        return _comparison(_COMPARISONS[name], *parts)
+    if name in COMPARISONS and len(kinds) == 1 and kinds <= _NUMBERS:
+        return _comparison(COMPARISONS[name], *parts)
     if name in {"CONJUNCTION_AND", "CONJUNCTION_OR"} and kinds == {"BOOLEAN"}:
         return _conjunction(parts, decisive=float(name == "CONJUNCTION_OR"))
     if name == "OPERATOR_NOT" and kinds == {"BOOLEAN"}:
@@ -82,7 +71,7 @@ def _column(bound: Bound, constant: Callable[[Bound], Any]) -> ComputeColumns:
 
 
 def _constant(value: Any) -> ComputeColumns:
-    if isinstance(value, str) or (isinstance(value, int) and abs(value) >= _EXACT):
+    if isinstance(value, str) or (isinstance(value, int) and abs(value) >= EXACT):
         raise NotCertainError("a constant that is not a number, or a large one")
     number = float("nan") if value is None else float(value)
     return lambda columns: number

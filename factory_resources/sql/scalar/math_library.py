@@ -1,7 +1,7 @@
-"""Functions of the C library that engine and Python share.
+"""Mathematical functions for which the engine and Python call the same C library.
 
-Both call the system's library, unless one of them was built with its own; C libraries round
-differently, so that is tried once. Exact functions such as `sqrt` belong in `numbers`.
+Either may have been built with a library of its own, and C libraries round differently. So their
+results are compared once. Exact functions such as `sqrt` belong in `numbers`.
 """
 
 import math
@@ -34,7 +34,7 @@ OF_TWO = frozenset({"pow", "atan2"})
 """Functions of two arguments."""
 
 _WITHIN_ONE = frozenset({"asin", "acos"})
-"""Functions of numbers up to 1."""
+"""Functions of numbers from -1 to 1."""
 
 _PROBES = 400
 

@@ -14,6 +14,7 @@ from factory_resources.sql.scalar.math_library import LIBRARY, OF_TWO, shared_wi
 from factory_resources.sql.scalar.values import (
     BIGINT,
     BOOLEAN,
+    COMPARISONS,
     DOUBLE,
     INTEGER,
     Evaluate,
@@ -25,15 +26,6 @@ from factory_resources.sql.scalar.values import (
     strict,
     within,
 )
-
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 _ALIASES = {
     "add": "+",
@@ -52,13 +44,13 @@ _ALIASES = {
 
 def comparison(name: str, terms: Sequence[Term]) -> Evaluate | None:
     """Return a comparison of two values of one type, or None if there is none of that name."""
-    if name not in {*_COMPARISONS, "is distinct from", "is not distinct from"}:
+    if name not in {*COMPARISONS, "is distinct from", "is not distinct from"}:
         return None
     left, right = terms
     if left.type != right.type:
         raise NotCertainError("a comparison of two types")
-    if name in _COMPARISONS:
-        return strict(_COMPARISONS[name], terms)
+    if name in COMPARISONS:
+        return strict(COMPARISONS[name], terms)
     one, other = left.evaluate, right.evaluate
     # None equals only itself.
     if name == "is distinct from":

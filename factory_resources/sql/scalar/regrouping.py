@@ -1,7 +1,7 @@
-"""Sums and products of whole numbers in the shape that makes every regrouping of them visible.
+"""Flatten nested sums and products of whole numbers, which the engine's optimizer may regroup.
 
-The engine's optimizer adds up the constants of a sum first, and may so overflow where the sum as it
-is written does not: `2147483647 + (i + 2)`. What a sum amounts to belongs in `numbers`.
+It adds up the constants of a sum first, and may so overflow although the sum as written does not:
+`2147483647 + (i + 2)`. Computing a flat sum belongs in `numbers`.
 """
 
 from factory_resources.sql.scalar.binding import Bound, NotCertainError
@@ -12,7 +12,7 @@ _NAMES = {"+": "+", "add": "+", "*": "*", "multiply": "*"}
 _OMITTED = frozenset(
     {"CASE", "CAST", "TRY_CAST", "OPERATOR_COALESCE", "abs", "@", "greatest", "least"}
 )
-"""Operations of which the optimizer may leave only an argument."""
+"""Operations that the optimizer may replace by one of their arguments."""
 
 
 def regrouped(bound: Bound) -> Bound:
@@ -40,7 +40,7 @@ def _is_same(part: Bound, name: str, whole: Bound) -> bool:
 
 
 def _exposed(bound: Bound) -> list[Bound]:
-    """Return the parts that may stand in the place of `bound`."""
+    """Return the parts by which the optimizer may replace `bound`."""
     neutral = any(_is_neutral(child) for child in bound.children)
     if bound.operation not in _OMITTED and len(bound.children) != 1 and not neutral:
         return []

@@ -1,9 +1,10 @@
 """The values of a row in Python, and how functions are applied to them.
 
-A NULL is None, a DECIMAL its digits as an int; floats are finite. What functions there are belongs
-in `scalar`.
+NULL is None, a DECIMAL is the int of its digits, and floats are finite. The functions belong in the
+modules beside this one.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -16,6 +17,18 @@ Evaluate = Callable[[Row], Any]
 
 BOOLEAN, BIGINT, INTEGER = SqlType("BOOLEAN"), SqlType("BIGINT"), SqlType("INTEGER")
 DOUBLE, VARCHAR = SqlType("DOUBLE"), SqlType("VARCHAR")
+
+EXACT = 2**53
+"""Up to it every whole number is a double."""
+
+COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 class UndecidedError(Exception):
@@ -60,7 +73,7 @@ def bounds(kind: SqlType) -> tuple[int, int]:
 
 
 def read_column(name: str, kind: SqlType) -> Evaluate:
-    """Return a function that reads the column; undecided for a value of another type."""
+    """Return a function that reads the column; it is undecided about a value of another type."""
     match kind.name:
         case "DOUBLE":
             return _read(name, float, isfinite)
@@ -92,7 +105,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def strict(function: Callable[..., Any], terms: Sequence[Term]) -> Evaluate:
-    """Apply a function; NULL if an argument is."""
+    """Return a function applied to terms; its result is NULL if an argument is."""
     evaluates = [term.evaluate for term in terms]
     if len(evaluates) == 1:
         only = evaluates[0]
@@ -119,9 +132,9 @@ def strict(function: Callable[..., Any], terms: Sequence[Term]) -> Evaluate:
 
 
 def finite(function: Callable[..., float], terms: Sequence[Term]) -> Evaluate:
-    """Apply a function of one or two floats; NULL if one is, undecided if the result is not finite.
+    """Like `strict` for one or two floats, and undecided if the result is not finite.
 
-    It does what `strict` does, without its calls, since most expressions are arithmetic.
+    It repeats `strict` to save a call for each value, since most expressions are arithmetic.
     """
     if len(terms) == 1:
         only = terms[0].evaluate
@@ -151,7 +164,7 @@ def finite(function: Callable[..., float], terms: Sequence[Term]) -> Evaluate:
 
 
 def within(function: Callable[..., int], terms: Sequence[Term], kind: SqlType) -> Evaluate:
-    """Apply a function that yields an int; NULL if an argument is, undecided on overflow."""
+    """Like `strict` for a function that returns an int, and undecided if the result overflows."""
     low, high = bounds(kind)
 
     def checked(*values: Any) -> int:

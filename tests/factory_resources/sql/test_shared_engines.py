@@ -80,12 +80,12 @@ def test_small_files_are_brought_to_the_engine(folder: Path, tmp_path: Path) -> 
     small.write_text("a\n1\n2\n")
     large.write_text("a\n" + "1\n" * (SMALL // 2))
     with SharedEngines(folder) as engines:
-        paths = [engines.brought(path, folder / "job") for path in (small, large)]
+        paths = [engines.visible_path(path, folder / "job") for path in (small, large)]
         assert paths[0].is_relative_to(folder / "job")
         assert (paths[0].name, paths[1]) == (small.name, large)
-        assert engines.brought(paths[0], folder / "job") == paths[0]
+        assert engines.visible_path(paths[0], folder / "job") == paths[0]
         for path, rows in zip(paths, (2, SMALL // 2), strict=True):
             with engines.sealed(read=[path], write=folder / "job") as connection:
                 query = f"SELECT sum(a) FROM read_csv({literal(str(path))})"
                 assert connection.execute(query).fetchone() in {(rows,), (3,)}
-    assert SharedEngines().brought(small, folder / "job") == small
+    assert SharedEngines().visible_path(small, folder / "job") == small
