@@ -1,8 +1,8 @@
-"""Answers whose outcomes are known, as a source: what was asked, and what turned out to be true.
+"""Answers with known outcomes as a source: the rows of requests, and what turned out to be true.
 
-The rows whose first outcome was recorded on the same day are one source. A row keeps its number
-there: later outcomes come behind it, and a correction changes only its value. What is recorded, and
-how, belongs in `factory_resources.outcomes`.
+The rows whose first outcome was recorded on the same day form one source. A row keeps its number in
+it: rows with later outcomes follow it, and a correction changes only its value. Recording outcomes
+belongs in `factory_resources.outcomes`.
 """
 
 import json
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from factory_resources.prediction_log.record import PredictionRecord
 
 _ROW_BYTES = 1_000
-"""What reading a row costs, in bytes of a file of text."""
+"""The cost of reading a row, in bytes of a text file."""
 
 _DAY = 86_400_000_000
 """Microseconds."""
@@ -65,7 +65,7 @@ class AnswersOfDay:
         return (row for row in rows if self.has(row))
 
     def has(self, row: KnownRow) -> bool:
-        """Whether the answer is on record and asked for."""
+        """Whether the answer is on record and not older than `since`."""
         day = day_of(row.id)
         return (self.since is None or day >= self.since) and day not in self.removed
 
@@ -77,7 +77,7 @@ def discover_answers(source: AnswersSource, context: SourceContext) -> Iterator[
 
     Raises:
         SourceError: no outcome was recorded yet.
-        ModelError: the pipeline has no champion, whose target tells the name of the outcome.
+        ModelError: the pipeline has no champion, whose target names the column of the outcomes.
         StorageError: a database cannot be read.
     """
     home, found = context.home, False
@@ -145,16 +145,16 @@ def read_answers(
     own: Path,
     name: str,
 ) -> SourceTable:
-    """Read what was asked, and what turned out to be true.
+    """Read the rows of answers with their outcomes.
 
     Args:
-        target: the column with the outcomes, by its name in the tables and in the source. That of
-            an answer whose version predicted another column is under the name of that one.
+        target: the column of the outcomes, by its name in the tables and in the source. If the
+            version that answered predicted another column, its outcome is in that one.
         own: an empty folder.
         name: of the source, for messages.
 
     Raises:
-        SourceError: an answer is not on record any more.
+        SourceError: an answer is no longer on record.
     """
     import pyarrow as pa
 
@@ -170,7 +170,7 @@ def read_answers(
         }
     )
     read = read_table(table, name, own)
-    # As texts, they are read like the file that the first rows came from.
+    # As texts, their types are inferred like those of the file that the first rows came from.
     return replace(read, format="jsonl", withheld=dict.fromkeys(hidden, _ENCRYPT))
 
 
@@ -184,7 +184,7 @@ class _Reader:
         self._hidden, self._shown = set[str](), set[str]()
 
     def is_hidden(self, column: str) -> bool:
-        """Whether a column is in no row that was read, but for commitments."""
+        """Whether the rows that were read have only commitments in a column."""
         return column in self._hidden - self._shown
 
     def rows(
@@ -193,7 +193,7 @@ class _Reader:
         """Return the rows with their outcomes, in their order.
 
         Raises:
-            SourceError: an answer is not on record any more.
+            SourceError: an answer is no longer on record.
         """
         places: dict[bytes, list[int]] = {}
         for place, row in enumerate(known):
@@ -237,7 +237,7 @@ class _Reader:
             self._hidden.add(column)
             return None
         self._shown.add(column)
-        # What a destroyed key protected is missing from now on.
+        # A value whose key was destroyed is missing.
         if is_destroyed(self._home, self._pipeline, time):
             return None
         return self._protection.reveal(cell, time)

@@ -1,6 +1,6 @@
-"""The common form of every kind of source: found and identified, but not read yet.
+"""The common form of every kind of source that was found and identified, but not read yet.
 
-Finding the sources of each kind belongs in the modules beside this one.
+Finding sources belongs in the modules beside this one, one for each kind.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,17 +21,17 @@ class SourceHandle:
     labels: Mapping[str, str]
     """Columns that hold the same value in every row of the source."""
     read: Callable[[Path], SourceTable]
-    """Reads the source into the common form, in an empty folder that it is given."""
+    """Reads the source into the common form; takes an empty folder."""
     bytes: int = 0
     """Size of the source; 0 if unknown."""
     join: str | None = None
     """The join that adds the table to the rows; None for a source of rows."""
     require_unchanged: Callable[[], None] = lambda: None
-    """Called after everything was read: raises if the source has changed since it was found."""
+    """Raises if the source has changed since it was found; call it after everything was read."""
     name: str = ""
     """Name of a file, as declared."""
     identity: str | None = None
-    """The digest by which its rows will be known; None if it must be read to know that."""
+    """The digest that identifies its rows; None if it must be read to know that."""
     read_once: Callable[[Path], SourceTable] | None = None
     """Like `read`, for a caller that reads the rows once; None if that makes no difference."""
     erased: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

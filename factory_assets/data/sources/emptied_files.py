@@ -1,6 +1,6 @@
-"""Leave out files of which every row was erased: nothing may become of them, not even a partition.
+"""Leave out files of which every row was erased: they may not even become a partition.
 
-Files of which some rows were erased are read without these; see `discovery`.
+Files of which some rows were erased are read without these rows; see `discovery`.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.sources.object_storage import S3_PREFIX
 
 
-def not_emptied(names: Sequence[str], home: Home) -> Sequence[str]:
-    """Return the names of the files that were not emptied by an erasure, as long as they are so.
+def without_emptied(names: Sequence[str], home: Home) -> Sequence[str]:
+    """Return the names of the files, without those whose present rows were all erased.
 
-    Objects of a storage are not compared: they have no digest until they are fetched.
+    Objects of a storage stay: they have no digest until they are fetched.
 
     Raises:
         StorageError: the manifest of an erasure was damaged.
@@ -30,7 +30,10 @@ def not_emptied(names: Sequence[str], home: Home) -> Sequence[str]:
 
 
 def _digest(name: str, cache: DigestCache) -> str | None:
-    """Return the digest of a file; None if it is none. It is not stored, for it has the name."""
+    """Return the digest of a file, None of anything else.
+
+    A new digest is not cached, since the cache also stores the name.
+    """
     if name.startswith(S3_PREFIX):
         return None
     path = Path(name).absolute()

@@ -1,6 +1,6 @@
-"""Which files and folders of this machine the sources of a pipeline are read from.
+"""List the files and folders of this machine from which the sources of a pipeline are read.
 
-Whether they hold what is declared belongs to whoever reads them.
+Checking their content belongs to the modules that read them.
 """
 
 import os
@@ -24,13 +24,13 @@ from factory_resources.sources.databases.reader import address_of
 from factory_resources.sources.files.discovery import expand, expand_all, split_glob
 
 _SOCKETS = "/var/run/postgresql"
-"""Where PostgreSQL's socket is unless an address says otherwise."""
+"""The folder of PostgreSQL's socket, unless an address names another."""
 
 
 def local_paths(pipeline: Pipeline, home: Home) -> Iterator[Path]:
     """Yield the existing files and folders from which the sources and outcomes are read.
 
-    A pattern that cannot be expanded, or a missing secret, yields nothing: reading tells it.
+    A pattern that cannot be expanded, or a missing secret, yields nothing: reading reports it.
     """
     watch = pipeline.spec.watch
     sources = [*pipeline.spec.ingest.every_source]
@@ -87,7 +87,7 @@ def _of_database(database: str, folder: Path, home: Home) -> Iterator[Path]:
 
 
 def _of_arguments(source: PythonSource) -> Iterator[Path]:
-    """Yield each argument that is the absolute path of something."""
+    """Yield each argument that is an absolute path."""
     try:
         values = [*expand_all(source.args).values()]
     except FactoryError:

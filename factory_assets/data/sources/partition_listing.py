@@ -1,8 +1,8 @@
 """List the partitions whose files exist, from the names of the files alone.
 
-No file is opened, and one that vanishes meanwhile is not an error. Only once an erasure has taken
-every row of a file are files read: this one is as if it were not there. Matching a name against a
-pattern belongs in `partition_patterns`.
+No file is opened, and one that vanishes meanwhile is not an error. Files are read only if an
+erasure has emptied some, which are left out. Matching a name against a pattern belongs in
+`partition_patterns`.
 """
 
 import os
@@ -13,7 +13,7 @@ from datetime import datetime
 from glob import escape
 from pathlib import Path
 
-from factory_assets.data.sources.emptied_files import not_emptied
+from factory_assets.data.sources.emptied_files import without_emptied
 from factory_assets.data.sources.partition_patterns import Pattern
 from factory_assets.spec import FileSource, ImageSource, Partition, Pipeline, PythonSource
 from factory_assets.spec.ingest import Source
@@ -60,7 +60,7 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
             pattern = Pattern.of(_escaped(text, pipeline.folder), dimensions, now)
             patterns.append(pattern)
             files = files_of(source, text, pipeline.folder, home)
-            matches.append(_matches(pattern, not_emptied(files, home)))
+            matches.append(_matches(pattern, without_emptied(files, home)))
     dynamic = {
         name: sorted({*known.get(name, ()), *_keys_in_names(name, patterns, matches)})
         for name, dimension in dimensions.items()
@@ -131,9 +131,9 @@ def _full(pattern: str, folder: Path) -> str:
 
 
 def _escaped(pattern: str, folder: Path) -> str:
-    """Return the full pattern, with what is no wildcard in the names of existing folders escaped.
+    """Return the full pattern, in which brackets in the names of existing folders are escaped.
 
-    So a folder may be named `data [1]`, as for `split_glob`.
+    So a folder may be named `data [1]`, as in `split_glob`.
     """
     text = _full(pattern, folder)
     if text.startswith(S3_PREFIX):

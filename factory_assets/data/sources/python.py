@@ -19,8 +19,8 @@ from factory_resources.user_code import load_callable
 def discover_python(source: PythonSource, context: SourceContext) -> SourceHandle:
     """Return the handle of a function's table.
 
-    It is identified by the files that the function reads and its arguments; if the declaration does
-    not name the files, by the table that it returns.
+    The table is identified by the files that the function reads and its arguments; if the
+    declaration does not name the files, by its content.
 
     Raises:
         SourceError: a file is missing, or the function fails.

@@ -52,7 +52,7 @@ def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.
         for info in archive.infolist()
         if not info.filename.endswith("/") and not info.filename.startswith("__MACOSX/")
     ]
-    fits = [info for info in infos if member is None or _fits(info.filename, member)]
+    fits = [info for info in infos if member is None or _matches_member(info.filename, member)]
     if len(fits) == 1:
         return fits[0]
     if fits and len({info.filename for info in fits}) == 1:
@@ -70,12 +70,12 @@ def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.
     )
 
 
-def _fits(filename: str, member: str) -> bool:
+def _matches_member(filename: str, member: str) -> bool:
     return fnmatch(filename, member) or fnmatch(PurePosixPath(filename).name, member)
 
 
 def _require_plain(info: zipfile.ZipInfo, name: str) -> None:
-    """Refuse what is not a regular file inside the zip.
+    """Refuse a member that is not a regular file inside the zip.
 
     A member's name is never used as a path, but a zip with a name that leads out is not trusted.
     """
@@ -148,19 +148,19 @@ def _copy(packed: IO[bytes] | Any, target: Path, name: str, largest: int) -> int
 
 
 def _read(packed: IO[bytes] | Any, name: str) -> bytes:
-    # Separate from writing, so that a damaged file is not blamed on the disk.
+    # Apart from writing, so that a damaged file is not reported as a fault of the disk.
     with _unpacking_errors(name):
         chunk: bytes = packed.read(1 << 20)
         return chunk
 
 
-def _damage() -> tuple[type[Exception], ...]:
-    """Return what unpackers raise of damaged files."""
+def _damage_exceptions() -> tuple[type[Exception], ...]:
+    """Return the exceptions that unpackers raise for damaged files."""
     import lzma
     import struct
     import zlib
 
-    # Arrow raises nothing as long as nobody has imported it.
+    # Arrow can raise its own exceptions only if it was imported.
     arrow = sys.modules.get("pyarrow")
     return (
         zipfile.BadZipFile,
@@ -188,7 +188,7 @@ def _unpacking_errors(name: str) -> Iterator[None]:
         raise SourceError(
             f"cannot be unpacked ({error})", where=name, remedy="pack it with deflate"
         ) from error
-    except _damage() as error:
+    except _damage_exceptions() as error:
         raise SourceError(
             f"is damaged or cut short ({str(error)[:100]})",
             where=name,

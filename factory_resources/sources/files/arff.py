@@ -1,7 +1,7 @@
-"""Attribute-Relation File Format (ARFF) as tables: the declared attributes, stored as Parquet.
+"""Convert files in Attribute-Relation File Format (ARFF) to Parquet, with the declared attributes.
 
 The first pass stores the text of every cell, the second converts it to the type of its attribute.
-The header belongs in `arff_header`.
+Reading the header belongs in `arff_header`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

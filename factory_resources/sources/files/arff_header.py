@@ -1,4 +1,4 @@
-"""The header of a file in Attribute-Relation File Format (ARFF), and how its rows are split.
+"""Read the header of a file in Attribute-Relation File Format (ARFF), and split its rows.
 
 Converting the rows belongs in `arff`.
 """

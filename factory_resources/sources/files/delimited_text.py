@@ -1,4 +1,4 @@
-"""Delimited text as tables: detect a file's separator and columns, store its cells as Parquet."""
+"""Convert delimited text to Parquet: detect separator and columns of a file, store its cells."""
 
 import codecs
 import csv
@@ -31,7 +31,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True)
 class TextRules:
-    """What a declaration says about its text files; None for what is to be detected."""
+    """How text files are declared to be read; a delimiter of None is detected."""
 
     delimiter: str | None = None
     header: bool = True

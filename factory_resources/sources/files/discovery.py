@@ -48,10 +48,10 @@ _CONVERSIONS = {
         "write it as CSV or Parquet, or read it by a function: source.python",
     ),
 }
-"""The end of a file's name to how to make a file of it that can be read."""
+"""The end of a file's name to the advice how to convert the file to a format that is read."""
 
 _SEARCH = os.R_OK | os.X_OK
-"""Rights to list the files of a folder and to open them."""
+"""The rights to list the files of a folder and to open them."""
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
@@ -214,10 +214,10 @@ def split_glob(path: Path) -> tuple[Path, str]:
 
 
 def is_hidden(name: str, pattern: str) -> bool:
-    """Whether a name that a glob matches begins with a dot, and the name in the glob does not.
+    """Whether a name that a glob matches begins with a dot, although the name in the glob does not.
 
-    So begin the names of files that are still being written, and of those that macOS adds. The
-    sensor of arriving files does not wait for them.
+    Files that are still being written, and files that macOS adds, have such names. The sensor of
+    arriving files does not wait for them.
 
     Args:
         name: of the file or object, without its folders.
@@ -286,7 +286,7 @@ def format_of(name: str, declared: Format | None = None) -> tuple[Format | None,
 
 
 def conversion(path: Path) -> str:
-    """Return how to make a file that can be read of one of another format; empty if unknown."""
+    """Return the advice how to convert a file to a format that is read; empty if there is none."""
     return _CONVERSIONS.get(path.suffix.lower(), "")
 
 

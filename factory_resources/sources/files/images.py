@@ -1,7 +1,7 @@
 """Turn image files into pictures of one size, as text that a table can store.
 
-The text is such as `28x28x1:`, followed by the pixels in base64, row by row, one byte per colour.
-Files are not trusted: only PNG and JPEG are decoded, and only up to a limit of size.
+The text begins like `28x28x1:` and goes on with the pixels in base64, row by row, with one byte per
+colour. Files are not trusted: only PNG and JPEG are decoded, up to a limit of size.
 """
 
 import base64
@@ -54,17 +54,18 @@ def encode_picture(content: bytes, size: int, *, grey: bool) -> str | None:
                 if image.width * image.height > MOST_PIXELS:
                     return None
                 upright = _upright(_of_8_bits(image)).convert("L" if grey else "RGB")
-    # What the decoders raise for a broken file.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombWarning):
-        return None
-    except Image.DecompressionBombError:
+    # The decoders raise these for a broken file, or a file that is too large.
+    except (
+        *(OSError, SyntaxError, ValueError, EOFError),
+        *(Image.DecompressionBombWarning, Image.DecompressionBombError),
+    ):
         return None
     small = upright.resize((size, size), Image.Resampling.BILINEAR)
     return f"{size}x{size}x{1 if grey else 3}:{base64.b64encode(small.tobytes()).decode()}"
 
 
 def _of_8_bits(image: "Image.Image") -> "Image.Image":
-    """Return grey of 16 bits as grey of 8, which Pillow's conversion would make white."""
+    """Return grey of 16 bits as grey of 8 bits; Pillow's own conversion would clip it to white."""
     if not image.mode.startswith("I;16"):
         return image
     import numpy as np
@@ -76,7 +77,7 @@ def _of_8_bits(image: "Image.Image") -> "Image.Image":
 
 
 def _upright(image: "Image.Image") -> "Image.Image":
-    """Turn the image as the camera says that it was held.
+    """Return the image upright, turned as its EXIF orientation says.
 
     `ImageOps.exif_transpose` writes the other EXIF data anew, and fails if one of them is odd.
     """

@@ -1,4 +1,4 @@
-"""JSON Lines as tables: the keys of all records become columns, stored as Parquet."""
+"""Convert files of JSON Lines to Parquet: the keys of all records become columns."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -35,7 +35,7 @@ Columns = Mapping[str, tuple[str, str]]
 """Column of a source to its (name, DuckDB type) in the table."""
 
 UNKNOWN = -1
-"""A number of rows that reading them will show."""
+"""A number of rows that is not known until they are read."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SourceTable:
     text: DelimitedText | None = None
     """How the lines of `path` are read; None if it is a Parquet file."""
     withheld: Mapping[str, str] = field(default_factory=dict)
-    """Columns that the source has and does not show, with what to do to read them."""
+    """Columns of the source that are left out, each with what to do to read them."""
     erased: tuple[int, ...] = ()
     """Numbers of rows, from 1, that are left out, although `rows` counts them."""
 
@@ -108,7 +108,7 @@ def read_file(
 
     Args:
         digest: the SHA-256 of the file, if it is known.
-        once: whether the caller reads the rows once; delimited text is then used in place as well.
+        once: whether the caller reads the rows only once; delimited text is then used in place.
         scratch: an empty folder for this file alone.
 
     Raises:

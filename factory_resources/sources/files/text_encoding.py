@@ -1,7 +1,7 @@
 """Prepare the bytes of a text file for the engine.
 
-They become UTF-8 in place of encodings that it does not know, without NUL bytes, and what stands in
-skipped lines is removed if the engine would read on from it.
+Encodings that it does not know are converted to UTF-8, NUL bytes are refused, and skipped lines are
+blanked if they would confuse its reader.
 """
 
 import re
