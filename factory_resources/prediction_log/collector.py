@@ -4,7 +4,7 @@ An interrupted step is repeated: the ledger has one entry for each block, the da
 each record, and a segment is removed once both have it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,10 @@ _GROUP_BYTES = 32 * 1024 * 1024
 """Size of the segments whose entries are appended to the ledger at once."""
 
 
+class ChangedSegmentError(StorageError):
+    """A segment that has other records than those that were entered in the ledger."""
+
+
 def journal_folder(home: Home) -> Path:
     """Return the folder of the segments of a home."""
     return home.predictions / "journal"
@@ -43,24 +47,44 @@ def collect(home: Home, store: PredictionStore) -> int:
         StorageError: the disk or a database cannot be written, or a segment was changed; the
             others are stored nonetheless.
     """
-    stored, damaged = 0, list[StorageError]()
+    stored, errors = 0, list[StorageError]()
     with collecting_paused(home):
-        recover(journal_folder(home))
+        try:
+            recover(journal_folder(home))
+        except StorageError as error:
+            errors.append(error)
         for segments in _groups(journal_folder(home)):
             blocks = dict[Path, PredictionBlock]()
             for segment in segments:
                 try:
                     blocks[segment] = read_block(segment)
                 except StorageError as error:
-                    damaged.append(error)
-            enter(home, [*blocks.values()])
-            for segment, block in blocks.items():
+                    errors.append(error)
+            for segment, block in _entered(home, blocks, errors).items():
                 store.add(block)
                 remove_segment(segment)
-            stored += len(blocks)
-    if damaged:
-        raise damaged[0]
+                stored += 1
+    if errors:
+        raise errors[0]
     return stored
+
+
+def _entered(
+    home: Home, blocks: Mapping[Path, PredictionBlock], errors: list[StorageError]
+) -> Mapping[Path, PredictionBlock]:
+    """Enter blocks in the ledger, together if none was changed; return those that it has."""
+    try:
+        enter(home, [*blocks.values()])
+        return blocks
+    except ChangedSegmentError:
+        entered = dict[Path, PredictionBlock]()
+    for segment, block in blocks.items():
+        try:
+            enter(home, [block])
+            entered[segment] = block
+        except ChangedSegmentError as error:
+            errors.append(error)
+    return entered
 
 
 def _groups(folder: Path) -> Iterator[list[Path]]:
@@ -80,7 +104,7 @@ def enter(home: Home, blocks: Sequence[PredictionBlock]) -> None:
     """Append the entries of blocks to the ledger, unless it has them.
 
     Raises:
-        StorageError: the ledger has another entry of one of these blocks.
+        ChangedSegmentError: the ledger has another entry of one of these blocks.
     """
     from factory_resources.ledger.ledger import Ledger
 
@@ -108,7 +132,7 @@ def _missing(log: "Log", block: PredictionBlock) -> "Kind | None":
             bytes=sum(len(payload) for _, payload in block.records),
         )
     if known[1].root != block.root.hex():
-        raise StorageError(
+        raise ChangedSegmentError(
             f"segment {block.identity} of the prediction journal was changed: entry {known[0]} of "
             "the ledger names other records",
             remedy="restore the segment from a backup",

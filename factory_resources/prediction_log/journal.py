@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from factory_resources.errors import StorageError
 from factory_resources.home.home import storage_errors
 from factory_resources.prediction_log.segments import (
     HEADER_BYTES,
@@ -186,16 +187,26 @@ def is_written(folder: Path) -> bool:
 
 
 def recover(folder: Path) -> list[Path]:
-    """Seal the segments whose writer has ended, up to their last whole record; return them.
+    """Seal the segments whose writer has ended, up to their last complete record; return them.
 
     Raises:
-        StorageError: the disk cannot be read or written, or a segment has no valid header.
+        StorageError: the disk cannot be read or written, or a segment has no valid header; the
+            others are sealed nonetheless.
     """
     for path in folder.glob(f"*{_NEW}"):
         with _orphan(path) as handle:
             if handle is not None:
                 path.unlink(missing_ok=True)
-    return [sealed for path in sorted(folder.glob(f"*{OPEN}")) if (sealed := _recover(path))]
+    recovered, errors = list[Path](), list[StorageError]()
+    for path in sorted(folder.glob(f"*{OPEN}")):
+        try:
+            if sealed := _recover(path):
+                recovered.append(sealed)
+        except StorageError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return recovered
 
 
 def _recover(path: Path) -> Path | None:

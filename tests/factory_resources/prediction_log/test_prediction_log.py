@@ -14,12 +14,12 @@ from factory_resources.ledger.entries import read_entry
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.blocks import PredictionBlock, read_block
-from factory_resources.prediction_log.collector import journal_folder
+from factory_resources.prediction_log.collector import enter, journal_folder
 from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.segments import read
+from factory_resources.prediction_log.segments import OPEN, first_id, read
 from tests.disks import small_disk
 from tests.engines import ON_POSTGRES
 from tests.factory_resources.prediction_log.homes import log as log
@@ -120,7 +120,7 @@ from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.segments import read
+from factory_resources.prediction_log.segments import OPEN, first_id, read
 from tests.factory_resources.prediction_log.samples import write
 journal = PredictionLog(Home(Path(sys.argv[1]))).journal()
 sys.stdout.buffer.write(b"".join(write(journal, range(5), PredictionIds())))
@@ -266,6 +266,43 @@ def test_a_damaged_segment_does_not_keep_the_others_from_being_stored(
     assert [*journal_folder(home).iterdir()] == [damaged]
     assert log.find(text(taken[1]))
     assert log.find(text(taken[2]))
+
+
+def _segments_of(log: PredictionLog, home: Home, count: int) -> tuple[list[bytes], list[Path]]:
+    """Write so many segments of two answers; return the ids of their first answers, and them."""
+    journal, ids, taken = log.journal(), PredictionIds(), list[bytes]()
+    for number in range(count):
+        taken.append(write(journal, [number, number + count], ids)[0])
+        journal.roll()
+    journal.close()
+    return taken, sorted(journal_folder(home).iterdir(), key=first_id)
+
+
+def test_a_changed_segment_does_not_keep_the_others_from_being_stored(
+    log: PredictionLog, home: Home
+) -> None:
+    taken, segments = _segments_of(log, home, 3)
+    # As after a kill before anything was stored, but for the entry.
+    enter(home, [read_block(segments[0])])
+    segments[0].write_bytes(segments[0].read_bytes()[: -24 - len(payload(3))])
+    with pytest.raises(StorageError, match="entry 1 of the ledger names other records"):
+        log.collect()
+    assert [*journal_folder(home).iterdir()] == segments[:1]
+    assert [found.place for one in taken if (found := log.find(text(one)))] == [
+        *("journal", "database", "database")
+    ]
+
+
+def test_a_damaged_segment_of_a_killed_server_does_not_keep_the_others_from_being_stored(
+    log: PredictionLog, home: Home
+) -> None:
+    taken, segments = _segments_of(log, home, 3)
+    orphans = [segment.rename(segment.with_suffix(OPEN)) for segment in segments]
+    orphans[0].write_bytes(b"x" * 200)
+    with pytest.raises(StorageError, match="is damaged: it has no header"):
+        log.collect()
+    assert [*journal_folder(home).iterdir()] == orphans[:1]
+    assert all(log.database.find(one) for one in taken[1:])
 
 
 def test_an_id_that_is_stored_already_stays_as_it_is(log: PredictionLog) -> None:
