@@ -30,7 +30,7 @@ def json_to_parquet(
         "(SELECT CASE WHEN json_type(json) = 'OBJECT' THEN json_keys(json) ELSE [NULL] END AS keys "
         f"FROM {objects})"
     )
-    with text_errors(name, rules.encoding):
+    with text_errors(name, rules.encoding, path):
         keys = connection.execute(
             "SELECT key, min(row), min(row) FILTER (twice) FROM "
             f"(SELECT unnest(keys) AS key, twice, row FROM ({records})) "

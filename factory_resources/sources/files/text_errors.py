@@ -28,7 +28,8 @@ def text_errors(
     """Reduce DuckDB's errors about a text file to one line with file, line number and remedy.
 
     Args:
-        path, delimiter: of delimited text, in which the line is looked up; None for other text.
+        path: the file in which the line is looked up; None to name only the file.
+        delimiter: of delimited text.
 
     Raises:
         SourceError: a fault of the file.
@@ -53,6 +54,8 @@ def _line_number(message: str, path: Path | None, encoding: str, delimiter: str)
     """Return the line of the file that an error is about; None if it does not say."""
     if path and "invalid state" in message:
         return _first_other_line_end(path)
+    if path and (found := _JSON.search(message)):
+        return _json_line(path, encoding, int(found[1]))
     if not (found := _LINE.search(message)):
         return None
     counted = int(found[1])
@@ -62,6 +65,16 @@ def _line_number(message: str, path: Path | None, encoding: str, delimiter: str)
     with open_lines(path, encoding, errors="replace") as text:
         before = next(islice(records(text, delimiter, blank=True), counted - 2, None), None)
     return before[1] + 1 if before else counted
+
+
+def _json_line(path: Path, encoding: str, counted: int) -> int | None:
+    """Return the line of a record that is not JSON.
+
+    The engine counts the records up to it, without blank lines, and one more.
+    """
+    with open_lines(path, encoding, errors="replace") as text:
+        lines = (number for number, line in enumerate(text, 1) if line.strip())
+        return next(islice(lines, max(0, counted - 2), None), None)
 
 
 def _first_other_line_end(path: Path) -> int:
@@ -88,11 +101,10 @@ def _translate_error(
     if any(phrase in message.lower() for phrase in ("unicode", "utf-8", "not latin-1")):
         return not_text(where, encoding)
     if malformed := _JSON.search(message):
+        # The advice after the reason is about options of the engine.
+        reason = malformed[2].partition(". ")[0].strip(" .")
         return SourceError(
-            f"is not one JSON object per line, near line {malformed[1]} "
-            f"({malformed[2].strip(' .')})",
-            where=name,
-            remedy="correct the line",
+            f"is not one JSON object per line ({reason})", where=where, remedy="correct the line"
         )
     if "invalid state" in message:
         return SourceError(

@@ -175,7 +175,13 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         {"d.jsonl": b'{"y": 1}\n{"y": \n'},
         {"source": {"files": "d.jsonl"}},
         SourceError,
-        ["d.jsonl: is not one JSON object per line, near line 3 (unexpected end of data)"],
+        ["d.jsonl:2: is not one JSON object per line (unexpected end of data)"],
+    ),
+    "two JSON objects in a line below blank ones": (
+        {"d.jsonl": b'{"y": 1}\n\n\n{"y": 2}\n{"y": 3} {"y": 4}\n'},
+        {"source": {"files": "d.jsonl"}},
+        SourceError,
+        ["d.jsonl:5: is not one JSON object per line (unexpected content after document)"],
     ),
     "JSON without objects": (
         {"d.jsonl": b"[1, 2]\n3\n"},
