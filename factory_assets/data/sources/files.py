@@ -6,7 +6,7 @@ file format belongs in `factory_resources.sources.files`.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -41,12 +41,14 @@ def discover_files(source: FileSource, context: SourceContext) -> Iterator[Sourc
     Raises:
         SourceError: a file is missing or unreadable.
     """
-    patterns = source.files
-    if isinstance(patterns, dict):
-        # The order of keys in a declaration has no meaning.
-        patterns = dict(sorted(patterns.items()))
-    for digested in context.digests.of_files(find_files(patterns, context.folder)):
+    for digested in context.digests.of_files(find_files(_patterns(source), context.folder)):
         yield discover_file(source, digested)
+
+
+def _patterns(source: FileSource) -> Mapping[str, str] | tuple[str, ...]:
+    """Return the declared patterns; the order of keys in a declaration has no meaning."""
+    patterns = source.files
+    return dict(sorted(patterns.items())) if isinstance(patterns, dict) else patterns
 
 
 def discover_file(source: FileSource, digested: DigestedFile) -> SourceHandle:
@@ -102,11 +104,8 @@ def discover_objects(source: FileSource, context: SourceContext) -> Iterator[Sou
         SourceError: nothing matches, a key is not set, or the storage refuses access.
     """
     storage = storage_of(source, context.home)
-    patterns = source.files
-    if isinstance(patterns, dict):
-        patterns = dict(sorted(patterns.items()))
     digests = context.digests
-    for number, one in enumerate(find_objects(patterns, storage)):
+    for number, one in enumerate(find_objects(_patterns(source), storage)):
         folder = context.scratch / str(number)
         folder.mkdir()
         digest = known_digest(one, storage, digests)
