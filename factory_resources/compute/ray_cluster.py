@@ -84,10 +84,7 @@ class RayCluster:
         # It takes seconds, so it comes after what takes none.
         self._ray = _imported_ray()
         self._require_closed()
-        with self._translated(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Its remarks stay out of the output of a run.
-            self._ray.init(f"ray://{address}", log_to_driver=False, logging_level="CRITICAL")
+        self._connect()
         self._is_connected = True
 
     def close(self) -> None:
@@ -179,6 +176,23 @@ class RayCluster:
         with suppress(ClusterError), self._translated():
             self._ray.kill(actor)
 
+    def _connect(self) -> None:
+        with self._translated(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                # Its remarks stay out of the output of a run.
+                self._ray.init(
+                    f"ray://{self.address}", log_to_driver=False, logging_level="CRITICAL"
+                )
+            except RuntimeError as error:
+                if "version" not in str(error).lower():
+                    raise
+                raise ClusterError(
+                    f"the Ray cluster has another version: {error}",
+                    where=f"ray://{self.address}",
+                    remedy="install the same versions of Ray and Python there and here",
+                ) from error
+
     def _require_token(self) -> None:
         if not os.environ.get(_TOKEN) and not token_file().is_file():
             raise ClusterError(
@@ -268,14 +282,6 @@ class RayCluster:
             raise self._away(str(error)) from error
         except grpc.RpcError as error:
             raise self._away(str(error)) from error
-        except RuntimeError as error:
-            if "version" not in str(error).lower():
-                raise
-            raise ClusterError(
-                f"the Ray cluster has another version: {error}",
-                where=f"ray://{self.address}",
-                remedy="install the same versions of Ray and Python there and here",
-            ) from error
 
 
 def _imported_ray() -> Any:

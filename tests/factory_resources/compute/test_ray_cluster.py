@@ -1,7 +1,9 @@
-"""What is found out about a Ray cluster before Ray is imported."""
+"""What is found out about a Ray cluster without one: most of it before Ray is imported."""
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -58,3 +60,18 @@ def test_a_node_has_room_for_what_its_scarcest_part_allows(
 ) -> None:
     node = ClusterNode("id", "10.0.0.1", cpus=8, memory=13 << 30, gpus=2)
     assert node.room(memory, gpus) == room
+
+
+def test_an_error_in_an_actor_is_not_taken_for_another_version_of_ray() -> None:
+    exceptions = pytest.importorskip("ray.exceptions")
+
+    def get(*_: Any, **__: Any) -> None:
+        cause = ValueError("the record has the unknown version 3")
+        raise exceptions.RayTaskError("work", "Traceback: the unknown version 3", cause)
+
+    cluster = RayCluster.__new__(RayCluster)
+    cluster.address, cluster._is_connected = "127.0.0.1:10001", True
+    cluster._ray = SimpleNamespace(get=get, is_initialized=lambda: True)
+    method = SimpleNamespace(remote=lambda: None)
+    with pytest.raises(RuntimeError, match="the unknown version 3"):
+        cluster.ask(method)
