@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from factory_assets.erasure.plan import ErasurePlan
 from factory_assets.spec import Pipeline
 from factory_assets.spec.partitions import ListedPartitions
-from factory_resources.erasure.sought import sought
+from factory_resources.erasure.search_terms import search_terms
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
@@ -17,7 +17,7 @@ def require_undeclared(plan: ErasurePlan, pipelines: Sequence[Pipeline]) -> None
     Raises:
         DeclarationError: one has, or lists a partition that goes.
     """
-    matcher = sought(plan.searched).in_files
+    matcher = search_terms(plan.searched).in_files
     for pipeline in pipelines:
         gone = {*plan.partitions.get(pipeline.name, ())}
         dimensions = pipeline.spec.partitions.values()

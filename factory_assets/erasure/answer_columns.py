@@ -18,7 +18,7 @@ from factory_assets.ml.artifacts.trained_model import DESCRIPTION, Description
 from factory_assets.serving.online.warm_engine import as_cell
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
-from factory_resources.erasure.sought import sought
+from factory_resources.erasure.search_terms import search_terms
 from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
@@ -152,7 +152,7 @@ class ProtectedValues:
     def __init__(self, home: Home, pipeline: str, values: Collection[Value]) -> None:
         self._home, self._pipeline = home, pipeline
         self._protection = Protection(home, pipeline, "encrypted")
-        self._matcher = sought(values).in_cells
+        self._matcher = search_terms(values).in_cells
         self._spelled = [*_spellings(values)]
         self._by_month: dict[str, Collection[str]] = {}
 

@@ -18,7 +18,7 @@ from factory_assets.erasure.answer_columns import (
     ProtectedValues,
 )
 from factory_assets.serving.online.warm_engine import as_cell
-from factory_resources.erasure.sought import sought
+from factory_resources.erasure.search_terms import search_terms
 from factory_resources.erasure.values import Value
 from factory_resources.errors import ExpressionError
 from factory_resources.home.home import Home
@@ -252,7 +252,7 @@ def requests_with(home: Home, pipeline: str, values: Collection[Value]) -> list[
     """
     if not values or not (has_store(home) or journal_folder(home).is_dir()):
         return []
-    matcher, protected = sought(values).in_cells, ProtectedValues(home, pipeline, values)
+    matcher, protected = search_terms(values).in_cells, ProtectedValues(home, pipeline, values)
     with PredictionLog(home) as log:
         found = {
             request.hex()

@@ -35,7 +35,7 @@ from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
 from factory_resources.erasure.search import holds_any
-from factory_resources.erasure.sought import sought
+from factory_resources.erasure.search_terms import search_terms
 from factory_resources.erasure.values import Value
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
@@ -273,13 +273,13 @@ def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[Le
 
 def _held(home: Home, values: Iterable[Value]) -> Iterator[str]:
     """Yield the files of models, of looks and of declarations that have one of the values."""
-    what = sought([*values])
-    if not what.values:
+    terms = search_terms([*values])
+    if not terms.values:
         return
     for folder in (home.artifacts, home.watch, declarations_folder(home)):
         for path in sorted(folder.rglob("*")):
             # A manifest lists the digests of the others, and is needed to tell what is missing.
-            if path.is_file() and path.name != MANIFEST and holds_any(path, what):
+            if path.is_file() and path.name != MANIFEST and holds_any(path, terms):
                 yield str(path.relative_to(home.path))
 
 

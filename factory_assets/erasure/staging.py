@@ -32,7 +32,7 @@ from factory_resources.erasure.manifest import (
     RewrittenRecord,
     manifest_file,
 )
-from factory_resources.erasure.sought import sought
+from factory_resources.erasure.search_terms import search_terms
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import Kind, StageComputed
@@ -71,7 +71,8 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
             _require_entered(record, home)
     files = _rewritten_files(plan, home)
     by_table = {(one.table, one.sha256): new for one, new in files.items()}
-    blot = {name: Blotter(sought(plan.values.get(name, frozenset()))) for name in plan.pipelines}
+    terms = {name: search_terms(plan.values.get(name, frozenset())) for name in plan.pipelines}
+    blot = {name: Blotter(one) for name, one in terms.items()}
     erased = {source: len(rows) for source, rows in plan.rows.sources.items()}
     contents: dict[str, str] = {}
     records: dict[str, RewrittenRecord] = {}

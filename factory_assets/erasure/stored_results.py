@@ -11,7 +11,7 @@ from typing import Any
 
 from factory_assets.results.record_graph import value_in
 from factory_resources.erasure.redaction import Redaction
-from factory_resources.erasure.sought import Sought
+from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.tables.snapshot import TableFile
 from factory_resources.tracking.record import Record
 
@@ -25,14 +25,14 @@ class Blotter:
     Whoever reads a result expects a number where there was one: it loses its digits but the first.
     """
 
-    sought: Sought
+    terms: SearchTerms
 
     def __call__(self, value: Any) -> Any:
         """Return a value of JSON without them."""
         match value:
             case str():
                 return self._redaction.text(value)
-            case float() | int() if not isinstance(value, bool) and value in self.sought.numbers:
+            case float() | int() if not isinstance(value, bool) and value in self.terms.numbers:
                 return type(value)(float(f"{value:.1g}"))
             case dict():
                 return {self(name): self(part) for name, part in value.items()}
@@ -43,7 +43,7 @@ class Blotter:
 
     @cached_property
     def _redaction(self) -> Redaction:
-        return Redaction(self.sought)
+        return Redaction(self.terms)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from factory_resources.erasure.sought import Sought
+from factory_resources.erasure.search_terms import SearchTerms
 
 MOST_UNPACKED = 1 << 24
 """Bytes of a compressed text that are looked at."""
@@ -54,8 +54,8 @@ class CellSearch:
         found: how often, by table and column and by the form that was found.
     """
 
-    def __init__(self, sought: Sought) -> None:
-        self._sought = sought
+    def __init__(self, terms: SearchTerms) -> None:
+        self._terms = terms
         self.found: Counter[tuple[str, str]] = Counter()
 
     def add(self, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -73,16 +73,16 @@ class CellSearch:
             blobs = [bytes(cell) for cell in cells if isinstance(cell, bytes | memoryview)]
             if blobs:
                 self._compare(name, b"\0\0".join(blobs), in_text=False)
-            if self._sought.numbers:
+            if self._terms.numbers:
                 self._add_numbers(name, cells)
 
     def _compare(self, name: str, content: bytes, *, in_text: bool) -> None:
-        for match in self._sought.in_cells.find(content, in_text=in_text):
+        for match in self._terms.in_cells.find(content, in_text=in_text):
             self.found[name, match.needle.form] += 1
 
     def _add_numbers(self, name: str, cells: Sequence[object]) -> None:
         numbers = [cell for cell in cells if isinstance(cell, int | float)]
-        if count := sum(number in self._sought.numbers for number in numbers):
+        if count := sum(number in self._terms.numbers for number in numbers):
             self.found[name, "number"] += count
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from factory_resources.erasure.cells import CellSearch
-from factory_resources.erasure.sought import Sought
+from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE, schema_words, server_address
 
@@ -56,13 +56,13 @@ def _is_at_rest(path: Path) -> bool:
     return is_logged and not (log.exists() and log.stat().st_size)
 
 
-def sqlite_places(path: Path, sought: Sought) -> "Counter[tuple[str, str]]":
+def sqlite_places(path: Path, terms: SearchTerms) -> "Counter[tuple[str, str]]":
     """Count the cells of a SQLite file that have a value, by table and column, and by form.
 
     Raises:
         StorageError: it is damaged or locked.
     """
-    search = CellSearch(sought)
+    search = CellSearch(terms)
     with sqlite_to_read(path) as connection:
         for table in sqlite_tables(connection):
             cursor = connection.execute(f"SELECT * FROM {quoted(table)}")
@@ -91,7 +91,7 @@ def has_free_space(path: Path) -> bool:
         return bool(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
 
-def server_places(sought: Sought) -> Iterator[tuple[str, str, str, int]]:
+def server_places(terms: SearchTerms) -> Iterator[tuple[str, str, str, int]]:
     """Yield schema, table and column, form and count of what the databases on PostgreSQL have.
 
     There are none if the databases are files.
@@ -106,7 +106,7 @@ def server_places(sought: Sought) -> Iterator[tuple[str, str, str, int]]:
 
     with connected(address, DATABASE_VARIABLE) as connection:
         for schema in server_schemas(connection):
-            search = CellSearch(sought)
+            search = CellSearch(terms)
             _search_schema(connection, schema, search)
             for (column, form), count in sorted(search.found.items()):
                 yield schema_words(schema), column, form, count

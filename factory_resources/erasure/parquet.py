@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from factory_resources.erasure.matcher import Matcher
-from factory_resources.erasure.sought import Sought
+from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.errors import StorageError
 
 MAGIC = b"PAR1"
@@ -22,7 +22,7 @@ _FEW = 4
 """Bytes of a cell, if a column of text stores each value once."""
 
 
-def parquet_places(path: Path, sought: Sought) -> "Counter[str]":
+def parquet_places(path: Path, terms: SearchTerms) -> "Counter[str]":
     """Count in how many cells, statistics and notes of a file there is a value, by column.
 
     Raises:
@@ -36,13 +36,13 @@ def parquet_places(path: Path, sought: Sought) -> "Counter[str]":
         with pq.ParquetFile(path) as opened:
             repeated = _repeated(opened.metadata)
         with pq.ParquetFile(path, read_dictionary=repeated) as file:
-            for place in _notes(file, sought.in_tables):
+            for place in _notes(file, terms.in_tables):
                 found[place] += 1
-            for place in _statistics(file, sought):
+            for place in _statistics(file, terms):
                 found[place] += 1
             for batch in file.iter_batches(batch_size=_ROWS):
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                    if count := _count(column, sought):
+                    if count := _count(column, terms):
                         found[f"column {name}"] += count
     except (pyarrow.ArrowException, OSError) as error:
         raise StorageError(
@@ -71,7 +71,7 @@ def _notes(file: Any, matcher: Matcher) -> Iterator[str]:
             yield "notes"
 
 
-def _statistics(file: Any, sought: Sought) -> Iterator[str]:
+def _statistics(file: Any, terms: SearchTerms) -> Iterator[str]:
     for group in range(file.metadata.num_row_groups):
         for number in range(file.metadata.num_columns):
             column = file.metadata.row_group(group).column(number)
@@ -79,19 +79,19 @@ def _statistics(file: Any, sought: Sought) -> Iterator[str]:
             if statistics is None or not statistics.has_min_max:
                 continue
             for bound in (statistics.min, statistics.max):
-                if _is_sought(bound, sought):
+                if _has_term(bound, terms):
                     yield f"statistics of {column.path_in_schema}"
 
 
-def _is_sought(bound: Any, sought: Sought) -> bool:
+def _has_term(bound: Any, terms: SearchTerms) -> bool:
     if isinstance(bound, str | bytes):
         content = bound.encode() if isinstance(bound, str) else bound
-        return any(True for _ in sought.in_tables.find(content))
+        return any(True for _ in terms.in_tables.find(content))
     if isinstance(bound, datetime):
-        return _moment(bound) in {_moment(one) for one in sought.moments}
+        return _moment(bound) in {_moment(one) for one in terms.moments}
     if isinstance(bound, int | float):
-        return not isinstance(bound, bool) and bound in sought.numbers
-    return bound in sought.days
+        return not isinstance(bound, bool) and bound in terms.numbers
+    return bound in terms.days
 
 
 def _moment(value: datetime) -> datetime:
@@ -99,43 +99,43 @@ def _moment(value: datetime) -> datetime:
     return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _count(column: Any, sought: Sought) -> int:
+def _count(column: Any, terms: SearchTerms) -> int:
     """Return how many cells of a column have a value."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _count_coded(column, sought)
+        return _count_coded(column, terms)
     if pa.types.is_struct(kind):
-        return sum(_count(part, sought) for part in column.flatten())
+        return sum(_count(part, terms) for part in column.flatten())
     if pa.types.is_map(kind):
-        return _count(column.keys, sought) + _count(column.items, sought)
+        return _count(column.keys, terms) + _count(column.items, terms)
     if pa.types.is_nested(kind):
-        return _count(column.flatten(), sought)
+        return _count(column.flatten(), terms)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _text_cells(column.cast(pa.large_binary()), sought.in_tables, in_text=True)
+        return _text_cells(column.cast(pa.large_binary()), terms.in_tables, in_text=True)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return _text_cells(column.cast(pa.large_binary()), sought.in_tables, in_text=False)
-    values = _typed(kind, sought)
+        return _text_cells(column.cast(pa.large_binary()), terms.in_tables, in_text=False)
+    values = _typed(kind, terms)
     return pc.sum(pc.is_in(column, value_set=values)).as_py() or 0 if len(values) else 0
 
 
-def _count_coded(column: Any, sought: Sought) -> int:
+def _count_coded(column: Any, terms: SearchTerms) -> int:
     """Return how many cells have a value, of a column that has each of its values once."""
     import pyarrow.compute as pc
 
-    # Most batches have none of the values that are sought.
-    if not _count(column.dictionary, sought):
+    # Most batches have none of the values that are looked for.
+    if not _count(column.dictionary, terms):
         return 0
     found = [
-        n for n in range(len(column.dictionary)) if _count(column.dictionary[n : n + 1], sought)
+        n for n in range(len(column.dictionary)) if _count(column.dictionary[n : n + 1], terms)
     ]
     cells = pc.is_in(column.indices, value_set=_array(found, column.indices.type))
     return pc.sum(cells).as_py() or 0
 
 
-def _typed(kind: Any, sought: Sought) -> Any:
+def _typed(kind: Any, terms: SearchTerms) -> Any:
     """Return the values that a column of numbers, dates or moments can have."""
     import pyarrow as pa
 
@@ -143,16 +143,16 @@ def _typed(kind: Any, sought: Sought) -> Any:
     if pa.types.is_integer(kind):
         bits = kind.bit_width - (0 if pa.types.is_unsigned_integer(kind) else 1)
         low = 0 if pa.types.is_unsigned_integer(kind) else -(2**bits)
-        of_type = [int(one) for one in sought.numbers if one == int(one) and low <= one < 2**bits]
+        of_type = [int(one) for one in terms.numbers if one == int(one) and low <= one < 2**bits]
     elif pa.types.is_floating(kind):
-        numbers = _array(map(float, sought.numbers), pa.float64())
+        numbers = _array(map(float, terms.numbers), pa.float64())
         return numbers.cast(kind, safe=False)
     elif pa.types.is_decimal(kind):
-        of_type = _decimals(kind, sought)
+        of_type = _decimals(kind, terms)
     elif pa.types.is_date(kind):
-        of_type = sought.days
+        of_type = terms.days
     elif pa.types.is_timestamp(kind):
-        zoned = [_moment(one) for one in sought.moments]
+        zoned = [_moment(one) for one in terms.moments]
         of_type = zoned if kind.tz else [one.replace(tzinfo=None) for one in zoned]
         return _array(of_type, pa.timestamp("us", kind.tz)).cast(kind, safe=False)
     return _array(of_type, kind)
@@ -166,11 +166,11 @@ def _array(values: Iterable[Any], kind: Any) -> Any:
     return pa.concat_arrays([pa.nulls(0, kind), *parts])
 
 
-def _decimals(kind: Any, sought: Sought) -> list[Any]:
+def _decimals(kind: Any, terms: SearchTerms) -> list[Any]:
     """Return the numbers as a column of decimals would have them."""
     from decimal import Decimal
 
-    found = [Decimal(repr(one)) for one in sought.numbers]
+    found = [Decimal(repr(one)) for one in terms.numbers]
     unit = Decimal(1).scaleb(-kind.scale)
     fitting = [one for one in found if len(one.quantize(unit).as_tuple().digits) <= kind.precision]
     return [one.quantize(unit) for one in fitting if one == one.quantize(unit)]

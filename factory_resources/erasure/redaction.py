@@ -17,7 +17,7 @@ from factory_resources.erasure.cells import (
     unpacked_texts,
 )
 from factory_resources.erasure.matcher import Match
-from factory_resources.erasure.sought import Sought
+from factory_resources.erasure.search_terms import SearchTerms
 
 ERASED = "(erased)"
 """What stands in place of a text."""
@@ -35,8 +35,8 @@ class Redaction:
         count: how many were replaced so far.
     """
 
-    def __init__(self, sought: Sought) -> None:
-        self._sought = sought
+    def __init__(self, terms: SearchTerms) -> None:
+        self._terms = terms
         self.count = 0
 
     def has_values(self, texts: Iterable[str]) -> bool:
@@ -70,7 +70,7 @@ class Redaction:
         if isinstance(value, dict):
             changed: dict[str, Any] = {}
             for key, one in value.items():
-                changed[_another(self._plain(key), changed)] = (
+                changed[_free_key(self._plain(key), changed)] = (
                     one if key in _KEPT else self._value(one)
                 )
             return changed
@@ -115,12 +115,12 @@ class Redaction:
     def _matches(self, content: bytes) -> list[Match]:
         """Return what is to be replaced, from the left; of two at a place, the longer one first."""
         found = [
-            one for one in self._sought.in_cells.find(content) if one.needle.form not in _BINARY
+            one for one in self._terms.in_cells.find(content) if one.needle.form not in _BINARY
         ]
         return sorted(found, key=lambda one: (one.start, -one.end))
 
 
-def _another(key: str, taken: dict[str, Any]) -> str:
+def _free_key(key: str, taken: dict[str, Any]) -> str:
     """Return a key that is not taken."""
     number, free = 1, key
     while free in taken:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from factory_resources.erasure.redaction import ERASED, Redaction
 from factory_resources.erasure.scrubbing_server import scrub_server
-from factory_resources.erasure.scrubbing_sqlite import BESIDE, scrub_sqlite
+from factory_resources.erasure.scrubbing_sqlite import FILE_SUFFIXES, scrub_sqlite
 from factory_resources.erasure.search import holds_any
-from factory_resources.erasure.sought import Sought, sought
+from factory_resources.erasure.search_terms import SearchTerms, search_terms
 from factory_resources.erasure.streams import pieces
 from factory_resources.erasure.values import Value
 from factory_resources.home.home import Home, storage_errors
@@ -35,21 +35,21 @@ def scrub(home: Home, values: Collection[Value]) -> dict[str, int]:
     Raises:
         StorageError: something cannot be read or written.
     """
-    what = sought(values)
+    terms = search_terms(values)
     found: Counter[str] = Counter()
     for path in _databases(home):
         if path.is_file():
             name = path.relative_to(home.path)
-            for column, count in scrub_sqlite(path, what).items():
+            for column, count in scrub_sqlite(path, terms).items():
                 found[f"{name}: {column}"] += count
-    if dropped := _drop_digests(home, what):
+    if dropped := _drop_digests(home, terms):
         found["digests.db"] = dropped
-    found.update(scrub_server(what))
+    found.update(scrub_server(terms))
     for path in _logs(home):
-        if count := _overwrite(path, what):
+        if count := _overwrite(path, terms):
             found[str(path.relative_to(home.path))] += count
     for path in _events(home):
-        if count := _replace_in_lines(home, path, what):
+        if count := _replace_in_lines(home, path, terms):
             found[str(path.relative_to(home.path))] += count
     return dict(found)
 
@@ -59,11 +59,11 @@ def _databases(home: Home) -> list[Path]:
     return [file.path for file in files]
 
 
-def _drop_digests(home: Home, what: Sought) -> int:
+def _drop_digests(home: Home, terms: SearchTerms) -> int:
     """Remove the cache of digests if the name of a source in it has a value."""
     path = home.path / "digests.db"
-    files = [path.with_name(path.name + suffix) for suffix in BESIDE]
-    if not any(holds_any(file, what) for file in files if file.is_file()):
+    files = [path.with_name(path.name + suffix) for suffix in FILE_SUFFIXES]
+    if not any(holds_any(file, terms) for file in files if file.is_file()):
         return 0
     with storage_errors(path):
         for file in files:
@@ -82,9 +82,9 @@ def _events(home: Home) -> list[Path]:
     return sorted(path for path in (home.path / "openlineage").glob("*") if path.is_file())
 
 
-def _replace_in_lines(home: Home, path: Path, what: Sought) -> int:
+def _replace_in_lines(home: Home, path: Path, terms: SearchTerms) -> int:
     """Replace values in lines of JSON, which stay JSON."""
-    redaction = Redaction(what)
+    redaction = Redaction(terms)
     with storage_errors(path):
         lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
     changed = "\n".join(map(redaction.text, lines))
@@ -93,14 +93,14 @@ def _replace_in_lines(home: Home, path: Path, what: Sought) -> int:
     return redaction.count
 
 
-def _overwrite(path: Path, what: Sought) -> int:
+def _overwrite(path: Path, terms: SearchTerms) -> int:
     """Replace values in a log by as many bytes: a service may have it open to go on writing."""
     found: set[tuple[int, int]] = set()
     at = 0
     with storage_errors(path), path.open("rb+") as file:
-        for content, begin, end in pieces(file, what.overlap):
+        for content, begin, end in pieces(file, terms.overlap):
             first = at - begin
-            for match in what.in_files.find(content):
+            for match in terms.in_files.find(content):
                 if begin <= match.start < end:
                     found.add((first + match.start, match.end - match.start))
             at += end - begin

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_resources.erasure.databases import in_transaction
 from factory_resources.erasure.redaction import Redaction
-from factory_resources.erasure.sought import Sought
+from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE, schema_words, server_address
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ROWS = 500
 """Rows that are read at once."""
 
-_PATIENCE = 60
+_LOCK_SECONDS = 60
 """Seconds to wait for another process that uses a table."""
 
 _TEXT = frozenset({"text", "character varying", "character", "json"})
@@ -30,7 +30,7 @@ _SCRUBBED = frozenset({"Dagster", "MLflow", "searches"})
 """The stores of libraries; the factory's own are bound by the ledger."""
 
 
-def scrub_server(sought: Sought) -> "Counter[str]":
+def scrub_server(terms: SearchTerms) -> "Counter[str]":
     """Replace values in all columns of text, and count them by schema, table and column.
 
     There are none if the databases are files.
@@ -47,27 +47,27 @@ def scrub_server(sought: Sought) -> "Counter[str]":
     from factory_resources.migration.stores import stores
 
     with connected(address, DATABASE_VARIABLE) as connection:
-        run(connection, f"SET lock_timeout = '{_PATIENCE}s'")
+        run(connection, f"SET lock_timeout = '{_LOCK_SECONDS}s'")
         for store in stores():
             if store.name not in _SCRUBBED:
                 continue
             schema = store.schema or default_schema(connection)
             for table in tables_of(connection, schema):
-                for column, count in _scrub_table(connection, table, sought).items():
+                for column, count in _scrub_table(connection, table, terms).items():
                     found[f"{schema_words(schema)}: {column}"] += count
                 run(connection, f"VACUUM (FULL, ANALYZE) {table.address}")
     return found
 
 
-def _scrub_table(connection: Any, table: "StoredTable", sought: Sought) -> "Counter[str]":
+def _scrub_table(connection: Any, table: "StoredTable", terms: SearchTerms) -> "Counter[str]":
     found: Counter[str] = Counter()
     columns = [column for column in table.columns if column.type in _TEXT]
     if not columns:
         return found
     with in_transaction(connection):
-        for place, *cells in _with_values(connection, table, sought):
+        for place, *cells in _with_values(connection, table, terms):
             for column, cell in zip(columns, cells, strict=True):
-                redaction = Redaction(sought)
+                redaction = Redaction(terms)
                 if cell is not None and (changed := redaction.text(cell)) != cell:
                     place = _update(connection, table, column.name, column.type, changed, place)
                     found[f"{table.name}.{column.name}"] += redaction.count
@@ -75,7 +75,7 @@ def _scrub_table(connection: Any, table: "StoredTable", sought: Sought) -> "Coun
 
 
 def _with_values(
-    connection: Any, table: "StoredTable", sought: Sought
+    connection: Any, table: "StoredTable", terms: SearchTerms
 ) -> list[Sequence[str | None]]:
     """Return the place of each row with values, and its texts."""
     names = ", ".join(
@@ -83,7 +83,7 @@ def _with_values(
         for column in table.columns
         if column.type in _TEXT
     )
-    redaction = Redaction(sought)
+    redaction = Redaction(terms)
     changed: list[Any] = []
     with connection.cursor("erasure") as cursor:
         cursor.execute(f"SELECT ctid::text, {names} FROM {table.address}")

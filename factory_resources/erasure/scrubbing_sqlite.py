@@ -10,23 +10,23 @@ from typing import Any
 from factory_resources.erasure.databases import quoted, sqlite_tables
 from factory_resources.erasure.redaction import Redaction
 from factory_resources.erasure.search import holds_any
-from factory_resources.erasure.sought import Sought
+from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.errors import StorageError
 
-BESIDE = ("", "-wal", "-journal", "-shm")
-"""What the names of a database and of the files beside it end with."""
+FILE_SUFFIXES = ("", "-wal", "-journal", "-shm")
+"""Ends of the names of a database and of the files that SQLite writes beside it."""
 
-_TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
-"""What SQLite says if another row has a text that has to be unique."""
+_NOT_UNIQUE = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
+"""Names of the errors that SQLite raises if another row has a text that has to be unique."""
 
 _ROWS = 500
 """Rows that are read at once."""
 
-_NO_TEXT = ("INT", "REAL", "FLOA", "DOUB", "NUM", "DATE", "TIME", "BOOL", "BLOB")
-"""In the declared types of columns that have no text; SQLite stores dates as text."""
+_TYPES_WITHOUT_TEXT = ("INT", "REAL", "FLOA", "DOUB", "NUM", "DATE", "TIME", "BOOL", "BLOB")
+"""Parts of declared types whose columns are left alone; SQLite stores their dates as text."""
 
 
-def scrub_sqlite(path: Path, sought: Sought) -> "Counter[str]":
+def scrub_sqlite(path: Path, terms: SearchTerms) -> "Counter[str]":
     """Replace values in all columns of text, and count them by table and column.
 
     The file is written anew if any of its bytes, or of its log, has one.
@@ -35,21 +35,21 @@ def scrub_sqlite(path: Path, sought: Sought) -> "Counter[str]":
         StorageError: it is damaged or locked, or the disk is full.
     """
     found: Counter[str] = Counter()
-    files = [path.with_name(path.name + suffix) for suffix in BESIDE]
-    if not any(holds_any(file, sought) for file in files if file.is_file()):
+    files = [path.with_name(path.name + suffix) for suffix in FILE_SUFFIXES]
+    if not any(holds_any(file, terms) for file in files if file.is_file()):
         return found
-    with changing(path, "values in the database cannot be replaced", always=True) as connection:
+    with rewritten(path, "values in the database cannot be replaced", always=True) as connection:
         for table in sqlite_tables(connection):
-            _scrub_table(connection, table, sought, found)
+            _scrub_table(connection, table, terms, found)
     return found
 
 
 @contextmanager
-def changing(path: Path, otherwise: str, *, always: bool) -> Iterator[sqlite3.Connection]:
+def rewritten(path: Path, failure: str, *, always: bool) -> Iterator[sqlite3.Connection]:
     """Open a SQLite file for one transaction, and leave nothing of what was there before.
 
     Args:
-        otherwise: the message of the error if it cannot be done.
+        failure: the message of the error if it cannot be done.
         always: whether the file is written anew also if no row was changed.
 
     Raises:
@@ -66,14 +66,14 @@ def changing(path: Path, otherwise: str, *, always: bool) -> Iterator[sqlite3.Co
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         raise StorageError(
-            f"{otherwise} ({error.__class__.__name__})",
+            f"{failure} ({error.__class__.__name__})",
             where=str(path),
             remedy="stop what uses it, free space, or restore it from a backup; then do it again",
         ) from error
 
 
 def _scrub_table(
-    connection: sqlite3.Connection, table: str, sought: Sought, found: "Counter[str]"
+    connection: sqlite3.Connection, table: str, terms: SearchTerms, found: "Counter[str]"
 ) -> None:
     described = connection.execute(f"PRAGMA table_info({quoted(table)})").fetchall()
     columns = [name for _, name, kind, *_ in described if _has_text(kind)]
@@ -81,16 +81,16 @@ def _scrub_table(
     if not columns:
         return
     names = ", ".join(map(quoted, [*keys, *columns]))
-    for row in _with_values(connection, f"SELECT {names} FROM {quoted(table)}", sought, len(keys)):
+    for row in _with_values(connection, f"SELECT {names} FROM {quoted(table)}", terms, len(keys)):
         for column, cell in zip(columns, row[len(keys) :], strict=True):
-            redaction = Redaction(sought)
+            redaction = Redaction(terms)
             if isinstance(cell, str) and (changed := redaction.text(cell)) != cell:
                 _update(connection, table, column, changed, dict(zip(keys, row, strict=False)))
                 found[f"{table}.{column}"] += redaction.count
 
 
 def _has_text(kind: str) -> bool:
-    return not any(word in kind.upper() for word in _NO_TEXT)
+    return not any(word in kind.upper() for word in _TYPES_WITHOUT_TEXT)
 
 
 def _keys(connection: sqlite3.Connection, table: str, described: Sequence[Any]) -> list[str]:
@@ -103,17 +103,16 @@ def _keys(connection: sqlite3.Connection, table: str, described: Sequence[Any]) 
 
 
 def _with_values(
-    connection: sqlite3.Connection, query: str, sought: Sought, keys: int
-) -> Iterator[Sequence[Any]]:
-    """Yield the rows with values, which may be changed before the next one is read."""
-    redaction = Redaction(sought)
+    connection: sqlite3.Connection, query: str, terms: SearchTerms, keys: int
+) -> list[Sequence[Any]]:
+    """Return the rows with values; a table that is changed while it is read gives rows twice."""
+    redaction = Redaction(terms)
     changed: list[Sequence[Any]] = []
     cursor = connection.execute(query)
     while rows := cursor.fetchmany(_ROWS):
         if redaction.has_values(cell for row in rows for cell in row[keys:] if _is_text(cell)):
             changed += [row for row in rows if redaction.has_values(filter(_is_text, row[keys:]))]
-    # A table that is changed while it is read gives rows twice.
-    yield from changed
+    return changed
 
 
 def _is_text(cell: object) -> bool:
@@ -131,7 +130,7 @@ def _update(
         try:
             connection.execute(statement, [unique, *keys.values()])
         except sqlite3.IntegrityError as error:
-            if error.sqlite_errorname not in _TAKEN:
+            if error.sqlite_errorname not in _NOT_UNIQUE:
                 raise
             number += 1
             unique = f"{text} {number}"

@@ -29,7 +29,7 @@ from factory_resources.erasure.databases import (
 )
 from factory_resources.erasure.matcher import Matcher
 from factory_resources.erasure.parquet import MAGIC, parquet_places
-from factory_resources.erasure.sought import Sought, sought
+from factory_resources.erasure.search_terms import SearchTerms, search_terms
 from factory_resources.erasure.streams import (
     HEAD,
     Readable,
@@ -73,16 +73,16 @@ def find_values(
         StorageError: a file or database cannot be read.
         ValueError: a value is not searchable.
     """
-    what = sought(values)
-    if not what.values:
+    terms = search_terms(values)
+    if not terms.values:
         return
     for path in sorted(home_paths(home)):
         name = str(path.relative_to(home.path))
-        forms = Counter(one.needle.form for one in what.in_files.find(os.fsencode(name)))
+        forms = Counter(one.needle.form for one in terms.in_files.find(os.fsencode(name)))
         yield from _occurrences(name, "its name", Counter[str](forms))
         if path not in skip:
-            yield from _in_file(path, name, what)
-    for schema, column, form, count in server_places(what):
+            yield from _in_file(path, name, terms)
+    for schema, column, form, count in server_places(terms):
         yield Occurrence(schema, column, form, count)
 
 
@@ -116,35 +116,35 @@ def _paths(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
             yield path
 
 
-def holds_any(path: Path, sought: Sought) -> bool:
+def holds_any(path: Path, terms: SearchTerms) -> bool:
     """Whether a file has one of the values, in its bytes, its cells or what is packed in it.
 
     Raises:
         StorageError: it cannot be read.
     """
-    return any(True for _ in _in_file(path, path.name, sought))
+    return any(True for _ in _in_file(path, path.name, terms))
 
 
-def _in_file(path: Path, name: str, what: Sought) -> Iterator[Occurrence]:
+def _in_file(path: Path, name: str, terms: SearchTerms) -> Iterator[Occurrence]:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
             file.seek(0)
-            forms = _forms(file, _matcher(name, what), what.overlap, _stands_in_text(path, head))
+            forms = _forms(file, _matcher(name, terms), terms.overlap, _stands_in_text(path, head))
     except FileNotFoundError:
         return
     except OSError as error:
         raise _unreadable(path, error) from error
     yield from _occurrences(name, "bytes", forms)
     if head.startswith(MAGIC):
-        for place, count in sorted(parquet_places(path, what).items()):
+        for place, count in sorted(parquet_places(path, terms).items()):
             yield Occurrence(name, place, "value", count)
     elif head.startswith(SQLITE):
-        for (column, form), count in sorted(sqlite_places(path, what).items()):
+        for (column, form), count in sorted(sqlite_places(path, terms).items()):
             yield Occurrence(name, column, form, count)
     with unpacking_errors(path):
         for member, content in unpacked(path, head):
-            forms = _forms(content, what.in_files, what.overlap, not is_zip(head))
+            forms = _forms(content, terms.in_files, terms.overlap, not is_zip(head))
             yield from _occurrences(name, f"packed: {member}", forms)
 
 
@@ -156,10 +156,10 @@ def _unreadable(path: Path, error: OSError) -> StorageError:
     )
 
 
-def _matcher(name: str, what: Sought) -> Matcher:
+def _matcher(name: str, terms: SearchTerms) -> Matcher:
     if name.endswith(".parquet"):
-        return what.in_tables
-    return what.in_cells if name.startswith(_JOURNAL) else what.in_files
+        return terms.in_tables
+    return terms.in_cells if name.startswith(_JOURNAL) else terms.in_files
 
 
 def _stands_in_text(path: Path, head: bytes) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from factory_resources.erasure.databases import in_transaction, quoted, sqlite_tables
 from factory_resources.erasure.redaction import ERASED
-from factory_resources.erasure.scrubbing_sqlite import changing
+from factory_resources.erasure.scrubbing_sqlite import rewritten
 from factory_resources.home.database import DATABASE_VARIABLE, server_address
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, run_logs
@@ -65,7 +65,7 @@ def _blanked(value: Any) -> Any:
 
 
 def _in_file(path: Path, pipelines: Collection[str]) -> int:
-    with changing(path, "pages with rows cannot be blanked", always=False) as connection:
+    with rewritten(path, "pages with rows cannot be blanked", always=False) as connection:
         return sum(
             _in_table(connection, table, name)
             for table in _PLACES.keys() & {*sqlite_tables(connection)}
@@ -74,7 +74,7 @@ def _in_file(path: Path, pipelines: Collection[str]) -> int:
 
 
 def _in_table(connection: sqlite3.Connection, table: str, pipeline: str) -> int:
-    column, conditions, values = _about(table, pipeline, "substr({}, 1, ?) = ?")
+    column, conditions, values = _rows_about(table, pipeline, "substr({}, 1, ?) = ?")
     rows = connection.execute(
         f"SELECT rowid, {column} FROM {quoted(table)} WHERE {conditions}", values
     ).fetchall()
@@ -88,7 +88,7 @@ def _in_table(connection: sqlite3.Connection, table: str, pipeline: str) -> int:
     return count
 
 
-def _about(table: str, pipeline: str, begins: str) -> tuple[str, str, list[object]]:
+def _rows_about(table: str, pipeline: str, begins: str) -> tuple[str, str, list[object]]:
     """Return the column with metadata, and the condition for rows about a pipeline with its values.
 
     Args:
@@ -117,7 +117,7 @@ def _in_server(pipelines: Collection[str]) -> int:
         for name in _PLACES.keys() & tables.keys():
             with in_transaction(connection):
                 for pipeline in pipelines:
-                    column, conditions, values = _about(name, pipeline, "left({}, %s) = %s")
+                    column, conditions, values = _rows_about(name, pipeline, "left({}, %s) = %s")
                     query = f"SELECT id, {column} FROM {tables[name]} WHERE {conditions}"
                     for row, text in run(connection, query, values):
                         if text is not None and (changed := without_pages(text)) != text:

@@ -16,7 +16,7 @@ from factory_resources.errors import StorageError
 _PIECE = 4 << 20
 """Bytes that are read at once."""
 
-_MOST = 1 << 20
+_MOST_UNPACKED = 1 << 20
 """Bytes of a compressed text in a picture that are looked at."""
 
 _PNG, _ZIP, _GZIP, _ZSTD = b"\x89PNG\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -141,7 +141,8 @@ def _png(path: Path) -> Iterator[tuple[str, Readable]]:
         if kind in (b"zTXt", b"iTXt"):
             # Wherever the compressed part begins: after the keyword, and other names.
             start = chunk.find(b"\x78", chunk.find(b"\0"))
-            text = zlib.decompressobj().decompress(chunk[start:], _MOST) if start >= 0 else b""
+            packed = chunk[start:] if start >= 0 else b""
+            text = zlib.decompressobj().decompress(packed, _MOST_UNPACKED)
             yield kind.decode(), io.BytesIO(text)
         at += length + 12
 

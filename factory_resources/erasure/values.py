@@ -30,7 +30,7 @@ TEXT = 6
 """Characters that a text needs to be searchable."""
 
 DIGITS = 6
-"""Digits that a number needs: those of an integer, and those of a float that count."""
+"""Digits that a number needs: those of an integer, the significant ones of a float."""
 
 _DIFFERENT = 3
 """Different characters or digits that a text or an integer needs."""
@@ -63,7 +63,7 @@ def is_searchable(value: Value) -> bool:
     """Whether finding the value says anything: what is too short occurs everywhere.
 
     A text needs six characters, three of them different; an integer six digits, three of them
-    different; a float six digits that count. Dates and moments are searchable, truth values are
+    different; a float six significant digits. Dates and moments are searchable, truth values are
     not.
     """
     if isinstance(value, bool):
@@ -75,7 +75,7 @@ def is_searchable(value: Value) -> bool:
         digits = str(abs(value))
         return len(digits) >= DIGITS and len(set(digits)) >= _DIFFERENT
     if isinstance(value, float):
-        return value - value == 0 and _counting_digits(value) >= DIGITS
+        return value - value == 0 and _significant_digits(value) >= DIGITS
     return True
 
 
@@ -103,11 +103,11 @@ def forms(value: Value) -> Iterator[Needle]:
 
 
 def _text_forms(text: str) -> Iterator[Needle]:
-    for written in _spellings(text):
-        yield Needle(written, "text")
+    for written in {*_escaped_forms(text)}:
+        yield Needle(written.encode(), "text")
     if len(text) > _STEM:
         # Each way of writing a text goes character by character, so that the beginning is one too.
-        for whole, stem in zip(_ways(text), _ways(text[:_STEM]), strict=True):
+        for whole, stem in zip(_escaped_forms(text), _escaped_forms(text[:_STEM]), strict=True):
             yield Needle(stem.encode(), "shortened", whole.encode()[len(stem.encode()) :])
     yield Needle(text.encode("utf-16-le"), "utf-16")
     content = text.encode()
@@ -119,11 +119,7 @@ def _text_forms(text: str) -> Iterator[Needle]:
             yield Needle(inner, "base64")
 
 
-def _spellings(text: str) -> set[bytes]:
-    return {way.encode() for way in _ways(text)}
-
-
-def _ways(text: str) -> list[str]:
+def _escaped_forms(text: str) -> list[str]:
     """Return the text as plain text, CSV, SQL, Python, HTML, Markdown, an address and JSON."""
     written = [
         text,
@@ -182,7 +178,7 @@ def _float_forms(value: float) -> Iterator[Needle]:
         yield Needle(rounded.encode(), "rounded")
     # What a model of 32 bits has read, and writes as a float again.
     single = _single(value)
-    if single != value and _counting_digits(single) >= _SINGLE:
+    if single != value and _significant_digits(single) >= _SINGLE:
         yield Needle(repr(single).encode(), "rounded")
     yield from _doubles(value)
 
@@ -202,7 +198,7 @@ def _doubles(value: float) -> Iterator[Needle]:
         yield Needle(content[::-1], "binary")
 
 
-def _counting_digits(value: float) -> int:
+def _significant_digits(value: float) -> int:
     mantissa = repr(value).lower().partition("e")[0].lstrip("-").replace(".", "")
     return len(mantissa.strip("0"))
 

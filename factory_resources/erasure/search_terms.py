@@ -1,6 +1,6 @@
 """What is searched for: values, ready to be compared with bytes, cells and typed columns."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ _SHOWN = frozenset({"shortened", "rounded"})
 
 
 @dataclass(frozen=True)
-class Sought:
+class SearchTerms:
     """Values that are searchable."""
 
     values: tuple[Value, ...]
@@ -50,11 +50,8 @@ class Sought:
         """Bytes that pieces of a file have in common, so that nothing between two is missed."""
         return self.in_files.longest + 2 * AROUND
 
-    def __iter__(self) -> Iterator[Value]:
-        return iter(self.values)
 
-
-def sought(values: Collection[Value]) -> Sought:
+def search_terms(values: Collection[Value]) -> SearchTerms:
     """Return the values, each once and in the order in which they are given.
 
     Raises:
@@ -63,4 +60,4 @@ def sought(values: Collection[Value]) -> Sought:
     if not all(map(is_searchable, values)):
         raise ValueError("a value is too short to be searched for")
     # 1 and 1.0 are equal, and have the same forms or more.
-    return Sought(tuple(dict.fromkeys(values)))
+    return SearchTerms(tuple(dict.fromkeys(values)))
