@@ -82,10 +82,13 @@ def _scrub_table(
         return
     names = ", ".join(map(quoted, [*keys, *columns]))
     for row in _with_values(connection, f"SELECT {names} FROM {quoted(table)}", terms, len(keys)):
+        key = dict(zip(keys, row, strict=False))
         for column, cell in zip(columns, row[len(keys) :], strict=True):
             redaction = Redaction(terms)
             if isinstance(cell, str) and (changed := redaction.text(cell)) != cell:
-                _update(connection, table, column, changed, dict(zip(keys, row, strict=False)))
+                stored = _update(connection, table, column, changed, key)
+                if column in key:
+                    key[column] = stored
                 found[f"{table}.{column}"] += redaction.count
 
 
@@ -94,7 +97,7 @@ def _has_text(kind: str) -> bool:
 
 
 def _keys(connection: sqlite3.Connection, table: str, described: Sequence[Any]) -> list[str]:
-    """Return the columns by which a row is found again."""
+    """Return the columns of the key by which a row is found again."""
     try:
         connection.execute(f"SELECT rowid FROM {quoted(table)} LIMIT 0")
     except sqlite3.OperationalError:
@@ -120,19 +123,19 @@ def _is_text(cell: object) -> bool:
 
 
 def _update(
-    connection: sqlite3.Connection, table: str, column: str, text: str, keys: dict[str, Any]
-) -> None:
-    """Store a text; where it has to be unique, with a number."""
-    where = " AND ".join(f"{quoted(name)} = ?" for name in keys)
+    connection: sqlite3.Connection, table: str, column: str, text: str, key: dict[str, Any]
+) -> str:
+    """Store a text, with a number if it has to be unique; return what is stored."""
+    where = " AND ".join(f"{quoted(name)} = ?" for name in key)
     statement = f"UPDATE {quoted(table)} SET {quoted(column)} = ? WHERE {where}"
     number, unique = 1, text
     while True:
         try:
-            connection.execute(statement, [unique, *keys.values()])
+            connection.execute(statement, [unique, *key.values()])
         except sqlite3.IntegrityError as error:
             if error.sqlite_errorname not in _NOT_UNIQUE:
                 raise
             number += 1
             unique = f"{text} {number}"
         else:
-            return
+            return unique

@@ -127,6 +127,19 @@ def test_rows_without_a_number_are_found_by_their_key(home: Home) -> None:
     assert _rows(path, "SELECT value FROM tags ORDER BY run") == [("(erased)",), ("Marvin",)]
 
 
+def test_rows_are_found_by_their_key_after_it_was_replaced(home: Home) -> None:
+    path = _database(
+        home,
+        "CREATE TABLE tags (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
+        f"INSERT INTO tags VALUES ('{NAME}', 'it is {NAME}'), ('(erased)', 'Marvin');",
+    )
+    assert scrub(home, [NAME]) == {"mlflow.db: tags.key": 1, "mlflow.db: tags.value": 1}
+    assert _rows(path, "SELECT * FROM tags ORDER BY key") == [
+        ("(erased)", "Marvin"),
+        ("(erased) 2", "it is (erased)"),
+    ]
+
+
 def test_moments_of_a_database_stay(home: Home) -> None:
     path = _database(
         home,
