@@ -1,6 +1,6 @@
-"""Whether the boundary around this process allows an address, known before it is asked for.
+"""Check whether the boundary around this process allows an address, before connecting to it.
 
-The kernel refuses it anyway; C libraries do not say why.
+The kernel refuses the others anyway, but C libraries do not say why.
 """
 
 import os

@@ -98,7 +98,7 @@ def level_here(user: tuple[int, int] | None = None) -> tuple[Level, str]:
         user: whom root becomes; see `Boundary`.
 
     Raises:
-        BoundaryError: not even the absence of one could be found out.
+        BoundaryError: it cannot be found out.
     """
     report = _run_nothing(Boundary(user=user))
     return report.level, report.reason

@@ -20,7 +20,7 @@ from factory_resources.boundary import landlock, namespaces, syscalls
 from factory_resources.boundary.addresses import AllowedAddress, distinct, resolve
 from factory_resources.boundary.filesystem import Visible, is_in
 from factory_resources.boundary.forwarder import Forwarder, allow_many_connections
-from factory_resources.boundary.inside import HEARD, NOT_SET_UP, Inside, be_first, end_of
+from factory_resources.boundary.inside import AWAITED, NOT_SET_UP, Inside, run_init, wait_for_end
 from factory_resources.boundary.report import (
     BoundaryReport,
     Level,
@@ -45,7 +45,10 @@ USAGE = """usage: python -I -m factory_resources.boundary [OPTION]... -- COMMAND
 The exit code is the command's, 128 and the number of the signal that ended it, or 97 if the
 boundary could not be set up; the command was not started then."""
 
-_OPTIONS = ("allow", "writable", "readable", "kept", "level", "user", "shared-memory", "report")
+_OPTION_NAMES = (
+    *("allow", "writable", "readable", "kept"),
+    *("level", "user", "shared-memory", "report"),
+)
 _ORDER: dict[str, tuple[Level, ...]] = {
     "auto": ("namespaces", "seccomp"),
     "required": ("namespaces",),
@@ -56,11 +59,11 @@ _DRAIN_SECONDS = 5
 _MESSAGE = 1 << 20
 
 
-class _RefusedBoundaryError(Exception):
+class _NotSetUpError(Exception):
     """A boundary that cannot be set up; the message says why, and what to do."""
 
 
-class _Asked(NamedTuple):
+class _Options(NamedTuple):
     """What the command line asks for."""
 
     level: str
@@ -71,8 +74,8 @@ class _Asked(NamedTuple):
     command: tuple[str, ...]
 
 
-class _Told(NamedTuple):
-    """What the processes inside told, and what was started for them."""
+class _Outcome(NamedTuple):
+    """What the processes inside have reported, and the forwarders that serve them."""
 
     seal: Seal
     refused: str
@@ -83,30 +86,30 @@ class _Told(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     """Start the command of the command line inside a boundary; return the exit code."""
     _open_streams()
-    # Whoever ignores the end of children has passed that on. It is waited for, and has to be kept.
+    # A parent that ignores SIGCHLD passes that on, and the exit code of a child would be lost.
     signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
         return _run(_parse(arguments))
-    except (_RefusedBoundaryError, ValueError) as error:
+    except (_NotSetUpError, ValueError) as error:
         print(f"boundary: {error}", file=sys.stderr)  # noqa: T201
         return NOT_SET_UP
 
 
 def _open_streams() -> None:
-    """Open the standard streams that are closed: else a socket of ours would become one."""
+    """Open the standard streams that are closed, so that no socket of ours becomes one."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
 
 
-def _parse(arguments: Sequence[str]) -> _Asked:
+def _parse(arguments: Sequence[str]) -> _Options:
     try:
-        pairs, command = getopt.getopt(list(arguments), "", [f"{name}=" for name in _OPTIONS])
+        pairs, command = getopt.getopt(list(arguments), "", [f"{name}=" for name in _OPTION_NAMES])
     except getopt.GetoptError as error:
         raise ValueError(f"{error}\n{USAGE}") from None
     if not command:
         raise ValueError(f"there is no command\n{USAGE}")
-    given: dict[str, list[str]] = {name: [] for name in _OPTIONS}
+    given: dict[str, list[str]] = {name: [] for name in _OPTION_NAMES}
     for name, value in pairs:
         given[name[2:]].append(value)
     level = (given["level"] or ["auto"])[-1]
@@ -114,7 +117,7 @@ def _parse(arguments: Sequence[str]) -> _Asked:
         raise ValueError(f"--level {level!r} is not one of {', '.join(_ORDER)}")
     readable = [*given["readable"], *given["kept"], sys.prefix, sys.base_prefix]
     links = {path: os.path.realpath(path) for path in (*given["writable"], *readable)}
-    return _Asked(
+    return _Options(
         level,
         tuple(given["allow"]),
         Visible(
@@ -151,105 +154,105 @@ def _user(text: str) -> tuple[int, int]:
     return int(user), int(group or user)
 
 
-def _run(asked: _Asked) -> int:
-    for path in (*asked.visible.writable, *asked.visible.readable):
+def _run(options: _Options) -> int:
+    for path in (*options.visible.writable, *options.visible.readable):
         if not os.path.exists(path):
             raise ValueError(f"{path} does not exist; create it, or do not declare it")
-    if "/" in asked.visible.writable:
+    if "/" in options.visible.writable:
         raise ValueError("/ cannot be writable; declare the folders that the command writes")
-    _clear_report(asked)
+    _clear_report(options)
     started = time.time()
-    reasons = [unsupported] if (unsupported := _unsupported(asked)) else []
+    reasons = [unsupported] if (unsupported := _why_unsupported(options)) else []
     if not reasons:
-        for level in _ORDER[asked.level]:
-            reason = _impossible(asked, level)
+        for level in _ORDER[options.level]:
+            reason = _why_impossible(options, level)
             if not reason:
-                code, told = _start(asked, level)
-                reason = told.refused
-                if not reason and not told.seal.tries:
+                code, outcome = _start(options, level)
+                reason = outcome.refused
+                if not reason and not outcome.seal.tries:
                     reason = f"it ended with {code} before it was sealed"
                 if not reason:
-                    _report(asked, level, reasons, started, code, told)
+                    _write_report(options, level, reasons, started, code, outcome)
                     return code
             reasons.append(f"{level}: {reason}")
-    if asked.level not in ("off", "auto"):
+    if options.level not in ("off", "auto"):
         why = "; ".join(reasons)
-        raise _RefusedBoundaryError(f"it cannot be set up, and the command was not started: {why}")
-    code, told = _start(asked, "none")
-    _report(asked, "none", reasons or ["it is switched off"], started, code, told)
+        raise _NotSetUpError(f"it cannot be set up, and the command was not started: {why}")
+    code, outcome = _start(options, "none")
+    _write_report(options, "none", reasons or ["it is switched off"], started, code, outcome)
     return code
 
 
-def _clear_report(asked: _Asked) -> None:
+def _clear_report(options: _Options) -> None:
     """Remove the report of an earlier command; refuse a place where this one could write it."""
-    folder, name = os.path.split(asked.report)
+    folder, name = os.path.split(options.report)
     target = os.path.join(os.path.realpath(folder or "."), name)
-    kept = any(is_in(target, path) for path in asked.visible.kept)
-    for path in asked.visible.writable:
-        if asked.report and is_in(target, path) and not kept:
-            raise ValueError(f"the report {asked.report} is in the writable folder {path}")
-    if asked.report and os.path.lexists(asked.report):
-        os.unlink(asked.report)
+    kept = any(is_in(target, path) for path in options.visible.kept)
+    for path in options.visible.writable:
+        if options.report and is_in(target, path) and not kept:
+            raise ValueError(f"the report {options.report} is in the writable folder {path}")
+    if options.report and os.path.lexists(options.report):
+        os.unlink(options.report)
 
 
-def _unsupported(asked: _Asked) -> str:
+def _why_unsupported(options: _Options) -> str:
     """Return why no boundary is possible; empty if one is."""
     if not syscalls.IS_SUPPORTED:
         return f"{sys.platform} {syscalls.MACHINE} has no such boundary: it needs Linux"
-    if asked.user[0] == 0:
+    if options.user[0] == 0:
         return "root can undo any boundary; start it as an ordinary user"
     return ""
 
 
-def _impossible(asked: _Asked, level: Level) -> str:
-    """Return why what is asked for cannot be had at a level."""
+def _why_impossible(options: _Options, level: Level) -> str:
+    """Return why a level cannot do what the command line asks for; empty if it can."""
     if level != "seccomp":
         return ""
     if not landlock.abi():
         return "the kernel has no Landlock"
-    if asked.allow:
+    if options.allow:
         return "without namespaces no address can be allowed"
-    visible = asked.visible
+    visible = options.visible
     for path in {*visible.readable} - {*visible.kept}:
         if any(is_in(path, folder) for folder in visible.writable):
             return f"without namespaces {path}, in a writable folder, cannot stay read-only"
     return ""
 
 
-def _start(asked: _Asked, level: Level) -> tuple[int, _Told]:
+def _start(options: _Options, level: Level) -> tuple[int, _Outcome]:
     """Start the command at this level and wait for its end."""
-    allowed = tuple(resolve(text) for text in asked.allow) if level == "namespaces" else ()
-    temporary = _make_temporary(asked.user) if level == "seccomp" else ""
+    allowed = tuple(resolve(text) for text in options.allow) if level == "namespaces" else ()
+    temporary = _make_temporary(options.user) if level == "seccomp" else ""
     inside = Inside(
         level=level,
-        command=asked.command,
-        visible=asked.visible,
+        command=options.command,
+        visible=options.visible,
         allowed=allowed,
-        home=_home(asked.user[0]),
+        home=_home(options.user[0]),
         user=os.getuid(),
-        owner=asked.user,
+        owner=options.user,
         outside=process_identity(os.getpid()),
         temporary=temporary,
     )
-    # Messages stay apart; where there is no boundary, there is but one.
+    # Messages stay apart. Without a boundary there is only one.
     kind = socket.SOCK_SEQPACKET if syscalls.IS_SUPPORTED else socket.SOCK_STREAM
     ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
-    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     try:
         first = namespaces.fork() if level == "namespaces" else os.fork()
     except OSError as error:
-        return NOT_SET_UP, _Told(Seal(), f"the kernel refuses them ({error.strerror})", "", ())
+        return NOT_SET_UP, _Outcome(Seal(), f"the kernel refuses them ({error.strerror})", "", ())
     if first == 0:
         ours.close()
-        be_first(inside, theirs)
+        run_init(inside, theirs)
     theirs.close()
-    told = _listen(ours, distinct(allowed))
-    code = os.waitstatus_to_exitcode(end_of(first, partial(os.kill, first)))
-    for forwarder in told.forwarders:
+    outcome = _read_reports(ours, distinct(allowed))
+    code = os.waitstatus_to_exitcode(wait_for_end(first, partial(os.kill, first)))
+    for forwarder in outcome.forwarders:
         forwarder.drain(_DRAIN_SECONDS)
-    if told.failed:
-        print(f"boundary: {told.failed}", file=sys.stderr)  # noqa: T201
-    return (code if code >= 0 else 128 - code), told
+    if outcome.failed:
+        print(f"boundary: {outcome.failed}", file=sys.stderr)  # noqa: T201
+    return (code if code >= 0 else 128 - code), outcome
 
 
 def _home(user: int) -> str:
@@ -260,14 +263,14 @@ def _home(user: int) -> str:
     return os.path.realpath(home)
 
 
-def _listen(ours: socket.socket, allowed: Sequence[AllowedAddress]) -> _Told:
-    """Hear the processes inside until the command has started, or could not be."""
+def _read_reports(ours: socket.socket, allowed: Sequence[AllowedAddress]) -> _Outcome:
+    """Read what the processes inside report, until the command has started or failed to."""
     seal, refused, failed = Seal(), "", ""
     forwarders: list[Forwarder] = []
     while True:
         message, passed = _receive(ours, len(allowed))
         if not message:
-            return _Told(seal, refused, failed, tuple(forwarders))
+            return _Outcome(seal, refused, failed, tuple(forwarders))
         if passed:
             allow_many_connections()
             forwarders = [
@@ -275,10 +278,10 @@ def _listen(ours: socket.socket, allowed: Sequence[AllowedAddress]) -> _Told:
                 for address, descriptor in zip(allowed, passed, strict=True)
             ]
             continue
-        told = json.loads(message)
-        failed, refused = told.pop("failed", ""), told.pop("refused", "")
-        if told:
-            seal = parse_seal(told)
+        fields = json.loads(message)
+        failed, refused = fields.pop("failed", ""), fields.pop("refused", "")
+        if fields:
+            seal = parse_seal(fields)
 
 
 def _receive(ours: socket.socket, descriptors: int) -> tuple[bytes, list[int]]:
@@ -291,36 +294,41 @@ def _receive(ours: socket.socket, descriptors: int) -> tuple[bytes, list[int]]:
     return message, list(passed)
 
 
-def _report(
-    asked: _Asked, level: Level, reasons: Sequence[str], started: float, code: int, told: _Told
+def _write_report(
+    options: _Options,
+    level: Level,
+    reasons: Sequence[str],
+    started: float,
+    code: int,
+    outcome: _Outcome,
 ) -> None:
-    if leaks := told.seal.leaks():
-        raise _RefusedBoundaryError(
+    if leaks := outcome.seal.leaks():
+        raise _NotSetUpError(
             f"a way out is open, and the command was not started: {', '.join(leaks)}"
         )
-    if not asked.report:
+    if not options.report:
         return
     report = BoundaryReport(
         level=level,
         reason="; ".join(reasons),
-        open_ways=open_ways(level, told.seal.landlock, asked.visible.kept),
-        command=asked.command,
-        allow=asked.allow,
-        writable=asked.visible.writable,
-        readable=asked.visible.readable,
-        user=asked.user[0],
+        open_ways=open_ways(level, outcome.seal.landlock, options.visible.kept),
+        command=options.command,
+        allow=options.allow,
+        writable=options.visible.writable,
+        readable=options.visible.readable,
+        user=options.user[0],
         started=started,
         ended=time.time(),
         exit_code=code,
-        seal=told.seal,
+        seal=outcome.seal,
         outside=namespaces.names() if syscalls.IS_SUPPORTED else {},
-        traffic=tuple(forwarder.traffic() for forwarder in told.forwarders),
+        traffic=tuple(forwarder.traffic() for forwarder in outcome.forwarders),
     )
     try:
-        report.write(asked.report)
+        report.write(options.report)
     except OSError as error:
         # Without its evidence, a run must not pass for one inside.
-        raise _RefusedBoundaryError(f"the report cannot be written: {error}") from None
+        raise _NotSetUpError(f"the report cannot be written: {error}") from None
 
 
 def _make_temporary(owner: tuple[int, int]) -> str:

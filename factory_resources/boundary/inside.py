@@ -2,7 +2,7 @@
 
 The first one makes the boundary's namespaces its own, starts the command and waits for it. It is
 not sealed, so that the command can send it no signal. The second seals itself, tries to leave, and
-only then becomes the command. Both tell the parent by a socket what happened.
+only then becomes the command. Both report to the parent by a socket.
 """
 
 import array
@@ -19,15 +19,15 @@ from factory_resources.boundary import filesystem, landlock, namespaces, seccomp
 from factory_resources.boundary.addresses import AllowedAddress
 from factory_resources.boundary.probe import try_to_leave
 from factory_resources.boundary.report import Level, Seal
-from factory_resources.boundary.stragglers import adopt_orphans, kill_children
+from factory_resources.boundary.stragglers import kill_children
 from factory_resources.home.processes import OUTSIDE_VARIABLE
 
 FORWARDED = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
     *(signal.SIGUSR1, signal.SIGUSR2),
 )
-HEARD = (*FORWARDED, signal.SIGCHLD)
-"""Signals that are blocked, and waited for."""
+AWAITED = (*FORWARDED, signal.SIGCHLD)
+"""Signals that are blocked, and waited for by `wait_for_end`."""
 NOT_SET_UP = 97
 """Exit code if the command was never started."""
 LEVEL_VARIABLE = "FACTORY_BOUNDARY"
@@ -56,38 +56,38 @@ class Inside(NamedTuple):
     """A folder for temporary files, if /tmp is not private."""
 
 
-def be_first(inside: Inside, parent: socket.socket) -> NoReturn:
+def run_init(inside: Inside, parent: socket.socket) -> NoReturn:
     """Set the boundary up, start the command and end with its exit code."""
     try:
         os.setsid()
-        private = _settle(inside, parent)
+        private_home = _set_up(inside, parent)
         command = os.fork()
     except Exception as error:  # noqa: BLE001 - this process must end here, however it fails
         _clean_up(inside)
-        _tell(parent, refused=f"the kernel refuses them ({error})")
+        _report(parent, refused=f"the kernel refuses them ({error})")
         os._exit(NOT_SET_UP)
     if command == 0:
-        _become(inside, private, parent)
+        _become_command(inside, private_home, parent)
     parent.close()
     _wait(command, inside)
 
 
-def _settle(inside: Inside, parent: socket.socket) -> str:
+def _set_up(inside: Inside, parent: socket.socket) -> str:
     """Make the namespaces a place where the command can run; return its private home."""
     if not syscalls.IS_SUPPORTED:
         return ""
-    private = ""
+    private_home = ""
     if inside.level == "namespaces":
         if inside.user:
             namespaces.keep_user(inside.user, inside.owner[1])
         listeners = namespaces.listen(inside.allowed)
         _hand_over(listeners, parent)
         folder = os.getcwd()
-        private = filesystem.arrange(inside.visible, inside.allowed, inside.home, inside.owner)
+        private_home = filesystem.arrange(inside.visible, inside.allowed, inside.home, inside.owner)
         filesystem.mount_processes()
         _enter(folder, inside.visible.writable)
     else:
-        adopt_orphans()
+        syscalls.adopt_orphans()
     if inside.level != "none":
         syscalls.bound_capabilities()
     if os.getuid() != inside.owner[0]:
@@ -97,10 +97,10 @@ def _settle(inside: Inside, parent: socket.socket) -> str:
     if inside.level != "none":
         syscalls.set_dumpable(False)
         syscalls.drop_capabilities()
-    # Changing the user would have forgotten it. Outside of a namespace of processes, somebody
-    # must be left to end the others.
+    # Last, since a change of the user resets it. Without a namespace of processes, this process
+    # must live on to end the others.
     syscalls.die_with_parent(signal.SIGKILL if inside.level == "namespaces" else signal.SIGTERM)
-    return private
+    return private_home
 
 
 def _hand_over(listeners: list[socket.socket], parent: socket.socket) -> None:
@@ -133,13 +133,13 @@ def _wait(command: int, inside: Inside) -> NoReturn:
             os._exit(128 + number)
         os.kill(command, number)
 
-    status = end_of(command, forward)
+    status = wait_for_end(command, forward)
     _clean_up(inside)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 
 
-def end_of(process: int, forward: Callable[[int], None]) -> int:
+def wait_for_end(process: int, forward: Callable[[int], None]) -> int:
     """Return the status with which a child ends; forward signals meanwhile, but ignored ones.
 
     They stay blocked: a handler in Python waits for the end of a system call that begins right
@@ -147,11 +147,11 @@ def end_of(process: int, forward: Callable[[int], None]) -> int:
     """
     ignored = {one for one in FORWARDED if signal.getsignal(one) is signal.SIG_IGN}
     while True:
-        number = signal.sigwait({*HEARD} - ignored)
+        number = signal.sigwait({*AWAITED} - ignored)
         if number != signal.SIGCHLD:
             forward(number)
             continue
-        # One signal may stand for several children; of those that were adopted, nobody asks.
+        # One signal may stand for several children, adopted ones among them.
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             if ended[0] == process:
                 return ended[1]
@@ -168,7 +168,7 @@ def _clean_up(inside: Inside) -> None:
         shutil.rmtree(inside.temporary, ignore_errors=True)
 
 
-def _become(inside: Inside, private: str, parent: socket.socket) -> NoReturn:
+def _become_command(inside: Inside, private_home: str, parent: socket.socket) -> NoReturn:
     """Seal this process and become the command."""
     try:
         for number in (*FORWARDED, signal.SIGPIPE, signal.SIGXFSZ):
@@ -176,26 +176,26 @@ def _become(inside: Inside, private: str, parent: socket.socket) -> NoReturn:
             if signal.getsignal(number) is not signal.SIG_IGN or number not in FORWARDED:
                 signal.signal(number, signal.SIG_DFL)
         if inside.level != "none":
-            seal = _seal(inside, private)
-            _tell(parent, **seal._asdict())
+            seal = _seal(inside, private_home)
+            _report(parent, **seal._asdict())
             if seal.leaks():
                 os._exit(NOT_SET_UP)
             _leave_only_streams()
-    except Exception as error:  # noqa: BLE001 - and so must this one
-        _tell(parent, refused=f"it cannot be sealed ({error})")
+    except Exception as error:  # noqa: BLE001 - this process must end here, however it fails
+        _report(parent, refused=f"it cannot be sealed ({error})")
         os._exit(NOT_SET_UP)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
     try:
         os.execvpe(inside.command[0], inside.command, _environment(inside))
     except OSError as error:
-        _tell(parent, failed=f"cannot start {inside.command[0]!r}: {error.strerror}")
+        _report(parent, failed=f"cannot start {inside.command[0]!r}: {error.strerror}")
         os._exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE)
 
 
-def _seal(inside: Inside, private: str) -> Seal:
+def _seal(inside: Inside, private_home: str) -> Seal:
     in_namespaces = inside.level == "namespaces"
     if in_namespaces:
-        own = ["/dev", "/tmp", "/var/tmp", *([private] if private else [])]  # noqa: S108
+        own = ["/dev", "/tmp", "/var/tmp", *([private_home] if private_home else [])]  # noqa: S108
         readable = ["/"]
     else:
         own = [inside.temporary, *(f"/dev/{name}" for name in _WRITABLE_DEVICES)]
@@ -251,8 +251,8 @@ def allowed_addresses() -> tuple[str, ...]:
     return tuple(os.environ.get(_ALLOWED_VARIABLE, "").split())
 
 
-def _tell(parent: socket.socket, **told: object) -> None:
+def _report(parent: socket.socket, **fields: object) -> None:
     try:
-        parent.send(json.dumps(told).encode())
+        parent.send(json.dumps(fields).encode())
     except OSError:
         os._exit(NOT_SET_UP)  # the parent has gone, and nobody is left to start it for

@@ -1,19 +1,11 @@
 """End every process that a command has started, where no namespace of processes does it."""
 
-import ctypes
 import os
 import signal
 
-_SET_CHILD_SUBREAPER = 36
-
-
-def adopt_orphans() -> None:
-    """Become the parent of every process below this one whose own parent ends."""
-    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, *[ctypes.c_ulong(one) for one in (1, 0, 0, 0)])
-
 
 def kill_children() -> None:
-    """Kill all processes below this one, which adopts orphans; return when none is left."""
+    """Kill all processes below this one, which must adopt orphans; return when none is left."""
     while children := _children():
         for pid in children:
             os.kill(pid, signal.SIGKILL)

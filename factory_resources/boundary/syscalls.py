@@ -70,7 +70,8 @@ NUMBERS = {
 }
 """Of each call, the number on x86-64 and on aarch64."""
 
-_SET_DEATH_SIGNAL, _SET_DUMPABLE, _DROP_BOUNDING, _NO_NEW_PRIVILEGES = 1, 4, 24, 38
+_SET_DEATH_SIGNAL, _SET_DUMPABLE, _DROP_BOUNDING = 1, 4, 24
+_SET_CHILD_SUBREAPER, _NO_NEW_PRIVILEGES = 36, 38
 _CAPABILITIES = 41
 """How many there are; dropping one that the kernel does not have fails without harm."""
 _CLOSE_ON_EXEC = 4
@@ -114,6 +115,11 @@ def _prctl(option: int, value: int) -> None:
 def die_with_parent(sent: int = signal.SIGKILL) -> None:
     """Have the kernel send this process a signal when its parent ends, however it ends."""
     _prctl(_SET_DEATH_SIGNAL, sent)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below this one whose own parent ends."""
+    _prctl(_SET_CHILD_SUBREAPER, 1)
 
 
 def set_dumpable(allowed: bool) -> None:

@@ -1,4 +1,4 @@
-"""Run attempts one after the other, each in a process of its own; what they did, as JSON."""
+"""Run attempts one after the other, each in a process of its own; print how they ended as JSON."""
 
 import importlib
 import json
@@ -35,13 +35,13 @@ def _run(name: str, world: World) -> str:
         _attempt(name, world, write_end)
     os.close(write_end)
     ready, _, _ = select.select([read_end], [], [], _SLOW_SECONDS if one.slow else _SECONDS)
-    told = os.read(read_end, 4096).decode(errors="replace") if ready else "no end"
+    ending = os.read(read_end, 4096).decode(errors="replace") if ready else "no end"
     os.close(read_end)
-    _end(child)
-    return told or "it was killed"
+    _kill(child)
+    return ending or "it was killed"
 
 
-def _end(child: int) -> None:
+def _kill(child: int) -> None:
     try:
         os.killpg(child, signal.SIGKILL)
     except OSError:
@@ -57,11 +57,11 @@ def _attempt(name: str, world: World, write_end: int) -> None:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         ATTEMPTS[name].run(world)
-        told = RETURNED
+        ending = RETURNED
     except BaseException as error:  # noqa: BLE001 - whatever a library raises is how it ended
         lines = str(error).strip().splitlines()
-        told = f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
-    os.write(write_end, told.encode(errors="backslashreplace"))
+        ending = f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
+    os.write(write_end, ending.encode(errors="backslashreplace"))
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
 """Run every attempt twice, without a boundary and inside one, and say which of them got out.
 
-`python -m factory_resources.boundary.escapes.trial OPTIONS`, the options as JSON, prints the
-results as JSON. It needs a process of its own, without threads, because it enters another network.
+The attempts need a process of their own, without threads, because it enters another network:
+`run_trial` starts it, and `main` is what it does.
 """
 
 import json
@@ -31,7 +31,7 @@ _INSIDE = (
 )
 _SETTLE_SECONDS = 3
 
-Held = Literal["held", "out", "no control"]
+TrialOutcome = Literal["held", "out", "no control"]
 
 
 class TrialResult(NamedTuple):
@@ -39,7 +39,7 @@ class TrialResult(NamedTuple):
 
     name: str
     what: str
-    result: Held
+    result: TrialOutcome
     """"no control": it does not get out without a boundary either, so it shows nothing."""
     detail: str
     """How it ended inside; without control, how the control ended."""
@@ -80,7 +80,7 @@ def run_trial(
     """
     options = {"level": level, "user": user, "names": [*names], "slow": slow}
     done = subprocess.run(
-        [sys.executable, "-c", _TRY, str(_ROOT), json.dumps(options)],
+        [sys.executable, "-c", _START_TRIAL, str(_ROOT), json.dumps(options)],
         capture_output=True,
         text=True,
         check=False,
@@ -91,12 +91,12 @@ def run_trial(
             lines[-1] if lines else f"the attempts ended with exit code {done.returncode}",
             remedy="nothing was sent; docs/boundary.md says what a machine needs",
         )
-    told = json.loads(done.stdout)
-    results = tuple(TrialResult(*one) for one in told["results"])
-    return EscapeTrial(told["level"], told["reason"], told["landlock"], told["user"], results)
+    trial = json.loads(done.stdout)
+    results = tuple(TrialResult(*one) for one in trial["results"])
+    return EscapeTrial(trial["level"], trial["reason"], trial["landlock"], trial["user"], results)
 
 
-_TRY = (
+_START_TRIAL = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from factory_resources.boundary.escapes.trial import main; main(sys.argv[1])"
 )
@@ -195,7 +195,7 @@ def _judge(name: str, found: outside.Outside, control: _Run, inside: _Run) -> Tr
         return found.has_seen(run.tokens[name])
 
     if got_out(inside):
-        result: Held = "out"
+        result: TrialOutcome = "out"
     else:
         result = "held" if got_out(control) else "no control"
     ended = control.ended[name] if result == "no control" else inside.ended[name]

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from factory_assets.cli.boundary import attempt_table, got_out, trial_summary
-from factory_resources.boundary.escapes.trial import EscapeTrial, Held, TrialResult
+from factory_resources.boundary.escapes.trial import EscapeTrial, TrialOutcome, TrialResult
 from factory_resources.home.home import PROJECT, Home
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.ordinary_user import by_ordinary_user
@@ -54,7 +54,7 @@ def test_a_mistake_is_one_line(home: Home, arguments: list[str], error: str) -> 
     assert error in done.stderr.splitlines()[-1]
 
 
-def _trial(*results: Held) -> EscapeTrial:
+def _trial(*results: TrialOutcome) -> EscapeTrial:
     found = [TrialResult(f"way-{n}", "a way", one, "because") for n, one in enumerate(results)]
     return EscapeTrial("namespaces", "", 7, 1000, tuple(found))
 
