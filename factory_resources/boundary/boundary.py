@@ -107,13 +107,19 @@ def level_here(user: tuple[int, int] | None = None) -> tuple[Level, str]:
 def _run_nothing(boundary: Boundary) -> BoundaryReport:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
-        done = subprocess.run(
-            boundary.command([sys.executable, "-I", "-S", "-c", ""], file),
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                boundary.command([sys.executable, "-I", "-S", "-c", ""], file),
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BoundaryError(
+                f"no boundary was set up within {_SECONDS} seconds",
+                remedy="try again when the machine is less busy",
+            ) from None
         if not file.exists():
             raise BoundaryError(done.stderr.strip(), remedy="docs/boundary.md says what it needs")
         return parse_report(file.read_text(encoding="utf-8"))

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.boundary.boundary import Boundary
+from factory_resources.boundary.boundary import Boundary, level_here
 from factory_resources.boundary.inside import NOT_SET_UP
-from factory_resources.errors import SettingError
+from factory_resources.errors import BoundaryError, SettingError
 from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.inside import boundary, command_line, python, run_inside
 from tests.factory_resources.boundary.machine import level_of_this_machine, needs_namespaces
@@ -508,3 +508,11 @@ def test_a_killed_boundary_leaves_no_report(level: str, folder: Path) -> None:
         process.kill()
         process.wait()
     assert not report.exists()
+
+
+def test_a_machine_that_is_too_slow_to_tell_its_level_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("factory_resources.boundary.boundary._SECONDS", 0.001)
+    with pytest.raises(BoundaryError, match=r"no boundary was set up within 0\.001 seconds"):
+        level_here()
