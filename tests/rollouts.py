@@ -1,7 +1,5 @@
 """Roll-outs of the second version of a home beside the first, for tests of servers."""
 
-import time
-from collections.abc import Callable
 from typing import Any, Literal
 
 from factory_assets.declarations.loader import load_pipeline
@@ -76,12 +74,3 @@ def endings(home: Home, rollout: Rollout) -> list[RolloutEnded]:
         subject = RolloutEnded.subject_of(pipeline="apples")
         found = [RolloutEnded.model_validate_json(log.body(n)) for n in log.numbers(subject)]
     return [one for one in found if one.started == rollout.number]
-
-
-def until(holds: Callable[[], Any], seconds: float = 60) -> None:
-    """Wait until something holds."""
-    for _ in range(int(seconds * 20)):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -154,14 +153,6 @@ def asking(
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def eventually(holds: Any, seconds: int = 10) -> bool:
-    for _ in range(10 * seconds):
-        if holds():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def _read(stream: Any, keep: Any) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.browser import opened_browser
 from tests.e2e.conftest import Demo, Factory, command
 from tests.running_factory import RunningFactory, is_serving, up_options
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -142,10 +143,7 @@ def test_a_killed_factory_leaves_nothing_serving(tmp_path: Path) -> None:
     running = RunningFactory(tmp_path / "home")
     running.process.kill()
     running.process.wait()
-    deadline = time.monotonic() + 30
-    while any(is_serving(port) for port in running.ports):
-        assert time.monotonic() < deadline, "something is still serving"
-        time.sleep(0.2)
+    wait_until(lambda: not any(is_serving(port) for port in running.ports))
 
 
 def _runs(page: "Page", served: RunningFactory) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.e2e.test_partitions import Up
 from tests.e2e.test_retry import end_of, keeper
 from tests.ledger import problems
 from tests.postgres import Postgres
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -133,13 +134,6 @@ def _is_begun(url: str) -> bool:
         return bool(begun)
 
 
-def _until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def _require_logged(home: Home, answers: Sequence[str]) -> None:
     """Check that every answer that arrived is in the log, wherever that is."""
     assert answers
@@ -158,7 +152,7 @@ def test_a_factory_that_is_up_is_stopped_moves_there_and_back_and_loses_no_answe
         with _up(made) as (up, client):
             run = _work(up)
             migrating = _migrating(url)
-            _until(lambda: _is_begun(url))
+            wait_until(lambda: _is_begun(url))
             migrating.kill()
             migrating.communicate()
             assert up.running.process.wait(timeout=60) == 0
@@ -242,7 +236,7 @@ def _kill(migrating: "subprocess.Popen[str]", up: Up, after: float | None) -> No
     if after is None:
         time.sleep(0.5)
     else:
-        _until(lambda: up.running.process.poll() is not None or migrating.poll() is not None)
+        wait_until(lambda: up.running.process.poll() is not None or migrating.poll() is not None)
         time.sleep(after)
     migrating.kill()
     said, _ = migrating.communicate()

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.pipelines import APPLES, declare, write_apples
 from tests.running_factory import RunningFactory, ask_graphql
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -67,11 +67,11 @@ def children(up: RunningFactory, part: str) -> list[psutil.Process]:
 
 
 def until_one_is_left(up: RunningFactory) -> psutil.Process:
-    deadline = time.monotonic() + 60
-    while len(found := children(up, "factory_assets.definitions")) != 1:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
-    return found[0]
+    def only() -> list[psutil.Process]:
+        found = children(up, "factory_assets.definitions")
+        return found if len(found) == 1 else []
+
+    return wait_until(only)[0]
 
 
 def test_a_new_pipeline_is_there_after_a_reload(
@@ -95,10 +95,7 @@ def test_a_pipeline_comes_and_goes_though_nobody_asks(
     assert pipelines(client)
     for change, is_there in ((add, True), (remove, False)):
         change(folder, "plums")
-        deadline = time.monotonic() + 60
-        while ("plums" in pipelines(client)) != is_there:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        wait_until(lambda there=is_there: ("plums" in pipelines(client)) == there)
 
 
 def test_its_processes_do_not_take_what_they_do_not_need(

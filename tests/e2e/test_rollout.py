@@ -15,9 +15,10 @@ from factory_resources.tracking.registry import Registry
 from tests import approvals
 from tests.approvals import Factory
 from tests.ledger import problems
-from tests.rollouts import begin_rollout, champion, endings, goes_on, until
+from tests.rollouts import begin_rollout, champion, endings, goes_on
 from tests.serving import PredictionServer, serving, start
 from tests.serving_load import load, require_logged, require_right
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -38,12 +39,12 @@ def versions(server: PredictionServer) -> list[str]:
 def test_a_good_version_is_promoted_under_load(made: Factory) -> None:
     rollout = begin_rollout(made, seconds=3, answers=50)
     with serving(made.home.path) as server, load(server, clients=3) as running:
-        until(lambda: versions(server) == ["1", "2"])
-        until(lambda: champion(made.home) == 2)
-        until(lambda: versions(server) == ["2"])
+        wait_until(lambda: versions(server) == ["1", "2"])
+        wait_until(lambda: champion(made.home) == 2)
+        wait_until(lambda: versions(server) == ["2"])
         after = len(running.answers)
-        until(lambda: len(running.answers) > after + 150)
-        until(lambda: Registry(made.home).alias("apples") == 2)
+        wait_until(lambda: len(running.answers) > after + 150)
+        wait_until(lambda: Registry(made.home).alias("apples") == 2)
     assert running.broken == running.refusals == []
     assert {answer.version for answer in running.answers} == {1, 2}
     assert {answer.version for answer in running.answers[after + 100 :]} == {2}
@@ -59,10 +60,10 @@ def test_a_version_that_fails_is_rolled_back_and_no_caller_sees_it(made: Factory
     rollout = begin_rollout(made)
     code = "from tests.serving_faults import fail_by\nfail_by(2, 4)"
     with serving(made.home.path, code=code) as server, load(server, clients=3) as running:
-        until(lambda: endings(made.home, rollout))
-        until(lambda: versions(server) == ["1"])
+        wait_until(lambda: endings(made.home, rollout))
+        wait_until(lambda: versions(server) == ["1"])
         after = len(running.answers)
-        until(lambda: len(running.answers) > after + 150)
+        wait_until(lambda: len(running.answers) > after + 150)
     assert running.broken == running.refusals == []
     assert {answer.version for answer in running.answers} == {1, 2}
     assert {answer.version for answer in running.answers[after + 100 :]} == {1}
@@ -81,7 +82,7 @@ def test_a_slow_version_is_rolled_back(made: Factory) -> None:
     rollout = begin_rollout(made, share="20%")
     code = "from tests.serving_faults import slow_down\nslow_down(2, 0.3)"
     with serving(made.home.path, code=code) as server, load(server, clients=3) as running:
-        until(lambda: endings(made.home, rollout), seconds=120)
+        wait_until(lambda: endings(made.home, rollout), seconds=120)
     assert running.broken == running.refusals == []
     [ended] = endings(made.home, rollout)
     assert ended.outcome == "rolled back"
@@ -91,7 +92,7 @@ def test_a_slow_version_is_rolled_back(made: Factory) -> None:
 def test_a_version_that_outcomes_prove_wrong_is_rolled_back(made: Factory) -> None:
     rollout = begin_rollout(made, share="50%")
     with serving(made.home.path) as server:
-        until(lambda: versions(server) == ["1", "2"])
+        wait_until(lambda: versions(server) == ["1", "2"])
         for part in range(40):
             row = {"size": 0.3 + part % 6, "colour": "red"}
             answers = [server.ask("/predict/apples", row).json for _ in range(5)]
@@ -110,7 +111,7 @@ def test_a_version_that_outcomes_prove_wrong_is_rolled_back(made: Factory) -> No
             if endings(made.home, rollout):
                 break
         # Answers are compared as soon as they have left the journal.
-        until(lambda: endings(made.home, rollout), seconds=60)
+        wait_until(lambda: endings(made.home, rollout), seconds=60)
     [ended] = endings(made.home, rollout)
     assert ended.outcome == "rolled back"
     assert "it was wrong more often" in str(ended.reason)
@@ -155,8 +156,8 @@ def test_a_shadow_computes_what_the_champion_answers_and_nobody_gets_it(made: Fa
         assert versions(server) == ["1"]
         assert server.ask("/v2/models/apples/versions/2").status == 404
         with load(server, clients=2) as running:
-            until(lambda: endings(made.home, rollout))
-        until(lambda: Registry(made.home).alias("apples") == 2)
+            wait_until(lambda: endings(made.home, rollout))
+        wait_until(lambda: Registry(made.home).alias("apples") == 2)
         text = server.ask("/metrics").body.decode()
     assert running.broken == running.refusals == []
     before = [answer for answer in running.answers if answer.version == 1]
@@ -190,7 +191,7 @@ def test_a_shadow_that_fails_is_rolled_back_and_its_faults_are_on_record(made: F
     rollout = begin_rollout(made, "shadow")
     code = "from tests.serving_faults import fail_by\nfail_by(2, 3)"
     with serving(made.home.path, code=code) as server, load(server, clients=2) as running:
-        until(lambda: endings(made.home, rollout))
+        wait_until(lambda: endings(made.home, rollout))
     assert running.broken == running.refusals == []
     assert {answer.version for answer in running.answers} == {1}
     [ended] = endings(made.home, rollout)
@@ -206,9 +207,9 @@ def test_two_servers_decide_once(made: Factory) -> None:
         load(one, clients=2) as first,
         load(other, clients=2, seed=5) as second,
     ):
-        until(lambda: endings(made.home, rollout))
-        until(lambda: versions(one) == versions(other) == ["2"])
-        until(lambda: Registry(made.home).alias("apples") == 2)
+        wait_until(lambda: endings(made.home, rollout))
+        wait_until(lambda: versions(one) == versions(other) == ["2"])
+        wait_until(lambda: Registry(made.home).alias("apples") == 2)
     assert first.broken == first.refusals == second.broken == second.refusals == []
     [ended] = endings(made.home, rollout)
     # Both added what they saw.
@@ -223,15 +224,15 @@ def test_a_killed_server_goes_on_where_it_was(made: Factory) -> None:
     file = rollout_file(rollout, made.home)
     one = start(made.home.path)
     with load(one, clients=2) as first:
-        until(lambda: read_evidence(file).counts.answers > 10)
+        wait_until(lambda: read_evidence(file).counts.answers > 10)
         one.kill()
     before = read_evidence(file)
     assert goes_on(made.home) == rollout
     assert 10 < before.counts.answers < 400
     with serving(made.home.path) as other, load(other, clients=2, seed=3) as second:
-        until(lambda: read_evidence(file).counts.answers > before.counts.answers)
-        until(lambda: endings(made.home, rollout))
-        until(lambda: versions(other) == ["2"])
+        wait_until(lambda: read_evidence(file).counts.answers > before.counts.answers)
+        wait_until(lambda: endings(made.home, rollout))
+        wait_until(lambda: versions(other) == ["2"])
     [ended] = endings(made.home, rollout)
     assert (ended.outcome, ended.counts.answers >= 400) == ("promoted", True)
     assert second.broken == second.refusals == first.refusals == []
@@ -242,8 +243,8 @@ def test_a_killed_server_goes_on_where_it_was(made: Factory) -> None:
 def test_too_few_answers_decide_nothing(made: Factory) -> None:
     begin_rollout(made, seconds=1, answers=10_000)
     with serving(made.home.path) as server, load(server, clients=2) as running:
-        until(lambda: len(running.answers) > 100)
-        until(lambda: [*(made.home.path / "rollouts").glob("apples.*.json")])
+        wait_until(lambda: len(running.answers) > 100)
+        wait_until(lambda: [*(made.home.path / "rollouts").glob("apples.*.json")])
     assert goes_on(made.home) is not None
     assert champion(made.home) == 1
 
@@ -259,7 +260,7 @@ def test_a_version_whose_graph_was_changed_gets_no_request(made: Factory) -> Non
     with serving(made.home.path) as server:
         assert server.ask("/readyz").status == 200
         assert {server.ask("/predict/apples", ROW).json["version"] for _ in range(20)} == {1}
-        until(lambda: endings(made.home, rollout))
+        wait_until(lambda: endings(made.home, rollout))
     [ended] = endings(made.home, rollout)
     assert (ended.outcome, champion(made.home)) == ("rolled back", 1)
     assert "model.onnx was changed" in str(ended.reason)
@@ -275,15 +276,15 @@ def test_a_person_ends_a_rollout_and_a_stop_stops_both(made: Factory) -> None:
     rollout = begin_rollout(made)
     with serving(made.home.path) as server:
         assert made.factory("stop", "apples", "--reason", "odd answers")[0] == 0
-        until(lambda: server.ask("/predict/apples", ROW).status == 503)
+        wait_until(lambda: server.ask("/predict/apples", ROW).status == 503)
         named = server.ask("/v2/models/apples/versions/2/infer", _TENSORS)
         assert named.status == 503
         assert made.factory("resume", "apples", "--reason", "mended")[0] == 0
-        until(lambda: server.ask("/predict/apples", ROW).status == 200)
+        wait_until(lambda: server.ask("/predict/apples", ROW).status == 200)
         assert versions(server) == ["1", "2"]
         code, text = made.factory("rollback", "apples", "--reason", "worse at night")
         assert (code, "the roll-out of apples@2 was ended" in text) == (0, True), text
-        until(lambda: versions(server) == ["1"])
+        wait_until(lambda: versions(server) == ["1"])
     [ended] = endings(made.home, rollout)
     assert ended.outcome == "ended by a person"
     assert champion(made.home) == 1

@@ -26,8 +26,8 @@ from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.loopback import needs_root
 from tests.ordinary_user import USER, by_ordinary_user, by_root_for
 from tests.pipelines import APPLES, declare, write_apples
-from tests.rollouts import until
 from tests.user_factory import UserFactory, user_factory
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, needs_namespaces]
 
@@ -225,7 +225,7 @@ def _kill_and_await_retry(up: Up, place: UserFactory) -> str:
     """Kill the boundary of a run that trains; return the id of its retry, which has succeeded."""
     known = len(up.runs())
     run = launch(up)
-    until(lambda: [*place.home.checkpoints.rglob("*.ckpt")], seconds=180)
+    wait_until(lambda: [*place.home.checkpoints.rglob("*.ckpt")], seconds=180)
     processes = [psutil.Process(number) for number in processes_of(run)]
     outermost = next(one for one in processes if "factory_resources.boundary" in _line(one))
     outermost.kill()
@@ -235,7 +235,7 @@ def _kill_and_await_retry(up: Up, place: UserFactory) -> str:
     again = up.until(_RUNS, lambda data: len(data["runsOrError"]["results"]) == known + 2)
     retry: str = again["runsOrError"]["results"][0]["runId"]
     assert retry != run
-    until(lambda: up.ask(_RUN, id=retry)["runOrError"]["status"] == "SUCCESS", seconds=300)
+    wait_until(lambda: up.ask(_RUN, id=retry)["runOrError"]["status"] == "SUCCESS", seconds=300)
     assert up.ask(_RUN, id=run)["runOrError"]["status"] == "FAILURE"
     return retry
 
@@ -277,7 +277,7 @@ def test_a_killed_factory_run_leaves_nothing_running(
     source, begun = place.path / "defs" / "asking" / "asking.py", place.home.tmp / "begun"
     source.write_text(f"import time\nopen({str(begun)!r}, 'w')\ntime.sleep(600)\n")
     process = place.start("asking")
-    until(begun.exists, seconds=120)
+    wait_until(begun.exists, seconds=120)
     inside = psutil.Process(process.pid).children(recursive=True)
     assert len(inside) >= 3
     process.kill()

@@ -25,7 +25,8 @@ from factory_resources.home.home import PROJECT
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.security.tokens import Tokens
 from tests.approvals import Factory
-from tests.serving import PredictionServer, eventually, serving
+from tests.serving import PredictionServer, serving
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -304,16 +305,16 @@ def test_a_new_champion_takes_over_and_a_stop_stops_at_once(made: Factory) -> No
     with serving(made.home.path) as running:
         assert running.ask("/predict/apples", ROW).json["version"] == 2
         assert made.factory("rollback", "apples", "--to", "1", "--reason", "odd")[0] == 0
-        assert eventually(lambda: running.ask("/predict/apples", ROW).json["version"] == 1)
+        wait_until(lambda: running.ask("/predict/apples", ROW).json["version"] == 1)
         assert made.factory("stop", "apples", "--reason", "wrong answers")[0] == 0
-        assert eventually(lambda: running.ask("/predict/apples", ROW).status == 503)
+        wait_until(lambda: running.ask("/predict/apples", ROW).status == 503)
         reply = running.ask("/predict/apples", ROW)
         assert "was stopped" in reply.json["error"]
         assert "of the ledger" in reply.json["error"]
         assert made.factory("resume", "apples", "--reason", "mended")[0] == 0
-        assert eventually(lambda: running.ask("/predict/apples", ROW).status == 200)
+        wait_until(lambda: running.ask("/predict/apples", ROW).status == 200)
         assert made.factory("rollback", "apples", "--to", "2", "--reason", "better")[0] == 0
-        assert eventually(lambda: running.ask("/predict/apples", ROW).json["version"] == 2)
+        wait_until(lambda: running.ask("/predict/apples", ROW).json["version"] == 2)
 
 
 def test_a_changed_graph_is_not_served_and_the_old_one_goes_on(made: Factory) -> None:
@@ -457,7 +458,7 @@ def test_an_answer_is_proven_and_so_is_that_there_was_none(
     def prove(name: str) -> tuple[int, str]:
         return made.factory("answers", "prove", name, "--out", str(tmp_path / "proof.json"))
 
-    assert eventually(lambda: prove(identifier)[0] == 0, seconds=40)
+    wait_until(lambda: prove(identifier)[0] == 0, seconds=40)
     home = shutil.copytree(made.home.path, tmp_path / "copy")
     for name, words in ((identifier, "was answered as the proof says"), (never, "never given out")):
         code, text = prove(name)

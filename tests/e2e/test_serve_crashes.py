@@ -26,6 +26,7 @@ from tests.disks import Disk, small_disk
 from tests.serving import PredictionServer, serving, start
 from tests.serving_faults import Step
 from tests.serving_load import Answer, Load, load, require_logged, require_right
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -38,14 +39,6 @@ DEAD = 60.0
 def some_or_all(few: int, many: int) -> list[Any]:
     """Return numbers of which only the first few are for the default run."""
     return [*range(few), *(pytest.param(i, marks=pytest.mark.long) for i in range(few, many))]
-
-
-def until(holds: Any) -> None:
-    for _ in range(600):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +54,7 @@ def test_a_kill_at_any_moment_loses_no_answer(
     # Each server but the first one begins where the one before was killed.
     server = start(made.home.path)
     with load(server, seed=moment) as running:
-        until(lambda: running.answers)
+        wait_until(lambda: running.answers)
         time.sleep(Random(moment).uniform(0, 1.5))
         server.kill()
     assert running.refusals == []
@@ -86,7 +79,7 @@ def test_a_crash_at_each_step_loses_no_answer(
 
 def test_after_all_crashes_a_server_answers(made: Factory, received: list[Answer]) -> None:
     with serving(made.home.path) as server, load(server, clients=1) as running:
-        until(lambda: len(running.answers) > 20)
+        wait_until(lambda: len(running.answers) > 20)
     assert running.broken == running.refusals == []
     require_logged(made.home, [*received, *running.answers])
     require_right(made.home, [*received, *running.answers])
@@ -97,7 +90,7 @@ def test_after_all_crashes_a_server_answers(made: Factory, received: list[Answer
 def test_a_torn_tail_is_cut_off(made: Factory) -> None:
     server = start(made.home.path)
     with load(server, clients=2) as running:
-        until(lambda: len(running.answers) > 50)
+        wait_until(lambda: len(running.answers) > 50)
         server.kill()
     [segment] = journal_folder(made.home).glob("*.open")
     whole = {answer.id for answer in running.answers}
@@ -133,11 +126,11 @@ def test_on_a_full_disk_nothing_is_answered_that_is_not_logged(made: Factory, di
     shutil.copytree(made.home.path, home.path)
     with serving(home.path, code=_SMALL) as server:
         with load(server, clients=4) as running:
-            until(lambda: len(running.answers) > 20)
+            wait_until(lambda: len(running.answers) > 20)
             with disk.filled(0):
-                until(lambda: len(running.refusals) > 20)
+                wait_until(lambda: len(running.refusals) > 20)
             before = len(running.answers)
-            until(lambda: len(running.answers) > before + 50)
+            wait_until(lambda: len(running.answers) > before + 50)
         assert server.ask("/predict/apples", ROW).status == 200
     assert {status for status, _ in running.refusals} == {503}
     for line in {line for _, line in running.refusals}:
@@ -158,7 +151,7 @@ def test_a_new_champion_takes_over_without_a_failed_request(switches: int, made:
             version = 1 + number % 2
             roll_back(pipeline, version, "a test", None, made.home)
             # At first there may be no answer yet.
-            until(lambda now=version: now in {one.version for one in running.answers[-1:]})
+            wait_until(lambda now=version: now in {one.version for one in running.answers[-1:]})
             reply = server.ask("/predict/apples", ROW).json
             shares[reply["version"]] = reply["probabilities"]
     assert running.broken == running.refusals == []
@@ -171,14 +164,14 @@ def test_a_new_champion_takes_over_without_a_failed_request(switches: int, made:
 def test_a_stop_under_load_is_a_good_answer_or_its_reason(made: Factory) -> None:
     with serving(made.home.path) as server:
         with load(server) as before:
-            until(lambda: before.answers)
+            wait_until(lambda: before.answers)
             assert made.factory("stop", "apples", "--reason", "wrong answers")[0] == 0
-            until(lambda: before.refusals)
+            wait_until(lambda: before.refusals)
         with load(server) as after:
-            until(lambda: len(after.refusals) > 100)
+            wait_until(lambda: len(after.refusals) > 100)
             answered = len(after.answers)
             assert made.factory("resume", "apples", "--reason", "mended")[0] == 0
-            until(lambda: after.answers)
+            wait_until(lambda: after.answers)
     assert answered == 0
     for running in (before, after):
         assert running.broken == []
@@ -188,7 +181,7 @@ def test_a_stop_under_load_is_a_good_answer_or_its_reason(made: Factory) -> None
 def test_an_end_under_load_is_a_good_answer_or_none(made: Factory) -> None:
     server = start(made.home.path)
     with load(server) as running:
-        until(lambda: running.answers)
+        wait_until(lambda: running.answers)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(DEAD) == 0
     require_good(made, running)
@@ -211,7 +204,7 @@ def test_a_request_that_came_before_a_take_over_is_answered(made: Factory) -> No
         version = server.ask("/predict/apples", {**ROW, "size": "3.5"}).json["version"]
         late = LateRequest(server)
         roll_back(pipeline, 3 - version, "a test", None, made.home)
-        until(lambda: server.ask("/predict/apples", ROW).json["version"] == 3 - version)
+        wait_until(lambda: server.ask("/predict/apples", ROW).json["version"] == 3 - version)
         status, answer = late.end()
     assert status == 200, answer
     assert answer["version"] == version

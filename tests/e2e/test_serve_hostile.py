@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.approvals import Factory
 from tests.malformed_requests import HOST, malformed, post
 from tests.serving import PredictionServer, serving
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -266,18 +267,14 @@ def test_more_connections_than_allowed_are_closed(made: Factory) -> None:
             surplus.sendall(WHOLE)
         assert received(surplus) == b""
         stack.close()
-        assert eventually_answered(server)
+        wait_until(lambda: is_answered(server))
 
 
-def eventually_answered(server: PredictionServer) -> bool:
-    for _ in range(100):
-        try:
-            if server.ask("/predict/apples", ROW).status == 200:
-                return True
-        except ConnectionError:
-            pass
-        time.sleep(0.05)
-    return False
+def is_answered(server: PredictionServer) -> bool:
+    try:
+        return server.ask("/predict/apples", ROW).status == 200
+    except ConnectionError:
+        return False
 
 
 def test_too_many_requests_at_once_are_told_when_to_come_again(made: Factory) -> None:

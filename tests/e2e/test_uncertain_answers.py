@@ -20,7 +20,8 @@ from factory_assets.serving.edge import score as program
 from factory_resources.home.home import PROJECT
 from tests.approvals import Factory
 from tests.pipelines import APPLES, declare, enter, write_apples
-from tests.serving import PredictionServer, eventually, serving
+from tests.serving import PredictionServer, serving
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,7 @@ def test_an_answer_its_trace_and_its_proof_have_the_same_set(
     assert f"output    set = {chosen['set']!r}" in printed
     assert "output    abstained = True" in printed
     proof = tmp_path / "proof.json"
-    assert eventually(
+    wait_until(
         lambda: uncertain.factory("answers", "prove", chosen["id"], "--out", str(proof))[0] == 0,
         seconds=40,
     )

@@ -5,10 +5,8 @@ person approves, the server takes over, and the way back to the rows is traced. 
 steps the process that takes them is killed, and started again.
 """
 
-import json
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +39,7 @@ from tests.hospitals import as_asked, declare_hospital, patients, told_people
 from tests.killed_steps import KillPoint, run_killed, run_whole
 from tests.ledger import problems
 from tests.serving import PredictionServer, start
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -281,8 +280,4 @@ def entries(home: Home, kind: type[K]) -> list[K]:
 
 
 def wait_for_version(server: PredictionServer, version: int) -> None:
-    for _ in range(300):
-        if json.loads(server.ask("/v2/models/heart").body)["versions"] == [str(version)]:
-            return
-        time.sleep(0.1)
-    raise AssertionError("the new version does not serve")
+    wait_until(lambda: server.ask("/v2/models/heart").json["versions"] == [str(version)])

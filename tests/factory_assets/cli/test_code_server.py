@@ -15,6 +15,7 @@ import pytest
 from factory_assets.cli.code_server import CodeServer
 from factory_assets.web.dagster.code_server import answers, reload_code, reload_request
 from factory_resources.errors import FactoryError
+from tests.waiting import wait_until
 
 LISTEN = """\
 import socket, sys, time
@@ -48,12 +49,14 @@ def starter() -> Iterator[Starter]:
         process.wait()
 
 
-def until(true: Callable[[], bool], server: CodeServer) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
+def until(check: Callable[[], bool], server: CodeServer) -> None:
+    """Look after the server until the check holds."""
+
+    def look_and_check() -> bool:
         server.look()
-        time.sleep(0.02)
+        return check()
+
+    wait_until(look_and_check)
 
 
 def test_another_server_takes_the_place_once_it_answers(tmp_path: Path, starter: Starter) -> None:

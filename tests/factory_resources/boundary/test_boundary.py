@@ -22,18 +22,10 @@ from tests.factory_resources.boundary.machine import level_of_this_machine, need
 from tests.loopback import needs_root
 from tests.ordinary_user import USER, by_ordinary_user
 from tests.own_code import copy_code
+from tests.waiting import wait_until
 
 _LEVELS = [pytest.param("required", marks=needs_namespaces), "seccomp"]
 every_level = pytest.mark.parametrize("level", _LEVELS)
-
-
-def _until(holds: object, seconds: float = 20) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if holds():  # type: ignore[operator]
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def _as_a_shell_starts_it() -> None:
@@ -179,10 +171,10 @@ def _is_still(path: Path) -> bool:
 @every_level
 def test_whoever_kills_the_boundary_kills_everything_inside(level: str, folder: Path) -> None:
     with _running(level, _BEAT.format(60), folder) as process:
-        assert _until(lambda: not _is_still(folder / "beat"))
+        wait_until(lambda: not _is_still(folder / "beat"))
         process.kill()
         process.wait()
-        assert _until(lambda: _is_still(folder / "beat"))
+        wait_until(lambda: _is_still(folder / "beat"))
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
@@ -198,7 +190,7 @@ def test_the_temporary_files_of_the_fallback_are_removed(is_killed: bool, folder
             process.kill()
         process.wait(20)
         assert where.name.startswith("tmp")
-        assert _until(lambda: not where.parent.exists())
+        wait_until(lambda: not where.parent.exists())
 
 
 @every_level

@@ -1,12 +1,11 @@
 """Counters that restart, vanish, or report only current power; and which GPUs are counted."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from factory_resources.metering.energy import Gpu, Gpus, Watch, devices, zones
+from tests.waiting import wait_until
 
 
 def _zone(root: Path, folder: str, name: str, micro: int, full: int = 65_532_610_987) -> Path:
@@ -57,17 +56,9 @@ def test_the_thread_notices_restarts_between_two_readings(tmp_path: Path) -> Non
     watch = Watch([counter])
     for micro in (60_000_000, 5_000_000, 20_000_000):
         _set(zone, micro)
-        _until(lambda micro=micro: counter._last == micro / 1e6)  # type: ignore[attr-defined,misc]
+        wait_until(lambda micro=micro: counter._last == micro / 1e6)  # type: ignore[attr-defined,misc]
     watch.close()
     assert watch.joules() == pytest.approx(110)
-
-
-def _until(reached: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if reached():
-            return
-        time.sleep(0.01)
-    pytest.fail("never reached")
 
 
 def test_there_are_no_counters_if_one_is_unreadable(tmp_path: Path) -> None:

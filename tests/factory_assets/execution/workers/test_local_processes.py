@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.factory_assets.execution.workers.dying import children, worker_processes
 from tests.pipelines import declare
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +126,5 @@ def test_one_that_was_killed_meanwhile_is_not_asked(
     processes.prepare(1)
     [ready] = numbers()
     os.kill(int(ready), signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while worker_processes() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: not worker_processes())
     assert not _ask(processes, sizes, home, "first").startswith(ready)

@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from factory_resources.home.home import Home
 from tests.ray_nodes import ADDRESS, HEAD, OTHER, Done, RayNodes
 from tests.ray_runs import declare_days, run_days_alone
 from tests.ray_training import declare_apples
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.long,
@@ -91,7 +92,7 @@ def test_a_lost_head_is_told_and_nothing_is_twice(
     nodes.start(OTHER)
     home = Home(nodes.folder / "headless")
     number = _begin(nodes, pipeline, "headless")
-    _await(lambda: bool([*home.tables.rglob("*.parquet")]))
+    wait_until(lambda: bool([*home.tables.rglob("*.parquet")]))
     nodes.signal("", HEAD)
     lost = time.monotonic()
     made = _made(nodes.wait(number))
@@ -126,7 +127,7 @@ def test_a_node_that_stands_still_is_not_waited_for(
     nodes.start(OTHER)
     home = Home(nodes.folder / "still")
     number = _begin(nodes, pipeline, "still")
-    _await(lambda: bool([*home.tables.rglob("*.parquet")]))
+    wait_until(lambda: bool([*home.tables.rglob("*.parquet")]))
     assert nodes.signal("raylet/raylet", OTHER, "STOP") == 1
     made = _made(nodes.wait(number))
     assert (made["errors"], made["stored"], made["entries"]) == ([], alone, [1])
@@ -160,14 +161,7 @@ def test_nodes_end_what_a_run_that_is_gone_has_asked_for(nodes: RayNodes) -> Non
     nodes.start(OTHER)
     for signal in ("INT", "KILL"):
         number = _begin(nodes, pipeline, f"gone_{signal}")
-        _await(lambda: nodes.signal(_WORKER, signal="") == 2)
+        wait_until(lambda: nodes.signal(_WORKER, signal="") == 2)
         assert nodes.signal("tests.ray_runs", signal=signal) == 1
         assert nodes.wait(number).code != 0
-        _await(lambda: nodes.signal(_WORKER, signal="") == 0)
-
-
-def _await(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+        wait_until(lambda: nodes.signal(_WORKER, signal="") == 0)

@@ -5,8 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tests.fit_results import fit_results
 from tests.ledger import problems
 from tests.ray_fits import declare_noted_fits, let_go, noted_fits, noted_threads
 from tests.ray_nodes import ADDRESS, HEAD, OTHER, RayNodes
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.long,
@@ -64,13 +64,6 @@ def _begin(nodes: RayNodes, home: str, variables: dict[str, str] | None = None) 
     return nodes.begin([*_RUN, *_CLUSTER], {**_variables(nodes.folder, home), **(variables or {})})
 
 
-def _await(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def _places(home: Home) -> list[int]:
     """Return how many fits each node began."""
     return [count for raylet, count in noted_fits(home).items() if raylet]
@@ -80,10 +73,10 @@ def test_a_node_may_be_lost_in_the_middle_of_a_fit(nodes: RayNodes, alone: Home)
     nodes.start(OTHER)
     home = Home(nodes.folder / "lost")
     run = _begin(nodes, "lost")
-    _await(lambda: len(_places(home)) == 2)
+    wait_until(lambda: len(_places(home)) == 2, seconds=300)
     assert nodes.signal("raylet/raylet", OTHER) == 1
     # What the lost node had begun is begun again beside what the other one has begun.
-    _await(lambda: 2 in _places(home))
+    wait_until(lambda: 2 in _places(home), seconds=300)
     let_go(home)
     done = nodes.wait(run)
     assert done.code == 0, done.output + done.errors
@@ -116,7 +109,7 @@ def test_two_runs_never_wait_for_each_other(nodes: RayNodes, alone: Home) -> Non
     home = Home(nodes.folder / "beside")
     places = [ADDRESS, OTHER, HEAD, str(home.path / "noted")]
     other = nodes.begin([sys.executable, "-m", "tests.ray_places", *places])
-    _await(lambda: nodes.signal("ray::NodeWorker", signal="") == 1)
+    wait_until(lambda: nodes.signal("ray::NodeWorker", signal="") == 1, seconds=300)
     let_go(home)
     run = nodes.wait(_begin(nodes, "beside"))
     assert run.code == 0, run.output + run.errors

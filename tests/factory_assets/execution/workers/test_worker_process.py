@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -30,11 +29,13 @@ from factory_resources.tracking.records import Records
 from tests.factory_assets.execution.workers.dying import let_workers_die, worker_processes
 from tests.ledger import problems
 from tests.pipelines import declare
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
 _DAYS = [f"2024-01-0{day}" for day in range(1, 7)]
 _NO_ROWS, _WRONG = "2024-01-05", "2024-01-06"
+_MARKS = "2024-01-0[12].*[0-9]"
 
 _DECLARED: dict[str, Any] = {
     "purpose": "Sizes of each day",
@@ -291,20 +292,15 @@ def test_workers_end_with_the_run(number: signal.Signals, made: Pipeline, home: 
     workers = _await_workers(made.folder)
     run.send_signal(number)
     run.wait(20)
-    deadline = time.monotonic() + 5
-    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     if number == signal.SIGINT:
         assert [*home.tmp.glob("*/")] == [home.tmp / "locks"]
 
 
 def _await_workers(folder: Path) -> list[str]:
     """Return the numbers of two processes that are in the midst of a user's code."""
-    deadline = time.monotonic() + 30
-    while len(marks := [*folder.glob("2024-01-0[12].*[0-9]")]) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: len([*folder.glob(_MARKS)]) > 1)
+    marks = [*folder.glob(_MARKS)]
     for mark in marks:
         mark.unlink()
     return [mark.suffix[1:] for mark in marks]
