@@ -9,7 +9,6 @@ import hmac
 import json
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +16,14 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
-import uvicorn
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from tests.loopback_servers import served_app
 
 CLIENT, SECRET = "factory", "s3cret of the factory: +&%"
 
@@ -166,18 +166,8 @@ def endless() -> Response:
 
 @contextmanager
 def running_provider() -> Iterator[IdentityProvider]:
-    """Serve a provider in a thread."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        provider = IdentityProvider(bound.getsockname()[1])
-        config = uvicorn.Config(provider.app(), log_level="critical", lifespan="off")
-        config.timeout_graceful_shutdown = 1
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([bound],))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield provider
-        finally:
-            server.should_exit = True
-            thread.join()
+    """Serve a provider on loopback."""
+    door = socket.create_server(("127.0.0.1", 0))
+    provider = IdentityProvider(door.getsockname()[1])
+    with served_app(provider.app(), door):
+        yield provider

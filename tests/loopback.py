@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.loopback_servers import served
+
 OTHER = 54321
 """A user whom no system has."""
 
@@ -102,11 +104,10 @@ def relayed(path: str) -> Iterator[int]:
                 _copy(self.request, other)
                 thread.join()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay)
+    server.daemon_threads = True
+    with served(server) as port:
+        yield port
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

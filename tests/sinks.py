@@ -2,7 +2,6 @@
 
 import json
 import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+
+from tests.loopback_servers import served
 
 
 @dataclass
@@ -41,7 +42,7 @@ def webhook() -> Iterator[Sink]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with _served(HTTPServer(("127.0.0.1", 0), Handler), sink):
+    with served(HTTPServer(("127.0.0.1", 0), Handler)) as sink.port:
         yield sink
 
 
@@ -75,24 +76,13 @@ def smtp() -> Iterator[Sink]:
             self.say("354 go on")
             lines = []
             while (line := self.rfile.readline()) != b".\r\n":
+                if not line:
+                    return  # the client has gone in the middle of a message
                 lines.append(line)
             message = message_from_bytes(b"".join(lines), policy=policy.default)
             assert isinstance(message, EmailMessage)
             sink.received.append(message)
             self.say("250 ok")
 
-    with _served(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler), sink):
+    with served(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as sink.port:
         yield sink
-
-
-@contextmanager
-def _served(server: socketserver.BaseServer, sink: Sink) -> Iterator[None]:
-    sink.port = server.server_address[1]  # type: ignore[index]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

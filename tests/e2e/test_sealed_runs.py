@@ -6,7 +6,6 @@ A server on loopback is what is outside: without a boundary a run reaches it.
 import http.server
 import os
 import shutil
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.e2e.test_partitions import declare as declare_partitions
 from tests.e2e.test_retry import launch
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.loopback import needs_root
+from tests.loopback_servers import served
 from tests.ordinary_user import USER, by_ordinary_user, by_root_for
 from tests.pipelines import APPLES, declare, write_apples
 from tests.user_factory import UserFactory, user_factory
@@ -66,13 +66,8 @@ def outside() -> Iterator[tuple[int, list[str]]]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server.server_address[1], asked
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield port, asked
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +24,7 @@ from factory_resources.home.processes import POD_VARIABLE
 from factory_resources.instance import SETTINGS_VARIABLE, prepare
 from tests.clusters import PODS, cluster, needs, objects
 from tests.factory_resources.boundary.machine import level_of_this_machine
+from tests.loopback_servers import served
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = [pytest.mark.slow, needs("dagster_k8s", "dagster-k8s")]
@@ -47,13 +47,8 @@ def asked() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"http://127.0.0.1:{port}", found
 
 
 def _write_settings(folder: Path, api: str) -> Path:

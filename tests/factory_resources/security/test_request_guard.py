@@ -1,14 +1,12 @@
 """The guard in front of a real ASGI server, with requests of an attacker."""
 
-import threading
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
-import uvicorn
 
 from factory_resources.security.request_guard import POLICY, STRICTER, Guard
+from tests.loopback_servers import served_app
 
 
 async def _application(scope, receive, send):  # type: ignore[no-untyped-def]
@@ -23,17 +21,8 @@ async def _application(scope, receive, send):  # type: ignore[no-untyped-def]
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    config = uvicorn.Config(
-        Guard(_application), host="127.0.0.1", port=0, log_level="error", lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(timeout=10)
+    with served_app(Guard(_application)) as found:
+        yield found
 
 
 def _request(port: int, method: str, path: str, **headers: str) -> tuple[int, str, str | None]:

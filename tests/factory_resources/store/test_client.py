@@ -2,7 +2,6 @@
 
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from factory_resources.store.client import StoreAwayError, StoreClient
 from factory_resources.store.location import StoreLocation, store_at, uses_store
 from factory_resources.store.signing import StoreKeys, StoreRequest
 from factory_resources.store.store import SharedStore
+from tests.loopback_servers import served
 from tests.storage import S3
 
 KEYS = StoreKeys("a", "b")
@@ -196,15 +196,8 @@ def _pages(status: int = 200, *, more: int = 0) -> Iterator[int]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield port
 
 
 def test_wrong_keys_and_a_missing_bucket_are_named(s3: S3, client: StoreClient) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +27,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.security.passwords import Passwords
 from tests.browser import opened_browser
+from tests.loopback_servers import served_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -83,21 +81,10 @@ class FrontDoor:
     @contextmanager
     def served(self) -> Iterator[int]:
         """Serve the factory's own pages and the auditor's behind the door, and yield the port."""
-        import uvicorn
-
         audit = {"/audit": auditor_app(self.home, self.log, "factory_3000")}
         self.app._app._behind = Behind(audit, pages(self.home, self.log, "factory_3000"))  # type: ignore[attr-defined]
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            server = uvicorn.Server(uvicorn.Config(self.app, log_level="warning", lifespan="off"))
-            thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-            thread.start()
-            while not server.started:
-                assert thread.is_alive()
-                time.sleep(0.05)
-            yield listening.getsockname()[1]
-            server.should_exit = True
-            thread.join(timeout=30)
+        with served_app(self.app) as port:
+            yield port
 
     def log_in(self, client: TestClient, name: str, password: str = PASSWORD, **form: str) -> Any:
         """Send the form of the login."""

@@ -1,9 +1,5 @@
 """MLflow's pages behind the list in a real browser."""
 
-import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlparse
@@ -12,7 +8,9 @@ import pytest
 
 from factory_assets.web.visitor import Visitor, set_visitor
 from factory_resources.security.request_guard import Guard
+from tests.browser import opened_browser
 from tests.factory_assets.web.mlflow.conftest import PREFIX, SESSION, Factory
+from tests.loopback_servers import served_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -30,44 +28,23 @@ class Opened(NamedTuple):
 @pytest.fixture(scope="module")
 def served(factory: Factory) -> Iterator[str]:
     """The application behind the guard on a port of its own, asked by an auditor."""
-    import uvicorn
 
     async def visited(scope: Any, receive: Any, send: Any) -> None:
         set_visitor(scope, Visitor("ann", frozenset({"auditor"}), SESSION))
         await factory.app(scope, receive, send)
 
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(Guard(visited), log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=30)
+    with served_app(Guard(visited)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
 def opened(served: str) -> Iterator[Opened]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("NO BROWSER: install Debian's `chromium` to test the UI")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with opened_browser() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(60_000)
         answers: list[tuple[str, int]] = []
         page.on("response", lambda response: answers.append((response.url, response.status)))
         yield Opened(page, served, answers)
-        browser.close()
 
 
 def test_the_ui_opens_on_the_models_without_assistant_and_asks_no_other_host(
