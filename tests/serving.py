@@ -39,8 +39,15 @@ class PredictionServer:
 
     process: "subprocess.Popen[str]"
     port: int
-    log: list[str] = field(default_factory=list)
-    """What it wrote to standard error so far."""
+    _errors: list[str] = field(default_factory=list)
+    _readers: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def log(self) -> list[str]:
+        """What it wrote to standard error so far; all of it once its process has ended."""
+        if self.process.poll() is not None:
+            _join(self._readers)
+        return self._errors
 
     @property
     def address(self) -> str:
@@ -105,8 +112,12 @@ def start(home: Path, *arguments: str, code: str = "", **variables: str) -> Pred
     lines: Queue[str] = Queue()
     assert process.stdout is not None
     assert process.stderr is not None
-    for stream, keep in ((process.stdout, lines.put), (process.stderr, log.append)):
-        threading.Thread(target=_read, args=(stream, keep), daemon=True).start()
+    readers = [
+        threading.Thread(target=_read, args=(stream, keep), daemon=True)
+        for stream, keep in ((process.stdout, lines.put), (process.stderr, log.append))
+    ]
+    for reader in readers:
+        reader.start()
     try:
         line = lines.get(timeout=START)
     except Empty:
@@ -114,9 +125,10 @@ def start(home: Path, *arguments: str, code: str = "", **variables: str) -> Pred
         raise AssertionError("the server did not start: " + "".join(log)) from None
     if not line:
         process.wait(timeout=START)
+        _join(readers)
         raise AssertionError(f"the server ended with {process.returncode}: " + "".join(log))
     port = int(line.split("http", 1)[1].split()[0].rsplit(":", 1)[1])
-    return PredictionServer(process, port, log)
+    return PredictionServer(process, port, log, readers)
 
 
 @contextmanager
@@ -153,6 +165,12 @@ def asking(
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def _join(readers: list[threading.Thread]) -> None:
+    """Wait until all that a process has written is read, also if a child of it goes on."""
+    for reader in readers:
+        reader.join(START)
 
 
 def _read(stream: Any, keep: Any) -> None:
