@@ -29,16 +29,16 @@ def run_command(
     Raises:
         TimeoutError: it was killed.
     """
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.connect(server)
-        socket.send_fds(asking, [b"\n"], files)
-        asking.sendall(json.dumps([[*arguments], {**environment}, folder]).encode())
-        asking.shutdown(socket.SHUT_WR)
-        with asking.makefile() as said:
-            process = int(said.readline())
-            asking.settimeout(timeout)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(server)
+        socket.send_fds(connection, [b"\n"], files)
+        connection.sendall(json.dumps([[*arguments], {**environment}, folder]).encode())
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile() as replies:
+            process = int(replies.readline())
+            connection.settimeout(timeout)
             try:
-                return int(said.readline())
+                return int(replies.readline())
             except TimeoutError:
                 os.kill(process, signal.SIGKILL)
                 raise

@@ -60,7 +60,8 @@ class _Server:
         os.rename(f"{path}.new", path)
         self._woken, self._wake = socket.socketpair()
         self._wake.setblocking(False)
-        self._asking: dict[int, socket.socket] = {}
+        self._clients: dict[int, socket.socket] = {}
+        """By the number of the process of the command that a client waits for."""
 
     def serve(self) -> list[str] | None:
         """Return the arguments of a command in its process; None in that of the server."""
@@ -75,23 +76,28 @@ class _Server:
                     return None
                 if self._woken in ready:
                     self._woken.recv(1024)
-                    self._tell_ended()
+                    self._report_ended()
                 if self._listener in ready and (arguments := self._fork()) is not None:
                     return arguments
 
     def _fork(self) -> list[str] | None:
-        asking, _ = self._listener.accept()
-        _, files, _, _ = socket.recv_fds(asking, 1, 3)
-        with asking.makefile("rb") as sent:
-            arguments, environment, folder = json.loads(sent.read())
+        client, _ = self._listener.accept()
+        _, files, _, _ = socket.recv_fds(client, 1, 3)
+        with client.makefile("rb") as sent:
+            request = sent.read()
+        if not request:
+            # It was killed before it could ask.
+            client.close()
+            return None
+        arguments, environment, folder = json.loads(request)
         process = os.fork()
         if process:
-            self._asking[process] = asking
-            asking.sendall(b"%d\n" % process)
+            self._clients[process] = client
+            _send_number(client, process)
         else:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for own in (self._listener, self._woken, self._wake, asking, *self._asking.values()):
+            for own in (self._listener, self._woken, self._wake, client, *self._clients.values()):
                 own.close()
             for number, file in enumerate(files):
                 os.dup2(file, number)
@@ -103,15 +109,21 @@ class _Server:
             os.close(file)
         return None if process else arguments
 
-    def _tell_ended(self) -> None:
+    def _report_ended(self) -> None:
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                with self._asking.pop(ended[0]) as asking, suppress(BrokenPipeError):
-                    asking.sendall(b"%d\n" % os.waitstatus_to_exitcode(ended[1]))
+                with self._clients.pop(ended[0]) as client:
+                    _send_number(client, os.waitstatus_to_exitcode(ended[1]))
+
+
+def _send_number(client: socket.socket, number: int) -> None:
+    """Send a number to a client, unless that was killed."""
+    with suppress(BrokenPipeError):
+        client.sendall(b"%d\n" % number)
 
 
 def main() -> None:
-    """Import, serve, and be the command in its process."""
+    """Import all, serve, and run a command in the process that was forked for it."""
     go_offline()
     gc.disable()
     for name in IMPORTED:
