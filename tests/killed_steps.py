@@ -16,6 +16,8 @@ from tests.command_server import IMPORTED
 PRELOAD = [*IMPORTED, "sklearn.ensemble"]
 """What most of the work imports: a process that begins with it starts at once."""
 
+_SECONDS = 300
+
 
 @dataclass(frozen=True)
 class KillPoint:
@@ -58,27 +60,27 @@ def run_whole(work: Callable[..., object], *arguments: Any) -> None:
     assert _run(work, arguments, None) == 0, work.__name__
 
 
-def killed_at(module: str, folder: Path, told: str) -> list[str]:
-    """Kill the process of a module when it tells a progress that begins so; return all it told.
+def killed_at(module: str, folder: Path, progress: str) -> list[str]:
+    """Kill the process of a module when it prints a line that begins so; return all its lines.
 
     Args:
-        folder: its argument; the progress is the second one, at which it waits.
+        folder: its first argument; the second one is `progress`, at which it waits.
     """
-    command = [sys.executable, "-m", module, str(folder), told]
+    command = [sys.executable, "-m", module, str(folder), progress]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         lines: list[str] = []
         for line in process.stdout:
             lines.append(line.strip())
-            if line.startswith(told):
+            if line.startswith(progress):
                 break
         process.kill()
     assert process.returncode == -signal.SIGKILL
     return lines
 
 
-def tell(text: str, last: str = "") -> None:
-    """Print a progress; wait to be killed if it begins so."""
+def print_progress(text: str, last: str = "") -> None:
+    """Print a line; wait to be killed if it begins with `last`."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
     if last and text.startswith(last):
@@ -92,9 +94,12 @@ def _run(
     context.set_forkserver_preload(PRELOAD)
     process = context.Process(target=_work, args=(work, arguments, step, {**os.environ}))
     process.start()
-    process.join(300)
-    if process.is_alive():
+    process.join(_SECONDS)
+    if hangs := process.is_alive():
+        # Else its exit code would be that of a process that died after its step.
         process.kill()
+        process.join()
+    assert not hangs, f"{work.__name__} did not end within {_SECONDS} s"
     return process.exitcode
 
 

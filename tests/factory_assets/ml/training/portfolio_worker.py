@@ -9,7 +9,7 @@ from factory_assets.results.model import Candidate
 from factory_assets.stages.train import train
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import parts, pipeline
-from tests.killed_steps import tell
+from tests.killed_steps import print_progress
 
 MEMBERS: tuple[dict[str, Any], ...] = (
     {"kind": "linear"},
@@ -33,7 +33,7 @@ def work(folder: Path, last: str = "") -> Candidate:
         pipeline(folder, MODEL, refit="auto"),
         parts(home, count=240),
         home,
-        progress=partial(tell, last=last),
+        progress=partial(print_progress, last=last),
         checkpoints=checkpoints,
     )
 

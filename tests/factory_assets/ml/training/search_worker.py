@@ -9,7 +9,7 @@ from factory_assets.results.model import Candidate
 from factory_assets.stages.train import train
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import parts, pipeline
-from tests.killed_steps import tell
+from tests.killed_steps import print_progress
 
 MODEL = {"kind": "mlp", "epochs": 6, "hidden": [8]}
 
@@ -33,7 +33,11 @@ def work(folder: Path, last: str = "") -> Candidate:
     declared = pipeline(folder, MODEL, tune=TUNE, trainer={"checkpoint": {"epochs": 2}})
     checkpoints = home.checkpoints / "p" / "k"
     return train(
-        declared, parts(home), home, progress=partial(tell, last=last), checkpoints=checkpoints
+        declared,
+        parts(home),
+        home,
+        progress=partial(print_progress, last=last),
+        checkpoints=checkpoints,
     )
 
 
