@@ -69,7 +69,10 @@ class RunningFactory:
         )
         assert self.process.stdout is not None
         first = self.process.stdout.readline().decode()
-        assert first.startswith("factory "), first
+        if not first.startswith("factory "):
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it did not start: {first!r}")
         self.link = first.split()[1]
         """Lets its owner in, once."""
 
@@ -83,7 +86,10 @@ class RunningFactory:
     def stop(self) -> None:
         """End it as Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(timeout=60) == 0
+        try:
+            assert self.process.wait(timeout=60) == 0
+        finally:
+            self.process.kill()
 
 
 def ask_graphql(client: httpx.Client, query: str, **variables: Any) -> Any:
