@@ -85,8 +85,8 @@ class Authenticator:
         )
 
     def _client_data(self, kind: str, asked: dict[str, Any]) -> bytes:
-        said = {"type": kind, "challenge": asked["challenge"], "origin": self.origin}
-        return json.dumps({**said, "crossOrigin": False}).encode()
+        content = {"type": kind, "challenge": asked["challenge"], "origin": self.origin}
+        return json.dumps({**content, "crossOrigin": False}).encode()
 
     def _signed(self, host: str, credential: Credential, flags: int = 0) -> bytes:
         credential.count += self.counts

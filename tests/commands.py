@@ -94,8 +94,8 @@ def forked(home: Path, **variables: str) -> Factory:
             )
             output.seek(0)
             errors.seek(0)
-            said = output.read().decode(), errors.read().decode()
-        return subprocess.CompletedProcess(words, code, *said)
+            texts = output.read().decode(), errors.read().decode()
+        return subprocess.CompletedProcess(words, code, *texts)
 
     return run
 

@@ -125,8 +125,8 @@ class PlantedPerson:
     @property
     def row(self) -> list[object]:
         heavy = int(self.weight + 9 * (self.number % 3) > 95)
-        said = [self.nbr, self.name, self.note, self.born, self.seen]
-        return [*said, self.weight, self.height, heavy]
+        cells = [self.nbr, self.name, self.note, self.born, self.seen]
+        return [*cells, self.weight, self.height, heavy]
 
     @property
     def asked(self) -> dict[str, object]:

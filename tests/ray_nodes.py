@@ -36,7 +36,7 @@ _SECONDS = 400.0
 
 
 class Done(NamedTuple):
-    """What a command in the network has come to."""
+    """How a command in the network has ended."""
 
     code: int
     output: str
@@ -97,8 +97,8 @@ class RayNodes:
         while number not in self._done:
             line = self._server.stdout.readline()
             assert line, "the network is gone"
-            other, *told = json.loads(line)
-            self._done[other] = Done(*told)
+            other, *result = json.loads(line)
+            self._done[other] = Done(*result)
         return self._done.pop(number)
 
     def start(self, address: str, variables: Mapping[str, str | None] | None = None) -> None:
@@ -121,8 +121,8 @@ class RayNodes:
             signal: its name without SIG; empty to count only.
         """
         folder = str(self._at(address)) if address else ""
-        told = (name, folder, address, signal)
-        found = self.run([sys.executable, "-c", _KILL, *told])
+        options = (name, folder, address, signal)
+        found = self.run([sys.executable, "-c", _KILL, *options])
         assert found.code == 0, found.errors
         return int(found.output)
 
@@ -183,14 +183,14 @@ print(found)
 
 
 def _serve() -> None:
-    """Run the commands that come in as lines, and tell what they have come to."""
+    """Run the commands that come in as lines, and print their results as lines."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    telling = Lock()
+    output_lock = Lock()
 
     def work(number: int, command: list[str], variables: dict[str, str | None]) -> None:
-        told = [number, *_run(command, {**os.environ, "PYTHONPATH": str(PROJECT), **variables})]
-        with telling:
-            sys.stdout.write(json.dumps(told) + "\n")
+        result = [number, *_run(command, {**os.environ, "PYTHONPATH": str(PROJECT), **variables})]
+        with output_lock:
+            sys.stdout.write(json.dumps(result) + "\n")
             sys.stdout.flush()
 
     for line in sys.stdin:

@@ -95,8 +95,8 @@ def stored(home: Home) -> dict[str, Any]:
         for one in Records(home).all()
     }
     files = sorted(str(f.relative_to(home.tables)) for f in home.tables.rglob("*.parquet"))
-    told = json.dumps({"records": records, "files": files})
-    return dict(json.loads(told))
+    as_json = json.dumps({"records": records, "files": files})
+    return dict(json.loads(as_json))
 
 
 def _entries(home: Home) -> list[int]:

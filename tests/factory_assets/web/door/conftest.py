@@ -44,7 +44,7 @@ tom:
 """
 
 
-async def _telling(scope: Any, receive: Any, send: Any) -> None:
+async def _visitor_app(scope: Any, receive: Any, send: Any) -> None:
     """Tell who asks, and how many bytes came; a websocket tells it for each message."""
     visitor = visitor_of(scope)
     if scope["type"] == "websocket":
@@ -66,12 +66,12 @@ class FrontDoor:
         self.home = home
         begin_ledger(home)
         self.log = AccessLog(home)
-        self.aside, self.passwords = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self.disk_thread, self.passwords = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         listen = Listen("127.0.0.1", 3000)
-        behind = Behind({"/dagster": _telling, "/mlflow": _telling}, _telling)
+        behind = Behind({"/dagster": _visitor_app, "/mlflow": _visitor_app}, _visitor_app)
         cookie = Cookie("factory_3000", secure=False)
         self.app = build_door(
-            home, DoorAddress(listen), cookie, self.log, self.aside, self.passwords, behind
+            home, DoorAddress(listen), cookie, self.log, self.disk_thread, self.passwords, behind
         )
 
     def browser(self, address: str = ADDRESS) -> TestClient:
@@ -96,7 +96,7 @@ class FrontDoor:
 
     def entries(self, kind: str) -> list[Any]:
         """Return the ledger's entries of a kind, what is counted included."""
-        self.aside.submit(int).result()
+        self.disk_thread.submit(int).result()
         self.passwords.submit(int).result()
         self.log.flush()
         with Ledger(self.home).reading() as log:
@@ -121,15 +121,15 @@ def tab() -> Iterator[Page]:
         context = browser.new_context()
         page = context.new_page()
         page.set_default_timeout(60_000)
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
+        console: list[str] = []
+        page.on("console", lambda message: console.append(message.text))
+        page.on("pageerror", lambda error: console.append(str(error)))
         devtools = context.new_cdp_session(page)
         devtools.send("WebAuthn.enable")
         devtools.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
         yield page
     # Chromium tells of refused logins, too.
-    assert [text for text in said if "status of 401" not in text] == []
+    assert [text for text in console if "status of 401" not in text] == []
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def door(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     home.require_writable()
     made = FrontDoor(home)
     yield made
-    made.aside.shutdown()
+    made.disk_thread.shutdown()
     made.passwords.shutdown()
 
 

@@ -42,7 +42,7 @@ def open_door(
     _declare(tmp_path, there.issuer)
     made = FrontDoor(door.home)
     yield made
-    made.aside.shutdown()
+    made.disk_thread.shutdown()
     made.passwords.shutdown()
 
 
@@ -206,7 +206,7 @@ def test_without_the_provider_passwords_still_work(
     assert "cannot be reached" in caplog.text
     assert away.log_in(browser, "jane").status_code == 303
     assert _refusals(away) == []
-    away.aside.shutdown()
+    away.disk_thread.shutdown()
     away.passwords.shutdown()
 
 
