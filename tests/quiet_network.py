@@ -66,10 +66,14 @@ def _leaving(packet: bytes, protocol: int) -> str | None:
     return None if target.is_loopback else f"a packet to {target}, port {port}"
 
 
-def _lying_resolver() -> None:
-    """Answer every question for a name with an address that is nobody's."""
+def _start_lying_resolver() -> None:
+    """Answer every question for a name, from now on, with an address that is nobody's."""
     door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     door.bind(("", _NAMES))
+    threading.Thread(target=_answer_questions, args=(door,), daemon=True).start()
+
+
+def _answer_questions(door: socket.socket) -> None:
     while True:
         content, sender = door.recvfrom(4096)
         end = content.index(b"\0", 12) + 5
@@ -84,7 +88,7 @@ def main(project: str, command: list[str]) -> int:
 
     enter_network()
     observer = Observer()
-    threading.Thread(target=_lying_resolver, daemon=True).start()
+    _start_lying_resolver()
     code = subprocess.run(command, check=False).returncode
     if missed := observer.stop():
         print(f"left: {missed} packets were not seen")  # noqa: T201
