@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from factory_assets.execution.ledger_entries import entries_of
 from factory_resources.home.database import server_address
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
 from factory_resources.ledger.factory_verify import Expectation, verify_path
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
@@ -29,6 +30,12 @@ def make_champion(pipeline: str, version: int, home: Home) -> None:
         record="none",
     )
     Ledger(home).append([entry])
+
+
+def ledger_entries(home: Home) -> list[Any]:
+    """Return all entries, the oldest first."""
+    with Ledger(home).reading() as log:
+        return [entry_in(log, number) for number in range(log.size)]
 
 
 def problems(home: Home) -> list[str]:

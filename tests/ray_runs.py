@@ -18,8 +18,9 @@ from factory_assets.spec import Pipeline, partition_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import StageComputed
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.records import Records
+from tests.ledger import ledger_entries
 from tests.pipelines import declare
 
 DAYS = [f"2024-01-0{day}" for day in range(1, 7)]
@@ -103,8 +104,7 @@ def _entries(home: Home) -> list[int]:
     """Return how many entries the ledger has about each result; one at most is right."""
     if not Ledger(home).exists:
         return []
-    with Ledger(home).reading() as log:
-        entries = [entry_in(log, number) for number in range(log.size)]
+    entries = ledger_entries(home)
     computed = Counter(one.subject for one in entries if isinstance(one, StageComputed))
     return sorted(set(computed.values()))
 

@@ -19,9 +19,9 @@ from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
 from factory_resources.ledger.boundary_entries import BoundaryHeld
 from factory_resources.ledger.entries import RunStarted
-from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
+from tests.ledger import ledger_entries
 from tests.ordinary_user import USER, by_ordinary_user
 
 
@@ -54,14 +54,10 @@ class UserFactory:
         )
 
     def boundaries(self) -> list[BoundaryHeld]:
-        return [one for one in self._entries() if isinstance(one, BoundaryHeld)]
+        return [one for one in ledger_entries(self.home) if isinstance(one, BoundaryHeld)]
 
     def runs(self) -> list[RunStarted]:
-        return [one for one in self._entries() if isinstance(one, RunStarted)]
-
-    def _entries(self) -> list[Any]:
-        with Ledger(self.home).reading() as log:
-            return [entry_in(log, number) for number in range(log.size)]
+        return [one for one in ledger_entries(self.home) if isinstance(one, RunStarted)]
 
     def digests(self) -> dict[tuple[str, str], str]:
         """Return the digest of each table, model and exported graph, by pipeline and stage."""

@@ -26,6 +26,7 @@ from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.passwords import Passwords
 from tests.approvals import Factory
 from tests.browser import opened_browser
+from tests.ledger import ledger_entries
 from tests.loopback import OTHER, ask_as, needs_root, run_as
 from tests.running_factory import RunningFactory, ask_graphql
 
@@ -88,8 +89,7 @@ def enter(up: RunningFactory, name: str) -> Iterator[httpx.Client]:
 
 
 def entries(home: Home, kind: type[Any]) -> list[Any]:
-    with Ledger(home).reading() as log:
-        every = [entry_in(log, number) for number in range(log.size)]
+    every = ledger_entries(home)
     return [entry for entry in every if isinstance(entry, kind)]
 
 

@@ -24,10 +24,9 @@ from factory_assets.results.data import IngestResult
 from factory_assets.spec import Pipeline, partition_of
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import StageComputed
-from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.tracking.records import Records
 from tests.factory_assets.execution.workers.dying import let_workers_die, worker_processes
-from tests.ledger import problems
+from tests.ledger import ledger_entries, problems
 from tests.pipelines import declare
 from tests.waiting import wait_until
 
@@ -141,8 +140,7 @@ def _stored(home: Home) -> dict[str, Any]:
 
 def _entered(home: Home) -> Counter[str]:
     """Count the entries about each record; they are in the order of their times."""
-    with Ledger(home).reading() as log:
-        entries = [entry_in(log, number) for number in range(log.size)]
+    entries = ledger_entries(home)
     computed = [one for one in entries if isinstance(one, StageComputed)]
     assert [one.time for one in computed] == sorted(one.time for one in computed)
     return Counter(one.subject for one in computed)

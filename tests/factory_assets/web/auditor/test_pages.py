@@ -21,11 +21,12 @@ from factory_resources.ledger.factory_verify import (
     SignedNote,
 )
 from factory_resources.ledger.keys import LogKey
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.auditor.conftest import HOSTILE, Audited, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.ledger import ledger_entries
 
 pytestmark = pytest.mark.slow
 
@@ -51,8 +52,7 @@ def _show(client: Any, path: str, status: int = 200) -> str:
 
 def _entries(home: Home) -> list[Any]:
     AccessLog(home).flush()
-    with Ledger(home).reading() as log:
-        return [entry_in(log, number) for number in range(log.size)]
+    return ledger_entries(home)
 
 
 def _last_number(home: Home, kind: str) -> int:

@@ -14,8 +14,9 @@ from factory_assets.web.visitor import Visitor, set_visitor
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.ledger.access_entries import AccessRefused, ActionTaken
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.request_guard import App, Message, Receive, Send
+from tests.ledger import ledger_entries
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 ROLE = "x-role"
@@ -36,15 +37,13 @@ class Site(NamedTuple):
 
     def acts(self) -> dict[int, ActionTaken]:
         """Return what the ledger says was done, by the numbers of the entries."""
-        with Ledger(self.home).reading() as log:
-            entries = {number: entry_in(log, number) for number in range(log.size)}
-        return {n: entry for n, entry in entries.items() if isinstance(entry, ActionTaken)}
+        entries = enumerate(ledger_entries(self.home))
+        return {number: entry for number, entry in entries if isinstance(entry, ActionTaken)}
 
     def refusals(self) -> int:
         """Return how many requests the ledger says were refused."""
         self.log.flush()
-        with Ledger(self.home).reading() as log:
-            entries = [entry_in(log, number) for number in range(log.size)]
+        entries = ledger_entries(self.home)
         return sum(entry.count for entry in entries if isinstance(entry, AccessRefused))
 
 

@@ -24,9 +24,9 @@ from factory_assets.web.door.server import build_door
 from factory_assets.web.pages.pages import pages
 from factory_assets.web.visitor import visitor_of
 from factory_resources.home.home import Home
-from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.security.passwords import Passwords
 from tests.browser import opened_browser
+from tests.ledger import ledger_entries
 from tests.loopback_servers import served_app
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ class FrontDoor:
         self.disk_thread.submit(int).result()
         self.passwords.submit(int).result()
         self.log.flush()
-        with Ledger(self.home).reading() as log:
-            every = [entry_in(log, number) for number in range(log.size)]
+        every = ledger_entries(self.home)
         return [entry for entry in every if entry.kind == kind]
 
 

@@ -14,10 +14,10 @@ from factory_assets.execution.decisions import waiting_candidate
 from factory_assets.web.access_log import AccessLog
 from factory_resources.home.home import Home
 from factory_resources.ledger.keys import key_file
-from factory_resources.ledger.ledger import Ledger, entry_in
 from tests.approvals import Factory
 from tests.factory_assets.web.pages.conftest import TOKEN, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.ledger import ledger_entries
 
 pytestmark = pytest.mark.slow
 
@@ -37,13 +37,11 @@ def _signed(apples: Factory, by: str = "jane", act: str = "approve") -> str:
 def _kinds(home: Home) -> list[str]:
     """Return the kinds of all entries, what was counted included."""
     AccessLog(home).flush()
-    with Ledger(home).reading() as log:
-        return [entry_in(log, number).kind for number in range(log.size)]
+    return [entry.kind for entry in ledger_entries(home)]
 
 
 def _refusals(home: Home) -> list[Any]:
-    with Ledger(home).reading() as log:
-        entries = [entry_in(log, number) for number in range(log.size)]
+    entries = ledger_entries(home)
     return [entry for entry in entries if entry.kind == "refused"]
 
 

@@ -21,7 +21,6 @@ from factory_assets.execution.standing_text import standing_text
 from factory_assets.web.access_log import AccessLog
 from factory_resources.ledger.entries import CandidateDecided
 from factory_resources.ledger.factory_verify import Expectation, verify_path
-from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.statements import statement_file
 from factory_resources.security import challenges, passkey_proofs
 from factory_resources.security.passkey_proofs import (
@@ -38,6 +37,7 @@ from tests.approvals import Factory
 from tests.authenticator import Authenticator
 from tests.factory_assets.web.pages.conftest import TOKEN, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.ledger import ledger_entries
 
 pytestmark = pytest.mark.slow
 
@@ -99,8 +99,7 @@ def decide(client: TestClient, device: Authenticator, decision: str = "approved"
 
 def entries(apples: Factory, *kinds: str) -> list[Any]:
     AccessLog(apples.home).flush()
-    with Ledger(apples.home).reading() as log:
-        every = [entry_in(log, number) for number in range(log.size)]
+    every = ledger_entries(apples.home)
     return [entry for entry in every if entry.kind in kinds]
 
 

@@ -18,7 +18,6 @@ from factory_assets.web.door.login import form_token
 from factory_assets.web.pages.pages import pages
 from factory_assets.web.visitor import Visitor, set_visitor
 from factory_resources.home.home import Home
-from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.security import challenges, passkey_proofs
 from factory_resources.security import sessions as session_store
 from factory_resources.security.passkeys import Passkeys
@@ -26,6 +25,7 @@ from factory_resources.security.request_guard import STRICTER
 from factory_resources.security.sessions import Sessions
 from tests.authenticator import Authenticator
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.ledger import ledger_entries
 
 SITE = "http://localhost:3000"
 
@@ -63,8 +63,7 @@ class Browser(TestClient):
     def entries(self) -> list[Any]:
         """Return what the ledger says of actions and refusals."""
         self.log.flush()
-        with Ledger(self.home).reading() as log:
-            every = [entry_in(log, number) for number in range(log.size)]
+        every = ledger_entries(self.home)
         return [entry for entry in every if entry.kind in ("action", "refused")]
 
 
