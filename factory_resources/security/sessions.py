@@ -151,5 +151,5 @@ class Sessions:
 
 
 def hash_of(text: str) -> str:
-    """Return the hash by which a session is named."""
+    """Return the hash by which a long random text, such as the id of a session, is stored."""
     return sha256(text.encode()).hexdigest()

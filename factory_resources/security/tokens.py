@@ -11,11 +11,11 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from math import isfinite
 
 from factory_resources.errors import KeyFileError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.security.sessions import hash_of
 
 _PREFIX = "factory_"
 
@@ -107,7 +107,7 @@ class Tokens:
                 )
             text = _PREFIX + secrets.token_urlsafe(_BYTES)
             expires = (datetime.now(UTC) + valid).isoformat(timespec="seconds")
-            token = Token(name, tuple(pipelines), _hash(text), expires, rate)
+            token = Token(name, tuple(pipelines), hash_of(text), expires, rate)
             self._write((*tokens, token))
         return text
 
@@ -136,12 +136,12 @@ class Tokens:
     def find(self, text: str) -> Token | None:
         """Return the valid token that a caller shows; a change of the file counts at once."""
         self._refresh()
-        token = self._by_hash.get(_hash(text))
+        token = self._by_hash.get(hash_of(text))
         return token if token and token.is_valid else None
 
     @property
-    def any_valid(self) -> bool:
-        """Whether callers must show a token."""
+    def required(self) -> bool:
+        """Whether callers must show a token: from the first one on, whether it is valid or not."""
         self._refresh()
         return bool(self._by_hash)
 
@@ -154,7 +154,3 @@ class Tokens:
         if seen != self._seen:
             self._by_hash = {token.sha256: token for token in self.list()}
             self._seen = seen
-
-
-def _hash(text: str) -> str:
-    return sha256(text.encode()).hexdigest()

@@ -127,7 +127,7 @@ class Access:
         return PageReader(token)
 
     def _is_open_to(self, peer: Peer) -> bool:
-        return not self._required and not self._tokens.any_valid and peer.is_own
+        return not self._required and not self._tokens.required and peer.is_own
 
     def _require_rate(self, token: Token) -> None:
         if token.rate is None:
@@ -146,7 +146,7 @@ class Access:
         if token := self._shown(headers):
             return token
         what = "there is no valid token in the header Authorization"
-        if not self._required and not self._tokens.any_valid:
+        if not self._required and not self._tokens.required:
             what = "whoever is not the user of the server, or cannot be recognized, needs a token"
         remedy = "send `Authorization: Bearer ...`; `factory token new` makes one"
         raise HttpError(401, "unauthorized", what, remedy)

@@ -241,7 +241,7 @@ def _require_allowed(listen: Listen, tokens: Tokens) -> None:
     if listen.is_private:
         return
     missing = []
-    if not tokens.any_valid:
+    if not tokens.required:
         missing.append("a token (factory token new --for NAME --pipelines ...)")
     if not listen.certificate and not listen.behind_proxy:
         missing.append("TLS (--tls-cert and --tls-key, or --behind-proxy)")

@@ -69,7 +69,7 @@ def test_an_expired_token_is_none(home: Home) -> None:
     text = tokens.new("line1", ["apples"], valid=timedelta(seconds=-1))
     assert tokens.find(text) is None
     # It still closes the server: nobody is let in because a token ran out.
-    assert tokens.any_valid
+    assert tokens.required
     assert tokens.new("line1", ["apples"], valid=DAY) != text
 
 
@@ -87,7 +87,7 @@ def test_a_revocation_is_seen_at_once_by_others(home: Home) -> None:
     assert mine.revoke("line1").revoked
     assert other.find(text) is None
     assert mine.find(text) is None
-    assert other.any_valid
+    assert other.required
 
 
 def test_many_changes_in_a_row_are_each_seen(home: Home) -> None:
@@ -104,13 +104,13 @@ def test_many_changes_in_a_row_are_each_seen(home: Home) -> None:
 
 def test_without_a_file_nobody_needs_a_token(home: Home) -> None:
     tokens = Tokens(home)
-    assert not tokens.any_valid
+    assert not tokens.required
     assert tokens.list() == ()
     assert tokens.find("factory_x") is None
     tokens.new("line1", ["apples"], valid=DAY)
-    assert tokens.any_valid
+    assert tokens.required
     tokens.file.unlink()
-    assert not tokens.any_valid
+    assert not tokens.required
 
 
 def test_a_token_is_for_its_pipelines(home: Home) -> None:
@@ -137,6 +137,6 @@ def test_a_changed_file_lets_nobody_in(home: Home, content: str) -> None:
     tokens = Tokens(home)
     text = tokens.new("line1", ["apples"], valid=DAY)
     tokens.file.write_text(content)
-    for ask in (tokens.list, lambda: tokens.find(text), lambda: tokens.any_valid):
+    for ask in (tokens.list, lambda: tokens.find(text), lambda: tokens.required):
         with pytest.raises(StorageError, match="tokens were changed and cannot be read"):
             ask()
