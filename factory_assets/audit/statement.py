@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from factory_resources.ledger.keys import LogKey
-from factory_resources.ledger.statements import URN, EnvelopeSigner, described, envelope, payload
+from factory_resources.ledger.statements import (
+    URN,
+    EnvelopeSigner,
+    encode_statement,
+    envelope,
+    resource_descriptors,
+)
 from factory_resources.tracking.record import Record
 
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -30,7 +36,7 @@ class Statement:
     def signed(self, key: LogKey) -> bytes:
         """Return the envelope, as JSON."""
         signer = EnvelopeSigner(f"{key.origin}+{key.verifier.key_id.hex()}", key.private.sign)
-        content = payload(self.files.items(), PREDICATE, self._predicate(key.origin))
+        content = encode_statement(self.files.items(), PREDICATE, self._predicate(key.origin))
         return envelope(content, [signer])
 
     def _predicate(self, origin: str) -> dict[str, object]:
@@ -39,7 +45,7 @@ class Statement:
                 "buildType": f"{URN}:pipeline:v1",
                 "externalParameters": {"pipeline": self.pipeline, "version": self.version},
                 "internalParameters": {"key": self.trained.key},
-                "resolvedDependencies": described(self.materials.items()),
+                "resolvedDependencies": resource_descriptors(self.materials.items()),
             },
             "runDetails": {
                 "builder": {"id": f"{URN}:{origin}"},

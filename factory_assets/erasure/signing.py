@@ -21,8 +21,8 @@ from factory_resources.ledger.statements import (
     ERASURES,
     URN,
     EnvelopeSigner,
+    encode_statement,
     envelope,
-    payload,
     store_statement,
 )
 from factory_resources.security.commitments import Commitments
@@ -85,7 +85,7 @@ def begun_entry(
         person = owner_of(decision.key.public, known_people(home))
         salt = Commitments(home).salt("person", person.name)
         predicate["person"] = {"name": person.name, "salt": salt}
-    content = payload([(f"erasures/{manifest.id}.json", digest)], ERASURE, predicate)
+    content = encode_statement([(f"erasures/{manifest.id}.json", digest)], ERASURE, predicate)
     signers = [EnvelopeSigner(decision.key.public, decision.key.sign)] if decision.key else []
     return ErasureBegun(
         subject=ErasureBegun.subject_of(erasure=manifest.id),

@@ -24,9 +24,9 @@ from factory_resources.ledger.log import Log
 from factory_resources.ledger.statements import (
     URN,
     EnvelopeSigner,
-    described,
+    encode_statement,
     envelope,
-    payload,
+    resource_descriptors,
     statement_file,
     store_statement,
 )
@@ -106,7 +106,7 @@ def _payload(statement: GovernanceStatement, person: KnownPerson, home: Home) ->
         # The digest of the statement is in the ledger: nobody can try out texts and names.
         "nonce": token_hex(16),
     }
-    return payload(statement.subject, GOVERNANCE, predicate)
+    return encode_statement(statement.subject, GOVERNANCE, predicate)
 
 
 def enter_statements(
@@ -157,7 +157,8 @@ def _read(
     try:
         predicate = found["predicate"]
         changed = [k for k, v in statement.bound(home).items() if predicate[k] != v]
-        if found["predicateType"] != GOVERNANCE or found["subject"] != described(statement.subject):
+        subject = resource_descriptors(statement.subject)
+        if found["predicateType"] != GOVERNANCE or found["subject"] != subject:
             changed = changed or ["subject"]
         time = datetime.strptime(predicate["time"], TIME).replace(tzinfo=UTC)
         if predicate["person"]["name"] != person.name:

@@ -20,7 +20,13 @@ from factory_resources.ledger.factory_verify import (
     person_key,
 )
 from factory_resources.ledger.keys import LogKey
-from factory_resources.ledger.statements import URN, EnvelopeSigner, described, envelope, payload
+from factory_resources.ledger.statements import (
+    URN,
+    EnvelopeSigner,
+    encode_statement,
+    envelope,
+    resource_descriptors,
+)
 from factory_resources.security.commitments import Commitments
 from factory_resources.security.personal_keys import PersonalKey
 
@@ -132,7 +138,7 @@ def decision_payload(
         salt = Commitments(home).salt("person", by.person)
         predicate["person"] = {"name": by.person, "salt": salt}
         predicate["role"] = by.role
-    return payload(_subject(deployed), DECISION, predicate)
+    return encode_statement(_subject(deployed), DECISION, predicate)
 
 
 def read_decision(
@@ -154,7 +160,7 @@ def read_decision(
             if predicate[name] != value:
                 said = f"{name} {_short(predicate[name])}, not {_short(value)}"
                 raise _refused(f"it is about {said}")
-        if statement["subject"] != described(_subject(deployed)):
+        if statement["subject"] != resource_descriptors(_subject(deployed)):
             raise _refused("it is about other files")
         if predicate["person"]["name"] != person.name:
             raise _refused(f"it names another person than {person.name}, whose key signed it")

@@ -112,7 +112,7 @@ class Log:
         """Return the bytes of an entry."""
         rows = self._connection.execute("SELECT body FROM entry WHERE number = ?", (number,))
         if not rows:
-            raise changed(f"entry {number} is missing")
+            raise changed_error(f"entry {number} is missing")
         return bytes(rows[0][0])
 
     def bodies(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
@@ -155,14 +155,14 @@ class Log:
             )
             found = [bytes(row[0]) for row in rows]
         if len(found) != stop - start:
-            raise changed(f"hashes {start} to {stop - 1} of level {level} are missing")
+            raise changed_error(f"hashes {start} to {stop - 1} of level {level} are missing")
         return found
 
     def cosigned(self) -> list[tuple[int, str]]:
         """Return the checkpoints that were given to witnesses, by size."""
         return self._connection.execute("SELECT size, note FROM checkpoint ORDER BY size")
 
-    def keep_checkpoint(self, size: int, note: str) -> None:
+    def store_checkpoint(self, size: int, note: str) -> None:
         """Store a checkpoint with the cosignatures that it has so far."""
         self._connection.execute(
             "INSERT INTO checkpoint VALUES (?, ?) "
@@ -205,13 +205,13 @@ def _tree(head: list[Any], key: LogKey) -> "CompactRange":
         if signed.text != LogCheckpoint(key.origin, tree.size, tree.root).text:
             raise InvalidError("the checkpoint names another tree")
     except InvalidError as error:
-        raise changed(str(error)) from error
+        raise changed_error(str(error)) from error
     return tree
 
 
 def _only(head: list[Any]) -> tuple[int, bytes, str]:
     if len(head) != 1:
-        raise changed("it has no head")
+        raise changed_error("it has no head")
     size, frontier, note = head[0]
     return size, frontier, note
 
@@ -226,7 +226,7 @@ def subject_key(subject: str, epoch: int) -> int:
     return epoch << 47 | digest % 2**47 if epoch else digest
 
 
-def changed(what: str) -> StorageError:
+def changed_error(what: str) -> StorageError:
     """Return the error of a ledger that is not as the factory left it."""
     return StorageError(
         f"the ledger was changed: {what}",

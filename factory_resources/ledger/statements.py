@@ -31,18 +31,18 @@ class EnvelopeSigner:
     sign: Callable[[bytes], bytes]
 
 
-def described(digests: Iterable[tuple[str, str]]) -> list[dict[str, object]]:
-    """Return names and their SHA-256 as resource descriptors."""
+def resource_descriptors(digests: Iterable[tuple[str, str]]) -> list[dict[str, object]]:
+    """Return names and their SHA-256 as resource descriptors of in-toto."""
     return [{"name": name, "digest": {"sha256": digest}} for name, digest in digests]
 
 
-def payload(
+def encode_statement(
     subject: Iterable[tuple[str, str]], predicate_type: str, predicate: Mapping[str, object]
 ) -> bytes:
     """Return the bytes of a statement about a subject: names and their SHA-256."""
     statement = {
         "_type": STATEMENT_TYPE,
-        "subject": described(subject),
+        "subject": resource_descriptors(subject),
         "predicateType": predicate_type,
         "predicate": predicate,
     }

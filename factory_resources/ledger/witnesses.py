@@ -20,9 +20,9 @@ from factory_resources.ledger.factory_verify import (
     format_base64,
     signature_line,
 )
-from factory_resources.ledger.log import Log, changed
+from factory_resources.ledger.log import Log, changed_error
 
-_CLOCKS = 300
+_CLOCK_SKEW = 300
 """Seconds by which two clocks may differ."""
 
 
@@ -67,7 +67,7 @@ def reading_stored() -> Iterator[None]:
     try:
         yield
     except InvalidError as error:
-        raise changed(f"a stored checkpoint cannot be read ({error})") from error
+        raise changed_error(f"a stored checkpoint cannot be read ({error})") from error
 
 
 def _quorum(policy: TrustPolicy) -> frozenset[str]:
@@ -114,7 +114,7 @@ def request(log: Log, witness: VerifierKey, old: int | None = None) -> tuple[int
         )
     stored = dict(log.cosigned())
     if size not in stored:
-        log.keep_checkpoint(size, note)
+        log.store_checkpoint(size, note)
     return size, extension(log, old, size, stored.get(size, note))
 
 
@@ -156,7 +156,7 @@ def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]
     found = [(name, key) for name, key in policy.witnesses if note.time_of(key) is not None]
     if not found:
         raise InvalidError("has no cosignature of a witness of the policy")
-    latest = time.time() + _CLOCKS
+    latest = time.time() + _CLOCK_SKEW
     if ahead := [name for name, key in found if (note.time_of(key) or 0) > latest]:
         # Otherwise nobody would notice when the witness looks no more.
         whose = ", ".join(ahead)
@@ -170,5 +170,5 @@ def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]
         # witness cosigns one checkpoint again and again while nothing is appended.
         kept[who] = max(kept.get(who, b""), signature)
     lines = [signature_line(signer, signature) for (signer, _), signature in kept.items()]
-    log.keep_checkpoint(size, f"{note.text}\n{''.join(lines)}")
+    log.store_checkpoint(size, f"{note.text}\n{''.join(lines)}")
     return [name for name, _ in found]

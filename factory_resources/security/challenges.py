@@ -1,4 +1,4 @@
-"""What a device is asked to sign: each counts once, for some minutes, and for one asker."""
+"""Challenges that devices sign: each is valid once, for some minutes, and for one asker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP to one declared server: to no other one, and for no more bytes than are expected.
+"""HTTP to one declared server and no other, with answers of limited size.
 
 What is asked belongs in the modules that ask, such as `openid`; needs the extra `oidc`.
 """
@@ -13,7 +13,7 @@ import httpx2
 from factory_resources.errors import IdentityProviderError
 
 
-class OneServer(httpx2.AsyncHTTPTransport):
+class OneServerTransport(httpx2.AsyncHTTPTransport):
     """Sends requests to one scheme, host and port; no proxy of the environment comes between.
 
     Certificates are checked against the system's, or `SSL_CERT_FILE`.

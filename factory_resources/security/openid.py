@@ -27,7 +27,7 @@ from joserfc.jws import JWSRegistry
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from factory_resources.errors import IdentityProviderError, RefusedError
-from factory_resources.security.one_server import OneServer
+from factory_resources.security.one_server import OneServerTransport
 from factory_resources.security.sessions import hash_of
 
 T = TypeVar("T")
@@ -235,7 +235,7 @@ class Provider:
             scope=_SCOPES[self.claim],
             redirect_uri=self.redirect_uri,
             code_challenge_method="S256",
-            transport=OneServer(self.issuer, _MOST),
+            transport=OneServerTransport(self.issuer, _MOST),
             timeout=_SECONDS,
             trust_env=False,
         )

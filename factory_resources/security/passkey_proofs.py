@@ -1,4 +1,4 @@
-"""What devices are asked to sign for a passkey, and whether they did: WebAuthn by `py_webauthn`.
+"""Ask devices to sign by a passkey, and verify what they signed: WebAuthn by `py_webauthn`.
 
 The library is the extra `passkeys`. Which passkeys there are belongs in `passkeys`.
 """
@@ -36,8 +36,8 @@ class PasskeyError(Exception):
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where browsers make and use passkeys: a host by its name, over TLS or on this machine."""
+class RelyingParty:
+    """A site whose pages make and use passkeys: a host by its name, over TLS or on this machine."""
 
     name: str
     """WebAuthn's RP ID."""
@@ -45,7 +45,7 @@ class Site:
     """Such as `https://factory.example:8443`."""
 
     @classmethod
-    def of(cls, host: str, *, secure: bool) -> Site | None:
+    def of(cls, host: str, *, secure: bool) -> RelyingParty | None:
         """Return the site of a request; None if browsers have no passkeys there.
 
         Args:
@@ -60,7 +60,7 @@ class Site:
 
 @dataclass(frozen=True)
 class DeviceSignature:
-    """What a device signed, as it does so for WebAuthn."""
+    """What a device signed, in the form of WebAuthn."""
 
     signature: bytes
     """Of `authenticator_data` and the SHA-256 of `client_data`."""
@@ -73,10 +73,12 @@ def passkey_offer(host: str, *, secure: bool) -> PasskeyOffer:
     """Return what a page at this address offers."""
     if find_spec("webauthn") is None:
         return "none"
-    return "here" if Site.of(host, secure=secure) else "elsewhere"
+    return "here" if RelyingParty.of(host, secure=secure) else "elsewhere"
 
 
-def creation_options(site: Site, person: str, challenge: bytes, known: tuple[Passkey, ...]) -> str:
+def creation_options(
+    site: RelyingParty, person: str, challenge: bytes, known: tuple[Passkey, ...]
+) -> str:
     """Return what the browser needs to make a passkey, as JSON.
 
     Args:
@@ -94,7 +96,7 @@ def creation_options(site: Site, person: str, challenge: bytes, known: tuple[Pas
         rp_id=site.name,
         rp_name="AI factory",
         user_name=person,
-        user_id=_number_of(known, challenge),
+        user_id=_user_handle(known, challenge),
         challenge=challenge,
         timeout=VALID * 1000,
         authenticator_selection=AuthenticatorSelectionCriteria(
@@ -109,7 +111,10 @@ def creation_options(site: Site, person: str, challenge: bytes, known: tuple[Pas
 
 
 def request_options(
-    site: Site, challenge: bytes, only: tuple[Passkey, ...] = (), valid: int = VALID
+    site: RelyingParty,
+    challenge: bytes,
+    only: tuple[Passkey, ...] = (),
+    valid: int = VALID,
 ) -> str:
     """Return what the browser needs to use a passkey, as JSON.
 
@@ -136,7 +141,7 @@ def request_options(
     return options_to_json(options)
 
 
-def id_in(answer: str) -> str:
+def passkey_id_in(answer: str) -> str:
     """Return the id of the passkey that a device's answer names.
 
     Raises:
@@ -148,9 +153,9 @@ def id_in(answer: str) -> str:
         return parse_authentication_credential_json(answer).id
 
 
-def verify_creation(
+def verify_registration(
     answer: str,
-    site: Site,
+    site: RelyingParty,
     challenge: bytes,
     known: tuple[Passkey, ...],
     *,
@@ -183,15 +188,20 @@ def verify_creation(
             person,
             name,
             site.name,
-            bytes_to_base64url(_number_of(known, challenge)),
+            bytes_to_base64url(_user_handle(known, challenge)),
             bytes_to_base64url(made.credential_public_key),
             made.sign_count,
             time.time(),
         )
 
 
-def verify_use(
-    answer: str, site: Site, challenge: bytes, passkey: Passkey, *, is_known: bool = False
+def verify_authentication(
+    answer: str,
+    site: RelyingParty,
+    challenge: bytes,
+    passkey: Passkey,
+    *,
+    is_known: bool = False,
 ) -> int:
     """Return how often the device of a passkey signed by now, as it says.
 
@@ -253,12 +263,14 @@ def signature_in(answer: str) -> DeviceSignature:
     from webauthn.helpers import parse_authentication_credential_json
 
     with _refusals(answer):
-        said = parse_authentication_credential_json(answer).response
-        return DeviceSignature(said.signature, said.authenticator_data, said.client_data_json)
+        response = parse_authentication_credential_json(answer).response
+        return DeviceSignature(
+            response.signature, response.authenticator_data, response.client_data_json
+        )
 
 
-def _number_of(known: tuple[Passkey, ...], challenge: bytes) -> bytes:
-    """Return the number by which devices know a person: the same for all passkeys of one.
+def _user_handle(known: tuple[Passkey, ...], challenge: bytes) -> bytes:
+    """Return the user handle by which devices know a person: one for all passkeys of a person.
 
     The first passkey's is as random as its challenge, and not stored before the passkey is.
     """
@@ -269,7 +281,7 @@ def _number_of(known: tuple[Passkey, ...], challenge: bytes) -> bytes:
 
 @contextmanager
 def _refusals(answer: str) -> Iterator[None]:
-    """Raise as `PasskeyError` whatever the library raises on what a stranger may send."""
+    """Raise `PasskeyError` for whatever the library raises about an answer that is malformed."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from webauthn.helpers.exceptions import WebAuthnException
 

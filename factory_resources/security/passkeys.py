@@ -29,7 +29,7 @@ class Passkey:
     host: str
     """The host at which it was made, and at which alone it counts."""
     user: str
-    """The random number by which devices know the person, base64url."""
+    """WebAuthn's user handle: the random number by which devices know the person, base64url."""
     public_key: str
     """A COSE key, base64url."""
     sign_count: int

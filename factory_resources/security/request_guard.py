@@ -1,4 +1,4 @@
-"""ASGI middleware before every web page: which requests are accepted, and what a page may load.
+"""ASGI middleware before every web page: refuse foreign requests, and limit what pages may load.
 
 Dagster's web server runs GraphQL mutations for any Host and Origin, also by GET, so that a picture
 on a foreign page could launch a run. Who makes a request is decided in `factory_assets.web.door`.
@@ -53,7 +53,7 @@ class Guard:
         app: the guarded application.
         hosts: the host names, without port, by which this machine may be addressed.
         secure: whether browsers come by TLS, to which they then stay.
-        refused: hears of each refusal.
+        refused: called with each refusal.
     """
 
     def __init__(

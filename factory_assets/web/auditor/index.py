@@ -20,7 +20,7 @@ from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import leaf_hash
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.ledger.log import Log, changed
+from factory_resources.ledger.log import Log, changed_error
 
 _TABLES = """\
 CREATE TABLE act (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, pipeline TEXT NOT NULL,
@@ -216,7 +216,7 @@ class AuditIndex:
                 try:
                     digests |= self._add_entry(number, body)
                 except _NO_ENTRY as error:
-                    raise changed(f"entry {number} cannot be read") from error
+                    raise changed_error(f"entry {number} cannot be read") from error
             rows = sorted(digests)
             self._database.executemany("INSERT OR IGNORE INTO digest VALUES (?, ?)", rows)
 

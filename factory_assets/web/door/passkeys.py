@@ -21,11 +21,11 @@ from factory_resources.home.home import Home
 from factory_resources.security.challenges import VALID, Challenges
 from factory_resources.security.passkey_proofs import (
     PasskeyError,
-    Site,
-    id_in,
+    RelyingParty,
+    passkey_id_in,
     passkey_offer,
     request_options,
-    verify_use,
+    verify_authentication,
 )
 from factory_resources.security.passkeys import Passkey, Passkeys
 
@@ -100,23 +100,23 @@ class PasskeyLogin:
     def _find(self, answer: str) -> Passkey | None:
         """Return the passkey that an answer names; None if it names none that is known."""
         try:
-            return self._passkeys.find(id_in(answer))
+            return self._passkeys.find(passkey_id_in(answer))
         except PasskeyError:
             return None
 
-    def _require(self, answer: str, site: Site, challenge: bytes, passkey: Passkey) -> None:
+    def _require(self, answer: str, site: RelyingParty, challenge: bytes, passkey: Passkey) -> None:
         """Require that a passkey signed, and that its person may come in."""
-        signed = verify_use(answer, site, challenge, passkey)
+        signed = verify_authentication(answer, site, challenge, passkey)
         people = self._doorkeeper.people() or {}
         if passkey.person not in people or not people[passkey.person].roles:
             raise PasskeyError("its person may not come in")
         if not self._passkeys.use(passkey, signed):
             raise PasskeyError("it was removed, or its device counts backwards")
 
-    def _site(self, request: Request) -> Site | None:
+    def _site(self, request: Request) -> RelyingParty | None:
         host = request.headers.get("host", "")
         is_offered = passkey_offer(host, secure=self._cookie.secure) == "here"
-        return Site.of(host, secure=self._cookie.secure) if is_offered else None
+        return RelyingParty.of(host, secure=self._cookie.secure) if is_offered else None
 
     async def _wrong(self, request: Request, after: str, text: str) -> Response:
         await self._login.in_thread(self._log.refused, "wrong login", "passkey")

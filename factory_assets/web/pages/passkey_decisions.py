@@ -24,12 +24,12 @@ from factory_resources.security.challenges import Challenges
 from factory_resources.security.passkey_proofs import (
     PasskeyError,
     PasskeyOffer,
-    Site,
-    id_in,
+    RelyingParty,
+    passkey_id_in,
     public_line,
     request_options,
     signature_in,
-    verify_use,
+    verify_authentication,
 )
 from factory_resources.security.passkeys import Passkey, Passkeys
 
@@ -131,28 +131,28 @@ class PasskeyDecisions:
         self._log.acts(visitor, "factory", ("decide",), (f"{name}@{version}",))
         return enter_statement(name, version, content, self._home)
 
-    def _signed(self, answer: str, site: Site, statement: bytes, visitor: Visitor) -> bytes:
+    def _signed(self, answer: str, site: RelyingParty, statement: bytes, visitor: Visitor) -> bytes:
         """Return the envelope of a statement that a passkey of the visitor signed."""
-        used = id_in(answer)
+        used = passkey_id_in(answer)
         passkey = next((one for one in self._signing(site, visitor) if one.id == used), None)
         if passkey is None:
             raise PasskeyError("it is not a passkey by which the visitor signs")
         challenge = sha256(statement).digest()
-        count = verify_use(answer, site, challenge, passkey, is_known=True)
+        count = verify_authentication(answer, site, challenge, passkey, is_known=True)
         if not self._passkeys.use(passkey, count):
             raise PasskeyError("it was removed, or its device counts backwards")
         line = public_line(passkey) or ""
         return passkey_envelope(statement, line, **asdict(signature_in(answer)))
 
-    def _signing(self, site: Site, visitor: Visitor) -> tuple[Passkey, ...]:
+    def _signing(self, site: RelyingParty, visitor: Visitor) -> tuple[Passkey, ...]:
         """Return the visitor's passkeys by which they sign at a site."""
         declared = declared_keys(visitor)
         return tuple(one for one in self._at(site, visitor) if public_line(one) in declared)
 
-    def _at(self, site: Site, visitor: Visitor) -> list[Passkey]:
+    def _at(self, site: RelyingParty, visitor: Visitor) -> list[Passkey]:
         return [one for one in self._passkeys.of(visitor.name) if one.host == site.name]
 
-    def _site(self, request: Request) -> Site | None:
+    def _site(self, request: Request) -> RelyingParty | None:
         is_here = offer_at(request, secure=self._secure) == "here"
         host = request.headers.get("host", "")
-        return Site.of(host, secure=self._secure) if is_here else None
+        return RelyingParty.of(host, secure=self._secure) if is_here else None

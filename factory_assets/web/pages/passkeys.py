@@ -21,11 +21,11 @@ from factory_resources.security.challenges import Challenges
 from factory_resources.security.passkey_proofs import (
     PasskeyError,
     PasskeyOffer,
-    Site,
+    RelyingParty,
     creation_options,
     passkey_offer,
     public_line,
-    verify_creation,
+    verify_registration,
 )
 from factory_resources.security.passkeys import Passkey, Passkeys
 from factory_resources.security.sessions import Sessions
@@ -112,7 +112,9 @@ class OwnPasskeys:
             if challenge is None:
                 raise PasskeyError("the challenge is over")
             known = self._passkeys.of(visitor.name)
-            made = verify_creation(answer, site, challenge, known, person=visitor.name, name=name)
+            made = verify_registration(
+                answer, site, challenge, known, person=visitor.name, name=name
+            )
         except PasskeyError as error:
             self._log.refused("not allowed", "add passkey", visitor)
             raise RefusedError(
@@ -129,9 +131,9 @@ class OwnPasskeys:
             self._log.acts(visitor, "factory", ("remove passkey",), (_digest(passkey_id),))
             self._passkeys.remove(visitor.name, passkey_id)
 
-    def _require(self, request: Request) -> tuple[Visitor, Site]:
+    def _require(self, request: Request) -> tuple[Visitor, RelyingParty]:
         visitor = visitor_of(request.scope)
-        site = Site.of(request.headers.get("host", ""), secure=self._secure)
+        site = RelyingParty.of(request.headers.get("host", ""), secure=self._secure)
         if offer_at(request, secure=self._secure) != "here" or site is None:
             self._log.refused("not allowed", "add passkey", visitor)
             raise RefusedError(

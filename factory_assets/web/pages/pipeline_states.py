@@ -16,7 +16,7 @@ from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.ledger.log import Log, changed
+from factory_resources.ledger.log import Log, changed_error
 
 _MOST = 20_000
 """New entries of the ledger that are read; after more, all pipelines are read anew."""
@@ -148,7 +148,7 @@ def _content(number: int, body: bytes) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise changed(f"entry {number} cannot be read")
+        raise changed_error(f"entry {number} cannot be read")
     return content
 
 

@@ -27,35 +27,35 @@ from factory_resources.ledger.factory_verify import (
     person_key,
     ssh_key,
 )
-from factory_resources.ledger.statements import passkey_envelope, payload
+from factory_resources.ledger.statements import encode_statement, passkey_envelope
 from factory_resources.security.passkey_proofs import (
-    Site,
+    RelyingParty,
     creation_options,
     public_line,
     request_options,
     signature_in,
-    verify_creation,
+    verify_registration,
 )
 from tests.approvals import Factory, copy_factory, make_factory
 from tests.authenticator import Authenticator, Kind
 from tests.factory_resources.ledger.homes import problems_with, read_entries
 
-SITE = Site("factory.example", "https://factory.example:8443")
+SITE = RelyingParty("factory.example", "https://factory.example:8443")
 
-STATEMENT = payload([("apples@1/model.onnx", "0" * 64)], "urn:x", {"decision": "approved"})
+STATEMENT = encode_statement([("apples@1/model.onnx", "0" * 64)], "urn:x", {"decision": "approved"})
 
 
 class Device(Authenticator):
     """A device with one passkey, and the line of its public key."""
 
-    def __init__(self, site: Site = SITE, **how: Any) -> None:
+    def __init__(self, site: RelyingParty = SITE, **how: Any) -> None:
         super().__init__(site.origin, **how)
         self.site = site
         answer = self.create(creation_options(site, "jane", b"c" * 32, ()))
-        made = verify_creation(answer, site, b"c" * 32, (), person="jane", name="x")
+        made = verify_registration(answer, site, b"c" * 32, (), person="jane", name="x")
         self.line = public_line(made) or ""
 
-    def sign(self, content: bytes = STATEMENT, site: Site | None = None) -> bytes:
+    def sign(self, content: bytes = STATEMENT, site: RelyingParty | None = None) -> bytes:
         """Return the envelope of a statement that the device signed."""
         options = request_options(site or self.site, sha256(content).digest())
         made = signature_in(self.get(options))
@@ -155,7 +155,7 @@ def test_a_signature_on_another_page_does_not_hold(origin: str) -> None:
 
 def test_a_signature_for_another_host_does_not_hold() -> None:
     device = Device()
-    envelope = device.sign(site=Site("evil.example", SITE.origin))
+    envelope = device.sign(site=RelyingParty("evil.example", SITE.origin))
     with pytest.raises(InvalidError, match="passkey of another host"):
         parse_statement(envelope, person_key(device.line))
     moved = person_key(device.line.replace("factory.example", "evil.example"))
@@ -164,7 +164,7 @@ def test_a_signature_for_another_host_does_not_hold() -> None:
 
 
 def test_only_localhost_is_a_page_without_tls() -> None:
-    device = Device(Site("localhost", "http://localhost:3000"))
+    device = Device(RelyingParty("localhost", "http://localhost:3000"))
     assert parse_statement(device.sign(), person_key(device.line))
 
 

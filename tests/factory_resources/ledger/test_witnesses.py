@@ -160,7 +160,7 @@ def test_a_stored_checkpoint_that_was_changed_is_told(
     _cosign(ledger, witness, policy)
     with ledger.writing() as log:
         [(size, stored)] = log.cosigned()
-        log.keep_checkpoint(size, change(stored))
+        log.store_checkpoint(size, change(stored))
         with pytest.raises(StorageError, match="a stored checkpoint cannot be read"):
             witness_state(log, policy, 1)
         with pytest.raises(StorageError, match="a stored checkpoint cannot be read"):

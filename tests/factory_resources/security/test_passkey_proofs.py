@@ -17,19 +17,19 @@ from factory_assets.spec.people import Person
 from factory_resources.security import passkey_proofs
 from factory_resources.security.passkey_proofs import (
     PasskeyError,
-    Site,
+    RelyingParty,
     creation_options,
-    id_in,
+    passkey_id_in,
     passkey_offer,
     public_line,
     request_options,
-    verify_creation,
-    verify_use,
+    verify_authentication,
+    verify_registration,
 )
 from factory_resources.security.passkeys import Passkey
 from tests.authenticator import Authenticator
 
-SITE = Site("factory.example", "https://factory.example:8443")
+SITE = RelyingParty("factory.example", "https://factory.example:8443")
 
 CHALLENGE, OTHER = b"c" * 32, b"d" * 32
 
@@ -38,11 +38,11 @@ def make(
     device: Authenticator,
     person: str = "ann",
     known: tuple[Passkey, ...] = (),
-    site: Site = SITE,
+    site: RelyingParty = SITE,
     challenge: bytes = CHALLENGE,
 ) -> Passkey:
     answer = device.create(creation_options(site, person, challenge, known))
-    return verify_creation(answer, SITE, challenge, known, person=person, name="laptop")
+    return verify_registration(answer, SITE, challenge, known, person=person, name="laptop")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def device() -> Authenticator:
 def test_passkeys_are_offered_at_host_names_only(
     host: str, secure: bool, origin: str | None
 ) -> None:
-    site = Site.of(host, secure=secure)
+    site = RelyingParty.of(host, secure=secure)
     assert (site and site.origin) == origin
     assert passkey_offer(host, secure=secure) == ("here" if origin else "elsewhere")
 
@@ -104,17 +104,17 @@ def test_a_person_has_one_number_at_all_devices(device: Authenticator) -> None:
 def test_a_passkey_signs(device: Authenticator) -> None:
     passkey = make(device)
     answer = device.get(request_options(SITE, OTHER))
-    assert id_in(answer) == passkey.id
-    assert verify_use(answer, SITE, OTHER, passkey) == passkey.sign_count + 1 == 2
+    assert passkey_id_in(answer) == passkey.id
+    assert verify_authentication(answer, SITE, OTHER, passkey) == passkey.sign_count + 1 == 2
 
 
 def test_an_answer_to_another_challenge_does_not_count(device: Authenticator) -> None:
     passkey = make(device)
     with pytest.raises(PasskeyError, match="challenge"):
-        verify_use(device.get(request_options(SITE, OTHER)), SITE, CHALLENGE, passkey)
+        verify_authentication(device.get(request_options(SITE, OTHER)), SITE, CHALLENGE, passkey)
     created = device.create(creation_options(SITE, "ann", OTHER, ()))
     with pytest.raises(PasskeyError, match="challenge"):
-        verify_creation(created, SITE, CHALLENGE, (), person="ann", name="x")
+        verify_registration(created, SITE, CHALLENGE, (), person="ann", name="x")
 
 
 @pytest.mark.parametrize(
@@ -124,15 +124,15 @@ def test_an_answer_on_another_page_does_not_count(device: Authenticator, origin:
     passkey = make(device)
     device.origin = origin
     with pytest.raises(PasskeyError, match="origin"):
-        verify_use(device.get(request_options(SITE, OTHER)), SITE, OTHER, passkey)
+        verify_authentication(device.get(request_options(SITE, OTHER)), SITE, OTHER, passkey)
     with pytest.raises(PasskeyError, match="origin"):
         make(device)
 
 
 def test_a_key_for_another_host_does_not_count(device: Authenticator) -> None:
-    passkey, elsewhere = make(device), Site("evil.example", SITE.origin)
+    passkey, elsewhere = make(device), RelyingParty("evil.example", SITE.origin)
     with pytest.raises(PasskeyError, match="RP ID"):
-        verify_use(device.get(request_options(elsewhere, OTHER)), SITE, OTHER, passkey)
+        verify_authentication(device.get(request_options(elsewhere, OTHER)), SITE, OTHER, passkey)
     with pytest.raises(PasskeyError, match="RP ID"):
         make(device, site=elsewhere)
 
@@ -141,7 +141,7 @@ def test_a_device_that_does_not_verify_who_holds_it_does_not_count(device: Authe
     passkey = make(device)
     device.verified = False
     with pytest.raises(PasskeyError, match="verified"):
-        verify_use(device.get(request_options(SITE, OTHER)), SITE, OTHER, passkey)
+        verify_authentication(device.get(request_options(SITE, OTHER)), SITE, OTHER, passkey)
     with pytest.raises(PasskeyError, match="verified"):
         make(device)
 
@@ -152,8 +152,8 @@ def test_another_persons_passkey_does_not_count(device: Authenticator) -> None:
     options = request_options(SITE, OTHER)
     for claims in ({}, {"id": passkey.id}, {"id": passkey.id, "userHandle": passkey.user}):
         with pytest.raises(PasskeyError):
-            verify_use(other.get(options, claims=claims), SITE, OTHER, passkey)
-    assert verify_use(other.get(options), SITE, OTHER, toms)
+            verify_authentication(other.get(options, claims=claims), SITE, OTHER, passkey)
+    assert verify_authentication(other.get(options), SITE, OTHER, toms)
 
 
 @pytest.mark.parametrize("claims", [{"id": "b3RoZXI"}, {"userHandle": "b3RoZXI"}])
@@ -162,7 +162,9 @@ def test_an_answer_that_names_another_passkey_or_person_does_not_count(
 ) -> None:
     passkey = make(device)
     with pytest.raises(PasskeyError, match="another person"):
-        verify_use(device.get(request_options(SITE, OTHER), claims=claims), SITE, OTHER, passkey)
+        verify_authentication(
+            device.get(request_options(SITE, OTHER), claims=claims), SITE, OTHER, passkey
+        )
 
 
 def test_a_device_need_not_say_whose_passkey_it_used_if_that_was_known(
@@ -172,11 +174,11 @@ def test_a_device_need_not_say_whose_passkey_it_used_if_that_was_known(
     answer = json.loads(device.get(request_options(SITE, OTHER, (passkey,))))
     del answer["response"]["userHandle"]
     with pytest.raises(PasskeyError, match="another person"):
-        verify_use(json.dumps(answer), SITE, OTHER, passkey)
-    assert verify_use(json.dumps(answer), SITE, OTHER, passkey, is_known=True) == 2
+        verify_authentication(json.dumps(answer), SITE, OTHER, passkey)
+    assert verify_authentication(json.dumps(answer), SITE, OTHER, passkey, is_known=True) == 2
     answer["response"]["userHandle"] = "b3RoZXI"
     with pytest.raises(PasskeyError, match="another person"):
-        verify_use(json.dumps(answer), SITE, OTHER, passkey, is_known=True)
+        verify_authentication(json.dumps(answer), SITE, OTHER, passkey, is_known=True)
 
 
 def test_only_the_passkeys_that_count_are_asked_for(device: Authenticator) -> None:
@@ -185,7 +187,7 @@ def test_only_the_passkeys_that_count_are_asked_for(device: Authenticator) -> No
     asked = json.loads(request_options(SITE, OTHER, (second,), 300))
     assert [one["id"] for one in asked["allowCredentials"]] == [second.id]
     assert asked["timeout"] == 300_000
-    assert id_in(device.get(json.dumps(asked))) == second.id
+    assert passkey_id_in(device.get(json.dumps(asked))) == second.id
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_a_huge_answer_is_not_read(device: Authenticator) -> None:
     passkey = make(device)
     answer = device.get(request_options(SITE, OTHER)) + " " * 70_000
     with pytest.raises(PasskeyError, match="too long"):
-        verify_use(answer, SITE, OTHER, passkey)
+        verify_authentication(answer, SITE, OTHER, passkey)
 
 
 def test_a_changed_signature_does_not_count(device: Authenticator) -> None:
@@ -213,7 +215,7 @@ def test_a_changed_signature_does_not_count(device: Authenticator) -> None:
     signed[-1] += 1
     answer["response"]["authenticatorData"] = bytes_to_base64url(bytes(signed))
     with pytest.raises(PasskeyError, match="signature"):
-        verify_use(json.dumps(answer), SITE, OTHER, passkey)
+        verify_authentication(json.dumps(answer), SITE, OTHER, passkey)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +224,9 @@ def test_a_changed_signature_does_not_count(device: Authenticator) -> None:
 def test_nonsense_is_refused(device: Authenticator, answer: str) -> None:
     passkey = make(device)
     for attempt in (
-        lambda: id_in(answer),
-        lambda: verify_use(answer, SITE, OTHER, passkey),
-        lambda: verify_creation(answer, SITE, OTHER, (), person="ann", name="x"),
+        lambda: passkey_id_in(answer),
+        lambda: verify_authentication(answer, SITE, OTHER, passkey),
+        lambda: verify_registration(answer, SITE, OTHER, (), person="ann", name="x"),
     ):
         with pytest.raises(PasskeyError):
             attempt()
@@ -241,11 +243,11 @@ def test_a_damaged_answer_is_refused(data: st.DataObject) -> None:
     content[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=8))
     answer["response"][part] = bytes_to_base64url(bytes(content))
     try:
-        made = verify_creation(json.dumps(answer), SITE, CHALLENGE, (), person="ann", name="x")
+        made = verify_registration(json.dumps(answer), SITE, CHALLENGE, (), person="ann", name="x")
     except PasskeyError:
         return
     try:
-        verify_use(device.get(request_options(SITE, OTHER)), SITE, OTHER, made)
+        verify_authentication(device.get(request_options(SITE, OTHER)), SITE, OTHER, made)
     except PasskeyError:
         return
     # Only bytes that nobody signs or reads may differ.

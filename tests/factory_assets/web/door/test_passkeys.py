@@ -13,7 +13,11 @@ pytest.importorskip("webauthn")
 from factory_assets.serving.http import limits
 from factory_assets.web.door import lockout
 from factory_resources.security import challenges, passkey_proofs
-from factory_resources.security.passkey_proofs import Site, creation_options, verify_creation
+from factory_resources.security.passkey_proofs import (
+    RelyingParty,
+    creation_options,
+    verify_registration,
+)
 from factory_resources.security.passkeys import Passkey, Passkeys
 from tests.authenticator import Authenticator
 from tests.factory_assets.web.door.conftest import ADDRESS, PEOPLE, FrontDoor
@@ -29,9 +33,9 @@ _CHALLENGE = b"c" * 32
 def register(door: FrontDoor, person: str, **device: Any) -> tuple[Authenticator, Passkey]:
     """Return a device with a passkey of a person, which counts."""
     made = Authenticator(SITE, **device)
-    site = Site("localhost", SITE)
+    site = RelyingParty("localhost", SITE)
     answer = made.create(creation_options(site, person, _CHALLENGE, ()))
-    passkey = verify_creation(answer, site, _CHALLENGE, (), person=person, name="laptop")
+    passkey = verify_registration(answer, site, _CHALLENGE, (), person=person, name="laptop")
     Passkeys(door.home).add(passkey)
     return made, passkey
 

@@ -24,10 +24,10 @@ from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.statements import statement_file
 from factory_resources.security import challenges, passkey_proofs
 from factory_resources.security.passkey_proofs import (
-    Site,
+    RelyingParty,
     creation_options,
     public_line,
-    verify_creation,
+    verify_registration,
 )
 from factory_resources.security.passkeys import Passkey, Passkeys
 from factory_resources.security.personal_keys import public_file
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.slow
 
 PAGE = "/approvals/apples/1"
 
-SITE = Site("localhost", "http://localhost:3000")
+SITE = RelyingParty("localhost", "http://localhost:3000")
 
 Enter = Callable[..., TestClient]
 
@@ -58,7 +58,7 @@ def register(apples: Factory, person: str = "jane", **how: Any) -> tuple[Authent
     """Return a device with a passkey of a person; `people.yaml` does not have it yet."""
     device = Authenticator(SITE.origin, **how)
     answer = device.create(creation_options(SITE, person, b"c" * 32, ()))
-    passkey = verify_creation(answer, SITE, b"c" * 32, (), person=person, name="laptop")
+    passkey = verify_registration(answer, SITE, b"c" * 32, (), person=person, name="laptop")
     Passkeys(apples.home).add(passkey)
     return device, passkey
 
