@@ -25,13 +25,8 @@ _PROCESS_TAG = "factory.process"
 
 _PARENT_TAG = "mlflow.parentRunId"
 
-_BATCH = 1000
-
-_LONGEST = 250
-"""The most characters of the name of a metric in MLflow."""
-
-_DIGEST = 36
-"""Limits of MLflow: metrics per call, and characters of a dataset's digest."""
+_BATCH, _LONGEST, _DIGEST = 1000, 250, 36
+"""Limits of MLflow: metrics per call, characters of a metric's name and of a dataset's digest."""
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,15 @@ _NOTES = "factory.notes"
 
 _STATES: Mapping[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
-_WAIT = 60
+_LOCK_SECONDS = 60
 """Seconds that SQLite waits while another process writes."""
 
-_FEW = 4
+_MIN_TRIALS = 4
 """Trials that must have reached a step before their median counts."""
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberRange:
     """A setting that is a number between two bounds, both included."""
 
     low: float
@@ -46,27 +46,27 @@ class Numbers:
     log: bool
     whole: bool
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
-class Words:
-    """A setting that is one of several words."""
+class Categories:
+    """A setting that is one of several texts."""
 
-    words: tuple[str, ...]
+    texts: tuple[str, ...]
 
-    def holds(self, value: Any) -> bool:
-        return value in self.words
+    def contains(self, value: Any) -> bool:
+        return value in self.texts
 
 
-Space = Mapping[str, Numbers | Words]
+Space = Mapping[str, NumberRange | Categories]
 
 Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Tried:
+class FinishedTrial:
     """A trial that has ended."""
 
     state: State
@@ -122,7 +122,7 @@ class Study:
         self._study.add_trials(ended[: len(ended) - begun])
         self._begun = ended[len(ended) - begun :]
         """Trials that have ended, of a batch in which others have not."""
-        self.tried = [_tried(trial) for trial in ended]
+        self.finished = [_finished_trial(trial) for trial in ended]
         """The trials that have ended, in order."""
 
     @property
@@ -151,22 +151,22 @@ class Study:
         return {
             step: float(np.nanmedian(losses))
             for step, losses in by_step.items()
-            if step >= self._patience and len(losses) >= _FEW
+            if step >= self._patience and len(losses) >= _MIN_TRIALS
         }
 
     def begin(
-        self, space: Space, given: Settings | None = None, most: int | None = None
+        self, space: Space, given: Settings | None = None, max_trials: int | None = None
     ) -> list[OpenTrial]:
-        """Start the next batch: the most promising settings; of the first trial, the given ones.
+        """Start the next batch: the most promising settings; for its first trial, the given ones.
 
         Args:
-            most: the largest number of trials of the search.
+            max_trials: the largest number of trials of the search.
 
         Returns:
             The trials that have not ended yet.
         """
-        first = len(self.tried) - len(self._begun)
-        count = self._batch if most is None else min(self._batch, most - first)
+        first = len(self.finished) - len(self._begun)
+        count = self._batch if max_trials is None else min(self._batch, max_trials - first)
         trials = [
             self._propose(space, first + place, None if place else given) for place in range(count)
         ]
@@ -180,7 +180,7 @@ class Study:
         self._study.sampler = _sampler(self._seed, number)
         if given is not None:
             # Values outside the space do not inform the search.
-            space = {name: domain for name, domain in space.items() if domain.holds(given[name])}
+            space = {name: domain for name, domain in space.items() if domain.contains(given[name])}
             self._study.enqueue_trial({name: given[name] for name in space})
         trial = self._study.ask({name: _distribution(domain) for name, domain in space.items()})
         return OpenTrial(self, trial, number, trial.params if given is None else given)
@@ -201,17 +201,17 @@ class Study:
         ended = self._study.tell(trial, value, optuna.trial.TrialState[name])
         with _database_errors(self._home):
             self._stored.add_trial(ended)
-        self.tried.append(_tried(ended))
+        self.finished.append(_finished_trial(ended))
 
 
-def _tried(trial: optuna.trial.FrozenTrial) -> Tried:
+def _finished_trial(trial: optuna.trial.FrozenTrial) -> FinishedTrial:
     state = _STATES[trial.state.name]
     value = trial.value if state == "complete" else None
-    return Tried(state, value, trial.params, trial.user_attrs[_NOTES])
+    return FinishedTrial(state, value, trial.params, trial.user_attrs[_NOTES])
 
 
 @contextmanager
-def opened(
+def open_study(
     home: Home,
     name: str,
     *,
@@ -273,7 +273,7 @@ def _storage(home: Home) -> Any:
     with home.lock(_SCHEMA):
         make_schema(uri, _SCHEMA)
         try:
-            return RDBStorage(uri, {"connect_args": {"timeout": _WAIT}} if lite else None)
+            return RDBStorage(uri, {"connect_args": {"timeout": _LOCK_SECONDS}} if lite else None)
         except RuntimeError as error:
             # The tables belong to another version. They can be removed: MLflow has every trial.
             where = f"{home.tune_database}" if lite else f"schema {_SCHEMA} of FACTORY_DATABASE_URL"
@@ -291,15 +291,15 @@ def _sampler(seed: int, trials: int) -> optuna.samplers.BaseSampler:
     return TPESampler(seed=int.from_bytes(own))
 
 
-def _distribution(domain: Numbers | Words) -> optuna.distributions.BaseDistribution:
+def _distribution(domain: NumberRange | Categories) -> optuna.distributions.BaseDistribution:
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
         IntDistribution,
     )
 
-    if isinstance(domain, Words):
-        return CategoricalDistribution(domain.words)
+    if isinstance(domain, Categories):
+        return CategoricalDistribution(domain.texts)
     if domain.whole:
         return IntDistribution(int(domain.low), int(domain.high), log=domain.log)
     return FloatDistribution(domain.low, domain.high, log=domain.log)

@@ -28,7 +28,7 @@ from factory_assets.cli.migrate import migrate
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.tracking.studies import Numbers, opened
+from factory_resources.tracking.studies import NumberRange, open_study
 from tests.e2e.conftest import Factory, forked, several
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres, running
@@ -101,8 +101,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
         assert predictions.ask("/feedback", said[:9]).json["recorded"] == 9
     with PredictionLog(home) as log:
         assert log.collect()
-    with opened(home, "sizes", resume=True, maximise=True, seed=1, patience=1) as study:
-        [trial] = study.begin({"depth": Numbers(1, 9, False, True)})
+    with open_study(home, "sizes", resume=True, maximise=True, seed=1, patience=1) as study:
+        [trial] = study.begin({"depth": NumberRange(1, 9, False, True)})
         trial.end("complete", 0.5, {"a": "\\ü\n"})
     return grown
 

@@ -75,7 +75,7 @@ def search(
         StorageError: the trials cannot be stored.
     """
     _require_settings(trials)
-    with studies.opened(
+    with studies.open_study(
         trials.home,
         checkpoints.name if checkpoints else uuid4().hex,
         resume=checkpoints is not None and checkpoints.is_dir(),
@@ -134,12 +134,12 @@ class Search:
 
     def adopt(self) -> None:
         """Move the trials of a search that was killed to this run."""
-        for tried in self._study.tried:
+        for tried in self._study.finished:
             self._run.adopt(tried.notes["run_id"], _STATUS[tried.state])
 
     def is_over(self) -> bool:
         """Whether at least one trial ran and the allowed trials, minutes or Wh are used up."""
-        tune, count = self._trials.tune, len(self._study.tried)
+        tune, count = self._trials.tune, len(self._study.finished)
         limits = (
             (tune.most, count),
             (tune.minutes, self._used("seconds") / 60),
@@ -150,12 +150,12 @@ class Search:
     def try_next(self) -> None:
         """Run the next batch of trials and store each in MLflow and in the study."""
         trials, medians = self._trials, self._study.median_losses()
-        is_first = len(self._study.tried) < trials.tune.parallel
+        is_first = len(self._study.finished) < trials.tune.parallel
         initial = declared_settings(trials.model, trials.space) if is_first else None
         batch = self._study.begin(trials.space, initial, trials.tune.most)
         tasks = [self._task(trial, medians) for trial in batch]
-        with ExitStack() as opened:
-            blocks = [opened.enter_context(ExitStack()) for _ in batch]
+        with ExitStack() as open_study:
+            blocks = [open_study.enter_context(ExitStack()) for _ in batch]
             children = [
                 block.enter_context(open_child(self._run, f"trial {trial.number + 1}"))
                 for block, trial in zip(blocks, batch, strict=True)
@@ -168,7 +168,7 @@ class Search:
                 block.close()
 
     def _task(self, trial: studies.OpenTrial, medians: Mapping[int, float]) -> TrialTask:
-        tried = self._study.tried
+        tried = self._study.finished
         return TrialTask(
             rows=self._trials.rows,
             number=trial.number,
@@ -209,7 +209,7 @@ class Search:
 
         If the process that had fitted it was killed, it is fitted again before.
         """
-        index, tried = self._best_index(), self._study.tried
+        index, tried = self._best_index(), self._study.finished
         fitted = self._fitted.get(index) or self._trials.fit(
             tried[index].settings if index else None, self._progress
         )
@@ -226,19 +226,19 @@ class Search:
 
     def _settings(self, index: int) -> studies.Settings:
         if index:
-            return self._study.tried[index].settings
+            return self._study.finished[index].settings
         return declared_settings(self._trials.model, self._trials.space)
 
     def _best_index(self) -> int:
         """Return the index of the best trial; of equal ones, the earliest."""
         sign = -1 if self._study.maximise else 1
         values = [
-            (sign * t.value, i) for i, t in enumerate(self._study.tried) if t.value is not None
+            (sign * t.value, i) for i, t in enumerate(self._study.finished) if t.value is not None
         ]
         return min(values)[1]
 
     def _used(self, note: str) -> float:
-        return sum(float(tried.notes[note]) for tried in self._study.tried)
+        return sum(float(tried.notes[note]) for tried in self._study.finished)
 
     def _seconds_left(self) -> float | None:
         minutes = self._trials.tune.minutes
@@ -247,7 +247,7 @@ class Search:
     def _report(self, index: int, outcome: TrialOutcome) -> None:
         best, most = self._best_index(), self._trials.tune.most
         count = f"{index + 1}/{most}" if most else f"{index + 1}"
-        metric, value = self._trials.metric, self._study.tried[best].value
+        metric, value = self._trials.metric, self._study.finished[best].value
         result = outcome.why if outcome.value is None else f"{metric} {outcome.value:.4g}"
         self._progress(f"trial {count}: {result} (best {value:.4g}, trial {best + 1})")
 

@@ -36,7 +36,7 @@ from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, w
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.progress import Progress
-from factory_resources.tracking.studies import Numbers, Settings, Space, State, Words
+from factory_resources.tracking.studies import Categories, NumberRange, Settings, Space, State
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -283,17 +283,17 @@ def dimensions(model: ModelSpec, tune: Tune) -> Space:
     }
 
 
-def _dimension(model: ModelSpec, name: str, allowed: Span | Choices) -> Numbers | Words:
+def _dimension(model: ModelSpec, name: str, allowed: Span | Choices) -> NumberRange | Categories:
     if isinstance(allowed, Choices):
-        return Words(tuple(dict.fromkeys(map(json.dumps, allowed.values))))
+        return Categories(tuple(dict.fromkeys(map(json.dumps, allowed.values))))
     low, high = allowed.range
-    return Numbers(low, high, log=allowed.log, whole=is_whole(model, name, allowed))
+    return NumberRange(low, high, log=allowed.log, whole=is_whole(model, name, allowed))
 
 
 def declared_settings(model: ModelSpec, space: Space) -> Settings:
     """Return the declared values of the settings in the space."""
     values = {name: declared_value(model, name) for name in space}
-    return {n: json.dumps(v) if isinstance(space[n], Words) else v for n, v in values.items()}
+    return {n: json.dumps(v) if isinstance(space[n], Categories) else v for n, v in values.items()}
 
 
 def with_proposed(model: ModelSpec, space: Space, settings: Settings) -> ModelSpec:
@@ -303,7 +303,7 @@ def with_proposed(model: ModelSpec, space: Space, settings: Settings) -> ModelSp
         ValidationError: the model does not allow this combination of settings.
     """
     values: dict[str, Any] = {
-        name: json.loads(value) if isinstance(space[name], Words) else value
+        name: json.loads(value) if isinstance(space[name], Categories) else value
         for name, value in settings.items()
     }
     return with_settings(model, values)

@@ -9,15 +9,23 @@ import pytest
 from factory_resources.errors import StorageError
 from factory_resources.home.database import database_address
 from factory_resources.home.home import Home
-from factory_resources.tracking.studies import Numbers, Settings, Space, Study, Tried, Words, opened
+from factory_resources.tracking.studies import (
+    Categories,
+    FinishedTrial,
+    NumberRange,
+    Settings,
+    Space,
+    Study,
+    open_study,
+)
 from tests.engines import ON_FILES
 
 pytestmark = pytest.mark.usefixtures("engine")
 
 SPACE: Space = {
-    "rate": Numbers(0.001, 0.3, log=True, whole=False),
-    "leaves": Numbers(2, 64, log=True, whole=True),
-    "shape": Words(("[8]", "[16, 8]", "null")),
+    "rate": NumberRange(0.001, 0.3, log=True, whole=False),
+    "leaves": NumberRange(2, 64, log=True, whole=True),
+    "shape": Categories(("[8]", "[16, 8]", "null")),
 }
 
 DECLARED = {"rate": 0.1, "leaves": 31, "shape": "[8]"}
@@ -35,26 +43,26 @@ def proceed(
     """Run trials up to a number, then begin one that never ends."""
     while True:
         medians = study.median_losses()
-        batch = study.begin(SPACE, None if len(study.tried) >= batch_size else declared)
+        batch = study.begin(SPACE, None if len(study.finished) >= batch_size else declared)
         for trial in batch:
-            if len(study.tried) == until:
+            if len(study.finished) == until:
                 return
             value = loss(trial.settings)
             losses = [(step, value + 1 / (step + 1)) for step in range(3)]
             is_pruned = losses[-1][1] > medians.get(2, inf)
-            notes = {"place": len(study.tried)}
+            notes = {"place": len(study.finished)}
             trial.end(
                 "pruned" if is_pruned else "complete", None if is_pruned else value, notes, losses
             )
 
 
-def search(home: Home, name: str, *stops: int, **settings: Any) -> list[Tried]:
+def search(home: Home, name: str, *stops: int, **settings: Any) -> list[FinishedTrial]:
     """Interrupt a search after each number of trials in `stops`, and return all its trials."""
     given = {"resume": True, "maximise": False, "seed": 3, "patience": 1, **settings}
     for stop in stops:
-        with opened(home, name, **given) as study:
+        with open_study(home, name, **given) as study:
             proceed(study, stop, batch_size=given.get("batch", 1))
-    return study.tried
+    return study.finished
 
 
 def test_an_interrupted_search_resumes_as_if_uninterrupted(engine: str, home: Home) -> None:
@@ -76,13 +84,13 @@ def test_no_trial_of_a_batch_depends_on_another(home: Home) -> None:
     """Whatever becomes of the others, the same settings are proposed, and the same is hopeless."""
     given: dict[str, Any] = {"resume": True, "maximise": False, "seed": 3, "patience": 0}
     search(home, "a", 8, batch=4)
-    with opened(home, "a", **given, batch=4) as study:
+    with open_study(home, "a", **given, batch=4) as study:
         medians = study.median_losses()
         first, *others = study.begin(SPACE)
         first.end("complete", 0.0, {}, [(0, 0.0)])
         proposed = [one.settings for one in others]
         assert study.is_within_batch is False
-    with opened(home, "a", **given, batch=4) as study:
+    with open_study(home, "a", **given, batch=4) as study:
         assert study.is_within_batch
         assert study.median_losses() == medians
         rest = study.begin(SPACE)
@@ -92,8 +100,8 @@ def test_no_trial_of_a_batch_depends_on_another(home: Home) -> None:
 
 def test_a_batch_ends_with_the_search(home: Home) -> None:
     given: dict[str, Any] = {"resume": True, "maximise": False, "seed": 3, "patience": 0}
-    with opened(home, "a", **given, batch=4) as study:
-        assert [one.number for one in study.begin(SPACE, most=3)] == [0, 1, 2]
+    with open_study(home, "a", **given, batch=4) as study:
+        assert [one.number for one in study.begin(SPACE, max_trials=3)] == [0, 1, 2]
 
 
 def test_another_seed_gives_other_trials(home: Home) -> None:
@@ -108,9 +116,9 @@ def test_the_given_settings_come_first(home: Home) -> None:
 
 def test_given_settings_may_lie_outside_the_space(home: Home) -> None:
     outside = {"rate": 0.5, "leaves": 31, "shape": "[4]"}
-    with opened(home, "a", resume=True, maximise=False, seed=3, patience=1) as study:
+    with open_study(home, "a", resume=True, maximise=False, seed=3, patience=1) as study:
         proceed(study, COUNT, outside)
-    first, *others = study.tried
+    first, *others = study.finished
     assert first.value == loss(outside)
     assert first.settings == {"leaves": 31}
     assert all(set(other.settings) == set(SPACE) for other in others)
@@ -118,7 +126,7 @@ def test_given_settings_may_lie_outside_the_space(home: Home) -> None:
 
 def test_proposed_settings_lie_in_the_space(home: Home) -> None:
     for tried in search(home, "a", COUNT):
-        assert all(SPACE[name].holds(value) for name, value in tried.settings.items())
+        assert all(SPACE[name].contains(value) for name, value in tried.settings.items())
         assert type(tried.settings["leaves"]) is int
 
 
@@ -142,7 +150,7 @@ def test_trials_below_the_median_are_pruned(home: Home) -> None:
 def test_a_small_loss_is_good_whether_the_metric_is_maximised_or_not(
     maximise: bool, home: Home
 ) -> None:
-    with opened(home, "a", resume=True, maximise=maximise, seed=3, patience=0) as study:
+    with open_study(home, "a", resume=True, maximise=maximise, seed=3, patience=0) as study:
         for value in (1.0, 2.0, 5.0, 6.0):
             assert study.median_losses() == {}
             [trial] = study.begin(SPACE)
@@ -154,8 +162,8 @@ def test_a_search_that_does_not_resume_deletes_its_trials(engine: str, home: Hom
     search(home, "anew", 3)
     other = search(home, "other", 2)
     assert len(search(home, "anew", 3)) == 3
-    with opened(home, "anew", resume=False, maximise=True, seed=3, patience=0) as study:
-        assert study.tried == []
+    with open_study(home, "anew", resume=False, maximise=True, seed=3, patience=0) as study:
+        assert study.finished == []
     assert search(home, "other", 2) == other
 
 
@@ -165,7 +173,7 @@ def test_a_file_that_is_not_a_database_is_reported_in_one_line(home: Home, tmp_p
     home.tune_database.write_bytes(b"this is no database, whatever its name says" * 100)
     with (
         pytest.raises(StorageError, match=r"database of searches is damaged.*remove it") as caught,
-        opened(home, "a", resume=True, maximise=True, seed=3, patience=0),
+        open_study(home, "a", resume=True, maximise=True, seed=3, patience=0),
     ):
         pass
     assert "\n" not in str(caught.value)
