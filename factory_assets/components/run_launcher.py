@@ -13,7 +13,7 @@ from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.workers.dead_runs import end_dead_run
 from factory_resources.workers.launcher import WorkerLauncher
-from factory_resources.workers.logs import path_of_log
+from factory_resources.workers.logs import run_log_file
 
 BOUNDARY_TAG = "factory/boundary"
 """Run tag with how much held around the worker of a run."""
@@ -87,5 +87,5 @@ def pipelines_in(run: dg.DagsterRun) -> tuple[set[str], bool]:
 
 
 def _last_line(home: Home, run_id: str) -> str:
-    text = path_of_log(home, run_id).read_text(encoding="utf-8", errors="replace")[-_LAST:]
+    text = run_log_file(home, run_id).read_text(encoding="utf-8", errors="replace")[-_LAST:]
     return (text.strip().splitlines() or ["the boundary could not be set up"])[-1]

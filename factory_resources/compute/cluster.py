@@ -77,7 +77,7 @@ class Cluster:
     api_servers: tuple[PeerAddress, ...] = ()
     """Where the API of the cluster answers; needed if each run has a pod."""
     visitors: tuple[str, ...] = ()
-    """The namespaces whose pods may reach the front door. None: whoever reaches the Service."""
+    """The namespaces whose pods may reach the front door; empty for whoever reaches the Service."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Settings of the factory: variables of the environment of all its pods."""
 

@@ -56,7 +56,7 @@ def manifests(cluster: Cluster) -> dict[str, list[Manifest]]:
         SHELL: [_shell(cluster)],
     }
     if cluster.runs == "pods":
-        found["runs.yaml"] = [_dagster_config(cluster), *_launching(cluster.namespace)]
+        found["runs.yaml"] = [_dagster_config(cluster), *_launch_rights(cluster.namespace)]
     for objects in found.values():
         for one in objects:
             if one["kind"] != "Namespace":
@@ -109,7 +109,10 @@ def _deployment(cluster: Cluster) -> Manifest:
         # Other settings need another start.
         digest = sha256(_settings_text(cluster).encode()).hexdigest()
         metadata["annotations"] = {f"{NAME}/dagster-settings": digest}
-    spec = {**pod_spec(cluster, "server", _serving(cluster)), "terminationGracePeriodSeconds": 60}
+    spec = {
+        **pod_spec(cluster, "server", _server_container(cluster)),
+        "terminationGracePeriodSeconds": 60,
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -124,11 +127,11 @@ def _deployment(cluster: Cluster) -> Manifest:
     }
 
 
-def _serving(cluster: Cluster) -> Manifest:
+def _server_container(cluster: Cluster) -> Manifest:
     options = ["--host", "0.0.0.0", "--port", str(DOOR_PORT), "--name", cluster.host]  # noqa: S104
     tls = ["--tls-cert", f"{TLS_FOLDER}/tls.crt", "--tls-key", f"{TLS_FOLDER}/tls.key"]
     # The door refuses whoever calls it by an unknown name.
-    asked = {
+    probe = {
         "httpGet": {
             "path": "/healthz",
             "port": _PORT_NAME,
@@ -140,9 +143,9 @@ def _serving(cluster: Cluster) -> Manifest:
     return {
         "command": [*_FACTORY, "up", *options, *tls],
         "ports": [{"name": _PORT_NAME, "containerPort": DOOR_PORT, "protocol": "TCP"}],
-        "startupProbe": {**asked, "periodSeconds": 5, "failureThreshold": 60},
-        "readinessProbe": {**asked, "periodSeconds": 10, "failureThreshold": 3},
-        "livenessProbe": {**asked, "periodSeconds": 30, "failureThreshold": 4},
+        "startupProbe": {**probe, "periodSeconds": 5, "failureThreshold": 60},
+        "readinessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 3},
+        "livenessProbe": {**probe, "periodSeconds": 30, "failureThreshold": 4},
     }
 
 
@@ -180,15 +183,15 @@ def _settings_text(cluster: Cluster) -> str:
     return yaml.safe_dump(dagster_settings(cluster), sort_keys=False)
 
 
-def _launching(namespace: str) -> list[Manifest]:
+def _launch_rights(namespace: str) -> list[Manifest]:
     """Return the right to start, watch and end the pods of runs, and whose it is."""
     name = f"{NAME}-launches-runs"
     rules = [
-        _may("batch", ["jobs"], "create", "get", "list", "delete"),
-        _may("batch", ["jobs/status"], "get"),
-        _may("", ["pods"], "get", "list", "delete"),
-        _may("", ["pods/log"], "get"),
-        _may("", ["events"], "list"),
+        _rule("batch", ["jobs"], "create", "get", "list", "delete"),
+        _rule("batch", ["jobs/status"], "get"),
+        _rule("", ["pods"], "get", "list", "delete"),
+        _rule("", ["pods/log"], "get"),
+        _rule("", ["events"], "list"),
     ]
     role = {"apiGroup": _RBAC, "kind": "Role", "name": name}
     return [
@@ -208,7 +211,7 @@ def _launching(namespace: str) -> list[Manifest]:
     ]
 
 
-def _may(group: str, resources: list[str], *verbs: str) -> Manifest:
+def _rule(group: str, resources: list[str], *verbs: str) -> Manifest:
     return {"apiGroups": [group], "resources": resources, "verbs": [*verbs]}
 
 

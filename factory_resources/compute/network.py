@@ -43,7 +43,7 @@ def _policy(name: str, spec: Manifest) -> Manifest:
 
 def _outgoing(pods: Manifest, peers: Iterable[PeerAddress]) -> Manifest:
     rules = [
-        {"to": [{"ipBlock": {"cidr": _only(peer.ip)}}], "ports": [_port(peer.port)]}
+        {"to": [{"ipBlock": {"cidr": _single_address(peer.ip)}}], "ports": [_port(peer.port)]}
         for peer in peers
     ]
     return {"podSelector": pods, "policyTypes": ["Egress"], "egress": rules}
@@ -53,6 +53,6 @@ def _port(number: int) -> Manifest:
     return {"protocol": "TCP", "port": number}
 
 
-def _only(ip: str) -> str:
+def _single_address(ip: str) -> str:
     """Return the block of this one address."""
     return str(ipaddress.ip_network(ip))

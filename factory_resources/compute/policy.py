@@ -13,7 +13,7 @@ import yaml
 from factory_resources.compute.pods import DAGSTER_CONFIG, DAGSTER_FILE, Manifest
 from factory_resources.errors import DeclarationError
 
-_LASTING = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
+_LONG_RUNNING = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
 
 _CLAIM = "persistentVolumeClaim"
 
@@ -23,7 +23,7 @@ _VOLUMES = frozenset({_CLAIM, "emptyDir", "configMap", "secret", "projected", "d
 _SECRET = re.compile(r"PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|_KEY\b|DATABASE_URL")
 """Names of variables whose values only a Secret should have."""
 
-_LAUNCHING = frozenset({"jobs", "jobs/status", "pods", "pods/log", "events"})
+_LAUNCH_RESOURCES = frozenset({"jobs", "jobs/status", "pods", "pods/log", "events"})
 """What the API must show to start, watch and end runs."""
 
 
@@ -43,7 +43,7 @@ def policy_violations(objects: Sequence[Manifest]) -> list[str]:
         )
     for one in objects:
         with _malformed(one):
-            found += [f"{_name(one)}: {line}" for line in _of_object(one, objects)]
+            found += [f"{_name(one)}: {line}" for line in _object_violations(one, objects)]
     return found
 
 
@@ -71,29 +71,29 @@ def _namespace(one: Manifest) -> str:
     return str(metadata.get("namespace", "")) if isinstance(metadata, dict) else ""
 
 
-def _of_object(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
+def _object_violations(one: Manifest, objects: Sequence[Manifest]) -> Iterator[str]:
     for spec in _pod_specs(one):
-        yield from _of_pod(spec, objects)
+        yield from _pod_violations(spec, objects)
     if any(_claims(one) & _claims(other) for other in objects if other is not one):
         yield "another factory has this home; one volume is for one of them"
     match one.get("kind"):
         case "Deployment":
-            yield from _of_deployment(one["spec"])
+            yield from _deployment_violations(one["spec"])
         case "ConfigMap" if one["metadata"]["name"] == DAGSTER_CONFIG:
-            yield from _of_runs(yaml.safe_load(one["data"][DAGSTER_FILE]), objects)
+            yield from _run_violations(yaml.safe_load(one["data"][DAGSTER_FILE]), objects)
         case "ServiceAccount" if one.get("automountServiceAccountToken") is not False:
             yield "every pod gets a token of the API; set automountServiceAccountToken: false"
         case "NetworkPolicy":
-            yield from _of_network(one["spec"])
+            yield from _network_violations(one["spec"])
         case "ClusterRoleBinding":
             yield "it gives rights in all namespaces; bind a Role of this one"
         case "RoleBinding" if one["roleRef"]["kind"] != "Role":
             yield "it gives the rights of a ClusterRole; bind a Role of this namespace"
         case "Role" | "ClusterRole":
-            yield from _of_role(one)
+            yield from _role_violations(one)
         case "Secret":
             yield "a secret is in a manifest; make it in the cluster, and name it here"
-        case "Service" if one["spec"].get("type", "ClusterIP") not in ("ClusterIP",):
+        case "Service" if one["spec"].get("type", "ClusterIP") != "ClusterIP":
             yield "the service is reached past the cluster's gateway; its type must be ClusterIP"
 
 
@@ -114,24 +114,24 @@ def _pod_specs(one: Manifest) -> Iterator[Mapping[str, Any]]:
 
 def _claims(one: Manifest) -> set[tuple[str, str]]:
     """Return the namespace and name of each volume in which pods that always run can write."""
-    if one["kind"] not in _LASTING:
+    if one["kind"] not in _LONG_RUNNING:
         return set()
     volumes = [volume for spec in _pod_specs(one) for volume in spec.get("volumes", [])]
     claims = [volume[_CLAIM] for volume in volumes if _CLAIM in volume]
     return {(_namespace(one), claim["claimName"]) for claim in claims if not claim.get("readOnly")}
 
 
-def _of_runs(settings: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:
+def _run_violations(settings: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:
     config = settings["run_launcher"]["config"]
     pods = config["run_k8s_config"]
     container = {**pods["container_config"], "name": "run", "image": config["job_image"]}
-    for line in _of_pod({**pods["pod_spec_config"], "containers": [container]}, objects):
+    for line in _pod_violations({**pods["pod_spec_config"], "containers": [container]}, objects):
         yield f"pods of runs: {line}"
     if config.get("only_allow_user_defined_k8s_config_fields") != {}:
         yield "whoever launches a run may change its pod; allow no user-defined fields"
 
 
-def _of_pod(spec: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:
+def _pod_violations(spec: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[str]:
     rights = spec.get("securityContext", {})
     for shared in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(shared):
@@ -145,7 +145,9 @@ def _of_pod(spec: Mapping[str, Any], objects: Sequence[Manifest]) -> Iterator[st
             yield f"volume {volume['name']}: a token of the API that nothing needs"
     for kind in ("initContainers", "containers", "ephemeralContainers"):
         for one in spec.get(kind, []):
-            yield from (f"container {one['name']}: {line}" for line in _of_container(one, rights))
+            yield from (
+                f"container {one['name']}: {line}" for line in _container_violations(one, rights)
+            )
 
 
 def _has_token(volume: Mapping[str, Any]) -> bool:
@@ -153,7 +155,7 @@ def _has_token(volume: Mapping[str, Any]) -> bool:
     return any("serviceAccountToken" in source for source in sources)
 
 
-def _of_container(one: Mapping[str, Any], of_pod: Mapping[str, Any]) -> Iterator[str]:
+def _container_violations(one: Mapping[str, Any], of_pod: Mapping[str, Any]) -> Iterator[str]:
     own = one.get("securityContext", {})
     rights = {**of_pod, **own}
     if own.get("privileged"):
@@ -183,7 +185,7 @@ def _is_moving(image: str) -> bool:
     return "@" not in last and (":" not in last or last.endswith(":latest"))
 
 
-def _of_deployment(spec: Mapping[str, Any]) -> Iterator[str]:
+def _deployment_violations(spec: Mapping[str, Any]) -> Iterator[str]:
     if spec.get("replicas") not in (0, 1) or spec.get("strategy", {}).get("type") != "Recreate":
         yield "two factories would have one home; set replicas: 1 and strategy: {type: Recreate}"
     for one in spec["template"]["spec"]["containers"]:
@@ -191,10 +193,14 @@ def _of_deployment(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"container {one['name']}: nobody notices that it hangs; add {missing[0]}"
 
 
-def _of_role(role: Manifest) -> Iterator[str]:
+def _role_violations(role: Manifest) -> Iterator[str]:
     for rule in role.get("rules", []):
         resources = {*rule.get("resources", [])}
-        if role["kind"] == "ClusterRole" or "*" in rule.get("verbs", []) or resources - _LAUNCHING:
+        if (
+            role["kind"] == "ClusterRole"
+            or "*" in rule.get("verbs", [])
+            or resources - _LAUNCH_RESOURCES
+        ):
             yield "it may do more than start, watch and end runs in its namespace"
 
 
@@ -210,7 +216,7 @@ def _refuses_all(one: Manifest) -> bool:
         )
 
 
-def _of_network(spec: Mapping[str, Any]) -> Iterator[str]:
+def _network_violations(spec: Mapping[str, Any]) -> Iterator[str]:
     for rule in spec.get("egress", []):
         if not _is_narrow(rule):
             yield "it lets pods send anywhere; name one address and its port"

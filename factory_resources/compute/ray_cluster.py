@@ -98,7 +98,7 @@ class RayCluster:
         Raises:
             ClusterError: the cluster is away.
         """
-        with self._translated():
+        with self._cluster_errors():
             found = [one for one in self._ray.nodes() if one["Alive"]]
         nodes = []
         for one in found:
@@ -121,7 +121,7 @@ class RayCluster:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         strategy = NodeAffinitySchedulingStrategy(node, soft=False) if node else "SPREAD"
-        with self._translated():
+        with self._cluster_errors():
             remote = self._ray.remote(actor)
             return remote.options(scheduling_strategy=strategy, **options).remote(*arguments)
 
@@ -139,7 +139,7 @@ class RayCluster:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         strategy = NodeAffinitySchedulingStrategy(node, soft=False)
-        with self._translated():
+        with self._cluster_errors():
             remote = self._ray.remote(function)
         options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": strategy}
         return str(self.ask(remote.options(**options), *arguments, timeout=_ANSWER_SECONDS))
@@ -154,7 +154,7 @@ class RayCluster:
         """
         from ray import exceptions
 
-        with self._translated():
+        with self._cluster_errors():
             try:
                 return self._ray.get(method.remote(*arguments), timeout=timeout)
             except exceptions.GetTimeoutError as error:
@@ -164,20 +164,20 @@ class RayCluster:
             except exceptions.RayError as error:
                 if "ModuleNotFoundError" in str(error):
                     raise self._without_factory() from error
-                raise ActorEndedError(_ended(error)) from error
+                raise ActorEndedError(_ending(error)) from error
 
     def tell(self, method: Any) -> None:
         """Call a method of an actor, and do not wait for its result."""
-        with self._translated():
+        with self._cluster_errors():
             method.remote()
 
     def kill(self, actor: Any) -> None:
         """Kill an actor; nothing happens if it, or the cluster, is gone."""
-        with suppress(ClusterError), self._translated():
+        with suppress(ClusterError), self._cluster_errors():
             self._ray.kill(actor)
 
     def _connect(self) -> None:
-        with self._translated(), warnings.catch_warnings():
+        with self._cluster_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 # Its remarks stay out of the output of a run.
@@ -202,23 +202,23 @@ class RayCluster:
             )
 
     def _dial(self) -> None:
-        """Find out in seconds whether anybody is there: Ray tries for half a minute."""
+        """Check within seconds that something listens there: Ray tries for half a minute."""
         try:
             socket.create_connection(split_address(self.address), _DIAL_SECONDS).close()
         except OSError as error:
-            raise self._away(error.strerror or str(error)) from error
+            raise self._unreachable(error.strerror or str(error)) from error
 
     def _require_closed(self) -> None:
         """Require that the cluster refuses whoever has no token, and takes ours."""
         import grpc
 
-        if self._greet() is None:
+        if self._ping() is None:
             raise ClusterError(
                 "the Ray cluster is open: whoever reaches it can run programs on its nodes",
                 where=f"ray://{self.address}",
                 remedy="start all its nodes with RAY_AUTH_MODE=token",
             )
-        match self._greet(f"Bearer {self._token()}"):
+        match self._ping(f"Bearer {self._token()}"):
             case None:
                 return
             case grpc.StatusCode.UNAUTHENTICATED:
@@ -228,10 +228,10 @@ class RayCluster:
                     remedy=f"set {_TOKEN}, or {_TOKEN_FILE}, to the token that its nodes have",
                 )
             case code:
-                raise self._away(code.name)
+                raise self._unreachable(code.name)
 
-    def _greet(self, authorization: str = "") -> Any:
-        """Say hello to the client server; return None if it is accepted, else gRPC's code."""
+    def _ping(self, authorization: str = "") -> Any:
+        """Ping the client server; return None if it answers, else gRPC's code."""
         import grpc
         from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
 
@@ -249,7 +249,7 @@ class RayCluster:
     def _token(self) -> str:
         return (os.environ.get(_TOKEN) or token_file().read_text(encoding="utf-8")).strip()
 
-    def _away(self, reason: str) -> ClusterError:
+    def _unreachable(self, reason: str) -> ClusterError:
         return ClusterError(
             f"the Ray cluster cannot be reached ({' '.join(reason.split())})",
             where=f"ray://{self.address}",
@@ -264,11 +264,11 @@ class RayCluster:
         )
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _cluster_errors(self) -> Iterator[None]:
         import grpc
 
         if self._is_connected and not self._ray.is_initialized():
-            raise self._away("the connection was lost")
+            raise self._unreachable("the connection was lost")
         try:
             yield
         except ConnectionAbortedError as error:
@@ -279,9 +279,9 @@ class RayCluster:
                 "ray_client_server.err among its logs",
             ) from error
         except ConnectionError as error:
-            raise self._away(str(error)) from error
+            raise self._unreachable(str(error)) from error
         except grpc.RpcError as error:
-            raise self._away(str(error)) from error
+            raise self._unreachable(str(error)) from error
 
 
 def _imported_ray() -> Any:
@@ -299,7 +299,7 @@ def _imported_ray() -> Any:
     return ray
 
 
-def _ended(error: Exception) -> str:
+def _ending(error: Exception) -> str:
     from ray.exceptions import NodeDiedError, OutOfMemoryError
 
     if isinstance(error, OutOfMemoryError):

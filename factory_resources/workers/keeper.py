@@ -35,7 +35,7 @@ def main(command: Sequence[str]) -> int:
     if not os.read(0, 1):
         return 1
     worker = _start(command)
-    code = _await(worker, woken)
+    code = _wait_for(worker, woken)
     _kill_children()
     return code
 
@@ -61,7 +61,7 @@ def _start(command: Sequence[str]) -> int:
         os._exit(127)
 
 
-def _await(worker: int, woken: int) -> int:
+def _wait_for(worker: int, woken: int) -> int:
     """Wait for the worker, stop it when asked, and return its exit code."""
     poll = select.poll()
     poll.register(woken, select.POLLIN)

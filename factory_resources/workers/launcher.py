@@ -33,14 +33,14 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers import keeper
 from factory_resources.workers.dead_runs import end_dead_run
-from factory_resources.workers.logs import open_log, path_of_log
+from factory_resources.workers.logs import open_log, run_log_file
 from factory_resources.workers.run_processes import (
     RUN_VARIABLE,
     kill_processes_of,
 )
 
-_AGAIN = 5.0
-"""Seconds after which a run is tried to be ended again."""
+_RETRY_SECONDS = 5.0
+"""Seconds after which ending a run is tried again."""
 
 _LOG = logging.getLogger("dagster.daemon.launcher")
 
@@ -102,7 +102,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         return {RUN_VARIABLE: run_id}
 
     def worker_ended(self, run: dg.DagsterRun, code: int) -> None:
-        """Settle what the worker has left; its run may not have ended.
+        """End the run of a worker that has ended, if the worker did not.
 
         Args:
             code: the exit code of the worker.
@@ -125,7 +125,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
                         self.worker_ended(run, worker.returncode)
             except StorageError as fault:
                 _LOG.warning("the worker of run %s has ended, stored later: %s", run_id, fault)
-                pause = _AGAIN
+                pause = _RETRY_SECONDS
                 continue
             except BaseException:
                 # The health of a run that is not watched is that of its process, which is gone.
@@ -141,7 +141,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Return whether the worker exists. What a dead one has left is killed."""
         identity = run.tags.get(PROCESS_TAG)
-        # One of this process is watched; and only a worker that was started here has the tag.
+        # Workers of this process are watched, and only those of this machine have the tag.
         if run.run_id in self._workers or identity is None or is_alive(identity):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         kill_processes_of(run.run_id)
@@ -151,7 +151,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         self, run: dg.DagsterRun, include_container_logs: bool | None = True
     ) -> str | None:
         """Return where the output of the worker is."""
-        log = path_of_log(Home.from_env(), run.run_id)
+        log = run_log_file(Home.from_env(), run.run_id)
         return f"its output is in {log}" if log.exists() else None
 
     def terminate(self, run_id: str) -> bool:

@@ -6,10 +6,10 @@ from typing import IO
 from factory_resources.home.home import Home, storage_errors
 
 KEPT = 100
-"""Number of files."""
+"""Number of files that stay."""
 
 
-def path_of_log(home: Home, run_id: str) -> Path:
+def run_log_file(home: Home, run_id: str) -> Path:
     """Return the file of a run."""
     return home.path / "logs" / "runs" / f"{run_id}.log"
 
@@ -20,7 +20,7 @@ def open_log(home: Home, run_id: str) -> IO[bytes]:
     Raises:
         StorageError: the folder cannot be written.
     """
-    path = path_of_log(home, run_id)
+    path = run_log_file(home, run_id)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")

@@ -3,17 +3,17 @@
 import os
 
 from factory_resources.home.home import Home
-from factory_resources.workers.logs import KEPT, open_log, path_of_log
+from factory_resources.workers.logs import KEPT, open_log, run_log_file
 
 
 def test_the_newest_files_are_kept(home: Home) -> None:
     for number in range(KEPT + 5):
         with open_log(home, str(number)) as log:
             log.write(b"a line\n")
-        os.utime(path_of_log(home, str(number)), (number, number))
+        os.utime(run_log_file(home, str(number)), (number, number))
     with open_log(home, "last") as log:
         log.write(b"a line\n")
-    left = {path.stem for path in path_of_log(home, "").parent.iterdir()}
+    left = {path.stem for path in run_log_file(home, "").parent.iterdir()}
     assert left == {"last", *map(str, range(6, KEPT + 5))}
 
 
@@ -21,4 +21,4 @@ def test_a_second_start_of_a_run_appends(home: Home) -> None:
     for line in (b"one\n", b"two\n"):
         with open_log(home, "a") as log:
             log.write(line)
-    assert path_of_log(home, "a").read_text() == "one\ntwo\n"
+    assert run_log_file(home, "a").read_text() == "one\ntwo\n"
