@@ -1,4 +1,4 @@
-"""The `factory` command as a process: started anew, or forked from one that has imported all."""
+"""The `factory` command: in a new process, in one that was forked with all imports, or in this."""
 
 import os
 import subprocess
@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from click.testing import CliRunner
+
+from factory_assets.cli.main import main
 from factory_resources.home.home import PROJECT
 from tests.command_client import run_command
 
@@ -98,6 +101,12 @@ def forked(home: Path, **variables: str) -> Factory:
         return subprocess.CompletedProcess(words, code, *texts)
 
     return run
+
+
+def in_process(*arguments: object) -> tuple[int, str]:
+    """Run a `factory` command in this process; return its exit code, and what it prints."""
+    done = CliRunner().invoke(main, [*map(str, arguments)])
+    return done.exit_code, done.output
 
 
 def several(*commands: Sequence[str], home: Path, **variables: str) -> str:

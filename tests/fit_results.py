@@ -6,7 +6,7 @@ from typing import Any
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 
-_CHANCE = re.compile(r"\b[0-9a-f]{32}\b")
+_RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 """MLflow draws the numbers of its runs by chance."""
 
 
@@ -19,7 +19,7 @@ def fit_results(home: Home) -> dict[str, Any]:
     assert train is not None
     assert evaluate is not None
     return {
-        "trained": (train.key, train.parts, _CHANCE.sub("", str(train.value))),
-        "evaluated": (evaluate.inputs, _CHANCE.sub("", str(evaluate.value))),
+        "trained": (train.key, train.parts, _RUN_ID.sub("", str(train.value))),
+        "evaluated": (evaluate.inputs, _RUN_ID.sub("", str(evaluate.value))),
         "declared": {n: part for n, part in evaluate.parts.items() if n != "inputs"},
     }

@@ -72,7 +72,7 @@ def declare_hospital(root: Path, data: Path, patch: pytest.MonkeyPatch) -> Facto
 
 
 @contextmanager
-def told_people(made: Factory) -> Iterator[tuple[Sink, Sink]]:
+def alert_sinks(made: Factory) -> Iterator[tuple[Sink, Sink]]:
     """Run a webhook and a mailbox, which factory.yaml names."""
     with webhook() as hook, smtp() as mail:
         email = {
@@ -82,7 +82,7 @@ def told_people(made: Factory) -> Iterator[tuple[Sink, Sink]]:
             "port": mail.port,
             "tls": "none",
         }
-        hooked = {"webhook": {"url": f"http://127.0.0.1:{hook.port}/"}}
-        alerts = {"alerts": [hooked, {"email": email}]}
+        to_webhook = {"webhook": {"url": f"http://127.0.0.1:{hook.port}/"}}
+        alerts = {"alerts": [to_webhook, {"email": email}]}
         (made.defs / "factory.yaml").write_text(yaml.safe_dump(alerts))
         yield hook, mail

@@ -10,9 +10,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner
-
-from factory_assets.cli.main import main
+from tests.commands import in_process
 from tests.pipelines import declare
 from tests.serving import serving
 
@@ -194,17 +192,11 @@ def write_asked(path: Path) -> None:
     _write(path, [list(rows[0]), *(list(row.values()) for row in rows)])
 
 
-def factory(*arguments: object) -> tuple[int, str]:
-    """Run a command in this process; return its exit code, and what it prints."""
-    done = CliRunner().invoke(main, [*map(str, arguments)])
-    return done.exit_code, done.output
-
-
 def use_factory(root: Path) -> None:
     """Train, fail, answer, learn outcomes, look and back up, in the factory of the environment."""
     declare_planted(root)
     write_asked(root / "asked.csv")
-    code, text = factory("run", "people", "visits", "strict")
+    code, text = in_process("run", "people", "visits", "strict")
     assert (code, "such as 'gongfarmer" in text) == (2, True), text
     with serving(root / "home") as server:
         for person in PEOPLE[:20]:
@@ -220,7 +212,7 @@ def use_factory(root: Path) -> None:
         ("monitor", "people"),
         ("backup", root / "backup.tar"),
     ):
-        code, text = factory(*arguments)
+        code, text = in_process(*arguments)
         # Whether the look sees a drift is left to its draws.
         assert code in (0, int(arguments[0] == "monitor")), text
 

@@ -51,18 +51,18 @@ def rows(count: int, seed: int, **shift: float) -> list[dict[str, Any]]:
     Args:
         shift: added to heat or wear; `missing` and `red` are shares of rows.
     """
-    chance = np.random.default_rng(seed)
-    heat = chance.normal(50, 10, count) + shift.get("heat", 0.0)
-    wear = chance.exponential(2, count) + shift.get("wear", 0.0)
-    red = chance.random(count) < shift.get("red", 0.3)
-    failed = (heat - 50) / 10 + wear - 2 + chance.normal(0, 0.5, count) > 0
-    gaps: NDArray[np.bool_] = chance.random(count) < shift.get("missing", 0.02)
+    draw = np.random.default_rng(seed)
+    heat = draw.normal(50, 10, count) + shift.get("heat", 0.0)
+    wear = draw.exponential(2, count) + shift.get("wear", 0.0)
+    red = draw.random(count) < shift.get("red", 0.3)
+    failed = (heat - 50) / 10 + wear - 2 + draw.normal(0, 0.5, count) > 0
+    gaps: NDArray[np.bool_] = draw.random(count) < shift.get("missing", 0.02)
     return [
         {
             "Heat [K]": None if gaps[i] else round(float(heat[i]), 3),
             "wear": round(float(wear[i]), 3),
             "colour": "red" if red[i] else "blue",
-            "open": bool(chance.integers(0, 2)),
+            "open": bool(draw.integers(0, 2)),
             "taken": (BEGAN + timedelta(hours=i)).isoformat()[:19],
             "failed": int(failed[i]),
         }

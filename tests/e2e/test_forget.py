@@ -10,10 +10,11 @@ from factory_assets.cli.up import serving_lock
 from factory_resources.erasure.manifest import manifests
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from tests.commands import in_process
 from tests.ledger import problems
 from tests.pipelines import enter
 from tests.plain_search import places
-from tests.planted_people import WHERE, factory, use_factory
+from tests.planted_people import WHERE, use_factory
 from tests.serving import serving
 
 pytestmark = pytest.mark.slow
@@ -40,14 +41,14 @@ def test_nothing_of_fifty_people_is_found_afterwards(
         assert any(path.startswith(part) for path in before), (part, sorted(before))
     runs = _runs(home)
     asked = ("forget", "--where", WHERE, "--reason", "request 2026-117")
-    code, text = factory(*asked, "--preview")
+    code, text = in_process(*asked, "--preview")
     assert "backups still have all of it, until you delete them:\n  made 2" in text
-    code, text = factory(*asked, "--yes")
+    code, text = in_process(*asked, "--yes")
     assert code == 0, text
     assert places(home.path, tmp_path / "after") == set()
     assert problems(home) == []
     assert _runs(home) == runs
-    code, text = factory("run", "people", "visits")
+    code, text = in_process("run", "people", "visits")
     assert code == 0, text
     assert places(home.path, tmp_path / "again") == set()
     assert problems(home) == []
@@ -75,10 +76,10 @@ def test_what_serves_is_stopped_first(
     home = Home(root / "home")
     asked = ("forget", "--where", WHERE, "--reason", "request 2026-117")
     with serving(home.path):
-        code, text = factory(*asked, "--yes")
+        code, text = in_process(*asked, "--yes")
         assert (code, "a prediction server is running; stop it first" in text) == (2, True), text
-        assert factory(*asked, "--preview")[0] == 0
+        assert in_process(*asked, "--preview")[0] == 0
     with serving_lock(home):
-        code, text = factory(*asked, "--yes")
+        code, text = in_process(*asked, "--yes")
         assert (code, "this factory is already running; stop it first" in text) == (2, True), text
     assert [*manifests(home)] == []

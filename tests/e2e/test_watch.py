@@ -35,7 +35,7 @@ from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import REASON_TAG
 from tests.approvals import PASSPHRASE, Factory
 from tests.daemons import TickStep, retry_dead, tick_sensor, work_on
-from tests.hospitals import as_asked, declare_hospital, patients, told_people
+from tests.hospitals import alert_sinks, as_asked, declare_hospital, patients
 from tests.killed_steps import KillPoint, run_killed, run_whole
 from tests.ledger import problems
 from tests.serving import PredictionServer, start
@@ -207,7 +207,7 @@ def test_a_drift_from_beginning_to_end(
         patients(data / f"processed.{name}.data") for name in ("cleveland", "hungarian")
     )
     story = Story(declare_hospital(tmp_path / "hospital", data, monkeypatch), every)
-    with told_people(story.made) as (hook, mail):
+    with alert_sinks(story.made) as (hook, mail):
         story.train()
         assert story.champion is None
         story.approve(1)

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from factory_assets.cli.main import main
 from factory_resources.erasure.manifest import intent_file, manifests
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
+from tests.commands import in_process
 from tests.e2e.conftest import command
 from tests.erasures import NAME, PERSON, WHERE, copied, erase, home_of, make_people
 from tests.killed_steps import KillPoint, run_killed
@@ -34,13 +33,8 @@ def root(erased: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copied(erased, tmp_path / "root", monkeypatch)
 
 
-def _factory(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, arguments)
-    return done.exit_code, done.output
-
-
 def _done(*arguments: str) -> str:
-    code, text = _factory(*arguments)
+    code, text = in_process(*arguments)
     assert code == 0, text
     return text
 
@@ -105,7 +99,7 @@ def test_between_two_states_a_home_is_neither_backed_up_nor_cleaned(
         ("gc", "--apply", "--older-than", "0d"),
         ("forget", "--where", WHERE, "--reason", "r", "--yes"),
     ):
-        code, text = _factory(*arguments)
+        code, text = in_process(*arguments)
         assert (code, "an erasure is not finished" in text) == (2, True), text
     assert not (tmp_path / "backup.tar").exists()
     _done("forget", "--resume")

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from factory_assets.cli.main import main
 from factory_assets.serving.edge import score as program
+from tests.commands import in_process
 from tests.factory_assets.serving.edge.cases import Factory, make_factory, row
 from tests.pipelines import enter
 
@@ -24,46 +23,41 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
         yield made
 
 
-def call(*arguments: object) -> tuple[int, str]:
-    done = CliRunner().invoke(main, [*map(str, arguments)])
-    return done.exit_code, done.output
-
-
 def test_a_pack_goes_and_its_log_comes_home(factory: Factory) -> None:
     folder = factory.root / "pack"
-    code, text = call("pack", "pump", "--edge", "--out", folder)
+    code, text = in_process("pack", "pump", "--edge", "--out", folder)
     assert code == 0, text
     assert text.startswith(f"pump@1 packed in {folder}, 0.")
     assert f"home:  factory ingest-log {folder}" in text
     with program.Model(str(folder)) as model:
         [answer] = model.predict([row()])
-    code, text = call("ingest-log", folder)
+    code, text = in_process("ingest-log", folder)
     assert code == 0, text
     assert text.splitlines()[0].endswith(": 1 new answers, 1 in all")
-    assert "nothing new since" in call("ingest-log", folder)[1]
-    code, text = call("trace", answer["id"])
+    assert "nothing new since" in in_process("ingest-log", folder)[1]
+    code, text = in_process("trace", answer["id"])
     assert code == 0
     assert "(edge)" in text
-    assert call("verify")[0] == 0
+    assert in_process("verify")[0] == 0
 
 
 def test_a_pack_that_cannot_be_written_needs_another_place(factory: Factory) -> None:
     (factory.root / "file").touch()
-    code, text = call("pack", "pump", "--edge", "--out", factory.root / "file" / "pack")
+    code, text = in_process("pack", "pump", "--edge", "--out", factory.root / "file" / "pack")
     assert code == 2
     assert text.endswith("free space there or make the folder writable, or name another file\n")
 
 
 def test_a_log_with_a_change_ends_with_1(factory: Factory) -> None:
     folder = factory.root / "changed"
-    call("pack", "pump", "--edge", "--out", folder)
+    in_process("pack", "pump", "--edge", "--out", folder)
     with program.Model(str(folder)) as model:
         model.predict([row(), row()])
     log = folder / program.LOG
     first, *others = log.read_text().splitlines()
     other = json.dumps({**json.loads(first), "prediction": "1"})
     log.write_text("\n".join([other, *others]) + "\n")
-    code, text = call("ingest-log", folder)
+    code, text = in_process("ingest-log", folder)
     assert code == 1
     assert "  wrong: line 1 was changed\n" in text
 
@@ -82,6 +76,6 @@ def test_a_log_with_a_change_ends_with_1(factory: Factory) -> None:
 def test_a_mistake_is_told_in_one_line(
     arguments: tuple[str, ...], line: str, factory: Factory, tmp_path: Path
 ) -> None:
-    code, text = call(*arguments)
+    code, text = in_process(*arguments)
     assert code == 2
     assert line in text

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from factory_assets.audit.requirements.catalogue import catalogue
-from factory_assets.cli.main import main
 from factory_assets.declarations.governance import load_governance
+from tests.commands import in_process
 from tests.pipelines import APPLES, declare, write_apples
 
 
@@ -20,15 +19,10 @@ def apples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "defs" / "apples"
 
 
-def _factory(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, arguments)
-    return done.exit_code, done.output
-
-
 def test_a_new_file_asks_every_question_and_passes_the_check(apples: Path) -> None:
-    code, text = _factory("governance", "new", "apples")
+    code, text = in_process("governance", "new", "apples")
     assert (code, f"wrote {apples / 'governance.yaml'}" in text) == (0, True), text
-    assert _factory("check", "apples") == (0, "1 pipeline, no problems\n")
+    assert in_process("check", "apples") == (0, "1 pipeline, no problems\n")
     governance = load_governance(apples)
     assert governance
     asked = [one for one in catalogue().requirements if one.person]
@@ -45,7 +39,7 @@ def test_a_new_file_asks_every_question_and_passes_the_check(apples: Path) -> No
 def test_a_file_is_never_overwritten(apples: Path) -> None:
     file = apples / "governance.yaml"
     file.write_text("owner: a@example.org\n")
-    code, text = _factory("governance", "new", "apples")
+    code, text = in_process("governance", "new", "apples")
     assert (code, "this file exists already" in text) == (2, True), text
     assert file.read_text() == "owner: a@example.org\n"
 
@@ -53,12 +47,12 @@ def test_a_file_is_never_overwritten(apples: Path) -> None:
 @pytest.mark.parametrize("command", ["new", "show", "sign"])
 def test_a_pipeline_without_a_model_has_no_answers_to_sign(apples: Path, command: str) -> None:
     declare(apples, {name: APPLES[name] for name in ("purpose", "ingest")})
-    code, text = _factory("governance", command, "apples")
+    code, text = in_process("governance", command, "apples")
     told = "apples: a pipeline without `train` has no version about which a person could sign"
     assert (code, told in text) == (2, True), text
     assert not (apples / "governance.yaml").exists()
 
 
 def test_an_unknown_pipeline_is_told() -> None:
-    code, text = _factory("governance", "new", "aples")
+    code, text = in_process("governance", "new", "aples")
     assert (code, "no pipeline 'aples'" in text) == (2, True), text

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from factory_assets.cli.main import main
 from factory_assets.monitoring.looks import Looks
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import ChangeAccepted
+from tests.commands import in_process
 from tests.ledger import problems
 from tests.watched import Watched, copy_watched, make_watched, rows
 
@@ -25,18 +24,13 @@ def pumps(made: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wat
     return copy_watched(made, tmp_path / "factory", monkeypatch)
 
 
-def factory(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, arguments)
-    return done.exit_code, done.output
-
-
 def test_a_look_is_printed_and_shown_again(pumps: Watched) -> None:
     pumps.answer(rows(60, 5))
-    code, text = factory("monitor", "pumps")
+    code, text = in_process("monitor", "pumps")
     assert code == 0, text
     assert "60 rows in 1 requests" in text
     assert "estimated roc_auc" in text
-    assert factory("monitor", "pumps", "--last") == (0, text)
+    assert in_process("monitor", "pumps", "--last") == (0, text)
 
 
 def test_an_open_alarm_is_exit_code_1_until_it_is_accepted(pumps: Watched) -> None:
@@ -44,16 +38,16 @@ def test_an_open_alarm_is_exit_code_1_until_it_is_accepted(pumps: Watched) -> No
         pumps.answer(rows(200, day, heat=20.0))
         report = pumps.look(day)
     assert report.has("drift")
-    code, text = factory("monitor", "pumps", "--last")
+    code, text = in_process("monitor", "pumps", "--last")
     assert code == 1
     assert "ALARM drift" in text
     reason = "a hotter hall since March"
-    code, text = factory("monitor", "pumps", "--accept", "--reason", reason)
+    code, text = in_process("monitor", "pumps", "--accept", "--reason", reason)
     assert (code, "600 newest ones" in text) == (0, True), text
     entry = Ledger(pumps.home).latest(ChangeAccepted, ChangeAccepted.subject_of(pipeline="pumps"))
     assert entry is not None
     assert (entry[1].reason, entry[1].look) == (reason, 3)
-    assert factory("monitor", "pumps", "--last")[0] == 0
+    assert in_process("monitor", "pumps", "--last")[0] == 0
     for day in range(4, 7):
         pumps.answer(rows(200, day, heat=20.0))
         assert pumps.look(day).alarms == ()
@@ -78,7 +72,7 @@ def test_an_open_alarm_is_exit_code_1_until_it_is_accepted(pumps: Watched) -> No
 def test_a_mistake_is_one_line_and_exit_code_2(
     arguments: tuple[str, ...], line: str, pumps: Watched
 ) -> None:
-    code, text = factory(*arguments)
+    code, text = in_process(*arguments)
     assert code == 2
     assert line in " ".join(text.split())
     assert "Traceback" not in text
@@ -87,6 +81,6 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 def test_too_few_rows_are_not_accepted(pumps: Watched) -> None:
     pumps.answer(rows(5, 5))
     pumps.look(1)
-    code, text = factory("monitor", "pumps", "--accept", "--reason", "x")
+    code, text = in_process("monitor", "pumps", "--accept", "--reason", "x")
     assert (code, "5 rows since look 1 are too few" in text) == (2, True), text
     assert Looks(pumps.home, "pumps").numbers() == [1]

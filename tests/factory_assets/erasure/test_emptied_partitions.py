@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from deltalake import DeltaTable
 
-from factory_assets.cli.main import main
 from factory_assets.components.sensors import list_arrivals
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.declarations.loader import load_pipeline
@@ -27,6 +25,7 @@ from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tables.logged_files import logged_files, past_versions
 from factory_resources.tracking.records import Records
+from tests.commands import in_process
 from tests.killed_steps import KillPoint, run_killed
 from tests.ledger import problems
 from tests.pipelines import declare, enter
@@ -64,13 +63,8 @@ def _write(root: Path, patient: str, pulses: list[float]) -> None:
         os.utime(path, (1, 1))
 
 
-def _factory(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, arguments)
-    return done.exit_code, done.output
-
-
 def _erase() -> tuple[int, str]:
-    return _factory("forget", "--where", WHERE, "--reason", "request 118", "--yes")
+    return in_process("forget", "--where", WHERE, "--reason", "request 118", "--yes")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "defs" / "factory.yaml").write_text("openlineage: {}\n")
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
-        assert _factory("run", "pulses", "listed")[0] == 0
+        assert in_process("run", "pulses", "listed")[0] == 0
     return root
 
 
@@ -142,7 +136,7 @@ def test_the_tables_have_the_other_partitions_as_before(root: Path) -> None:
     assert logged_files(folder) == {key: before[key] for key in OTHERS}
     assert past_versions(folder) == []
     _write(root, OTHERS[0], [50.5, 51.5])
-    code, text = _factory("run", "pulses")
+    code, text = in_process("run", "pulses")
     assert code == 0, text
     table = DeltaTable(str(folder))
     assert sorted(row["pulse"] for row in table.to_pyarrow_table().to_pylist()) == [
@@ -168,11 +162,11 @@ def test_the_partition_comes_back_with_another_file_alone(root: Path) -> None:
     listing = list_partitions(pulses, datetime.now(UTC), {}, home)
     assert (len(listing.partitions), listing.dynamic) == (2, {"patient": [*OTHERS]})
     assert {*list_arrivals(pulses, home).files} == {*OTHERS}
-    code, text = _factory("run", "pulses", "listed")
+    code, text = in_process("run", "pulses", "listed")
     assert (code, "pulses · ingest    2 reused" in text) == (0, True), text
     assert _naming(home.path) == []
     _write(root, ANN, [55.5])
-    assert _factory("run", "pulses")[0] == 0
+    assert in_process("run", "pulses")[0] == 0
     assert Records(home).partitions("pulses", "ingest") == [ANN, *OTHERS]
     assert problems(home) == []
 
@@ -183,7 +177,7 @@ def test_a_declaration_that_names_the_partition_is_changed_first(root: Path) -> 
     assert code == 2
     assert "defs.yaml: the declaration has a value of the person" in text
     assert [*manifests(Home(root / "home"))] == []
-    assert _factory("forget", "--where", WHERE, "--preview")[0] == 0
+    assert in_process("forget", "--where", WHERE, "--preview")[0] == 0
 
 
 def _killed() -> None:
@@ -204,7 +198,7 @@ def _killed() -> None:
 def test_a_killed_erasure_is_finished(root: Path, step: KillPoint) -> None:
     home = Home(root / "home")
     run_killed(_killed, step=step)
-    assert _factory("forget", "--resume")[0] == 0
+    assert in_process("forget", "--resume")[0] == 0
     assert _naming(home.path) == []
     assert problems(home) == []
     for log in sorted(home.tables.glob("*/*/_delta_log")):
@@ -227,12 +221,12 @@ def test_a_file_is_emptied_one_row_after_the_other_also_if_others_have_read_it(
     for name in ("one", "two"):
         ingest = {"source": {"files": "../../people.csv"}, "contract": columns}
         declare(tmp_path / "defs" / name, {"purpose": "Count beats", "ingest": ingest})
-    assert _factory("run", "one", "two")[0] == 0
+    assert in_process("run", "one", "two")[0] == 0
     home = Home(tmp_path / "home")
 
     def forget(nbr: int) -> None:
         asked = ("forget", "one", "--where", f"nbr = '{nbr}'", "--reason", "a request", "--yes")
-        assert _factory(*asked)[0] == 0
+        assert in_process(*asked)[0] == 0
 
     forget(17)
     records = RecordGraph.of(home).records

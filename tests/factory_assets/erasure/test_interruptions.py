@@ -18,20 +18,13 @@ from factory_resources.erasure.manifest import intent_file, manifests
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from tests.disks import Disk, small_disk
-from tests.erasures import CITY, NAME, PERSON, WEIGHT, WHERE, copied, erase, home_of, make_people
+from tests.erasures import CITY, NAME, PERSON, WEIGHT, WHERE, copied, erase, home_of
 from tests.killed_steps import PRELOAD
 from tests.ledger import problems
 
 pytestmark = pytest.mark.slow
 
 MOMENTS = 20
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("people") / "root"
-    make_people(root)
-    return root
 
 
 def _left(home: Home) -> list[str]:

@@ -6,13 +6,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from factory_assets.cli.main import main
 from factory_resources.erasure.manifest import ErasureManifest, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
+from tests.commands import in_process
 from tests.erasures import (
     CITY,
     NAME,
@@ -37,10 +36,10 @@ def erased(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("erased") / "root"
     with pytest.MonkeyPatch.context() as patch:
         copied(made, root, patch)
-        assert _factory("sbom", "people@1", "--record")[0] == 0
+        assert in_process("sbom", "people@1", "--record")[0] == 0
         write_people(root / "others", people_rows()[: ROW - 1])
         scored = str(root / "others" / "scored.csv")
-        told = _factory("predict", "people", str(root / "others" / "data.csv"), "--out", scored)
+        told = in_process("predict", "people", str(root / "others" / "data.csv"), "--out", scored)
         assert told[0] == 0, told
         assert erase()
     return root
@@ -50,11 +49,6 @@ def erased(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _entered(erased: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACTORY_HOME", str(erased / "home"))
     monkeypatch.setenv("FACTORY_DEFS", str(erased / "defs"))
-
-
-def _factory(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, arguments)
-    return done.exit_code, done.output
 
 
 def _manifest(root: Path) -> ErasureManifest:
@@ -78,23 +72,23 @@ def _entry(home: Home, kind: type[ErasureBegun] | type[ErasureDone]) -> int:
 
 def test_a_version_says_that_its_rows_were_erased(erased: Path) -> None:
     number = _entry(home_of(erased), ErasureBegun)
-    code, text = _factory("trace", "people@1")
+    code, text = in_process("trace", "people@1")
     assert code == 0
     assert "rows that it learned from were erased" in text
     assert f"(entry {number})" in text
-    code, text = _factory("trace", "people@1", "--json")
+    code, text = in_process("trace", "people@1", "--json")
     [told] = json.loads(text)["model"]["erased"]
     assert (code, told["entry"]) == (0, number)
 
 
 def test_an_erased_row_of_a_source_is_told_from_one_that_never_was(erased: Path) -> None:
-    code, text = _factory("trace", "data.csv", "--row", str(ROW))
+    code, text = in_process("trace", "data.csv", "--row", str(ROW))
     assert (code, "people/ingest" in text) == (0, True)
     assert text.split("went to")[1].split("\n")[2].strip() == "erased"
-    code, text = _factory("trace", "data.csv", "--row", "121")
+    code, text = in_process("trace", "data.csv", "--row", "121")
     assert "erased" not in text
     # The lines of the file are those of before.
-    code, text = _factory("trace", "people/clean", "--row", str(ROW))
+    code, text = in_process("trace", "people/clean", "--row", str(ROW))
     assert (code, f"record {ROW + 1} of data.csv" in text, f"line {ROW + 2}" in text) == (
         0,
         True,
@@ -103,7 +97,7 @@ def test_an_erased_row_of_a_source_is_told_from_one_that_never_was(erased: Path)
 
 
 def test_it_cannot_be_trained_again_and_says_why(erased: Path) -> None:
-    code, text = _factory("reproduce", "people@1")
+    code, text = in_process("reproduce", "people@1")
     assert (code, text.count("\n")) == (2, 1)
     assert f"(entry {_entry(home_of(erased), ErasureBegun)})" in text
     assert "were erased" in text
@@ -111,7 +105,7 @@ def test_it_cannot_be_trained_again_and_says_why(erased: Path) -> None:
 
 @pytest.mark.parametrize("document", ["dossier", "data-sheet"])
 def test_documents_cite_the_erasure(erased: Path, document: str) -> None:
-    code, text = _factory("dossier", "people@1", "--as", document)
+    code, text = in_process("dossier", "people@1", "--as", document)
     assert (code, "Erasures of rows that this version learned from" in text) == (0, True)
     assert f"ntry {_entry(home_of(erased), ErasureBegun)} of the ledger" in text
     assert str(PERSON) not in text
@@ -131,7 +125,7 @@ def test_what_is_handed_out_has_nothing_of_the_person(
     arguments: tuple[str, ...], erased: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, text = _factory(*arguments)
+    code, text = in_process(*arguments)
     assert code == 0, text
     content = (tmp_path / arguments[-1]).read_bytes()
     assert not [one for one in (NAME, CITY, str(PERSON)) if one.encode() in content]
@@ -141,11 +135,11 @@ def test_evidence_that_is_made_afterwards_proves_the_erasure(erased: Path, tmp_p
     archive, proof = tmp_path / "evidence.zip", tmp_path / "proof.json"
     with (erased / "others" / "scored.csv").open() as file:
         answer = next(csv.DictReader(file))["id"]
-    assert _factory("evidence", "people@1", "--out", str(archive))[0] == 0
-    assert _factory("answers", "prove", answer, "--out", str(proof))[0] == 0
+    assert in_process("evidence", "people@1", "--out", str(archive))[0] == 0
+    assert in_process("answers", "prove", answer, "--out", str(proof))[0] == 0
     asked = ("trace", answer, "--prediction", str(proof), "--evidence")
     number = _entry(home_of(erased), ErasureBegun)
-    for told in (_factory("trace", answer), _factory(*asked, str(archive))):
+    for told in (in_process("trace", answer), in_process(*asked, str(archive))):
         assert told[0] == 0, told
         line = f"rows that it learned from were erased {_erased_at(erased)} (entry {number})"
         assert line in " ".join(told[1].split())
@@ -154,13 +148,13 @@ def test_evidence_that_is_made_afterwards_proves_the_erasure(erased: Path, tmp_p
         for info in old.infolist():
             body = old.read(info)
             new.writestr(info, body.replace(b"42", b"43") if info.filename == name else body)
-    code, text = _factory(*asked, str(other))
+    code, text = in_process(*asked, str(other))
     assert (code, "this evidence does not hold" in text) == (1, True), text
 
 
 def test_status_and_check_still_work(erased: Path) -> None:
-    assert _factory("status")[0] == 0
-    assert _factory("check")[0] == 0
+    assert in_process("status")[0] == 0
+    assert in_process("check")[0] == 0
     assert problems(home_of(erased)) == []
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import html5lib
 import pypdf
 import pytest
-from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from oscal_bindings.v1 import parse_oscal
 from oscal_bindings.v1.parser import OscalParseError
@@ -35,7 +34,6 @@ from factory_assets.audit.dossier.printing import (
 )
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.cli.evidence import write_evidence
-from factory_assets.cli.main import main
 from factory_assets.declarations.loader import load_pipeline
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade, ServingChanged
@@ -54,6 +52,7 @@ from factory_resources.ledger.prediction_entries import (
 )
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
+from tests.commands import in_process
 from tests.factory_assets.audit.dossier.homes import ANSWERS
 from tests.pipelines import enter
 from tests.recorded_home.make import unpack
@@ -74,11 +73,6 @@ def _made(factory: Factory, version: int | None = 2, home: Home | None = None) -
 @pytest.fixture(scope="module")
 def dossier(factory: Factory) -> Dossier:
     return _made(factory)
-
-
-def _factory(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(main, arguments)
-    return done.exit_code, done.output
 
 
 def _content(value: CitedValue, dossier: Dossier, factory: Factory) -> bytes:
@@ -128,7 +122,7 @@ def test_the_kinds_of_evidence_that_a_version_has(dossier: Dossier) -> None:
 def test_without_a_version_it_is_the_champion(factory: Factory) -> None:
     champion = _made(factory, None)
     assert (champion.version, champion.champion) == (1, True)
-    texts = {_factory("dossier", name)[1] for name in ("apples", "apples@1", "apples@champion")}
+    texts = {in_process("dossier", name)[1] for name in ("apples", "apples@1", "apples@champion")}
     assert len(texts) == 1
     approval = next(table for table in champion.tables if table.name == "approvals")
     assert [cell.value for cell in approval.values()][1] == "approved"
@@ -182,7 +176,7 @@ def test_answers_are_signed_or_stale_or_gaps(dossier: Dossier, factory: Factory)
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_page_shows_who_signed_what_is_stale_and_what_is_missing(version: int) -> None:
-    code, text = _factory("dossier", f"apples@{version}", "--format", "html")
+    code, text = in_process("dossier", f"apples@{version}", "--format", "html")
     assert code == 0
     page = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
     sections = {section.get("id"): section for section in page.iter("section")}
@@ -205,14 +199,14 @@ def test_what_differs_between_two_versions(dossier: Dossier, factory: Factory) -
     assert (seed.change, seed.before, seed.now) == ("changed", "7", "8")
     assert {"robustness"} <= {one.kind for one in changes if one.change == "added"}
     assert dossier_difference(dossier, dossier) == ()
-    code, text = _factory("dossier", "apples@2", "--diff", "1")
+    code, text = in_process("dossier", "apples@2", "--diff", "1")
     assert code == 0
     assert "| changed | Declared training" in text
 
 
 @pytest.mark.parametrize("kind", ["dossier", "model-card", "data-sheet"])
 def test_the_page_is_valid_and_has_no_markup_of_names(kind: str) -> None:
-    code, text = _factory("dossier", "apples@2", "--as", kind, "--format", "html")
+    code, text = in_process("dossier", "apples@2", "--as", kind, "--format", "html")
     assert code == 0
     page = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
     names = {element.tag for element in page.iter() if isinstance(element.tag, str)}
@@ -230,7 +224,7 @@ def test_the_page_is_valid_and_has_no_markup_of_names(kind: str) -> None:
 
 
 def test_markdown_shows_names_as_they_are() -> None:
-    code, text = _factory("dossier", "apples@2")
+    code, text = in_process("dossier", "apples@2")
     assert code == 0
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     inline = [child for token in tokens for child in token.children or ()]
@@ -245,7 +239,7 @@ def test_markdown_shows_names_as_they_are() -> None:
 def test_the_pdf_has_the_text_and_the_evidence(tmp_path: Path, dossier: Dossier) -> None:
     first, second = tmp_path / "first.pdf", tmp_path / "second.pdf"
     for out in (first, second):
-        assert _factory("dossier", "apples@2", "--format", "pdf", "--out", str(out))[0] == 0
+        assert in_process("dossier", "apples@2", "--format", "pdf", "--out", str(out))[0] == 0
     assert first.read_bytes() == second.read_bytes()
     reader = pypdf.PdfReader(first)
     assert reader.metadata
@@ -274,7 +268,7 @@ def test_the_pdf_has_the_text_and_the_evidence(tmp_path: Path, dossier: Dossier)
 @pytest.mark.skipif(shutil.which("pdfinfo") is None, reason="Debian's poppler-utils is missing")
 def test_other_programs_open_the_pdf(tmp_path: Path, dossier: Dossier) -> None:
     file = tmp_path / "dossier.pdf"
-    assert _factory("dossier", "apples@2", "--format", "pdf", "--out", str(file))[0] == 0
+    assert in_process("dossier", "apples@2", "--format", "pdf", "--out", str(file))[0] == 0
 
     def ask(*command: str) -> str:
         done = subprocess.run(
@@ -295,7 +289,7 @@ def test_other_programs_open_the_pdf(tmp_path: Path, dossier: Dossier) -> None:
 
 
 def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
-    code, text = _factory("dossier", "apples@2", "--format", "oscal")
+    code, text = in_process("dossier", "apples@2", "--format", "oscal")
     assert code == 0
     assert parse_oscal(text)
     [result] = json.loads(text)["assessment-results"]["results"]
@@ -321,7 +315,7 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
         if prop["name"] == "sha256"
     }
     assert cited == {(one.path, one.sha256) for one in dossier.citations}
-    again = _factory("dossier", "apples@2", "--format", "oscal")[1]
+    again = in_process("dossier", "apples@2", "--format", "oscal")[1]
     assert again == text
     broken: dict[str, Any] = json.loads(text)
     del broken["assessment-results"]["results"][0]["reviewed-controls"]
@@ -347,7 +341,7 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], told: str) -> None:
-    code, text = _factory("dossier", *arguments)
+    code, text = in_process("dossier", *arguments)
     assert code == 2
     assert told in text
     assert len(text.splitlines()) == 1
@@ -455,7 +449,7 @@ def test_a_home_that_is_older_than_its_ledger_has_dossiers(
 ) -> None:
     unpack(tmp_path)
     enter(tmp_path, monkeypatch)
-    code, text = _factory("dossier", name, "--format", "json")
+    code, text = in_process("dossier", name, "--format", "json")
     assert code == 0
     content = json.loads(text)
     kinds = {table["kind"] for table in content["facts"]}
