@@ -658,20 +658,28 @@ class VerificationReport:
     unlisted: int = 0
     """Problems that are not listed any more."""
     cannot_prove: list[str] = field(default_factory=lambda: [*_CANNOT_PROVE])
-    _said: set[tuple[str, str]] = field(default_factory=set)
+    _listed: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def holds(self) -> bool:
         return not self.problems
 
     def problem(self, what: object, entry: int | None = None, file: str = "") -> None:
-        if file and (str(what), file) in self._said:
+        if file and (str(what), file) in self._listed:
             return
         if len(self.problems) >= _FINDINGS:
             self.unlisted += 1
             return
-        self._said.add((str(what), file))
+        self._listed.add((str(what), file))
         self.problems.append(Finding(str(what), entry, file))
+
+    @contextmanager
+    def reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
+        """Report what does not hold in the block, and go on after it."""
+        try:
+            yield
+        except InvalidError as error:
+            self.problem(error, entry, file)
 
     def note(self, what: str, entry: int | None = None, file: str = "") -> None:
         self.notes.append(Finding(what, entry, file))
@@ -1718,7 +1726,7 @@ class ContentCheck:
     def run(self) -> None:
         """Check every entry that names something."""
         for name in self._files.names("artifacts/*/models/*/artifacts/manifest.json"):
-            with self._reported(file=name):
+            with self._report.reported(file=name):
                 row = self._digest(name), path_bytes(name)
                 self._scratch.run("INSERT OR IGNORE INTO manifest VALUES(?, ?)", *row)
         checks = {
@@ -1739,7 +1747,7 @@ class ContentCheck:
             "erasure": self._erasure,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
-            with self._reported(number):
+            with self._report.reported(number):
                 entry = self._ledger.entry(number)
                 name = take(entry, "record" if "record" in entry else "subject")
                 if kind in _SUBJECTS:
@@ -1751,7 +1759,7 @@ class ContentCheck:
                     named = kind in ("champion", "model_version")
                     if named and self._about not in (None, said):
                         continue
-                with self._reported(number, name):
+                with self._report.reported(number, name):
                     checks[kind](number, entry)
         self._decisions.notes()
         self._note_changed_evidence()
@@ -1764,19 +1772,11 @@ class ContentCheck:
                 entry = self._ledger.entry(number)
                 last[take(entry, "subject"), take(entry, "version", kind=int)] = number
         for (subject, version), number in sorted(last.items(), key=lambda one: one[1]):
-            with self._reported(number, subject):
+            with self._report.reported(number, subject):
                 signed = number, self._ledger.entry(number)
                 if changed := changed_evidence(self._files, self._ledger, signed, version):
                     what = f"changed since it was signed, so that it is stale: {', '.join(changed)}"
                     self._report.note(what, number, subject)
-
-    @contextmanager
-    def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
-        """Report what does not hold, and go on."""
-        try:
-            yield
-        except InvalidError as error:
-            self._report.problem(error, entry, file)
 
     def _stage(self, number: int, entry: dict[str, Any]) -> None:
         name = take(entry, "subject")
@@ -2031,7 +2031,7 @@ class ContentCheck:
         ):
             return
         self._scratch.run("INSERT INTO listed VALUES(?)", path_bytes(name))
-        with self._reported(number, name):
+        with self._report.reported(number, name):
             for file, expected in parse_object(read_all(self._files, name, _SMALL_FILE)).items():
                 if "/" in file or not isinstance(expected, str):
                     raise InvalidError("is not a list of files and their SHA-256")
@@ -2041,7 +2041,7 @@ class ContentCheck:
         self, number: int | None, name: str, expected: object, *, optional: bool = False
     ) -> bool:
         """Compare a file with its SHA-256; False if it is not there, or another."""
-        with self._reported(number, name):
+        with self._report.reported(number, name):
             try:
                 found = self._digest(name)
             except MissingFileError:
@@ -2079,7 +2079,7 @@ class ContentCheck:
     def home(self) -> None:
         """Check what a home has beside the entries: pointers to records, and MLflow's alias."""
         for name in self._files.names("records/*/latest/*.json"):
-            with self._reported(file=name):
+            with self._report.reported(file=name):
                 key = take(parse_object(read_all(self._files, name, _SMALL_FILE)), "key")
                 folder, _, slot = name.rpartition("/latest/")
                 record = f"{folder}/{re.split('[.@]', slot)[0]}/{key}.json"
@@ -2102,14 +2102,14 @@ class ContentCheck:
             if not self._scratch.one("SELECT 1 FROM digest WHERE path = ?", path_bytes(name))
         )
         for name in self._files.names("erasures/*.json"):
-            with self._reported(file=name):
+            with self._report.reported(file=name):
                 subject = f"erasure/{name.rpartition('/')[2][: -len('.json')]}"
                 if not self._ledger.last("erasure", subject):
                     raise InvalidError("has no entry, yet runs leave out the rows that it lists")
         for name in self._files.names("declarations/*/*.json"):
             # Entries of runs and of changed declarations have the digest, which is its name.
             self._compare(None, name, name.rpartition("/")[2][: -len(".json")])
-        with self._reported(file="mlflow.db"):
+        with self._report.reported(file="mlflow.db"):
             self._aliases()
         for link in sorted(getattr(self._files, "links", ())):
             self._report.problem("is a symbolic link, which is not followed", file=link)
@@ -2902,13 +2902,13 @@ class PredictionCheck:
         Where a server has the ledger, it has the answers too, and they are not compared.
         """
         for number in self._numbers("predictions_erased"):
-            with self._reported(number):
+            with self._report.reported(number):
                 self._erased(number, self._ledger.entry(number))
         for number in self._numbers("predictions_removed"):
-            with self._reported(number):
+            with self._report.reported(number):
                 self._removed(number, self._ledger.entry(number))
         for number in self._numbers("predictions_archived"):
-            with self._reported(number):
+            with self._report.reported(number):
                 self._archived(number, self._ledger.entry(number))
         blocks = self._numbers("predictions")
         here = self._is_here("ledger.db") or self._is_here("predictions.db")
@@ -2933,25 +2933,18 @@ class PredictionCheck:
     def _blocks(self, numbers: Sequence[int]) -> list[int]:
         """Compare blocks; return those that are neither in the database nor in the journal."""
         absent = []
-        with ExitStack() as stack, self._reported(file="predictions.db"):
+        with ExitStack() as stack, self._report.reported(file="predictions.db"):
             database = None
             if numbers and self._is_here("predictions.db"):
                 path = self._files.path("predictions.db")
                 database = stack.enter_context(closing(GuardedDatabase(path, _PREDICTION_TABLES)))
             for number in numbers:
-                with self._reported(number):
+                with self._report.reported(number):
                     if not self._block(number, self._ledger.entry(number), database):
                         absent.append(number)
             if database:
                 self._strange(database)
         return absent
-
-    @contextmanager
-    def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
-        try:
-            yield
-        except InvalidError as error:
-            self._report.problem(error, entry, file)
 
     def _erased(self, number: int, entry: dict[str, Any]) -> None:
         """Note which answers are erased, and which file of the archive is replaced."""
@@ -3283,30 +3276,23 @@ class OutcomeCheck:
         batches = [number for number, kind in entries if kind == "outcomes"]
         for number, kind in entries:
             if kind == "outcomes_erased":
-                with self._reported(number):
+                with self._report.reported(number):
                     self._erased(number, self._ledger.entry(number))
         here = is_here(self._files, "outcomes.db")
         if self._on_server or (not here and not is_here(self._files, "ledger.db")):
             if batches:
                 self._report.note("is not here: outcomes are not compared", file="outcomes.db")
             return
-        with ExitStack() as stack, self._reported(file="outcomes.db"):
+        with ExitStack() as stack, self._report.reported(file="outcomes.db"):
             database = None
             if here:
                 path = self._files.path("outcomes.db")
                 database = stack.enter_context(closing(GuardedDatabase(path, _OUTCOME_TABLES)))
             for number in batches:
-                with self._reported(number):
+                with self._report.reported(number):
                     self._batch(number, self._ledger.entry(number), database)
             if database:
                 self._strange(database)
-
-    @contextmanager
-    def _reported(self, entry: int | None = None, file: str = "") -> Iterator[None]:
-        try:
-            yield
-        except InvalidError as error:
-            self._report.problem(error, entry, file)
 
     def _erased(self, number: int, entry: dict[str, Any]) -> None:
         """Note which outcomes are erased."""
