@@ -27,7 +27,7 @@ def split_address(text: str) -> tuple[str, int]:
     """Return host and port of `HOST:PORT` or `[IPV6]:PORT`.
 
     Raises:
-        ValueError: it is no address; the message says what is expected.
+        ValueError: it is not an address; the message says what is expected.
     """
     host, _, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
@@ -42,7 +42,7 @@ def resolve(text: str) -> AllowedAddress:
     """Return an allowed address with the IP address that it has now.
 
     Raises:
-        ValueError: it is no address, or its name does not resolve.
+        ValueError: it is not an address, or its name does not resolve.
     """
     host, port = split_address(text)
     try:
@@ -55,7 +55,7 @@ def resolve(text: str) -> AllowedAddress:
 
 
 def distinct(allowed: Iterable[AllowedAddress]) -> tuple[AllowedAddress, ...]:
-    """Return the first of those that are one address by several names, such as `localhost`."""
+    """Return each address once, by the first of the names that resolve to it."""
     firsts: dict[tuple[str, int], AllowedAddress] = {}
     for one in allowed:
         firsts.setdefault((one.ip, one.port), one)

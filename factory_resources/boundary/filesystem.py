@@ -43,7 +43,7 @@ class Visible(NamedTuple):
     """Symbolic links by which these paths are known, and where they lead."""
 
     def needs_mount(self, path: str) -> bool:
-        """Return whether a readable path would not be seen, or not be read-only, by itself."""
+        """Return whether a readable path must be mounted to be seen, or to be read-only."""
         return is_emptied(path) or any(is_in(path, folder) for folder in self.writable)
 
 
@@ -74,12 +74,12 @@ def arrange(
     temporary = [path for path in _TEMPORARY if _make_temporary(path)]
     private = _make_home(home, declared, owner)
     for one in shown:
-        one.appear()
+        one.mount_in_place()
     for name, target in visible.links:
         if is_emptied(name) and not os.path.lexists(name):
             os.makedirs(os.path.dirname(name), exist_ok=True)
             os.symlink(target, name)
-    _name(allowed)
+    _write_hosts(allowed)
     mount_attributes("/", _READ_ONLY, 0, recursive=True)
     for path in (*visible.writable, *temporary, "/dev/shm", *filter(None, [private])):  # noqa: S108
         mount_attributes(path, 0, _READ_ONLY)
@@ -107,13 +107,13 @@ def _emptied() -> list[str]:
 
 
 class _Shown:
-    """A path that is held before folders above it are emptied, and appears in its place again."""
+    """A path that is opened before folders above it are emptied, and mounted there afterwards."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
 
-    def appear(self) -> None:
+    def mount_in_place(self) -> None:
         is_folder = stat.S_ISDIR(os.fstat(self._descriptor).st_mode)
         _make_place(self.path, is_folder)
         mount(f"/proc/self/fd/{self._descriptor}", self.path, None, _BIND | _RECURSIVE)
@@ -165,7 +165,7 @@ def _make_devices(devices: Iterable[_Shown], shared_memory: int) -> None:
     """Replace /dev by one with harmless devices, accelerators and terminals of its own."""
     mount("tmpfs", "/dev", "tmpfs", _NO_SUID, "mode=0755,size=1m")
     for one in devices:
-        one.appear()
+        one.mount_in_place()
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(f"/proc/self/{target}", f"/dev/{name}")
     os.mkdir("/dev/pts")
@@ -175,8 +175,8 @@ def _make_devices(devices: Iterable[_Shown], shared_memory: int) -> None:
     _mount_memory("/dev/shm", f"mode=1777,size={shared_memory}")  # noqa: S108
 
 
-def _name(allowed: Sequence[AllowedAddress]) -> None:
-    """Name the allowed addresses and this machine: nobody inside resolves names."""
+def _write_hosts(allowed: Sequence[AllowedAddress]) -> None:
+    """Write the names of allowed addresses and of this machine: nothing inside resolves names."""
     if not os.path.exists("/etc/hosts"):
         return
     lines = [f"{one.ip} {one.host}" for one in allowed if one.host not in (one.ip, "localhost")]

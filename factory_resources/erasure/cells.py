@@ -18,13 +18,13 @@ class PackedForm:
     """A way in which cursors are compressed and written as text."""
 
     begins: bytes
-    """With what is encoded, always."""
+    """What every encoded text begins with."""
     pattern: re.Pattern[bytes]
-    """What looks like one; its group is what was encoded."""
+    """Matches what looks like one; its group is the encoded text."""
     decode: Callable[[bytes], bytes]
     encode: Callable[[bytes], bytes]
     level: int
-    """Of the compression, by which the text begins as the pattern does."""
+    """The level of compression, on which the first characters of the text depend."""
 
 
 PACKED_FORMS = (

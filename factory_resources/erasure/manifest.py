@@ -87,7 +87,7 @@ def manifest_file(home: Home, erasure: str) -> Path:
 
 
 def intent_file(home: Home, erasure: str) -> Path:
-    """Return where it is written what is still to be done; it goes when everything is."""
+    """Return the file that says what an erasure must still do; it is removed at the end."""
     return home.path / "secrets" / FOLDER / f"{erasure}.json"
 
 

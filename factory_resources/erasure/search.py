@@ -49,7 +49,7 @@ _JOURNAL = "predictions/journal/"
 
 @dataclass(frozen=True)
 class Occurrence:
-    """A place that has a value. Which one it is, it does not say."""
+    """A place that has one of the values; it does not say which one."""
 
     path: str
     """The file, below the home, or the schema of PostgreSQL."""

@@ -28,7 +28,7 @@ _PLACES = {
 
 
 def blank_shown_rows(home: Home, pipelines: Collection[str]) -> int:
-    """Blank them, and return how many texts were changed; it can be done again.
+    """Blank the pages of pipelines; return how many texts were changed. It can be done again.
 
     Nothing else may use the home meanwhile.
 

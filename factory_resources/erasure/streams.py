@@ -63,7 +63,7 @@ def is_zip(head: bytes) -> bool:
 def unpacked(path: Path, head: bytes) -> Iterator[tuple[str, Readable]]:
     """Yield the names and the content of what is packed in a file, to be read before the next one.
 
-    Whatever is raised by it, or by reading, is told by `unpacking_errors`.
+    Call it within `unpacking_errors`, which translates what it and reading raise.
     """
     reader = next((read for magic, read in _READERS.items() if head.startswith(magic)), None)
     if reader is not None:

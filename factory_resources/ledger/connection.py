@@ -121,8 +121,8 @@ class Connection:
             raise
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Let nobody write in the block, which writes nothing itself."""
+    def writers_blocked(self) -> Iterator[None]:
+        """Keep everybody from writing in the block, which writes nothing itself."""
         lock = "BEGIN; LOCK TABLE head IN EXCLUSIVE MODE" if self.postgres else "BEGIN IMMEDIATE"
         try:
             self.execute(lock)

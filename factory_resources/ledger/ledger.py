@@ -137,11 +137,11 @@ class Ledger:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Let nobody append in the block; whoever wants to waits for its end."""
+        """Keep everybody from appending in the block; who wants to append waits for its end."""
         with (
             storage_faults(self.home),
             connected(self.home, write=True) as connection,
-            connection.alone(),
+            connection.writers_blocked(),
         ):
             yield
 

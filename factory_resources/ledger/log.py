@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BATCH = 1000
 
 EPOCH = 131_072
-"""Entries that the index of subjects has together."""
+"""Entries whose subjects are together in the index."""
 
 _HEAD = "SELECT size, frontier, checkpoint FROM head"
 

@@ -28,7 +28,7 @@ class PredictionsLogged(Entry):
     last: PredictionId
     count: int
     bytes: int
-    """Of the records together."""
+    """The size of the records together."""
 
 
 class PredictionsMoved(Entry):

@@ -40,7 +40,7 @@ class RolloutCounts(BaseModel):
     """Of these, the ones that it did not answer although the champion did."""
     timed: int = 0
     slow: int = 0
-    """Of its timed answers, those it computed for longer than the champion nearly all of its."""
+    """Of its timed answers, those that took longer than nearly all answers of the champion."""
     champion_timed: int = 0
     champion_slow: int = 0
     rows: int = 0
