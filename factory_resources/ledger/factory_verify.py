@@ -1328,7 +1328,7 @@ class Witnessed:
         self.time = 0
         """When it was cosigned, POSIX seconds."""
 
-    def hear(self, entry: dict[str, Any]) -> None:
+    def note_witness(self, entry: dict[str, Any]) -> None:
         """Take note of an entry that adds or withdraws a witness."""
         if entry["kind"] == "key" and entry.get("role") == "witness":
             text = take(entry, "key")
@@ -1553,7 +1553,7 @@ class _LogCheck:
         if kind in _FOLLOWED or kind in _NOTED:
             self._scratch.remember(number, entry)
         elif kind == "key":
-            self._witnessed.hear(entry)
+            self._witnessed.note_witness(entry)
         elif kind == "ledger" and number:
             raise InvalidError("begins another ledger")
         elif kind not in _KINDS:
@@ -1751,13 +1751,13 @@ class ContentCheck:
                 entry = self._ledger.entry(number)
                 name = take(entry, "record" if "record" in entry else "subject")
                 if kind in _SUBJECTS:
-                    said = take(entry, "pipeline"), take(entry, "version", kind=int)
+                    claimed = take(entry, "pipeline"), take(entry, "version", kind=int)
                     _require_same(
-                        "the subject", entry.get("subject"), _SUBJECTS[kind].format(*said)
+                        "the subject", entry.get("subject"), _SUBJECTS[kind].format(*claimed)
                     )
                     # Others are in an archive because something about its version names them.
                     named = kind in ("champion", "model_version")
-                    if named and self._about not in (None, said):
+                    if named and self._about not in (None, claimed):
                         continue
                 with self._report.reported(number, name):
                     checks[kind](number, entry)
@@ -1834,8 +1834,8 @@ class ContentCheck:
         if facts is None:
             return
         self._report.count("verdicts")
-        said = take(entry, "passed", kind=bool)
-        _require_same("whether all gates passed", said, facts["passed"])
+        claimed = take(entry, "passed", kind=bool)
+        _require_same("whether all gates passed", claimed, facts["passed"])
         digest = facts["influence"]
         if digest is not None:
             folder = f"{_run_folder(entry, facts)}/influence/{digest[:12]}"
@@ -1995,9 +1995,11 @@ class ContentCheck:
             return None
         if "error" in known:
             raise InvalidError(known["error"])
-        said = take(entry, "pipeline"), take(entry, "version", kind=int)
-        _require_same("the version", said, (known["model"], known["version"]))
-        _require_same("the subject", take(entry, "subject"), _SUBJECTS[entry["kind"]].format(*said))
+        claimed = take(entry, "pipeline"), take(entry, "version", kind=int)
+        _require_same("the version", claimed, (known["model"], known["version"]))
+        _require_same(
+            "the subject", take(entry, "subject"), _SUBJECTS[entry["kind"]].format(*claimed)
+        )
         return known
 
     def _record(self, name: str, number: int, entry: dict[str, Any]) -> dict[str, Any] | None:
@@ -2139,11 +2141,11 @@ class ContentCheck:
                 aliases[_text(name)] = _text(version)
         champions = self._champions()
         for pipeline in sorted(aliases.keys() | champions.keys()):
-            number, said = champions.get(pipeline, (None, "none"))
+            number, champion = champions.get(pipeline, (None, "none"))
             named = aliases.get(pipeline, "none")
-            if named != said:
+            if named != champion:
                 what = f"MLflow's alias {pipeline}@champion names version {named}"
-                self._report.problem(f"{what}, the ledger says {said}", number, "mlflow.db")
+                self._report.problem(f"{what}, the ledger says {champion}", number, "mlflow.db")
 
     def _champions(self) -> dict[str, tuple[int | None, str]]:
         """Return the entry and the version that serves, by pipeline."""
@@ -2167,8 +2169,8 @@ def _require_agreement(name: str, entry: dict[str, Any], record: dict[str, Any])
     place = [take(record, field) for field in ("pipeline", "stage", "key")]
     _require_same("the path", name, "records/{}/{}/{}.json".format(*place))
     _require_same("the digest of its parts", digest_of(parts), place[2])
-    said = [take(entry, field) for field in ("pipeline", "stage", "key", "run")]
-    _require_same("pipeline, stage, key and run", said, [*place, take(record, "run_id")])
+    claimed = [take(entry, field) for field in ("pipeline", "stage", "key", "run")]
+    _require_same("pipeline, stage, key and run", claimed, [*place, take(record, "run_id")])
     named = take(entry, "components", kind=dict)
     components = {name: digest_of(part) for name, part in parts.items()}
     if "partition" not in named:
@@ -2215,8 +2217,8 @@ def _run_folder(entry: dict[str, Any], facts: dict[str, Any]) -> str:
     return f"artifacts/{take(entry, 'pipeline')}/{facts['run_id']}/artifacts"
 
 
-def _require_same(what: str, said: object, found: object) -> None:
-    if said != found:
+def _require_same(what: str, claimed: object, found: object) -> None:
+    if claimed != found:
         raise InvalidError(f"{what} is not what the entry says")
 
 
@@ -2368,8 +2370,8 @@ class DecisionCheck:
         if take(statement, "predicateType") != _ERASURE:
             raise InvalidError("has a statement of another type")
         origin = take(self._ledger.entry(0), "origin")
-        said = [predicate.get(one) for one in ("log", "erasure", "manifest")]
-        _require_same("what the statement is about", said, [origin, erasure, entry["manifest"]])
+        claimed = [predicate.get(one) for one in ("log", "erasure", "manifest")]
+        _require_same("what the statement is about", claimed, [origin, erasure, entry["manifest"]])
         age = _seconds(take(entry, "time")) - _seconds(take(predicate, "time"))
         if not -_CLOCKS <= age <= _ENTERED:
             raise InvalidError("was signed at another time than when it was entered")
@@ -2475,10 +2477,10 @@ class DecisionCheck:
         if take(statement, "predicateType") != _GOVERNANCE:
             raise InvalidError("has a statement of another type")
         predicate = take(statement, "predicate", kind=dict)
-        said = [predicate.get(name) for name in ("log", "pipeline", "version", "requirement")]
+        claimed = [predicate.get(name) for name in ("log", "pipeline", "version", "requirement")]
         origin, version = take(self._ledger.entry(0), "origin"), take(entry, "version", kind=int)
         expected = [origin, pipeline, version, requirement]
-        _require_same("what the statement is about", said, expected)
+        _require_same("what the statement is about", claimed, expected)
         evidence = take(entry, "evidence", kind=dict)
         _require_same("what it rests on", predicate.get("evidence"), evidence)
         _require_same("the time of the signature", entry.get("signed"), predicate.get("time"))
@@ -2521,9 +2523,9 @@ class DecisionCheck:
         if not started or not ended or ended[0] != number - 1:
             return False
         began, end = started[1], ended[1]
-        said = [entry.get(name) for name in ("kind", "version", "graph", "replaced")]
+        claimed = [entry.get(name) for name in ("kind", "version", "graph", "replaced")]
         expected = ["champion", began.get("version"), began.get("graph"), began.get("champion")]
-        return end.get("outcome") == "promoted" and said == expected
+        return end.get("outcome") == "promoted" and claimed == expected
 
     def _ongoing(self, pipeline: str, number: int) -> int | None:
         """Return the entry of the roll-out that goes on at a moment."""
@@ -2553,8 +2555,8 @@ class DecisionCheck:
         about = self._verdict(which, number), take(entry, "graph")
         approved: set[str] = set()
         for decided, decision in self._decisions(which, number):
-            said = decision.get("verdict"), decision.get("graph")
-            if decided <= (before[0] if before else 0) or said != about:
+            claimed = decision.get("verdict"), decision.get("graph")
+            if decided <= (before[0] if before else 0) or claimed != about:
                 continue
             replaces = decision.get("replaces") == (before and before[1])
             if replaces and self._counts(decision, entry, rule, number):
@@ -2606,9 +2608,9 @@ class DecisionCheck:
         if take(statement, "predicateType") != _DECISION:
             raise InvalidError("has a statement of another type")
         origin = take(self._ledger.entry(0), "origin")
-        said = [predicate.get(one) for one in ("decision", "log", "pipeline", "version")]
+        claimed = [predicate.get(one) for one in ("decision", "log", "pipeline", "version")]
         expected = [act, origin, entry["pipeline"], take(entry, "version", kind=int)]
-        _require_same("what the statement is about", said, expected)
+        _require_same("what the statement is about", claimed, expected)
         age = _seconds(take(entry, "time")) - _seconds(take(predicate, "time"))
         if not -_CLOCKS <= age <= seconds:
             raise InvalidError("was signed at another time than when it was entered")
@@ -3134,8 +3136,8 @@ class PredictionCheck:
             ids, leaves = _segment_leaves(content, identity)
             if not leaves or tree_hash(leaves).hex() != take(entry, "root"):
                 raise InvalidError("was changed: it has other records than the entry says")
-            said = [entry[name] for name in ("count", "first", "last")]
-            if said != [len(ids), ids[0].hex(), ids[-1].hex()]:
+            claimed = [entry[name] for name in ("count", "first", "last")]
+            if claimed != [len(ids), ids[0].hex(), ids[-1].hex()]:
                 raise InvalidError("has another number of records, or other ids, than the entry")
             if any(left >= right for left, right in zip(ids, ids[1:])):
                 raise InvalidError("has records that are not in the order of their ids")
@@ -3360,10 +3362,10 @@ def _stored_outcome_leaf(number: int, values: Sequence[Any]) -> bytes | None:
     if any(value is None for value in values):
         return None
     try:
-        said: list[Any] = [
+        claimed: list[Any] = [
             value.decode() if isinstance(value, bytes) else value for value in values[1:]
         ]
-        return outcome_leaf(number, values[0], *said)
+        return outcome_leaf(number, values[0], *claimed)
     except (UnicodeDecodeError, struct.error):
         return None
 
@@ -3543,8 +3545,10 @@ class PredictionProof:
         ]
         entered = None
         if "entry" in value:
-            said = take(value, "entry", kind=dict)
-            entered = EnteredBlock(text_bytes(take(said, "body")), text_bytes(take(said, "proof")))
+            entry = take(value, "entry", kind=dict)
+            entered = EnteredBlock(
+                text_bytes(take(entry, "body")), text_bytes(take(entry, "proof"))
+            )
         return cls(_identifier(take(value, "id")), record, tuple(leaves), entered)
 
     def format(self) -> bytes:
@@ -4296,9 +4300,9 @@ class _DossierCheck:
         return True
 
     def _require_same(self, name: str, found: object) -> None:
-        said = self._dossier.get(name)
-        if type(said) is not type(found) or said != found:
-            raise InvalidError(f"{name} is {_short(str(found))}, not {_short(str(said))}")
+        claimed = self._dossier.get(name)
+        if type(claimed) is not type(found) or claimed != found:
+            raise InvalidError(f"{name} is {_short(str(found))}, not {_short(str(claimed))}")
 
     def _last(self, kind: str, subject: str) -> tuple[int, dict[str, Any]] | None:
         """Return the last entry of a kind about a subject, as of the checkpoint of the dossier."""
@@ -4350,10 +4354,10 @@ class _DossierCheck:
             return
         self._used.add(place)
         with self._reported(title):
-            found, said = follow_pointer(self._documents[place], pointer), cell.get("value")
-            if type(said) is not type(found) or said != found:
+            found, claimed = follow_pointer(self._documents[place], pointer), cell.get("value")
+            if type(claimed) is not type(found) or claimed != found:
                 what = f"{_short(pointer)} is {_short(str(found))} there"
-                raise InvalidError(f"{what}, not {_short(str(said))}")
+                raise InvalidError(f"{what}, not {_short(str(claimed))}")
             self._report.count("values of the dossier")
 
     def _compare_answer(self, requirement: str, asked: dict[str, Any]) -> None:
@@ -4411,8 +4415,8 @@ class _DossierCheck:
         for name, section in sections.items():
             _require_same(f"the section {_short(name)}", digest_of(section), evidence.get(name))
         if state == "signed":
-            said = {*asked["evidence"], *asked["gaps"], *sections}
-            _require_same("what the answer rests on", said, {*evidence})
+            claimed = {*asked["evidence"], *asked["gaps"], *sections}
+            _require_same("what the answer rests on", claimed, {*evidence})
 
     def _require_open(self, answer: dict[str, Any], subject: str) -> None:
         """Require that an open answer says nothing, and that nobody signed one then."""
@@ -4436,10 +4440,10 @@ def _require_lacking(asked: dict[str, Any], lacking: list[tuple[int, set[str]]])
     """Require that a requirement names the entries whose files its evidence lacks."""
     kinds = {*asked["evidence"], *asked["gaps"]}
     expected = sorted({number for number, touched in lacking if touched & kinds})
-    said = asked.get("damaged") or []
-    if not isinstance(said, list) or not all(type(number) is int for number in said):
+    claimed = asked.get("damaged") or []
+    if not isinstance(claimed, list) or not all(type(number) is int for number in claimed):
         raise InvalidError("has no valid 'damaged'")
-    _require_same("the damage", sorted({*said}), expected)
+    _require_same("the damage", sorted({*claimed}), expected)
 
 
 def follow_pointer(document: Any, pointer: str) -> Any:
