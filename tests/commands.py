@@ -16,10 +16,10 @@ from factory_assets.cli.main import main
 from factory_resources.home.home import PROJECT
 from tests.command_client import run_command
 
-Factory = Callable[..., subprocess.CompletedProcess[str]]
+FactoryCommand = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def command(home: Path, **variables: str) -> Factory:
+def command(home: Path, **variables: str) -> FactoryCommand:
     """Return a function that runs the `factory` command as a process in `home`."""
 
     def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -77,7 +77,7 @@ def forked_command() -> list[str]:
     return [sys.executable, "-IS", str(client), command_server().socket]
 
 
-def forked(home: Path, **variables: str) -> Factory:
+def forked(home: Path, **variables: str) -> FactoryCommand:
     """Return what `command` does, with processes that have imported everything already."""
 
     def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

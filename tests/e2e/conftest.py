@@ -13,10 +13,7 @@ import pytest
 from filelock import FileLock
 
 from tests import approvals
-from tests.commands import Factory as Factory
-from tests.commands import command as command
-from tests.commands import forked as forked
-from tests.commands import several as several
+from tests.commands import FactoryCommand, command
 from tests.pipelines import enter, write_apples
 
 
@@ -25,7 +22,7 @@ class Demo(NamedTuple):
 
     home: Path
     output: str
-    factory: Factory
+    factory: FactoryCommand
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +71,6 @@ def made(
 
 
 @pytest.fixture
-def factory(tmp_path: Path) -> Factory:
+def factory(tmp_path: Path) -> FactoryCommand:
     """The command bound to an empty home, for one test."""
     return command(tmp_path / "home")

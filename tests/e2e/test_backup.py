@@ -19,7 +19,7 @@ from factory_resources.backup.restoring import check_backup
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.approvals import Factory, copy_factory
-from tests.e2e.conftest import forked
+from tests.commands import forked
 from tests.ledger import problems
 from tests.loopback import OTHER, needs_root, relayed
 from tests.ordinary_user import USER

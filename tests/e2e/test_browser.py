@@ -14,7 +14,8 @@ from urllib.parse import urlparse
 import pytest
 
 from tests.browser import opened_browser
-from tests.e2e.conftest import Demo, Factory, command
+from tests.commands import FactoryCommand, command
+from tests.e2e.conftest import Demo
 from tests.running_factory import RunningFactory, is_serving, up_options
 from tests.waiting import wait_until
 
@@ -159,7 +160,7 @@ def test_a_second_factory_on_the_same_home_is_refused(served: RunningFactory, ho
     assert "is already running; stop it first" in done.stderr
 
 
-def test_a_taken_port_is_refused(served: RunningFactory, factory: Factory) -> None:
+def test_a_taken_port_is_refused(served: RunningFactory, factory: FactoryCommand) -> None:
     done = factory(*up_options(served.ports[0]))
     assert done.returncode == 2
     assert "choose another with --port" in done.stderr

@@ -11,7 +11,8 @@ from factory_assets.results.stages import RESULT_TYPES, STAGES, Stage
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-from tests.e2e.conftest import Demo, command
+from tests.commands import command
+from tests.e2e.conftest import Demo
 
 pytestmark = pytest.mark.slow
 SHIPPED = ("machine_failure", "tumour_diagnosis")

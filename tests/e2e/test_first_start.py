@@ -14,8 +14,8 @@ import pytest
 
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, mlflow_file
+from tests.commands import command, forked
 from tests.disks import small_disk
-from tests.e2e.conftest import command, forked
 from tests.ledger import problems
 from tests.pipelines import APPLES, declare, write_apples
 from tests.running_factory import RunningFactory, up_options

@@ -16,8 +16,8 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from tests.commands import command
 from tests.disks import Disk, small_disk
-from tests.e2e.conftest import command
 from tests.e2e.test_partitions import Up
 from tests.e2e.test_retry import keeper, launch, messages
 from tests.ledger import problems

@@ -19,7 +19,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.registry import Registry
 from factory_resources.workers.run_processes import processes_of
-from tests.e2e.conftest import command
+from tests.commands import command
 from tests.e2e.test_partitions import Up
 from tests.e2e.test_retry import MODEL, TRAIN, keeper, launch
 from tests.pipelines import APPLES, declare, write_apples

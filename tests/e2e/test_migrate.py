@@ -29,7 +29,7 @@ from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.studies import NumberRange, open_study
-from tests.e2e.conftest import Factory, forked, several
+from tests.commands import FactoryCommand, forked, several
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres, running
 from tests.serving import serving
@@ -51,7 +51,7 @@ class Grown(NamedTuple):
     def home(self) -> Path:
         return self.root / "home"
 
-    def factory(self, url: str = "") -> Factory:
+    def factory(self, url: str = "") -> FactoryCommand:
         return forked(self.home, **self._variables(url))
 
     def several(self, *commands: list[str], url: str = "") -> str:

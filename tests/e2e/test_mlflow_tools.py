@@ -24,7 +24,8 @@ from factory_assets.serving.batch import predict
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.records import Records
-from tests.e2e.conftest import Demo, forked
+from tests.commands import forked
+from tests.e2e.conftest import Demo
 from tests.running_factory import free_port
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 
 from factory_assets.defs.machine_failure.telemetry import simulate
 from factory_resources.home.home import PROJECT
-from tests.e2e.conftest import command
+from tests.commands import command
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.pipelines import APPLES, declare, write_apples
 

@@ -12,7 +12,7 @@ import yaml
 
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
-from tests.e2e.conftest import Factory, forked
+from tests.commands import FactoryCommand, forked
 from tests.running_factory import RunningFactory, ask_graphql
 
 pytestmark = pytest.mark.slow
@@ -56,12 +56,12 @@ def meter(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def factory(tmp_path: Path) -> Factory:
+def factory(tmp_path: Path) -> FactoryCommand:
     return forked(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
 
 
 def test_the_command_computes_only_new_and_changed_partitions(
-    meter: Path, factory: Factory
+    meter: Path, factory: FactoryCommand
 ) -> None:
     assert "1 pipeline, no problems" in factory("check", "meter").stdout
     before = factory("run", "meter", "--explain")
@@ -92,7 +92,7 @@ def test_the_command_computes_only_new_and_changed_partitions(
     ],
 )
 def test_a_wrong_request_is_one_line(
-    meter: Path, factory: Factory, arguments: list[str], message: str
+    meter: Path, factory: FactoryCommand, arguments: list[str], message: str
 ) -> None:
     done = factory("run", "meter", *arguments)
     assert done.returncode == 2
@@ -101,7 +101,7 @@ def test_a_wrong_request_is_one_line(
 
 
 def test_a_partition_of_an_unpartitioned_pipeline_is_refused(
-    factory: Factory, tmp_path: Path
+    factory: FactoryCommand, tmp_path: Path
 ) -> None:
     done = factory("run", "tumour_diagnosis", "--partition", "x")
     assert done.returncode == 2

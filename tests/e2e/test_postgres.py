@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import forked, several
+from tests.commands import forked, several
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 from tests.serving import serving

@@ -15,7 +15,7 @@ from factory_assets.audit.reproduce import Reproduction
 from factory_assets.cli.main import main
 from factory_assets.cli.reproduce import reproduction_text
 from factory_resources.home.home import Home
-from tests.e2e.conftest import command
+from tests.commands import command
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow

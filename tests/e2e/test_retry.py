@@ -26,7 +26,7 @@ from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.run_processes import processes_of
-from tests.e2e.conftest import forked
+from tests.commands import forked
 from tests.e2e.test_partitions import Up
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres

@@ -16,7 +16,7 @@ from factory_resources.erasure.values import Value
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from tests.e2e.conftest import command
+from tests.commands import command
 from tests.engines import ENGINES, prepared_database
 from tests.pipelines import APPLES, declare, enter, write_apples
 from tests.postgres import Postgres

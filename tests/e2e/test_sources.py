@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import forked
+from tests.commands import forked
 from tests.pipelines import declare
 from tests.postgres import Postgres
 from tests.storage import S3

@@ -11,7 +11,7 @@ import pytest
 
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
-from tests.e2e.conftest import Factory, command, forked
+from tests.commands import FactoryCommand, command, forked
 
 _DEFS = """\
 type: factory_assets.ModelPipeline
@@ -45,16 +45,16 @@ def _one_line(done: subprocess.CompletedProcess[str], *parts: str, code: int = 2
 
 
 @pytest.fixture
-def apples(tmp_path: Path) -> Factory:
+def apples(tmp_path: Path) -> FactoryCommand:
     _declare(tmp_path)
     return forked(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
 
 
-def test_unknown_pipeline(factory: Factory) -> None:
+def test_unknown_pipeline(factory: FactoryCommand) -> None:
     _one_line(factory("run", "machine_failur"), "machine_failur", "did you mean 'machine_failure'")
 
 
-def test_unknown_stage(factory: Factory) -> None:
+def test_unknown_stage(factory: FactoryCommand) -> None:
     _one_line(factory("run", "machine_failure", "--stages", "trian"), "trian", "train, evaluate")
 
 
@@ -72,16 +72,16 @@ def test_unknown_column_in_a_rule(tmp_path: Path) -> None:
     _one_line(factory("check", "apples"), "defs.yaml:9", "sise", "size")
 
 
-def test_stage_without_its_input(apples: Factory) -> None:
+def test_stage_without_its_input(apples: FactoryCommand) -> None:
     _one_line(apples("run", "apples", "--stages", "train"), "split", "factory run apples --stages")
 
 
-def test_predict_without_a_champion(apples: Factory, tmp_path: Path) -> None:
+def test_predict_without_a_champion(apples: FactoryCommand, tmp_path: Path) -> None:
     data = tmp_path / "defs" / "apples" / "data.csv"
     _one_line(apples("predict", "apples", data), "apples", "champion")
 
 
-def test_missing_file(apples: Factory, tmp_path: Path) -> None:
+def test_missing_file(apples: FactoryCommand, tmp_path: Path) -> None:
     (tmp_path / "defs" / "apples" / "data.csv").unlink()
     _one_line(apples("run", "apples"), "data.csv")
 
@@ -92,13 +92,13 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     _one_line(done, "FACTORY_HOME")
 
 
-def test_debug_shows_the_traceback(factory: Factory) -> None:
+def test_debug_shows_the_traceback(factory: FactoryCommand) -> None:
     done = factory("--debug", "run", "nowhere")
     assert "Traceback" in done.stderr
     assert done.returncode != 0
 
 
-def test_gates_refuse_and_the_old_champion_stays(apples: Factory, tmp_path: Path) -> None:
+def test_gates_refuse_and_the_old_champion_stays(apples: FactoryCommand, tmp_path: Path) -> None:
     first = apples("run", "apples")
     assert first.returncode == 0, first.stdout + first.stderr
     file = tmp_path / "defs" / "apples" / "defs.yaml"

@@ -18,7 +18,7 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.sqlite_files import dagster_files, mlflow_file
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
-from tests.e2e.conftest import command
+from tests.commands import command
 from tests.engines import ON_POSTGRES
 
 pytestmark = pytest.mark.slow

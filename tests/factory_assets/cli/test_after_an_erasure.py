@@ -7,8 +7,7 @@ import pytest
 from factory_resources.erasure.manifest import intent_file, manifests
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
-from tests.commands import in_process
-from tests.e2e.conftest import command
+from tests.commands import command, in_process
 from tests.erasures import NAME, PERSON, WHERE, copied, erase, home_of, make_people
 from tests.killed_steps import KillPoint, run_killed
 from tests.ledger import problems

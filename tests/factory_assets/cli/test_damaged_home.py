@@ -14,7 +14,7 @@ from factory_assets.cli.main import main
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files
 from factory_resources.instance import prepare
-from tests.e2e.conftest import forked
+from tests.commands import forked
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow

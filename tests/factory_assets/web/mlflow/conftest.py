@@ -36,7 +36,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Factory:
+class MlflowSite:
     """MLflow's UI of a home in which the pipeline `m` has one run and one version."""
 
     home: Home
@@ -115,7 +115,7 @@ async def _answer(app: MlflowApp, scope: dict[str, Any], body: bytes) -> Answer:
 
 
 @pytest.fixture(scope="session")
-def _served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Factory, dict[str, str]]:
+def _served(tmp_path_factory: pytest.TempPathFactory) -> tuple[MlflowSite, dict[str, str]]:
     """The factory, and the environment of its application.
 
     One for the whole process: MLflow reads its settings once, so that a second one would show the
@@ -142,15 +142,15 @@ def _served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Factory, dict[str
     os.environ.update(before)
     assert isinstance(app, MlflowApp)
     model_id = registry.version("m", 1).files.parent.name
-    return Factory(home, app, log, run.run_id, run.experiment_id, model_id), settings
+    return MlflowSite(home, app, log, run.run_id, run.experiment_id, model_id), settings
 
 
 @pytest.fixture(scope="session")
-def factory(_served: tuple[Factory, dict[str, str]]) -> Factory:
+def factory(_served: tuple[MlflowSite, dict[str, str]]) -> MlflowSite:
     return _served[0]
 
 
 @pytest.fixture(autouse=True)
-def _settings(_served: tuple[Factory, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def _settings(_served: tuple[MlflowSite, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in _served[1].items():
         monkeypatch.setenv(name, value)

@@ -11,17 +11,17 @@ from factory_assets.web.mlflow import page
 from factory_assets.web.mlflow.endpoints import WRITES, Endpoint
 from factory_resources.errors import StorageError
 from factory_resources.tracking.registry import Registry
-from tests.factory_assets.web.mlflow.conftest import PREFIX, SESSION, V2, Factory
+from tests.factory_assets.web.mlflow.conftest import PREFIX, SESSION, V2, MlflowSite
 from tests.factory_assets.web.mlflow.test_writes import BASE, NOTES
 
 NOTE = {"name": "m", "version": "1", "key": "checked", "value": "by ann"}
 
 
-def tags(factory: Factory) -> dict[str, str]:
+def tags(factory: MlflowSite) -> dict[str, str]:
     return Registry(factory.home).version_tags("m", 1)
 
 
-def test_an_engineer_writes_a_tag_and_the_ledger_has_it(factory: Factory) -> None:
+def test_an_engineer_writes_a_tag_and_the_ledger_has_it(factory: MlflowSite) -> None:
     assert factory.ask("POST", f"{V2}/model-versions/set-tag", body=NOTE).status == 200
     assert tags(factory)["checked"] == "by ann"
     entry = factory.actions()[-1]
@@ -37,7 +37,7 @@ def test_an_engineer_writes_a_tag_and_the_ledger_has_it(factory: Factory) -> Non
 @pytest.mark.parametrize("role", ["approver", "auditor"])
 @pytest.mark.parametrize("endpoint", WRITES, ids=lambda one: one.route.rpartition("mlflow/")[2])
 def test_who_is_no_engineer_writes_nothing(
-    factory: Factory, endpoint: Endpoint, role: Role
+    factory: MlflowSite, endpoint: Endpoint, role: Role
 ) -> None:
     before, acted = factory.refusals(), len(factory.actions())
     known = {"run_id": factory.run_id, "experiment_id": factory.experiment_id}
@@ -50,7 +50,7 @@ def test_who_is_no_engineer_writes_nothing(
 
 
 def test_a_write_that_cannot_be_entered_is_not_done(
-    factory: Factory, monkeypatch: pytest.MonkeyPatch
+    factory: MlflowSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = factory.home.path / "secrets" / "ledger_key"
     away = key.rename(key.with_name("away"))
@@ -63,7 +63,7 @@ def test_a_write_that_cannot_be_entered_is_not_done(
     assert "unseen" not in tags(factory)
 
 
-def test_the_query_string_of_a_write_does_not_reach_mlflow(factory: Factory) -> None:
+def test_the_query_string_of_a_write_does_not_reach_mlflow(factory: MlflowSite) -> None:
     answer = factory.ask(
         "POST", f"{V2}/model-versions/set-tag", query="key=factory.gates", body=NOTE
     )
@@ -71,14 +71,14 @@ def test_the_query_string_of_a_write_does_not_reach_mlflow(factory: Factory) -> 
     assert "factory.gates" not in tags(factory)
 
 
-def test_an_address_with_too_many_fields_is_refused_in_one_line(factory: Factory) -> None:
+def test_an_address_with_too_many_fields_is_refused_in_one_line(factory: MlflowSite) -> None:
     query = "&".join(f"field{number}=1" for number in range(11))
     answer = factory.ask("GET", f"{PREFIX}/get-artifact", query=query)
     assert answer.status == 403
     assert "more than 10 fields" in answer.json["message"]
 
 
-def test_a_refused_tag_is_told_in_one_line_that_the_ui_shows(factory: Factory) -> None:
+def test_a_refused_tag_is_told_in_one_line_that_the_ui_shows(factory: MlflowSite) -> None:
     before = factory.refusals()
     body = {**NOTE, "key": "factory.onnx_sha256", "value": "1"}
     answer = factory.ask("POST", f"{V2}/model-versions/set-tag", body=body)
@@ -88,7 +88,7 @@ def test_a_refused_tag_is_told_in_one_line_that_the_ui_shows(factory: Factory) -
     assert factory.refusals() == before + 1
 
 
-def test_a_header_does_not_rename_the_method(factory: Factory) -> None:
+def test_a_header_does_not_rename_the_method(factory: MlflowSite) -> None:
     answer = factory.ask(
         "POST",
         f"{V2}/runs/search",
@@ -99,7 +99,9 @@ def test_a_header_does_not_rename_the_method(factory: Factory) -> None:
     assert answer.json["runs"][0]["info"]["run_id"] == factory.run_id
 
 
-def test_mlflow_is_not_told_the_session(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_is_not_told_the_session(
+    factory: MlflowSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str] = []
 
     def app(environ: dict[str, Any], start: Any) -> list[bytes]:
@@ -115,19 +117,19 @@ def test_mlflow_is_not_told_the_session(factory: Factory, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("origin", ["http://localhost:9", "http://127.0.0.1:9"])
 def test_a_page_of_another_port_may_not_read_with_the_session(
-    factory: Factory, origin: str
+    factory: MlflowSite, origin: str
 ) -> None:
     answer = factory.ask("GET", f"{V2}/registered-models/search", headers={"origin": origin})
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_a_long_body_is_refused_before_all_of_it_is_read(factory: Factory) -> None:
+def test_a_long_body_is_refused_before_all_of_it_is_read(factory: MlflowSite) -> None:
     before = factory.refusals()
     assert factory.ask("POST", f"{V2}/runs/search", body=b" " * (1 << 20) + b" ").status == 403
     assert factory.refusals() == before + 1
 
 
-def test_an_upload_is_refused_and_nothing_is_written(factory: Factory) -> None:
+def test_an_upload_is_refused_and_nothing_is_written(factory: MlflowSite) -> None:
     path = f"{PREFIX}/ajax-api/2.0/mlflow/upload-artifact"
     query = f"run_uuid={factory.run_id}&path=evil.html"
     assert factory.ask("POST", path, query=query, body=b"<script>").status == 403
@@ -137,7 +139,7 @@ def test_an_upload_is_refused_and_nothing_is_written(factory: Factory) -> None:
     assert not list(factory.home.artifacts.rglob("evil*"))
 
 
-def test_a_websocket_is_closed(factory: Factory) -> None:
+def test_a_websocket_is_closed(factory: MlflowSite) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -150,7 +152,7 @@ def test_a_websocket_is_closed(factory: Factory) -> None:
     assert sent == [{"type": "websocket.close", "code": 4403}]
 
 
-def test_graphql_reads_a_run_and_lists_no_files(factory: Factory) -> None:
+def test_graphql_reads_a_run_and_lists_no_files(factory: MlflowSite) -> None:
     asked = f'mlflowGetRun(input: {{runId: "{factory.run_id}"}})'
     query = f"query {{ {asked} {{ run {{ info {{ runName }} }} }} }}"
     answer = factory.ask("POST", f"{PREFIX}/graphql", body={"query": query}, role="auditor")
@@ -160,13 +162,13 @@ def test_graphql_reads_a_run_and_lists_no_files(factory: Factory) -> None:
     assert factory.ask("GET", f"{PREFIX}/graphql", query="query={test}").status == 403
 
 
-def test_what_every_page_asks_by_itself_is_no_refusal(factory: Factory) -> None:
+def test_what_every_page_asks_by_itself_is_no_refusal(factory: MlflowSite) -> None:
     before = factory.refusals()
     assert factory.ask("GET", f"{V2}/users/current").status == 404
     assert factory.refusals() == before
 
 
-def test_the_page_starts_with_our_script_and_at_one_address(factory: Factory) -> None:
+def test_the_page_starts_with_our_script_and_at_one_address(factory: MlflowSite) -> None:
     first = factory.ask("GET", PREFIX)
     assert (first.status, first.headers["location"]) == (302, f"{PREFIX}/")
     body = factory.ask("GET", f"{PREFIX}/").body
@@ -176,7 +178,7 @@ def test_the_page_starts_with_our_script_and_at_one_address(factory: Factory) ->
     assert factory.ask("GET", f"{PREFIX}/static-files/{script}").status == 200
 
 
-def test_our_script_sets_what_the_installed_ui_remembers(factory: Factory) -> None:
+def test_our_script_sets_what_the_installed_ui_remembers(factory: MlflowSite) -> None:
     import mlflow.server
 
     scripts = Path(mlflow.server.__file__).parent / "js" / "build" / "static" / "js"
@@ -189,7 +191,7 @@ def test_our_script_sets_what_the_installed_ui_remembers(factory: Factory) -> No
 
 
 def test_a_home_that_cannot_be_read_is_told(
-    factory: Factory, monkeypatch: pytest.MonkeyPatch
+    factory: MlflowSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
         raise StorageError("no", remedy="mend it")

@@ -6,15 +6,15 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.factory_assets.web.mlflow.conftest import PREFIX, V2, Answer, Factory
+from tests.factory_assets.web.mlflow.conftest import PREFIX, V2, Answer, MlflowSite
 
 
-def of_run(factory: Factory, path: str, route: str = f"{PREFIX}/get-artifact") -> Answer:
+def of_run(factory: MlflowSite, path: str, route: str = f"{PREFIX}/get-artifact") -> Answer:
     query = urlencode({"run_id": factory.run_id, "path": path})
     return factory.ask("GET", route, query=query, role="auditor")
 
 
-def listed(factory: Factory, path: str = "") -> list[str]:
+def listed(factory: MlflowSite, path: str = "") -> list[str]:
     answer = of_run(factory, path, f"{V2}/artifacts/list")
     assert answer.status == 200, answer.body
     return [file["path"] for file in answer.json["files"]]
@@ -27,20 +27,20 @@ def secret(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_file_of_a_run_is_sent_whole_and_as_a_download(factory: Factory) -> None:
+def test_a_file_of_a_run_is_sent_whole_and_as_a_download(factory: MlflowSite) -> None:
     answer = of_run(factory, "evaluation/curve.png")
     assert answer.status == 200
     assert answer.body == b"\x89PNG" * 300_000
     assert answer.headers["content-type"] == "image/png"
 
 
-def test_a_page_among_the_files_cannot_run_in_our_origin(factory: Factory) -> None:
+def test_a_page_among_the_files_cannot_run_in_our_origin(factory: MlflowSite) -> None:
     headers = of_run(factory, "evaluation/page.html").headers
     assert headers["content-disposition"].startswith("attachment;")
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_files_of_a_version_and_of_a_logged_model_are_sent(factory: Factory) -> None:
+def test_files_of_a_version_and_of_a_logged_model_are_sent(factory: MlflowSite) -> None:
     query = urlencode({"name": "m", "version": "1", "path": "weights"})
     version = factory.ask("GET", f"{PREFIX}/model-versions/get-artifact", query=query)
     route = f"{V2}/logged-models/{factory.model_id}/artifacts"
@@ -50,7 +50,7 @@ def test_files_of_a_version_and_of_a_logged_model_are_sent(factory: Factory) -> 
     assert "weights" in names
 
 
-def test_a_folder_is_listed_with_sizes_and_a_file_has_nothing_in_it(factory: Factory) -> None:
+def test_a_folder_is_listed_with_sizes_and_a_file_has_nothing_in_it(factory: MlflowSite) -> None:
     answer = of_run(factory, "evaluation", f"{V2}/artifacts/list")
     first, second = answer.json["files"]
     assert first == {"path": "evaluation/curve.png", "is_dir": False, "file_size": 1_200_000}
@@ -58,7 +58,7 @@ def test_a_folder_is_listed_with_sizes_and_a_file_has_nothing_in_it(factory: Fac
     assert listed(factory, "evaluation/page.html") == []
 
 
-def test_symbolic_links_are_neither_followed_nor_listed(factory: Factory, secret: Path) -> None:
+def test_symbolic_links_are_neither_followed_nor_listed(factory: MlflowSite, secret: Path) -> None:
     (factory.files / "link").symlink_to(secret)
     (factory.files / "folder").symlink_to(secret.parent)
     try:
@@ -71,7 +71,7 @@ def test_symbolic_links_are_neither_followed_nor_listed(factory: Factory, secret
         (factory.files / "folder").unlink()
 
 
-def test_a_link_in_the_place_of_the_run_is_not_followed(factory: Factory, secret: Path) -> None:
+def test_a_link_in_the_place_of_the_run_is_not_followed(factory: MlflowSite, secret: Path) -> None:
     moved = factory.files.rename(factory.files.with_name("moved"))
     try:
         factory.files.symlink_to(secret.parent)
@@ -81,7 +81,7 @@ def test_a_link_in_the_place_of_the_run_is_not_followed(factory: Factory, secret
         moved.rename(factory.files)
 
 
-def test_a_pipe_is_never_opened(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_is_never_opened(factory: MlflowSite, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
     really = os.open
 
@@ -122,13 +122,13 @@ def test_a_pipe_is_never_opened(factory: Factory, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_a_path_that_leads_to_no_plain_file_of_the_run_is_not_found(
-    factory: Factory, path: str
+    factory: MlflowSite, path: str
 ) -> None:
     assert of_run(factory, path).status == 404
 
 
 def test_the_location_that_mlflow_has_stored_is_not_believed(
-    factory: Factory, secret: Path
+    factory: MlflowSite, secret: Path
 ) -> None:
     from factory_resources.tracking.registry import Registry
 
@@ -146,18 +146,18 @@ def test_the_location_that_mlflow_has_stored_is_not_believed(
 
 
 @pytest.mark.parametrize("name", ["..", "../m", "/", "/etc", "m/../..", "m\0"])
-def test_a_model_named_like_a_path_has_no_files(factory: Factory, name: str) -> None:
+def test_a_model_named_like_a_path_has_no_files(factory: MlflowSite, name: str) -> None:
     query = urlencode({"name": name, "version": "1", "path": "weights"})
     assert factory.ask("GET", f"{PREFIX}/model-versions/get-artifact", query=query).status == 404
 
 
 @pytest.mark.parametrize("version", ["", "0", "-1", "1e3", "²", "9" * 5_000])
-def test_a_version_that_is_no_number_has_no_files(factory: Factory, version: str) -> None:
+def test_a_version_that_is_no_number_has_no_files(factory: MlflowSite, version: str) -> None:
     query = urlencode({"name": "m", "version": version, "path": "weights"})
     assert factory.ask("GET", f"{PREFIX}/model-versions/get-artifact", query=query).status == 404
 
 
-def test_no_descriptor_is_left_open(factory: Factory) -> None:
+def test_no_descriptor_is_left_open(factory: MlflowSite) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for path in ("evaluation/curve.png", "evaluation/none", "evaluation", "../x", "none/none"):
         for _ in range(20):

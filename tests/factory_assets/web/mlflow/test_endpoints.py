@@ -19,7 +19,7 @@ from factory_assets.web.mlflow.endpoints import (
     Endpoint,
     Endpoints,
 )
-from tests.factory_assets.web.mlflow.conftest import PREFIX, Factory
+from tests.factory_assets.web.mlflow.conftest import PREFIX, MlflowSite
 
 LISTED = {(one.method, one.route): one for one in (*READS, *FILES, *WRITES, *ABSENT)}
 
@@ -53,7 +53,7 @@ def below(path: str) -> str:
     return path.removeprefix(PREFIX)
 
 
-def test_every_route_of_the_installed_mlflow_was_decided_on(factory: Factory) -> None:
+def test_every_route_of_the_installed_mlflow_was_decided_on(factory: MlflowSite) -> None:
     routes = installed()
     assert len(routes) > 400, "the routers are listed in another way"
     undecided = {
@@ -66,7 +66,7 @@ def test_every_route_of_the_installed_mlflow_was_decided_on(factory: Factory) ->
     assert not undecided
 
 
-def test_every_listed_endpoint_exists_in_the_installed_mlflow(factory: Factory) -> None:
+def test_every_listed_endpoint_exists_in_the_installed_mlflow(factory: MlflowSite) -> None:
     there = {(method, below(path)) for method, path in served()}
     unknown = {key for key, one in LISTED.items() if key not in there and one not in ABSENT}
     assert not unknown
@@ -74,7 +74,7 @@ def test_every_listed_endpoint_exists_in_the_installed_mlflow(factory: Factory) 
 
 @pytest.mark.parametrize("role", get_args(Role))
 def test_a_role_is_refused_what_is_not_on_the_list_and_every_refusal_is_entered(
-    factory: Factory, role: Role
+    factory: MlflowSite, role: Role
 ) -> None:
     before, refused = factory.refusals(), 0
     for method, route in installed():
@@ -89,7 +89,7 @@ def test_a_role_is_refused_what_is_not_on_the_list_and_every_refusal_is_entered(
     assert factory.refusals() - before == refused
 
 
-def test_an_auditor_changes_nothing_whatever_is_asked(factory: Factory) -> None:
+def test_an_auditor_changes_nothing_whatever_is_asked(factory: MlflowSite) -> None:
     def rows() -> list[str]:
         with closing(sqlite3.connect(factory.home.mlflow_database)) as database:
             return list(database.iterdump())
@@ -131,12 +131,12 @@ def test_an_auditor_changes_nothing_whatever_is_asked(factory: Factory) -> None:
         "/build/index.html",
     ],
 )
-def test_a_path_written_in_another_way_is_refused(factory: Factory, path: str) -> None:
+def test_a_path_written_in_another_way_is_refused(factory: MlflowSite, path: str) -> None:
     assert factory.ask("GET", path, query=f"run_id={factory.run_id}").status == 403
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "get", "TRACE", "PUT", "DELETE"])
-def test_another_method_than_the_listed_one_is_refused(factory: Factory, method: str) -> None:
+def test_another_method_than_the_listed_one_is_refused(factory: MlflowSite, method: str) -> None:
     assert factory.ask(method, f"{PREFIX}/ajax-api/2.0/mlflow/runs/get").status == 403
 
 

@@ -9,7 +9,7 @@ import pytest
 from factory_assets.web.visitor import Visitor, set_visitor
 from factory_resources.security.request_guard import Guard
 from tests.browser import opened_browser
-from tests.factory_assets.web.mlflow.conftest import PREFIX, SESSION, Factory
+from tests.factory_assets.web.mlflow.conftest import PREFIX, SESSION, MlflowSite
 from tests.loopback_servers import served_app
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Opened(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(factory: Factory) -> Iterator[str]:
+def served(factory: MlflowSite) -> Iterator[str]:
     """The application behind the guard on a port of its own, asked by an auditor."""
 
     async def visited(scope: Any, receive: Any, send: Any) -> None:
@@ -48,7 +48,7 @@ def opened(served: str) -> Iterator[Opened]:
 
 
 def test_the_ui_opens_on_the_models_without_assistant_and_asks_no_other_host(
-    opened: Opened, factory: Factory
+    opened: Opened, factory: MlflowSite
 ) -> None:
     before = factory.refusals()
     page = opened.page

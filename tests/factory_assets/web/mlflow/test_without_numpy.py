@@ -6,7 +6,7 @@ import sys
 from urllib.parse import urlencode
 
 from factory_assets.web.mlflow.endpoints import READS, Endpoint
-from tests.factory_assets.web.mlflow.conftest import PREFIX, Factory
+from tests.factory_assets.web.mlflow.conftest import PREFIX, MlflowSite
 
 PROGRAM = """\
 import asyncio, json, sys
@@ -16,10 +16,10 @@ refuse_imports()
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.mlflow.app import mlflow_app
 from factory_resources.home.home import Home
-from tests.factory_assets.web.mlflow.conftest import Factory
+from tests.factory_assets.web.mlflow.conftest import MlflowSite
 home = Home(Path(sys.argv[1]))
 log = AccessLog(home)
-factory = Factory(home, mlflow_app(home, "/mlflow", log), log, "", "", "")
+factory = MlflowSite(home, mlflow_app(home, "/mlflow", log), log, "", "", "")
 answers = [factory.ask(*one[:2], query=one[2], body=one[3]) for one in json.load(sys.stdin)]
 assert not WITHOUT & sys.modules.keys()
 print(json.dumps([[one.status, one.body.decode("latin-1")] for one in answers]))
@@ -29,7 +29,7 @@ print(json.dumps([[one.status, one.body.decode("latin-1")] for one in answers]))
 _QUERY = '{mlflowGetRun(input: {runId: "%s"}) {run {info {runId}}}}'
 
 
-def requests_of(factory: Factory) -> list[tuple[str, str, str, object]]:
+def requests_of(factory: MlflowSite) -> list[tuple[str, str, str, object]]:
     """Return method, path, query and body for each endpoint that everybody may read."""
     experiment, run = factory.experiment_id, factory.run_id
     query = {
@@ -56,7 +56,7 @@ def requests_of(factory: Factory) -> list[tuple[str, str, str, object]]:
     return [request(one) for one in READS]
 
 
-def test_every_answer_is_the_same(factory: Factory) -> None:
+def test_every_answer_is_the_same(factory: MlflowSite) -> None:
     requests = requests_of(factory)
     had = [factory.ask(*one[:2], query=one[2], body=one[3]) for one in requests]
     done = subprocess.run(
