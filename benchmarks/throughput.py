@@ -2,8 +2,9 @@
 
     python -m benchmarks.throughput [ROWS ...]
 
-An MLP 64-64 with dropout, batches of 1,024; and, on a twentieth of the rows, a TabM 64-64 of 16
-members with embedded numbers, whose plain form is in `plain_tabm`. The factory trains with
+An MLP 64-64 with dropout, batches of 1,024; on a twentieth of the rows, a TabM 64-64 of 16 members
+with embedded numbers, whose plain form is in `plain_tabm`; and, on 512 pictures, a CNN 16-32-64 in
+batches of 256, each of whose first layers has 64 MiB. The factory trains with
 checkpoints, metering, early stopping and logging in MLflow; the plain loop is only Adam over slices
 of shuffled tensors, also on one thread. Each side is a process of its own and is measured after its
 imports.
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 
     from factory_assets.ml.models.base import FitContext
 
-Kind = Literal["mlp", "tabm"]
+Kind = Literal["mlp", "tabm", "cnn"]
 
 ROWS, WIDTH = 400_000, 16
-BATCH, EPOCHS, RATE, DROPOUT = 1024, 20, 0.01, 0.1
+PICTURES, SIDE = 512, 64
+EPOCHS, RATE, DROPOUT = 20, 0.01, 0.1
+BATCH: dict[Kind, int] = {"mlp": 1024, "tabm": 1024, "cnn": 256}
 EVERY = 2.0
 """Seconds between checkpoints: fifteen times as often as by default."""
 ROUNDS = 3
@@ -33,11 +36,16 @@ RATIO = 1.0
 DATA = "data.npz"
 
 
-NAMES: dict[Kind, str] = {"mlp": "an MLP 64-64", "tabm": "a TabM 64-64"}
+NAMES: dict[Kind, str] = {
+    "mlp": "an MLP 64-64",
+    "tabm": "a TabM 64-64",
+    "cnn": f"a CNN over pictures of {SIDE} x {SIDE}",
+}
 
 
 def run(rows: int = ROWS) -> list[Result]:
-    return [_compare("mlp", rows), _compare("tabm", rows // 20)]
+    pictures = min(PICTURES, rows // 20)
+    return [_compare("mlp", rows), _compare("tabm", rows // 20), _compare("cnn", pictures)]
 
 
 def _compare(kind: Kind, rows: int) -> Result:
@@ -45,7 +53,7 @@ def _compare(kind: Kind, rows: int) -> Result:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / kind
         folder.mkdir()
-        _write(folder, rows)
+        _write(folder, rows, SIDE**2 if kind == "cnn" else WIDTH)
         for _ in range(ROUNDS):
             # They alternate, so that other load hits both.
             for side, best in rates.items():
@@ -101,14 +109,14 @@ def plain(folder: Path) -> int:
     kind = cast(Kind, folder.name)
     every, _, classes, rows = _read(folder)
     numbers, target = torch.from_numpy(every[:rows]), torch.from_numpy(classes[:rows])
-    model = _plain_network(kind, numbers)
+    model, batch = _plain_network(kind, numbers), BATCH[kind]
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
     started_at = time.process_time()
     for _ in range(EPOCHS):
         order = torch.randperm(rows)
         first, second = numbers[order], target[order]
-        for start in range(0, rows, BATCH):
-            part = slice(start, start + BATCH)
+        for start in range(0, rows, batch):
+            part = slice(start, start + batch)
             optimizer.zero_grad()
             outputs, truth = model(first[part]), second[part]
             if kind == "tabm":
@@ -125,6 +133,15 @@ def _plain_network(kind: Kind, numbers: Any) -> "nn.Module":
         from benchmarks.plain_tabm import PlainTabm
 
         return PlainTabm(numbers, **_TABM, outputs=2, dropout=DROPOUT)
+    if kind == "cnn":
+        return nn.Sequential(
+            nn.Unflatten(1, (1, SIDE, SIDE)),
+            *_convolution(1, 16),
+            *_convolution(16, 32),
+            *_convolution(32, 64),
+            nn.AdaptiveAvgPool2d(1),
+            *(nn.Flatten(), nn.Dropout(DROPOUT), nn.Linear(64, 2)),
+        )
     return nn.Sequential(
         *(nn.Linear(WIDTH, 64), nn.GELU(), nn.Dropout(DROPOUT)),
         *(nn.Linear(64, 64), nn.GELU(), nn.Dropout(DROPOUT)),
@@ -132,20 +149,33 @@ def _plain_network(kind: Kind, numbers: Any) -> "nn.Module":
     )
 
 
+def _convolution(before: int, units: int) -> "tuple[nn.Module, ...]":
+    from torch import nn
+
+    convolution = nn.Conv2d(before, units, 3, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(units), nn.GELU(), nn.MaxPool2d(2)
+
+
 _TABM: dict[str, Any] = {"hidden": (64, 64), "members": 16, "bins": 16, "embedding": 4}
 
 
 def _context(kind: Kind, folder: Path, progress: Any) -> "FitContext":
     from factory_assets.ml.models.base import FitContext, Shape
-    from factory_assets.spec.models import Mlp, Tabm
+    from factory_assets.spec.models import Cnn, Mlp, Tabm
     from factory_assets.spec.train import Checkpoint, Trainer
 
-    plan: Any = {"epochs": EPOCHS, "patience": EPOCHS, "batch_size": BATCH, "learning_rate": RATE}
-    plan |= {"dropout": DROPOUT}
-    spec = Mlp(kind="mlp", hidden=(64, 64), **plan)
+    plan: Any = {"epochs": EPOCHS, "patience": EPOCHS, "batch_size": BATCH[kind]}
+    plan |= {"dropout": DROPOUT, "learning_rate": RATE}
+    specs: dict[Kind, Mlp | Tabm | Cnn] = {
+        "mlp": Mlp(kind="mlp", hidden=(64, 64), **plan),
+        "tabm": Tabm(kind="tabm", **_TABM, **plan),
+        "cnn": Cnn(kind="cnn", image="pixels", hidden=(16, 32, 64), **plan),
+    }
+    table = Shape("binary", WIDTH, (), 2)
+    pictures = Shape("binary", SIDE**2, (), 2, picture=(SIDE, SIDE, 1))
     return FitContext(
-        spec=Tabm(kind="tabm", **_TABM, **plan) if kind == "tabm" else spec,
-        shape=Shape("binary", WIDTH, (), 2),
+        spec=specs[kind],
+        shape=pictures if kind == "cnn" else table,
         seed=0,
         class_weights=None,
         folder=folder,
@@ -156,13 +186,13 @@ def _context(kind: Kind, folder: Path, progress: Any) -> "FitContext":
     )
 
 
-def _write(folder: Path, rows: int) -> None:
+def _write(folder: Path, rows: int, width: int) -> None:
     """Write numbers and a class that mostly follows from them; plus 10 % validation rows."""
     import numpy as np
 
     random = np.random.default_rng(0)
-    numbers = random.standard_normal((rows + rows // 10, WIDTH), dtype=np.float32)
-    score = numbers[:, 0] * numbers[:, 1] + numbers[:, 2:] @ random.standard_normal(WIDTH - 2)
+    numbers = random.standard_normal((rows + rows // 10, width), dtype=np.float32)
+    score = numbers[:, 0] * numbers[:, 1] + numbers[:, 2:] @ random.standard_normal(width - 2)
     target = (score + random.standard_normal(len(score)) > 0).astype(np.int64)
     np.savez(folder / DATA, numbers=numbers, target=target, rows=rows)
 

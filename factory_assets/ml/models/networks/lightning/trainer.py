@@ -32,6 +32,7 @@ from factory_assets.ml.models.networks.lightning.checkpoint import (
     Checkpoints,
     newest_checkpoint,
 )
+from factory_assets.ml.models.networks.lightning.memory import reused_memory
 from factory_assets.ml.models.networks.lightning.module import NetworkModule, TrainingPlan
 from factory_assets.spec.models import Network, OwnModule
 from factory_resources.errors import ModelError
@@ -91,7 +92,8 @@ def train_network(
         # The weights come from the same seed in all processes; dropout must differ between them.
         torch.manual_seed(context.seed + context.rank)
     work = plan.batch_size * window * sum(p.numel() for p in module.parameters())
-    with user_errors(spec), _threads(1 if work <= SINGLE_THREAD_LIMIT else torch.get_num_threads()):
+    threads = 1 if work <= SINGLE_THREAD_LIMIT else torch.get_num_threads()
+    with user_errors(spec), _threads(threads), reused_memory():
         trainer = _trainer(spec.epochs, context, callbacks)
         trainer.fit(module, slices, validation_slices, ckpt_path=path, weights_only=True)
     return best
