@@ -48,9 +48,9 @@ def _between(path: Path, work: Callable[[], object]) -> None:
         # From its first write on the page is dirty, and further ones leave the times alone.
         mapped[last] = mapped[last]
         work()
-        before = digest_cache.signature(path.stat())
+        before = digest_cache.file_signature(path.stat())
         mapped[last] ^= 1
-        assert digest_cache.signature(path.stat()) == before
+        assert digest_cache.file_signature(path.stat()) == before
 
 
 def _reused(pipeline: Pipeline, home: Home, **how: Any) -> bool:
