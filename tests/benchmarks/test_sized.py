@@ -41,7 +41,7 @@ def test_throughput_trains_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> Non
     mlp, tabm, cnn = throughput.run(4_000)
     assert mlp.name == "training an MLP 64-64, 4,000 rows"
     assert tabm.name == "training a TabM 64-64, 200 rows"
-    assert cnn.name == "training a CNN over pictures of 64 x 64, 200 rows"
+    assert cnn.name == "training a CNN over pictures of 128 x 128, 200 rows"
     assert all("rows per CPU s" in one.measured for one in (mlp, tabm, cnn))
 
 

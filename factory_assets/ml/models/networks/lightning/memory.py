@@ -23,9 +23,9 @@ def reused_memory() -> Iterator[None]:
     """Within the block, keep the memory of freed tensors for the next ones.
 
     By default, glibc gives blocks of more than 32 MiB back to the system, which then provides new
-    pages in each step. For large layers, that takes longer than the computation: a step of a CNN
-    over 256 pictures of 96 x 96 pixels took three times as long, with three quarters of the memory.
-    Without `mallopt`, as on macOS, nothing changes.
+    pages in each step. For large layers, that takes longer than the computation, twice as long for
+    a CNN over pictures of 128 x 128 pixels (`benchmarks.throughput`); in exchange, the training
+    takes more memory. Without `mallopt`, as on macOS, nothing changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
