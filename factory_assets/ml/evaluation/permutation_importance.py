@@ -60,15 +60,15 @@ def importances(test_set: TestSet, trained: TrainedModel) -> Importances | None:
     rows = _rows(len(test_set.places), repeats, features)
     chosen = np.sort(generator.choice(len(test_set.places), rows, replace=False))
     sample = replace(test_set, places=test_set.places[chosen], truth=test_set.truth[chosen])
-    rows_of = _EncodedRows(sample, trained)
-    plain = rows_of.score()
+    encoded = _EncodedRows(sample, trained)
+    plain = encoded.score()
     if plain is None:
         return None
     sign = 1 if higher_is_better(sample.primary_metric) else -1
     results = []
     columns = [*_columns(features)]
     shuffles = [column for column in columns for _ in range(repeats)]
-    scores = rows_of.scores_if_shuffled(shuffles, generator)
+    scores = encoded.scores_if_shuffled(shuffles, generator)
     for column in columns:
         losses = [sign * (plain - value) for value in islice(scores, repeats) if value is not None]
         if losses:
