@@ -164,7 +164,7 @@ def _caches(home: Home, since: float) -> Iterator[Garbage]:
 
 def _logs(home: Home, since: float) -> Iterator[Garbage]:
     """Yield what Dagster logged of old runs; its index has what the pages of the assets show."""
-    printed = (path.parent for path in home.dagster.glob("storage/*/compute_logs"))
+    printed = sorted(path.parent for path in home.dagster.glob("storage/*/compute_logs"))
     for files in [*(log.files() for log in run_logs(home)), *((folder,) for folder in printed)]:
         if max(map(_latest_change, files)) < since:
             for path in files:

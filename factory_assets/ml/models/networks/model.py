@@ -197,7 +197,7 @@ class NetworkModel(Model):
         """Yield the network's outputs, [rows, outputs], batch by batch."""
         from factory_assets.ml.models.networks.lightning.batches import evaluated_at_once, sliced
 
-        for batch in sliced(tensors(inputs), evaluated_at_once(self._module.values_per_row())):
+        for batch in sliced(tensors(inputs), evaluated_at_once(self._module.values_per_row)):
             yield self._module(*batch)
 
     def save(self, folder: Path) -> None:

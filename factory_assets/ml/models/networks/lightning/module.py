@@ -59,6 +59,9 @@ class NetworkModule(pl.LightningModule):
 
     plan: TrainingPlan
 
+    values_per_row: int = 1
+    """About how many values the largest layer has for one row."""
+
     def fit_inputs(self, rows: Batch) -> None:
         """Called with the training rows before the first step, to set what depends on them all."""
 
@@ -78,10 +81,6 @@ class NetworkModule(pl.LightningModule):
         """Return the network's outputs for a batch, [rows, outputs]."""
         outputs: Tensor = self(batch[0], batch[1])
         return outputs
-
-    def values_per_row(self) -> int:
-        """Return about how many values the largest layer has for one row."""
-        return 1
 
     def before_update(self) -> None:
         """Called when the gradients of a step are computed."""

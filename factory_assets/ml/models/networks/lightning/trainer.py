@@ -81,7 +81,7 @@ def train_network(
     path = _restored(best, context)
     if best.done:
         return best
-    at_once = evaluated_at_once(module.values_per_row())
+    at_once = evaluated_at_once(module.values_per_row)
     validation_size = plan.batch_size if context.halved else max(1, at_once // window)
     slices, validation_slices = _slices(context, train, validation, block, validation_size)
     callbacks: list[Callback] = [best, *budget_callbacks(context)]

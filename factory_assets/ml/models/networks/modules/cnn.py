@@ -42,14 +42,11 @@ class CnnModule(NetworkModule):
                 side, pixels = side // 2, pixels // 4
             before = units
         self.convolutions = nn.Sequential(*layers)
-        self._values_per_row = max(values)
+        self.values_per_row = max(values)
         sizes = [min(32, (cardinality + 1) // 2) for cardinality in shape.cardinalities]
         self.embeddings = nn.ModuleList(map(nn.Embedding, shape.cardinalities, sizes))
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(before + self._others + sum(sizes), shape.outputs)
-
-    def values_per_row(self) -> int:
-        return self._values_per_row
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """Return [rows, outputs]: logits, or the standardised number."""

@@ -6,7 +6,6 @@ This module imports torch, so import it only inside functions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,15 +20,13 @@ class Ensemble(nn.Module):
     def __init__(self, members: Sequence[NetworkModule], *, classes: bool) -> None:
         super().__init__()
         self.members, self._classes = nn.ModuleList(members), classes
+        # The members compute one after the other, and are alike.
+        self.values_per_row = members[0].values_per_row
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return [rows, outputs]: logits of the mean probabilities, or the mean number."""
         outputs = torch.stack([member(*inputs) for member in self.members])
         return outputs.softmax(dim=2).mean(dim=0).log() if self._classes else outputs.mean(dim=0)
-
-    def values_per_row(self) -> int:
-        """Return about how many values the largest layer of a member has for one row."""
-        return cast(NetworkModule, self.members[0]).values_per_row()
 
 
 def ensemble(members: Sequence[NetworkModule], shape: Shape) -> NetworkModule | Ensemble:

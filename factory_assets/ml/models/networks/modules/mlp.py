@@ -39,10 +39,7 @@ class MlpModule(NetworkModule):
             layers += [nn.Linear(width, units), function(), Dropout(dropout)]
             width = units
         self.layers = nn.Sequential(*layers, nn.Linear(width, outputs))
-        self._values_per_row = max(numeric, 1, *hidden)
-
-    def values_per_row(self) -> int:
-        return self._values_per_row
+        self.values_per_row = max(numeric, 1, *hidden)
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """Return [rows, outputs]: logits, or the standardised number."""

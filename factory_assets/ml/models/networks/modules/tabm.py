@@ -48,14 +48,11 @@ class TabmModule(AveragedNetworkModule):
         self.others = nn.ModuleList(map(nn.Linear, widths, others))
         self.dropout = Dropout(dropout)
         self.last = MemberLinear(widths[-1], outputs, members=members)
-        self._values_per_row = max(numeric * bins, members * max(widths))
+        self.values_per_row = max(numeric * bins, members * max(widths))
 
     @property
     def members(self) -> int:
         return len(self.last.weight)
-
-    def values_per_row(self) -> int:
-        return self._values_per_row
 
     def fit_inputs(self, rows: Batch) -> None:
         self.numbers.fit(rows[0])
