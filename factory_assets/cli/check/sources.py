@@ -32,7 +32,7 @@ from factory_resources.home.home import Home
 from factory_resources.sources.files.archives import first_bytes, take_member
 from factory_resources.sources.files.arff_header import attribute_names
 from factory_resources.sources.files.delimited_text import find_layout
-from factory_resources.sources.files.discovery import File, find_files, format_of
+from factory_resources.sources.files.discovery import File, find_files, format_of, require_distinct
 from factory_resources.sources.files.reader import parquet_columns
 from factory_resources.sources.files.text_errors import LONGEST
 from factory_resources.sql.engine import sealed
@@ -189,12 +189,13 @@ def source_columns(source: FileSource, folder: Path) -> dict[str, tuple[str, ...
     """Return the columns of each file; missing files, and headers that cost too much, are left out.
 
     Raises:
-        SourceError: an existing file cannot be read.
+        SourceError: an existing file cannot be read, or would be read twice.
     """
     try:
         files = find_files(source.files, folder)
     except SourceError:
         return {}
+    require_distinct(files, "source.files")
     headers_of_files = ((file.name, _header(file, source)) for file in files[:20])
     return {name: columns for name, columns in headers_of_files if columns}
 

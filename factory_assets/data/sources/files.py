@@ -19,7 +19,13 @@ from factory_resources.home.home import Home
 from factory_resources.security.secrets import secret
 from factory_resources.sources.digest_cache import DigestedFile, changed
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sources.files.discovery import File, expand, find_files
+from factory_resources.sources.files.discovery import (
+    File,
+    expand,
+    find_files,
+    require_distinct,
+    require_distinct_names,
+)
 from factory_resources.sources.files.images import SUFFIXES, read_picture
 from factory_resources.sources.files.reader import SourceTable, read_file, read_table
 from factory_resources.sources.object_storage import (
@@ -39,9 +45,11 @@ def discover_files(source: FileSource, context: SourceContext) -> Iterator[Sourc
     """Yield the files in the order of their patterns and names; of a map, in that of its labels.
 
     Raises:
-        SourceError: a file is missing or unreadable.
+        SourceError: a file is missing or unreadable, or would be read twice.
     """
-    for digested in context.digests.of_files(find_files(_patterns(source), context.folder)):
+    files = find_files(_patterns(source), context.folder)
+    require_distinct(files, "source.files")
+    for digested in context.digests.of_files(files):
         yield discover_file(source, digested)
 
 
@@ -101,11 +109,14 @@ def discover_objects(source: FileSource, context: SourceContext) -> Iterator[Sou
     """Yield the objects in the order of their patterns and names; of a map, in that of its labels.
 
     Raises:
-        SourceError: nothing matches, a key is not set, or the storage refuses access.
+        SourceError: nothing matches, a key is not set, the storage refuses access, or an object
+            would be read twice.
     """
     storage = storage_of(source, context.home)
     digests = context.digests
-    for number, one in enumerate(find_objects(_patterns(source), storage)):
+    objects = find_objects(_patterns(source), storage)
+    require_distinct_names(((one.path, one.name) for one in objects), "source.files")
+    for number, one in enumerate(objects):
         folder = context.scratch / str(number)
         folder.mkdir()
         digest = known_digest(one, storage, digests)
@@ -157,9 +168,12 @@ def discover_images(source: ImageSource, context: SourceContext) -> SourceHandle
     An image that cannot be read has no pixels.
 
     Raises:
-        SourceError: a pattern matches nothing, or a file whose name is not that of an image.
+        SourceError: a pattern matches nothing, a file whose name is not that of an image, or one
+            that another pattern matches, too.
     """
-    files = tuple(context.digests.of_files(find_files(source.images, context.folder)))
+    found = find_files(source.images, context.folder)
+    require_distinct(found, "source.images")
+    files = tuple(context.digests.of_files(found))
     for digested in files:
         if digested.file.path.suffix.lower() not in SUFFIXES:
             raise SourceError(

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EACCES
 from glob import has_magic
@@ -133,6 +133,38 @@ def find_files(patterns: Mapping[str, str] | tuple[str, ...], folder: Path) -> t
         for label, pattern in pairs
         for path in _matches(pattern, folder)
     )
+
+
+def require_distinct(files: Iterable[File], where: str) -> None:
+    """Require that no file is among them twice, by two patterns or by a link to another one.
+
+    Raises:
+        SourceError: a file is, so that its rows would be read twice.
+    """
+    require_distinct_names(((os.path.realpath(file.path), file.name) for file in files), where)
+
+
+def require_distinct_names(names: Iterable[tuple[str, str]], where: str) -> None:
+    """Require that no two names stand for the same bytes.
+
+    Args:
+        names: where the bytes really are, and the name for messages.
+        where: the key that declares them, for messages.
+
+    Raises:
+        SourceError: two do.
+    """
+    seen: dict[str, str] = {}
+    for real, name in names:
+        if real in seen:
+            raise SourceError(
+                f"two patterns match {name}"
+                if seen[real] == name
+                else f"{seen[real]} and {name} are the same file",
+                where=where,
+                remedy="declare each file once, so that its rows are not read twice",
+            )
+        seen[real] = name
 
 
 def _matches(pattern: str, folder: Path) -> list[Path]:

@@ -31,6 +31,7 @@ JOINED = "source: {files: d.csv}\njoins: {m: {source: {files: m.csv}, on: machin
         ('source: {database: P, query: "DELETE FROM t"}', "source.query: P: the query does more"),
         ('source: {database: P, query: "SELECT :x"}', "parameter :x has no value; give it under"),
         ('source: {files: ["s3://b/a.csv", d.csv]}', "either all in s3:// storage or all local"),
+        ('source: {files: [d.csv, "*.csv"]}', "source.files: two patterns match d.csv"),
         ("source: {files: d.csv, storage: {}}", "storage is for files that begin with s3://"),
         ("source: {asset: a//b}", "must be the key of an asset"),
         ("source: {pipeline: nowhere}", "source.pipeline: no pipeline 'nowhere'; valid: "),

@@ -151,3 +151,10 @@ def test_the_order_of_labels_in_the_declaration_does_not_matter(tmp_path: Path, 
     ]
     assert results[0] == results[1]
     assert [row["site"] for row in rows(results[0].snapshot, home)] == ["w", "x"]
+
+
+@pytest.mark.parametrize("kind", ["files", "images"])
+def test_what_two_patterns_match_is_not_ingested(kind: str, tmp_path: Path, home: Home) -> None:
+    (tmp_path / "1.png").write_bytes(b"")
+    with pytest.raises(SourceError, match=rf"source.{kind}: two patterns match 1.png"):
+        ingest(made(tmp_path, {kind: ["1.png", "*.png"]}), home)

@@ -101,6 +101,10 @@ def test_objects_are_found_by_globs_and_labelled(
     assert values("a/.1.csv") == ["a/.1.csv"]
     assert values("*/1.csv") == ["a/1.csv", "b/1.csv"]
     assert values("**/[13].csv") == ["a/1.csv", "a/deep/3.csv", "b/1.csv"]
+    overlapping = [f"s3://plant/{plant}/{pattern}" for pattern in ("a/1.csv", "a/*.csv")]
+    source = {"source": {"files": overlapping}}
+    with pytest.raises(SourceError, match=rf"two patterns match s3://plant/{plant}/a/1.csv"):
+        ingest(pipeline(tmp_path, ingest=source), home)
     files = {"z": f"s3://plant/{plant}/a/1.csv", "n": f"s3://plant/{plant}/b/*.csv"}
     part = {"source": {"files": files, "label": "site"}}
     result = ingest(pipeline(tmp_path, ingest=part), home)

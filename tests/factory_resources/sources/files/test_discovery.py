@@ -1,6 +1,7 @@
 """Discovery of source files: names, globs, variables, formats; and unpacking of zips."""
 
 import os
+import re
 import zipfile
 from errno import EACCES
 from pathlib import Path
@@ -14,6 +15,7 @@ from factory_resources.sources.files.discovery import (
     expand_all,
     find_files,
     format_of,
+    require_distinct,
     sha256_of,
 )
 
@@ -59,6 +61,27 @@ def test_files_have_the_names_that_were_declared(
     ]
     labelled = find_files({"x": "a.csv", "y": "deep/*.csv"}, tmp_path)
     assert [(f.label, f.path.name) for f in labelled] == [("x", "a.csv"), ("y", "b.csv")]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "says"),
+    [
+        (("a.csv", "*.csv"), "two patterns match a.csv"),
+        (("*.csv", "./a.csv"), "a.csv and ./a.csv are the same file"),
+        ({"x": "a.csv", "y": "?.csv"}, "two patterns match a.csv"),
+        (("now/*.csv",), "now/latest.csv and now/may.csv are the same file"),
+    ],
+)
+def test_no_file_is_read_twice(
+    patterns: tuple[str, ...] | dict[str, str], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "now").mkdir()
+    for name in ("a.csv", "b.csv", "now/april.csv", "now/may.csv"):
+        (tmp_path / name).write_text("the same bytes")
+    (tmp_path / "now/latest.csv").symlink_to("may.csv")
+    require_distinct(find_files(("[ab].csv", "now/[am]*.csv"), tmp_path), "source.files")
+    with pytest.raises(SourceError, match=re.escape(f"source.files: {says}")):
+        require_distinct(find_files(patterns, tmp_path), "source.files")
 
 
 def test_brackets_in_the_name_of_a_folder_are_no_glob(
