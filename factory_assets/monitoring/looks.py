@@ -5,7 +5,6 @@ A folder gets its name when it is complete, so that a kill leaves a look or none
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from factory_assets.monitoring.report import MonitorReport
+from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.prediction_log.segments import sync_folder
 
 _REPORT = "report.json"
 
@@ -91,9 +90,10 @@ class Looks:
             write(made)
             (made / _REPORT).write_text(report.model_dump_json(indent=1), encoding="utf-8")
             self.folder.mkdir(parents=True, exist_ok=True)
-            _sync(made)
+            for written in (*made.iterdir(), made):
+                sync_path(written)
             made.rename(self.path(report.number))
-            sync_folder(self.folder)
+            sync_path(self.folder)
         for number in self.numbers()[:-1]:
             self._forget(number, report.number)
 
@@ -103,10 +103,3 @@ class Looks:
             return
         for file in self.path(number).glob("*.npz"):
             file.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    sync_folder(folder)

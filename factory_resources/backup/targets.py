@@ -20,6 +20,7 @@ from msgspec import structs
 from factory_resources.backup.contents import HomeFile, digest_in_name
 from factory_resources.backup.copying import copy_file
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, Manifest, SavedFile
+from factory_resources.durability import sync_path
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import scratch_prefix
 
@@ -197,7 +198,7 @@ def folder_target(parent: Path, name: str) -> Iterator[FolderTarget]:
         previous = newest_backup(parent)
         yield FolderTarget(making, previous, _known(previous))
         making.rename(parent / name)
-        _sync(parent)
+        sync_path(parent)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
@@ -217,7 +218,7 @@ def tar_target(file: Path) -> Iterator[TarTarget]:
             opened.flush()
             os.fsync(opened.fileno())
         making.rename(file)
-        _sync(file.parent)
+        sync_path(file.parent)
     except BaseException:
         making.unlink(missing_ok=True)
         raise
@@ -278,11 +279,3 @@ def _mode(file: HomeFile) -> int:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

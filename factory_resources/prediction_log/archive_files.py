@@ -4,7 +4,6 @@ A file is complete and durable before the ledger names it, and is removed only a
 so. Steps that a killed process has left undone are done by the next one.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +11,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_resources.durability import sync_path
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.prediction_log.archive import (
     GROUP_ROWS,
@@ -24,7 +24,6 @@ from factory_resources.prediction_log.archive_entries import (
     archived_entries,
     erased_entries,
 )
-from factory_resources.prediction_log.segments import sync_folder
 
 if TYPE_CHECKING:
     import pyarrow
@@ -62,17 +61,9 @@ def write_rows(rows: "pyarrow.Table", leaves: bytes, path: Path) -> WrittenFile:
             use_dictionary=["block"],
             write_statistics=["id"],
         )
-        _sync(path)
+        sync_path(path)
     first, last = (rows.column("id")[place].as_py() for place in (0, -1))
     return WrittenFile(path, first, last, rows.num_rows, leaves)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def digest_of_file(path: Path) -> str:
@@ -113,7 +104,7 @@ def file_of(home: Home, entry: "PredictionsArchived") -> ArchivedFile:
 def _move(path: Path, into: Path) -> None:
     path.replace(into)
     for folder in (into.parent, *into.parent.parents[:3]):
-        sync_folder(folder)
+        sync_path(folder)
 
 
 def _entry(pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchived":
@@ -179,4 +170,4 @@ def remove_file(file: ArchivedFile) -> None:
     with storage_errors(file.path):
         file.leaves.unlink(missing_ok=True)
         file.path.unlink(missing_ok=True)
-        sync_folder(file.path.parent)
+        sync_path(file.path.parent)

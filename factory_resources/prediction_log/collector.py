@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.prediction_log.blocks import PredictionBlock, read_block
 from factory_resources.prediction_log.journal import recover
-from factory_resources.prediction_log.segments import SEALED, first_id, sync_folder
+from factory_resources.prediction_log.segments import SEALED, first_id
 from factory_resources.prediction_log.store import PredictionStore
 
 if TYPE_CHECKING:
@@ -144,4 +145,4 @@ def remove_segment(segment: Path) -> None:
     """Remove a segment whose records are in the database."""
     with storage_errors(segment):
         segment.unlink()
-        sync_folder(segment.parent)
+        sync_path(segment.parent)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import storage_errors
 from factory_resources.prediction_log.segments import (
@@ -20,7 +21,6 @@ from factory_resources.prediction_log.segments import (
     header,
     record_head,
     seal,
-    sync_folder,
     whole_bytes,
 )
 
@@ -120,7 +120,7 @@ class _Segment:
                     os.pwrite(handle, header(identity), 0)
                     os.fsync(handle)
                     path.with_suffix(_NEW).rename(path)
-                    sync_folder(folder)
+                    sync_path(folder)
                 except FileNotFoundError:
                     # Another process removed it as an orphan before it was locked.
                     os.close(handle)

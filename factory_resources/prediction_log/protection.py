@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from factory_resources.durability import sync_path
 from factory_resources.errors import RefusedError, StorageError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.prediction_log.segments import sync_folder
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -199,7 +199,7 @@ def _create(home: Home, path: Path) -> None:
     # A value must not outlive its key: the name of the file is durable before the key is used.
     with storage_errors(path):
         for folder in path.parents[:3]:
-            sync_folder(folder)
+            sync_path(folder)
 
 
 def destroy_keys(home: Home, pipeline: str, until: date, reason: str) -> list[str]:
@@ -253,4 +253,4 @@ def _destroy(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         path.unlink()
-        sync_folder(path.parent)
+        sync_path(path.parent)

@@ -18,6 +18,7 @@ from typing import BinaryIO
 from uuid import UUID
 from zlib import crc32
 
+from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import storage_errors
 from factory_resources.prediction_log.ids import ID_BYTES
@@ -134,17 +135,8 @@ def seal(segment: Path, handle: int, end: int) -> Path:
         os.ftruncate(handle, end)
         os.fsync(handle)
         segment.rename(sealed)
-        sync_folder(segment.parent)
+        sync_path(segment.parent)
     return sealed
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _damaged(segment: Path, why: str) -> StorageError:
