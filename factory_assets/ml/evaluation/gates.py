@@ -159,10 +159,10 @@ def _differences(
 def _constant(gate: Gate, value: float) -> Comparison:
     if gate.at_least is not None:
         bound = float(gate.at_least)
-        passed = value >= bound
+        passed = value - bound >= -_rounding(value, bound)
         return passed, bound, _line(gate, value, "reaches" if passed else "is below", bound)
     bound = float(gate.at_most or 0)
-    passed = value <= bound
+    passed = value - bound <= _rounding(value, bound)
     return passed, bound, _line(gate, value, "stays within" if passed else "is above", bound)
 
 
@@ -175,7 +175,7 @@ def _better(gate: Gate, value: float, baseline: Metrics) -> Comparison:
             f"{gate.measured} of the {gate.better_than} baseline is undefined on these test rows",
         )
     bound = other + gate.margin * _sign(gate)
-    passed = (value - bound) * _sign(gate) > 0
+    passed = (value - bound) * _sign(gate) > _rounding(value, bound)
     verb = "beats" if passed else "does not beat"
     return passed, bound, _line(gate, value, f"{verb} the {gate.better_than} baseline's", other)
 
@@ -203,29 +203,36 @@ def _no_worse(
 
 def _compared(gate: Gate, value: float, other: float, champion: ChampionMetrics) -> Comparison:
     bound = other - gate.margin * _sign(gate)
-    reached = (value - bound) * _sign(gate) >= 0
+    rounding = _rounding(value, bound)
+    reached = (value - bound) * _sign(gate) >= -rounding
     difference = champion.differences.get(gate.measured)
-    passed = reached or not _is_shown(gate, difference)
+    passed = reached or not _is_shown(gate, difference, rounding)
     if reached:
         relation = "is no worse than"
     else:
         relation = "is not shown to be worse than" if passed else "is worse than"
     line = _line(gate, value, f"{relation} the champion's", other)
-    return passed, bound, f"{line}{_interval(difference)}"
+    return passed, bound, f"{line}{_interval(difference, rounding)}"
 
 
-def _is_shown(gate: Gate, difference: MetricDifference | None) -> bool:
+def _is_shown(gate: Gate, difference: MetricDifference | None, rounding: float) -> bool:
     """Whether a value beyond the margin is so by more than chance, as far as that is known."""
     if difference is None:
         return True
     best = difference.high if _sign(gate) > 0 else -difference.low
-    return best < -gate.margin
+    return best + gate.margin < -rounding
 
 
-def _interval(difference: MetricDifference | None) -> str:
+def _rounding(value: float, other: float) -> float:
+    """Return by how much two equal values of a metric may differ, having been summed otherwise."""
+    return 1e-9 * max(abs(value), abs(other))
+
+
+def _interval(difference: MetricDifference | None, rounding: float) -> str:
     if difference is None:
         return ""
-    value, low, high = (f"{n:+.3g}" for n in (difference.value, difference.low, difference.high))
+    numbers = (difference.value, difference.low, difference.high)
+    value, low, high = (f"{n if abs(n) > rounding else 0:+.3g}" for n in numbers)
     return f"; difference {value}, 90 % interval {low} to {high}"
 
 

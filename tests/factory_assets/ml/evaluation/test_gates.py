@@ -72,6 +72,32 @@ def test_gate_passes_up_to_its_bound(gate: dict[str, Any], value: float, passed:
     assert "\n" not in result.explanation
 
 
+def test_values_that_differ_by_rounding_are_equal() -> None:
+    below = {"roc_auc": 1 - 2.3e-16}
+    for comparison, passed in (
+        ({"at_least": 1.0}, True),
+        ({"no_worse_than": "champion"}, True),
+        ({"better_than": "linear"}, False),
+    ):
+        gate = Gate(metric="roc_auc", **comparison)
+        noise = MetricDifference(value=-2.3e-16, low=-2.3e-16, high=-2.3e-16, rows=9)
+        champion = ChampionMetrics({"roc_auc": 1.0}, {"roc_auc": noise})
+        (result,) = judge([gate], below, {"linear": {"roc_auc": 1 - 4.5e-16}}, champion)
+        assert result.passed is passed, result.explanation
+        assert "e-16" not in result.explanation
+    (below_by_chance,) = judge(
+        [Gate(metric="roc_auc", no_worse_than="champion")],
+        {"roc_auc": 0.9},
+        {},
+        ChampionMetrics(
+            {"roc_auc": 1.0},
+            {"roc_auc": MetricDifference(value=-0.1, low=-0.2, high=-2.3e-16, rows=9)},
+        ),
+    )
+    assert below_by_chance.passed
+    assert not one({"metric": "roc_auc", "at_least": 0.8}, 0.8 - 1e-8).passed
+
+
 @pytest.mark.parametrize("metric", ["roc_auc", "rmse"])
 def test_gate_against_a_missing_champion_passes_and_explains_why(metric: str) -> None:
     result = one({"metric": metric, "no_worse_than": "champion"}, 0.1)
