@@ -206,24 +206,33 @@ def contract_command(pipeline: str, out: Path | None) -> None:
     metavar="DURATION",
     help="How long to keep what nothing references, such as 12h (default: FACTORY_KEEP or 30d).",
 )
-@click.option("--list", "every", is_flag=True, help="List every file.")
-def gc_command(apply: bool, older_than: str | None, every: bool) -> None:
+@click.option(
+    "--versions",
+    type=click.IntRange(min=1),
+    help="How many of the newest versions of each model stay in any case (default: "
+    "disk.versions of factory.yaml, or all).",
+)
+@click.option("--list", "every", is_flag=True, help="List every file and version.")
+def gc_command(apply: bool, older_than: str | None, versions: int | None, every: bool) -> None:
     """Show, or with --apply remove, files that nothing needs.
 
     A file is needed if a model version or a latest result depends on it, or if it was written or
     used within the retention time. Source files are never removed.
-    """
-    from factory_assets.cli.gc import collect_garbage, listing, total
 
-    garbage = collect_garbage(older_than, apply)
+    With --versions, model versions beyond the newest go, too, unless they serve, served before,
+    roll out, or gave an answer that is still on record.
+    """
+    from factory_assets.cli.gc import collect_garbage, listing
+
+    garbage = collect_garbage(older_than, versions, apply)
     for line in listing(garbage, every=every):
         click.echo(line)
     if not garbage:
         click.echo("nothing to remove")
     elif apply:
-        click.echo(f"removed {total(garbage)}")
+        click.echo(f"removed {garbage}")
     else:
-        click.echo(f"{total(garbage)}; nothing was removed, use --apply to remove")
+        click.echo(f"{garbage}; nothing was removed, use --apply to remove")
 
 
 @command("migrate", any_database=True)

@@ -137,11 +137,15 @@ DiskAmount = Annotated[str, Field(pattern=r"^(\d{1,6}(MB|GB|TB)|0)$"), BeforeVal
 
 
 class DiskSettings(Spec):
-    """How much of the disk of the home is left free."""
+    """How much of the disk of the home is left free, and what may stay on it."""
 
-    keep: DiskAmount
+    keep: DiskAmount | None = None
     """Below this, such as `2GB`, no new run starts; `0` for never. Default: a fiftieth of the disk,
     at most 2 GB."""
+    versions: Annotated[int, Field(ge=1)] | None = None
+    """`factory gc` deletes all but so many of the newest versions of each model, unless one serves,
+    served before, rolls out, or gave an answer that is still on record. Default: none is deleted.
+    """
 
 
 class OpenLineageSettings(Spec):
@@ -180,7 +184,7 @@ class FactorySettings(Spec):
     boundary: DeclaredBoundary | None = None
     """What every run may reach, beside what its pipeline declares. Default: nothing."""
     disk: DiskSettings | None = None
-    """How much of the disk is left free."""
+    """How much of the disk is left free, and how many versions stay on it."""
     openlineage: OpenLineageSettings | None = None
     """Where the events of OpenLineage go, such as `{file: events.jsonl}`. Default: nowhere."""
 

@@ -281,6 +281,10 @@ class Registry:
         for key, value in tags.items():
             self.client.set_model_version_tag(model, str(version), key, value)
 
+    def delete_version(self, model: str, version: int) -> None:
+        """Delete a version; the files of its model stay."""
+        self.client.delete_model_version(model, str(version))
+
     def mirror(self, model: str) -> None:
         """Let MLflow's alias show which version serves, as the ledger says, if MLflow has it."""
         serving = self.serving(model)

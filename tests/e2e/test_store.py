@@ -156,8 +156,12 @@ def test_what_no_log_names_is_garbage(other: Home) -> None:
     """A killed run leaves it in the store; another home may be about to name it."""
     key = f"tables/apples/ingest/{'0' * 64}.parquet"
     _of(other).client.write(key, b"rows")
-    assert other.path / key not in [item.path for item in collect_garbage("1h", apply=True)]
-    [found] = [item for item in collect_garbage("0d", apply=True) if item.path.stem == "0" * 64]
+    assert other.path / key not in [
+        item.path for item in collect_garbage("1h", None, apply=True).files
+    ]
+    [found] = [
+        item for item in collect_garbage("0d", None, apply=True).files if item.path.stem == "0" * 64
+    ]
     assert (found.kind, found.bytes) == ("table file", 4)
     left = {one.key for one in _of(other).client.list("")}
     assert key not in left

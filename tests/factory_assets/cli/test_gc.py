@@ -7,6 +7,10 @@ from click.testing import CliRunner, Result
 
 from factory_assets.cli.main import main
 from factory_resources.home.home import Home
+from factory_resources.ledger.ledger import Ledger
+from factory_resources.tracking.registry import Registry
+from tests.factory_assets.execution.test_version_retention import trained
+from tests.factory_resources.tracking.test_registry import register
 
 
 @pytest.fixture
@@ -63,3 +67,34 @@ def test_a_missing_home_is_not_created(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "none"))
     assert _gc().output == "nothing to remove\n"
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_old_versions_are_shown_and_then_deleted(
+    leftover: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, defs = Registry(home), tmp_path / "defs"
+    for version in range(1, 5):
+        register(registry, tmp_path / str(version))
+    Ledger(home).begin()
+    Ledger(home).append([trained(version) for version in range(1, 5)])
+    defs.mkdir()
+    monkeypatch.setenv("FACTORY_DEFS", str(defs))
+    assert "version" not in _gc("--older-than", "0d").output
+    (defs / "factory.yaml").write_text("disk: {versions: 2}\n")
+    assert "version" not in _gc().output
+    for _ in range(2):
+        shown = _gc("--older-than", "0d", "--list")
+        assert "      2 version               m: older than those that stay" in shown.output
+        assert "          m@1\n          m@2\n" in shown.output
+        assert shown.output.splitlines()[-1].startswith("2 versions, ")
+    assert registry.versions() == {"m": (1, 2, 3, 4)}
+    assert "3 versions, " in _gc("--older-than", "0d", "--versions", "1").output
+    assert "removed 2 versions, " in _gc("--older-than", "0d", "--apply").output
+    assert registry.versions() == {"m": (3, 4)}
+    assert _gc("--older-than", "0d").output == "nothing to remove\n"
+    (defs / "factory.yaml").write_text("disk: {versions: 0}\n")
+    refused = _gc("--apply")
+    assert refused.exit_code == 2
+    assert "factory.yaml:1: disk.versions: " in refused.output
+    assert refused.output.count("\n") == 1
