@@ -181,9 +181,23 @@ def suggest(word: object, valid: Iterable[str]) -> str:
     return f"{hint}valid: {', '.join(words[:SHOWN])}{more}"
 
 
+_ELSEWHERE = {
+    "algorithm": "kind",
+    "max": "at_most",
+    "maximum": "at_most",
+    "min": "at_least",
+    "minimum": "at_least",
+    "path": "files",
+    "type": "kind",
+}
+"""What a key is called in other tools, and here."""
+
+
 def nearest(word: object, valid: Iterable[str]) -> str | None:
-    """Return the valid word closest to `word`, ignoring case; None if no word is close."""
+    """Return the valid word that means `word` or is closest to it, ignoring case; None if none."""
     by_lower = {name.lower(): name for name in valid}
+    if (ours := _ELSEWHERE.get(str(word).lower())) in by_lower:
+        return by_lower[ours]
     close = get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
 

@@ -6,6 +6,9 @@ from factory_assets.spec.base import SHOWN, Spec, descriptions, nearest, suggest
 
 def test_near_word_comes_first_and_all_are_listed() -> None:
     assert suggest("mpl", ["linear", "mlp"]) == "did you mean 'mlp'? valid: linear, mlp"
+    gates = ["at_least", "at_most", "margin"]
+    assert suggest("min", gates) == "did you mean 'at_least'? valid: at_least, at_most, margin"
+    assert suggest("min", ["margin"]) == "did you mean 'margin'? valid: margin"
     assert suggest("forest", ["linear", "mlp"]) == "valid: linear, mlp"
 
 
