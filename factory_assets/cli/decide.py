@@ -13,9 +13,8 @@ import click
 from factory_assets.cli.key import unlock
 from factory_assets.cli.output_file import write_output
 from factory_assets.cli.shared import read_file, select, select_version
+from factory_assets.execution.decided import Decided, Verb, decided_text, once_resumed
 from factory_assets.execution.decisions import (
-    Decided,
-    Verb,
     enter_decision,
     sign_decision,
     waiting_candidate,
@@ -28,7 +27,6 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.tracking.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -80,18 +78,8 @@ def decide(request: DecisionRequest) -> None:
         click.echo(f"wrote {request.save}; nothing else was changed")
         return
     done = enter_decision(pipeline, version, request.verb, content, home)
-    click.echo(_outcome(pipeline.name, version, request.verb, done, home))
+    click.echo(decided_text(pipeline.name, version, request.verb, done, home))
     _show_in_dagster(pipeline, home)
-
-
-def _outcome(pipeline: str, version: int, verb: str, done: Decided, home: Home) -> str:
-    said = f"{pipeline}@{version} was {verb} by {done.person} (entry {done.number})"
-    if done.serves:
-        return f"{said} and serves{_once_resumed(pipeline, home)}"
-    if done.rolls_out:
-        return f"{said} and rolls out beside the champion"
-    more = "approval is" if done.missing == 1 else "approvals are"
-    return f"{said}; {done.missing} more {more} needed" if done.missing else said
 
 
 def roll_back(name: str, to: int | None, reason: str, key: Path | None) -> None:
@@ -112,7 +100,7 @@ def roll_back(name: str, to: int | None, reason: str, key: Path | None) -> None:
     purpose = f"roll {name} back to version {before.version}"
     unlocked = unlock(key, purpose) if pipeline.spec.deploy.approval else None
     done, version = serving_acts.roll_back(pipeline, before.version, reason, unlocked, home)
-    resumed = _once_resumed(name, home)
+    resumed = once_resumed(name, home)
     click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number}){resumed}")
     _show_in_dagster(pipeline, home)
 
@@ -150,12 +138,6 @@ def change_serving(
     done, version = serving_acts.change_serving(pipeline, action, reason, unlocked, home)
     click.echo(f"{name}@{version} was {action}{_by(done)} (entry {done.number})")
     _show_in_dagster(pipeline, home)
-
-
-def _once_resumed(pipeline: str, home: Home) -> str:
-    """Return what is still to be done if a person stopped the pipeline."""
-    stopped = Registry(home).stopped(pipeline)
-    return f", once it is resumed: factory resume {pipeline}" if stopped else ""
 
 
 def _by(done: Decided) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal
 
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.execution.decided import Decided, Verb
 from factory_assets.execution.deployed_version import (
     DeployedVersion,
     deployed_version,
@@ -51,8 +51,6 @@ from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 
-Verb = Literal["approved", "refused"]
-
 
 @dataclass(frozen=True)
 class Waiting:
@@ -61,21 +59,6 @@ class Waiting:
     deployed: DeployedVersion
     standing: Standing
     rule: Approval
-
-
-@dataclass(frozen=True)
-class Decided:
-    """What came of a decision."""
-
-    number: int
-    """Its entry."""
-    person: str | None
-    serves: bool
-    """Whether the version serves because of it."""
-    rolls_out: bool = False
-    """Whether the version begins to be rolled out because of it."""
-    missing: int = 0
-    """How many approvals are still missing."""
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from hashlib import sha256
 from typing import Literal
 
-from factory_assets.execution.decisions import Decided, deciding, require_role
+from factory_assets.execution.decided import Decided
+from factory_assets.execution.decisions import deciding, require_role
 from factory_assets.execution.deployed_version import (
     DeployedVersion,
     deployed_version,

@@ -14,9 +14,8 @@ from hashlib import sha256
 
 from factory_assets.audit.approval_view import approval_text, records_behind
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
+from factory_assets.execution.decided import Verb, decided_text
 from factory_assets.execution.decisions import (
-    Decided,
-    Verb,
     enter_decision,
     waiting_candidate,
 )
@@ -129,7 +128,7 @@ def enter_statement(name: str, version: int, content: bytes, home: Home) -> str:
         enter_people(home)
     done = enter_decision(pipeline, version, verb, content, home)
     _show_in_dagster(pipeline, home)
-    return _outcome(name, version, verb, done)
+    return f"{decided_text(name, version, verb, done, home)}."
 
 
 def _pipeline(name: str) -> Pipeline:
@@ -177,16 +176,6 @@ def _verb(content: bytes) -> Verb:
         "this is not a signed decision about a candidate",
         remedy="give the file that `factory approve --save` or `factory refuse --save` wrote",
     )
-
-
-def _outcome(name: str, version: int, verb: Verb, done: Decided) -> str:
-    said = f"{name}@{version} was {verb} by {done.person} (entry {done.number})"
-    if done.serves:
-        return f"{said} and serves."
-    if done.rolls_out:
-        return f"{said} and rolls out beside the champion."
-    more = "approval is" if done.missing == 1 else "approvals are"
-    return f"{said}; {done.missing} more {more} needed." if done.missing else f"{said}."
 
 
 def _show_in_dagster(pipeline: Pipeline, home: Home) -> None:

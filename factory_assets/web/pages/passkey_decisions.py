@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from starlette.requests import Request
 
-from factory_assets.execution.decisions import Verb
+from factory_assets.execution.decided import Verb
 from factory_assets.execution.signed_decision import DecidedBy, decision_payload, require_reason
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.pages.approvals import approval_view, enter_statement

@@ -24,11 +24,11 @@ pytestmark = pytest.mark.slow
 PAGE = "/approvals/apples/1"
 
 
-def _signed(apples: Factory, by: str = "jane", act: str = "approve") -> str:
+def _signed(apples: Factory, by: str = "jane", act: str = "approve", version: int = 1) -> str:
     """Return a signed decision as `--save` writes it."""
     file = apples.root / f"{by}.json"
     code, text = apples.factory(
-        act, "apples@1", "--reason", "<b>good</b>", "--save", str(file), by=by
+        act, f"apples@{version}", "--reason", "<b>good</b>", "--save", str(file), by=by
     )
     assert code == 0, text
     return file.read_text()
@@ -84,6 +84,20 @@ def test_a_signed_approval_is_entered_after_the_act_and_serves(
     again = client.get(PAGE)
     assert again.status_code == 409
     assert mistakes_of(again.text) == []
+
+
+def test_what_is_approved_of_a_stopped_pipeline_serves_once_it_is_resumed(
+    apples: Factory, browse: Browse
+) -> None:
+    apples.approve()
+    assert apples.factory("stop", "apples", "--reason", "odd answers", by="jane")[0] == 0
+    apples.declare(seed=11)
+    assert "apples@2 waits for 1 approver" in apples.run()
+    content = _signed(apples, version=2)
+    form = {"form_token": TOKEN, "statement": content}
+    answer = browse(apples.home).post("/approvals/apples/2", data=form)
+    said = text_of(answer.text)
+    assert "and serves, once it is resumed: factory resume apples." in said, said
 
 
 def test_a_signed_refusal_is_entered_too(apples: Factory, browse: Browse) -> None:
