@@ -44,7 +44,7 @@ _BODIES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True)
-class Behind:
+class Applications:
     """The applications behind the door, each by the beginning of its paths."""
 
     by_prefix: Mapping[str, App]
@@ -68,7 +68,7 @@ class Door:
 
     def __init__(
         self,
-        behind: Behind,
+        apps: Applications,
         login: Login,
         passkeys: PasskeyLogin,
         doorkeeper: Doorkeeper,
@@ -79,7 +79,7 @@ class Door:
         peer: Callable[[Message], int | None],
         ways: Sequence[Route] = (),
     ) -> None:
-        self._behind, self._login, self._doorkeeper = behind, login, doorkeeper
+        self._apps, self._login, self._doorkeeper = apps, login, doorkeeper
         self._sessions, self._log, self._cookie = sessions, log, cookie
         self._disk_thread, self._peer = disk_thread, peer
         routes = [
@@ -127,7 +127,7 @@ class Door:
             await (await self._stranger(scope))(scope, receive, send)
             return
         set_visitor(scope, visitor)
-        app = self._out if path == "/logout" else self._behind.application(path)
+        app = self._out if path == "/logout" else self._apps.application(path)
         try:
             await app(scope, receive, send)
         except FactoryError as error:
@@ -171,7 +171,7 @@ class Door:
                 message = {"type": "websocket.close", "code": 4401}
             await send(message)
 
-        app = self._behind.application(scope["path"])
+        app = self._apps.application(scope["path"])
         await app(scope, checked_receive, checked_send)
 
     def _visitor(self, scope: Message) -> Visitor | None:

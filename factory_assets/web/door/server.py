@@ -29,7 +29,7 @@ from factory_assets.serving.http.uvicorn_server import UvicornServer
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.door.address import DoorAddress, require_allowed
 from factory_assets.web.door.deferred import Deferred
-from factory_assets.web.door.door import Behind, Door
+from factory_assets.web.door.door import Applications, Door
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_assets.web.door.login import Cookie, Login
 from factory_assets.web.door.passkeys import PasskeyLogin
@@ -91,8 +91,8 @@ async def _serve(
             server.stop()
 
         cookie = Cookie(f"factory_{address.listen.port}", address.secure)
-        behind = _behind(home, workspace, log, cookie, Workshop(resources, makers, failed))
-        guarded = build_door(home, address, cookie, log, disk_thread, passwords, behind)
+        apps = _applications(home, workspace, log, cookie, AppLoader(resources, makers, failed))
+        guarded = build_door(home, address, cookie, log, disk_thread, passwords, apps)
         server = UvicornServer(_config(guarded, address))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
@@ -115,7 +115,7 @@ def build_door(
     log: AccessLog,
     disk_thread: Executor,
     passwords: Executor,
-    behind: Behind,
+    apps: Applications,
 ) -> Guard:
     """Return the door with the guard in front of it.
 
@@ -139,7 +139,7 @@ def build_door(
         ways = _open_id_login()(provider, home, address, login, doorkeeper, log, cookie).routes
     return Guard(
         Door(
-            behind, login, passkeys, doorkeeper, sessions, log, cookie.name, disk_thread, peer, ways
+            apps, login, passkeys, doorkeeper, sessions, log, cookie.name, disk_thread, peer, ways
         ),
         address.hosts,
         secure=address.secure,
@@ -194,7 +194,7 @@ def _config(guard: Guard, address: DoorAddress) -> uvicorn.Config:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class AppLoader:
     """Makes, in a thread, the applications that take seconds to import."""
 
     resources: ExitStack
@@ -206,13 +206,13 @@ class Workshop:
         return Deferred(make, self.thread, self.failed)
 
 
-def _behind(
-    home: Home, workspace: Path, log: AccessLog, cookie: Cookie, workshop: Workshop
-) -> Behind:
+def _applications(
+    home: Home, workspace: Path, log: AccessLog, cookie: Cookie, loader: AppLoader
+) -> Applications:
     def dagster() -> App:
         from factory_assets.web.dagster.app import dagster_app
 
-        return workshop.resources.enter_context(dagster_app(workspace, log))
+        return loader.resources.enter_context(dagster_app(workspace, log))
 
     def mlflow() -> App:
         from factory_assets.web.mlflow.app import mlflow_app
@@ -230,9 +230,9 @@ def _behind(
         return auditor_app(home, log, cookie.name)
 
     # They are made one after the other, the quickest first: Dagster takes seconds.
-    own_pages = workshop.defer(own)
+    own_pages = loader.defer(own)
     makers = {"/audit": auditor, "/dagster": dagster, "/mlflow": mlflow}
-    return Behind({path: workshop.defer(make) for path, make in makers.items()}, own_pages)
+    return Applications({path: loader.defer(make) for path, make in makers.items()}, own_pages)
 
 
 def _note(log: AccessLog, disk_thread: Executor, reason: GuardReason, scope: Message) -> None:

@@ -18,7 +18,7 @@ from factory_assets.serving.http.listen import Listen
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor.app import auditor_app
 from factory_assets.web.door.address import DoorAddress
-from factory_assets.web.door.door import Behind
+from factory_assets.web.door.door import Applications
 from factory_assets.web.door.login import Cookie
 from factory_assets.web.door.server import build_door
 from factory_assets.web.pages.pages import pages
@@ -68,10 +68,10 @@ class FrontDoor:
         self.log = AccessLog(home)
         self.disk_thread, self.passwords = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         listen = Listen("127.0.0.1", 3000)
-        behind = Behind({"/dagster": _visitor_app, "/mlflow": _visitor_app}, _visitor_app)
+        apps = Applications({"/dagster": _visitor_app, "/mlflow": _visitor_app}, _visitor_app)
         cookie = Cookie("factory_3000", secure=False)
         self.app = build_door(
-            home, DoorAddress(listen), cookie, self.log, self.disk_thread, self.passwords, behind
+            home, DoorAddress(listen), cookie, self.log, self.disk_thread, self.passwords, apps
         )
 
     def browser(self, address: str = ADDRESS) -> TestClient:
@@ -82,7 +82,7 @@ class FrontDoor:
     def served(self) -> Iterator[int]:
         """Serve the factory's own pages and the auditor's behind the door, and yield the port."""
         audit = {"/audit": auditor_app(self.home, self.log, "factory_3000")}
-        self.app._app._behind = Behind(audit, pages(self.home, self.log, "factory_3000"))  # type: ignore[attr-defined]
+        self.app._app._apps = Applications(audit, pages(self.home, self.log, "factory_3000"))  # type: ignore[attr-defined]
         with served_app(self.app) as port:
             yield port
 

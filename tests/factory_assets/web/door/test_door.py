@@ -191,6 +191,6 @@ def test_a_stranger_sends_no_more_than_a_form(door: FrontDoor, jane: TestClient)
 def test_only_its_own_paths_reach_an_application(
     jane: TestClient, door: FrontDoor, path: str
 ) -> None:
-    behind = door.app._app._behind  # type: ignore[attr-defined]
-    assert behind.application(path) is behind.pages
-    assert behind.application("/dagster/assets/x") is behind.by_prefix["/dagster"]
+    apps = door.app._app._apps  # type: ignore[attr-defined]
+    assert apps.application(path) is apps.pages
+    assert apps.application("/dagster/assets/x") is apps.by_prefix["/dagster"]
