@@ -49,11 +49,12 @@ def _nothing(mode: Literal["r", "w"]) -> TextIO:
 def _complete(stream: TextIO) -> TextIO:
     """Return a stream to the same file that has a buffer.
 
-    Without one, as with PYTHONUNBUFFERED, Python drops what a full disk does not take.
+    Without one, as with PYTHONUNBUFFERED, Python drops what a full disk does not take. Characters
+    that the encoding lacks are written as escapes, as on standard error.
     """
     return io.TextIOWrapper(
         io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False)),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors="backslashreplace" if stream.errors == "strict" else stream.errors,
         line_buffering=True,
     )

@@ -44,6 +44,14 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
         assert (process.stderr.read(), process.wait()) == (b"", 1)
 
 
+def test_characters_that_the_encoding_lacks_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    streams = "prepare_streams(); print('50 µg · ok'); print('done')"
+    code = f"from factory_assets.cli.standard_streams import prepare_streams; {streams}"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert ended.stdout == rb"50 \xb5g \xb7 ok" + b"\ndone\n"
+
+
 def test_streams_that_are_closed_are_those_of_nobody() -> None:
     streams = "import sys; prepare_streams(); print(sys.stdin.read(), file=sys.stdout, flush=True)"
     code = f"from factory_assets.cli.standard_streams import prepare_streams; {streams}"
