@@ -18,12 +18,9 @@ from factory_assets.results.data import Block, SourceFile, most_broken_rule
 from factory_assets.spec import Ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.sources.files.reader import SourceTable, blamed_on_files
-from factory_resources.sql.engine import engine_errors, rows_numbered
+from factory_resources.sql.engine import WIDE, engine_errors, rows_numbered
 from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.writer import StagedTable, prepare
-
-_WIDE = 300
-"""Columns above which the engine plans longer than it saves by finding equal expressions."""
 
 
 def validate_sources(
@@ -59,7 +56,7 @@ def validate_sources(
             read=[t.path for t in tables],
             write=folder,
             statistics="ignored",
-            wide=len(tables[0].columns) > _WIDE,
+            wide=len(tables[0].columns) > WIDE,
             profile=True,
         ) as connection,
         engine_errors("contract", ContractError, "correct the contract"),

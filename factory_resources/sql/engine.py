@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 MEMORY = "1.8GB"
 """The engine's memory limit if FACTORY_MEMORY is not set."""
 
+WIDE = 300
+"""Columns above which the engine plans longer than it saves by finding equal expressions."""
+
+MOST_COLUMNS = 16_000
+"""Columns of a table that the engine can sort: it keeps 16 bytes of each in a block of 256 KiB."""
+
 THREADS_VARIABLE = "FACTORY_ENGINE_THREADS"
 """Environment variable by which one of several workers knows how many threads are its own."""
 
@@ -45,8 +51,8 @@ def sealed(
         write: an existing folder; spilled data goes there too.
         memory: limit such as `2GB`, by default FACTORY_MEMORY or MEMORY; beyond it DuckDB spills.
         threads: by default one per core of this worker, but at least two.
-        wide: whether queries have expressions of hundreds of columns. The engine then does not look
-            for equal ones: it compares each with all others.
+        wide: whether queries have expressions of more than `WIDE` columns. The engine then does not
+            look for equal ones: it would compare each with all others.
         profile: whether the engine counts the rows of every step, for `rows_numbered`.
 
     Raises:

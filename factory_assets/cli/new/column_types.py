@@ -174,8 +174,8 @@ def _long(raw: SourceTable, names: Sequence[str]) -> str:
 
 def store_typed(
     connection: Any, raw: SourceTable, forms: Mapping[str, ColumnForm], scratch: Path
-) -> None:
-    """Create the view `typed` of all rows, typed, with the columns `c0`, `c1` and so on.
+) -> Path:
+    """Store all rows, typed, in the columns `c0`, `c1` and so on, and return the file.
 
     `factory_place` is the number of the row.
     """
@@ -188,7 +188,18 @@ def store_typed(
         f"COPY (SELECT {', '.join(cells)}, row_number() OVER () AS factory_place "
         f"FROM {parquet(raw.path)}) TO {literal(str(path))} (FORMAT parquet)"
     )
-    connection.execute(f"CREATE TEMP VIEW typed AS FROM {parquet(path)}")
+    return path
+
+
+def show_typed(connection: Any, path: Path, cells: Sequence[str]) -> None:
+    """Make these columns of the typed rows, and `factory_place`, the view `typed`.
+
+    The engine plans every column of a view, used or not.
+    """
+    columns = ", ".join((*cells, "factory_place"))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW typed AS SELECT {columns} FROM {parquet(path)}"
+    )
 
 
 def _typed(cell: str, kind: str, form: ColumnForm) -> str:

@@ -21,7 +21,10 @@ from factory_resources.sources.files.delimited_text import TextRules, find_layou
 from factory_resources.sources.files.discovery import File, find_files, format_of, is_hidden
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sources.files.text_errors import LONGEST
-from factory_resources.sql.engine import identifier, literal, sealed
+from factory_resources.sql.engine import WIDE, identifier, literal, sealed
+
+_TELLING = 10
+"""Columns by which a row that repeats the header is looked for first."""
 
 
 def source_pattern(source: Path) -> Path:
@@ -128,12 +131,14 @@ def _without_headers(raw: SourceTable, scratch: Path) -> SourceTable:
         for place, (source, (cell, _)) in enumerate(raw.columns.items(), 1)
     ]
     is_header, target = " AND ".join(tests), scratch / "rows.parquet"
-    with sealed(read=[raw.path], write=scratch) as connection:
-        [(count,)] = connection.execute(
-            f"SELECT count(*) FROM {parquet(raw.path)} WHERE {is_header}"
-        ).fetchall()
-        if not count:
-            return raw
+    with sealed(read=[raw.path], write=scratch, wide=len(tests) > WIDE) as connection:
+        # The first columns nearly always tell; to test thousands takes the engine seconds to plan.
+        for condition in (" AND ".join(tests[:_TELLING]), is_header):
+            [(count,)] = connection.execute(
+                f"SELECT count(*) FROM {parquet(raw.path)} WHERE {condition}"
+            ).fetchall()
+            if not count:
+                return raw
         rows = f"FROM {parquet(raw.path)} WHERE NOT ({is_header})"
         connection.execute(f"COPY ({rows}) TO {literal(str(target))} (FORMAT parquet)")
     return replace(raw, path=target, rows=raw.rows - count)

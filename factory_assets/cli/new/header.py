@@ -3,12 +3,12 @@
 The engine's own guess is not used: it depends on types alone, and takes a line of texts for names.
 """
 
-import csv
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from factory_assets.data.contract.sql_types import is_number
+from factory_resources.sources.files.delimited_text import fields_of
 
 MISSING_TOKENS = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null")
 """Tokens that mean "no value" in any column."""
@@ -107,7 +107,7 @@ def joined_headers(
 
 def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
     """Return the names of a header line that has none for the first column; none if it has."""
-    split = [next(csv.reader([line], delimiter=separator), []) for separator in ",;\t|"]
+    split = [fields_of(line, separator) for separator in ",;\t|"]
     for fields in (*split, line.split()):
         cells = [cell.strip() for cell in fields]
         if len(cells) == width - 1 and all(cells) and not any(map(is_number, cells)):

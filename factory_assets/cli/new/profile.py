@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
-from factory_assets.cli.new.column_types import column_forms, store_typed
+from factory_assets.cli.new.column_types import column_forms, show_typed, store_typed
 from factory_assets.cli.new.files import read_files
 from factory_assets.cli.new.oddities import oddity
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_assets.data.leakage.sample import draw_sample
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sql.engine import engine_errors, sealed
+from factory_resources.sql.engine import WIDE, engine_errors, sealed
 from factory_resources.sql.spelling import unified_sql
 
 if TYPE_CHECKING:
@@ -68,14 +68,20 @@ def profile(source: Path) -> FileProfile:
         if not raw.rows:
             raise SourceError("has no rows", where=raw.name, remedy="name a file with data rows")
         with (
-            sealed(read=[raw.path], write=Path(scratch)) as connection,
+            sealed(
+                read=[raw.path], write=Path(scratch), wide=len(raw.columns) > WIDE
+            ) as connection,
             engine_errors(raw.name, SourceError, "check the file"),
         ):
             forms = column_forms(connection, raw, files.delimiter)
-            store_typed(connection, raw, forms, Path(scratch))
+            typed = store_typed(connection, raw, forms, Path(scratch))
             items = [(f"c{place}", *item) for place, item in enumerate(forms.items())]
-            chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
-            columns = [c for chunk in chunks for c in _describe(connection, raw.rows, chunk)]
+            columns = list[ColumnSummary]()
+            for start in range(0, len(items), _CHUNK):
+                chunk = items[start : start + _CHUNK]
+                show_typed(connection, typed, [cell for cell, _, _ in chunk])
+                columns += _describe(connection, raw.rows, chunk)
+            show_typed(connection, typed, [cell for cell, _, _ in items])
             if files.headers and all(c.type == "string" and not c.pattern for c in columns):
                 raise SourceError(
                     f"repeats the names of its columns in {files.headers} lines below the first",
@@ -109,15 +115,12 @@ def profile(source: Path) -> FileProfile:
 def _describe(
     connection: Any, rows: int, chunk: Sequence[tuple[str, str, ColumnForm]]
 ) -> list[ColumnSummary]:
-    """Describe a chunk of columns of the view `typed`: their names in it, in the file, and form."""
+    """Describe the columns of the view `typed`: their names in it, in the file, and form."""
     sums = ", ".join(
         f"count({v}), count(DISTINCT {v}), min({v}), max({v}), {_words(v, form)}"
         for v, _, form in chunk
     )
-    # The engine plans each count over all columns of what it selects from.
-    cells = ", ".join(cell for cell, _, _ in chunk)
-    query = f"SELECT {sums} FROM (SELECT {cells} FROM typed)"
-    [counts] = connection.execute(query).fetchall()
+    [counts] = connection.execute(f"SELECT {sums} FROM typed").fetchall()
     row = iter(counts)
     columns = [
         ColumnSummary(

@@ -15,9 +15,10 @@ from factory_resources.sources.files.text_errors import (
     not_text,
     text_errors,
     too_long,
+    too_wide,
     width_error,
 )
-from factory_resources.sql.engine import literal
+from factory_resources.sql.engine import MOST_COLUMNS, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,7 +61,8 @@ def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
         head: the first `LONGEST` bytes of the file, or all if there are fewer.
 
     Raises:
-        SourceError: an empty file, a wrong encoding, a repeated or missing column name.
+        SourceError: an empty file, a wrong encoding, a repeated or missing column name, too many
+            columns.
     """
     if set(rules.delimiter or "") & set('\r\n"'):
         raise SourceError(
@@ -85,6 +87,8 @@ def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
         raise SourceError(
             f"is not delimited text ({error})", where=name, remedy="set source.delimiter and format"
         ) from error
+    if len(first) > MOST_COLUMNS:
+        raise too_wide(len(first), name)
     return Layout(delimiter, _names(first, name, rules), line_end)
 
 
@@ -145,8 +149,20 @@ def _find_delimiter(lines: list[str], name: str) -> str:
 
 def _widths(lines: list[str], separator: str) -> list[int]:
     # The last sampled line may be the beginning of a quoted value that continues.
-    rows = [row for row in csv.reader(lines, delimiter=separator) if row]
+    try:
+        rows = [row for row in csv.reader(lines, delimiter=separator) if row]
+    except csv.Error:
+        # A field is as long as a line of thousands of columns: it is not split by this one.
+        return [1]
     return [len(row) for row in (rows[:-1] if len(lines) == _SAMPLE else rows)] or [0]
+
+
+def fields_of(line: str, separator: str) -> list[str]:
+    """Return the fields of a line; the whole line if one is longer than 128 KiB."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return [line]
 
 
 def _first_record(lines: list[str], delimiter: str) -> tuple[list[str], str]:

@@ -22,8 +22,8 @@ from factory_resources.sources.files.delimited_text import (
 from factory_resources.sources.files.discovery import File, Format, format_of, sha256_of
 from factory_resources.sources.files.json_lines import json_to_parquet
 from factory_resources.sources.files.text_encoding import plain_text
-from factory_resources.sources.files.text_errors import LONGEST, text_errors
-from factory_resources.sql.engine import engine_errors, literal, sealed
+from factory_resources.sources.files.text_errors import LONGEST, text_errors, too_wide
+from factory_resources.sql.engine import MOST_COLUMNS, engine_errors, literal, sealed
 from factory_resources.sql.row_marks import is_none_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ class DelimitedText:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """One source, ready to be queried."""
+    """One source, ready to be queried.
+
+    Raises:
+        SourceError: it has too many columns.
+    """
 
     path: Path
     """A Parquet file, or the text that `text` describes."""
@@ -69,6 +73,10 @@ class SourceTable:
     """Columns of the source that are left out, each with what to do to read them."""
     erased: tuple[int, ...] = ()
     """Numbers of rows, from 1, that are left out, although `rows` counts them."""
+
+    def __post_init__(self) -> None:
+        if len(self.columns) > MOST_COLUMNS:
+            raise too_wide(len(self.columns), self.name)
 
     @property
     def rows_read(self) -> int:

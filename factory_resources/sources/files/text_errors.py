@@ -9,7 +9,7 @@ from pathlib import Path
 
 from factory_resources.errors import EncodingError, SourceError
 from factory_resources.sources.files.record_lines import open_lines, records
-from factory_resources.sql.engine import engine_errors
+from factory_resources.sql.engine import MOST_COLUMNS, engine_errors
 
 LONGEST = 2_000_000
 """Bytes of the longest line that the engine reads."""
@@ -134,6 +134,14 @@ def not_text(where: str, encoding: str) -> EncodingError:
         f"is not {encoding} text",
         where=where,
         remedy="set source.encoding to utf-8, windows-1252, latin-1 or utf-16",
+    )
+
+
+def too_wide(columns: int, name: str) -> SourceError:
+    return SourceError(
+        f"has {columns:,} columns, more than {MOST_COLUMNS:,}",
+        where=name,
+        remedy="keep those that matter in a file of their own",
     )
 
 
