@@ -6,6 +6,7 @@ import click
 
 from factory_assets.cli.running import running_file
 from factory_assets.declarations.people import load_people, people_file
+from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_resources.errors import FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.security.login_links import LoginLinks
@@ -15,7 +16,12 @@ from factory_resources.security.sessions import Sessions
 
 
 def login_link(home: Home, address: str) -> str:
-    """Return a link that works once."""
+    """Return a link that works once.
+
+    Raises:
+        RefusedError: it would let nobody in, as `people.yaml` is.
+    """
+    Doorkeeper().owner()
     return f"{address}/login?token={LoginLinks(home).new()}"
 
 
@@ -23,7 +29,7 @@ def new_link() -> str:
     """Return a link into the factory that is up.
 
     Raises:
-        FactoryError: none is.
+        FactoryError: none is, or a link would let nobody in.
     """
     home = Home.from_env()
     try:

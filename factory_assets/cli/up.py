@@ -31,7 +31,7 @@ from factory_assets.cli.running import recorded_process, running_file
 from factory_assets.serving.http.listen import Listen, bound_socket
 from factory_assets.web.dagster.code_server import answers
 from factory_assets.web.door.address import DoorAddress, require_allowed
-from factory_resources.errors import FactoryError
+from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.database import DATABASE_VARIABLE, alchemy_address, engine
 from factory_resources.home.home import Home
 from factory_resources.home.logs import LogRotation
@@ -222,10 +222,13 @@ def _serve(
 
 def _addresses(home: Home, services: Services, logs: Path) -> str:
     """Return the addresses of what is up, and how to stop it, as text."""
-    local = services.door.listen.is_private
-    lines = [f"factory      {login_link(home, services.door.url) if local else services.door.url}"]
-    if local:
-        lines.append("             (the link lets you in once; another: factory login)")
+    lines = [f"factory      {services.door.url}"]
+    if services.door.listen.is_private:
+        try:
+            lines = [f"factory      {login_link(home, services.door.url)}"]
+            lines.append("             (the link lets you in once; another: factory login)")
+        except RefusedError as error:
+            lines.append(f"             (log in with a password: {error.what})")
     if os.getuid() == 0:
         lines.append("boundary     none: root can undo any; start it with --user NAME")
     lines.append(f"predictions  http://{HOST}:{services.predictions}/docs")

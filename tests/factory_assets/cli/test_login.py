@@ -1,4 +1,4 @@
-"""`factory password`: a new one ends what let the person in before."""
+"""`factory password` ends what let the person in before; a link is for who may use it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from factory_assets.cli.login import set_password
+from factory_assets.cli.login import login_link, set_password
+from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
+from factory_resources.security.account import account_name
+from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.passkeys import Passkey, Passkeys
 from factory_resources.security.sessions import Sessions
 
@@ -29,3 +32,22 @@ def test_a_new_password_ends_sessions_and_removes_passkeys(
     assert Sessions(home).of("ann") == Passkeys(home).of("ann") == ()
     assert Sessions(home).of("tom")
     assert Passkeys(home).of("tom")
+
+
+def test_a_link_that_would_let_nobody_in_is_not_made(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    home.require_writable()
+    address = "http://127.0.0.1:3000"
+    assert login_link(home, address).startswith(f"{address}/login?token=")
+    people = tmp_path / "people.yaml"
+    people.write_text("ann:\n  roles: [auditor]\n", encoding="utf-8")
+    made = LoginLinks(home)._file.read_bytes()
+    with pytest.raises(
+        RefusedError, match="nobody in people.yaml has the account"
+    ):
+        login_link(home, address)
+    assert LoginLinks(home)._file.read_bytes() == made
+    people.write_text(f"ann:\n  roles: [auditor]\n  account: {account_name()}\n", encoding="utf-8")
+    assert login_link(home, address).startswith(address)
