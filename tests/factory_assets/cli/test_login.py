@@ -44,9 +44,7 @@ def test_a_link_that_would_let_nobody_in_is_not_made(
     people = tmp_path / "people.yaml"
     people.write_text("ann:\n  roles: [auditor]\n", encoding="utf-8")
     made = LoginLinks(home)._file.read_bytes()
-    with pytest.raises(
-        RefusedError, match="nobody in people.yaml has the account"
-    ):
+    with pytest.raises(RefusedError, match=r"nobody in people\.yaml has the account"):
         login_link(home, address)
     assert LoginLinks(home)._file.read_bytes() == made
     people.write_text(f"ann:\n  roles: [auditor]\n  account: {account_name()}\n", encoding="utf-8")
