@@ -95,7 +95,8 @@ def read_files(source: Path, scratch: Path) -> DataFiles:
             raise SourceError(
                 f"has other columns than {paths[0].name}",
                 where=str(path),
-                remedy="draft from files of one kind, and declare the others as another source",
+                remedy="draft from files of one layout, and bring the others to the same columns "
+                "in a pipeline of their own",
             )
     unread = tuple(line for path in paths for line in lines_below(path, rules))
     table = _without_headers(raw if len(raws) == 1 else _together(raws, scratch), scratch)
