@@ -21,6 +21,7 @@ from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.results.stages import Stage
 from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
+from factory_resources.sources.databases.reader import SQLITE
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tables.logged_files import past_versions
 from factory_resources.tables.snapshot import Snapshot, union
@@ -144,6 +145,12 @@ def _find_by_path(path: Path, names: Mapping[str, tuple[str, ...]]) -> str:
         digest = sha256_of(path, str(path))
         if digest in names:
             return digest
+        if tables := _tables_in(path, names):
+            raise UnknownNameError(
+                f"{str(path)!r} is a database",
+                remedy=f"write the name of a table: factory trace {tables[0]}; read were "
+                f"{', '.join(tables[:SHOWN])}",
+            )
         earlier = _digests_of_name(path, names)
         note = f"; the file of that name was sha256:{earlier[-1][:SHOWN_DIGITS]}" if earlier else ""
         raise UnknownNameError(
@@ -160,6 +167,18 @@ def _find_by_path(path: Path, names: Mapping[str, tuple[str, ...]]) -> str:
             remedy=f"write {FORMS}",
         )
     return earlier[-1]
+
+
+def _tables_in(path: Path, names: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return the tables and views that were read from an SQLite file of this name."""
+    read = (
+        Path(name.removeprefix(SQLITE))
+        for known in names.values()
+        for name in known
+        if name.startswith(SQLITE)
+    )
+    tables = (table.name for table in read if table.parent.name == path.name)
+    return list(dict.fromkeys(tables))
 
 
 def _digests_of_name(path: Path, names: Mapping[str, tuple[str, ...]]) -> list[str]:

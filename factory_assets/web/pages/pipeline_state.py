@@ -78,6 +78,8 @@ class PipelineState:
     purpose: str = ""
     risk: str = ""
     """Its tier and area under the EU AI Act, as declared."""
+    trains: bool = True
+    """Whether it has models; else other pipelines read its rows."""
     retrains: bool = False
     """Whether answers or outcomes start its training."""
     look_job: str | None = None
@@ -99,4 +101,6 @@ class PipelineState:
             return "broken"
         if self.serving:
             return "stopped" if self.serving.stopped else "serves"
+        if not self.trains:
+            return "data product"
         return "waits for approval" if self.waiting else "no version yet"

@@ -48,6 +48,7 @@ def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState
         pipeline.name,
         pipeline.spec.purpose,
         _risk(pipeline),
+        trains=pipeline.spec.train is not None,
         retrains=bool(watch and watch.retrain),
         look_job=f"{pipeline.name}_{MONITOR}" if watch else None,
         schedule=_schedule(schedule) if schedule else None,

@@ -1,5 +1,7 @@
 """Traces through other pipelines' snapshots, joins, several sources and partitions."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.spec import partition_of
+from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from tests.pipelines import declare
 
@@ -132,6 +135,19 @@ def test_rows_of_several_sources_and_joined_tables_are_traced(tmp_path: Path) ->
         ("ingest", "prices", {}),
         ("clean", "prices", {}),
     ]
+
+
+def test_a_database_is_traced_by_the_names_of_its_tables(tmp_path: Path) -> None:
+    (tmp_path / "fruit").mkdir()
+    database = tmp_path / "fruit" / "plant.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript("CREATE TABLE t (size); INSERT INTO t VALUES (1), (2)")
+    source = {"database": "sqlite:plant.db", "table": "t", "key": "size"}
+    _run(tmp_path, "fruit", {"ingest": {"source": source}})
+    [fate] = _trace(tmp_path, "t").fates
+    assert [passage.stage for passage in fate.passages] == ["ingest", "clean"]
+    with pytest.raises(UnknownNameError, match=r"is a database; .* factory trace t; read"):
+        _trace(tmp_path, str(database))
 
 
 def test_a_file_can_be_a_source_of_rows_and_of_a_join(tmp_path: Path) -> None:

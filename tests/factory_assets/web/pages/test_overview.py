@@ -93,6 +93,20 @@ def test_what_changes_is_shown_by_pages_that_were_asked_before(
     assert "apples: stopped version 1 was stopped by a person" in _shown(client)
 
 
+def test_a_pipeline_without_a_model_is_a_data_product(apples: Factory, browse: Browse) -> None:
+    declared = (apples.defs / "pears" / "defs.yaml", apples.defs / "plums" / "defs.yaml")
+    ends = ("", "  train: {target: label, model: {kind: linear}}\n")
+    for file, end in zip(declared, ends, strict=True):
+        file.parent.mkdir()
+        file.write_text(
+            "type: factory_assets.ModelPipeline\nattributes:\n  purpose: Sort fruit\n"
+            f"  ingest: {{source: {{files: x.csv}}}}\n{end}"
+        )
+    text = _shown(browse(apples.home))
+    assert "pears Sort fruit data product" in text
+    assert "plums Sort fruit no version yet" in text
+
+
 def test_a_broken_declaration_is_told_with_its_line_and_breaks_no_other(
     apples: Factory, browse: Browse
 ) -> None:
