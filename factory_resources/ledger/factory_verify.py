@@ -963,6 +963,11 @@ _DATABASE_ERRORS = (sqlite3.Error, MemoryError, OverflowError, UnicodeDecodeErro
 _BATCH = 32
 """Rows that are in memory at once, each of at most 65,535 bytes."""
 
+_PLAIN = re.compile(b"CREATE (TABLE|INDEX|UNIQUE INDEX|TRIGGER) ")
+
+_INDEXED = frozenset({"block", "outcome", "outcome_batch", "registered_model_aliases"})
+"""Tables with indexes; what is found by one is compared with an entry, or read without it."""
+
 _STEPS = 20_000
 """Calls of the guard, one a thousand steps of SQLite, that a query may take between its rows."""
 
@@ -970,13 +975,14 @@ _STEPS = 20_000
 class GuardedDatabase:
     """An untrusted SQLite file, opened to be read.
 
-    Views, endless queries and values of any size are refused. Texts are returned as bytes.
+    Views, endless queries and values of any size are refused, and so are indexes: some queries
+    would read one in place of its table, whose rows may be others. Texts are returned as bytes.
 
     Raises:
         InvalidError: it cannot be opened, or lacks one of the tables.
     """
 
-    def __init__(self, path: str, tables: Iterable[str]) -> None:
+    def __init__(self, path: str, tables: Sequence[str]) -> None:
         for beside in ("-wal", "-shm", "-journal"):
             with suppress(FileNotFoundError):
                 if not stat.S_ISREG(os.lstat(path + beside).st_mode):
@@ -993,15 +999,31 @@ class GuardedDatabase:
         """Let others write to the file again."""
         self._connection.close()
 
-    def _require(self, tables: Iterable[str]) -> None:
+    def _require(self, tables: Sequence[str]) -> None:
         try:
             for table in tables:
-                rows = self.rows("SELECT type, sql FROM sqlite_master WHERE name = ?", table)
-                kinds = [(kind, (sql or b"").upper()) for kind, sql in rows]
-                if [kind for kind, _ in kinds] != [b"table"] or b"VIRTUAL" in kinds[0][1][:20]:
+                rows = self.rows("SELECT type FROM sqlite_master WHERE name = ?", table)
+                if [kind for (kind,) in rows] != [b"table"]:
                     raise InvalidError(f"has no table {table!r}")
+            for (sql,) in self.rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"):
+                if not isinstance(sql, bytes) or not _PLAIN.match(sql):
+                    raise InvalidError("has a view or a virtual table")
+            for table in tables:
+                self._require_plain(table)
         except _DATABASE_ERRORS as error:
             raise InvalidError(f"cannot be opened ({error})") from error
+
+    def _require_plain(self, table: str) -> None:
+        """Require that every query reads the same rows of a table, as they are stored."""
+        computed = self.rows("SELECT 1 FROM pragma_table_xinfo(?) WHERE hidden", table)
+        # The primary key of a table without row ids is the table itself, and has no row there.
+        indexes = self.rows(
+            "SELECT 1 FROM pragma_index_list(?) "
+            "WHERE origin != 'pk' OR name IN (SELECT name FROM sqlite_master)",
+            table,
+        )
+        if any(computed) or (table not in _INDEXED and any(indexes)):
+            raise InvalidError(f"has columns or an index that no table {table!r} has")
 
     def _connect(self, path: str) -> sqlite3.Connection:
         """Return a connection that reads the file as it is now.
@@ -2134,7 +2156,8 @@ class ContentCheck:
             return
         aliases = {}
         query = (
-            "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion' LIMIT ?"
+            "SELECT name, version FROM registered_model_aliases NOT INDEXED "
+            "WHERE alias = 'champion' LIMIT ?"
         )
         with closing(GuardedDatabase(path, ["registered_model_aliases"])) as database:
             for name, version in database.rows(query, _PIPELINES):
@@ -3221,7 +3244,7 @@ _OUTCOMES = (
             ("caller", "text"),
         )
     )
-    + " FROM outcome WHERE number >= ? AND number < ? ORDER BY number"
+    + " FROM outcome NOT INDEXED WHERE number >= ? AND number < ? ORDER BY number"
 )
 
 
