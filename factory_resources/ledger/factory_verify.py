@@ -969,7 +969,10 @@ _INDEXED = frozenset({"block", "outcome", "outcome_batch", "registered_model_ali
 """Tables with indexes; what is found by one is compared with an entry, or read without it."""
 
 _STEPS = 20_000
-"""Calls of the guard, one a thousand steps of SQLite, that a query may take between its rows."""
+"""Calls of the guard, one a thousand steps of SQLite, that all queries of a database may take."""
+
+_BYTES_PER_STEP = 100
+"""For each so many bytes of a database, its queries may take one more."""
 
 
 class GuardedDatabase:
@@ -987,7 +990,7 @@ class GuardedDatabase:
             with suppress(FileNotFoundError):
                 if not stat.S_ISREG(os.lstat(path + beside).st_mode):
                     raise InvalidError(f"its {beside} is not a regular file")
-        self._steps = 0
+        self._steps = _STEPS + sum(_size(path + part) for part in ("", "-wal")) // _BYTES_PER_STEP
         self._connection = self._connect(path)
         try:
             self._require(tables)
@@ -1033,7 +1036,7 @@ class GuardedDatabase:
         """
         # Without its write-ahead log, a copy on a medium that cannot be written is complete. With a
         # journal, half of what is undone by it may be in the file.
-        complete = not any(_has_content(path + beside) for beside in ("-wal", "-journal"))
+        complete = not any(_size(path + beside) for beside in ("-wal", "-journal"))
         modes = ["mode=ro", "mode=ro&immutable=1"] if complete else ["mode=ro"]
         for mode in modes:
             address = f"file:{quote(os.path.abspath(path))}?{mode}"
@@ -1060,7 +1063,7 @@ class GuardedDatabase:
             except _DATABASE_ERRORS as error:
                 connection.close()
                 raise InvalidError(f"cannot be opened ({error})") from error
-        if _has_content(path + "-journal"):
+        if _size(path + "-journal"):
             # Rolled back here, a hostile journal could delete the files that it names.
             raise InvalidError(
                 "was being written when it was copied, or its writer was killed: run any command "
@@ -1072,8 +1075,8 @@ class GuardedDatabase:
         )
 
     def _guard(self) -> int:
-        self._steps += 1
-        return self._steps > _STEPS
+        self._steps -= 1
+        return self._steps < 0
 
     def rows(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query.
@@ -1088,21 +1091,17 @@ class GuardedDatabase:
         """Yield the rows of a query, some at a time; raises as `rows` does."""
         try:
             cursor = self._connection.execute(statement, values)
-            while True:
-                self._steps = 0
-                batch = cursor.fetchmany(_BATCH)
-                if not batch:
-                    return
+            while batch := cursor.fetchmany(_BATCH):
                 yield batch
         except _DATABASE_ERRORS as error:
             raise InvalidError(f"the database cannot be read ({error})") from error
 
 
-def _has_content(path: str) -> bool:
+def _size(path: str) -> int:
     # Asked once: whoever writes to the database removes its journal at any moment.
     with suppress(OSError):
-        return os.path.getsize(path) > 0
-    return False
+        return os.path.getsize(path)
+    return 0
 
 
 class Scratch:

@@ -124,6 +124,25 @@ def test_a_column_that_is_computed_is_refused(tmp_path: Path) -> None:
     assert time.process_time() - started < 0.5
 
 
+def test_a_ledger_whose_entries_have_no_order_is_answered_soon(tmp_path: Path) -> None:
+    about = {"pipeline": "p", "record": "r", "passed": True}
+    bodies = [
+        entry("verdict", subject=f"verdict/p@{number}", version=number, **about)
+        for number in range(16_000)
+    ]
+    write_ledger(tmp_path / "ledger.db", [_FIRST, *bodies], _KEY)
+    _change(
+        tmp_path / "ledger.db",
+        "CREATE TABLE other(number, body)",
+        "INSERT INTO other SELECT * FROM entry",
+        "DROP TABLE entry",
+        "ALTER TABLE other RENAME TO entry",
+    )
+    started = time.process_time()
+    assert "the database cannot be read (interrupted)" in "\n".join(_problems(tmp_path))
+    assert time.process_time() - started < 4
+
+
 def test_a_virtual_table_is_refused_however_it_is_written(tmp_path: Path) -> None:
     write_ledger(tmp_path / "ledger.db", [_FIRST], _KEY)
     statement = "CREATE /* a table */ VIRTUAL TABLE entry USING fts4(number, body)"
