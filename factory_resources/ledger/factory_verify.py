@@ -950,6 +950,14 @@ def take(value: Any, *names: str, kind: type = str) -> Any:
     return value
 
 
+def take_texts(value: Any, name: str) -> list[str]:
+    """Return a list of texts in an object; raises as `take` does."""
+    texts: list[str] = take(value, name, kind=list)
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidError(f"has no valid {name!r}")
+    return texts
+
+
 def digest_of(value: Any) -> str:
     """Return the digest of a part of a record, as the factory writes it."""
     return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
@@ -1163,12 +1171,7 @@ class Scratch:
         # The factory finds people by this subject alone.
         if entry.get("subject") != "people":
             raise InvalidError("is of a person, and has another subject")
-        texts = []
-        for name in ("roles", "keys"):
-            values = take(entry, name, kind=list)
-            if not all(isinstance(value, str) for value in values):
-                raise InvalidError(f"has no valid {name!r}")
-            texts.append(json.dumps(values))
+        texts = [json.dumps(take_texts(entry, name)) for name in ("roles", "keys")]
         account = None if entry.get("account") is None else take(entry, "account")
         row = take(entry, "person"), number, *texts, account
         self.run("INSERT INTO person VALUES(?, ?, ?, ?, ?)", *row)
@@ -1941,7 +1944,7 @@ class ContentCheck:
         if take(done[1], "found", kind=int):
             self._report.note("left values of the person in the home, as it says", done[0])
         if isinstance(self._files, HomeFolder):
-            gone = [*take(manifest, "files", kind=dict), *take(manifest, "removed", kind=list)]
+            gone = [*take(manifest, "files", kind=dict), *take_texts(manifest, "removed")]
             for path in gone:
                 if is_here(self._files, require_relative(path)):
                     self._report.problem("was erased, and is there", number, path)
@@ -1950,7 +1953,7 @@ class ContentCheck:
         """Report records that had been changed before an erasure replaced them."""
         for record, digests in sorted(records.items()):
             before = self._ledger.last("stage", record, number)
-            if before and before[1].get("sha256") != digests.get("was"):
+            if before and before[1].get("sha256") != _at(digests, "was"):
                 what = "was not as it had been entered when an erasure replaced it"
                 self._report.problem(what, number, record)
 
@@ -3004,9 +3007,7 @@ class PredictionCheck:
         """Note which files of the archive are removed."""
         subject = f"predictions/{take(entry, 'pipeline')}/{take(entry, 'day')}"
         _require_same("the subject", take(entry, "subject"), subject)
-        for digest in take(entry, "files", kind=list):
-            if not isinstance(digest, str):
-                raise InvalidError("has no valid 'files'")
+        for digest in take_texts(entry, "files"):
             row = subject, digest, number
             self._scratch.run("INSERT OR REPLACE INTO dropped VALUES(?, ?, ?)", *row)
 
@@ -3561,7 +3562,7 @@ class PredictionProof:
                 take(leaf, "index", kind=int),
                 _identifier(take(leaf, "id")),
                 parse_hash(take(leaf, "digest")),
-                tuple(parse_hash(text) for text in _texts(take(leaf, "hashes", kind=list))),
+                tuple(map(parse_hash, take_texts(leaf, "hashes"))),
             )
             for leaf in take(value, "leaves", kind=list)
         ]
@@ -3627,13 +3628,6 @@ class PredictionProof:
             raise InvalidError(f"the leaves of block {_short(block)} are no neighbours")
         if not left.identifier < self.identifier < right.identifier:
             raise InvalidError(f"the id is not between the leaves of block {_short(block)}")
-
-
-def _texts(values: list[Any]) -> Iterator[str]:
-    for value in values:
-        if not isinstance(value, str):
-            raise InvalidError("has no valid 'hashes'")
-        yield value
 
 
 def _verify_prediction(
@@ -4301,7 +4295,7 @@ class _DossierCheck:
             raise InvalidError("has no valid 'damaged'")
         for one in damaged:
             path, number = take(one, "path"), take(one, "entry", kind=int)
-            lacking.append((number, {*_texts(take(one, "evidence", kind=list))}))
+            lacking.append((number, {*take_texts(one, "evidence")}))
             with self._reported(path):
                 if number not in self._entries:
                     raise InvalidError(f"entry {number} is not in the dossier")

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from factory_resources.ledger.factory_verify import Expectation, digest_of, verify_path
+from factory_resources.ledger.factory_verify import (
+    STATEMENT_PAYLOAD,
+    STATEMENT_TYPE,
+    Expectation,
+    digest_of,
+    format_base64,
+    verify_path,
+)
 from tests.factory_resources.ledger.homes import LogKey, entry, sha256, write_ledger
 
 _KEY = LogKey()
@@ -193,3 +200,35 @@ def test_an_outcome_whose_number_is_none_is_answered(tmp_path: Path) -> None:
     about = {"subject": "outcomes/b", "batch": "b", "root": leaf.hex(), "count": 1}
     [problem] = _problems(tmp_path, entry("outcomes", **about))
     assert "'1.5' is not the number of an outcome" in problem
+
+
+def _erasure(home: Path, manifest: dict[str, Any]) -> bytes:
+    """Write what an erasure says that it erased, signed by nobody; return its entry."""
+    content = json.dumps({"records": {}, "files": {}, "removed": [], **manifest}).encode()
+    (home / "erasures").mkdir(exist_ok=True)
+    (home / "erasures/e.json").write_bytes(content)
+    about = {"log": _KEY.name, "erasure": "e", "manifest": sha256(content)}
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "predicateType": "urn:sovereign-ai-factory:erasure:v1",
+        "predicate": {**about, "time": "2026-11-25T18:00:00Z"},
+    }
+    payload = format_base64(json.dumps(statement).encode())
+    envelope = {"payload": payload, "payloadType": STATEMENT_PAYLOAD, "signatures": []}
+    signed = json.dumps(envelope).encode()
+    (home / "statements/_erasures").mkdir(parents=True, exist_ok=True)
+    (home / f"statements/_erasures/{sha256(signed)}.json").write_bytes(signed)
+    digests = {"manifest": sha256(content), "statement": sha256(signed)}
+    return entry("erasure", subject="erasure/e", **digests)
+
+
+def test_an_odd_list_of_what_was_erased_is_answered(tmp_path: Path) -> None:
+    name, computed = _stage(tmp_path, "ingest")
+    done = entry("erasure_done", subject="erasure_done/e", found=0)
+    for manifest, told in (
+        ({}, ""),
+        ({"removed": [5]}, "has no valid 'removed'"),
+        ({"records": {name: 5}}, "was not as it had been entered"),
+    ):
+        problems = _problems(tmp_path, computed, _erasure(tmp_path, manifest), done)
+        assert [told in problem for problem in problems] == ([True] if told else []), problems
