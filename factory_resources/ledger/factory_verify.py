@@ -1137,7 +1137,8 @@ class Scratch:
             "CREATE TABLE served(which TEXT PRIMARY KEY) WITHOUT ROWID;"
             "CREATE TABLE refused(which TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             "CREATE TABLE statement(sha256 TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
-            "CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;"
+            "CREATE TABLE manifest(model TEXT, version TEXT, path BLOB,"
+            " PRIMARY KEY(model, version, path)) WITHOUT ROWID;"
             "CREATE TABLE logged(number INTEGER PRIMARY KEY, kind TEXT);"
             "CREATE TABLE elsewhere(block BLOB, number INTEGER, ranges BLOB,"
             " PRIMARY KEY(block, number)) WITHOUT ROWID;"
@@ -1751,8 +1752,8 @@ class ContentCheck:
         """Check every entry that names something."""
         for name in self._files.names("artifacts/*/models/*/artifacts/manifest.json"):
             with self._report.reported(file=name):
-                row = self._digest(name), path_bytes(name)
-                self._scratch.run("INSERT OR IGNORE INTO manifest VALUES(?, ?)", *row)
+                model = f"{name.split('/')[1]}/{self._digest(name)}"
+                self._scratch.run("INSERT INTO manifest VALUES(?, '', ?)", model, path_bytes(name))
         checks = {
             "stage": self._stage,
             "model_version": self._model_version,
@@ -1841,17 +1842,31 @@ class ContentCheck:
             if facts["provenance"] is not None:
                 name = f"{_run_folder(entry, facts)}/origin/manifest.json"
                 self._manifest(number, name, take(facts, "provenance"))
-        path = self._scratch.one("SELECT path FROM manifest WHERE sha256 = ?", digest)
+        pipeline = take(entry, "pipeline")
+        path = self._model_manifest(f"{pipeline}/{digest}", subject, is_own=facts is not None)
         if path is None and facts is None:
             return
         self._report.count("model versions")
         if path is None:
             raise InvalidError(
-                "its files are missing or changed: below "
-                f"artifacts/{take(entry, 'pipeline')}/models is no manifest.json with the SHA-256 "
-                + digest
+                f"its files are missing or changed: below artifacts/{pipeline}/models is no "
+                f"manifest.json with the SHA-256 {digest}, or only that of another version"
             )
         self._manifest(number, path.decode("utf-8", "surrogateescape"), digest)
+
+    def _model_manifest(self, model: str, version: str, *, is_own: bool) -> bytes | None:
+        """Return the path of the manifest of a version, or None.
+
+        Args:
+            model: pipeline and digest; the models of several versions may be the same.
+            is_own: whether it must not be that of another version.
+        """
+        query = "SELECT path FROM manifest WHERE model = ? AND version IN (?, '') ORDER BY version"
+        path: bytes | None = self._scratch.one(f"{query} DESC", model, version)
+        if is_own and path is not None:
+            move = "UPDATE OR IGNORE manifest SET version = ? WHERE model = ? AND path = ?"
+            self._scratch.run(move, version, model, path)
+        return path
 
     def _verdict(self, number: int, entry: dict[str, Any]) -> None:
         facts = self._facts(number, entry)

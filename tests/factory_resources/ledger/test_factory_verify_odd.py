@@ -232,3 +232,36 @@ def test_an_odd_list_of_what_was_erased_is_answered(tmp_path: Path) -> None:
     ):
         problems = _problems(tmp_path, computed, _erasure(tmp_path, manifest), done)
         assert [told in problem for problem in problems] == ([True] if told else []), problems
+
+
+def _same_models(home: Path) -> list[bytes]:
+    """Write two versions whose models are the same, byte for byte; return their entries."""
+    manifest = json.dumps({"weights": sha256(b"w")}).encode()
+    bodies = []
+    for version in (1, 2):
+        folder = home / f"artifacts/p/models/m-{version}/artifacts"
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_bytes(manifest)
+        (folder / "weights").write_bytes(b"w")
+        about = {"model": "p", "version": version, "run_id": "r", "digest": sha256(manifest)}
+        record, computed = _stage(home, "ingest", parts={"repetition": version}, value=about)
+        named = {"pipeline": "p", "version": version, "record": record}
+        bodies.append(computed)
+        bodies.append(
+            entry("model_version", subject=f"model/p@{version}", digest=sha256(manifest), **named)
+        )
+    return bodies
+
+
+def test_each_of_two_versions_with_the_same_model_has_files_of_its_own(tmp_path: Path) -> None:
+    bodies = _same_models(tmp_path)
+    assert _problems(tmp_path, *bodies) == []
+    for version in (1, 2):
+        weights = tmp_path / f"artifacts/p/models/m-{version}/artifacts/weights"
+        weights.write_bytes(b"x")
+        [problem] = _problems(tmp_path, *bodies)
+        assert f"m-{version}/artifacts/weights: was changed" in problem
+        weights.write_bytes(b"w")
+    (tmp_path / "artifacts/p/models/m-1/artifacts/manifest.json").unlink()
+    [problem] = _problems(tmp_path, *bodies)
+    assert "or only that of another version" in problem
