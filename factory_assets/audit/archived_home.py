@@ -161,15 +161,16 @@ def _unpacked(path: Path, home: Home, prediction: bytes | None) -> ArchiveName:
         report, note = verify_path(str(path), Expectation(prediction=prediction))
         if note is None or not report.holds:
             raise InvalidError(str(report.problems[0]))
-        archive = ArchiveFile.open(str(path))
-        about = json.loads(_read(archive, "evidence.json"))
-        bodies = {number: _read(archive, f"entries/{number}.json") for number in about["entries"]}
-        if prediction:
-            bodies |= _entered_block(prediction)
-        size = LogCheckpoint.parse(SignedNote.parse(note).text).size
-        _write_ledger(home, bodies, size, note.decode())
-        _write_files(home, archive, bodies)
-        key = _read(archive, "key").decode().strip()
+        with ArchiveFile.open(str(path)) as archive:
+            about = json.loads(_read(archive, "evidence.json"))
+            numbers = about["entries"]
+            bodies = {number: _read(archive, f"entries/{number}.json") for number in numbers}
+            if prediction:
+                bodies |= _entered_block(prediction)
+            size = LogCheckpoint.parse(SignedNote.parse(note).text).size
+            _write_ledger(home, bodies, size, note.decode())
+            _write_files(home, archive, bodies)
+            key = _read(archive, "key").decode().strip()
     except InvalidError as error:
         raise _refused(path, str(error)) from error
     with path.open("rb") as file:

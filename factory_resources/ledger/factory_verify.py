@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import io
 import json
 import os
 import re
@@ -737,7 +738,7 @@ _CHUNK = 1 << 20
 _RECORD_COST = 128 * 1024 * 1024
 """Bytes of memory that a parsed record may take."""
 _DIRECTORY_BYTES = 8 * 1024 * 1024
-"""Bytes of the directory of an archive, of which each takes about ten in memory."""
+"""Bytes that are read of an archive at once; only its directory is longer than a few."""
 
 
 class MissingFileError(InvalidError):
@@ -807,6 +808,15 @@ class HomeFolder:
             raise InvalidError(f"{folder} cannot be read ({error.strerror})") from error
 
 
+class _ArchiveBytes(io.FileIO):
+    """The bytes of an archive, whose directory is read at once, and takes ten times the memory."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _DIRECTORY_BYTES:
+            raise ValueError("too many files")
+        return super().read(size)
+
+
 class ArchiveFile:
     """The files of an evidence archive, or those below a folder of it.
 
@@ -821,27 +831,30 @@ class ArchiveFile:
         self._members = {item.filename: item for item in archive.infolist()}
 
     @classmethod
-    def open(cls, path: str) -> ArchiveFile:
+    @contextmanager
+    def open(cls, path: str) -> Iterator[ArchiveFile]:
         """Open an archive, with the names that it has itself.
 
         Raises:
             InvalidError: it is not an archive of this form.
         """
-        try:
-            _require_small_directory(path)
-            archive = zipfile.ZipFile(path)
-        except _ZIP_ERRORS as error:
-            raise InvalidError("is not a zip archive that can be read") from error
-        items = archive.infolist()
-        if len(items) != len({item.filename for item in items}):
-            raise InvalidError("the archive has two files of the same name")
-        if sum(item.compress_size for item in items) > os.path.getsize(path):
-            raise InvalidError("files of the archive overlap")
-        for item in items:
-            require_relative(item.filename)
-            if item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size:
-                raise InvalidError(f"{_short(item.filename)} is compressed, which is not allowed")
-        return cls(archive, "")
+        with ExitStack() as stack:
+            try:
+                archive = zipfile.ZipFile(stack.enter_context(_ArchiveBytes(path)))
+            except _ZIP_ERRORS as error:
+                raise InvalidError("is not a zip archive that can be read") from error
+            items = archive.infolist()
+            if len(items) != len({item.filename for item in items}):
+                raise InvalidError("the archive has two files of the same name")
+            if sum(item.compress_size for item in items) > os.path.getsize(path):
+                raise InvalidError("files of the archive overlap")
+            for item in items:
+                require_relative(item.filename)
+                if item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size:
+                    raise InvalidError(
+                        f"{_short(item.filename)} is compressed, which is not allowed"
+                    )
+            yield cls(archive, "")
 
     def below(self, prefix: str) -> ArchiveFile:
         """Return the files whose names begin so, named without that."""
@@ -881,20 +894,6 @@ _ZIP_ERRORS = (
     RuntimeError,
     OverflowError,
 )
-
-
-def _require_small_directory(path: str) -> None:
-    """Refuse an archive whose directory, which is read at once, would take much memory."""
-    with open(path, "rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - 65_535 - 22 - 76))
-        tail = file.read()
-    end = tail.rfind(b"PK\5\6")
-    sizes = struct.unpack_from("<I", tail, end + 12) if 0 <= end <= len(tail) - 22 else (0,)
-    if end >= 76 and tail[end - 20 : end - 16] == b"PK\6\7":
-        sizes = struct.unpack_from("<Q", tail, end - 36)
-    if sizes[0] > _DIRECTORY_BYTES:
-        raise ValueError("too many files")
 
 
 def require_relative(name: str) -> str:
@@ -3971,8 +3970,7 @@ def verify_archive(path: str, expected: Expectation, report: VerificationReport)
     """
     report.cannot_prove.append(_ARCHIVE_CANNOT_PROVE)
     try:
-        archive = ArchiveFile.open(path)
-        with closing(Scratch()) as scratch:
+        with ArchiveFile.open(path) as archive, closing(Scratch()) as scratch:
             return _ArchiveCheck(archive, expected, report, scratch).run()
     except InvalidError as error:
         report.problem(error)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -178,6 +179,18 @@ def test_a_directory_that_takes_much_memory_is_refused(evidence: Evidence) -> No
         members.update({f"home/{number:0900}": b"" for number in range(9000)})
 
     evidence.change(crowd)
+    code, out = evidence.verify()
+    assert code == 1
+    assert "is not a zip archive that can be read" in out
+
+
+@pytest.mark.parametrize("offset", [0, int.from_bytes(b"PK\5\6", "little")])
+def test_no_end_of_a_directory_hides_how_long_it_is(evidence: Evidence, offset: int) -> None:
+    # With an offset that reads like the beginning of an end, an end seems to be in the end.
+    item = struct.pack("<4s6H3L5H2L", b"PK\1\2", *[0] * 9, 900, *[0] * 6)
+    directory = b"".join(item + b"%0900d" % number for number in range(9000))
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9000, 9000, len(directory), offset, 0)
+    evidence.path.write_bytes(directory + end)
     code, out = evidence.verify()
     assert code == 1
     assert "is not a zip archive that can be read" in out
