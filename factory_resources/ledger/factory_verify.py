@@ -4149,7 +4149,8 @@ class _ArchiveCheck:
 
 # --------------------------------------------------------------------------------- The dossier
 
-_DOSSIER_BYTES = 64 * 1024 * 1024
+_DOSSIER_BYTES = _PROOF_BYTES = 64 * 1024 * 1024
+"""Bytes of a dossier, and of a proof of an answer, in which the record is base64."""
 
 _OWN = "ledger/"
 """The beginning of the path by which a dossier cites an entry itself."""
@@ -4725,7 +4726,7 @@ def _verify_command(words: Sequence[str]) -> int:
     if key and key.kind != ED25519:
         raise InvalidError("--key is not the key of a log")
     since = _content(options.since) if options.since else None
-    prediction = _content(options.prediction) if options.prediction else None
+    prediction = _content(options.prediction, _PROOF_BYTES) if options.prediction else None
     dossier = _content(options.dossier, _DOSSIER_BYTES) if options.dossier else None
     expected = Expectation(key, policy, since, prediction, dossier)
     report, head = verify_path(options.path, expected, options.ledger)
@@ -4765,11 +4766,14 @@ def _witness_command(words: Sequence[str]) -> int:
 
 
 def _content(path: str, limit: int = _NOTE_BYTES + 8192) -> bytes:
-    """Return what a file named in the call contains; not more than `limit` bytes of it."""
+    """Return what a file named in the call contains, which is at most `limit` bytes."""
     if not os.path.isfile(path):
         raise InvalidError(f"there is no file {path}")
     with open(path, "rb") as file:
-        return file.read(limit)
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise InvalidError(f"{path} has more than {limit:,} bytes")
+    return content
 
 
 def limit_sqlite() -> None:

@@ -13,6 +13,8 @@ import pytest
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import (
     Expectation,
+    PredictionProof,
+    ProvenLeaf,
     prediction_leaf,
     tree_hash,
     verify_path,
@@ -122,3 +124,28 @@ def test_a_full_disk_of_the_auditor_is_a_mistake_in_the_call_and_no_verdict(
     assert done.returncode == 2
     assert done.stderr.startswith("error: the temporary folder cannot be written (")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_proof_of_a_large_answer_is_read_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record, identifier = bytes(1_000_000), _IDS[1]
+    leaf = ProvenLeaf(_BLOCK, 0, identifier, hashlib.sha256(record).digest(), ())
+    root = prediction_leaf(identifier, leaf.digest).hex()
+    ends = {"first": identifier.hex(), "last": identifier.hex(), "count": 1, "bytes": len(record)}
+    body = entry("predictions", subject=f"predictions/{_BLOCK}", block=_BLOCK, root=root, **ends)
+    (tmp_path / "home").mkdir()
+    write_ledger(tmp_path / "home/ledger.db", [_FIRST, body], _KEY)
+    file = tmp_path / "proof"
+    file.write_bytes(PredictionProof(identifier, record, (leaf,)).format())
+    factory_verify.main([str(tmp_path / "home"), "--prediction", str(file)])
+    assert f"{identifier.hex()} was answered as the proof says" in capsys.readouterr().out
+
+
+def test_a_file_that_is_too_long_is_a_mistake_in_the_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "checkpoint"
+    file.write_bytes(bytes(600_000))
+    assert factory_verify.main([str(tmp_path), "--since", str(file)]) == 2
+    assert capsys.readouterr().err == f"error: {file} has more than 532,480 bytes\n"
