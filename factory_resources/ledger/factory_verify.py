@@ -3206,12 +3206,14 @@ def stored_leaves(
 
 
 def _ranges(text: bytes) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of ranges written as `0-3,7-7`, last numbers included."""
+    """Yield start and stop of ranges written as `0-3,7-7`, last numbers included, in order."""
+    last = -1
     for part in text.split(b","):
         match = re.fullmatch(rb"(0|[1-9][0-9]{0,6})-(0|[1-9][0-9]{0,6})", part)
-        if not match or int(match[1]) > int(match[2]):
+        if not match or not last < int(match[1]) <= int(match[2]):
             raise InvalidError("is not a list of leaves")
-        yield int(match[1]), int(match[2]) + 1
+        last = int(match[2])
+        yield int(match[1]), last + 1
 
 
 def _identifier(text: str) -> bytes:

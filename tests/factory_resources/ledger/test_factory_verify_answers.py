@@ -106,7 +106,7 @@ def test_a_full_disk_of_the_auditor_is_a_mistake_in_the_call_and_no_verdict(
     home = tmp_path / "home"
     folder, identifier = home / "predictions/archive/p/2026-01-01", "0" * 32
     folder.mkdir(parents=True)
-    ranges = b",".join([b"0-0"] * 250_000)
+    ranges = b",".join(b"%d-%d" % (leaf, leaf) for leaf in range(250_000))
     leaves = b"".join(b"%d %b\n" % (number, ranges) for number in range(30))
     (folder / f"{identifier}-{identifier}-{'0' * 8}.leaves").write_bytes(leaves)
     day = {"pipeline": "p", "day": "2026-01-01", "subject": "predictions/p/2026-01-01"}
@@ -149,3 +149,15 @@ def test_a_file_that_is_too_long_is_a_mistake_in_the_call(
     file.write_bytes(bytes(600_000))
     assert factory_verify.main([str(tmp_path), "--since", str(file)]) == 2
     assert capsys.readouterr().err == f"error: {file} has more than 532,480 bytes\n"
+
+
+@pytest.mark.parametrize("ranges", [b"0-3,3-4", b"5-6,0-3", b"0-3,0-3"])
+def test_leaves_that_are_listed_twice_are_refused(tmp_path: Path, ranges: bytes) -> None:
+    folder, identifier = tmp_path / "predictions/archive/p/2026-01-01", "0" * 32
+    folder.mkdir(parents=True)
+    leaves = b"b " + ranges + b"\n"
+    (folder / f"{identifier}-{identifier}-{'0' * 8}.leaves").write_bytes(leaves)
+    day = {"pipeline": "p", "day": "2026-01-01", "subject": "predictions/p/2026-01-01"}
+    said = {"first": identifier, "last": identifier, "count": 8, "sha256": "0" * 64}
+    body = entry("predictions_archived", **day, **said, leaves=sha256(leaves))
+    assert "is not a list of leaves" in _problems(tmp_path, [body])[0]
