@@ -1795,10 +1795,10 @@ class ContentCheck:
             with suppress(InvalidError):
                 entry = self._ledger.entry(number)
                 last[take(entry, "subject"), take(entry, "version", kind=int)] = number
+        comparison = EvidenceComparison(self._files, self._ledger)
         for (subject, version), number in sorted(last.items(), key=lambda one: one[1]):
             with self._report.reported(number, subject):
-                signed = number, self._ledger.entry(number)
-                if changed := changed_evidence(self._files, self._ledger, signed, version):
+                if changed := comparison.changed(number, self._ledger.entry(number), version):
                     what = f"changed since it was signed, so that it is stale: {', '.join(changed)}"
                     self._report.note(what, number, subject)
 
@@ -3411,81 +3411,95 @@ def _stored_outcome_leaf(number: int, values: Sequence[Any]) -> bytes | None:
 
 # ------------------------------------------------------------------- What signed answers rest on
 
-_EVALUATED: Mapping[str, tuple[str, ...]] = {
-    "metrics": ("metrics", "intervals", "baselines", "champion", "folds", "at_half"),
-    "slices": ("slices",),
-    "fairness": ("groups",),
-    "robustness": ("robustness",),
-    "calibration": ("metrics/brier", "metrics/ece", "metrics/log_loss"),
-    "gates": ("gates",),
-    "influence": ("influence", "importances"),
+_RESTS_ON: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+    "verdict": (
+        "verdict",
+        {
+            "metrics": ("metrics", "intervals", "baselines", "champion", "folds", "at_half"),
+            "slices": ("slices",),
+            "fairness": ("groups",),
+            "robustness": ("robustness",),
+            "calibration": ("metrics/brier", "metrics/ece", "metrics/log_loss"),
+            "gates": ("gates",),
+            "influence": ("influence", "importances"),
+        },
+    ),
+    "model_version": (
+        "model",
+        {
+            "search": ("tuned",),
+            "interface": ("task", "target", "classes", "numeric", "categorical"),
+        },
+    ),
 }
-"""Kinds of evidence, and where the record of an evaluation has what they show."""
+"""By the kind of the entry that names an evaluation or a training: what its subject begins with,
+and the kinds of evidence with where the record has what they show."""
 
-_TRAINED: Mapping[str, tuple[str, ...]] = {
-    "search": ("tuned",),
-    "interface": ("task", "target", "classes", "numeric", "categorical"),
-}
-"""The same of the record of a training."""
+_CACHED_RECORDS, _CACHED_PAIRS = 4, 10_000
 
 
-def changed_evidence(
-    files: HomeFolder | ArchiveFile,
-    ledger: LedgerDatabase | ArchivedEntries,
-    signed: tuple[int, dict[str, Any]],
-    version: int,
-    before: int | None = None,
-) -> list[str]:
-    """Return the kinds of evidence that records show otherwise than when an answer was signed.
+class EvidenceComparison:
+    """Compares what records show now with what they showed when an answer was signed.
 
-    Kinds that do not rest on the evaluation or the training alone, and records that are not here,
-    are left out: what is returned has changed, and more may have.
-
-    Args:
-        signed: number and content of the entry of the signature.
-        version: the one for which the answer is to hold.
-        before: the number of entries that count now; None for all.
+    However many answers rest on a record, it is read once for those that follow each other.
     """
-    number, entry = signed
-    pipeline, changed = take(entry, "pipeline"), list[str]()
-    then = f"{pipeline}@{take(entry, 'version', kind=int)}"
-    read = (("verdict", "verdict", _EVALUATED), ("model_version", "model", _TRAINED))
-    for kind, act, fields in read:
-        old = _entered_value(files, ledger, kind, f"{act}/{then}", number)
-        new = _entered_value(files, ledger, kind, f"{act}/{pipeline}@{version}", before)
-        if old is None or new is None:
-            continue
-        for name, places in fields.items():
-            pairs = ((_at(old, place), _at(new, place)) for place in places)
-            if name in take(entry, "evidence", kind=dict) and any(_differs(*two) for two in pairs):
-                changed.append(name)
-    return changed
 
+    def __init__(
+        self, files: HomeFolder | ArchiveFile, ledger: LedgerDatabase | ArchivedEntries
+    ) -> None:
+        self._files, self._ledger = files, ledger
+        self._value = lru_cache(_CACHED_RECORDS)(self._read_value)
+        self._different = lru_cache(_CACHED_PAIRS)(self._compare)
 
-def _entered_value(
-    files: HomeFolder | ArchiveFile,
-    ledger: LedgerDatabase | ArchivedEntries,
-    kind: str,
-    subject: str,
-    before: int | None,
-) -> dict[str, Any] | None:
-    """Return the result in the record of the last act of a kind; empty if there was none yet.
+    def changed(
+        self, number: int, entry: dict[str, Any], version: int, before: int | None = None
+    ) -> list[str]:
+        """Return the kinds of evidence that records show otherwise than when it was signed.
 
-    None if the record is not here, or not as its entry says.
-    """
-    act = ledger.last(kind, subject, before)
-    if act is None:
-        return {}
-    name = require_relative(take(act[1], "record"))
-    computed = ledger.last("stage", name)
-    try:
-        content = read_all(files, name, _RECORD_COST // 2)
-        if computed is None or sha256(content).hexdigest() != computed[1].get("sha256"):
+        Kinds that do not rest on the evaluation or the training alone, and records that are not
+        here, are left out: what is returned has changed, and more may have.
+
+        Args:
+            number: that of the entry of the signature.
+            version: the one for which the answer is to hold.
+            before: the number of entries that count now; None for all.
+        """
+        pipeline, evidence = take(entry, "pipeline"), take(entry, "evidence", kind=dict)
+        then = f"{pipeline}@{take(entry, 'version', kind=int)}"
+        changed = list[str]()
+        for kind, (act, _) in _RESTS_ON.items():
+            old = self._record(kind, f"{act}/{then}", number)
+            new = self._record(kind, f"{act}/{pipeline}@{version}", before)
+            changed += [name for name in self._different(kind, old, new) if name in evidence]
+        return changed
+
+    def _record(self, kind: str, subject: str, before: int | None) -> str | None:
+        """Return the record that the last act of a kind names; None if there was none yet."""
+        act = self._ledger.last(kind, subject, before)
+        return require_relative(take(act[1], "record")) if act else None
+
+    def _compare(self, kind: str, old: str | None, new: str | None) -> list[str]:
+        """Return the kinds of evidence that two records show otherwise."""
+        before, now = (self._value(name) if name else {} for name in (old, new))
+        if before is None or now is None:
+            return []
+        return [
+            name
+            for name, places in _RESTS_ON[kind][1].items()
+            if any(_differs(_at(before, place), _at(now, place)) for place in places)
+        ]
+
+    def _read_value(self, name: str) -> dict[str, Any] | None:
+        """Return the result in a record; None if it is not here, or not as its entry says."""
+        computed = self._ledger.last("stage", name)
+        try:
+            content = read_all(self._files, name, _RECORD_COST // 2)
+            if computed is None or sha256(content).hexdigest() != computed[1].get("sha256"):
+                return None
+            value: dict[str, Any] = take(parse_object(content), "value", kind=dict)
+        except InvalidError:
             return None
-        value: dict[str, Any] = take(parse_object(content), "value", kind=dict)
-    except InvalidError:
-        return None
-    return value
+        return value
 
 
 def _at(value: Any, place: str) -> Any:
@@ -4163,6 +4177,8 @@ _DOSSIER_CANNOT_PROVE = (
     "that what a signed answer rests on beside evaluation and training is as when it was signed",
 )
 
+_REQUIREMENTS = 1000
+
 _NOT_EVALUATED = "not evaluated"
 
 _NO_VALUE = ("", "none", "not recorded", _NOT_EVALUATED)
@@ -4197,7 +4213,11 @@ class _DossierCheck:
     ) -> None:
         self._dossier, self._files = dossier, files
         self._ledger, self._report = ledger, report
-        self._entries: dict[int, bytes] = {}
+        self._comparison = EvidenceComparison(files, ledger)
+        self._entries = ArchivedEntries()
+        self._bodies: dict[int, bytes] = {}
+        self._places: dict[str, int] = {}
+        """Where the sources are, by path."""
         self._documents: dict[int, Any] = {}
         self._used: set[int] = set()
 
@@ -4209,7 +4229,7 @@ class _DossierCheck:
         self._read_entries()
         for place, source in enumerate(take(self._dossier, "sources", kind=list)):
             with self._reported(source.get("path") if isinstance(source, dict) else None):
-                self._documents[place] = self._document(source)
+                self._documents[place] = self._document(place, source)
                 self._report.count("documents that the dossier cites")
         with self._reported(f"{self._pipeline}@{self._version}"):
             self._compare_version()
@@ -4222,13 +4242,15 @@ class _DossierCheck:
                     raise InvalidError("has no valid 'rows'")
                 with self._reported(take(table, "title")):
                     self._compare_row(row, table["title"])
-        for asked in take(self._dossier, "requirements", kind=list):
-            name = take(asked, "id")
-            with self._reported(name):
+        requirements = _distinct(self._dossier, "requirements", "id")
+        if len(requirements) > _REQUIREMENTS:
+            raise InvalidError(f"has more than {_REQUIREMENTS} requirements")
+        for asked in requirements:
+            with self._reported(asked["id"]):
                 _require_gaps(asked, kinds)
                 _require_lacking(asked, lacking)
                 if asked.get("answer") is not None:
-                    self._compare_answer(name, asked)
+                    self._compare_answer(asked["id"], asked)
         with self._reported("sources"):
             if unused := self._documents.keys() - self._used:
                 raise InvalidError(f"nothing is cited from source {min(unused)}")
@@ -4251,44 +4273,52 @@ class _DossierCheck:
         self._require_same("key", str(key))
         self._size = checkpoint.size
         self._require_same("size", self._size)
-        for name, one in take(self._dossier, "entries", kind=dict).items():
-            number, body = parse_decimal(name), text_bytes(take(one, "body"))
+        entries = take(self._dossier, "entries", kind=dict)
+        for number, one in sorted((parse_decimal(name), one) for name, one in entries.items()):
+            body = text_bytes(take(one, "body"))
             proof = InclusionProof.parse(text_bytes(take(one, "proof")))
             if proof.checkpoint != content or proof.index != number:
                 raise InvalidError(f"the proof of entry {number} is of another one")
             if not proof.proves(body, checkpoint):
                 raise InvalidError(f"entry {number} is not in the log")
-            self._require_known(number, body)
-            self._entries[number] = body
+            entry = envelope(body)
+            self._require_known(number, entry)
+            self._entries.add(number, entry)
+            self._bodies[number] = body
             self._report.count("entries that the dossier cites")
 
-    def _require_known(self, number: int, body: bytes) -> None:
+    def _require_known(self, number: int, entry: dict[str, Any]) -> None:
         """Refuse an entry that is another one in the ledger beside the dossier, if it is there."""
         try:
             known = self._ledger.entry(number)
         except InvalidError:
             return
-        if known != envelope(body):
+        if known != entry:
             raise InvalidError(f"entry {number} is another one in the ledger")
 
-    def _document(self, source: Any) -> Any:
+    def _document(self, place: int, source: Any) -> Any:
         """Return what a document says, if it is as its entry says."""
         path, digest = take(source, "path"), take(source, "sha256")
+        if self._places.setdefault(path, place) != place:
+            raise InvalidError("is in the sources twice")
         number = take(source, "entry", kind=int)
-        if number not in self._entries:
-            raise InvalidError(f"entry {number} is not in the dossier")
-        body = self._entries[number]
+        entry, body = self._entry(number), self._bodies[number]
         _require_same("the leaf hash", take(source, "leaf"), leaf_hash(body).hex())
         if path.startswith(_OWN):
             _require_same("the entry", path, f"{_OWN}{number}")
             _require_same("the SHA-256", digest, sha256(body).hexdigest())
-            return envelope(body)
+            return entry
         content = read_all(self._files, require_relative(path), _RECORD_COST // 2)
         found = sha256(content).hexdigest()
         if found != digest:
             raise InvalidError(f"was changed: its SHA-256 is {found}")
-        self._require_named(path, digest, envelope(body))
+        self._require_named(path, digest, entry)
         return parse_object(content)
+
+    def _entry(self, number: int) -> dict[str, Any]:
+        if number not in self._bodies:
+            raise InvalidError(f"entry {number} is not in the dossier")
+        return self._entries.entry(number)
 
     def _require_named(self, path: str, digest: str, entry: dict[str, Any]) -> None:
         """Refuse a file that its entry does not name, itself or by a manifest beside the file."""
@@ -4306,16 +4336,11 @@ class _DossierCheck:
     def _compare_damaged(self) -> list[tuple[int, set[str]]]:
         """Return entry and kinds of evidence of each file that the dossier says is damaged."""
         lacking = []
-        damaged = self._dossier.get("damaged") or []
-        if not isinstance(damaged, list):
-            raise InvalidError("has no valid 'damaged'")
-        for one in damaged:
-            path, number = take(one, "path"), take(one, "entry", kind=int)
+        for one in _distinct({"damaged": [], **self._dossier}, "damaged", "path"):
+            path, number = one["path"], take(one, "entry", kind=int)
             lacking.append((number, {*take_texts(one, "evidence")}))
             with self._reported(path):
-                if number not in self._entries:
-                    raise InvalidError(f"entry {number} is not in the dossier")
-                if self._is_as_entered(require_relative(path), envelope(self._entries[number])):
+                if self._is_as_entered(require_relative(path), self._entry(number)):
                     raise InvalidError(f"is as entry {number} says, and was not changed")
                 self._report.count("damaged files that the dossier names")
         return lacking
@@ -4339,9 +4364,7 @@ class _DossierCheck:
     def _last(self, kind: str, subject: str) -> tuple[int, dict[str, Any]] | None:
         """Return the last entry of a kind about a subject, as of the checkpoint of the dossier."""
         known = self._ledger.last(kind, subject, self._size)
-        cited = [(number, envelope(body)) for number, body in self._entries.items()]
-        own = [(n, e) for n, e in cited if (e["kind"], e.get("subject")) == (kind, subject)]
-        found = [*own, known] if known else own
+        found = filter(None, (known, self._entries.last(kind, subject)))
         return max(found, key=lambda one: one[0], default=None)
 
     def _compare_version(self) -> None:
@@ -4387,6 +4410,8 @@ class _DossierCheck:
         self._used.add(place)
         with self._reported(title):
             found, claimed = follow_pointer(self._documents[place], pointer), cell.get("value")
+            if isinstance(found, (dict, list)):
+                raise InvalidError(f"what is at {_short(pointer)} has parts")
             if type(claimed) is not type(found) or claimed != found:
                 what = f"{_short(pointer)} is {_short(str(found))} there"
                 raise InvalidError(f"{what}, not {_short(str(claimed))}")
@@ -4405,17 +4430,11 @@ class _DossierCheck:
         if (state == "stale") != bool(take(answer, "changed", kind=list)):
             raise InvalidError("is stale if something changed since it was signed, and only then")
         number = take(answer, "entry", kind=int)
-        if number not in self._entries:
-            raise InvalidError(f"entry {number} is not in the dossier")
-        entry = envelope(self._entries[number])
+        entry = self._entry(number)
         _require_same("the entry", entry.get("subject"), subject)
         _require_same("the version", take(answer, "version", kind=int), entry.get("version"))
         self._compare_sections(state, asked, take(entry, "evidence", kind=dict))
-        self._used |= {
-            place
-            for place, source in enumerate(self._dossier["sources"])
-            if isinstance(source, dict) and source.get("path") == f"{_OWN}{number}"
-        }
+        self._used.add(self._places.get(f"{_OWN}{number}", -1))
         digest = take(entry, "statement")
         name = require_relative(f"statements/{self._pipeline}/{digest}.json")
         try:
@@ -4430,8 +4449,7 @@ class _DossierCheck:
         _require_same("the time of the signature", take(answer, "signed"), predicate.get("time"))
         if take(answer, "by"):
             _require_same("the person", answer["by"], take(predicate, "person", "name"))
-        signed = number, entry
-        known = changed_evidence(self._files, self._ledger, signed, self._version, self._size)
+        known = self._comparison.changed(number, entry, self._version, self._size)
         if unsaid := [name for name in known if name not in answer["changed"]]:
             raise InvalidError(
                 f"what it rests on changed since it was signed (entry {number}), and the dossier "
@@ -4457,6 +4475,14 @@ class _DossierCheck:
                 raise InvalidError(f"is open, and has {_short(name)}")
         if signed := last_about(self._ledger, "governance", subject, self._version, self._size):
             raise InvalidError(f"is open, although a person signed it (entry {signed[0]})")
+
+
+def _distinct(dossier: dict[str, Any], name: str, field: str) -> list[dict[str, Any]]:
+    """Return a list of objects in a dossier, of which no two have the same name in a field."""
+    objects: list[dict[str, Any]] = take(dossier, name, kind=list)
+    if len({take(one, field) for one in objects}) != len(objects):
+        raise InvalidError(f"has the same {field!r} in its {name!r} twice")
+    return objects
 
 
 def _require_gaps(asked: Any, kinds: set[str]) -> None:

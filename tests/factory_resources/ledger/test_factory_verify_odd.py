@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,16 @@ from factory_resources.ledger.factory_verify import (
     Expectation,
     digest_of,
     format_base64,
+    leaf_hash,
     verify_path,
 )
-from tests.factory_resources.ledger.homes import LogKey, entry, sha256, write_ledger
+from tests.factory_resources.ledger.homes import (
+    LogKey,
+    entry,
+    format_proof,
+    sha256,
+    write_ledger,
+)
 
 _KEY = LogKey()
 _FIRST = entry("ledger", origin=_KEY.name, key=str(_KEY.public), format=1)
@@ -119,10 +127,25 @@ _ASKED: dict[str, Any] = {"id": "x", "evidence": [], "gaps": []}
         ({"damaged": 5}, "no valid 'damaged'"),
         ({"requirements": [{**_ASKED, "damaged": [{}]}]}, "no valid 'damaged'"),
         ({"requirements": [{**_ASKED, "damaged": [1, "a"]}]}, "no valid 'damaged'"),
+        ({"requirements": [_ASKED, _ASKED]}, "has the same 'id' in its 'requirements' twice"),
+        ({"requirements": [{**_ASKED, "id": f"{n}"} for n in range(1001)]}, "more than 1000"),
+        ({"damaged": [{"path": "a"}, {"path": "a"}]}, "has the same 'path' in its 'damaged' twice"),
     ],
 )
 def test_an_odd_dossier_is_answered(tmp_path: Path, changed: dict[str, object], told: str) -> None:
     assert told in "\n".join(_problems(tmp_path, dossier=_dossier(**changed)))
+
+
+def test_a_dossier_cites_a_document_once_and_single_values_of_it(tmp_path: Path) -> None:
+    note = _KEY.sign(1, leaf_hash(_FIRST))
+    first = {"body": _FIRST.decode(), "proof": format_proof(0, [], note).decode()}
+    source = {"path": "ledger/0", "sha256": sha256(_FIRST), "entry": 0}
+    cited = {"entries": {"0": first}, "sources": [{**source, "leaf": leaf_hash(_FIRST).hex()}] * 2}
+    cell = {"source": 0, "pointer": "", "value": "x"}
+    facts = [{"kind": "ledger", "title": "t", "rows": [["label", cell]]}]
+    told = "\n".join(_problems(tmp_path, dossier=_dossier(**cited, facts=facts)))
+    assert "'ledger/0': is in the sources twice" in told
+    assert "what is at '' has parts" in told
 
 
 def test_a_stored_checkpoint_whose_size_is_a_text_is_answered(tmp_path: Path) -> None:
@@ -265,3 +288,24 @@ def test_each_of_two_versions_with_the_same_model_has_files_of_its_own(tmp_path:
     (tmp_path / "artifacts/p/models/m-1/artifacts/manifest.json").unlink()
     [problem] = _problems(tmp_path, *bodies)
     assert "or only that of another version" in problem
+
+
+def test_many_signed_answers_that_rest_on_one_record_are_answered_soon(tmp_path: Path) -> None:
+    about = {"candidate": {"model": "p", "version": 1, "run_id": "r"}, "gates": []}
+    metrics = {str(number): number for number in range(50_000)}
+    name, computed = _stage(tmp_path, "evaluate", value={**about, "metrics": metrics})
+    signed = {"person": "0" * 64, "key": "k", "statement": "0" * 64, "evidence": {"metrics": "0"}}
+    answers = [
+        entry(
+            "governance",
+            subject=f"governance/p/{number}",
+            pipeline="p",
+            version=1,
+            requirement=str(number),
+            **signed,
+        )
+        for number in range(60)
+    ]
+    started = time.process_time()
+    assert len(_problems(tmp_path, computed, _verdict(name), *answers)) > 60
+    assert time.process_time() - started < 1.5
