@@ -1,5 +1,6 @@
 """What differs between the dossiers of two versions: values that came, went or changed."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -85,9 +86,14 @@ def _changes(old: FactTable | None, new: FactTable | None) -> Iterator[FactChang
 
 
 def _values(table: FactTable) -> Mapping[tuple[str, str], Cell]:
-    """Return the cells after the first of each row, by the text of the first and the column."""
-    return {
-        (print_cell(row[0]), name): cell
-        for row in table.rows
-        for name, cell in zip(table.header[1:], row[1:], strict=True)
-    }
+    """Return the cells after the first of each row, by the text of the first and the column.
+
+    Rows of partitions may begin alike; from the second on they are numbered.
+    """
+    known, values = Counter[str](), dict[tuple[str, str], Cell]()
+    for first, *others in table.rows:
+        text = print_cell(first)
+        known[text] += 1
+        place = text if known[text] == 1 else f"{text} ({known[text]})"
+        values |= {(place, name): cell for name, cell in zip(table.header[1:], others, strict=True)}
+    return values
