@@ -22,6 +22,8 @@ _NOISE = 0.1
 _ONCE = 0.25
 """The relative error at a number of rows that was measured once, or of a curve of two sizes."""
 
+_LARGEST_EXPONENT = 700.0
+
 Basis = Literal["measured", "between", "beyond", "one size"]
 """Whether a number of rows was measured, is between measured numbers or outside them, or whether
 only one other number was measured."""
@@ -158,7 +160,8 @@ def _from_curves(means: Sequence[MeasuredCost], rows: int) -> CostRange:
     value = _middle(means, fit(means, nearest).at(rows))
     values = {exponent: fit(means, exponent).at(rows) for exponent in fitting}
     error = max(error, log(1 + _NOISE))
-    widened = exp(error * _distance(means, rows))
+    # Beyond the largest exponent of a float, the bounds below are narrower in any case.
+    widened = exp(min(error * _distance(means, rows), _LARGEST_EXPONENT))
     low, high = min(values.values()) / widened, max(values.values()) * widened
     # Outside the measured sizes, a cost is taken to grow with a power of the rows from 0 to 1.5.
     end = means[-1] if rows > means[-1].rows else means[0] if rows < means[0].rows else None

@@ -95,6 +95,14 @@ def test_nearly_equal_sizes_tell_little_of_a_far_one() -> None:
     assert found.high < 20_000, "not more than growth by the power of 1.5"
 
 
+def test_sizes_that_differ_by_a_row_tell_no_more_than_one_size() -> None:
+    measured = [MeasuredCost(100_000, 1.0), MeasuredCost(100_001, 1.02)]
+    for rows in (50_000, 200_000, 10**9):
+        found = estimate(measured, rows)
+        growth = (rows / 100_000) ** 1.5
+        assert 0.3 * min(1, growth) < found.low < found.value < found.high < 3 * max(1, growth)
+
+
 def test_what_did_not_grow_yet_may_begin_to() -> None:
     found = estimate(measured({1_000: 2.0, 4_000: 2.0, 16_000: 2.0}), 64_000)
     assert found.value == pytest.approx(2.0)
