@@ -29,6 +29,8 @@ from factory_resources.tracking.record import Record
 if TYPE_CHECKING:
     import duckdb
 
+_DIGITS = 18
+"""No table has a row whose number has more."""
 
 Row = tuple[str, int]
 """SHA-256 of a source, and the number of the record in it, from 1."""
@@ -41,7 +43,7 @@ def parse_row(text: str, history: RecordGraph) -> int | Row:
         UnknownNameError: the text is neither.
     """
     source, _, number = text.rpartition(":")
-    if not number.isdecimal() or not int(number):
+    if not number.isdecimal() or len(number) > _DIGITS or not int(number):
         raise UnknownNameError(
             f"{text!r} is not a row number",
             remedy="write a number from 1, or SOURCE:N, as in data.csv:17",

@@ -424,6 +424,7 @@ def test_a_row_of_images_leads_back_to_its_file(
         ("nothing.csv", None, "there is no file 'nothing.csv'"),
         ("apples/split", "1", "consists of 3 tables; name one: apples/split.train"),
         ("apples/clean", "0", "is not a row number; write a number from 1"),
+        pytest.param("apples/clean", "9" * 5000, "is not a row number", id="many digits"),
         ("apples@1", "3", "row 3 is ambiguous: apples@1 learned from several tables"),
         ("sha256:1", "x", "is not a valid name"),
     ],
