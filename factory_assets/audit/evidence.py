@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from factory_assets.audit.erased import erased_files, erasure_papers
+from factory_assets.audit.listed_files import listed_files
 from factory_assets.audit.references import ModelName, parse
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.audit.resolver import find_model
@@ -98,7 +99,8 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
 
     Raises:
         UnknownNameError: there is no such version.
-        ModelError: a record behind it is missing or not entered, or an erasure removed its files.
+        ModelError: a record behind it is missing or not entered, a manifest is damaged, or an
+            erasure removed its files.
     """
     name = parse(text)
     if not isinstance(name, ModelName):
@@ -120,8 +122,9 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
         recorded = [entry_in(log, number) for number in sorted(numbers)]
     supply = [supply_files(one, home) for one in recorded if isinstance(one, SupplyChainRecorded)]
     run = registry.run_files(version.model, version.run_id)
-    for folder in (version.files, run / provenance.FOLDER):
-        files += _listed(folder / MANIFEST)
+    for manifest in (version.files / MANIFEST, run / provenance.FOLDER / MANIFEST):
+        if manifest.is_file():
+            files += [manifest, *map(manifest.with_name, listed_files(manifest, text))]
     if {str(path.relative_to(home.path)) for path in files} & erased_files(home):
         raise ModelError(
             "files of it were removed when somebody was erased, so that it cannot be handed out",
@@ -152,13 +155,6 @@ def _statements(log: Log, numbers: Iterable[int], version: Version, home: Home) 
             continue
         if isinstance(entry, GovernanceSigned) or entry.version == version.version:
             yield statement_file(home, entry.pipeline, entry.statement)
-
-
-def _listed(manifest: Path) -> list[Path]:
-    """Return a manifest and the files that it lists; nothing if it is not there."""
-    if not manifest.is_file():
-        return []
-    return [manifest, *map(manifest.with_name, json.loads(manifest.read_bytes()))]
 
 
 def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) -> Iterator[int]:

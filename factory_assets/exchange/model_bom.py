@@ -3,9 +3,9 @@
 The software of its training belongs in `software_bom`, what people signed in `considerations`.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 
+from factory_assets.audit.listed_files import listed_files
 from factory_assets.exchange.considerations import considerations
 from factory_assets.exchange.cyclonedx import (
     Bom,
@@ -23,7 +23,6 @@ from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.data import IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
-from factory_resources.errors import ModelError
 from factory_resources.tables.snapshot import Snapshot
 
 
@@ -72,14 +71,7 @@ def model_bom(described: DescribedVersion, software: Bom) -> Bom:
 
 def _files(described: DescribedVersion) -> Iterator[BomPart]:
     """Yield the files of the model and its export, by the digests that the ledger binds."""
-    try:
-        listed = json.loads((described.version.files / MANIFEST).read_bytes())
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{MANIFEST} is missing or damaged",
-            where=described.name,
-            remedy="factory verify tells what else does not hold",
-        ) from error
+    listed = listed_files(described.version.files / MANIFEST, described.name)
     yield from (file_component(*one) for one in sorted(listed.items()))
     if exported := described.records.result("deploy", Champion):
         yield file_component(FILE, exported.onnx_sha256)

@@ -272,3 +272,13 @@ def test_the_dossier_of_a_home_that_does_not_exist_makes_none(
     told = "nothing has run in this home yet"
     assert (result.exit_code, told in result.output) == (2, True), result.output
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"a/b": "c"}'])
+def test_a_damaged_list_of_the_files_of_a_model_is_told(copy: Home, content: bytes) -> None:
+    [manifest] = copy.artifacts.glob("apples/models/*/artifacts/manifest.json")
+    manifest.chmod(0o600)
+    manifest.write_bytes(content)
+    for command in (("evidence", "apples@1"), ("sbom", "apples@1", "--as", "ml-bom")):
+        line = _line(_factory(*command, "--out", "written"))
+        assert "apples@1: manifest.json is missing or damaged; factory verify" in line
