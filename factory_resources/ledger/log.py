@@ -111,7 +111,8 @@ class Log:
     def body(self, number: int) -> bytes:
         """Return the bytes of an entry."""
         rows = self._connection.execute("SELECT body FROM entry WHERE number = ?", (number,))
-        if not rows:
+        # A page of zeroes is rows without values.
+        if not rows or rows[0][0] is None:
             raise changed_error(f"entry {number} is missing")
         return bytes(rows[0][0])
 

@@ -213,6 +213,20 @@ def test_to_a_file_of_the_ledger_that_is_gone_nothing_is_appended(ledger: Ledger
 
 
 @ON_FILES
+def test_an_entry_without_a_value_as_in_a_page_of_zeroes_is_missing(ledger: Ledger) -> None:
+    ledger.append([made(1)])
+    for change in (
+        "DROP TRIGGER entry_update; PRAGMA writable_schema = ON;"
+        "UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'entry'",
+        "UPDATE entry SET body = NULL WHERE number = 1",
+    ):
+        with closing(sqlite3.connect(ledger.home.ledger)) as database:
+            database.executescript(change)
+    with ledger.reading() as log, pytest.raises(StorageError, match="entry 1 is missing"):
+        log.body(1)
+
+
+@ON_FILES
 def test_the_stamp_of_the_file_of_a_ledger_differs_after_each_entry(ledger: Ledger) -> None:
     stamps = set()
     for version in range(5):
