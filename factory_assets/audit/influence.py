@@ -185,7 +185,13 @@ def attribution_context(
             else "declare linear or a network, on which effects are estimated better",
         )
     candidate = cast(Candidate, value_in(record))
-    split = next(r for r in history.inputs(record) if r.stage == "split")
+    split = next((r for r in history.inputs(record) if r.stage == "split"), None)
+    if split is None:
+        raise ModelError(
+            "the record of the split that it learned from is missing",
+            where=title,
+            remedy="restore it from a backup; factory verify tells what else does not hold",
+        )
     trained = load_trained(candidate, history.home, pipeline.folder)
     parts = _parts(split)
     training = read_arrow(parts.train, history.home)

@@ -182,6 +182,16 @@ def test_refuses_if_the_measured_score_is_low_or_missing(folder: Path) -> None:
     declare(folder, attributes(sensitive="personal"))
 
 
+def test_a_record_of_the_split_that_is_missing_is_one_line(folder: Path, tmp_path: Path) -> None:
+    [record] = (folder.parent.parent / "home" / "records/fruit/split").glob("*.json")
+    record.rename(tmp_path / record.name)
+    result = influence("fruit@1", "--row", "1")
+    (tmp_path / record.name).rename(record)
+    assert result.exit_code == 2
+    [line] = result.output.strip().splitlines()
+    assert "fruit@1: the record of the split that it learned from is missing" in line
+
+
 def test_what_is_declared_today_does_not_change_the_list(folder: Path) -> None:
     """Words have statistics, of other folds for each row: how they were drawn counts, not how they
     would be drawn today."""
