@@ -4747,6 +4747,8 @@ def _verify_command(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     if not os.path.isdir(options.path) and not os.path.isfile(options.path):
         raise InvalidError(f"{options.path} is neither a folder nor an archive")
+    if options.ledger and not os.path.isdir(options.path):
+        raise InvalidError("--ledger is for a home: an archive has the entries itself")
     policy = TrustPolicy.parse(_content(options.policy)) if options.policy else None
     key = VerifierKey.parse(options.key) if options.key else None
     if key is None and policy and len(policy.logs) == 1:
@@ -4758,10 +4760,11 @@ def _verify_command(words: Sequence[str]) -> int:
     dossier = _content(options.dossier, _DOSSIER_BYTES) if options.dossier else None
     expected = Expectation(key, policy, since, prediction, dossier)
     report, head = verify_path(options.path, expected, options.ledger)
-    if options.keep and head is not None:
-        write_durably(options.keep, head)
     lines = [report.json()] if options.json else report.lines()
     sys.stdout.writelines(f"{line}\n" for line in lines)
+    # If that fails, what was found is not lost.
+    if options.keep and head is not None:
+        write_durably(options.keep, head)
     return 0 if report.holds else 1
 
 

@@ -285,3 +285,21 @@ def _leave_out(members: dict[str, bytes], numbers: list[int]) -> None:
     members["evidence.json"] = json.dumps(evidence).encode()
     for number in numbers:
         del members[f"entries/{number}.json"], members[f"proofs/{number}.tlog-proof"]
+
+
+def test_a_ledger_beside_an_archive_is_a_mistake_in_the_call(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(evidence.path), "--ledger", str(evidence.path.with_name("none"))]
+    assert factory_verify.main(words) == 2
+    assert capsys.readouterr().err.startswith("error: --ledger is for a home")
+
+
+def test_what_was_found_is_told_if_the_checkpoint_cannot_be_kept(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = evidence.path.with_name("none") / "kept"
+    assert factory_verify.main([str(evidence.path), "--keep", str(kept)]) == 2
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1] == "all holds"
+    assert told.err.startswith("error: ")
