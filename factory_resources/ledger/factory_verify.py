@@ -43,6 +43,7 @@ from heapq import merge
 from itertools import repeat
 from typing import Any, NoReturn, Union
 from urllib.parse import quote
+from zlib import crc32
 
 HASH_BYTES = 32
 
@@ -3170,7 +3171,7 @@ class PredictionCheck:
                 content = read_all(self._files, name, _SEGMENT_BYTES)
             except MissingFileError:
                 return False
-            ids, leaves = _segment_leaves(content, identity)
+            ids, leaves, holds = _segment_leaves(content, identity)
             if not leaves or tree_hash(leaves).hex() != take(entry, "root"):
                 raise InvalidError("was changed: it has other records than the entry says")
             claimed = [entry[name] for name in ("count", "first", "last")]
@@ -3178,6 +3179,8 @@ class PredictionCheck:
                 raise InvalidError("has another number of records, or other ids, than the entry")
             if any(left >= right for left, right in zip(ids, ids[1:])):
                 raise InvalidError("has records that are not in the order of their ids")
+            if not holds:
+                raise InvalidError("was changed: a checksum in it is not that of the records")
         self._require_gone(erased, bytearray(b"\1" * len(leaves)))
         self._report.count("blocks of answers in the journal")
         return True
@@ -3222,18 +3225,26 @@ def _identifier(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def _segment_leaves(content: bytes, identity: str) -> tuple[list[bytes], list[bytes]]:
-    """Return the ids of the records in a segment of the journal, and the hashes of its leaves."""
+def _segment_leaves(content: bytes, identity: str) -> tuple[list[bytes], list[bytes], bool]:
+    """Return the ids of the records in a segment of the journal, and the hashes of its leaves.
+
+    The last value is whether its checksums hold: without them, the factory cannot read it.
+    """
     ids, leaves, place = list[bytes](), list[bytes](), _SEGMENT.size
-    if len(content) < place or _SEGMENT.unpack_from(content)[2].hex() != identity.replace("-", ""):
+    if len(content) < place:
         raise InvalidError("is another segment")
+    _, _, segment, check = _SEGMENT.unpack_from(content)
+    if segment.hex() != identity.replace("-", ""):
+        raise InvalidError("is another segment")
+    holds = crc32(content[: place - 4]) == check
     while place + _SEGMENT_RECORD.size <= len(content):
-        length, _, identifier = _SEGMENT_RECORD.unpack_from(content, place)
+        length, check, identifier = _SEGMENT_RECORD.unpack_from(content, place)
         place += _SEGMENT_RECORD.size + length
         record = content[place - length : place]
+        holds = holds and crc32(record, crc32(identifier)) == check
         ids.append(identifier)
         leaves.append(prediction_leaf(identifier, sha256(record).digest()))
-    return (ids, leaves) if place == len(content) else ([], [])
+    return (ids, leaves, holds) if place == len(content) else ([], [], holds)
 
 
 # -------------------------------------------------------------------------------- The outcomes

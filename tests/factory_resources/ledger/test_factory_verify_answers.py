@@ -4,6 +4,7 @@ import hashlib
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -40,9 +41,10 @@ def _block(home: Path, ids: Sequence[bytes], **said: object) -> bytes:
     """Write a sealed segment; return its entry."""
     journal = home / "predictions" / "journal"
     journal.mkdir(parents=True, exist_ok=True)
-    segment = struct.pack("<8sI16sI", b"journal", 1, UUID(_BLOCK).bytes, 0)
+    segment = struct.pack("<8sI16s", b"journal", 1, UUID(_BLOCK).bytes)
+    segment += struct.pack("<I", zlib.crc32(segment))
     for identifier in ids:
-        segment += struct.pack("<II16s", 1, 0, identifier) + b"r"
+        segment += struct.pack("<II16s", 1, zlib.crc32(identifier + b"r"), identifier) + b"r"
     (journal / f"{_BLOCK}.sealed").write_bytes(segment)
     record = hashlib.sha256(b"r").digest()
     about = {
@@ -74,6 +76,17 @@ def test_a_block_in_the_journal_has_the_ids_that_its_entry_says(
     problems = _problems(tmp_path, [_block(tmp_path, ids, **said)])
     assert len(problems) == (1 if problem else 0)
     assert (problem or "") in "".join(problems)
+
+
+def test_no_byte_of_a_block_in_the_journal_can_be_changed(tmp_path: Path) -> None:
+    body = _block(tmp_path, _IDS[:2])
+    [segment] = tmp_path.glob("predictions/journal/*.sealed")
+    content = segment.read_bytes()
+    for place in range(len(content)):
+        segment.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert len(_problems(tmp_path, [body])) == 1, place
+    segment.write_bytes(content)
+    assert _problems(tmp_path, [body]) == []
 
 
 def test_a_day_of_many_archived_files_is_verified(tmp_path: Path) -> None:
