@@ -1310,6 +1310,16 @@ class Expectation:
     dossier: bytes | None = None
     """A dossier in the format `factory.dossier`."""
 
+    def require_log(
+        self, key: VerifierKey, report: VerificationReport, entry: int | None = None, file: str = ""
+    ) -> None:
+        """Report a key that a log names itself, and that is not one of the policy's logs."""
+        logs = self.policy.logs if self.policy else ()
+        if not logs:
+            report.note(_UNPINNED.format(key), entry, file)
+        elif key not in logs:
+            report.problem(f"the key {key} is that of no log in your policy", entry, file)
+
 
 def envelope(body: bytes | None) -> dict[str, Any]:
     """Return an entry, if it is one.
@@ -1531,7 +1541,7 @@ class _LogCheck:
             raise InvalidError("begins a ledger of a newer format; use a newer verifier")
         if self._key is None:
             self._key = key
-            self._report.note(_UNPINNED.format(key), 0)
+            self._expected.require_log(key, self._report, 0)
         elif self._key != key:
             self._report.problem(f"names the key {key}, not the one that you trust", 0)
 
@@ -4099,7 +4109,7 @@ class _ArchiveCheck:
         key, policy = self._expected.key, self._expected.policy
         if key is None:
             key = VerifierKey.parse(self._read("key").decode("utf-8", "replace").strip())
-            self._report.note(_UNPINNED.format(key), file="key")
+            self._expected.require_log(key, self._report, file="key")
         if policy is None and next(self._archive.names("policy"), None):
             policy = TrustPolicy.parse(self._read("policy"))
             self._report.note("is the factory's own; give yours with --policy", file="policy")

@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 from factory_resources.ledger import factory_verify
-from factory_resources.ledger.factory_verify import CompactRange, leaf_hash
+from factory_resources.ledger.factory_verify import (
+    CompactRange,
+    Expectation,
+    TrustPolicy,
+    leaf_hash,
+)
 from tests.factory_resources.ledger.homes import (
     LogKey,
     bodies_of,
@@ -303,3 +308,20 @@ def test_what_was_found_is_told_if_the_checkpoint_cannot_be_kept(
     told = capsys.readouterr()
     assert told.out.splitlines()[-1] == "all holds"
     assert told.err.startswith("error: ")
+
+
+@pytest.mark.parametrize("is_home", [False, True])
+def test_the_log_must_be_one_of_several_that_a_policy_names(
+    evidence: Evidence, recorded: Path, is_home: bool
+) -> None:
+    path = recorded if is_home else evidence.path
+    others = [LogKey(seed * 32).public for seed in (b"a", b"b")]
+    for logs, holds in (([*others, _KEY.public], True), (others, False)):
+        lines = [*(f"log {key}" for key in logs), "quorum none", ""]
+        policy = TrustPolicy.parse("\n".join(lines).encode())
+        report, _ = factory_verify.verify_path(str(path), Expectation(policy=policy))
+        assert report.holds is holds
+        assert (
+            any("is that of no log in your policy" in str(one) for one in report.problems) != holds
+        )
+        assert not any("that you know to be" in str(one) for one in report.notes)
