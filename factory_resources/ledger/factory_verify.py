@@ -3002,7 +3002,7 @@ class PredictionCheck:
         """Note which answers are erased, and which file of the archive is replaced."""
         pipeline, day = take(entry, "pipeline"), take(entry, "day")
         _require_same("the subject", take(entry, "subject"), f"predictions/{pipeline}/{day}")
-        take(entry, "erasure")
+        _report_undecided(self._ledger, self._report, number, entry)
         count = 0
         for block, leaves in take(entry, "blocks", kind=dict).items():
             logged = self._ledger.last("predictions", f"predictions/{block}", number)
@@ -3312,6 +3312,15 @@ def outcome_leaf(
     return leaf_hash(identifier + sha256(head + b"".join(texts)).digest())
 
 
+def _report_undecided(
+    ledger: LedgerDatabase, report: VerificationReport, number: int, entry: dict[str, Any]
+) -> None:
+    """Report answers or outcomes that are erased as part of an erasure that nobody decided."""
+    erasure = take(entry, "erasure")
+    if not ledger.last("erasure", f"erasure/{erasure}"):
+        report.problem(f"is part of an erasure {_short(erasure)} that has no entry", number)
+
+
 class OutcomeCheck:
     """Compares the batches of outcomes in the ledger with the outcomes that are stored."""
 
@@ -3360,7 +3369,7 @@ class OutcomeCheck:
         """Note which outcomes are erased."""
         subject = f"outcomes_erased/{take(entry, 'pipeline')}"
         _require_same("the subject", take(entry, "subject"), subject)
-        take(entry, "erasure")
+        _report_undecided(self._ledger, self._report, number, entry)
         for outcome in take(entry, "outcomes", kind=list):
             if type(outcome) is not int or outcome < 1:
                 raise InvalidError("erases what is not the number of an outcome")

@@ -17,6 +17,7 @@ import pytest
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.entries import read_entry
+from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsErased
 from factory_resources.prediction_log import erasing
@@ -565,3 +566,16 @@ def test_an_erased_answer_whose_segment_is_put_back_is_found(home: Home) -> None
         shutil.move(kept, segment)
         [problem] = problems(home)
         assert f"the answer {request.hex()} was erased, yet it is there" in problem
+
+
+@ON_FILES
+def test_answers_that_are_erased_although_nobody_decided_it_are_reported(
+    log: PredictionLog, home: Home
+) -> None:
+    [[request, *_]] = fill(log, PredictionIds(), [3])
+    log.erase("apples", [request], ERASURE)
+    report, _ = verify_path(str(home.path), Expectation())
+    assert [problem.what for problem in report.problems] == [
+        f"is part of an erasure {ERASURE!r} that has no entry"
+    ]
+    assert problems(home) == []

@@ -28,6 +28,7 @@ from factory_resources.prediction_log.ids import parse
 from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_assets.serving.edge.cases import Factory, row, score
+from tests.factory_resources.prediction_log.homes import enter_erasures
 from tests.ledger import problems
 
 pytestmark = pytest.mark.slow
@@ -389,4 +390,5 @@ def test_an_answer_that_was_erased_does_not_come_home_again(edge: Edge) -> None:
     assert edge.stored([first, second]) == [False, True]
     with pytest.raises(UnknownNameError, match=f"{first} was erased on 20.* \\(entry "):
         find_answer(first, edge.home)
+    enter_erasures(edge.home)
     assert problems(edge.home) == []
