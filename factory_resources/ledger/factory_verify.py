@@ -2853,7 +2853,9 @@ _SEGMENT, _SEGMENT_RECORD = struct.Struct("<8sI16sI"), struct.Struct("<II16s")
 
 _PREDICTIONS = (
     "SELECT CASE WHEN typeof(id) = 'blob' AND length(id) = 16 THEN id END, leaf, "
-    f"CASE WHEN typeof(record) = 'blob' AND length(record) <= {_SMALL_RECORD} THEN record END "
+    f"CASE WHEN typeof(record) = 'blob' AND length(record) <= {_SMALL_RECORD} THEN record END, "
+    "CASE WHEN length(CAST(pipeline AS BLOB)) <= 255 THEN CAST(pipeline AS BLOB) END, "
+    "CASE WHEN typeof(version) = 'integer' AND version >= 0 THEN version END "
     "FROM prediction WHERE id >= ? AND id <= ? AND block = ? ORDER BY id"
 )
 
@@ -3144,7 +3146,7 @@ class PredictionCheck:
         """Compare the records of a block in the database, and mark those that are unchanged."""
         first, last = (_identifier(take(entry, name)) for name in ("first", "last"))
         before = -1
-        for identifier, leaf, record in database.rows(_PREDICTIONS, first, last, block):
+        for identifier, leaf, record, *about in database.rows(_PREDICTIONS, first, last, block):
             self._seen += 1
             if identifier is None or not isinstance(leaf, int) or not before < leaf < len(leaves):
                 raise InvalidError("the records of its block are not in the order of their ids")
@@ -3156,6 +3158,10 @@ class PredictionCheck:
             here[leaf] = 1
             if prediction_leaf(identifier, sha256(record).digest()) != leaves[leaf]:
                 self._report.problem(f"the record of {identifier.hex()} was changed")
+            elif None in about or not is_record_of(record, *about):
+                # By these it is listed and counted.
+                what = f"the record of {identifier.hex()} is stored as that of another"
+                self._report.problem(f"{what} pipeline or version")
             if (leaf == 0) != (identifier == first) or (leaf == len(here) - 1) != (
                 identifier == last
             ):
@@ -3201,6 +3207,29 @@ class PredictionCheck:
                 what = f"{count - self._seen:,} records are of no block in the ledger"
                 self._report.note(f"{what}: they do not count", file="predictions.db")
             self._seen = count
+
+
+def is_record_of(record: bytes, pipeline: bytes, version: int) -> bool:
+    """Whether a record is of a version: an array of MessagePack, where this follows two numbers."""
+    place = 1
+    for _ in range(2):
+        place += _NUMBER_BYTES.get(record[place : place + 1], 1)
+    return record.startswith(_packed_name(pipeline, version), place)
+
+
+_NUMBER_BYTES = {b"\xcc": 2, b"\xcd": 3, b"\xce": 5, b"\xcf": 9}
+"""How many bytes a number of MessagePack takes, by the first of them; else it is that byte."""
+
+
+@lru_cache(1000)
+def _packed_name(pipeline: bytes, version: int) -> bytes:
+    """Return a text of at most 255 bytes and a number in MessagePack."""
+    size = len(pipeline)
+    text = (bytes([0xA0 | size]) if size < 32 else bytes([0xD9, size])) + pipeline
+    for least, kind, form in ((2**32, 0xCF, ">BQ"), (2**16, 0xCE, ">BI"), (256, 0xCD, ">BH")):
+        if version >= least:
+            return text + struct.pack(form, kind, version)
+    return text + bytes([version] if version < 128 else [0xCC, version])
 
 
 def stored_leaves(

@@ -15,6 +15,9 @@ from tests.factory_resources.ledger.homes import LogKey, entry, sha256, write_le
 
 _KEY = LogKey()
 _FIRST = entry("ledger", origin=_KEY.name, key=str(_KEY.public), format=1)
+_RECORD = b"\x94\0\0\xa1p\1"
+"""Of MessagePack: two times, then pipeline and version."""
+
 _REFUSED = "has columns or an index that no table {!r} has"
 
 
@@ -72,9 +75,9 @@ def test_no_index_hides_that_an_approval_was_declared(tmp_path: Path) -> None:
 
 
 def _answered(home: Path) -> Path:
-    """Write a home with one answer, which is logged as `r`; return the database of answers."""
+    """Write a home with one answer; return the database of answers."""
     identifier = bytes(15) + b"\1"
-    leaf = prediction_leaf(identifier, bytes.fromhex(sha256(b"r")))
+    leaf = prediction_leaf(identifier, bytes.fromhex(sha256(_RECORD)))
     ends = {"first": identifier.hex(), "last": identifier.hex()}
     root = tree_hash([leaf]).hex()
     block = entry(
@@ -85,11 +88,14 @@ def _answered(home: Path) -> Path:
         database.executescript(
             "CREATE TABLE block(number INTEGER PRIMARY KEY, identity TEXT UNIQUE);"
             "CREATE TABLE leaf_tile(block, tile, hashes, PRIMARY KEY(block, tile)) WITHOUT ROWID;"
-            "CREATE TABLE prediction(id PRIMARY KEY, block, leaf, record) WITHOUT ROWID;"
+            "CREATE TABLE prediction(id PRIMARY KEY, block, leaf, record, pipeline, version)"
+            "WITHOUT ROWID;"
             "INSERT INTO block VALUES (1, 'b')"
         )
         database.execute("INSERT INTO leaf_tile VALUES (1, 0, ?)", (leaf,))
-        database.execute("INSERT INTO prediction VALUES (?, 1, 0, ?)", (identifier, b"r"))
+        database.execute(
+            "INSERT INTO prediction VALUES (?, 1, 0, ?, 'p', 1)", (identifier, _RECORD)
+        )
         database.commit()
     return home / "predictions.db"
 
@@ -99,12 +105,12 @@ def test_no_index_hides_that_an_answer_was_changed(tmp_path: Path) -> None:
     assert _problems(tmp_path) == []
     _change(
         path,
-        "CREATE TABLE other(id PRIMARY KEY, block, leaf, record) WITHOUT ROWID",
+        "CREATE TABLE other(id PRIMARY KEY, block, leaf, record, pipeline, version) WITHOUT ROWID",
         "INSERT INTO other SELECT * FROM prediction",
         "UPDATE prediction SET record = x'00'",
     )
     assert len(_problems(tmp_path)) == 1
-    _forge_index(path, "prediction(block, id, leaf, record)", "other")
+    _forge_index(path, "prediction(block, id, leaf, record, pipeline, version)", "other")
     assert _problems(tmp_path) == [f"predictions.db: {_REFUSED.format('prediction')}"]
 
 

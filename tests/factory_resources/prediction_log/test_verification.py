@@ -4,8 +4,10 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from itertools import product
 
 import pytest
+from msgspec import msgpack
 
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
@@ -65,6 +67,14 @@ def _run(statement: str) -> Callable[[PredictionStore], object]:
         (
             _run("UPDATE prediction SET record = x'00' WHERE leaf = 7 AND block = 1"),
             "the record of {id} was changed",
+        ),
+        (
+            _run("UPDATE prediction SET pipeline = 'pears' WHERE leaf = 7 AND block = 1"),
+            "the record of {id} is stored as that of another pipeline or version",
+        ),
+        (
+            _run("UPDATE prediction SET version = version + 1 WHERE leaf = 7 AND block = 1"),
+            "the record of {id} is stored as that of another pipeline or version",
         ),
         (
             _run("DELETE FROM prediction WHERE leaf >= 7 AND block = 1"),
@@ -143,6 +153,17 @@ def test_files_from_before_the_databases_were_on_a_server_are_not_compared(
         assert report.holds == holds
         noted = [note for note in report.notes if "answers are not compared" in note.what]
         assert bool(noted) == holds
+
+
+def test_a_record_begins_with_its_pipeline_and_version() -> None:
+    names = ("a", "b" * 31, "c" * 32, "é" * 100)
+    numbers = (0, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**53)
+    for name, version, time in product(names, numbers, (0, 128, 300, 70_000, 2**40)):
+        record = msgpack.encode((time, time + 1, name, version, "caller"))
+        assert factory_verify.is_record_of(record, name.encode(), version)
+        assert not factory_verify.is_record_of(record, name.encode(), version + 1)
+        assert not factory_verify.is_record_of(record, b"x" + name.encode(), version)
+    assert not factory_verify.is_record_of(b"", b"a", 1)
 
 
 def test_a_block_that_is_still_in_the_journal_is_compared_there(
