@@ -11,6 +11,7 @@ from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.execution.version_lineage import Lineage, lineage_of
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
 from factory_assets.monitoring.answers import AnsweredRows
+from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.reference import (
     TestedRows,
     tested_rows,
@@ -85,7 +86,8 @@ class WatchedChampion:
     @cached_property
     def tested(self) -> TestedRows:
         """Its test rows."""
-        return tested_rows(self.lineage, self.inputs, self.home)
+        kept = Looks(self.home, self.pipeline.name).folder
+        return tested_rows(self.lineage, self.inputs, self.model, kept, self.home)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from factory_assets.monitoring.champion import WatchedChampion
+from factory_assets.monitoring.champion import WatchedChampion, watched_champion
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.watching import watch_once
 from factory_resources.errors import DeclarationError, ModelError
@@ -28,6 +28,21 @@ def test_quiet_days_raise_no_alarm(pumps: Watched) -> None:
         assert report.rows == report.sampled == 120
         assert report.alarms == ()
     assert report.evidence < 3650
+
+
+def test_equal_outputs_of_many_rows_are_no_drift(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = {**PUMPS["train"], "exclude": ["taken", "heat", "wear", "load"]}
+    few = make_watched(tmp_path / "few", train=train, evaluate={"metric": "roc_auc"}, watch={})
+    enter(few.root, monkeypatch)
+    answers = few.answer(rows(1_500, 1))
+    tested = watched_champion(few.pipeline, few.home).tested
+    assert {*tested.outputs[:, 1].tolist()} <= {answer["p_1"] for answer in answers}
+    report = few.look(1)
+    assert report.alarms == ()
+    assert report.evidence < 3650
+    assert all(one.trusted for one in report.estimated.values())
 
 
 def test_a_shift_of_one_column_is_named_within_days(pumps: Watched) -> None:
