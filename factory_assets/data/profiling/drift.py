@@ -8,7 +8,7 @@ Whether a change breaks the contract belongs in `contract.table_checks`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import log, sqrt
 from typing import Any
 
@@ -19,7 +19,14 @@ _LISTED = 200
 """Largest number of changed columns that are stored."""
 
 
-def drift(against: str, before: Profile, after: Profile, sampled: Mapping[str, Any]) -> Drift:
+def drift(
+    against: str,
+    before: Profile,
+    after: Profile,
+    sampled: Mapping[str, Any],
+    *,
+    keys: Collection[str] = (),
+) -> Drift:
     """Compare a snapshot with the previous one.
 
     Args:
@@ -27,11 +34,15 @@ def drift(against: str, before: Profile, after: Profile, sampled: Mapping[str, A
         before: the profile of the previous snapshot.
         after: the profile of the new snapshot.
         sampled: sampled values of the new snapshot by column.
+        keys: columns of the keys of a partition, which are of one value and differ by intention.
     """
     added = [name for name in after.columns if name not in before.columns]
     removed = [name for name in before.columns if name not in after.columns]
     both = [name for name in after.columns if name in before.columns]
-    moved = [one for name in both for one in _column_drifts(name, before, after, sampled.get(name))]
+    compared = [name for name in both if name not in keys]
+    moved = [
+        one for name in compared for one in _column_drifts(name, before, after, sampled.get(name))
+    ]
     return Drift(
         against=against,
         rows_before=before.rows,

@@ -47,10 +47,14 @@ def inspect_table(
     with engines.sealed(read=[path for path, _ in written.files], write=scratch) as connection:
         computed, sampled = profile(connection, written, hidden)
         latest = newest(connection, written, fresh.column) if fresh else None
+    moved = None
+    if before and past:
+        keys = pipeline.spec.partitions
+        moved = drift(before.data_version, past, computed, sampled, keys=keys)
     shown = {name: kind for name, kind in written.columns.items() if name not in hidden}
     findings = Findings(
         newest=latest,
-        drift=drift(before.data_version, past, computed, sampled) if before and past else None,
+        drift=moved,
         personal=scan_for_pii(shown, sampled),
     )
     return findings, computed

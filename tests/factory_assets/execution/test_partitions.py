@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.data.contract.table_checks import TableError
 from factory_assets.execution.backfill import backfill
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
@@ -122,6 +123,24 @@ def test_late_data_rewrites_its_own_partition_alone(tmp_path: Path, home: Home) 
     assert [row["x"] for row in rows(cleaned(made, home).snapshot, home)] == [
         *(0, 10, 1, 11, 21, 2, 12, 3, 13)
     ]
+
+
+def test_the_key_of_a_partition_is_no_drift(tmp_path: Path, home: Home) -> None:
+    limited = {"columns": CONTRACT, "distribution": {"limit": 0.2}}
+    source = {"files": "{day}.csv"}
+    made = pipeline(tmp_path, ingest={"source": source, "contract": limited}, partitions={**DAYS})
+    second = partition(made, "2024-01-02")
+    for day, xs in (("2024-01-01", range(400)), ("2024-01-02", range(399, -1, -1))):
+        write(tmp_path, day, *(x % 40 for x in xs))
+        run_stage(StageRequest(made, "ingest", home, day, partition(made, day)))
+    value = latest_result(ResultQuery(made, "ingest", home, partition=second))
+    assert isinstance(value, IngestResult)
+    assert value.findings.drift is not None
+    assert value.findings.drift.moved == ()
+    write(tmp_path, "2024-01-03", *(50 + x % 40 for x in range(400)))
+    with pytest.raises(TableError, match=r"'x' median .*") as refused:
+        run_stage(StageRequest(made, "ingest", home, "3", partition(made, "2024-01-03")))
+    assert "'day'" not in str(refused.value)
 
 
 def test_a_partition_needs_none_of_the_others_tables(tmp_path: Path, home: Home) -> None:
