@@ -16,7 +16,7 @@ from factory_assets.data.profiling.profile import ColumnProfile, Profile, binned
 from factory_assets.results.data import ColumnDrift, Drift
 
 _LISTED = 200
-"""Largest number of changed columns that are stored."""
+"""Largest number of changes that are stored, beside those of named columns."""
 
 
 def drift(
@@ -26,6 +26,7 @@ def drift(
     sampled: Mapping[str, Any],
     *,
     keys: Collection[str] = (),
+    named: Collection[str] = (),
 ) -> Drift:
     """Compare a snapshot with the previous one.
 
@@ -35,14 +36,18 @@ def drift(
         after: the profile of the new snapshot.
         sampled: sampled values of the new snapshot by column.
         keys: columns of the keys of a partition, which are of one value and differ by intention.
+        named: columns whose changes are all listed; of the others, the largest changes are.
     """
     added = [name for name in after.columns if name not in before.columns]
     removed = [name for name in before.columns if name not in after.columns]
     both = [name for name in after.columns if name in before.columns]
     compared = [name for name in both if name not in keys]
     moved = [
-        one for name in compared for one in _column_drifts(name, before, after, sampled.get(name))
+        change
+        for name in compared
+        for change in _column_drifts(name, before, after, sampled.get(name))
     ]
+    moved.sort(key=lambda change: -change.index)
     return Drift(
         against=against,
         rows_before=before.rows,
@@ -55,7 +60,9 @@ def drift(
                 if before.columns[name].type != after.columns[name].type
             ]
         ),
-        moved=tuple(sorted(moved, key=lambda one: -one.index)[:_LISTED]),
+        moved=tuple(
+            change for i, change in enumerate(moved) if i < _LISTED or change.column in named
+        ),
     )
 
 

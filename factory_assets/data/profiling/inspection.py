@@ -49,8 +49,14 @@ def inspect_table(
         latest = newest(connection, written, fresh.column) if fresh else None
     moved = None
     if before and past:
-        keys = pipeline.spec.partitions
-        moved = drift(before.data_version, past, computed, sampled, keys=keys)
+        moved = drift(
+            before.data_version,
+            past,
+            computed,
+            sampled,
+            keys=pipeline.spec.partitions,
+            named=pipeline.spec.ingest.contract.distribution.columns,
+        )
     shown = {name: kind for name, kind in written.columns.items() if name not in hidden}
     findings = Findings(
         newest=latest,

@@ -155,6 +155,24 @@ def test_a_drift_limit_stops_the_pipeline_and_keeps_the_old_snapshot(
     _run(_pipeline(tmp_path, _table(1000, shift=9), limited), home, "four")
 
 
+def test_a_limit_holds_for_the_named_columns_however_many_others_moved_more(
+    tmp_path: Path, home: Home
+) -> None:
+    wide = [f"other{i}" for i in range(220)]
+
+    def table(shift: int, by: float) -> str:
+        lines = [
+            ",".join([str(i % 20 + by), *[str(i % 20 + shift)] * len(wide), str(i % 2)])
+            for i in range(400)
+        ]
+        return "\n".join([",".join(["torque", *wide, "y"]), *lines]) + "\n"
+
+    limited = {"distribution": {"limit": 0.25, "columns": ["torque"]}}
+    _run(_pipeline(tmp_path, table(0, 0), limited), home, "one")
+    with pytest.raises(TableError, match=r"'torque' median .*"):
+        _run(_pipeline(tmp_path, table(90, 5), limited), home, "two")
+
+
 def test_a_table_whose_drift_was_accepted_is_not_refused_with_the_limit_of_before(
     tmp_path: Path, home: Home
 ) -> None:
