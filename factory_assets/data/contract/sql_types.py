@@ -244,5 +244,12 @@ def native_type(kind: str) -> ColumnType | None:
     return {"BOOLEAN": "bool", "DATE": "date"}.get(kind)  # type: ignore[return-value]
 
 
+def may_exceed_int64(kind: str) -> bool:
+    """Whether a type of the engine has whole numbers that are no int64."""
+    if _is_whole_decimal(kind):
+        return int(kind.removeprefix("DECIMAL(").split(",")[0]) > 18
+    return kind in {"UBIGINT", "HUGEINT"}
+
+
 def _is_whole_decimal(kind: str) -> bool:
     return kind.startswith("DECIMAL") and kind.endswith(",0)")

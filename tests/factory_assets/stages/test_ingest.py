@@ -329,6 +329,36 @@ def test_parquet_keeps_its_own_types_under_the_same_contract(tmp_path: Path, hom
     assert rows(held.snapshot, home, "s", "f") == [{"s": 7, "f": None}]
 
 
+def test_whole_numbers_of_a_typed_column_that_fit_no_type_are_text(
+    tmp_path: Path, home: Home
+) -> None:
+    big = 98765432109876543210
+    table = pa.table(
+        {
+            "big": pa.array([big, None, -1], pa.decimal128(30, 0)),
+            "small": pa.array([1, 2, -(2**63)], pa.decimal128(30, 0)),
+            "unsigned": pa.array([1, 2**63, 3], pa.uint64()),
+            "marked": pa.array([1, big, 3], pa.decimal128(20, 0)),
+            "declared": pa.array([1, 2, big], pa.decimal128(20, 0)),
+        }
+    )
+    pq.write_table(table, tmp_path / "d.parquet")
+    part = {"source": {"files": "d.parquet"}, "missing": [str(big)], "max_quarantine": 1.0}
+    free = ingest(pipeline(tmp_path, ingest={**part, "missing": []}), home)
+    kinds = dict(free.snapshot.columns)
+    assert [kinds[name] for name in ("big", "small", "unsigned", "marked")] == [
+        *("VARCHAR", "BIGINT", "VARCHAR", "VARCHAR")
+    ]
+    assert column(free.snapshot, home, "big") == [str(big), None, "-1"]
+    assert column(free.snapshot, home, "unsigned") == ["1", str(2**63), "3"]
+    assert free.quarantined == {}
+    missing = ingest(pipeline(tmp_path, ingest=part), home)
+    assert column(missing.snapshot, home, "marked") == [1, None, 3]
+    held = {**part, "missing": [], "contract": [{"name": "declared", "type": "int64"}]}
+    typed = ingest(pipeline(tmp_path, target="declared", ingest=held), home)
+    assert typed.quarantined == {"type:declared": 1}
+
+
 def test_nan_and_infinity_of_a_typed_column_may_be_declared_missing(
     tmp_path: Path, home: Home
 ) -> None:
