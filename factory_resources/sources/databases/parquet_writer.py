@@ -121,6 +121,10 @@ def _convert_cells(convert: Convert, column: Any, field: "pyarrow.Field", name: 
 
     try:
         cells = convert(column)
+        is_text = pyarrow.types.is_string(cells.type)
+        if not is_text:
+            # A time of 24:00 is one to PostgreSQL alone.
+            cells.validate(full=True)
     except pyarrow.ArrowException as error:
         raise SourceError(
             f"column {field.name!r} holds a value that cannot be stored as {_type_name(field)}",
@@ -129,7 +133,8 @@ def _convert_cells(convert: Convert, column: Any, field: "pyarrow.Field", name: 
         ) from error
     try:
         # SQLite checks no text, nor does a PostgreSQL without a declared encoding.
-        cells.validate(full=True)
+        if is_text:
+            cells.validate(full=True)
     except pyarrow.ArrowException as error:
         raise SourceError(
             f"column {field.name!r} holds text that is not UTF-8",

@@ -188,6 +188,7 @@ def test_numbers_of_any_precision_are_floating_point(
         ("interval '1 day'", "of type interval.*extract"),
         ("3.5::money", "of type money.*AS numeric"),
         ("'10.0.0.1'::inet", "of type inet.*AS text"),
+        ("TIME '24:00'", r"holds a value that cannot be stored as time; .*AS text\)"),
         ("'NaN'::numeric(5, 2)", "holds a value that cannot be stored as numeric"),
         ("12345678901234567891::numeric", r"12345678901234567891.*rounded.*AS text\)"),
         ("-9007199254740993::numeric", "-9007199254740993, which would be rounded"),
