@@ -160,7 +160,8 @@ def _syntax(tree: dict[str, Any], expression: str, where: str) -> ExpressionErro
     return ExpressionError(
         f"{_short(expression)} is not an SQL expression: {message}{at}",
         where=where,
-        remedy="write one DuckDB SQL expression, and put a name with blanks in double quotes",
+        remedy="write one DuckDB SQL expression, and put a name that has blanks or is a keyword, "
+        "such as at or order, in double quotes",
     )
 
 

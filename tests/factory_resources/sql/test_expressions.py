@@ -37,6 +37,7 @@ def test_an_expression_with_over_is_windowed() -> None:
         ("", "is not one expression"),
         ("a, b", "is not one expression"),
         ("a +", "is not an SQL expression"),
+        ("at + a", "a name that has blanks or is a keyword, such as at or order, in double quotes"),
         ("a b", "at character 3"),
         ("a; DROP TABLE x", "is not an SQL expression"),
         ("a) FROM t --", "is not an SQL expression"),
