@@ -11,6 +11,9 @@ from typing import Any
 _SHOWN = 20
 """The most classes that a message names."""
 
+_BOOLEANS = {"1": "true", "1.0": "true", "0": "false", "0.0": "false"}
+"""What a contract reads as a bool, beside the words in any case."""
+
 
 class WrongOutcomeError(ValueError):
     """A value that the target cannot have; the message names valid ones, and not this one."""
@@ -33,7 +36,8 @@ class TargetValues:
         """Return a value as it is recorded, as JSON.
 
         Args:
-            value: a value of JSON; `1`, `1.0` and `"1"` are the same class, `true` is `"true"`.
+            value: a value of JSON; `1`, `1.0` and `"1"` are the same class, `true` is `"true"`. If
+                the classes are true and false, `1` is true and `0` is false.
 
         Raises:
             WrongOutcomeError: it is not a value of the target.
@@ -43,6 +47,8 @@ class TargetValues:
         if not self.classes:
             return json.dumps(self._number(value))
         name = class_name(value)
+        if name is not None and {*self.classes} == {*_BOOLEANS.values()}:
+            name = _BOOLEANS.get(name, name.lower())
         if name not in self.classes:
             what = f"the outcome is not a class of {self.column!r}"
             raise WrongOutcomeError(f"{what}; {self._remedy}")

@@ -109,12 +109,14 @@ def test_numbers_of_each_format_are_recorded(
     [
         (("0", "1"), ["1.0", "", "0.0", "1", " 1e0 "], ['"1"', '"0"', '"1"', '"1"']),
         (("false", "true"), ["True", "", "FALSE", "true"], ['"true"', '"false"', '"true"']),
+        (("false", "true"), ["1", "", "0.0", "1.0"], ['"true"', '"false"', '"true"']),
+        (("false", "true"), [1.0, None, 0.0, 1.0], ['"true"', '"false"', '"true"']),
         (("1.0", "1", "No", "no"), ["1.0", "1", "No", "NO"], ['"1.0"', '"1"', '"No"', '"no"']),
     ],
 )
 def test_a_class_is_known_however_a_table_spells_it(
     classes: tuple[str, ...],
-    written: list[str],
+    written: list[Any],
     read: list[str],
     grading: Deployed,
     home: Home,
