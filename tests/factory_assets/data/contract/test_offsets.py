@@ -69,6 +69,15 @@ def test_an_offset_after_minutes_counts_too(tmp_path: Path, home: Home) -> None:
     assert _times(value, home) == ["2024-07-01 10:00:00", "2024-07-01 10:00:00"]
 
 
+def test_times_that_a_clock_skips_or_shows_twice_are_read_as_documented(
+    tmp_path: Path, home: Home
+) -> None:
+    times = ["2025-03-30 02:30:00", "2025-03-30 03:30:00", "2025-10-26 02:30:00"]
+    value, _ = _run(_pipeline(tmp_path, times, timezone="Europe/Berlin"), home)
+    both = "2025-03-30 01:30:00"
+    assert _times(value, home) == [both, both, "2025-10-26 01:30:00"]
+
+
 @pytest.mark.parametrize("times", [LOCAL, OFFSET, ["", *OFFSET]])
 def test_times_of_one_kind_are_no_mixture(times: list[str], tmp_path: Path, home: Home) -> None:
     assert _run(_pipeline(tmp_path, times, type="timestamp"), home)[1].passed
