@@ -12,6 +12,7 @@ from factory_assets.results.base import KeyComponents, StageResult, digest
 from factory_assets.results.stages import Stage
 from factory_assets.spec import (
     Auto,
+    Cnn,
     ImageSource,
     LightGbm,
     ModelSpec,
@@ -22,6 +23,7 @@ from factory_assets.spec import (
     PythonSource,
     SequenceNetwork,
     Spec,
+    time_dimension,
 )
 from factory_assets.spec.threshold import DEFAULT
 from factory_resources.errors import FactoryError
@@ -92,7 +94,7 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
                 **dict.fromkeys(("leaks", "threshold", "resources"), True),
             }
             part = spec.training.model_dump(mode="json", exclude=apart)
-            return {**part, **_decision(spec), **_search(spec)}
+            return {**part, **_choice_of_inputs(spec), **_decision(spec), **_search(spec)}
         case "evaluate":
             part = spec.evaluate.model_dump(mode="json", exclude={"resources"})
             # Folds are drawn by the rule and the seed of the split.
@@ -105,10 +107,34 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
 
 
 def _inputs(pipeline: Pipeline) -> dict[str, Any]:
-    """Return what decides which columns are searched for leaks, and how."""
-    train = pipeline.spec.training
-    by = train.model.by if isinstance(train.model, SequenceNetwork) else None
-    return {"exclude": [*train.exclude], "by": by, "task": train.task}
+    """Return what decides which columns are searched for leaks and spellings, and how; and what
+    else orders rows."""
+    train, last = pipeline.spec.training, pipeline.spec.evaluate.last
+    series = train.model if isinstance(train.model, SequenceNetwork) else None
+    more = {
+        "order": series.order if series else None,
+        "last": last.model_dump(mode="json") if last else None,
+        "text": [*train.text],
+        "image": train.model.image if isinstance(train.model, Cnn) else None,
+    }
+    return {
+        "exclude": [*train.exclude],
+        "by": series.by if series else None,
+        "task": train.task,
+        **{name: value for name, value in more.items() if value},
+    }
+
+
+def _choice_of_inputs(spec: PipelineSpec) -> dict[str, Any]:
+    """Return what outside of `train` decides which columns are inputs, and how inner folds are
+    drawn; another declaration of it may leave the rows of each part as they are."""
+    of_split: Any = {"group", "time", "given"}
+    found = {
+        "split": spec.split.model_dump(mode="json", include=of_split, exclude_none=True),
+        "windows.order": spec.clean.windows.order if spec.clean.windows else None,
+        "partitions": time_dimension(spec.partitions),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:

@@ -38,10 +38,18 @@ def _ingest(**ingest: Any) -> Parts:
 
 SEQUENCE = {"kind": "gru", "by": "unit", "order": "cycle", "window": 6}
 GROUP: Parts = {"split": {"group": "unit"}}
+GIVEN: Parts = {"split": {"given": {"column": "part", "test": "t", "validation": "v"}}}
+WINDOWS = {"by": "unit", "order": "cycle", "size": 3, "columns": ["x"]}
+CNN = {"kind": "cnn", "image": "pixels"}
 TUNE = {"trials": 3}
 X = {"name": "x", "type": "int64"}
 Y = {"name": "y", "type": "int64"}
 NET = {"kind": "mlp"}
+
+
+def _partitions(day: Parts) -> Parts:
+    return {"partitions": {"day": day}, **_ingest(source={"files": "{day}.csv"}, contract=[X, Y])}
+
 
 CHANGES: list[tuple[Stage, Parts, Parts]] = [
     ("ingest", {}, {"files": "other.csv"}),
@@ -62,8 +70,24 @@ CHANGES: list[tuple[Stage, Parts, Parts]] = [
         {**GROUP, **_train(model=SEQUENCE)},
         {**GROUP, **_train(model={**SEQUENCE, "by": "machine"})},
     ),
+    (
+        "split",
+        {**GROUP, **_train(model=SEQUENCE)},
+        {**GROUP, **_train(model={**SEQUENCE, "order": "day"})},
+    ),
+    ("split", {}, {"evaluate": {"last": {"by": "unit", "order": "cycle"}}}),
+    ("split", {}, _train(text={"notes": "encoder"})),
+    ("split", _train(model=CNN), _train(model={**CNN, "image": "photo"})),
     ("train", {}, _train(seed=7)),
     ("train", {}, _train(exclude=["x"])),
+    ("train", GIVEN, {"split": {**GIVEN["split"], **GROUP["split"]}}),
+    ("train", {"split": {"time": "day"}}, GIVEN),
+    ("train", {"clean": {"windows": WINDOWS}}, {"clean": {"windows": {**WINDOWS, "order": "day"}}}),
+    (
+        "train",
+        _partitions({"every": "day", "start": "2024-01-01"}),
+        _partitions({"values": ["2024-01-01"]}),
+    ),
     ("train", {}, _train(model={"kind": "random_forest"})),
     ("train", _train(model=NET), _train(model=NET, trainer={"precision": "bf16-mixed"})),
     ("evaluate", {}, {"evaluate": {"metric": "accuracy"}}),
