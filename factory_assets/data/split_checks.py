@@ -3,8 +3,9 @@
 The search for leaks is checked in `leakage.policy`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
+from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Spellings, SplitResult
 from factory_assets.spec import Pipeline
@@ -32,13 +33,14 @@ def declared_split_checks(pipeline: Pipeline) -> dict[str, tuple[str, bool]]:
 
 def split_checks(pipeline: Pipeline, parts: SplitResult) -> Iterator[TableCheck]:
     """Yield the result of every check of `declared_split_checks`, in that order."""
-    yield _spellings(parts.spellings)
+    # A column may have become sensitive since the examples were stored.
+    yield _spellings(parts.spellings, sensitive_columns(pipeline).keys())
     if pipeline.spec.split.time:
         yield _shares(pipeline, parts)
 
 
-def _spellings(found: dict[str, Spellings]) -> TableCheck:
-    words = [_spellings_in_words(name, spellings) for name, spellings in found.items()]
+def _spellings(found: dict[str, Spellings], hidden: Set[str]) -> TableCheck:
+    words = [_spellings_in_words(name, one, name in hidden) for name, one in found.items()]
     more = f"; and {len(words) - _SHOWN} more columns" if len(words) > _SHOWN else ""
     return TableCheck(
         "spellings",
@@ -52,13 +54,13 @@ def _spellings(found: dict[str, Spellings]) -> TableCheck:
     )
 
 
-def _spellings_in_words(name: str, spellings: Spellings) -> str:
+def _spellings_in_words(name: str, spellings: Spellings, hidden: bool) -> str:
     values = "1 value" if spellings.values == 1 else f"{spellings.values} values"
     shown = [
         " and ".join(f"{text[:40]!a} ({rows} rows)" for text, rows in example.items())
         for example in spellings.examples
     ]
-    such_as = f", such as {'; '.join(shown)}" if shown else ""
+    such_as = f", such as {'; '.join(shown)}" if shown and not hidden else ""
     return f"{name!r} spells {values} in several ways ({spellings.rows} rows{such_as})"
 
 

@@ -46,6 +46,10 @@ CLEAR_DRIFT = 0.2
 """Index from which a change is clear."""
 
 
+MISSING = "missing "
+"""How the words of a drift begin that is one of the share of missing values."""
+
+
 class ColumnDrift(StageResult):
     """A column whose values or share of missing values drifted."""
 
@@ -54,6 +58,11 @@ class ColumnDrift(StageResult):
     """Population stability index, less what chance may add."""
     what: str
     """The change in words, with before and after."""
+
+    @property
+    def shows_values(self) -> bool:
+        """Whether the words contain values of the column, not only how many are missing."""
+        return not self.what.startswith(MISSING)
 
 
 class Drift(StageResult):

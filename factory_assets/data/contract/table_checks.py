@@ -5,7 +5,7 @@ may have been edited. But a limit of drift is for new tables: one that was accep
 is compared with. What the checks compare is measured in `profiling.inspection`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
 from factory_assets.results.checks import TableCheck
@@ -170,7 +170,9 @@ def _drift(contract: Contract, drift: Drift | None, accepted: bool) -> TableChec
         m for m in moved if (m.index > limit if limit is not None else m.index >= CLEAR_DRIFT)
     ]
     changes = _schema_changes(contract, drift)
-    listed = [*changes, *(_words_of(one) for one in beyond)]
+    # A column may have become sensitive since its drift was measured.
+    hidden = {column.name for column in contract.columns if column.sensitive}
+    listed = [*changes, *(_words_of(one, hidden) for one in beyond)]
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return TableCheck(
         "drift",
@@ -212,8 +214,9 @@ def _schema_changes(contract: Contract, drift: Drift) -> list[str]:
     return list(drift.schema_changes)
 
 
-def _words_of(column: ColumnDrift) -> str:
-    return f"{column.column!r} {column.what} (index {column.index:.2f})"
+def _words_of(column: ColumnDrift, hidden: Set[str]) -> str:
+    what = "drifted" if column.shows_values and column.column in hidden else column.what
+    return f"{column.column!r} {what} (index {column.index:.2f})"
 
 
 def _personal_data(contract: Contract, found: dict[str, str]) -> TableCheck:

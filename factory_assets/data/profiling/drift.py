@@ -13,7 +13,7 @@ from math import log, sqrt
 from typing import Any
 
 from factory_assets.data.profiling.profile import ColumnProfile, Profile, binned
-from factory_assets.results.data import ColumnDrift, Drift
+from factory_assets.results.data import MISSING, ColumnDrift, Drift
 
 _LISTED = 200
 """Largest number of changes that are stored, beside those of named columns."""
@@ -74,7 +74,7 @@ def _column_drifts(name: str, before: Profile, after: Profile, values: Any) -> l
     ]
     drifts = []
     if index := psi(*counts):
-        what = f"missing {old.missing:.1%} → {new.missing:.1%}"
+        what = f"{MISSING}{old.missing:.1%} → {new.missing:.1%}"
         drifts.append(ColumnDrift(column=name, index=index, what=what))
     if values is None or not old.count or not new.count or old.type != new.type:
         return drifts

@@ -138,6 +138,23 @@ def test_a_drifted_distribution_is_reported_with_before_and_after(
     assert "'id'" not in check.says
 
 
+def test_of_a_column_that_became_sensitive_a_drift_shows_no_values(
+    tmp_path: Path, home: Home
+) -> None:
+    _run(_pipeline(tmp_path, _table(1000), CONTRACT), home, "one")
+    changed = _table(900, shift=5, colour="green")
+    stored = _run(_pipeline(tmp_path, changed, CONTRACT), home, "two")
+    gaps = _run(_pipeline(tmp_path, _table(900, gap=3), CONTRACT), home, "three")
+    hidden = [{**one, "sensitive": "personal"} for one in CONTRACT[:3]] + CONTRACT[3:]
+    assert _run(_pipeline(tmp_path, changed, hidden), home, "four") == stored
+    check = _check("drift", {"columns": hidden}, drift=stored.findings.drift)
+    assert "'colour' drifted (index " in check.says
+    assert "'size' drifted (index " in check.says
+    assert not any(value in check.says for value in ("'red'", "green", "median"))
+    check = _check("drift", {"columns": hidden}, drift=gaps.findings.drift)
+    assert "'size' missing 0.0% → 33.3%" in check.says
+
+
 def test_a_drift_limit_stops_the_pipeline_and_keeps_the_old_snapshot(
     tmp_path: Path, home: Home
 ) -> None:

@@ -76,6 +76,12 @@ def test_nothing_is_told_of_other_texts(tmp_path: Path, home: Home) -> None:
     result, check = _split(tmp_path, home, ingest=part)
     assert check.says == "'colour' spells 1 value in several ways (30 rows)"
     assert result.spellings["colour"].examples == ()
+    # Nor are those of one that became sensitive after they were stored.
+    declared = pipeline(tmp_path, "answer", ingest=part)
+    stored, _ = _split(tmp_path, home)
+    assert stored.spellings["colour"].examples
+    again = next(check for check in split_checks(declared, stored) if check.name == "spellings")
+    assert again.says == check.says
 
 
 def _training(**keys: Any) -> dict[str, Any]:
