@@ -45,8 +45,8 @@ def begin_of(key: str, every: Period, zone: ZoneInfo) -> datetime | None:
             parsed = datetime.strptime(key, form)
         except ValueError:
             continue
-        begin = parsed.astimezone(zone) if parsed.tzinfo else _local(parsed, zone)
-        if key_of(begin, every) == key and _local(floor(begin, every), zone) == begin:
+        begin = parsed.astimezone(zone) if parsed.tzinfo else local_moment(parsed, zone)
+        if key_of(begin, every) == key and local_moment(floor(begin, every), zone) == begin:
             return begin
     return None
 
@@ -60,11 +60,11 @@ def end_of(begin: datetime, every: Period) -> datetime:
         case "hour":
             return (begin.astimezone(UTC) + timedelta(hours=1)).astimezone(zone)
         case "day":
-            return _local(day + timedelta(days=1), zone)
+            return local_moment(day + timedelta(days=1), zone)
         case "week":
-            return _local(day + timedelta(weeks=1), zone)
+            return local_moment(day + timedelta(weeks=1), zone)
         case "month":
-            return _local((day.replace(day=1) + timedelta(days=32)).replace(day=1), zone)
+            return local_moment((day.replace(day=1) + timedelta(days=32)).replace(day=1), zone)
 
 
 def floor(moment: datetime, every: Period) -> datetime:
@@ -84,27 +84,27 @@ def floor(moment: datetime, every: Period) -> datetime:
 
 def first_begin(start: datetime, every: Period, zone: ZoneInfo) -> datetime:
     """Return the first beginning of a period at or after `start` (a local time)."""
-    begin = _local(floor(start, every), zone)
-    return begin if _utc(begin) >= _utc(_local(start, zone)) else end_of(begin, every)
+    begin = local_moment(floor(start, every), zone)
+    return begin if in_utc(begin) >= in_utc(local_moment(start, zone)) else end_of(begin, every)
 
 
 def periods(
     start: datetime, end: datetime | None, every: Period, zone: ZoneInfo, now: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
     """Yield beginning and end of every period that is over by `now` and by `end` (a local time)."""
-    limit = _utc(now) if end is None else min(_utc(now), _utc(_local(end, zone)))
+    limit = in_utc(now) if end is None else min(in_utc(now), in_utc(local_moment(end, zone)))
     begin = first_begin(start, every, zone)
-    while _utc(until := end_of(begin, every)) <= limit:
+    while in_utc(until := end_of(begin, every)) <= limit:
         yield begin, until
         begin = until
 
 
-def _local(moment: datetime, zone: ZoneInfo) -> datetime:
+def local_moment(moment: datetime, zone: ZoneInfo) -> datetime:
     """Return a local time as a moment: the first of two, or moved forward if clocks skip it."""
     return moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
 
 
-def _utc(moment: datetime) -> datetime:
+def in_utc(moment: datetime) -> datetime:
     """Convert to UTC for a comparison: within one time zone, Python compares local times."""
     return moment.astimezone(UTC)
 

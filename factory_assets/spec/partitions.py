@@ -7,7 +7,7 @@ these placeholders belongs in `data.sources.partition_patterns`.
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from itertools import product
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
@@ -22,12 +22,20 @@ from factory_assets.spec.calendar import (
     check_timezone,
     end_of,
     first_begin,
+    in_utc,
     key_of,
+    local_moment,
     periods,
 )
 
 _LONGEST = 80
 """The most bytes of a key in the name of a file; two keys must fit into one name."""
+
+_FIRST_YEAR = 1000
+"""Keys of earlier years would have fewer digits."""
+
+_LAST_END = datetime(MAXYEAR, 12, 31)
+"""An end that is meant as none may be too late to be a moment in UTC."""
 
 
 def wrong_key(key: str) -> str | None:
@@ -80,11 +88,20 @@ class TimePartitions(Spec):
 
     @model_validator(mode="after")
     def _has_a_period(self) -> Self:
-        if self.end_time:
-            first = first_begin(self.start_time, self.every, self.zone)
-            if end_of(first, self.every).replace(tzinfo=None) > self.end_time:
-                raise ValueError(f"no whole {self.every} lies between start and end")
+        if not _FIRST_YEAR <= self.start_time.year < MAXYEAR:
+            raise ValueError(
+                f"start {self.start!r} does not lie in the years {_FIRST_YEAR} to {MAXYEAR - 1}"
+            )
+        first = first_begin(self.start_time, self.every, self.zone)
+        if self._is_beyond(end_of(first, self.every)):
+            raise ValueError(f"no whole {self.every} lies between start and end")
         return self
+
+    def _is_beyond(self, end: datetime) -> bool:
+        """Whether a period that ends then is not over by `end`."""
+        return self.end_time is not None and in_utc(end) > in_utc(
+            local_moment(self.end_time, self.zone)
+        )
 
     @property
     def zone(self) -> ZoneInfo:
@@ -98,17 +115,16 @@ class TimePartitions(Spec):
     @property
     def end_time(self) -> datetime | None:
         """Local time in the time zone."""
-        return datetime.fromisoformat(self.end) if self.end else None
+        return min(datetime.fromisoformat(self.end), _LAST_END) if self.end else None
 
     def period(self, key: str) -> tuple[datetime, datetime] | None:
         """Return beginning and end of the period, over or not; None if there is no such period."""
         begin = begin_of(key, self.every, self.zone)
-        if begin is None or begin < first_begin(self.start_time, self.every, self.zone):
+        first = first_begin(self.start_time, self.every, self.zone)
+        if begin is None or in_utc(begin) < in_utc(first):
             return None
         end = end_of(begin, self.every)
-        if self.end_time and end.replace(tzinfo=None) > self.end_time:
-            return None
-        return begin, end
+        return None if self._is_beyond(end) else (begin, end)
 
 
 class ListedPartitions(Spec):

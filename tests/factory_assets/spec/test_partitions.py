@@ -50,6 +50,33 @@ def test_an_hour_that_the_clock_skips_is_no_partition() -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2024-10-27T02:30", "2024-10-27T06:00"),
+        ("2024-10-26T23:00", "2024-10-27T02:00"),
+        ("2024-03-30T23:00", "2024-03-31T02:00"),
+    ],
+)
+def test_a_key_is_known_if_and_only_if_it_is_listed_on_days_when_clocks_change(
+    start: str, end: str
+) -> None:
+    def hours(start: str, end: str) -> Partitions:
+        zone = {"timezone": "Europe/Berlin"}
+        return _dimensions(hour={"every": "hour", "start": start, "end": end, **zone})
+
+    around = partitions_until(hours(start[:10], f"{end[:10]}T12:00"), NOW, {})
+    listed = [partition.key for partition in partitions_until(hours(start, end), NOW, {})]
+    assert [one.key for one in around if partition_of(hours(start, end), one.key)] == listed
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Pacific/Kiritimati"])
+def test_the_last_moment_that_can_be_written_is_an_end(zone: str) -> None:
+    years = {"every": "month", "start": "2024-11-01", "end": "9999-12-31T23:59", "timezone": zone}
+    assert _keys(m=years) == ["2024-11-01", "2024-12-01"][: 1 + (zone != "America/New_York")]
+    assert partition_of(_dimensions(m=years), "2024-11-01")
+
+
+@pytest.mark.parametrize(
     "key",
     [
         *("2024-1-2", "2024-01-02 ", "2024-01-32", "2023-12-31", "20240102", "", "today"),
@@ -110,6 +137,8 @@ def _static(key: str) -> dg.StaticPartitionsDefinition:
         ({"every": "day", "start": "January"}, "is not a date"),
         ({"every": "day", "start": "2024-01-01T00:00+02:00"}, "has an offset"),
         ({"every": "day", "start": "2024-01-02", "end": "2024-01-02"}, "no whole day lies between"),
+        ({"every": "day", "start": "9999-12-31", "end": "9999-12-31"}, "years 1000 to 9998"),
+        ({"every": "week", "start": "0001-01-01"}, "start '0001-01-01' does not lie in the years"),
         ({"every": "year", "start": "2024-01-02"}, "Input should be 'hour', 'day'"),
         ({"every": "day", "start": "2024-01-01", "timezone": "Mars"}, "Mars"),
         ({"values": ["a", "a"]}, "'a' occurs twice"),
