@@ -20,6 +20,10 @@ MAX_BYTES = 1_000_000
 
 MAX_DEPTH = 50
 
+MAX_VALUES = 500_000
+"""More than a document of `MAX_BYTES` has, unless aliases repeat them: a few lines of aliases of
+aliases stand for billions."""
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")
@@ -176,12 +180,25 @@ def _decoded(content: bytes) -> str:
         ) from error
 
 
+@dataclass(frozen=True)
+class _Anchored:
+    """A value that aliases repeat."""
+
+    value: Any
+    values: int
+    """How many it has, itself counted."""
+    depth: int
+    """How many levels there are below it."""
+
+
 class _Builder:
     """Builds data from parser events, not nodes: with limited depth, and lines in the same pass."""
 
     def __init__(self, events: Iterator[Any], document: Document) -> None:
         self.events, self.document = events, document
-        self.anchors: dict[str, Any] = {}
+        self.anchors: dict[str, _Anchored] = {}
+        self.values = 0
+        self.depth = 0
 
     def build(self) -> None:
         documents = 0
@@ -203,11 +220,13 @@ class _Builder:
                     _line(event),
                     f"*{event.anchor} refers to no &{event.anchor} before it; define it first",
                 )
-            return self.anchors[event.anchor]
+            anchored = self.anchors[event.anchor]
+            self._count(event, anchored.values, len(at) + anchored.depth)
+            return anchored.value
         if event.tag and event.tag != "!":
             raise NotYaml(_line(event), f"tag {event.tag} is not supported; write plain YAML")
-        if len(at) > MAX_DEPTH:
-            raise NotYaml(_line(event), f"nested more than {MAX_DEPTH} levels deep")
+        values, depth, self.depth = self.values, self.depth, len(at)
+        self._count(event, 1, len(at))
         if isinstance(event, yaml.ScalarEvent):
             value = scalar(event.value) if event.implicit[0] else event.value
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -215,8 +234,21 @@ class _Builder:
         else:
             value = self._mapping(at)
         if event.anchor:
-            self.anchors[event.anchor] = value
+            self.anchors[event.anchor] = _Anchored(
+                value, self.values - values, self.depth - len(at)
+            )
+        self.depth = max(self.depth, depth)
         return value
+
+    def _count(self, event: Any, values: int, depth: int) -> None:
+        """Count what a value has, which an alias repeats."""
+        self.values, self.depth = self.values + values, max(self.depth, depth)
+        if self.depth > MAX_DEPTH:
+            raise NotYaml(_line(event), f"nested more than {MAX_DEPTH} levels deep")
+        if self.values > MAX_VALUES:
+            raise NotYaml(
+                _line(event), f"aliases stand for more than {MAX_VALUES} values; repeat fewer"
+            )
 
     def _list(self, at: At) -> list[Any]:
         items: list[Any] = []

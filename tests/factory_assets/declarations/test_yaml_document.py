@@ -81,6 +81,20 @@ def test_anchors_may_be_used_but_not_within_themselves() -> None:
         parse(b"a: &x [*x]\n")
 
 
+def test_aliases_of_aliases_are_counted_and_nest() -> None:
+    tenfold = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 6)]
+    few = "\n".join(["a0: &a0 [1, 2, 3]", *tenfold[:4]])
+    assert len(parse(few.encode()).data["a4"]) == 10
+    with pytest.raises(NotYaml, match="aliases stand for more than 500000 values") as caught:
+        parse("\n".join([few, tenfold[4], "b: *a5", "c: *a5"]).encode())
+    assert caught.value.line == 7
+    deeper = [f"a{n}: &a{n} {'[' * 20}*a{n - 1}{']' * 20}" for n in range(1, 4)]
+    assert parse("\n".join(["a0: &a0 {x: 1}", *deeper[:2]]).encode()).data["a0"] == {"x": 1}
+    with pytest.raises(NotYaml, match="nested more than 50") as caught:
+        parse("\n".join(["a0: &a0 {x: 1}", *deeper]).encode())
+    assert caught.value.line == 4
+
+
 @pytest.mark.parametrize(
     ("content", "line", "message"),
     [
