@@ -12,6 +12,7 @@ from factory_assets.declarations.yaml_document import (
     Elsewhere,
     Wrong,
     YamlLocation,
+    file_named,
     parse_named,
     repeated_keys,
 )
@@ -35,7 +36,7 @@ def with_carbon(
     name = _file(attributes)
     if name is None:
         return attributes, []
-    file = (folder / name).resolve()
+    file = file_named(folder, name)
     here = document.place((*AT, "file"), at_key=False)
     inner = parse_named(file, name, here)
     if not isinstance(inner, Document):

@@ -13,6 +13,7 @@ from factory_assets.declarations.yaml_document import (
     Wrong,
     YamlLocation,
     content_of,
+    file_named,
     parse,
     parse_named,
     repeated_keys,
@@ -38,7 +39,7 @@ def with_contract(
     if reference is None:
         return attributes, []
     name, table = reference
-    file = (folder / name).resolve()
+    file = file_named(folder, name)
     here = document.place(AT, at_key=False)
     inner = parse_named(file, name, here)
     if not isinstance(inner, Document):

@@ -181,7 +181,7 @@ def at_line(folder: Path, document: Document, mistake: Mistake) -> Problem:
 
 
 def _problem(folder: Path, place: YamlLocation, message: str) -> Problem:
-    return Problem(place.file or folder / FILE, place.line, dotted(place.at), message)
+    return Problem(place.file or folder / FILE, place.line, dotted(place.at), _on_one_line(message))
 
 
 def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
@@ -205,6 +205,9 @@ def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
 
 def dotted(at: At) -> str:
     """Return a place as text, such as `attributes.evaluate.gates.0.metric`."""
-    names = (str(part) for part in at)
-    # A key may contain a line break; the message must stay one line.
-    return ".".join(name if name.isprintable() else repr(name)[1:-1] for name in names)
+    return ".".join(_on_one_line(str(part)) for part in at)
+
+
+def _on_one_line(text: str) -> str:
+    """Return the text of a message, in which a key or a value may contain a line break."""
+    return text if text.isprintable() else repr(text)[1:-1]

@@ -161,7 +161,7 @@ def _hint(value: Any, expected: list[str]) -> str:
     if "text" in expected and isinstance(value, int | float):
         return "; put it in quotes"
     if expected == ["a list"] and not isinstance(value, dict | None):
-        return f", such as [{value}]"
+        return f", such as [{shown(value)}]"
     return ""
 
 

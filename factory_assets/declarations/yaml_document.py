@@ -124,10 +124,19 @@ Wrong = tuple[YamlLocation, str]
 """A mistake: its location, and the message."""
 
 
+def file_named(folder: Path, name: str) -> Path:
+    """Return the file that a declaration names; as it is written if no file can have the name."""
+    try:
+        return (folder / name).resolve()
+    except ValueError:
+        return folder / name
+
+
 def parse_named(file: Path, name: str, here: YamlLocation) -> Document | Wrong:
     """Parse a file that a declaration names, or return why it cannot be.
 
     Args:
+        file: as `file_named` returns it.
         name: the path as declared.
         here: where it is declared.
     """
@@ -135,6 +144,8 @@ def parse_named(file: Path, name: str, here: YamlLocation) -> Document | Wrong:
         return parse(content_of(file))
     except OSError as error:
         return here, f"{name} cannot be read ({error.strerror or error})"
+    except ValueError as error:
+        return here, f"{name} cannot be read ({error})"
     except NotYaml as error:
         return YamlLocation(file, error.line, ()), error.message
 

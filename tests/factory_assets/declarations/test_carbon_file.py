@@ -114,9 +114,10 @@ def test_a_mistake_in_the_file_has_its_line(
     assert (matching[0].file, matching[0].line) == (tmp_path / "carbon.yaml", line)
 
 
-def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    [found] = problems(_apples(tmp_path, {**WINDOW, "carbon": {"file": "none.yaml"}}))
-    assert "none.yaml cannot be read" in found.what
+@pytest.mark.parametrize(("name", "shown"), [("none.yaml", "none.yaml"), ("a\0b", r"a\x00b")])
+def test_a_file_that_is_missing_is_named(name: str, shown: str, tmp_path: Path) -> None:
+    [found] = problems(_apples(tmp_path, {**WINDOW, "carbon": {"file": name}}))
+    assert f"{shown} cannot be read" in found.what
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

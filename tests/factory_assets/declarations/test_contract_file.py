@@ -111,11 +111,20 @@ def test_column_missing_in_the_source_is_reported_in_the_contract_file(tmp_path:
     )
 
 
-def test_missing_file_is_reported_where_it_is_named(tmp_path: Path) -> None:
-    folder = _apples(tmp_path, contract="contrakt.odcs.yaml")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("contrakt.odcs.yaml", "contrakt.odcs.yaml cannot be read (No such file"),
+        # What YAML makes of "data\new.yaml" and "data\0.yaml", with backslashes as on Windows.
+        ("data\new.yaml", r"data\new.yaml cannot be read (No such file"),
+        ("data\0.yaml", r"data\x00.yaml cannot be read (embedded null byte)"),
+    ],
+)
+def test_missing_file_is_reported_where_it_is_named(name: str, shown: str, tmp_path: Path) -> None:
+    folder = _apples(tmp_path, contract=name)
     [problem] = problems(folder)
     assert problem.file == folder / "defs.yaml"
-    assert "contrakt.odcs.yaml cannot be read" in problem.what
+    assert shown in problem.what
     with pytest.raises(DeclarationError):
         load_pipeline(folder)
 

@@ -257,6 +257,18 @@ def test_file_of_the_wrong_shape_is_one_problem(
     assert message in problem.message
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("[8, 4]", r'"a\nb"'), ("kind: mlp", r'"ki\nnd": mlp'), ("[L, M, H]", f"{'L' * 9_000}")],
+)
+def test_a_problem_is_one_line_that_is_not_too_long(
+    before: str, after: str, tmp_path: Path
+) -> None:
+    for problem in problems(declare(tmp_path, FULL.replace(before, after))):
+        assert str(problem).isprintable()
+        assert len(problem.what) < 500
+
+
 def test_missing_file_is_a_problem(tmp_path: Path) -> None:
     assert "cannot be read" in problems(tmp_path / "nowhere")[0].message
 
