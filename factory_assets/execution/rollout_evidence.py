@@ -151,15 +151,15 @@ def judge(evidence: RolloutEvidence, started: RolloutStarted, now: datetime) -> 
     counts = evidence.counts
     if why := evidence.worse():
         return Ending("rolled back", why, counts)
-    if now < ends_at(started) or counts.answers < started.answers:
+    if not is_long_enough(started, now) or counts.answers < started.answers:
         return None
     reason = f"it is not known to be worse after {counts.answers:,} answers"
     return Ending("promoted", reason, counts)
 
 
-def ends_at(started: RolloutStarted) -> datetime:
-    """Return when a roll-out may end well, if there are enough answers."""
-    return datetime.fromisoformat(started.time) + timedelta(seconds=started.seconds)
+def is_long_enough(started: RolloutStarted, now: datetime) -> bool:
+    """Whether a roll-out may end well by now, if there are enough answers."""
+    return now - datetime.fromisoformat(started.time) >= timedelta(seconds=started.seconds)
 
 
 def utc_now() -> datetime:

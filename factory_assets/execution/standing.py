@@ -155,10 +155,10 @@ def approvals_that_count(
         decisions: those about what this record deploys.
     """
     people, now = people_in(log), now or datetime.now(UTC)
-    oldest = now - timedelta(seconds=seconds_of(rule.valid))
+    longest = timedelta(seconds=seconds_of(rule.valid))
     counted: dict[str, CandidateDecided] = {}
     for _, decision in decisions:
-        fresh = datetime.fromisoformat(decision.signed) >= oldest
+        fresh = now - datetime.fromisoformat(decision.signed) <= longest
         allowed = may(people, decision.person, decision.key, rule.by)
         if not fresh or not allowed or decision.person is None:
             continue

@@ -70,12 +70,12 @@ def _answers_so_far(number: int, started: RolloutStarted, home: Home) -> str:
     """Return what a roll-out waits for."""
     # A run without changes and without a roll-out does not need the comparison.
     from factory_assets.execution.rollout import Rollout
-    from factory_assets.execution.rollout_evidence import ends_at, utc_now
+    from factory_assets.execution.rollout_evidence import is_long_enough, utc_now
     from factory_assets.execution.rollout_file import read_evidence, rollout_file
 
     answers = read_evidence(rollout_file(Rollout(number, started), home)).counts.answers
     so_far = f"{answers:,} answers so far"
-    if utc_now() < ends_at(started):
+    if not is_long_enough(started, utc_now()):
         return so_far
     missing = started.answers - answers
     return f"{so_far}, its time is over" + (f" and {missing:,} are missing" if missing > 0 else "")

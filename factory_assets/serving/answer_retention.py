@@ -27,6 +27,7 @@ def apply_retention(log: PredictionLog, home: Home, today: date) -> int:
     removed = 0
     for pipeline in Registry(home).versions():
         days = kept_days(pipeline)
-        before = today - timedelta(days=days)
+        # Some keep them for 9999 years, which is before the first date that there is.
+        before = today - timedelta(days=min(days, (today - date.min).days))
         removed += log.remove(pipeline, before, f"kept for {days} days, as declared")
     return removed

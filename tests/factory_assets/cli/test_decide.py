@@ -480,6 +480,8 @@ def test_an_approval_counts_as_long_as_declared(waiting: Factory) -> None:
             now = datetime.now(UTC) + timedelta(days=days)
             found = approvals_that_count(log, record, rule, decisions, now)
             assert len(found) == counted
+        ever = rule.model_copy(update={"valid": "999999d"})
+        assert len(approvals_that_count(log, record, ever, decisions)) == 1
 
 
 # ------------------------------------------------------------------------------ Together, and kills

@@ -46,6 +46,9 @@ def test_time_and_answers_promote_and_neither_alone() -> None:
     ending = judge(enough, STARTED, LATE)
     assert ending is not None
     assert (ending.outcome, ending.counts.answers) == ("promoted", 100)
+    # 999999w, which is beyond the last date that there is.
+    ever = STARTED.model_copy(update={"seconds": 999_999 * 604_800})
+    assert judge(enough, ever, LATE) is None
 
 
 def test_failures_roll_back_at_any_time_and_a_single_one_does_not() -> None:
