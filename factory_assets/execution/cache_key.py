@@ -101,8 +101,9 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
             rule = spec.split.model_dump(mode="json", exclude={"window"})
             return {**part, "split": rule} if spec.evaluate.folds else part
         case "deploy":
-            # Neither who approves the export, nor how it is rolled out or stopped, changes it.
-            apart = {"approval", "canary", "shadow", "after_erasure"}
+            # Neither who approves the export, nor how it is rolled out or stopped, nor what is
+            # kept of its answers, changes it.
+            apart = {"approval", "canary", "shadow", "after_erasure", "log"}
             return spec.deploy.model_dump(mode="json", exclude=apart)
 
 

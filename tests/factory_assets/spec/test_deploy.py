@@ -33,9 +33,9 @@ def test_it_is_kept_unless_declared_otherwise(tmp_path: Path) -> None:
 def test_declaring_it_exports_nothing_again(tmp_path: Path) -> None:
     specs = [
         relevant_spec(_declared(tmp_path / "apples", **deploy), "deploy")
-        for deploy in ({}, {"after_erasure": "stop"})
+        for deploy in ({}, {"after_erasure": "stop"}, {"log": {"keep": "3y"}})
     ]
-    assert specs[0] == specs[1]
+    assert specs[0] == specs[1] == specs[2]
 
 
 def test_another_word_is_one_line(tmp_path: Path) -> None:
