@@ -2,8 +2,10 @@
 
 `ingest` and `clean` compute the partitions of a run, such as a backfill started in the UI.
 `partitions` brings every partition that has data up to date: schedules, sensors and `factory run`
-use it, so that nobody has to choose partitions. Each partition gets its own materialisation event;
-checks are combined over all partitions. Computing a partition belongs in `execution.backfill`.
+use it, so that nobody has to choose partitions. Each partition gets its own materialisation event.
+Dagster records checks only for the asset that has them: `ingest` and `clean` combine theirs over
+the partitions of a run, and `partitions` warns of those that fail. Computing a partition belongs in
+`execution.backfill`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -17,6 +19,7 @@ import dagster as dg
 
 from factory_assets.components.attributes import asset, asset_attributes, shared_attributes
 from factory_assets.components.metadata.checks import check_specs, checks_of_error
+from factory_assets.components.metadata.markdown import points
 from factory_assets.components.metadata.stages import costs, describe
 from factory_assets.components.partitions import (
     PARTITIONS,
@@ -35,6 +38,7 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
+from factory_assets.execution.stage_checks import stage_checks
 from factory_assets.execution.workers.local_processes import LocalProcesses
 from factory_assets.execution.workers.room import require_room
 from factory_assets.results.data import CleanResult
@@ -169,6 +173,9 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         for stage in stages:
             outcomes = [run.outcome for run in runs if run.outcome and run.call.stage == stage]
             progress.counted(pipeline.name, stage, _counted(outcomes, selected.absent))
+            for warning in _warnings(run for run in runs if run.call.stage == stage):
+                context.log.warning(f"{stage}: {warning}")
+                progress.warned(pipeline.name, stage, warning)
         return _result(selected, [run for run in runs if run.outcome])
 
     return asset(
@@ -225,6 +232,24 @@ def _with_events(
     return collected
 
 
+def _warnings(runs: Iterable[PartitionRun]) -> Iterator[str]:
+    """Yield what a person should look at in what was computed: a line for each failed check."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        if run.outcome is None or run.outcome.reused:
+            continue
+        said = [("", run.outcome.warning)] if run.outcome.warning else []
+        said += [
+            (check.name, f"{check.says}; {check.remedy}")
+            for check in stage_checks(run.call, run.outcome.value)
+            if not check.passed
+        ]
+        for name, text in said:
+            found.setdefault(name, []).append(f"partition {run.partition.key}: {text}")
+    for first, *others in found.values():
+        yield first + (f" ({len(others)} more partitions have such a warning)" if others else "")
+
+
 def _counted(outcomes: Sequence[StageRun], absent: int) -> Counted:
     computed = [outcome.record for outcome in outcomes if not outcome.reused]
     reused = [outcome.record for outcome in outcomes if outcome.reused]
@@ -257,7 +282,9 @@ def key_of(partition: Partition) -> str:
 
 def materialization(call: StageRequest, outcome: StageRun) -> dg.AssetMaterialization:
     """Return the event of one stage of one partition, with its own data version."""
-    metadata, _ = describe(call, outcome)
+    metadata, checks = describe(call, outcome)
+    if failed := [check.description or "" for check in checks if not check.passed]:
+        metadata["warnings"] = dg.MetadataValue.md(points(failed))
     assert call.partition is not None
     keys = call.partition.keys
     return dg.AssetMaterialization(

@@ -9,6 +9,8 @@ import pytest
 
 from factory_assets.components.run_context import REUSE_TAG
 from factory_assets.definitions import build_defs
+from factory_assets.execution.progress import Progress
+from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.pipelines import declare
@@ -38,21 +40,36 @@ def write(pipeline: Pipeline, key: str, *xs: int) -> None:
     path.write_text("\n".join(["x", *map(str, xs)]) + "\n")
 
 
+class Warned(Progress):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[tuple[Stage, str]] = []
+
+    def warned(self, pipeline: str, stage: Stage, message: str) -> None:
+        self.warnings.append((stage, message))
+
+
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as made:
         yield made
 
 
-def definitions(pipeline: Pipeline, home: Home) -> dg.Definitions:
-    return build_defs([pipeline.folder], resource_overrides={"home": home})
+def definitions(pipeline: Pipeline, home: Home, progress: Progress | None = None) -> dg.Definitions:
+    resources = {"home": home, "progress": progress or Progress()}
+    return build_defs([pipeline.folder], resource_overrides=resources)
 
 
 def run_job(
-    pipeline: Pipeline, home: Home, instance: dg.DagsterInstance, **chosen: Any
+    pipeline: Pipeline,
+    home: Home,
+    instance: dg.DagsterInstance,
+    progress: Progress | None = None,
+    **chosen: Any,
 ) -> dg.ExecuteInProcessResult:
     """The pipeline's own job, as a schedule runs it."""
-    job = definitions(pipeline, home).resolve_job_def("meter")
+    job = definitions(pipeline, home, progress).resolve_job_def("meter")
     config = {"ops": {"meter__partitions": {"config": chosen}}} if chosen else None
     return job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
 
@@ -108,6 +125,32 @@ def test_a_backfill_records_each_partition(
     checks = {c.check_name: c for c in result.get_asset_check_evaluations()}
     assert checks["conservation"].passed
     assert checks["conservation"].metadata["partitions"].value == 2
+
+
+def test_a_job_warns_of_what_it_computed_once_for_each_check(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    capture = Warned()
+    contract = [{"name": "x", "type": "int64"}, {"name": "email", "type": "string"}]
+    pipeline = declared(
+        tmp_path, ingest={"source": {"files": "{day}.csv"}, "contract": contract}, clean={}
+    )
+    for day in range(1, 4):
+        lines = [f"{x},a{x}@example.org" for x in range(20)]
+        path = pipeline.folder / f"2024-01-0{day}.csv"
+        path.write_text("\n".join(["x,email", *lines]) + "\n")
+    result = run_job(pipeline, home, instance, progress=capture)
+    assert result.success
+    [(stage, warning)] = capture.warnings
+    assert stage == "ingest"
+    assert warning.startswith("partition 2024-01-01: may be personal: 'email'")
+    assert warning.endswith("(2 more partitions have such a warning)")
+    event = events_of(result, "ingest")["2024-01-03"]
+    assert "may be personal: 'email'" in meta(event, "warnings")
+    assert "warnings" not in events_of(result, "clean")["2024-01-03"].metadata
+    # What is reused was told before.
+    assert run_job(pipeline, home, instance, progress=capture).success
+    assert len(capture.warnings) == 1
 
 
 def test_a_repeated_partition_is_reused_and_its_metadata_says_so(
