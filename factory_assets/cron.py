@@ -61,8 +61,10 @@ def check_cron(value: str) -> str:
     for field, (name, low, high) in zip(fields, _FIELDS, strict=True):
         for part in field.split(","):
             _check_part(part, f"cron {value!r}: {name} {field!r}", low, high)
-    # Any day will do; that of a leap year is soon followed by 29 February.
-    if next_tick(value, "UTC", datetime(2000, 1, 1, tzinfo=UTC)) is None:
+    # Dagster knows no days that are in none of the months, though a weekday would be enough. Any
+    # day to look from will do; that of a leap year is soon followed by 29 February.
+    by_date = " ".join([*fields[:-1], "*"])
+    if next_tick(by_date, "UTC", datetime(2000, 1, 1, tzinfo=UTC)) is None:
         raise ValueError(f"cron {value!r} never fires: no such day is in these months")
     return value
 

@@ -6,13 +6,22 @@ Choosing the hour belongs in `factory_assets.green_hours`.
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from factory_assets.cron import check_cron
-from factory_assets.spec.base import Spec, is_unset, listed
+from factory_assets.spec.base import STORED, Spec, is_unset, listed
 from factory_assets.spec.calendar import check_timezone
 
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)\Z")
+
+
+def _cron(value: str, info: ValidationInfo) -> str:
+    # What was stored before it was refused is still read.
+    return value if info.context == STORED else check_cron(value)
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+"""An expression of cron."""
 
 HoursOfDay = Annotated[
     tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=24, max_length=24), listed
@@ -89,7 +98,7 @@ def _window(value: str) -> str:
 class Schedule(Spec):
     """When the pipeline runs automatically."""
 
-    cron: Annotated[str, AfterValidator(check_cron)] | None = None
+    cron: Cron | None = None
     """When to run: minute, hour, day, month and weekday, such as `"0 2 * * *"` for every day at
     2:00; or `"@hourly"`, `"@daily"`, `"@weekly"`, `"@monthly"`, `"@yearly"`. Required without
     `within`; with it, the run of such a time moves into the window that contains it, or the next

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from factory_assets.cron import check_cron
 from factory_assets.spec.base import ColumnName, Spec, listed
 from factory_assets.spec.calendar import check_timezone
 from factory_assets.spec.contract import Duration
 from factory_assets.spec.deploy import Retention, days_of
 from factory_assets.spec.ingest import Source
+from factory_assets.spec.schedule import Cron
 
 MONITOR = "monitor"
 """The last part of the key of the asset that looks at answers, and of the name of its job."""
@@ -23,7 +23,7 @@ Season = Literal["hour", "weekday", "month"]
 class Look(Spec):
     """When the answers are looked at."""
 
-    cron: Annotated[str, AfterValidator(check_cron)] = "0 6 * * *"
+    cron: Cron = "0 6 * * *"
     """When to look: minute, hour, day, month and weekday, or `"@hourly"`, `"@daily"`."""
     timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
     """The time zone of `cron` and of `seasons`, such as `Europe/Berlin`."""

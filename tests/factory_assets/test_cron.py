@@ -39,6 +39,9 @@ def test_valid_cron_is_returned(value: str) -> None:
         ("*/0 * * * *", "a step of 0 never fires"),
         ("x * * * *", "minute 'x' is not"),
         ("0 2 30 feb *", "never fires"),
+        # Dagster loads no schedule of the first, and finds no time of the second.
+        ("0 2 30 feb mon", "no such day is in these months"),
+        ("0 2 31 apr,jun mon-fri", "no such day is in these months"),
         ("1, * * * *", "minute '1,' is not"),
     ],
 )

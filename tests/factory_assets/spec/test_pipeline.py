@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from factory_assets.spec import Gate, ImageSource, PipelineSpec, SplitRule
 from factory_assets.spec.base import STORED
+from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.train import Train
 
 
@@ -107,6 +108,13 @@ def test_a_gate_that_cannot_mean_what_it_says_is_refused(gate: dict[str, Any], l
     with pytest.raises(ValidationError, match=line):
         Gate.model_validate(gate)
     Gate.model_validate(gate, context=STORED)
+
+
+def test_a_schedule_that_is_refused_by_now_is_still_read_where_it_is_stored() -> None:
+    schedule = {"cron": "0 2 31 6 mon"}
+    with pytest.raises(ValidationError, match="never fires"):
+        _spec(schedule=schedule)
+    assert Schedule.model_validate(schedule, context=STORED).cron == schedule["cron"]
 
 
 @pytest.mark.parametrize("section", ["split", "train"])
