@@ -5,7 +5,7 @@ Computing them belongs in `ml.evaluation`.
 
 from collections.abc import Sequence
 
-from factory_assets.components.metadata.markdown import table
+from factory_assets.components.metadata.markdown import escaped, table
 from factory_assets.results.evaluation import (
     Disturbed,
     EvaluationResult,
@@ -15,6 +15,9 @@ from factory_assets.results.evaluation import (
     InfluenceQuality,
 )
 from factory_assets.spec.evaluate import FAIRNESS, METRICS
+
+_LONGEST = 1_000
+"""Characters of a line, which may name a class or another value of the data."""
 
 
 def verdict(value: EvaluationResult) -> str:
@@ -32,15 +35,21 @@ def verdict(value: EvaluationResult) -> str:
         compared = (metrics.get(name) for metrics in others.values())
         rows.append((name, number, _interval(value, name), *compared))
     numbers = table(("metric", "candidate", "95 % interval", *others), rows)
-    gates = [f"- {'passed' if g.passed else '**FAILED**'}: {g.explanation}" for g in value.gates]
+    gates = [
+        f"- {'passed' if gate.passed else '**FAILED**'}: {escaped(gate.explanation, _LONGEST)}"
+        for gate in value.gates
+    ]
     listed = "\n".join(gates) or "No gate is declared."
-    positive = f"Positive class: {classes[1]}{_threshold(value)}\n\n" if len(classes) == 2 else ""
+    named = f"Positive class: {escaped(classes[1])}" if len(classes) == 2 else ""
+    positive = f"{named}{_threshold(value)}\n\n" if named else ""
     warning = f"**Warning**: {value.majority_warning}.\n\n" if value.majority_warning else ""
     return f"{listed}\n\n{_comparisons(value)}{warning}{positive}{numbers}"
 
 
 def _comparisons(value: EvaluationResult) -> str:
-    return "".join(f"{one.line}\n\n" for one in (value.compared, value.answers) if one)
+    return "".join(
+        f"{escaped(one.line, _LONGEST)}\n\n" for one in (value.compared, value.answers) if one
+    )
 
 
 def _threshold(value: EvaluationResult) -> str:

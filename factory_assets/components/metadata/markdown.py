@@ -34,11 +34,12 @@ def table(
     """Return a Markdown table; cells are shortened and cannot break out of it."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(
-        "| " + " | ".join(_cell(value, longest) for value in line) + " |" for line in lines
+        "| " + " | ".join(escaped(value, longest) for value in line) + " |" for line in lines
     )
 
 
-def _cell(value: Any, longest: int = _LONGEST_CELL) -> str:
+def escaped(value: Any, longest: int = _LONGEST_CELL) -> str:
+    """Return a value as text that is no markup, shortened if it is long."""
     text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
     text = text if len(text) <= longest else text[: longest - 1] + "…"
     # Data is not markup: a cell must not end the table, add a link or load a picture.
@@ -108,7 +109,7 @@ def quarantine(
 
 def points(lines: Iterable[str]) -> str:
     """Return a Markdown list."""
-    return "\n".join(f"- {_cell(line, 400)}" for line in lines)
+    return "\n".join(f"- {escaped(line, 400)}" for line in lines)
 
 
 def sources(files: Sequence[SourceFile]) -> str:
@@ -121,7 +122,7 @@ def sources(files: Sequence[SourceFile]) -> str:
         [
             "| " + " | ".join(header) + " |",
             "|---|---|---|---|",
-            *(f"| {_cell(n)} | {_cell(label)} | {r} | {sha} |" for n, label, r, sha in rows),
+            *(f"| {escaped(n)} | {escaped(label)} | {r} | {sha} |" for n, label, r, sha in rows),
         ]
     )
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory_assets.components.metadata.evaluation import verdict
 from factory_assets.components.metadata.markdown import portfolio, table
+from factory_assets.results.evaluation import AnswersCompared, EvaluationResult, GateResult
 from factory_assets.results.model import Candidate, Portfolio, PortfolioMember
 from factory_resources.home.home import Home
 
@@ -77,3 +79,28 @@ def test_members_are_listed_from_the_best_below_their_picture(tmp_path: Path) ->
         "| linear | 0.8 ± 0.01 | 25% |",
         "| extra_trees | undefined | 0% |",
     ]
+
+
+def test_an_evaluation_shows_values_of_the_data_as_text() -> None:
+    link = "[yes](http://127.0.0.1)"
+    gate = GateResult(
+        name="coverage_at_least",
+        metric="coverage",
+        value=0.9,
+        bound=0.8,
+        passed=True,
+        explanation=f"coverage of {link}",
+    )
+    answers = AnswersCompared(chosen=3, digest="0", ends=None, reason=f"no class {link}")
+    value = EvaluationResult.model_construct(
+        candidate=Candidate.model_construct(classes=("no", link), threshold=0.5),
+        metrics={"coverage": 0.9},
+        intervals={},
+        baselines={},
+        champion=None,
+        gates=(gate,),
+        answers=answers,
+    )
+    lines = [line for line in verdict(value).splitlines() if "yes" in line]
+    assert len(lines) == 3
+    assert all(r"\[yes](http" in line for line in lines)
