@@ -3,11 +3,13 @@
 Running them belongs in `data.transforms`.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from factory_assets.spec.base import (
+    STORED,
     ColumnName,
     Columns,
     Expression,
@@ -28,6 +30,12 @@ TIMEOUT = 600
 
 def _sizes(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _require_different(key: str, values: Sequence[object]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{key} names {str(value)!r} twice; keep one")
 
 
 class Windows(Spec):
@@ -60,6 +68,13 @@ class Windows(Spec):
     """Which statistics to compute: `std` is that of the population, `slope` the least-squares slope
     per row, `first` the value in the first row of the window. `std` and `slope` of a single row are
     0."""
+
+    @model_validator(mode="after")
+    def _names_each_once(self, info: ValidationInfo) -> Self:
+        # What was stored before this was refused is still read.
+        for key in () if info.context == STORED else ("size", "columns", "statistics"):
+            _require_different(key, getattr(self, key))
+        return self
 
     @property
     def added(self) -> tuple[str, ...]:
@@ -112,6 +127,12 @@ class Clean(Spec):
     included; the run fails if they take longer."""
     resources: Annotated[Resources | None, Field(exclude_if=is_unset)] = None
     """What one process of this stage needs, such as `{memory: 8 GB}`. Default: not known."""
+
+    @model_validator(mode="after")
+    def _unifies_each_once(self, info: ValidationInfo) -> Self:
+        if info.context != STORED:
+            _require_different("unify", self.unify)
+        return self
 
     @property
     def columns(self) -> tuple[str, ...]:

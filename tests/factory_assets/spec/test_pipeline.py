@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from factory_assets.spec import Gate, ImageSource, PipelineSpec, SplitRule
 from factory_assets.spec.base import STORED
+from factory_assets.spec.clean import Clean
 from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.train import Train
 
@@ -115,6 +116,26 @@ def test_a_schedule_that_is_refused_by_now_is_still_read_where_it_is_stored() ->
     with pytest.raises(ValidationError, match="never fires"):
         _spec(schedule=schedule)
     assert Schedule.model_validate(schedule, context=STORED).cron == schedule["cron"]
+
+
+@pytest.mark.parametrize(
+    ("clean", "message"),
+    [
+        ({"unify": ["x", "y", "x"]}, "unify names 'x' twice; keep one"),
+        ({"windows": {"size": [3, "all", 3]}}, "size names '3' twice"),
+        ({"windows": {"columns": ["x", "x"]}}, "columns names 'x' twice"),
+        ({"windows": {"statistics": ["mean", "mean"]}}, "statistics names 'mean' twice"),
+    ],
+)
+def test_what_is_named_twice_is_refused_unless_it_was_stored(
+    clean: dict[str, Any], message: str
+) -> None:
+    if "windows" in clean:
+        whole = {"by": "x", "order": "y", "size": 2, "columns": ["x"], **clean["windows"]}
+        clean = {"windows": whole}
+    with pytest.raises(ValidationError, match=message):
+        Clean.model_validate(clean)
+    Clean.model_validate(clean, context=STORED)
 
 
 @pytest.mark.parametrize("section", ["split", "train"])
