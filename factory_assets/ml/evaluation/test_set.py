@@ -124,6 +124,13 @@ class TestSet:
                 f"it needs two groups with {fewest} applicable rows each; give more test rows, or "
                 "lower evaluate.min_rows"
             )
+        if metric == "asymmetric_score":
+            return (
+                "an error is so many times its scale that the score is infinite; declare larger "
+                "scales in evaluate.asymmetry, or choose another metric"
+            )
+        if metric == "r2":
+            return "it needs rows that differ in the target; give more or choose another metric"
         return (
             "it needs rows of every class (precision: one row predicted positive); "
             "give more test rows or choose another metric"

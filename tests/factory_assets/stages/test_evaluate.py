@@ -629,6 +629,24 @@ def test_a_metric_that_the_test_rows_do_not_define_is_an_error(pears: Case) -> N
         case.judge()
 
 
+@pytest.mark.parametrize(
+    ("declared", "remedy"),
+    [
+        (
+            {"gates": {"metric": "asymmetric_score", "at_most": 9.0}, "asymmetry": {"early": 1e-3}},
+            "an error is so many times its scale that the score is infinite",
+        ),
+        ({"metric": "r2"}, "it needs rows that differ in the target"),
+    ],
+)
+def test_a_metric_of_numbers_that_is_undefined_says_what_it_needs(
+    weights: Case, declared: dict[str, Any], remedy: str
+) -> None:
+    case = altered_test(weights, lambda table: table.slice(0, 1))
+    with pytest.raises(DataError, match=rf"is undefined on the 1 judged test rows; {remedy}"):
+        case.judge(**declared)
+
+
 def test_a_slice_column_that_is_not_there(pears: Case) -> None:
     with pytest.raises(DataError, match=r"evaluate\.slices.*did you mean 'site'"):
         pears.judge(slices=["sites"])
