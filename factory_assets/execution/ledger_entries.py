@@ -43,6 +43,9 @@ from factory_resources.tracking.registry import Registry
 
 _WITNESSES = KeyChanged.subject_of(role="witness")
 
+_NO_SETTINGS = sha256(b"").hexdigest()
+"""Without a `factory.yaml`, as with an empty one."""
+
 
 def begin_ledger(home: Home) -> None:
     """Begin the ledger of the home unless it has one; what the home contains enters as found.
@@ -127,11 +130,12 @@ def append_settings(home: Home) -> None:
 def _settings(log: Log) -> Iterator[Kind]:
     declared, subject = load_settings(), SettingChanged.subject_of()
     known = latest_in(log, SettingChanged, subject)
-    if declared is None or (known and known[1].sha256 == declared.digest):
+    digest = declared.digest if declared else _NO_SETTINGS
+    if digest == (known[1].sha256 if known else _NO_SETTINGS):
         return
-    yield SettingChanged(subject=subject, sha256=declared.digest)
-    before = _witnesses(log)
-    after = {str(key) for _, key in declared.policy.witnesses} if declared.policy else set()
+    yield SettingChanged(subject=subject, sha256=digest)
+    before, policy = _witnesses(log), declared.policy if declared else None
+    after = {str(key) for _, key in policy.witnesses} if policy else set()
     changes: list[tuple[Literal["added", "withdrawn"], set[str]]] = [
         ("withdrawn", before - after),
         ("added", after - before),
