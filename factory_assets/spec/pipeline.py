@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from factory_assets.spec.base import Name, Spec, is_unset, listed, suggest
+from factory_assets.spec.base import STORED, Name, Spec, is_unset, listed, suggest
 from factory_assets.spec.boundary import DeclaredBoundary
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.deploy import Deploy
@@ -134,9 +134,11 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
-    def _files_can_arrive(self) -> Self:
+    def _files_can_arrive(self, info: ValidationInfo) -> Self:
         sources = self.ingest.every_source
-        if self.arrivals and any(getattr(source, "storage", None) for source in sources):
+        remote = any(isinstance(source, FileSource) and source.remote for source in sources)
+        # What was stored before this was refused is still read.
+        if self.arrivals and remote and info.context != STORED:
             raise ValueError("arrivals sees files on disk only, not objects in s3:// storage")
         if self.arrivals and not any(
             isinstance(source, FileSource | ImageSource) or getattr(source, "reads", None)

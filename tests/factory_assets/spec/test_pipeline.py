@@ -111,6 +111,15 @@ def test_a_gate_that_cannot_mean_what_it_says_is_refused(gate: dict[str, Any], l
     Gate.model_validate(gate, context=STORED)
 
 
+@pytest.mark.parametrize("storage", [{}, {"storage": {}}])
+def test_objects_do_not_arrive(storage: dict[str, Any]) -> None:
+    objects = {"source": {"files": "s3://wear/*.csv", **storage}}
+    declared = {"purpose": "Collect wear", "ingest": objects, "arrivals": {}}
+    with pytest.raises(ValidationError, match="arrivals sees files on disk only"):
+        PipelineSpec.model_validate(declared)
+    PipelineSpec.model_validate(declared, context=STORED)
+
+
 def test_a_schedule_that_is_refused_by_now_is_still_read_where_it_is_stored() -> None:
     schedule = {"cron": "0 2 31 6 mon"}
     with pytest.raises(ValidationError, match="never fires"):
