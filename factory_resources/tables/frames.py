@@ -13,7 +13,8 @@ def to_arrow(value: object) -> "pyarrow.Table":
     """Convert an Arrow table, a pandas frame or a polars frame to an Arrow table.
 
     Raises:
-        TypeError: `value` is anything else, or a column has mixed types; says what was given.
+        TypeError: `value` is anything else, or a column has mixed types or numbers that are too
+            large; says what was given.
     """
     import pyarrow
 
@@ -27,4 +28,6 @@ def to_arrow(value: object) -> "pyarrow.Table":
             return value.to_arrow()  # type: ignore[attr-defined]
     except (pyarrow.ArrowException, ValueError, TypeError) as error:
         raise TypeError(f"a frame with a column of mixed types ({error})") from error
+    except OverflowError as error:
+        raise TypeError("a frame with whole numbers beyond 64 bits") from error
     raise TypeError(f"{kind.__name__}, which is not a table")

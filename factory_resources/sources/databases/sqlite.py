@@ -125,6 +125,12 @@ def _columns(
             row = connection.execute(f"SELECT {seen} FROM (\n{sql}\n)", values).fetchone()
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise _source_error(error, request, uri) from error
+    except OverflowError as error:
+        raise SourceError(
+            "a parameter is a whole number beyond 64 bits, which SQLite does not have",
+            where=request.name,
+            remedy="write it as a text or with a decimal point in source.parameters",
+        ) from error
     return names, [_kind(n, s, request.name) for n, s in zip(names, row, strict=True)]
 
 

@@ -262,6 +262,24 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         SourceError,
         ["made:rows: returned a frame with a column of mixed types"],
     ),
+    "a frame of numbers that are too large": (
+        {"made.py": b"import pandas\ndef rows():\n    return pandas.DataFrame({'a': [10**30]})\n"},
+        {"source": {"python": "made:rows"}},
+        SourceError,
+        ["made:rows: returned a frame with whole numbers beyond 64 bits; return a pandas"],
+    ),
+    "a parameter that is too large": (
+        {"a.db": b""},
+        {
+            "source": {
+                "database": "sqlite:a.db",
+                "query": "SELECT :x AS x",
+                "parameters": {"x": 10**30},
+            }
+        },
+        SourceError,
+        ["sqlite:a.db/query: a parameter is a whole number beyond 64 bits"],
+    ),
 }
 
 
