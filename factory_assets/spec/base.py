@@ -114,6 +114,21 @@ switched_off = BeforeValidator(_off)
 
 Positive = Annotated[float, Field(gt=0)]
 
+
+def _in_range_of_float(number: float) -> float:
+    try:
+        float(number)
+    except OverflowError:
+        raise ValueError("a number has at most 308 digits before the point") from None
+    return number
+
+
+Number = Annotated[float | int, AfterValidator(_in_range_of_float)]
+"""A number, whole or not; YAML has whole numbers of any length."""
+
+PositiveInt32 = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""A whole number from 1, as large as libraries take it."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """A name in a declaration: lower case letters, digits and underscores, beginning with a letter."""
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from factory_assets.spec.base import (
     ColumnName,
     Columns,
+    Number,
     Spec,
     Strings,
     is_unset,
@@ -25,11 +26,17 @@ NUMBERS: frozenset[ColumnType] = frozenset({"int64", "float64"})
 
 TIMES: frozenset[ColumnType] = frozenset({"date", "timestamp"})
 
-Bound = int | float | str | None
+Bound = Number | str | None
 
 Length = Annotated[int, Field(ge=0)] | None
 
 Value = int | float | str | bool
+
+
+def _zone(value: str) -> str:
+    if value in {"localtime", "posixrules"} or value.startswith("right/"):
+        raise ValueError(f"{value!r} is a zone of this machine; use a name such as Europe/Berlin")
+    return check_timezone(value)
 
 
 class Column(Spec):
@@ -61,7 +68,7 @@ class Column(Spec):
     values: Annotated[tuple[Value, ...] | None, listed] = None
     """The allowed values, such as `[low, medium, high]`. Default: all values."""
     timezone: Annotated[
-        Annotated[str, AfterValidator(check_timezone)] | None, Field(exclude_if=is_unset)
+        Annotated[str, AfterValidator(_zone)] | None, Field(exclude_if=is_unset)
     ] = None
     """The time zone of the times that are written without an offset, such as `Europe/Berlin`; all
     times are stored in UTC. Default: UTC, with a warning if other times of the column have an

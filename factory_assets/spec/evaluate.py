@@ -18,6 +18,7 @@ from factory_assets.spec.base import (
     STORED,
     ColumnName,
     Columns,
+    Number,
     Resources,
     Spec,
     is_unset,
@@ -81,9 +82,9 @@ class Gate(Spec):
     of: Literal["test", "folds"] = "test"
     """Which value of the metric is compared: that on the test rows, or the mean over
     `evaluate.folds`. `folds` takes `at_least` or `at_most` only."""
-    at_least: float | int | None = None
+    at_least: Number | None = None
     """The smallest value that passes, such as `0.8`."""
-    at_most: float | int | None = None
+    at_most: Number | None = None
     """The largest value that passes, such as `0.1`."""
     no_worse_than: Literal["champion"] | None = None
     """`champion`: the candidate must not be worse than the deployed model on the same test rows, by
@@ -292,7 +293,7 @@ class Evaluate(Spec):
     last: LastRow | None = None
     """Judge only the last row of each unit, such as an engine's last cycle. Default: judge every
     row."""
-    clip: float | int | None = None
+    clip: Number | None = None
     """For regression: also judge with true values above this number cut to it, as the metric
     `rmse_clipped`. Predictions are not cut."""
     asymmetry: Asymmetry | None = None

@@ -13,6 +13,7 @@ from factory_assets.spec.base import (
     ColumnName,
     PairedNumbers,
     Positive,
+    PositiveInt32,
     Reference,
     Spec,
     StoredSettings,
@@ -143,9 +144,9 @@ class Forest(StoredSettings):
     former = MappingProxyType({"max_features": None})
     trees: Annotated[int, Field(ge=1, le=10_000)] = 300
     """The number of trees."""
-    max_depth: Annotated[int | None, Field(ge=1)] = None
+    max_depth: PositiveInt32 | None = None
     """The largest depth of a tree. Default: no limit."""
-    min_samples_leaf: Annotated[int, Field(ge=1)] = 1
+    min_samples_leaf: PositiveInt32 = 1
     """The smallest number of training rows in a leaf."""
     max_features: Annotated[float | None, Field(gt=0, le=1)] = None
     """The share of the inputs (above 0, up to 1) that is drawn at random for each split, which uses
@@ -180,7 +181,7 @@ class Boosting(StoredSettings):
     """How strongly each tree corrects those before it."""
     max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
     """The largest number of leaves of a tree."""
-    min_samples_leaf: Annotated[int, Field(ge=1)] = 20
+    min_samples_leaf: PositiveInt32 = 20
     """The smallest number of training rows in a leaf."""
     regularisation: Annotated[float, Field(ge=0)] = 0.0
     """The strength of the L2 penalty on the leaves; 0 is none."""

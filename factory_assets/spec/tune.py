@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from factory_assets.spec.base import STORED, Positive, Spec, listed, suggest
+from factory_assets.spec.base import STORED, Number, Positive, Spec, listed, suggest
 from factory_assets.spec.evaluate import Metric
 
 TRIALS = 30
@@ -31,7 +31,7 @@ def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
-Ends = Annotated[tuple[float | int, float | int], listed, AfterValidator(_in_order)]
+Ends = Annotated[tuple[Number, Number], listed, AfterValidator(_in_order)]
 """The smallest and the largest value."""
 
 

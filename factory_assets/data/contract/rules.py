@@ -101,7 +101,7 @@ def _allowed(column: Column, allowed: int | float | str | bool, kind: ColumnType
     fits = {
         "string": True,
         "bool": text.lower() in {"true", "false", "0", "1"},
-        "int64": is_number(text) and float(text).is_integer(),
+        "int64": is_number(text) and float(text).is_integer() and abs(float(text)) <= 2.0**63,
         "float64": is_number(text),
     }.get(kind, not isinstance(allowed, bool))
     if not fits:

@@ -65,6 +65,9 @@ def test_invalid_contract_is_refused(contract: Any, message: str) -> None:
         ({"type": "int64", "pattern": "1"}, "pattern of column 'x' is for strings"),
         ({"type": "date", "length": [1, 2]}, "length of column 'x' is for strings"),
         ({"length": [3, 2]}, "is reversed"),
+        ({"range": [10**400, None]}, "a number has at most 308 digits before the point"),
+        ({"type": "timestamp", "timezone": "localtime"}, "'localtime' is a zone of this machine"),
+        ({"type": "timestamp", "timezone": "right/UTC"}, "'right/UTC' is a zone of this machine"),
     ],
 )
 def test_bounds_must_fit_the_type(column: dict[str, Any], message: str) -> None:

@@ -111,6 +111,24 @@ def test_a_gate_that_cannot_mean_what_it_says_is_refused(gate: dict[str, Any], l
     Gate.model_validate(gate, context=STORED)
 
 
+@pytest.mark.parametrize(
+    ("section", "declared"),
+    [
+        ("evaluate", {"clip": 10**400}),
+        ("evaluate", {"gates": {"metric": "roc_auc", "at_least": 10**400}}),
+        ("train", {"model": {"kind": "random_forest", "max_depth": 10**30}}),
+        ("train", {"model": {"kind": "gradient_boosting", "min_samples_leaf": 10**30}}),
+        ("train", {"tune": {"search": {"regularisation": [1, 10**400]}}}),
+    ],
+)
+def test_whole_numbers_that_no_library_takes_are_refused(
+    section: str, declared: dict[str, Any]
+) -> None:
+    train = {"target": "wear", "model": {"kind": "linear"}}
+    with pytest.raises(ValidationError, match=r"at most 308 digits|less than or equal to 2147483"):
+        _spec(**{"train": train, section: {**(train if section == "train" else {}), **declared}})
+
+
 @pytest.mark.parametrize("storage", [{}, {"storage": {}}])
 def test_objects_do_not_arrive(storage: dict[str, Any]) -> None:
     objects = {"source": {"files": "s3://wear/*.csv", **storage}}

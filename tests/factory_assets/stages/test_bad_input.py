@@ -268,6 +268,15 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         SourceError,
         ["made:rows: returned a frame with whole numbers beyond 64 bits; return a pandas"],
     ),
+    "an allowed value that is too large": (
+        {"a.csv": b"a,y\n1,0\n"},
+        {
+            "source": {"files": "a.csv"},
+            "contract": [{"name": "a", "type": "int64", "values": [10**30]}],
+        },
+        ContractError,
+        [f"allowed value {10**30} of column 'a' is not a valid int64; correct the column's values"],
+    ),
     "a parameter that is too large": (
         {"a.db": b""},
         {
