@@ -35,7 +35,7 @@ def device_count(context: FitContext) -> int:
     """Return how many devices of this machine share the training.
 
     Raises:
-        ModelError: this machine does not have the declared accelerator.
+        ModelError: this machine does not have the declared accelerator, or a GPU of that number.
     """
     trainer = context.trainer
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -44,11 +44,17 @@ def device_count(context: FitContext) -> int:
             f"this machine has no {trainer.accelerator} that PyTorch can use",
             remedy="set train.trainer.accelerator to auto or cpu",
         )
+    here = torch.cuda.device_count() or int(available["mps"])
+    gpus = here if trainer.accelerator != "cpu" else 0
     if isinstance(trainer.devices, tuple):
+        if missing := [number for number in trainer.devices if number not in range(gpus)]:
+            raise ModelError(
+                f"there is no GPU {missing[0]} here: {gpus} can be used",
+                where="train.trainer.devices",
+                remedy="list numbers of GPUs, from 0 on; or give how many devices, such as 1",
+            )
         return len(trainer.devices)
-    if trainer.devices == "auto":
-        return max(1, torch.cuda.device_count() if trainer.accelerator != "cpu" else 0)
-    return trainer.devices
+    return max(1, gpus) if trainer.devices == "auto" else trainer.devices
 
 
 def train_distributed(

@@ -166,6 +166,12 @@ def test_precision_changes_the_weights_but_hardly_the_quality(tmp_path: Path) ->
     assert result.validation["roc_auc"] == pytest.approx(plain.validation["roc_auc"], abs=0.05)
 
 
+@pytest.mark.parametrize("accelerator", ["cpu", "auto"])
+def test_a_gpu_that_is_not_there_is_one_line(accelerator: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"train\.trainer\.devices: there is no GPU 99"):
+        trained(tmp_path, {"accelerator": accelerator, "devices": [99]})
+
+
 def test_a_missing_accelerator_is_one_line(tmp_path: Path) -> None:
     import torch
 
