@@ -57,11 +57,11 @@ def inspect_table(
             keys=pipeline.spec.partitions,
             named=pipeline.spec.ingest.contract.distribution.columns,
         )
-    shown = {name: kind for name, kind in written.columns.items() if name not in hidden}
     findings = Findings(
         newest=latest,
         drift=moved,
-        personal=scan_for_pii(shown, sampled),
+        # Those that are declared are looked for by name: they may be declared no longer.
+        personal=scan_for_pii(written.columns, sampled),
     )
     return findings, computed
 

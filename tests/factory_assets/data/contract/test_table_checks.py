@@ -155,6 +155,19 @@ def test_of_a_column_that_became_sensitive_a_drift_shows_no_values(
     assert "'size' missing 0.0% → 33.3%" in check.says
 
 
+def test_a_column_that_is_sensitive_no_longer_looks_personal_by_its_name(
+    tmp_path: Path, home: Home
+) -> None:
+    contract = [{"name": "email", "sensitive": "personal"}, {"name": "y"}]
+    hidden = _run(_pipeline(tmp_path, "email,y\na@b.org,1\n", contract), home, "one")
+    assert _check("personal_data", {"columns": contract}, personal=hidden.findings.personal).passed
+    shown = [{"name": "email"}, {"name": "y"}]
+    assert _run(_pipeline(tmp_path, "email,y\na@b.org,1\n", shown), home, "two") == hidden
+    check = _check("personal_data", {"columns": shown}, personal=hidden.findings.personal)
+    assert not check.passed
+    assert check.says == "may be personal: 'email': named like an e-mail address"
+
+
 def test_a_drift_limit_stops_the_pipeline_and_keeps_the_old_snapshot(
     tmp_path: Path, home: Home
 ) -> None:
