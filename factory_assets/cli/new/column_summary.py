@@ -56,3 +56,5 @@ class ColumnSummary(ColumnForm):
     """The mean number of words of a text."""
     oddity: str = ""
     """A question that quotes values unlike the others."""
+    numbers: ColumnForm | None = None
+    """How a text is read if its `tokens`, the few values that are no numbers, mean no value."""

@@ -29,7 +29,9 @@ from factory_resources.sql.engine import identifier, literal
 
 NON_TEXT_MISSING_TOKENS = (
     *(*MISSING_TOKENS, "-", "--", ".", "None", "none", "missing", "unknown"),
-    *("n.a.", "k.A.", "k. A.", "keine Angabe", "unbekannt"),
+    *("n.a.", "N.A.", "k.A.", "k. A.", "k.a.", "keine Angabe", "unbekannt"),
+    # Of laboratories: not determined.
+    *("n.b.", "n. b.", "nicht bestimmt", "nicht bestimmbar"),
     # Of offices for statistics, and of typesetting.
     *("..", ":", "\u2013", "\u2014", "\u2212"),
     # Of formulas that a spreadsheet could not compute.

@@ -1,14 +1,19 @@
-"""Notice values that may mean "no value": -999 among ages, one text among numbers.
+"""Notice values that may mean "no value": -999 among ages, a few texts among numbers.
 
 Only the owner of the data knows, so that a draft asks.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.column_summary import ColumnForm, ColumnSummary
+from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
+from factory_assets.cli.new.written_columns import read_written
 from factory_assets.cli.new.written_forms import ENGLISH, GERMAN
+from factory_assets.data.contract.sql_types import looks_like_sql
+from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
 
 _NINES = re.compile("-?99+")
@@ -19,27 +24,27 @@ _FEWEST_ROWS = 2
 _FEWEST_NUMBERS = 10
 """Fewest different numbers beside a text; fewer may be names of categories."""
 
-_NUMBERS, _MOST_TEXTS = 0.95, 3
-"""Share of the values that are numbers, and the most different texts among them: codes have more.
-A single text may be more frequent."""
+_NUMBERS, _FEW_TEXTS, _MOST_TEXTS = 0.95, 3, 8
+"""Share of the values that are numbers, and how many different texts may be among them: codes have
+more. More than a few must each have several rows, and a single one may be more frequent."""
 
-_NUMBER = f"{ENGLISH.pattern}|{GERMAN.pattern}"
+_NUMBER = literal(f"{ENGLISH.pattern}|{GERMAN.pattern}")
 
-_QUESTION = "does it mean no value? Then add it to missing"
+NUMBERS_SQL = f"count(*) FILTER (regexp_full_match({{}}, {_NUMBER}))"
+"""SQL that counts the numbers in a column of texts, `{}`."""
+
+QUESTION = "does it mean no value? Then add it to missing"
 
 
-def oddity(connection: Any, column: ColumnSummary) -> str:
-    """Return a question about values of a column that are unlike the others; empty if none are.
+def sentinels(connection: Any, column: ColumnSummary) -> str:
+    """Return a question about numbers such as -999 that are unlike the others; empty if none are.
 
     Args:
         connection: with the view `typed` of all rows.
         column: its profile.
     """
-    if column.type in ("int64", "float64"):
-        return "; ".join(_sentinels(connection, column))
-    ends = (column.low, column.high) if column.type == "string" and column.present else ()
-    is_mixed = any(re.fullmatch(_NUMBER, end) for end in ends)
-    return _texts(connection, column) if is_mixed else ""
+    is_number = column.type in ("int64", "float64")
+    return "; ".join(_sentinels(connection, column)) if is_number else ""
 
 
 def _sentinels(connection: Any, column: ColumnSummary) -> Iterator[str]:
@@ -53,22 +58,55 @@ def _sentinels(connection: Any, column: ColumnSummary) -> Iterator[str]:
         ).fetchall()
         is_far = low is not None and low < high and not 2 * low - high <= end <= 2 * high - low
         if rows >= _FEWEST_ROWS and is_far:
-            yield f"{end:.15g} in {rows} rows is far from the others: {_QUESTION}"
+            yield f"{end:.15g} in {rows} rows is far from the others: {QUESTION}"
 
 
-def _texts(connection: Any, column: ColumnSummary) -> str:
-    """Return a question about the few texts among numbers."""
-    unlike = f"NOT regexp_full_match({column.cell}, {literal(_NUMBER)})"
+def numbers_beside_texts(
+    connection: Any, column: ColumnSummary, delimiter: str
+) -> ColumnForm | None:
+    """Return how the numbers of a column are read, and the few texts beside them as its tokens.
+
+    None if there are no such texts, or so many that they may be names of categories.
+
+    Args:
+        connection: with the view `typed` of all rows.
+        column: its profile, of texts some of which are numbers.
+        delimiter: what separates the columns of the file; empty if it is not known.
+    """
+    is_number = f"regexp_full_match({column.cell}, {_NUMBER})"
+    known = f"{column.cell} IN ({', '.join(map(literal, NON_TEXT_MISSING_TOKENS))})"
+    most = len(NON_TEXT_MISSING_TOKENS) + _MOST_TEXTS + 1
     found = connection.execute(
-        f"SELECT {column.cell}, count(*) AS n FROM typed WHERE {unlike} "
-        f"GROUP BY ALL ORDER BY n DESC, 1 LIMIT {_MOST_TEXTS + 1}"
+        f"SELECT {column.cell}, count(*) AS n, {known} AS known FROM typed "
+        f"WHERE NOT {is_number} GROUP BY ALL ORDER BY known DESC, n DESC, 1 LIMIT {most}"
     ).fetchall()
-    rows = sum(count for _, count in found)
-    is_rare = len(found) <= _MOST_TEXTS and rows <= (1 - _NUMBERS) * column.present
-    if not found:
-        # Numbers, but so large that they are kept as text.
-        return ""
-    if not (is_rare or len(found) == 1) or column.distinct - len(found) < _FEWEST_NUMBERS:
-        return ""
-    texts = ", ".join(repr(text[:20]) for text, _ in found)
-    return f"numbers except for {texts}: {_QUESTION}"
+    texts = [(text, rows) for text, rows, is_known in found if not is_known]
+    rows = sum(count for _, count in texts)
+    numbers = column.present - sum(count for _, count, _ in found)
+    is_repeated = len(texts) <= _FEW_TEXTS or min(n for _, n in texts) >= _FEWEST_ROWS
+    is_few = len(texts) <= _MOST_TEXTS and rows <= (1 - _NUMBERS) * (rows + numbers)
+    # Without a text, these are numbers, but so large that they are kept as text.
+    if not texts or not ((is_few and is_repeated) or len(texts) == 1):
+        return None
+    if column.distinct - len(found) < _FEWEST_NUMBERS:
+        return None
+    only = f"(SELECT '' AS name, {column.cell} AS text FROM typed WHERE {is_number})"
+    form = _form(connection, only, delimiter)
+    tokens = (*(text for text, _ in texts), *(text for text, _, is_known in found if is_known))
+    return replace(form, tokens=tokens) if form else None
+
+
+def _form(connection: Any, numbers: str, delimiter: str) -> ColumnForm | None:
+    """Return how numbers are read, of a table of (name, text); None if in no single way."""
+    kinds: tuple[ColumnType, ...] = ("int64", "float64")
+    tests = ", ".join(f"bool_and({looks_like_sql('text', kind)})" for kind in kinds)
+    german = f"bool_and(regexp_full_match(text, {literal(GERMAN.pattern)}))"
+    [(*fits, is_pointed)] = connection.execute(
+        f"SELECT {tests}, {german} AND bool_or(contains(text, '.')) FROM {numbers}"
+    ).fetchall()
+    native = next((ColumnForm(k) for k, fit in zip(kinds, fits, strict=True) if fit), None)
+    if native and not is_pointed:
+        return native
+    forms = {"": native or ColumnForm("string")}
+    pointed = {""} if native else set[str]()
+    return read_written(connection, numbers, forms, pointed, delimiter).get("", native)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
 from factory_assets.cli.new.column_types import column_forms, show_typed, store_typed
 from factory_assets.cli.new.files import read_files
-from factory_assets.cli.new.oddities import oddity
+from factory_assets.cli.new.oddities import NUMBERS_SQL, numbers_beside_texts, sentinels
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_assets.data.leakage.sample import draw_sample
 from factory_resources.errors import SourceError
@@ -80,7 +80,7 @@ def profile(source: Path) -> FileProfile:
             for start in range(0, len(items), _CHUNK):
                 chunk = items[start : start + _CHUNK]
                 show_typed(connection, typed, [cell for cell, _, _ in chunk])
-                columns += _describe(connection, raw.rows, chunk)
+                columns += _describe(connection, raw.rows, chunk, files.delimiter)
             show_typed(connection, typed, [cell for cell, _, _ in items])
             if files.headers and all(c.type == "string" and not c.pattern for c in columns):
                 raise SourceError(
@@ -113,7 +113,7 @@ def profile(source: Path) -> FileProfile:
 
 
 def _describe(
-    connection: Any, rows: int, chunk: Sequence[tuple[str, str, ColumnForm]]
+    connection: Any, rows: int, chunk: Sequence[tuple[str, str, ColumnForm]], delimiter: str
 ) -> list[ColumnSummary]:
     """Describe the columns of the view `typed`: their names in it, in the file, and form."""
     sums = ", ".join(
@@ -140,13 +140,20 @@ def _describe(
     texts = [c for c in columns if c.type == "string" and c.distinct <= _MAX_CATEGORIES]
     unified = _aggregates(connection, texts, f"count(DISTINCT {unified_sql('{}')})")
     running = _running(connection, rows, columns)
+    strings = [c for c in columns if c.type == "string"]
+    mixed = {name for name, count in _aggregates(connection, strings, NUMBERS_SQL).items() if count}
     return [
         replace(
             column,
             values=tuple(v for v in lists.get(column.source) or () if v is not None),
             respelt=column.distinct - unified.get(column.source, column.distinct),
             running=column.cell in running,
-            oddity=oddity(connection, column),
+            oddity=sentinels(connection, column),
+            numbers=(
+                numbers_beside_texts(connection, column, delimiter)
+                if column.source in mixed
+                else None
+            ),
         )
         for column in columns
     ]

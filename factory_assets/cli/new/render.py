@@ -7,7 +7,9 @@ from typing import Any
 import yaml
 
 from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.derived import sql_name
 from factory_assets.cli.new.header import MISSING_TOKENS
+from factory_assets.cli.new.oddities import QUESTION
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
 from factory_assets.cli.new.roles import is_dispensable, personal_data_reason
@@ -130,7 +132,8 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         splits = column in (choices.split.time, choices.split.group)
         if column is choices.target.column or (splits and is_dispensable(column, table.rows)):
             parts.append("nullable: false")
-        comment = "; ".join(filter(None, (_values(column, table.rows), column.oddity)))
+        odd = column.oddity or _numbers(column, name)
+        comment = "; ".join(filter(None, (_values(column, table.rows), odd)))
         if why := personal_data_reason(column):
             comment = f"{why}: personal data?"
             if column is not choices.target.column:
@@ -140,6 +143,19 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     width = min(88, max(len(entry) for entry, _ in entries))
     for entry, comment in entries:
         yield f"{entry:<{width}}  {_comment(comment)}"
+
+
+def _numbers(column: ColumnSummary, name: str) -> str:
+    """Ask about the few texts among numbers, and tell how the column becomes a number."""
+    if column.numbers is None:
+        return ""
+    numbers, texts = column.numbers, ", ".join(repr(text[:20]) for text in column.numbers.tokens)
+    how = f"with type: {numbers.type}"
+    if numbers.written:
+        sql = numbers.written.replace("{}", sql_name(name))
+        how = f"the number {name}_number: {_sql(sql)} to clean.derive, and {name} to train.exclude"
+    asked = f"numbers except for {texts}: {QUESTION}: {_listed(numbers.tokens)}, {how}"
+    return "; ".join(filter(None, (asked, numbers.note)))
 
 
 def _clean(choices: Recommendation) -> Iterator[str]:

@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.cli.check.check import check_folder
+from factory_assets.declarations.loader import load_pipeline
+from factory_assets.stages.clean import clean
+from factory_assets.stages.ingest import ingest
+from factory_resources.home.home import Home
+from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import draft_text, drafted
 
 _ASKED = ": does it mean no value? Then add it to missing"
@@ -65,3 +71,65 @@ def test_a_text_among_numbers(
 
 def test_values_about_a_person_are_not_quoted(tmp_path: Path) -> None:
     assert "n/v" not in _comment(tmp_path, "phone", lambda c, i: "n/v" if i < 9 else 300 + i)
+
+
+@pytest.mark.parametrize(
+    "texts", [("n.b.",), ("n.b.", "-"), ("n.b.", "-", "k.A.", "unbekannt", ".")]
+)
+def test_numbers_beside_known_tokens_are_numbers(texts: tuple[str, ...], tmp_path: Path) -> None:
+    comment = _comment(
+        tmp_path,
+        "level",
+        lambda c, i: (
+            texts[i % len(texts)] if i % 9 == 0 else f"{c.randrange(90)},{c.randrange(10)}"
+        ),
+    )
+    spec = load_pipeline(tmp_path / "defs" / "drafted").spec
+    assert "level" in spec.clean.derive
+    [level] = [c for c in spec.ingest.contract.columns if c.source_name == "level"]
+    assert {*texts} == {*level.missing}
+    assert _ASKED not in comment
+
+
+@pytest.mark.parametrize(
+    ("number", "texts", "kind"),
+    [
+        ("{},{}", ("<0,5", "-", "n.b."), "float64"),
+        ("{},{}", ("zu hoch", "<1", "<2", ">90", "defekt"), "float64"),
+        ("{}.{}", ("zu hoch", "<1"), "float64"),
+        ("1.0{0:02},{1}", ("~", "zu hoch"), "float64"),
+        ("1{}{}", ("zu alt",), "int64"),
+    ],
+)
+def test_an_answer_to_the_question_makes_numbers(
+    number: str, texts: tuple[str, ...], kind: str, tmp_path: Path
+) -> None:
+    def cell(chance: random.Random, i: int) -> str:
+        given = number.format(chance.randrange(90), chance.randrange(10))
+        return texts[i % len(texts)] if i < 10 else given
+
+    comment = _comment(tmp_path, "level", cell)
+    assert _ASKED in comment
+    missing, _, how = comment.partition(f"{_ASKED}: ")[2].partition("], ")
+    file = tmp_path / "defs" / "drafted" / "defs.yaml"
+    written, name, entry = file.read_text(), "level", f"level, missing: {missing}], type:"
+    if how.startswith(f"with type: {kind}"):
+        written = written.replace("level, type: string", f"{entry} {kind}")
+    else:
+        name = "level_number"
+        derived = how.removeprefix("the number ").removesuffix(
+            " to clean.derive, and level to train.exclude"
+        )
+        written = (
+            written.replace("level, type:", entry)
+            .replace("  split:", f"  clean:\n    derive:\n      {derived}\n  split:")
+            .replace("exclude: []", "exclude: [level]")
+        )
+    file.write_text(written)
+    assert check_folder(file.parent) == []
+    pipeline, home = load_pipeline(file.parent), Home(tmp_path / "home")
+    values = column(clean(pipeline, ingest(pipeline, home), home).snapshot, home, name)
+    assert len(values) == 200
+    known = {type(value).__name__ for value in values if value is not None}
+    assert known == {kind.removesuffix("64")}
+    assert values.count(None) == 10
