@@ -52,6 +52,8 @@ class ColumnSummary(ColumnForm):
     """All distinct values in order; empty if there are more than `MAX_LISTED_VALUES`."""
     running: bool = False
     """Whether its whole numbers increase from each row to the next, as row numbers do."""
+    in_order: bool = False
+    """Whether the rows of the file are nearly in the order of its times, or the reverse."""
     words: float = 0.0
     """The mean number of words of a text."""
     oddity: str = ""

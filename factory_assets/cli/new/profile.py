@@ -13,6 +13,7 @@ from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm,
 from factory_assets.cli.new.column_types import column_forms, show_typed, store_typed
 from factory_assets.cli.new.files import read_files
 from factory_assets.cli.new.oddities import NUMBERS_SQL, numbers_beside_texts, sentinels
+from factory_assets.cli.new.roles import TIMES
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_assets.data.leakage.sample import draw_sample
 from factory_resources.errors import SourceError
@@ -28,6 +29,9 @@ _MAX_CATEGORIES = 1000
 
 _CHUNK = 100
 """Columns that one query describes: counting the different values of each takes memory."""
+
+_IN_ORDER = 0.99
+"""Correlation of the ranks of times with the places of their rows, if these are nearly in order."""
 
 _SAMPLE_ROWS = 20_000
 """Rows of the sample."""
@@ -140,6 +144,7 @@ def _describe(
     texts = [c for c in columns if c.type == "string" and c.distinct <= _MAX_CATEGORIES]
     unified = _aggregates(connection, texts, f"count(DISTINCT {unified_sql('{}')})")
     running = _running(connection, rows, columns)
+    ordering = _ordering(connection, columns)
     strings = [c for c in columns if c.type == "string"]
     mixed = {name for name, count in _aggregates(connection, strings, NUMBERS_SQL).items() if count}
     return [
@@ -148,6 +153,7 @@ def _describe(
             values=tuple(v for v in lists.get(column.source) or () if v is not None),
             respelt=column.distinct - unified.get(column.source, column.distinct),
             running=column.cell in running,
+            in_order=column.cell in ordering,
             oddity=sentinels(connection, column),
             numbers=(
                 numbers_beside_texts(connection, column, delimiter)
@@ -174,6 +180,23 @@ def _words(value: str, form: ColumnForm) -> str:
     """Return SQL for the mean number of words of a column of text."""
     words = rf"avg(len(regexp_split_to_array(trim({value}), '\s+')))"
     return words if form.type == "string" else "0.0"
+
+
+def _ordering(connection: Any, columns: Sequence[ColumnSummary]) -> set[str]:
+    """Return the columns of times in whose order, or the reverse, the rows of the file nearly
+    are."""
+    times = [c.cell for c in columns if c.type in TIMES and c.distinct > 1]
+    if not times:
+        return set()
+    ranks = ", ".join(
+        f"CASE WHEN {c} IS NOT NULL THEN rank() OVER (ORDER BY {c}) END" for c in times
+    )
+    likeness = ", ".join(f"abs(corr({c}, factory_place))" for c in times)
+    [found] = connection.execute(
+        f"SELECT {likeness} FROM (SELECT {ranks}, factory_place FROM typed) "
+        f"AS ranked({', '.join(times)}, factory_place)"
+    ).fetchall()
+    return {cell for cell, alike in zip(times, found, strict=True) if alike >= _IN_ORDER}
 
 
 def _running(connection: Any, rows: int, columns: Sequence[ColumnSummary]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
@@ -22,9 +23,28 @@ _TRAINED = 0.7
 """Share of the rows that are trained on."""
 
 _TIMELY = frozenset(
-    ("date", "time", "datetime", "timestamp", "day", "created", "recorded", "measured", "at", "on")
+    (
+        *("date", "time", "datetime", "timestamp", "day", "created", "recorded"),
+        *("measured", "at", "on"),
+        *("datum", "zeit", "zeitpunkt", "zeitstempel", "tag"),
+        *("erstellt", "erfasst", "gemessen", "am"),
+    )
 )
 """Words in the names of columns that say when a row happened."""
+
+_ORIGINS = frozenset(
+    (
+        *("built", "build", "manufactured", "installed", "installation"),
+        *("commissioned", "commissioning", "hired"),
+        *("gebaut", "baujahr", "baudatum", "erstzulassung", "eintritt", "eintrittsdatum"),
+        *("hergestellt", "herstellung", "herstelldatum", "herstellungsdatum"),
+        *("installiert", "inbetriebnahme", "inbetriebnahmedatum"),
+    )
+)
+"""Words for a time since when the thing or person of a row is there: no row happened then."""
+
+_SHOWN = 3
+"""How many other times a comment names."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +83,12 @@ def choose_split(
     candidates = _times(table, times, panel=not groups)
     time = next((c for c in candidates if _can_be_learned(table, target, c)), None)
     if time and not any(is_somebody(group) for group in groups):
+        others = [names[c.source] for c in candidates if c is not time]
+        more = ", …" * (len(others) > _SHOWN)
+        also = [f"; other times: {', '.join(others[:_SHOWN])}{more}"] * bool(others)
         instead = [f"; to test on new groups instead, group: {names[g.source]}" for g in groups[:1]]
         undated = ["; rows without a time go to quarantine"] * (time.present < table.rows)
-        why = "".join(["the latest rows are the test rows", *undated, *instead])
+        why = "".join(["the latest rows are the test rows", *undated, *also, *instead])
         return SplitChoice(time=time, why=why)
     if groups:
         group = min(groups, key=lambda group: not is_somebody(group))
@@ -84,6 +107,8 @@ def _times(
 ) -> list[ColumnSummary]:
     """Return the columns that say when a row happened, the likeliest first.
 
+    Rows are often stored as they happen. Names are a hint, and so is a time of day, or to be late.
+
     Args:
         table: the profile of the data file.
         times: the columns of times that are known beforehand.
@@ -94,10 +119,31 @@ def _times(
         for c in times
         if c.present >= NEARLY_ALL * table.rows and c.distinct >= _FEWEST_TIMES and not is_birth(c)
     ]
-    candidates.sort(key=lambda c: (not _TIMELY.intersection(words_of(c.source)), is_plan(c)))
+    candidates.sort(key=lambda c: _unlikeness(table, c))
     if panel and not candidates and table.panel:
         candidates = [c for c in table.columns if c.source == table.panel.time]
     return candidates
+
+
+def _unlikeness(table: FileProfile, column: ColumnSummary) -> tuple[Any, ...]:
+    """Return what is least for the column of times that most likely says when a row happened."""
+    words = {*words_of(column.source)}
+    return (
+        not column.in_order,
+        bool(_ORIGINS & words) or is_plan(column),
+        column.type != "timestamp",
+        not _TIMELY & words,
+        -_middle(table, column),
+    )
+
+
+def _middle(table: FileProfile, column: ColumnSummary) -> int:
+    """Return the median time of a sample, in microseconds."""
+    import pyarrow as pa
+
+    moments = table.sample[column.source].drop_null().cast(pa.timestamp("us"))
+    middle: int = moments.cast(pa.int64()).sort()[len(moments) // 2].as_py()
+    return middle
 
 
 def _can_be_learned(table: FileProfile, target: TargetChoice, time: ColumnSummary) -> bool:

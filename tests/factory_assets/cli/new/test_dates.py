@@ -1,6 +1,7 @@
 """`factory new` on dates that can be read in two ways: day and month, this century and the last."""
 
-from datetime import UTC, date, datetime
+import random
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,34 @@ def test_years_of_two_digits_are_no_births_in_the_future(
     assert (years[0], {*years[1:]}) == (year, {*range(2010, 2019)})
     asked = "a century earlier: is that right?" if year < 2000 else "is the century right?"
     assert asked in draft_text(tmp_path)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize(
+    ("origin", "name", "hour"),
+    [
+        ("gebaut", "ts", " 08:00:00"),
+        ("built", "ordered", ""),
+        ("installed_on", "ordered", ""),
+        ("Inbetriebnahme", "wann", ""),
+        ("baujahr_datum", "bestellt", ""),
+        ("first_date", "later", ""),
+        ("first", "later", ""),
+    ],
+)
+def test_the_time_of_a_row_is_not_that_of_its_machine(
+    origin: str, name: str, hour: str, shuffled: bool, tmp_path: Path
+) -> None:
+    chance = random.Random(3)
+    start = date(2024, 1, 1)
+    rows = [
+        f"{start - timedelta(chance.randrange(9000))},{start + timedelta(i // 2)}{hour},"
+        f"{chance.random():.3f},{'ny'[chance.randrange(2)]}"
+        for i in range(400)
+    ]
+    if shuffled:
+        chance.shuffle(rows)
+    made = drafted(tmp_path, "\n".join([f"{origin},{name},size,ill", *rows]) + "\n", "ill")
+    named = origin == "first_date" and shuffled
+    assert made.spec.split.time == (origin if named else name)
+    assert f"; other times: {name if named else origin}" in draft_text(tmp_path)
