@@ -108,9 +108,8 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
     exclude |= leaks.sure
     exclude |= same_values(table, [c for c in others if c.source not in exclude], names)
     inputs = [c for c in others if c.source not in exclude]
-    times = [c for c in inputs if c.type in TIMES]
     groups = [c for c in others if is_group(c, names[c.source], table.rows)]
-    split = choose_split(table, outcome, groups, times, names)
+    split = choose_split(table, outcome, groups, inputs, names)
     target_name = names[outcome.column.source] if outcome.column else free_name(REMAINING, taken)
     derive = _remaining(table, outcome, names, target_name)
     if not inputs:

@@ -94,6 +94,17 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
     )
 
 
+def may_be_unit(column: ColumnSummary, rows: int) -> bool:
+    """Whether its texts may be serial numbers or codes of units, such as P-07, of several rows."""
+    return (
+        column.type == "string"
+        and not column.nested
+        and column.distinct >= _FEWEST_GROUPS
+        and column.distinct <= rows / 2
+        and all(re.search("[0-9]", text) for text in (column.low, column.high))
+    )
+
+
 def _is_named(column: ColumnSummary, name: str) -> bool:
     """Whether it is named like an identifier."""
     apart = re.sub(r"\W+", "_", parted(column.source))

@@ -12,7 +12,8 @@ from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.data.leakage.semantics import NAMES, words_of
 
 _FEWEST_ROWS = 10
-"""Fewest rows of the average unit of a series."""
+"""Fewest rows of the average unit of a series: the median, or the mean, since a few units may have
+most of the rows."""
 
 _FEWEST_UNITS = 10
 
@@ -134,13 +135,13 @@ def _counts(column: ColumnSummary, rows: int) -> bool:
 
 def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSeries | None:
     unit, step = by.cell, order.cell
-    [(units, whole, length, ended)] = connection.execute(
+    [(units, whole, length, mean, ended)] = connection.execute(
         f"SELECT count(*), avg(CAST(n = d AND d = h - l + 1 AND l <= {order.low} AS INT)), "
-        f"median(n), quantile_disc(n, {1 - _MOST}) < quantile_disc(n, {_MOST}) "
+        f"median(n), avg(n), quantile_disc(n, {1 - _MOST}) < quantile_disc(n, {_MOST}) "
         f"FROM (SELECT count(*) AS n, count(DISTINCT {step}) AS d, min({step}) AS l, "
         f"max({step}) AS h FROM typed GROUP BY {unit})"
     ).fetchall()
-    if whole < _MOST or length < _FEWEST_ROWS:
+    if whole < _MOST or max(length, mean) < _FEWEST_ROWS:
         return None
     return UnitSeries(by.source, order.source, int(units), int(length), ended)
 
@@ -152,12 +153,13 @@ def _timed(
         return None
     moment = f"epoch({order.cell})"
     span = f"(SELECT max({moment}) - min({moment}) FROM typed)"
-    [(units, length, ended)] = connection.execute(
-        f"SELECT count(*), median(n), avg(CAST(latest < max_latest - {span} / 20 AS INT)) FROM "
+    [(units, length, mean, ended)] = connection.execute(
+        "SELECT count(*), median(n), avg(n), "
+        f"avg(CAST(latest < max_latest - {span} / 20 AS INT)) FROM "
         "(SELECT *, max(latest) OVER () AS max_latest FROM (SELECT count(*) AS n, "
         f"max({moment}) AS latest FROM typed GROUP BY {by.cell}))"
     ).fetchall()
-    if length < _FEWEST_ROWS:
+    if max(length, mean) < _FEWEST_ROWS:
         return None
     return UnitSeries(by.source, order.source, int(units), int(length), ended > 0.5)
 

@@ -8,10 +8,12 @@ from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import (
     NEARLY_ALL,
+    TIMES,
     is_birth,
     is_dispensable,
     is_plan,
     is_somebody,
+    may_be_unit,
 )
 from factory_assets.cli.new.target import TargetChoice
 from factory_assets.data.leakage.semantics import words_of
@@ -61,7 +63,7 @@ def choose_split(
     table: FileProfile,
     target: TargetChoice,
     groups: Sequence[ColumnSummary],
-    times: Sequence[ColumnSummary],
+    inputs: Sequence[ColumnSummary],
     names: Mapping[str, str],
 ) -> SplitChoice:
     """Return the split that fits the rows.
@@ -73,37 +75,39 @@ def choose_split(
         table: the profile of the data file.
         target: what is predicted.
         groups: the columns that identify the group of a row.
-        times: the columns of times that are known beforehand.
+        inputs: the columns that are known beforehand.
         names: the columns' names in the file and in the pipeline.
     """
     if table.series:
         by = next(c for c in table.columns if c.source == table.series.by)
         return SplitChoice(group=by, why="whole series: rows of one series are alike")
     kept = "keeps all rows of a group in one part; otherwise the test is too easy"
-    candidates = _times(table, times, panel=not groups)
+    may_be = [names[c.source] for c in inputs if may_be_unit(c, table.rows) and not groups][:1]
+    units = [f"if rows with one {unit} are alike: group: {unit}, and exclude it" for unit in may_be]
+    candidates = _times(table, inputs, panel=not groups)
     time = next((c for c in candidates if _can_be_learned(table, target, c)), None)
     if time and not any(is_somebody(group) for group in groups):
         others = [names[c.source] for c in candidates if c is not time]
         more = ", …" * (len(others) > _SHOWN)
-        also = [f"; other times: {', '.join(others[:_SHOWN])}{more}"] * bool(others)
-        instead = [f"; to test on new groups instead, group: {names[g.source]}" for g in groups[:1]]
-        undated = ["; rows without a time go to quarantine"] * (time.present < table.rows)
-        why = "".join(["the latest rows are the test rows", *undated, *also, *instead])
-        return SplitChoice(time=time, why=why)
+        also = [f"other times: {', '.join(others[:_SHOWN])}{more}"] * bool(others)
+        instead = [f"to test on new groups instead, group: {names[g.source]}" for g in groups[:1]]
+        undated = ["rows without a time go to quarantine"] * (time.present < table.rows)
+        why = ["the latest rows are the test rows", *undated, *also, *instead, *units]
+        return SplitChoice(time=time, why="; ".join(why))
     if groups:
         group = min(groups, key=lambda group: not is_somebody(group))
         without = "go to quarantine" if is_dispensable(group, table.rows) else "stay together"
         unknown = f"; rows without one {without}" if group.present < table.rows else ""
         return SplitChoice(group=group, why=f"{kept}{unknown}")
     if target.task != "regression":
-        dated = [f"; split by {names[c.source]}, a part would lack some" for c in candidates[:1]]
-        why = "".join(["the same share of each class in every part", *dated])
-        return SplitChoice(stratified=True, why=why)
-    return SplitChoice()
+        dated = [f"split by {names[c.source]}, a part would lack some" for c in candidates[:1]]
+        why = ["the same share of each class in every part", *dated, *units]
+        return SplitChoice(stratified=True, why="; ".join(why))
+    return SplitChoice(why="; ".join(units))
 
 
 def _times(
-    table: FileProfile, times: Sequence[ColumnSummary], *, panel: bool
+    table: FileProfile, inputs: Sequence[ColumnSummary], *, panel: bool
 ) -> list[ColumnSummary]:
     """Return the columns that say when a row happened, the likeliest first.
 
@@ -111,13 +115,16 @@ def _times(
 
     Args:
         table: the profile of the data file.
-        times: the columns of times that are known beforehand.
+        inputs: the columns that are known beforehand.
         panel: whether the years of a panel count too.
     """
     candidates = [
         c
-        for c in times
-        if c.present >= NEARLY_ALL * table.rows and c.distinct >= _FEWEST_TIMES and not is_birth(c)
+        for c in inputs
+        if c.type in TIMES
+        and c.present >= NEARLY_ALL * table.rows
+        and c.distinct >= _FEWEST_TIMES
+        and not is_birth(c)
     ]
     candidates.sort(key=lambda c: _unlikeness(table, c))
     if panel and not candidates and table.panel:

@@ -97,6 +97,24 @@ def _drafted_rows(tmp_path: Path, header: str, rows: list[list[Any]]) -> Pipelin
     )
 
 
+_ASKED = "if rows with one pump are alike: group: pump, and exclude it"
+
+
+@pytest.mark.parametrize(("order", "asked"), [("run", False), ("time", False), ("load", True)])
+def test_few_units_may_have_most_rows(order: str, asked: bool, tmp_path: Path) -> None:
+    chance = random.Random(7)
+    rows = []
+    for pump in range(40):
+        for run in range(600 if pump < 2 else 9):
+            day = f"2024-{run // 28 % 12 + 1:02}-{run % 28 + 1:02} {run // 336:02}:{pump:02}:00"
+            cell = {"run": run, "time": day, "load": chance.randrange(999)}[order]
+            rows.append([f"P-{pump:03}", cell, chance.gauss(9, 1), chance.gauss(9, 1)])
+    spec = _drafted_rows(tmp_path, f"pump,{order},heat,wear", rows).spec
+    assert (spec.split.group is None) == asked
+    assert ("pump" in spec.training.exclude) != asked
+    assert (_ASKED in (tmp_path / "defs" / "rows" / "defs.yaml").read_text()) == asked
+
+
 def test_people_watched_for_the_same_number_of_days_are_not_asked_for_what_is_left(
     tmp_path: Path,
 ) -> None:
