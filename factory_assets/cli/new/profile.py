@@ -36,6 +36,9 @@ _IN_ORDER = 0.99
 _SAMPLE_ROWS = 20_000
 """Rows of the sample."""
 
+_EXAMPLES = 500
+"""Rows whose values are searched for personal data."""
+
 
 @dataclass(frozen=True)
 class FileProfile:
@@ -57,6 +60,13 @@ class FileProfile:
     """The series that the rows are made of; None if they are not."""
     panel: Panel | None = None
     """The time at which units are observed again and again; None if there is none."""
+
+    def examples(self, column: ColumnSummary) -> Sequence[Any]:
+        """Return the values of a text, or those of some rows if there are many."""
+        if column.values or column.type != "string":
+            return column.values
+        texts = self.sample[column.source].slice(0, _EXAMPLES).drop_null()
+        return texts.unique().to_pylist()  # type: ignore[no-any-return]
 
 
 def profile(source: Path) -> FileProfile:

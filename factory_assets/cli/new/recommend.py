@@ -136,7 +136,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         windows=choose_windows(table, inputs, names, taken),
         group=group,
         split=split,
-        slices=_slices(inputs, names),
+        slices=_slices(table, inputs, names),
         metric="mae" if is_decided_by_few(table, outcome) else _METRICS[outcome.task],
         model=MODEL,
     )
@@ -247,6 +247,8 @@ def _key(
     return tuple(names[c.source] for c in columns)
 
 
-def _slices(inputs: Sequence[ColumnSummary], names: Mapping[str, str]) -> tuple[str, ...]:
-    fits = [c for c in inputs if is_slice(c) and not personal_data_reason(c)]
+def _slices(
+    table: FileProfile, inputs: Sequence[ColumnSummary], names: Mapping[str, str]
+) -> tuple[str, ...]:
+    fits = [c for c in inputs if is_slice(c) and not personal_data_reason(c, table.examples(c))]
     return tuple(names[c.source] for c in fits)[:1]

@@ -134,7 +134,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
             parts.append("nullable: false")
         odd = column.oddity or _numbers(column, name)
         comment = "; ".join(filter(None, (_values(column, table.rows), odd)))
-        if why := personal_data_reason(column):
+        if why := personal_data_reason(column, table.examples(column)):
             comment = f"{why}: personal data?"
             if column is not choices.target.column:
                 parts.append("sensitive: personal")

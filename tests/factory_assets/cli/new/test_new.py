@@ -478,6 +478,34 @@ def test_personal_columns_are_declared_sensitive_and_their_values_not_shown(tmp_
     assert check_folder(file.parent) == []
 
 
+@pytest.mark.parametrize("people", [6, 60])
+def test_names_of_inspectors_are_personal_and_no_slices(people: int, tmp_path: Path) -> None:
+    names = [f"{'ABCDEFGHIJ'[i % 10]}nna Mei{'aeiou'[i // 10 % 5]}er" for i in range(people)]
+    rows = [f"{names[i * 7 % people]},{i * 5 % 11},{i % 2}" for i in range(300)]
+    spec = _declared(tmp_path, "\n".join(["Prüfer,x,y", *rows]) + "\n", target="y")
+    assert spec.ingest.contract.columns[0].sensitive == "personal"
+    assert spec.evaluate.slices == ()
+    assert "nna" not in next(tmp_path.glob("**/defs.yaml")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "slices"),
+    [
+        ("Prüfer", "Meier Muster Vogt", ()),
+        ("Melder", "AB CD", ()),
+        ("contact", "cellular telephone", ("contact",)),
+        ("Werk", "Aachen Ulm", ("Werk",)),
+    ],
+)
+def test_surnames_and_initials_are_no_slices(
+    name: str, values: str, slices: tuple[str, ...], tmp_path: Path
+) -> None:
+    names = values.split()
+    rows = [f"{names[i * 7 % len(names)]},{i * 5 % 11},{i // 3 % 2}" for i in range(300)]
+    spec = _declared(tmp_path, "\n".join([f"{name},x,y", *rows]) + "\n", target="y")
+    assert {*spec.evaluate.slices} == {one.replace("ü", "u") for one in slices}
+
+
 @pytest.mark.parametrize(
     ("shares", "task"),
     [

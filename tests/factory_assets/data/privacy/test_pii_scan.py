@@ -83,6 +83,36 @@ def test_other_names_of_columns_are_ignored(name: str, kind: str) -> None:
     assert scan_for_pii({name: kind}, {}) == {}
 
 
+_FULL = ["Anna Muster", "Dietmar von Au", "Müller, Jörg", "A. O'Neill", "Ines Vogt-Rauch"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Prüfer", "Pruefer", "Melder", "Bearbeiter", "Sachbearbeiterin", "Mitarbeiter", "Kunde"),
+        *("inspector", "operator", "Reporter Name", "QS_Prüfer", "geprüft von", "created_by"),
+    ],
+)
+def test_full_names_of_people_with_a_role_are_recognised(name: str) -> None:
+    found = scan_for_pii({name: "VARCHAR"}, {name: _FULL})
+    assert found[name] == "full names in 100% of a sample"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Ort", _FULL),
+        ("Prüfung", _FULL),
+        ("operator", ["<", ">=", "Plus", "minus Eins"]),
+        ("contact", ["cellular", "telephone"]),
+        ("client", ["Web", "App 2", "Android 13"]),
+        ("Kunde", ["K-1002", "K-7", "4711"]),
+    ],
+)
+def test_other_texts_are_no_names_of_people(name: str, values: list[str]) -> None:
+    assert scan_for_pii({name: "VARCHAR"}, {name: values}) == {}
+
+
 @settings(deadline=None)
 @given(st.from_regex(r"[A-Z]{2}[A-Z0-9]{11,30}", fullmatch=True))
 def test_check_digits_distinguish_an_iban_from_a_code(text: str) -> None:
