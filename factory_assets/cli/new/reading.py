@@ -36,8 +36,8 @@ _TITLES = 5
 _LARGE = 64 * 1024**2
 """Bytes of a text whose lines are looked at one by one."""
 
-_ENCODINGS = ("utf-8", "latin-1", "windows-1252")
-"""Bytes that the engine takes for Latin-1 mean the same in Windows-1252."""
+_ENCODINGS = ("utf-8", "windows-1252")
+"""Text in Latin-1 is Windows-1252 without €, which the next file may have."""
 
 _MARK = (b"\xff\xfe", b"\xfe\xff")
 """The first bytes of UTF-16."""

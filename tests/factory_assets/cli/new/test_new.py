@@ -119,7 +119,7 @@ def test_reads_packings_separators_and_encodings(tmp_path: Path, packing: str) -
             spec = _declared(tmp_path, data.encode("utf-8-sig"))
         case _:
             spec = _declared(tmp_path, data.replace("north", "süd").encode("latin-1"))
-            assert spec.ingest.source.encoding == "latin-1"  # type: ignore[union-attr]
+            assert spec.ingest.source.encoding == "windows-1252"  # type: ignore[union-attr]
     assert len(spec.ingest.contract.columns) == 9
 
 

@@ -224,6 +224,13 @@ def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> No
     assert [c.source for c in profile(tmp_path / "data.dat").columns] == ["row", "SIZE", "COST"]
 
 
+def test_a_later_file_of_excel_may_have_a_euro_sign(tmp_path: Path) -> None:
+    rows = "".join(f"süd{i % 7};{i % 2}\n" for i in range(90))
+    made = drafted(tmp_path, f"ort;y\n{rows}", "y", encoding="windows-1252")
+    (tmp_path / "data.csv").write_text(f"ort;y\nsüd €;1\n{rows}", encoding="windows-1252")
+    assert ingest(made, Home(tmp_path / "home")).snapshot.rows == 91
+
+
 def test_notes_of_several_lines_do_not_hide_the_separator(tmp_path: Path) -> None:
     rows = "".join(f'{i};"called,\nwrote, came";{"ny"[i % 2]}\n' for i in range(90))
     (tmp_path / "data.csv").write_text("nr;note;kept\n" + rows)
