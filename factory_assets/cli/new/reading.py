@@ -3,7 +3,6 @@
 What its columns contain belongs in `profile`.
 """
 
-import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -206,10 +205,8 @@ def _not_names(where: str) -> SourceError:
 
 
 def _attempts(text: _Text, until: str) -> Iterator[TextRules]:
-    # Excel writes such a line to tell itself what separates the values.
-    first = int(bool(text.lines) and bool(re.fullmatch("sep=.?", text.lines[0])))
     for delimiter in (None, " ") if _are_numbers_between_blanks(text.lines) else (None,):
-        for skip in range(first, _TITLES + 1):
+        for skip in range(_TITLES + 1):
             for header in (True, False):
                 yield TextRules(delimiter, header, (), text.encoding, skip, until)
 

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _SAMPLE = 100
 """Lines that are examined to find the separator."""
+
+_SEPARATOR_LINE = re.compile('"?sep=.?"?', re.IGNORECASE)
+"""Blanks at its ends aside: the separator may be a tab."""
 
 _SEPARATORS = (",", ";", "\t", "|")
 
@@ -73,6 +77,12 @@ def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
         what = f"has no line after the {rules.skip} skipped ones" if rules.skip else "is empty"
         remedy = "correct source.skip" if rules.skip else "fetch the file again"
         raise SourceError(what, where=name, remedy=remedy)
+    if not rules.skip and (told := _SEPARATOR_LINE.fullmatch(lines[0].strip())):
+        raise SourceError(
+            f"begins with {told[0]}, which tells Excel what separates the values",
+            where=f"{name}:1",
+            remedy="set source.skip to 1, or remove the line",
+        )
     if not lines[0].strip():
         # The engine would take it for the header, and the header for a record.
         raise SourceError(

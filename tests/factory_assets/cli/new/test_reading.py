@@ -1,5 +1,6 @@
 """`factory new` reads files as other programs write them: titles, totals, units, encodings."""
 
+import gzip
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from factory_assets.cli.new.profile import profile
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
-from factory_resources.errors import FactoryError
+from factory_resources.errors import FactoryError, SourceError
 from factory_resources.home.home import Home
 from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import draft_text, drafted, file_source
@@ -222,6 +223,20 @@ def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> No
     rows = "".join(f"row_{i}    {i % 7} {i % 5}.5\n" for i in range(40))
     (tmp_path / "data.dat").write_text("        SIZE COST\n" + rows)
     assert [c.source for c in profile(tmp_path / "data.dat").columns] == ["row", "SIZE", "COST"]
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;", "sep="])
+@pytest.mark.parametrize("name", ["data.csv", "data.csv.gz"])
+def test_the_separator_for_excel_is_no_header(line: str, name: str, tmp_path: Path) -> None:
+    text = f"{line}\r\ngröße;y\r\n" + "".join(f"{i * 7 % 11};{i % 2}\r\n" for i in range(90))
+    data = text.encode("utf-8-sig")
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    made = new("drafted", source=tmp_path / name, target="y", folder=tmp_path / "defs")
+    source = file_source(load_pipeline(made.path.parent))
+    assert (source.skip, source.header) == (1, True)
+    made.path.write_text(made.path.read_text().replace(", skip: 1", ""))
+    with pytest.raises(SourceError, match=r"(?i):1: begins with .*sep=.*; set source.skip to 1"):
+        ingest(load_pipeline(made.path.parent), Home(tmp_path / "home"))
 
 
 def test_a_later_file_of_excel_may_have_a_euro_sign(tmp_path: Path) -> None:
