@@ -28,6 +28,8 @@ class ColumnForm:
     """The unit that stands beside each number."""
     nested: bool = False
     """Whether a value holds several values."""
+    bracketed: bool = False
+    """Whether its texts stand in brackets, as several values do, but intervals too."""
     note: str = ""
     """A question about this reading, for somebody who knows the column."""
 

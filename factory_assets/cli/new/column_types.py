@@ -45,6 +45,8 @@ NON_TEXT_MISSING_TOKENS = (
 _NESTED = re.compile(r"^(STRUCT|MAP|UNION)\(|\[\d*\]$")
 """Types of the engine whose values hold several values."""
 
+_BRACKETS = frozenset(("{}", "[]"))
+
 _DAY = re.compile("(19|20)[0-9]{6}")
 
 _SINCE_1970 = re.compile("1[0-9]{9}([0-9]{3})?")
@@ -132,8 +134,14 @@ def _text_forms(
         kind: ColumnType = types[0] if types else "string"
         valid = MISSING_TOKENS if kind == "string" else NON_TEXT_MISSING_TOKENS
         used = tuple(token for token in occurring or () if token in valid)
-        is_nested = bool(least) and {least[0] + least[-1], most[0] + most[-1]} <= {"{}", "[]"}
-        forms[name] = ColumnForm(kind, used, nested=is_nested)
+        ends = [text[0] + text[-1] for text in (least, most) if text]
+        forms[name] = ColumnForm(
+            kind,
+            used,
+            # A reader of JSON Lines writes objects and lists so; of other texts, it is not certain.
+            nested=raw.format == "jsonl" and not _BRACKETS.isdisjoint(ends),
+            bracketed=bool(ends) and _BRACKETS.issuperset(ends),
+        )
         if kind in ("int64", "float64") and has_point:
             pointed.add(name)
         if least and _may_be_written(kind, texts[name], (least, most), has_point):

@@ -59,7 +59,7 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
         return "is the same in every row"
     if column.type in TIMES:
         return ""
-    if column.nested and column.distinct > MAX_LISTED_VALUES:
+    if column.nested or (column.bracketed and column.distinct > MAX_LISTED_VALUES):
         return (
             "holds several values: give each a column of its own in the file, or in source.python"
         )
@@ -100,7 +100,7 @@ def may_be_unit(column: ColumnSummary, rows: int) -> bool:
     """Whether its texts may be serial numbers or codes of units, such as P-07, of several rows."""
     return (
         column.type == "string"
-        and not column.nested
+        and not column.bracketed
         and column.distinct >= _FEWEST_GROUPS
         and column.distinct <= rows / 2
         and all(re.search("[0-9]", text) for text in (column.low, column.high))

@@ -1,0 +1,44 @@
+"""`factory new` on columns whose values hold several values."""
+
+import json
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from factory_assets.cli.new.new import new
+from factory_assets.declarations.loader import load_pipeline
+from tests.factory_assets.cli.new.cases import drafted
+
+_VALUES: list[tuple[object, str]] = [
+    *(({"a": 1}, "jsonl"), ([1], "jsonl"), ({}, "jsonl"), ([], "jsonl")),
+    *(({"a": 1}, "parquet"), ([1], "parquet")),
+]
+
+
+@pytest.mark.parametrize(("value", "kind"), _VALUES)
+def test_nested_values_are_no_inputs_however_few_there_are(
+    value: object, kind: str, tmp_path: Path
+) -> None:
+    chance = random.Random(3)
+    other = [2] if isinstance(value, list) else {"a": 2}
+    rows = [
+        {"o": chance.choice([value, other, None]), "x": chance.random(), "y": i % 2}
+        for i in range(90)
+    ]
+    file = tmp_path / f"data.{kind}"
+    if kind == "jsonl":
+        file.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    made = new("drafted", source=file, target="y", folder=tmp_path / "defs")
+    spec = load_pipeline(made.path.parent).spec
+    assert spec.training.exclude == ("o",)
+    assert spec.evaluate.slices == ()
+
+
+def test_few_intervals_in_brackets_are_an_input(tmp_path: Path) -> None:
+    rows = "".join(f'"[{i % 3}, {i % 3 + 1}]",{i * 7 % 11},{i // 3 % 2}\n' for i in range(90))
+    assert drafted(tmp_path, "range,x,y\n" + rows, "y").spec.training.exclude == ()
