@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.semantics import (
+    PLANS,
     afterwards,
     computed_from_target,
     outcome_reasons,
+    words_of,
 )
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.results.checks import TableCheck
@@ -241,18 +243,25 @@ def _groups(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
 
 def _later(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
     split, allow = pipeline.spec.split, pipeline.spec.training.leaks.allow
-    for name, share in measured.later.items():
-        if name == split.time:
-            says = f"{share:.1%} of the training rows are later by {name!r} than a test row"
-        elif share < _BACKWARDS:
-            continue
-        else:
-            says = f"{share:.1%} of the training rows are later by {name!r} than half the test rows"
+    later = {
+        name: share
+        for name, share in measured.later.items()
+        if name == split.time or share >= _BACKWARDS
+    }
+    names = [name for name in later if name not in allow] or [*later]
+    if not names:
+        return
+    # A split has one time, and dates that say what was planned are hardly it.
+    best, *others = sorted(names, key=lambda name: bool(PLANS.intersection(words_of(name))))
+    choice = f" (or {', '.join(others)}, if that says when a row happened)" if others else ""
+    accept = ", ".join(f"{name}: …" for name in (best, *others))
+    for name, share in later.items():
+        first = "a test row" if name == split.time else "half the test rows"
         yield Leak(
             name,
-            says,
+            f"{share:.1%} of the training rows are later by {name!r} than {first}",
             name == split.time,
-            f"test on the latest rows with split.time: {name}{split.instead('time')}, or "
-            f"accept it: train.leaks.allow: {{{name}: …}}",
+            f"test on the latest rows with split.time: {best}{choice}{split.instead('time')}, or "
+            f"accept it: train.leaks.allow: {{{accept}}}",
             allow.get(name),
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factory_assets.data.leakage.policy import Leak, leaks_of
+from factory_assets.data.leakage.policy import Leak, leak_check, leaks_of
 from factory_assets.results.data import Leaks
 from factory_assets.stages.split import split
 from factory_resources.home.home import Home
@@ -120,6 +120,17 @@ def test_training_rows_later_than_test_rows_are_suspected(tmp_path: Path, home: 
     # By construction, a split by time has no later training rows.
     found, leaks = look(text, tmp_path, home, split={"time": "day"})
     assert (found.later, leaks) == ({}, [])
+
+
+def test_of_several_times_one_is_proposed(tmp_path: Path, home: Home) -> None:
+    days = [f"2024-{1 + i // 50:02}-{1 + i % 28:02}" for i in range(600)]
+    times = {"planned": days, "built": days[::-1], "ordered": days}
+    declared, clean = cleaned(csv(**times, **measured(600)), tmp_path, home)
+    check = leak_check(declared, split(declared, clean, home).leaks)
+    assert check is not None
+    assert check.remedy.count("split.time") == 1
+    assert "split.time: built (or ordered, planned, if that says when a row" in check.remedy
+    assert "train.leaks.allow: {built: …, ordered: …, planned: …}" in check.remedy
 
 
 def test_measured_leaks_do_not_change_the_data_version(tmp_path: Path, home: Home) -> None:
