@@ -1,7 +1,7 @@
 """Find inputs that are known only after the outcome, as training would, and rows that repeat."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.cli.new.follow_up import follow_ups
 from factory_assets.cli.new.profile import FileProfile
-from factory_assets.cli.new.roles import TIMES
+from factory_assets.cli.new.roles import TIMES, personal_data_reason
 from factory_assets.cli.new.target import TargetChoice
 from factory_assets.data.leakage.overlap import count_copies
 from factory_assets.data.leakage.pairs import measure_pairs
@@ -67,8 +67,9 @@ def find_leaks(
     sample = _known(table, target.column, columns)
     name = target.column.source
     power = measure_power(sample, name, target.task)
+    personal = {c.source for c in columns if personal_data_reason(c, table.examples(c))}
     sure = {
-        **_alone(sample, target, columns, power),
+        **_alone(sample, target, columns, power, personal),
         **_together(sample, target, power, names),
         **follow_ups(table, target, columns),
     }
@@ -81,7 +82,7 @@ def find_leaks(
             )
         elif where := _only_where(sample, column, target.column):
             suspected[column.source] = f"has a value only where the target is {where}"
-        elif one := _one_class(sample, column, target):
+        elif one := _one_class(sample, column, target, hidden=column.source in personal):
             suspected[column.source] = one
         words = outcome_words(names[column.source], names[name])
         strong = power.of.get(column.source, 0.0) >= WELL[power.measure]
@@ -121,7 +122,9 @@ def _only_where(sample: "pa.Table", column: ColumnSummary, target: ColumnSummary
     return str(most["values"]) if most["counts"] == len(there) else ""
 
 
-def _one_class(sample: "pa.Table", column: ColumnSummary, target: TargetChoice) -> str:
+def _one_class(
+    sample: "pa.Table", column: ColumnSummary, target: TargetChoice, *, hidden: bool
+) -> str:
     """Return which value has all rows of one of several classes and no others; empty if none."""
     assert target.column is not None
     is_measured = column.type == "float64" or column.distinct > MAX_LISTED_VALUES
@@ -133,14 +136,22 @@ def _one_class(sample: "pa.Table", column: ColumnSummary, target: TargetChoice) 
         value, of_class = (pair[name] for name in names)
         alike = [one for one in pairs if one[names[0]] == value or one[names[1]] == of_class]
         if value is not None and alike == [pair] and pair["count_all"] >= _FEWEST:
-            return f"is {value} where the target is {of_class}, and nowhere else"
+            what = "has one of its values" if hidden else f"is {value}"
+            return f"{what} where the target is {of_class}, and nowhere else"
     return ""
 
 
 def _alone(
-    sample: "pa.Table", target: TargetChoice, columns: Sequence[ColumnSummary], power: Power
+    sample: "pa.Table",
+    target: TargetChoice,
+    columns: Sequence[ColumnSummary],
+    power: Power,
+    personal: Collection[str],
 ) -> dict[str, str]:
-    """Return the columns that reveal the target by themselves, each with the reason."""
+    """Return the columns that reveal the target by themselves, each with the reason.
+
+    It quotes no value of a `personal` column.
+    """
     found = {}
     for column in columns:
         if power.limit is not None and power.of.get(column.source, 0.0) >= power.limit:
@@ -149,8 +160,9 @@ def _alone(
                 f"reveals the target by itself ({measure}): known only afterwards?"
             )
         elif implied := power.implied.get(column.source):
+            value = "has one of its values" if column.source in personal else implied.value
             found[column.source] = (
-                f"where it {implied.value}, the target is {implied.target}: known only afterwards?"
+                f"where it {value}, the target is {implied.target}: known only afterwards?"
             )
         elif target.task == "regression" and _same_order(sample, column, target):
             found[column.source] = "has the order of the target, or the reverse: computed from it?"

@@ -488,6 +488,20 @@ def test_names_of_inspectors_are_personal_and_no_slices(people: int, tmp_path: P
     assert "nna" not in next(tmp_path.glob("**/defs.yaml")).read_text()
 
 
+@pytest.mark.parametrize("share", [1.0, 0.2])
+def test_no_name_is_quoted_beside_what_it_reveals(share: float, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    rows = []
+    for i in range(600):
+        ann = chance.random() < share / 2
+        kind = "lost" if ann else chance.choice(["kept", "sold"])
+        rows.append(f"{'Anna' if ann else 'Bert'},{i * 7 % 11},{kind}")
+    _declared(tmp_path, "\n".join(["vorname,x,y", *rows]) + "\n", target="y")
+    written = next(tmp_path.glob("**/defs.yaml")).read_text()
+    assert "has one of its values" in written
+    assert "Anna" not in written
+
+
 @pytest.mark.parametrize(
     ("name", "values", "slices"),
     [
