@@ -138,7 +138,7 @@ def metadata(served: ServedModel, versions: Sequence[ServedModel]) -> dict[str, 
         "platform": "onnxruntime_onnx",
         "inputs": [
             {"name": column.source_name, "datatype": datatype_of(column), "shape": [-1]}
-            for column in served.columns
+            for column in served.inputs
         ],
         "outputs": outputs_of(served),
     }

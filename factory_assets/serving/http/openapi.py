@@ -43,14 +43,14 @@ def row_schema(model: ServedModel) -> dict[str, Any]:
     """Return the JSON Schema of one row."""
     return {
         "type": "object",
-        "properties": {c.source_name: _column_schema(c) for c in model.columns},
-        "required": [c.source_name for c in model.columns],
+        "properties": {c.source_name: _column_schema(c) for c in model.inputs},
+        "required": [c.source_name for c in model.inputs],
     }
 
 
 def example(model: ServedModel) -> dict[str, Any]:
     """Return a row that satisfies the contract as far as the contract says what does."""
-    return {column.source_name: _example(column) for column in model.columns}
+    return {column.source_name: _example(column) for column in model.inputs}
 
 
 def _column_schema(column: Column) -> dict[str, Any]:

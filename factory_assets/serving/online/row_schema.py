@@ -27,6 +27,8 @@ EXACT = 2**53
 TIMES = ("DATE", "TIMESTAMP")
 """The engine's types of times; their values are whole seconds since 1970 here."""
 
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
+
 ColumnKind = Kind | Literal["DATE", "TIMESTAMP"]
 
 Check = Callable[[Any], Any]
@@ -50,6 +52,10 @@ class RowSchema:
     @classmethod
     def of(cls, columns: Sequence[Column], ingest: Ingest) -> RowSchema | None:
         """Return the schema, or None if a column needs the engine for every value."""
+        names = [column.source_name for column in columns]
+        # A decoder reads each key once, and no key that JSON must escape.
+        if len({*names}) < len(names) or any(_ESCAPED.search(name) for name in names):
+            return None
         kinds: list[ColumnKind] = []
         fields: list[tuple[str, Any]] = []
         checks: list[tuple[int, Check]] = []
@@ -66,8 +72,8 @@ class RowSchema:
             fields.append((f"f{position}", annotation | None if column.nullable else annotation))
             if check:
                 checks.append((position, _nullable(check) if column.nullable else check))
-        names = {f"f{position}": column.source_name for position, column in enumerate(columns)}
-        row = msgspec.defstruct("Row", fields, rename=names, frozen=True, gc=False)
+        renamed = {field: name for (field, _), name in zip(fields, names, strict=True)}
+        row = msgspec.defstruct("Row", fields, rename=renamed, frozen=True, gc=False)
         return cls(tuple(columns), tuple(kinds), row, tuple(checks), tuple(missing), tuple(tokens))
 
     @cached_property

@@ -99,6 +99,11 @@ class ServedModel:
             self._engine = None
 
     @property
+    def inputs(self) -> tuple[Column, ...]:
+        """The columns of a request, each once."""
+        return tuple({column.source_name: column for column in self.columns}.values())
+
+    @property
     def looks_back(self) -> Series | None:
         """How rows form units, if a prediction depends on the rows before it."""
         if self.model.series:

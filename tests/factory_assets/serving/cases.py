@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.batch import predict
+from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
@@ -40,3 +42,9 @@ class Deployed:
             self.pipeline, self.folder / name, self.home
         ).to_pylist()
         return rows
+
+
+def served_by(deployed: Deployed) -> ServedModel:
+    """Return the champion as a server loads it."""
+    version, model = load_champion("p", deployed.home)
+    return ServedModel("p", version, model, deployed.home)

@@ -11,7 +11,6 @@ import pytest
 
 from factory_assets.audit.prediction import describe_prediction
 from factory_assets.ml.artifacts.conformal import region_intervals, region_sets
-from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.edge import score as program
 from factory_assets.serving.edge.contract import edge_contract
 from factory_assets.serving.http import invocations, plain
@@ -22,7 +21,7 @@ from factory_assets.serving.http.records import record_of
 from factory_assets.serving.http.rows import read_rows
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.prediction_log.record import decode
-from tests.factory_assets.serving.cases import Deployed
+from tests.factory_assets.serving.cases import Deployed, served_by
 from tests.factory_assets.serving.http.cases import call_of
 
 pytestmark = pytest.mark.slow
@@ -78,11 +77,6 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     return deploy(tmp_path_factory.mktemp("regions") / "numbers", "wear", by="site")
-
-
-def served_by(deployed: Deployed) -> ServedModel:
-    version, model = load_champion("p", deployed.home)
-    return ServedModel("p", version, model, deployed.home)
 
 
 def ask(deployed: Deployed, *, engine: bool = False) -> Any:

@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from factory_assets.ml.artifacts.onnx_model import load_champion, load_served
 from factory_assets.serving.online.served_model import ServedModel
-from factory_resources.tracking.registry import Registry
-from tests.factory_assets.serving.cases import Deployed
+from tests.factory_assets.serving.cases import Deployed, served_by
 
 CONTRACT: list[dict[str, Any]] = [
     {"name": "heat", "from": "Heat [K]", "type": "float64", "unit": "K", "range": [-1000, 1000]},
@@ -44,7 +42,4 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
             "train": {"target": "label", "seed": 3, "model": {"kind": "linear"}},
         },
     )
-    version, _ = load_champion("p", deployed.home)
-    registry = Registry(deployed.home)
-    model = load_served(registry, registry.version("p", version))
-    return ServedModel("p", version, model, deployed.home)
+    return served_by(deployed)

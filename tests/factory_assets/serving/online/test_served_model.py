@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from factory_assets.ml.artifacts.onnx_model import load_champion, load_served
 from factory_assets.serving.online.answers import explanations
 from factory_assets.serving.online.column_request import ColumnRequest
 from factory_assets.serving.online.request_rows import CompiledRequest, ObjectRequest
@@ -17,10 +16,9 @@ from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import ContractError
 from factory_resources.prediction_log.logged_rows import columns_logged
 from factory_resources.sql.scalar.values import UndecidedError
-from factory_resources.tracking.registry import Registry
 from tests.factory_assets.ml.models.cases import KINDS, SEQUENCES, TASKS
 from tests.factory_assets.ml.models.custom.test_estimator import OWN
-from tests.factory_assets.serving.cases import Deployed
+from tests.factory_assets.serving.cases import Deployed, served_by
 
 pytestmark = pytest.mark.slow
 
@@ -90,13 +88,6 @@ def deploy(folder: Path, model: dict[str, Any], task: str = "binary", **spec: An
     ingest = {**SPEC["ingest"], "contract": contract}
     train = {**SPEC["train"], "model": model}
     return Deployed(folder, {**SPEC, "ingest": ingest, "train": train, **spec})
-
-
-def served_by(deployed: Deployed) -> ServedModel:
-    version, _ = load_champion("p", deployed.home)
-    registry = Registry(deployed.home)
-    model = load_served(registry, registry.version("p", version))
-    return ServedModel("p", version, model, deployed.home)
 
 
 def expected(deployed: Deployed, rows: list[dict[str, Any]]) -> Any:
