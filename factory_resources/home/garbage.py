@@ -62,10 +62,7 @@ def left_behind(home: Home) -> Iterator[Garbage]:
     """Yield scratch of processes that have ended, unfinished files, and free locks."""
     if home.tmp.is_dir():
         for path in sorted(home.tmp.iterdir()):
-            owner = _SCRATCH.match(path.name)
-            pod = _POD_SCRATCH.match(path.name)
-            ended = owner and scratch_prefix(int(owner[1])) != owner[0]
-            if ended or (pod and home.is_left(pod_lock(pod[1]))):
+            if has_ended(home, path):
                 yield waste(path, "scratch", "its process has ended")
         for path in sorted((home.tmp / "locks").glob("*")):
             if is_free(path):
@@ -77,6 +74,14 @@ def left_behind(home: Home) -> Iterator[Garbage]:
         for path in sorted(log.iterdir()):
             if not _COMMITTED.fullmatch(path.name):
                 yield waste(path, "scratch", "an unfinished commit")
+
+
+def has_ended(home: Home, scratch: Path) -> bool:
+    """Whether the process to which something in the scratch folder belongs has ended."""
+    if owner := _SCRATCH.match(scratch.name):
+        return scratch_prefix(int(owner[1])) != owner[0]
+    pod = _POD_SCRATCH.match(scratch.name)
+    return pod is not None and home.is_left(pod_lock(pod[1]))
 
 
 def unneeded_files(

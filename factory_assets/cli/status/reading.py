@@ -29,6 +29,7 @@ from factory_assets.web.pages.waits import waits_of
 from factory_resources.home.disk_space import disk_space, growth, samples
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
+from factory_resources.home.serving_faults import serving_faults
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.registry import Registry
@@ -71,6 +72,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
     needs = [
         *_troubles(pipelines),
         *_deleted(pipelines, known),
+        *_not_served(home),
         *_failures(last, pipelines),
         *_asked(waiting),
         *_closed(home),
@@ -252,6 +254,12 @@ def _deleted(
                     f"one serve: factory rollback {state.name}",
                 ),
             )
+
+
+def _not_served(home: Home) -> Iterator[Need]:
+    """Yield the champions that a running server could not load."""
+    for pipeline, why in sorted(serving_faults(home).items()):
+        yield Need(what="champion not served", pipeline=pipeline, details=(why,))
 
 
 def _failures(last: Iterable[EndedRun], pipelines: Sequence[PipelineState]) -> Iterator[Need]:

@@ -1,7 +1,8 @@
 """The champions that are served: loaded when the ledger says so, replaced without a gap.
 
-The files of a version are compared with the ledger before it is loaded. If one differs, it is not
-served, and the version before it goes on. A new version that rolls out is loaded beside its
+The files of a version are compared with the ledger before it is loaded. If one differs, or if it
+cannot be loaded for any other reason, it is not served, and the version before it goes on; that
+touches no other pipeline. A new version that rolls out is loaded beside its
 champion; who gets it belongs in `served_rollout`.
 """
 
@@ -21,6 +22,7 @@ from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.serving.verified_champion import load_verified
 from factory_resources.errors import FactoryError, ModelError
 from factory_resources.home.home import Home
+from factory_resources.home.serving_faults import forget_serving_faults, write_serving_faults
 from factory_resources.ledger.ledger import Ledger, Stamp
 from factory_resources.tracking.registry import Registry
 
@@ -61,6 +63,7 @@ class Champions:
         self._served: dict[str, ServedModel] = {}
         self._standings: dict[str, _Standing] = {}
         self._faults: dict[str, str] = {}
+        self._shared: dict[str, str] = {}
         self._trials: dict[str, ServedRollout] = {}
         self._unusable: dict[str, tuple[Rollout, str]] = {}
         self._size, self._retry_at = -1, 0.0
@@ -168,6 +171,7 @@ class Champions:
             self._load(name, standing)
             self._load_beside(name, standing.rollout)
         self._standings, self._size, self._stamp = standings, size, stamp
+        self._share_faults()
         return True
 
     def close(self) -> None:
@@ -176,6 +180,18 @@ class Champions:
             model.close()
         for trial in self._trials.values():
             trial.challenger.close()
+        forget_serving_faults(self._home)
+
+    def _share_faults(self) -> None:
+        """Let other processes know what could not be loaded, if that changed."""
+        if self._faults == self._shared:
+            return
+        try:
+            write_serving_faults(self._home, self._faults)
+        except FactoryError as error:
+            # Whoever asks this server is told all the same.
+            _LOG.error("faults not stored: %s", error)
+        self._shared = {**self._faults}
 
     def _is_retry_due(self) -> bool:
         # What failed may have been repaired without a word in the ledger.
@@ -220,10 +236,11 @@ class Champions:
             self._served[name] = self._promoted(name, standing.version) or self._loaded(
                 name, standing.version
             )
-        except FactoryError as error:
-            if self._faults.get(name) != str(error):
-                _LOG.error("not served: %s@%s: %s", name, standing.version, error)
-            self._faults[name] = str(error)
+        except Exception as error:  # noqa: BLE001
+            reason = _reason(error)
+            if self._faults.get(name) != reason:
+                _log(f"not served: {name}@{standing.version}: {reason}", error)
+            self._faults[name] = reason
             return
         if present:
             present.close()
@@ -247,7 +264,7 @@ class Champions:
         present = self._trials.get(name)
         if present and rollout and present.rollout.number == rollout.number:
             return
-        self._unusable.pop(name, None)
+        former = self._unusable.pop(name, None)
         if present:
             self._trials.pop(name)
             present.challenger.close()
@@ -257,8 +274,21 @@ class Champions:
         number = rollout.started.version
         try:
             self._trials[name] = ServedRollout(rollout, self._loaded(name, number))
-        except FactoryError as error:
-            _LOG.error("does not roll out: %s@%s: %s", name, number, error)
-            self._unusable[name] = (rollout, str(error))
+        except Exception as error:  # noqa: BLE001
+            self._unusable[name] = (rollout, _reason(error))
+            if self._unusable[name] != former:
+                _log(f"does not roll out: {name}@{number}: {_reason(error)}", error)
             return
         _LOG.info("rolls out: %s@%s", name, number)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a model cannot be loaded, in one line."""
+    if isinstance(error, FactoryError):
+        return str(error)
+    what = " ".join([f"{type(error).__name__}:", *str(error).split()])
+    return f"unexpected {what}; its traceback is in the log of the server"
+
+
+def _log(message: str, error: Exception) -> None:
+    _LOG.error(message, exc_info=None if isinstance(error, FactoryError) else error)

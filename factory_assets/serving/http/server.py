@@ -179,9 +179,11 @@ async def _watch(champions: Champions, engine_thread: Executor) -> None:
             if str(error) != told:
                 _LOG.error("the ledger cannot be read: %s", error)
             told = str(error)
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
             # A server that no longer followed the ledger would serve what was stopped.
-            _LOG.exception("the ledger was not followed")
+            if repr(error) != told:
+                _LOG.exception("the ledger was not followed")
+            told = repr(error)
 
 
 async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:

@@ -24,6 +24,7 @@ from factory_assets.monitoring.report import Alarm
 from factory_assets.spec.settings import AlertChannel
 from factory_resources.errors import ContractError
 from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.serving_faults import write_serving_faults
 from factory_resources.instance import prepare
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
@@ -387,3 +388,11 @@ assert "factory_assets.spec" not in sys.modules
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All is well." in done.stdout
+
+
+def test_a_champion_that_a_running_server_could_not_load_needs_a_person(apples: Factory) -> None:
+    write_serving_faults(apples.home, {"apples": "its graph was changed"})
+    code, found = _status(apples)
+    assert code == 1
+    [need] = [one for one in found["needs"] if one["what"] == "champion not served"]
+    assert (need["pipeline"], need["details"]) == ("apples", ["its graph was changed"])

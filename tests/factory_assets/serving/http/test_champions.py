@@ -1,14 +1,18 @@
 """What a server says of champions that cannot be loaded."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from factory_assets.execution.rollout import Rollout
 from factory_assets.serving.http import champions
 from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
+from factory_resources.home.serving_faults import serving_faults
 
 
 @dataclass
@@ -47,3 +51,63 @@ def test_a_server_is_ready_after_the_rollback_of_what_could_not_be_loaded(
         assert [*found.faults] == faults
         assert found.served["p"].version == 1
     assert told.asked == [1, 2]
+
+
+def test_a_model_that_cannot_be_loaded_for_an_unforeseen_reason_delays_nothing_else(
+    served: ServedModel,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(champions, "_RETRY", 0.0)
+    standings = {"odd": champions._Standing(1, None), "p": champions._Standing(1, None)}
+    size = 1
+
+    def loaded(_: Champions, name: str, number: int) -> ServedModel:
+        if name == "odd":
+            raise ValueError("Renamed field names must not contain\nquotes")
+        return served
+
+    monkeypatch.setattr(Champions, "_loaded", loaded)
+    monkeypatch.setattr(Champions, "_ledger_size", lambda _: size)
+    monkeypatch.setattr(Champions, "_standing", lambda _, name: standings[name])
+    found = Champions(home, ["odd", "p"])
+    assert found.refresh()
+    assert (found.state("odd"), found.state("p")) == ("failed", "serves")
+    reason = "unexpected ValueError: Renamed field names must not contain quotes; "
+    reason += "its traceback is in the log of the server"
+    assert found.faults == serving_faults(home) == {"odd": reason}
+    for name in ("odd", "p"):
+        standings[name] = champions._Standing(1, "stopped by a person")
+        size += 1
+        assert found.refresh()
+        assert found.state(name) == "stopped"
+    [record] = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert record.exc_info
+    found.close()
+    assert not serving_faults(home)
+
+
+def test_a_new_version_that_cannot_be_loaded_for_an_unforeseen_reason_is_unusable(
+    served: ServedModel,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rollout = cast(Rollout, SimpleNamespace(number=7, started=SimpleNamespace(version=2)))
+
+    def loaded(_: Champions, name: str, number: int) -> ServedModel:
+        if number == 2:
+            raise KeyError("f0")
+        return served
+
+    monkeypatch.setattr(champions, "_RETRY", 0.0)
+    monkeypatch.setattr(Champions, "_loaded", loaded)
+    monkeypatch.setattr(Champions, "_ledger_size", lambda _: 1)
+    monkeypatch.setattr(Champions, "_standing", lambda *_: champions._Standing(1, None, rollout))
+    found = Champions(home, ["p"])
+    for _ in range(3):
+        assert found.refresh()
+    assert found.state("p") == "serves"
+    assert "KeyError" in found.unusable["p"][1]
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
