@@ -20,6 +20,7 @@ import argparse
 import base64
 import bisect
 import csv
+import decimal
 import fcntl
 import hashlib
 import hmac
@@ -199,8 +200,7 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, (int, float)):
         # Whatever is compared with NaN is false.
         return value if abs(value) <= sys.float_info.max else repr(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()
+    return json_text(value).encode("utf-8", "replace").decode()
 
 
 def _region(
@@ -361,18 +361,55 @@ class _Missing:
 
 
 def _cell(value: Any) -> str:
-    """Return the text of a JSON value as it would be read from a file."""
-    if isinstance(value, str):
-        if not _is_unicode(value):
-            raise UncertainError("half of a character")
-        return value
-    if isinstance(value, bool):
-        return _word(value)
     if isinstance(value, int) and abs(value) >= 10**_DIGITS_READ:
         raise UncertainError("a number of many digits")
-    if isinstance(value, (int, float)):
-        return repr(value)
-    return json.dumps(value, ensure_ascii=False)
+    text = json_text(value)
+    if not _is_unicode(text):
+        raise UncertainError("half of a character")
+    return text
+
+
+def json_text(value: Any) -> str:
+    """Return the text of a JSON value as it would be read from a file of JSON Lines."""
+    return value if isinstance(value, str) else _nested_text(value)
+
+
+def _nested_text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return _word(value)
+    if isinstance(value, float):
+        return _number_text(value)
+    if isinstance(value, str):
+        return f'"{value.translate(_ESCAPES)}"'
+    if isinstance(value, Mapping):
+        pairs = (f"{_nested_text(key)}:{_nested_text(one)}" for key, one in value.items())
+        return f"{{{','.join(pairs)}}}"
+    return f"[{','.join(map(_nested_text, value))}]" if isinstance(value, list) else repr(value)
+
+
+def _number_text(value: float) -> str:
+    if not math.isfinite(value):
+        return json.dumps(value)
+    text = repr(value)
+    mantissa, has_exponent, exponent = text.partition("e")
+    if not has_exponent:
+        return text
+    if _LEAST_PLAIN <= abs(value) < _MOST_PLAIN:
+        plain = f"{decimal.Decimal(text):f}"
+        return plain if "." in plain else f"{plain}.0"
+    return f"{mantissa}e{int(exponent)}"
+
+
+_LEAST_PLAIN, _MOST_PLAIN = 1e-6, 1e21
+"""Smaller and larger numbers are written with an exponent."""
+
+_SHORT_ESCAPES = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r", '"': '"', "\\": "\\"}
+_ESCAPES = str.maketrans(
+    {chr(code): f"\\u{code:04X}" for code in range(0x20)}
+    | {letter: f"\\{short}" for letter, short in _SHORT_ESCAPES.items()}
+)
 
 
 def _word(value: bool) -> str:

@@ -6,7 +6,6 @@ can be decided without it is decided in `compiled_rows`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.data.transforms.narrowing import narrowed_cleaning, narrowed_ingest
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.edge.score import json_text
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.online.row_schema import EXACT
@@ -190,10 +190,4 @@ def _has_fractions(column: Column, rows: Sequence[Mapping[str, Any]]) -> bool:
 
 def as_cell(value: Any) -> str | None:
     """Return the text of a JSON value as it would be read from a file."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    return json.dumps(value, ensure_ascii=False)
+    return None if value is None else json_text(value)

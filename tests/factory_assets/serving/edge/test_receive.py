@@ -125,7 +125,7 @@ def test_what_is_no_json_comes_home_as_the_text_that_was_read(edge: Edge) -> Non
     json.loads(json.dumps(answers), parse_constant=pytest.fail)
     assert edge.receive().findings == ()
     names = [answer["id"] for answer in answers]
-    expected = ["nan", "-inf", str(10**400), "half ?", "[[NaN]]", '{"a": "?"}']
+    expected = ["nan", "-inf", str(10**400), "half ?", "[[NaN]]", '{"a":"?"}']
     assert _rows_at_home(edge, names) == expected
 
 
@@ -138,7 +138,7 @@ def test_what_an_older_program_wrote_comes_home_so_that_it_can_be_read(
             names = [answer["id"] for answer in model.predict([row(code=one) for one in STRANGE])]
     assert b"NaN" in edge.lines[0]
     assert edge.receive().findings == ()
-    expected = ["nan", "-inf", str(10**400), "half ?", "[[NaN]]", '{"a": "?"}']
+    expected = ["nan", "-inf", str(10**400), "half ?", "[[NaN]]", '{"a":"?"}']
     assert _rows_at_home(edge, names) == expected
 
 

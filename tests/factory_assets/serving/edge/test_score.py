@@ -71,8 +71,8 @@ ANY = (
     | SPELLINGS.map(lambda text: f"\t{text} ")
     | NUMBERS.map(repr)
     | st.text(max_size=5)
-    | st.just([1])
-    | st.just({"a": None})
+    | st.just([1, "\x1f"])
+    | st.just({"a": None, "b": 1e-7})
 )
 USUAL: dict[str, st.SearchStrategy[Any]] = {
     "Size [mm]": st.floats(0.1, 100),
