@@ -47,6 +47,14 @@ class ContractError(FactoryError):
     """A source table that breaks the contract as a whole."""
 
 
+class JoinError(ContractError):
+    """A table that cannot be joined to the rows, whatever they are."""
+
+
+class JoinedTableError(FactoryError):
+    """Rows of a request to which no table can be joined; its cause is for the operator alone."""
+
+
 class ExpressionError(FactoryError):
     """A declared SQL expression that is wrong or uses something that is not allowed."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.spec import FileSource, Join
-from factory_resources.errors import ContractError, SourceError
+from factory_resources.errors import ContractError, JoinError, SourceError
 from factory_resources.sources.files.reader import Columns, SourceTable, parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import suggestion
@@ -36,7 +36,8 @@ def with_joins(
 
     Raises:
         SourceError: a column that a join names does not exist.
-        ContractError: a key occurs twice in a joined table, or a column is in both tables.
+        JoinError: a key occurs twice in a joined table.
+        ContractError: a column is in both tables.
     """
     wide = list(raws)
     for number, (name, join) in enumerate(sorted(joins.items())):
@@ -208,7 +209,7 @@ def _require_unique(
         *values, rows = repeated
         pairs = zip(key, values, strict=True)
         one = ", ".join(f"{c} {v!r}" for c, v in pairs) if shown else f"of {', '.join(key)}"
-        raise ContractError(
+        raise JoinError(
             f"{'key' if shown else 'a key'} {one} occurs {rows} times in {name}",
             where=where,
             remedy="a joined table must have each key once: correct it, or join by more columns",

@@ -37,7 +37,7 @@ from factory_assets.serving.http.rows import nested, read_rows
 from factory_assets.serving.online.answers import explanations
 from factory_assets.serving.online.request_rows import RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest
-from factory_resources.errors import FactoryError, StorageError
+from factory_resources.errors import FactoryError, JoinedTableError, StorageError
 from factory_resources.prediction_log import ids
 from factory_resources.security.request_guard import App, Message, Receive, Send
 from factory_resources.sql.scalar.values import UndecidedError
@@ -146,7 +146,8 @@ class PredictionApp:
             await self._refuse(error, route, send)
         except StorageError as error:
             _LOG.error("answer not given: %s", error)
-            fault = HttpError(503, "unavailable", str(error), retry=5)
+            remedy = "free space if a disk is full; the log of the server says where"
+            fault = HttpError(503, "unavailable", error.what, remedy, retry=5)
             await self._refuse(fault, route, send)
         except Exception:  # noqa: BLE001
             # Whatever happens, others are answered; the log has the traceback, without values.
@@ -264,6 +265,9 @@ class PredictionApp:
             )
         except StorageError:
             raise
+        except JoinedTableError as error:
+            _LOG.error("no table joined for %s: %s", call.served.pipeline, error.__cause__)
+            raise HttpError(503, "unavailable", error.what, error.remedy, retry=5) from error
         except FactoryError as error:
             raise HttpError(422, "contract", str(error)) from error
 

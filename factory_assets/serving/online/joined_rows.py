@@ -6,7 +6,7 @@ That takes a tenth of a second; rows that have the joined columns already do not
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from glob import escape
 from typing import Any
 
@@ -17,7 +17,13 @@ from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scored_file import needed_joins
 from factory_assets.serving.scoring_rows import rows_to_score
 from factory_assets.spec import FileSource, Pipeline
-from factory_resources.errors import ModelError
+from factory_resources.errors import (
+    DeclarationError,
+    JoinedTableError,
+    JoinError,
+    ModelError,
+    SourceError,
+)
 from factory_resources.home.home import Home
 
 
@@ -29,21 +35,37 @@ def need_joins(model: OnnxModel, rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def prepare_joined(
-    pipeline: Pipeline, model: OnnxModel, rows: Sequence[Mapping[str, Any]], home: Home
+    declared: Callable[[], Pipeline],
+    model: OnnxModel,
+    rows: Sequence[Mapping[str, Any]],
+    home: Home,
 ) -> PreparedRows:
     """Join the declared tables as they are now, validate and clean the rows.
 
+    Args:
+        declared: returns today's declaration.
+
     Raises:
-        SourceError: a joined table cannot be read.
+        JoinedTableError: a joined table cannot be read, or not be joined.
         ContractError: a needed column is missing, or every row breaks the contract.
         ExpressionError: a rule or a derived column fails on a value.
         DataError: every row breaks a rule.
     """
+    # A reader of JSON Lines refuses what a request may hold beside the columns, such as a key "".
+    read = [column.source_name for column in needed_columns(model)]
+    read += [name for join in model.ingest.joins.values() for name in join.on]
+    lines = [json.dumps({name: row[name] for name in read if name in row}) + "\n" for row in rows]
     with home.scratch() as scratch:
         file = scratch / "request.jsonl"
-        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        file.write_text("".join(lines), encoding="utf-8")
         source = FileSource(files=(escape(str(file)),), format="jsonl")
-        scoring = rows_to_score(pipeline, model, file, home, source=source)
+        try:
+            scoring = rows_to_score(declared(), model, file, home, source=source)
+        except (SourceError, JoinError, ModelError, DeclarationError) as error:
+            raise JoinedTableError(
+                "the tables that are joined to the rows cannot be read",
+                remedy="send the joined columns with the rows; the log of the server says why",
+            ) from error
     refusals = [
         Refusal(int(number) - 1, tuple(str(reason).split(",")))
         for table in scoring.refused

@@ -154,6 +154,7 @@ class ServedModel:
 
         Raises:
             ContractError: a needed column is missing.
+            JoinedTableError: a joined table cannot be read, or not be joined.
             ExpressionError: a rule or a derived column fails on a value.
             DataError: an input has values that the model cannot read.
         """
@@ -202,7 +203,8 @@ class ServedModel:
             from factory_assets.serving.online import joined_rows
 
             if joined_rows.need_joins(self.model, rows):
-                declared = (self._declared or joined_rows.declared_pipeline)(self.pipeline)
+                find = self._declared or joined_rows.declared_pipeline
+                declared = partial(find, self.pipeline)
                 return joined_rows.prepare_joined(declared, self.model, rows, self._home)
         try:
             return self._opened().prepare(rows)

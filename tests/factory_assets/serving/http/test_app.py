@@ -1,0 +1,138 @@
+"""What the server answers if tables must be joined to rows, or if something of its own fails."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from factory_assets.ml.artifacts.onnx_model import load_champion
+from factory_assets.serving.http.app import PredictionApp
+from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.metrics import Metrics
+from factory_assets.serving.online.served_model import ServedModel
+from factory_resources.errors import StorageError
+from tests.factory_assets.serving.cases import Deployed
+
+pytestmark = pytest.mark.slow
+
+MACHINES = "machine,age\nM0,5\nM1,50\nM2,10\nM3,90\n"
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedModel]:
+    """A reading fails if its machine is old, which only the joined table says."""
+    folder = tmp_path_factory.mktemp("joined")
+    (folder / "machines.csv").write_text(MACHINES)
+    lines = [f"M{i * 7 % 4},{i % 10}.5,{int(i * 7 % 4 in {1, 3})}" for i in range(240)]
+    (folder / "rows.csv").write_text("\n".join(("machine,load,failed", *lines)) + "\n")
+    join = {"source": {"files": "machines.csv"}, "on": "machine", "required": True}
+    deployed = Deployed(
+        folder,
+        {
+            "purpose": "test",
+            "ingest": {
+                "source": {"files": "rows.csv"},
+                "joins": {"machines": join},
+                "contract": [
+                    {"name": "load", "type": "float64", "range": [0, 100]},
+                    {"name": "age", "type": "float64"},
+                    {"name": "failed", "type": "int64"},
+                ],
+            },
+            "clean": {"where": {"light": "load < 50"}},
+            "train": {"target": "failed", "model": {"kind": "linear"}},
+        },
+    )
+    version, model = load_champion("p", deployed.home)
+    served = ServedModel("p", version, model, deployed.home, lambda _: deployed.pipeline)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def machines(joined: ServedModel) -> Path:
+    """The joined table, as it was in training."""
+    file = joined._declared("p").folder / "machines.csv"  # type: ignore[misc]
+    file.write_text(MACHINES)
+    return file
+
+
+def ask(
+    served: ServedModel, path: str, body: Any, query: str = "", full: StorageError | None = None
+) -> tuple[int, Any]:
+    """Return status and content of the reply to a request.
+
+    Args:
+        full: why nothing can be logged.
+    """
+    champions: Any = SimpleNamespace(
+        served={"p": served}, get=lambda *_, **__: served, trial=lambda _: None
+    )
+
+    async def write(*_: object) -> None:
+        if full:
+            raise full
+
+    access: Any = SimpleNamespace(
+        require_origin=lambda *_: None, caller=lambda *_, **__: "", protection=lambda _: None
+    )
+    unused: Any = None
+    log: Any = SimpleNamespace(write=write)
+    app = PredictionApp(champions, log, access, Metrics(), Limits(), unused, unused, unused)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": json.dumps(body).encode()}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def answer() -> None:
+        scope = {"path": path, "method": "POST", "headers": [], "state": {"peer": None}}
+        await app({**scope, "query_string": query.encode()}, receive, send)
+
+    asyncio.run(answer())
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize("content", [None, MACHINES + "M1,3\n", "maschine,age\n"])
+def test_a_joined_table_that_cannot_be_read_is_no_mistake_of_the_caller(
+    content: str | None,
+    joined: ServedModel,
+    machines: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    machines.unlink()
+    if content:
+        machines.write_text(content)
+    with caplog.at_level(logging.ERROR, "factory.serve"):
+        status, reply = ask(joined, "/predict/p", [{"machine": "M1", "load": 2.5}])
+    assert status == 503
+    assert reply == {
+        "error": "the tables that are joined to the rows cannot be read; send the joined columns "
+        "with the rows; the log of the server says why"
+    }
+    [record] = caplog.records
+    assert "machine" in record.getMessage().removeprefix("no table joined for p: ")
+
+
+def test_a_request_to_which_tables_are_joined_may_have_any_other_key(
+    joined: ServedModel, machines: Path
+) -> None:
+    status, reply = ask(joined, "/predict/p", {"machine": "M1", "load": 2.5, "": 1})
+    assert (status, reply["prediction"]) == (200, "1")
+    assert ask(joined, "/predict/p", {"machine": "M1"})[0] == 422
+
+
+def test_a_caller_is_not_told_where_the_log_lies(joined: ServedModel) -> None:
+    full = StorageError("cannot write", where="/srv/home/predictions", remedy="free space")
+    status, reply = ask(joined, "/predict/p", {"age": 50, "load": 2.5}, full=full)
+    assert (status, reply) == (
+        503,
+        {"error": "cannot write; free space if a disk is full; the log of the server says where"},
+    )
