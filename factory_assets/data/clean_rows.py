@@ -29,7 +29,13 @@ class CleanRows:
 
 
 def clean_rows(
-    name: str, ingest: Ingest, clean: Clean, sources: Sequence[SourceHandle], scratch: Path
+    name: str,
+    ingest: Ingest,
+    clean: Clean,
+    sources: Sequence[SourceHandle],
+    scratch: Path,
+    *,
+    may_refuse_all: bool = False,
 ) -> CleanRows:
     """Read all sources, validate their rows and clean them.
 
@@ -37,6 +43,7 @@ def clean_rows(
         name: the name of the pipeline, for messages.
         sources: in the order of their rows.
         scratch: an empty folder.
+        may_refuse_all: whether it is no error if no row is left.
 
     Raises:
         SourceError: a source cannot be read.
@@ -50,11 +57,13 @@ def clean_rows(
     )
     for source in sources:
         source.require_unchanged()
-    require_valid_rows(ingest, [valid], valid.quarantined, [one.name for one in valid.sources])
+    if not may_refuse_all:
+        require_valid_rows(ingest, [valid], valid.quarantined, [one.name for one in valid.sources])
     where = f"{name}/clean"
     queries = CleanQueries.of(clean, tuple(valid.good.columns), where)
     whole = RowFiles("rows", (valid.good.path,), (valid.good.rows,))
     [cleaned] = clean_files(queries, [whole], (), scratch, engines).values()
-    require_clean_rows([cleaned], cleaned.quarantined, where)
+    if not may_refuse_all:
+        require_clean_rows([cleaned], cleaned.quarantined, where)
     refused = (block.broken for block in (valid, cleaned))
     return CleanRows(cleaned.good, tuple(table for table in refused if table), valid.sources)

@@ -55,6 +55,7 @@ def rows_to_score(
     home: Home,
     *,
     source: FileSource | None = None,
+    may_refuse_all: bool = False,
 ) -> ScoringRows:
     """Read and clean the rows of a file.
 
@@ -64,6 +65,7 @@ def rows_to_score(
 
     Args:
         source: how the file is read; by default as the pipeline's source is declared.
+        may_refuse_all: whether it is no error if no row can be scored.
 
     Raises:
         SourceError: the file or a joined table cannot be read.
@@ -81,7 +83,9 @@ def rows_to_score(
         joins = needed_joins(model.ingest.joins, columns, needed)
         sources = [read, *joined_sources(joins, pipeline.folder, home, scratch)]
         ingest = ingest.model_copy(update={"joins": joins})
-        rows = clean_rows(pipeline.name, ingest, clean, sources, scratch)
+        rows = clean_rows(
+            pipeline.name, ingest, clean, sources, scratch, may_refuse_all=may_refuse_all
+        )
         refused = [
             ParquetFile(table.path).read(["_row", "_rules"]).rename_columns(["_row", "reason"])
             for table in rows.refused

@@ -188,7 +188,7 @@ def _parts(call: Call) -> tuple[bytes, memoryview]:
 def _columns(
     tensors: Sequence[_Tensor], raw: memoryview, served: ServedModel, limits: Limits
 ) -> ColumnRequest:
-    known = {column.source_name for column in served.columns}
+    known = {column.source_name for column in served.inputs}
     columns: dict[str, NDArray[Any] | list[str | None]] = {}
     rows: int | None = None
     for tensor in tensors:

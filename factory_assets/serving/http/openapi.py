@@ -44,7 +44,8 @@ def row_schema(model: ServedModel) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {c.source_name: _column_schema(c) for c in model.inputs},
-        "required": [c.source_name for c in model.inputs],
+        # Either the keys of joins are sent, or the columns that they add.
+        "required": [] if model.model.ingest.joins else [c.source_name for c in model.inputs],
     }
 
 

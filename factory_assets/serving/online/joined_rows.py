@@ -47,9 +47,8 @@ def prepare_joined(
 
     Raises:
         JoinedTableError: a joined table cannot be read, or not be joined.
-        ContractError: a needed column is missing, or every row breaks the contract.
+        ContractError: a needed column is missing.
         ExpressionError: a rule or a derived column fails on a value.
-        DataError: every row breaks a rule.
     """
     # A reader of JSON Lines refuses what a request may hold beside the columns, such as a key "".
     read = [column.source_name for column in needed_columns(model)]
@@ -60,7 +59,9 @@ def prepare_joined(
         file.write_text("".join(lines), encoding="utf-8")
         source = FileSource(files=(escape(str(file)),), format="jsonl")
         try:
-            scoring = rows_to_score(declared(), model, file, home, source=source)
+            scoring = rows_to_score(
+                declared(), model, file, home, source=source, may_refuse_all=True
+            )
         except (SourceError, JoinError, ModelError, DeclarationError) as error:
             raise JoinedTableError(
                 "the tables that are joined to the rows cannot be read",

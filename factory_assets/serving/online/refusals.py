@@ -55,6 +55,8 @@ def _of_rule(rule: str, clean: Clean) -> dict[str, Any]:
     if kind == "overflow" and name:
         what = "the prediction" if name == "prediction" else f"{name!r}"
         return {"rule": rule, "remedy": f"{what} is beyond float32; send smaller numbers"}
+    if kind == "join" and name:
+        return {"rule": rule, "remedy": f"send a key that the joined table {name!r} has"}
     sql = clean.where.get(rule)
     return {"rule": rule, "remedy": f"every row must satisfy: {sql}" if sql else "correct the row"}
 

@@ -100,8 +100,12 @@ class ServedModel:
 
     @property
     def inputs(self) -> tuple[Column, ...]:
-        """The columns of a request, each once."""
-        return tuple({column.source_name: column for column in self.columns}.values())
+        """The columns of a request, each once: also the keys of declared joins."""
+        declared = {column.source_name: column for column in self.model.ingest.contract.columns}
+        keys = [name for join in self.model.ingest.joins.values() for name in join.on]
+        # Without validation: a source may give its columns any names.
+        found = {name: declared.get(name) or Column.model_construct(name=name) for name in keys}
+        return tuple((found | {column.source_name: column for column in self.columns}).values())
 
     @property
     def looks_back(self) -> Series | None:

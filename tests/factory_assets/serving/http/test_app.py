@@ -14,6 +14,8 @@ from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.http.app import PredictionApp
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
+from factory_assets.serving.http.oip import metadata
+from factory_assets.serving.http.openapi import row_schema
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import StorageError
 from tests.factory_assets.serving.cases import Deployed
@@ -136,3 +138,41 @@ def test_a_caller_is_not_told_where_the_log_lies(joined: ServedModel) -> None:
         503,
         {"error": "cannot write; free space if a disk is full; the log of the server says where"},
     )
+
+
+@pytest.mark.parametrize(
+    ("row", "rule", "column"),
+    [
+        ({"machine": "M9", "load": 2.5}, "join:machines", None),
+        ({"machine": "M1", "load": 101}, "range:load", "load"),
+        ({"machine": "M1", "load": 60}, "light", None),
+    ],
+)
+def test_a_request_of_bad_rows_alone_gets_the_reasons(
+    row: dict[str, Any], rule: str, column: str | None, joined: ServedModel, machines: Path
+) -> None:
+    status, reply = ask(joined, "/predict/p", [row])
+    assert status == 422
+    [reason] = reply["reasons"]
+    assert (reason["row"], reason["rule"], reason.get("column")) == (0, rule, column)
+    status, partial = ask(joined, "/predict/p", [row, row], "partial=true")
+    assert status == 200
+    assert [one["prediction"] for one in partial["predictions"]] == [None, None]
+    assert partial["predictions"][0]["reasons"] == [reason]
+
+
+def test_the_key_of_a_join_is_an_input(joined: ServedModel, machines: Path) -> None:
+    inputs = metadata(joined, [joined])["inputs"]
+    assert [(one["name"], one["datatype"]) for one in inputs] == [
+        ("machine", "BYTES"),
+        ("load", "FP64"),
+        ("age", "FP64"),
+    ]
+    assert row_schema(joined)["required"] == []
+    tensors = [
+        {"name": "machine", "datatype": "BYTES", "shape": [2], "data": ["M1", "M0"]},
+        {"name": "load", "datatype": "FP64", "shape": [2], "data": [2.5, 2.5]},
+    ]
+    status, reply = ask(joined, "/v2/models/p/infer", {"inputs": tensors})
+    assert status == 200
+    assert reply["outputs"][0]["data"] == ["1", "0"]
