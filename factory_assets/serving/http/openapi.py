@@ -12,6 +12,12 @@ _TYPES = {"float64": "number", "int64": "integer", "bool": "boolean"}
 
 _FORMATS = {"date": "date", "timestamp": "date-time"}
 
+_PICTURE = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": "the content of a PNG or JPEG file, in base64",
+}
+
 _LOOKS_BACK = (
     " Send the last rows of a unit in their order; the prediction is for the last row of each."
 )
@@ -41,9 +47,13 @@ def openapi(served: Mapping[str, ServedModel]) -> dict[str, Any]:
 
 def row_schema(model: ServedModel) -> dict[str, Any]:
     """Return the JSON Schema of one row."""
+    picture = model.model.picture
     return {
         "type": "object",
-        "properties": {c.source_name: _column_schema(c) for c in model.inputs},
+        "properties": {
+            c.source_name: _PICTURE if picture and c.name == picture.name else _column_schema(c)
+            for c in model.inputs
+        },
         # Either the keys of joins are sent, or the columns that they add.
         "required": [] if model.model.ingest.joins else [c.source_name for c in model.inputs],
     }

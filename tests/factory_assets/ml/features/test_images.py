@@ -23,6 +23,7 @@ from factory_assets.ml.training.fitting import fit
 from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
 from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.openapi import row_schema
 from factory_assets.serving.http.records import record_of
 from factory_assets.serving.http.rows import read_rows
 from factory_assets.serving.online.refusals import explain
@@ -151,6 +152,7 @@ def test_a_renamed_picture_is_served_and_one_that_is_none_refuses_its_row_alone(
     others = [row["scan"] + "é", row["scan"][:-4], "4x4x1:" + "A" * 24, 7, None]
     scored = served.score([{"pixels": value} for value in (file, *others, row["scan"])])
     served.close()
+    assert row_schema(served)["properties"]["pixels"]["contentEncoding"] == "base64"
     call = call_of(served, [{"pixels": file}])
     rows_sent, _ = read_rows(call.body, served.decoder, Limits())
     logged = decode(record_of(call, rows_sent, served.score(rows_sent.objects()), None))
