@@ -86,9 +86,10 @@ def _had_by_others(
             continue
         # The few candidates are looked up, so that the many cells need not be remembered.
         query = (
-            f"SELECT DISTINCT text FROM {relation(file)} JOIN (SELECT text, {_COMPARED_AS[kind]} "
-            f"AS asked FROM candidate) ON {identifier(name)} = asked "
-            "WHERE file_row_number NOT IN (SELECT place FROM own)"
+            f"SELECT DISTINCT candidate.text FROM {relation(file)} AS stored JOIN (SELECT text, "
+            f"{_COMPARED_AS[kind]} AS asked FROM candidate) AS candidate "
+            f"ON stored.{identifier(name)} = candidate.asked "
+            "WHERE stored.file_row_number NOT IN (SELECT place FROM own)"
         )
         found.update(text for (text,) in connection.execute(query).fetchall())
     return found

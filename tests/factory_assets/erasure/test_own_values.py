@@ -72,3 +72,16 @@ def test_neighbours_of_long_integers_are_others(home: Home) -> None:
     _write(home, "people/quarantine", person)
     _write(home, "people/ingest", other.replace("(17,", "(1152921504606846977,"))
     assert 1152921504606846976 in _found(home)["people"]
+
+
+def test_a_column_may_have_any_name(home: Home) -> None:
+    _write(home, "people/quarantine", f"{_PERSON}, {_OTHERS}")
+    folder = home.tables / "notes" / "ingest"
+    folder.mkdir(parents=True)
+    names = ["Text", "asked", "place", "own", "candidate", "stored"]
+    columns = ", ".join(f"'{name} of all' AS {name}" for name in names)
+    duckdb.execute(
+        f"COPY (SELECT {columns}, 'Xyzzyville' AS v, '{'e' * 64}' AS _file, 1::BIGINT AS _row) "
+        f"TO '{folder / 'e.parquet'}'"
+    )
+    assert _found(home) == {"people": {4200424042, 72.38091746, date(1957, 3, 2)}}
