@@ -57,7 +57,7 @@ class ContractValidation:
         """Create the view `checked` of all source rows, and the queries over it.
 
         For column i it holds the typed value `v<i>`, the text of the source `x<i>`, and `m<i>`:
-        whether there is a value that is not of the type.
+        whether there is a value that is not of the type; and for label i `l<i>`.
 
         Raises:
             ContractError: a column is missing, or a rule does not fit the type of its column.
@@ -116,11 +116,11 @@ class ContractValidation:
         if name not in self.labels:
             remedy = suggestion(name, [*names, *self.labels])
             raise ContractError(f"there is no column {name!r}, which `unique` names", remedy=remedy)
-        return identifier(name)
+        return f"l{self.labels.index(name)}"
 
     def _query(self, prefix: str, rows: str, extra: str = "") -> str:
         cells = [f"{prefix}{i} AS {identifier(c.name)}" for i, c in enumerate(self.columns)]
-        labels = [identifier(name) for name in self.labels]
+        labels = [f"l{i} AS {identifier(name)}" for i, name in enumerate(self.labels)]
         selected = ", ".join([*cells, *labels, "_file", "_row"])
         return f"SELECT {selected}{extra} FROM {rows}"
 
@@ -260,7 +260,7 @@ def _source_query(
     for k, place in enumerate(raw.partners.values()):
         plain.append(f"{identifier(place)} AS q{k}")
         cells.append(f"q{k}")
-    labelled = [f"{literal(value)} AS {identifier(name)}" for name, value in raw.labels.items()]
+    labelled = [f"{literal(value)} AS l{i}" for i, value in enumerate(raw.labels.values())]
     file = f"{literal(raw.sha256)}::{_DIGEST}"
     identity = [f"{file} AS _file", "_row", f"{start - 1} + _row AS _order"]
     outer = f"SELECT {', '.join(plain)}, file_row_number + 1 AS _row FROM {raw.relation}"

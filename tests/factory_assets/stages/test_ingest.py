@@ -176,6 +176,17 @@ def test_files_of_a_glob_and_labels_keep_their_order(tmp_path: Path, home: Home)
     assert [s.labels["site"] for s in result.sources] == ["north", "south"]
 
 
+@pytest.mark.parametrize("label", ["key", "v0", "m0", "l1"])
+def test_a_label_may_have_any_name(label: str, tmp_path: Path, home: Home) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("y,x\n1,p\n2,q\n2,r\n")
+    source = {"files": {"north": "a.csv", "south": "b.csv"}, "label": label}
+    contract = {"unique": [["y", label]]}
+    result = ingest(pipeline(tmp_path, ingest={"source": source, "contract": contract}), home)
+    assert column(result.snapshot, home, label) == ["north", "north", "south", "south"]
+    assert dict(result.quarantined) == {f"unique:y,{label}": 2}
+
+
 def test_types_are_found_in_all_values(tmp_path: Path, home: Home) -> None:
     head = "whole,real,flag,code,day,moment,text,none,y\n"
     body = "1,1,true,007,2024-01-02,2024-01-02 03:04:05,1,,0\n" * 30_000
