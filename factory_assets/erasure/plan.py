@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.data.privacy.sensitive_columns import redact_errors
 from factory_assets.erasure.emptied_partitions import (
     PartitionKeys,
     emptied_files,
     emptied_partitions,
 )
 from factory_assets.erasure.own_values import own_values
+from factory_assets.erasure.person_expression import require_expression
 from factory_assets.erasure.read_sources import joined_sources, read_sources
 from factory_assets.erasure.table_rows import (
     WHERE,
@@ -132,7 +134,7 @@ class ErasurePlan:
 
 
 def make_plan(
-    where: str, pipelines: Iterable[Pipeline], home: Home, scratch: Path, names: Iterable[str] = ()
+    where: str, pipelines: Sequence[Pipeline], home: Home, scratch: Path, names: Iterable[str] = ()
 ) -> ErasurePlan:
     """Find everything that the home has of a person.
 
@@ -161,7 +163,9 @@ def make_plan(
             f"no pipeline {unknown[0]!r} has tables", remedy=suggest(unknown[0], known)
         )
     with opened(every, scratch) as connection:
-        rows = find_rows(connection, files, where, read_sources(graph))
+        require_expression(connection, files, where)
+        with redact_errors(*pipelines):
+            rows = find_rows(connection, files, where, read_sources(graph))
         values, short = own_values(connection, rows, every)
         matched = _matched(connection, rows, where)
         rules = {
@@ -172,7 +176,8 @@ def make_plan(
     for pipeline in pipelines:
         if wanted and pipeline.name not in wanted:
             continue
-        found = matching_requests(home, pipeline.name, where, matched)
+        with redact_errors(pipeline):
+            found = matching_requests(home, pipeline.name, where, matched)
         others = requests_with(home, pipeline.name, values.get(pipeline.name, ()))
         answers[pipeline.name] = tuple(sorted({*found.requests, *others}))
         # Without a model there are no answers that could lack a column.

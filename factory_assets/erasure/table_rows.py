@@ -13,10 +13,9 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_resources.errors import ExpressionError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
-from factory_resources.sql.expressions import parse, suggestion
+from factory_resources.sql.expressions import parse
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,7 +49,7 @@ class StoredTableFile:
 
     def has(self, columns: Iterable[str]) -> bool:
         """Whether it has the columns that an expression names, in whatever case, as in SQL."""
-        return _folded(columns) <= _folded(self.columns)
+        return folded(columns) <= folded(self.columns)
 
 
 @dataclass(frozen=True)
@@ -122,31 +121,19 @@ def find_rows(
 
     Args:
         connection: an engine that reads the files.
+        where: what `person_expression` has accepted.
         read: the digests of the files that another pipeline has as its source.
 
     Raises:
-        ExpressionError: the expression is wrong, or looks at other rows than its own.
-        UnknownNameError: no table has its columns.
+        ExpressionError: the expression fails on a value, which the message may quote.
     """
-    parsed = parse(where, WHERE)
-    if parsed.windowed:
-        raise ExpressionError(
-            "looks at other rows, with OVER", where=WHERE, remedy="name the person's own values"
-        )
-    if not parsed.columns:
-        raise ExpressionError(
-            "names no column, so that it is true for everybody or for nobody",
-            where=WHERE,
-            remedy='name the person, as in --where "patient_nbr = 42"',
-        )
-    asked = [file for file in files if file.has(parsed.columns)]
-    if not asked:
-        raise _missing(parsed.columns, files)
-    kinds = _kinds(files, parsed.columns)
+    columns = parse(where, WHERE).columns
+    kinds = validated_kinds(files, columns)
     connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
-    for file in asked:
+    for file in files:
+        if not file.has(columns):
+            continue
         with engine_errors(WHERE):
-            _require_boolean(connection, f"SELECT ({where}\n) FROM {_typed(file, kinds)}")
             connection.execute(
                 f"INSERT INTO erased SELECT _file, _row FROM {_typed(file, kinds)} "
                 f"WHERE ({where}\n)"
@@ -172,17 +159,6 @@ def find_rows(
     return PersonalRows({k: frozenset(rows) for k, rows in sources.items()}, positions, renumbered)
 
 
-def _require_boolean(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
-    # The engine takes every number but 0 for true, and so everybody for the person.
-    [(_, kind, *_)] = connection.execute(f"DESCRIBE {query}").fetchall()
-    if kind != "BOOLEAN":
-        raise ExpressionError(
-            f"yields {kind}, not true or false",
-            where=WHERE,
-            remedy='compare it with something, as in --where "patient_nbr = 42"',
-        )
-
-
 def rows_left(
     connection: "duckdb.DuckDBPyConnection",
     files: list[StoredTableFile],
@@ -195,7 +171,7 @@ def rows_left(
         sources: SHA-256 of a source to the numbers of rows that are erased.
     """
     columns = parse(where, WHERE).columns
-    kinds, count = _kinds(files, columns), 0
+    kinds, count = validated_kinds(files, columns), 0
     connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
     for source, rows in sources.items():
         connection.execute(
@@ -223,7 +199,7 @@ def values_at(
     Args:
         columns: of these alone; None for all.
     """
-    wanted = _folded(file.columns if columns is None else columns)
+    wanted = folded(file.columns if columns is None else columns)
     names = [name for name in file.columns if name.casefold() in wanted and name not in OWN_COLUMNS]
     if not names:
         return {}
@@ -303,9 +279,11 @@ def _typed(file: StoredTableFile, kinds: Mapping[tuple[str, str], str]) -> str:
     return f"(SELECT *{replaced} FROM read_parquet({literal(str(file.path))}))"
 
 
-def _kinds(files: Iterable[StoredTableFile], columns: Iterable[str]) -> dict[tuple[str, str], str]:
+def validated_kinds(
+    files: Iterable[StoredTableFile], columns: Iterable[str]
+) -> dict[tuple[str, str], str]:
     """Return the types of columns in validated rows, by pipeline and by name with case folded."""
-    wanted = _folded(columns)
+    wanted = folded(columns)
     return {
         (file.pipeline, name.casefold()): kind
         for file in files
@@ -315,20 +293,5 @@ def _kinds(files: Iterable[StoredTableFile], columns: Iterable[str]) -> dict[tup
     }
 
 
-def _folded(names: Iterable[str]) -> set[str]:
+def folded(names: Iterable[str]) -> set[str]:
     return {name.casefold() for name in names}
-
-
-def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> UnknownNameError:
-    known = sorted({name for file in files for name in file.columns} - {*OWN_COLUMNS})
-    named = ", ".join(map(repr, columns))
-    together = " together" if "," in named else ""
-    return UnknownNameError(
-        f"no table has {named or 'a column that it names'}{together}",
-        where=WHERE,
-        remedy=suggestion(
-            next((c for c in columns if c.casefold() not in _folded(known)), ""), known
-        )
-        if known
-        else "run a pipeline first",
-    )

@@ -3,7 +3,7 @@
 Finding personal data that is not declared belongs in `pii_scan`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from factory_assets.spec import Cnn, Pipeline, PipelineSpec, SequenceNetwork
@@ -103,8 +103,8 @@ def require_kept_out(pipeline: Pipeline) -> None:
 
 
 @contextmanager
-def redact_errors(pipeline: Pipeline) -> Iterator[None]:
-    """Remove data from errors if some column is sensitive.
+def redact_errors(*pipelines: Pipeline) -> Iterator[None]:
+    """Remove data from errors if some column of a pipeline is sensitive.
 
     The message of a library may quote a value. An error of the factory loses words that it repeats
     from such a message, and its cause, which would be logged too.
@@ -116,7 +116,7 @@ def redact_errors(pipeline: Pipeline) -> Iterator[None]:
     try:
         yield
     except FactoryError as error:
-        if not any(column.sensitive for column in pipeline.spec.ingest.contract.columns):
+        if not _has_sensitive(pipelines):
             raise
         if _quotes(error):
             error.what = "the data is not valid; details are hidden, as some columns are sensitive"
@@ -124,10 +124,14 @@ def redact_errors(pipeline: Pipeline) -> Iterator[None]:
         error.__cause__ = error.__context__ = None
         raise
     except Exception as error:
-        if not any(column.sensitive for column in pipeline.spec.ingest.contract.columns):
+        if not _has_sensitive(pipelines):
             raise
         message = f"{type(error).__name__}; its message is hidden, as some columns are sensitive"
         raise RuntimeError(message).with_traceback(error.__traceback__) from None
+
+
+def _has_sensitive(pipelines: Iterable[Pipeline]) -> bool:
+    return any(c.sensitive for one in pipelines for c in one.spec.ingest.contract.columns)
 
 
 # Their messages are about the declaration or the machine, not about values.

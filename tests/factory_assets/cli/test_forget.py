@@ -203,6 +203,12 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     assert _content(root) == before
 
 
+def test_a_mistake_quotes_no_value_of_a_sensitive_column(root: Path) -> None:
+    code, text = _factory("forget", "--where", "name = 17", "--preview")
+    assert (code, "details are hidden" in text, "correct the expression" in text) == (2, True, True)
+    assert "Person " not in text
+
+
 def test_nobody_is_found(root: Path) -> None:
     code, text = _factory("forget", "--where", "nbr = 1", "--reason", "r", "--yes")
     assert (code, text) == (
