@@ -1,14 +1,20 @@
 """What is still to be done of an erasure: a file with personal values, which goes at the end."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from factory_resources.erasure.manifest import ErasureManifest, intent_file, manifest_file
+from factory_resources.erasure.manifest import (
+    FINISH,
+    ErasureManifest,
+    intent_file,
+    manifest_file,
+    stored_intents,
+)
 from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
@@ -48,10 +54,29 @@ class ErasureIntent(BaseModel):
     """What is searched for afterwards."""
     not_searched: int
     """How many values are too short to be searched for."""
+    matched: Mapping[str, tuple[tuple[ValueKind, str], ...]] = {}
+    """The values of the columns that the expression names, by column."""
 
     @property
     def searched(self) -> list[Value]:
-        return [_READ[kind](text) for kind, text in self.values]
+        return _read(self.values)
+
+    @property
+    def known(self) -> dict[str, list[Value]]:
+        """By column, what commitments in the log of answers are recognised by."""
+        return {column: _read(values) for column, values in self.matched.items()}
+
+
+def _read(values: Iterable[tuple[ValueKind, str]]) -> list[Value]:
+    return [_READ[kind](text) for kind, text in values]
+
+
+def stored_matches(matched: Mapping[str, Iterable[object]]) -> dict[str, tuple[Any, ...]]:
+    """Return values by column as an intent stores them, without those of other types."""
+    return {
+        column: tuple(stored(cast(Value, one)) for one in some if type(one).__name__ in _READ)
+        for column, some in matched.items()
+    }
 
 
 def store_intent(intent: ErasureIntent, home: Home) -> None:
@@ -68,7 +93,7 @@ def unfinished(home: Home) -> Iterator[ErasureIntent]:
         StorageError: an intent was damaged.
     """
     remove_unentered(home)
-    for path in _stored_intents(home):
+    for path in stored_intents(home):
         try:
             yield ErasureIntent.model_validate_json(path.read_bytes())
         except (ValidationError, OSError) as error:
@@ -87,7 +112,7 @@ def remove_unentered(home: Home) -> None:
     for path in intent_file(home, "").parent.glob(".*"):
         # A kill came while it was written.
         destroy(path)
-    for path in _stored_intents(home):
+    for path in stored_intents(home):
         subject = ErasureBegun.subject_of(erasure=path.stem)
         if Ledger(home).latest(ErasureBegun, subject) is None:
             manifest_file(home, path.stem).unlink(missing_ok=True)
@@ -98,21 +123,17 @@ def _is_done(erasure: str, home: Home) -> bool:
     return Ledger(home).latest(ErasureDone, ErasureDone.subject_of(erasure=erasure)) is not None
 
 
-def _stored_intents(home: Home) -> list[Path]:
-    return sorted(intent_file(home, "").parent.glob("*.json"))
-
-
 def require_finished(home: Home) -> None:
     """Require that no erasure is at work, or was killed: the home is between two states then.
 
     Raises:
         StorageError: one is or was.
     """
-    if _stored_intents(home):
+    if stored_intents(home):
         raise StorageError(
             "an erasure is not finished",
             where=str(home.path),
-            remedy="wait until it is; if it was killed, finish it: factory forget --resume",
+            remedy=FINISH,
         )
 
 

@@ -16,6 +16,7 @@ from factory_assets.erasure.intents import (
     remove_unentered,
     store_intent,
     stored,
+    stored_matches,
 )
 from factory_assets.erasure.plan import ErasurePlan
 from factory_assets.erasure.rewriting import RewrittenFile, TableRewriter
@@ -119,6 +120,7 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
         where=plan.where,
         values=tuple(map(stored, sorted(plan.searched, key=repr))),
         not_searched=plan.not_searched,
+        matched=stored_matches(plan.matched),
     )
     return StagedErasure(intent, plan.rows.count, tuple(entries))
 

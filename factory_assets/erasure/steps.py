@@ -4,6 +4,8 @@ Each step can be done again: an erasure that was killed is finished by doing all
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -15,6 +17,7 @@ from factory_resources.erasure.manifest import intent_file
 from factory_resources.erasure.scrubbing import scrub
 from factory_resources.erasure.search import Occurrence, find_values
 from factory_resources.erasure.shown_rows import blank_shown_rows
+from factory_resources.errors import ExpressionError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.erasure_entries import ErasureDone
 from factory_resources.ledger.ledger import Ledger
@@ -103,14 +106,28 @@ def remove_old_files(intent: ErasureIntent, home: Home) -> None:
 
 
 def erase_answers(intent: ErasureIntent, home: Home) -> None:
-    """Remove the answers about the person, and what became of them."""
+    """Remove the answers about the person, and what became of them.
+
+    Those too that came when the erasure was killed, of which the manifest cannot know.
+    """
     with PredictionLog(home) as log:
         for pipeline, erased in intent.manifest.pipelines.items():
-            if erased.answers:
-                requests = [bytes.fromhex(one) for one in erased.answers]
+            named = {*erased.answers, *_answered_since(intent, pipeline, home)}
+            if named:
+                requests = sorted(map(bytes.fromhex, named))
                 log.erase(pipeline, requests, intent.manifest.id)
                 # Nobody can tell an outcome of an answer that is not there any more.
                 erase_outcomes(home, pipeline, requests, intent.manifest.id)
+
+
+def _answered_since(intent: ErasureIntent, pipeline: str, home: Home) -> Iterator[str]:
+    """Yield the ids of the requests about the person that are still there."""
+    from factory_assets.erasure.answers import matching_requests, requests_with
+
+    # Of a value on which the expression fails, nobody knows whose it is.
+    with suppress(ExpressionError):
+        yield from matching_requests(home, pipeline, intent.where, intent.known).requests
+    yield from requests_with(home, pipeline, intent.searched)
 
 
 def remove_other_files(intent: ErasureIntent, home: Home) -> None:

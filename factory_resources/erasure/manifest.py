@@ -15,6 +15,9 @@ from factory_resources.home.home import Home
 
 FOLDER = "erasures"
 
+FINISH = "wait until it is; if it was killed, finish it: factory forget --resume"
+"""What to do about an erasure that is not finished."""
+
 
 class ErasedFile(BaseModel):
     """A file of a table that had rows of the person."""
@@ -94,6 +97,11 @@ def intent_file(home: Home, erasure: str) -> Path:
 def has_intent(home: Home, erasure: str) -> bool:
     """Whether an erasure is not finished."""
     return intent_file(home, erasure).exists()
+
+
+def stored_intents(home: Home) -> list[Path]:
+    """Return the files of the erasures that are at work, or were killed."""
+    return sorted(intent_file(home, "").parent.glob("*.json"))
 
 
 def manifests(home: Home) -> Iterator[ErasureManifest]:

@@ -26,6 +26,7 @@ from factory_assets.execution.disk_watermark import declared_keep
 from factory_assets.web.pages.pipeline_state import DeclaredSchedule, PipelineState
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.waits import waits_of
+from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.home.disk_space import disk_space, growth, samples
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
@@ -75,6 +76,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         *_not_served(home),
         *_failures(last, pipelines),
         *_asked(waiting),
+        *_unfinished(home),
         *_closed(home),
         *_machine(disk, witnesses, address, next_runs),
     ]
@@ -283,6 +285,11 @@ def _asked(waiting: Iterable[WaitingVersion]) -> Iterator[Need]:
                 pipeline=wait.pipeline,
                 details=(f"{name} {wait.text}; look at it: factory approve {name}",),
             )
+
+
+def _unfinished(home: Home) -> Iterator[Need]:
+    if stored_intents(home):
+        yield Need(what="erasure not finished", pipeline=None, details=(FINISH,))
 
 
 def _closed(home: Home) -> Iterator[Need]:

@@ -13,6 +13,7 @@ from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.runs import LastRun, Runs
 from factory_assets.web.pages.waits import Wait, waits_of
+from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import BackupMade
@@ -78,6 +79,7 @@ class OverviewReader:
         with _readable(problems):
             states = self._states.all()
             problems += _disk(self._home)
+            problems += _unfinished(self._home)
             ledger = _ledger(self._home, problems)
             last, over = self._runs.last(), self._runs.over()
         rows = tuple(Row(state, last.get(state.name), _failed(state, over)) for state in states)
@@ -163,6 +165,11 @@ def _disk(home: Home) -> Iterator[OverviewProblem]:
     if keep is not None:
         text = f"{keep}; no new run starts; `factory gc` shows what may be removed"
         yield OverviewProblem(None, Trouble("disk full", (text,)))
+
+
+def _unfinished(home: Home) -> Iterator[OverviewProblem]:
+    if stored_intents(home):
+        yield OverviewProblem(None, Trouble("erasure not finished", (FINISH,)))
 
 
 def _overdue(state: LedgerState, now: datetime) -> str:

@@ -1,6 +1,8 @@
 """An erasure as a whole: rows leave every file of every table, and what is left still holds."""
 
+import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from factory_assets.results.record_graph import RecordGraph, contradictions
 from factory_resources.erasure.manifest import erased_rows, intent_file, manifests
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, run_logs
+from factory_resources.prediction_log.ids import PredictionIds
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import PredictionRecord, encode
 from factory_resources.tables.logged_files import current_files
 from tests.erasures import (
     CITY,
@@ -189,6 +194,55 @@ def test_a_killed_erasure_is_finished(root: Path, step: KillPoint) -> None:
     assert _files_with(home, PERSON, str(PERSON), CITY, NAME, WEIGHT, 2 * WEIGHT) == []
     assert problems(home) == []
     assert not [*intent_file(home, "").parent.glob("*")]
+
+
+def _answered(row: dict[str, object]) -> str:
+    """Log an answer, as a prediction server does; return its id."""
+    record = PredictionRecord(
+        time=time.time_ns() // 1000,
+        duration=1,
+        pipeline="people",
+        version=1,
+        caller="",
+        protocol="plain",
+        kind="answer",
+        status=200,
+        rows=1,
+        input=json.dumps([row]).encode(),
+        output=b"{}",
+    )
+    request = PredictionIds().take(1)
+    with PredictionLog(Home.from_env()) as log:
+        journal = log.journal()
+        journal.append(request, encode(record))
+        journal.flush()
+        journal.close()
+        log.collect()
+    return request.hex()
+
+
+@pytest.mark.parametrize("row", [{"weight": WEIGHT}, {"weight": 1.5, "nbr": PERSON}])
+def test_an_answer_that_came_before_it_was_finished_goes_too(
+    root: Path, row: dict[str, object]
+) -> None:
+    home = home_of(root)
+    run_killed(_erased, step=KillPoint("factory_assets.erasure.steps", "replace_records"))
+    asked, other = _answered(row), _answered({"weight": 61.25})
+    assert resume(home)
+    with PredictionLog(home) as log:
+        assert [request.hex() for request, _ in log.every("people", bytes(16))] == [other]
+    assert asked != other
+    assert problems(home) == []
+
+
+def test_an_answer_that_came_afterwards_is_found_without_a_row_in_the_tables(root: Path) -> None:
+    home = home_of(root)
+    assert erase()
+    _answered({"weight": 1.5, "nbr": PERSON})
+    assert erase()
+    with PredictionLog(home) as log:
+        assert [*log.every("people", bytes(16))] == []
+    assert problems(home) == []
 
 
 def test_pages_of_dagster_show_no_row_of_the_person(root: Path) -> None:

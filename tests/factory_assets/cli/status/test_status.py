@@ -22,6 +22,7 @@ from factory_assets.cli.status.report import FactoryStatus
 from factory_assets.monitoring.alerts import settle_alarms
 from factory_assets.monitoring.report import Alarm
 from factory_assets.spec.settings import AlertChannel
+from factory_resources.erasure.manifest import intent_file
 from factory_resources.errors import ContractError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.serving_faults import write_serving_faults
@@ -321,6 +322,15 @@ def test_a_mistake_in_a_declaration_is_told_and_forgotten_when_it_is_corrected(
     assert _needs(_status(apples)[1]) == ["declaration"]
     file.write_text(right)
     assert _needs(_status(apples)[1]) == []
+
+
+def test_an_erasure_that_was_killed_needs_a_person(apples: Factory) -> None:
+    intent = intent_file(apples.home, str(uuid.uuid4()))
+    intent.parent.mkdir(parents=True)
+    intent.write_text("{}")
+    code, found = _status(apples)
+    [need] = [one for one in found["needs"] if one["what"] == "erasure not finished"]
+    assert (code, "factory forget --resume" in need["details"][0]) == (1, True)
 
 
 def test_a_disk_that_cannot_be_written_needs_a_person(apples: Factory) -> None:

@@ -28,6 +28,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from factory_assets.execution.ledger_entries import begin_ledger
+from factory_resources.erasure.manifest import intent_file
 from factory_resources.errors import ContractError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify as verifier
@@ -246,6 +247,15 @@ def test_a_full_disk_and_the_last_backup_are_told(
     text = _shown(client)
     assert f"the last backup is of {entry.time[:16].replace('T', ' ')} UTC" in text
     assert "no new run starts; `factory gc` shows what may be removed" in text
+
+
+def test_an_erasure_that_was_killed_is_told(apples: Factory, browse: Browse) -> None:
+    intent = intent_file(apples.home, str(uuid.uuid4()))
+    intent.parent.mkdir(parents=True)
+    intent.write_text("{}")
+    text = _shown(browse(apples.home))
+    assert "erasure not finished" in text
+    assert "factory forget --resume" in text
 
 
 def test_a_training_that_was_put_off_waits(apples: Factory, browse: Browse) -> None:
