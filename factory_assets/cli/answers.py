@@ -11,14 +11,20 @@ from factory_assets.cli.output_file import write_output
 from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.prediction_log.collector import journal_folder
 from factory_resources.prediction_log.engines import has_store
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.proofs import with_entry
+from factory_resources.prediction_log.record import decode
 
 
-def write_proof(identifier: str, out: Path) -> str:
-    """Write the proof that a request was answered so, or never; return what was written.
+def write_proof(identifier: str, out: Path) -> tuple[str, str]:
+    """Write the proof that a request was answered so, or never.
+
+    Returns:
+        What was written, and a warning if it shows other rows too: what is proven is the record of
+        a request, with all its rows.
 
     Raises:
         UnknownNameError: it is not an id, or nobody can tell yet.
@@ -35,7 +41,12 @@ def write_proof(identifier: str, out: Path) -> str:
         log.collect()
         proof = with_entry(log.prove(identifier), home)
     write_output(out, proof.format())
-    return f"wrote {out}\nnext: python factory_verify.py COPY_OF_THE_HOME --prediction {out.name}"
+    told = f"wrote {out}\nnext: python factory_verify.py COPY_OF_THE_HOME --prediction {out.name}"
+    others = decode(proof.record).rows - 1 if proof.record else 0
+    if others < 1:
+        return told, ""
+    shown = f"inputs and answers of {amount(others, 'other rows')}"
+    return told, f"the proof has the whole request, with {shown}"
 
 
 def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:

@@ -148,7 +148,10 @@ def answers_prove_command(identifier: str, out: Path) -> None:
     """
     from factory_assets.cli.answers import write_proof
 
-    click.echo(write_proof(identifier, out))
+    told, warning = write_proof(identifier, out)
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(told)
 
 
 @command("destroy-keys", group=answers_group)
