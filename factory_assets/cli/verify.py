@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from factory_resources.home.database import server_address
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.ledger import Ledger
@@ -30,8 +31,8 @@ def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -
         return _verifier([str(path or home.path), *words])
     if uses_store(home):
         _fetch_tables(home)
-    with _copied(home) as file:
-        return _verifier([str(home.path), "--ledger", str(file), *words])
+    with _copied(home) as copies:
+        return _verifier([str(home.path), *copies, *words])
 
 
 def _verifier(words: list[str]) -> int:
@@ -59,9 +60,17 @@ def _fetch_tables(home: Home) -> None:
 
 
 @contextmanager
-def _copied(home: Home) -> Iterator[Path]:
-    """Yield a copy of the ledger as a SQLite file: runs go on while it is verified."""
+def _copied(home: Home) -> Iterator[list[str]]:
+    """Yield the options that name copies: of the ledger, since runs go on while it is verified, and
+    of the answers and outcomes that a server has."""
     with archiving_paused(home), home.scratch() as scratch:
-        file = scratch / home.ledger.name
-        Ledger(home).copy(file)
-        yield file
+        ledger = scratch / home.ledger.name
+        copies = ["--ledger", str(ledger)]
+        if address := server_address():
+            from factory_resources.migration.answer_copies import copy_answers
+
+            copy_answers(home, address, scratch)
+            copies += ["--databases", str(scratch)]
+        else:
+            Ledger(home).copy(ledger)
+        yield copies

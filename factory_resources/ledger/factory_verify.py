@@ -2308,12 +2308,17 @@ _TOO_DEEP = "an entry or a file has values within values too deep to be compared
 
 
 def verify_home(
-    path: str, expected: Expectation, report: VerificationReport, ledger: str | None = None
+    path: str,
+    expected: Expectation,
+    report: VerificationReport,
+    ledger: str | None = None,
+    databases: str | None = None,
 ) -> bytes | None:
     """Verify a home, or a copy of one.
 
     Args:
         ledger: the ledger's SQLite file; the default is the one in the home.
+        databases: the folder of the SQLite files of answers and outcomes; the default is the home.
 
     Returns:
         The checkpoint of the whole log, if it agrees with the log; a note.
@@ -2330,8 +2335,9 @@ def verify_home(
             content.home()
             # The ledger of the home itself is as old as what is beside it.
             on_server = ledger is not None and is_on_server(files)
-            PredictionCheck(files, database, report, scratch, content, on_server).run()
-            OutcomeCheck(files, database, report, scratch, on_server).run()
+            stored = HomeFolder(databases) if databases else None if on_server else files
+            PredictionCheck(files, database, report, scratch, content, stored).run()
+            OutcomeCheck(stored, database, report, scratch).run()
             if expected.prediction is not None:
                 _verify_prediction(expected.prediction, database, scratch, report)
             if expected.dossier is not None:
@@ -2870,12 +2876,18 @@ def prediction_leaf(identifier: bytes, digest: bytes) -> bytes:
     return leaf_hash(identifier + digest)
 
 
-def is_here(files: HomeFolder, name: str) -> bool:
-    """Whether a home has a file."""
-    with suppress(MissingFileError):
-        files.path(name)
-        return True
+def is_here(files: HomeFolder, *names: str) -> bool:
+    """Whether a home has one of these files."""
+    for name in names:
+        with suppress(MissingFileError):
+            files.path(name)
+            return True
     return False
+
+
+_ELSEWHERE = (
+    "is not here: {0} are not compared; if a server has them, its operator can: factory verify"
+)
 
 
 def is_on_server(files: HomeFolder) -> bool:
@@ -2943,17 +2955,17 @@ class PredictionCheck:
         report: VerificationReport,
         scratch: Scratch,
         content: ContentCheck,
-        on_server: bool,
+        stored: HomeFolder | None,
     ) -> None:
         self._files, self._ledger, self._report = files, ledger, report
         self._scratch, self._content = scratch, content
-        self._on_server = on_server
+        self._stored = stored
         self._seen = 0
 
     def run(self) -> None:
         """Check every entry about answers.
 
-        Where a server has the ledger, it has the answers too, and they are not compared.
+        Where a server has the ledger, it has the answers too: without copies, none is compared.
         """
         for number in self._numbers("predictions_erased"):
             with self._report.reported(number):
@@ -2965,10 +2977,9 @@ class PredictionCheck:
             with self._report.reported(number):
                 self._archived(number, self._ledger.entry(number))
         blocks = self._numbers("predictions")
-        here = self._is_here("ledger.db") or self._is_here("predictions.db")
-        if self._on_server or not here:
+        if self._stored is None or not is_here(self._stored, "ledger.db", "predictions.db"):
             if blocks:
-                self._report.note("is not here: answers are not compared", file="predictions.db")
+                self._report.note(_ELSEWHERE.format("answers"), file="predictions.db")
             return
         # A block may leave the journal when the database was already opened.
         for number in self._blocks(self._blocks(blocks)):
@@ -2989,8 +3000,8 @@ class PredictionCheck:
         absent = []
         with ExitStack() as stack, self._report.reported(file="predictions.db"):
             database = None
-            if numbers and self._is_here("predictions.db"):
-                path = self._files.path("predictions.db")
+            if numbers and self._stored and is_here(self._stored, "predictions.db"):
+                path = self._stored.path("predictions.db")
                 database = stack.enter_context(closing(GuardedDatabase(path, _PREDICTION_TABLES)))
             for number in numbers:
                 with self._report.reported(number):
@@ -3355,21 +3366,19 @@ class OutcomeCheck:
 
     def __init__(
         self,
-        files: HomeFolder,
+        stored: HomeFolder | None,
         ledger: LedgerDatabase,
         report: VerificationReport,
         scratch: Scratch,
-        on_server: bool,
     ) -> None:
-        self._files, self._ledger = files, ledger
+        self._stored, self._ledger = stored, ledger
         self._report, self._scratch = report, scratch
-        self._on_server = on_server
         self._seen = 0
 
     def run(self) -> None:
         """Check every entry of a batch.
 
-        Where a server has the ledger, it has the outcomes too, and they are not compared.
+        Where a server has the ledger, it has the outcomes too: without copies, none is compared.
         """
         query = "SELECT number, kind FROM logged WHERE kind IN ('outcomes', 'outcomes_erased')"
         entries = [*self._scratch.run(f"{query} ORDER BY number")]
@@ -3378,15 +3387,14 @@ class OutcomeCheck:
             if kind == "outcomes_erased":
                 with self._report.reported(number):
                     self._erased(number, self._ledger.entry(number))
-        here = is_here(self._files, "outcomes.db")
-        if self._on_server or (not here and not is_here(self._files, "ledger.db")):
+        if self._stored is None or not is_here(self._stored, "ledger.db", "outcomes.db"):
             if batches:
-                self._report.note("is not here: outcomes are not compared", file="outcomes.db")
+                self._report.note(_ELSEWHERE.format("outcomes"), file="outcomes.db")
             return
         with ExitStack() as stack, self._report.reported(file="outcomes.db"):
             database = None
-            if here:
-                path = self._files.path("outcomes.db")
+            if is_here(self._stored, "outcomes.db"):
+                path = self._stored.path("outcomes.db")
                 database = stack.enter_context(closing(GuardedDatabase(path, _OUTCOME_TABLES)))
             for number in batches:
                 with self._report.reported(number):
@@ -4750,7 +4758,7 @@ def write_durably(path: str, content: bytes, *, mode: int = 0o600) -> None:
 
 
 def verify_path(
-    path: str, expected: Expectation, ledger: str | None = None
+    path: str, expected: Expectation, ledger: str | None = None, databases: str | None = None
 ) -> tuple[VerificationReport, bytes | None]:
     """Verify a home, a copy of one, or an evidence archive.
 
@@ -4759,7 +4767,7 @@ def verify_path(
     """
     report = VerificationReport()
     if os.path.isdir(path):
-        return report, verify_home(path, expected, report, ledger)
+        return report, verify_home(path, expected, report, ledger, databases)
     return report, verify_archive(path, expected, report)
 
 
@@ -4800,6 +4808,9 @@ def _verify_command(words: Sequence[str]) -> int:
     parser.add_argument("--since", metavar="FILE", help="an older checkpoint that you kept")
     parser.add_argument("--keep", metavar="FILE", help="where to keep the verified checkpoint")
     parser.add_argument("--ledger", metavar="FILE", help="the ledger, if not in the home")
+    parser.add_argument(
+        "--databases", metavar="FOLDER", help="that of the answers and outcomes, if not the home"
+    )
     parser.add_argument("--prediction", metavar="FILE", help="a proof about one answer")
     parser.add_argument("--dossier", metavar="FILE", help="a dossier, written as JSON")
     parser.add_argument("--json", action="store_true", help="write the result as JSON")
@@ -4818,7 +4829,7 @@ def _verify_command(words: Sequence[str]) -> int:
     prediction = _content(options.prediction, _PROOF_BYTES) if options.prediction else None
     dossier = _content(options.dossier, _DOSSIER_BYTES) if options.dossier else None
     expected = Expectation(key, policy, since, prediction, dossier)
-    report, head = verify_path(options.path, expected, options.ledger)
+    report, head = verify_path(options.path, expected, options.ledger, options.databases)
     lines = [report.json()] if options.json else report.lines()
     sys.stdout.writelines(f"{line}\n" for line in lines)
     # If that fails, what was found is not lost.
