@@ -39,6 +39,9 @@ _ROWS = 10_000
 
 _ASKED = "asked"
 
+_PLACE = "_place"
+"""The number of a row in a batch: no column of a contract begins with an underscore."""
+
 
 @dataclass(frozen=True)
 class MatchingAnswer:
@@ -194,7 +197,7 @@ class AnswerMatches:
             f"c{n}": pa.array(map(as_cell, (*values, None)), pa.string())
             for n, values in enumerate(cells)
         }
-        asked["n"] = pa.array(range(len(places) + 1), pa.int64())
+        asked[_PLACE] = pa.array(range(len(places) + 1), pa.int64())
         engine.register(_ASKED, pa.table(asked))
         with engine_errors(_where(self._pipeline)):
             matched = {place for (place,) in engine.execute(self._query(inputs, cells)).fetchall()}
@@ -215,8 +218,8 @@ class AnswerMatches:
             f"{one.value(f'c{n}', values)} AS {identifier(name)}"
             for n, (name, one, values) in enumerate(zip(self._columns, inputs, cells, strict=True))
         )
-        columns = ", ".join(("n", *typed))
-        return f"SELECT n FROM (SELECT {columns} FROM {_ASKED}) WHERE (\n{self._where}\n)"
+        columns = ", ".join((_PLACE, *typed))
+        return f"SELECT {_PLACE} FROM (SELECT {columns} FROM {_ASKED}) WHERE (\n{self._where}\n)"
 
     def _match(self, request: _Request, numbers: Sequence[int]) -> MatchingAnswer:
         names = self._contracts.names(request.record.version)

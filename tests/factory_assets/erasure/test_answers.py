@@ -204,6 +204,14 @@ def test_what_is_true_of_missing_values_is_not_true_of_unknown_ones(unknown: Ans
     assert len(unknown.matching("name = 'bo' OR a = 1", name=["bo"])) == 3
 
 
+@pytest.mark.parametrize("name", ["n", "N", "c0", "c1", "asked"])
+def test_a_column_may_have_any_name(name: str, unknown: Answers) -> None:
+    unknown.write([{name: 7, "a": 1}, {name: 8, "a": 0}])
+    request = unknown.write([{name: 8, "a": 1}, {name: 1, "a": 1}])
+    [match] = unknown.matching(f"a = 1 AND {name} = 1").values()
+    assert (match.id, match.numbers) == (request, (1,))
+
+
 def test_batches_are_of_limited_size(unknown: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_ROWS", 3)
     requests = [unknown.write([{"a": n}, {"a": -n}]) for n in range(1, 8)]
