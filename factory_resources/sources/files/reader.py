@@ -229,12 +229,16 @@ def numbered(paths: Sequence[Path], rows: Sequence[int], start: int = 0) -> str:
         start: position of the first row.
     """
     files = ", ".join(literal(str(path)) for path in paths)
-    before = [*accumulate(rows, initial=start)]
-    order = f"file_row_number + {start}" if start else "file_row_number"
-    if len(paths) > 1:
-        order = "file_row_number"
-        order += f" + ({before[:-1]}::BIGINT[])[(file_index + 1)::BIGINT]"
-    return f"SELECT *, {order} AS _order FROM read_parquet([{files}], hive_partitioning=false)"
+    if len(paths) == 1:
+        order = f"file_row_number + {start}" if start else "file_row_number"
+        return f"SELECT *, {order} AS _order FROM {parquet(paths[0])}"
+    # Not by the engine's `file_index`, which a column of that name hides.
+    before = [*accumulate(rows, initial=start)][:-1]
+    order = f"file_row_number + ({before}::BIGINT[])[enum_code(_path::ENUM({files})) + 1]"
+    return (
+        f"SELECT * EXCLUDE (_path), {order} AS _order "
+        f"FROM read_parquet([{files}], hive_partitioning=false, filename='_path')"
+    )
 
 
 def parquet_columns(connection: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Columns:

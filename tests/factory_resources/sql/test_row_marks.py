@@ -47,3 +47,15 @@ def test_rows_of_several_files_are_numbered_consecutively(tmp_path: Path) -> Non
         assert mark(connection, "odd", "SELECT _order FROM source WHERE n % 2 = 1", 9) == 4
         even = f"SELECT n FROM source WHERE NOT {marked('odd', 9)}"
         assert connection.execute(even).fetchall() == [(0,), (2,), (4,), (6,), (8,)]
+
+
+@pytest.mark.parametrize("name", ["file_index", "FILENAME", "file_row", "n"])
+def test_a_column_called_as_one_of_the_engine_numbers_no_row(name: str, tmp_path: Path) -> None:
+    paths = [tmp_path / f"it's {one}.parquet" for one in ("b", "a")]
+    with sealed(read=paths, write=tmp_path) as connection:
+        for path in paths:
+            connection.execute(
+                f"COPY (SELECT 1 - range AS {name} FROM range(2)) TO {literal(str(path))}"
+            )
+        rows = connection.execute(numbered(paths, [2, 2], 5)).fetchall()
+    assert rows == [(1, 5), (0, 6), (1, 7), (0, 8)]
