@@ -90,6 +90,8 @@ class MatchingRequests:
     """32 hexadecimal digits each, in their order."""
     missing: tuple[str, ...] = ()
     """Columns of the expression that no request has."""
+    compared: bool = False
+    """Whether there was a request."""
 
 
 def matching_requests(
@@ -98,7 +100,7 @@ def matching_requests(
     """Return the ids of what `matching_rows` yields; raises as it does."""
     matches = matching_rows(home, pipeline, where, known)
     requests = sorted(match.id.hex() for match in matches)
-    return MatchingRequests(tuple(requests), matches.missing)
+    return MatchingRequests(tuple(requests), matches.missing, matches.compared)
 
 
 def _where(pipeline: str) -> str:
@@ -121,6 +123,8 @@ class AnswerMatches:
         self._contracts = AnswerContracts(home, pipeline)
         self._cells = LoggedCells(home, pipeline, known)
         self._seen = set[str]()
+        self.compared = False
+        """Whether there was a request."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -151,6 +155,7 @@ class AnswerMatches:
     def _batches(self, log: PredictionLog) -> Iterator[list[_Request]]:
         batch, rows = list[_Request](), 0
         for request, record in log.every(self._pipeline, bytes(16)):
+            self.compared = True
             asked = logged_rows(record)
             batch.append(_Request(request, record, asked))
             rows += len(asked)

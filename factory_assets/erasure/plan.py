@@ -172,6 +172,7 @@ def make_plan(
             (file.table, file.sha256): rules_at(connection, file, places)
             for file, places in rows.positions.items()
         }
+    had = {file.pipeline for file in rows.positions}
     answers, unasked = {}, {}
     for pipeline in pipelines:
         if wanted and pipeline.name not in wanted:
@@ -181,8 +182,8 @@ def make_plan(
         others = requests_with(home, pipeline.name, values.get(pipeline.name, ()))
         answers[pipeline.name] = tuple(sorted({*found.requests, *others}))
         # Without a model there are no answers that could lack a column.
-        unasked[pipeline.name] = found.missing if pipeline.spec.train else ()
-    had = {file.pipeline for file in rows.positions}
+        if pipeline.spec.train and (pipeline.name in had or (found.compared and not had)):
+            unasked[pipeline.name] = found.missing
     plan = ErasurePlan(
         where=where,
         paths=frozenset(table_paths(home)),
@@ -197,7 +198,7 @@ def make_plan(
         matched=matched,
         answers={name: ids for name, ids in answers.items() if ids},
         answered_rows={name: _rows_of(ids, home) for name, ids in answers.items() if ids},
-        unasked={name: columns for name, columns in unasked.items() if columns and name in had},
+        unasked={name: columns for name, columns in unasked.items() if columns},
         partitions=emptied_partitions(graph, rows),
         emptied=tuple(emptied_files(graph, rows)),
         backups=tuple(_backups(home)),

@@ -14,6 +14,11 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
     """Yield what the home has of the person, and what would become of it."""
     if plan.is_empty:
         yield "nothing satisfies the expression: no row of a table, and no answer"
+        for pipeline, columns in plan.unasked.items():
+            yield (
+                f"answers of {pipeline} do not have {', '.join(columns)}: "
+                "to find some of them, name the person by what was asked"
+            )
         return
     yield f"rows of sources: {plan.rows.count}"
     for source in plan.sources:

@@ -218,6 +218,18 @@ def test_nobody_is_found(root: Path) -> None:
     assert [*manifests(home_of(root))] == []
 
 
+def test_answers_without_the_columns_are_told_if_nobody_is_found(root: Path) -> None:
+    _answer(home_of(root))
+    code, text = _factory("forget", "--where", "nbr = 1", "--reason", "r", "--yes")
+    assert (code, text.splitlines()[1:]) == (
+        0,
+        [
+            "answers of people do not have nbr: to find some of them, name the person by what was "
+            "asked"
+        ],
+    )
+
+
 def test_a_pipeline_without_tables_is_named(root: Path) -> None:
     code, text = _factory("forget", "peple", "--where", WHERE, "--preview")
     assert (code, "no pipeline 'peple' has tables; did you mean 'people'?" in text) == (2, True)
