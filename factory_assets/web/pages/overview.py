@@ -16,6 +16,7 @@ from factory_assets.web.pages.waits import Wait, waits_of
 from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
+from factory_resources.home.serving_faults import serving_faults
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger, entry_in
 
@@ -80,6 +81,7 @@ class OverviewReader:
             states = self._states.all()
             problems += _disk(self._home)
             problems += _unfinished(self._home)
+            problems += _not_served(self._home)
             ledger = _ledger(self._home, problems)
             last, over = self._runs.last(), self._runs.over()
         rows = tuple(Row(state, last.get(state.name), _failed(state, over)) for state in states)
@@ -170,6 +172,12 @@ def _disk(home: Home) -> Iterator[OverviewProblem]:
 def _unfinished(home: Home) -> Iterator[OverviewProblem]:
     if stored_intents(home):
         yield OverviewProblem(None, Trouble("erasure not finished", (FINISH,)))
+
+
+def _not_served(home: Home) -> Iterator[OverviewProblem]:
+    """Yield the champions that a running server could not load."""
+    for pipeline, why in sorted(serving_faults(home).items()):
+        yield OverviewProblem(pipeline, Trouble("champion not served", (why,)))
 
 
 def _overdue(state: LedgerState, now: datetime) -> str:

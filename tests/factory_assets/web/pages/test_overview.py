@@ -31,6 +31,7 @@ from factory_assets.execution.ledger_entries import begin_ledger
 from factory_resources.erasure.manifest import intent_file
 from factory_resources.errors import ContractError, RefusedError
 from factory_resources.home.home import Home
+from factory_resources.home.serving_faults import write_serving_faults
 from factory_resources.ledger import factory_verify as verifier
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
@@ -256,6 +257,15 @@ def test_an_erasure_that_was_killed_is_told(apples: Factory, browse: Browse) -> 
     text = _shown(browse(apples.home))
     assert "erasure not finished" in text
     assert "factory forget --resume" in text
+
+
+def test_a_champion_that_a_running_server_could_not_load_is_told(
+    apples: Factory, browse: Browse
+) -> None:
+    client = browse(apples.home)
+    assert "not served" not in _shown(client)
+    write_serving_faults(apples.home, {"apples": "its graph was changed"})
+    assert "apples: champion not served its graph was changed" in _shown(client)
 
 
 def test_a_training_that_was_put_off_waits(apples: Factory, browse: Browse) -> None:
