@@ -191,3 +191,15 @@ def test_rows_that_stayed_are_counted_in_tables_without_the_columns(chain: Path)
             assert rows_left(connection, others, "nbr = 13", found.sources) == 4
         with opened(others, scratch) as connection:
             assert rows_left(connection, others, "nbr = 13", {}) == 0
+
+
+def test_a_row_on_which_the_expression_fails_is_not_counted(chain: Path) -> None:
+    home = home_of(chain)
+    files = stored_files(home)
+    fails = "CAST(CASE WHEN nbr = 13 THEN '1' ELSE concat('x', nbr) END AS INTEGER) = 1"
+
+    def count(where: str) -> int:
+        with home.scratch() as scratch, opened(files, scratch) as connection:
+            return rows_left(connection, files, where, {})
+
+    assert count(fails) == count("nbr = 13") > 0
