@@ -45,11 +45,14 @@ def require_expression(
     if not asked:
         raise _missing(parsed.columns, files)
     kinds = validated_kinds(files, parsed.columns)
-    for file in asked:
+    # A table has many files of the same columns.
+    for pipeline, columns in dict.fromkeys(
+        (file.pipeline, tuple(file.columns.items())) for file in asked
+    ):
         # On a row without any value, it fails on values of its own alone.
         cells = ", ".join(
-            f"NULL::{kinds.get((file.pipeline, name.casefold()), kind)} AS {identifier(name)}"
-            for name, kind in file.columns.items()
+            f"NULL::{kinds.get((pipeline, name.casefold()), kind)} AS {identifier(name)}"
+            for name, kind in columns
         )
         with engine_errors(WHERE):
             connection.execute(f"CREATE OR REPLACE TEMP TABLE nobody AS SELECT {cells}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import needed_columns
@@ -98,7 +98,7 @@ class ServedModel:
             self._engine.close()
             self._engine = None
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Column, ...]:
         """The columns of a request, each once: also the keys of declared joins."""
         declared = {column.source_name: column for column in self.model.ingest.contract.columns}
