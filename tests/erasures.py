@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import random
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,9 @@ from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_resources.erasure.manifest import ErasedFrom, ErasureManifest, manifest_file
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.ids import PredictionIds
+from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.record import PredictionRecord, encode
 from tests.pipelines import declare, enter
 
 PERSON = 4_200_424_042
@@ -146,3 +151,27 @@ def copied(made: Path, to: Path, patch: pytest.MonkeyPatch) -> Path:
 
 def home_of(root: Path) -> Home:
     return Home(root / "home")
+
+
+def log_answer(home: Home, row: Mapping[str, Any]) -> bytes:
+    """Log an answer to one row, as a prediction server does; return the id of the request."""
+    record = PredictionRecord(
+        time=time.time_ns() // 1000,
+        duration=1,
+        pipeline="people",
+        version=1,
+        caller="",
+        protocol="plain",
+        kind="answer",
+        status=200,
+        rows=1,
+        input=json.dumps([row]).encode(),
+        output=b"{}",
+    )
+    request = PredictionIds().take(1)
+    with PredictionLog(home) as log:
+        journal = log.journal()
+        journal.append(request, encode(record))
+        journal.flush()
+        journal.close()
+    return request

@@ -1,8 +1,6 @@
 """`factory forget`: what is shown, who may, what is refused, what becomes of the champion."""
 
 import copy
-import json
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,9 +17,6 @@ from factory_resources.erasure.manifest import manifest_file, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import statement_file
-from factory_resources.prediction_log.ids import PredictionIds
-from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.record import PredictionRecord, encode
 from factory_resources.security.personal_keys import create_key, public_file
 from factory_resources.tracking.registry import Registry
 from tests.erasures import (
@@ -33,6 +28,7 @@ from tests.erasures import (
     WHERE,
     copied,
     home_of,
+    log_answer,
     make_people,
     note_erased,
     run_all,
@@ -133,29 +129,6 @@ def test_who_answers_nothing_changes_nothing(root: Path) -> None:
     assert _content(root) == before
 
 
-def _answer(home: Home) -> None:
-    """Log an answer about the person, as a prediction server does."""
-    asked = json.dumps([{"weight": WEIGHT}]).encode()
-    record = PredictionRecord(
-        time=time.time_ns() // 1000,
-        duration=1,
-        pipeline="people",
-        version=1,
-        caller="",
-        protocol="plain",
-        kind="answer",
-        status=200,
-        rows=1,
-        input=asked,
-        output=b"{}",
-    )
-    with PredictionLog(home) as log:
-        journal = log.journal()
-        journal.append(PredictionIds().take(1), encode(record))
-        journal.flush()
-        journal.close()
-
-
 def test_an_answer_that_comes_while_one_is_asked_is_shown_before_anything_is_erased(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +136,7 @@ def test_an_answer_that_comes_while_one_is_asked_is_shown_before_anything_is_era
     where = f"weight > {WEIGHT} - 0.00001 AND weight < {WEIGHT} + 0.00001"
 
     def answered(_: str) -> bool:
-        _answer(home)
+        log_answer(home, {"weight": WEIGHT})
         return True
 
     with monkeypatch.context() as patch:
@@ -219,7 +192,7 @@ def test_nobody_is_found(root: Path) -> None:
 
 
 def test_answers_without_the_columns_are_told_if_nobody_is_found(root: Path) -> None:
-    _answer(home_of(root))
+    log_answer(home_of(root), {"weight": WEIGHT})
     code, text = _factory("forget", "--where", "nbr = 1", "--reason", "r", "--yes")
     assert (code, text.splitlines()[1:]) == (
         0,

@@ -1,8 +1,6 @@
 """An erasure as a whole: rows leave every file of every table, and what is left still holds."""
 
-import json
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,9 +15,7 @@ from factory_assets.results.record_graph import RecordGraph, contradictions
 from factory_resources.erasure.manifest import erased_rows, intent_file, manifests
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, run_logs
-from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.record import PredictionRecord, encode
 from factory_resources.tables.logged_files import current_files
 from tests.erasures import (
     CITY,
@@ -30,6 +26,7 @@ from tests.erasures import (
     WHERE,
     erase,
     home_of,
+    log_answer,
     people_rows,
     run_all,
     write_people,
@@ -197,26 +194,10 @@ def test_a_killed_erasure_is_finished(root: Path, step: KillPoint) -> None:
 
 
 def _answered(row: dict[str, object]) -> str:
-    """Log an answer, as a prediction server does; return its id."""
-    record = PredictionRecord(
-        time=time.time_ns() // 1000,
-        duration=1,
-        pipeline="people",
-        version=1,
-        caller="",
-        protocol="plain",
-        kind="answer",
-        status=200,
-        rows=1,
-        input=json.dumps([row]).encode(),
-        output=b"{}",
-    )
-    request = PredictionIds().take(1)
-    with PredictionLog(Home.from_env()) as log:
-        journal = log.journal()
-        journal.append(request, encode(record))
-        journal.flush()
-        journal.close()
+    """Log an answer and store it; return its id."""
+    home = Home.from_env()
+    request = log_answer(home, row)
+    with PredictionLog(home) as log:
         log.collect()
     return request.hex()
 
