@@ -16,7 +16,7 @@ from factory_assets.cli.new.derived import (
 from factory_assets.cli.new.leaks import FoundLeaks, find_leaks, repeats
 from factory_assets.cli.new.names import UNIT, column_names, free_name, taken_names
 from factory_assets.cli.new.profile import FileProfile
-from factory_assets.cli.new.redundant import same_values
+from factory_assets.cli.new.redundant import codes_of_classes, same_values
 from factory_assets.cli.new.roles import (
     ENCODER,
     TIMES,
@@ -104,11 +104,15 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
     table = _without_series_of(table, outcome)
     others = [c for c in table.columns if c is not outcome.column]
     exclude = {c.source: why for c in others if (why := _why_excluded(c, table, names))}
+    codes = codes_of_classes(table, others, outcome)
+    if any(c.source not in exclude | codes for c in others):
+        exclude |= codes
     leaks = _leaks(table, outcome, [c for c in others if c.source not in exclude], names)
     exclude |= leaks.sure
     exclude |= same_values(table, [c for c in others if c.source not in exclude], names)
     inputs = [c for c in others if c.source not in exclude]
-    groups = [c for c in others if is_group(c, names[c.source], table.rows)]
+    units = [c for c in others if c.source not in codes]
+    groups = [c for c in units if is_group(c, names[c.source], table.rows)]
     split = choose_split(table, outcome, groups, inputs, names)
     target_name = names[outcome.column.source] if outcome.column else free_name(REMAINING, taken)
     derive = _remaining(table, outcome, names, target_name)

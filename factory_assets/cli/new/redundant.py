@@ -1,12 +1,22 @@
-"""Find columns that duplicate another one, such as the code of a country beside its name."""
+"""Find columns that duplicate another one or the target, such as a code beside its name."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
+from factory_assets.cli.new.target import TargetChoice
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _FEWEST = 20
-"""Fewest different values: few values may agree by chance, or stand for an order."""
+"""Fewest different values: few values may agree by chance, or stand for an order.
+
+So may few rows."""
+
+_CODES = ("string", "int64", "bool")
+"""Types of names and of numbers that stand for names."""
 
 
 def same_values(
@@ -24,9 +34,25 @@ def same_values(
     texts_first = sorted(columns, key=lambda c: c.type != "string")
     found: dict[str, str] = {}
     for one, other in _candidates(texts_first):
-        if one.source not in found and _is_same(table, one, other):
+        if one.source not in found and _is_same(table.sample, one, other):
             found.setdefault(other.source, f"duplicates {names[one.source]}")
     return found
+
+
+def codes_of_classes(
+    table: FileProfile, columns: Sequence[ColumnSummary], target: TargetChoice
+) -> dict[str, str]:
+    """Return the columns that have one value for each class of the target, with the reason."""
+    if target.task == "regression" or target.column is None:
+        return {}
+    one = target.column
+    alike = [c for c in columns if c.type in _CODES and c.distinct == one.distinct]
+    alike = [c for c in alike if c.present >= _FEWEST]
+    return {
+        c.source: "has one value for each class of the target: known only afterwards?"
+        for c in alike
+        if _is_same(table.sample.select([one.source, c.source]).drop_null(), one, c)
+    }
 
 
 def _candidates(
@@ -35,16 +61,15 @@ def _candidates(
     """Yield the pairs of columns that have as many different values in as many rows."""
     alike: dict[tuple[int, int], list[ColumnSummary]] = {}
     for column in columns:
-        if column.type in ("string", "int64") and column.distinct >= _FEWEST:
+        if column.type in _CODES and column.distinct >= _FEWEST:
             others = alike.setdefault((column.distinct, column.present), [])
             yield from ((other, column) for other in others)
             others.append(column)
 
 
-def _is_same(table: FileProfile, one: ColumnSummary, other: ColumnSummary) -> bool:
+def _is_same(sample: "pa.Table", one: ColumnSummary, other: ColumnSummary) -> bool:
     """Whether each value of one column occurs with a single value of the other, and is repeated."""
     names = [one.source, other.source]
-    sample = table.sample.select(names)
     pairs, ones, others = (
         sample.group_by(of).aggregate([]).num_rows for of in (names, names[:1], names[1:])
     )

@@ -236,6 +236,16 @@ def test_a_column_written_after_the_outcome_is_excluded(tmp_path: Path) -> None:
     assert "- arrived_at  # its difference with planned_at reveals the target" in text
 
 
+@pytest.mark.parametrize(("classes", "rows"), [(3, 30), (51, 816), (60, 960)])
+def test_a_code_of_the_class_is_no_input_and_no_group(
+    classes: int, rows: int, tmp_path: Path
+) -> None:
+    lines = [f"{i % classes * 3 + 1},{i * 7 % 13},kind {i % classes}" for i in range(rows)]
+    spec = _declared(tmp_path, "\n".join(["code,x,kind", *lines]) + "\n", target="kind")
+    assert spec.training.exclude == ("code",)
+    assert spec.split.group is None
+
+
 def test_parts_of_a_sum_are_kept_if_nothing_else_is_left(tmp_path: Path) -> None:
     rows = [(i * 37 % 101, i * 53 % 97) for i in range(300)]
     text = "a,b,total\n" + "".join(f"{a},{b},{a + b}\n" for a, b in rows)
