@@ -75,6 +75,22 @@ def columns_of(expression: str, where: str) -> tuple[str, ...]:
     return parse(expression, where).columns
 
 
+def columns_of_rule(expression: str, where: str) -> tuple[str, ...]:
+    """Return the columns of an expression that is true or false of one row alone.
+
+    Raises:
+        ExpressionError: as `parse`, or it uses other rows.
+    """
+    parsed = parse(expression, where)
+    if parsed.windowed:
+        raise ExpressionError(
+            "OVER looks at other rows, but a rule must hold of a row alone",
+            where=where,
+            remedy="compare values of the row",
+        )
+    return parsed.columns
+
+
 def parse(expression: str, where: str) -> Expression:
     """Parse one expression and refuse what is not allowed.
 

@@ -7,7 +7,11 @@ in `factory_assets.declarations`.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from factory_assets.cli.check.expressions import KnownColumns, expression_mistakes
+from factory_assets.cli.check.expressions import (
+    KnownColumns,
+    expression_mistakes,
+    other_row_mistakes,
+)
 from factory_assets.cli.check.governance import governance_problems
 from factory_assets.cli.check.sources import (
     Headers,
@@ -38,6 +42,7 @@ from factory_assets.declarations.settings import load_settings
 from factory_assets.declarations.yaml_document import At, parse
 from factory_assets.execution.boundary_level import import_refused
 from factory_assets.execution.lineage_events import refused_line
+from factory_assets.ml.features.columns import input_columns
 from factory_assets.ml.metrics.metrics import gate_metric_names, metric_names
 from factory_assets.spec import Gate, Pipeline
 from factory_assets.spec.base import suggest
@@ -127,6 +132,8 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     known = _known(pipeline, columns or {})
     clean = pipeline.spec.clean
     mistakes = list(expression_mistakes(clean, known))
+    inputs = input_columns(pipeline, clean.columns) if pipeline.spec.train else []
+    mistakes += [] if mistakes else other_row_mistakes(clean, inputs)
     yield from mistakes
     declared = pipeline.spec.model_dump(by_alias=True)
     for where, what in () if mistakes else sensitive_misuses(pipeline):

@@ -4,11 +4,12 @@ The stage checks it again on the data when it runs.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.data.contract.sql_types import SQL_TYPES
+from factory_assets.data.transforms.column_lineage import require_own_rows
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import Clean
@@ -16,7 +17,7 @@ from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import ExpressionError, StorageError
 from factory_resources.sql.engine import engine_errors, identifier, sealed
-from factory_resources.sql.expressions import columns_of
+from factory_resources.sql.expressions import columns_of, columns_of_rule
 from factory_resources.sql.limits import bounded
 
 if TYPE_CHECKING:
@@ -46,10 +47,10 @@ def expression_mistakes(clean: Clean, known: KnownColumns | None) -> list[Mistak
             what = f"column {name!r} is {kind}, not text; name columns of text"
             mistakes.append(Mistake((*_CLEAN, "unify"), what))
     for rule, sql in clean.where.items():
-        mistakes += _check(sql, columns, (*_CLEAN, "where", rule))
+        mistakes += _check(sql, columns_of_rule, columns, (*_CLEAN, "where", rule))
     for name, sql in clean.derive.items():
         at = (*_CLEAN, "derive", name)
-        mistakes += _check(sql, columns, at)
+        mistakes += _check(sql, columns_of, columns, at)
         if columns is not None:
             if _is_taken(name, columns):
                 message = f"column {name!r} exists already; choose another name"
@@ -61,6 +62,21 @@ def expression_mistakes(clean: Clean, known: KnownColumns | None) -> list[Mistak
     if not mistakes and known is not None and distinct and all(known.values()):
         mistakes = _wrong_types(clean, known)
     return mistakes
+
+
+def other_row_mistakes(clean: Clean, inputs: Sequence[str]) -> Iterator[Mistake]:
+    """Yield the added inputs that a prediction of one row could not compute.
+
+    Args:
+        clean: the section of the declaration, whose expressions can be parsed.
+        inputs: the columns that cleaning adds and the model reads.
+    """
+    for name in inputs:
+        at = ("derive", name) if name in clean.derive else ("windows",)
+        try:
+            require_own_rows(clean, [name], "")
+        except ExpressionError as error:
+            yield Mistake((*_CLEAN, *at), str(error), at_key=True)
 
 
 def _taken_windows(clean: Clean, columns: list[str]) -> Iterator[Mistake]:
@@ -77,9 +93,14 @@ def _is_taken(name: str, columns: list[str]) -> bool:
     return name.lower() in {column.lower() for column in columns}
 
 
-def _check(sql: str, known: list[str] | None, at: At) -> Iterator[Mistake]:
+def _check(
+    sql: str,
+    parse: Callable[[str, str], tuple[str, ...]],
+    known: list[str] | None,
+    at: At,
+) -> Iterator[Mistake]:
     try:
-        used = columns_of(sql, "")
+        used = parse(sql, "")
     except ExpressionError as error:
         yield Mistake(at, str(error))
         return

@@ -15,7 +15,7 @@ from factory_assets.spec.clean import Size, Statistic
 from factory_resources.errors import ExpressionError
 from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal
-from factory_resources.sql.expressions import parse, suggestion
+from factory_resources.sql.expressions import columns_of_rule, parse, suggestion
 from factory_resources.sql.limits import bounded
 from factory_resources.sql.row_marks import mark, marked
 from factory_resources.sql.spelling import unified_sql
@@ -47,9 +47,8 @@ class CleanQueries:
         known = [name for name in columns if name not in IDENTITY]
         _require_known(spec.unify, known, "unify", where)
         for rule, sql in spec.where.items():
-            _require_known(
-                parse(sql, f"{where}: where.{rule}").columns, known, f"where.{rule}", where
-            )
+            used = columns_of_rule(sql, f"{where}: where.{rule}")
+            _require_known(used, known, f"where.{rule}", where)
         _require_known(spec.deduplicate, known, "deduplicate", where)
         looks_around = False
         for name, sql in spec.derive.items():

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from factory_assets.spec import IDENTITY, Clean
-from factory_resources.sql.expressions import columns_of
+from factory_resources.errors import ExpressionError
+from factory_resources.sql.expressions import columns_of, parse
 
 Origins = dict[str, tuple[str, ...]]
 """Each column with the columns that it is computed from."""
@@ -34,6 +35,37 @@ def clean_origins(clean: Clean, ingested: Sequence[str]) -> Origins:
             window_origins = _joined(origins, (column, *around))
             origins |= dict.fromkeys(windows.of(column), window_origins)
     return origins
+
+
+def from_other_rows(clean: Clean) -> set[str]:
+    """Return, in lower case, the columns of expressions with OVER, and those made of them."""
+    found: set[str] = set()
+    for name, sql in clean.derive.items():
+        expression = parse(sql, f"derive.{name}")
+        if expression.windowed or found & {column.lower() for column in expression.columns}:
+            found.add(name.lower())
+    if windows := clean.windows:
+        for column in windows.columns:
+            if column.lower() in found:
+                found |= {name.lower() for name in windows.of(column)}
+    return found
+
+
+def require_own_rows(clean: Clean, inputs: Sequence[str], where: str) -> None:
+    """Require that the inputs of a model can be computed where the other rows are not there.
+
+    Raises:
+        ExpressionError: an input depends on other rows through OVER.
+    """
+    others = from_other_rows(clean)
+    for name in inputs:
+        if name.lower() in others:
+            raise ExpressionError(
+                f"input {name!r} depends on other rows, through OVER, and a prediction may be of "
+                "one row alone",
+                where=where,
+                remedy="use clean.windows, or name it in train.exclude",
+            )
 
 
 def formulas(clean: Clean) -> dict[str, str]:

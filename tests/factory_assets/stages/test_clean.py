@@ -180,6 +180,11 @@ def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, hom
         ),
         ({"where": {"r": "torque"}}, ExpressionError, "where.r: the rule yields BIGINT"),
         (
+            {"where": {"newest": "row_number() OVER (ORDER BY torque) = 1"}},
+            ExpressionError,
+            "where.newest: OVER looks at other rows",
+        ),
+        (
             {"where": {"q": "torque > 0", "r": "name::INT > 0"}},
             ExpressionError,
             "where.r: Could not convert string 'a'",

@@ -16,7 +16,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import PARTS, split
-from factory_resources.errors import DataError
+from factory_resources.errors import DataError, ExpressionError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables.writer import write
@@ -284,6 +284,32 @@ def test_a_target_that_cannot_be_predicted_is_named(
     text = "day,fit,x\n" + "\n".join(lines) + "\n"
     made, value = cleaned(text, tmp_path, home, train=train)
     _refused(home, made, value, match)
+
+
+@pytest.mark.parametrize(
+    ("derive", "more", "refused"),
+    [
+        ({"over_mean": "x - avg(x) OVER ()"}, {}, "over_mean"),
+        ({"mean": "avg(x) OVER ()", "over_mean": "x - MEAN"}, {"exclude": ["mean"]}, "over_mean"),
+        (
+            {"mean": "avg(x) OVER ()", "over_mean": "x - mean"},
+            {"exclude": ["mean", "over_mean"]},
+            None,
+        ),
+        ({"left": "count(*) OVER () - x"}, {"target": "left"}, None),
+    ],
+)
+def test_no_input_depends_on_other_rows(
+    derive: dict[str, str], more: dict[str, Any], refused: str | None, tmp_path: Path, home: Home
+) -> None:
+    train = {"target": "y", "model": {"kind": "linear"}, **more}
+    text = "x,y\n" + "".join(f"{i * 7 % 31},{i % 2}\n" for i in range(60))
+    made, value = cleaned(text, tmp_path, home, train=train, clean={"derive": derive})
+    if refused is None:
+        assert split(made, value, home).test is not None
+        return
+    with pytest.raises(ExpressionError, match=f"derive: input '{refused}' depends on other"):
+        split(made, value, home)
 
 
 def test_losses_that_came_last_do_not_stop_the_split(tmp_path: Path, home: Home) -> None:

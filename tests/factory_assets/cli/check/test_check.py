@@ -147,6 +147,25 @@ def test_derived_columns_see_those_before_them(defs: Path) -> None:
     assert [p.line for p in check(["machines"])] == [line_of(swapped, "half:")]
 
 
+def test_an_input_that_depends_on_other_rows(defs: Path) -> None:
+    text = FULL.replace("power: torque * speed", "power: torque - avg(torque) OVER ()")
+    declare(defs, text)
+    [problem] = check(["machines"])
+    assert problem.line == line_of(text, "power:")
+    assert "input 'power' depends on other rows, through OVER" in problem.message
+    assert "use clean.windows, or name it in train.exclude" in problem.message
+    declare(defs, text.replace("exclude: [kind]", "exclude: [kind, power]"))
+    assert check(["machines"]) == []
+
+
+def test_a_rule_that_looks_at_other_rows(defs: Path) -> None:
+    text = SHOWN_DIGITS + "  clean: {where: {newest: row_number() OVER (ORDER BY size) = 1}}\n"
+    declare(defs, text, "apples")
+    [problem] = check(["apples"])
+    assert problem.line == line_of(text, "newest")
+    assert "OVER looks at other rows" in problem.message
+
+
 def test_a_contract_column_that_the_file_does_not_have(defs: Path) -> None:
     folder = declare(defs, FULL)
     (folder / "machines.csv").write_text(HEADER.replace("speed", "spede"))
