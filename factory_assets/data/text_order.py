@@ -15,6 +15,8 @@ from factory_resources.sql.engine import identifier, literal
 if TYPE_CHECKING:
     import duckdb
 
+_DUPLICATES = "clean.deduplicate.order"
+
 _FRACTION = r"(:\d{2})[.,]\d+"
 """Parts of a second; letters order them whatever their length is."""
 
@@ -38,6 +40,9 @@ def require_sortable_texts(
     """
     hidden = sensitive_columns(pipeline)
     for place, column in _ordering(pipeline):
+        # Duplicates are dropped before columns are derived.
+        typed = "give it the type date or timestamp in ingest.contract, or order by another column"
+        early = typed if place == _DUPLICATES else ""
         if types.get(column) != "VARCHAR":
             continue
         name = identifier(column)
@@ -51,7 +56,8 @@ def require_sortable_texts(
                 f"{place}: {column!r} is text{such_as}, whose letters do not come in the order of "
                 "time",
                 where=where,
-                remedy="make a date of it in clean.derive, such as "
+                remedy=early
+                or "make a date of it in clean.derive, such as "
                 f"`moment: strptime({name}, '%d.%m.%Y')`, and name that",
             )
         whole = rf"regexp_replace({name}, {literal(_FRACTION)}, '\1')"
@@ -66,7 +72,8 @@ def require_sortable_texts(
                 f"{place}: {column!r} is text, and its letters do not come in the order of its "
                 f"numbers{such_as}",
                 where=where,
-                remedy="make a number of it in clean.derive, such as "
+                remedy=early
+                or "make a number of it in clean.derive, such as "
                 rf"`step: CAST(regexp_extract({name}, '\d+') AS BIGINT)`, and name that",
             )
 
@@ -74,6 +81,8 @@ def require_sortable_texts(
 def _ordering(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Yield the key and the column of all that orders rows."""
     spec = pipeline.spec
+    if (same := spec.clean.deduplication) and same.order:
+        yield _DUPLICATES, same.order
     if spec.clean.windows:
         yield "clean.windows.order", spec.clean.windows.order
     if spec.split.time:

@@ -6,7 +6,14 @@ Running them belongs in `data.transforms`.
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
 from factory_assets.spec.base import (
     STORED,
@@ -94,6 +101,23 @@ class Windows(Spec):
         }
 
 
+class Deduplicate(Spec):
+    """Which of several rows with the same key stays."""
+
+    key: Annotated[Columns, Field(min_length=1)]
+    """The columns that form the key of a row, such as `order_id`."""
+    keep: Literal["first", "last"] = "first"
+    """Which row stays; `last` if later files correct earlier ones."""
+    order: ColumnName | None = None
+    """The column that says which row is first and which is last, such as `exported`; a row without
+    a value comes before the others, and equal ones as they are read. Default: the order in which
+    rows are read, file by file in the order of their names."""
+
+
+def _form(value: Any) -> str:
+    return "rule" if isinstance(value, dict | Deduplicate) else "columns"
+
+
 class Clean(Spec):
     """Which ingested rows are trusted, and which columns are added to them.
 
@@ -112,10 +136,13 @@ class Clean(Spec):
     """Rules by name, each an SQL expression (DuckDB) that must hold, such as
     `{positive: torque > 0}`. A row for which a rule is false goes to quarantine, with the rule's
     name. Unknown (null) passes, as in an SQL check constraint."""
-    deduplicate: Columns = ()
+    deduplicate: Annotated[
+        Annotated[Columns, Tag("columns")] | Annotated[Deduplicate, Tag("rule")],
+        Discriminator(_form),
+    ] = ()
     """The columns that form the key of a row, such as `order_id`. The first row of each key is
     kept; later ones are dropped and counted. Rows without a value in any of them are all kept.
-    Default: no row is a duplicate."""
+    `{key: order_id, keep: last}` keeps the last row instead. Default: no row is a duplicate."""
     derive: dict[ColumnName, Expression] = {}
     """New columns by name, each an SQL expression (DuckDB) over the ingested columns and those
     derived before it, such as `{power: torque * speed}`."""
@@ -133,6 +160,13 @@ class Clean(Spec):
         if info.context != STORED:
             _require_different("unify", self.unify)
         return self
+
+    @property
+    def deduplication(self) -> Deduplicate | None:
+        """Which of several rows with the same key stays; None if all do."""
+        if isinstance(self.deduplicate, Deduplicate):
+            return self.deduplicate
+        return Deduplicate(key=self.deduplicate) if self.deduplicate else None
 
     @property
     def columns(self) -> tuple[str, ...]:

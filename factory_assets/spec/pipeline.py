@@ -262,7 +262,7 @@ class PipelineSpec(Spec):
         """Return each use of a column by name outside an expression, as (key, column)."""
         split, last, windows = self.split, self.evaluate.last, self.clean.windows
         given = split.given.column if split.given else None
-        train = self.train
+        train, same = self.train, self.clean.deduplication
         series = train.model if train and isinstance(train.model, SequenceNetwork) else None
         picture = train.model.image if train and isinstance(train.model, Cnn) else None
         uncertainty = train.uncertainty if train else None
@@ -281,7 +281,8 @@ class PipelineSpec(Spec):
             ("split.time", [split.time]),
             ("split.given.column", [given]),
             ("clean.unify", self.clean.unify),
-            ("clean.deduplicate", self.clean.deduplicate),
+            ("clean.deduplicate", same.key if same else []),
+            ("clean.deduplicate.order", [same.order] if same else []),
             ("clean.windows.by", [windows.by] if windows else []),
             ("clean.windows.order", [windows.order] if windows else []),
             ("clean.windows.columns", windows.columns if windows else []),

@@ -186,7 +186,8 @@ class ForwardTracer:
     def _kept_duplicate(self, clean: Record, rows: FollowedRows) -> int | None:
         """Return the record of the same source that was kept in place of a duplicate, if any."""
         declared = clean.parts.get("declaration") or {}
-        key, unified = declared.get("deduplicate") or [], declared.get("unify") or []
+        same, unified = declared.get("deduplicate") or [], declared.get("unify") or []
+        key = same["key"] if isinstance(same, dict) else same
         ingest = next((r for r in self.history.inputs(clean) if r.stage == "ingest"), None)
         if not key or ingest is None:
             return None

@@ -49,7 +49,9 @@ class CleanQueries:
         for rule, sql in spec.where.items():
             used = columns_of_rule(sql, f"{where}: where.{rule}")
             _require_known(used, known, f"where.{rule}", where)
-        _require_known(spec.deduplicate, known, "deduplicate", where)
+        if same := spec.deduplication:
+            order = [same.order] if same.order else []
+            _require_known((*same.key, *order), known, "deduplicate", where)
         looks_around = False
         for name, sql in spec.derive.items():
             expression = parse(sql, f"{where}: derive.{name}")
@@ -87,7 +89,9 @@ class CleanQueries:
     @property
     def separable(self) -> bool:
         """Whether the result of a row does not depend on the rows after it."""
-        return not self.spec.windows and not self.looks_around
+        same = self.spec.deduplication
+        keeps_earliest = same is None or (same.keep == "first" and same.order is None)
+        return keeps_earliest and not self.spec.windows and not self.looks_around
 
     @property
     def rules(self) -> dict[str, str]:
@@ -162,25 +166,32 @@ class CleanQueries:
     def mark_duplicates(
         self, connection: "duckdb.DuckDBPyConnection", earlier: Sequence[Path]
     ) -> int:
-        """Mark valid rows that repeat the key of an earlier row as `repeated`; return their number.
+        """Mark valid rows that repeat the key of the row that stays as `repeated`; count them.
 
         Rows that have no value in any column of the key are not compared.
 
         Args:
-            earlier: files of clean rows that precede those of the source.
+            earlier: files of clean rows that precede those of the source; only if `separable`.
         """
-        if not self.spec.deduplicate:
+        same = self.spec.deduplication
+        if same is None:
             return 0
-        names = [identifier(name) for name in self.spec.deduplicate]
+        names = [identifier(name) for name in same.key]
         key = ", ".join(names)
         # Rows of which nothing is known are not the same row.
         known = f"({' OR '.join(f'{name} IS NOT NULL' for name in names)})"
-        rows = f"SELECT {key}, _order FROM source WHERE {known} AND NOT {self._any_rule_broken}"
+        by = identifier(same.order) if same.order else "NULL"
+        rows = (
+            f"SELECT {key}, _order, {by} AS _by FROM source "
+            f"WHERE {known} AND NOT {self._any_rule_broken}"
+        )
         for path in earlier:
-            rows += f" UNION ALL SELECT {key}, -1 AS _order FROM {parquet(path)} WHERE {known}"
+            rows += f" UNION ALL SELECT {key}, -1, NULL FROM {parquet(path)} WHERE {known}"
+        first = "_by NULLS FIRST, _order"
+        last = "_by DESC NULLS LAST, _order DESC"
         ranked = (
-            f"SELECT _order FROM ({rows}) "
-            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _order) > 1"
+            f"SELECT _order FROM ({rows}) QUALIFY row_number() OVER "
+            f"(PARTITION BY {key} ORDER BY {first if same.keep == 'first' else last}) > 1"
         )
         repeated = f"FROM ({ranked}) WHERE _order >= 0" if earlier else ranked
         return mark(connection, "repeated", repeated, self.rows)

@@ -64,14 +64,22 @@ _TABLE = st.lists(
 
 
 @settings(max_examples=examples(12), deadline=None, phases=[Phase.explicit, Phase.generate])
-@given(first=st.lists(_TABLE, min_size=1, max_size=4), later=st.lists(_TABLE, max_size=4))
+@given(
+    first=st.lists(_TABLE, min_size=1, max_size=4),
+    later=st.lists(_TABLE, max_size=4),
+    same=st.sampled_from(
+        [["key"], {"key": "key", "keep": "last"}, {"key": "key", "order": "size"}]
+    ),
+)
 def test_a_grown_table_equals_one_computed_at_once(
     first: list[list[tuple[int, float]]],
     later: list[list[tuple[int, float]]],
+    same: Any,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("grown")
-    declared = _pipeline(folder, **{**_CLEAN, "where": {"any": "size < 90 or size is null"}})
+    where = {"any": "size < 90 or size is null"}
+    declared = _pipeline(folder, **{**_CLEAN, "where": where, "deduplicate": same})
     if not any(0 <= size < 90 for table in first for _, size in table):
         first = [[(1, 5.0)], *first]
     for number, table in enumerate(first):
@@ -146,6 +154,20 @@ def test_a_change_of_an_earlier_file_changes_later_duplicates(
     other, at_once = _run(declared, Home(tmp_path / "other"))
     assert (ingested.snapshot, cleaned) == (other.snapshot, at_once)
     assert cleaned.duplicates == 3
+
+
+def test_a_later_file_corrects_earlier_rows(tmp_path: Path, home: Home) -> None:
+    _write(tmp_path, 0, [(1, 5.0), (2, 6.0)])
+    declared = _pipeline(tmp_path, deduplicate={"key": "key", "keep": "last"})
+    _run(declared, home)
+    _write(tmp_path, 1, [(2, 7.0), (3, 95.0)])
+    _, cleaned = _run(declared, home)
+    assert [(row["key"], row["size"]) for row in rows(cleaned.snapshot, home)] == [
+        (1, 5.0),
+        (2, 7.0),
+        (3, 95.0),
+    ]
+    assert cleaned.duplicates == 1
 
 
 def test_a_lost_file_in_the_middle_is_computed_again(

@@ -50,6 +50,10 @@ def test_dates_with_the_year_last_are_refused(at: list[str], tmp_path: Path, hom
             "clean.windows.order",
             {"clean": {"windows": {"by": "unit", "order": "at", "size": 2, "columns": "x"}}},
         ),
+        (
+            "clean.deduplicate.order",
+            {"clean": {"deduplicate": {"key": "x", "keep": "last", "order": "at"}}},
+        ),
         ("evaluate.last.order", {"evaluate": {"last": {"by": "unit", "order": "at"}}}),
         (
             "train.model.order",
@@ -66,6 +70,12 @@ def test_numbers_of_several_lengths_are_refused(
     at = [f"cycle {i}" for i in range(7, 20)]
     with pytest.raises(DataError, match=rf"{key}: 'at' is text, .* 'cycle 7' and 'cycle 1\d'"):
         split_by(at, tmp_path, home, declared)
+
+
+def test_duplicates_are_ordered_before_columns_are_derived(tmp_path: Path, home: Home) -> None:
+    declared = {"clean": {"deduplicate": {"key": "x", "order": "at"}}}
+    with pytest.raises(DataError, match=r"give it the type date or timestamp in ingest\.contract"):
+        split_by([f"{i:02}.01.2024" for i in range(7, 20)], tmp_path, home, declared)
 
 
 @pytest.mark.parametrize("at", ["{:02}.01.2024", "cycle {}"])

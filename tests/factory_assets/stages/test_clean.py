@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from factory_assets.execution.cache_key import relevant_spec
+from factory_assets.spec.clean import Deduplicate
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, ExpressionError, FactoryError, StorageError
@@ -33,6 +34,26 @@ def test_of_duplicates_the_first_whole_row_stays(tmp_path: Path, home: Home) -> 
     _, result = cleaned(text, tmp_path, home, clean=part)
     assert column(result.snapshot, home, "v") == [1, 2, 4, 5]
     assert (result.duplicates, result.quarantined_rows) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        ({}, [1, 2, 6]),
+        ({"keep": "last"}, [4, 5, 6]),
+        ({"keep": "last", "order": "day"}, [1, 5, 6]),
+        ({"order": "day"}, [2, 3, 6]),
+        ({"keep": "last", "order": "k"}, [4, 5, 6]),
+    ],
+)
+def test_which_of_several_rows_with_one_key_stays(
+    rule: dict[str, str], kept: list[int], tmp_path: Path, home: Home
+) -> None:
+    text = "k,day,y\na,2026-03-01,0\nb,,1\na,2026-01-05,0\na,2026-02-28,1\nb,2026-02-02,0\n,,1\n"
+    made, result = cleaned(text, tmp_path, home, clean={"deduplicate": {"key": "k", **rule}})
+    assert column(result.snapshot, home, "_row") == kept
+    assert result.duplicates == 3
+    assert made.spec.clean.deduplication == Deduplicate(key=("k",), **rule)
 
 
 def test_rows_of_which_the_whole_key_is_missing_are_no_duplicates(

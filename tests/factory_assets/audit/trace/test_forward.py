@@ -98,6 +98,16 @@ def test_a_trace_passes_through_another_pipeline(tmp_path: Path) -> None:
     assert again.row == found.row
 
 
+def test_a_corrected_row_is_traced_to_its_correction(tmp_path: Path) -> None:
+    data = _write(tmp_path, "orchard/data.csv", "size,colour\n1,red\n2,green\n1,blue\n")
+    clean = {"deduplicate": {"key": "size", "keep": "last"}}
+    ingest = {"source": {"files": "data.csv"}, "contract": CONTRACT}
+    _run(tmp_path, "orchard", {"ingest": ingest, "clean": clean})
+    [fate] = _trace(tmp_path, str(data), "1").fates
+    [place] = fate.passages[1].places
+    assert (place.part, place.same_as) == ("duplicate", 3)
+
+
 def test_rows_of_several_sources_and_joined_tables_are_traced(tmp_path: Path) -> None:
     _write(tmp_path, "site/a.csv", "size,colour\n1,red\n2,green\n")
     _write(tmp_path, "site/b.csv", "size;colour\n3;red\n")
