@@ -68,6 +68,11 @@ LOWER_IS_BETTER = frozenset(
     | {"set_size", "interval_width", "abstention_rate"}
 ) | (FAIRNESS - {"selection_rate_ratio"})
 
+_NO_SHARES = frozenset({"log_loss", "brier", "rmse", "mae", "r2", "rmse_clipped"}) | frozenset(
+    {"asymmetric_score", "set_size", "interval_width"}
+)
+"""Metrics that are not limited to 0 to 1."""
+
 
 class Gate(Spec):
     """A condition on one metric, with exactly one comparison.
@@ -123,6 +128,9 @@ class Gate(Spec):
             raise ValueError(
                 "`margin` goes with `no_worse_than` and `better_than`; change the constant instead"
             )
+        limit = self.at_least if self.at_least is not None else self.at_most
+        if limit is not None and self.metric not in _NO_SHARES and not 0 <= limit <= 1:
+            raise ValueError(f"{self.metric} lies between 0 and 1; compare it with such a number")
         if self.better_than == "trivial" and self.metric in COVERAGE_METRICS:
             raise ValueError(
                 f"a trivial guess has no {self.metric}; compare with a constant by at_least or "

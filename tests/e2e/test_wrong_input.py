@@ -102,9 +102,9 @@ def test_gates_refuse_and_the_old_champion_stays(apples: FactoryCommand, tmp_pat
     first = apples("run", "apples")
     assert first.returncode == 0, first.stdout + first.stderr
     file = tmp_path / "defs" / "apples" / "defs.yaml"
-    gates = "  evaluate: {gates: [{metric: roc_auc, at_least: 1.1}]}\n"
+    gates = "  evaluate: {gates: [{metric: brier, at_most: -1}]}\n"
     file.write_text(file.read_text().replace("kind: linear}", "kind: linear}, seed: 1") + gates)
-    _one_line(apples("run", "apples"), "roc_auc", "v2", code=1)
+    _one_line(apples("run", "apples"), "brier", "v2", code=1)
     _one_line(apples("run", "apples", "--stages", "deploy"), code=1)
     assert Registry(Home(tmp_path / "home")).champion("apples") == 1
 

@@ -1,7 +1,7 @@
 """`factory check`: find every mistake in every declaration, without running anything.
 
-Checks of SQL belong in `expressions`, checks of sources in `sources`, checks of one file by itself
-in `factory_assets.declarations`.
+Checks of SQL belong in `expressions`, of sources in `sources`, of what is learned in `training`,
+and of one file by itself in `factory_assets.declarations`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ from factory_assets.cli.check.sources import (
     source_mistakes,
     upstream_mistakes,
 )
+from factory_assets.cli.check.training import metric_mistakes, training_mistakes
 from factory_assets.cli.check.user_objects import user_object_mistakes
 from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
@@ -39,12 +40,11 @@ from factory_assets.declarations.loader import (
 from factory_assets.declarations.messages import Mistake, of_section
 from factory_assets.declarations.people import load_people
 from factory_assets.declarations.settings import load_settings
-from factory_assets.declarations.yaml_document import At, parse
+from factory_assets.declarations.yaml_document import parse
 from factory_assets.execution.boundary_level import import_refused
 from factory_assets.execution.lineage_events import refused_line
 from factory_assets.ml.features.columns import input_columns
-from factory_assets.ml.metrics.metrics import gate_metric_names, metric_names
-from factory_assets.spec import Gate, Pipeline
+from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
 from factory_resources.encoders.sentence_encoder import encoder_folder
@@ -120,7 +120,8 @@ def check_folder(folder: Path) -> list[Problem]:
 def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from user_object_mistakes(pipeline)
     yield from _contract(pipeline)
-    yield from _metrics(pipeline)
+    yield from metric_mistakes(pipeline)
+    yield from training_mistakes(pipeline)
     yield from _encoders(pipeline)
     pipeline = bind_newest_partition(pipeline)
     mistakes = [*source_mistakes(pipeline), *join_mistakes(pipeline), *upstream_mistakes(pipeline)]
@@ -163,32 +164,6 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
         if column.pattern and (reason := pattern_error(column.pattern)):
             message = f"{column.pattern!r} is not a regular expression: {reason}"
             yield Mistake((*at, "pattern"), message)
-
-
-def _metrics(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Yield metrics that the declared task does not have.
-
-    If no task is declared, it is derived from the data when the pipeline runs.
-    """
-    train, evaluate = pipeline.spec.train, pipeline.spec.evaluate
-    if train is None or train.task is None:
-        return
-    task, valid = train.task, metric_names(train.task)
-    if evaluate.protected and task != "binary":
-        yield Mistake(
-            ("evaluate", "protected"),
-            f"protected groups need a task with two classes; the task is {task}",
-        )
-    named: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
-    named += [
-        (("evaluate", "gates", i, "metric"), gate.metric)
-        for i, gate in enumerate(evaluate.gates)
-        if isinstance(gate, Gate) and gate.metric not in gate_metric_names(task)
-    ]
-    named.append((("train", "tune", "metric"), train.tune.metric if train.tune else None))
-    for at, metric in named:
-        if metric is not None and metric not in valid:
-            yield Mistake(at, f"{metric!r} is not a metric of {task}; {suggest(metric, valid)}")
 
 
 def _encoders(pipeline: Pipeline) -> Iterator[Mistake]:

@@ -103,6 +103,8 @@ def test_gate_has_exactly_one_comparison(comparison: dict[str, Any]) -> None:
         ({"metric": "rmse", "at_most": 1, "margin": 0.1}, "`margin` goes with `no_worse_than`"),
         ({"metric": "r2", "at_least": 0.5, "margin": 0.1}, "`margin` goes with `no_worse_than`"),
         ({"metric": "coverage", "better_than": "trivial"}, "a trivial guess has no coverage"),
+        ({"metric": "roc_auc", "at_least": 60}, "roc_auc lies between 0 and 1; compare it with"),
+        ({"metric": "coverage", "at_most": -0.1}, "coverage lies between 0 and 1"),
     ],
 )
 def test_a_gate_that_cannot_mean_what_it_says_is_refused(gate: dict[str, Any], line: str) -> None:

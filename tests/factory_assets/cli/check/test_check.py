@@ -136,6 +136,47 @@ def test_metrics_that_the_task_does_not_have(defs: Path) -> None:
     assert "'roc_auc' is not a metric of regression; valid: rmse" in problems[0].message
 
 
+@pytest.mark.parametrize(
+    ("train", "gate", "on_line", "message"),
+    [
+        ([], "rmse", "metric: rmse", "'rmse' is not a metric of binary; valid: average_precision"),
+        (["exclude: [size, kind]"], "roc_auc", "exclude:", "no input is left to learn from; name"),
+        (
+            ["positive: good"],
+            "roc_auc",
+            "positive:",
+            "'good' is not a class of target 'ripe'; valid",
+        ),
+        (
+            ["uncertainty: {by: size}"],
+            "roc_auc",
+            "uncertainty:",
+            "'size' is a number, and groups need names; list it in train.categorical",
+        ),
+        (["positive: false", "exclude: size", "uncertainty: {by: kind}"], "coverage", "", ""),
+        (["categorical: size", "uncertainty: {by: size}"], "f1", "", ""),
+    ],
+)
+def test_what_the_contract_tells_of_training(
+    defs: Path, train: list[str], gate: str, on_line: str, message: str
+) -> None:
+    lines = [
+        *("type: factory_assets.ModelPipeline", "attributes:", "  purpose: Sort apples"),
+        *("  ingest:", "    source: {files: apples.csv}", "    contract:"),
+        "      - {name: size, type: int64}",
+        "      - {name: kind, type: string, values: [a, b]}",
+        "      - {name: ripe, type: bool, nullable: false}",
+        *("  train:", "    target: ripe", "    model: {kind: linear}"),
+        *(f"    {line}" for line in train),
+        *("  evaluate:", "    gates:", f"      - {{metric: {gate}, at_least: 0.5}}"),
+    ]
+    text = "\n".join(lines) + "\n"
+    declare(defs, text, "apples")
+    problems = check(["apples"])
+    assert [problem.line for problem in problems] == ([line_of(text, on_line)] if message else [])
+    assert all(message in problem.message for problem in problems)
+
+
 def test_derived_columns_see_those_before_them(defs: Path) -> None:
     text = FULL.replace("power: torque * speed", "power: torque * speed\n      half: power / 2")
     declare(defs, text)

@@ -117,8 +117,8 @@ def test_a_champion_that_cannot_be_judged_fails_the_gate() -> None:
 @pytest.mark.parametrize(
     "comparison",
     [
-        {"at_least": -1.0},
-        {"at_most": 9.0},
+        {"at_least": 0.0},
+        {"at_most": 1.0},
         {"better_than": "trivial"},
         {"no_worse_than": "champion"},
     ],

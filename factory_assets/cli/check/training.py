@@ -1,0 +1,90 @@
+"""Check what is learned and how it is judged, as far as the contract tells without data.
+
+Training checks it again on the rows.
+"""
+
+from collections.abc import Iterator
+
+from factory_assets.declarations.messages import Mistake
+from factory_assets.declarations.yaml_document import At
+from factory_assets.ml.features.columns import input_columns
+from factory_assets.ml.metrics.metrics import gate_metric_names, metric_names
+from factory_assets.spec import Column, Gate, Pipeline
+from factory_assets.spec.base import suggest
+from factory_assets.spec.train import Task, Train
+
+
+def metric_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Yield metrics that the task does not have, if it is declared or the target's type tells."""
+    train, evaluate = pipeline.spec.train, pipeline.spec.evaluate
+    if train is None or not (tasks := _tasks(train, _target(pipeline))):
+        return
+    named = " or ".join(tasks)
+    if evaluate.protected and "binary" not in tasks:
+        yield Mistake(
+            ("evaluate", "protected"),
+            f"protected groups need a task with two classes; the task is {named}",
+        )
+    valid = dict.fromkeys(name for task in tasks for name in metric_names(task))
+    of_gates = {name for task in tasks for name in gate_metric_names(task)}
+    metrics: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]
+    metrics += [
+        (("evaluate", "gates", i, "metric"), gate.metric)
+        for i, gate in enumerate(evaluate.gates)
+        if isinstance(gate, Gate) and gate.metric not in of_gates
+    ]
+    metrics.append((("train", "tune", "metric"), train.tune.metric if train.tune else None))
+    for at, metric in metrics:
+        if metric is not None and metric not in valid:
+            yield Mistake(at, f"{metric!r} is not a metric of {named}; {suggest(metric, valid)}")
+
+
+def training_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Yield a class that the target does not have, groups of numbers, and a lack of inputs."""
+    train, columns = pipeline.spec.train, pipeline.spec.ingest.contract.columns
+    if train is None:
+        return
+    classes = _classes(_target(pipeline))
+    positive = train.positive
+    named = str(positive).lower() if isinstance(positive, bool) else str(positive)
+    if positive is not None and classes and named not in classes:
+        what = f"{named!r} is not a class of target {train.target!r}"
+        yield Mistake(("train", "positive"), f"{what}; {suggest(named, classes)}")
+    by = train.uncertainty.by if train.uncertainty else None
+    of_numbers = {one.name for one in columns if one.type in ("int64", "float64")}
+    if by in of_numbers.difference(train.categorical):
+        what = f"{by!r} is a number, and groups need names; list it in train.categorical if its"
+        yield Mistake(("train", "uncertainty", "by"), f"{what} values are names")
+    added = (*pipeline.spec.ingest.labels, *pipeline.spec.partitions, *pipeline.spec.clean.columns)
+    if columns and not input_columns(pipeline, [*(one.name for one in columns), *added]):
+        yield Mistake(("train", "exclude"), "no input is left to learn from; name fewer columns")
+
+
+def _target(pipeline: Pipeline) -> Column | None:
+    """Return what the contract says of the target, unless cleaning changes or derives it."""
+    train, clean = pipeline.spec.train, pipeline.spec.clean
+    if train is None or train.target in (*clean.unify, *clean.columns):
+        return None
+    columns = pipeline.spec.ingest.contract.columns
+    return next((column for column in columns if column.name == train.target), None)
+
+
+def _tasks(train: Train, target: Column | None) -> tuple[Task, ...]:
+    """Return the tasks that are possible; none if only the data tells."""
+    if train.task:
+        return (train.task,)
+    match target.type if target else None:
+        case "bool":
+            return ("binary",)
+        case "string":
+            return ("binary", "multiclass")
+    return ()
+
+
+def _classes(target: Column | None) -> tuple[str, ...]:
+    """Return the classes of the target; none if only the data tells."""
+    if target is None:
+        return ()
+    if target.type == "bool":
+        return ("false", "true")
+    return tuple(str(value) for value in target.values or ()) if target.type == "string" else ()
