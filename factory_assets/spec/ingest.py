@@ -3,7 +3,7 @@
 Reading the data belongs in `data.sources`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -184,6 +184,15 @@ class Ingest(Spec):
     def every_source(self) -> tuple[Source, ...]:
         """All sources that are read, joined tables included."""
         return (*self.tables.values(), *(join.source for _, join in sorted(self.joins.items())))
+
+    @property
+    def file_patterns(self) -> Iterator[str]:
+        """The patterns of the files of rows, each with that of its members."""
+        for source in self.tables.values():
+            if isinstance(source, FileSource):
+                yield from (f"{path}{source.member or ''}" for path in source.patterns)
+            elif isinstance(source, ImageSource):
+                yield from source.images
 
     @property
     def labels(self) -> tuple[str, ...]:

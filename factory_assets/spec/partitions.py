@@ -7,8 +7,8 @@ these placeholders belongs in `data.sources.partition_patterns`.
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import MAXYEAR, datetime
-from itertools import product
+from datetime import MAXYEAR, UTC, datetime
+from itertools import islice, product
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -259,6 +259,44 @@ def require_places(dimensions: Mapping[str, Dimension], source: Mapping[str, Any
             f"ingest: the source does not name partition {missing!r}; put {text} where sources "
             f"differ, as in `files: data/{text}.csv`"
         )
+
+
+_COMPARED = {"hour": 19_200, "day": 800, "week": 120, "month": 27}
+"""How many periods are compared: two years of them, in which clocks change and dates come again."""
+
+
+def require_own_files(dimensions: Mapping[str, Dimension], pattern: str) -> None:
+    """Require that a file of rows belongs to one partition; else its rows would be in several.
+
+    Args:
+        dimensions: the dimensions by name.
+        pattern: of the files; that of their members too.
+
+    Raises:
+        ValueError: the pattern does not name a dimension, or has one text for several periods.
+    """
+    places = [*PLACE.finditer(pattern)]
+    if missing := next((n for n in dimensions if n not in {place[1] for place in places}), None):
+        raise ValueError(
+            f"ingest: every partition of {missing!r} would read the same files {pattern!r}; put "
+            f"{{{missing}}} where they differ"
+        )
+    name = time_dimension(dimensions)
+    forms = {place[2] for place in places if place[1] == name}
+    time = dimensions[name] if name else None
+    if not isinstance(time, TimePartitions) or not all(forms):
+        return
+    known: dict[tuple[str, ...], str] = {}
+    last = datetime(MAXYEAR, 1, 1, tzinfo=UTC)
+    spans = periods(time.start_time, time.end_time, time.every, time.zone, last)
+    for begin, _ in islice(spans, _COMPARED[time.every]):
+        key = key_of(begin, time.every)
+        other = known.setdefault(tuple(begin.strftime(form) for form in forms), key)
+        if other != key:
+            raise ValueError(
+                f"ingest: partitions {other!r} and {key!r} would read the same files {pattern!r}; "
+                f"write a format in which each is different, such as {{{name}}}"
+            )
 
 
 def names_partition(source: Mapping[str, Any]) -> bool:

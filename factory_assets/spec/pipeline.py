@@ -17,7 +17,12 @@ from factory_assets.spec.deploy import Deploy
 from factory_assets.spec.evaluate import FAIRNESS, Evaluate
 from factory_assets.spec.ingest import Ingest
 from factory_assets.spec.models import Cnn, SequenceNetwork
-from factory_assets.spec.partitions import Partitions, TimePartitions, require_places
+from factory_assets.spec.partitions import (
+    Partitions,
+    TimePartitions,
+    require_own_files,
+    require_places,
+)
 from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import FileSource, ImageSource
 from factory_assets.spec.split import SplitRule
@@ -150,7 +155,7 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
-    def _partitions_are_consistent(self) -> Self:
+    def _partitions_are_consistent(self, info: ValidationInfo) -> Self:
         times = [n for n, d in self.partitions.items() if isinstance(d, TimePartitions)]
         if len(times) > 1:
             raise ValueError(f"partitions {' and '.join(times)} are both of time; keep one")
@@ -174,6 +179,8 @@ class PipelineSpec(Spec):
                 )
         if self.partitions:
             require_places(self.partitions, self.ingest.model_dump(exclude={"contract"}))
+            for pattern in () if info.context == STORED else self.ingest.file_patterns:
+                require_own_files(self.partitions, pattern)
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from factory_assets.spec import PipelineSpec
+from factory_assets.spec.base import STORED
 from factory_assets.spec.calendar import Period
 from factory_assets.spec.partitions import (
     Partitions,
@@ -155,7 +156,7 @@ def test_wrong_dimensions_are_refused(declared: dict[str, Any], message: str) ->
         _dimensions(d=declared)
 
 
-def _spec(files: str, partitions: dict[str, Any]) -> PipelineSpec:
+def _spec(files: str | list[str], partitions: dict[str, Any]) -> PipelineSpec:
     contract = [{"name": "x", "type": "int64"}]
     ingest = {"source": {"files": files}, "contract": contract}
     return PipelineSpec.model_validate(
@@ -183,6 +184,55 @@ def test_sources_must_tell_partitions_apart(
 ) -> None:
     with pytest.raises(ValidationError, match=message):
         _spec(files, partitions)
+
+
+_HOURS = {"h": {"every": "hour", "start": "2024-01-01", "timezone": "Europe/Berlin"}}
+_IN_UTC = {"h": {"every": "hour", "start": "2024-01-01"}}
+
+
+@pytest.mark.parametrize(
+    ("files", "partitions", "message"),
+    [
+        ("{day:%Y-%m}/*.csv", _DAYS, "'2024-01-01' and '2024-01-02' would read the same files"),
+        ("{day:%m-%d}.csv", _DAYS, "'2024-01-01' and '2025-01-01' would read the same files"),
+        ("{h:%Y-%m-%dT%H}.csv", _HOURS, "'2024-10-27-02:00' and '2024-10-27-02:00.0100' would"),
+        (["{day}.csv", "more.csv"], _DAYS, "every partition of 'day' would .* 'more.csv'; put {da"),
+        (["{day}.csv", "{day:%Y}.csv"], _DAYS, "would read the same files '{day:%Y}.csv'"),
+    ],
+)
+def test_no_file_belongs_to_two_partitions(
+    files: str | list[str], partitions: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        _spec(files, partitions)
+
+
+@pytest.mark.parametrize(
+    ("files", "partitions"),
+    [
+        ("{day:%Y/%m/%d}.csv", _DAYS),
+        ("{day:%Y}/{day:%j}.csv", _DAYS),
+        ("{day:%m-%d}.csv", {"day": {**_DAYS["day"], "end": "2024-12-31"}}),
+        ("{day:%Y-%m}.csv", {"day": {"every": "month", "start": "2024-01-01"}}),
+        ("{h:%Y-%m-%dT%H%z}.csv", _HOURS),
+        ("{h:%Y-%m-%dT%H}.csv", _IN_UTC),
+        ("{day:%Y}/{day}/{site}.csv", {**_DAYS, **_SITES}),
+    ],
+)
+def test_files_of_partitions_may_have_any_names(files: str, partitions: dict[str, Any]) -> None:
+    assert {*partitions} < {*_spec(files, partitions).columns()}
+
+
+def test_members_of_archives_tell_partitions_apart() -> None:
+    declared = {"files": "{day:%Y-%m}.zip", "member": "{day}.csv"}
+    contract = [{"name": "x", "type": "int64"}]
+    ingest: dict[str, Any] = {"source": declared, "contract": contract}
+    spec = {"purpose": "test", "partitions": _DAYS, "ingest": ingest}
+    PipelineSpec.model_validate(spec)
+    declared["member"] = "*.csv"
+    with pytest.raises(ValidationError, match="would read the same files"):
+        PipelineSpec.model_validate(spec)
+    PipelineSpec.model_validate(spec, context=STORED)
 
 
 def test_a_placeholder_with_a_format_names_the_dimension() -> None:

@@ -109,9 +109,10 @@ def test_a_partition_needs_all_its_files(tmp_path: Path) -> None:
     assert there(declared(tmp_path, source, day=DAY)) == ["2024-01-01"]
 
 
-def test_a_file_can_belong_to_several_partitions(tmp_path: Path) -> None:
+def test_a_file_that_a_function_reads_can_belong_to_several_partitions(tmp_path: Path) -> None:
     put(tmp_path, "2024-01.csv")
-    assert len(there(declared(tmp_path, "{day:%Y-%m}.csv", day=DAY))) == 10
+    reading = {"python": "source:load", "args": {"day": "{day}"}, "reads": "{day:%Y-%m}.csv"}
+    assert len(there(declared(tmp_path, reading, day=DAY))) == 10
 
 
 def test_without_files_every_period_is_listed(tmp_path: Path) -> None:
