@@ -25,6 +25,7 @@ from factory_assets.cli.check.sources import (
 from factory_assets.cli.check.training import metric_mistakes, training_mistakes
 from factory_assets.cli.check.user_objects import user_object_mistakes
 from factory_assets.data.contract.rules import pattern_error, rules_of
+from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked
 from factory_assets.declarations.folders import ASSETS_FILE, asset_folders, settings_file
@@ -177,15 +178,16 @@ def _encoders(pipeline: Pipeline) -> Iterator[Mistake]:
 
 def _missing_columns(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:
     """Yield contract columns that a source file does not have."""
-    for i, column in enumerate(pipeline.spec.ingest.contract.columns):
+    contract = pipeline.spec.ingest.contract.columns
+    declared = [column.source_name for column in contract]
+    hidden = [column.source_name for column in contract if column.sensitive]
+    for i, column in enumerate(contract):
         for file, columns in files.items():
             if column.source_name not in columns:
                 key = "name" if column.source is None else "from"
                 message = f"no column {column.source_name!r} in {file}"
-                yield Mistake(
-                    ("ingest", "contract", "columns", i, key),
-                    f"{message}; {suggest(column.source_name, columns)}",
-                )
+                remedy = suggest_column(column.source_name, columns, declared, hidden)
+                yield Mistake(("ingest", "contract", "columns", i, key), f"{message}; {remedy}")
                 break
 
 

@@ -4,10 +4,11 @@ Of a file it reads no more than the header needs; databases are not queried.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.data.sources.files import text_rules
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.data.sources.partition_patterns import bind
@@ -135,16 +136,17 @@ def headers(pipeline: Pipeline) -> Headers | None:
 def join_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield columns of joins that the tables do not have."""
     ingest = pipeline.spec.ingest
+    hidden = [c.source_name for c in ingest.contract.columns if c.sensitive]
     for name, join in ingest.joins.items():
         at: At = ("ingest", "joins", name)
         joined = _columns(join.source, pipeline.folder)
         tables = (_columns(source, pipeline.folder) for source in ingest.tables.values())
-        mistakes = [m for table in tables for m in _missing((*at, "on"), join.on, table)]
+        mistakes = [m for table in tables for m in _missing((*at, "on"), join.on, table, hidden)]
         if join.key or not mistakes:
             key = "key" if join.key else "on"
-            mistakes += _missing((*at, key), join.key or join.on, joined)
-        mistakes += _missing((*at, "columns"), join.columns or (), joined)
-        mistakes += _missing((*at, "rename"), tuple(join.rename), joined)
+            mistakes += _missing((*at, key), join.key or join.on, joined, hidden)
+        mistakes += _missing((*at, "columns"), join.columns or (), joined, hidden)
+        mistakes += _missing((*at, "rename"), tuple(join.rename), joined, hidden)
         yield from mistakes or _clashes(at, join, pipeline, joined)
 
 
@@ -164,11 +166,14 @@ def _clashes(at: At, join: Join, pipeline: Pipeline, joined: Headers) -> Iterato
                 return
 
 
-def _missing(at: At, required: tuple[str, ...], files: Headers) -> Iterator[Mistake]:
+def _missing(
+    at: At, required: tuple[str, ...], files: Headers, hidden: Sequence[str]
+) -> Iterator[Mistake]:
     for file, columns in files.items():
         for column in required:
             if column not in columns:
-                yield Mistake(at, f"no column {column!r} in {file}; {suggest(column, columns)}")
+                remedy = suggest_column(column, columns, required, hidden)
+                yield Mistake(at, f"no column {column!r} in {file}; {remedy}")
                 return
 
 

@@ -21,6 +21,7 @@ from factory_assets.data.contract.sql_types import (
     value_sql,
 )
 from factory_assets.data.contract.type_inference import CHUNK, column_types, missing_tokens
+from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import ContractError
@@ -200,13 +201,15 @@ def _require_columns(columns: Sequence[Column], raws: Sequence[SourceTable]) -> 
     for raw in raws:
         for column in columns:
             if column.source_name not in raw.columns:
-                raise _missing_column(column.source_name, raw)
+                raise _missing_column(column.source_name, raw, columns)
 
 
-def _missing_column(name: str, raw: SourceTable) -> ContractError:
+def _missing_column(name: str, raw: SourceTable, columns: Sequence[Column]) -> ContractError:
     if remedy := raw.withheld.get(name):
         return ContractError(f"column {name!r} is hidden", where=raw.name, remedy=remedy)
-    remedy = suggestion(name, list(raw.columns))
+    hidden = [column.source_name for column in columns if column.sensitive]
+    declared = [column.source_name for column in columns]
+    remedy = suggest_column(name, list(raw.columns), declared, hidden)
     if len(raw.columns) == 1 and raw.format == "csv":
         remedy += "; only one column was found: set source.delimiter"
     return ContractError(f"there is no column {name!r}", where=raw.name, remedy=remedy)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.spec import FileSource, Join
 from factory_resources.errors import ContractError, JoinError, SourceError
 from factory_resources.sources.files.reader import Columns, SourceTable, parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
-from factory_resources.sql.expressions import suggestion
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,13 +61,13 @@ def _joined(
     scratch.mkdir()
     table, available = _table(join, others)
     key = join.key or join.on
-    _require(join.on, raw.columns, f"joins.{name}.on", raw.name)
+    _require(join.on, raw.columns, f"joins.{name}.on", raw.name, hidden)
     names = ", ".join(dict.fromkeys(other.name for other in others))
-    _require(key, available, f"joins.{name}.key", names)
+    _require(key, available, f"joins.{name}.key", names, hidden)
     adds = join.adds(available)
     added = tuple(adds)
-    _require(added, available, f"joins.{name}.columns", names)
-    _require(tuple(join.rename), available, f"joins.{name}.rename", names)
+    _require(added, available, f"joins.{name}.columns", names, hidden)
+    _require(tuple(join.rename), available, f"joins.{name}.rename", names, hidden)
     _require_new(name, adds, raw.columns, names)
     target = scratch / "wide.parquet"
     with (
@@ -158,13 +158,15 @@ def _key_text(cell: str, *, numbers: bool) -> str:
     return rf"regexp_replace({text}, '^([+-]?[0-9]+)\.0+$', '\1')" if numbers else text
 
 
-def _require(required: Sequence[str], available: Columns, where: str, name: str) -> None:
+def _require(
+    required: Sequence[str], available: Columns, where: str, name: str, hidden: Collection[str]
+) -> None:
     for column in required:
         if column not in available:
             raise SourceError(
                 f"{name} has no column {column!r}",
                 where=where,
-                remedy=suggestion(column, list(available)),
+                remedy=suggest_column(column, list(available), required, hidden),
             )
 
 

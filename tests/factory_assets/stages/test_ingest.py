@@ -498,6 +498,22 @@ def test_too_much_quarantine_names_rule_and_example(tmp_path: Path, home: Home) 
         _held(text, secret, tmp_path, home, max_quarantine=0.5)
 
 
+@pytest.mark.parametrize("header", ["Erika Mustermann,44", "NAME,Old"])
+def test_a_file_without_its_names_is_not_quoted_if_something_is_sensitive(
+    header: str, tmp_path: Path, home: Home
+) -> None:
+    contract = [{"name": "name", "type": "string"}, {"name": "age", "type": "int64"}]
+    with pytest.raises(ContractError, match=f"no column 'name'; .*{header.split(',')[0]}"):
+        _held(f"{header}\nMax Muster,45\n", contract, tmp_path, home)
+    contract[0]["sensitive"] = "personal"
+    with pytest.raises(ContractError, match=r"d\.csv: there is no column 'name'; ") as error:
+        _held(f"{header}\nMax Muster,45\n", contract, tmp_path, home)
+    assert ("Mustermann" in str(error.value), "NAME" in str(error.value)) == (
+        False,
+        "NAME" in header,
+    )
+
+
 def test_a_token_that_is_no_finite_number(tmp_path: Path, home: Home) -> None:
     made = {"source": {"files": "d.csv"}, "contract": [{"name": "y", "type": "float64"}]}
     (tmp_path / "d.csv").write_text("x,y\n1,inf\n2,3.5\n3,-999\n4,nan\n")

@@ -215,6 +215,17 @@ def test_a_contract_column_that_the_file_does_not_have(defs: Path) -> None:
     assert "no column 'speed' in machines.csv; did you mean 'spede'?" in problem.message
 
 
+def test_a_sensitive_file_without_its_names_is_not_quoted(defs: Path) -> None:
+    text = FULL.replace("- {name: speed,", "- {sensitive: personal, name: speed,")
+    assert text != FULL
+    folder = declare(defs, text)
+    (folder / "machines.csv").write_text("12,Erika Mustermann,L,0\n")
+    problems = check(["machines"])
+    assert len(problems) > 1
+    assert all("if its first line has values in place of names" in str(p) for p in problems)
+    assert not any("Mustermann" in str(problem) for problem in problems)
+
+
 @pytest.mark.parametrize("packing", ["plain", "gz", "zip", "parquet"])
 def test_without_a_contract_columns_are_checked_against_the_header(
     defs: Path, packing: str

@@ -141,6 +141,18 @@ def test_a_sensitive_key_that_occurs_twice_is_not_shown(
     assert f"a key of {key} occurs 2 times in m.csv; a joined table must" in str(error.value)
 
 
+@pytest.mark.parametrize("file", ["d.csv", "m.csv"])
+def test_a_sensitive_table_without_its_names_is_not_quoted(
+    file: str, tmp_path: Path, home: Home
+) -> None:
+    contract = [{"name": "model", "type": "string", "sensitive": "personal"}, {"name": "y"}]
+    declared = _declared(tmp_path, {}, contract=contract)
+    (tmp_path / file).write_text("Erika Mustermann,44,x\n")
+    with pytest.raises(SourceError, match=r"has no column 'machine'; .*header: false") as error:
+        ingest(declared, home)
+    assert "Mustermann" not in str(error.value)
+
+
 @pytest.mark.parametrize("mine", ["number.parquet", "whole.parquet", "text.csv", "gaps.csv"])
 @pytest.mark.parametrize("other", ["number.parquet", "whole.parquet"])
 def test_whole_numbers_match_whatever_their_type(
