@@ -1132,7 +1132,8 @@ class Scratch:
             "CREATE TABLE person(person TEXT, number INTEGER, roles TEXT, keys TEXT, account TEXT,"
             " PRIMARY KEY(person, number)) WITHOUT ROWID;"
             "CREATE TABLE rule(subject TEXT PRIMARY KEY, rule TEXT) WITHOUT ROWID;"
-            "CREATE TABLE declared(sha256 TEXT PRIMARY KEY, rule TEXT) WITHOUT ROWID;"
+            "CREATE TABLE declared(sha256 TEXT, subject TEXT, rule TEXT, number INTEGER,"
+            " PRIMARY KEY(sha256, subject)) WITHOUT ROWID;"
             "CREATE TABLE changed_rule(number INTEGER PRIMARY KEY, pipeline TEXT);"
             "CREATE TABLE served(which TEXT PRIMARY KEY) WITHOUT ROWID;"
             "CREATE TABLE refused(which TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
@@ -1184,7 +1185,8 @@ class Scratch:
         same = self.one("SELECT rule FROM declared WHERE sha256 = ?", digest)
         if same not in (None, rule):
             raise InvalidError("has another 'approval' than an entry of the same declaration")
-        self.run("INSERT OR IGNORE INTO declared VALUES(?, ?)", digest, rule)
+        row = digest, subject, rule, number
+        self.run("INSERT OR IGNORE INTO declared VALUES(?, ?, ?, ?)", *row)
         before = self.one("SELECT rule FROM rule WHERE subject = ?", subject)
         if before not in (None, "null", rule):
             pipeline = subject.partition("/")[2]
@@ -2160,10 +2162,41 @@ class ContentCheck:
         for name in self._files.names("declarations/*/*.json"):
             # Entries of runs and of changed declarations have the digest, which is its name.
             self._compare(None, name, name.rpartition("/")[2][: -len(".json")])
+        self._declarations()
         with self._report.reported(file="mlflow.db"):
             self._aliases()
         for link in sorted(getattr(self._files, "links", ())):
             self._report.problem("is a symbolic link, which is not followed", file=link)
+
+    def _declarations(self) -> None:
+        """Require the declarations that the ledger names, from the first one that is there.
+
+        Homes did not always store them.
+        """
+        absent: int | None = 0
+        query = "SELECT number, subject, sha256 FROM declared ORDER BY number"
+        for number, subject, digest in self._scratch.run(query):
+            name = f"declarations/{subject.partition('/')[2]}/{digest}.json"
+            with self._report.reported(number, name):
+                try:
+                    self._digest(name)
+                except MissingFileError:
+                    if (self._removed(name) or 0) > number:
+                        self._count_gone(name)
+                    elif absent is None:
+                        raise
+                    else:
+                        absent += 1
+                    continue
+                if absent:
+                    self._no_declarations(absent)
+                absent = None
+        if absent:
+            self._no_declarations(absent)
+
+    def _no_declarations(self, count: int) -> None:
+        what = f"{count} of the oldest are not here: under what was computed cannot be read"
+        self._report.note(what, file="declarations")
 
     def ignored(self, names: Iterable[str]) -> None:
         """Say which files are there although no entry names them."""

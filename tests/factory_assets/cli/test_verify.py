@@ -1,13 +1,20 @@
-"""`factory verify` of a home whose databases are on a server."""
+"""`factory verify`: databases on a server, and the declarations that the ledger names."""
+
+import shutil
+from pathlib import Path
 
 import pytest
 
 from factory_assets.cli.verify import verify
+from factory_assets.execution.requests import StageRequest
+from factory_assets.execution.runner import run_stage
+from factory_assets.results.stages import STAGES
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from tests.data_stages import pipeline
 from tests.engines import ON_POSTGRES
 from tests.factory_resources.outcomes.samples import record_some
 from tests.factory_resources.prediction_log.homes import fill
@@ -45,3 +52,34 @@ def test_outcomes_on_a_server_are_compared_too(
         store.database.run("UPDATE outcome SET value = '9' WHERE number = 2")
     assert verify(None, {}, as_json=False) == 1
     assert "outcome 2" in capsys.readouterr().out
+
+
+def test_a_declaration_that_was_removed_is_told(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    (tmp_path / "d.csv").write_text("x,y\n1,0\n2,1\n")
+    folder = home.path / "declarations" / "p"
+    stored: list[Path] = []
+    for rule in ("x > 0", "x > 1", "x < 9"):
+        made = pipeline(tmp_path, files="d.csv", clean={"where": {"large": rule}})
+        for stage in STAGES[:2]:
+            run_stage(StageRequest(made, stage, home, "run"))
+        stored += {*folder.iterdir()}.difference(stored)
+    first, second, _ = stored
+    assert verify(None, {}, as_json=False) == 0
+    assert "declarations" not in capsys.readouterr().out
+    kept = second.read_bytes()
+    second.unlink()
+    assert verify(None, {}, as_json=False) == 1
+    out = capsys.readouterr().out
+    assert f"declarations/p/{second.name}: is missing" in out
+    assert first.name not in out
+    # As in a home from before declarations were stored.
+    second.write_bytes(kept)
+    first.unlink()
+    assert verify(None, {}, as_json=False) == 0
+    assert "declarations: 1 of the oldest are not here" in capsys.readouterr().out
+    shutil.rmtree(folder)
+    assert verify(None, {}, as_json=False) == 0
+    assert "declarations: 3 of the oldest are not here" in capsys.readouterr().out
