@@ -45,6 +45,8 @@ class Summary:
     """The primary metric if two classes were decided at .5; None if the threshold plays no role."""
     below_majority: bool
     """Whether always predicting the most frequent class would be right more often."""
+    may_be_chance: bool
+    """Whether chance may explain why the model is better than a constant guess."""
     folds: tuple[int, float, float] | None
     """The number of folds, and the mean and standard deviation of the primary metric over them."""
     gates: str
@@ -100,6 +102,7 @@ class Summary:
             linear=_linear(evaluation),
             at_half=evaluation.at_half.get(evaluation.headline) if evaluation else None,
             below_majority=bool(evaluation and evaluation.majority_warning),
+            may_be_chance=bool(evaluation and evaluation.chance_warning),
             folds=_folds(evaluation),
             gates=_gates(evaluation),
             model=_model(values.get("train"), evaluation, values.get("deploy"), status),
@@ -208,6 +211,7 @@ def _primary_metric(row: Summary) -> str:
         folds = f"\n{count} folds: {metric_text(mean)} ± {metric_text(sd)}"
     half = f"\nat .5: {metric_text(row.at_half)}" if row.at_half is not None else ""
     warning = "\n! accuracy below that of\n  always the majority" if row.below_majority else ""
+    warning += "\n! not shown to be better\n  than a constant guess" if row.may_be_chance else ""
     return f"{row.metric}\n{metric_text(row.value)}{baseline}{half}{interval}{folds}{warning}"
 
 

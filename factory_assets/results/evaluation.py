@@ -9,11 +9,12 @@ from pydantic import Field
 from factory_assets.results.base import StageResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec.base import is_unset
+from factory_assets.spec.evaluate import LOWER_IS_BETTER
 from factory_resources.tables.snapshot import Snapshot
 
 
 class MetricDifference(StageResult):
-    """How much larger a metric is for the candidate than for the champion, on the same rows."""
+    """How much larger a metric is for the candidate than for another model, on the same rows."""
 
     value: float
     low: float
@@ -264,6 +265,8 @@ class EvaluationResult(StageResult):
     """None if no outcome is known, or there is no champion."""
     compared: Annotated[ChampionComparison | None, Field(exclude_if=is_unset)] = None
     """None if candidate and champion were compared on all judged rows, or were not compared."""
+    over_trivial: Annotated[MetricDifference | None, Field(exclude_if=is_unset)] = None
+    """The primary metric minus that of a constant guess; None if it is not known."""
 
     @property
     def data_version(self) -> str:
@@ -287,4 +290,18 @@ class EvaluationResult(StageResult):
         return (
             f"{mine:.1%} of the decisions are right; always the most frequent class of the "
             f"training rows would be right for {constant:.1%}"
+        )
+
+    @property
+    def chance_warning(self) -> str | None:
+        """What to know if chance may explain why the candidate is better than a constant guess."""
+        found = self.over_trivial
+        if found is None:
+            return None
+        if found.high < 0 if self.headline in LOWER_IS_BETTER else found.low > 0:
+            return None
+        return (
+            f"on these {found.rows:,} rows, {self.headline} is not shown to be better than that of "
+            f"a constant guess: the difference is {found.value:+.3g}, its 90 % interval "
+            f"{found.low:+.3g} to {found.high:+.3g}"
         )

@@ -34,6 +34,7 @@ from factory_assets.ml.evaluation.test_set import (
 from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
 from factory_assets.ml.metrics.fairness import group_rates
 from factory_assets.ml.metrics.metrics import DECISION_METRICS, ScoredRows
+from factory_assets.ml.metrics.paired import paired_differences
 from factory_assets.ml.plots.evaluation import (
     evaluation_plots,
     plot_importances,
@@ -92,7 +93,8 @@ def evaluate(
     scored = test_set.score_model(trained)
     metrics = scored.metrics()
     test_set.require_defined(metrics)
-    baselines = _baselines(test_set, parts, trained, home)
+    guess, linear = _baselines(test_set, parts, trained, home)
+    baselines = {"trivial": guess.metrics(), "linear": linear.metrics()}
     rows = comparable_rows(pipeline, test_set.places, parts, learned, home)
     rival = compare_champion(test_set, scored, champion, home, rows)
     compared = rival.compared if isinstance(rival, ChampionMetrics) else None
@@ -123,10 +125,17 @@ def evaluate(
         intervals=bootstrap_intervals(
             scored,
             {*test_set.asked, *(FAIRNESS & set(metrics))},
-            resamples=pipeline.spec.evaluate.bootstrap,
+            resamples=declared.bootstrap,
             seed=pipeline.spec.training.seed,
         ),
         baselines=baselines,
+        over_trivial=paired_differences(
+            scored,
+            guess,
+            [test_set.primary_metric],
+            resamples=declared.bootstrap,
+            seed=pipeline.spec.training.seed,
+        ).get(test_set.primary_metric),
         champion=(
             {**rival.metrics} if isinstance(rival, ChampionMetrics) and not compared else None
         ),
@@ -185,7 +194,8 @@ def _on_answers(
 
 def _baselines(
     test_set: TestSet, parts: SplitResult, trained: TrainedModel, home: Home
-) -> dict[str, dict[str, float]]:
+) -> tuple[ScoredRows, ScoredRows]:
+    """Return the outputs of a constant guess, and those of a linear model."""
     target = trained.target
     known = target.values(read_arrow(parts.train, home, [target.column]))
     guess = trivial_outputs(target, known, len(test_set.places))
@@ -193,10 +203,10 @@ def _baselines(
     found = linear.target.classes
     outputs = of_classes(test_set.outputs(linear), found, target.classes)
     bounds = linear.description.regions if found == target.classes else None
-    return {
-        "trivial": test_set.score(guess, None).metrics(),
-        "linear": test_set.score(outputs, linear.description.threshold, bounds).metrics(),
-    }
+    return (
+        test_set.score(guess, None),
+        test_set.score(outputs, linear.description.threshold, bounds),
+    )
 
 
 def _at_half(scored: ScoredRows) -> dict[str, float]:

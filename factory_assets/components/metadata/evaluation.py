@@ -42,8 +42,9 @@ def verdict(value: EvaluationResult) -> str:
     listed = "\n".join(gates) or "No gate is declared."
     named = f"Positive class: {escaped(classes[1])}" if len(classes) == 2 else ""
     positive = f"{named}{_threshold(value)}\n\n" if named else ""
-    warning = f"**Warning**: {value.majority_warning}.\n\n" if value.majority_warning else ""
-    return f"{listed}\n\n{_comparisons(value)}{warning}{positive}{numbers}"
+    told = (value.majority_warning, value.chance_warning)
+    warnings = "".join(f"**Warning**: {line}.\n\n" for line in told if line)
+    return f"{listed}\n\n{_comparisons(value)}{warnings}{positive}{numbers}"
 
 
 def _comparisons(value: EvaluationResult) -> str:

@@ -11,7 +11,13 @@ from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.execution.costs import CostTotal
 from factory_assets.results.base import StageResult
 from factory_assets.results.data import CleanResult, IngestResult
-from factory_assets.results.evaluation import EvaluationResult, FoldMetric, Folds, GateResult
+from factory_assets.results.evaluation import (
+    EvaluationResult,
+    FoldMetric,
+    Folds,
+    GateResult,
+    MetricDifference,
+)
 from factory_assets.results.model import Candidate, Champion, Portfolio, PortfolioMember
 from factory_assets.results.stages import Stage
 from factory_resources.tables.snapshot import Snapshot, TableFile
@@ -191,6 +197,17 @@ def test_decisions_worse_than_the_majority_are_told() -> None:
         found = judged.model_copy(update={"metrics": metrics, "baselines": baselines})
         text = drawn(summary({**values, "evaluate": found}))
         assert ("accuracy below that of" in text and "always the majority" in text) == told
+
+
+def test_a_model_that_chance_may_explain_is_told() -> None:
+    judged = verdict()
+    values: dict[Stage, StageResult] = {"train": CANDIDATE, "evaluate": judged}
+    assert "constant guess" not in drawn(summary(values))
+    for low, told in ((0.01, False), (-0.01, True)):
+        gain = MetricDifference(value=0.1, low=low, high=0.2, rows=90)
+        found = judged.model_copy(update={"over_trivial": gain})
+        text = drawn(summary({**values, "evaluate": found}))
+        assert ("not shown to be better" in text and "than a constant guess" in text) == told
 
 
 def test_folds_are_shown_below_the_test_metric() -> None:

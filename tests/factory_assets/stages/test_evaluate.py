@@ -266,6 +266,26 @@ def test_decisions_worse_than_always_the_majority_are_told(pears: Case) -> None:
     assert "**Warning**: " in evaluation.verdict(verdict)
 
 
+@pytest.mark.parametrize(("case", "known"), [("pears", "size"), ("weights", "size")])
+def test_a_model_that_chance_may_explain_is_told(
+    case: str, known: str, request: pytest.FixtureRequest
+) -> None:
+    made: Case = request.getfixturevalue(case)
+    verdict = made.judge()
+    assert verdict.chance_warning is None
+    assert verdict.over_trivial
+    named, trivial = verdict.headline, verdict.baselines["trivial"]
+    gain = verdict.metrics[named] - trivial[named]
+    assert verdict.over_trivial.value == pytest.approx(gain)
+    excluded = [*made.pipeline.spec.training.exclude, known]
+    noise = changed(made.pipeline, train={"exclude": excluded})
+    candidate = train(noise, made.parts, made.home)
+    verdict = Case(noise, made.parts, candidate, made.home).judge()
+    assert verdict.chance_warning
+    assert f"{named} is not shown to be better than that of a constant" in verdict.chance_warning
+    assert verdict.chance_warning in evaluation.verdict(verdict)
+
+
 def _rows_of(verdict: EvaluationResult) -> Any:
     return {s.value: s.rows for s in verdict.slices}.__getitem__
 
