@@ -21,8 +21,9 @@ from factory_assets.execution.version_retention import unneeded_versions
 from factory_assets.serving.answer_retention import apply_retention
 from factory_resources.durations import seconds_of
 from factory_resources.home.disk_space import size_text
-from factory_resources.home.garbage import Garbage, remove
+from factory_resources.home.garbage import UNNAMED, Garbage, remove
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.engines import has_store
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.registry import Registry
 
@@ -82,14 +83,17 @@ def collect_garbage(older_than: str | None, versions: int | None, apply: bool) -
         stored = StoredTables.of(home, seconds)
         garbage = find_garbage(home, kept, seconds, stored=stored.files)
         if apply:
+            # On a full disk there is no room for the entry about the others before these are gone.
+            remove(item for item in garbage if item.kind in UNNAMED)
             for model, old in unneeded.items():
                 for version in old:
                     registry.delete_version(model, version)
             append_removed(garbage, home)
             stored.remove(garbage)
             remove(garbage)
-            with PredictionLog(home) as log:
-                apply_retention(log, home, datetime.now(UTC).date())
+            if has_store(home):
+                with PredictionLog(home) as log:
+                    apply_retention(log, home, datetime.now(UTC).date())
     return Waste(unneeded, garbage)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from factory_resources.errors import StorageError
-from factory_resources.home.home import Home
+from factory_resources.home.home import DISK_FAULTS, Home
 
 DATABASE_VARIABLE = "FACTORY_DATABASE_URL"
 
@@ -257,9 +257,26 @@ def query_sqlite(file: Path, statement: str, values: Mapping[str, Any]) -> list[
 
     if not file.exists():
         return []
-    address = f"file:{quote(str(file))}{'?immutable=1' if is_still(file) else ''}"
+    try:
+        return _selected(file, statement, values, still=is_still(file))
+    except sqlite3.OperationalError as error:
+        # On a full disk there is no room for the index of a write-ahead log.
+        if not is_disk_fault(error) or not _is_complete(file):
+            raise
+        return _selected(file, statement, values, still=True)
+
+
+def _selected(file: Path, statement: str, values: Mapping[str, Any], *, still: bool) -> list[Any]:
+    import sqlite3
+
+    address = f"file:{quote(str(file))}{'?immutable=1' if still else ''}"
     with closing(sqlite3.connect(address, uri=True, timeout=60)) as connection:
         return connection.execute(statement, values).fetchall()
+
+
+def is_disk_fault(error: Exception) -> bool:
+    """Whether SQLite says that the disk is full or cannot be written."""
+    return any(reason in str(error) for reason in DISK_FAULTS)
 
 
 def is_still(file: Path) -> bool:
@@ -267,6 +284,10 @@ def is_still(file: Path) -> bool:
 
     Where nothing can be written, there is no room for the index of a write-ahead log.
     """
+    return _is_complete(file) and not os.access(file.parent, os.W_OK, effective_ids=True)
+
+
+def _is_complete(file: Path) -> bool:
+    """Whether all that was stored is in the file itself."""
     beside = (file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-journal"))
-    is_complete = not any(log.exists() and log.stat().st_size for log in beside)
-    return is_complete and not os.access(file.parent, os.W_OK, effective_ids=True)
+    return not any(log.exists() and log.stat().st_size for log in beside)

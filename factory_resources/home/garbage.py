@@ -19,6 +19,9 @@ Kind = Literal[
     "record", "run", "table file", "picture", "cache", "log", "checkpoint", "scratch", "lock"
 ]
 
+UNNAMED: frozenset[Kind] = frozenset({"cache", "log", "checkpoint", "scratch"})
+"""What neither a record nor an entry of the ledger names."""
+
 _SCRATCH = re.compile(r"(\d+)\.(\w+)-")
 
 _POD_SCRATCH = re.compile(r"([a-z0-9-]+)\.pod-")

@@ -63,7 +63,7 @@ class SqliteDatabase(Database):
         is_disk = any(reason in str(error) for reason in DISK_FAULTS)
         log = self._file.with_name(f"{self._file.name}-wal")
         is_empty = not log.exists() or log.stat().st_size == 0
-        return is_disk and self._file.exists() and is_empty
+        return is_disk and is_empty and self._file.exists() and self._file.stat().st_size > 0
 
     def close(self) -> None:
         self._raw.close()

@@ -202,9 +202,11 @@ def engine_errors(
         ) from error
     except duckdb.Error as error:
         message = str(error)
-        if any(phrase in message for phrase in ("Could not write", *DISK_FAULTS)):
+        if phrase := next((one for one in (*DISK_FAULTS, "Could not write") if one in message), ""):
+            # The engine's own words may be JSON, and `where` is often a file that is only read.
+            reason = phrase if phrase in DISK_FAULTS else essence(error)
             raise StorageError(
-                f"cannot write ({essence(error)})",
+                f"cannot write temporary files ({reason})",
                 where=where,
                 remedy=DISK_REMEDY,
             ) from error

@@ -1,5 +1,6 @@
 """A stage that fills the disk is an error of one line, and the next run has the usual result."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +140,30 @@ def test_a_run_on_a_full_disk_is_one_line(
     done = CliRunner().invoke(main, ["run", "apples"])
     assert done.exit_code == 0, done.output
     assert problems(home) == []
+
+
+def test_status_and_gc_work_on_a_full_disk(
+    disk: Disk, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FACTORY_DISK_KEEP")
+    home = Home(disk.folder / "looked after")
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    monkeypatch.setenv("FACTORY_DEFS", str(pipeline.folder.parent))
+    assert _run("run", "apples")[0] == 0
+    left = home.tmp / "1.99-dead" / "rows.parquet"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(100_000))
+    with disk.filled(0):
+        code, text = _run("status")
+        assert (code, "0 B of " in text, "disk full" in text) == (1, True, True), text
+        assert json.loads(_run("status", "--json")[1])["disk"]["free"] == 0
+        assert _run("gc")[0] == 0
+        code, text = _run("gc", "--apply")
+        assert (code, "removed " in text) == (0, True), text
+        assert not left.exists()
+        assert disk.free >= 100_000
+    assert _run("verify")[0] == 0
 
 
 @pytest.mark.parametrize("stage", STAGES)
