@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 TableCheckName = Literal[
-    "row_count", "freshness", "drift", "personal_data", "offsets", "shares", "spellings", "leaks"
+    "row_count",
+    "freshness",
+    "drift",
+    "personal_data",
+    "offsets",
+    "copies",
+    "shares",
+    "spellings",
+    "leaks",
 ]
 
 

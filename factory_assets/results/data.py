@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from factory_assets.results.base import StageResult
+from factory_assets.spec.base import is_unset
 from factory_resources.tables.snapshot import Snapshot
 
 
@@ -88,6 +91,8 @@ class Findings(StageResult):
     """Columns that look like personal data, each with the reason."""
     offsets: dict[str, tuple[int, int]] = {}
     """Time columns that have values both with an offset and without: the number of each."""
+    copies: Annotated[dict[str, str], Field(exclude_if=is_unset)] = {}
+    """Files of rows that repeat another one, each with that one."""
 
 
 class IngestResult(StageResult):

@@ -11,7 +11,7 @@ from pathlib import Path
 from factory_assets.data.block_plan import PlannedBlock, plan_blocks
 from factory_assets.data.blocks import StagedBlock, unite_blocks
 from factory_assets.data.contract.offsets import mixed
-from factory_assets.data.contract.table_checks import require_table
+from factory_assets.data.contract.table_checks import copies, require_table
 from factory_assets.data.profiling.inspection import inspect_table, sensitive_names
 from factory_assets.data.profiling.profile import StagedRows, store_profile
 from factory_assets.data.sources.base import SourceHandle
@@ -85,7 +85,8 @@ def ingest_sources(
             turn()
         findings, profile = inspect_table(pipeline, rows, home, scratch, partition, engines)
         offsets = mixed(block.offsets for block in counted)
-        findings = findings.model_copy(update={"offsets": offsets})
+        update = {"offsets": offsets, "copies": copies(files)}
+        findings = findings.model_copy(update=update)
         require_table(pipeline, rows.rows, findings)
         stored = {key: block.kept(home, table) for key, block in staged.items()}
         blocks = [plan.known or stored[plan.key] for plan in planned]

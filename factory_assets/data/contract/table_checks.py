@@ -1,15 +1,23 @@
-"""Check a whole table against its contract: rows, freshness, drift, personal data, offsets.
+"""Check a whole table against its contract: rows, freshness, drift, personal data, offsets, copies.
 
 The checks run in every run, even if the table is reused: its age has changed by then, and a limit
 may have been edited. But a limit of drift is for new tables: one that was accepted is what the next
 is compared with. What the checks compare is measured in `profiling.inspection`.
 """
 
+import json
 from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
 from factory_assets.results.checks import TableCheck
-from factory_assets.results.data import CLEAR_DRIFT, ColumnDrift, Drift, Findings, IngestResult
+from factory_assets.results.data import (
+    CLEAR_DRIFT,
+    ColumnDrift,
+    Drift,
+    Findings,
+    IngestResult,
+    SourceFile,
+)
 from factory_assets.spec import Contract, Pipeline
 from factory_resources.errors import ContractError
 
@@ -42,6 +50,7 @@ def declared_checks(contract: Contract) -> dict[str, tuple[str, bool]]:
         "No column has times both with and without an offset, unless its `timezone` is declared.",
         False,
     )
+    checks["copies"] = ("No two files of rows have the same content.", False)
     return checks
 
 
@@ -63,6 +72,7 @@ def table_checks(
     yield _drift(contract, findings.drift, accepted)
     yield _personal_data(contract, findings.personal)
     yield _offsets(contract, findings.offsets)
+    yield _copies(findings.copies)
 
 
 def checks_of_result(contract: Contract, value: IngestResult, now: datetime) -> list[TableCheck]:
@@ -250,4 +260,33 @@ def _offsets(contract: Contract, found: dict[str, tuple[int, int]]) -> TableChec
         + ", ".join(f"{{name: {name}, timezone: Europe/Berlin}}" for name in mixed)
         + ", or UTC",
         numbers={"columns": len(mixed)},
+    )
+
+
+def copies(sources: Sequence[SourceFile]) -> dict[str, str]:
+    """Return the files of rows that repeat another one, each with that one.
+
+    Files of several labels, such as sites, may be alike.
+    """
+    found: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
+    for source in sources:
+        if not source.join and source.rows:
+            key = source.sha256, json.dumps(source.labels, sort_keys=True)
+            other = first.setdefault(key, source.name)
+            if other != source.name:
+                found[source.name] = other
+    return found
+
+
+def _copies(found: dict[str, str]) -> TableCheck:
+    shown = [f"{name} has the content of {other}" for name, other in found.items()]
+    more = [f"and {len(shown) - _SHOWN} more do so"] * (len(shown) > _SHOWN)
+    return TableCheck(
+        "copies",
+        not found,
+        "; ".join([*shown[:_SHOWN], *more]) or "no two files have the same content",
+        blocking=False,
+        remedy="remove one of them, or name a key in clean.deduplicate: their rows count twice",
+        numbers={"files": len(found)},
     )

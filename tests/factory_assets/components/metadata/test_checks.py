@@ -60,6 +60,7 @@ def test_every_check_has_a_result(tmp_path: Path, home: Home, instance: Any) -> 
         "drift": True,
         "personal_data": False,
         "offsets": True,
+        "copies": True,
     }
     assert found["contract"].metadata["broke range:size"].value == 1
     assert found["row_count"].metadata["rows"].value == 300

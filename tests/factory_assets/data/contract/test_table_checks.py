@@ -44,6 +44,21 @@ def test_row_count_must_be_within_its_limits(rows: int, passed: bool) -> None:
     assert check.numbers == {"rows": rows, "at least": 10, "at most": 20}
 
 
+def test_files_with_the_same_content_are_told(tmp_path: Path, home: Home) -> None:
+    for name, rows in (("a", "1,2"), ("a (1)", "1,2"), ("b", "2,3"), ("c", ""), ("d", "")):
+        (tmp_path / f"{name}.csv").write_text(f"x,y\n{rows}\n")
+    contract = [{"name": "x", "type": "int64"}, {"name": "y", "type": "int64"}]
+    declared = pipeline(tmp_path, ingest={"source": {"files": "[ab]*.csv"}, "contract": contract})
+    value = _run(declared, home, "first")
+    found = {c.name: c for c in table_checks(Contract(), 3, value.findings, NOW)}["copies"]
+    assert (found.passed, found.blocking) == (False, False)
+    assert found.says == "a.csv has the content of a (1).csv"
+    assert "their rows count twice" in found.remedy
+    by_site = {"files": {"m1": "a.csv", "m2": "a (1).csv"}, "label": "machine"}
+    other = pipeline(tmp_path, ingest={"source": by_site, "contract": contract})
+    assert _run(other, Home(tmp_path / "other"), "first").findings.copies == {}
+
+
 @pytest.mark.parametrize(
     ("newest", "within", "passed"),
     [
