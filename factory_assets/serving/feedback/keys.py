@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from factory_assets.serving.feedback.recorder import microseconds
+from factory_assets.serving.feedback.recorder import time_span
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.target_values import class_name
@@ -57,11 +57,11 @@ def answers_by_key(
 
 
 def _latest(found: Iterable[Sequence[tuple[int, bytes]]], observed: Any) -> str | None:
-    moment = None if observed is None else microseconds(observed)
+    span = None if observed is None else time_span(observed)
     latest: list[tuple[int, bytes]] = []
     for answers in found:
         # What is no time is found to be none when it is recorded.
-        place = len(answers) if moment is None else bisect_right(answers, (moment + 1, b""))
+        place = len(answers) if span is None else bisect_right(answers, (span[1] + 1, b""))
         latest += answers[place - 1 : place] if place else []
     return ids.text(max(latest)[1]) if latest else None
 

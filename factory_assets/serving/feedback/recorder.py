@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from factory_resources.errors import ModelError, UnknownNameError
@@ -36,6 +36,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MICROSECOND = timedelta(microseconds=1)
 
+_DAY = timedelta(days=1) // _MICROSECOND
+
 
 @dataclass(frozen=True, slots=True)
 class SentOutcome:
@@ -45,7 +47,7 @@ class SentOutcome:
     """The id that came with the answer."""
     value: Any
     observed: Any = None
-    """When it turned out: a text in ISO 8601, or a time; None for now."""
+    """When it turned out: a text in ISO 8601, a time or a day; None for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,30 +201,50 @@ def _require_answered(
 
 
 def _observed(given: Any, identifier: bytes, now: int, pipeline: str) -> int | None:
-    """Return a time in microseconds since 1970."""
+    """Return a time in microseconds since 1970.
+
+    Of the day of the answer it is the time of the answer: the same whenever it is sent again.
+    """
     if given is None:
         return None
-    found = microseconds(given)
+    found = time_span(given)
     if found is None:
         raise RefusedOutcomeError(
             "observed is not a time; write it in ISO 8601, as 2026-11-20T10:00:00Z", pipeline
         )
-    if found > now + CLOCKS:
+    first, last = found
+    if first > now + CLOCKS:
         raise RefusedOutcomeError("observed is in the future; send what has turned out", pipeline)
-    if found < ids.time_of(identifier) - CLOCKS:
+    answered = ids.time_of(identifier)
+    if last < answered - CLOCKS:
         raise RefusedOutcomeError(
             "observed is before the answer; send when it turned out, or leave it out", pipeline
         )
-    return found
+    return max(first, min(last, answered))
 
 
-def microseconds(given: Any) -> int | None:
-    """Return a time since 1970, in UTC unless it has an offset; None if it is not a time."""
+def time_span(given: Any) -> tuple[int, int] | None:
+    """Return the first and the last microsecond since 1970 of a day, or of a time, which is both.
+
+    It is in UTC unless it has an offset; None if it is neither.
+    """
     try:
+        if (day := _day(given)) is not None:
+            start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            first = (start - _EPOCH) // _MICROSECOND
+            return first, first + _DAY - 1
         moment = datetime.fromisoformat(given) if isinstance(given, str) else given
         if not isinstance(moment, datetime):
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // _MICROSECOND
+        found = (moment - _EPOCH) // _MICROSECOND
+        return found, found
     except (ValueError, OverflowError):
         return None
+
+
+def _day(given: Any) -> date | None:
+    if isinstance(given, str):
+        with suppress(ValueError):
+            return date.fromisoformat(given)
+    return given if isinstance(given, date) and not isinstance(given, datetime) else None

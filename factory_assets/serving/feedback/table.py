@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from factory_assets.serving.feedback.keys import answers_by_key
@@ -198,13 +197,7 @@ def _observed(table: pa.Table, named: OutcomeColumns) -> list[Any]:
         zone = table.schema.field(name).type.tz
         column = table[name].cast(pa.timestamp("us", zone), safe=False)
         table = table.set_column(table.column_names.index(name), name, column)
-    return [_moment(cell) for cell in _cells(table, name)]
-
-
-def _moment(cell: Any) -> Any:
-    if isinstance(cell, date) and not isinstance(cell, datetime):
-        return datetime(cell.year, cell.month, cell.day)
-    return None if cell == "" else cell
+    return [None if cell == "" else cell for cell in _cells(table, name)]
 
 
 def _value(cell: Any, target: TargetValues) -> Any:

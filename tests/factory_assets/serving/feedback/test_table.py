@@ -25,7 +25,7 @@ from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.outcomes.target_values import TargetValues
 from factory_resources.outcomes.targets import Targets
-from factory_resources.prediction_log.ids import PredictionIds, text
+from factory_resources.prediction_log.ids import PredictionIds, parse, text, time_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode
 from tests.factory_assets.serving.cases import Deployed
@@ -250,6 +250,28 @@ def test_rows_that_contradict_each_other_are_refused_unless_they_say_when(
         counts = record_from_table("p", pa.table(sent), home)
         assert (counts.corrected, counts.refused) == (corrected, 0)
     assert recorded(home) == {first: '"bad"', second: '"bad"'}
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_an_outcome_may_be_observed_on_the_day_of_the_answer(
+    as_text: bool, grading: Deployed, home: Home
+) -> None:
+    ids = asked(grading, home, rows_asked(2))
+    today = datetime.fromtimestamp(time_of(parse(ids[0])) / 1e6, UTC).date()
+    days = [today.isoformat(), today.isoformat()] if as_text else [today, today]
+    first = pa.table({"id": ids, "outcome": ["good", "bad"], "observed": days})
+    assert record_from_table("p", first, home).recorded == 2
+    corrected = pa.table({"id": ids, "outcome": ["bad", "bad"]})
+    assert record_from_table("p", corrected, home).corrected == 1
+    assert record_from_table("p", first, home).repeated == 2
+    by_key = pa.table({"machine": ["m1"], "outcome": ["good"], "observed": days[:1]})
+    record_from_table("p", by_key, home, columns=OutcomeColumns(key="machine"))
+    assert recorded(home) == {ids[0]: '"bad"', ids[1]: '"good"'}
+    early = [one - timedelta(days=1) for one in (today, today)]
+    late = [one + timedelta(days=2) for one in (today, today)]
+    for days, words in ((early, "observed is before the answer"), (late, "in the future")):
+        with pytest.raises(DataError, match=words):
+            record_from_table("p", first.set_column(2, "observed", pa.array(days)), home)
 
 
 def test_a_key_that_is_text_is_not_a_number(grading: Deployed, home: Home) -> None:
