@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.audit.prediction import LoggedPrediction
 from factory_assets.audit.references import SHOWN_DIGITS
 from factory_assets.audit.trace.rows import identity_at, parse_row
+from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.artifacts.typical_row import input_kinds
 from factory_assets.ml.features.arrays import Arrays
@@ -88,7 +89,13 @@ def answered_row(
             where=answer.id,
             remedy="choose an answer with a prediction",
         )
-    shown = {name: _revealed(name, cell, answer, home) for name, cell in answer.input.items()}
+    # Beside what the model needs, an answer has its keys.
+    needed = {column.source_name for column in needed_columns(_ScoringModel(trained))}
+    shown = {
+        name: _revealed(name, cell, answer, home)
+        for name, cell in answer.input.items()
+        if name in needed
+    }
     with home.scratch() as scratch:
         file = scratch / "answer.jsonl"
         file.write_text(json.dumps(shown) + "\n", encoding="utf-8")

@@ -31,7 +31,8 @@ class LoggedPrediction:
     rows: int
     """How many rows the request had."""
     input: dict[str, Any] | None
-    """The needed columns of the row, sensitive values replaced; None if the request was refused."""
+    """The needed columns and the keys of the row, sensitive values replaced; None if the request
+    was refused."""
     output: dict[str, Any]
     """The prediction, probabilities, set or interval, or the reasons of a refusal."""
     block: str | None

@@ -33,6 +33,8 @@ def feedback_lines(pipeline: str, file: Path, columns: OutcomeColumns) -> Iterat
         f"{counts.recorded:,} recorded, {counts.corrected:,} corrected, "
         f"{counts.repeated:,} repeated"
     )
+    if counts.later:
+        yield f"{counts.later:,} had earlier answers, too: an outcome is that of the latest"
     if counts.empty:
         yield f"{counts.empty:,} rows have no outcome yet"
     yield f"next: factory feedback {pipeline}"

@@ -8,15 +8,18 @@ row that breaks one gets the reason instead of a score. How its rows are prepare
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.columns import read_words
 from factory_assets.serving.answered_regions import region_arrays
+from factory_assets.serving.logged_keys import Cell, LoggedKey, declared_keys
 from factory_assets.serving.scoring_rows import OVERFLOW, rows_to_score
 from factory_assets.serving.verified_champion import load_verified_champion
 from factory_assets.spec import Pipeline
+from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
@@ -36,17 +39,19 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
     """Score every row of a text, Parquet or JSON Lines file; only the model's inputs need be in it.
 
     Returns:
-        In the file's order: `_row` (from 1), `model`, `version`, `joined` if tables were joined to
-        the file, `prediction` (the class, or the number), `p_<class>` for each class, with declared
-        uncertainty `low` and `high`, or `set_<class>` and `abstained`, and `reason`:
-        the rules that a row without score broke, such as `overflow:<input>` if float32 cannot hold
-        a number that the model reads; `id`, by which the prediction log has the answer.
+        In the file's order: `_row` (from 1), the declared keys that the file has, `model`,
+        `version`, `joined` if tables were joined to the file, `prediction` (the class, or the
+        number), `p_<class>` for each class, with declared uncertainty `low` and `high`, or
+        `set_<class>` and `abstained`, and `reason`: the rules that a row without score broke, such
+        as `overflow:<input>` if float32 cannot hold a number that the model reads; `id`, by which
+        the prediction log has the answer.
 
     Raises:
         ModelError: there is no champion, or one of its files was changed.
         SourceError: the file cannot be read.
         ContractError: a needed column is missing, or every row breaks the contract.
         StorageError: the answers cannot be logged.
+        DataError: a key is called as a column of the scores.
     """
     import pyarrow as pa
 
@@ -55,15 +60,37 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
     started = time.time_ns()
 
     version, model = load_verified_champion(pipeline.name, home)
-    rows = rows_to_score(pipeline, model, file, home)
+    rows = rows_to_score(pipeline, model, file, home, keys=declared_keys(pipeline.spec))
     scored, overflowing = _score(model, rows.scorable)
     table = _result(pipeline.name, version, scored, [*rows.refused, overflowing])
-    table = log_answers(pipeline.name, version, model, rows.scorable, table, home, started)
+    with_keys = _with_keys(table, rows.keys)
+    answers = log_answers(pipeline.name, version, model, rows, table, home, started)
+    table = with_keys.append_column("id", answers)
     if not rows.joined:
         return table
     states = "; ".join(f"{t.join}: {t.name} sha256:{t.sha256[:SHOWN]}" for t in rows.joined)
     position = table.column_names.index("version") + 1
     return table.add_column(position, JOINED, pa.array([states] * table.num_rows, pa.string()))
+
+
+def _with_keys(table: pa.Table, keys: Mapping[LoggedKey, Sequence[Cell]]) -> pa.Table:
+    """Add the keys after the numbers of the rows; nobody is shown a sensitive one."""
+    import pyarrow as pa
+
+    for key, cells in reversed([*keys.items()]):
+        if key.column.sensitive:
+            continue
+        if key.column.name in table.column_names:
+            raise DataError(
+                f"the scores have a column {key.column.name!r}, as a key has",
+                where="deploy.log.keys",
+                remedy="give the key another name in the contract",
+            )
+        whole = all(cell is None or isinstance(cell, int) for cell in cells)
+        texts = [None if cell is None else str(cell) for cell in cells]
+        values = pa.array(cells, pa.int64()) if whole else pa.array(texts, pa.string())
+        table = table.add_column(1, key.column.name, values)
+    return table
 
 
 def _score(model: OnnxModel, rows: pa.Table) -> tuple[pa.Table, pa.Table]:

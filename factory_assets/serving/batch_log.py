@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.declared_log import protection_of
+from factory_assets.serving.logged_keys import LoggedKey, keys_beside
 from factory_assets.serving.online.column_request import encode_columns
 from factory_assets.spec import Column
 from factory_resources.home.home import Home
@@ -27,6 +28,7 @@ from factory_resources.prediction_log.record import PredictionRecord, encode
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from factory_assets.serving.scoring_rows import ScoringRows
     from factory_resources.prediction_log.protection import Protection
 
 
@@ -38,16 +40,16 @@ def log_answers(
     pipeline: str,
     version: int,
     model: OnnxModel,
-    scorable: pa.Table,
+    rows: ScoringRows,
     result: pa.Table,
     home: Home,
     started: int,
-) -> pa.Table:
-    """Make the answers durable and return them with their ids, in the column `id`.
+) -> pa.Array:
+    """Make the answers durable and return their ids.
 
     Args:
-        scorable: the rows that were scored, with their number in `_row`.
-        result: the answers in the order of the file, with `_row`.
+        rows: the rows that were scored, with their number in `_row`, and the keys.
+        result: the answers to all rows in the order of the file, with `_row`.
         started: when the file was given, in nanoseconds since 1970.
 
     Raises:
@@ -56,7 +58,8 @@ def log_answers(
     import pyarrow as pa
 
     columns = needed_columns(model)
-    protection = protection_of(pipeline, columns, home)
+    keys = keys_beside([*rows.keys], columns)
+    protection = protection_of(pipeline, [*columns, *(key.column for key in keys)], home)
     given, texts = ids.PredictionIds(), []
     duration = (time.time_ns() - started) // 1000
     log = PredictionLog(home)
@@ -75,7 +78,7 @@ def log_answers(
                 kind="answer",
                 status=200,
                 rows=part.num_rows,
-                input=_asked(part, scorable, columns, protection, started // 1000),
+                input=_asked(part, rows, columns, keys, protection, started // 1000),
                 output=_answered(part, model),
             )
             journal.append(base, encode(record))
@@ -84,7 +87,7 @@ def log_answers(
         journal.close()
     with log:
         log.collect()
-    return result.append_column("id", pa.array(texts, pa.string()))
+    return pa.array(texts, pa.string())
 
 
 def _parts(result: pa.Table) -> Iterator[pa.Table]:
@@ -94,19 +97,25 @@ def _parts(result: pa.Table) -> Iterator[pa.Table]:
 
 def _asked(
     part: pa.Table,
-    scorable: pa.Table,
+    rows: ScoringRows,
     columns: Sequence[Column],
+    keys: Sequence[LoggedKey],
     protection: Protection | None,
     asked: int,
 ) -> bytes:
-    """Return the columns of the rows; those of a refused row are missing."""
+    """Return the columns and the keys of the rows; those of a refused row are missing."""
     import pyarrow.compute as pc
 
-    places = pc.index_in(part["_row"], scorable["_row"])
-    rows = scorable.take(places)
+    places = pc.index_in(part["_row"], rows.scorable["_row"])
+    scored = rows.scorable.take(places)
+    found = [(column, _cells(scored[column.name])) for column in columns]
+    numbers = scored["_row"].to_pylist()
+    for key in keys:
+        # The rows of a file are counted from 1.
+        values = [None if number is None else rows.keys[key][number - 1] for number in numbers]
+        found.append((key.column, values))
     cells: dict[str, Any] = {}
-    for column in columns:
-        values = _cells(rows[column.name])
+    for column, values in found:
         if column.sensitive and protection is not None:
             values = [None if v is None else protection.protect(v, asked) for v in _as_list(values)]
         cells[column.source_name] = values

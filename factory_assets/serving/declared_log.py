@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from factory_assets.serving.logged_keys import LoggedKey, declared_keys
 from factory_assets.spec import Column, Pipeline
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
@@ -40,6 +41,16 @@ def protection_of(pipeline: str, columns: Sequence[Column], home: Home) -> Prote
     return Protection(home, pipeline, _MODES[mode])
 
 
+def keys_of(pipeline: str) -> tuple[LoggedKey, ...]:
+    """Return the keys of the answers of a pipeline; none if it is not declared now.
+
+    Raises:
+        DeclarationError: its declaration does not load.
+    """
+    declared = _loaded(pipeline)
+    return declared_keys(declared.spec) if declared else ()
+
+
 def kept_days(pipeline: str) -> int:
     """Return how many days the answers of a pipeline are kept; long if it is not declared now."""
     declared = _declared(pipeline)
@@ -50,10 +61,14 @@ def kept_days(pipeline: str) -> int:
 
 
 def _declared(pipeline: str) -> Pipeline | None:
+    try:
+        return _loaded(pipeline)
+    except FactoryError:
+        return None
+
+
+def _loaded(pipeline: str) -> Pipeline | None:
     from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 
     folders = {folder.name: folder for folder in pipeline_folders()}
-    try:
-        return load_pipeline(folders[pipeline]) if pipeline in folders else None
-    except FactoryError:
-        return None
+    return load_pipeline(folders[pipeline]) if pipeline in folders else None

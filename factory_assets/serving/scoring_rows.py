@@ -7,6 +7,7 @@ That declaration comes from the model and is narrowed to what its inputs are der
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from factory_assets.data.transforms.narrowing import (
 )
 from factory_assets.ml.features.columns import beyond_float32
 from factory_assets.results.data import SourceFile
+from factory_assets.serving.logged_keys import Cell, LoggedKey, keys_of_file
 from factory_assets.serving.scored_file import (
     as_declared,
     joined_sources,
@@ -46,6 +48,8 @@ class ScoringRows:
     """Rows without a score, as `_row` and `reason`."""
     joined: tuple[SourceFile, ...]
     """The state in which the joined tables were read."""
+    keys: Mapping[LoggedKey, Sequence[Cell]]
+    """The keys that the file has, each with its values in all rows of the file."""
 
 
 def rows_to_score(
@@ -55,6 +59,7 @@ def rows_to_score(
     home: Home,
     *,
     source: FileSource | None = None,
+    keys: Sequence[LoggedKey] = (),
     may_refuse_all: bool = False,
 ) -> ScoringRows:
     """Read and clean the rows of a file.
@@ -65,6 +70,7 @@ def rows_to_score(
 
     Args:
         source: how the file is read; by default as the pipeline's source is declared.
+        keys: are read apart from the rows, which neither rules nor the model see them with.
         may_refuse_all: whether it is no error if no row can be scored.
 
     Raises:
@@ -92,7 +98,9 @@ def rows_to_score(
         ]
         scorable, overflowing = without_overflow(ParquetFile(rows.valid.path).read(), model)
         joined = tuple(source for source in rows.sources if source.join)
-        return ScoringRows(scorable, (*refused, *overflowing), joined)
+        of_file = keys_of_file(keys, read.read(scratch), scratch)
+        read.require_unchanged()
+        return ScoringRows(scorable, (*refused, *overflowing), joined, of_file)
 
 
 def without_overflow(rows: pa.Table, model: TrainedUnder) -> tuple[pa.Table, list[pa.Table]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from factory_assets.spec.base import Spec, is_unset
+from factory_assets.spec.base import Columns, Spec, is_unset
 from factory_assets.spec.contract import Duration
 from factory_assets.spec.people import Role
 from factory_assets.spec.rollout import Canary, Shadow
@@ -56,6 +56,11 @@ def days_of(text: Retention) -> int:
     return int(text[:-1]) * _DAYS[text[-1]]
 
 
+SCORED_COLUMNS = frozenset(
+    {"model", "version", "joined", "prediction", "low", "high", "abstained", "reason", "id"}
+)
+"""The columns of a scored file that are not named after a class."""
+
 LEAST_KEPT = 180
 """Days for which the answers of every pipeline are kept at least."""
 
@@ -69,6 +74,10 @@ class AnswerLog(Spec):
     sensitive: Literal["commit", "encrypt"] = "commit"
     """How the values of sensitive columns are kept. `commit`: only as salted commitments, by which
     a known value is compared. `encrypt`: encrypted, readable until the key is destroyed."""
+    keys: Annotated[Columns, Field(exclude_if=is_unset)] = ()
+    """Columns of the source by which outcomes find their answers, such as a case number. The model
+    need not read them: rows may bring them beside its inputs, and they are logged with the answer.
+    Default: none, only what the model reads is logged."""
 
     @property
     def days(self) -> int | None:
@@ -79,6 +88,16 @@ class AnswerLog(Spec):
     def _is_long_enough(self) -> Self:
         if self.days is not None and self.days < LEAST_KEPT:
             raise ValueError(f"log.keep {self.keep} is less than 6 months; write at least 6m")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_can_be_written(self) -> Self:
+        for name in self.keys:
+            if name in SCORED_COLUMNS:
+                raise ValueError(
+                    f"log.keys: scored files have a column {name!r} of their own; give the key "
+                    f"another name in the contract, as {{name: my_{name}, from: {name}}}"
+                )
         return self
 
 

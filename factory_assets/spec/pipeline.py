@@ -240,6 +240,17 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _keys_come_with_rows(self) -> Self:
+        computed = {*self.ingest.labels, *self.partitions, *self.clean.columns}
+        for name in self.deploy.log.keys:
+            if name in computed:
+                raise ValueError(
+                    f"deploy.log.keys: {name!r} is computed, so that no request brings it; name a "
+                    "column of the source"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _columns_exist(self) -> Self:
         if not self.ingest.contract.columns:
             return self
@@ -297,6 +308,7 @@ class PipelineSpec(Spec):
             ("evaluate.protected", self.evaluate.protected),
             ("evaluate.last.by", [last.by] if last else []),
             ("evaluate.last.order", [last.order] if last else []),
+            ("deploy.log.keys", self.deploy.log.keys),
             ("watch.time", [self.watch.time if self.watch else None]),
         ]
         return [(key, name) for key, names in uses for name in names if name is not None]

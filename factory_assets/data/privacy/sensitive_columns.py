@@ -58,6 +58,12 @@ def sensitive_misuses(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
             f"{spec.train.target!r} is {level}, and plots and predictions show its values; "
             "predict another column, or remove `sensitive`",
         )
+    for name in spec.deploy.log.keys:
+        if sensitive.get(name) == "secret":
+            yield (
+                "deploy.log.keys",
+                f"{name!r} is secret and would be logged; leave it out, or call it personal",
+            )
     by = spec.train.uncertainty.by if spec.train.uncertainty else None
     uses = {
         "evaluate.slices": (spec.evaluate.slices, "slices"),

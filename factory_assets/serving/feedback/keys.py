@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from factory_assets.serving.declared_log import keys_of
 from factory_assets.serving.feedback.recorder import time_span
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
@@ -14,6 +16,7 @@ from factory_resources.outcomes.target_values import class_name
 from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.logged_rows import answered_rows, logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.protection import Protection, is_destroyed, month_of
 
 Name = tuple[bool, str]
 """Of a value of the key: whether it is a number, and its text."""
@@ -22,16 +25,28 @@ Answers = dict[Name, list[tuple[int, bytes]]]
 """The value of the key to when it was answered and the id of the row, in their order."""
 
 
+@dataclass(frozen=True)
+class KeyMatch:
+    """The latest answer about a value of the key before a time."""
+
+    id: str | None = None
+    """None if there is none, or if it is not clear which row of a request it is."""
+    rows: int = 0
+    """How many rows of the latest request have the value."""
+    has_earlier: bool = False
+    """Whether earlier requests have it, too."""
+
+
 def answers_by_key(
     pipeline: str,
     key: str,
     wanted: Sequence[tuple[Any, Any]],
     protected: Collection[str],
     home: Home,
-) -> list[str | None]:
-    """Return for each value the id of the latest answer about it before a time; None if none.
+) -> list[KeyMatch]:
+    """Return for each value the latest answer about it before a time.
 
-    The whole log of the pipeline is read.
+    The whole log of the pipeline is read. Commitments to values of a declared key are recognised.
 
     Args:
         key: the name that the column has in the source.
@@ -40,30 +55,40 @@ def answers_by_key(
 
     Raises:
         DataError: the column is hidden in the log, or not in it.
+        DeclarationError: the pipeline's declaration does not load.
         StorageError: the log cannot be read.
     """
-    if key in protected:
+    declared = {one.source_name: one.column for one in keys_of(pipeline)}.get(key)
+    if key in protected and declared is None:
         raise DataError(
             f"values of {key!r} are hidden in the log, because the contract calls it sensitive",
             where=f"outcomes of {pipeline}",
-            remedy="name the answers by their ids, or by another column",
+            remedy="name the answers by their ids, or by a key of deploy.log.keys",
         )
     names = [_names(value) for value, _ in wanted]
-    found = _answers(pipeline, key, {name for several in names for name in several}, home)
+    every = {name for several in names for name in several}
+    is_hidden = key in protected or bool(declared and declared.sensitive)
+    logged = _LoggedNames(home, pipeline, every, is_hidden=is_hidden)
+    found = _answers(pipeline, key, logged, home, is_declared=declared is not None)
     return [
         _latest([found[name] for name in several if name in found], observed)
         for several, (_, observed) in zip(names, wanted, strict=True)
     ]
 
 
-def _latest(found: Iterable[Sequence[tuple[int, bytes]]], observed: Any) -> str | None:
+def _latest(found: Iterable[Sequence[tuple[int, bytes]]], observed: Any) -> KeyMatch:
     span = None if observed is None else time_span(observed)
-    latest: list[tuple[int, bytes]] = []
+    before: list[tuple[int, bytes]] = []
     for answers in found:
         # What is no time is found to be none when it is recorded.
         place = len(answers) if span is None else bisect_right(answers, (span[1] + 1, b""))
-        latest += answers[place - 1 : place] if place else []
-    return ids.text(max(latest)[1]) if latest else None
+        before += answers[:place]
+    if not before:
+        return KeyMatch()
+    latest = max(before)[1]
+    request, _ = ids.request_of(latest)
+    rows = sum(ids.request_of(one)[0] == request for _, one in before)
+    return KeyMatch(ids.text(latest) if rows == 1 else None, rows, len(before) > rows)
 
 
 def _names(value: Any) -> list[Name]:
@@ -85,7 +110,60 @@ def _number(text: str) -> int | float | None:
     return None
 
 
-def _answers(pipeline: str, key: str, wanted: Collection[Name], home: Home) -> Answers:
+class _LoggedNames:
+    """Names those values of the key in the log that are wanted, also protected ones.
+
+    Args:
+        is_hidden: whether the values are protected.
+    """
+
+    def __init__(
+        self, home: Home, pipeline: str, wanted: Collection[Name], *, is_hidden: bool
+    ) -> None:
+        self._home, self._pipeline, self._is_hidden = home, pipeline, is_hidden
+        self._protection = Protection(home, pipeline, "encrypted")
+        self._wanted = frozenset(wanted)
+        self._by_month: dict[str, dict[str, Any]] = {}
+
+    def of(self, cell: Any, time: int) -> Name | None:
+        """Return the name of a cell; None if it is not wanted, or if nobody can tell.
+
+        Args:
+            time: of the record, in microseconds since 1970.
+        """
+        is_protected = self._is_hidden and isinstance(cell, Mapping)
+        value = self._shown(cell, time) if is_protected else cell
+        name = not isinstance(value, str), class_name(value) or ""
+        return name if value is not None and name in self._wanted else None
+
+    def _shown(self, cell: Mapping[str, str], time: int) -> Any:
+        if is_destroyed(self._home, self._pipeline, time):
+            return None
+        if "encrypted" in cell:
+            return self._protection.reveal(cell, time)
+        month = month_of(time)
+        if month not in self._by_month:
+            values = (value for name in self._wanted for value in _values(name))
+            self._by_month[month] = self._protection.commitments(values, time)
+        return self._by_month[month].get(cell.get("commitment", ""))
+
+
+def _values(name: Name) -> Iterator[Any]:
+    """Yield the values of JSON that have a name."""
+    is_number, text = name
+    if not is_number:
+        yield text
+    elif text in {"true", "false"}:
+        yield text == "true"
+    else:
+        yield _number(text)
+        with suppress(ValueError, OverflowError):
+            yield float(text)
+
+
+def _answers(
+    pipeline: str, key: str, logged: _LoggedNames, home: Home, *, is_declared: bool
+) -> Answers:
     found: Answers = {}
     columns, is_known, seen = set[str](), False, set[bytes]()
     with PredictionLog(home) as log:
@@ -97,15 +175,17 @@ def _answers(pipeline: str, key: str, wanted: Collection[Name], home: Home) -> A
             for row, cells in enumerate(logged_rows(record)):
                 columns.update(cells)
                 is_known = is_known or key in cells
-                value = cells.get(key)
-                name = not isinstance(value, str), class_name(value) or ""
-                if row in answered and value is not None and name in wanted:
+                name = logged.of(cells.get(key), record.time) if row in answered else None
+                if name is not None:
                     answer = (ids.time_of(request), ids.row_id(request, row))
                     found.setdefault(name, []).append(answer)
     if not is_known and columns:
+        later = "send it with the rows"
+        if not is_declared:
+            later = f"for answers from now on, declare deploy: {{log: {{keys: [{key}]}}}}"
         raise DataError(
             f"no logged row has the column {key!r}",
             where=f"outcomes of {pipeline}",
-            remedy=f"name one of {', '.join(sorted(columns))}",
+            remedy=f"name one of {', '.join(sorted(columns))}, which are logged; {later}",
         )
     return {name: sorted(answers) for name, answers in found.items()}

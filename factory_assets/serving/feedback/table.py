@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from factory_assets.serving.feedback.keys import answers_by_key
+from factory_assets.serving.feedback.keys import KeyMatch, answers_by_key
 from factory_assets.serving.feedback.recorder import (
     OutcomeRecorder,
     RefusedOutcomeError,
@@ -40,7 +40,7 @@ class OutcomeColumns:
     """None for `observed`, if there is such a column."""
     key: str | None = None
     """A column of the source instead of `id`: an outcome is that of the latest answer before it
-    was observed whose row had the same value."""
+    was observed whose row had the same value. If several rows of its request had, none is meant."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class OutcomeCounts:
     """Rows without an outcome, which is not known yet."""
     reasons: tuple[str, ...]
     """Why rows were refused: the first ones, each in one line without values."""
+    later: int = 0
+    """Rows whose key has earlier answers, too."""
 
 
 def record_from_table(
@@ -81,13 +83,14 @@ def record_from_table(
     """
     named = columns or OutcomeColumns()
     target = Targets(home).of_champion(pipeline)
-    sent, rows = _sent(pipeline, table, named, target, home)
+    sent, rows, matches = _sent(pipeline, table, named, target, home)
     recorder = OutcomeRecorder(home)
     try:
         judged = recorder.judge(sent, source, "", lambda name: name == pipeline)
         if named.key is not None:
             judged = [
-                _about_key(one, item, named.key) for one, item in zip(judged, sent, strict=True)
+                _about_key(one, match, named.key)
+                for one, match in zip(judged, matches, strict=True)
             ]
         judged = _agreeing(judged)
         reasons = [*_reasons(judged, rows)]
@@ -114,13 +117,17 @@ def record_from_table(
         refused=len(reasons),
         empty=table.num_rows - len(sent),
         reasons=tuple(reasons[:_SHOWN]),
+        later=sum(match.has_earlier for match in matches),
     )
 
 
 def _about_key(
-    judged: Feedback | RefusedOutcomeError, sent: SentOutcome, key: str
+    judged: Feedback | RefusedOutcomeError, match: KeyMatch, key: str
 ) -> Feedback | RefusedOutcomeError:
-    if sent.id is None:
+    if match.rows > 1:
+        why = f"{match.rows:,} rows of one request have this value of {key!r}"
+        return RefusedOutcomeError(f"{why}; name the one that is meant by its id")
+    if match.id is None:
         why = f"no answer before it was observed has this value of {key!r}"
         return RefusedOutcomeError(f"{why}; check both, and the time zone")
     return judged
@@ -157,23 +164,23 @@ def _reasons(
 
 def _sent(
     pipeline: str, table: pa.Table, named: OutcomeColumns, target: TargetValues, home: Home
-) -> tuple[list[SentOutcome], list[int]]:
-    """Return the outcomes of a table, and the number of the row of each, from 1."""
+) -> tuple[list[SentOutcome], list[int], list[KeyMatch]]:
+    """Return the outcomes of a table, the number of the row of each, from 1, and, if rows are named
+    by a key, the answers that have it."""
     values = [_value(cell, target) for cell in _cells(table, named.outcome)]
     observed = _observed(table, named)
     known = [place for place, value in enumerate(values) if value is not None]
+    matches: list[KeyMatch] = []
     if named.key is None:
-        ids: Sequence[Any] = _cells(table, named.id)
+        cells = _cells(table, named.id)
+        ids = [cells[n] for n in known]
     else:
         keys = _cells(table, named.key)
-        found = answers_by_key(
-            pipeline, named.key, [(keys[n], observed[n]) for n in known], target.sensitive, home
-        )
-        ids = [None] * len(values)
-        for place, identifier in zip(known, found, strict=True):
-            ids[place] = identifier
-    sent = [SentOutcome(ids[n], values[n], observed[n]) for n in known]
-    return sent, [n + 1 for n in known]
+        wanted = [(keys[n], observed[n]) for n in known]
+        matches = answers_by_key(pipeline, named.key, wanted, target.sensitive, home)
+        ids = [match.id for match in matches]
+    sent = [SentOutcome(one, values[n], observed[n]) for one, n in zip(ids, known, strict=True)]
+    return sent, [n + 1 for n in known], matches
 
 
 def _cells(table: pa.Table, name: str) -> list[Any]:

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from factory_assets.execution.rollout import Rollout, ongoing_rollout
+from factory_assets.serving.declared_log import keys_of
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.http.served_rollout import ServedRollout
+from factory_assets.serving.logged_keys import LoggedKey
 from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.serving.verified_champion import load_verified
@@ -250,7 +252,8 @@ class Champions:
     def _loaded(self, name: str, number: int) -> ServedModel:
         version = self._registry.version(name, number)
         model = load_verified(self._registry, version)
-        return ServedModel(name, number, model, self._home, shift=InputShift.of(version.files))
+        shift = InputShift.of(version.files)
+        return ServedModel(name, number, model, self._home, shift=shift, keys=_keys(name))
 
     def _promoted(self, name: str, number: int) -> ServedModel | None:
         """Return the version if it was loaded beside the champion; nobody else closes it then."""
@@ -280,6 +283,15 @@ class Champions:
                 _log(f"does not roll out: {name}@{number}: {_reason(error)}", error)
             return
         _LOG.info("rolls out: %s@%s", name, number)
+
+
+def _keys(name: str) -> tuple[LoggedKey, ...]:
+    """Return the declared keys; a mistake in today's declaration keeps no champion from serving."""
+    try:
+        return keys_of(name)
+    except FactoryError as error:
+        _LOG.error("no keys are logged of %s until the server is started again: %s", name, error)
+        return ()
 
 
 def _reason(error: Exception) -> str:

@@ -188,7 +188,8 @@ def _parts(call: Call) -> tuple[bytes, memoryview]:
 def _columns(
     tensors: Sequence[_Tensor], raw: memoryview, served: ServedModel, limits: Limits
 ) -> ColumnRequest:
-    known = {column.source_name for column in served.inputs}
+    inputs = {column.source_name for column in served.inputs}
+    known = inputs | {key.source_name for key in served.keys}
     columns: dict[str, NDArray[Any] | list[str | None]] = {}
     rows: int | None = None
     for tensor in tensors:

@@ -18,6 +18,11 @@ _PICTURE = {
     "description": "the content of a PNG or JPEG file, in base64",
 }
 
+_KEY = {
+    "type": ["string", "integer", "null"],
+    "description": "logged with the answer, not read by the model",
+}
+
 _LOOKS_BACK = (
     " Send the last rows of a unit in their order; the prediction is for the last row of each."
 )
@@ -50,7 +55,8 @@ def row_schema(model: ServedModel) -> dict[str, Any]:
     picture = model.model.picture
     return {
         "type": "object",
-        "properties": {
+        "properties": {key.source_name: _KEY for key in model.keys}
+        | {
             c.source_name: _PICTURE if picture and c.name == picture.name else _column_schema(c)
             for c in model.inputs
         },

@@ -23,12 +23,12 @@ class Protections:
         self._made: dict[tuple[str, int], Protection | None] = {}
 
     def of(self, served: ServedModel) -> Protection | None:
-        """Return what hides sensitive values; None if no column of the model is sensitive.
+        """Return what hides sensitive values; None if no logged column is sensitive.
 
         Raises:
             StorageError: the key cannot be read or written.
         """
         key = served.pipeline, served.version
         if key not in self._made:
-            self._made[key] = protection_of(served.pipeline, served.columns, self._home)
+            self._made[key] = protection_of(served.pipeline, served.logged_columns, self._home)
         return self._made[key]

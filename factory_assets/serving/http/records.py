@@ -124,14 +124,12 @@ def _content(served: ServedModel, scored: ScoredRequest) -> dict[str, Any]:
 def _protected(
     served: ServedModel, rows: RequestRows, protection: Protection, started: int
 ) -> bytes:
-    sensitive = {c.source_name for c in served.columns if c.sensitive}
-    names = [column.source_name for column in served.columns]
+    sensitive = {c.source_name for c in served.logged_columns if c.sensitive}
     return msgspec.json.encode(
         [
             {
-                name: protection.protect(row[name], started) if name in sensitive else row[name]
-                for name in names
-                if name in row
+                name: protection.protect(cell, started) if name in sensitive else cell
+                for name, cell in served.logged_cells(row).items()
             }
             for row in rows.objects()
         ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ColumnRequest:
     """Rows by column: numbers and booleans as arrays, texts as lists."""
 
-    columns: Mapping[str, NDArray[Any] | list[str | None]]
+    columns: Mapping[str, NDArray[Any] | list[Any]]
     """By the name of the source; NaN and None if missing."""
     rows: int
 
@@ -48,16 +48,21 @@ class ColumnRequest:
 
     def objects(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows as JSON objects."""
-        lists = [
-            values if isinstance(values, list) else plain_cells(values)
-            for values in self.columns.values()
-        ]
+        lists = [_as_list(values) for values in self.columns.values()]
         return [dict(zip(self.columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
     def logged(self, served: ServedModel) -> bytes:
-        """Return the needed columns."""
+        """Return the needed columns and the keys."""
         needed = {column.source_name for column in served.columns}
-        return encode_columns({n: cells for n, cells in self.columns.items() if n in needed})
+        logged = {n: cells for n, cells in self.columns.items() if n in needed}
+        for key in served.keys:
+            if (cells := self.columns.get(key.source_name)) is not None:
+                logged[key.source_name] = [*map(key.cell, _as_list(cells))]
+        return encode_columns(logged)
+
+
+def _as_list(values: NDArray[Any] | list[str | None]) -> list[Any]:
+    return values if isinstance(values, list) else plain_cells(values)
 
 
 def encode_columns(columns: Mapping[str, NDArray[Any] | list[Any]]) -> bytes:

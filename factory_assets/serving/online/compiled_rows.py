@@ -40,8 +40,12 @@ class CompiledRows:
     """Times that the graph reads: name, and the value."""
 
     @classmethod
-    def of(cls, model: OnnxModel) -> CompiledRows | None:
-        """Compile the preparation of a model's rows; None if it needs the engine for every row."""
+    def of(cls, model: OnnxModel, beside: Sequence[str] = ()) -> CompiledRows | None:
+        """Compile the preparation of a model's rows; None if it needs the engine for every row.
+
+        Args:
+            beside: names that a row may have beside the columns that the model needs.
+        """
         if model.series or model.texts or model.picture:
             return None
         if any(join.required for join in model.ingest.joins.values()):
@@ -49,7 +53,7 @@ class CompiledRows:
         clean = narrowed_cleaning(model)
         if clean.windows or clean.unify:
             return None
-        schema = RowSchema.of(needed_columns(model), model.ingest)
+        schema = RowSchema.of(needed_columns(model), model.ingest, beside)
         if schema is None:
             return None
         names = tuple(column.name.lower() for column in schema.columns)

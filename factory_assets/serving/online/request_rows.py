@@ -33,7 +33,7 @@ class RequestRows(Protocol):
         ...
 
     def logged(self, served: ServedModel) -> bytes:
-        """Return the needed columns of the rows for the prediction log."""
+        """Return the needed columns and the keys of the rows for the prediction log."""
         ...
 
 
@@ -59,6 +59,8 @@ class CompiledRequest:
 
     def logged(self, served: ServedModel) -> bytes:
         """Return the rows as JSON."""
+        if served.keys:
+            return ObjectRequest(self.objects()).logged(served)
         return msgspec.json.encode(self.rows)
 
 
@@ -80,8 +82,5 @@ class ObjectRequest:
         return self.rows
 
     def logged(self, served: ServedModel) -> bytes:
-        """Return the needed columns as JSON; a caller may send more, which concerns nobody."""
-        names = [column.source_name for column in served.columns]
-        return msgspec.json.encode(
-            [{name: row[name] for name in names if name in row} for row in self.rows]
-        )
+        """Return the needed columns and the keys as JSON."""
+        return msgspec.json.encode([served.logged_cells(row) for row in self.rows])

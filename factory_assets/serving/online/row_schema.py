@@ -50,14 +50,20 @@ class RowSchema:
     """By column: the texts that mean a missing value."""
 
     @classmethod
-    def of(cls, columns: Sequence[Column], ingest: Ingest) -> RowSchema | None:
-        """Return the schema, or None if a column needs the engine for every value."""
-        names = [column.source_name for column in columns]
+    def of(
+        cls, columns: Sequence[Column], ingest: Ingest, beside: Sequence[str] = ()
+    ) -> RowSchema | None:
+        """Return the schema, or None if a column needs the engine for every value.
+
+        Args:
+            beside: names that a row may have beside the columns; their values are not checked.
+        """
+        names = [*(column.source_name for column in columns), *beside]
         # A decoder reads each key once, and no key that JSON must escape.
         if len({*names}) < len(names) or any(_ESCAPED.search(name) for name in names):
             return None
         kinds: list[ColumnKind] = []
-        fields: list[tuple[str, Any]] = []
+        fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
         checks: list[tuple[int, Check]] = []
         missing: list[frozenset[float]] = []
         tokens: list[frozenset[str]] = []
@@ -72,7 +78,8 @@ class RowSchema:
             fields.append((f"f{position}", annotation | None if column.nullable else annotation))
             if check:
                 checks.append((position, _nullable(check) if column.nullable else check))
-        renamed = {field: name for (field, _), name in zip(fields, names, strict=True)}
+        fields += [(f"b{n}", Any, msgspec.UNSET) for n in range(len(beside))]
+        renamed = {field[0]: name for field, name in zip(fields, names, strict=True)}
         row = msgspec.defstruct("Row", fields, rename=renamed, frozen=True, gc=False)
         return cls(tuple(columns), tuple(kinds), row, tuple(checks), tuple(missing), tuple(tokens))
 
@@ -93,7 +100,7 @@ class RowSchema:
         Raises:
             UndecidedError: only the engine may decide.
         """
-        values = msgspec.structs.astuple(row)
+        values = msgspec.structs.astuple(row)[: len(self.columns)]
         if not self.checks:
             return values
         changed = list(values)

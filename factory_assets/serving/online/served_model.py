@@ -16,6 +16,7 @@ from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.columns import read_words
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out, value_codes
+from factory_assets.serving.logged_keys import LoggedKey, keys_beside, keys_of_row
 from factory_assets.serving.online.column_checks import ColumnChecks
 from factory_assets.serving.online.compiled_rows import CompiledRows
 from factory_assets.serving.online.input_shift import InputShift
@@ -70,6 +71,7 @@ class ServedModel:
         declared: returns today's declaration, whose tables are joined if a request needs them; by
             default from the folders of pipelines.
         shift: counts the inputs of the compiled way, for the metrics.
+        keys: what is logged of a row beside the columns that the model needs.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class ServedModel:
         home: Home,
         declared: Callable[[str], Pipeline] | None = None,
         shift: InputShift | None = None,
+        keys: Sequence[LoggedKey] = (),
     ) -> None:
         self.pipeline, self.version, self.model = pipeline, version, model
         self.shift = shift
         self.columns: tuple[Column, ...] = needed_columns(model)
-        self.compiled = CompiledRows.of(model)
+        self.keys = keys_beside(keys, self.columns)
+        self.compiled = CompiledRows.of(model, [key.source_name for key in self.keys])
         self.decoder = self.compiled.schema.decoder if self.compiled else None
         self.column_checks = ColumnChecks.of(self.compiled.schema) if self.compiled else None
         self._home, self._declared = home, declared
@@ -106,6 +110,17 @@ class ServedModel:
         # Without validation: a source may give its columns any names.
         found = {name: declared.get(name) or Column.model_construct(name=name) for name in keys}
         return tuple((found | {column.source_name: column for column in self.columns}).values())
+
+    @property
+    def logged_columns(self) -> tuple[Column, ...]:
+        """The columns whose values are logged."""
+        return (*self.columns, *(key.column for key in self.keys))
+
+    def logged_cells(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is logged of a row; a caller may send more, which concerns nobody."""
+        names = [column.source_name for column in self.columns]
+        needed = {name: row[name] for name in names if name in row}
+        return needed | keys_of_row(self.keys, row)
 
     @property
     def looks_back(self) -> Series | None:

@@ -55,6 +55,8 @@ def test_a_secret_input_is_a_misuse_unless_it_is_excluded(tmp_path: Path) -> Non
     assert _misused(_declared(tmp_path, train=train)) == []
     declared = _declared(tmp_path, train=train, clean={"derive": {"year": "year(born)"}})
     assert _misused(declared) == [("train.exclude", "'year'")]
+    declared = _declared(tmp_path, train=train, deploy={"log": {"keys": ["Who", "city"]}})
+    assert _misused(declared) == [("deploy.log.keys", "'Who'")]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a server says of champions that cannot be loaded."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -13,6 +14,7 @@ from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.home.serving_faults import serving_faults
+from tests.pipelines import APPLES, declare
 
 
 @dataclass
@@ -51,6 +53,21 @@ def test_a_server_is_ready_after_the_rollback_of_what_could_not_be_loaded(
         assert [*found.faults] == faults
         assert found.served["p"].version == 1
     assert told.asked == [1, 2]
+
+
+def test_a_server_says_that_it_logs_no_keys(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    assert champions._keys("p") == ()
+    declare(tmp_path / "p", {**APPLES, "deploy": {"log": {"keys": "colour"}}})
+    assert [key.source_name for key in champions._keys("p")] == ["colour"]
+    assert not caplog.records
+    (tmp_path / "p" / "defs.yaml").write_text(
+        "type: factory_assets.ModelPipeline\nattributes: {}\n"
+    )
+    assert champions._keys("p") == ()
+    assert "no keys are logged of p until the server is started again" in caplog.text
 
 
 def test_a_model_that_cannot_be_loaded_for_an_unforeseen_reason_delays_nothing_else(
