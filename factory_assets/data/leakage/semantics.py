@@ -180,7 +180,9 @@ PLANS = _all(_PLANS)
 """Words in the names of columns that are known beforehand."""
 
 
-SHORTENED = frozenset(("cust", "emp", "acct", "stud", "hh"))
+SHORTENED = frozenset(
+    ("cust", "emp", "acct", "stud", "hh", "pat", "kd", "masch", "mitgl", "pers", "vers")
+)
 """Words for people that are shortened before a number, as in `custid`; alone they say nothing."""
 
 _COUNTED = frozenset(

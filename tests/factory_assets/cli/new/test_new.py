@@ -271,7 +271,13 @@ def test_a_number_as_target_makes_a_regression(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("visit", "patient"), [("visit_id", "patient_nbr"), ("Fallnummer", "Patientennummer")]
+    ("visit", "patient"),
+    [
+        ("visit_id", "patient_nbr"),
+        ("Fallnummer", "Patientennummer"),
+        ("Aufnahme_Nr", "Pat_Nr"),
+        ("Beleg", "KdNr"),
+    ],
 )
 def test_rows_of_one_patient_are_split_by_group(tmp_path: Path, visit: str, patient: str) -> None:
     days = [f"2026-{i // 50 + 1:02}-{i // 2 % 25 + 1:02}" for i in range(600)]
