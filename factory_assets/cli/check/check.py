@@ -69,7 +69,7 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
     selected = [folder for folder in folders if not pipelines or folder.name in pipelines]
     problems = [problem for folder in selected for problem in check_folder(folder)]
     problems += [*_unsent_events(), *_refused_imports()]
-    return sorted([*problems, *_clashes(selected), *([] if pipelines else _missing_folders())])
+    return sorted([*problems, *_clashes(selected), *([] if pipelines else _wrong_folders())])
 
 
 def _unsent_events() -> Iterator[Problem]:
@@ -214,7 +214,15 @@ def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:
             yield Problem(folder / FILE, 1, "", message)
 
 
-def _missing_folders() -> Iterator[Problem]:
+def _wrong_folders() -> Iterator[Problem]:
+    """Yield folders in FACTORY_DEFS in which no pipeline is found, and declarations not read."""
     for folder in defs_folders():
         if not folder.is_dir():
             yield Problem(folder, 1, "", "FACTORY_DEFS names this folder, but it does not exist")
+        elif (folder / FILE).is_file():
+            what = "FACTORY_DEFS names the folder of one pipeline; name the folder that contains it"
+            yield Problem(folder / FILE, 1, "", what)
+        other = FILE.replace(".yaml", ".yml")
+        for file in sorted(folder.glob(f"*/{other}")):
+            if not file.with_name(FILE).exists():
+                yield Problem(file, 1, "", f"this file is not read; rename it to {FILE}")

@@ -339,3 +339,22 @@ def test_an_expression_whose_constants_take_too_long_does_not_stop_the_check(
     declare(defs, text)
     problems = check(["machines"])
     assert all("takes more than 1 s; simplify it" in problem.message for problem in problems)
+
+
+def test_folders_and_files_in_which_no_pipeline_is_found(
+    defs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = declare(defs, SHOWN_DIGITS, "apples")
+    monkeypatch.setenv("FACTORY_DEFS", f"{folder}:{defs / 'gone'}")
+    assert [(p.file, p.message.partition(";")[0]) for p in check()] == [
+        (folder / "defs.yaml", "FACTORY_DEFS names the folder of one pipeline"),
+        (defs / "gone", "FACTORY_DEFS names this folder, but it does not exist"),
+    ]
+    monkeypatch.setenv("FACTORY_DEFS", str(defs))
+    assert check() == []
+    (folder / "defs.yaml").rename(folder / "defs.yml")
+    [problem] = check()
+    assert (problem.file, problem.message) == (
+        folder / "defs.yml",
+        "this file is not read; rename it to defs.yaml",
+    )
