@@ -1132,8 +1132,9 @@ class Scratch:
             "CREATE TABLE person(person TEXT, number INTEGER, roles TEXT, keys TEXT, account TEXT,"
             " PRIMARY KEY(person, number)) WITHOUT ROWID;"
             "CREATE TABLE rule(subject TEXT PRIMARY KEY, rule TEXT) WITHOUT ROWID;"
-            "CREATE TABLE declared(sha256 TEXT, subject TEXT, rule TEXT, number INTEGER,"
-            " PRIMARY KEY(sha256, subject)) WITHOUT ROWID;"
+            "CREATE TABLE declared(sha256 TEXT PRIMARY KEY, rule TEXT) WITHOUT ROWID;"
+            "CREATE TABLE ran(sha256 TEXT, pipeline TEXT, number INTEGER,"
+            " PRIMARY KEY(sha256, pipeline)) WITHOUT ROWID;"
             "CREATE TABLE changed_rule(number INTEGER PRIMARY KEY, pipeline TEXT);"
             "CREATE TABLE served(which TEXT PRIMARY KEY) WITHOUT ROWID;"
             "CREATE TABLE refused(which TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
@@ -1161,6 +1162,9 @@ class Scratch:
             self._remember_person(number, entry)
         elif entry["kind"] == "declaration":
             self._remember_rule(number, entry)
+        elif entry["kind"] == "run":
+            row = take(entry, "declaration"), take(entry, "pipeline"), number
+            self.run("INSERT OR IGNORE INTO ran VALUES(?, ?, ?)", *row)
         elif entry["kind"] in _LOGGED:
             self.run("INSERT INTO logged VALUES(?, ?)", number, entry["kind"])
         elif entry["kind"] != "removed":
@@ -1185,8 +1189,7 @@ class Scratch:
         same = self.one("SELECT rule FROM declared WHERE sha256 = ?", digest)
         if same not in (None, rule):
             raise InvalidError("has another 'approval' than an entry of the same declaration")
-        row = digest, subject, rule, number
-        self.run("INSERT OR IGNORE INTO declared VALUES(?, ?, ?, ?)", *row)
+        self.run("INSERT OR IGNORE INTO declared VALUES(?, ?)", digest, rule)
         before = self.one("SELECT rule FROM rule WHERE subject = ?", subject)
         if before not in (None, "null", rule):
             pipeline = subject.partition("/")[2]
@@ -1258,7 +1261,7 @@ _LOGGED = frozenset(
 )
 """The kinds of entries about answers, and about what came of them."""
 
-_NOTED = frozenset({"removed", "person", "declaration"}) | _LOGGED
+_NOTED = frozenset({"removed", "person", "declaration", "run"}) | _LOGGED
 """The kinds of entries whose content is noted."""
 
 _KINDS = frozenset(
@@ -2169,14 +2172,14 @@ class ContentCheck:
             self._report.problem("is a symbolic link, which is not followed", file=link)
 
     def _declarations(self) -> None:
-        """Require the declarations that the ledger names, from the first one that is there.
+        """Require the declarations that runs name, from the first one that is there.
 
         Homes did not always store them.
         """
         absent: int | None = 0
-        query = "SELECT number, subject, sha256 FROM declared ORDER BY number"
-        for number, subject, digest in self._scratch.run(query):
-            name = f"declarations/{subject.partition('/')[2]}/{digest}.json"
+        query = "SELECT number, pipeline, sha256 FROM ran ORDER BY number"
+        for number, pipeline, digest in self._scratch.run(query):
+            name = f"declarations/{pipeline}/{digest}.json"
             with self._report.reported(number, name):
                 try:
                     self._digest(name)

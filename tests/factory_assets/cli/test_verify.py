@@ -64,7 +64,7 @@ def test_a_declaration_that_was_removed_is_told(
     for rule in ("x > 0", "x > 1", "x < 9"):
         made = pipeline(tmp_path, files="d.csv", clean={"where": {"large": rule}})
         for stage in STAGES[:2]:
-            run_stage(StageRequest(made, stage, home, "run"))
+            run_stage(StageRequest(made, stage, home, f"run with {rule}"))
         stored += {*folder.iterdir()}.difference(stored)
     first, second, _ = stored
     assert verify(None, {}, as_json=False) == 0
