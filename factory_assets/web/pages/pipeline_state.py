@@ -103,4 +103,4 @@ class PipelineState:
             return "stopped" if self.serving.stopped else "serves"
         if not self.trains:
             return "data product"
-        return "waits for approval" if self.waiting else "no version yet"
+        return "waits for approval" if self.waiting else "no version serves"

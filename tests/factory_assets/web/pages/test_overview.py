@@ -106,7 +106,7 @@ def test_a_pipeline_without_a_model_is_a_data_product(apples: Factory, browse: B
         )
     text = _shown(browse(apples.home))
     assert "pears Sort fruit data product" in text
-    assert "plums Sort fruit no version yet" in text
+    assert "plums Sort fruit no version serves" in text
 
 
 def test_a_broken_declaration_is_told_with_its_line_and_breaks_no_other(
