@@ -24,12 +24,14 @@ class Decided:
     rolls_out: bool = False
     """Whether the version begins to be rolled out because of it."""
     missing: int = 0
-    """How many approvals are still missing."""
+    """How many approvals an approved version still lacks."""
 
 
 def decided_text(pipeline: str, version: int, verb: Verb, decided: Decided, home: Home) -> str:
     """Return in a line what came of a decision."""
     said = f"{pipeline}@{version} was {verb} by {decided.person} (entry {decided.number})"
+    if verb == "refused":
+        return f"{said}; it will never serve"
     if decided.serves:
         return f"{said} and serves{once_resumed(pipeline, home)}"
     if decided.rolls_out:

@@ -169,6 +169,15 @@ def test_a_refused_candidate_never_serves(waiting: Factory) -> None:
     assert problems(waiting.home) == []
 
 
+def test_after_a_refusal_no_approval_is_needed(waiting: Factory) -> None:
+    waiting.declare(approval={"signatures": 3})
+    waiting.approve()
+    code, text = waiting.factory("refuse", "apples@1", "--reason", "biased", by="bob")
+    assert code == 0, text
+    said = text.splitlines()[-1]
+    assert re.fullmatch(r"apples@1 was refused by bob \(entry \d+\); it will never serve", said)
+
+
 def test_which_key_signs_must_be_clear(
     waiting: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
