@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.declarations.people import FILE
 from factory_assets.execution.decided import Decided, Verb
 from factory_assets.execution.deployed_version import (
     DeployedVersion,
@@ -33,7 +34,13 @@ from factory_assets.execution.signed_decision import (
     read_decision,
     state_decision,
 )
-from factory_assets.execution.standing import Standing, is_other_person, standing, standing_in
+from factory_assets.execution.standing import (
+    Standing,
+    is_other_person,
+    standing,
+    standing_in,
+    trained_by,
+)
 from factory_assets.execution.standing_text import why_not_waiting
 from factory_assets.results.base import result_as
 from factory_assets.results.model import Champion
@@ -297,20 +304,34 @@ def _require_allowed(log: Log, decision: SignedDecision, waiting: Waiting) -> No
             where=name,
             remedy="look at the candidate, and sign again",
         )
-    entry = people_in(log).get(person.commitment)
-    if rule.four_eyes and not is_other_person(log, waiting.deployed.record, entry):
-        raise RefusedError(
-            f"{person.name} started the run that trained it, or the account of one of them is "
-            "not known, and four eyes are declared",
-            where=name,
-            remedy="let another person decide, whose `account` is in people.yaml",
-        )
+    if rule.four_eyes:
+        _require_other_person(log, person, waiting.deployed)
     if any(one.person == person.commitment for one in waiting.standing.counted):
         raise RefusedError(
             f"{person.name} has approved it already",
             where=name,
             remedy="let another person approve; if enough have by now, the next run lets it serve",
         )
+
+
+def _require_other_person(log: Log, person: KnownPerson, deployed: DeployedVersion) -> None:
+    """Require that somebody else started the run that trained the version.
+
+    Raises:
+        RefusedError: they did not, or nobody can tell.
+    """
+    if is_other_person(log, deployed.record, people_in(log).get(person.commitment)):
+        return
+    if trained_by(log, deployed.record) is None:
+        why = "it is not on record whose run trained it"
+        remedy = f"train it again: factory run {deployed.pipeline} --no-reuse"
+    elif person.account is None:
+        why = f"{person.name} has no `account` in {FILE}"
+        remedy = "add it, or let another person decide who has one"
+    else:
+        why = f"{person.name} started the run that trained it"
+        remedy = f"let another person decide, whose `account` is in {FILE}"
+    raise RefusedError(f"{why}, and four eyes are declared", where=deployed.name, remedy=remedy)
 
 
 def require_role(log: Log, person: KnownPerson, key: str, role: str, where: str) -> None:

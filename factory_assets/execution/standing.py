@@ -172,6 +172,11 @@ def is_other_person(log: Log, record: Record, person: PersonChanged | None) -> b
     """Whether the account that trained the candidate is known to be another person's."""
     if person is None or person.account is None:
         return False
+    return trained_by(log, record) not in {None, person.account}
+
+
+def trained_by(log: Log, record: Record) -> str | None:
+    """Return the commitment to the account that trained the candidate; None if it is not known."""
     value = result_as(Champion, record)
     subject = ModelTrained.subject_of(pipeline=value.model, version=value.version)
     model = latest_in(log, ModelTrained, subject)
@@ -179,7 +184,7 @@ def is_other_person(log: Log, record: Record, person: PersonChanged | None) -> b
     trained = latest_before(log, StageComputed, model[1].record, model[0]) if model else None
     run = RunStarted.subject_of(run=trained.run) if trained else ""
     started = latest_in(log, RunStarted, run)
-    return started is not None and started[1].account not in {None, person.account}
+    return started[1].account if started else None
 
 
 def _about(

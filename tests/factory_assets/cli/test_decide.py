@@ -244,8 +244,8 @@ def _same_key_twice(factory: Factory) -> None:
         (_no_rights, "nobody", 2, "the key cannot be read"),
         (_withdrawn, "jane", 1, "nobody in people.yaml has the key"),
         (_other_key, "jane", 1, "nobody in people.yaml has the key"),
-        (_own_training, "jane", 1, "jane started the run that trained it"),
-        (_unknown_account, "jane", 1, "the account of one of them is not known"),
+        (_own_training, "jane", 1, "jane started the run that trained it, and four eyes are"),
+        (_unknown_account, "jane", 1, "jane has no `account` in people.yaml, and four eyes are"),
         (_broken_people, "jane", 2, "did you mean 'approver'? valid: engineer, approver, auditor"),
         (_same_key_twice, "jane", 2, "bob and jane have the same key"),
     ],
@@ -429,6 +429,19 @@ def test_a_rule_that_asks_for_fewer_lets_the_next_run_serve(waiting: Factory) ->
     waiting.run()
     assert _champion(waiting) == Registry(waiting.home).alias("apples") == 1
     assert problems(waiting.home) == []
+
+
+def test_nobody_approves_if_it_is_not_known_who_trained(waiting: Factory) -> None:
+    """The version is older than the ledger, which began anew."""
+    for name in ("ledger.db", "secrets/ledger_key"):
+        (waiting.home.path / name).unlink()
+    waiting.run()
+    waiting.people(jane={"account": "somebody_else"})
+    waiting.declare(approval={"four_eyes": True})
+    code, text = waiting.factory("approve", "apples", "--reason", "good", by="jane")
+    assert code == 1, text
+    assert "it is not on record whose run trained it, and four eyes are declared" in text
+    assert "factory run apples --no-reuse" in text
 
 
 def test_another_person_than_who_trained_may_approve(waiting: Factory) -> None:
