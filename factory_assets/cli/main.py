@@ -89,6 +89,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 
     Checks PIPELINES (default: all) without running them. Exit code 2: there are mistakes.
     """
+    from factory_assets.cli.check.approvals import approval_warnings
     from factory_assets.cli.check.check import check, declaration_warnings
     from factory_assets.cli.check.governance import governance_warnings
     from factory_assets.cli.check.sharing import bound_pipelines
@@ -97,7 +98,8 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     problems = check(pipelines)
     for problem in problems:
         click.echo(str(problem), err=True)
-    for warning in [*declaration_warnings(pipelines), *governance_warnings(pipelines)]:
+    warnings = declaration_warnings, governance_warnings, approval_warnings
+    for warning in (one for find in warnings for one in find(pipelines)):
         click.echo(f"warning: {warning}", err=True)
     if problems:
         sys.exit(2)

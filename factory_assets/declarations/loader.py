@@ -5,7 +5,7 @@ only the data can show, such as a column that the source lacks, belongs in `cli.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
@@ -110,6 +110,15 @@ def pipeline_named(name: str) -> Pipeline | None:
         return load_pipeline(folders[0]) if folders else None
     except FactoryError:
         return None
+
+
+def valid_pipelines(names: Sequence[str]) -> Iterator[tuple[Path, Pipeline, Document]]:
+    """Yield folder, pipeline and document of the named pipelines, or of all, without wrong ones."""
+    for folder in every_pipeline_folder():
+        if not names or folder.name in names:
+            pipeline, document, _ = read(folder)
+            if pipeline is not None:
+                yield folder, pipeline, document
 
 
 def problems(folder: Path) -> list[Problem]:

@@ -37,6 +37,7 @@ from factory_assets.declarations.loader import (
     defs_folders,
     every_pipeline_folder,
     read,
+    valid_pipelines,
 )
 from factory_assets.declarations.messages import Mistake, of_section
 from factory_assets.declarations.people import load_people
@@ -95,14 +96,10 @@ def declaration_warnings(pipelines: Sequence[str] = ()) -> list[Problem]:
     left out.
     """
     absent, promises = list[Problem](), list[Problem]()
-    for folder in every_pipeline_folder():
-        if pipelines and folder.name not in pipelines:
-            continue
-        pipeline, document, _ = read(folder)
-        if pipeline is not None:
-            absent += (at_line(folder, document, one) for one in absent_sources(pipeline))
-            for file, line, what in unchecked(document.data["attributes"], folder):
-                promises.append(Problem(file, line, "", f"not checked: {what}"))
+    for folder, pipeline, document in valid_pipelines(pipelines):
+        absent += (at_line(folder, document, one) for one in absent_sources(pipeline))
+        for file, line, what in unchecked(document.data["attributes"], folder):
+            promises.append(Problem(file, line, "", f"not checked: {what}"))
     return [*sorted(absent), *sorted(promises)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.declarations.governance import in_governance, read_governance
-from factory_assets.declarations.loader import Problem, every_pipeline_folder, read
+from factory_assets.declarations.loader import Problem, valid_pipelines
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.people import FILE as PEOPLE
 from factory_assets.declarations.people import load_people
@@ -46,11 +46,8 @@ def governance_warnings(pipelines: Sequence[str] = ()) -> list[Problem]:
         pipelines: their names; empty for all.
     """
     warnings = []
-    for folder in every_pipeline_folder():
-        if pipelines and folder.name not in pipelines:
-            continue
-        pipeline, document, _ = read(folder)
-        if pipeline is None or read_governance(folder)[2]:
+    for folder, pipeline, document in valid_pipelines(pipelines):
+        if read_governance(folder)[2]:
             continue
         if missing := missing_responsibility(pipeline):
             line = document.key_line(("attributes", "risk"))
