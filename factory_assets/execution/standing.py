@@ -117,6 +117,23 @@ def standing_in(log: Log, pipeline: Pipeline, record: Record) -> Standing:
     )
 
 
+def waiting_text(standing: Standing, pipeline: str, version: int) -> str | None:
+    """Return such as `apples@4 waits for 1 approver since …`; None if it waits for nothing."""
+    name = f"{pipeline}@{version}"
+    if standing.lacks:
+        return f"{name} may not serve: {standing.lacks}; see factory check {pipeline}"
+    if standing.status not in {"waits", "approved"} or standing.rule is None:
+        return None
+    missing = standing.rule.signatures - standing.given
+    if missing <= 0:
+        return f"{name} has its approvals: factory run {pipeline} lets it serve"
+    role = f"{standing.rule.by}{'' if missing == 1 else 's'}"
+    since = f" since {standing.since[:16].replace('T', ' ')} UTC" if standing.since else ""
+    return (
+        f"{name} waits for {missing} {role}{since}: factory approve {name} --reason '…' (or refuse)"
+    )
+
+
 def champions_in(log: Log, pipeline: str) -> list[tuple[int, ChampionMade]]:
     """Return every entry about which version serves, the newest first."""
     entries = (

@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode
 
-from factory_assets.execution.standing import Standing
+from factory_assets.execution.standing import Standing, waiting_text
 from factory_assets.spec.rollout import share_text
 from factory_resources.durations import duration_text
 from factory_resources.home.home import Home
@@ -16,18 +16,8 @@ from factory_resources.security.commitments import Commitments
 def standing_text(standing: Standing, pipeline: str, version: int, home: Home) -> str:
     """Return such as `version 4 waits for 1 approver since …`."""
     name = f"{pipeline}@{version}"
-    if standing.lacks:
-        return f"{name} may not serve: {standing.lacks}; see factory check {pipeline}"
-    if standing.status in {"waits", "approved"} and standing.rule:
-        rule, missing = standing.rule, standing.rule.signatures - standing.given
-        if missing <= 0:
-            return f"{name} has its approvals: factory run {pipeline} lets it serve"
-        role = f"{rule.by}{'' if missing == 1 else 's'}"
-        since = f" since {standing.since[:16].replace('T', ' ')}" if standing.since else ""
-        return (
-            f"{name} waits for {missing} {role}{since} UTC: factory approve {name} --reason '…' "
-            "(or refuse)"
-        )
+    if waits := waiting_text(standing, pipeline, version):
+        return waits
     if standing.rollout and standing.number is not None:
         how = _how_it_rolls_out(standing.rollout)
         so_far = _answers_so_far(standing.number, standing.rollout, home)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from factory_assets.data.transforms.narrowing import needed_columns
+from factory_assets.execution.missing_champion import no_champion
 from factory_assets.execution.version_lineage import Lineage, lineage_of
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
 from factory_assets.monitoring.answers import AnsweredRows
@@ -23,7 +24,7 @@ from factory_assets.monitoring.watched import WatchedInputs, watched_inputs
 from factory_assets.serving.declared_log import protection_of
 from factory_assets.spec import Pipeline
 from factory_assets.spec.watch import Watching
-from factory_resources.errors import DeclarationError, ModelError
+from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
 from factory_resources.ledger.ledger import Ledger
@@ -138,10 +139,7 @@ def watched_champion(pipeline: Pipeline, home: Home) -> WatchedChampion:
     watch = require_watch(pipeline)
     version = Registry(home).champion(pipeline.name)
     if version is None:
-        raise ModelError(
-            f"{pipeline.name!r} has no champion yet",
-            remedy=f"train and deploy one: factory run {pipeline.name}",
-        )
+        raise no_champion(pipeline.name, home)
     return WatchedChampion(pipeline, watch, version, home)
 
 

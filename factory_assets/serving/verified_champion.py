@@ -1,5 +1,6 @@
 """Load a model version for serving, after its files were compared with the ledger."""
 
+from factory_assets.execution.missing_champion import no_champion
 from factory_assets.execution.supply_chain import require_unchanged
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_champion, load_served
 from factory_resources.home.home import Home
@@ -24,6 +25,9 @@ def load_verified_champion(model: str, home: Home) -> tuple[int, OnnxModel]:
         ModelError: nothing was deployed yet, or as of `load_verified`.
         RefusedError: a person stopped it.
     """
+    registry = Registry(home)
+    if registry.champion(model) is None:
+        raise no_champion(model, home)
     number, served = load_champion(model, home)
-    require_unchanged(Registry(home).version(model, number), home)
+    require_unchanged(registry.version(model, number), home)
     return number, served

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from factory_assets.execution.missing_champion import what_waits
 from factory_assets.execution.rollout import Rollout, ongoing_rollout
 from factory_assets.serving.declared_log import keys_of
 from factory_assets.serving.http.errors import HttpError
@@ -207,10 +208,11 @@ class Champions:
 
     def _no_champion(self, name: str) -> ModelError:
         known = [one for one in self._registry.versions() if self._registry.champion(one)]
+        run = f"if {name} is declared, deploy one: factory run {name}"
         return ModelError(
             f"{name!r} has no champion yet",
-            remedy=f"name one that has ({', '.join(known) or 'none'}), or, if {name} is declared, "
-            f"deploy one: factory run {name}",
+            remedy=f"{what_waits(name, self._home) or run}; or name a pipeline that has one: "
+            f"{', '.join(known) or 'none has'}",
         )
 
     def _standing(self, name: str) -> _Standing:

@@ -8,6 +8,7 @@ import re
 import signal
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,17 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 from factory_assets.cli.key import keys_folder
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.ledger_entries import champion_entry
 from factory_assets.execution.standing import approvals_that_count, decisions_in
 from factory_assets.ml.artifacts.onnx_model import load_champion
+from factory_assets.monitoring.champion import watched_champion
 from factory_assets.results.base import result_as
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Champion
 from factory_assets.spec import Approval
+from factory_assets.spec.watch import Watching
+from factory_resources.errors import ModelError
 from factory_resources.home.home import PROJECT
 from factory_resources.ledger.entries import (
     CandidateDecided,
@@ -118,6 +123,28 @@ def test_a_candidate_waits_and_nothing_is_red(waiting: Factory) -> None:
     assert check.description
     assert "waits for 1 approver" in check.description
     assert problems(waiting.home) == []
+
+
+def test_what_needs_a_champion_says_for_which_approvals_it_waits(waiting: Factory) -> None:
+    waiting.declare(approval={"signatures": 2})
+    waits = re.compile(
+        "'apples' has no champion yet; .*apples@1 waits for 2 approvers since .* UTC: "
+        "factory approve apples@1"
+    )
+    pack = str(waiting.root / "pack")
+    for arguments in (
+        ("predict", "apples", waiting.data),
+        ("pack", "apples", "--edge", "--out", pack),
+    ):
+        code, text = waiting.factory(*arguments)
+        assert (code, bool(waits.search(text))) == (2, True), text
+    server = waiting.start("serve", "apples", "--port", "0")
+    text, _ = server.communicate(timeout=60)
+    assert (server.returncode, bool(waits.search(text))) == (2, True), text
+    pipeline = load_pipeline(waiting.defs / "apples")
+    spec = pipeline.spec.model_copy(update={"watch": Watching()})
+    with pytest.raises(ModelError, match=waits):
+        watched_champion(replace(pipeline, spec=spec), waiting.home)
 
 
 def test_an_approved_candidate_serves_and_the_page_shows_why(waiting: Factory) -> None:
