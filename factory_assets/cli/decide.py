@@ -27,6 +27,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.security.personal_keys import PersonalKey
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def roll_back(name: str, to: int | None, reason: str, key: Path | None) -> None:
     before = serving_acts.earlier_champion(pipeline, to, home)
     click.echo(f"{before.name} would serve instead of version {before.replaces}")
     purpose = f"roll {name} back to version {before.version}"
-    unlocked = unlock(key, purpose) if pipeline.spec.deploy.approval else None
+    unlocked = _unlock_to_sign(key, purpose, pipeline)
     done, version = serving_acts.roll_back(pipeline, before.version, reason, unlocked, home)
     resumed = once_resumed(name, home)
     click.echo(f"{name}@{version} serves again{_by(done)} (entry {done.number}){resumed}")
@@ -111,9 +112,7 @@ def _end_rollout(
     from factory_assets.execution import serving_acts
 
     click.echo(f"the roll-out of {tried.name} would end; version {tried.replaces} serves")
-    unlocked = None
-    if pipeline.spec.deploy.approval:
-        unlocked = unlock(key, f"end the roll-out of {tried.name}")
+    unlocked = _unlock_to_sign(key, f"end the roll-out of {tried.name}", pipeline)
     done, version = serving_acts.abandon_rollout(pipeline, reason, unlocked, home)
     click.echo(
         f"the roll-out of {pipeline.name}@{version} was ended{_by(done)} (entry {done.number})"
@@ -134,10 +133,15 @@ def change_serving(
     [pipeline], home, reason = select([name]), Home.from_env(), require_reason(reason)
     tell_people(home)
     verb = {"stopped": "stop", "resumed": "resume"}[action]
-    unlocked = unlock(key, f"{verb} {name}") if pipeline.spec.deploy.approval else None
+    unlocked = _unlock_to_sign(key, f"{verb} {name}", pipeline)
     done, version = serving_acts.change_serving(pipeline, action, reason, unlocked, home)
     click.echo(f"{name}@{version} was {action}{_by(done)} (entry {done.number})")
     _show_in_dagster(pipeline, home)
+
+
+def _unlock_to_sign(key: Path | None, purpose: str, pipeline: Pipeline) -> PersonalKey | None:
+    """Return the key that signs; None if none is given and no approval is declared."""
+    return unlock(key, purpose) if key or pipeline.spec.deploy.approval else None
 
 
 def _by(done: Decided) -> str:

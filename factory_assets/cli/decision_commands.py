@@ -125,7 +125,8 @@ def rollback_command(pipeline: str, to: int | None, reason: str, key: Path | Non
     """Let an earlier champion of PIPELINE serve again, at once.
 
     While a version rolls out, end that instead, unless --to is given. Otherwise the earlier
-    champion's gates, approvals and files are checked again. Signed if deploy.approval is declared.
+    champion's gates, approvals and files are checked again. Signed if deploy.approval is declared
+    or --key is given.
 
     Exit code 1: it is not allowed.
     """
@@ -140,7 +141,7 @@ def stop_command(pipeline: str, reason: str, key: Path | None) -> None:
     """Stop PIPELINE's champion at once: nothing serves until factory resume.
 
     Runs go on, and a new version may become champion meanwhile. Signed if deploy.approval is
-    declared.
+    declared or --key is given.
 
     Exit code 1: it is not allowed.
     """
@@ -153,6 +154,8 @@ def stop_command(pipeline: str, reason: str, key: Path | None) -> None:
 @_KEY
 def resume_command(pipeline: str, reason: str, key: Path | None) -> None:
     """Let PIPELINE's champion serve again after factory stop.
+
+    Signed if deploy.approval is declared or --key is given.
 
     Exit code 1: it is not allowed.
     """

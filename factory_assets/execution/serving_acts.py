@@ -58,7 +58,7 @@ def roll_back(
 
     Args:
         to: None for the one that the present champion replaced.
-        key: by which the person signs; needed if an approval is declared.
+        key: by which the person signs; may be None if no approval is declared.
 
     Raises:
         UnknownNameError: no version serves, or there is no earlier champion.
@@ -105,7 +105,7 @@ def abandon_rollout(
     """End the roll-out; return what came of it, and the version that is left.
 
     Args:
-        key: by which the person signs; needed if an approval is declared.
+        key: by which the person signs; may be None if no approval is declared.
 
     Raises:
         RefusedError: nothing rolls out any more, or the person may not.
@@ -246,23 +246,25 @@ def _champion(log: Log, pipeline: Pipeline, action: str, home: Home) -> Deployed
 def _signer(
     log: Log, pipeline: Pipeline, key: PersonalKey | None, home: Home, where: str
 ) -> Signer | None:
-    """Return who signs; None if nobody needs to.
+    """Return who signs; None if nobody does and nobody needs to.
 
     Raises:
         RefusedError: the person may not, or nobody signs although an approval is declared.
     """
     rule = pipeline.spec.deploy.approval
-    if rule is None:
-        return None
     if key is None:
+        if rule is None:
+            return None
         raise RefusedError(
             "an approval is declared, so a person must sign this",
             where=where,
             remedy=f"let a person with the role {rule.by} do it, with their key",
         )
     person = owner_of(key.public, known_people(home))
-    require_role(log, person, key.public, rule.by, where)
-    return Signer(person, key, rule.by)
+    # Without a rule anybody may, in any role that they have.
+    role = rule.by if rule else next(iter(person.declared.roles), "approver")
+    require_role(log, person, key.public, role, where)
+    return Signer(person, key, role)
 
 
 def _stated(

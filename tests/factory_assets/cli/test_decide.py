@@ -45,12 +45,12 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.statements import store_statement
-from factory_resources.security.personal_keys import create_key, load_key
+from factory_resources.security.personal_keys import create_key, load_key, public_file
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from tests.approvals import PASSPHRASE, Factory, copy_factory, make_factory
-from tests.ledger import problems
+from tests.ledger import ledger_entries, problems
 from tests.pipelines import write_governance
 
 pytestmark = pytest.mark.slow
@@ -728,6 +728,28 @@ def test_without_a_rule_acts_are_recorded_and_need_no_key(serving: Factory) -> N
     assert problems(serving.home) == []
     serving.run()
     assert _champion(serving) == 1
+
+
+def test_without_a_rule_a_key_that_is_given_signs(serving: Factory) -> None:
+    serving.declare(seed=11, approval=None)
+    calls = (
+        ("stop", "stopped", "bob"),
+        ("resume", "resumed", "jane"),
+        ("rollback", "serves", "eve"),
+    )
+    for command, done, name in calls:
+        arguments = ("apples", "--reason", "a test", "--key", str(serving.key(name)))
+        code, text = serving.factory(command, *arguments)
+        assert code == 0, text
+        assert re.search(rf"apples@\d (was )?{done}( again)? by {name} \(entry", text), text
+    assert problems(serving.home) == []
+    stopped = next(one for one in ledger_entries(serving.home) if one.kind == "serving")
+    assert stopped.key in public_file(serving.key("bob")).read_text()
+    before = len(ledger_entries(serving.home))
+    key = ("--key", str(serving.key("stranger")))
+    code, text = serving.factory("stop", "apples", "--reason", "x", *key)
+    assert (code, "nobody in people.yaml has the key" in text) == (1, True), text
+    assert len(ledger_entries(serving.home)) == before
 
 
 # --------------------------------------------------------------------------------- The verifiers
