@@ -1,4 +1,4 @@
-"""What people decided about a version, with the statements that they signed.
+"""What people decided about a version, with the statements that they signed, if they had to.
 
 Whether a statement is the one that its entry names, and its signature holds, is found out in
 `factory_assets.audit.trace.answer.events`.
@@ -23,12 +23,12 @@ from factory_resources.ledger.statements import statement_file
 
 @dataclass(frozen=True)
 class DecisionLine:
-    """One decision that a person signed."""
+    """One decision of a person."""
 
     number: int
     """Its entry."""
     act: str
-    """In words, such as `approved`."""
+    """In words, such as `approved`, or `stopped, signed by nobody`."""
     time: str
     """When it was entered: UTC, ISO 8601."""
     person: str
@@ -36,16 +36,17 @@ class DecisionLine:
     role: str
     reason: str
     key: str
+    """By which it was signed; empty if nobody signed it."""
     statement: str
     """The digest of the statement."""
     state: State
-    """`whole` if it is the one that the entry names and its signature holds."""
+    """`whole` if it is the one that the entry names, and its signature holds if it has one."""
     shown: str
     """The text that the person was shown; empty if the statement does not hold."""
 
 
 def decisions_of(log: Log, pipeline: str, version: int, home: Home) -> Iterator[DecisionLine]:
-    """Yield the signed decisions about a version: as a candidate, then while it served."""
+    """Yield the decisions about a version: as a candidate, then while it served."""
     events = EventReader(log, home, pipeline, version, datetime.now(UTC).isoformat(), [])
     seen: set[str] = set()
     for event in (*events.approvals(), *events.serving()):

@@ -87,13 +87,14 @@ class EventReader:
         name = _opened(signer, act.person)
         if name is None and act.person:
             name = Commitments(self.home).name_of("person", act.person)
+        unsigned = ", signed by nobody" if act.statement and not act.key else ""
         return LedgerEvent(
             entry=number,
             kind=entry.kind,
-            what=_words(entry, self.version),
+            what=_words(entry, self.version) + unsigned,
             time=entry.time,
             before=entry.time <= self.moment,
-            signed=predicate.get("time"),
+            signed=predicate.get("time") if act.key else None,
             person=act.person,
             name=name,
             role=predicate.get("role"),
@@ -144,9 +145,11 @@ def _words(entry: Kind, version: int) -> str:
         case RolloutStarted():
             share = f", {entry.share / 100:g} % of callers" if entry.mode == "canary" else ""
             return f"began as a {entry.mode} beside version {entry.champion}{share}"
+        case RolloutEnded(outcome="ended by a person"):
+            return "its roll-out was ended"
         case RolloutEnded():
             return f"its roll-out ended: {entry.outcome}"
         case ServingChanged():
-            return f"{entry.action} by a person"
+            return entry.action
         case _:
             return entry.kind

@@ -137,6 +137,28 @@ def test_a_changed_statement_is_told(changed: Audited, browse: Browse) -> None:
     assert "it is gone" in text_of(_show(client, page))
 
 
+def test_an_act_that_nobody_signed_is_not_shown_as_signed(changed: Audited, browse: Browse) -> None:
+    factory = changed.factory
+    assert factory.factory("stop", "apples", "--reason", "odd", by="jane")[0] == 0
+    factory.declare(approval=None)
+    assert factory.factory("resume", "apples", "--reason", "mended")[0] == 0
+    client = browse(changed.home, "auditor")
+    source = _show(client, "/audit/apples/1")
+    text = text_of(source[source.index('id="decisions"') :])
+    assert "stopped by jane When" in text
+    assert text.count("its signature holds") == 2
+    assert "resumed, signed by nobody When" in text
+    assert "as entered; nobody has to sign it while no approval is declared" in text
+    assert "cannot be told" not in text
+    text = text_of(_show(client, f"/audit/answers/{changed.answer}"))
+    assert "stopped jane, approver odd" in text
+    assert "resumed, signed by nobody \N{EN DASH} mended" in text
+    code, text = factory.factory("trace", changed.answer, "--no-verify")
+    assert code == 0, text
+    assert "stopped by jane (approver): odd" in text
+    assert "resumed, signed by nobody: mended" in text
+
+
 def test_slices_fairness_and_robustness_are_shown(audited: Audited, browse: Browse) -> None:
     text = text_of(_show(browse(audited.home, "auditor"), "/audit/apples/2"))
     assert "passed roc_auc" in text

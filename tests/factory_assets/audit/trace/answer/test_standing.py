@@ -122,7 +122,7 @@ def test_the_entries_about_a_version_are_told_in_order_and_of_no_other(told: Hom
         "began as a canary beside version 1, 5 % of callers",
         "its roll-out ended: promoted",
         "became champion, in place of version 1",
-        "stopped by a person",
+        "stopped",
         "replaced by version 1",
     ]
     assert [event.before for event in two] == [True, True, True, False, False]
