@@ -13,6 +13,7 @@ from datetime import timedelta
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.declarations.people import FILE
 from factory_assets.execution.decided import Decided, Verb
+from factory_assets.execution.declaration_files import store_declaration
 from factory_assets.execution.deployed_version import (
     DeployedVersion,
     deployed_version,
@@ -87,6 +88,7 @@ def deciding(pipeline: Pipeline, home: Home) -> Iterator[None]:
 
 def enter_declared(pipeline: Pipeline, home: Home) -> None:
     """Append what changed in `people.yaml` and in the declaration of a pipeline."""
+    store_declaration(pipeline, home)
     Ledger(home).append_decided(lambda log: [*declared_changes(log, pipeline, home)])
 
 
