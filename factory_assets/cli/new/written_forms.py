@@ -198,9 +198,16 @@ class Unit:
         return f"{_BLANK}{before}{pattern}{_BLANK}{minus}{behind}{_BLANK}"
 
 
+_NUMBER = f"{_NO_UNIT}*[0-9]{_NO_UNIT}*"
+"""What is left of a text without it is its unit, with the blanks inside: k €, Mio. €."""
+
+_BESIDE = " \u00a0\u202f+()\u2212-"
+"""What may stand between a number and its unit, or around both."""
+
+_UNIT = f"trim(regexp_replace(text, {literal(_NUMBER)}, '', 'g'), {literal(_BESIDE)})"
+
 UNIT_SQL = (
-    f"min(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
-    f"max(regexp_replace(text, {literal(_NO_UNIT)}, '', 'g')), "
+    f"min({_UNIT}), max({_UNIT}), "
     "bool_or(regexp_matches(text, '^[^0-9+(\\x{2212}-]')), bool_or(contains(text, '(')), "
     "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) "
     "AND NOT bool_or(regexp_matches(text, '^-|[0-9].*-.*[0-9]')), "

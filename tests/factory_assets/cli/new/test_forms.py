@@ -55,6 +55,16 @@ def test_a_text_in_another_form_is_not_misread(tmp_path: Path) -> None:
     assert result.snapshot.rows == 62
 
 
+@pytest.mark.parametrize("unit", ["k €", "Mio. €", "km / h"])
+def test_a_unit_of_several_words_stands_beside_numbers(tmp_path: Path, unit: str) -> None:
+    rows = "".join(f"{i * 37 % 101};{i * 7 % 50} {unit}\n" for i in range(100))
+    made = drafted(tmp_path, "size;price\n" + rows, "price")
+    assert (made.spec.training.task, made.spec.split.stratify) == ("regression", None)
+    [_, price] = made.spec.ingest.contract.columns
+    assert (price.name, price.unit) == ("price_text", unit)
+    assert _cleaned(made, tmp_path, "price")[:3] == [(0.0,), (7.0,), (14.0,)]
+
+
 def test_a_title_above_the_header_and_two_columns_of_one_name(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5,{i % 5}.25,{'ab'[i % 3 % 2]}\n" for i in range(60))
     made = drafted(tmp_path, "Apples of 2024\n\nsize,size,grade\n" + rows, "grade")
