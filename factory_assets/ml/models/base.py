@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -228,6 +229,19 @@ def median_rounds(found: Iterable[int | None]) -> int | None:
     """Return the median of how many rounds several fits took; None if the kind has none."""
     known = [rounds for rounds in found if rounds is not None]
     return round(median(known)) if known else None
+
+
+@contextmanager
+def rare_classes() -> Iterator[None]:
+    """Silence scikit-learn's guess, in each tree of a forest, that most classes are numbers.
+
+    What they are is declared, and the gates judge what is learned of them.
+    """
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        yield
 
 
 class Model(ABC):

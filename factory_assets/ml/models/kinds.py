@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from factory_assets.ml.features.arrays import LabelledArrays
-from factory_assets.ml.models.base import Fit, FitContext, Model
+from factory_assets.ml.models.base import Fit, FitContext, Model, rare_classes
 from factory_assets.spec.models import (
     Auto,
     Cnn,
@@ -92,7 +92,8 @@ def model_class(spec: ModelSpec, folder: Path) -> type[Model]:
 
 def fit_model(context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
     """Fit the declared kind; see `Model.fit`."""
-    return model_class(context.spec, context.folder).fit(context, train, validation)
+    with rare_classes():
+        return model_class(context.spec, context.folder).fit(context, train, validation)
 
 
 def custom_model(spec: OwnModule, folder: Path) -> type[Model]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from factory_assets.ml.features.arrays import LabelledArrays, concatenate
-from factory_assets.ml.models.base import Fit, FitContext, MemberFit, Model
+from factory_assets.ml.models.base import Fit, FitContext, MemberFit, Model, rare_classes
 from factory_assets.ml.models.portfolio.encoding import encoded_for, member_outputs
 from factory_assets.results.base import StageResult
 from factory_assets.spec.models import Auto
@@ -104,7 +104,8 @@ class PortfolioRows:
 
     def _fitted(self, job: MemberFit, train: LabelledArrays, held_out: LabelledArrays) -> Fit:
         cls, context = self.classes[job.member], self._context(job, train)
-        return cls.fit(context, self._encoded(cls, train), self._encoded(cls, held_out))
+        with rare_classes():
+            return cls.fit(context, self._encoded(cls, train), self._encoded(cls, held_out))
 
     def _parts(self, job: MemberFit) -> tuple[LabelledArrays, LabelledArrays]:
         """Return the rows to learn from, and those that decide when to stop."""

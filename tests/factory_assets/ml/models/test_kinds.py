@@ -136,6 +136,19 @@ def test_stored_and_exported_models_give_the_same_outputs(
     assert skill > 0.6
 
 
+def test_classes_of_hardly_a_row_flood_no_terminal(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    models = [KINDS[kind] for kind in ("linear", "random_forest", "gradient_boosting")]
+    training, held_out = (
+        table.set_column(table.column_names.index("y"), "y", [[f"c{i % 55}" for i in range(60)]])
+        for table in (rows(60, 1), rows(60, 2))
+    )
+    for model in (*models, {"kind": "auto", "members": models}):
+        fit(pipeline(tmp_path, model), training, held_out, Home(tmp_path / "home"))
+    assert [one for one in recwarn if "unique classes" in str(one.message)] == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_number_of_threads_changes_no_output(kind: str, tmp_path: Path) -> None:
     found = []
