@@ -11,6 +11,14 @@ from factory_assets.spec.base import ColumnName, Seed, Spec, Strings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+_MERGE = (
+    "merge rare classes by a CASE in clean.derive and predict that column, or give more rows of "
+    "each class"
+)
+
+_FEWEST = 3
+"""Rows of one value that some shares divide into three parts."""
+
 
 class Given(Spec):
     """Parts that the data itself marks, such as rows from a separate test file."""
@@ -60,19 +68,43 @@ class SplitRule(Spec):
         declared = [f"split.{key}" for key in excluded if getattr(self, key)]
         return f" instead of {' and '.join(declared)}" if declared else ""
 
-    def remedy_for_classes(self, target: str) -> str:
-        """Return how each class of the target gets into the training rows, as this rule allows."""
+    def remedy_for_classes(self, target: str, largest: int | None = None) -> str:
+        """Return how each class of the target gets into the training rows, as this rule allows.
+
+        Args:
+            target: the column.
+            largest: how many rows the most frequent class has, if that is known.
+        """
         if self.given:
             return f"mark rows of the class for training in column {self.given.column!r}"
         if self.time:
             return "give earlier rows of the class, or lower split.test"
         if self.group:
             return f"give the class in more groups of {self.group!r}"
+        if largest is not None and not self._divides(largest):
+            return _MERGE
         return (
             "give more rows of the class"
             if self.stratify == target
             else (f"set split.stratify to {target}, or give more rows of the class")
         )
+
+    def remedy_for_parts(self, target: str, largest: int | None) -> str:
+        """Return how each part gets a row.
+
+        Args:
+            target: the column that is predicted.
+            largest: how many rows have the most frequent value of `stratify`; None without it.
+        """
+        if largest is None:
+            return "give more rows, groups or moments, or change the shares of split"
+        shares = "change the shares of split, or " * (largest >= _FEWEST)
+        others = "stratify by a column with fewer values, or by none"
+        return f"{shares}{_MERGE if self.stratify == target else others}"
+
+    def _divides(self, rows: int) -> bool:
+        """Whether so many rows of one value, if `stratify` names it, give each part a row."""
+        return all(int(share * rows + 0.5) for share in (self.test, self.validation))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -70,7 +70,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
             )
             for part in PARTS
         }
-        _require_parts(prepared, cleaned.snapshot.rows, where)
+        _require_parts(connection, prepared, pipeline, cleaned.snapshot.rows, where)
         _require_classes(connection, rule, target, cleaned.snapshot.columns[target], where)
         counts = {part: prepared[part].rows for part in PARTS}
         inputs = input_columns(pipeline, cleaned.snapshot.columns)
@@ -273,17 +273,39 @@ def _require_values(connection: "duckdb.DuckDBPyConnection", rule: SplitRule, wh
         )
 
 
-def _require_parts(prepared: dict[str, StagedTable], rows: int, where: str) -> None:
+def _require_parts(
+    connection: "duckdb.DuckDBPyConnection",
+    prepared: dict[str, StagedTable],
+    pipeline: Pipeline,
+    rows: int,
+    where: str,
+) -> None:
+    rule = pipeline.spec.split
     counts = {part: prepared[part].rows for part in PARTS}
     if sum(counts.values()) != rows:
         raise RuntimeError(f"{where}: rows were lost or added between clean and split")
     for part, count in counts.items():
         if not count:
+            largest = _largest_stratum(connection, rule)
+            strata = f", at most {largest} in each of split.stratify {rule.stratify!r}"
             raise DataError(
-                f"no row is left for {part} ({rows} rows in all)",
+                f"no row is left for {part} ({rows} rows in all{strata if largest else ''})",
                 where=where,
-                remedy="give more rows, groups or moments, or change the shares of split",
+                remedy=rule.remedy_for_parts(pipeline.spec.training.target, largest),
             )
+
+
+def _largest_stratum(connection: "duckdb.DuckDBPyConnection", rule: SplitRule) -> int | None:
+    """Return how many rows have the most frequent value of `stratify`; None without it.
+
+    Shares of fewer than half a row are none, and all values may be so rare.
+    """
+    if not rule.stratify:
+        return None
+    row = connection.execute(
+        f"SELECT count(*) FROM source GROUP BY {identifier(rule.stratify)} ORDER BY 1 DESC LIMIT 1"
+    ).fetchone()
+    return int(row[0]) if row else None
 
 
 def _require_classes(
@@ -297,10 +319,11 @@ def _require_classes(
     ).fetchall()
     if kind not in {"VARCHAR", "BOOLEAN"} and len(rows) > 2:
         return
+    largest = max(everywhere for _, _, everywhere in rows)
     for value, training, everywhere in rows:
         if not training:
             raise DataError(
                 f"class {value!r} of target {target!r} ({everywhere} rows) is in no training row",
                 where=where,
-                remedy=rule.remedy_for_classes(target),
+                remedy=rule.remedy_for_classes(target, largest),
             )

@@ -45,7 +45,8 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
     Raises:
         DeclarationError: the name is not valid, or there is a pipeline of that name.
         SourceError: the data file cannot be read.
-        DataError: the target cannot be predicted, or no input column is left.
+        DataError: the target cannot be predicted, no input column is left, or there are too few
+            rows.
         StorageError: the folder cannot be written.
     """
     if not is_pipeline_name(name):

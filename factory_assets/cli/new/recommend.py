@@ -27,7 +27,7 @@ from factory_assets.cli.new.roles import (
     personal_data_reason,
     why_excluded,
 )
-from factory_assets.cli.new.split import SplitChoice, choose_split
+from factory_assets.cli.new.split import SplitChoice, choose_split, require_parts
 from factory_assets.cli.new.target import (
     REMAINING,
     TargetChoice,
@@ -94,7 +94,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
 
     Raises:
         DataError: the target does not exist, is empty, is constant or is a date, is text with too
-            many distinct values, or no input column is left.
+            many distinct values, no input column is left, or there are too few rows.
     """
     names = dict(column_names(table))
     taken = taken_names(names.values())
@@ -118,6 +118,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
     derive = _remaining(table, outcome, names, target_name)
     if not inputs:
         raise _no_input(outcome, exclude, names)
+    require_parts(table, outcome, split)
     copies = repeats(table, [c.source for c in inputs], outcome)
     group = names[split.group.source] if split.group else None
     if copies == "alike" and not group and not split.time:

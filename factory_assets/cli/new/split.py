@@ -17,12 +17,17 @@ from factory_assets.cli.new.roles import (
 )
 from factory_assets.cli.new.target import TargetChoice
 from factory_assets.data.leakage.semantics import words_of
+from factory_resources.errors import DataError
 
 _FEWEST_TIMES = 10
 """Fewest different times of a split by time."""
 
 _TRAINED = 0.7
 """Share of the rows that are trained on."""
+
+_DIVIDED, _TESTED = 5, 3
+"""Fewest rows of which each part gets one, and the test rows do: the shares of fewer are rounded to
+none."""
 
 _TIMELY = frozenset(
     (
@@ -104,6 +109,36 @@ def choose_split(
         why = ["the same share of each class in every part", *dated, *units]
         return SplitChoice(stratified=True, why="; ".join(why))
     return SplitChoice(why="; ".join(units))
+
+
+def require_parts(table: FileProfile, target: TargetChoice, split: SplitChoice) -> None:
+    """Require a row for each part, and two classes for the test rows.
+
+    Of groups and times, enough are known to be there, and of classes in many rows.
+
+    Raises:
+        DataError: there are too few rows, or too few of each class.
+    """
+    import pyarrow.compute as pc
+
+    if split.group or split.time or target.column is None:
+        return
+    name, rows = target.column.source, target.column.present
+    if rows < _DIVIDED:
+        raise DataError(
+            f"{rows} rows are too few for training, validation and test",
+            remedy="name a file with more rows",
+        )
+    if not split.stratified or table.sample.num_rows < table.rows:
+        return
+    counted = pc.value_counts(table.sample[name].drop_null()).field("counts").to_pylist()
+    most, second = sorted(counted, reverse=True)[:2]
+    if most < _DIVIDED or second < _TESTED:
+        raise DataError(
+            f"the most frequent classes of {name!r} have {most} and {second} rows, too few for "
+            "training, validation and test",
+            remedy="merge rare classes in the file, or name another column with --target",
+        )
 
 
 def _times(

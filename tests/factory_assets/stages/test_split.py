@@ -264,6 +264,44 @@ def test_one_clear_line(
     _refused(home, made, value, match)
 
 
+_MERGED = r"; merge rare classes by a CASE in clean.derive and predict that column"
+
+
+@pytest.mark.parametrize(
+    ("rows", "rule", "match"),
+    [
+        (2, {"stratify": "kind"}, rf"at most 2 in each of split.stratify 'kind'\){_MERGED}"),
+        (4, {"stratify": "kind"}, rf"at most 4 .*\); change the shares of split, or {_MERGED[2:]}"),
+        (2, {"stratify": "farm"}, r"split.stratify 'farm'\); stratify by a column with fewer"),
+        (2, {}, rf"class '\w+' of target 'kind' \(2 rows\) is in no training row{_MERGED}"),
+        (9, {"test": 0.6}, r"is in no training row; set split.stratify to kind, or give more rows"),
+    ],
+)
+def test_rare_classes_are_named_with_what_helps(
+    rows: int, rule: dict[str, Any], match: str, tmp_path: Path, home: Home
+) -> None:
+    lines = [f"{i},k{i // rows},f{i // 2}" for i in range(25 * rows)]
+    made, value = cleaned(
+        "x,kind,farm\n" + "\n".join(lines) + "\n", tmp_path, home, target="kind", split=rule
+    )
+    _refused(home, made, value, match)
+
+
+def test_merged_rare_classes_can_be_predicted(tmp_path: Path, home: Home) -> None:
+    lines = [f"{i},{'a' if i % 2 else f'k{i // 4}'}" for i in range(60)]
+    merged = "CASE WHEN kind = 'a' THEN kind ELSE 'other' END"
+    made, value = cleaned(
+        "x,kind\n" + "\n".join(lines) + "\n",
+        tmp_path,
+        home,
+        clean={"derive": {"merged": merged}},
+        train={"target": "merged", "exclude": ["kind"], "model": {"kind": "linear"}},
+        split={"stratify": "merged"},
+    )
+    parts = split(made, value, home)
+    assert {*column(parts.train, home, "merged")} == {"a", "other"}
+
+
 @pytest.mark.parametrize(
     ("target", "task", "match"),
     [

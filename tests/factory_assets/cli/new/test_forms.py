@@ -371,6 +371,7 @@ def test_a_target_is_guessed_with_the_reason(
         ("one.csv", "y\n0\n1\n", "no column is left"),
         ("empty.csv", "", "is empty"),
         ("rows.csv", "a,b\n", "has no rows"),
+        ("three.csv", "a,b,y\n1,2,0\n3,4,1\n5,6,0\n", "3 rows are too few for training, val"),
     ],
 )
 def test_nothing_is_written_for_a_file_without_a_target(
@@ -381,6 +382,23 @@ def test_nothing_is_written_for_a_file_without_a_target(
         new("drafted", source=tmp_path / name, folder=tmp_path / "defs")
     assert (caught.value.exit_code, "\n" in str(caught.value)) == (2, False)
     assert not (tmp_path / "defs").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "refused"), [([2] * 50, "2 and 2"), ([90, 2], "90 and 2"), ([5, 3, 1], "")]
+)
+def test_classes_of_too_few_rows_to_be_split_are_refused(
+    tmp_path: Path, counts: list[int], refused: str
+) -> None:
+    kinds = [f"k{kind}" for kind, count in enumerate(counts) for _ in range(count)]
+    text = "x,kind\n" + "".join(f"{i * 7 % 23}.5,{kind}\n" for i, kind in enumerate(kinds))
+    if refused:
+        with pytest.raises(FactoryError, match=f"classes of 'kind' have {refused} rows, too few"):
+            drafted(tmp_path, text, "kind")
+        return
+    made, home = drafted(tmp_path, text, "kind"), Home(tmp_path / "home")
+    parts = split(made, clean(made, ingest(made, home), home), home)
+    assert {*column(parts.test, home, "kind")} == {"k0", "k1"}
 
 
 @pytest.mark.parametrize(("blank", "chosen"), [(0, True), (3, True), (30, False)])
