@@ -62,3 +62,5 @@ class ColumnSummary(ColumnForm):
     """A question that quotes values unlike the others."""
     numbers: ColumnForm | None = None
     """How a text is read if its `tokens`, the few values that are no numbers, mean no value."""
+    in_units: ColumnForm | None = None
+    """How the number in a text is read that has one of several units, which are its `tokens`."""

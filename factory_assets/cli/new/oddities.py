@@ -1,4 +1,5 @@
-"""Notice values that may mean "no value": -999 among ages, a few texts among numbers.
+"""Notice values that may mean "no value", -999 among ages, a few texts among numbers; and numbers
+in several units.
 
 Only the owner of the data knows, so that a draft asks.
 """
@@ -11,7 +12,7 @@ from typing import Any
 from factory_assets.cli.new.column_summary import ColumnForm, ColumnSummary
 from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
 from factory_assets.cli.new.written_columns import read_written
-from factory_assets.cli.new.written_forms import ENGLISH, GERMAN
+from factory_assets.cli.new.written_forms import ENGLISH, GERMAN, MONEY, is_unit
 from factory_assets.data.contract.sql_types import looks_like_sql
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
@@ -32,6 +33,19 @@ _NUMBER = literal(f"{ENGLISH.pattern}|{GERMAN.pattern}")
 
 NUMBERS_SQL = f"count(*) FILTER (regexp_full_match({{}}, {_NUMBER}))"
 """SQL that counts the numbers in a column of texts, `{}`."""
+
+_MOST_UNITS = 5
+"""How many different units numbers may have: codes such as seats have more letters."""
+
+AMOUNT = "[+-]?[0-9](.*[0-9])?"
+"""The number of a text with a unit that has no digit."""
+
+_KNOWN = ", ".join(map(literal, NON_TEXT_MISSING_TOKENS))
+
+_WITH_UNIT = f"({'|'.join(map(re.escape, MONEY))})? ?{AMOUNT}[^0-9]*"
+
+AMOUNTS_SQL = f"bool_and(regexp_full_match({{}}, {literal(_WITH_UNIT)}) OR {{}} IN ({_KNOWN}))"
+"""SQL of whether each text of a column, `{}`, may be a number with a unit."""
 
 QUESTION = "does it mean no value? Then add it to missing"
 
@@ -74,7 +88,7 @@ def numbers_beside_texts(
         delimiter: what separates the columns of the file; empty if it is not known.
     """
     is_number = f"regexp_full_match({column.cell}, {_NUMBER})"
-    known = f"{column.cell} IN ({', '.join(map(literal, NON_TEXT_MISSING_TOKENS))})"
+    known = f"{column.cell} IN ({_KNOWN})"
     most = len(NON_TEXT_MISSING_TOKENS) + _MOST_TEXTS + 1
     found = connection.execute(
         f"SELECT {column.cell}, count(*) AS n, {known} AS known FROM typed "
@@ -94,6 +108,31 @@ def numbers_beside_texts(
     form = _form(connection, only, delimiter)
     tokens = (*(text for text, _ in texts), *(text for text, _, is_known in found if is_known))
     return replace(form, tokens=tokens) if form else None
+
+
+def numbers_in_units(connection: Any, column: ColumnSummary, delimiter: str) -> ColumnForm | None:
+    """Return how the numbers of a column are read, and their units as its tokens.
+
+    None if there are not several units, or so many that they may be letters of codes.
+
+    Args:
+        connection: with the view `typed` of all rows.
+        column: its profile, of texts that may be numbers with units.
+        delimiter: what separates the columns of the file; empty if it is not known.
+    """
+    amount, known = literal(AMOUNT), f"FROM typed WHERE {column.cell} NOT IN ({_KNOWN})"
+    found = connection.execute(
+        f"SELECT trim(regexp_replace({column.cell}, {amount}, '')) AS unit, count(*) {known} "
+        f"GROUP BY 1 ORDER BY 1 LIMIT {_MOST_UNITS + 1}"
+    ).fetchall()
+    are_units = all(is_unit(unit) and rows >= _FEWEST_ROWS for unit, rows in found)
+    if not are_units or not 2 <= len(found) <= _MOST_UNITS:
+        return None
+    only = f"(SELECT '' AS name, regexp_extract({column.cell}, {amount}) AS text {known})"
+    form = _form(connection, only, delimiter)
+    if form is None or form.type not in ("int64", "float64"):
+        return None
+    return replace(form, tokens=tuple(unit for unit, _ in found))
 
 
 def _form(connection: Any, numbers: str, delimiter: str) -> ColumnForm | None:

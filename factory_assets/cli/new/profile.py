@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
 from factory_assets.cli.new.column_types import column_forms, show_typed, store_typed
 from factory_assets.cli.new.files import read_files
-from factory_assets.cli.new.oddities import NUMBERS_SQL, numbers_beside_texts, sentinels
+from factory_assets.cli.new.oddities import (
+    AMOUNTS_SQL,
+    NUMBERS_SQL,
+    numbers_beside_texts,
+    numbers_in_units,
+    sentinels,
+)
 from factory_assets.cli.new.roles import TIMES
 from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
 from factory_assets.data.leakage.sample import draw_sample
@@ -157,6 +163,8 @@ def _describe(
     ordering = _ordering(connection, columns)
     strings = [c for c in columns if c.type == "string"]
     mixed = {name for name, count in _aggregates(connection, strings, NUMBERS_SQL).items() if count}
+    many = [c for c in strings if c.distinct > MAX_LISTED_VALUES]
+    amounts = {name for name, fit in _aggregates(connection, many, AMOUNTS_SQL).items() if fit}
     return [
         replace(
             column,
@@ -168,6 +176,11 @@ def _describe(
             numbers=(
                 numbers_beside_texts(connection, column, delimiter)
                 if column.source in mixed
+                else None
+            ),
+            in_units=(
+                numbers_in_units(connection, column, delimiter)
+                if column.source in amounts
                 else None
             ),
         )

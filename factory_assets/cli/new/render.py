@@ -9,12 +9,13 @@ import yaml
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.derived import sql_name
 from factory_assets.cli.new.header import MISSING_TOKENS
-from factory_assets.cli.new.oddities import QUESTION
+from factory_assets.cli.new.oddities import AMOUNT, QUESTION
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
 from factory_assets.cli.new.roles import is_dispensable, personal_data_reason
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
+from factory_resources.sql.engine import literal
 
 _KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
 
@@ -132,7 +133,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         splits = column in (choices.split.time, choices.split.group)
         if column is choices.target.column or (splits and is_dispensable(column, table.rows)):
             parts.append("nullable: false")
-        odd = column.oddity or _numbers(column, name)
+        odd = column.oddity or _numbers(column, name) or _in_units(column, name)
         comment = "; ".join(filter(None, (_values(column, table.rows), odd)))
         if why := personal_data_reason(column, table.examples(column)):
             comment = f"{why}: personal data?"
@@ -156,6 +157,22 @@ def _numbers(column: ColumnSummary, name: str) -> str:
         how = f"the number {name}_number: {_sql(sql)} to clean.derive, and {name} to train.exclude"
     asked = f"numbers except for {texts}: {QUESTION}: {_listed(numbers.tokens)}, {how}"
     return "; ".join(filter(None, (asked, numbers.note)))
+
+
+def _in_units(column: ColumnSummary, name: str) -> str:
+    """Tell how numbers in several units become one column of numbers and one of units."""
+    if column.in_units is None:
+        return ""
+    text, amount = sql_name(name), literal(AMOUNT)
+    number = column.in_units.written or "TRY_CAST({} AS DOUBLE)"
+    number = number.replace("{}", f"regexp_extract({text}, {amount})")
+    unit = f"trim(regexp_replace({text}, {amount}, ''))"
+    told = (
+        f"numbers in several units, {', '.join(map(repr, column.in_units.tokens))}: add "
+        f"{name}_number: {_sql(number)} and {name}_unit: {_sql(unit)} to clean.derive, and {name} "
+        "to train.exclude"
+    )
+    return "; ".join(filter(None, (told, column.in_units.note)))
 
 
 def _clean(choices: Recommendation) -> Iterator[str]:

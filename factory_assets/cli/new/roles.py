@@ -73,7 +73,8 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
         and column.present > MAX_LISTED_VALUES
         and column.distinct > column.present * 0.9
     ):
-        return "is different in nearly every row"
+        units = ": numbers in several units, see the contract" if column.in_units else ""
+        return f"is different in nearly every row{units}"
     counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
     named = column.type == "int64" and _is_named(column, name)
     is_long = column.type == "int64" and column.low >= _LONG

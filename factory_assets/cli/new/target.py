@@ -233,6 +233,12 @@ def _task(target: ColumnSummary) -> Task:
         raise DataError(
             f"target {target.source!r} is a {target.type}", remedy="predict a number or a class"
         )
+    if target.in_units and target.distinct > target.present / _ROWS_OF_CLASS:
+        raise DataError(
+            f"target {target.source!r} has numbers in several units: "
+            f"{', '.join(target.in_units.tokens)}",
+            remedy="write them in one unit in the file",
+        )
     most = min(MAX_CLASSES, target.present / 2)
     if target.type == "string" and target.distinct > most:
         raise DataError(

@@ -51,7 +51,7 @@ _PARTS = {
 _QUARTER = ("([0-9]{4})", "Q([1-4])")
 """Where year and number of a quarter stand."""
 
-_MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
+MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
 """What may stand before a number. Any unit may stand behind it."""
 
 _NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()\x{2212}-]"
@@ -231,9 +231,14 @@ def unit_of(
     What stands between digits is no unit: 3x4 is not 34, nor 1974Q1 19741. And where 15-24 is a
     range, 40- is not negative.
     """
-    is_one = least in ("", most) and len(most) <= _LONGEST_UNIT and not is_between
-    if most and not re.search(r"[^\W\d_]|[%‰°$€£¥]", most):
+    is_one = least in ("", most) and not is_between
+    if most and not is_unit(most):
         return Unit()
-    if not is_one or (is_before and most not in _MONEY):
+    if not is_one or (is_before and most not in MONEY):
         return Unit()
     return Unit(most, brackets, minus_behind, typeset)
+
+
+def is_unit(text: str) -> bool:
+    """Whether a text beside a number may be its unit."""
+    return len(text) <= _LONGEST_UNIT and bool(re.search(r"[^\W\d_]|[%‰°$€£¥]", text))

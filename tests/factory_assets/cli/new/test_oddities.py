@@ -1,6 +1,7 @@
 """`factory new` asks about values that may mean "no value"."""
 
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from factory_assets.cli.check.check import check_folder
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
+from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import draft_text, drafted
@@ -133,3 +135,55 @@ def test_an_answer_to_the_question_makes_numbers(
     known = {type(value).__name__ for value in values if value is not None}
     assert known == {kind.removesuffix("64")}
     assert values.count(None) == 10
+
+
+_UNITS = "numbers in several units, "
+
+
+@pytest.mark.parametrize(
+    ("cell", "units"),
+    [
+        (lambda c, i: f"{'€$'[i % 2]}{c.randrange(9000) / 100:.2f}", "'$', '€'"),
+        (lambda c, i: f"{c.randrange(900) / 10} {'kg' if i % 3 else 'g'}", "'g', 'kg'"),
+        (lambda c, i: f"1.{c.randrange(100, 999)},5{' k' if i % 3 else ''} €", "'k €', '€'"),
+        (lambda c, i: "-" if i < 9 else f"{c.randrange(90)} {('h', 'min')[i % 2]}", "'h', 'min'"),
+        (lambda c, i: f"{c.randrange(30)}{'ABCDEF'[i % 6]}", ""),
+        (lambda c, i: f"{c.randrange(10, 40)}-{c.randrange(40, 90)} {'gk'[i % 2]}", ""),
+        (lambda c, i: f"{c.randrange(90)} {'kg' if i else 'slip'}", ""),
+        (lambda c, i: f"{c.randrange(6)} {('h', 'min')[i % 2]}", ""),
+        (lambda c, i: f"{'PQ'[i % 2]}{c.randrange(300)}", ""),
+    ],
+)
+def test_numbers_in_several_units_are_told_and_become_columns(
+    cell: Callable[[random.Random, int], object], units: str, tmp_path: Path
+) -> None:
+    comment = _comment(tmp_path, "price", cell)
+    assert (_UNITS in comment) == bool(units)
+    if not units:
+        return
+    start, end = f"{_UNITS}{units}: add ", " to clean.derive, and price to train.exclude"
+    number, _, unit = comment.partition(start)[2].partition(end)[0].partition(" and ")
+    file = tmp_path / "defs" / "drafted" / "defs.yaml"
+    written = file.read_text()
+    if "exclude: []" in written:
+        written = written.replace("exclude: []", "exclude: [price]")
+    derived = f"  clean:\n    derive:\n      {number}\n      {unit}\n  split:"
+    file.write_text(written.replace("  split:", derived))
+    assert check_folder(file.parent) == []
+    pipeline, home = load_pipeline(file.parent), Home(tmp_path / "home")
+    snapshot = clean(pipeline, ingest(pipeline, home), home).snapshot
+    assert ", ".join(map(repr, sorted({*column(snapshot, home, "price_unit")} - {"-"}))) == units
+    for text, read in zip(
+        column(snapshot, home, "price"), column(snapshot, home, "price_number"), strict=True
+    ):
+        digits = re.sub(r"[^\d.,]", "", text)
+        plain = digits.replace(".", "").replace(",", ".") if "," in digits else digits
+        assert read == (float(plain) if plain else None)
+
+
+def test_a_target_of_numbers_in_several_units_is_no_class(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7}.5,{i * 7 % 60} {'kg' if i % 2 else 'g'}\n" for i in range(200))
+    with pytest.raises(DataError, match="'load' has numbers in several units: g, kg; write them"):
+        drafted(tmp_path, "size,load\n" + rows, "load")
+    rooms = "".join(f"{i * 7 % 19}.5,{i % 12}{'AB'[i % 24 // 12]}\n" for i in range(200))
+    assert drafted(tmp_path, "size,room\n" + rooms, "room").spec.training.task == "multiclass"
