@@ -3,9 +3,13 @@
 Scoring itself belongs in `factory_assets.serving.batch`.
 """
 
+from __future__ import annotations
+
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from factory_assets.cli.code_inside import output_inside
 from factory_assets.cli.run_inside import factory_command
@@ -14,7 +18,13 @@ from factory_assets.spec import Pipeline, PythonSource
 from factory_resources.errors import OUTPUT_REMEDY, DataError, ModelError
 from factory_resources.home.home import Home, storage_errors
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _FORMATS = (".csv", ".parquet")
+
+_RULES = 5
+"""How many rules are named that rows broke, those of most rows first."""
 
 
 def predict_file(name: str, file: Path, out: Path | None) -> None:
@@ -52,6 +62,7 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
         sys.stderr.write(f"{moved}\n")
     if JOINED in scored.column_names and scored.num_rows:
         sys.stderr.write(f"joined as they are now: {scored[JOINED][0].as_py()}\n")
+    sys.stderr.write(_without_score(scored))
     if out is None:
         from pyarrow import csv
 
@@ -64,6 +75,20 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     write = pyarrow.parquet.write_table if out.suffix == ".parquet" else pyarrow.csv.write_csv
     with storage_errors(out, OUTPUT_REMEDY):
         write(scored, str(out))
+
+
+def _without_score(scored: pa.Table) -> str:
+    """Tell in a line how many rows have no score, and how many broke which rule; or nothing."""
+    reasons = scored["reason"].drop_null()
+    if not len(reasons):
+        return ""
+    broken: Counter[str] = Counter()
+    for each in reasons.value_counts().to_pylist():
+        broken.update(dict.fromkeys(each["values"].split(","), each["counts"]))
+    rules = ", ".join(f"{rows} {rule}" for rule, rows in broken.most_common(_RULES))
+    more = ", …" * (len(broken) > _RULES)
+    counted = f"{scored.num_rows} rows: {scored.num_rows - len(reasons)} scored"
+    return f"{counted}, {len(reasons)} not ({rules}{more})\n"
 
 
 def _require_writable(out: Path) -> None:

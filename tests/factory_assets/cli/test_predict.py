@@ -1,0 +1,36 @@
+"""`factory predict`: which rows have no prediction is told beside the output."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from factory_assets.cli.main import main
+from tests.pipelines import APPLES, declare, enter, write_apples
+
+pytestmark = pytest.mark.slow
+
+
+def _factory(*words: object) -> Result:
+    done = CliRunner().invoke(main, [*map(str, words)])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_rows_without_a_prediction_are_counted_on_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "defs" / "apples"
+    write_apples(folder)
+    declare(folder, APPLES)
+    enter(tmp_path, monkeypatch)
+    _factory("run", "apples")
+    scored = _factory("predict", "apples", folder / "data.csv")
+    assert (scored.stdout.count("\n"), scored.stderr) == (201, "")
+    new = tmp_path / "new.csv"
+    new.write_text("size,colour\n1.5,red\nlarge,red\n-1,red\n-2,green\n2.5,green\n1e39,green\n")
+    told = "6 rows: 2 scored, 4 not (2 positive, 1 type:size, 1 overflow:size)\n"
+    scored = _factory("predict", "apples", new)
+    assert (scored.stdout.count("\n"), scored.stderr) == (7, told)
+    written = _factory("predict", "apples", new, "--out", tmp_path / "scored.csv")
+    assert (written.stdout, written.stderr) == ("", told)
