@@ -19,12 +19,13 @@ from factory_assets.execution.decisions import (
     sign_decision,
     waiting_candidate,
 )
+from factory_assets.execution.declaration_files import last_declared
 from factory_assets.execution.deployed_version import DeployedVersion
 from factory_assets.execution.people import enter_people
 from factory_assets.execution.responsibility import require_responsibility
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
-from factory_resources.errors import UnknownNameError
+from factory_resources.errors import DeclarationError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.personal_keys import PersonalKey
@@ -91,7 +92,8 @@ def roll_back(name: str, to: int | None, reason: str, key: Path | None) -> None:
     """
     from factory_assets.execution import serving_acts
 
-    [pipeline], home, reason = select([name]), Home.from_env(), require_reason(reason)
+    home, reason = Home.from_env(), require_reason(reason)
+    pipeline = _declared(name, home)
     tell_people(home)
     if to is None and (tried := serving_acts.rolling_out(pipeline, home)):
         _end_rollout(pipeline, tried, reason, key, home)
@@ -130,13 +132,26 @@ def change_serving(
     """
     from factory_assets.execution import serving_acts
 
-    [pipeline], home, reason = select([name]), Home.from_env(), require_reason(reason)
+    home, reason = Home.from_env(), require_reason(reason)
+    pipeline = _declared(name, home)
     tell_people(home)
     verb = {"stopped": "stop", "resumed": "resume"}[action]
     unlocked = _unlock_to_sign(key, f"{verb} {name}", pipeline)
     done, version = serving_acts.change_serving(pipeline, action, reason, unlocked, home)
     click.echo(f"{name}@{version} was {action}{_by(done)} (entry {done.number})")
     _show_in_dagster(pipeline, home)
+
+
+def _declared(name: str, home: Home) -> Pipeline:
+    """Return a pipeline as declared now, or as it was last: what serves must not need its file."""
+    try:
+        [pipeline] = select([name])
+    except DeclarationError as error:
+        if not Ledger(home).exists or (last := last_declared(name, home)) is None:
+            raise
+        click.echo(f"warning: {error}; its last declaration holds", err=True)
+        return last
+    return pipeline
 
 
 def _unlock_to_sign(key: Path | None, purpose: str, pipeline: Pipeline) -> PersonalKey | None:

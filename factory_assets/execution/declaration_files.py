@@ -6,13 +6,20 @@ belongs in `provenance`.
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from factory_assets.spec import Pipeline
+from pydantic import ValidationError
+
+from factory_assets.declarations.folders import new_pipelines_folder
+from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.spec.base import STORED
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import DeclarationChanged
+from factory_resources.ledger.ledger import Ledger
 
 
 def declarations_folder(home: Home) -> Path:
@@ -35,6 +42,21 @@ def store_declaration(pipeline: Pipeline, home: Home) -> None:
     path = _folder(pipeline.name, home) / f"{sha256(content).hexdigest()}.json"
     if not path.exists():
         home.write_atomic(path, content)
+
+
+def last_declared(name: str, home: Home) -> Pipeline | None:
+    """Return a pipeline as it was declared last; None if that is not known."""
+    found = Ledger(home).latest(DeclarationChanged, DeclarationChanged.subject_of(pipeline=name))
+    path = _folder(name, home) / f"{found[1].sha256 if found else ''}.json"
+    if not path.is_file():
+        return None
+    with suppress(OSError, ValidationError):
+        content = path.read_bytes()
+        if found and sha256(content).hexdigest() == found[1].sha256:
+            # A key that YAML calls otherwise has its own name here.
+            spec = PipelineSpec.model_validate_json(content, context=STORED, by_name=True)
+            return Pipeline(name, spec, new_pipelines_folder() / name)
+    raise _changed(path)
 
 
 def stored_declarations(name: str, home: Home) -> list[Path]:

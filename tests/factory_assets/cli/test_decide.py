@@ -719,6 +719,27 @@ def test_stopped_and_resumed(serving: Factory) -> None:
     assert problems(serving.home) == []
 
 
+@pytest.mark.parametrize("fault", ["removed", "broken"])
+def test_what_serves_is_stopped_without_its_declaration(serving: Factory, fault: str) -> None:
+    [file] = serving.defs.glob("apples/defs.yaml")
+    if fault == "removed":
+        file.unlink()
+    else:
+        file.write_text("attributes: {")
+    code, text = serving.factory("stop", "apples", "--reason", "odd", by="eve")
+    assert (code, "eve does not have the role approver" in text) == (1, True), text
+    code, text = serving.factory("stop", "apples", "--reason", "odd", by="jane")
+    assert (code, "apples@2 was stopped by jane" in text) == (0, True), text
+    assert "its last declaration holds" in text
+    assert Registry(serving.home).alias("apples") is None
+    code, text = serving.factory("resume", "apples", "--reason", "mended", by="bob")
+    assert (code, "apples@2 was resumed by bob" in text) == (0, True), text
+    code, text = serving.factory("rollback", "apples", "--reason", "odd", by="jane")
+    assert (code, "apples@1 serves again by jane" in text) == (0, True), text
+    assert serving.factory("stop", "plums", "--reason", "odd", by="jane")[0] == 2
+    assert problems(serving.home) == []
+
+
 def test_without_a_rule_acts_are_recorded_and_need_no_key(serving: Factory) -> None:
     serving.declare(seed=11, approval=None)
     for arguments in (("stop",), ("resume",), ("rollback",)):
