@@ -110,11 +110,12 @@ class PortfolioSearch:
             judged = [*map(read_judged, self.done([one for of in fits for one in of]))]
             return [judged[i : i + len(folds)] for i in range(0, len(judged), len(folds))]
         share = budget.part(TRYING, PHASES)
-        tried = []
+        tried: list[list[JudgedFold]] = []
         for of_member in fits:
-            tried.append([*map(read_judged, self.done(of_member))])
-            if len(tried) < len(fits) and share.over(len(tried)):
+            # What a killed training has finished is paid for, whatever it spent later.
+            if tried and self._missing(of_member) and share.over(len(tried)):
                 break
+            tried.append([*map(read_judged, self.done(of_member))])
         return tried
 
     def judged(self, tried: Sequence[Sequence[JudgedFold]]) -> JudgedMembers:
@@ -154,15 +155,22 @@ class PortfolioSearch:
 
     def done(self, fits: Sequence[MemberFit]) -> Iterator[Path]:
         """Do all fits that were not done before; yield the files of each, in their order."""
-        context = self.rows.context
-        folder = context.checkpoints or context.scratch
+        context, folder = self.rows.context, self._folder
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        missing = [fit for fit in fits if not (folder / fit.name).is_dir()]
+        missing = self._missing(fits)
         do = context.fit_apart or self._fit_here
         for fit, files in zip(missing, do(context, missing), strict=True):
             _keep(files, folder / fit.name)
         yield from (folder / fit.name for fit in fits)
+
+    @property
+    def _folder(self) -> Path:
+        """Where finished fits are kept."""
+        return self.rows.context.checkpoints or self.rows.context.scratch
+
+    def _missing(self, fits: Sequence[MemberFit]) -> list[MemberFit]:
+        return [fit for fit in fits if not (self._folder / fit.name).is_dir()]
 
     def _fit_here(self, context: FitContext, fits: Sequence[MemberFit]) -> Iterator[Path]:
         files = context.scratch / "fit"

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -198,6 +199,22 @@ def test_a_spent_budget_ends_the_trying_and_is_repeated_as_it_was(tmp_path: Path
     again = _fitted(tmp_path / "2", budget={"minutes": 1000}, more={"before": first.stopped})
     assert again.portfolio == first.portfolio
     np.testing.assert_array_equal(*(one.trained.outputs(rows(50, 3)) for one in (first, again)))
+
+
+def test_members_that_a_killed_training_has_judged_count_though_its_budget_is_spent(
+    tmp_path: Path,
+) -> None:
+    checkpoints, budget = tmp_path / "checkpoints", {"minutes": 1000}
+    _fitted(tmp_path, budget=budget, more={"checkpoints": checkpoints})
+    for finished in checkpoints.glob("3-*"):
+        rmtree(finished)
+    (checkpoints / "spent.json").write_text('{"minutes": 600, "ends": {"0": 3}}')
+    resumed = _fitted(tmp_path, budget=budget, more={"checkpoints": checkpoints})
+    assert resumed.portfolio is not None
+    tried = [member.kind for member in resumed.portfolio.members]
+    assert tried == ["linear", "gradient_boosting", "extra_trees"]
+    assert resumed.stopped is not None
+    assert resumed.stopped.after == (3, None)
 
 
 def test_a_missing_library_is_told_before_anything_is_fitted(
