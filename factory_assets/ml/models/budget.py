@@ -97,12 +97,14 @@ class MeteredAccount:
         if not self._ends:
             return None
         spent, budget = self._spent(), self._budget
+        # A resumed training does not ask again for networks that were stopped before.
+        of = max(self._of, max(self._ends) + 1)
         limits = {"Wh": budget.wh, "minutes": budget.minutes}
         return Stopped(
             budget=" or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit),
             wh=spent.wh,
             minutes=spent.minutes,
-            after=tuple(self._ends.get(network) for network in range(self._of)),
+            after=tuple(self._ends.get(network) for network in range(of)),
         )
 
     def _spent(self) -> Spent:

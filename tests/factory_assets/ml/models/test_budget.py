@@ -72,6 +72,16 @@ def test_networks_share_a_budget_evenly_and_pass_on_the_rest(
     assert "stopped by its budget of 6 Wh, after 7 Wh and 7 minutes" in stopped.text
 
 
+def test_a_resumed_training_knows_all_networks_that_were_stopped_before(tmp_path: Path) -> None:
+    file = tmp_path / "spent.json"
+    with Meter(Rates()) as meter:
+        killed = MeteredAccount(Budget(wh=1e-9, minutes=1e-9), meter, file)
+        assert [killed.over(network, 2, steps) for network, steps in ((0, 5), (1, 7))] == [True] * 2
+        resumed = MeteredAccount(Budget(wh=1e-9, minutes=1e-9), meter, file).stopped()
+    assert resumed
+    assert resumed.after == (5, 7)
+
+
 def test_the_first_limit_reached_stops_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     account = _metered(monkeypatch, wh=100, minutes=2)
     assert [Share(account).over(step) for step in (1, 2)] == [False, True]
