@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from factory_assets.data.contract.sql_types import is_number
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.edge.score import json_text
 from factory_assets.spec import Column
 
 if TYPE_CHECKING:
@@ -149,8 +150,8 @@ def _kind(type_: pa.DataType) -> Kind | None:
 
 
 def _read(column: WatchedInput, value: Any) -> Any:
-    text = str(value).strip()
-    if value is None or not text or text in column.missing:
+    text = "" if value is None else json_text(value).strip()
+    if not text or text in column.missing:
         return None
     if column.kind == "category":
         return text

@@ -1,6 +1,7 @@
 """Answers are sampled row by row, and logged values are read as those of training."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +73,13 @@ def test_logged_values_become_those_of_training() -> None:
     )
     assert INPUTS.of_training(training).schema == table.schema
     assert INPUTS.of_training(training)["open"].to_pylist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "true"), (1e-7, "1e-7"), (1e17, "100000000000000000.0")]
+)
+def test_values_of_json_are_the_texts_that_ingest_reads(value: Any, text: str) -> None:
+    assert INPUTS.read([None, None, value], 0) == [None, None, text]
 
 
 def test_a_value_that_nobody_can_read_is_missing() -> None:
