@@ -81,6 +81,7 @@ class WatchedChampion:
             self.model,
             training_schema(self.lineage.parts, self.home),
             protection_of(self.pipeline.name, needed_columns(self.model), self.home),
+            self.home,
             committed=self.pipeline.spec.deploy.log.sensitive == "commit",
         )
 

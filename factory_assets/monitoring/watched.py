@@ -15,6 +15,9 @@ from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.edge.score import json_text
 from factory_assets.spec import Column
+from factory_resources.home.home import Home
+from factory_resources.sql.engine import identifier, sealed
+from factory_resources.sql.spelling import unified_sql
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +42,26 @@ class WatchedInput:
 
 
 @dataclass(frozen=True)
+class UnifiedColumns:
+    """The columns whose spellings are one in the training rows, by `clean.unify`."""
+
+    names: tuple[str, ...]
+    home: Home
+
+    def apply(self, table: pa.Table) -> pa.Table:
+        """Return answered rows, in which these columns have one spelling too.
+
+        Raises:
+            StorageError: the disk cannot be written.
+        """
+        cells = (f"{unified_sql(identifier(n))} AS {identifier(n)}" for n in self.names)
+        with self.home.scratch() as scratch, sealed(read=[], write=scratch) as connection:
+            connection.register("answered", table)
+            unified = connection.sql(f"SELECT * REPLACE ({', '.join(cells)}) FROM answered")
+            return unified.to_arrow_table()
+
+
+@dataclass(frozen=True)
 class WatchedInputs:
     """The watched columns of one model.
 
@@ -50,6 +73,8 @@ class WatchedInputs:
     hidden: tuple[str, ...]
     """Columns of which the log has only commitments: nobody can watch them."""
     protection: Protection | None
+    unified: UnifiedColumns | None = None
+    """None if spellings stay as they are."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,12 +103,13 @@ class WatchedInputs:
         import pyarrow as pa
 
         types = {"number": pa.float64(), "category": pa.string()}
-        return pa.table(
+        table = pa.table(
             {
                 column.name: pa.array([row[i] for row in rows], types[column.kind])
                 for i, column in enumerate(self.columns)
             }
         )
+        return self.unified.apply(table) if self.unified else table
 
     def of_training(self, rows: pa.Table) -> pa.Table:
         """Return the watched columns of training rows, as float64 and string."""
@@ -103,7 +129,7 @@ class WatchedInputs:
 
 
 def watched_inputs(
-    model: OnnxModel, rows: pa.Schema, protection: Protection | None, *, committed: bool
+    model: OnnxModel, rows: pa.Schema, protection: Protection | None, home: Home, *, committed: bool
 ) -> WatchedInputs:
     """Return the columns of a model that can be compared with its training rows.
 
@@ -130,7 +156,10 @@ def watched_inputs(
             hidden.append(column.name)
         else:
             watched.append(_watched(column, kind, model))
-    return WatchedInputs(tuple(watched), tuple(hidden), protection)
+    unify = {name.lower() for name in model.clean.unify}
+    names = tuple(one.name for one in watched if one.name.lower() in unify)
+    unified = UnifiedColumns(names, home) if names else None
+    return WatchedInputs(tuple(watched), tuple(hidden), protection, unified)
 
 
 def _watched(column: Column, kind: Kind, model: OnnxModel) -> WatchedInput:

@@ -45,6 +45,21 @@ def test_equal_outputs_of_many_rows_are_no_drift(
     assert all(one.trusted for one in report.estimated.values())
 
 
+def test_answered_texts_have_one_spelling_where_training_rows_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unified = make_watched(tmp_path / "unified", clean={"unify": ["colour"]})
+    enter(unified.root, monkeypatch)
+    inputs = watched_champion(unified.pipeline, unified.home).inputs
+    asked = [
+        ["red" if name == "colour" else None for name in inputs.names],
+        [" RED  red" if name == "colour" else None for name in inputs.names],
+    ]
+    table = inputs.table([inputs.read(row, 0) for row in asked])
+    assert table["colour"].to_pylist() == ["red", "red red"]
+    assert table.schema == inputs.table([]).schema
+
+
 def test_a_shift_of_one_column_is_named_within_days(pumps: Watched) -> None:
     pumps.answer(rows(120, 20))
     assert pumps.look(1).alarms == ()
