@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from glob import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
@@ -25,6 +25,9 @@ from factory_resources.errors import (
     SourceError,
 )
 from factory_resources.home.home import Home
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def need_joins(model: OnnxModel, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -75,6 +78,27 @@ def prepare_joined(
         )
     ]
     return PreparedRows(scoring.scorable, tuple(sorted(refusals, key=lambda one: one.row)))
+
+
+def with_joined(
+    model: OnnxModel, rows: Sequence[Mapping[str, Any]], prepared: pa.Table
+) -> list[Mapping[str, Any]]:
+    """Return the rows with what tables added to them; nothing if they came with all columns.
+
+    What an answer depends on is then known, even if the tables change.
+
+    Args:
+        prepared: the rows that were prepared, with their number in `_row`, from 1.
+    """
+    given = {name for row in rows for name in row}
+    added = [column for column in needed_columns(model) if column.source_name not in given]
+    found = [{**row} for row in rows if added]
+    numbers = prepared["_row"].to_pylist()
+    for column in added:
+        for number, cell in zip(numbers, prepared[column.name].to_pylist(), strict=True):
+            plain = isinstance(cell, int | float | str | None)
+            found[number - 1][column.source_name] = cell if plain else str(cell)
+    return [*found]
 
 
 def declared_pipeline(name: str) -> Pipeline:

@@ -58,7 +58,8 @@ class ScoredRequest:
     groups: NDArray[Any] | None = None
     """Of these rows, the value by which their sets or intervals differ; None if they do not."""
     read: Sequence[Mapping[str, Any]] | None = None
-    """All rows with the pixels of their image files; None if the model reads no pictures."""
+    """All rows as the log keeps them, with the pixels of image files and the columns of joined
+    tables; None if it keeps them as they were sent."""
 
 
 class ServedModel:
@@ -181,8 +182,13 @@ class ServedModel:
 
         picture = self.model.picture
         read = self._with_pictures(rows, picture) if picture else None
-        prepared = self._prepared(rows if read is None else read)
+        sent = rows if read is None else read
+        prepared = self._prepared(sent)
         table = prepared.table
+        if self.model.ingest.joins:
+            from factory_assets.serving.online import joined_rows
+
+            read = joined_rows.with_joined(self.model, sent, table) or read
         wanted = self._wanted(table)
         outputs = self.model.outputs(table, wanted)
         finite = np.isfinite(outputs if outputs.ndim == 1 else outputs.sum(axis=1))

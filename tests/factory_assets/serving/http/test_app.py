@@ -16,6 +16,7 @@ from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.oip import metadata
 from factory_assets.serving.http.openapi import row_schema
+from factory_assets.serving.online.request_rows import ObjectRequest
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import StorageError
 from tests.factory_assets.serving.cases import Deployed
@@ -129,6 +130,15 @@ def test_a_request_to_which_tables_are_joined_may_have_any_other_key(
     status, reply = ask(joined, "/predict/p", {"machine": "M1", "load": 2.5, "": 1})
     assert (status, reply["prediction"]) == (200, "1")
     assert ask(joined, "/predict/p", {"machine": "M1"})[0] == 422
+
+
+def test_the_log_has_what_was_joined(joined: ServedModel, machines: Path) -> None:
+    scored = joined.score([{"machine": "M1", "load": 2.5}, {"machine": "M9", "load": 1}])
+    assert scored.rows == (0,)
+    assert scored.read is not None
+    logged = json.loads(ObjectRequest(scored.read).logged(joined))
+    assert logged == [{"load": 2.5, "age": 50.0}, {"load": 1}]
+    assert joined.score([{"load": 2.5, "age": 30}]).read is None
 
 
 def test_a_caller_is_not_told_where_the_log_lies(joined: ServedModel) -> None:
