@@ -15,6 +15,7 @@ from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.evaluation.region_coverage import cover_rows
 from factory_assets.ml.features.columns import read_categories
+from factory_assets.ml.features.series import plain_values, value_codes
 from factory_assets.ml.metrics.declared import primary_metric, require_judgeable
 from factory_assets.ml.metrics.fairness import Grouping, RateGroups, rate_groups
 from factory_assets.ml.metrics.metrics import ScoredRows, normalise_probabilities
@@ -183,15 +184,18 @@ def judged_rows(test: pa.Table, last: LastRow | None) -> NDArray[np.int64]:
         DataError: a column of `last` is missing.
     """
     import numpy as np
+    import pyarrow.compute as pc
 
     if last is None:
         return np.arange(test.num_rows)
     for place, name in (("by", last.by), ("order", last.order)):
         _require(test, name, f"evaluate.last.{place}")
-    frame = test.select([last.by, last.order]).to_pandas().reset_index(names="place")
-    ordered = frame.sort_values(last.order, kind="stable", na_position="first")
-    places = ordered.groupby(last.by, dropna=False, sort=False)["place"].last()
-    return np.sort(places.to_numpy())
+    # Not by way of pandas, where one missing value rounds the whole numbers of a column.
+    order = plain_values(test[last.order])
+    ordered = np.roll(pc.sort_indices(order).to_numpy().astype(np.int64), order.null_count)
+    latest_first = ordered[::-1]
+    _, places = np.unique(value_codes(test[last.by])[latest_first], return_index=True)
+    return np.sort(latest_first[places])
 
 
 def group_rows(table: pa.Table, column: str) -> Grouping:

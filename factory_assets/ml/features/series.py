@@ -60,7 +60,7 @@ def lay_out(table: pa.Table, series: Series) -> tuple[NDArray[np.int64], RowWind
                 f"{series.by}",
             )
     owner = value_codes(table[series.by])
-    keys = pa.table({"owner": owner, "order": _plain(table[series.order])})
+    keys = pa.table({"owner": owner, "order": plain_values(table[series.order])})
     ranked = pc.sort_indices(keys, sort_keys=[("owner", "ascending"), ("order", "ascending")])
     rows: NDArray[np.int64] = ranked.to_numpy().astype(np.int64)
     positions = np.arange(len(rows))
@@ -76,13 +76,14 @@ def value_codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return [rows]: one code for each distinct value; missing counts as a value."""
     import numpy as np
 
-    encoded = _plain(column).dictionary_encode(null_encoding="encode").combine_chunks()
+    encoded = plain_values(column).dictionary_encode(null_encoding="encode").combine_chunks()
     whole = encoded if hasattr(encoded, "indices") else encoded.chunk(0)
     codes: NDArray[np.int64] = whole.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return codes
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def plain_values(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values themselves of a column that has a dictionary of them."""
     import pyarrow as pa
 
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column

@@ -55,3 +55,11 @@ def test_only_the_most_frequent_values_are_slices() -> None:
 def test_slice_by_a_missing_column_suggests_another() -> None:
     with pytest.raises(DataError, match=r"evaluate.slices: .*'sites'; did you mean 'site'"):
         list(slice_rows(pa.table({"site": ["x"], "_row": [1]}), "sites"))
+
+
+def test_a_missing_value_does_not_round_the_whole_numbers_beside_it() -> None:
+    large = 2**60
+    units = pa.table({"engine": [large, large, large + 1, None], "cycle": [1, 2, 1, 1]})
+    assert judged_rows(units, LAST).tolist() == [1, 2, 3]
+    orders = pa.table({"engine": [1, 1, 2, 2], "cycle": [large + 1, large, None, large]})
+    assert judged_rows(orders, LAST).tolist() == [0, 3]
