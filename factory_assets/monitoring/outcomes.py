@@ -78,7 +78,7 @@ class LossComparison:
 
     @classmethod
     def load(cls, folder: Path, margin: float) -> LossComparison:
-        """Read the comparison of a look, or begin one.
+        """Read the comparison of a look; begin one if there is none by this margin.
 
         Raises:
             StorageError: the file is damaged.
@@ -89,7 +89,8 @@ class LossComparison:
             evidence = content["evidence"]
             sums = {name: tuple(evidence[name]) for name in ("above", "below")}
             found = MeanEvidence(**{**evidence, **sums})
-            return cls(PairedComparison(found), int(content["until"]))
+            before = cls(PairedComparison(found), int(content["until"]))
+            return before if found.boundary == margin else cls.begin(margin)
         except FileNotFoundError:
             return cls.begin(margin)
         except (OSError, ValueError, LookupError, TypeError) as error:
