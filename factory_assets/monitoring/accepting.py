@@ -94,7 +94,8 @@ def _begin_anew(
     number = report.number + 1
     calm = tuple(alarm for alarm in report.alarms if alarm.kind != "drift")
     update = {
-        "number": number, "began": number, "time": now.isoformat(timespec="seconds"), "days": 0.0,
+        "number": number, "began": number, "seasons": champion.seasons,
+        "time": now.isoformat(timespec="seconds"), "days": 0.0,
         "findings": (), "evidence": 0.0, "alarms": calm,
         "rows": 0, "requests": 0, "refused": 0, "sampled": 0,
     }  # fmt: skip

@@ -119,6 +119,14 @@ class WatchedChampion:
         reference = ComparedRows(rows, self.tested.outputs)
         return DriftStates.begin(self.inputs, reference, self.classes, strata, SEED + self.version)
 
+    @property
+    def seasons(self) -> str | None:
+        """Which rows are compared with each other: all if None."""
+        watch = self.watch
+        if not watch.seasons:
+            return None
+        return f"{', '.join(watch.seasons)} of {watch.time}, {watch.look.timezone}"
+
     def strata(self, rows: AnsweredRows) -> NDArray[np.int64] | None:
         """Return the season of each answered row; None if none are declared."""
         import numpy as np

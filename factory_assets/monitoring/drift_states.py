@@ -82,6 +82,12 @@ class DriftStates:
         names: tuple[Side, ...] = ("inputs", "outputs")
         return cls({n: load(_file(folder, n)) for n in names if _file(folder, n).exists()})
 
+    def fit(self, inputs: WatchedInputs, *, seasonal: bool) -> bool:
+        """Whether these columns, within seasons or not, are what the states are of."""
+        state = self.states.get("inputs")
+        watched = {WatchedColumn(one.name, one.kind) for one in inputs.columns}
+        return state is None or (state.seasonal == seasonal and {*state.columns} == watched)
+
     def save(self, folder: Path) -> None:
         """Write the states into the folder of a look.
 

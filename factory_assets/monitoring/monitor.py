@@ -76,6 +76,8 @@ class _Drift:
     states: DriftStates
     findings: tuple[ReportedChange, ...]
     evidence: float
+    began: int
+    """The first look at this reference."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +189,23 @@ def _compare(look: _Look, rows: AnsweredRows) -> _Drift:
     states = DriftStates.load(look.folder) if look.folder else DriftStates({})
     # There is no state yet if the looks before saw no rows.
     since = look.same if states.states else None
-    after, findings, evidence = (states if since else champion.begin()).look(
+    began = since.began if since and _goes_on(since, states, champion) else look.number
+    after, findings, evidence = (champion.begin() if began == look.number else states).look(
         ComparedRows(rows.inputs, rows.outputs),
         champion.classes,
         days=look.days_since(since),
         strata=champion.strata(rows),
         number=look.number,
     )
-    return _Drift(after, findings, evidence)
+    return _Drift(after, findings, evidence, began)
+
+
+def _goes_on(before: MonitorReport, states: DriftStates, champion: WatchedChampion) -> bool:
+    """Whether what is declared now can be compared as it was in the look before."""
+    seasons = champion.seasons
+    return before.seasons in {None, seasons} and states.fit(
+        champion.inputs, seasonal=seasons is not None
+    )
 
 
 def _judge(
@@ -262,7 +273,8 @@ def _report(
         pipeline=look.champion.pipeline.name,
         version=look.champion.version,
         number=look.number,
-        began=same.began if same else look.number,
+        began=drift.began if drift else same.began if same else look.number,
+        seasons=look.champion.seasons if drift else same.seasons if same else None,
         time=look.now.isoformat(timespec="seconds"),
         days=look.days,
         until=answers.until,

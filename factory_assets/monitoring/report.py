@@ -1,8 +1,11 @@
 """What a look at the answers of a version found, as it is stored and shown."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from factory_assets.results.base import StageResult
+from factory_assets.spec.base import is_unset
 
 MANY_DAYS = 1_000_000
 """Evidence of more days is shown as more than this."""
@@ -96,6 +99,8 @@ class MonitorReport(StageResult):
     """The look of this pipeline, from 1."""
     began: int
     """The first look at this reference."""
+    seasons: Annotated[str | None, Field(exclude_if=is_unset)] = None
+    """Which rows were compared with each other; None for all, and in older looks."""
     time: str
     """UTC, ISO 8601."""
     days: float

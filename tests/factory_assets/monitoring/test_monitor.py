@@ -104,6 +104,26 @@ def test_a_change_that_is_too_small_to_matter_is_no_alarm(pumps: Watched) -> Non
     assert report.alarms == ()
 
 
+def test_other_seasons_are_compared_from_the_next_look_on(pumps: Watched) -> None:
+    began = []
+    for day, watch in enumerate(
+        (
+            {},
+            {"seasons": ["weekday"], "time": "taken"},
+            {"seasons": ["weekday"], "time": "taken"},
+            {"seasons": ["hour"], "time": "taken"},
+            {},
+        ),
+        start=1,
+    ):
+        pumps.declare(watch=watch)
+        pumps.answer(rows(60, 80 + day))
+        report = pumps.look(day)
+        assert report.alarms == ()
+        began.append(report.began)
+    assert began == [1, 2, 2, 4, 5]
+
+
 def test_without_new_answers_nothing_is_stored(pumps: Watched) -> None:
     pumps.answer(rows(50, 50))
     first = pumps.look(1)
