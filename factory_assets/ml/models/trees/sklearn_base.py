@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 FILE = "estimator.skops"
 
+MOST_ADDED = 500
+"""Trees whose shares in a probability add up to 1 but for 7e-6, in the 32 bits of a graph. The sum
+of more may be so far above 1 that a calibration has no logarithm of what is left for the other
+class."""
+
 
 class EstimatorModel(Model):
     """A scikit-learn estimator over unscaled numbers and one-hot categories.
@@ -114,16 +119,32 @@ def estimator_graph(estimator: Any, matrix: onnx.ModelProto, task: Task) -> onnx
     # The operators are the same in our opsets, and merging requires identical declarations.
     del body.opset_import[:]
     body.opset_import.extend(make_opsets())
-    return _rename_output(merge(matrix, body, {read.name: "matrix"}), scores)
+    whole = merge(matrix, body, {read.name: "matrix"})
+    if task == "regression" or len(getattr(estimator, "estimators_", ())) <= MOST_ADDED:
+        _rename(whole, scores, "outputs")
+    else:
+        _rename(whole, scores, "sums")
+        _limit(whole, "sums", "outputs")
+    whole.graph.output[0].name = "outputs"
+    return whole
 
 
-def _rename_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """Rename the only output to `outputs`."""
+def _rename(model: onnx.ModelProto, name: str, other: str) -> None:
     for node in model.graph.node:
-        node.output[:] = ["outputs" if output == name else output for output in node.output]
-        node.input[:] = ["outputs" if value == name else value for value in node.input]
-    model.graph.output[0].name = "outputs"
-    return model
+        node.output[:] = [other if output == name else output for output in node.output]
+        node.input[:] = [other if value == name else value for value in node.input]
+
+
+def _limit(model: onnx.ModelProto, sums: str, result: str) -> None:
+    """Add the node that limits probabilities to 0 and 1."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    limits = {"least": 0.0, "most": 1.0}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.float32), name) for name, value in limits.items()
+    )
+    model.graph.node.append(helper.make_node("Clip", [sums, *limits], [result]))
 
 
 def canonical(content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Forests: how many inputs a split looks at."""
+"""Forests: how many inputs a split looks at, and the graph of many trees."""
 
 from pathlib import Path
 
@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from factory_assets.ml.artifacts.onnx_export import export
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.training.fitting import fit
 from factory_resources.home.home import Home
-from tests.factory_assets.ml.models.cases import pipeline
+from tests.factory_assets.ml.models.cases import pipeline, rows
 
 pytestmark = pytest.mark.slow
 
@@ -33,3 +35,12 @@ def test_splits_that_look_at_more_inputs_find_a_rule_among_many(kind: str, tmp_p
 
     assert wrong(max_features=1.0) < 0.7 * wrong()
     assert wrong(max_features=0.2) == wrong()
+
+
+def test_many_trees_of_one_mind_are_calibrated_in_the_graph_too(tmp_path: Path) -> None:
+    model = {"kind": "extra_trees", "trees": 800}
+    declared = pipeline(tmp_path, model, calibrate="temperature")
+    training = rows(300, 1)
+    trained = fit(declared, training, rows(100, 2), Home(tmp_path / "home")).trained
+    served = OnnxModel.of(export(trained)).outputs(training)
+    np.testing.assert_allclose(served, trained.outputs(training), atol=1e-5)
