@@ -9,7 +9,6 @@ from factory_assets.monitoring.answers import sample_rows
 from factory_assets.monitoring.champion import SEED, WatchedChampion, require_watch
 from factory_assets.monitoring.drift_states import FEWEST, ComparedRows, DriftStates
 from factory_assets.monitoring.looks import Looks
-from factory_assets.monitoring.monitor import LOOKED_BACK
 from factory_assets.monitoring.report import MonitorReport
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DataError, UnknownNameError
@@ -72,11 +71,8 @@ def _begin_anew(
     """
     looks = Looks(champion.home, champion.pipeline.name)
     since = min((finding.since for finding in report.findings), default=report.began)
-    after = next(
-        (one.until for one in reversed(looks.reports(LOOKED_BACK)) if one.number < since), 0
-    )
     with PredictionLog(champion.home) as log:
-        requests = champion.answered(log, after, report.until)
+        requests = champion.answered(log, _last_block(looks, since), report.until)
         rows = sample_rows(log, requests, champion.inputs, len(champion.classes), SEED)
     if len(rows.ids) < FEWEST:
         raise DataError(
@@ -101,3 +97,12 @@ def _begin_anew(
     }  # fmt: skip
     looks.store(report.model_copy(update=update), states.save)
     return len(rows.ids)
+
+
+def _last_block(looks: Looks, since: int) -> int:
+    """Return the last block of the look before `since`; or of the oldest, if that is not kept."""
+    numbers = looks.numbers()
+    before = [number for number in numbers if number < since]
+    if not before and numbers[0] == since:
+        return 0
+    return looks.report(before[-1] if before else numbers[0]).until

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from factory_assets.monitoring.accepting import accept
 from factory_assets.monitoring.champion import WatchedChampion, watched_champion
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.watching import watch_once
@@ -122,6 +123,18 @@ def test_other_seasons_are_compared_from_the_next_look_on(pumps: Watched) -> Non
         assert report.alarms == ()
         began.append(report.began)
     assert began == [1, 2, 2, 4, 5]
+
+
+def test_what_is_accepted_begins_with_the_change_however_many_looks_ago(pumps: Watched) -> None:
+    pumps.answer(rows(120, 91))
+    pumps.look(1)
+    pumps.answer(rows(150, 92, heat=40.0))
+    report = pumps.look(2)
+    assert min(finding.since for finding in report.findings) == 2
+    looks = Looks(pumps.home, "pumps")
+    for number in range(3, 54):
+        looks.store(report.model_copy(update={"number": number}), lambda _: None)
+    assert accept(pumps.pipeline, "a hotter hall", pumps.home) == 150
 
 
 def test_without_new_answers_nothing_is_stored(pumps: Watched) -> None:
