@@ -1,6 +1,6 @@
 """Which alarms a look raises. Who is told of them belongs in `alerts`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from factory_assets.monitoring.report import Alarm, MonitorReport, RealPerformance, ReportedChange
@@ -61,19 +61,19 @@ def performance_alarm(pipeline: Pipeline, real: RealPerformance | None) -> Itera
 
 
 def volume_alarm(
-    pipeline: Pipeline, watch: Watching, reports: Sequence[MonitorReport], rows: int, days: float
+    pipeline: Pipeline, watch: Watching, reports: Iterable[MonitorReport], rows: int, days: float
 ) -> Iterator[Alarm]:
     """Yield the alarm of too few or too many rows, as soon as a day was seen.
 
     Args:
-        reports: the looks before, the oldest first.
+        reports: the looks before, the newest first.
         rows: of this look.
         days: since the look before.
     """
     volume = watch.volume
     if volume is None:
         return
-    for report in reversed(reports):
+    for report in reports:
         if days >= 1:
             break
         rows, days = rows + report.rows, days + report.days

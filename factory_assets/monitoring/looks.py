@@ -6,7 +6,7 @@ A folder gets its name when it is complete, so that a kill leaves a look or none
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,10 @@ class Looks:
     def reports(self, most: int) -> list[MonitorReport]:
         """Return the last reports, the oldest first."""
         return [self.report(number) for number in self.numbers()[-most:]]
+
+    def newest_first(self) -> Iterator[MonitorReport]:
+        """Yield the reports that are kept; each is read when it is asked for."""
+        yield from map(self.report, reversed(self.numbers()))
 
     def store(self, report: MonitorReport, write: Callable[[Path], None]) -> None:
         """Store a look, and forget what no later look needs.

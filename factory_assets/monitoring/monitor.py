@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 
 _DAY = 86_400.0
 
-LOOKED_BACK = 50
-"""Reports that are read to see how many rows a day there were."""
-
 _STATES = ("*.npz", "losses.json")
 """The files of a look that the next one needs."""
 
@@ -303,9 +300,7 @@ def _alarms(
 ) -> tuple[Alarm, ...]:
     champion, same = look.champion, look.same
     pipeline, watch, since = champion.pipeline, champion.watch, champion.since
-    before = [
-        one for one in look.looks.reports(LOOKED_BACK) if same and one.version == same.version
-    ]
+    before = (one for one in look.looks.newest_first() if same and one.version == same.version)
     answered = max(since, datetime.fromisoformat(last)) if last else since
     return (
         *drift_alarm(pipeline, watch, findings),

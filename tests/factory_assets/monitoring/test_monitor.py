@@ -137,6 +137,22 @@ def test_what_is_accepted_begins_with_the_change_however_many_looks_ago(pumps: W
     assert accept(pumps.pipeline, "a hotter hall", pumps.home) == 150
 
 
+def test_the_volume_of_a_day_is_known_if_looks_are_every_quarter_of_an_hour(
+    pumps: Watched,
+) -> None:
+    pumps.declare(watch={"volume": {"at_least": 1_000}})
+    pumps.answer(rows(5, 95))
+    report = pumps.look(0.01)
+    looks = Looks(pumps.home, "pumps")
+    for number in range(2, 102):
+        looks.store(
+            report.model_copy(update={"number": number, "days": 0.01, "rows": 5}), lambda _: None
+        )
+    pumps.answer(rows(5, 96))
+    [alarm] = pumps.look(0.02).alarms
+    assert alarm.what.endswith("rows a day, fewer than 1,000")
+
+
 def test_without_new_answers_nothing_is_stored(pumps: Watched) -> None:
     pumps.answer(rows(50, 50))
     first = pumps.look(1)
