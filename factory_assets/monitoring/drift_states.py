@@ -6,7 +6,7 @@ the test rows: for rows that it learned from, a model is surer of itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -105,12 +105,14 @@ class DriftStates:
         days: float,
         strata: NDArray[np.int64] | None,
         number: int,
+        hidden: Collection[str] = (),
     ) -> tuple[DriftStates, tuple[ReportedChange, ...], float]:
         """Return the states after these rows, what changed, and the strongest evidence in days.
 
         Args:
             days: since the look before.
             number: of this look.
+            hidden: the columns of which no value may be shown.
         """
         after: dict[Side, DriftState] = {}
         findings: list[ReportedChange] = []
@@ -120,7 +122,7 @@ class DriftStates:
             codes = strata if side == "inputs" else None
             after[side], report = look(state, tables[side], days=days, strata=codes)
             evidence = max(evidence, report.evidence * SHARES[side])
-            findings += _findings(side, report.findings, number)
+            findings += _findings(side, report.findings, number, hidden)
         return DriftStates(after), tuple(sorted(findings, key=lambda f: -f.evidence)), evidence
 
 
@@ -138,13 +140,16 @@ def _file(folder: Path, side: Side) -> Path:
     return folder / f"{side}.npz"
 
 
-def _findings(side: Side, found: tuple[DriftFinding, ...], number: int) -> Iterator[ReportedChange]:
+def _findings(
+    side: Side, found: tuple[DriftFinding, ...], number: int, hidden: Collection[str]
+) -> Iterator[ReportedChange]:
     for one in found:
+        is_shown = one.what != "values" or one.column not in hidden
         yield ReportedChange(
             column=one.column,
             what="outputs" if side == "outputs" and one.what == "values" else one.what,
             evidence=one.evidence * SHARES[side],
             effect=one.effect,
-            words=one.words,
+            words=one.words if is_shown else "other values",
             since=number - one.since,
         )

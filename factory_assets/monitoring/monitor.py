@@ -193,6 +193,7 @@ def _compare(look: _Look, rows: AnsweredRows) -> _Drift:
         days=look.days_since(since),
         strata=champion.strata(rows),
         number=look.number,
+        hidden=champion.inputs.sensitive,
     )
     return _Drift(after, findings, evidence, began)
 

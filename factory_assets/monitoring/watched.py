@@ -39,6 +39,7 @@ class WatchedInput:
     kind: Kind
     missing: frozenset[str]
     """Texts that mean a missing value."""
+    sensitive: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class WatchedInputs:
     def names(self) -> tuple[str, ...]:
         """The names of the columns in requests."""
         return tuple(column.source for column in self.columns)
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The columns of which no value may be shown."""
+        return frozenset(column.name for column in self.columns if column.sensitive)
 
     def read(self, values: Sequence[Any], time: int) -> list[Any]:
         """Return the values of a row as those of training rows; None if missing.
@@ -164,7 +170,7 @@ def watched_inputs(
 
 def _watched(column: Column, kind: Kind, model: OnnxModel) -> WatchedInput:
     tokens = frozenset(token.strip() for token in (*model.ingest.missing, *column.missing))
-    return WatchedInput(column.name, column.source_name, kind, tokens)
+    return WatchedInput(column.name, column.source_name, kind, tokens, bool(column.sensitive))
 
 
 def _kind(type_: pa.DataType) -> Kind | None:

@@ -79,6 +79,26 @@ def test_a_shift_of_one_column_is_named_within_days(pumps: Watched) -> None:
     assert first.effect > 0.2
 
 
+def test_no_value_of_a_sensitive_column_is_in_an_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = [
+        {**column, "sensitive": "personal"} if column["name"] in {"heat", "colour"} else column
+        for column in PUMPS["ingest"]["contract"]
+    ]
+    personal = make_watched(
+        tmp_path / "personal",
+        ingest={**PUMPS["ingest"], "contract": contract},
+        deploy={"log": {"sensitive": "encrypt"}},
+    )
+    enter(personal.root, monkeypatch)
+    personal.answer(rows(300, 5, red=0.9, heat=30))
+    report = personal.look(1)
+    words = {one.column: one.words for one in report.findings if one.what == "values"}
+    assert words == dict.fromkeys(("heat", "colour"), "other values")
+    assert report.has("drift")
+
+
 @pytest.mark.parametrize(
     ("shift", "column", "what"),
     [({"missing": 0.4}, "heat", "missing"), ({"red": 0.7}, "colour", "values")],
