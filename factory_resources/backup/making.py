@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def make_backup(
             where=str(home.path),
             remedy="name the home in FACTORY_HOME",
         )
-    path, opened = _opened(home, target)
+    opened = _opened(home, target)
     with (
         storage_faults(home),
         storage_errors(target, OUTPUT_REMEDY),
@@ -98,6 +98,7 @@ def make_backup(
         bytes=sum(file.bytes for file in files),
     )
     [number] = ledger.append([entry])
+    path = backup.path
     if keep is not None and path != target.absolute():
         remove_oldest(path.parent, keep)
     size, root = manifest.ledger.size, manifest.ledger.root
@@ -116,8 +117,8 @@ def _unreadable_sources(home: Home) -> Iterator[None]:
         raise
 
 
-def _opened(home: Home, target: Path) -> tuple[Path, AbstractContextManager[BackupTarget]]:
-    """Return where the backup will be, and what opens it."""
+def _opened(home: Home, target: Path) -> AbstractContextManager[BackupTarget]:
+    """Return what opens the backup."""
     target = target.absolute()
     if target.resolve().is_relative_to(home.path.resolve()):
         raise StorageError(
@@ -132,16 +133,12 @@ def _opened(home: Home, target: Path) -> tuple[Path, AbstractContextManager[Back
                 where=str(target),
                 remedy=f"name a folder of backups, or a new file that ends in {TAR}",
             )
-        moment = datetime.now(UTC)
-        # A small home is backed up several times within a second.
-        while (target / (name := f"{moment:%Y%m%dT%H%M%SZ}")).exists():
-            moment += timedelta(seconds=1)
-        return target / name, folder_target(target, name)
+        return folder_target(target)
     if target.exists():
         raise StorageError(
             "this file exists", where=str(target), remedy="name a new one, or a folder of backups"
         )
-    return target, tar_target(target)
+    return tar_target(target)
 
 
 def _copy(

@@ -11,9 +11,12 @@ import stat
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from errno import EEXIST, ENOTEMPTY
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from uuid import uuid4
 
 from msgspec import structs
 
@@ -26,7 +29,7 @@ from factory_resources.home.home import scratch_prefix
 
 TAR = ".tar"
 
-_NAME = re.compile(r"\d{8}T\d{6}Z")
+_NAME, _MOMENT = re.compile(r"\d{8}T\d{6}Z"), "%Y%m%dT%H%M%SZ"
 """The name of a backup in its folder: when it was made."""
 
 _MAKING = re.compile(r"\.making-((\d+)\.\d+-)")
@@ -34,6 +37,9 @@ _MAKING = re.compile(r"\.making-((\d+)\.\d+-)")
 
 class BackupTarget(Protocol):
     """A backup that is written."""
+
+    path: Path
+    """What it is called; another one may get that name until it is whole."""
 
     @property
     def scratch(self) -> Path:
@@ -53,13 +59,16 @@ class FolderTarget:
     """A backup as files, of which those that an earlier one has are linked.
 
     Args:
+        path: what it is called when it is whole.
         folder: a new one.
         previous: the folder of the backup before; None for the first.
         known: the files of that backup by path.
     """
 
-    def __init__(self, folder: Path, previous: Path | None, known: Manifest | None) -> None:
-        self._folder, self._previous = folder, previous
+    def __init__(
+        self, path: Path, folder: Path, previous: Path | None, known: Manifest | None
+    ) -> None:
+        self.path, self._folder, self._previous = path, folder, previous
         self._known = {one.path: one for one in known.files} if known else {}
         self._copied: dict[tuple[int, int], SavedFile] = {}
         self.scratch = folder / ".made"
@@ -134,8 +143,8 @@ class FolderTarget:
 class TarTarget:
     """A backup as one file, which is written from front to end."""
 
-    def __init__(self, tar: tarfile.TarFile, scratch: Path) -> None:
-        self._tar, self.scratch = tar, scratch
+    def __init__(self, path: Path, tar: tarfile.TarFile, scratch: Path) -> None:
+        self.path, self._tar, self.scratch = path, tar, scratch
 
     def add(self, file: HomeFile) -> SavedFile | None:
         try:
@@ -183,21 +192,18 @@ class _Hashing:
 
 
 @contextmanager
-def folder_target(parent: Path, name: str) -> Iterator[FolderTarget]:
-    """Yield a new backup in a folder of backups, which gets its name in the end.
-
-    Args:
-        name: what it is called; it sorts behind those of earlier ones.
-    """
+def folder_target(parent: Path) -> Iterator[FolderTarget]:
+    """Yield a new backup in a folder of backups, which gets its name in the end."""
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_unfinished(parent)
-    making = parent / f".making-{scratch_prefix()}{name}"
+    making = parent / f".making-{scratch_prefix()}{uuid4().hex}"
     (making / FILES).mkdir(mode=0o700, parents=True)
     making.chmod(0o700)
     try:
         previous = newest_backup(parent)
-        yield FolderTarget(making, previous, _known(previous))
-        making.rename(parent / name)
+        target = FolderTarget(parent / new_name(parent), making, previous, _known(previous))
+        yield target
+        target.path = _renamed(making, target.path)
         sync_path(parent)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
@@ -214,7 +220,7 @@ def tar_target(file: Path) -> Iterator[TarTarget]:
         handle = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as opened:
             with tarfile.open(fileobj=opened, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                yield TarTarget(tar, scratch)
+                yield TarTarget(file, tar, scratch)
             opened.flush()
             os.fsync(opened.fileno())
         making.rename(file)
@@ -224,6 +230,39 @@ def tar_target(file: Path) -> Iterator[TarTarget]:
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def new_name(folder: Path) -> str:
+    """Return the name of a new backup in a folder: behind all others, even if a clock was ahead.
+
+    Otherwise it would not be the newest one, and be removed as the oldest.
+    """
+    moment = datetime.now(UTC)
+    if newest := newest_backup(folder):
+        moment = max(moment, _moment_of(newest.name) + timedelta(seconds=1))
+    return f"{moment:{_MOMENT}}"
+
+
+def _moment_of(name: str) -> datetime:
+    return datetime.strptime(name, _MOMENT).replace(tzinfo=UTC)
+
+
+def _is_backup(path: Path) -> bool:
+    try:
+        return bool(_NAME.fullmatch(path.name) and _moment_of(path.name))
+    except ValueError:
+        return False
+
+
+def _renamed(making: Path, wanted: Path) -> Path:
+    """Give a backup its name, or a later one if another has got it meanwhile; return which."""
+    while True:
+        try:
+            return making.rename(wanted)
+        except OSError as error:
+            if error.errno not in (EEXIST, ENOTEMPTY):
+                raise
+            wanted = wanted.with_name(new_name(wanted.parent))
 
 
 def newest_backup(folder: Path) -> Path | None:
@@ -241,7 +280,7 @@ def remove_oldest(folder: Path, keep: int) -> None:
 
 def _backups(folder: Path) -> list[Path]:
     """Return the backups in a folder, the newest first."""
-    return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name)), reverse=True)
+    return sorted(filter(_is_backup, folder.iterdir()), reverse=True)
 
 
 def _known(previous: Path | None) -> Manifest | None:

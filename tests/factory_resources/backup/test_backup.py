@@ -165,6 +165,14 @@ def test_the_oldest_backups_are_removed_and_the_newest_stay_whole(
         check_backup(folder / name, _quietly)
 
 
+def test_a_backup_is_the_newest_although_a_clock_was_ahead(apples: Factory, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    _back_up(apples.home, folder).path.rename(folder / "99981231T235959Z")
+    done = _back_up(apples.home, folder, keep=1)
+    assert [path.name for path in folder.iterdir()] == [done.path.name] == ["99990101T000000Z"]
+    check_backup(done.path, _quietly)
+
+
 def test_what_is_made_anew_is_left_out(apples: Factory, tmp_path: Path) -> None:
     home = apples.home
     for name in ("tmp/x", "logs/x", "checkpoints/x", "running/x", "replaced-2026/ledger.db"):

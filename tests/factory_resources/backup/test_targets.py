@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from factory_resources.backup.contents import HomeFile, file_at
-from factory_resources.backup.manifest import FILES
-from factory_resources.backup.targets import folder_target
+from factory_resources.backup.manifest import FILES, MANIFEST
+from factory_resources.backup.targets import folder_target, newest_backup
 
 
 def _file(path: Path) -> HomeFile:
@@ -17,14 +17,14 @@ def _file(path: Path) -> HomeFile:
 def test_a_file_that_got_the_inode_of_one_that_is_gone_keeps_its_own_bytes(tmp_path: Path) -> None:
     salts, token = tmp_path / "salts", tmp_path / "token"
     salts.write_text("of before")
-    with folder_target(tmp_path / "backups", "20260131T020000Z") as target:
+    with folder_target(tmp_path / "backups") as target:
         before = _file(salts)
         target.add(before)
         salts.unlink()
         token.write_text("a token!!")
         # Some file systems give it the inode at once, others later.
         saved = target.add(replace(_file(token), inode=before.inode))
-    files = tmp_path / "backups" / "20260131T020000Z" / FILES
+    files = target.path / FILES
     assert (files / "token").read_text() == "a token!!"
     assert (files / "salts").read_text() == "of before"
     assert saved is not None
@@ -34,18 +34,38 @@ def test_a_file_that_got_the_inode_of_one_that_is_gone_keeps_its_own_bytes(tmp_p
 def test_a_file_with_two_names_is_stored_once(tmp_path: Path) -> None:
     (tmp_path / "first").write_text("rows")
     (tmp_path / "second").hardlink_to(tmp_path / "first")
-    with folder_target(tmp_path / "backups", "20260131T020000Z") as target:
+    with folder_target(tmp_path / "backups") as target:
         for name in ("first", "second"):
             target.add(_file(tmp_path / name))
-    files = tmp_path / "backups" / "20260131T020000Z" / FILES
+    files = target.path / FILES
     assert (files / "first").samefile(files / "second")
 
 
 def test_a_file_that_vanishes_before_it_is_compared_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "first").write_text("rows")
     (tmp_path / "second").hardlink_to(tmp_path / "first")
-    with folder_target(tmp_path / "backups", "20260131T020000Z") as target:
+    with folder_target(tmp_path / "backups") as target:
         target.add(_file(tmp_path / "first"))
         second = _file(tmp_path / "second")
         second.source.unlink()
         assert target.add(second) is None
+
+
+def test_two_backups_of_the_same_second_get_a_name_each(tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    with folder_target(folder) as first:
+        with folder_target(folder) as second:
+            # The clock may go on between them.
+            second.path = first.path
+            second.finish(b"second", b"")
+        first.finish(b"first", b"")
+    assert second.path < first.path
+    for target, content in ((first, b"first"), (second, b"second")):
+        assert (target.path / MANIFEST).read_bytes() == content
+
+
+def test_a_folder_whose_name_is_no_time_is_no_backup(tmp_path: Path) -> None:
+    (tmp_path / "20269999T999999Z").mkdir()
+    with folder_target(tmp_path) as target:
+        target.finish(b"whole", b"")
+    assert newest_backup(tmp_path) == target.path
