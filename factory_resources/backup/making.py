@@ -63,8 +63,8 @@ def make_backup(
         keep: how many backups stay in the folder, with the new one; None for all.
 
     Raises:
-        StorageError: nothing has run yet, the file exists, the target is in the home, or something
-            cannot be read or written. Then there is no new backup.
+        StorageError: nothing has run yet, the file exists, the target is in the home or has backups
+            of another factory, or something cannot be read or written. Then there is no new backup.
     """
     ledger = Ledger(home)
     if not ledger.exists:
@@ -133,7 +133,7 @@ def _opened(home: Home, target: Path) -> AbstractContextManager[BackupTarget]:
                 where=str(target),
                 remedy=f"name a folder of backups, or a new file that ends in {TAR}",
             )
-        return folder_target(target)
+        return folder_target(target, str(LogKey.load(home).verifier))
     if target.exists():
         raise StorageError(
             "this file exists", where=str(target), remedy="name a new one, or a folder of backups"

@@ -24,7 +24,7 @@ from factory_resources.backup.contents import HomeFile, digest_in_name
 from factory_resources.backup.copying import copy_file
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, Manifest, SavedFile
 from factory_resources.durability import sync_path
-from factory_resources.errors import FactoryError
+from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import scratch_prefix
 
 TAR = ".tar"
@@ -192,8 +192,16 @@ class _Hashing:
 
 
 @contextmanager
-def folder_target(parent: Path) -> Iterator[FolderTarget]:
-    """Yield a new backup in a folder of backups, which gets its name in the end."""
+def folder_target(parent: Path, key: str) -> Iterator[FolderTarget]:
+    """Yield a new backup in a folder of backups, which gets its name in the end.
+
+    Args:
+        key: the public key of the ledger that is backed up.
+
+    Raises:
+        StorageError: the folder has backups of another factory, among which the oldest would be
+            removed, and the newest restored, whosever it is.
+    """
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_unfinished(parent)
     making = parent / f".making-{scratch_prefix()}{uuid4().hex}"
@@ -201,7 +209,14 @@ def folder_target(parent: Path) -> Iterator[FolderTarget]:
     making.chmod(0o700)
     try:
         previous = newest_backup(parent)
-        target = FolderTarget(parent / new_name(parent), making, previous, _known(previous))
+        known = _known(previous)
+        if known and known.ledger.key != key:
+            raise StorageError(
+                f"this folder has backups of another factory, the one in {known.home}",
+                where=str(parent),
+                remedy="name another folder",
+            )
+        target = FolderTarget(parent / new_name(parent), making, previous, known)
         yield target
         target.path = _renamed(making, target.path)
         sync_path(parent)

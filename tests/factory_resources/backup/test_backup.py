@@ -173,6 +173,14 @@ def test_a_backup_is_the_newest_although_a_clock_was_ahead(apples: Factory, tmp_
     check_backup(done.path, _quietly)
 
 
+def test_backups_of_another_factory_stay(apples: Factory, tmp_path: Path, home: Home) -> None:
+    first = _back_up(apples.home, tmp_path / "backups")
+    Ledger(home).begin()
+    with pytest.raises(StorageError, match=f"the one in {apples.home.path}; name another folder"):
+        make_backup(home, tmp_path / "backups", _quietly, keep=1)
+    assert [*(tmp_path / "backups").iterdir()] == [first.path]
+
+
 def test_what_is_made_anew_is_left_out(apples: Factory, tmp_path: Path) -> None:
     home = apples.home
     for name in ("tmp/x", "logs/x", "checkpoints/x", "running/x", "replaced-2026/ledger.db"):

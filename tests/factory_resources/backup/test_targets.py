@@ -17,7 +17,7 @@ def _file(path: Path) -> HomeFile:
 def test_a_file_that_got_the_inode_of_one_that_is_gone_keeps_its_own_bytes(tmp_path: Path) -> None:
     salts, token = tmp_path / "salts", tmp_path / "token"
     salts.write_text("of before")
-    with folder_target(tmp_path / "backups") as target:
+    with folder_target(tmp_path / "backups", "key") as target:
         before = _file(salts)
         target.add(before)
         salts.unlink()
@@ -34,7 +34,7 @@ def test_a_file_that_got_the_inode_of_one_that_is_gone_keeps_its_own_bytes(tmp_p
 def test_a_file_with_two_names_is_stored_once(tmp_path: Path) -> None:
     (tmp_path / "first").write_text("rows")
     (tmp_path / "second").hardlink_to(tmp_path / "first")
-    with folder_target(tmp_path / "backups") as target:
+    with folder_target(tmp_path / "backups", "key") as target:
         for name in ("first", "second"):
             target.add(_file(tmp_path / name))
     files = target.path / FILES
@@ -44,7 +44,7 @@ def test_a_file_with_two_names_is_stored_once(tmp_path: Path) -> None:
 def test_a_file_that_vanishes_before_it_is_compared_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "first").write_text("rows")
     (tmp_path / "second").hardlink_to(tmp_path / "first")
-    with folder_target(tmp_path / "backups") as target:
+    with folder_target(tmp_path / "backups", "key") as target:
         target.add(_file(tmp_path / "first"))
         second = _file(tmp_path / "second")
         second.source.unlink()
@@ -53,8 +53,8 @@ def test_a_file_that_vanishes_before_it_is_compared_is_left_out(tmp_path: Path) 
 
 def test_two_backups_of_the_same_second_get_a_name_each(tmp_path: Path) -> None:
     folder = tmp_path / "backups"
-    with folder_target(folder) as first:
-        with folder_target(folder) as second:
+    with folder_target(folder, "key") as first:
+        with folder_target(folder, "key") as second:
             # The clock may go on between them.
             second.path = first.path
             second.finish(b"second", b"")
@@ -66,6 +66,6 @@ def test_two_backups_of_the_same_second_get_a_name_each(tmp_path: Path) -> None:
 
 def test_a_folder_whose_name_is_no_time_is_no_backup(tmp_path: Path) -> None:
     (tmp_path / "20269999T999999Z").mkdir()
-    with folder_target(tmp_path) as target:
+    with folder_target(tmp_path, "key") as target:
         target.finish(b"whole", b"")
     assert newest_backup(tmp_path) == target.path
