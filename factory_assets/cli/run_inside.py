@@ -117,6 +117,8 @@ def await_command(
 ) -> int:
     """Start a command in a boundary, wait for it, and return its exit code.
 
+    If a signal has ended it, that is 128 and its number, and a line tells it.
+
     Args:
         output: where its standard output goes; None for this process's own.
     """
@@ -133,6 +135,14 @@ def await_command(
         code = process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+    code = 128 - code if code < 0 else code
+    # Of one that Ctrl-C has ended, the command has told.
+    if code - 128 in signal.valid_signals() - {signal.SIGINT}:
+        click.echo(
+            f"error: the process that did the work was ended ({signal.strsignal(code - 128)}), "
+            "as the system ends one if memory is full; run the command again",
+            err=True,
+        )
     # It has said why on standard error.
     return 2 if code == NOT_SET_UP else code
 
