@@ -77,9 +77,10 @@ def storage_fault(error: BaseException, home: Home) -> StorageError | None:
         return StorageError(f"cannot write ({reason})", where=str(home.path), remedy=DISK_REMEDY)
     for one in errors:
         if isinstance(one, OSError) and (path := _path_in(home, one)):
-            return StorageError(
-                f"cannot read or write ({one.strerror})", where=str(path), remedy=DISK_REMEDY
-            )
+            of_others = isinstance(one, PermissionError)
+            remedy = unreadable(path, one).remedy if of_others else DISK_REMEDY
+            what = f"cannot read or write ({one.strerror})"
+            return StorageError(what, where=str(path), remedy=remedy)
     if _OUTDATED in text:
         return StorageError(
             "MLflow's database was made by an older MLflow",

@@ -1,5 +1,6 @@
 """Faults of the home's databases are told apart, whichever library has met them."""
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -37,3 +38,11 @@ def test_a_database_of_another_user_is_not_damaged(open_home: Home) -> None:
     assert f"{ledger}: cannot be read (Permission denied)" in str(fault)
     ledger.chmod(0o600)
     assert "the ledger is damaged (file is not a database)" in str(storage_fault(error, open_home))
+
+
+def test_a_home_of_another_user_is_not_a_full_disk(home: Home) -> None:
+    error = PermissionError(errno.EACCES, "Permission denied", str(home.records / "x"))
+    assert str(storage_fault(error, home)).startswith(
+        f"{home.records / 'x'}: cannot read or write (Permission denied); run the factory as the "
+        "user who owns the home; "
+    )
