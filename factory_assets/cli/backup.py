@@ -1,6 +1,7 @@
 """`factory backup` and `factory restore`: make a copy of the home, and a home of a copy."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def _compared(manifest: Manifest, compare: Compared) -> str:
 
 def _next(home: Home, before: str) -> Iterator[str]:
     if os.environ.get("FACTORY_HOME") != str(home.path):
-        yield f"next: export FACTORY_HOME={home.path}"
+        yield f"next: export FACTORY_HOME={shlex.quote(str(home.path))}"
     yield "next: factory verify"
     yield (
         f"if the factory in {before} still exists, only one of the two may go on: both have the "

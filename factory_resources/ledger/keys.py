@@ -5,6 +5,7 @@ whoever kept an earlier checkpoint.
 """
 
 import secrets
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +86,7 @@ class LogKey:
                 raise StorageError(
                     "other users can read the key of the ledger",
                     where=str(path),
-                    remedy=f"close it: chmod 600 {path}",
+                    remedy=f"close it: chmod 600 {shlex.quote(str(path))}",
                 )
             origin, _, pem = path.read_bytes().partition(b"\n")
             private = load_pem_private_key(pem, None)

@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -169,7 +170,7 @@ def _load(home: Home, pipeline: str, month: str, *, create: bool) -> bytes:
             raise StorageError(
                 "other users can read a key of the prediction log",
                 where=str(path),
-                remedy=f"close it: chmod 600 {path}",
+                remedy=f"close it: chmod 600 {shlex.quote(str(path))}",
             )
         key = path.read_bytes()
         if len(key) != _KEY_BYTES:

@@ -1,6 +1,7 @@
 """Become an ordinary user for good: root, whom no boundary holds, should run nothing."""
 
 import os
+import shlex
 from pathlib import Path
 
 from factory_resources.errors import SettingError, StorageError
@@ -55,5 +56,6 @@ def _give(folder: Path, user: int, group: int, name: str) -> None:
         raise StorageError(
             f"this home is not that of the user {name!r}",
             where=str(folder),
-            remedy=f"stop what works on it, and give it to them: chown -R {name} {folder}",
+            remedy=f"stop what works on it, and give it to them: chown -R {name} "
+            f"{shlex.quote(str(folder))}",
         )

@@ -4,6 +4,7 @@ What is signed belongs in `ledger.statements`; who may sign what, in `factory_as
 """
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,9 @@ def _content(file: Path) -> bytes:
     try:
         if file.stat().st_mode & 0o077:
             raise KeyFileError(
-                "other users can read this key", where=str(file), remedy=f"chmod 600 {file}"
+                "other users can read this key",
+                where=str(file),
+                remedy=f"chmod 600 {shlex.quote(str(file))}",
             )
         with file.open("rb") as opened:
             return opened.read(_BYTES)

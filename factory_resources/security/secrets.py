@@ -4,6 +4,7 @@ requires them.
 
 import os
 import re
+import shlex
 import stat
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def secret(name: str, home: Home) -> str:
             raise SourceError(
                 f"secret {name} is in a file that every user may read",
                 where=str(path),
-                remedy=f"chmod 600 {path}",
+                remedy=f"chmod 600 {shlex.quote(str(path))}",
             )
         value = path.read_text(encoding="utf-8").rstrip("\r\n")
     except FileNotFoundError as error:

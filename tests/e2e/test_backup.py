@@ -263,6 +263,9 @@ def test_the_commands_tell_what_they_did_and_refuse_in_one_line(
     code, text = apples.factory("restore", str(backup), "--home", str(apples.home.path))
     assert (code, len(text.splitlines())) == (2, 1), text
     assert "something exists here already" in text
+    new = tmp_path / "new home"
+    code, text = apples.factory("restore", str(backup), "--home", str(new))
+    assert (code, f"next: export FACTORY_HOME='{new}'\n" in text) == (0, True), text
     assert apples.factory("restore", str(backup))[0] == 2
     code, text = apples.factory("restore", str(tmp_path / "nothing"), "--check")
     assert (code, len(text.splitlines())) == (2, 1), text

@@ -98,3 +98,6 @@ def test_a_key_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="other users can read this key") as caught:
         load_key(tmp_path / "jane", lambda: PASSPHRASE)
     assert "chmod 600" in caught.value.remedy
+    with pytest.raises(KeyFileError, match="other users can read this key") as caught:
+        load_key((tmp_path / "jane").rename(tmp_path / "of jane"), lambda: PASSPHRASE)
+    assert caught.value.remedy == f"chmod 600 '{tmp_path / 'of jane'}'"

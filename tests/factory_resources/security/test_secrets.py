@@ -56,6 +56,14 @@ def test_a_public_or_unreadable_file_is_refused(
     assert VALUE not in str(caught.value) + str(caught.value.__cause__)
 
 
+def test_a_remedy_is_a_command_for_a_path_with_blanks(tmp_path: Path) -> None:
+    home = Home(tmp_path / "my home")
+    _write(home.path / "secrets", 0o604, VALUE.encode())
+    with pytest.raises(SourceError) as caught:
+        secret("PLANT_DB", home)
+    assert caught.value.remedy == f"chmod 600 '{home.path}/secrets/PLANT_DB'"
+
+
 @pytest.mark.parametrize("name", ["../passwd", "a/b", "", "a b", "1"])
 def test_a_path_is_not_a_name(name: str, home: Home) -> None:
     with pytest.raises(SourceError, match="is not a secret's name"):
