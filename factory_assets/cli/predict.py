@@ -98,7 +98,8 @@ def _require_writable(out: Path) -> None:
         if is_new or not out.is_fifo():
             out.open("ab").close()
         if is_new:
-            out.unlink()
+            # A link stays, and leads to the file that will be there.
+            out.resolve().unlink()
 
 
 def _joins_functions(pipeline: Pipeline) -> bool:

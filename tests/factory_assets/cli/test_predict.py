@@ -1,4 +1,4 @@
-"""`factory predict`: which rows have no prediction is told beside the output."""
+"""`factory predict`: where it writes, and which rows have no prediction, told beside the output."""
 
 from pathlib import Path
 
@@ -34,3 +34,18 @@ def test_rows_without_a_prediction_are_counted_on_standard_error(
     assert (scored.stdout.count("\n"), scored.stderr) == (7, told)
     written = _factory("predict", "apples", new, "--out", tmp_path / "scored.csv")
     assert (written.stdout, written.stderr) == ("", told)
+
+
+def test_predictions_go_where_a_link_leads_although_nothing_is_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "defs" / "apples"
+    write_apples(folder)
+    declare(folder, APPLES)
+    enter(tmp_path, monkeypatch)
+    _factory("run", "apples")
+    link, scored = tmp_path / "link.csv", tmp_path / "scored.csv"
+    link.symlink_to(scored)
+    _factory("predict", "apples", folder / "data.csv", "--out", link)
+    assert link.is_symlink()
+    assert scored.read_text().count("\n") == 201
