@@ -8,8 +8,9 @@ from factory_assets.declarations.people import FILE, has_people_file, people_fil
 from factory_assets.declarations.settings import declared_provider
 from factory_assets.serving.http.listen import LOOPBACK, Listen, require_certificate
 from factory_assets.web.door.doorkeeper import Doorkeeper
-from factory_resources.errors import RefusedError
+from factory_resources.errors import RefusedError, SettingError
 from factory_resources.home.home import Home
+from factory_resources.security.request_guard import host_name
 
 _EVERY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - such a host needs a name
 """All addresses of the machine; none of them is in the address of a browser."""
@@ -46,8 +47,7 @@ class DoorAddress:
     @property
     def url(self) -> str:
         """The address for people."""
-        name = self.names[0] if self.names else self.listen.host
-        host = f"[{name}]" if ":" in name else name
+        host = _in_url(self.names[0] if self.names else self.listen.host)
         if self.listen.behind_proxy:
             return f"https://{host}"
         return f"{'https' if self.secure else 'http'}://{host}:{self.listen.port}"
@@ -57,12 +57,19 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
     """Require people, TLS and a name if other machines can reach the address.
 
     Raises:
-        SettingError: the certificate cannot be used.
+        SettingError: the certificate cannot be used, or no browser asks for a name.
         RefusedError: they are missing.
         DeclarationError: `people.yaml` or `factory.yaml` is wrong.
     """
     from factory_resources.security.passwords import Passwords
 
+    for name in address.names:
+        if host_name(_in_url(name)) is None:
+            raise SettingError(
+                f"{name!r} is not the name of a host",
+                where="--name",
+                remedy="write it without scheme and port, such as factory.example",
+            )
     require_certificate(address.listen)
     people = Doorkeeper().people() or {}
     if address.listen.is_private:
@@ -81,3 +88,7 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
             f"{address.listen.host} can be reached from other machines",
             remedy=f"it needs {' and '.join(missing)}; without, serve on 127.0.0.1",
         )
+
+
+def _in_url(name: str) -> str:
+    return f"[{name}]" if ":" in name else name

@@ -8,7 +8,7 @@ import pytest
 
 from factory_assets.serving.http.listen import Listen
 from factory_assets.web.door.address import DoorAddress, require_allowed
-from factory_resources.errors import RefusedError
+from factory_resources.errors import RefusedError, SettingError
 from tests.factory_assets.web.door.conftest import PEOPLE, FrontDoor
 
 
@@ -30,3 +30,13 @@ def test_one_address_of_the_machine_is_a_name_itself(
 ) -> None:
     declare_people(PEOPLE)
     require_allowed(DoorAddress(Listen("192.0.2.7", 3000, behind_proxy=True)), door.home)
+
+
+@pytest.mark.parametrize(
+    "name", ["https://factory.example", "factory.example:443", "a b", "müller.de", ""]
+)
+def test_a_name_that_no_browser_asks_for_is_refused(door: FrontDoor, name: str) -> None:
+    with pytest.raises(SettingError, match="is not the name of a host; write it without scheme"):
+        require_allowed(DoorAddress(Listen("127.0.0.1", 3000), (name,)), door.home)
+    named = DoorAddress(Listen("127.0.0.1", 3000), ("factory.example", "::1"))
+    require_allowed(named, door.home)
