@@ -1,14 +1,24 @@
 """`factory ledger`: checkpoints for witnesses and from them, and the log as files of tlog-tiles."""
 
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 from factory_assets.cli.output_file import write_output
 from factory_assets.cli.shared import read_file
 from factory_assets.declarations.settings import FILE, load_settings
 from factory_assets.execution.ledger_entries import append_settings, begin_ledger, require_ledger
-from factory_resources.errors import OUTPUT_REMEDY, DeclarationError, FactoryError, UnknownNameError
+from factory_resources.errors import (
+    OUTPUT_REMEDY,
+    DeclarationError,
+    FactoryError,
+    SourceError,
+    UnknownNameError,
+)
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import (
     FOR_OTHERS,
@@ -24,6 +34,9 @@ from factory_resources.ledger.witnesses import request, witness_named
 REQUEST, COSIGNED = ".request", ".cosigned"
 """End the names of the files that `exchange` writes and reads."""
 
+_LARGEST = 1_000_000
+"""Bytes that are read of a file that others have written; a cosigned checkpoint has few."""
+
 
 def write_request(name: str | None, out: Path, old: int | None = None) -> str:
     """Write the request to a witness, and return in one line what was written.
@@ -37,7 +50,10 @@ def write_request(name: str | None, out: Path, old: int | None = None) -> str:
     policy, home = declared_policy(), Home.from_env()
     begin_ledger(home)
     append_settings(home)
-    return _write_request(home, *witness_named(policy, name), out, old)
+    found, witness = witness_named(policy, name)
+    size, content = _request(home, witness, old)
+    _write(out, content, mode=FOR_OTHERS)
+    return _request_line(out, size, found)
 
 
 def add_cosignatures(file: Path) -> str:
@@ -46,8 +62,11 @@ def add_cosignatures(file: Path) -> str:
     Raises:
         FactoryError: the file is not a checkpoint of this ledger, or nobody known has cosigned it.
     """
+    return _add(file, read_file(file))
+
+
+def _add(file: Path, content: bytes) -> str:
     policy, home = declared_policy(), Home.from_env()
-    content = read_file(file)
     try:
         with Ledger(home).writing() as log:
             names = add_to_log(log, content, policy)
@@ -64,7 +83,8 @@ def exchange(folder: Path) -> Iterator[str]:
     """Store the cosignatures in a folder, write a request to each witness there, and yield lines.
 
     The file of the witness `w1` is `w1.request`; what it has cosigned may have any name that ends
-    in `.cosigned`. A file stays, and storing what is in it again changes nothing.
+    in `.cosigned`. A file stays, and storing what is in it again changes nothing. Others write in
+    that folder, too: no link is followed, and no pipe waited for.
 
     Raises:
         FactoryError: as `write_request`, or, after all requests were written, `add_cosignatures`.
@@ -75,13 +95,15 @@ def exchange(folder: Path) -> Iterator[str]:
     refused: list[FactoryError] = []
     for file in sorted(folder.glob(f"*{COSIGNED}")):
         try:
-            yield add_cosignatures(file)
-        except UnknownNameError as error:
+            yield _add(file, _read_shared(file))
+        except (UnknownNameError, SourceError) as error:
             refused.append(error)
     for name, witness in policy.witnesses:
         # A name in a policy may have any characters but blanks.
         out = folder / f"{quote(name, safe='')}{REQUEST}"
-        yield _write_request(home, name, witness, out)
+        size, content = _request(home, witness)
+        _replace_shared(out, content)
+        yield _request_line(out, size, name)
     if refused:
         raise refused[0]
 
@@ -116,13 +138,45 @@ def declared_policy() -> TrustPolicy:
     return declared.policy
 
 
-def _write_request(
-    home: Home, name: str, witness: VerifierKey, out: Path, old: int | None = None
-) -> str:
+def _request(home: Home, witness: VerifierKey, old: int | None = None) -> tuple[int, bytes]:
     with Ledger(home).writing() as log:
-        size, content = request(log, witness, old)
-    _write(out, content, mode=FOR_OTHERS)
+        return request(log, witness, old)
+
+
+def _request_line(out: Path, size: int, name: str) -> str:
     return f"wrote {out}: the checkpoint of {size:,} entries, for {name} to cosign"
+
+
+def _read_shared(file: Path) -> bytes:
+    """Return the content of a file that others have written.
+
+    Raises:
+        SourceError: it cannot be read, or is no file.
+    """
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(handle, "rb") as opened:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError(errno.EINVAL, "it is no file")
+            return opened.read(_LARGEST)
+    except OSError as error:
+        raise SourceError(
+            f"cannot be read ({error.strerror})",
+            where=str(file),
+            remedy="let the witness write a file there that this user may read",
+        ) from error
+
+
+def _replace_shared(path: Path, content: bytes) -> None:
+    """Write a file beside those of others; a link that has its name is replaced, not followed."""
+    made = path.with_name(f".{uuid4().hex}")
+    _write(made, content, mode=FOR_OTHERS)
+    with storage_errors(path, OUTPUT_REMEDY):
+        try:
+            made.replace(path)
+        except OSError:
+            made.unlink()
+            raise
 
 
 def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
