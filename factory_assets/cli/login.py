@@ -4,11 +4,12 @@ import sys
 
 import click
 
-from factory_assets.cli.running import running_file
+from factory_assets.cli.running import running_file, up_process
 from factory_assets.declarations.people import load_people, people_file
 from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_resources.errors import FactoryError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.home.processes import is_alive
 from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.passkeys import Passkeys
 from factory_resources.security.passwords import Passwords
@@ -32,12 +33,16 @@ def new_link() -> str:
         FactoryError: none is, or a link would let nobody in.
     """
     home = Home.from_env()
+    process = up_process(home)
     try:
         address = running_file(home).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    except FileNotFoundError:
+        address = ""
+    # One that was killed has left its address.
+    if not address or process is None or not is_alive(process.identity):
         raise FactoryError(
             "this factory is not running", where=str(home.path), remedy="start it: factory up"
-        ) from error
+        )
     return login_link(home, address)
 
 

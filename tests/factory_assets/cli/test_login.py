@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from factory_assets.cli.login import login_link, set_password
-from factory_resources.errors import RefusedError
+from factory_assets.cli.login import login_link, new_link, set_password
+from factory_assets.cli.running import recorded_process, running_file
+from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.security.account import account_name
 from factory_resources.security.login_links import LoginLinks
@@ -49,3 +50,17 @@ def test_a_link_that_would_let_nobody_in_is_not_made(
     assert LoginLinks(home)._file.read_bytes() == made
     people.write_text(f"ann:\n  roles: [auditor]\n  account: {account_name()}\n", encoding="utf-8")
     assert login_link(home, address).startswith(address)
+
+
+def test_a_factory_that_was_killed_has_no_link(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    address = "http://127.0.0.1:3000"
+    with recorded_process(home, ["up"]):
+        home.write_atomic(running_file(home), address.encode())
+        assert new_link().startswith(f"{address}/login?token=")
+    with pytest.raises(FactoryError, match="is not running; start it: factory up"):
+        new_link()
+    assert running_file(home).exists()
