@@ -5,12 +5,14 @@ Pipelines for which nothing changed do not come here: see `run`.
 
 import gc
 import logging
+import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.execution import compute_logs
 
 from factory_assets.cli.faults import unexpected
 from factory_assets.cli.progress import TerminalProgress
@@ -53,7 +55,7 @@ def dagster_execution(
     Args:
         processes: those that work for the run on this machine.
     """
-    with _quiet_retries(), dg.DagsterInstance.get() as instance:
+    with _quiet_retries(), _quiet_copying(), dg.DagsterInstance.get() as instance:
         dead = killed_runs(home)
         end_dead_runs(instance)
         for marker in dead:
@@ -162,3 +164,29 @@ def _quiet_retries() -> Iterator[None]:
 
 def _is_no_retry(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Retrying failed database connection")
+
+
+@contextmanager
+def _quiet_copying() -> Iterator[None]:
+    """Keep Ctrl-C from the processes that copy what a stage prints: they would print tracebacks.
+
+    Dagster ends them with the stage, and they end by themselves if this process is gone.
+    """
+    start = compute_logs.execute_posix_tail
+
+    @contextmanager
+    def started(path: str, stream: Any) -> Iterator[Any]:
+        with ExitStack() as stack:
+            # They inherit it; here, the signal comes a moment later.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                copying = stack.enter_context(start(path, stream))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield copying
+
+    compute_logs.execute_posix_tail = started
+    try:
+        yield
+    finally:
+        compute_logs.execute_posix_tail = start

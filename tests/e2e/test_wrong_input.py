@@ -116,6 +116,7 @@ def _start(tmp_path: Path) -> "subprocess.Popen[bytes]":
         env={**os.environ, "FACTORY_HOME": home, "FACTORY_DEFS": defs},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
@@ -146,7 +147,8 @@ def test_the_run_after_a_killed_one_succeeds(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_interrupted_run_prints_one_line(tmp_path: Path) -> None:
     process = _started(tmp_path)
-    process.send_signal(signal.SIGINT)
+    # As a terminal does, which sends it to the processes of the run, too.
+    os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     expected = "interrupted; finished stages are stored, run the command again to resume"
