@@ -94,7 +94,7 @@ def _to_server(home: Home, address: str, progress: Progress) -> None:
     except StorageError as error:
         raise StorageError(
             f"the home is restored, with its databases as files; on the server: {error.what}",
-            where=error.where,
+            where=DATABASE_VARIABLE,
             remedy=f"unset {DATABASE_VARIABLE} to use the files, or correct that and run: "
             "factory migrate --to URL",
         ) from error

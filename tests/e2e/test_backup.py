@@ -270,3 +270,8 @@ def test_the_commands_tell_what_they_did_and_refuse_in_one_line(
     code, text = apples.factory("restore", str(tmp_path / "nothing"), "--check")
     assert (code, len(text.splitlines())) == (2, 1), text
     assert check_backup(backup, lambda _: None) == manifest
+    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
+    code, text = apples.factory("restore", str(backup), "--home", str(tmp_path / "third"))
+    assert (code, len(text.splitlines())) == (2, 1), text
+    assert text.startswith("error: FACTORY_DATABASE_URL: the home is restored, with its databases")
+    assert (tmp_path / "third" / "ledger.db").exists()
