@@ -20,6 +20,9 @@ from factory_resources.home.logs import begin_log
 _STOP_TIMEOUT = 15.0
 """Seconds within which a process must end before it is killed."""
 
+_BRIEF = 60.0
+"""Seconds: a process that ends within them would end again."""
+
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 """What Dagster writes before and behind words of its logs."""
 
@@ -86,6 +89,43 @@ class Processes:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+class KeptService:
+    """A process that is started again if it ends, unless that was soon after its start.
+
+    Args:
+        name: that of its log.
+        command: its command line.
+        processes: those with which it is stopped.
+        brief: how many seconds are soon.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], processes: Processes, brief: float = _BRIEF
+    ) -> None:
+        self._name, self._command, self._processes = name, command, processes
+        self._brief = brief
+        self._begin()
+
+    def look(self) -> str | None:
+        """Start it again if it has ended, and return what to say about it.
+
+        Raises:
+            FactoryError: it ended soon after its start, which has exit code 1.
+        """
+        code = self.process.poll()
+        if code is None:
+            return None
+        if time.monotonic() - self._begun < self._brief:
+            raise self._processes.error(self._name, f"ended unexpectedly (code {code})")
+        self._begin()
+        log = self._processes.log(self._name)
+        return f"{self._name} ended (code {code}), and was started again; its log is {log}.1"
+
+    def _begin(self) -> None:
+        self.process = self._processes.start(self._name, self._command)
+        self._begun = time.monotonic()
 
 
 def _end_with_parent() -> None:

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from factory_assets.cli.code_server import CodeServer
 from factory_assets.cli.login import login_link
-from factory_assets.cli.processes import Processes
+from factory_assets.cli.processes import KeptService, Processes
 from factory_assets.cli.running import recorded_process, running_file
 from factory_assets.serving.http.listen import Listen, bound_socket
 from factory_assets.web.dagster.code_server import answers
@@ -201,16 +201,20 @@ def _serve(
     waiting = dict(commands(home, code, services))
     daemon = waiting.pop("daemon")
     with console.status("starting"):
-        running = {name: processes.start(name, command) for name, command in waiting.items()}
+        # Runs go on without these two, and callers without the pages.
+        kept = {name: KeptService(name, command, processes) for name, command in waiting.items()}
         server = CodeServer(code, lambda command: processes.start("code", command))
-        for name in ("door", "predictions"):
-            _await(name, services, processes, {**running, "code": server.process}, stop)
+        first = {name: service.process for name, service in kept.items()}
+        for name in kept:
+            _await(name, services, processes, {**first, "code": server.process}, stop)
     if not stop.is_set():
         home.write_atomic(running_file(home), services.door.url.encode())
         text = _addresses(home, services, processes.logs)
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-    rotation = LogRotation(processes.logs)
+    rotation, running = LogRotation(processes.logs), dict[str, subprocess.Popen[bytes]]()
     while not stop.wait(0.5):
+        for told in filter(None, [service.look() for service in kept.values()]):
+            print(told, file=sys.stderr)  # noqa: T201 - a log has lines of any length
         processes.require_alive({**running, "code": server.process})
         server.look()
         # Before, it could not retry a run, and would not try a second time.
