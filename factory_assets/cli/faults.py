@@ -21,11 +21,14 @@ from factory_resources.home.storage_faults import storage_fault
 _OF_PATHS = frozenset({EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR})
 """What the operating system tells of a path that is not, or not for us, what it should be."""
 
+_CIRCLE = "Symlink loop from "
+"""What `pathlib` says, before the path."""
+
 
 def end_with(error: Exception, *, debug: bool) -> NoReturn:
     """Print an error as one line, with `debug` below its traceback, and exit with its code."""
     if not isinstance(error, FactoryError):
-        error = _not_text(error) or unexpected(error, Home.from_env())
+        error = _not_text(error) or _wrong_place(error) or unexpected(error, Home.from_env())
     if debug:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     click.echo(f"error: {error}", err=True)
@@ -33,17 +36,50 @@ def end_with(error: Exception, *, debug: bool) -> NoReturn:
 
 
 def _not_text(error: Exception) -> FactoryError | None:
-    """Return the mistake of a word of the command line that has to be text, and is not UTF-8.
+    """Return the mistake of a word or a setting that has to be text, and is not UTF-8.
 
     Python passes on its bytes as surrogates, which are allowed in the path of a file alone.
     """
-    found = (word for word in sys.argv if any("\udc80" <= one <= "\udcff" for one in word))
-    word = next(found, None)
-    if word is None or "surrogate" not in str(error):
+    if "surrogate" not in str(error):
         return None
-    mistake = UnknownNameError(f"{word!r} is not UTF-8", remedy="only paths need not be text")
+    mistake = None
+    if wrong := [word for word in sys.argv if _has_other_bytes(word)]:
+        what = f"{wrong[0]!r} is not UTF-8"
+        mistake = UnknownNameError(what, remedy="only paths need not be text")
+    elif named := [name for name, value in os.environ.items() if _has_other_bytes(value)]:
+        # Its value may be a secret.
+        remedy = "set it to text in UTF-8"
+        mistake = UnknownNameError("its value is not UTF-8", where=named[0], remedy=remedy)
+    if mistake:
+        mistake.__cause__ = error
+    return mistake
+
+
+def _has_other_bytes(text: str) -> bool:
+    return any("\udc80" <= one <= "\udcff" for one in text)
+
+
+def _wrong_place(error: Exception) -> FactoryError | None:
+    """Return the mistake of a link that leads to itself, or of a present folder that is gone."""
+    if isinstance(error, RuntimeError) and str(error).startswith(_CIRCLE):
+        where = str(error).removeprefix(_CIRCLE).strip("'")
+        mistake = StorageError("a link leads to itself", where=where, remedy="name another path")
+    elif isinstance(error, FileNotFoundError) and not _has_present_folder():
+        mistake = StorageError(
+            "the folder in which this was started is gone", remedy="change to one that exists"
+        )
+    else:
+        return None
     mistake.__cause__ = error
     return mistake
+
+
+def _has_present_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def is_interruption(error: Exception) -> bool:

@@ -172,6 +172,53 @@ def test_a_setting_with_a_user_who_is_not_known_is_a_path_as_any(
         assert not (tmp_path / _UNKNOWN).exists(), arguments
 
 
+@pytest.mark.parametrize("arguments", [("run", "apples"), ("check",)])
+def test_a_home_and_declarations_behind_a_link_to_itself_are_told_in_one_line(
+    arguments: tuple[str, ...], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    monkeypatch.setenv("FACTORY_DEFS" if arguments == ("check",) else "FACTORY_HOME", "link")
+    monkeypatch.chdir(tmp_path)
+    result = _factory(*arguments)
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1), result.output
+    assert "link" in result.output
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("check",), ("backup", "backups")])
+def test_a_present_folder_that_is_gone_is_told_in_one_line(
+    arguments: tuple[str, ...], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.setenv("FACTORY_HOME", "home")
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    result = _factory(*arguments)
+    assert (result.exit_code, result.output) == (
+        2,
+        "error: the folder in which this was started is gone; change to one that exists\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "arguments"),
+    [("FACTORY_HOME", ("status",)), ("FACTORY_PASSPHRASE", ("key", "new", "anna"))],
+)
+def test_a_setting_that_is_no_text_is_told_without_its_value(
+    variable: str,
+    arguments: tuple[str, ...],
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv(variable, str(tmp_path / "a\udcffb"))
+    result = _factory(*arguments)
+    assert (result.exit_code, result.output) == (
+        2,
+        f"error: {variable}: its value is not UTF-8; set it to text in UTF-8\n",
+    )
+
+
 def test_a_key_of_a_user_whose_folder_is_not_known_needs_a_name(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
