@@ -30,7 +30,7 @@ class Passwords:
         """Give a person a password, in place of an earlier one.
 
         Raises:
-            KeyFileError: it is too short or too long.
+            KeyFileError: it is too short or too long, or not UTF-8.
             StorageError: it cannot be stored.
         """
         if not SHORTEST <= len(password) <= LONGEST:
@@ -38,9 +38,13 @@ class Passwords:
                 f"the password has {len(password):,} characters",
                 remedy=f"choose one with {SHORTEST} to {LONGEST:,} characters",
             )
+        try:
+            hashed = self._hasher.hash(password)
+        except UnicodeEncodeError as error:
+            raise KeyFileError("the password is not UTF-8", remedy="choose another one") from error
         with self._home.lock("passwords"):
             hashes = self._read()
-            hashes[name] = self._hasher.hash(password)
+            hashes[name] = hashed
             content = json.dumps(hashes, indent=1, sort_keys=True).encode()
             self._home.write_atomic(self._file, content)
 

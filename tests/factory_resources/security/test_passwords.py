@@ -60,6 +60,13 @@ def test_a_short_or_endless_password_is_refused(passwords: Passwords, password: 
     assert passwords.is_right("jane", PASSWORD)
 
 
+def test_a_password_that_is_no_text_is_refused(passwords: Passwords) -> None:
+    # So Python reads bytes that are not UTF-8 from standard input.
+    with pytest.raises(KeyFileError, match="the password is not UTF-8; choose another one"):
+        passwords.set("jane", "a long password \udcff")
+    assert passwords.is_right("jane", PASSWORD)
+
+
 def test_a_changed_file_is_one_line(passwords: Passwords, home: Home) -> None:
     (home.path / "secrets" / "passwords.json").write_text("[1")
     with pytest.raises(StorageError, match="cannot be read"):
