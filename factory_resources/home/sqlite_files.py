@@ -122,12 +122,15 @@ def dagster_files(home: Home) -> tuple[SqliteFile, ...]:
 
 
 def run_logs(home: Home) -> tuple[SqliteFile, ...]:
-    """Return the databases of the events of each run."""
+    """Return the databases of the events of each run.
+
+    One whose run was killed while it was made has no table, and Dagster makes it then.
+    """
     remedy = "move it away: only Dagster's log of that run is lost"
     named = {file.path for file in dagster_files(home)}
     found = sorted({*(home.dagster / "history" / "runs").glob("*.db")} - named)
     what = "Dagster's log of one run"
-    return tuple(SqliteFile(path, what, ("event_logs",), remedy) for path in found)
+    return tuple(SqliteFile(path, what, (), remedy) for path in found)
 
 
 @contextmanager

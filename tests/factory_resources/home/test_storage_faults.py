@@ -46,3 +46,13 @@ def test_a_home_of_another_user_is_not_a_full_disk(home: Home) -> None:
         f"{home.records / 'x'}: cannot read or write (Permission denied); run the factory as the "
         "user who owns the home; "
     )
+
+
+def test_a_log_of_a_run_that_was_killed_while_it_was_made_is_not_to_blame(home: Home) -> None:
+    log = home.dagster / "history" / "runs" / "1a2b.db"
+    log.parent.mkdir(parents=True)
+    log.touch()
+    error = sqlite3.OperationalError("unable to open database file")
+    assert "a database is missing or cannot be opened" in str(storage_fault(error, home))
+    log.write_bytes(b"not a database")
+    assert f"{log}: Dagster's log of one run is damaged" in str(storage_fault(error, home))
