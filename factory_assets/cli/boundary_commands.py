@@ -53,6 +53,10 @@ def boundary_test_command(
 def _user(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    if not (found := re.fullmatch(r"([1-9]\d*)(?::(\d+))?", text, re.ASCII)):
+    from factory_resources.boundary.command import NO_USER
+
+    found = re.fullmatch(r"([1-9]\d{0,9})(?::(\d{1,10}))?", text, re.ASCII)
+    numbers = (int(found[1]), int(found[2] or found[1])) if found else (NO_USER, NO_USER)
+    if max(numbers) >= NO_USER:
         raise click.BadParameter(f"{text!r} is not UID or UID:GID of an ordinary user")
-    return int(found[1]), int(found[2] or found[1])
+    return numbers

@@ -55,6 +55,8 @@ _ORDER: dict[str, tuple[Level, ...]] = {
     "seccomp": ("seccomp",),
     "off": (),
 }
+NO_USER = 2**32 - 1
+"""The number by which the kernel leaves a process as it is, so that root would stay root."""
 _DRAIN_SECONDS = 5
 _MESSAGE = 1 << 20
 
@@ -147,7 +149,7 @@ def _user(text: str) -> tuple[int, int]:
         return os.getuid(), os.getgid()
     user, _, group = text.partition(":")
     numbers = (user, group or user)
-    if not all(one.isascii() and one.isdigit() for one in numbers):
+    if not all(one.isascii() and one.isdigit() and int(one) < NO_USER for one in numbers):
         raise ValueError(f"--user {text!r} is not UID or UID:GID")
     if os.getuid() and int(user) != os.getuid():
         raise ValueError(f"--user {text!r}: only root can become another user")

@@ -45,6 +45,8 @@ def test_it_ends_with_1_if_something_got_out(home: Home) -> None:
     [
         (["no-way"], "'no-way' is not a way out; use one of: alg, bash"),
         (["--user", "0"], "'0' is not UID or UID:GID of an ordinary user"),
+        (["--user", "4294967295"], "'4294967295' is not UID or UID:GID of an ordinary user"),
+        (["--user", "12345:99999999999"], "is not UID or UID:GID of an ordinary user"),
         (["--user", "12345"], "only root can become another user"),
     ],
 )

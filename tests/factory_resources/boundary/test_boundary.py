@@ -443,6 +443,15 @@ def test_root_is_told_that_it_can_undo_any_boundary(folder: Path) -> None:
 
 
 @needs_root
+@pytest.mark.parametrize("user", [(2**32 - 1, 65534), (65534, 2**32 - 1), (10**11, 65534)])
+def test_root_does_not_stay_root_by_a_number_that_changes_nothing(user: tuple[int, int]) -> None:
+    command = Boundary(level="required", user=user).command(python("print(1)"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (NOT_SET_UP, "")
+    assert f"--user '{user[0]}:{user[1]}' is not UID or UID:GID" in done.stderr
+
+
+@needs_root
 def test_root_becomes_the_user(folder: Path) -> None:
     script = "import os; print(os.getresuid(), os.getresgid(), os.getgroups())"
     command = Boundary(level="required", user=USER).command(python(script))
