@@ -36,7 +36,7 @@ def create_key(file: Path, passphrase: bytes) -> str:
     """Write a new encrypted key, and its public line beside it; return that line.
 
     Raises:
-        KeyFileError: the file exists, or there is no passphrase.
+        KeyFileError: one of the files exists, or there is no passphrase.
         StorageError: it cannot be written.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -52,6 +52,9 @@ def create_key(file: Path, passphrase: bytes) -> str:
             where=str(file),
             remedy="choose a passphrase",
         )
+    if public_file(file).exists():
+        # Such as that of a key that was moved to a device.
+        raise _exists(public_file(file))
     private = Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(passphrase)
     content = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, encryption)
@@ -61,11 +64,7 @@ def create_key(file: Path, passphrase: bytes) -> str:
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
-        raise KeyFileError(
-            "this file exists already",
-            where=str(file),
-            remedy="choose another name; a key is never overwritten",
-        ) from error
+        raise _exists(file) from error
     except OSError:
         with storage_errors(file, OUTPUT_REMEDY):
             raise
@@ -81,6 +80,14 @@ def create_key(file: Path, passphrase: bytes) -> str:
         file.unlink(missing_ok=True)
         raise
     return public
+
+
+def _exists(file: Path) -> KeyFileError:
+    return KeyFileError(
+        "this file exists already",
+        where=str(file),
+        remedy="choose another name; a key is never overwritten",
+    )
 
 
 def load_key(file: Path, passphrase: Callable[[], bytes]) -> PersonalKey:

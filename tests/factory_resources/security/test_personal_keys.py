@@ -67,6 +67,11 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="without a passphrase"):
         create_key(tmp_path / "bob", b"")
     assert (tmp_path / "jane").read_bytes() == before
+    (tmp_path / "bob.pub").write_text("of a key in a device")
+    with pytest.raises(KeyFileError, match="exists already") as caught:
+        create_key(tmp_path / "bob", PASSPHRASE)
+    assert str(caught.value).startswith(f"{tmp_path / 'bob.pub'}: this file exists already")
+    assert (tmp_path / "bob.pub").read_text() == "of a key in a device"
     assert not (tmp_path / "bob").exists()
 
 
