@@ -13,6 +13,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EBUSY
 from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -65,7 +66,7 @@ def restore_backup(
         _require_ledger(manifest, Home(restored), backup)
         os.sync()
         with storage_errors(home.path):
-            restored.rename(home.path)
+            _give_name(restored, home.path)
     return manifest
 
 
@@ -89,6 +90,8 @@ def check_backup(backup: Path, progress: Progress) -> Manifest:
 
 
 def _require_free(path: Path) -> None:
+    if path.is_mount():
+        raise _is_disk(path)
     if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
         return
     if path.exists() or path.is_symlink():
@@ -97,6 +100,24 @@ def _require_free(path: Path) -> None:
             where=str(path),
             remedy="name a new or an empty folder; nothing was changed",
         )
+
+
+def _give_name(restored: Path, path: Path) -> None:
+    try:
+        restored.rename(path)
+    except OSError as error:
+        # A folder of the same disk may be mounted here, which is not seen before.
+        if error.errno == EBUSY:
+            raise _is_disk(path) from error
+        raise
+
+
+def _is_disk(path: Path) -> StorageError:
+    return StorageError(
+        "a disk is mounted here, and a home gets its name as a whole",
+        where=str(path),
+        remedy=f"name a new folder on it, such as {path / 'home'}",
+    )
 
 
 @contextmanager

@@ -361,6 +361,30 @@ def test_a_home_that_is_not_empty_is_refused(saved: Path, tmp_path: Path) -> Non
     restore_backup(saved, home, _quietly)
 
 
+def test_a_disk_that_is_mounted_where_the_home_would_be_is_told_before_anything_is_copied(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = f"{tmp_path}: a disk is mounted here, .* a new folder on it, such as {tmp_path}/home"
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path)
+    with pytest.raises(StorageError, match=told):
+        restore_backup(saved, Home(tmp_path), _quietly)
+    assert not [*tmp_path.iterdir()]
+    restore_backup(saved, Home(tmp_path / "home"), _quietly)
+
+
+def test_a_folder_of_the_same_disk_that_is_mounted_there_is_told(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(path: Path, target: Path) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path), None, str(target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", busy)
+        with pytest.raises(StorageError, match="a disk is mounted here"):
+            restore_backup(saved, Home(tmp_path / "home"), _quietly)
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
