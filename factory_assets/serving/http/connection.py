@@ -22,7 +22,10 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
     """Return the protocol class, whose connections are closed at these limits."""
 
     class LimitedProtocol(HttpToolsProtocol):
-        """Closes a connection that sends headers, or an answered body, slowly or without an end."""
+        """Closes a connection that sends headers, or an answered body, slowly or without an end.
+
+        Also one that does not read its answers.
+        """
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -31,6 +34,7 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
             self._left, self._in_body, self._is_over = 0, False, False
             self._answering: Any = None
             self._deadline: asyncio.TimerHandle | None = None
+            self._unread: asyncio.TimerHandle | None = None
             if len(self.connections) > limits.connections:
                 transport.abort()
                 return
@@ -75,6 +79,24 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
         def send_400_response(self, msg: str) -> None:
             self._leave_unanswered()
             super().send_400_response(msg)
+            self._require_reader()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._require_reader()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stop_watching()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.transport.is_closing():
+                self._require_reader()
+
+        def timeout_keep_alive_handler(self) -> None:
+            super().timeout_keep_alive_handler()
+            self._require_reader()
 
         def _start_asgi_task(self, cycle: Any, app: Any) -> None:
             self._answering = cycle
@@ -88,6 +110,7 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            self._stop_watching()
             self._leave_unanswered()
             super().connection_lost(exc)
 
@@ -99,6 +122,26 @@ def limited(limits: Limits) -> type[HttpToolsProtocol]:
             """Wait for at most so many bytes until the headers, or the body, are complete."""
             self._left = size
             self._deadline = self.loop.call_later(limits.seconds, self.transport.abort)
+
+        def _require_reader(self) -> None:
+            """Close the connection if nothing is read for a while of what is to be read.
+
+            Without that, an answer would wait for ever, and so would a closed connection.
+            """
+            self._stop_watching()
+            if size := self.transport.get_write_buffer_size():
+                self._unread = self.loop.call_later(limits.idle, self._require_less, size)
+
+        def _require_less(self, size: int) -> None:
+            if self.transport.get_write_buffer_size() < size:
+                self._require_reader()
+            else:
+                self.transport.abort()
+
+        def _stop_watching(self) -> None:
+            if self._unread is not None:
+                self._unread.cancel()
+                self._unread = None
 
         def _stop_waiting(self) -> None:
             if self._deadline is not None:

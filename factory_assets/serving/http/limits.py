@@ -19,7 +19,7 @@ class Limits:
     seconds: float = 10.0
     """Within which a request must have arrived."""
     idle: int = 60
-    """Seconds that a connection may stay open without a request."""
+    """Seconds that a connection may stay open without a request, or without reading an answer."""
     concurrent: int = 256
     """Requests that are answered at once."""
     connections: int = 1_000

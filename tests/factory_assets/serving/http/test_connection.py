@@ -24,23 +24,33 @@ async def _app(
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-async def _answer(parts: list[bytes]) -> bytes:
-    """Return what the server sends to somebody whose bytes it reads in these parts."""
-    config = uvicorn.Config(_app, http=limited(LIMITS), lifespan="off", log_config=None)
+async def _connection(
+    app: Any, limits: Limits
+) -> tuple[ServerState, asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a server's state, and a client's ends of a connection that holds few bytes."""
+    config = uvicorn.Config(app, http=limited(limits), lifespan="off", log_config=None)
+    config.timeout_keep_alive = limits.idle
     config.load()
     ours, theirs = socket.socketpair()
-    ours.sendall(parts[0])
-    loop = asyncio.get_running_loop()
-    await loop.connect_accepted_socket(
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    state = ServerState()
+    await asyncio.get_running_loop().connect_accepted_socket(
         lambda: config.http_protocol_class(  # type: ignore[operator]
-            config=config, server_state=ServerState(), app_state={}
+            config=config, server_state=state, app_state={}
         ),
         theirs,
     )
-    reader, writer = await asyncio.open_connection(sock=ours)
-    for part in parts[1:]:
-        await asyncio.sleep(0.02)
+    reader, writer = await asyncio.open_connection(sock=ours, limit=1_024)
+    return state, reader, writer
+
+
+async def _answer(parts: list[bytes]) -> bytes:
+    """Return what the server sends to somebody whose bytes it reads in these parts."""
+    _, reader, writer = await _connection(_app, LIMITS)
+    for part in parts:
         writer.write(part)
+        await asyncio.sleep(0.02)
     try:
         return await asyncio.wait_for(reader.read(), 20)
     finally:
@@ -66,3 +76,54 @@ def test_headers_within_the_limit_are_answered() -> None:
     answer = asyncio.run(_answer([HEAD + b"X: " + b"x" * 900, b"\r\n\r\n"]))
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"ok")
+
+
+def _sends(size: int, *headers: tuple[bytes, bytes]) -> Any:
+    """Return an application whose answers have so many bytes."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        length = (b"content-length", str(size).encode())
+        head = {"type": "http.response.start", "status": 200, "headers": [length, *headers]}
+        await send(head)
+        for start in range(0, size, 10_000):
+            part = b"x" * min(10_000, size - start)
+            more = start + 10_000 < size
+            await send({"type": "http.response.body", "body": part, "more_body": more})
+
+    return app
+
+
+CLOSE = (b"connection", b"close")
+
+
+@pytest.mark.parametrize(
+    "app",
+    [_sends(1_000_000), _sends(30_000, CLOSE), _sends(30_000)],
+    ids=["a long answer", "a short one, then a closed connection", "a short one"],
+)
+def test_who_reads_nothing_is_cut_off(app: Any) -> None:
+    async def hold() -> None:
+        state, _, writer = await _connection(app, Limits(idle=1))
+        writer.write(HEAD + b"\r\n")
+        await asyncio.sleep(0.1)
+        assert state.connections
+        async with asyncio.timeout(10):
+            while state.connections or state.tasks:
+                await asyncio.sleep(0.05)
+        writer.transport.abort()
+
+    asyncio.run(hold())
+
+
+def test_who_reads_slowly_gets_the_whole_answer() -> None:
+    async def read() -> int:
+        _, reader, writer = await _connection(_sends(400_000, CLOSE), Limits(idle=1))
+        writer.write(HEAD + b"\r\n")
+        size = 0
+        while part := await reader.read(4_000):
+            size += len(part)
+            await asyncio.sleep(0.02)
+        writer.transport.abort()
+        return size
+
+    assert asyncio.run(read()) > 400_000
