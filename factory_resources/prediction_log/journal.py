@@ -79,7 +79,8 @@ class Journal:
         """Seal the segment if its oldest record has this age; return whether it was sealed.
 
         Raises:
-            StorageError: no new segment can be created; the old one stays in use.
+            StorageError: no new segment can be created, and the old one stays in use; or the old
+                one cannot be sealed, which `recover` does later.
         """
         age = self._segment.age
         if age is None or age < seconds:
@@ -95,8 +96,9 @@ class Journal:
     def _begin(self, size: int) -> None:
         # On a full disk this fails, and the former segment is still there.
         begun = _Segment.create(self._folder, size)
-        self._segment.close()
-        self._segment = begun
+        former, self._segment = self._segment, begun
+        # If it cannot be sealed, it is closed all the same, and others seal it.
+        former.close()
 
 
 class _Segment:

@@ -1,5 +1,6 @@
 """What the journal has flushed is there after any end of its process; torn ends are cut."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -232,6 +233,31 @@ def test_after_a_full_disk_the_journal_goes_on_and_only_what_was_flushed_counts(
         journal.close()
         expected = [(one, payload(n)) for n, one in enumerate(taken)]
         assert _all(disk.folder / "journal") == expected
+
+
+def test_a_segment_that_cannot_be_sealed_is_not_written_to_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "journal"
+    journal, ids = Journal(folder, size=_SIZE), PredictionIds()
+    taken = write(journal, [0], ids)
+
+    def full(handle: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", full)
+        with pytest.raises(StorageError, match="No space left on device"):
+            journal.roll()
+    # The system gives a closed file's number to the next one that is opened.
+    with (tmp_path / "other").open("w+b") as other:
+        other.write(b"its own")
+        other.flush()
+        taken += write(journal, [1], ids)
+    assert (tmp_path / "other").read_bytes() == b"its own"
+    recover(folder)
+    journal.close()
+    assert _all(folder) == [(one, payload(n)) for n, one in enumerate(taken)]
 
 
 def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path) -> None:
