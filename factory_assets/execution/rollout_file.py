@@ -53,15 +53,19 @@ def share(
     started = rollout.started
     with home.lock(f"{started.pipeline}.rollout"):
         path = rollout_file(rollout, home)
-        before = read_evidence(path)
-        evidence = before.with_batch(batch) if batch else before
-        if labelled:
+        evidence = read_evidence(path)
+        if batch:
+            evidence = evidence.with_batch(batch)
+            home.write_atomic(path, _text(evidence))
+        # What is seen already counts, also if the truth of no answer can be read.
+        if labelled and not evidence.worse():
             versions = (started.version, started.champion)
-            evidence = evidence.with_losses(
+            known = evidence.with_losses(
                 *(labelled(started.pipeline, one, started.time) for one in versions)
             )
-        if evidence != before:
-            home.write_atomic(path, _text(evidence))
+            if known != evidence:
+                evidence = known
+                home.write_atomic(path, _text(evidence))
         ending = judge(evidence, started, utc_now())
         return ending if ending and finish(rollout, ending, home) else None
 
