@@ -256,7 +256,8 @@ class Preparation:
             has: columns that may be missing in every row.
 
         Raises:
-            RequestError: a needed column is missing in every row, or a row is not an object.
+            RequestError: a needed column is missing in every row, or a row is not an object or is
+                nested too deeply.
         """
         if not all(isinstance(row, Mapping) for row in rows):
             raise RequestError("every row must be an object")
@@ -264,7 +265,10 @@ class Preparation:
             name = column["source"]
             if name not in has and not any(name in row for row in rows):
                 raise RequestError(f"there is no column {name!r}")
-        return [self._prepare(row) for row in rows]
+        try:
+            return [self._prepare(row) for row in rows]
+        except RecursionError as error:
+            raise RequestError("a value is nested too deeply") from error
 
     def _prepare(self, row: Row) -> dict[str, Any] | list[str]:
         values, broken = {}, []
@@ -1304,19 +1308,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _batches(file: str | None, table: str | None) -> Iterable[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
-    for row in _table(table) if table else _objects(str(file)):
-        rows.append(row)
-        if len(rows) == _ROWS:
-            yield rows
-            rows = []
+    try:
+        for row in _table(table) if table else _objects(str(file)):
+            rows.append(row)
+            if len(rows) == _ROWS:
+                yield rows
+                rows = []
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{table or file} is not text in UTF-8: {error}") from error
     if rows:
         yield rows
 
 
 def _table(path: str) -> Iterable[dict[str, Any]]:
+    csv.field_size_limit(sys.maxsize)
     with open(path, encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            yield {name: cell for name, cell in row.items() if name is not None}
+        lines = csv.reader(file, strict=True)
+        try:
+            names = next(lines, [])
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise RequestError(f"{path} has two columns {twice!r}")
+            for cells in filter(None, lines):
+                if len(cells) != len(names):
+                    what = f"{len(cells)} cells, the header {len(names)}"
+                    raise RequestError(f"line {lines.line_num} of {path} has {what}")
+                yield dict(zip(names, cells))
+        except csv.Error as error:
+            raise RequestError(f"line {lines.line_num} of {path} is not CSV: {error}") from error
 
 
 def _objects(path: str) -> Iterable[dict[str, Any]]:
@@ -1325,7 +1343,7 @@ def _objects(path: str) -> Iterable[dict[str, Any]]:
             if line.strip():
                 try:
                     row = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise RequestError(f"line {number} is not a JSON object: {error}") from error
                 if not isinstance(row, dict):
                     raise RequestError(f"line {number} is not a JSON object")

@@ -5,6 +5,8 @@ import base64
 import json
 import math
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -223,6 +225,59 @@ def test_scores_with_onnxruntime_and_numpy_alone(
         assert found.returncode == 0
         code = f"import importlib.util as u, sys; sys.exit(u.find_spec({name!r}) is not None)"
         assert os.spawnv(os.P_WAIT, python, [str(python), "-Ic", code]) == 0
+
+
+_HEADER = "Size [mm],starts,colour,code,owner,running"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("r.jsonl", b'{"Size [mm]": 1, "colour": "r\xe9d"}\n', "r.jsonl is not text in UTF-8"),
+        ("r.jsonl", b"[" * 100_000, "line 1 is not a JSON object"),
+        (
+            "r.jsonl",
+            json.dumps(row()).encode()[:-1] + b', "code": %s}' % (b"[" * 900 + b"]" * 900),
+            "a value is nested too deeply",
+        ),
+        (
+            "r.csv",
+            f"{_HEADER}\n9,,r\xe9d,AB-7,ann,1\n".encode("latin-1"),
+            "r.csv is not text in UTF-8",
+        ),
+        (
+            "r.csv",
+            f"{_HEADER}\n9,9,,red,AB-7,ann,1\n".encode(),
+            "line 2 of r.csv has 7 cells, the header 6",
+        ),
+        ("r.csv", f"{_HEADER}\n9,,red\n".encode(), "line 2 of r.csv has 3 cells, the header 6"),
+        (
+            "r.csv",
+            f"{_HEADER},starts\n9,,red,AB-7,ann,1,7\n".encode(),
+            "r.csv has two columns 'starts'",
+        ),
+        ("r.csv", f'{_HEADER}\n9,,red,AB-7,"ann,1\n'.encode(), "line 2 of r.csv is not CSV"),
+    ],
+)
+def test_a_damaged_file_is_told_in_one_line_and_not_answered(
+    name: str, content: bytes, message: str, pack: EdgePack, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pack"
+    shutil.copytree(pack.folder, folder)
+    (tmp_path / name).write_bytes(content)
+    options = ["--csv"] if name.endswith(".csv") else []
+    done = score(Path(sys.executable), folder, *options, str(tmp_path / name))
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.replace(f"{tmp_path}/", "").splitlines()
+    assert line.startswith(message)
+
+
+def test_a_long_cell_of_a_table_is_read(pack: EdgePack, tmp_path: Path) -> None:
+    shutil.copytree(pack.folder, tmp_path / "pack")
+    file = tmp_path / "rows.csv"
+    file.write_text(f"{_HEADER}\n9,,red,AB-7,{'x' * 200_000},1\n\n")
+    done = score(Path(sys.executable), tmp_path / "pack", "--csv", str(file))
+    assert [json.loads(line)["prediction"] for line in done.stdout.splitlines()] == ["0"]
 
 
 def test_a_number_is_answered_in_its_unit(tmp_path: Path) -> None:
