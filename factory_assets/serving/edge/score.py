@@ -384,13 +384,13 @@ def _nested_text(value: Any) -> str:
     if isinstance(value, bool):
         return _word(value)
     if isinstance(value, float):
-        return _number_text(value)
+        return _number_text(float(value))
     if isinstance(value, str):
         return f'"{value.translate(_ESCAPES)}"'
     if isinstance(value, Mapping):
         pairs = (f"{_nested_text(key)}:{_nested_text(one)}" for key, one in value.items())
         return f"{{{','.join(pairs)}}}"
-    return f"[{','.join(map(_nested_text, value))}]" if isinstance(value, list) else repr(value)
+    return f"[{','.join(map(_nested_text, value))}]" if isinstance(value, list) else str(value)
 
 
 def _number_text(value: float) -> str:

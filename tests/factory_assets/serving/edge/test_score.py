@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example, given, settings
@@ -278,6 +279,15 @@ def test_a_long_cell_of_a_table_is_read(pack: EdgePack, tmp_path: Path) -> None:
     file.write_text(f"{_HEADER}\n9,,red,AB-7,{'x' * 200_000},1\n\n")
     done = score(Path(sys.executable), tmp_path / "pack", "--csv", str(file))
     assert [json.loads(line)["prediction"] for line in done.stdout.splitlines()] == ["0"]
+
+
+def test_numbers_of_numpy_are_numbers(model: program.Model) -> None:
+    plain, *others = (
+        model.predict([row(**{"Size [mm]": size, "starts": starts})])[0]
+        for size, starts in ((3.5, 7), (np.float64(3.5), np.int64(7)), (np.float32(3.5), 7))
+    )
+    assert plain["prediction"] is not None
+    assert [one["probabilities"] for one in others] == [plain["probabilities"]] * 2
 
 
 def test_a_number_is_answered_in_its_unit(tmp_path: Path) -> None:
