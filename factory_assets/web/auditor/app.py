@@ -12,11 +12,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from factory_assets.audit.trace.answer.finding import find_answer
@@ -33,7 +32,11 @@ from factory_assets.web.auditor.reading import (
     version_in,
 )
 from factory_assets.web.auditor.verification import Verifications
-from factory_assets.web.auditor.version_files import VERSION_FILES, VersionFileMaker
+from factory_assets.web.auditor.version_files import (
+    VERSION_FILES,
+    VersionFileMaker,
+    VersionFileResponse,
+)
 from factory_assets.web.pages.errors import error_status, error_title, http_error_text
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.numbers import number_in_path
@@ -231,12 +234,7 @@ class _Auditor:
         self.reader.require(pipeline, version)
         file = PurePosixPath(request.url.path).name
         made = self._files.make(f"{pipeline}@{version}", file)
-        return FileResponse(
-            made.path,
-            filename=f"{pipeline}-{version}-{file}",
-            headers={"cache-control": "no-store"},
-            background=BackgroundTask(made.remove),
-        )
+        return VersionFileResponse(made, f"{pipeline}-{version}-{file}")
 
     def http_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

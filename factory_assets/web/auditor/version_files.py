@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from starlette.responses import FileResponse
+from starlette.types import Receive, Scope, Send
+
 from factory_assets.web.auditor.verification import run_factory
 from factory_resources.errors import StorageError, UnexpectedError, UnknownNameError
 from factory_resources.home.home import Home, scratch_prefix
@@ -41,6 +44,20 @@ class VersionFile:
     def remove(self) -> None:
         """Remove it, once it was sent."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
+
+
+class VersionFileResponse(FileResponse):
+    """Sends a file and removes it, also if it is not sent: a part may be asked for in vain."""
+
+    def __init__(self, made: VersionFile, name: str) -> None:
+        super().__init__(made.path, filename=name, headers={"cache-control": "no-store"})
+        self._made = made
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._made.remove()
 
 
 @dataclass(frozen=True)

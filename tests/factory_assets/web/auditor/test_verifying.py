@@ -146,6 +146,16 @@ def test_evidence_is_verified_elsewhere(audited: Audited, browse: Browse, tmp_pa
     assert done.stdout.rstrip().endswith("all holds")
 
 
+@pytest.mark.parametrize("part", ["bytes=x", "bytes=999999999-", "lines=1-2"])
+def test_a_part_that_is_asked_for_in_vain_leaves_no_archive_behind(
+    part: str, audited: Audited, browse: Browse
+) -> None:
+    path, headers = "/audit/apples/1/dossier.json", {"range": part}
+    answer = browse(audited.home, "auditor").get(path, headers=headers)
+    assert answer.status_code in (400, 416)
+    assert not [*audited.home.tmp.glob("*/dossier.json")]
+
+
 def test_a_dossier_is_taken_home_and_verified(
     audited: Audited, browse: Browse, tmp_path: Path
 ) -> None:
