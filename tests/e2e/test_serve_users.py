@@ -141,7 +141,11 @@ def test_another_user_does_not_learn_how_many_pipelines_are_served(tmp_path: Pat
 
 
 def test_behind_a_proxy_everybody_needs_a_token(made: Factory) -> None:
-    assert made.factory("token", "new", "--for", "line1", "--pipelines", "apples")[0] == 0
+    code, token = made.factory("token", "new", "--for", "line1", "--pipelines", "apples")
+    assert code == 0
     with serving(made.home.path, "--behind-proxy") as running:
+        # The proxy passes on by which name callers know it.
+        known = {"authorization": f"Bearer {token.strip()}", "host": "factory.example"}
+        assert running.ask("/predict/apples", ROW, headers=known).status == 200
         (made.home.path / "secrets" / "tokens.json").unlink()
         assert running.ask("/predict/apples", ROW).status == 401

@@ -51,7 +51,8 @@ class Access:
     """Decides about each request.
 
     Args:
-        hosts: the names by which the server may be addressed; empty for any.
+        hosts: the names by which the server may be addressed; empty for any, as with a token that a
+            page of another site does not have.
         required: whether everybody needs a token, although there is none.
         protect: returns what hides sensitive values of a model in the log.
     """

@@ -116,7 +116,7 @@ async def _serve(
         metrics = Metrics()
         access = Access(
             tokens,
-            hosts=LOOPBACK if listen.is_local else (),
+            hosts=LOOPBACK if listen.is_private else (),
             required=not listen.is_private,
             protect=Protections(home).of,
         )
