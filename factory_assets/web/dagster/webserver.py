@@ -19,6 +19,7 @@ from graphql import (
     specified_rules,
     validate,
 )
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -99,20 +100,23 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
         """Answer one operation, posted as a JSON object."""
         visitor = visitor_of(request.scope)
         if request.method != "POST":
-            return self._malformed(visitor, "GraphQL is asked for by POST", 405)
+            return await self._answer_malformed(visitor, "GraphQL is asked for by POST", 405)
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return self._malformed(visitor, "the content type is application/json", 415)
+            return await self._answer_malformed(
+                visitor, "the content type is application/json", 415
+            )
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_BODY:
-                return self._malformed(visitor, f"at most {MAX_BODY} bytes", 413)
+                return await self._answer_malformed(visitor, f"at most {MAX_BODY} bytes", 413)
         try:
             data = json.loads(body)
         except (ValueError, RecursionError):
             data = None
         if (question := _question(data)) is None:
-            return self._malformed(visitor, "the body is one GraphQL request as a JSON object")
+            what = "the body is one GraphQL request as a JSON object"
+            return await self._answer_malformed(visitor, what)
         query, variables, name = question
         return await self.execute_graphql_request(request, query, variables, name)
 
@@ -183,7 +187,7 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
             if (question := _question({"query": query, "variables": variables})) is None:
                 raise MalformedDocumentError("the message is not a GraphQL request")
             operation = self._operation(question[0])
-            if refusal := self._refusal(operation, visitor):
+            if refusal := await run_in_threadpool(self._refusal, operation, visitor):
                 return None, {"message": refusal}
             if operation.kind != "subscription":
                 raise MalformedDocumentError("a websocket is for subscriptions")
@@ -194,7 +198,7 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
             if len(running) >= MAX_WATCHED:
                 raise MalformedDocumentError(f"at most {MAX_WATCHED} subscriptions")
         except MalformedDocumentError as error:
-            self._access_log.refused("malformed request", _PLACE, visitor)
+            await run_in_threadpool(self._malformed, visitor, str(error))
             return None, {"message": f"refused: {error}"}
         task, failure = await super().execute_graphql_subscription(
             websocket, operation_id, query, variables, operation_name
@@ -210,7 +214,8 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
         try:
             await super().graphql_ws_endpoint(websocket)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
-            self._access_log.refused("malformed request", _PLACE, visitor_of(websocket.scope))
+            visitor = visitor_of(websocket.scope)
+            await run_in_threadpool(self._malformed, visitor, "it is no message")
             await websocket.close(1003)
 
     async def download_captured_logs_endpoint(self, request: Request) -> Response:
@@ -234,6 +239,10 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
         if reason is None and operation.kind == "mutation" and refused[0] in MUTATIONS:
             reason = "only an engineer may"
         return f"refused: {refused[0]}: {reason or 'not on the list of operations'}\n"
+
+    async def _answer_malformed(self, visitor: Visitor, why: str, status: int = 400) -> Response:
+        # The ledger may be locked for a minute, in which others are to be answered.
+        return await run_in_threadpool(self._malformed, visitor, why, status)
 
     def _malformed(self, visitor: Visitor, why: str, status: int = 400) -> Response:
         self._access_log.refused("malformed request", _PLACE, visitor)

@@ -1,6 +1,7 @@
 """What each role may ask of Dagster's server, by every way in."""
 
 import json
+import threading
 from typing import Any, get_args
 
 import pytest
@@ -200,6 +201,20 @@ def test_a_websocket_answers_no_other_operation_than_a_subscription(
     assert json.loads(answer["text"])["type"] == "error"
     assert len(site.acts()) == acts
     assert site.refusals() == refused + 1
+
+
+def test_a_refusal_that_waits_for_the_ledger_keeps_nobody_waiting(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    monkeypatch.setattr(
+        site.log, "refused", lambda *_: threads.append(threading.current_thread().name)
+    )
+    site.client.post("/dagster/graphql", content=b"x", headers={"content-type": "text/plain"})
+    site.ask("auditor", "{ test }")
+    queries = ("subscription { test }", "{ version }", "subscription {")
+    _watch(site, "auditor", *map(_start, queries), "[]")
+    assert threads == ["AnyIO worker thread"] * 6
 
 
 def test_everybody_may_watch_the_log_of_a_run(site: Site) -> None:
