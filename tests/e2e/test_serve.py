@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -20,7 +21,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.execution.serving_acts import roll_back
+from factory_assets.execution.serving_acts import change_serving, roll_back
 from factory_resources.home.home import PROJECT
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.security.tokens import Tokens
@@ -315,6 +316,19 @@ def test_a_new_champion_takes_over_and_a_stop_stops_at_once(made: Factory) -> No
         wait_until(lambda: running.ask("/predict/apples", ROW).status == 200)
         assert made.factory("rollback", "apples", "--to", "2", "--reason", "better")[0] == 0
         wait_until(lambda: running.ask("/predict/apples", ROW).json["version"] == 2)
+
+
+def test_a_stop_does_not_wait_for_requests_that_wait_for_the_engine(made: Factory) -> None:
+    code = "from tests.serving_faults import slow_down\nslow_down(2, 1.0)"
+    for_the_engine = {**ROW, "size": "3.5"}
+    with serving(made.home.path, code=code) as running, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(running.ask, "/predict/apples", for_the_engine) for _ in range(8)]
+        wait_until(lambda: any(one.done() for one in asked))
+        pipeline = load_pipeline(made.defs / "apples")
+        change_serving(pipeline, "stopped", "wrong answers", None, made.home)
+        statuses = [one.result().status for one in asked]
+        change_serving(pipeline, "resumed", "mended", None, made.home)
+    assert statuses.count(503) >= 5
 
 
 def test_a_changed_graph_is_not_served_and_the_old_one_goes_on(made: Factory) -> None:

@@ -19,12 +19,7 @@ import msgspec
 from factory_assets.serving.http import invocations, plain
 from factory_assets.serving.http.access import Access, PageReader
 from factory_assets.serving.http.beside import AnswersBeside
-from factory_assets.serving.http.call import (
-    Call,
-    Protocol,
-    query_of,
-    read_body,
-)
+from factory_assets.serving.http.call import Call, Protocol, query_of, read_body
 from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.durable import DurableLog
 from factory_assets.serving.http.errors import HttpError
@@ -86,7 +81,7 @@ class PredictionApp:
 
     Args:
         pages: the application for all other paths.
-        engine_thread: one thread, in which engines are used and champions are loaded.
+        engine_thread: one thread, in which engines are used.
         feedback: takes what turned out to be true of answers.
     """
 
@@ -292,6 +287,8 @@ class PredictionApp:
         body: bytes,
         more: Headers,
     ) -> tuple[bytes, Headers]:
+        # A person may have stopped it while the request waited.
+        self._champions.require_not_stopped(call.served.pipeline)
         call.answer = identifier
         record = record_of(call, rows, scored, self._access.protection(call.served))
         await self._log.write(identifier, record)

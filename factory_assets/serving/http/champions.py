@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,17 +51,24 @@ State = Literal["serves", "stopped", "missing", "failed"]
 class Champions:
     """All champions of a home, or those of the named pipelines.
 
-    One thread refreshes them, and only that thread may use their engines.
+    One thread refreshes them. It is not the one in which engines are used, where requests wait: a
+    stop counts at once.
 
     Args:
         names: the pipelines; empty for every one that has a champion.
+        release: closes a version that nobody gets any more, in the thread of the engines.
 
     Raises:
         ModelError: a named pipeline has no champion.
     """
 
-    def __init__(self, home: Home, names: Sequence[str]) -> None:
-        self._home, self._names = home, tuple(names)
+    def __init__(
+        self,
+        home: Home,
+        names: Sequence[str],
+        release: Callable[[ServedModel], object] = ServedModel.close,
+    ) -> None:
+        self._home, self._names, self._release = home, tuple(names), release
         self._registry, self._ledger = Registry(home), Ledger(home)
         self._served: dict[str, ServedModel] = {}
         self._standings: dict[str, _Standing] = {}
@@ -123,8 +130,7 @@ class Champions:
             listed = f"served are: {', '.join(self._standings) or 'none'}"
             remedy = listed if knows_all else "/docs lists what your token is for and is served"
             raise HttpError(404, "unknown", f"no pipeline {pipeline!r} is served", remedy)
-        if standing.stopped:
-            raise HttpError(503, "stopped", standing.stopped, "ask who stopped it")
+        self.require_not_stopped(pipeline)
         model = self._served.get(pipeline)
         if model is None:
             raise HttpError(
@@ -142,6 +148,16 @@ class Champions:
                 " and ".join(f"version {one} is" for one in asked),
             )
         return model if version is None else asked[version]
+
+    def require_not_stopped(self, pipeline: str) -> None:
+        """Refuse what a person has stopped.
+
+        Raises:
+            HttpError: status 503.
+        """
+        standing = self._standings.get(pipeline)
+        if standing and standing.stopped:
+            raise HttpError(503, "stopped", standing.stopped, "ask who stopped it")
 
     def versions(self, pipeline: str) -> list[ServedModel]:
         """Return the versions whose answers callers get: the champion first."""
@@ -180,9 +196,9 @@ class Champions:
     def close(self) -> None:
         """Release the engines of all champions."""
         for model in self._served.values():
-            model.close()
+            self._release(model)
         for trial in self._trials.values():
-            trial.challenger.close()
+            self._release(trial.challenger)
         forget_serving_faults(self._home)
 
     def _share_faults(self) -> None:
@@ -247,7 +263,7 @@ class Champions:
             self._faults[name] = reason
             return
         if present:
-            present.close()
+            self._release(present)
         self._faults.pop(name, None)
         _LOG.info("serves: %s@%s", name, standing.version)
 
@@ -272,7 +288,7 @@ class Champions:
         former = self._unusable.pop(name, None)
         if present:
             self._trials.pop(name)
-            present.challenger.close()
+            self._release(present.challenger)
             _LOG.info("rolls out no more: %s@%s", name, present.challenger.version)
         if rollout is None:
             return

@@ -108,9 +108,10 @@ async def _serve(
         engine_thread = resources.enter_context(ThreadPoolExecutor(1, "engines"))
         behind = resources.enter_context(ThreadPoolExecutor(1, "collector"))
         disk_thread = resources.enter_context(ThreadPoolExecutor(1, "roll-outs"))
-        champions = Champions(home, names)
+        champions = Champions(home, names, lambda model: engine_thread.submit(model.close))
         resources.callback(champions.close)
-        await loop.run_in_executor(engine_thread, champions.refresh)
+        loader = resources.enter_context(ThreadPoolExecutor(1, "champions"))
+        await loop.run_in_executor(loader, champions.refresh)
         durable = DurableLog(PredictionLog(home).journal())
         resources.callback(durable.close)
         metrics = Metrics()
@@ -140,7 +141,7 @@ async def _serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
         tasks = [
-            loop.create_task(_watch(champions, engine_thread)),
+            loop.create_task(_watch(champions, loader)),
             loop.create_task(_collect(durable, home, behind)),
             loop.create_task(_bind(home, behind)),
             loop.create_task(RolloutWatch(champions, home, disk_thread, labelled).run()),
@@ -164,7 +165,7 @@ async def _announce(
     started(f"{scheme}://{host}:{bound.getsockname()[1]}")
 
 
-async def _watch(champions: Champions, engine_thread: Executor) -> None:
+async def _watch(champions: Champions, loader: Executor) -> None:
     """Follow the ledger: a new champion, a stop, a roll-back."""
     loop, told = asyncio.get_running_loop(), ""
     while True:
@@ -172,7 +173,7 @@ async def _watch(champions: Champions, engine_thread: Executor) -> None:
         try:
             if not champions.may_be_outdated():
                 continue
-            await loop.run_in_executor(engine_thread, champions.refresh)
+            await loop.run_in_executor(loader, champions.refresh)
             told = ""
         except FactoryError as error:
             # A database may be away for hours.

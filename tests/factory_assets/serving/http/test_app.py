@@ -74,7 +74,10 @@ def ask(
         full: why nothing can be logged.
     """
     champions: Any = SimpleNamespace(
-        served={"p": served}, get=lambda *_, **__: served, trial=lambda _: None
+        served={"p": served},
+        get=lambda *_, **__: served,
+        trial=lambda _: None,
+        require_not_stopped=lambda _: None,
     )
 
     async def write(*_: object) -> None:
