@@ -143,7 +143,9 @@ class Door:
             return RedirectResponse("/login", 303)
         await self._refused(scope)
         if is_page:
-            return RedirectResponse(f"/login?next={quote(scope['path'])}", 303)
+            asked, query = scope["raw_path"], scope["query_string"]
+            after = b"%b?%b" % (asked, query) if query else asked
+            return RedirectResponse(f"/login?next={quote(after)}", 303)
         return PlainTextResponse("refused: log in first, at /login\n", 401)
 
     async def _websocket(self, scope: Message, receive: Receive, send: Send) -> None:

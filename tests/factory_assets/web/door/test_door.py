@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from factory_assets.web.door import bodies
+from factory_assets.web.door.login import local_path
 from factory_resources.security import sessions as session_store
 from factory_resources.security.sessions import Sessions
 from tests.factory_assets.web.door.conftest import ADDRESS, PEOPLE, FrontDoor
@@ -33,6 +35,10 @@ def test_a_stranger_is_led_to_the_login(door: FrontDoor) -> None:
     assert browser.get("/", headers=PAGE).headers["location"] == "/login"
     led = browser.get("/dagster/assets", headers=PAGE)
     assert (led.status_code, led.headers["location"]) == (303, "/login?next=/dagster/assets")
+    asked = "/audit/files/5%20e?line=7&q=a%20b%2F%26c"
+    led = browser.get(asked, headers=PAGE)
+    [after] = parse_qs(urlsplit(led.headers["location"]).query)["next"]
+    assert (after, local_path(after)) == (asked, asked)
     for path in ("/mlflow", "/dagster/graphql", "/logout", "/x"):
         assert browser.get(path).status_code == 401
     assert browser.post("/dagster/graphql", json={}).status_code == 401
