@@ -127,12 +127,17 @@ class AuditIndex:
 
     def acts(self, pipeline: str, kind: str, version: int | None = None) -> list[IndexedAct]:
         """Return the entries of a kind about a pipeline, or about one of its versions."""
-        query = (
-            "SELECT number, kind, version, time, detail FROM act WHERE pipeline = ? AND kind = ?"
-        )
         about = "" if version is None else " AND version = ?"
         values = (pipeline, kind) if version is None else (pipeline, kind, version)
-        return [IndexedAct(*row) for row in self._rows(f"{query}{about} ORDER BY number", *values)]
+        return self._acts(f"pipeline = ? AND kind = ?{about}", *values)
+
+    def acts_about(self, pipeline: str, version: int) -> list[IndexedAct]:
+        """Return the entries of all kinds about a version."""
+        return self._acts("pipeline = ? AND version = ?", pipeline, version)
+
+    def _acts(self, which: str, *values: Any) -> list[IndexedAct]:
+        query = f"SELECT number, kind, version, time, detail FROM act WHERE {which}"
+        return [IndexedAct(*row) for row in self._rows(f"{query} ORDER BY number", *values)]
 
     def last_number(self, pipeline: str) -> int:
         """Return the last entry about a pipeline; -1 if there is none."""

@@ -120,7 +120,7 @@ class VersionReader:
             tuple(decisions_of(log, pipeline, version, self.home)),
             _answers(pipeline, version, self.home),
             look if look and look.version == version else None,
-            tuple(self._entries(pipeline, version)),
+            tuple(self.index.acts_about(pipeline, version)),
             tuple(erasures_from(pipeline, version, self.home)),
         )
 
@@ -143,11 +143,6 @@ class VersionReader:
             return read_provenance(registered, self.home).environment, ""
         except FactoryError as error:
             return None, str(error)
-
-    def _entries(self, pipeline: str, version: int) -> list[IndexedAct]:
-        kinds = ("model_version", "verdict", "export", "approval", "champion", "rollout")
-        acts = (self.index.acts(pipeline, kind, version) for kind in (*kinds, "rollout_ended"))
-        return sorted((act for found in acts for act in found), key=lambda act: act.number)
 
 
 def _value(kind: type[R], found: CountedRecord | None) -> R | None:

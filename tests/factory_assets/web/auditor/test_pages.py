@@ -122,6 +122,21 @@ def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) 
     assert "No slice is declared" in text
 
 
+def test_a_version_shows_every_entry_about_it(changed: Audited, browse: Browse) -> None:
+    code, said = changed.factory.factory("stop", "apples", "--reason", "odd", by="jane")
+    assert code == 0, said
+    source = _show(browse(changed.home, "auditor"), "/audit/apples/1")
+    shown = source[source.index("Entries about it") :]
+    about = {
+        number: entry.kind
+        for number, entry in enumerate(_entries(changed.home))
+        if getattr(entry, "version", None) == 1
+    }
+    assert {"champion", "serving"} <= {*about.values()}
+    assert all(f'href="/audit/entries/{number}"' in shown for number in about)
+    assert "serving: stopped" in text_of(shown)
+
+
 def test_a_changed_statement_is_told(changed: Audited, browse: Browse) -> None:
     client, page = browse(changed.home, "auditor"), "/audit/apples/1"
     assert "its signature holds" in text_of(_show(client, page))
