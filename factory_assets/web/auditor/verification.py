@@ -41,6 +41,8 @@ class VerificationResult:
     notes: tuple[str, ...]
     checkpoint: str
     """The note that it was verified against; empty if that could not be read."""
+    more: int = 0
+    """How many problems there are beside these."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class Verifications:
             tuple((str(name), int(many)) for name, many in said.get("checked", {}).items()),
             tuple(_text(one) for one in said.get("notes", ())),
             checkpoint,
+            max(0, len(problems) - _PROBLEMS),
         )
 
 

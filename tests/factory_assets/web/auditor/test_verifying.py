@@ -32,7 +32,7 @@ def _verify(client: Any) -> str:
     for _ in range(20):
         shown = client.get("/audit/verify")
         assert mistakes_of(shown.text) == []
-        if "A verification runs" not in shown.text:
+        if "A verification has been running" not in shown.text:
             return text_of(shown.text)
         # Another one would begin only if this one had ended.
         client.post("/audit/verify", data={"form_token": TOKEN})
@@ -62,12 +62,27 @@ def test_what_holds_and_what_was_changed_is_told(changed: Audited, browse: Brows
     table.write_bytes(content)
     text = _verify(client)
     assert "It does not hold." in text
+    assert "factory verify lists all" not in text
     assert re.search(rf"entry \d+, tables/apples/clean/{table.name}: \w", text), text
     for page in ("/audit", "/audit/apples/1", f"/audit/answers/{changed.answer}"):
         shown = client.get(page)
         assert mistakes_of(shown.text) == []
         assert "it does not hold" in text_of(shown.text)
         assert 'href="/audit/verify"' in shown.text
+
+
+def test_problems_that_are_not_shown_are_counted(
+    changed: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "_PROBLEMS", 2)
+    for table in changed.home.tables.glob("*/*/*.parquet"):
+        table.unlink()
+    client = browse(changed.home, "auditor")
+    text = _verify(client)
+    found = json.loads(client.get("/audit/verify/result.json").content)
+    assert len(found["problems"]) == 2
+    assert f"And {found['more']} more: factory verify lists all." in text
+    assert found["more"] > 2
 
 
 def test_a_verification_without_a_result_says_why(
