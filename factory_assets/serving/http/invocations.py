@@ -31,7 +31,8 @@ def read(call: Call, limits: Limits) -> RequestRows:
     Raises:
         HttpError: it is of another type or shape.
     """
-    kind = call.headers.get(b"content-type", b"application/json").partition(b";")[0].strip()
+    given = call.headers.get(b"content-type", b"application/json")
+    kind = given.partition(b";")[0].strip().lower()
     if kind == b"text/csv":
         return ObjectRequest(_csv(call.body, limits))
     if kind != b"application/json":

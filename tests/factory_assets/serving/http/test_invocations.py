@@ -51,6 +51,14 @@ def test_csv_arrives_as_it_was_written(served: ServedModel, cells: list[tuple[st
     assert [(row["colour"], row["code"]) for row in found.objects()] == cells
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [(b"Application/JSON", {"instances": [ROW]}), (b"TEXT/CSV; header=present", b"label\ngood\n")],
+)
+def test_a_type_is_read_in_any_case(served: ServedModel, kind: bytes, body: Any) -> None:
+    assert len(rows_of(served, body, {b"content-type": kind})) == 1
+
+
 @given(st.binary(max_size=200))
 def test_whatever_is_sent_as_csv_is_rows_or_an_error_of_the_caller(
     served: ServedModel, body: bytes
