@@ -27,8 +27,9 @@ from factory_resources.security.commitments import Commitments
 _TOGETHER = 60.0
 """Seconds within which refusals of one kind become one entry, so that nobody can fill the disk."""
 
-_KINDS_TOGETHER = 1_000
-"""Kinds of refusals that are counted apart within that time; the others are counted as one."""
+_KINDS_TOGETHER = 50
+"""Kinds of refusals that are counted apart within that time; the others are counted as one, since
+anybody can ask for as many addresses as they like, and no entry goes away again."""
 
 _TEXT, _MOST = 200, 50
 """Characters of a name, and names of one kind, in an entry."""

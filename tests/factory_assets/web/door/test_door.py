@@ -57,6 +57,15 @@ def test_an_unknown_session_is_refused_and_recorded(door: FrontDoor) -> None:
     assert [entry.reason for entry in door.entries("refused")] == ["no session"]
 
 
+def test_who_asks_for_many_addresses_does_not_fill_the_ledger(door: FrontDoor) -> None:
+    browser = door.browser()
+    for number in range(300):
+        assert browser.get(f"/x/{number}").status_code == 401
+    refused = door.entries("refused")
+    assert sum(entry.count for entry in refused) == 300
+    assert len(refused) <= 60
+
+
 @pytest.mark.parametrize("seconds", [session_store.IDLE + 1, session_store.LIFETIME + 1])
 def test_a_session_ends(jane: TestClient, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
     now = session_store.time.time()
