@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import OrderedDict
 
 from pydantic import ValidationError
 
 from factory_assets.audit.erased import erasures_from
 from factory_assets.audit.influence_report import InfluenceReport
+from factory_assets.web.auditor.computing_turns import ComputingTurns
 from factory_assets.web.auditor.verification import run_factory
-from factory_resources.errors import RefusedError, StorageError
+from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
 
 _REMEMBERED = 50
-
-_PATIENCE = 60.0
-"""Seconds for which one waits for another."""
 
 
 class Influences:
     """The influences of one home; may be used by several threads."""
 
     def __init__(self, home: Home) -> None:
-        self._home, self._lock = home, threading.Lock()
+        self._home, self._turns = home, ComputingTurns("another answer is being looked at", 60)
         self._known: OrderedDict[tuple[str, ...], InfluenceReport] = OrderedDict()
 
     def of(self, answer: str, pipeline: str, version: int) -> InfluenceReport:
@@ -34,9 +31,7 @@ class Influences:
             StorageError: another answer's are still being computed, or an erasure cannot be read.
             RefusedError: they cannot be told; the message says why.
         """
-        if not self._lock.acquire(timeout=_PATIENCE):
-            raise StorageError("another answer is being looked at", remedy="try again later")
-        try:
+        with self._turns.turn():
             # A row that was erased meanwhile must not be shown any more.
             erased = (one.erasure for one in erasures_from(pipeline, version, self._home))
             key = (answer, *erased)
@@ -45,8 +40,6 @@ class Influences:
                 while len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
             return self._known[key]
-        finally:
-            self._lock.release()
 
     def _computed(self, answer: str) -> InfluenceReport:
         words = ["trace", answer, "--influence", "--json", "--no-verify"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +14,10 @@ from pathlib import Path
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
+from factory_assets.web.auditor.computing_turns import ComputingTurns
 from factory_assets.web.auditor.verification import run_factory
-from factory_resources.errors import StorageError, UnexpectedError, UnknownNameError
+from factory_resources.errors import UnexpectedError, UnknownNameError
 from factory_resources.home.home import Home, scratch_prefix
-
-_PATIENCE = 30.0
-"""Seconds for which one waits for another."""
-
 
 _COMMANDS: Mapping[str, Sequence[str]] = {
     "evidence.zip": ("evidence",),
@@ -65,7 +61,9 @@ class VersionFileMaker:
     """Makes the files of one home; may be used by several threads."""
 
     home: Home
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _turns: ComputingTurns = field(
+        default_factory=lambda: ComputingTurns("another file is being made", 30)
+    )
 
     def make(self, version: str, file: str) -> VersionFile:
         """Return a file about a version; the caller removes it.
@@ -78,16 +76,12 @@ class VersionFileMaker:
             StorageError: another one is still being made.
             UnknownNameError: it cannot be made; the message says why.
         """
-        if not self._lock.acquire(timeout=_PATIENCE):
-            raise StorageError("another file is being made", remedy="try again in a minute")
-        try:
+        with self._turns.turn():
             self.home.require_writable()
             folder = Path(tempfile.mkdtemp(prefix=scratch_prefix(), dir=self.home.tmp))
             made = VersionFile(folder / file)
             command = [*_COMMANDS[file], version, "--out", str(made.path)]
             done = run_factory(command, self.home)
-        finally:
-            self._lock.release()
         # A dossier with a damaged record is written, and the command ends with 1.
         if done.returncode > 1 or not made.path.is_file():
             made.remove()

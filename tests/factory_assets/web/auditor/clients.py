@@ -25,8 +25,8 @@ def app_of(home: Home) -> Any:
     return auditor_app(home, AccessLog(home), _COOKIE)
 
 
-def client_of(app: Any, name: str, roles: Collection[Role]) -> TestClient:
-    """Return the client; it does not follow redirections."""
+def as_visitor(app: Any, name: str, roles: Collection[Role]) -> Any:
+    """Return the application as the door lets a person ask it."""
     visitor = Visitor(name, frozenset(roles), "5e" * 32)
 
     async def behind(scope: Any, receive: Any, send: Any) -> None:
@@ -34,5 +34,10 @@ def client_of(app: Any, name: str, roles: Collection[Role]) -> TestClient:
             set_visitor(scope, visitor)
         await app(scope, receive, send)
 
-    address = "http://127.0.0.1:3000"
+    return behind
+
+
+def client_of(app: Any, name: str, roles: Collection[Role]) -> TestClient:
+    """Return the client; it does not follow redirections."""
+    behind, address = as_visitor(app, name, roles), "http://127.0.0.1:3000"
     return TestClient(behind, address, cookies={_COOKIE: _SECRET}, follow_redirects=False)

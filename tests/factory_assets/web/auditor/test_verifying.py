@@ -7,21 +7,28 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
-from factory_assets.web.auditor import verification
+from factory_assets.spec.people import Role
+from factory_assets.web.auditor import verification, version_files
+from factory_assets.web.auditor.computing_turns import ComputingTurns
 from factory_assets.web.auditor.version_files import VersionFileMaker
 from factory_resources.errors import StorageError
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote
 from factory_resources.ledger.ledger import Ledger
-from tests.factory_assets.web.auditor.clients import TOKEN
+from tests.factory_assets.web.auditor.clients import TOKEN, app_of, as_visitor
 from tests.factory_assets.web.auditor.conftest import Audited, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.loopback_servers import served_app
 
 pytestmark = pytest.mark.slow
 
@@ -204,12 +211,40 @@ def test_evidence_that_cannot_be_made_says_why(changed: Audited, browse: Browse)
     assert not [*changed.home.tmp.glob("*/evidence.zip")]
 
 
-def test_one_file_is_made_at_a_time(
-    audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from factory_assets.web.auditor import version_files
-
-    monkeypatch.setattr(version_files, "_PATIENCE", 0.01)
-    maker = VersionFileMaker(audited.home)
-    with maker._lock, pytest.raises(version_files.StorageError, match="another file"):
+def test_one_file_is_made_at_a_time(audited: Audited) -> None:
+    turns = ComputingTurns("another file is being made", 0.01)
+    maker = VersionFileMaker(audited.home, turns)
+    with turns.turn(), pytest.raises(StorageError, match="another file"):
         maker.make("apples@1", "evidence.zip")
+
+
+def test_files_that_are_waited_for_keep_no_page_from_being_made(
+    audited: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> subprocess.CompletedProcess[str]:
+        begun.set()
+        done.wait(20)
+        return subprocess.CompletedProcess([], 2, "", "error: too late")
+
+    monkeypatch.setattr(version_files, "run_factory", slow)
+    roles: tuple[Role, ...] = ("auditor",)
+    with served_app(as_visitor(app_of(audited.home), "tom", roles)) as port:
+
+        def ask(path: str) -> int:
+            try:
+                with urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+                    return int(answer.status)
+            except HTTPError as error:
+                return error.code
+
+        with ThreadPoolExecutor(50) as pool:
+            asked = [pool.submit(ask, "/audit/apples/1/dossier.json") for _ in range(50)]
+            try:
+                assert begun.wait(10)
+                asking = pool.submit(ask, "/audit/apples")
+                assert asking.result(timeout=10) == 200
+            finally:
+                done.set()
+        assert [one.result() for one in asked].count(503) == 45
