@@ -91,10 +91,12 @@ class CountedRecords:
         found: dict[str | None, CountedRecord] = {}
         for name in index.records_of(pipeline, stage):
             one = self.find(name)
-            if one and one.record.partition not in found:
-                found[one.record.partition] = one
-                if one.record.partition is None:
-                    break
+            if one is None:
+                continue
+            if one.record.partition is None:
+                # What is older than a partition is of a time when there were none.
+                return [*found.values()] or [one]
+            found.setdefault(one.record.partition, one)
         return [*found.values()]
 
     def every(self, roots: Iterable[CountedRecord]) -> list[Record]:

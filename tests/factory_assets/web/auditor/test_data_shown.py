@@ -40,10 +40,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     product = {key: attributes[key] for key in ("purpose", "partitions", "ingest", "clean")}
     product["ingest"] = attributes["ingest"] | {"source": {"files": "../apples/{day}.csv"}}
     declare(root / "defs" / "product", product)
+    # It had no partitions at first.
+    grown = copy.deepcopy(product)
+    del grown["partitions"]
+    grown["ingest"] |= {"source": {"files": "../apples/2024-*.csv"}}
+    declare(root / "defs" / "grown", grown)
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
         run(RunSelection(["apples"], ["ingest", "clean", "split", "train"]), _quiet())
-        run(RunSelection(["product"]), _quiet())
+        run(RunSelection(["product", "grown"]), _quiet())
+        declare(root / "defs" / "grown", product)
+        run(RunSelection(["grown"]), _quiet())
         yield Home(root / "home")
 
 
@@ -77,3 +84,9 @@ def test_a_pipeline_without_a_model_shows_what_it_read(home: Home) -> None:
     assert "209 rows read; in quarantine 3 by ingest and 3 by clean; 3 duplicates" in text
     assert source.count('href="/audit/files/') == 3
     assert source.count('data-label="Proof"') == 6
+
+
+def test_rows_that_were_read_before_there_were_partitions_are_not_counted_again(home: Home) -> None:
+    source, text = _page(home, "/audit/grown")
+    assert "209 rows read; in quarantine 3 by ingest and 3 by clean; 3 duplicates" in text
+    assert source.count('href="/audit/files/') == 3
