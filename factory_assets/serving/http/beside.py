@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("factory.serve")
 
-_WAITING = 64
-"""Requests that wait to be computed by a shadow; more are left out, and counted."""
+_WAITING, _WAITING_BYTES = 64, 16 << 20
+"""Requests, and bytes of their bodies, that wait to be computed by a shadow; more are left out, and
+counted."""
 
 _NOT_ITS_FAULT = frozenset({"overload", "too_large", "timeout"})
 """Errors that say nothing about a version."""
@@ -105,7 +106,8 @@ class AnswersBeside:
             self._shadowing.cancel()
 
     def _shadow(self, trial: ServedRollout, call: Call) -> None:
-        if len(self._waiting) >= _WAITING:
+        size = len(call.body) + sum(len(one.body) for _, one in self._waiting)
+        if len(self._waiting) >= _WAITING or size > _WAITING_BYTES:
             self._metrics.shadowed(call, "dropped")
             return
         self._waiting.append((trial, call))

@@ -1,6 +1,7 @@
 """Who gets the new version, and what a server counts of it."""
 
 from collections import Counter
+from typing import Literal
 
 import pytest
 
@@ -12,7 +13,12 @@ from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.ledger.rollout_entries import RolloutStarted
 
 
-def rollout(served: ServedModel, share: int = 1_000, pipeline: str = "p") -> ServedRollout:
+def rollout(
+    served: ServedModel,
+    share: int = 1_000,
+    pipeline: str = "p",
+    mode: Literal["canary", "shadow"] = "canary",
+) -> ServedRollout:
     started = RolloutStarted(
         subject=f"rollout/{pipeline}",
         pipeline=pipeline,
@@ -20,7 +26,7 @@ def rollout(served: ServedModel, share: int = 1_000, pipeline: str = "p") -> Ser
         record="none",
         graph="0" * 64,
         champion=1,
-        mode="canary",
+        mode=mode,
         share=share,
         seconds=60,
         answers=100,
