@@ -13,7 +13,6 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -37,12 +36,12 @@ from factory_assets.web.auditor.version_files import (
     VersionFileMaker,
     VersionFileResponse,
 )
-from factory_assets.web.pages.errors import error_status, error_title, http_error_text
+from factory_assets.web.pages.errors import error_handlers, error_page
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.numbers import number_in_path
 from factory_assets.web.pages.rendering import page
 from factory_assets.web.visitor import visitor_of
-from factory_resources.errors import FactoryError, UnknownNameError
+from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log
@@ -63,7 +62,8 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
     Args:
         cookie: the name of the cookie with the session.
     """
-    made = _Auditor(home, log, Forms(cookie))
+    forms = Forms(cookie)
+    made = _Auditor(home, log, forms)
     made.reader.start()
     read = made.for_readers
     about = ("/audit/-/{pipeline}", "/audit/{pipeline}")
@@ -91,8 +91,7 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
         *(Route(f"{path}/{version}", read(made.version), methods=["GET"]) for path in about),
         *(Route(path, read(made.pipeline), methods=["GET"]) for path in about),
     ]
-    handlers = {HTTPException: made.http_error, FactoryError: made.factory_error}
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return Starlette(routes=routes, exception_handlers=error_handlers(forms))
 
 
 class _Auditor:
@@ -236,22 +235,13 @@ class _Auditor:
         made = self._files.make(f"{pipeline}@{version}", file)
         return VersionFileResponse(made, f"{pipeline}-{version}-{file}")
 
-    def http_error(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return self._error(request, error.status_code, http_error_text(error))
-
-    def factory_error(self, request: Request, error: Exception) -> Response:
-        return self._error(request, error_status(error), str(error))
-
     def _refuse(self, request: Request, reason: Any, text: str) -> Response:
         operation = f"{request.method} {request.url.path}"
         self._log.refused(reason, operation, visitor_of(request.scope))
         return self._error(request, 403, text)
 
     def _error(self, request: Request, status: int, text: str) -> Response:
-        title = error_title(status)
-        visitor, token = visitor_of(request.scope), self._forms.token(request)
-        return page("error", status, title=title, text=text, visitor=visitor, form_token=token)
+        return error_page(request, self._forms, status, text)
 
     def _page(self, request: Request, name: str, **values: Any) -> Response:
         with self.reader.index.reading() as log:

@@ -1,14 +1,19 @@
-"""Status, title and text of an error page. How it is shown belongs in `rendering`."""
+"""The page of a request that failed: its status, title and text."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Any
 
-from factory_resources.errors import RefusedError, StorageError, UnknownNameError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
-if TYPE_CHECKING:
-    from starlette.exceptions import HTTPException
+from factory_assets.web.pages.forms import Forms
+from factory_assets.web.pages.rendering import page
+from factory_assets.web.visitor import visitor_of
+from factory_resources.errors import FactoryError, RefusedError, StorageError, UnknownNameError
 
 _TITLES = {
     403: "Not allowed",
@@ -32,11 +37,23 @@ def error_status(error: Exception) -> int:
     return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
 
 
-def error_title(status: int) -> str:
-    return _TITLES.get(status, HTTPStatus(status).phrase)
+def error_page(request: Request, forms: Forms, status: int, text: str) -> Response:
+    """Return the page of an error."""
+    title = _TITLES.get(status, HTTPStatus(status).phrase)
+    visitor, token = visitor_of(request.scope), forms.token(request)
+    return page("error", status, title=title, text=text, visitor=visitor, form_token=token)
 
 
-def http_error_text(error: HTTPException) -> str:
-    """Return the text for a request that no page answers."""
-    is_missing = error.status_code == HTTPStatus.NOT_FOUND
-    return "There is no such page." if is_missing else "This page takes no such request."
+def error_handlers(forms: Forms) -> Mapping[Any, Callable[[Request, Exception], Response]]:
+    """Return what shows the errors of an application whose requests have a visitor."""
+
+    def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        is_missing = error.status_code == HTTPStatus.NOT_FOUND
+        text = "There is no such page." if is_missing else "This page takes no such request."
+        return error_page(request, forms, error.status_code, text)
+
+    def factory_error(request: Request, error: Exception) -> Response:
+        return error_page(request, forms, error_status(error), str(error))
+
+    return {HTTPException: http_error, FactoryError: factory_error}

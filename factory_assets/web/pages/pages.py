@@ -7,14 +7,13 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.pages.approvals import ApprovalView, approval_view, enter_statement
-from factory_assets.web.pages.errors import error_status, error_title, http_error_text
+from factory_assets.web.pages.errors import error_handlers, error_page, error_status
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.me import MeReader
 from factory_assets.web.pages.numbers import number_in_path
@@ -41,7 +40,8 @@ def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> S
         OwnPasskeys(home, log, secure=secure),
         PasskeyDecisions(home, log, secure=secure),
     )
-    made = _Pages(home, log, Forms(cookie), own, decisions)
+    forms = Forms(cookie)
+    made = _Pages(home, log, forms, own, decisions)
     made.overview_reader.read()
     candidate = f"/approvals/{{pipeline}}/{number_in_path('version')}"
     return Starlette(
@@ -56,7 +56,7 @@ def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> S
             Route(f"{candidate}/passkey", made.decide_by_passkey, methods=["POST"]),
             Route(f"{candidate}/passkey/options", made.decision_options, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: made.http_error, FactoryError: made.factory_error},
+        exception_handlers=error_handlers(forms),
     )
 
 
@@ -190,15 +190,8 @@ class _Pages:
         self._log.refused("another site", operation, visitor_of(request.scope))
         return self._error(request, 403, "The form was not sent by this page. Open it again.")
 
-    def http_error(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return self._error(request, error.status_code, http_error_text(error))
-
-    def factory_error(self, request: Request, error: Exception) -> Response:
-        return self._error(request, error_status(error), str(error))
-
     def _error(self, request: Request, status: int, text: str) -> Response:
-        return self._page(request, "error", status, title=error_title(status), text=text)
+        return error_page(request, self._forms, status, text)
 
     def _page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         visitor, token = visitor_of(request.scope), self._forms.token(request)
