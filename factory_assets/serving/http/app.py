@@ -207,21 +207,24 @@ class PredictionApp:
             moved = None
             if explain:
                 moved = await self._in_thread(lambda: explanations(call.served, scored))
+            record = await self._record(call, rows, scored)
             # Ids are logged in their order: nothing may be awaited until this one is.
             identifier = self._ids.take(len(rows))
             body = plain.encode(call, rows, scored, identifier, several=several, moved=moved)
-            return await self._remembered(call, rows, scored, identifier, body, {})
+            return await self._remembered(call, record, len(scored.rows), identifier, body, {})
         if call.protocol == "mlflow":
             rows = invocations.read(call, self._limits)
             scored = await self._score(call, rows)
+            record = await self._record(call, rows, scored)
             identifier = self._ids.take(len(rows))
             body = invocations.encode(call, scored, identifier)
-            return await self._remembered(call, rows, scored, identifier, body, {})
+            return await self._remembered(call, record, len(scored.rows), identifier, body, {})
         request = InferenceRequest(call, self._limits)
         scored = await self._score(call, request.rows)
+        record = await self._record(call, request.rows, scored)
         identifier = self._ids.take(len(request.rows))
         body, more = request.encode(call, scored, identifier)
-        return await self._remembered(call, request.rows, scored, identifier, body, more)
+        return await self._remembered(call, record, len(scored.rows), identifier, body, more)
 
     def _read(self, call: Call) -> RequestRows:
         """Return the rows of a request, as its version reads them."""
@@ -278,21 +281,21 @@ class PredictionApp:
         finally:
             self._waiting -= 1
 
+    async def _record(self, call: Call, rows: RequestRows, scored: ScoredRequest) -> bytes:
+        """Return what is logged; of many rows, the sensitive values are hidden beside the loop."""
+        protection = self._access.protection(call.served)
+        if protection is None or len(rows) <= _ROWS_IN_LOOP:
+            return record_of(call, rows, scored, protection)
+        return await self._in_thread(lambda: record_of(call, rows, scored, protection))
+
     async def _remembered(
-        self,
-        call: Call,
-        rows: RequestRows,
-        scored: ScoredRequest,
-        identifier: bytes,
-        body: bytes,
-        more: Headers,
+        self, call: Call, record: bytes, rows: int, identifier: bytes, body: bytes, more: Headers
     ) -> tuple[bytes, Headers]:
         # A person may have stopped it while the request waited.
         self._champions.require_not_stopped(call.served.pipeline)
         call.answer = identifier
-        record = record_of(call, rows, scored, self._access.protection(call.served))
         await self._log.write(identifier, record)
-        self._metrics.answered(call, len(scored.rows))
+        self._metrics.answered(call, rows)
         return body, more
 
     async def _remember_error(self, call: Call, error: HttpError) -> None:

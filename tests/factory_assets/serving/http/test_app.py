@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from factory_assets.serving.online.request_rows import ObjectRequest
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import StorageError
 from tests.factory_assets.serving.cases import Deployed
+from tests.factory_assets.serving.http.cases import ROW
 
 pytestmark = pytest.mark.slow
 
@@ -66,12 +68,18 @@ def machines(joined: ServedModel) -> Path:
 
 
 def ask(
-    served: ServedModel, path: str, body: Any, query: str = "", full: StorageError | None = None
+    served: ServedModel,
+    path: str,
+    body: Any,
+    query: str = "",
+    full: StorageError | None = None,
+    protection: Any = None,
 ) -> tuple[int, Any]:
     """Return status and content of the reply to a request.
 
     Args:
         full: why nothing can be logged.
+        protection: hides sensitive values in the log.
     """
     champions: Any = SimpleNamespace(
         served={"p": served},
@@ -85,7 +93,9 @@ def ask(
             raise full
 
     access: Any = SimpleNamespace(
-        require_origin=lambda *_: None, caller=lambda *_, **__: "", protection=lambda _: None
+        require_origin=lambda *_: None,
+        caller=lambda *_, **__: "",
+        protection=lambda _: protection,
     )
     unused: Any = None
     log: Any = SimpleNamespace(write=write)
@@ -142,6 +152,37 @@ def test_the_log_has_what_was_joined(joined: ServedModel, machines: Path) -> Non
     logged = json.loads(ObjectRequest(scored.read).logged(joined))
     assert logged == [{"load": 2.5, "age": 50.0}, {"load": 1}]
     assert joined.score([{"load": 2.5, "age": 30}]).read is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict/p", lambda rows: rows),
+        ("/invocations", lambda rows: {"instances": rows}),
+        ("/v2/models/p/infer", lambda rows: {"inputs": [*map(tensor, ROW, rows[0].values())]}),
+    ],
+)
+def test_the_sensitive_values_of_many_rows_are_hidden_while_others_are_answered(
+    path: str, body: Any, served: ServedModel
+) -> None:
+    threads = list[threading.Thread]()
+
+    def protect(value: object, time: int) -> dict[str, str]:
+        threads.append(threading.current_thread())
+        return {"commitment": "0"}
+
+    status, _ = ask(served, path, body([ROW] * MANY), protection=SimpleNamespace(protect=protect))
+    assert (status, len(threads)) == (200, MANY)
+    assert threading.current_thread() not in threads
+
+
+MANY = 2_000
+
+
+def tensor(name: str, value: Any) -> dict[str, Any]:
+    kinds = {float: "FP64", int: "INT64", str: "BYTES", bool: "BOOL"}
+    kind = kinds[type(value)]
+    return {"name": name, "shape": [MANY], "datatype": kind, "data": [value] * MANY}
 
 
 def test_a_caller_is_not_told_where_the_log_lies(joined: ServedModel) -> None:
