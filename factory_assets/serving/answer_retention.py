@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from factory_assets.serving.declared_log import kept_days
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.archiving import RECENT
+from factory_resources.prediction_log.archiving import RECENT, SHORTEST
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.registry import Registry
 
@@ -27,7 +27,9 @@ def apply_retention(log: PredictionLog, home: Home, today: date) -> int:
     removed = 0
     for pipeline in Registry(home).versions():
         days = kept_days(pipeline)
-        # Some keep them for 9999 years, which is before the first date that there is.
-        before = today - timedelta(days=min(days, (today - date.min).days))
+        # Six months may be declared as 180 days, and have up to 184. Some keep answers for 9999
+        # years, which is before the first date that there is.
+        kept = min(max(days, SHORTEST.days), (today - date.min).days)
+        before = today - timedelta(days=kept)
         removed += log.remove(pipeline, before, f"kept for {days} days, as declared")
     return removed

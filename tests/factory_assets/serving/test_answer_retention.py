@@ -1,7 +1,7 @@
 """Answers are removed when their declared time is over, pipeline by pipeline."""
 
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -38,3 +38,27 @@ def test_answers_of_a_pipeline_go_though_another_one_keeps_them_for_ever(
         assert apply_retention(log, home, date(2026, 1, 31)) == 1
         assert log.find(text(kept))
         assert log.find(text(old)) is None
+
+
+@pytest.mark.parametrize("keep", ["180d", "6m", "26w", "1y"])
+def test_the_shortest_time_that_may_be_declared_is_kept(
+    keep: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    declare(tmp_path / "defs" / "apples", {**APPLES, "deploy": {"log": {"keep": keep}}})
+    monkeypatch.setattr(Registry, "versions", lambda _: {"apples": [1]})
+    Ledger(home).begin()
+    now = datetime.now(UTC)
+    with PredictionLog(home) as log:
+        journal, ids = log.journal(), PredictionIds()
+        kept = dict[int, bytes]()
+        with monkeypatch.context() as clock:
+            for days in (400, 150):
+                then = int((now - timedelta(days=days)).timestamp())
+                clock.setattr(time, "time_ns", lambda then=then: then * 1_000_000_000)
+                [kept[days]] = write(journal, [1], ids, pipeline="apples")
+        journal.close()
+        log.collect()
+        assert apply_retention(log, home, now.date()) == 1
+        assert log.find(text(kept[400])) is None
+        assert log.find(text(kept[150]))
