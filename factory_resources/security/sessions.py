@@ -6,7 +6,6 @@ Who gets a session is decided in `factory_assets.web.door`.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 
 from factory_resources.errors import StorageError
+from factory_resources.home.file_stamp import FileStamp, file_stamp
 from factory_resources.home.home import Home
 
 LIFETIME = 12 * 3600
@@ -64,7 +64,7 @@ class Sessions:
     def __init__(self, home: Home) -> None:
         self._home = home
         self.file = home.path / "secrets" / "sessions.json"
-        self._seen: tuple[int, int] | None = None
+        self._seen: FileStamp | None = None
         self._by_hash: dict[str, Session] = {}
         self._used: dict[str, float] = {}
 
@@ -128,12 +128,7 @@ class Sessions:
         self._refresh()
 
     def _refresh(self) -> None:
-        try:
-            status = os.stat(self.file)
-            seen = (status.st_mtime_ns, status.st_ino)
-        except FileNotFoundError:
-            seen = None
-        if seen != self._seen:
+        if (seen := file_stamp(self.file)) != self._seen:
             self._by_hash = {session.sha256: session for session in self._read()}
             self._seen = seen
 

@@ -6,7 +6,6 @@ What a caller may ask for is decided in `serving.http`.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 from factory_resources.errors import KeyFileError, StorageError, UnknownNameError
+from factory_resources.home.file_stamp import FileStamp, file_stamp
 from factory_resources.home.home import Home
 from factory_resources.security.sessions import hash_of
 
@@ -55,7 +55,7 @@ class Tokens:
     def __init__(self, home: Home) -> None:
         self._home = home
         self.file = home.path / "secrets" / "tokens.json"
-        self._seen: tuple[int, int] | None = None
+        self._seen: FileStamp | None = None
         self._by_hash: dict[str, Token] = {}
 
     def list(self) -> tuple[Token, ...]:
@@ -146,11 +146,6 @@ class Tokens:
         return bool(self._by_hash)
 
     def _refresh(self) -> None:
-        try:
-            status = os.stat(self.file)
-            seen = (status.st_mtime_ns, status.st_ino)
-        except FileNotFoundError:
-            seen = None
-        if seen != self._seen:
+        if (seen := file_stamp(self.file)) != self._seen:
             self._by_hash = {token.sha256: token for token in self.list()}
             self._seen = seen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +12,13 @@ from factory_assets.declarations import folders, governance
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.web.auditor.index import AuditIndex
+from factory_assets.web.pages.pipeline_states import stamp_of
 from factory_resources.errors import FactoryError
+from factory_resources.home.file_stamp import FileStamp
 from factory_resources.home.home import Home
 from factory_resources.ledger.statements import statement_file
 
-_Stamp = tuple[int, int, int] | None
-
-Change = tuple[int, tuple[_Stamp, ...]]
+Change = tuple[int, tuple[FileStamp | None, ...]]
 """The last entry about a pipeline, and the stamps of its files and of its signed statements."""
 
 History = Callable[[int], RecordGraph]
@@ -65,12 +64,4 @@ def last_change(folder: Path, home: Home, index: AuditIndex) -> Change:
     """Return what differs once the ledger says something new of a pipeline, or its files change."""
     declared = (folder / folders.FILE, folder / governance.FILE)
     signed = sorted(statement_file(home, folder.name, "").parent.glob("*.json"))
-    return index.last_number(folder.name), tuple(map(_stamp, (*declared, *signed)))
-
-
-def _stamp(file: Path) -> _Stamp:
-    try:
-        found = os.stat(file)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return index.last_number(folder.name), tuple(map(stamp_of, (*declared, *signed)))

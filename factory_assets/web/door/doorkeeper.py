@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from factory_assets.declarations.people import FILE, load_people, people_file
 from factory_assets.spec.people import Person
 from factory_assets.web.visitor import ALL_ROLES, Visitor
 from factory_resources.errors import RefusedError
+from factory_resources.home.file_stamp import FileStamp, file_stamp
 from factory_resources.security.account import account_name
 from factory_resources.security.sessions import Session
 
@@ -23,16 +23,12 @@ class Doorkeeper:
     """
 
     def __init__(self) -> None:
-        self._seen: tuple[int, int] | None = None
+        self._seen: FileStamp | None = None
         self._people: Mapping[str, Person] = {}
 
     def people(self) -> Mapping[str, Person] | None:
         """Return everybody by name; None if there is no file."""
-        try:
-            status = os.stat(people_file())
-            seen = (status.st_mtime_ns, status.st_ino)
-        except FileNotFoundError:
-            seen = None
+        seen = file_stamp(people_file())
         if seen is None:
             return None
         if seen != self._seen:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from typing import Any
 from factory_assets.declarations.folders import FILE, pipeline_folders
 from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
 from factory_resources.errors import StorageError
+from factory_resources.home.file_stamp import FileStamp, file_stamp
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log, changed_error
@@ -37,7 +37,7 @@ _KINDS = frozenset(
 )
 """Entries that can change a state. Those about answers are many, and change none."""
 
-_Stamp = tuple[tuple[int, int, int] | None, ...]
+_Stamp = tuple[FileStamp | None, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Kept:
 class _Stored:
     """What a process leaves to the next one."""
 
-    code: tuple[int, int, int] | None
+    code: FileStamp | None
     """The stamp of the module that reads a state."""
     size: int
     """Entries of the ledger that were read."""
@@ -177,17 +177,16 @@ def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
     return _Kept(PipelineState(folder.name, troubles=(trouble,), is_readable=False), files, stamp)
 
 
-def _code_stamp() -> tuple[int, int, int] | None:
-    return _stamp_of(str(Path(__file__).with_name("state_reader.py")))
+def _code_stamp() -> FileStamp | None:
+    return stamp_of(Path(__file__).with_name("state_reader.py"))
 
 
 def _stamp(files: tuple[str, ...]) -> _Stamp:
-    return tuple(_stamp_of(file) for file in files)
+    return tuple(stamp_of(Path(file)) for file in files)
 
 
-def _stamp_of(file: str) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+def stamp_of(file: Path) -> FileStamp | None:
+    """Return the stamp of a file; None if there is none, or if nobody can tell."""
+    with suppress(OSError):
+        return file_stamp(file)
+    return None
