@@ -1163,8 +1163,9 @@ class Scratch:
         elif entry["kind"] == "declaration":
             self._remember_rule(number, entry)
         elif entry["kind"] == "run":
-            row = take(entry, "declaration"), take(entry, "pipeline"), number
-            self.run("INSERT OR IGNORE INTO ran VALUES(?, ?, ?)", *row)
+            if isinstance(digest := entry.get("declaration"), str):
+                row = digest, take(entry, "pipeline"), number
+                self.run("INSERT OR IGNORE INTO ran VALUES(?, ?, ?)", *row)
         elif entry["kind"] in _LOGGED:
             self.run("INSERT INTO logged VALUES(?, ?)", number, entry["kind"])
         elif entry["kind"] != "removed":
