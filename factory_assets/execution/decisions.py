@@ -197,7 +197,7 @@ def enter_decision(
             waiting = _waiting(log, pipeline, deployed.version, home)
             people = known_people(home)
             decision = read_decision(content, verb, waiting.deployed, people, home)
-            _require_allowed(log, decision, waiting)
+            _require_allowed(log, decision, verb, waiting)
             missing = waiting.rule.signatures - waiting.standing.given - 1
             statement = store_statement(home, pipeline.name, content)
             entry = _entry(waiting.deployed, verb, decision, statement)
@@ -292,8 +292,8 @@ def _entry(
     )
 
 
-def _require_allowed(log: Log, decision: SignedDecision, waiting: Waiting) -> None:
-    """Require that the person may decide, has not yet, and did so recently.
+def _require_allowed(log: Log, decision: SignedDecision, verb: Verb, waiting: Waiting) -> None:
+    """Require that the person may decide, has not approved yet, and signed recently.
 
     Raises:
         RefusedError: otherwise.
@@ -308,7 +308,7 @@ def _require_allowed(log: Log, decision: SignedDecision, waiting: Waiting) -> No
         )
     if rule.four_eyes:
         _require_other_person(log, person, waiting.deployed)
-    if any(one.person == person.commitment for one in waiting.standing.counted):
+    if verb == "approved" and person.commitment in {o.person for o in waiting.standing.counted}:
         raise RefusedError(
             f"{person.name} has approved it already",
             where=name,

@@ -196,6 +196,17 @@ def test_a_refused_candidate_never_serves(waiting: Factory) -> None:
     assert problems(waiting.home) == []
 
 
+def test_who_has_approved_may_still_refuse(waiting: Factory) -> None:
+    waiting.declare(approval={"signatures": 2})
+    waiting.approve()
+    code, text = waiting.factory("refuse", "apples@1", "--reason", "a fault", by="jane")
+    assert (code, "it will never serve" in text) == (0, True), text
+    code, text = waiting.factory("approve", "apples", "--reason", "fine", by="bob")
+    assert (code, "it was refused" in text) == (1, True), text
+    assert _champion(waiting) is None
+    assert problems(waiting.home) == []
+
+
 def test_after_a_refusal_no_approval_is_needed(waiting: Factory) -> None:
     waiting.declare(approval={"signatures": 3})
     waiting.approve()
