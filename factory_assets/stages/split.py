@@ -11,7 +11,7 @@ from factory_assets.data.leakage.detection import find_leaks
 from factory_assets.data.profiling.spellings import find_spellings
 from factory_assets.data.text_order import require_sortable_texts
 from factory_assets.data.time_split import latest_moments
-from factory_assets.data.transforms.column_lineage import require_own_rows
+from factory_assets.data.transforms.column_lineage import inputs_of_other_rows
 from factory_assets.ml.features.columns import input_columns
 from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline, SplitRule
@@ -74,7 +74,9 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         _require_classes(connection, rule, target, cleaned.snapshot.columns[target], where)
         counts = {part: prepared[part].rows for part in PARTS}
         inputs = input_columns(pipeline, cleaned.snapshot.columns)
-        require_own_rows(pipeline.spec.clean, inputs, f"{pipeline.name}/clean: derive")
+        place = f"{pipeline.name}/clean: derive"
+        for _, error in inputs_of_other_rows(pipeline.spec.clean, inputs, place):
+            raise error
         leaks = find_leaks(
             connection,
             pipeline,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.data.contract.sql_types import SQL_TYPES
-from factory_assets.data.transforms.column_lineage import require_own_rows
+from factory_assets.data.transforms.column_lineage import inputs_of_other_rows
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import Clean
@@ -71,12 +71,9 @@ def other_row_mistakes(clean: Clean, inputs: Sequence[str]) -> Iterator[Mistake]
         clean: the section of the declaration, whose expressions can be parsed.
         inputs: the columns that cleaning adds and the model reads.
     """
-    for name in inputs:
+    for name, error in inputs_of_other_rows(clean, inputs, ""):
         at = ("derive", name) if name in clean.derive else ("windows",)
-        try:
-            require_own_rows(clean, [name], "")
-        except ExpressionError as error:
-            yield Mistake((*_CLEAN, *at), str(error), at_key=True)
+        yield Mistake((*_CLEAN, *at), str(error), at_key=True)
 
 
 def _taken_windows(clean: Clean, columns: list[str]) -> Iterator[Mistake]:

@@ -5,7 +5,7 @@ the queries that are sent to databases, in their own dialects. The lineage of ro
 `audit.trace`.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -51,20 +51,24 @@ def from_other_rows(clean: Clean) -> set[str]:
     return found
 
 
-def require_own_rows(clean: Clean, inputs: Sequence[str], where: str) -> None:
-    """Require that the inputs of a model can be computed where the other rows are not there.
+def inputs_of_other_rows(
+    clean: Clean, inputs: Iterable[str], where: str
+) -> Iterator[tuple[str, ExpressionError]]:
+    """Yield the inputs of a model that depend on other rows through OVER, with what to do.
 
-    Raises:
-        ExpressionError: an input depends on other rows through OVER.
+    Where a row is predicted, the other rows are not there.
     """
     others = from_other_rows(clean)
     for name in inputs:
         if name.lower() in others:
-            raise ExpressionError(
-                f"input {name!r} depends on other rows, through OVER, and a prediction may be of "
-                "one row alone",
-                where=where,
-                remedy="use clean.windows, or name it in train.exclude",
+            yield (
+                name,
+                ExpressionError(
+                    f"input {name!r} depends on other rows, through OVER, and a prediction may be "
+                    "of one row alone",
+                    where=where,
+                    remedy="use clean.windows, or name it in train.exclude",
+                ),
             )
 
 
