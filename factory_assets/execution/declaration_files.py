@@ -47,12 +47,15 @@ def store_declaration(pipeline: Pipeline, home: Home) -> None:
 def last_declared(name: str, home: Home) -> Pipeline | None:
     """Return a pipeline as it was declared last; None if that is not known."""
     found = Ledger(home).latest(DeclarationChanged, DeclarationChanged.subject_of(pipeline=name))
-    path = _folder(name, home) / f"{found[1].sha256 if found else ''}.json"
+    if found is None:
+        return None
+    digest = found[1].sha256
+    path = _folder(name, home) / f"{digest}.json"
     if not path.is_file():
         return None
     with suppress(OSError, ValidationError):
         content = path.read_bytes()
-        if found and sha256(content).hexdigest() == found[1].sha256:
+        if sha256(content).hexdigest() == digest:
             # A key that YAML calls otherwise has its own name here.
             spec = PipelineSpec.model_validate_json(content, context=STORED, by_name=True)
             return Pipeline(name, spec, new_pipelines_folder() / name)
