@@ -261,7 +261,7 @@ def query_sqlite(file: Path, statement: str, values: Mapping[str, Any]) -> list[
         return _selected(file, statement, values, still=is_still(file))
     except sqlite3.OperationalError as error:
         # On a full disk there is no room for the index of a write-ahead log.
-        if not is_disk_fault(error) or not _is_complete(file):
+        if not is_disk_fault(error) or not is_complete(file):
             raise
         return _selected(file, statement, values, still=True)
 
@@ -284,10 +284,10 @@ def is_still(file: Path) -> bool:
 
     Where nothing can be written, there is no room for the index of a write-ahead log.
     """
-    return _is_complete(file) and not os.access(file.parent, os.W_OK, effective_ids=True)
+    return is_complete(file) and not os.access(file.parent, os.W_OK, effective_ids=True)
 
 
-def _is_complete(file: Path) -> bool:
+def is_complete(file: Path) -> bool:
     """Whether all that was stored is in the file itself."""
     beside = (file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-journal"))
     return not any(log.exists() and log.stat().st_size for log in beside)

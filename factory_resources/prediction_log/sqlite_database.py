@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from factory_resources.home.home import DISK_FAULTS
+from factory_resources.home.database import is_complete, is_disk_fault
 from factory_resources.home.schema import Schema, VersionedTables
 from factory_resources.prediction_log.database import Database, placeholders
 
@@ -60,10 +60,8 @@ class SqliteDatabase(Database):
 
     def _is_unwritable(self, error: sqlite3.OperationalError) -> bool:
         """Whether the disk cannot be written, and all that was stored is in the file itself."""
-        is_disk = any(reason in str(error) for reason in DISK_FAULTS)
-        log = self._file.with_name(f"{self._file.name}-wal")
-        is_empty = not log.exists() or log.stat().st_size == 0
-        return is_disk and is_empty and self._file.exists() and self._file.stat().st_size > 0
+        is_there = self._file.exists() and self._file.stat().st_size > 0
+        return is_disk_fault(error) and is_there and is_complete(self._file)
 
     def close(self) -> None:
         self._raw.close()
