@@ -17,15 +17,21 @@ def _factory(*words: object) -> Result:
     return done
 
 
-def test_rows_without_a_prediction_are_counted_on_standard_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def apples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a pipeline that has a champion."""
     folder = tmp_path / "defs" / "apples"
     write_apples(folder)
     declare(folder, APPLES)
     enter(tmp_path, monkeypatch)
     _factory("run", "apples")
-    scored = _factory("predict", "apples", folder / "data.csv")
+    return folder
+
+
+def test_rows_without_a_prediction_are_counted_on_standard_error(
+    apples: Path, tmp_path: Path
+) -> None:
+    scored = _factory("predict", "apples", apples / "data.csv")
     assert (scored.stdout.count("\n"), scored.stderr) == (201, "")
     new = tmp_path / "new.csv"
     new.write_text("size,colour\n1.5,red\nlarge,red\n-1,red\n-2,green\n2.5,green\n1e39,green\n")
@@ -37,15 +43,10 @@ def test_rows_without_a_prediction_are_counted_on_standard_error(
 
 
 def test_predictions_go_where_a_link_leads_although_nothing_is_there_yet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    apples: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "defs" / "apples"
-    write_apples(folder)
-    declare(folder, APPLES)
-    enter(tmp_path, monkeypatch)
-    _factory("run", "apples")
     link, scored = tmp_path / "link.csv", tmp_path / "scored.csv"
     link.symlink_to(scored)
-    _factory("predict", "apples", folder / "data.csv", "--out", link)
+    _factory("predict", "apples", apples / "data.csv", "--out", link)
     assert link.is_symlink()
     assert scored.read_text().count("\n") == 201
