@@ -156,7 +156,10 @@ def test_a_change_of_an_earlier_file_changes_later_duplicates(
     assert cleaned.duplicates == 3
 
 
-def test_a_later_file_corrects_earlier_rows(tmp_path: Path, home: Home) -> None:
+def test_a_later_file_corrects_earlier_rows(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_plan, "BLOCK_BYTES", 1)
     _write(tmp_path, 0, [(1, 5.0), (2, 6.0)])
     declared = _pipeline(tmp_path, deduplicate={"key": "key", "keep": "last"})
     _run(declared, home)
