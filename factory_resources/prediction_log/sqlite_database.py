@@ -4,6 +4,7 @@ It has a write-ahead log, unlike the ledger: a look-up does not wait while rows 
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _WAIT = 60
 """Seconds to wait for another process that writes."""
+
+_PAUSE = 0.01
+"""Seconds between two attempts to give a new file its write-ahead log."""
 
 _PAGE = 8192
 """Bytes. Rows lie in the tree of their ids; with pages of 4096, a quarter of one is too little for
@@ -50,8 +54,9 @@ class SqliteDatabase(Database):
             return raw.execute(statement).fetchall()
 
         try:
-            for setting in (f"page_size = {_PAGE}", "journal_mode = WAL", "synchronous = FULL"):
-                run(f"PRAGMA {setting}")
+            run(f"PRAGMA page_size = {_PAGE}")
+            _keep_log(raw)
+            run("PRAGMA synchronous = FULL")
             VersionedTables(schema, "sqlite", run, str(self._file)).update(create=True)
         except BaseException:
             raw.close()
@@ -111,3 +116,20 @@ class SqliteDatabase(Database):
             if self._raw.in_transaction:
                 self.run("ROLLBACK")
             raise
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Give the file a write-ahead log, unless it has one.
+
+    Of two processes that do so at once, SQLite refuses one without the wait that it was asked for,
+    as each would wait for the other.
+    """
+    end = time.monotonic() + _WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(_PAUSE)
