@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from factory_assets.cli.code_inside import names_sources, output_inside
+from factory_assets.cli.progress import lines_of_missing
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run_requests
 from factory_assets.data.sources.partition_listing import Keys
@@ -73,7 +74,7 @@ def _prepared_home() -> Iterator[Home]:
 def explanation_lines(request: RunRequest, home: Home) -> Iterator[str]:
     """Yield the lines about one pipeline."""
     pipeline = request.pipeline
-    covered = Wanted((), 0, {})
+    covered = Wanted((), 0, (), {})
     if pipeline.spec.partitions:
         known = _known_keys(pipeline, home)
         covered = wanted(pipeline, datetime.now(UTC), known, home, request.partitions)
@@ -84,9 +85,8 @@ def explanation_lines(request: RunRequest, home: Home) -> Iterator[str]:
     ):
         for line in _grouped_lines(list(outcomes)):
             yield f"{pipeline.name} · {stage:<8}  {line}"
-    if covered.absent:
-        subject = "partition has" if covered.absent == 1 else "partitions have"
-        yield f"{pipeline.name} · {covered.absent} {subject} no data yet"
+    for line in lines_of_missing(covered.absent, covered.gone):
+        yield f"{pipeline.name} · {line}"
 
 
 def _known_keys(pipeline: Pipeline, home: Home) -> Keys:

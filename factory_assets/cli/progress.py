@@ -1,5 +1,6 @@
 """Show the progress of a run on the terminal, and collect the outcome of each stage."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,10 @@ from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRun
 from factory_assets.results.stages import Stage
 from factory_resources.errors import FactoryError
+from factory_resources.ledger.factory_verify import amount
+
+_SHOWN = 5
+"""How many keys a line names."""
 
 
 @dataclass
@@ -42,9 +47,8 @@ class TerminalProgress(Progress):
         parts = [f"{count.computed} computed in {count.made.seconds:.1f} s"] * bool(count.computed)
         parts += [f"{count.reused} reused"] * bool(count.reused)
         self._print(pipeline, stage, ", ".join(parts) or "nothing to do")
-        if count.absent and stage == "ingest":
-            subject = "partition has" if count.absent == 1 else "partitions have"
-            self._print(pipeline, "", f"{count.absent} {subject} no data yet")
+        for line in lines_of_missing(count.absent, count.gone) if stage == "ingest" else ():
+            self._print(pipeline, "", line)
 
     def unchanged(self, pipeline: str, since: str) -> None:
         """Say that the results of a pipeline stand, the newest of them `since` (UTC, ISO 8601)."""
@@ -74,3 +78,20 @@ class TerminalProgress(Progress):
 
     def _print(self, pipeline: str, stage: str, text: str) -> None:
         self.console.print(f"{pipeline} · {stage:<8}  {text}", highlight=False, markup=False)
+
+
+def lines_of_missing(absent: int, gone: Sequence[str]) -> Iterator[str]:
+    """Yield what a person should know of partitions without files.
+
+    Args:
+        absent: how many have no data yet.
+        gone: the keys of stored ones whose files are there no more.
+    """
+    if absent:
+        yield f"{absent} {'partition has' if absent == 1 else 'partitions have'} no data yet"
+    if gone:
+        keys = ", ".join(gone[:_SHOWN]) + ", …" * (len(gone) > _SHOWN)
+        yield (
+            f"the files of {amount(len(gone), 'stored partitions')} are gone ({keys}); the rows "
+            "stay unless `exclude` names the partition"
+        )

@@ -22,7 +22,7 @@ from factory_assets.cli.progress import TerminalProgress
 from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run_requests
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.declarations.loader import DEFS
-from factory_assets.execution.backfill import wanted
+from factory_assets.execution.backfill import Wanted, wanted
 from factory_assets.execution.boundary_level import is_inside
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.ledger_state import ledger_state
@@ -170,8 +170,7 @@ class _Unchanged:
 
     call: StageRequest
     runs: Sequence[StageRun]
-    absent: int
-    """How many partitions have no data."""
+    covered: Wanted
     seconds: float
     """How long it took to find out."""
 
@@ -212,7 +211,7 @@ def _unchanged(request: RunRequest, home: Home) -> _Unchanged | None:
     call = StageRequest(pipeline, "ingest", home, run_id="")
     runs = unchanged_stages(call, request.stages, covered.partitions)
     seconds = time.perf_counter() - started
-    return _Unchanged(call, runs, covered.absent, seconds) if runs else None
+    return _Unchanged(call, runs, covered, seconds) if runs else None
 
 
 def _tell_unchanged(
@@ -224,7 +223,8 @@ def _tell_unchanged(
         of_stage = [one for one in runs if one.record.stage == stage]
         if pipeline.spec.partitions and stage in PARTITIONED:
             saved = CostTotal.of(one.record for one in of_stage)
-            count = Counted(0, len(of_stage), found.absent, CostTotal(), saved)
+            absent, gone = found.covered.absent, found.covered.gone
+            count = Counted(0, len(of_stage), absent, gone, CostTotal(), saved)
             listener.counted(pipeline.name, stage, count)
             continue
         for one in of_stage:

@@ -32,7 +32,14 @@ from factory_assets.components.partitions import (
 from factory_assets.components.run_context import stage_request, step_failure
 from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.declarations.dependencies import upstream_keys
-from factory_assets.execution.backfill import PartitionRun, Wanted, backfill, by_time, wanted
+from factory_assets.execution.backfill import (
+    PartitionRun,
+    Wanted,
+    backfill,
+    by_time,
+    requested_partition,
+    wanted,
+)
 from factory_assets.execution.cache_key import asset_code_version
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
@@ -44,7 +51,7 @@ from factory_assets.execution.workers.room import require_room
 from factory_assets.results.data import CleanResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
-from factory_assets.spec import Partition, Pipeline, partition_of
+from factory_assets.spec import Partition, Pipeline
 from factory_assets.spec.base import suggest
 from factory_resources.errors import DataError, FactoryError, SourceError
 from factory_resources.home.home import Home
@@ -63,8 +70,9 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         call = stage_request(pipeline, stage, context, home, progress)
         progress.started(pipeline.name, stage)
-        chosen = by_time(_partition(pipeline, key) for key in context.partition_keys)
         with _failing(context, call, progress):
+            now, keys = datetime.now(UTC), context.partition_keys
+            chosen = by_time(requested_partition(pipeline, key, now, home) for key in keys)
             runs = list(backfill(run_stage, call, chosen, (stage,)))
         errors = {run.partition.key: run.error for run in runs if run.error}
         succeeded = [(run.call, run.outcome) for run in runs if run.outcome]
@@ -96,13 +104,6 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         check_specs=check_specs(pipeline, stage),
         **asset_attributes(pipeline, stage),
     )
-
-
-def _partition(pipeline: Pipeline, key: str) -> Partition:
-    partition = partition_of(pipeline.spec.partitions, key)
-    if partition is None:
-        raise dg.Failure(f"{pipeline.name}: there is no partition {key!r}", allow_retries=False)
-    return partition
 
 
 def combined_version(versions: Sequence[str]) -> str:
@@ -172,7 +173,7 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             raise dagster_failure(context, call, errors, progress)
         for stage in stages:
             outcomes = [run.outcome for run in runs if run.outcome and run.call.stage == stage]
-            progress.counted(pipeline.name, stage, _counted(outcomes, selected.absent))
+            progress.counted(pipeline.name, stage, _counted(outcomes, selected))
             for warning in _warnings(run for run in runs if run.call.stage == stage):
                 context.log.warning(f"{stage}: {warning}")
                 progress.warned(pipeline.name, stage, warning)
@@ -250,11 +251,12 @@ def _warnings(runs: Iterable[PartitionRun]) -> Iterator[str]:
         yield first + (f" ({len(others)} more partitions have such a warning)" if others else "")
 
 
-def _counted(outcomes: Sequence[StageRun], absent: int) -> Counted:
+def _counted(outcomes: Sequence[StageRun], selected: Wanted) -> Counted:
     computed = [outcome.record for outcome in outcomes if not outcome.reused]
     reused = [outcome.record for outcome in outcomes if outcome.reused]
     costs_computed, costs_saved = CostTotal.of(computed), CostTotal.of(reused)
-    return Counted(len(computed), len(reused), absent, costs_computed, costs_saved)
+    absent, gone = selected.absent, selected.gone
+    return Counted(len(computed), len(reused), absent, gone, costs_computed, costs_saved)
 
 
 def _result(selected: Wanted, runs: Sequence[PartitionRun]) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -264,6 +266,7 @@ def _result(selected: Wanted, runs: Sequence[PartitionRun]) -> dg.MaterializeRes
         metadata={
             "partitions": len(selected.partitions),
             "without data": selected.absent,
+            "stored, but without files": len(selected.gone),
             "dagster/row_count": sum(table.rows for table in tables),
             "size [MB]": sum(table.bytes for table in tables) / 1e6,
             **totals(outcomes),

@@ -93,6 +93,7 @@ def _dimension(pipeline: str, name: str, declared: Dimension) -> dg.PartitionsDe
             timezone=declared.timezone,
             fmt=FORMATS[declared.every],
             cron_schedule=CRON[declared.every],
+            exclusions=[span[0] for key in declared.exclude if (span := declared.period(key))],
         )
     if isinstance(declared, ListedPartitions):
         return dg.StaticPartitionsDefinition(declared.values)

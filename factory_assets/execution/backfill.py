@@ -20,10 +20,11 @@ from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Partition, Pipeline, partition_of
 from factory_assets.spec.base import suggest
-from factory_assets.spec.partitions import DynamicPartitions
+from factory_assets.spec.partitions import DynamicPartitions, excluding
 from factory_resources.errors import DataError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.sql.shared_engines import SharedEngines
+from factory_resources.tracking.records import Records
 
 if TYPE_CHECKING:
     from factory_assets.execution.workers.worker_process import WorkerProcess
@@ -36,6 +37,8 @@ class Wanted:
     partitions: tuple[Partition, ...]
     absent: int
     """How many are left out because they have no data yet."""
+    gone: tuple[str, ...]
+    """The keys of stored ones whose files are there no more."""
     dynamic: Keys
     """The keys of dynamic dimensions."""
 
@@ -55,14 +58,22 @@ def wanted(
     """
     if not keys:
         listing = list_partitions(pipeline, now, known, home)
-        return Wanted(listing.partitions, listing.absent, listing.dynamic)
-    requested = by_time(_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
+        gone = _gone(pipeline, listing.partitions, home)
+        return Wanted(listing.partitions, listing.absent - len(gone), gone, listing.dynamic)
+    requested = by_time(
+        requested_partition(pipeline, key, now, home) for key in dict.fromkeys(keys)
+    )
     dynamic = {
         name: sorted({*known.get(name, ()), *(partition.keys[name] for partition in requested)})
         for name, dimension in pipeline.spec.partitions.items()
         if isinstance(dimension, DynamicPartitions)
     }
-    return Wanted(requested, 0, dynamic)
+    return Wanted(requested, 0, (), dynamic)
+
+
+def _gone(pipeline: Pipeline, there: Iterable[Partition], home: Home) -> tuple[str, ...]:
+    stored = {*Records(home).partitions(pipeline.name, "ingest")} - {one.key for one in there}
+    return tuple(key for key in sorted(stored) if partition_of(pipeline.spec.partitions, key))
 
 
 def by_time(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
@@ -70,7 +81,18 @@ def by_time(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
     return tuple(sorted(partitions, key=lambda one: tuple(one.begins.values())))
 
 
-def _partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Partition:
+def requested_partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Partition:
+    """Return the partition with a key.
+
+    Raises:
+        DataError: there is none, it is excluded, or its period is not over.
+    """
+    if name := excluding(pipeline.spec.partitions, key):
+        raise DataError(
+            f"partition {key!r} is excluded",
+            where=pipeline.name,
+            remedy=f"to read it again, take its key out of `partitions.{name}.exclude`",
+        )
     partition = partition_of(pipeline.spec.partitions, key)
     if partition is None:
         existing = list_partitions(pipeline, now, {}, home).partitions

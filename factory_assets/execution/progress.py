@@ -3,6 +3,7 @@
 The terminal's implementation belongs in `cli.progress`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factory_assets.execution.costs import CostTotal
@@ -19,6 +20,8 @@ class Counted:
     reused: int
     absent: int
     """Partitions without data yet."""
+    gone: Sequence[str]
+    """The keys of stored partitions whose files are there no more."""
     made: CostTotal
     """The cost of what was computed."""
     saved: CostTotal

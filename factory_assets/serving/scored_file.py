@@ -14,7 +14,7 @@ from pathlib import Path
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.data.sources.discovery import discover
 from factory_assets.spec import FileSource, ImageSource, Ingest, Join
-from factory_assets.spec.partitions import names_partition
+from factory_assets.spec.partition_places import names_partition
 from factory_assets.spec.sources import FileFormat
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home

@@ -1,21 +1,19 @@
 """The `partitions` section: how data is cut into partitions, each ingested and cleaned by itself.
 
-It also requires that the sources name every dimension, as in `{day}` or `{day:%Y/%m}`. Replacing
-these placeholders belongs in `data.sources.partition_patterns`.
+How sources name the dimensions belongs in `partition_places`.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import MAXYEAR, UTC, datetime
-from itertools import islice, product
+from datetime import MAXYEAR, datetime
+from itertools import product
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from factory_assets.spec.base import Name, Spec, Strings, suggest
+from factory_assets.spec.base import Name, Spec, Strings
 from factory_assets.spec.calendar import (
     Period,
     begin_of,
@@ -68,9 +66,17 @@ def _keys(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         if reason := wrong_key(value):
             raise ValueError(f"key {value!r} {reason}")
-        if values.count(value) > 1:
-            raise ValueError(f"key {value!r} occurs twice")
+    return _distinct(values)
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if repeated := next((value for value in values if values.count(value) > 1), None):
+        raise ValueError(f"key {repeated!r} occurs twice")
     return values
+
+
+Excluded = Annotated[Strings, AfterValidator(_distinct), Field(exclude_if=lambda keys: not keys)]
+"""Keys of one dimension, or whole keys of partitions in two, such as `2024-01-31|berlin`."""
 
 
 class TimePartitions(Spec):
@@ -85,6 +91,9 @@ class TimePartitions(Spec):
     the last period that is over."""
     timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
     """The time zone in which the periods begin, such as `Europe/Berlin`."""
+    exclude: Excluded = ()
+    """Keys of partitions that are not read, such as `["2024-01-31"]`: what was delivered by
+    mistake. In two dimensions also whole keys, such as `["2024-01-31|berlin"]`."""
 
     @model_validator(mode="after")
     def _has_a_period(self) -> Self:
@@ -139,6 +148,9 @@ class DynamicPartitions(Spec):
 
     dynamic: Literal[True]
     """`true`: the keys are found in the names of arriving files, or added in the UI."""
+    exclude: Excluded = ()
+    """Keys of partitions that are not read, such as `[test_bench]`. In two dimensions also whole
+    keys, such as `["2024-01-31|test_bench"]`."""
 
 
 def _kind(value: Any) -> str | None:
@@ -174,7 +186,37 @@ class Partition:
 
 
 def partition_of(dimensions: Mapping[str, Dimension], key: str) -> Partition | None:
-    """Return the partition with this key; None if the dimensions have no such partition."""
+    """Return the partition with this key; None if there is none, or if it is excluded."""
+    return None if excluding(dimensions, key) else _possible(dimensions, key)
+
+
+def excluding(dimensions: Mapping[str, Dimension], key: str) -> str | None:
+    """Return the name of the dimension whose `exclude` names the partition; None if none does."""
+    own = zip(sorted(dimensions), key.split("|"), strict=False)
+    return next((n for n, part in own if {part, key} & {*excluded(dimensions[n])}), None)
+
+
+def excluded(dimension: Dimension) -> tuple[str, ...]:
+    """Return what a dimension excludes; of listed keys, the list says it."""
+    return () if isinstance(dimension, ListedPartitions) else dimension.exclude
+
+
+def require_excludable(dimensions: Mapping[str, Dimension]) -> None:
+    """Require that there could be a partition with each excluded key.
+
+    Raises:
+        ValueError: there is none, such as `2024-02-31`.
+    """
+    for name, dimension in dimensions.items():
+        for key in excluded(dimension):
+            if not _possible(dimensions if "|" in key else {name: dimension}, key):
+                raise ValueError(
+                    f"partitions.{name}.exclude: there can be no partition {key!r}; write keys as "
+                    "the pages of `ingest` show them"
+                )
+
+
+def _possible(dimensions: Mapping[str, Dimension], key: str) -> Partition | None:
     names = sorted(dimensions)
     parts = key.split("|")
     if len(parts) != len(names):
@@ -200,6 +242,8 @@ def partitions_until(
 ) -> Iterator[Partition]:
     """Yield every partition that is over by `now`, in the order of the keys of each dimension.
 
+    Excluded ones are left out.
+
     Args:
         dimensions: the dimensions by name.
         now: the current time, with a time zone.
@@ -217,101 +261,15 @@ def partitions_until(
             axes.append([(name, key, None) for key in known.get(name, ())])
     for cell in product(*axes):
         spans = {name: span for name, _, span in cell if span}
-        yield Partition(
+        partition = Partition(
             {name: key for name, key, _ in cell},
             {name: begin for name, (begin, _) in spans.items()},
             {name: end for name, (_, end) in spans.items()},
         )
+        if not excluding(dimensions, partition.key):
+            yield partition
 
 
 def time_dimension(dimensions: Mapping[str, Dimension]) -> str | None:
     """Return the name of the dimension of time; None if there is none."""
     return next((n for n, d in dimensions.items() if isinstance(d, TimePartitions)), None)
-
-
-PLACE = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}]*))?\}")
-"""A placeholder: `{day}` is the key of the partition, `{day:%Y/%m}` the beginning of its period in
-that format."""
-
-NEVER_BOUND = frozenset({"query", "contract", "python"})
-"""Keys of a source in which no placeholder is replaced: a partition's key must never become SQL."""
-
-_FREE = frozenset({"args", "parameters"})
-"""Keys below which braces may also be plain text."""
-
-
-def require_places(dimensions: Mapping[str, Dimension], source: Mapping[str, Any]) -> None:
-    """Require that the sources name every dimension; otherwise each partition would have all rows.
-
-    Raises:
-        ValueError: a dimension is not named, or a placeholder names no dimension.
-    """
-    for place in _places(source, without=NEVER_BOUND | _FREE):
-        name, form = place[1], place[2]
-        if name not in dimensions:
-            raise ValueError(f"ingest: no partition {name!r}; {suggest(name, dimensions)}")
-        if form and not isinstance(dimensions[name], TimePartitions):
-            raise ValueError(f"ingest: partition {name!r} is not of time; write {{{name}}} alone")
-    named = {place[1] for place in _places(source, without=NEVER_BOUND)}
-    if missing := next((name for name in dimensions if name not in named), None):
-        text = f"{{{missing}}}"
-        raise ValueError(
-            f"ingest: the source does not name partition {missing!r}; put {text} where sources "
-            f"differ, as in `files: data/{text}.csv`"
-        )
-
-
-_COMPARED = {"hour": 19_200, "day": 800, "week": 120, "month": 27}
-"""How many periods are compared: two years of them, in which clocks change and dates come again."""
-
-
-def require_own_files(dimensions: Mapping[str, Dimension], pattern: str) -> None:
-    """Require that a file of rows belongs to one partition; else its rows would be in several.
-
-    Args:
-        dimensions: the dimensions by name.
-        pattern: of the files; that of their members too.
-
-    Raises:
-        ValueError: the pattern does not name a dimension, or has one text for several periods.
-    """
-    places = [*PLACE.finditer(pattern)]
-    if missing := next((n for n in dimensions if n not in {place[1] for place in places}), None):
-        raise ValueError(
-            f"ingest: every partition of {missing!r} would read the same files {pattern!r}; put "
-            f"{{{missing}}} where they differ"
-        )
-    name = time_dimension(dimensions)
-    forms = {place[2] for place in places if place[1] == name}
-    time = dimensions[name] if name else None
-    if not isinstance(time, TimePartitions) or not all(forms):
-        return
-    known: dict[tuple[str, ...], str] = {}
-    last = datetime(MAXYEAR, 1, 1, tzinfo=UTC)
-    spans = periods(time.start_time, time.end_time, time.every, time.zone, last)
-    for begin, _ in islice(spans, _COMPARED[time.every]):
-        key = key_of(begin, time.every)
-        other = known.setdefault(tuple(begin.strftime(form) for form in forms), key)
-        if other != key:
-            raise ValueError(
-                f"ingest: partitions {other!r} and {key!r} would read the same files {pattern!r}; "
-                f"write a format in which each is different, such as {{{name}}}"
-            )
-
-
-def names_partition(source: Mapping[str, Any]) -> bool:
-    """Whether what is read depends on the partition."""
-    return any(_places(source, without=NEVER_BOUND | _FREE))
-
-
-def _places(value: Any, without: Set[str]) -> Iterator[re.Match[str]]:
-    match value:
-        case str():
-            yield from PLACE.finditer(value)
-        case dict():
-            for key, part in value.items():
-                if key not in without:
-                    yield from _places(part, without)
-        case tuple() | list():
-            for part in value:
-                yield from _places(part, without)

@@ -17,11 +17,11 @@ from factory_assets.spec.deploy import Deploy
 from factory_assets.spec.evaluate import FAIRNESS, Evaluate
 from factory_assets.spec.ingest import Ingest
 from factory_assets.spec.models import Cnn, SequenceNetwork
+from factory_assets.spec.partition_places import require_own_files, require_places
 from factory_assets.spec.partitions import (
     Partitions,
     TimePartitions,
-    require_own_files,
-    require_places,
+    require_excludable,
 )
 from factory_assets.spec.schedule import Schedule
 from factory_assets.spec.sources import FileSource, ImageSource
@@ -177,6 +177,7 @@ class PipelineSpec(Spec):
                 raise ValueError(
                     f"partition {name!r} is a column of the contract already; rename one of them"
                 )
+        require_excludable(self.partitions)
         if self.partitions:
             require_places(self.partitions, self.ingest.model_dump(exclude={"contract"}))
             for pattern in () if info.context == STORED else self.ingest.file_patterns:

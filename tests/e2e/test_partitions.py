@@ -83,6 +83,34 @@ def test_the_command_computes_only_new_and_changed_partitions(
     assert "meter · ingest    1 computed in" in one.stdout
 
 
+def test_what_was_delivered_by_mistake_is_excluded(meter: Path, factory: FactoryCommand) -> None:
+    assert "120 clean" in factory("run", "meter").stdout
+    (meter / "arrivals" / "m1" / "2024-01-02.csv").unlink()
+    kept = factory("run", "meter")
+    assert "7 partitions have no data yet" in kept.stdout
+    assert "the files of 1 stored partition are gone (2024-01-02|m1); the rows stay" in kept.stdout
+    assert "120 clean" in kept.stdout
+    plan = factory("run", "meter", "--explain")
+    assert "meter · the files of 1 stored partition are gone" in plan.stdout
+    machine = {"dynamic": True, "exclude": ["2024-01-02|m1"]}
+    partitions = {**DECLARED["partitions"], "machine": machine}
+    document = {
+        "type": "factory_assets.ModelPipeline",
+        "attributes": {**DECLARED, "partitions": partitions},
+    }
+    (meter / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    excluded = factory("run", "meter")
+    assert "meter · ingest    2 reused" in excluded.stdout
+    assert "are gone" not in excluded.stdout
+    assert "80 clean" in excluded.stdout
+    asked = factory("run", "meter", "--partition", "2024-01-02|m1")
+    assert asked.returncode == 2
+    assert asked.stderr == (
+        "error: meter: partition '2024-01-02|m1' is excluded; to read it again, take its key out "
+        "of `partitions.machine.exclude`\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -17,7 +17,8 @@ from factory_assets.data.sources.emptied_files import without_emptied
 from factory_assets.data.sources.partition_patterns import Pattern
 from factory_assets.spec import FileSource, ImageSource, Partition, Pipeline, PythonSource
 from factory_assets.spec.ingest import Source
-from factory_assets.spec.partitions import PLACE, DynamicPartitions, partitions_until
+from factory_assets.spec.partition_places import PLACE
+from factory_assets.spec.partitions import DynamicPartitions, excluded, partitions_until
 from factory_resources.home.home import Home
 from factory_resources.sources.files.discovery import expand, glob_paths, split_glob
 from factory_resources.sources.object_storage import S3_PREFIX
@@ -40,7 +41,7 @@ class PartitionListing:
     files: Mapping[str, tuple[str, ...]]
     """Files and objects of each partition by its key; none for other kinds of source."""
     dynamic: Keys
-    """All keys of the dynamic dimensions."""
+    """All keys of the dynamic dimensions, but for excluded ones."""
 
 
 def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) -> PartitionListing:
@@ -62,7 +63,10 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
             files = files_of(source, text, pipeline.folder, home)
             matches.append(_matches(pattern, without_emptied(files, home)))
     dynamic = {
-        name: sorted({*known.get(name, ()), *_keys_in_names(name, patterns, matches)})
+        name: sorted(
+            {*known.get(name, ()), *_keys_in_names(name, patterns, matches)}
+            - {*excluded(dimension)}
+        )
         for name, dimension in dimensions.items()
         if isinstance(dimension, DynamicPartitions)
     }

@@ -17,9 +17,8 @@ from typing import Any
 
 from factory_assets.spec import Partition, Pipeline, Spec
 from factory_assets.spec.calendar import FORMATS
+from factory_assets.spec.partition_places import NEVER_BOUND, PLACE
 from factory_assets.spec.partitions import (
-    NEVER_BOUND,
-    PLACE,
     Dimension,
     ListedPartitions,
     TimePartitions,

@@ -15,6 +15,7 @@ from factory_assets.spec.calendar import Period
 from factory_assets.spec.partitions import (
     Partitions,
     TimePartitions,
+    excluding,
     partition_of,
     partitions_until,
     wrong_key,
@@ -149,6 +150,8 @@ def _static(key: str) -> dg.StaticPartitionsDefinition:
         ({"values": []}, "at least 1"),
         ({"values": ["x" * 81]}, "too long"),
         ({"dynamic": False}, "Input should be True"),
+        ({"dynamic": True, "exclude": ["a", "a"]}, "'a' occurs twice"),
+        ({"values": ["a"], "exclude": ["a"]}, "Extra inputs are not permitted"),
     ],
 )
 def test_wrong_dimensions_are_refused(declared: dict[str, Any], message: str) -> None:
@@ -237,6 +240,38 @@ def test_members_of_archives_tell_partitions_apart() -> None:
 
 def test_a_placeholder_with_a_format_names_the_dimension() -> None:
     assert _spec("{day:%Y}/{day}.csv", _DAYS).columns() == ("x", "day")
+
+
+@pytest.mark.parametrize(
+    ("files", "partitions", "message"),
+    [
+        ("{day}.csv", {"day": {**_DAYS["day"], "exclude": ["2024-02-30"]}}, "'2024-02-30'"),
+        ("{day}.csv", {"day": {**_DAYS["day"], "exclude": ["2023-12-31"]}}, "'2023-12-31'"),
+        ("{day}.csv", {"day": {**_DAYS["day"], "exclude": ["2024-01-01|a"]}}, r"'2024-01-01\|a'"),
+        ("{site}.csv", {"site": {"dynamic": True, "exclude": ["a*"]}}, r"'a\*'"),
+        (
+            "{day}/{site}.csv",
+            {**_SITES, "day": {**_DAYS["day"], "exclude": ["2024-01-01|c"]}},
+            r"'2024-01-01\|c'",
+        ),
+    ],
+)
+def test_what_could_not_be_a_partition_cannot_be_excluded(
+    files: str, partitions: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=f"exclude: there can be no partition {message}; "):
+        _spec(files, partitions)
+
+
+def test_a_key_or_a_whole_key_is_excluded() -> None:
+    declared = {**_DAYS["day"], "exclude": ["2024-01-02", "2024-01-03|a"]}
+    dimensions = _spec("{day}/{site}.csv", {**_SITES, "day": declared}).partitions
+    now = datetime(2024, 1, 4, tzinfo=UTC)
+    left = [one.key for one in partitions_until(dimensions, now, {})]
+    assert left == ["2024-01-01|a", "2024-01-01|b", "2024-01-03|b"]
+    excluded = ["2024-01-02|a", "2024-01-02|b", "2024-01-03|a"]
+    assert not any(partition_of(dimensions, key) for key in excluded)
+    assert [excluding(dimensions, key) for key in (*excluded, *left)] == ["day"] * 3 + [None] * 3
 
 
 def test_periods_lie_between_start_and_end() -> None:
