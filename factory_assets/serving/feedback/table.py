@@ -167,15 +167,15 @@ def _sent(
 ) -> tuple[list[SentOutcome], list[int], list[KeyMatch]]:
     """Return the outcomes of a table, the number of the row of each, from 1, and, if rows are named
     by a key, the answers that have it."""
-    values = [_value(cell, target) for cell in _cells(table, named.outcome)]
+    values = [_value(cell, target) for cell in _cells(table, named.outcome, "outcome")]
     observed = _observed(table, named)
     known = [place for place, value in enumerate(values) if value is not None]
     matches: list[KeyMatch] = []
     if named.key is None:
-        cells = _cells(table, named.id)
+        cells = _cells(table, named.id, "id")
         ids = [cells[n] for n in known]
     else:
-        keys = _cells(table, named.key)
+        keys = _cells(table, named.key, "key")
         wanted = [(keys[n], observed[n]) for n in known]
         matches = answers_by_key(pipeline, named.key, wanted, target.sensitive, home)
         ids = [match.id for match in matches]
@@ -183,12 +183,14 @@ def _sent(
     return sent, [n + 1 for n in known], matches
 
 
-def _cells(table: pa.Table, name: str) -> list[Any]:
+def _cells(table: pa.Table, name: str, what: str) -> list[Any]:
     if name not in table.column_names:
+        option = what if what == "key" else f"{what}-column"
         raise DataError(
             f"there is no column {name!r}",
             where="outcomes",
-            remedy=f"name one of {', '.join(table.column_names)}",
+            remedy=f"say which one it is (`--{option}`, or `{what}` of declared outcomes): "
+            f"{', '.join(table.column_names)}",
         )
     cells: list[Any] = table[name].to_pylist()
     return cells
@@ -204,7 +206,7 @@ def _observed(table: pa.Table, named: OutcomeColumns) -> list[Any]:
         zone = table.schema.field(name).type.tz
         column = table[name].cast(pa.timestamp("us", zone), safe=False)
         table = table.set_column(table.column_names.index(name), name, column)
-    return [None if cell == "" else cell for cell in _cells(table, name)]
+    return [None if cell == "" else cell for cell in _cells(table, name, "observed")]
 
 
 def _value(cell: Any, target: TargetValues) -> Any:

@@ -6,6 +6,7 @@ can be decided without it is decided in `compiled_rows`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -125,6 +126,15 @@ class WarmEngine:
             for i, column in enumerate(self._ingest.contract.columns)
             if column.source_name in given
         }
+        if not columns:
+            names = [column.source_name for column in self._ingest.contract.columns]
+            row = ", ".join(f"{json.dumps(name, ensure_ascii=False)}: …" for name in names[:3])
+            row = f"{{{row}{', …' * (len(names) > 3)}}}"
+            raise ContractError(
+                "no name in it is a column of the source",
+                where="the request",
+                remedy=f"send one row, or a list of rows, such as {row}",
+            )
         return _RequestTable(
             path=Path(_REQUEST),
             name="the request",

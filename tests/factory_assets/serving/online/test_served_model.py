@@ -366,6 +366,9 @@ def test_a_row_without_a_needed_column_is_refused_as_a_whole(linear: Deployed) -
     served = served_by(linear)
     with pytest.raises(ContractError, match="there is no column 'steps'"):
         served.score([{k: v for k, v in GOOD.items() if k != "steps"}])
+    for wrapped in ({"rows": [GOOD]}, {}):
+        with pytest.raises(ContractError, match=r'such as {"Heat [[]K]": …, "wear": …, '):
+            served.score([wrapped])
     served.close()
 
 
