@@ -62,7 +62,7 @@ def _lines(pipeline: Pipeline, waiting: Waiting, home: Home) -> Iterator[str]:
     yield from _slices(evaluation)
     yield from _fairness(evaluation)
     yield from _data(records)
-    yield from _leaks_and_warnings(pipeline, records)
+    yield from _leaks_and_warnings(pipeline, records, evaluation)
     yield from _difference(pipeline.name, records, deployed.replaces, home)
     rule, given = waiting.rule, waiting.standing.given
     people = f"{rule.signatures} {rule.by}{'' if rule.signatures == 1 else 's'}"
@@ -159,7 +159,9 @@ def _partitions(records: Mapping[str, Record]) -> int:
     return len(keys) if len(keys) > 1 else 0
 
 
-def _leaks_and_warnings(pipeline: Pipeline, records: Mapping[str, Record]) -> Iterator[str]:
+def _leaks_and_warnings(
+    pipeline: Pipeline, records: Mapping[str, Record], evaluation: EvaluationResult
+) -> Iterator[str]:
     parts, trained = value_in(records["split"]), value_in(records["train"])
     assert isinstance(parts, SplitResult)
     leaks = leak_check(pipeline, parts.leaks)
@@ -167,6 +169,7 @@ def _leaks_and_warnings(pipeline: Pipeline, records: Mapping[str, Record]) -> It
     warnings = [_words(one) for one in _checks(pipeline, records, parts) if not one.passed]
     if isinstance(trained, Candidate) and trained.stopped:
         warnings.append(trained.stopped.text)
+    warnings += evaluation.warnings
     yield "warnings:" if warnings else "warnings: none"
     yield from (f"  {warning}" for warning in warnings)
 

@@ -281,6 +281,11 @@ class EvaluationResult(StageResult):
         return all(gate.passed for gate in self.gates)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know before they rely on it, though no gate failed by it."""
+        return tuple(filter(None, (self.majority_warning, self.chance_warning)))
+
+    @property
     def majority_warning(self) -> str | None:
         """What to know if fewer decisions are right than if all were the most frequent class."""
         mine = self.metrics.get("accuracy")

@@ -42,8 +42,7 @@ def verdict(value: EvaluationResult) -> str:
     listed = "\n".join(gates) or "No gate is declared."
     named = f"Positive class: {escaped(classes[1])}" if len(classes) == 2 else ""
     positive = f"{named}{_threshold(value)}\n\n" if named else ""
-    told = (value.majority_warning, value.chance_warning)
-    warnings = "".join(f"**Warning**: {line}.\n\n" for line in told if line)
+    warnings = "".join(f"**Warning**: {line}.\n\n" for line in value.warnings)
     return f"{listed}\n\n{_comparisons(value)}{warnings}{positive}{numbers}"
 
 

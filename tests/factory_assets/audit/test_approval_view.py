@@ -57,10 +57,13 @@ def test_partitions_are_counted_and_compared_together(
     text = (folder / "defs.yaml").read_text().replace("files: data.csv", "files: '{site}.csv'")
     sites = "  partitions: {site: {values: [berlin, munich]}}\n"
     text = text.replace("  ingest:", f"{sites}  ingest:")
-    text = text.replace("  train:\n", "  train:\n    leaks: {action: warn}\n")
+    text = text.replace("  train:\n", "  train:\n    leaks: {action: warn}\n    threshold: 0.001\n")
     (folder / "defs.yaml").write_text(text)
     factory.run()
-    assert "data: 2 partitions\n" in _text(factory)
+    shown = _text(factory)
+    assert "data: 2 partitions\n" in shown
+    # With this threshold, all are in the positive class.
+    assert "always the most frequent class" in shown.partition("\nwarnings:\n")[2]
     factory.approve()
     write_apples(folder / "berlin", 170)
     (folder / "berlin" / "data.csv").rename(folder / "berlin.csv")

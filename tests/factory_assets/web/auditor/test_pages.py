@@ -10,6 +10,7 @@ from typing import Any
 import html5lib
 import pytest
 
+from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor import reading
 from factory_resources.home.home import Home
@@ -182,6 +183,15 @@ def test_slices_fairness_and_robustness_are_shown(audited: Audited, browse: Brow
     assert "colour = green 18 too few rows" in text
     assert "noise of 0.1 standard deviations" in text
     assert "Nobody signed a decision about it" in text
+
+
+def test_a_version_tells_what_its_evaluation_warned_of(
+    audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = property(lambda _: ("70 % of the decisions are right; <b> would be more",))
+    monkeypatch.setattr(EvaluationResult, "warnings", told)
+    page = _show(browse(audited.home, "auditor"), "/audit/apples/1")
+    assert "Warning:</strong> 70 % of the decisions are right; &lt;b&gt; would be more." in page
 
 
 def test_two_versions_are_compared(audited: Audited, browse: Browse) -> None:
