@@ -1,10 +1,11 @@
-"""`factory answers`: proofs about logged answers, and the keys of their sensitive values.
+"""`factory answers`: find and prove logged answers; the keys of their sensitive values.
 
 One answer is shown by `factory trace ID`; how proofs are made belongs in
 `factory_resources.prediction_log`.
 """
 
-from datetime import date
+from collections.abc import Collection, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from factory_assets.cli.output_file import write_output
@@ -49,6 +50,45 @@ def write_proof(identifier: str, out: Path) -> tuple[str, str]:
     return told, f"the proof has the whole request, with {shown}"
 
 
+def found_answers(pipeline: str, named: str) -> Iterator[str]:
+    """Yield the ids of all answers about a value of a column, and when they were given.
+
+    Args:
+        named: the column of the source and the value, as in `case=F1`.
+
+    Raises:
+        UnknownNameError: it has no `=`, or there is no such pipeline or answer.
+        DataError: the column is hidden in the log, or not in it.
+        DeclarationError: the pipeline's declaration does not load.
+        ModelError: the pipeline has no champion.
+        StorageError: the log cannot be read.
+    """
+    from factory_assets.serving.feedback.keys import answers_about
+    from factory_resources.outcomes.targets import Targets
+    from factory_resources.prediction_log import ids
+    from factory_resources.tracking.registry import Registry
+
+    key, equals, value = named.partition("=")
+    if not (key and equals):
+        raise UnknownNameError(
+            f"{named!r} does not name a value", remedy="write COLUMN=VALUE, as in case=F1"
+        )
+    home = Home.from_env()
+    _require_answering(pipeline, Registry(home).versions())
+    protected = Targets(home).of_champion(pipeline).sensitive
+    found = answers_about(pipeline, key, value, protected, home)
+    if not found:
+        raise UnknownNameError(
+            f"no answer about {key} = {value} is on record",
+            where=pipeline,
+            remedy="write the value as it was sent, and the column as the source names it",
+        )
+    for identifier in found:
+        given = datetime.fromtimestamp(ids.time_of(identifier) / 1e6, UTC)
+        yield f"{given:%Y-%m-%d %H:%M:%S} UTC  {ids.text(identifier)}"
+    yield f"next: factory trace {ids.text(found[-1])}"
+
+
 def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:
     """Destroy the keys of the sensitive values of a pipeline; return which months they were of.
 
@@ -65,11 +105,7 @@ def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:
     from factory_resources.tracking.registry import Registry
 
     home = Home.from_env()
-    known = sorted({*protected_pipelines(home), *Registry(home).versions()})
-    if pipeline not in known:
-        raise UnknownNameError(
-            f"{pipeline!r} has answered nothing", remedy=suggest(pipeline, known)
-        )
+    _require_answering(pipeline, {*protected_pipelines(home), *Registry(home).versions()})
     try:
         day = date.fromisoformat(until)
     except ValueError as error:
@@ -78,3 +114,10 @@ def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:
     if not months:
         return f"{pipeline} has no keys of months before {until}"
     return f"destroyed the keys of {pipeline} of {', '.join(months)}"
+
+
+def _require_answering(pipeline: str, known: Collection[str]) -> None:
+    if pipeline not in known:
+        raise UnknownNameError(
+            f"{pipeline!r} has answered nothing", remedy=suggest(pipeline, sorted(known))
+        )

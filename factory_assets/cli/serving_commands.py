@@ -135,7 +135,22 @@ def feedback_command(
 
 @main.group("answers")
 def answers_group() -> None:
-    """Prove logged answers; destroy the keys of their sensitive values."""
+    """Find and prove logged answers; destroy the keys of their sensitive values."""
+
+
+@command("find", group=answers_group)
+@click.argument("pipeline")
+@click.argument("named", metavar="COLUMN=VALUE")
+def answers_find_command(pipeline: str, named: str) -> None:
+    """List the answers of PIPELINE about a case: their times and ids, for factory trace.
+
+    COLUMN is an input as the source names it, or a key of deploy.log.keys, such as a case number.
+    The whole log of the pipeline is read.
+    """
+    from factory_assets.cli.answers import found_answers
+
+    for line in found_answers(pipeline, named):
+        click.echo(line)
 
 
 @command("prove", group=answers_group)

@@ -1,4 +1,4 @@
-"""Find the answers that outcomes belong to by a column of what was asked, such as a machine."""
+"""Find answers by a column of what was asked, such as a machine: for outcomes, or for a person."""
 
 from __future__ import annotations
 
@@ -58,22 +58,45 @@ def answers_by_key(
         DeclarationError: the pipeline's declaration does not load.
         StorageError: the log cannot be read.
     """
-    declared = {one.source_name: one.column for one in keys_of(pipeline)}.get(key)
-    if key in protected and declared is None:
-        raise DataError(
-            f"values of {key!r} are hidden in the log, because the contract calls it sensitive",
-            where=f"outcomes of {pipeline}",
-            remedy="name the answers by their ids, or by a key of deploy.log.keys",
-        )
     names = [_names(value) for value, _ in wanted]
-    every = {name for several in names for name in several}
-    is_hidden = key in protected or bool(declared and declared.sensitive)
-    logged = _LoggedNames(home, pipeline, every, is_hidden=is_hidden)
-    found = _answers(pipeline, key, logged, home, is_declared=declared is not None)
+    found = _found(pipeline, key, names, protected, home)
     return [
         _latest([found[name] for name in several if name in found], observed)
         for several, (_, observed) in zip(names, wanted, strict=True)
     ]
+
+
+def answers_about(
+    pipeline: str, key: str, value: str, protected: Collection[str], home: Home
+) -> list[bytes]:
+    """Return the ids of all answers about a value of a column, in the order of their times.
+
+    Takes and raises what `answers_by_key` does.
+    """
+    found = _found(pipeline, key, [_names(value)], protected, home)
+    return [
+        identifier for _, identifier in sorted(one for several in found.values() for one in several)
+    ]
+
+
+def _found(
+    pipeline: str,
+    key: str,
+    names: Iterable[Sequence[Name]],
+    protected: Collection[str],
+    home: Home,
+) -> Answers:
+    declared = {one.source_name: one.column for one in keys_of(pipeline)}.get(key)
+    if key in protected and declared is None:
+        raise DataError(
+            f"values of {key!r} are hidden in the log, because the contract calls it sensitive",
+            where=f"answers of {pipeline}",
+            remedy="name the answers by their ids, or by a key of deploy.log.keys",
+        )
+    every = {name for several in names for name in several}
+    is_hidden = key in protected or bool(declared and declared.sensitive)
+    logged = _LoggedNames(home, pipeline, every, is_hidden=is_hidden)
+    return _answers(pipeline, key, logged, home, is_declared=declared is not None)
 
 
 def _latest(found: Iterable[Sequence[tuple[int, bytes]]], observed: Any) -> KeyMatch:
@@ -185,7 +208,7 @@ def _answers(
             later = f"for answers from now on, declare deploy: {{log: {{keys: [{key}]}}}}"
         raise DataError(
             f"no logged row has the column {key!r}",
-            where=f"outcomes of {pipeline}",
+            where=f"answers of {pipeline}",
             remedy=f"name one of {', '.join(sorted(columns))}, which are logged; {later}",
         )
     return {name: sorted(answers) for name, answers in found.items()}

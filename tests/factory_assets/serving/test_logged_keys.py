@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from click.testing import CliRunner
 
+from factory_assets.cli.main import main
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.batch import predict
 from factory_assets.serving.feedback.table import OutcomeColumns, record_from_table
@@ -295,3 +298,32 @@ def test_a_key_of_a_month_whose_secret_is_destroyed_is_found_no_more(
     sent = pa.table({"patient": ["p3"], "outcome": ["good"]})
     with pytest.raises(DataError, match="no answer before it was observed has this value"):
         record_from_table("p", sent, home, columns=OutcomeColumns(key="patient"))
+
+
+def test_a_case_leads_to_all_its_answers(
+    keyed: Deployed, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    first = scored(keyed, home, "size,Case No,patient\n2,1003,p3\n6,99,p4\n")["id"].to_pylist()
+    later = scored(keyed, home, "size,Case No,patient\n3,1003,p3\n1,1003,p5\n")["id"].to_pylist()
+
+    def find(named: str) -> tuple[int, list[str]]:
+        done = CliRunner().invoke(main, ["answers", "find", "p", named])
+        return done.exit_code, (done.stdout or done.stderr).splitlines()
+
+    code, lines = find("Case No=1003")
+    assert code == 0
+    assert [line.split()[-1] for line in lines] == [first[0], *later, later[1]]
+    given = datetime.strptime(lines[0].split(" UTC ")[0], "%Y-%m-%d %H:%M:%S")
+    assert abs(datetime.now(UTC) - given.replace(tzinfo=UTC)) < timedelta(hours=1)
+    assert lines[-1] == f"next: factory trace {later[1]}"
+    # The contract calls it sensitive: the log has commitments to its values.
+    assert [line.split()[-1] for line in find("patient=p3")[1]][:2] == [first[0], later[0]]
+    for named, told in [
+        ("patient=p9", "no answer about patient = p9 is on record"),
+        ("patient", "'patient' does not name a value"),
+        ("colour=red", "no logged row has the column 'colour'"),
+    ]:
+        code, lines = find(named)
+        assert (code, len(lines)) == (2, 1)
+        assert told in lines[0]
