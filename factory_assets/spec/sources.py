@@ -4,9 +4,9 @@ Python functions as sources are declared in `ingest`. Reading a source belongs i
 """
 
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from factory_assets.spec.base import ColumnName, Columns, Name, Spec, Strings
 from factory_assets.spec.contract import duplicates
@@ -42,6 +42,16 @@ class AssetSource(Spec):
     """The key of the asset, its parts joined by slashes, such as `raw/orders`."""
 
 
+def _day(value: Any) -> Any:
+    """Read a day: in YAML as it is read here, a date is text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a day; write it as 2026-03-01") from error
+
+
 class AnswersSource(Spec):
     """The answers of a pipeline whose outcomes are known: what was asked, and what was true.
 
@@ -53,7 +63,7 @@ class AnswersSource(Spec):
 
     answers: Name
     """The name of the pipeline that answered, which may be this one."""
-    since: date | None = None
+    since: Annotated[date | None, BeforeValidator(_day)] = None
     """Read only answers since this day (UTC), such as `2026-03-01`. Default: all that are on
     record."""
 

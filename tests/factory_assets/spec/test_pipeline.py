@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from datetime import date
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.spec import Gate, ImageSource, PipelineSpec, SplitRule
+from factory_assets.declarations.yaml_document import parse
+from factory_assets.spec import AnswersSource, Gate, ImageSource, PipelineSpec, SplitRule
 from factory_assets.spec.base import STORED
 from factory_assets.spec.clean import Clean
 from factory_assets.spec.schedule import Schedule
@@ -298,6 +300,17 @@ def test_a_declaration_without_uncertainty_is_stored_as_before() -> None:
 def test_spec_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         _spec().purpose = "another"  # type: ignore[misc]
+
+
+def test_the_first_day_of_answers_is_written_as_a_day() -> None:
+    source = parse(b"{answers: apples, since: 2026-03-01}").data
+    spec = _spec(ingest={"source": source}, clean={})
+    assert isinstance(spec.ingest.source, AnswersSource)
+    assert spec.ingest.source.since == date(2026, 3, 1)
+    stored = PipelineSpec.model_validate_json(spec.model_dump_json(), context=STORED)
+    assert stored.ingest.source == spec.ingest.source
+    with pytest.raises(ValidationError, match="'1 March' is not a day; write it as 2026-03-01"):
+        _spec(ingest={"source": {**source, "since": "1 March"}})
 
 
 def test_dumped_spec_validates_as_the_same() -> None:
