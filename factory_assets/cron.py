@@ -10,13 +10,13 @@ from itertools import product
 from zoneinfo import ZoneInfo
 
 _NAMES = {
-    name: str(number)
-    for names, first in (
-        ("jan feb mar apr may jun jul aug sep oct nov dec", 1),
-        ("sun mon tue wed thu fri sat", 0),
+    field: {name: str(number) for number, name in enumerate(names.split(), first)}
+    for field, names, first in (
+        ("month", "jan feb mar apr may jun jul aug sep oct nov dec", 1),
+        ("day of week", "sun mon tue wed thu fri sat", 0),
     )
-    for number, name in enumerate(names.split(), first)
 }
+"""What the numbers of a field are called there, and nowhere else."""
 
 _FIELDS = (
     ("minute", 0, 59),
@@ -60,7 +60,7 @@ def check_cron(value: str) -> str:
         )
     for field, (name, low, high) in zip(fields, _FIELDS, strict=True):
         for part in field.split(","):
-            _check_part(part, f"cron {value!r}: {name} {field!r}", low, high)
+            _check_part(_numbered(part, name), f"cron {value!r}: {name} {field!r}", low, high)
     # Dagster knows no days that are in none of the months, though a weekday would be enough. Any
     # day to look from will do; that of a leap year is soon followed by 29 February.
     by_date = " ".join([*fields[:-1], "*"])
@@ -70,7 +70,7 @@ def check_cron(value: str) -> str:
 
 
 def _check_part(part: str, where: str, low: int, high: int) -> None:
-    match = _matched(part)
+    match = _PART.match(part)
     if not match:
         raise ValueError(f"{where} is not `*`, a number, a range or a list, with an optional /step")
     numbers = [int(n) for n in match[1].split("-")] if match[1] != "*" else []
@@ -80,8 +80,10 @@ def _check_part(part: str, where: str, low: int, high: int) -> None:
         raise ValueError(f"{where}: a step of 0 never fires; write 1 or more")
 
 
-def _matched(part: str) -> re.Match[str] | None:
-    return _PART.match(re.sub(r"[a-z]{3}", lambda m: _NAMES.get(m[0], m[0]), part))
+def _numbered(text: str, field: str) -> str:
+    """Return a field, or a part of it, with numbers in place of names."""
+    names = _NAMES.get(field, {})
+    return re.sub(r"[a-z]{3}", lambda m: names.get(m[0], m[0]), text)
 
 
 def next_tick(cron: str, timezone: str, after: datetime) -> datetime | None:
@@ -104,7 +106,7 @@ def ticks(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     """
     zone, after = ZoneInfo(timezone), after.astimezone(UTC)
     minutes, hours, days, months, weekdays = (
-        _values(field, low, high - (name == "day of week"))
+        _values(_numbered(field, name), low, high - (name == "day of week"))
         for field, (name, low, high) in zip(
             _AT.get(cron, cron).lower().split(), _FIELDS, strict=True
         )
@@ -146,7 +148,7 @@ def _values(field: str, low: int, high: int) -> set[int]:
     """
     found: set[int] = set()
     for part in field.split(","):
-        match = _matched(part)
+        match = _PART.match(part)
         assert match is not None, field
         begin, _, end = match[1].partition("-")
         if begin == "*":

@@ -43,6 +43,11 @@ def test_valid_cron_is_returned(value: str) -> None:
         ("0 2 30 feb mon", "no such day is in these months"),
         ("0 2 31 apr,jun mon-fri", "no such day is in these months"),
         ("1, * * * *", "minute '1,' is not"),
+        # Dagster knows the names of months among the months alone, and those of days likewise.
+        ("0 0 * mon *", "month 'mon' is not"),
+        ("0 0 1 * jan", "day of week 'jan' is not"),
+        ("0 jan * * *", "hour 'jan' is not"),
+        ("0 0 mon * *", "day of month 'mon' is not"),
     ],
 )
 def test_wrong_cron_is_refused(value: str, message: str) -> None:
