@@ -121,8 +121,9 @@ class PipelineSpec(Spec):
         return self.train
 
     @model_validator(mode="after")
-    def _sections_have_a_model(self) -> Self:
-        if self.train is None:
+    def _sections_have_a_model(self, info: ValidationInfo) -> Self:
+        # What was stored has every section, declared or not.
+        if self.train is None and info.context != STORED:
             for part in ("split", "evaluate", "deploy", "watch"):
                 if part in self.model_fields_set:
                     raise ValueError(

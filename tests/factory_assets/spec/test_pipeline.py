@@ -318,6 +318,14 @@ def test_dumped_spec_validates_as_the_same() -> None:
     assert PipelineSpec.model_validate(spec.model_dump(by_alias=True)) == spec
 
 
+def test_a_data_product_is_read_where_it_is_stored() -> None:
+    spec = _spec(train=None)
+    stored = spec.model_dump_json()
+    assert PipelineSpec.model_validate_json(stored, context=STORED, by_name=True) == spec
+    with pytest.raises(ValidationError, match="split needs `train`"):
+        _spec(train=None, split={})
+
+
 def test_package_imports_neither_dagster_nor_other_packages_of_the_factory() -> None:
     code = (
         "import sys, factory_assets.spec\n"
