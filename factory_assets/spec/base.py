@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
+from math import isfinite
 from textwrap import dedent
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Self
@@ -125,6 +126,25 @@ def _in_range_of_float(number: float) -> float:
 
 Number = Annotated[float | int, AfterValidator(_in_range_of_float)]
 """A number, whole or not; YAML has whole numbers of any length."""
+
+
+def _finite(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name, value in arguments.items():
+        if not _is_finite(value):
+            raise ValueError(f"{name!r} is not a finite number; make it in the code instead")
+    return arguments
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or isfinite(value)
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(_finite)]
+"""Keyword arguments that JSON keeps, in which a model is described: it has no infinite number."""
 
 PositiveInt32 = Annotated[int, Field(ge=1, le=2**31 - 1)]
 """A whole number from 1, as large as libraries take it."""

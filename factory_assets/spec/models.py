@@ -4,12 +4,13 @@ A portfolio of several is declared here too. Fitting a model belongs in `ml.mode
 """
 
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from factory_assets.spec.base import (
     STORED,
+    Arguments,
     ColumnName,
     PairedNumbers,
     Positive,
@@ -125,7 +126,7 @@ class OwnModule(Network):
     python: Reference
     """The class or function, written `module:Name`, such as
     `sklearn.ensemble:ExtraTreesClassifier`. A module beside the `defs.yaml` takes precedence."""
-    args: dict[str, Any] = {}
+    args: Arguments = {}
     """Further keyword arguments of the class, such as `{width: 64}`."""
 
 

@@ -1,5 +1,6 @@
 """Models in a declaration: splits and settings that series refuse, keys that a stored mlp lacks."""
 
+from math import inf, nan
 from typing import Any, get_args
 
 import pytest
@@ -12,6 +13,7 @@ from factory_assets.spec.models import (
     ExtraTrees,
     GradientBoosting,
     LightGbm,
+    OwnModule,
     RandomForest,
 )
 
@@ -128,3 +130,9 @@ def test_an_mlp_is_stored_and_read_again(schedule: str, activation: str) -> None
     written = declared.model_dump_json()
     assert ("gelu" in written, "one_cycle" in written) == (False, False)
     assert Mlp.model_validate_json(written, context=STORED) == declared
+
+
+@pytest.mark.parametrize("args", [{"limit": inf}, {"limits": [1.0, {"low": nan}]}])
+def test_arguments_that_a_stored_model_would_lose_are_refused(args: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"'limits?' is not a finite number"):
+        OwnModule.model_validate({"python": "net:Net", "args": args})
