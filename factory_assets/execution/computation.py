@@ -17,6 +17,7 @@ from factory_assets.execution.cache_key import asset_code_version, cache_key_com
 from factory_assets.execution.disk_watermark import require_disk_space
 from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.loaded_components import actual_components, expected_components
+from factory_assets.execution.new_answers import compares_champion
 from factory_assets.execution.plan import (
     answers_to_judge,
     champion_to_beat,
@@ -32,9 +33,11 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
+from factory_resources.errors import RefusedError
 from factory_resources.metering.interrupted import interrupted_attempts
 from factory_resources.metering.meter import Cost, Meter, Rates
 from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
     from factory_assets.execution.workers.fit_pool import FitPool
@@ -163,7 +166,30 @@ def compute(
 
             verdict = expect(EvaluationResult, inputs["evaluate"])
             candidate = expect(Candidate, inputs["train"])
+            _require_compared(call, candidate, verdict)
             return deploy(pipeline, expect(SplitResult, inputs["split"]), candidate, verdict, home)
+
+
+def _require_compared(call: StageRequest, candidate: Candidate, verdict: EvaluationResult) -> None:
+    """Require that a candidate was compared with the version that it replaces.
+
+    Another run of the pipeline may have deployed since the evaluation, or a person rolled back.
+
+    Raises:
+        RefusedError: it was compared with another one.
+    """
+    serving = Registry(call.home).champion(candidate.model)
+    to_beat = champion_to_beat(call, {"train": candidate})
+    same = serving == candidate.version or to_beat in {None, verdict.champion_version}
+    if same or not compares_champion(call.pipeline.spec.evaluate):
+        return
+    before = f"version {verdict.champion_version}" if verdict.champion_version else "no version"
+    raise RefusedError(
+        f"version {candidate.version} was compared with {before}, and version {serving} serves by "
+        "now",
+        where=call.pipeline.name,
+        remedy=f"compare it with that one: factory run {call.pipeline.name}",
+    )
 
 
 def _ingest(call: StageRequest, plan: StagePlan) -> StageResult:

@@ -11,7 +11,7 @@ from factory_assets.execution.costs import upstream_records
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Evaluate, Pipeline
 from factory_resources.home.home import Home
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
@@ -43,8 +43,7 @@ def new_answers(
         StorageError: the outcomes cannot be read.
     """
     declared = pipeline.spec.evaluate
-    compares = declared.guards_champion or any(gate.no_worse_than for gate in declared.conditions)
-    if champion is None or not compares or not declared.answers.newest:
+    if champion is None or not compares_champion(declared) or not declared.answers.newest:
         return None
     from factory_resources.outcomes.engines import has_outcomes
 
@@ -66,6 +65,11 @@ def new_answers(
         newest=declared.answers.newest,
     )
     return chosen if chosen.rows else None
+
+
+def compares_champion(declared: Evaluate) -> bool:
+    """Whether a candidate must be no worse than the champion, by a declared gate or by default."""
+    return declared.guards_champion or any(gate.no_worse_than for gate in declared.conditions)
 
 
 def _learned(training: Sequence[Record], home: Home) -> frozenset[str]:

@@ -19,11 +19,12 @@ from factory_assets.execution.explain import diff_keys
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.record_graph import RecordGraph
-from factory_assets.results.stages import STAGES
-from factory_resources.errors import DataError, FactoryError
+from factory_assets.results.stages import STAGES, Stage
+from factory_resources.errors import DataError, FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.records import Records
+from factory_resources.tracking.registry import Registry
 from tests.own_code import copy_code
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -275,6 +276,30 @@ def test_a_failed_stage_leaves_the_old_result(made: Path, tmp_path: Path) -> Non
         _run(root, APPLES)
     data.write_text(good)
     assert _run(root, APPLES) == []
+
+
+def test_of_two_runs_at_once_the_second_does_not_replace_what_it_was_not_compared_with(
+    made: Path, tmp_path: Path
+) -> None:
+    root = _copied(made, tmp_path)
+    home = Home(root / "home")
+
+    def stages(run: str, seed: int, *names: Stage) -> None:
+        attributes = copy.deepcopy(APPLES)
+        attributes["train"]["seed"] = seed
+        pipeline = declare(_folder(root), attributes)
+        for name in names:
+            run_stage(StageRequest(pipeline, name, home, run))
+
+    # Both are compared with version 1, before either is deployed.
+    for run, seed in (("a", 3), ("b", 4)):
+        stages(run, seed, "train", "evaluate")
+    stages("a", 3, "deploy")
+    with pytest.raises(RefusedError) as refused:
+        stages("b", 4, "deploy")
+    told = "version 3 was compared with version 1, and version 2 serves by now"
+    assert refused.value.what == told
+    assert Registry(home).champion("apples") == 2
 
 
 def test_a_signal_in_the_middle_of_a_query_interrupts_the_stage(
