@@ -14,6 +14,9 @@ _PAUSE = 60
 
 NAME = "train_after_erasure"
 
+REASON = "erasure-"
+"""How the reason of a training after an erasure begins."""
+
 
 def erasure_sensor(
     jobs: Sequence[dg.JobDefinition], *, look: Callable[[], Iterable[tuple[str, str]]]
@@ -30,8 +33,8 @@ def erasure_sensor(
         requests = [
             dg.RunRequest(
                 job_name=pipeline,
-                run_key=f"{pipeline}:erasure-{erasure}",
-                tags={REASON_TAG: f"erasure-{erasure}"},
+                run_key=f"{pipeline}:{REASON}{erasure}",
+                tags={REASON_TAG: f"{REASON}{erasure}"},
             )
             for erasure, pipeline in look()
             if pipeline in names

@@ -6,14 +6,17 @@ later again after a failure.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import dagster as dg
+from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
 from factory_resources.tracking.run_history import REASON_TAG
+from schedules.erasures import REASON as ERASURE
 
 _PAUSE = 60
 """Minimum number of seconds between two evaluations."""
@@ -33,11 +36,13 @@ Outcome = Literal["succeeded", "failed", "refused", "unfinished"]
 
 @dataclass(frozen=True)
 class StartedTraining:
-    """A run that was started for a reason."""
+    """A run that was started for a reason, with those that repeat it: its process may have died."""
 
     reason: str
     time: datetime
+    """Of the last of these runs."""
     outcome: Outcome
+    runs: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,13 +83,18 @@ def decide(
         if own and (begins := _next_try(own)) > now:
             waits.append(f"{why}: failed {len(own)} times, tried again {begins:%Y-%m-%d %H:%M} UTC")
             continue
-        trained = [one for one in trainings if one.outcome != "refused"]
+        trained = [one for one in trainings if _counts(one)]
         recent = [one for one in trained if one.time > now - _WEEK]
         if len(recent) >= at_most:
             waits.append(f"{why}: {len(recent)} trainings this week, and no more are allowed")
             continue
-        return Decision(f"{key}/{len(own) + 1}", why, key)
+        return Decision(f"{key}/{sum(one.runs for one in own) + 1}", why, key)
     return Decision(None, "; ".join(waits))
+
+
+def _counts(training: StartedTraining) -> bool:
+    """Whether it is one of the trainings that a week may have; erasures start their own."""
+    return training.outcome != "refused" and not training.reason.startswith(ERASURE)
 
 
 def _next_try(own: Sequence[StartedTraining]) -> datetime:
@@ -138,14 +148,26 @@ def _started(instance: dg.DagsterInstance, pipeline: str) -> list[StartedTrainin
     if not tags:
         return []
     of_reason = dg.RunsFilter(job_name=pipeline, tags={REASON_TAG: sorted(tags[REASON_TAG])})
-    return [
-        StartedTraining(
-            record.dagster_run.tags[REASON_TAG],
-            record.create_timestamp.replace(tzinfo=UTC),
-            _outcome(instance, pipeline, record.dagster_run),
-        )
-        for record in instance.get_run_records(of_reason, limit=_REMEMBERED)
-    ]
+    by_first = defaultdict[str, list[dg.RunRecord]](list)
+    for record in instance.get_run_records(of_reason, limit=_REMEMBERED):
+        run = record.dagster_run
+        by_first[run.tags.get(ROOT_RUN_ID_TAG, run.run_id)].append(record)
+    return [_training(instance, pipeline, records) for records in by_first.values()]
+
+
+def _training(
+    instance: dg.DagsterInstance, pipeline: str, records: Sequence[dg.RunRecord]
+) -> StartedTraining:
+    """Return the training of a run and of those that repeat it, given from the last one."""
+    last = records[0]
+    outcomes = [_outcome(instance, pipeline, record.dagster_run) for record in records]
+    better: tuple[Outcome, ...] = ("unfinished", "succeeded")
+    return StartedTraining(
+        last.dagster_run.tags[REASON_TAG],
+        last.create_timestamp.replace(tzinfo=UTC),
+        next((one for one in better if one in outcomes), outcomes[0]),
+        len(records),
+    )
 
 
 def _outcome(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) -> Outcome:
@@ -162,10 +184,17 @@ def _broken_contract(instance: dg.DagsterInstance, pipeline: str) -> dict[str, s
     finished = [record.dagster_run for record in runs if record.dagster_run.is_finished]
     first = None
     for run in finished:
-        if not _broke_contract(instance, pipeline, run):
+        if _broke_contract(instance, pipeline, run):
+            first = run.run_id
+        elif not run.is_success or _trains(pipeline, run):
             break
-        first = run.run_id
     return {f"contract-{first[:8]}": "the source broke its contract"} if first else {}
+
+
+def _trains(pipeline: str, run: dg.DagsterRun) -> bool:
+    """Whether a run has more than some partitions, or the first stages: they tell nothing of all
+    rows, and teach no model."""
+    return not run.asset_selection or dg.AssetKey([pipeline, "train"]) in run.asset_selection
 
 
 def _broke_contract(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) -> bool:
@@ -174,4 +203,5 @@ def _broke_contract(instance: dg.DagsterInstance, pipeline: str, run: dg.Dagster
         return False
     failures = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     steps = {entry.step_key for entry in failures}
-    return steps == {f"{pipeline}__ingest"}
+    # In a pipeline in partitions, all of them are read in one.
+    return steps in ({f"{pipeline}__ingest"}, {f"{pipeline}__partitions"})

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +69,13 @@ def test_a_refused_source_is_no_training() -> None:
     assert decide({"contract-1": "broken"}, ended, at_most=1, now=NOW).key == "contract-1/3"
 
 
+def test_what_an_erasure_started_is_not_counted_among_the_trainings_of_a_week() -> None:
+    ended = started(("erasure-1", 20, "succeeded"), ("erasure-2", 10, "succeeded"))
+    assert decide(REASONS, ended, at_most=1, now=NOW).key == "drift-v1-look3/1"
+    going = started(("erasure-3", 0.1, "unfinished"))
+    assert decide(REASONS, going, at_most=1, now=NOW).key is None
+
+
 _TRAININGS = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", "c"]),
@@ -124,3 +133,63 @@ def test_many_other_runs_hide_no_training_that_failed(monkeypatch: pytest.Monkey
             run({})
         # Dagster starts no second run of the same key.
         assert look().skip_message.startswith("drift since yesterday: failed 1 times, tried again")
+
+
+def _sensor(**changed: Any) -> Any:
+    declared = {"reasons": dict, "at_most": 2, "after_contract": False, "enabled": True}
+    return retraining.retraining_sensor("apples", **{**declared, **changed})
+
+
+def _looked(sensor: Any, instance: dg.DagsterInstance) -> Any:
+    return sensor(dg.build_sensor_context(instance=instance))
+
+
+def test_a_training_whose_process_died_is_one_with_those_that_repeat_it() -> None:
+    sensor = _sensor(reasons=lambda: REASONS)
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def add(status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
+            tags = {REASON_TAG: "drift-v1-look3", **tags}
+            run = dg.DagsterRun("apples", str(uuid4()), status=status, tags=tags)
+            return instance.run_storage.add_run(run)
+
+        first = add(dg.DagsterRunStatus.FAILURE)
+        again = {PARENT_RUN_ID_TAG: first.run_id, ROOT_RUN_ID_TAG: first.run_id}
+        add(dg.DagsterRunStatus.FAILURE, **again)
+        add(dg.DagsterRunStatus.FAILURE, **again)
+        assert "failed 1 times, tried again" in _looked(sensor, instance).skip_message
+        later = _sensor(
+            reasons=lambda: REASONS, clock=lambda: datetime.now(UTC) + timedelta(hours=1.1)
+        )
+        # The number of its key is that of no run before.
+        assert _looked(later, instance).run_key == "apples:drift-v1-look3/4"
+        add(dg.DagsterRunStatus.STARTED, **again)
+        assert _looked(later, instance).skip_message == "a training goes on"
+
+
+def test_the_source_of_a_pipeline_in_partitions_is_tried_again_after_it_broke_its_contract() -> (
+    None
+):
+    @dg.op(name="apples__partitions")
+    def refuse() -> None:
+        raise dg.Failure("a partition breaks the contract")
+
+    @dg.job
+    def apples() -> None:
+        refuse()
+
+    sensor = _sensor(after_contract=True)
+    with dg.DagsterInstance.ephemeral() as instance:
+        broken = apples.execute_in_process(instance=instance, raise_on_error=False)
+        assert _looked(sensor, instance).tags[REASON_TAG] == f"contract-{broken.run_id[:8]}"
+
+        def succeed(*stages: str) -> None:
+            keys = frozenset(dg.AssetKey(["apples", stage]) for stage in stages)
+            run = dg.DagsterRun("apples", str(uuid4()), asset_selection=keys or None)
+            instance.run_storage.add_run(run.with_status(dg.DagsterRunStatus.SUCCESS))
+
+        # The files that were corrected arrived; nothing was trained with them yet.
+        succeed("partitions")
+        assert _looked(sensor, instance).tags[REASON_TAG] == f"contract-{broken.run_id[:8]}"
+        succeed("partitions", "train")
+        assert _looked(sensor, instance).skip_message == "there is no reason to train"
