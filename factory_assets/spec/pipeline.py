@@ -200,6 +200,17 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _answers_can_be_enough(self, info: ValidationInfo) -> Self:
+        answers = self.evaluate.answers
+        # What was stored before this was refused is still read.
+        if info.context != STORED and 0 < answers.newest < answers.at_least:
+            raise ValueError(
+                f"evaluate.answers: newest {answers.newest} is below at_least {answers.at_least}, "
+                "so that there would never be a verdict; raise the one or lower the other"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _coverage_is_declared(self) -> Self:
         declared = self.train.uncertainty if self.train else None
         for gate in self.evaluate.conditions:

@@ -5,9 +5,9 @@ Assigning the rows belongs in `stages.split`.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from factory_assets.spec.base import ColumnName, Seed, Spec, Strings
+from factory_assets.spec.base import STORED, ColumnName, Seed, Spec, Strings
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -118,4 +118,25 @@ class SplitRule(Spec):
             raise ValueError(f"{' and '.join(names)} cannot be combined; keep one")
         if self.stratify and self.group:
             raise ValueError("stratify and group cannot be combined; keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _given_parts_are_clear(self, info: ValidationInfo) -> Self:
+        # What was stored before this was refused is still read.
+        if self.given is None or info.context == STORED:
+            return self
+        marked = {"test": self.given.test, "validation": self.given.validation}
+        for part, values in marked.items():
+            # Compare with the default: what is written out again has every key.
+            if values and getattr(self, part) != type(self).model_fields[part].default:
+                raise ValueError(
+                    f"{part} is a share, and `given` marks the {part} rows; keep one of them"
+                )
+        if not self.given.test:
+            raise ValueError("given: no value marks test rows; name at least one in given.test")
+        for value in self.given.test:
+            if value in self.given.validation:
+                raise ValueError(
+                    f"given: {value!r} marks both test and validation rows; keep it in one list"
+                )
         return self

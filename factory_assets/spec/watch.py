@@ -5,9 +5,9 @@ Watching belongs in `monitoring`; who is told, in `factory.yaml` (`settings`).
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from factory_assets.spec.base import ColumnName, Spec, listed
+from factory_assets.spec.base import STORED, ColumnName, Spec, listed
 from factory_assets.spec.calendar import check_timezone
 from factory_assets.spec.contract import Duration
 from factory_assets.spec.deploy import Retention, days_of
@@ -18,6 +18,9 @@ MONITOR = "monitor"
 """The last part of the key of the asset that looks at answers, and of the name of its job."""
 
 Season = Literal["hour", "weekday", "month"]
+
+_ID, _ENOUGH = "id", 500
+"""What a key means that is left out: whether it was written, nobody knows of what is stored."""
 
 
 class Look(Spec):
@@ -40,7 +43,9 @@ class Volume(Spec):
     """More rows a day are an alarm. Default: no bound."""
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
+    def _is_a_range(self, info: ValidationInfo) -> Self:
+        if not self.at_least and self.at_most is None and info.context != STORED:
+            raise ValueError("volume needs `at_least` or `at_most`")
         if self.at_most is not None and self.at_most < self.at_least:
             raise ValueError(f"at_most {self.at_most} is below at_least {self.at_least}")
         return self
@@ -51,7 +56,7 @@ class OutcomeSource(Spec):
 
     source: Source
     """A source of any kind, such as a table of a database, a file, or another pipeline."""
-    id: ColumnName = "id"
+    id: ColumnName = _ID
     """The column with the ids of the answers."""
     outcome: ColumnName = "outcome"
     """The column with what turned out to be true."""
@@ -60,6 +65,12 @@ class OutcomeSource(Spec):
     key: ColumnName | None = None
     """A column of the requests instead of `id`: an outcome is that of the latest answer before it
     was observed whose row had the same value."""
+
+    @model_validator(mode="after")
+    def _finds_answers_one_way(self, info: ValidationInfo) -> Self:
+        if self.key and self.id != _ID and info.context != STORED:
+            raise ValueError("key stands instead of `id`; leave one of them out")
+        return self
 
 
 class Retrain(Spec):
@@ -70,10 +81,20 @@ class Retrain(Spec):
     ] = ("drift",)
     """`drift`: an alarm of drift or performance. `outcomes`: enough new outcomes. `contract`: the
     source satisfies its contract again after it did not."""
-    outcomes: Annotated[int, Field(ge=1)] = 500
+    outcomes: Annotated[int, Field(ge=1)] = _ENOUGH
     """How many new outcomes are enough."""
     at_most: Annotated[int, Field(ge=1, le=50)] = 2
     """The most trainings a week that this starts."""
+
+    @model_validator(mode="after")
+    def _counts_for_something(self, info: ValidationInfo) -> Self:
+        unread = self.outcomes != _ENOUGH and "outcomes" not in self.after
+        if unread and info.context != STORED:
+            raise ValueError(
+                f"outcomes: {self.outcomes} starts nothing; add it to `after`, such as "
+                f"[{', '.join((*self.after, 'outcomes'))}]"
+            )
+        return self
 
 
 class Watching(Spec):
@@ -113,7 +134,9 @@ class Watching(Spec):
         return days_of(self.false_alarm)
 
     @model_validator(mode="after")
-    def _seasons_have_a_time(self) -> Self:
+    def _seasons_have_a_time(self, info: ValidationInfo) -> Self:
+        if self.time and not self.seasons and info.context != STORED:
+            raise ValueError("time is for `seasons`, such as [weekday]; declare them too")
         if self.seasons and self.time is None:
             raise ValueError(
                 "watch.seasons needs `time`, the column that says when a training row came from"

@@ -1,5 +1,6 @@
 """A whole declaration: its columns, what it refuses, and what its package imports."""
 
+import json
 import subprocess
 import sys
 from datetime import date
@@ -213,6 +214,41 @@ def test_trials_are_not_compared_by_what_only_test_rows_have(
 def test_conflicting_ways_to_split_are_refused(ways: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="cannot be combined"):
         SplitRule.model_validate(ways)
+
+
+_GIVEN = {"column": "part", "test": ["b"]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ({"test": 0.3, "given": _GIVEN}, "test is a share, and `given` marks the test rows"),
+        (
+            {"validation": 0.3, "given": {**_GIVEN, "validation": "a"}},
+            "validation is a share, and `given` marks the validation rows",
+        ),
+        (
+            {"given": {**_GIVEN, "validation": ["a", "b"]}},
+            "given: 'b' marks both test and validation rows",
+        ),
+        ({"given": {**_GIVEN, "test": []}}, "given: no value marks test rows"),
+    ],
+)
+def test_what_given_parts_leave_unread_is_refused_unless_it_was_stored(
+    rule: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(ValidationError, match=line):
+        SplitRule.model_validate(rule)
+    SplitRule.model_validate(rule, context=STORED)
+
+
+def test_answers_that_are_too_few_for_any_verdict_are_refused_unless_it_was_stored() -> None:
+    few = {"newest": 100, "at_least": 200}
+    with pytest.raises(ValidationError, match="newest 100 is below at_least 200, so that there"):
+        _spec(evaluate={"answers": few})
+    stored = _spec().model_dump(mode="json", by_alias=True) | {"evaluate": {"answers": few}}
+    PipelineSpec.model_validate_json(json.dumps(stored), context=STORED)
+    _spec(evaluate={"answers": {"newest": 0}})
 
 
 def test_group_and_given_go_together() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from factory_assets.spec.base import STORED
 from factory_assets.spec.settings import AlertChannel, FactorySettings
 from factory_assets.spec.watch import Watching
 
@@ -29,6 +30,13 @@ def test_without_keys_everything_has_a_default() -> None:
         ({"retrain": {"after": []}}, "at least 1 item"),
         ({"retrain": {"after": ["full moon"]}}, "'drift', 'outcomes' or 'contract'"),
         ({"retrain": {"at_most": 0}}, "greater than or equal to 1"),
+        ({"retrain": {"outcomes": 5}}, "outcomes: 5 starts nothing; add it to `after`"),
+        ({"time": "day"}, "time is for `seasons`"),
+        ({"volume": {}}, "volume needs `at_least` or `at_most`"),
+        (
+            {"outcomes": {"source": {"files": "a.csv"}, "id": "answer", "key": "case"}},
+            "key stands instead of `id`",
+        ),
         ({"drfit": True}, "Extra inputs"),
     ],
     ids=str,
@@ -36,6 +44,11 @@ def test_without_keys_everything_has_a_default() -> None:
 def test_a_mistake_is_named(declared: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Watching.model_validate(declared)
+
+
+def test_what_watches_nothing_is_still_read_where_it_is_stored() -> None:
+    declared = {"time": "day", "volume": {}, "retrain": {"outcomes": 5}}
+    assert Watching.model_validate(declared, context=STORED).time == "day"
 
 
 @pytest.mark.parametrize(
