@@ -279,6 +279,21 @@ class Train(Spec):
         return self
 
     @model_validator(mode="after")
+    def _classes_suit_the_task(self, info: ValidationInfo) -> Self:
+        # What was stored before this was refused is still read.
+        if self.task in (None, "binary") or info.context == STORED:
+            return self
+        if self.positive is not None:
+            raise ValueError(f"positive: only a task of two classes has one; this is {self.task}")
+        if self.calibrate == "platt" and self.task == "multiclass":
+            raise ValueError("calibrate: platt needs two classes; write temperature or auto")
+        if self.task == "regression" and self.calibrate != "none":
+            raise ValueError("calibrate: numbers have no probabilities; leave it out")
+        if self.task == "regression" and self.class_weights != "none":
+            raise ValueError("class_weights: numbers have no classes; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _portfolio_is_not_tuned(self) -> Self:
         if self.tune and isinstance(self.model, Auto):
             raise ValueError(

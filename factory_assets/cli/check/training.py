@@ -25,6 +25,9 @@ def metric_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
             ("evaluate", "protected"),
             f"protected groups need a task with two classes; the task is {named}",
         )
+    for name in ("clip", "asymmetry") if "regression" not in tasks else ():
+        if getattr(evaluate, name) is not None:
+            yield Mistake(("evaluate", name), f"{name} is for numbers; the task is {named}", True)
     valid = dict.fromkeys(name for task in tasks for name in metric_names(task))
     of_gates = {name for task in tasks for name in gate_metric_names(task)}
     metrics: list[tuple[At, str | None]] = [(("evaluate", "metric"), evaluate.metric)]

@@ -216,6 +216,25 @@ def test_conflicting_ways_to_split_are_refused(ways: dict[str, Any]) -> None:
         SplitRule.model_validate(ways)
 
 
+@pytest.mark.parametrize(
+    ("task", "declared", "line"),
+    [
+        ("regression", {"positive": "worn"}, "positive: only a task of two classes has one"),
+        ("multiclass", {"positive": "worn"}, "positive: only a task of two classes has one"),
+        ("regression", {"class_weights": "balanced"}, "class_weights: numbers have no classes"),
+        ("regression", {"calibrate": "auto"}, "calibrate: numbers have no probabilities"),
+        ("multiclass", {"calibrate": "platt"}, "calibrate: platt needs two classes"),
+    ],
+)
+def test_what_the_declared_task_does_not_have_is_refused_unless_it_was_stored(
+    task: str, declared: dict[str, Any], line: str
+) -> None:
+    train = {"target": "wear", "model": {"kind": "linear"}, "task": task, **declared}
+    with pytest.raises(ValidationError, match=line):
+        _spec(train=train)
+    Train.model_validate(train, context=STORED)
+
+
 _GIVEN = {"column": "part", "test": ["b"]}
 
 

@@ -153,6 +153,18 @@ def test_metrics_that_the_task_does_not_have(defs: Path) -> None:
             "uncertainty:",
             "'size' is a number, and groups need names; list it in train.categorical",
         ),
+        (
+            ["    clip: 5"],
+            "roc_auc",
+            "clip:",
+            "clip is for numbers; the task is binary",
+        ),
+        (
+            ["    asymmetry: {}"],
+            "roc_auc",
+            "asymmetry:",
+            "asymmetry is for numbers; the task is binary",
+        ),
         (["positive: false", "exclude: size", "uncertainty: {by: kind}"], "coverage", "", ""),
         (["categorical: size", "uncertainty: {by: size}"], "f1", "", ""),
     ],
@@ -167,8 +179,9 @@ def test_what_the_contract_tells_of_training(
         "      - {name: kind, type: string, values: [a, b]}",
         "      - {name: ripe, type: bool, nullable: false}",
         *("  train:", "    target: ripe", "    model: {kind: linear}"),
-        *(f"    {line}" for line in train),
+        *(f"    {line}" for line in train if not line.startswith("    ")),
         *("  evaluate:", "    gates:", f"      - {{metric: {gate}, at_least: 0.5}}"),
+        *(line for line in train if line.startswith("    ")),
     ]
     text = "\n".join(lines) + "\n"
     declare(defs, text, "apples")
