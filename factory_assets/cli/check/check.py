@@ -69,7 +69,7 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
             raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, names))
     selected = [folder for folder in folders if not pipelines or folder.name in pipelines]
     problems = [problem for folder in selected for problem in check_folder(folder)]
-    problems += [*_unsent_events(), *_refused_imports()]
+    problems += [*_unsent_events(), *_untold_alerts(names), *_refused_imports()]
     return sorted([*problems, *_clashes(selected), *([] if pipelines else _wrong_folders())])
 
 
@@ -80,6 +80,18 @@ def _unsent_events() -> Iterator[Problem]:
         file = settings_file()
         line = parse(file.read_bytes()).value_line(("openlineage", "address"))
         yield Problem(file, line, "openlineage.address", refused_line(refused))
+
+
+def _untold_alerts(names: Sequence[str]) -> Iterator[Problem]:
+    """Yield the names in `alerts` that no pipeline has: nobody would be told of the one meant."""
+    declared, file = load_settings(), settings_file()
+    channels = declared.settings.alerts if declared else ()
+    for i, channel in enumerate(channels):
+        for j, name in enumerate(channel.pipelines):
+            if name not in names:
+                line = parse(file.read_bytes()).value_line(("alerts", i, "pipelines", j))
+                what = f"no pipeline {name!r}; {suggest(name, names)}"
+                yield Problem(file, line, f"alerts.{i}.pipelines.{j}", what)
 
 
 def _refused_imports() -> Iterator[Problem]:

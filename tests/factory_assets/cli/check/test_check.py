@@ -190,6 +190,15 @@ def test_what_the_contract_tells_of_training(
     assert all(message in problem.message for problem in problems)
 
 
+def test_a_pipeline_of_which_nobody_would_be_told(defs: Path) -> None:
+    declare(defs, FULL)
+    settings = defs / "factory.yaml"
+    settings.write_text("alerts:\n  - command: [page]\n    pipelines: [machines, machine]\n")
+    [problem] = check(["machines"])
+    assert (problem.file, problem.line) == (settings, 3)
+    assert problem.what.startswith("alerts.0.pipelines.1: no pipeline 'machine'; did you mean 'ma")
+
+
 def test_derived_columns_see_those_before_them(defs: Path) -> None:
     text = FULL.replace("power: torque * speed", "power: torque * speed\n      half: power / 2")
     declare(defs, text)
