@@ -20,6 +20,7 @@ from factory_assets.cli.check.sources import (
     headers,
     join_mistakes,
     source_mistakes,
+    unread_settings,
     upstream_mistakes,
 )
 from factory_assets.cli.check.training import metric_mistakes, training_mistakes
@@ -133,6 +134,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from metric_mistakes(pipeline)
     yield from training_mistakes(pipeline)
     yield from _encoders(pipeline)
+    yield from unread_settings(pipeline)
     pipeline = bind_newest_partition(pipeline)
     mistakes = [*source_mistakes(pipeline), *join_mistakes(pipeline), *upstream_mistakes(pipeline)]
     yield from mistakes

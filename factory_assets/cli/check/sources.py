@@ -75,6 +75,33 @@ def source_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
             yield Mistake((*at, "query") if is_query else at, str(error), at_key=True)
 
 
+def unread_settings(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Yield the settings of a source that are read of none of its files, by their names."""
+    for at, source in placed_sources(pipeline.spec.ingest):
+        if isinstance(source, FileSource):
+            for key, what in _unread_settings(source):
+                yield Mistake((*at, key), f"{key} is for {what}; leave it out", at_key=True)
+
+
+def _unread_settings(source: FileSource) -> Iterator[tuple[str, str]]:
+    """Yield each key, and what it is for; none unless the names tell the format of every file."""
+    try:
+        formats = [format_of(pattern, source.format) for pattern in source.patterns]
+    except SourceError:
+        return
+    packings = {packing for _, packing in formats}
+    if source.member and "zip" not in packings:
+        yield "member", f"a zip, and {' and '.join(source.patterns)} is none"
+    kinds = {kind for kind, _ in formats}
+    named = " and ".join(dict.fromkeys(str(kind) for kind, _ in formats))
+    keys = ["delimiter", "header", "columns", "skip", "until"] * kinds.isdisjoint({"csv", None})
+    keys += ["encoding"] * (kinds == {"parquet"})
+    for key in keys:
+        if getattr(source, key) != FileSource.model_fields[key].default:
+            text = "text" if key == "encoding" else "separated text"
+            yield key, f"{text}, not for {named}"
+
+
 def absent_sources(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield sources of local files of which none is there; those of partitions come one by one."""
     for at, source in () if pipeline.spec.partitions else placed_sources(pipeline.spec.ingest):

@@ -190,6 +190,29 @@ def test_what_the_contract_tells_of_training(
     assert all(message in problem.message for problem in problems)
 
 
+@pytest.mark.parametrize(
+    ("source", "key", "message"),
+    [
+        ("{files: a.parquet, skip: 3}", "skip", "skip is for separated text, not for parquet"),
+        ("{files: [a.jsonl.gz, b.pq], delimiter: ;}", "delimiter", "not for jsonl and parquet"),
+        ("{files: a.dat, format: arff, until: Total}", "until", "not for arff"),
+        ("{files: a.parquet, encoding: latin-1}", "encoding", "encoding is for text, not for"),
+        ("{files: a.csv, member: b.csv}", "member", "member is for a zip, and a.csv is none"),
+        ("{files: [a.arff, a.jsonl], encoding: latin-1}", "", ""),
+        ("{files: [a.csv, b.parquet], skip: 3}", "", ""),
+        ("{files: 'data/*', skip: 3, member: '*.csv'}", "", ""),
+        ("{files: a.zip, member: b.csv, skip: 3}", "", ""),
+    ],
+)
+def test_what_is_read_of_no_file_of_a_source(
+    defs: Path, source: str, key: str, message: str
+) -> None:
+    declare(defs, SHOWN_DIGITS.replace("{files: apples.csv}", source), "apples")
+    problems = check(["apples"])
+    assert [one.path for one in problems] == [f"attributes.ingest.source.{key}"] * bool(key)
+    assert all(message in one.message for one in problems)
+
+
 def test_a_pipeline_of_which_nobody_would_be_told(defs: Path) -> None:
     declare(defs, FULL)
     settings = defs / "factory.yaml"
