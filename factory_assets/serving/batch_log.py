@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
-from factory_assets.serving.declared_log import protection_of
+from factory_assets.serving.declared_log import as_sensitive_as_declared, protection_of
 from factory_assets.serving.logged_keys import LoggedKey, keys_beside
 from factory_assets.serving.online.column_request import encode_columns
 from factory_assets.spec import Column
@@ -57,7 +57,7 @@ def log_answers(
     """
     import pyarrow as pa
 
-    columns = needed_columns(model)
+    columns = as_sensitive_as_declared(pipeline, needed_columns(model))
     keys = keys_beside([*rows.keys], columns)
     protection = protection_of(pipeline, [*columns, *(key.column for key in keys)], home)
     given, texts = ids.PredictionIds(), []

@@ -41,6 +41,25 @@ def protection_of(pipeline: str, columns: Sequence[Column], home: Home) -> Prote
     return Protection(home, pipeline, _MODES[mode])
 
 
+def as_sensitive_as_declared(pipeline: str, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Return the columns that a model reads, each as sensitive as it is declared by now.
+
+    It may be declared so since the model was trained. What was sensitive then stays so.
+    """
+    declared = _declared(pipeline)
+    levels = {
+        column.source_name: column.sensitive
+        for column in (declared.spec.ingest.contract.columns if declared else ())
+        if column.sensitive
+    }
+    return tuple(
+        column.model_copy(update={"sensitive": levels[column.source_name]})
+        if column.source_name in levels and not column.sensitive
+        else column
+        for column in columns
+    )
+
+
 def keys_of(pipeline: str) -> tuple[LoggedKey, ...]:
     """Return the keys of the answers of a pipeline; none if it is not declared now.
 

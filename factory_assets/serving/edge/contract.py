@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.data.contract.sql_types import is_number
 from factory_assets.data.transforms.narrowing import narrowed_cleaning, needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.declared_log import as_sensitive_as_declared
 from factory_assets.serving.edge.expressions import expression_node, functions_of
 from factory_assets.serving.edge.patterns import is_portable
 from factory_assets.spec import Clean, Column
@@ -43,7 +44,8 @@ def edge_contract(pipeline: str, model: OnnxModel) -> dict[str, Any]:
     import duckdb
 
     _require_single_rows(pipeline, model)
-    clean, columns = narrowed_cleaning(model), needed_columns(model)
+    clean = narrowed_cleaning(model)
+    columns = as_sensitive_as_declared(pipeline, needed_columns(model))
     kinds: dict[str, Kind] = {}
     for column in columns:
         kinds[column.name.lower()] = _kind(pipeline, column)

@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.execution.missing_champion import what_waits
 from factory_assets.execution.rollout import Rollout, ongoing_rollout
-from factory_assets.serving.declared_log import keys_of
+from factory_assets.serving.declared_log import as_sensitive_as_declared, keys_of
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.http.served_rollout import ServedRollout
 from factory_assets.serving.logged_keys import LoggedKey
@@ -271,7 +272,9 @@ class Champions:
         version = self._registry.version(name, number)
         model = load_verified(self._registry, version)
         shift = InputShift.of(version.files)
-        return ServedModel(name, number, model, self._home, shift=shift, keys=_keys(name))
+        columns = as_sensitive_as_declared(name, needed_columns(model))
+        keys = _keys(name)
+        return ServedModel(name, number, model, self._home, shift=shift, keys=keys, columns=columns)
 
     def _promoted(self, name: str, number: int) -> ServedModel | None:
         """Return the version if it was loaded beside the champion; nobody else closes it then."""

@@ -73,6 +73,7 @@ class ServedModel:
             default from the folders of pipelines.
         shift: counts the inputs of the compiled way, for the metrics.
         keys: what is logged of a row beside the columns that the model needs.
+        columns: those that it needs, as they are declared now; None if they are as in training.
     """
 
     def __init__(
@@ -84,10 +85,11 @@ class ServedModel:
         declared: Callable[[str], Pipeline] | None = None,
         shift: InputShift | None = None,
         keys: Sequence[LoggedKey] = (),
+        columns: Sequence[Column] | None = None,
     ) -> None:
         self.pipeline, self.version, self.model = pipeline, version, model
         self.shift = shift
-        self.columns: tuple[Column, ...] = needed_columns(model)
+        self.columns = needed_columns(model) if columns is None else tuple(columns)
         self.keys = keys_beside(keys, self.columns)
         self.compiled = CompiledRows.of(model, [key.source_name for key in self.keys])
         self.decoder = self.compiled.schema.decoder if self.compiled else None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from click.testing import CliRunner
 from factory_assets.cli.main import main
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.batch import predict
+from factory_assets.serving.edge.contract import edge_contract
 from factory_assets.serving.feedback.table import OutcomeColumns, record_from_table
 from factory_assets.serving.http import invocations
+from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.oip import InferenceRequest
 from factory_assets.serving.http.openapi import openapi
@@ -148,6 +151,24 @@ def test_a_file_and_a_request_log_the_same_keys(way: str, keyed: Deployed, home:
     assert [*map(dict, of_request)] == [*map(dict, of_file[:2])]
     assert of_request[0]["Case No"] == 1003
     assert of_request[0]["patient"].keys() == {"commitment"}
+
+
+def test_an_input_that_was_declared_sensitive_since_the_training_is_hidden(
+    keyed: Deployed, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = deepcopy(SPEC)
+    changed["ingest"]["contract"][3]["sensitive"] = "personal"
+    declare(tmp_path / "defs" / "p", changed)
+    [of_file] = logged(home, scored(keyed, home, "size\n2.0\n"))
+    assert of_file["size"].keys() == {"commitment"}
+    champions = Champions(home, ["p"])
+    champions.refresh()
+    served = champions.get("p")
+    _, [of_request] = requested(served, home, "compiled", [{"size": 2.0}])
+    assert of_request["size"].keys() == {"commitment"}
+    [size] = edge_contract("p", served.model)["columns"]
+    assert size["sensitive"]
+    champions.close()
 
 
 @pytest.mark.parametrize("way", ["compiled", "engine", "mlflow"])
