@@ -21,7 +21,7 @@ from factory_assets.monitoring.reference import (
 )
 from factory_assets.monitoring.seasons import column_season_codes, season_codes
 from factory_assets.monitoring.watched import WatchedInputs, watched_inputs
-from factory_assets.serving.declared_log import protection_of
+from factory_assets.serving.declared_log import as_sensitive_as_declared, protection_of
 from factory_assets.spec import Pipeline
 from factory_assets.spec.watch import Watching
 from factory_resources.errors import DeclarationError
@@ -77,10 +77,12 @@ class WatchedChampion:
     @cached_property
     def inputs(self) -> WatchedInputs:
         """The columns that are watched."""
+        columns = as_sensitive_as_declared(self.pipeline.name, needed_columns(self.model))
         return watched_inputs(
             self.model,
+            columns,
             training_schema(self.lineage.parts, self.home),
-            protection_of(self.pipeline.name, needed_columns(self.model), self.home),
+            protection_of(self.pipeline.name, columns, self.home),
             self.home,
             committed=self.pipeline.spec.deploy.log.sensitive == "commit",
         )

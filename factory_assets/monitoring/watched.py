@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from factory_assets.data.contract.sql_types import is_number
-from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.edge.score import json_text
 from factory_assets.spec import Column
@@ -135,13 +134,20 @@ class WatchedInputs:
 
 
 def watched_inputs(
-    model: OnnxModel, rows: pa.Schema, protection: Protection | None, home: Home, *, committed: bool
+    model: OnnxModel,
+    columns: Sequence[Column],
+    rows: pa.Schema,
+    protection: Protection | None,
+    home: Home,
+    *,
+    committed: bool,
 ) -> WatchedInputs:
     """Return the columns of a model that can be compared with its training rows.
 
     Left out are texts, pictures, times, and what separates and orders series.
 
     Args:
+        columns: those that it needs, as they are logged now.
         rows: the columns of the training rows.
         committed: whether the log has commitments in place of sensitive values.
     """
@@ -150,7 +156,7 @@ def watched_inputs(
     keys |= {windows.by, windows.order} if windows else set()
     read = {text.name for text in model.texts} | ({model.picture.name} if model.picture else set())
     watched, hidden = [], []
-    for column in needed_columns(model):
+    for column in columns:
         if column.name not in rows.names or column.name in read:
             continue
         if column.name in keys and column.name not in model.inputs:

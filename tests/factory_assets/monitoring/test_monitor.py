@@ -99,6 +99,20 @@ def test_no_value_of_a_sensitive_column_is_in_an_alarm(
     assert report.has("drift")
 
 
+def test_a_column_that_was_declared_sensitive_since_the_training_is_no_longer_watched(
+    pumps: Watched,
+) -> None:
+    contract = [
+        {**column, "sensitive": "personal"} if column["name"] == "heat" else column
+        for column in PUMPS["ingest"]["contract"]
+    ]
+    pumps.declare(ingest={**PUMPS["ingest"], "contract": contract})
+    pumps.answer(rows(300, 5))
+    report = pumps.look(1)
+    assert report.hidden == ("heat",)
+    assert report.alarms == ()
+
+
 @pytest.mark.parametrize(
     ("shift", "column", "what"),
     [({"missing": 0.4}, "heat", "missing"), ({"red": 0.7}, "colour", "values")],
