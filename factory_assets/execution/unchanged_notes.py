@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 
 from factory_assets.execution.requests import StageRun
 from factory_resources.home.home import Home, storage_errors
@@ -42,7 +43,8 @@ def take_notes(home: Home) -> list[UnchangedRun]:
 
     A full disk may have left a part of a line, to which the next one was added.
     """
-    taken = _notes(home).with_suffix(".taken")
+    # A name of its own: another process may take later notes at the same time.
+    taken = _notes(home).with_suffix(f".{token_hex(8)}.taken")
     try:
         _notes(home).replace(taken)
     except FileNotFoundError:
