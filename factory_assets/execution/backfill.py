@@ -59,7 +59,14 @@ def wanted(
     if not keys:
         listing = list_partitions(pipeline, now, known, home)
         gone = _gone(pipeline, listing.partitions, home)
-        return Wanted(listing.partitions, listing.absent - len(gone), gone, listing.dynamic)
+        # A dynamic key that no file has, and Dagster does not know, was not counted.
+        counted = [
+            one
+            for one in gone
+            if all(one.keys[name] in keys for name, keys in listing.dynamic.items())
+        ]
+        absent, names = listing.absent - len(counted), tuple(one.key for one in gone)
+        return Wanted(listing.partitions, absent, names, listing.dynamic)
     requested = by_time(
         requested_partition(pipeline, key, now, home) for key in dict.fromkeys(keys)
     )
@@ -71,9 +78,10 @@ def wanted(
     return Wanted(requested, 0, (), dynamic)
 
 
-def _gone(pipeline: Pipeline, there: Iterable[Partition], home: Home) -> tuple[str, ...]:
+def _gone(pipeline: Pipeline, there: Iterable[Partition], home: Home) -> list[Partition]:
     stored = {*Records(home).partitions(pipeline.name, "ingest")} - {one.key for one in there}
-    return tuple(key for key in sorted(stored) if partition_of(pipeline.spec.partitions, key))
+    found = (partition_of(pipeline.spec.partitions, key) for key in sorted(stored))
+    return [*filter(None, found)]
 
 
 def by_time(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
