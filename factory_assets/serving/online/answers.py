@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 EXPLAINED = 5
 """Inputs that an explanation names at most."""
 
+_ROUNDING = 1e-6
+"""Relative difference of outputs of 32 bits that rows in other places of a run may have."""
+
 
 def predictions(served: ServedModel, scored: ScoredRequest) -> list[Any]:
     """Return the predicted class of each scored row, by the threshold, or its number."""
@@ -62,14 +65,15 @@ def explanations(served: ServedModel, scored: ScoredRequest) -> list[list[dict[s
     the input were missing: of the probability of the predicted class (of two classes: the second),
     or of the number. Inputs without any effect are left out.
     """
-    outputs = _of_interest(served, scored.outputs, scored.outputs)
+    if not len(scored.outputs):
+        return []
+    names = [name for name, kind in served.model.inputs.items() if kind != "tensor(uint8)"]
     changes = {
-        name: outputs - _of_interest(served, scored.outputs, scored.without(name))
-        for name, kind in served.model.inputs.items()
-        if kind != "tensor(uint8)"
+        name: _change(*(_of_interest(served, scored.outputs, outputs) for outputs in compared))
+        for name, compared in zip(names, scored.without(names), strict=True)
     }
     found: list[list[dict[str, Any]]] = []
-    for i in range(len(outputs)):
+    for i in range(len(scored.outputs)):
         ranked = sorted(changes, key=lambda name: -abs(changes[name][i]))
         found.append(
             [
@@ -79,6 +83,16 @@ def explanations(served: ServedModel, scored: ScoredRequest) -> list[list[dict[s
             ]
         )
     return found
+
+
+def _change(as_is: NDArray[np.float64], without: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the difference where it is more than the rounding of the graph, else 0."""
+    import numpy as np
+
+    change = as_is - without
+    return np.where(
+        np.abs(change) > _ROUNDING * np.maximum(np.abs(as_is), np.abs(without)), change, 0
+    )
 
 
 def _of_interest(

@@ -17,6 +17,7 @@ from factory_assets.ml.features.columns import read_words
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out, value_codes
 from factory_assets.serving.logged_keys import LoggedKey, keys_beside, keys_of_row
+from factory_assets.serving.online import missing_inputs
 from factory_assets.serving.online.column_checks import ColumnChecks
 from factory_assets.serving.online.compiled_rows import CompiledRows
 from factory_assets.serving.online.input_shift import InputShift
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from factory_assets.serving.online.missing_inputs import Compared
     from factory_assets.serving.online.warm_engine import WarmEngine
-
-    Rescore = Callable[[str], NDArray[np.float64]]
 
 
 _MANY = 16
@@ -53,8 +53,8 @@ class ScoredRequest:
     outputs: NDArray[np.float64]
     """Of these rows: probabilities [rows, classes], or predictions [rows]."""
     refusals: tuple[Refusal, ...]
-    without: Rescore
-    """Returns the outputs that the rows would have if one input were missing."""
+    without: Callable[[Sequence[str]], Compared]
+    """Yields the outputs that the rows would have if one of these inputs were missing."""
     groups: NDArray[Any] | None = None
     """Of these rows, the value by which their sets or intervals differ; None if they do not."""
     read: Sequence[Mapping[str, Any]] | None = None
@@ -156,16 +156,9 @@ class ServedModel:
             raise UndecidedError
         if self.shift:
             self.shift.add(feed, rows)
-        without = partial(self._without_in_feed, feed)
+        without = partial(missing_inputs.in_feed, self.model, feed, rows)
         by = self.model.grouped_by
         return ScoredRequest(range(rows), outputs, (), without, feed[by][:, 0] if by else None)
-
-    def _without_in_feed(self, feed: Mapping[str, NDArray[Any]], name: str) -> Any:
-        import numpy as np
-
-        present = feed[name]
-        absent = np.full_like(present, "" if present.dtype == object else np.nan)
-        return self.model.run({**feed, name: absent})
 
     def score(self, rows: Sequence[Mapping[str, Any]]) -> ScoredRequest:
         """Score rows with the engine.
@@ -201,17 +194,10 @@ class ServedModel:
             rows=tuple(int(n) for n in numbers[finite]),
             outputs=outputs[finite],
             refusals=tuple(refusals),
-            without=partial(self._without_in_table, table, wanted[finite]),
+            without=partial(missing_inputs.in_table, self.model, table, wanted[finite]),
             groups=read_words(table, by)[wanted[finite]] if (by := self.model.grouped_by) else None,
             read=read,
         )
-
-    def _without_in_table(self, table: pa.Table, wanted: NDArray[np.int64], name: str) -> Any:
-        import pyarrow as pa
-
-        position = table.column_names.index(name)
-        absent = pa.nulls(table.num_rows, table.schema.field(position).type)
-        return self.model.outputs(table.set_column(position, name, absent), wanted)
 
     def _wanted(self, table: pa.Table) -> NDArray[np.int64]:
         """Return the positions of the rows to score."""

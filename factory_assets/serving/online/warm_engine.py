@@ -64,7 +64,14 @@ class WarmEngine:
 
     def _open(self, folder: Path) -> duckdb.DuckDBPyConnection:
         engine = open_sealed(
-            read=[], write=folder, memory=_MEMORY, threads=1, statistics="ignored", profile=False
+            read=[],
+            write=folder,
+            memory=_MEMORY,
+            threads=1,
+            statistics="ignored",
+            # Comparing expressions takes longer than it saves on the rows of a request.
+            wide=True,
+            profile=False,
         )
         self._resources.callback(engine.close)
         return engine

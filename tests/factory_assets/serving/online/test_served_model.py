@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factory_assets.serving.online import missing_inputs
 from factory_assets.serving.online.answers import explanations
 from factory_assets.serving.online.column_request import ColumnRequest
 from factory_assets.serving.online.request_rows import CompiledRequest, ObjectRequest
@@ -163,7 +164,9 @@ def test_times_are_read_as_in_a_file(kinds: dict[str, str], tmp_path: Path) -> N
     assert {served.model.inputs[name] for name in ("made", "sold")} == {"tensor(double)"}
     scored = served.score(rows)
     np.testing.assert_array_equal(scored.outputs, expected(deployed, rows))
-    assert not np.array_equal(scored.without("sold"), scored.outputs)
+    [(as_is, without)] = scored.without(["sold"])
+    np.testing.assert_array_equal(as_is, scored.outputs)
+    assert not np.array_equal(without, as_is)
     assert served.decoder is not None
     typed = CompiledRequest(served.decoder.decode(json.dumps(rows)))
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
@@ -177,7 +180,8 @@ def test_times_are_read_as_in_a_file(kinds: dict[str, str], tmp_path: Path) -> N
     for form, one in compiled.items():
         truth = scored.outputs[: len(one.outputs)]
         np.testing.assert_array_equal(one.outputs, truth, err_msg=form)
-        assert not np.array_equal(one.without("sold"), one.outputs)
+        [(as_is, without)] = one.without(["sold"])
+        assert not np.array_equal(without, as_is)
     require_same_times(served, rows[0])
     served.close()
 
@@ -367,7 +371,7 @@ def test_a_row_without_a_needed_column_is_refused_as_a_whole(linear: Deployed) -
     with pytest.raises(ContractError, match="there is no column 'steps'"):
         served.score([{k: v for k, v in GOOD.items() if k != "steps"}])
     for wrapped in ({"rows": [GOOD]}, {}):
-        with pytest.raises(ContractError, match=r'such as {"Heat [[]K]": …, "wear": …, '):
+        with pytest.raises(ContractError, match=r'such as {"Heat .K.": …, "wear": …, '):
             served.score([wrapped])
     served.close()
 
@@ -411,6 +415,26 @@ def test_what_is_logged_are_the_needed_columns(linear: Deployed) -> None:
     extra = ColumnRequest({**columns.columns, "secret": [1]}, 1)
     cells = {name: values[0] for name, values in columns_logged(extra.logged(served)).items()}
     assert cells == {**GOOD, "Heat [K]": None}
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 512])
+def test_inputs_are_left_out_one_by_one_whatever_is_scored_at_once(
+    at_once: int, linear: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(missing_inputs, "_AT_ONCE", at_once)
+    served = served_by(linear)
+    rows = [GOOD, {**GOOD, "Heat [K]": 20.0}]
+    by_engine = served.score(rows)
+    assert served.decoder is not None
+    compiled = CompiledRequest(served.decoder.decode(json.dumps(rows))).score(served)
+    names = [*served.model.inputs]
+    for scored in (by_engine, compiled):
+        alone = [next(iter(scored.without([name]))) for name in names]
+        together = [*scored.without(names)]
+        np.testing.assert_allclose(together, alone, rtol=1e-6)
+        for as_is, _ in together:
+            np.testing.assert_allclose(as_is, scored.outputs, rtol=1e-6)
+    served.close()
 
 
 def test_an_explanation_is_the_change_without_the_input(linear: Deployed) -> None:
