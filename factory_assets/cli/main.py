@@ -116,7 +116,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     "source",
     required=True,
     type=click.Path(path_type=Path),
-    help="The data file, a folder of them, or a quoted glob.",
+    help="The data file, a folder of them or of images in a folder for each class, or a glob.",
 )
 @click.option("--target", help="The column to predict (default: guessed, with the reason).")
 @click.option(

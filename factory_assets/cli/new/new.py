@@ -1,6 +1,7 @@
 """`factory new`: profile a data file and write a declaration for it.
 
-The profile belongs in `profile`, the decisions in `recommend`, the text of the file in `render`.
+The profile belongs in `profile`, the decisions in `recommend`, the text of the file in `render`;
+images in `image_folders`.
 """
 
 import os
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory_assets.cli.new.files import source_pattern
+from factory_assets.cli.new.image_folders import find_images, render_images
 from factory_assets.cli.new.profile import profile
 from factory_assets.cli.new.recommend import recommend
 from factory_assets.cli.new.render import render
@@ -38,9 +40,10 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
 
     Args:
         name: of the pipeline.
-        source: the data file, a glob of several, or a folder of data files of one kind.
+        source: the data file, a glob of several, or a folder of data files of one kind, or of
+            images in a folder for each class.
         folder: the folder of pipelines.
-        target: the column to predict; None to guess it.
+        target: the column to predict; None to guess it. Of images, the column of their classes.
 
     Raises:
         DeclarationError: the name is not valid, or there is a pipeline of that name.
@@ -59,7 +62,14 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
             where=str((existing or [pipeline_folder])[0] / FILE),
             remedy="choose another name, or change that file",
         )
-    source = source_pattern(Path(os.path.expanduser(source)).resolve())
+    source = Path(os.path.expanduser(source)).resolve()
+    if images := find_images(source):
+        patterns = [_declared_path(pipeline_folder, pattern) for pattern in images.patterns]
+        schema = schema_line(pipeline_folder)
+        content, named = render_images(images, patterns=patterns, label=target, schema=schema)
+        _write(pipeline_folder / FILE, content)
+        return DraftedFile(pipeline_folder / FILE, named, guessed="")
+    source = source_pattern(source)
     table = profile(source)
     choices = recommend(table, target)
     content = render(

@@ -142,12 +142,12 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         group=group,
         split=split,
         slices=_slices(table, inputs, names),
-        metric="mae" if is_decided_by_few(table, outcome) else _METRICS[outcome.task],
+        metric="mae" if is_decided_by_few(table, outcome) else METRICS[outcome.task],
         model=MODEL,
     )
 
 
-_METRICS: Mapping[Task, Metric] = {
+METRICS: Mapping[Task, Metric] = {
     "binary": "average_precision",
     "multiclass": "balanced_accuracy",
     "regression": "rmse",

@@ -86,7 +86,7 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
     if table.rules.until:
         parts.append(f"until: {yaml_string(table.rules.until)}")
     if table.unread:
-        yield f"    {_comment(_unread(table.unread))}"
+        yield f"    {comment(_unread(table.unread))}"
     if table.headers:
         lines = "1 line repeats" if table.headers == 1 else f"{table.headers} lines repeat"
         yield f"    # {lines} the column names among the rows, for the quarantine"
@@ -113,7 +113,7 @@ def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     share = 1 - column.present / table.rows if column else 0.0
     if share > 0.45:
         why = f"{share:.0%} of the rows have no target"
-        yield f"    max_quarantine: {min(1.0, share + 0.05):.2f}  {_comment(why)}"
+        yield f"    max_quarantine: {min(1.0, share + 0.05):.2f}  {comment(why)}"
 
 
 def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
@@ -134,16 +134,16 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         if column is choices.target.column or (splits and is_dispensable(column, table.rows)):
             parts.append("nullable: false")
         odd = column.oddity or _numbers(column, name) or _in_units(column, name)
-        comment = "; ".join(filter(None, (_values(column, table.rows), odd)))
+        said = "; ".join(filter(None, (_values(column, table.rows), odd)))
         if why := personal_data_reason(column, table.examples(column)):
-            comment = f"{why}: personal data?"
+            said = f"{why}: personal data?"
             if column is not choices.target.column:
                 parts.append("sensitive: personal")
-        comment = "; ".join(filter(None, (comment, column.note)))
-        entries.append((f"      - {{{', '.join(parts)}}}", comment))
+        said = "; ".join(filter(None, (said, column.note)))
+        entries.append((f"      - {{{', '.join(parts)}}}", said))
     width = min(88, max(len(entry) for entry, _ in entries))
-    for entry, comment in entries:
-        yield f"{entry:<{width}}  {_comment(comment)}"
+    for entry, said in entries:
+        yield f"{entry:<{width}}  {comment(said)}"
 
 
 def _numbers(column: ColumnSummary, name: str) -> str:
@@ -189,8 +189,8 @@ def _clean(choices: Recommendation) -> Iterator[str]:
     if choices.derive:
         yield "    derive:"
         for column in choices.derive:
-            comment = f"  {_comment(column.comment)}" if column.comment else ""
-            yield f"      {yaml_string(column.name)}: {_sql(column.sql)}{comment}"
+            said = f"  {comment(column.comment)}" if column.comment else ""
+            yield f"      {yaml_string(column.name)}: {_sql(column.sql)}{said}"
     if windows:
         yield "    windows:  # recent level, spread and trend of each column"
         yield f"      by: {yaml_string(windows.by)}"
@@ -234,7 +234,7 @@ def _short(value: Any, most: int = 20) -> str:
     return safe if len(safe) <= most else f"{safe[: most - 3]}..."
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     """Return a text, which may quote values of the file, as a comment of one line."""
     return f"# {_printable(text)}"
 
@@ -253,12 +253,12 @@ def _split(choices: Recommendation, target: str) -> Iterator[str]:
         parts.append(f"time: {yaml_string(choices.names[choices.split.time.source])}")
     elif choices.split.stratified:
         parts.append(f"stratify: {yaml_string(target)}")
-    yield f"  split: {{{', '.join(parts)}}}{f'  {_comment(why)}' if why else ''}"
+    yield f"  split: {{{', '.join(parts)}}}{f'  {comment(why)}' if why else ''}"
 
 
 def _train(choices: Recommendation, target: str) -> Iterator[str]:
     why = choices.target.guessed
-    guessed = f"  {_comment(f'guessed: {why}')}" if why else ""
+    guessed = f"  {comment(f'guessed: {why}')}" if why else ""
     yield "  train:"
     yield f"    target: {yaml_string(target)}{guessed}"
     numbers = "  # whole numbers, unlike class codes; if they are classes: multiclass"
@@ -269,13 +269,13 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     if choices.exclude:
         yield "    exclude:  # not inputs; add every column that is known only after the outcome"
         yield from (
-            f"      - {yaml_string(name)}  {_comment(why)}" for name, why in choices.exclude.items()
+            f"      - {yaml_string(name)}  {comment(why)}" for name, why in choices.exclude.items()
         )
     else:
         yield "    exclude: []  # add every column that is known only after the outcome: it leaks"
     for name, why in choices.suspected.items():
         question = "Is it known only after the outcome? Then exclude it."
-        yield f"    {_comment(f'{name}: {why}. {question}')}"
+        yield f"    {comment(f'{name}: {why}. {question}')}"
     if choices.categorical:
         names = ", ".join(yaml_string(name) for name in choices.categorical)
         yield f"    categorical: [{names}]  # numbers that stand for categories"
