@@ -6,43 +6,28 @@ later again after a failure.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import dagster as dg
-from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
 from factory_resources.tracking.run_history import REASON_TAG
 from schedules.erasures import REASON as ERASURE
+from schedules.started_trainings import (
+    StartedTraining,
+    broke_contract,
+    next_try,
+    started_trainings,
+)
 
 _PAUSE = 60
 """Minimum number of seconds between two evaluations."""
 
 _WEEK = timedelta(days=7)
 
-_FIRST_WAIT = timedelta(hours=1)
-"""After the first failure; each one after it waits four times as long."""
-
 _REMEMBERED = 500
-"""Runs of the pipeline, the newest first: those that were started for a reason, and those that tell
-since when a source breaks its contract."""
-
-Outcome = Literal["succeeded", "failed", "refused", "unfinished"]
-"""`refused`: the source broke its contract, so that nothing was trained."""
-
-
-@dataclass(frozen=True)
-class StartedTraining:
-    """A run that was started for a reason, with those that repeat it: its process may have died."""
-
-    reason: str
-    time: datetime
-    """Of the last of these runs."""
-    outcome: Outcome
-    runs: int = 1
+"""Runs of the pipeline, the newest first, that tell since when a source breaks its contract."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +65,7 @@ def decide(
         if any(one.outcome == "succeeded" for one in own):
             waits.append(f"{why}: trained already")
             continue
-        if own and (begins := _next_try(own)) > now:
+        if own and (begins := next_try(own)) > now:
             waits.append(f"{why}: failed {len(own)} times, tried again {begins:%Y-%m-%d %H:%M} UTC")
             continue
         trained = [one for one in trainings if _counts(one)]
@@ -95,11 +80,6 @@ def decide(
 def _counts(training: StartedTraining) -> bool:
     """Whether it is one of the trainings that a week may have; erasures start their own."""
     return training.outcome != "refused" and not training.reason.startswith(ERASURE)
-
-
-def _next_try(own: Sequence[StartedTraining]) -> datetime:
-    wait: timedelta = _FIRST_WAIT * 4 ** (len(own) - 1)
-    return max(one.time for one in own) + wait
 
 
 def retraining_sensor(
@@ -122,7 +102,7 @@ def retraining_sensor(
 
     def _retrain(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         broken = _broken_contract(context.instance, pipeline) if after_contract else {}
-        trainings = _started(context.instance, pipeline)
+        trainings = started_trainings(context.instance, pipeline)
         decision = decide({**broken, **reasons()}, trainings, at_most=at_most, now=clock())
         if decision.key is None:
             return dg.SkipReason(decision.why)
@@ -142,49 +122,13 @@ def retraining_sensor(
     )
 
 
-def _started(instance: dg.DagsterInstance, pipeline: str) -> list[StartedTraining]:
-    # By their tag: runs of a schedule may be many more than are remembered.
-    tags = dict(instance.get_run_tags([REASON_TAG]))
-    if not tags:
-        return []
-    of_reason = dg.RunsFilter(job_name=pipeline, tags={REASON_TAG: sorted(tags[REASON_TAG])})
-    by_first = defaultdict[str, list[dg.RunRecord]](list)
-    for record in instance.get_run_records(of_reason, limit=_REMEMBERED):
-        run = record.dagster_run
-        by_first[run.tags.get(ROOT_RUN_ID_TAG, run.run_id)].append(record)
-    return [_training(instance, pipeline, records) for records in by_first.values()]
-
-
-def _training(
-    instance: dg.DagsterInstance, pipeline: str, records: Sequence[dg.RunRecord]
-) -> StartedTraining:
-    """Return the training of a run and of those that repeat it, given from the last one."""
-    last = records[0]
-    outcomes = [_outcome(instance, pipeline, record.dagster_run) for record in records]
-    better: tuple[Outcome, ...] = ("unfinished", "succeeded")
-    return StartedTraining(
-        last.dagster_run.tags[REASON_TAG],
-        last.create_timestamp.replace(tzinfo=UTC),
-        next((one for one in better if one in outcomes), outcomes[0]),
-        len(records),
-    )
-
-
-def _outcome(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) -> Outcome:
-    if run.is_success:
-        return "succeeded"
-    if not run.is_finished:
-        return "unfinished"
-    return "refused" if _broke_contract(instance, pipeline, run) else "failed"
-
-
 def _broken_contract(instance: dg.DagsterInstance, pipeline: str) -> dict[str, str]:
     """Return the reason to try the source again: since when it breaks its contract."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=pipeline), limit=_REMEMBERED)
     finished = [record.dagster_run for record in runs if record.dagster_run.is_finished]
     first = None
     for run in finished:
-        if _broke_contract(instance, pipeline, run):
+        if broke_contract(instance, pipeline, run):
             first = run.run_id
         elif not run.is_success or _trains(pipeline, run):
             break
@@ -195,13 +139,3 @@ def _trains(pipeline: str, run: dg.DagsterRun) -> bool:
     """Whether a run has more than some partitions, or the first stages: they tell nothing of all
     rows, and teach no model."""
     return not run.asset_selection or dg.AssetKey([pipeline, "train"]) in run.asset_selection
-
-
-def _broke_contract(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) -> bool:
-    """Whether the run ended because its first stage refused the source."""
-    if run.is_success:
-        return False
-    failures = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    steps = {entry.step_key for entry in failures}
-    # In a pipeline in partitions, all of them are read in one.
-    return steps in ({f"{pipeline}__ingest"}, {f"{pipeline}__partitions"})

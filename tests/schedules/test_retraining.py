@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory_resources.tracking.run_history import REASON_TAG
-from schedules import retraining
-from schedules.retraining import Outcome, StartedTraining, decide
+from schedules import retraining, started_trainings
+from schedules.retraining import decide
+from schedules.started_trainings import Outcome, StartedTraining
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -104,7 +105,7 @@ def test_whatever_happened_the_promises_hold(
 
 
 def test_many_other_runs_hide_no_training_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retraining, "_REMEMBERED", 3)
+    monkeypatch.setattr(started_trainings, "_REMEMBERED", 3)
 
     @dg.op
     def fail(context: dg.OpExecutionContext) -> None:
