@@ -3578,12 +3578,19 @@ class EvidenceComparison:
         return changed
 
     def _record(self, kind: str, subject: str, before: int | None) -> str | None:
-        """Return the record that the last act of a kind names; None if there was none yet."""
-        act = self._ledger.last(kind, subject, before)
-        return require_relative(take(act[1], "record")) if act else None
+        """Return the record that the last act of a kind names; empty if there was none yet.
+
+        None if nobody can tell: an archive has no evaluations of other versions than its own.
+        """
+        if act := self._ledger.last(kind, subject, before):
+            return require_relative(take(act[1], "record"))
+        has_all = not isinstance(self._ledger, ArchivedEntries)
+        return "" if has_all or self._ledger.last(kind, subject) else None
 
     def _compare(self, kind: str, old: str | None, new: str | None) -> list[str]:
         """Return the kinds of evidence that two records show otherwise."""
+        if old is None or new is None:
+            return []
         before, now = (self._value(name) if name else {} for name in (old, new))
         if before is None or now is None:
             return []
@@ -3595,15 +3602,23 @@ class EvidenceComparison:
 
     def _read_value(self, name: str) -> dict[str, Any] | None:
         """Return the result in a record; None if it is not here, or not as its entry says."""
-        computed = self._ledger.last("stage", name)
-        try:
-            content = read_all(self._files, name, _RECORD_COST // 2)
-            if computed is None or sha256(content).hexdigest() != computed[1].get("sha256"):
-                return None
-            value: dict[str, Any] = take(parse_object(content), "value", kind=dict)
-        except InvalidError:
+        record = entered_record(name, self._files, self._ledger)
+        value = record.get("value") if record else None
+        return value if isinstance(value, dict) else None
+
+
+def entered_record(
+    name: str, files: HomeFolder | ArchiveFile, ledger: LedgerDatabase | ArchivedEntries
+) -> dict[str, Any] | None:
+    """Return the record at a path; None if it is not here, or not as its entry says."""
+    computed = ledger.last("stage", name)
+    try:
+        content = read_all(files, name, _RECORD_COST // 2)
+        if computed is None or sha256(content).hexdigest() != computed[1].get("sha256"):
             return None
-        return value
+        return parse_object(content)
+    except InvalidError:
+        return None
 
 
 def _at(value: Any, place: str) -> Any:

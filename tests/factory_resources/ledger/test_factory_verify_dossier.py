@@ -395,6 +395,21 @@ def test_an_answer_whose_evidence_changed_since_is_found_by_the_verifier_itself(
         assert problem.endswith("does not say so: slices")
 
 
+def test_an_answer_about_an_earlier_version_holds_where_its_evaluation_is_not_in_the_archive(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = copy_factory(factory, tmp_path / "root", monkeypatch)
+    code, text = copied.factory("run", "apples", "--no-reuse")
+    assert code == 0, text
+    content = dossier_json(make_dossier(load_pipeline(copied.defs / "apples"), 2, copied.home))
+    [asked] = [one for one in json.loads(content)["requirements"] if one["id"] == "article.9"]
+    assert (asked["answer"]["state"], asked["answer"]["version"]) == ("signed", 1)
+    write_evidence("apples@2", tmp_path / "evidence.zip", None, with_rows=False)
+    for path in (copied.home.path, tmp_path / "evidence.zip"):
+        report = _verified(path, content.encode())
+        assert report.holds, [str(one) for one in report.problems]
+
+
 def test_an_answer_whose_evidence_is_as_it_was_is_not_noted(factory: Factory) -> None:
     report = verify_path(str(factory.home.path), Expectation())[0]
     assert not [one for one in report.notes if "stale" in one.what]
