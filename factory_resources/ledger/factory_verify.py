@@ -4300,6 +4300,17 @@ _REQUIREMENTS = 1000
 
 _NOT_EVALUATED = "not evaluated"
 
+_RESULTS = {
+    "train": ("model_version", "model"),
+    "evaluate": ("verdict", "verdict"),
+    "deploy": ("export", "export"),
+}
+"""By stage: the kind of the entries that name its records for a version, and what their subjects
+begin with. Other stages have records that a version was made from."""
+
+_OF_VERSION = frozenset({"approval", "serving", "rollout_ended", "alarms"})
+"""The kinds of entries that are in a dossier only if they are about its version."""
+
 _NO_VALUE = ("", "none", "not recorded", _NOT_EVALUATED)
 """What a cell says that has no value, in columns after the first."""
 
@@ -4352,6 +4363,7 @@ class _DossierCheck:
                 self._report.count("documents that the dossier cites")
         with self._reported(f"{self._pipeline}@{self._version}"):
             self._compare_version()
+        self._compare_documents()
         lacking = self._compare_damaged()
         kinds = set()
         for table in take(self._dossier, "facts", kind=list):
@@ -4504,6 +4516,81 @@ class _DossierCheck:
         is_champion = served is not None and served[1].get("version") == self._version
         self._require_same("champion", is_champion)
 
+    def _compare_documents(self) -> None:
+        """Refuse documents that are not about the version, and that it was not made from."""
+        made_from = None
+        with self._reported("sources"):
+            made_from = self._made_from()
+        for path, place in self._places.items():
+            if place not in self._documents:
+                continue
+            with self._reported(path):
+                self._require_about(path, self._entry(self._dossier["sources"][place]["entry"]))
+                stage = self._stage(place)
+                if stage in _RESULTS:
+                    self._require_last(stage, path)
+                elif stage and made_from is not None and path not in made_from:
+                    raise InvalidError(f"is a record of {stage} that the version was not made from")
+
+    def _stage(self, place: int) -> str:
+        """Return the stage of a document that is a record; of another, nothing."""
+        document = self._documents[place]
+        return take(document, "stage") if "value" in document and "inputs" in document else ""
+
+    def _require_about(self, path: str, entry: dict[str, Any]) -> None:
+        """Require that the entry of a document is about the pipeline, and the version if it must.
+
+        A run, and a block of answers, may be of several pipelines.
+        """
+        kind = entry["kind"]
+        pipeline = entry.get("pipeline", self._pipeline)
+        if kind == "alarms":
+            pipeline = take(entry, "subject").rpartition("/")[2]
+        if kind != "run" and pipeline != self._pipeline:
+            raise InvalidError(f"is about another pipeline, {_short(str(pipeline))}")
+        is_own = kind in _OF_VERSION or not path.startswith(_OWN)
+        if is_own and entry.get("version", self._version) != self._version:
+            raise InvalidError(f"is about another version, {_short(str(entry['version']))}")
+
+    def _require_last(self, stage: str, path: str) -> None:
+        """Require that a result is the last one of the version whose record is here."""
+        kind, about = _RESULTS[stage]
+        last = self._last(kind, f"{about}/{self._pipeline}@{self._version}")
+        name = take(last[1], "record") if last else path
+        if last and name != path and self._record(name):
+            raise InvalidError(f"is not the last result of {stage}, which entry {last[0]} names")
+
+    def _record(self, path: str) -> dict[str, Any] | None:
+        """Return a record; None if it is not here, or not as its entry says."""
+        document: dict[str, Any] | None = self._documents.get(self._places.get(path, -1))
+        return document or entered_record(require_relative(path), self._files, self._ledger)
+
+    def _made_from(self) -> set[str] | None:
+        """Return the records of the version, and those that it was made from.
+
+        None if one of them is not here: which ones are behind it cannot be told.
+        """
+        which = f"{self._pipeline}@{self._version}"
+        own = {
+            path
+            for path, place in self._places.items()
+            if place in self._documents and self._stage(place) in _RESULTS
+        }
+        named = (self._last(kind, f"{about}/{which}") for kind, about in _RESULTS.values())
+        waiting = [*(own or {take(one[1], "record") for one in named if one})]
+        found = {*waiting}
+        while waiting:
+            record = self._record(waiting.pop())
+            if record is None:
+                return None
+            inputs = take(record, "inputs", kind=dict)
+            for stage in inputs:
+                keys = take_texts(inputs, stage)
+                paths = {f"records/{self._pipeline}/{stage}/{key}.json" for key in keys}
+                waiting += paths - found
+                found |= paths
+        return found
+
     def _compare_row(self, row: list[Any], title: str) -> None:
         """Compare each value of a row; only the first cell may be a label."""
         values = [cell for cell in row if not isinstance(cell, str)]
@@ -4552,6 +4639,7 @@ class _DossierCheck:
         entry = self._entry(number)
         _require_same("the entry", entry.get("subject"), subject)
         _require_same("the version", take(answer, "version", kind=int), entry.get("version"))
+        self._require_newest(number, subject)
         self._compare_sections(state, asked, take(entry, "evidence", kind=dict))
         self._used.add(self._places.get(f"{_OWN}{number}", -1))
         digest = take(entry, "statement")
@@ -4575,6 +4663,17 @@ class _DossierCheck:
                 f"does not say so: {', '.join(unsaid)}"
             )
         self._report.count("answers in the dossier")
+
+    def _require_newest(self, number: int, subject: str) -> None:
+        """Require that no later answer counts: the newest about the version does, else of all."""
+        own = [
+            last_about(ledger, "governance", subject, self._version, self._size)
+            for ledger in (self._ledger, self._entries)
+        ]
+        counts = [found[0] for found in (*own, self._last("governance", subject)) if found]
+        newest = max(counts[:-1] or counts, default=number)
+        if newest != number:
+            raise InvalidError(f"is that of entry {number}, and that of entry {newest} counts")
 
     def _compare_sections(
         self, state: str, asked: dict[str, Any], evidence: dict[str, Any]

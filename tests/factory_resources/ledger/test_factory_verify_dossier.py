@@ -29,6 +29,7 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log, NewEntry
+from factory_resources.ledger.proofs import inclusion_proof
 from tests.approvals import Factory, copy_factory, make_factory
 from tests.factory_assets.audit.dossier.homes import RISK
 from tests.pipelines import enter, write_governance
@@ -408,6 +409,27 @@ def test_an_answer_about_an_earlier_version_holds_where_its_evaluation_is_not_in
     for path in (copied.home.path, tmp_path / "evidence.zip"):
         report = _verified(path, content.encode())
         assert report.holds, [str(one) for one in report.problems]
+
+
+def test_an_evaluation_that_is_not_the_last_one_is_found(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = copy_factory(factory, tmp_path / "root", monkeypatch)
+    before = json.loads(_written(copied, copied.home))
+    copied.declare(slices=["colour"])
+    copied.run()
+    content = json.loads(_written(copied, copied.home))
+    [old], [new] = (
+        [one for one in dossier["sources"] if "/evaluate/" in one["path"]]
+        for dossier in (before, content)
+    )
+    with Ledger(copied.home).reading() as log:
+        body, note = log.body(old["entry"]), content["checkpoint"]
+        proof = inclusion_proof(log.tree, old["entry"], content["size"], note)
+    content["entries"][str(old["entry"])] = {"body": body.decode(), "proof": proof}
+    content["sources"][content["sources"].index(new)] = old
+    problems = _verified(copied.home.path, json.dumps(content).encode()).problems
+    assert "is not the last result of evaluate" in str([one.what for one in problems])
 
 
 def test_an_answer_whose_evidence_is_as_it_was_is_not_noted(factory: Factory) -> None:
