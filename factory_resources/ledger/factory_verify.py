@@ -1316,6 +1316,16 @@ class Expectation:
     dossier: bytes | None = None
     """A dossier in the format `factory.dossier`."""
 
+    def dossier_size(self) -> int | None:
+        """Return how many entries the log of the dossier has; None if it does not say."""
+        if self.dossier is None:
+            return None
+        try:
+            size: int = take(parse_object(self.dossier), "size", kind=int)
+        except InvalidError:
+            return None
+        return size
+
     def require_log(
         self, key: VerifierKey, report: VerificationReport, entry: int | None = None, file: str = ""
     ) -> None:
@@ -1425,6 +1435,8 @@ class LedgerDatabase:
         self._database = GuardedDatabase(path, _LEDGER_TABLES)
         self._misses = 0
         self._size = 0
+        self.roots: dict[int, bytes] = {}
+        """The hashes over its first entries, as far as they were asked for, by their number."""
         self.entry = lru_cache(_CACHED)(self._entry)
 
     def close(self) -> None:
@@ -1471,7 +1483,7 @@ class LedgerDatabase:
         before = len(report.problems)
         check = _LogCheck(self._database, expected, report, scratch)
         head = check.run()
-        self._size = check.size
+        self._size, self.roots = check.size, check.roots
         return head if len(report.problems) == before else None
 
 
@@ -1504,6 +1516,9 @@ class _LogCheck:
         self._found = 0
         self._latest = ""
         self._earlier = 0
+        self._asked = expected.dossier_size()
+        self.roots: dict[int, bytes] = {}
+        """Those over all entries, and over as many as the log of the dossier has."""
         # The subjects of the entries and the index, which has another order, are equal if the
         # polynomials that have them as roots are equal at a point that nobody could foresee.
         self._point = secrets.randbelow(_PRIME)
@@ -1534,6 +1549,7 @@ class _LogCheck:
                 self._compare(one)
         self._compare_index()
         self._note_totals()
+        self.roots[self._tree.size] = self._tree.root
         return content
 
     def _begin(self) -> None:
@@ -1568,6 +1584,8 @@ class _LogCheck:
     def _take(self, number: int, body: bytes | None, entry: dict[str, Any] | None) -> None:
         for level, place, node in self._tree.append(leaf_hash(body or b"")):
             self._compare_subtree(level, place, node)
+        if self._tree.size == self._asked:
+            self.roots[self._asked] = self._tree.root
         try:
             entry = _with_envelope(entry) if entry else envelope(body)
             self._remember(number, entry)
@@ -4055,6 +4073,8 @@ class ArchivedEntries:
     def __init__(self) -> None:
         self._entries: dict[int, dict[str, Any]] = {}
         self._numbers: dict[tuple[str, str], list[int]] = {}
+        self.roots: dict[int, bytes] = {}
+        """The hash of the checkpoint, by the number of its entries."""
 
     def add(self, number: int, entry: dict[str, Any]) -> None:
         """Add an entry, in the order of their numbers."""
@@ -4137,6 +4157,7 @@ class _ArchiveCheck:
         pipeline, version = take(evidence, "pipeline"), take(evidence, "version", kind=int)
         checkpoint, content = self._checkpoint(take(evidence, "origin"))
         self._since(checkpoint)
+        self._entries.roots[checkpoint.size] = checkpoint.root
         numbers = take(evidence, "entries", kind=list)
         self._require_numbers(numbers)
         for number in numbers:
@@ -4417,6 +4438,22 @@ class _DossierCheck:
             self._entries.add(number, entry)
             self._bodies[number] = body
             self._report.count("entries that the dossier cites")
+        self._compare_root(checkpoint)
+
+    def _compare_root(self, checkpoint: LogCheckpoint) -> None:
+        """Compare the log of the dossier with the verified one, which has the same key."""
+        known = self._ledger.roots.get(checkpoint.size)
+        if known is None:
+            self._report.note(
+                f"its log has {checkpoint.size} entries and the verified one "
+                f"{max(self._ledger.roots, default=0)}: that one continues the other is not shown",
+                file="--dossier",
+            )
+        elif known != checkpoint.root:
+            raise InvalidError(
+                f"its checkpoint is of another history: the verified log has other first "
+                f"{checkpoint.size} entries"
+            )
 
     def _require_known(self, number: int, entry: dict[str, Any]) -> None:
         """Refuse an entry that is another one in the ledger beside the dossier, if it is there."""

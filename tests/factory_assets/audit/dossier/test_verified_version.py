@@ -1,6 +1,8 @@
 """The verifier finds what a dossier cites that is not of its version, or counts no more."""
 
 import json
+import shutil
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,12 @@ from factory_assets.audit.dossier.json_format import dossier_json
 from factory_assets.cli.evidence import write_evidence
 from factory_assets.declarations.loader import load_pipeline
 from factory_resources.home.home import Home
+from factory_resources.ledger.connection import new_sqlite
+from factory_resources.ledger.entries import read_entry
 from factory_resources.ledger.factory_verify import Expectation, leaf_hash, verify_path
+from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.log import Log, NewEntry
 from factory_resources.ledger.proofs import inclusion_proof
 from tests.approvals import Factory, copy_factory
 from tests.factory_assets.audit.dossier.homes import ANSWERS, RISK
@@ -139,3 +145,44 @@ def test_an_earlier_answer_is_found(
     asked |= earlier
     problems = _problems(copied.home.path, content)
     assert f"is that of entry {first}, and that of entry {last} counts" in str(problems)
+
+
+def test_a_dossier_of_another_history_is_found(
+    factory: Factory, places: list[Path], tmp_path: Path
+) -> None:
+    """The other history has the cited entries, too, and as many entries."""
+    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
+    cited = {int(number) for number in _written(factory, 2)["entries"]}
+    with Ledger(home).reading() as log:
+        entries = [read_entry(body) for _, body in log.bodies()]
+    number = next(n for n, one in enumerate(entries) if one.kind == "person" and n not in cited)
+    entries[number] = entries[number].model_copy(update={"time": "2020-01-01T00:00:00Z"})
+    home.ledger.unlink()
+    with closing(new_sqlite(str(home.ledger))) as connection:
+        new = [NewEntry(entry.body, getattr(entry, "subject", None)) for entry in entries]
+        Log.create(connection, LogKey.load(home), new)
+    content = _written(factory, 2, home)
+    for path in places:
+        [problem] = _problems(path, content)
+        assert "its checkpoint is of another history" in problem
+    assert _problems(home.path, content) == []
+
+
+def test_a_dossier_of_a_longer_log_is_noted(factory: Factory, tmp_path: Path) -> None:
+    """A copy of the home may be older than the dossier."""
+    content, size = _written(factory, 2), _written(factory, 2)["size"]
+    with closing(new_sqlite(str(tmp_path / "longer.db"))) as connection:
+        with Ledger(factory.home).reading() as log:
+            entries = [read_entry(body) for _, body in log.bodies()]
+        new = [NewEntry(entry.body, getattr(entry, "subject", None)) for entry in entries]
+        longer = Log.create(connection, LogKey.load(factory.home), [*new, new[-1]])
+        content |= {"size": size + 1, "checkpoint": longer.signed[1]}
+        for number, one in content["entries"].items():
+            one["proof"] = inclusion_proof(
+                longer.tree, int(number), size + 1, content["checkpoint"]
+            )
+    expected = Expectation(dossier=json.dumps(content).encode())
+    report, _ = verify_path(str(factory.home.path), expected)
+    assert report.holds, [str(one) for one in report.problems]
+    told = f"its log has {size + 1} entries and the verified one {size}"
+    assert told in str([one.what for one in report.notes])
