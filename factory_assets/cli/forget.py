@@ -149,7 +149,8 @@ def _erase(
         drop_dynamic_keys(staged.intent.partitions, pipelines, home)
         done = _report(finish(staged.intent, home))
     names = [name for name in shown.pipelines if shown.tables]
-    click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
+    if names:
+        click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
     return done
 
 

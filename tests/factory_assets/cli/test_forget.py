@@ -294,6 +294,15 @@ def test_a_proof_names_nobody(root: Path) -> None:
             assert value.encode() not in text
 
 
+def test_where_only_answers_were_erased_nothing_is_to_be_run(root: Path) -> None:
+    log_answer(home_of(root), {"weight": 123_456.75})
+    words = ("forget", "--where", "weight = 123456.75", "--reason", "request 117", "--yes")
+    code, text = _factory(*words)
+    assert (code, "answers of people, in whole requests with 1 row" in text) == (0, True), text
+    assert "next:" not in text
+    assert "next: factory run people" in _factory(*words[:2], WHERE, *words[3:])[1]
+
+
 @pytest.mark.parametrize("remembers", [True, False])
 def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     root: Path, remembers: bool
