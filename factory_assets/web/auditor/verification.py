@@ -155,7 +155,7 @@ class Verifications:
             tuple((str(name), int(many)) for name, many in said.get("checked", {}).items()),
             tuple(_text(one) for one in said.get("notes", ())),
             checkpoint,
-            max(0, len(problems) - _PROBLEMS),
+            max(0, len(problems) - _PROBLEMS) + int(said.get("unlisted_problems", 0)),
         )
 
 

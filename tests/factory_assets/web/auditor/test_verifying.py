@@ -22,6 +22,7 @@ from factory_assets.web.auditor import verification, version_files
 from factory_assets.web.auditor.computing_turns import ComputingTurns
 from factory_assets.web.auditor.version_files import VersionFileMaker
 from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import LogCheckpoint, SignedNote
 from factory_resources.ledger.ledger import Ledger
@@ -69,7 +70,7 @@ def test_what_holds_and_what_was_changed_is_told(changed: Audited, browse: Brows
     table.write_bytes(content)
     text = _verify(client)
     assert "It does not hold." in text
-    assert "factory verify lists all" not in text
+    assert "factory verify lists" not in text
     assert re.search(rf"entry \d+, tables/apples/clean/{table.name}: \w", text), text
     for page in ("/audit", "/audit/apples/1", f"/audit/answers/{changed.answer}"):
         shown = client.get(page)
@@ -88,8 +89,23 @@ def test_problems_that_are_not_shown_are_counted(
     text = _verify(client)
     found = json.loads(client.get("/audit/verify/result.json").content)
     assert len(found["problems"]) == 2
-    assert f"And {found['more']} more: factory verify lists all." in text
+    assert f"And {found['more']} more: factory verify lists up to 1,000." in text
     assert found["more"] > 2
+
+
+def test_problems_that_the_verifier_only_counts_are_counted(
+    changed: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems = [{"what": "is missing", "entry": n, "file": ""} for n in range(1000)]
+    found = {"holds": False, "problems": problems, "unlisted_problems": 4_000}
+
+    def verified(words: list[str], _: Home) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(words, 1, json.dumps(found), "")
+
+    monkeypatch.setattr(verification, "run_factory", verified)
+    assert "And 4,800 more: factory verify lists up to 1,000." in _verify(
+        browse(changed.home, "auditor")
+    )
 
 
 def test_a_verification_without_a_result_says_why(
