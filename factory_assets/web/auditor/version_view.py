@@ -66,7 +66,8 @@ class VersionView:
     environment_unknown: str
     decisions: tuple[DecisionLine, ...]
     answers: int | None
-    """Rows that it answered; None if only `factory trace` can count them."""
+    """Rows that it answered, also those that were removed or erased since; None if only `factory
+    trace` can count them."""
     look: MonitorReport | None
     """The last look at the answers, if they were this version's."""
     entries: tuple[IndexedAct, ...]

@@ -111,7 +111,7 @@ def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) 
     source = _show(browse(audited.home, "auditor"), "/audit/apples/1")
     text = text_of(source)
     assert "No gate is declared" in text
-    assert "3 on record" in text
+    assert "3 given, also those that were removed or erased since" in text
     assert _digest(audited) in text
     assert "size feature \N{EN DASH} size" in text
     assert "Python 3." in text
