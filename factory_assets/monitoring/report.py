@@ -10,6 +10,12 @@ from factory_assets.spec.base import is_unset
 MANY_DAYS = 1_000_000
 """Evidence of more days is shown as more than this."""
 
+
+def _days(evidence: float) -> str:
+    many = evidence >= MANY_DAYS
+    return f"more than {MANY_DAYS:,} days" if many else f"{evidence:,.0f} days"
+
+
 AlarmKind = Literal["drift", "performance", "volume", "silence", "age"]
 
 
@@ -31,9 +37,7 @@ class ReportedChange(StageResult):
     @property
     def text(self) -> str:
         """The change with its size and its evidence, in one line."""
-        many = self.evidence >= MANY_DAYS
-        days = f"more than {MANY_DAYS:,}" if many else f"{self.evidence:,.0f}"
-        evidence = f"evidence {days} days, since look {self.since}"
+        evidence = f"evidence {_days(self.evidence)}, since look {self.since}"
         return f"{self.words}; effect {self.effect:.2f}, {evidence}"
 
 
@@ -126,6 +130,11 @@ class MonitorReport(StageResult):
     estimated: dict[str, EstimatedMetric]
     real: RealPerformance | None
     alarms: tuple[Alarm, ...]
+
+    @property
+    def evidence_text(self) -> str:
+        """The strongest evidence of drift, as it is shown."""
+        return _days(self.evidence)
 
     def has(self, *kinds: AlarmKind) -> bool:
         """Whether there is an alarm of one of these kinds."""

@@ -10,6 +10,8 @@ from typing import Any
 import html5lib
 import pytest
 
+from factory_assets.monitoring.looks import Looks
+from factory_assets.monitoring.report import MonitorReport
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor import reading
@@ -121,6 +123,23 @@ def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) 
     assert source.count("<svg") == 2
     assert 'href="/audit/apples/1/evidence.zip"' in source
     assert "No slice is declared" in text
+
+
+def test_very_strong_evidence_of_drift_is_shown_as_more_than_some(
+    audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = MonitorReport.model_construct(
+        version=1,
+        number=3,
+        time="2026-11-29T18:21:27+00:00",
+        rows=150,
+        evidence=1.5e18,
+        findings=(),
+        alarms=(),
+    )
+    monkeypatch.setattr(Looks, "latest", lambda _: look)
+    text = text_of(_show(browse(audited.home, "auditor"), "/audit/apples/1"))
+    assert "150 rows, evidence of drift more than 1,000,000 days." in text
 
 
 def test_a_version_shows_every_entry_about_it(changed: Audited, browse: Browse) -> None:
