@@ -121,12 +121,13 @@ def request(log: Log, witness: VerifierKey, old: int | None = None) -> tuple[int
 def _cosigned_by(log: Log, witness: VerifierKey) -> int:
     """Return how many entries a witness has cosigned, as far as this ledger was told."""
     with reading_stored():
+        # The newest is nearly always the first that is looked at, however many there are.
         seen = (
             before
-            for before, cosigned in log.cosigned()
+            for before, cosigned in reversed(log.cosigned())
             if SignedNote.parse(cosigned.encode()).time_of(witness) is not None
         )
-        return max(seen, default=0)
+        return next(seen, 0)
 
 
 def extension(log: Log, old: int, size: int, note: str) -> bytes:

@@ -98,6 +98,29 @@ def test_a_second_request_proves_consistency_with_the_first(ledger: Ledger, tmp_
         assert witness_state(log, policy, 1).seen == 602
 
 
+def test_a_request_looks_at_the_newest_checkpoints_alone(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A witness that is asked every hour has cosigned thousands within a year."""
+    [witness] = _witnesses(tmp_path, 1)
+    policy, looked = _policy([witness], "quorum w0"), 0
+    for number in range(8):
+        _cosign(ledger, witness, policy)
+        ledger.append([FilesRemoved(paths=(f"tables/{number}",), reason="r")])
+    verify = VerifierKey.verify
+
+    def counted(key: VerifierKey, text: str, signature: bytes) -> int:
+        nonlocal looked
+        looked += 1
+        return verify(key, text, signature)
+
+    monkeypatch.setattr(VerifierKey, "verify", counted)
+    with ledger.writing() as log:
+        _, asked = request(log, witness.public)
+    assert asked.startswith(b"old 9\n")
+    assert looked == 1
+
+
 def test_a_checkpoint_of_a_stranger_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     known, stranger = _witnesses(tmp_path, 2)
     policy = _policy([known], "quorum w0")
