@@ -2821,6 +2821,7 @@ class DecisionCheck:
             decision.get("decision") == "approved"
             and -_CLOCKS <= age <= rule["seconds"]
             and self._may(decision, rule["by"], number)
+            and (not rule["four_eyes"] or self._is_other(decision, number))
         )
 
     def _verdict(self, which: str, number: int) -> str | None:

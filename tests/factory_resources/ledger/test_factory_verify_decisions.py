@@ -160,3 +160,19 @@ def test_a_roll_back_to_a_version_that_never_served_is_found(decided: Factory, h
     made = [entry for entry in entries if entry["kind"] == "champion"]
     entries = [e for e in entries if e is not made[0] and e["kind"] != "approval"]
     assert any("never served before" in one for one in problems_with(home, entries))
+
+
+def test_four_eyes_that_are_asked_for_when_a_version_serves_are_required_then(
+    decided: Factory, home: Path
+) -> None:
+    """Whoever trained it could approve it while the declaration did not ask for four eyes."""
+    entries = _entries(decided)
+    approved = next(n for n, entry in enumerate(entries) if entry["kind"] == "approval")
+    [declared, *_] = [entry for entry in entries if entry["kind"] == "declaration"]
+    stricter = {**declared["approval"], "four_eyes": True}
+    changed = {**declared, "sha256": "0" * 64, "approval": stricter}
+    back = {**changed, "sha256": "1" * 64, "approval": declared["approval"]}
+    assert entries[approved + 1]["kind"] == "champion"
+    entries[approved + 1 : approved + 2] = [changed, entries[approved + 1], back]
+    [problem] = problems_with(home, entries)
+    assert "apples@1 serves, and 0 of 1 people approved it" in problem
