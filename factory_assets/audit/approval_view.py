@@ -194,7 +194,7 @@ def _difference(
     """Yield what differs between the candidate and the champion, stage by stage."""
     if champion is None:
         return
-    from factory_assets.execution.explain import diff_keys
+    from factory_assets.execution.explain import diff_records
 
     before = _champion_records(pipeline, champion, home)
     if before is None:
@@ -206,7 +206,7 @@ def _difference(
     stages = _STAGES[2:] if _partitions(records) or _partitions(before) else _STAGES
     for stage in stages:
         if stage in before and stage in records:
-            for reason in diff_keys(stage, before[stage], records[stage].parts, ()):
+            for reason in diff_records(stage, before[stage], records[stage]):
                 found = True
                 yield f"  {stage}: {reason}"
     if not found:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from factory_assets.data.sources.base import SourceHandle
 from factory_assets.execution.cache_key import cache_key_components
 from factory_assets.execution.loaded_components import LOADED, REPETITION
 from factory_assets.execution.plan import plan_stage
@@ -17,6 +16,7 @@ from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import IngestResult
 from factory_assets.results.latest import PARTITIONED
+from factory_assets.results.record_graph import value_in
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Partition
 from factory_resources.errors import FactoryError
@@ -106,7 +106,7 @@ class _Waiting:
         latest = Records(call.home).latest(call.pipeline.name, call.stage, _key(call))
         if latest is None or _key(call) in self._possible:
             return []
-        return diff_keys(call.stage, latest, _as_today(latest, self._today), ())
+        return _diff_keys(call.stage, latest, _as_today(latest, self._today), ())
 
     @cached_property
     def _today(self) -> KeyComponents:
@@ -151,7 +151,8 @@ def _of_plan(call: StageRequest, plan: StagePlan) -> Explained:
         return _describe(call, "compute", "never computed")
     if digest(latest.parts) != latest.key:
         raise damaged_record(latest.name)
-    reasons = diff_keys(call.stage, latest, plan.components, plan.sources)
+    found = [SourceName(one.name, one.version) for one in plan.sources]
+    reasons = _diff_keys(call.stage, latest, plan.components, found)
     return _describe(call, "compute", ", ".join(reasons))
 
 
@@ -178,14 +179,32 @@ _NAMED: Mapping[Path, str] = {
 _SHORT = 40
 
 
-def diff_keys(
-    stage: Stage, record: Record, parts: KeyComponents, found: Sequence[SourceHandle]
+@dataclass(frozen=True)
+class SourceName:
+    """A source that was found, or that a record names."""
+
+    name: str
+    """That of a file; empty for another source."""
+    version: str
+    """The digest of its content, or of everything that determines it."""
+
+
+def diff_records(stage: Stage, before: Record, now: Record) -> list[str]:
+    """Return why a stage gave another result, each reason in a few words; none if it did not."""
+    value = value_in(now)
+    sources = value.sources if isinstance(value, IngestResult) else ()
+    found = [SourceName(one.name, one.sha256) for one in sources]
+    return _diff_keys(stage, before, now.parts, found)
+
+
+def _diff_keys(
+    stage: Stage, record: Record, parts: KeyComponents, found: Sequence[SourceName]
 ) -> list[str]:
     """Return the differences, each in a few words; none if the components are equal.
 
     Args:
-        parts: the key components of today.
-        found: for `ingest`, its sources of today.
+        parts: the key components of today, or of a later record.
+        found: for `ingest`, its sources then.
     """
     before = record.parts
     reasons = [*dict.fromkeys(_declaration(stage, before.get("declaration"), parts["declaration"]))]
@@ -234,7 +253,7 @@ def _modules(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]
             yield f"your module {name} {_how(before.get(name) or None, now.get(name) or None)}"
 
 
-def _sources(record: Record, found: Sequence[SourceHandle]) -> str:
+def _sources(record: Record, found: Sequence[SourceName]) -> str:
     old = Counter(source.sha256 for source in result_as(IngestResult, record).sources)
     now = Counter(one.version for one in found)
     count, fresh, gone = len(found), (now - old).total(), (old - now).total()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-from factory_assets.execution.explain import diff_keys
+from factory_assets.execution.explain import diff_records
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.base import result_as
 from factory_assets.results.evaluation import EvaluationResult
@@ -90,7 +90,7 @@ def _stages(
         if stage not in old or stage not in new:
             yield StageDifference(stage, (), is_known=False)
             continue
-        reasons = diff_keys(stage, old[stage].record, new[stage].record.parts, ())
+        reasons = diff_records(stage, old[stage].record, new[stage].record)
         yield StageDifference(stage, tuple(reasons), is_known=True)
 
 

@@ -40,7 +40,7 @@ def test_the_text_names_what_was_measured_and_what_differs(
     assert "data: 600 rows read, 0 in quarantine" in lines
     assert any("data.csv sha256:" in line for line in lines)
     differences = lines[lines.index("differences from version 1:") + 1 :]
-    assert any(line.startswith("  ingest: ") for line in differences)
+    assert "  ingest: the source changed (data.csv)" in differences
     assert any(line.startswith("  train: ") and "seed" in line for line in differences)
     assert lines[-1] == "needs: 1 approver, 0 so far; an approval counts for 14d"
 

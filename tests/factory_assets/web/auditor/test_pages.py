@@ -30,6 +30,7 @@ from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.auditor.conftest import HOSTILE, Audited, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
 from tests.ledger import ledger_entries
+from tests.pipelines import write_apples
 
 pytestmark = pytest.mark.slow
 
@@ -123,6 +124,15 @@ def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) 
     assert source.count("<svg") == 2
     assert 'href="/audit/apples/1/evidence.zip"' in source
     assert "No slice is declared" in text
+
+
+def test_a_source_that_changed_between_two_versions_is_not_called_gone(
+    changed: Audited, browse: Browse
+) -> None:
+    write_apples(changed.factory.defs / "apples", 410)
+    changed.factory.run()
+    text = text_of(_show(browse(changed.home, "auditor"), "/audit/apples/diff?from=2&to=3"))
+    assert "ingest the source changed (data.csv)" in text
 
 
 def test_very_strong_evidence_of_drift_is_shown_as_more_than_some(
