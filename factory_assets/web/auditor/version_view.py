@@ -74,11 +74,8 @@ class VersionView:
     """The entries about the version, in order."""
     erased: tuple[RowsErased, ...]
     """The erasures of rows that it learned from."""
-
-    @property
-    def watt_hours(self) -> float:
-        """Energy of the stages behind it."""
-        return sum(stage.record.wh for stage in self.stages)
+    watt_hours: float
+    """Energy of the stages behind it, of all partitions together."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,8 @@ class VersionReader:
         found = counted.behind(roots)
         candidate = _value(Candidate, found.get("train"))
         evaluation = _value(EvaluationResult, found.get("evaluate"))
-        data = data_summary(counted.every(roots))
+        every = counted.every(roots)
+        data = data_summary(every)
         sources = data.sources if data else ()
         columns, upstream = self._columns(found, counted, candidate)
         environment, unknown = self._environment(pipeline, version)
@@ -123,6 +121,7 @@ class VersionReader:
             look if look and look.version == version else None,
             tuple(self.index.acts_about(pipeline, version)),
             tuple(erasures_from(pipeline, version, self.home)),
+            sum(one.wh for one in every),
         )
 
     def _columns(

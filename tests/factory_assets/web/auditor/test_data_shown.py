@@ -12,6 +12,8 @@ from rich.console import Console
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_resources.home.home import Home
+from factory_resources.metering.amounts import amount
+from factory_resources.tracking.records import Records
 from tests.factory_assets.web.auditor.clients import app_of, client_of
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -71,6 +73,15 @@ def test_rows_and_sources_of_all_partitions_are_counted(home: Home) -> None:
     assert "209 rows read; in quarantine 3 by ingest and 3 by clean; 3 duplicates" in text
     for day in (1, 2, 3):
         assert f">2024-01-0{day}.csv</a>" in source
+
+
+def test_the_energy_of_all_partitions_is_counted(home: Home) -> None:
+    [trained] = Records(home).all("apples", "train")
+    behind = [*Records(home).all("apples", "ingest"), *Records(home).all("apples", "clean")]
+    behind += [*Records(home).all("apples", "split"), trained]
+    assert len(behind) == 8
+    _, text = _page(home, "/audit/apples/1")
+    assert f"Energy {amount(sum(one.wh for one in behind), 'Wh')}" in text
 
 
 def test_a_version_that_was_never_evaluated_says_so(home: Home) -> None:
