@@ -21,7 +21,7 @@ from factory_assets.audit.resolver import find_model
 from factory_assets.audit.statement import Statement
 from factory_assets.audit.trace.answer.edge import edge_entries
 from factory_assets.audit.upstream import model_records, whole_upstream
-from factory_assets.declarations.settings import policy_file
+from factory_assets.declarations.settings import load_settings, policy_file
 from factory_assets.execution import provenance
 from factory_assets.execution.supply_chain import supply_files
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
@@ -59,7 +59,7 @@ from factory_resources.ledger.proofs import inclusion_proof
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 from factory_resources.ledger.statements import statement_file
 from factory_resources.ledger.supply_entries import SupplyChainRecorded
-from factory_resources.ledger.witnesses import extension, reading_stored
+from factory_resources.ledger.witnesses import covering_checkpoint, extension
 from factory_resources.tables.snapshot import fetched_paths
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of
@@ -223,7 +223,9 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
     """
     with Ledger(home).reading() as log, zipfile.ZipFile(out, "w") as archive:
         first = _first(log)
-        size, note = _checkpoint(log, max(evidence.entries))
+        declared = load_settings()
+        policy = declared.policy if declared else None
+        size, note = covering_checkpoint(log, max(evidence.entries) + 1, policy)
         describes = {
             "format": 1,
             "pipeline": evidence.version.model,
@@ -235,8 +237,8 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
         _add(archive, "evidence.json", json.dumps(describes, indent=1).encode())
         _add(archive, "checkpoint", note.encode())
         _add(archive, "key", f"{VerifierKey.parse(first.key)}\n".encode())
-        if policy := policy_file():
-            _add(archive, "policy", policy.read_bytes())
+        if file := policy_file():
+            _add(archive, "policy", file.read_bytes())
         if since is not None:
             _add(archive, "consistency", _consistency(log, since, first.origin, (size, note)))
         for number in evidence.entries:
@@ -327,15 +329,6 @@ def _consistency(log: Log, since: bytes, origin: str, checkpoint: tuple[int, str
     if kept.size > size:
         return extension(log, size, kept.size, since.decode())
     return extension(log, kept.size, size, note)
-
-
-def _checkpoint(log: Log, last: int) -> tuple[int, str]:
-    """Return the newest checkpoint that witnesses were given, if it covers the entries."""
-    with reading_stored():
-        for size, note in reversed(log.cosigned()):
-            if size > last and len(SignedNote.parse(note.encode()).signatures) > 1:
-                return size, note
-    return log.signed
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

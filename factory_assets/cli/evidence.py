@@ -10,6 +10,7 @@ from pathlib import Path
 from factory_assets.audit.evidence import collect, write
 from factory_assets.cli.shared import read_file
 from factory_assets.execution.ledger_entries import require_ledger
+from factory_assets.execution.ledger_state import ledger_state
 from factory_resources.errors import OUTPUT_REMEDY, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import InvalidError
@@ -39,10 +40,17 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
     finally:
         with suppress(OSError):
             unfinished.unlink()
+    state, last = ledger_state(home), max(evidence.entries)
+    unseen = (
+        f"\nno witness of the policy has seen its entry {last} yet, so that it does not hold by "
+        "the policy: let them (factory ledger exchange), and write it again"
+        if state and state.witnesses.seen <= last
+        else ""
+    )
     rows = "with rows" if with_rows else "without rows"
     version = f"{evidence.version.model}@{evidence.version.version}"
     files = len(evidence.files) + len(evidence.supply)
     return (
         f"wrote {out}: {len(evidence.entries)} entries and {files} files about "
-        f"{version}, {rows}\nverify it anywhere: python factory_verify.py {out.name}"
+        f"{version}, {rows}\nverify it anywhere: python factory_verify.py {out.name}{unseen}"
     )

@@ -70,6 +70,25 @@ def reading_stored() -> Iterator[None]:
         raise changed_error(f"a stored checkpoint cannot be read ({error})") from error
 
 
+def covering_checkpoint(log: Log, entries: int, policy: TrustPolicy | None) -> tuple[int, str]:
+    """Return the newest checkpoint over at least so many entries that meets the policy.
+
+    If none does, the newest that was cosigned at all, else that of the log alone.
+    """
+    cosigned: list[tuple[int, str]] = []
+    with reading_stored():
+        for size, content in reversed(log.cosigned()):
+            note = SignedNote.parse(content.encode())
+            if size < entries or len(note.signatures) < 2:
+                continue
+            cosigned.append((size, content))
+            known = policy.witnesses if policy else ()
+            seen = [name for name, key in known if note.time_of(key) is not None]
+            if policy is None or policy.is_met(seen):
+                return size, content
+    return cosigned[0] if cosigned else log.signed
+
+
 def _quorum(policy: TrustPolicy) -> frozenset[str]:
     """Return the members of the quorum's group; a quorum that is one witness is its own member."""
     groups = {name: members for name, _, members in policy.groups}

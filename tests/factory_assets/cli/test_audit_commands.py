@@ -119,6 +119,47 @@ def test_evidence_extends_what_an_auditor_kept_after_the_last_witness_looked(roo
     assert auditor(root, out, "--since", "seen").returncode == 1
 
 
+def test_evidence_that_no_witness_has_seen_yet_says_so(root: Path) -> None:
+    _declare_witness(root)
+    out = root / "evidence.zip"
+    told = factory("evidence", "apples@1", "--out", out).output
+    assert "no witness of the policy has seen its entry" in told
+    assert auditor(root, out).returncode == 1
+    assert factory("ledger", "exchange", root / "auditor").exit_code == 0
+    words = ("cosign", "w.key", "w1.request", "--log", _log_key(root), "--out", "w1.cosigned")
+    assert auditor(root, "witness", *words).returncode == 0
+    assert factory("ledger", "exchange", root / "auditor").exit_code == 0
+    assert "no witness" not in factory("evidence", "apples@1", "--out", out).output
+    assert auditor(root, out).returncode == 0
+
+
+def test_evidence_has_a_checkpoint_that_all_witnesses_of_the_policy_have_seen(root: Path) -> None:
+    """The newest one may have been seen by some of them."""
+    keys = [
+        auditor(root, "witness", "new", f"{name}.key", "--name", f"{name}.example/w").stdout.strip()
+        for name in ("one", "two")
+    ]
+    (root / "defs" / "factory.yaml").write_text("witness: {required: 2, every: 1d}\n")
+    lines = [f"witness one {keys[0]}", f"witness two {keys[1]}", "group all 2 one two"]
+    (root / "defs" / "witnesses.policy").write_text("\n".join([*lines, "quorum all", ""]))
+
+    def cosign(name: str) -> None:
+        assert factory("ledger", "exchange", root / "auditor").exit_code == 0
+        words = (f"{name}.key", f"{name}.request", "--log", _log_key(root))
+        done = auditor(root, "witness", "cosign", *words, "--out", f"{name}.cosigned")
+        assert done.returncode == 0, done.stderr
+        assert factory("ledger", "exchange", root / "auditor").exit_code == 0
+
+    cosign("one")
+    cosign("two")
+    Ledger(Home(root / "home")).append([FilesRemoved(paths=("tables/x",), reason="r")])
+    cosign("one")
+    out = root / "evidence.zip"
+    assert factory("evidence", "apples@1", "--out", out).exit_code == 0
+    verified = auditor(root, out)
+    assert verified.returncode == 0, verified.stdout
+
+
 def test_no_evidence_is_written_of_which_a_record_is_missing(root: Path) -> None:
     [split] = (root / "home" / "records" / "apples" / "split").glob("*.json")
     split.unlink()
