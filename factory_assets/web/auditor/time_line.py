@@ -45,6 +45,8 @@ class ServedPeriod:
     """None if it still is."""
     number: int
     """The entry by which it began."""
+    stopped: str = ""
+    """Since when a person has stopped it; empty if nobody has, or if it is over."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class TimeLines:
 
     def lines(self, log: Log, pipeline: str, versions: Iterable[int]) -> list[VersionLine]:
         """Return what is known of versions, which exist."""
-        periods = served_periods(self._index.acts(pipeline, "champion"))
+        made, changed = (self._index.acts(pipeline, kind) for kind in ("champion", "serving"))
+        periods = served_periods(made, changed)
         return [
             replace(
                 self._line(log, pipeline, version),
@@ -153,18 +156,23 @@ class TimeLines:
         )
 
 
-def served_periods(acts: Sequence[IndexedAct]) -> dict[int, tuple[ServedPeriod, ...]]:
+def served_periods(
+    acts: Sequence[IndexedAct], changed: Sequence[IndexedAct]
+) -> dict[int, tuple[ServedPeriod, ...]]:
     """Return when each version was the champion.
 
     Args:
         acts: all entries of the kind `champion` of a pipeline, in order.
+        changed: those of the kind `serving`.
     """
+    stopped = next((act.time for act in changed[-1:] if act.detail == "stopped"), "")
     periods: dict[int, tuple[ServedPeriod, ...]] = {}
     for place, act in enumerate(acts):
         until = acts[place + 1].time if place + 1 < len(acts) else None
         assert act.version is not None
         known = periods.get(act.version, ())
-        periods[act.version] = (*known, ServedPeriod(act.time, until, act.number))
+        period = ServedPeriod(act.time, until, act.number, "" if until else stopped)
+        periods[act.version] = (*known, period)
     return periods
 
 

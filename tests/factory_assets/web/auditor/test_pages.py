@@ -135,6 +135,19 @@ def test_a_source_that_changed_between_two_versions_is_not_called_gone(
     assert "ingest the source changed (data.csv)" in text
 
 
+def test_a_champion_that_was_stopped_is_not_shown_as_if_it_served(
+    changed: Audited, browse: Browse
+) -> None:
+    client = browse(changed.home, "auditor")
+    pages = ("/audit/apples", "/audit/apples/1")
+    assert not [page for page in pages if "stopped since" in text_of(_show(client, page))]
+    for act, is_stopped in (("stop", True), ("resume", False)):
+        code, text = changed.factory.factory(act, "apples", "--reason", "odd", by="jane")
+        assert code == 0, text
+        for page in pages:
+            assert ("to now, stopped since 20" in text_of(_show(client, page))) is is_stopped
+
+
 def test_very_strong_evidence_of_drift_is_shown_as_more_than_some(
     audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
