@@ -1,7 +1,8 @@
 """A source file around one line or row, if its bytes are still those that were read.
 
-A text is shown as it is; of other files, and of those with sensitive columns, the rows are shown
-as a table without the values of these columns.
+A text is shown as it is; of other files, of those with sensitive columns and of those of which rows
+were erased, the rows are shown as a table, without the values of these columns and without these
+rows.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from factory_assets.web.auditor.packed_sources import plain_stream, write_plain
 from factory_assets.web.auditor.records import CountedRecord, CountedRecords
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_assets.web.auditor.source_text import text_lines
+from factory_resources.erasure.manifest import erased_rows
 from factory_resources.errors import FactoryError, SourceError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.log import Log
@@ -76,6 +78,8 @@ class SourceView:
     """The sensitive columns."""
     why_none: str
     """Why no line is shown; empty if lines are."""
+    erased: int = 0
+    """How many rows of the file were erased: they are never shown."""
 
 
 @dataclass(frozen=True)
@@ -141,19 +145,24 @@ class SourceReader:
         try:
             named = self._find(names, counted, folders)
             hidden = self.sensitive.of((one.pipeline for one in names), folders)
-            if not hidden and _kind(named) in {"csv", "jsonl", "arff"}:
+            erased = frozenset(erased_rows(self.home).get(digest, ()))
+            # Which lines an erased row has is not known before its table is read.
+            if not hidden and not erased and _kind(named) in {"csv", "jsonl", "arff"}:
                 part = _Part("line", (), self._text(named, line or row or 1))
             else:
-                part = _Part("row", *self._table(named, line, row, hidden))
+                columns, found = self._table(named, line, row, hidden)
+                part = _Part("row", columns, [one for one in found if one.number not in erased])
         except FactoryError as error:
             return SourceView(digest, tuple(names), 0, "line", (), (), (), str(error))
         except ModuleNotFoundError:
             # What reads it is Arrow, which this process does without.
             why = "These pages do not read such a file: `factory trace` tells its lines."
             return SourceView(digest, tuple(names), 0, "line", (), (), (), why)
-        why = "" if part.lines else "It is not that long."
+        none = "It is not that long, or its rows were erased." if erased else "It is not that long."
+        why = "" if part.lines else none
         rows, lines = named.source.rows, tuple(part.lines)
-        return SourceView(digest, tuple(names), rows, part.unit, part.columns, lines, hidden, why)
+        shown = part.unit, part.columns, lines, hidden, why, len(erased)
+        return SourceView(digest, tuple(names), rows, *shown)
 
     def _find(
         self, names: Sequence[IndexedSource], counted: CountedRecords, folders: Folders

@@ -11,6 +11,7 @@ from factory_resources.erasure.manifest import ErasureManifest, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.sources.files.discovery import sha256_of
 from tests.commands import in_process
 from tests.erasures import (
     CITY,
@@ -173,3 +174,17 @@ def test_an_auditor_reads_of_it(erased: Path) -> None:
         assert mistakes_of(answer.text) == []
         assert word in text_of(answer.text), path
         assert NAME not in answer.text
+
+
+def test_an_auditor_is_not_shown_the_row_that_the_source_still_has(erased: Path) -> None:
+    source = erased / "defs" / "people" / "data.csv"
+    assert NAME in source.read_text().splitlines()[ROW]
+    client = client_of(app_of(home_of(erased)), "ada", ["auditor"])
+    for asked in (f"row={ROW}", f"line={ROW + 1}", f"row={ROW + 1}"):
+        answer = client.get(f"/audit/files/{sha256_of(source, source.name)}?{asked}")
+        assert (answer.status_code, mistakes_of(answer.text)) == (200, [])
+        assert f'id="L{ROW}"' not in answer.text
+        assert f'id="L{ROW - 1}"' in answer.text
+        assert "1 row that was erased and that the file still has is not shown" in text_of(
+            answer.text
+        )
