@@ -63,6 +63,10 @@ class InvalidError(ValueError):
     """What was read is not what it must be; the message says how, in one line."""
 
 
+class UncheckedError(InvalidError):
+    """Nobody can tell here whether it is: the installed cryptography lacks a kind of signature."""
+
+
 # ------------------------------------------------------------------------------ The Merkle tree
 
 
@@ -428,7 +432,7 @@ class VerifierKey:
 
                 Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except (ImportError, UnsupportedAlgorithm) as error:
-            raise InvalidError(
+            raise UncheckedError(
                 f"the installed cryptography cannot check the signature of {_short(self.name)}"
             ) from error
         except (InvalidSignature, ValueError):
@@ -1372,6 +1376,7 @@ class Witnessed:
     def __init__(self, policy: TrustPolicy | None) -> None:
         self._policy = policy
         self._named: dict[str, VerifierKey] = {}
+        self._unchecked: dict[str, None] = {}
         self.first: int | None = None
         """The size of the first checkpoint that enough witnesses saw."""
         self.size = 0
@@ -1397,15 +1402,24 @@ class Witnessed:
             InvalidError: one of them does not verify.
         """
         known = self._policy.witnesses if self._policy else tuple(self._named.items())
-        times = {name: note.time_of(key) for name, key in known}
+        times = {name: self._time_of(key, note) for name, key in known}
         seen = {name: time for name, time in times.items() if time is not None}
         enough = self._policy.is_met(seen) if self._policy else bool(seen)
         if seen and enough and size >= self.size:
             self.first = size if self.first is None else min(self.first, size)
             self.size, self.time = size, max(seen.values())
 
+    def _time_of(self, key: VerifierKey, note: SignedNote) -> int | None:
+        try:
+            return note.time_of(key)
+        except UncheckedError as error:
+            self._unchecked[str(error)] = None
+            return None
+
     def report(self, report: VerificationReport, size: int) -> None:
         """Say how much of a log of this size they have seen."""
+        for unchecked in self._unchecked:
+            report.note(f"{unchecked}: it counts as none; a newer one can")
         whose = "of the policy" if self._policy else "that the ledger names"
         if self.first is None:
             if self._policy and self._policy.quorum is not None:
@@ -4973,6 +4987,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = _witness_command if words[:1] == ["witness"] else _verify_command
     try:
         return command(words)
+    except ModuleNotFoundError as error:
+        package = (error.name or "cryptography").partition(".")[0]
+        sys.stderr.write(f"error: the package {package} is not installed: pip install {package}\n")
+        return 2
     except (InvalidError, OSError) as error:
         sys.stderr.write(printable(f"error: {error}") + "\n")
         return 2

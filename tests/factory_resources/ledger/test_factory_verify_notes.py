@@ -1,6 +1,9 @@
 """Keys, notes, checkpoints, cosignatures and policies, and canonical JSON, of the verifier."""
 
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import (
     COSIGNATURE,
     ED25519,
@@ -19,7 +23,9 @@ from factory_resources.ledger.factory_verify import (
     LogCheckpoint,
     SignedNote,
     TrustPolicy,
+    VerificationReport,
     VerifierKey,
+    Witnessed,
     canonical,
     parse_canonical,
 )
@@ -156,6 +162,47 @@ def test_a_cosignature_says_when_it_was_made(kind: int) -> None:
     earlier = (1_600_000_000).to_bytes(8, "big") + signature[8:]
     with pytest.raises(InvalidError, match="does not verify"):
         SignedNote.parse(f"{text}\n{key.line(earlier)}".encode()).time_of(key)
+
+
+_MLDSA = "cryptography.hazmat.primitives.asymmetric.mldsa"
+
+
+@pytest.mark.parametrize(("quorum", "suffices"), [("any", True), ("all", False)])
+def test_a_cosignature_that_cannot_be_checked_here_counts_as_none(
+    quorum: str, suffices: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian 13 has a `cryptography` without ML-DSA."""
+    plain: Any = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    lasting: Any = MLDSA44PrivateKey.from_seed_bytes(bytes(32))
+    signers = ((COSIGNATURE, plain), (ML_DSA_COSIGNATURE, lasting))
+    text, time = LogCheckpoint("example.com/log", 5, bytes(32)).text, 1_700_000_000
+    lines, policy = [f"{text}\n"], list[str]()
+    for name, (kind, private) in zip("ab", signers, strict=True):
+        key = VerifierKey(f"example.com/{name}", kind, private.public_key().public_bytes_raw())
+        lines.append(key.line(time.to_bytes(8, "big") + private.sign(key.message(text, time))))
+        policy.append(f"witness {name} {key}\n")
+    policy.append(f"group q {quorum} a b\nquorum q\n")
+    monkeypatch.setitem(sys.modules, _MLDSA, None)
+    witnessed, report = Witnessed(TrustPolicy.parse("".join(policy).encode())), VerificationReport()
+    witnessed.see(SignedNote.parse("".join(lines).encode()), 5)
+    witnessed.report(report, 5)
+    assert (report.holds, witnessed.size) == ((True, 5) if suffices else (False, 0))
+    told = "cannot check the signature of 'example.com/b': it counts as none"
+    assert [one for one in report.notes if told in one.what]
+
+
+def test_without_the_package_that_checks_signatures_one_line_says_so(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evidence.zip", "w") as archive:
+        note = LogKey().sign(1, bytes(32))
+        archive.writestr(
+            "evidence.json", '{"format": 1, "pipeline": "a", "version": 1, "origin": "x"}'
+        )
+        archive.writestr("key", str(LogKey().public))
+        archive.writestr("checkpoint", note)
+    call = [sys.executable, "-I", "-S", factory_verify.__file__, str(tmp_path / "evidence.zip")]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    told = "error: the package cryptography is not installed: pip install cryptography\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 
 def test_what_is_signed_is_what_the_specification_says() -> None:
