@@ -2,10 +2,9 @@
 
 `ingest` and `clean` compute the partitions of a run, such as a backfill started in the UI.
 `partitions` brings every partition that has data up to date: schedules, sensors and `factory run`
-use it, so that nobody has to choose partitions. Each partition gets its own materialisation event.
-Dagster records checks only for the asset that has them: `ingest` and `clean` combine theirs over
-the partitions of a run, and `partitions` warns of those that fail. Computing a partition belongs in
-`execution.backfill`.
+use it, so that nobody has to choose partitions. Each partition gets its own event. Dagster records
+checks only for the asset that has them: `ingest` and `clean` combine theirs over the partitions of
+a run, and `partitions` warns of those that fail. `execution.backfill` computes partitions.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -30,6 +29,7 @@ from factory_assets.components.partitions import (
     upstream_of,
 )
 from factory_assets.components.run_context import stage_request, step_failure
+from factory_assets.data.cleaned_blocks import no_row_text
 from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.execution.backfill import (
@@ -239,10 +239,13 @@ def _warnings(runs: Iterable[PartitionRun]) -> Iterator[str]:
     for run in runs:
         if run.outcome is None or run.outcome.reused:
             continue
+        value = run.outcome.value
         said = [("", run.outcome.warning)] if run.outcome.warning else []
+        if isinstance(value, CleanResult) and not value.snapshot.rows:
+            said.append(("empty", no_row_text(value.quarantined)))
         said += [
             (check.name, f"{check.says}; {check.remedy}")
-            for check in stage_checks(run.call, run.outcome.value)
+            for check in stage_checks(run.call, value)
             if not check.passed
         ]
         for name, text in said:

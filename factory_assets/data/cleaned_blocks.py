@@ -93,12 +93,13 @@ def require_clean_rows(
     """Raise a DataError if every row broke a rule."""
     if any(block.good.rows for block in blocks):
         return
+    raise DataError(no_row_text(quarantined), where=where, remedy="correct clean.where")
+
+
+def no_row_text(quarantined: Mapping[str, int]) -> str:
+    """Return which rule leaves no row."""
     rule = most_broken_rule(quarantined)
-    raise DataError(
-        f"no row is left: rule {rule!r} sends {quarantined[rule]} to quarantine",
-        where=where,
-        remedy="correct clean.where",
-    )
+    return f"no row is left: rule {rule!r} sends {quarantined[rule]} to quarantine"
 
 
 def _clean_group(

@@ -36,7 +36,7 @@ def clean(
 
     Raises:
         ExpressionError: a declared expression is wrong, or fails on a value.
-        DataError: no row is left.
+        DataError: no row is left, of a pipeline without partitions.
         StorageError: the disk refuses to write, or a file of the ingested rows was changed.
     """
     where = f"{pipeline.name}/clean"
@@ -55,7 +55,9 @@ def clean(
         staged = clean_files(queries, [*new.values()], earlier, scratch, engines)
         counted = [known.get(group.key) or staged[group.key] for group in groups]
         quarantined = add_counts([block.quarantined for block in counted])
-        require_clean_rows(counted, quarantined, where)
+        # What a partition lacks today, such as a target that comes later, must not stop the others.
+        if partition is None:
+            require_clean_rows(counted, quarantined, where)
         stored = {key: block.kept(home, where) for key, block in staged.items()}
     blocks = [known.get(group.key) or stored[group.key] for group in groups]
     snapshot, quarantine = unite_blocks(blocks)

@@ -148,6 +148,24 @@ def test_a_job_warns_of_what_it_computed_once_for_each_check(
     event = events_of(result, "ingest")["2024-01-03"]
     assert "may be personal: 'email'" in meta(event, "warnings")
     assert "warnings" not in events_of(result, "clean")["2024-01-03"].metadata
+
+
+def test_a_job_warns_of_partitions_without_a_clean_row(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    capture = Warned()
+    pipeline = declared(tmp_path)
+    write(pipeline, "2024-01-01", 1, 2)
+    write(pipeline, "2024-01-02", 95, 96, 97)
+    write(pipeline, "2024-01-03", 98)
+    assert run_job(pipeline, home, instance, progress=capture).success
+    assert capture.warnings == [
+        (
+            "clean",
+            "partition 2024-01-02: no row is left: rule 'small' sends 3 to quarantine "
+            "(1 more partitions have such a warning)",
+        )
+    ]
     # What is reused was told before.
     assert run_job(pipeline, home, instance, progress=capture).success
     assert len(capture.warnings) == 1

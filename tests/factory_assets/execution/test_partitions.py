@@ -253,6 +253,33 @@ def test_quarantine_follows_its_partition(tmp_path: Path, home: Home) -> None:
     assert [row["x"] for row in rows(value.quarantine, home)] == [95, 96]
 
 
+def test_a_partition_without_a_clean_row_does_not_stop_the_others(
+    tmp_path: Path, home: Home
+) -> None:
+    made = declared(tmp_path)
+    write(tmp_path, "2024-01-01", *range(30))
+    write(tmp_path, "2024-01-02", 95, 96)
+    run(made, home, "2024-01-01", "2024-01-02")
+    value = cleaned(made, home)
+    assert (value.rows_in, value.snapshot.rows, value.quarantined) == (32, 30, {"small": 2})
+    assert in_delta(home, "p/clean_quarantine") == [(95, "2024-01-02"), (96, "2024-01-02")]
+    split = run_stage(StageRequest(made, "split", home, "run")).value
+    assert isinstance(split, SplitResult)
+    assert _days_of(split, home) == {"2024-01-01"}
+    # What was missing comes later, such as the target.
+    write(tmp_path, "2024-01-02", 35, 96)
+    run(made, home, "2024-01-02")
+    assert cleaned(made, home).snapshot.rows == 31
+
+
+def test_partitions_without_any_clean_row_cannot_be_split(tmp_path: Path, home: Home) -> None:
+    made = declared(tmp_path)
+    write(tmp_path, "2024-01-01", 95, 96)
+    run(made, home, "2024-01-01")
+    with pytest.raises(FactoryError, match=r"no row is left for \w+ \(0 rows in all\)"):
+        run_stage(StageRequest(made, "split", home, "run"))
+
+
 def test_changed_columns_of_one_partition_are_told(tmp_path: Path, home: Home) -> None:
     made = declared(tmp_path)
     write(tmp_path, "2024-01-01", 1)
