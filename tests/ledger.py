@@ -20,14 +20,15 @@ def count(record: Record, home: Home) -> None:
     Ledger(home).append([*entries_of(record, Records(home).save(record))])
 
 
-def make_champion(pipeline: str, version: int, home: Home) -> None:
-    """Let a version serve."""
+def make_champion(pipeline: str, version: int, home: Home, *, rollback: bool | None = None) -> None:
+    """Let a version serve; `rollback`: a person went back to it."""
     entry = ChampionMade(
         subject=f"champion/{pipeline}",
         pipeline=pipeline,
         version=version,
         graph="0" * 64,
         record="none",
+        rollback=rollback,
     )
     Ledger(home).append([entry])
 

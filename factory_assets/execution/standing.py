@@ -246,13 +246,13 @@ def _rolled_out(log: Log, value: Champion) -> Standing | None:
 
 def _rolled_back(log: Log, value: Champion) -> tuple[int, ChampionMade] | None:
     """Return the entry by which a person left this version for an earlier one, if they did."""
-    left: tuple[int, ChampionMade] | None = None
+    left: list[tuple[int, ChampionMade]] = []
     for number, entry in champions_in(log, value.model):
         if entry.version == value.version:
-            return left
-        if left is None and entry.rollback:
-            left = number, entry
-        elif left and not entry.rollback and entry.version == left[1].version:
-            # Versions before the one that serves again were replaced, not left.
-            left = None
+            return left[-1] if left else None
+        if entry.rollback:
+            left.append((number, entry))
+        else:
+            # Versions before one that serves again were replaced, not left for it.
+            left = [one for one in left if one[1].version != entry.version]
     return None
