@@ -39,10 +39,10 @@ def forget_command(
     about them, and asks. Then all of it goes, models are trained anew, and the home is searched for
     the person's values. Only of PIPELINES, if some are named.
 
-    Exit code 1: something of the person is still there; it is named.
+    Exit code 1: something of the person is still there; it is named. 2: nothing was erased.
     """
     from factory_assets.cli.forget import ForgetRequest, forget, resume
-    from factory_resources.errors import UnknownNameError
+    from factory_resources.errors import RefusedError, UnknownNameError
     from factory_resources.home.home import Home
 
     if is_resumed:
@@ -58,4 +58,9 @@ def forget_command(
             remedy="write why, without a name; or look first, with --preview",
         )
     request = ForgetRequest(pipelines, where, reason, key, is_sure, only_shown)
-    sys.exit(0 if forget(request) else 1)
+    try:
+        sys.exit(0 if forget(request) else 1)
+    except RefusedError as error:
+        # 1 would say that the erasure is over, and that something is left.
+        error.exit_code = 2
+        raise
