@@ -287,6 +287,6 @@ def _copies(found: dict[str, str]) -> TableCheck:
         not found,
         "; ".join([*shown[:_SHOWN], *more]) or "no two files have the same content",
         blocking=False,
-        remedy="remove one of them, or name a key in clean.deduplicate: their rows count twice",
+        remedy="remove one of them: their rows count twice unless clean.deduplicate names a key",
         numbers={"files": len(found)},
     )
