@@ -58,7 +58,7 @@ def clean_rows(
     for source in sources:
         source.require_unchanged()
     if not may_refuse_all:
-        require_valid_rows(ingest, [valid], valid.quarantined, [one.name for one in valid.sources])
+        require_valid_rows(ingest, [valid], valid.quarantined, valid.sources)
     where = f"{name}/clean"
     queries = CleanQueries.of(clean, tuple(valid.good.columns), where)
     whole = RowFiles("rows", (valid.good.path,), (valid.good.rows,))

@@ -108,13 +108,13 @@ def require_valid_rows(
     ingest: Ingest,
     blocks: Sequence[Block | StagedBlock],
     quarantined: Mapping[str, int],
-    names: Iterable[str],
+    sources: Iterable[SourceFile],
 ) -> None:
     """Require that there are rows, and that enough of them satisfy the contract.
 
     Args:
         quarantined: number of rows by broken rule.
-        names: the names of the sources, for messages.
+        sources: what was read, for messages.
 
     Raises:
         SourceError: there are no rows at all.
@@ -122,6 +122,7 @@ def require_valid_rows(
     """
     read = sum(block.rows_in for block in blocks)
     if not read:
+        names = (source.name for source in sources if not source.join)
         raise SourceError("has no rows", where=", ".join(names), remedy="provide data")
     broken = sum(block.broken.rows for block in blocks if block.broken)
     if broken < read and broken / read <= ingest.max_quarantine:

@@ -77,8 +77,7 @@ def ingest_sources(
         counted = [plan.known or staged[plan.key] for plan in planned]
         files = [file for plan in planned for file in plan.sources or staged[plan.key].sources]
         quarantined = add_counts([block.quarantined for block in counted])
-        names = (file.name for file in files)
-        require_valid_rows(pipeline.spec.ingest, counted, quarantined, names)
+        require_valid_rows(pipeline.spec.ingest, counted, quarantined, files)
         hidden = sensitive_names(pipeline)
         rows = _staged_rows(planned, staged, home)
         if turn:

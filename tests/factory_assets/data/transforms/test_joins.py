@@ -47,6 +47,13 @@ def test_a_join_adds_columns_and_keeps_the_rows(tmp_path: Path, home: Home) -> N
     assert result.rows_read == 5
 
 
+def test_a_source_without_rows_is_named_and_not_what_is_joined(tmp_path: Path, home: Home) -> None:
+    declared = _declared(tmp_path, {})
+    (tmp_path / "d.csv").write_text(READINGS.splitlines()[0] + "\n")
+    with pytest.raises(SourceError, match=r"^p/ingest: d\.csv: has no rows; provide data$"):
+        ingest(declared, home)
+
+
 def test_a_required_join_quarantines_rows_without_a_match(tmp_path: Path, home: Home) -> None:
     result = ingest(_declared(tmp_path, {"required": True, "columns": []}), home)
     assert result.quarantined == {"join:machines": 2}
