@@ -5,13 +5,19 @@ Which of them drifted is found in `ml.drift`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from factory_assets.data.contract.sql_types import is_number
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.monitoring.derived_inputs import (
+    AnsweredDerivations,
+    DerivedExpression,
+    derived_columns,
+    needed_for,
+)
 from factory_assets.serving.edge.score import json_text
 from factory_assets.spec import Column
 from factory_resources.home.home import Home
@@ -30,11 +36,11 @@ _BOOLEANS = MappingProxyType({"true": 1.0, "false": 0.0})
 
 @dataclass(frozen=True)
 class WatchedInput:
-    """A column of the contract that the model reads."""
+    """A column of the contract that the model reads, or one that is derived from texts."""
 
     name: str
     source: str
-    """Its name in requests."""
+    """Its name in requests; a derived column is in none."""
     kind: Kind
     missing: frozenset[str]
     """Texts that mean a missing value."""
@@ -75,11 +81,21 @@ class WatchedInputs:
     protection: Protection | None
     unified: UnifiedColumns | None = None
     """None if spellings stay as they are."""
+    texts: tuple[WatchedInput, ...] = ()
+    """Texts that the model does not read itself: what is derived from them is watched instead."""
+    derived: AnsweredDerivations | None = None
+    """None if nothing is."""
+
+    @property
+    def logged(self) -> tuple[WatchedInput, ...]:
+        """The columns whose values are read from the log."""
+        made = {column.name for column in self.derived.columns} if self.derived else set()
+        return (*(column for column in self.columns if column.name not in made), *self.texts)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns in requests."""
-        return tuple(column.source for column in self.columns)
+        """The names of the logged columns in requests."""
+        return tuple(column.source for column in self.logged)
 
     @property
     def sensitive(self) -> frozenset[str]:
@@ -90,12 +106,12 @@ class WatchedInputs:
         """Return the values of a row as those of training rows; None if missing.
 
         Args:
-            values: as they were logged, in the order of the columns.
+            values: as they were logged, in the order of `names`.
             time: of the record, in microseconds since 1970.
         """
         return [
             _read(column, self._revealed(value, time))
-            for column, value in zip(self.columns, values, strict=True)
+            for column, value in zip(self.logged, values, strict=True)
         ]
 
     def _revealed(self, value: Any, time: int) -> Any:
@@ -104,17 +120,26 @@ class WatchedInputs:
         return self.protection.reveal(value, time) if self.protection else None
 
     def table(self, rows: Sequence[Sequence[Any]]) -> pa.Table:
-        """Return rows of values, in the order of the columns, as float64 and string."""
+        """Return the watched columns of rows, as float64 and string.
+
+        Args:
+            rows: of values, in the order of `names`.
+
+        Raises:
+            ExpressionError: a derived column cannot be computed.
+            StorageError: the disk cannot be written.
+        """
         import pyarrow as pa
 
         types = {"number": pa.float64(), "category": pa.string()}
         table = pa.table(
             {
                 column.name: pa.array([row[i] for row in rows], types[column.kind])
-                for i, column in enumerate(self.columns)
+                for i, column in enumerate(self.logged)
             }
         )
-        return self.unified.apply(table) if self.unified else table
+        table = self.unified.apply(table) if self.unified else table
+        return self.of_training(self.derived.apply(table)) if self.derived else table
 
     def of_training(self, rows: pa.Table) -> pa.Table:
         """Return the watched columns of training rows, as float64 and string."""
@@ -144,7 +169,8 @@ def watched_inputs(
 ) -> WatchedInputs:
     """Return the columns of a model that can be compared with its training rows.
 
-    Left out are texts, pictures, times, and what separates and orders series.
+    Left out are texts, pictures, times, and what separates and orders series. A text that the model
+    does not read itself, such as 28,5, is compared by the numbers and words that are derived of it.
 
     Args:
         columns: those that it needs, as they are logged now.
@@ -155,7 +181,8 @@ def watched_inputs(
     keys = {model.series.by, model.series.order} if model.series else set[str]()
     keys |= {windows.by, windows.order} if windows else set()
     read = {text.name for text in model.texts} | ({model.picture.name} if model.picture else set())
-    watched, hidden = [], []
+    readable: list[WatchedInput] = []
+    hidden: list[str] = []
     for column in columns:
         if column.name not in rows.names or column.name in read:
             continue
@@ -167,11 +194,44 @@ def watched_inputs(
         if column.sensitive and committed:
             hidden.append(column.name)
         else:
-            watched.append(_watched(column, kind, model))
+            readable.append(_watched(column, kind, model))
+    inputs = {name.lower() for name in model.inputs}
+    texts = [c for c in readable if c.kind == "category" and c.name.lower() not in inputs]
+    watched = [column for column in readable if column not in texts]
+    derived: AnsweredDerivations | None = None
+    if texts:
+        computed = derived_columns(model, {column.name.lower() for column in readable})
+        made = [*_derived_of(texts, computed, model, rows, readable)]
+        needed = needed_for([column.name for column in made], computed)
+        derived = AnsweredDerivations(needed, rows, home) if needed else None
+        texts = [c for c in texts if any(c.name.lower() in one.reads for one in needed)]
+        watched += made
     unify = {name.lower() for name in model.clean.unify}
-    names = tuple(one.name for one in watched if one.name.lower() in unify)
+    logged = [column for column in readable if column in watched or column in texts]
+    names = tuple(column.name for column in logged if column.name.lower() in unify)
     unified = UnifiedColumns(names, home) if names else None
-    return WatchedInputs(tuple(watched), tuple(hidden), protection, unified)
+    return WatchedInputs(tuple(watched), tuple(hidden), protection, unified, tuple(texts), derived)
+
+
+def _derived_of(
+    texts: Sequence[WatchedInput],
+    computed: Sequence[DerivedExpression],
+    model: OnnxModel,
+    rows: pa.Schema,
+    readable: Sequence[WatchedInput],
+) -> Iterator[WatchedInput]:
+    """Yield what is derived of texts and read by the model, itself or by its windows."""
+    windows = model.clean.windows
+    read = {name.lower() for name in (*model.inputs, *(windows.columns if windows else ()))}
+    raw = {column.name.lower() for column in texts}
+    sensitive = {column.name.lower() for column in readable if column.sensitive}
+    for column in computed:
+        if column.name.lower() not in read or not column.reads & raw:
+            continue
+        kind = _kind(rows.field(column.name).type)
+        if kind is not None:
+            is_sensitive = bool(column.reads & sensitive)
+            yield WatchedInput(column.name, column.name, kind, frozenset(), is_sensitive)
 
 
 def _watched(column: Column, kind: Kind, model: OnnxModel) -> WatchedInput:
