@@ -12,7 +12,8 @@ from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.artifacts.typical_row import input_kinds
 from factory_assets.ml.evaluation.champion import compare_champion
 from factory_assets.ml.evaluation.gates import AnswerMetrics, ChampionMetrics
-from factory_assets.ml.evaluation.test_set import TestSet
+from factory_assets.ml.evaluation.test_set import TestSet, without_groups
+from factory_assets.spec.evaluate import FAIRNESS
 from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 
@@ -41,7 +42,11 @@ def compare_on_answers(
             f"{len(places):,} can be scored, fewer than {fewest:,}",
             remedy="lower evaluate.answers.at_least, or wait for more outcomes",
         )
-    answered = replace(test_set, test=rows, places=places, truth=truth[places])
+    pipeline = test_set.pipeline
+    if not test_set.guarded & FAIRNESS:
+        # A protected column need not be an input, and then no answer has it.
+        pipeline = without_groups(pipeline)
+    answered = replace(test_set, pipeline=pipeline, test=rows, places=places, truth=truth[places])
     scored = answered.score_model(trained)
     champion = compare_champion(answered, scored, version, home)
     if not isinstance(champion, ChampionMetrics):

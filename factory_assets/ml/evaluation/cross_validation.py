@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from factory_assets.ml.artifacts.trained_model import TrainedModel
-from factory_assets.ml.evaluation.test_set import TestSet, judged_rows
+from factory_assets.ml.evaluation.test_set import TestSet, judged_rows, without_groups
 from factory_assets.ml.features.series import value_codes
 from factory_assets.ml.features.target import Target, with_target
 from factory_assets.ml.metrics.metrics import DECISION_METRICS, ScoredRows, metric_names
@@ -231,9 +231,7 @@ def _too_rare(target: Target, name: str, pipeline: Pipeline) -> DataError:
 
 def _pinned(pipeline: Pipeline, target: Target) -> Pipeline:
     """Fix task and positive class for all folds; leave out groups, which only the test compares."""
-    pinned = with_target(pipeline, target)
-    evaluate = pinned.spec.evaluate.model_copy(update={"protected": ()})
-    return replace(pinned, spec=pinned.spec.model_copy(update={"evaluate": evaluate}))
+    return without_groups(with_target(pipeline, target))
 
 
 def _ranks(pipeline: Pipeline, target: Target, table: pa.Table) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ Also turns outputs into scores and stores the predictions. Formulas of metrics b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+def without_groups(pipeline: Pipeline) -> Pipeline:
+    """Leave out protected columns, for rows on which groups are not compared."""
+    evaluate = pipeline.spec.evaluate.model_copy(update={"protected": ()})
+    return replace(pipeline, spec=pipeline.spec.model_copy(update={"evaluate": evaluate}))
 
 
 @dataclass(frozen=True)

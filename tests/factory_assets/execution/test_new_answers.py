@@ -105,6 +105,19 @@ def test_a_candidate_that_is_worse_on_new_answers_is_not_deployed(pumps: Watched
     assert any("also compared on" in line for line in approval_lines(found))
 
 
+def test_answers_without_a_protected_column_are_compared(pumps: Watched) -> None:
+    derive = {**PUMPS["clean"]["derive"], "age": "CASE WHEN wear > 2 THEN 'old' ELSE 'new' END"}
+    train = {**PUMPS["train"], "exclude": ["taken", "age"]}
+    evaluate = {**EVALUATE, "protected": "age"}
+    pumps.declare(clean={"derive": derive}, train=train, evaluate=evaluate, watch=None)
+    tell(pumps, rows(300, 5))
+    found = retrain(pumps, flipped(rows(1_500, 6)))
+    assert {group.value for group in found.groups} == {"old", "new"}
+    assert found.answers is not None
+    assert found.answers.reason == ""
+    assert found.gates[0].on_answers is not None
+
+
 def test_too_few_new_answers_give_no_verdict(pumps: Watched) -> None:
     tell(pumps, rows(60, 5))
     found = retrain(pumps, flipped(rows(1_500, 6)))
