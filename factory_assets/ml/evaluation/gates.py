@@ -89,10 +89,22 @@ def judge(
         folds: of cross-validation, for the gates on their mean.
     """
     means = folds.means if folds else {}
-    return tuple(
+    results = (
         _judge(gate, means if gate.of == "folds" else metrics, baselines, champion)
         for gate in gates
     )
+    return tuple(
+        _with_remedy(result)
+        if gate.no_worse_than and isinstance(champion, NotComparable)
+        else result
+        for gate, result in zip(gates, results, strict=True)
+    )
+
+
+def _with_remedy(result: GateResult) -> GateResult:
+    """Say how a champion is replaced that cannot be judged any more, as after another target."""
+    remedy = "write {champion: off} in place of this gate for one run to replace it"
+    return result.model_copy(update={"explanation": f"{result.explanation}; {remedy}"})
 
 
 def judge_default(
