@@ -48,8 +48,13 @@ class InputShift:
             # They change no prediction, so nobody waits for them.
             return cls({})
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The numeric inputs."""
+        return tuple(self._training)
+
     def add(self, feed: Mapping[str, NDArray[Any]], rows: int) -> None:
-        """Count the inputs of a request, each [rows, 1], NaN if missing."""
+        """Count the inputs of a request, each [rows, 1] or [rows], NaN if missing."""
         with self._lock:
             self._waiting.append(feed)
             self._rows += rows

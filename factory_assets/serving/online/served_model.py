@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
-from factory_assets.ml.features.columns import read_words
+from factory_assets.ml.features.columns import read_numbers, read_words
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out, value_codes
 from factory_assets.serving.logged_keys import LoggedKey, keys_beside, keys_of_row
@@ -71,7 +71,7 @@ class ServedModel:
         home: where the engine has its scratch folder.
         declared: returns today's declaration, whose tables are joined if a request needs them; by
             default from the folders of pipelines.
-        shift: counts the inputs of the compiled way, for the metrics.
+        shift: counts the inputs, for the metrics.
         keys: what is logged of a row beside the columns that the model needs.
         columns: those that it needs, as they are declared now; None if they are as in training.
     """
@@ -186,6 +186,9 @@ class ServedModel:
             read = joined_rows.with_joined(self.model, sent, table) or read
         wanted = self._wanted(table)
         outputs = self.model.outputs(table, wanted)
+        if self.shift:
+            feed = {name: read_numbers(table, name)[wanted] for name in self.shift.names}
+            self.shift.add(feed, len(wanted))
         finite = np.isfinite(outputs if outputs.ndim == 1 else outputs.sum(axis=1))
         numbers = table["_row"].to_numpy().astype(np.int64)[wanted] - 1
         infinite = [Refusal(int(n), (f"{OVERFLOW}:prediction",)) for n in numbers[~finite]]

@@ -12,6 +12,7 @@ import pytest
 from factory_assets.serving.online import missing_inputs
 from factory_assets.serving.online.answers import explanations
 from factory_assets.serving.online.column_request import ColumnRequest
+from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.request_rows import CompiledRequest, ObjectRequest
 from factory_assets.serving.online.served_model import ServedModel
 from factory_resources.errors import ContractError
@@ -145,6 +146,24 @@ def test_rules_and_derived_columns_are_computed_over_whole_columns(tmp_path: Pat
         broken.score(served)
     without = as_columns([{**GOOD, "Heat [K]": None, "wear": 0.0}])
     assert without.score(served).rows == range(1)
+
+
+def test_inputs_are_counted_whether_or_not_the_engine_reads_them(tmp_path: Path) -> None:
+    deployed = deploy(tmp_path / "p", KINDS["linear"])
+    found = []
+    for reads_by_engine in (False, True):
+        served = served_by(deployed)
+        served.shift = InputShift({"heat": (50.0, 10.0), "hot": (0.5, 0.5)})
+        assert served.decoder is not None
+        if reads_by_engine:
+            served.score(records(60, 2))
+        else:
+            CompiledRequest(served.decoder.decode(json.dumps(records(60, 2)))).score(served)
+        found.append(served.shift.values())
+        served.close()
+    compiled, engine = found
+    assert compiled.keys() == {"heat", "hot"}
+    assert engine == pytest.approx(compiled)
 
 
 @pytest.mark.parametrize("kinds", [{}, {"made": "date", "sold": "timestamp"}])
