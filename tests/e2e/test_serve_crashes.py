@@ -19,6 +19,8 @@ import pytest
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.serving_acts import roll_back
 from factory_resources.home.home import Home
+from factory_resources.outcomes.binding import unentered
+from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.prediction_log.collector import journal_folder
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.approvals import Factory
@@ -195,6 +197,17 @@ def require_good(made: Factory, running: Load) -> None:
         assert "was stopped" in line
     require_right(made.home, running.answers)
     require_logged(made.home, running.answers)
+
+
+def test_an_end_enters_the_outcomes_of_the_last_seconds(made: Factory) -> None:
+    with serving(made.home.path) as running:
+        identifier = running.ask("/predict/apples", ROW).json["id"]
+        assert running.ask("/feedback", {"id": identifier, "outcome": "bad"}).status == 200
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(timeout=20) == 0
+    with open_outcomes(made.home) as store:
+        assert store.last_bound() == store.last_number() > 0
+        assert unentered(store) == []
 
 
 def test_a_request_that_came_before_a_take_over_is_answered(made: Factory) -> None:

@@ -153,6 +153,8 @@ async def _serve(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # What came in the last seconds; the next server may start in a week.
+            await _bind_now(home, behind)
 
 
 async def _announce(
@@ -210,16 +212,19 @@ async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:
 
 
 async def _bind(home: Home, behind: Executor) -> None:
-    """Enter outcomes in the ledger."""
-    loop = asyncio.get_running_loop()
+    """Enter outcomes in the ledger, again and again."""
     while True:
         await asyncio.sleep(_COLLECT)
-        try:
-            await loop.run_in_executor(behind, bind_outcomes, home)
-        except FactoryError as error:
-            _LOG.error("outcomes were not entered in the ledger: %s", error)
-        except Exception:  # noqa: BLE001
-            _LOG.exception("outcomes were not entered in the ledger")
+        await _bind_now(home, behind)
+
+
+async def _bind_now(home: Home, behind: Executor) -> None:
+    try:
+        await asyncio.get_running_loop().run_in_executor(behind, bind_outcomes, home)
+    except FactoryError as error:
+        _LOG.error("outcomes were not entered in the ledger: %s", error)
+    except Exception:  # noqa: BLE001
+        _LOG.exception("outcomes were not entered in the ledger")
 
 
 def _config(app: PredictionApp, listen: Listen) -> uvicorn.Config:
