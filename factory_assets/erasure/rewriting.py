@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from factory_assets.erasure.table_rows import StoredTableFile, relation
 from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import identifier, literal, sealed
 from factory_resources.sql.row_marks import is_none_of
 from factory_resources.tables.snapshot import TableFile, require_unchanged
@@ -101,7 +102,7 @@ class TableRewriter:
         """Store rows first: of a formula the engine does not know that no value is missing."""
         path = self._scratch / f"{uuid4().hex}.parquet"
         engine.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
-        return f"read_parquet({literal(str(path))})"
+        return parquet(path)
 
 
 def _renumbering(numbered_by: Mapping[str, RewrittenFile]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 from factory_resources.sql.expressions import parse
 
@@ -95,9 +96,7 @@ def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[Sto
             table = f"{path.parent.parent.name}/{path.parent.name}"
             if "-" in path.stem or (named is not None and path.parent.parent.name not in named):
                 continue
-            described = connection.execute(
-                f"DESCRIBE FROM read_parquet({literal(str(path))})"
-            ).fetchall()
+            described = connection.execute(f"DESCRIBE FROM {parquet(path)}").fetchall()
             found.append(StoredTableFile(table, path, {name: kind for name, kind, *_ in described}))
     return found
 
@@ -263,7 +262,7 @@ def _renumbered(
 
 def relation(file: StoredTableFile) -> str:
     """Return the table expression, whose `file_row_number` counts the rows from 0."""
-    return f"read_parquet({literal(str(file.path))}, file_row_number = true)"
+    return parquet(file.path)
 
 
 def _typed(file: StoredTableFile, kinds: Mapping[tuple[str, str], str]) -> str:
@@ -277,7 +276,7 @@ def _typed(file: StoredTableFile, kinds: Mapping[tuple[str, str], str]) -> str:
         if (kind := kinds.get((file.pipeline, name.casefold()), own)) != own
     ]
     replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
-    return f"(SELECT *{replaced} FROM read_parquet({literal(str(file.path))}))"
+    return f"(SELECT *{replaced} FROM {parquet(file.path)})"
 
 
 def validated_kinds(

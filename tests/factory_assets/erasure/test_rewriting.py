@@ -179,6 +179,19 @@ def test_files_keep_their_types_and_order(chain: Path) -> None:
         assert pq.read_metadata(path).num_rows >= 0
 
 
+def test_a_folder_above_the_home_becomes_no_column(
+    made_chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the engine, a folder such as env=test can be a column of the files in it."""
+    monkeypatch.setattr("factory_assets.data.block_plan.BLOCK_BYTES", 1)
+    home = home_of(copied(made_chain, tmp_path / "env=test" / "root", monkeypatch))
+    assert erase("nbr = 13")
+    names = {
+        name for file in home.tables.glob("*/*/*.parquet") for name in pq.read_schema(file).names
+    }
+    assert names == {"nbr", "weight", "_file", "_row", "_rules"}
+
+
 def test_rows_that_stayed_are_counted_in_tables_without_the_columns(chain: Path) -> None:
     home = home_of(chain)
     files = stored_files(home)
