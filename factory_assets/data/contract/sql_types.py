@@ -24,6 +24,9 @@ _INTEGERS = frozenset(
 
 _FLOATS = frozenset(("FLOAT", "DOUBLE"))
 
+_EXACT_DIGITS = 15
+"""A double holds every whole number of so many digits."""
+
 
 def value_sql(cell: str, kind: str, missing: Iterable[str]) -> str:
     """Return SQL for the cell's value: missing-value tokens as null, text without outer blanks.
@@ -137,8 +140,12 @@ def _is_whole(text: str) -> str:
 
 def _is_exact(value: str, kind: str) -> str:
     """Return SQL for whether a double holds the number exactly, if it is whole."""
-    whole = kind in _INTEGERS or kind == "HUGEINT"
-    return f"CAST(CAST({value} AS DOUBLE) AS HUGEINT) = {value}" if whole else "true"
+    if kind in _INTEGERS or kind == "HUGEINT":
+        return f"CAST(CAST({value} AS DOUBLE) AS HUGEINT) = {value}"
+    if not _exceeds_double(kind):
+        return "true"
+    same = f"CAST(CAST({value} AS DOUBLE) AS HUGEINT) = CAST({value} AS HUGEINT)"
+    return f"({value} <> trunc({value}) OR {same})"
 
 
 def _is_exact_text(text: str) -> str:
@@ -244,11 +251,23 @@ def native_type(kind: str) -> ColumnType | None:
     return {"BOOLEAN": "bool", "DATE": "date"}.get(kind)  # type: ignore[return-value]
 
 
-def may_exceed_int64(kind: str) -> bool:
-    """Whether a type of the engine has whole numbers that are no int64."""
+def may_exceed(kind: str, wanted: ColumnType) -> bool:
+    """Whether a type of the engine has whole numbers that the type, which is its own, has not."""
+    return _exceeds_double(kind) if wanted == "float64" else _exceeds_int64(kind)
+
+
+def _exceeds_int64(kind: str) -> bool:
     if _is_whole_decimal(kind):
         return int(kind.removeprefix("DECIMAL(").split(",")[0]) > 18
     return kind in {"UBIGINT", "HUGEINT"}
+
+
+def _exceeds_double(kind: str) -> bool:
+    """Whether a type of the engine is a decimal with whole numbers that no double holds exactly."""
+    if not kind.startswith("DECIMAL"):
+        return False
+    digits, scale = map(int, kind.removeprefix("DECIMAL(").removesuffix(")").split(","))
+    return digits - scale > _EXACT_DIGITS
 
 
 def _is_whole_decimal(kind: str) -> bool:

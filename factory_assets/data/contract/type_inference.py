@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from factory_assets.data.contract.sql_types import (
     INFERRED,
     looks_like_sql,
-    may_exceed_int64,
+    may_exceed,
     native_type,
     typed_sql,
     value_sql,
@@ -44,7 +44,7 @@ def column_types(
         chunk = unknown[start : start + CHUNK]
         for i, kind in zip(chunk, _inferred(connection, ingest, columns, raws, chunk), strict=True):
             types[i] = kind
-    for i in _beyond_int64(connection, ingest, columns, raws):
+    for i in _beyond_own_type(connection, ingest, columns, raws):
         types[i] = "string"
     return [kind or "string" for kind in types]
 
@@ -59,30 +59,30 @@ def _own_type(column: Column, raws: Sequence[SourceTable]) -> ColumnType | None:
     return types.pop() if len(types) == 1 else None
 
 
-def _beyond_int64(
+def _beyond_own_type(
     connection: duckdb.DuckDBPyConnection,
     ingest: Ingest,
     columns: Sequence[Column],
     raws: Sequence[SourceTable],
 ) -> set[int]:
-    """Return the columns of whole numbers, of no declared type, one of which is no int64."""
-    wide = [
-        i
+    """Return the columns of no declared type with a whole number that their own has not."""
+    wide = {
+        i: wanted
         for i, column in enumerate(columns)
         if not column.type
-        and _own_type(column, raws) == "int64"
-        and any(may_exceed_int64(raw.columns[column.source_name][1]) for raw in raws)
-    ]
+        and (wanted := _own_type(column, raws))
+        and any(may_exceed(raw.columns[column.source_name][1], wanted) for raw in raws)
+    }
     found: set[int] = set()
     for start in range(0, len(wide), CHUNK):
-        chunk = wide[start : start + CHUNK]
+        chunk = [*wide][start : start + CHUNK]
         for raw in raws:
             tests = []
             for i in chunk:
                 name, kind = raw.columns[columns[i].source_name]
                 value = value_sql(identifier(name), kind, missing_tokens(ingest, columns[i]))
-                typed = typed_sql(value, kind, "int64")
-                tests.append(f"bool_or({value} IS NOT NULL AND ({typed}) IS NULL)")
+                beyond = f"{value} IS NOT NULL AND ({typed_sql(value, kind, wide[i])}) IS NULL"
+                tests.append(f"bool_or({beyond if may_exceed(kind, wide[i]) else 'false'})")
             row = connection.execute(f"SELECT {', '.join(tests)} FROM {raw.relation}").fetchone()
             found.update(i for i, beyond in zip(chunk, row or (), strict=True) if beyond)
     return found

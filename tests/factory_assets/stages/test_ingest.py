@@ -4,6 +4,7 @@ import gzip
 import json
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,29 @@ def test_whole_numbers_of_a_typed_column_that_fit_no_type_are_text(
     held = {**part, "missing": [], "contract": [{"name": "declared", "type": "int64"}]}
     typed = ingest(pipeline(tmp_path, target="declared", ingest=held), home)
     assert typed.quarantined == {"type:declared": 1}
+
+
+def test_no_whole_number_of_a_decimal_column_is_rounded(tmp_path: Path, home: Home) -> None:
+    """Some databases export every number with ten digits behind the point, identifiers too."""
+    name = Decimal(2**53 + 1)
+    table = pa.table(
+        {
+            "name": pa.array([name, Decimal(1), None], pa.decimal128(38, 10)),
+            "amount": pa.array([Decimal(2**53), Decimal("1.1"), None], pa.decimal128(38, 10)),
+            "whole": pa.array([name, Decimal(1), None], pa.decimal128(20, 0)),
+        }
+    )
+    pq.write_table(table, tmp_path / "d.parquet")
+    part = {"source": {"files": "d.parquet"}, "max_quarantine": 0.9}
+    free = ingest(pipeline(tmp_path, ingest=part), home)
+    kinds = dict(free.snapshot.columns)
+    assert [kinds[name] for name in table.column_names] == ["VARCHAR", "DOUBLE", "BIGINT"]
+    assert column(free.snapshot, home, "name") == [f"{name}.{0:010}", f"1.{0:010}", None]
+    assert column(free.snapshot, home, "amount") == [2.0**53, 1.1, None]
+    contract = [{"name": name, "type": "float64"} for name in table.column_names]
+    held = ingest(pipeline(tmp_path, "name", ingest={**part, "contract": contract}), home)
+    assert held.quarantined == {"type:name": 1, "type:whole": 1}
+    assert column(held.snapshot, home, "name") == [1.0, None]
 
 
 def test_nan_and_infinity_of_a_typed_column_may_be_declared_missing(
