@@ -6,9 +6,10 @@ the source and those before it, so a table that grew equals, byte for byte, the 
 at once. Reading and validating a block belongs in `validated_blocks`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import PurePath
 
 from factory_assets.data.blocks import is_complete
 from factory_assets.data.contract.rules import is_separable
@@ -18,6 +19,7 @@ from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import Block, IngestResult, SourceFile
 from factory_assets.spec import Ingest, Pipeline
 from factory_resources.home.home import Home
+from factory_resources.sources.files.discovery import is_zip
 from factory_resources.tracking.records import Records
 
 BLOCK_BYTES = 32_000_000
@@ -35,6 +37,16 @@ class PlannedBlock:
     """The stored block; None if it must be computed."""
     sources: tuple[SourceFile, ...] = ()
     """The source files of a stored block, as its record describes them."""
+
+    def named_as_found(self, sources: Sequence[SourceFile]) -> Iterator[SourceFile]:
+        """Yield sources that have the content of the block, by the names that they have now.
+
+        They may be of another block: a file can have been renamed, or be a copy of another one.
+        """
+        for handle, source in zip(self.found, sources, strict=True):
+            inner = f"/{PurePath(source.name).name}" if is_zip(handle.name) else ""
+            name = f"{handle.name}{inner}" if handle.name else source.name
+            yield source.model_copy(update={"name": name})
 
 
 def plan_blocks(

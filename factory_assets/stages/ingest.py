@@ -75,7 +75,11 @@ def ingest_sources(
         for source in sources:
             source.require_unchanged()
         counted = [plan.known or staged[plan.key] for plan in planned]
-        files = [file for plan in planned for file in plan.sources or staged[plan.key].sources]
+        files = [
+            file
+            for plan in planned
+            for file in plan.named_as_found(plan.sources or staged[plan.key].sources)
+        ]
         quarantined = add_counts([block.quarantined for block in counted])
         require_valid_rows(pipeline.spec.ingest, counted, quarantined, files)
         hidden = sensitive_names(pipeline)

@@ -1,5 +1,6 @@
 """Blocks: a table that grew equals one that is computed at once; only new files are read."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,35 @@ def test_a_grown_table_equals_one_computed_at_once(
     assert cleaned.rows_in == cleaned.snapshot.rows + cleaned.quarantined_rows + cleaned.duplicates
     named = DeltaTable(str(Home(folder / "home").tables / "p" / "clean")).file_uris()
     assert {Path(uri).name for uri in named} == {file.name for file in cleaned.snapshot.files}
+
+
+_TWENTY = [(i, float(i)) for i in range(20)]
+
+
+def test_large_files_of_the_same_content_have_names_of_their_own(
+    tmp_path: Path, home: Home
+) -> None:
+    _write(tmp_path, 0, _TWENTY)
+    _write(tmp_path, 1, _TWENTY)
+    found, _ = _run(_pipeline(tmp_path), home)
+    assert len(found.blocks) == 2
+    assert found.findings.copies == {"part001.csv": "part000.csv"}
+
+
+def test_renamed_files_that_are_known_have_their_new_names(tmp_path: Path, home: Home) -> None:
+    _write(tmp_path, 0, _TWENTY)
+    with zipfile.ZipFile(tmp_path / "part1.zip", "w") as archive:
+        archive.write(tmp_path / "part000.csv", "inner/rows.csv")
+    files = {**_INGEST, "source": {"files": "part*"}}
+    declared = pipeline(tmp_path, ingest=files, train=None)
+    before, _ = _run(declared, home)
+    (tmp_path / "part000.csv").rename(tmp_path / "part003.csv")
+    (tmp_path / "part1.zip").rename(tmp_path / "part4.zip")
+    _write(tmp_path, 5, _TWENTY[1:])
+    found, _ = _run(declared, home)
+    assert {one.key for one in before.blocks} < {one.key for one in found.blocks}
+    names = [one.name for one in found.sources]
+    assert names == ["part003.csv", "part005.csv", "part4.zip/rows.csv"]
 
 
 def test_only_new_files_are_read(
