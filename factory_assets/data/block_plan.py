@@ -9,7 +9,6 @@ at once. Reading and validating a block belongs in `validated_blocks`.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import PurePath
 
 from factory_assets.data.blocks import is_complete
 from factory_assets.data.contract.rules import is_separable
@@ -19,7 +18,7 @@ from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import Block, IngestResult, SourceFile
 from factory_assets.spec import Ingest, Pipeline
 from factory_resources.home.home import Home
-from factory_resources.sources.files.discovery import is_zip
+from factory_resources.sources.files.archives import member_of
 from factory_resources.tracking.records import Records
 
 BLOCK_BYTES = 32_000_000
@@ -44,8 +43,9 @@ class PlannedBlock:
         They may be of another block: a file can have been renamed, or be a copy of another one.
         """
         for handle, source in zip(self.found, sources, strict=True):
-            inner = f"/{PurePath(source.name).name}" if is_zip(handle.name) else ""
-            name = f"{handle.name}{inner}" if handle.name else source.name
+            name = source.name
+            if handle.name and not f"{name}/".startswith(f"{handle.name}/"):
+                name = "/".join(filter(None, (handle.name, member_of(name))))
             yield source.model_copy(update={"name": name})
 
 

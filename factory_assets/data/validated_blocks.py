@@ -16,6 +16,7 @@ from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.transforms.joins import with_joins
 from factory_assets.results.data import Block, SourceFile, most_broken_rule
 from factory_assets.spec import Ingest
+from factory_resources.erasure.manifest import erased_of
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.sources.files.reader import SourceTable, blamed_on_files
 from factory_resources.sql.engine import WIDE, engine_errors, rows_numbered
@@ -148,7 +149,7 @@ def _read(
         folder.mkdir()
         read = source.read_once if once and source.read_once else source.read
         table = read(folder)
-        erased = source.erased.get(table.sha256, ())
+        erased = erased_of(source.erased, table.sha256, table.name)
         table = replace(table, labels=source.labels, erased=erased)
         (main if source.join is None else joined.setdefault(source.join, [])).append(table)
     return main, joined

@@ -41,7 +41,7 @@ def emptied_partitions(graph: RecordGraph, rows: PersonalRows) -> dict[str, tupl
 
 
 def emptied_files(graph: RecordGraph, rows: PersonalRows) -> Iterator[str]:
-    """Yield the SHA-256 of each source of which every row is the person's."""
+    """Yield the key of each source of which every row is the person's."""
     for identity, source in sorted(read_sources(graph).items()):
         if 0 < source.rows == len(rows.sources.get(identity, ())):
             yield identity

@@ -17,7 +17,7 @@ from factory_assets.erasure.emptied_partitions import (
 )
 from factory_assets.erasure.own_values import own_values
 from factory_assets.erasure.person_expression import require_expression
-from factory_assets.erasure.read_sources import joined_sources, read_sources
+from factory_assets.erasure.read_sources import joined_sources, read_by, read_sources
 from factory_assets.erasure.table_rows import (
     WHERE,
     PersonalRows,
@@ -36,6 +36,7 @@ from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
+from factory_resources.erasure.manifest import file_of
 from factory_resources.erasure.search import holds_any
 from factory_resources.erasure.search_terms import search_terms
 from factory_resources.erasure.values import Value
@@ -111,7 +112,7 @@ class ErasurePlan:
     partitions: PartitionKeys = field(repr=False)
     """Those that have rows of the person alone, and go with their keys."""
     emptied: tuple[str, ...]
-    """SHA-256 of the sources that have rows of the person alone."""
+    """Keys of the sources that have rows of the person alone."""
     backups: tuple[tuple[int, str], ...]
     """Entry and time of each backup that was made, the newest first."""
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -165,7 +166,7 @@ def make_plan(
     with opened(every, scratch) as connection:
         require_expression(connection, files, where)
         with redact_errors(*pipelines):
-            rows = find_rows(connection, files, where, read_sources(graph))
+            rows = find_rows(connection, files, where, read_by(graph))
         values, short = own_values(connection, rows, every)
         matched = _matched(connection, rows, where)
         rules = {
@@ -224,7 +225,7 @@ def _sources(graph: RecordGraph, rows: PersonalRows) -> Iterator[SourceRows]:
     inner = {file.sha256 for file in rows.positions}
     for source, numbers in sorted(rows.sources.items()):
         if source not in inner:
-            name = read[source].name if source in read else source[:12]
+            name = read[source].name if source in read else file_of(source)[:12]
             yield SourceRows(name, tuple(sorted(numbers)))
 
 

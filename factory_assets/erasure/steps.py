@@ -11,7 +11,9 @@ from hashlib import sha256
 
 from factory_assets.erasure.emptied_partitions import remove_partitions
 from factory_assets.erasure.intents import ErasureIntent, destroy
+from factory_assets.erasure.read_sources import read_by
 from factory_assets.erasure.table_rows import opened, rows_left, stored_files, table_paths
+from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.caches import drop_caches
 from factory_resources.erasure.manifest import intent_file
 from factory_resources.erasure.scrubbing import scrub
@@ -157,7 +159,8 @@ def search(intent: ErasureIntent, home: Home) -> list[Occurrence]:
     found = [*find_values(home, intent.searched, skip={*tables, own})]
     files = stored_files(home, intent.manifest.pipelines.keys())
     with home.scratch() as scratch, opened(files, scratch) as connection:
-        if left := rows_left(connection, files, intent.where, intent.manifest.sources):
+        read = read_by(RecordGraph.of(home))
+        if left := rows_left(connection, files, intent.where, intent.manifest.sources, read):
             found.append(Occurrence("tables", "rows", "value", left))
     return found
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from factory_assets.results.record_graph import value_in
+from factory_resources.erasure.manifest import source_key
 from factory_resources.erasure.redaction import Redaction
 from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.tables.snapshot import TableFile
@@ -55,7 +56,7 @@ class TableChanges:
     rules: Mapping[tuple[str, str], Sequence[str]]
     """Table and SHA-256 of a file to the broken rules of each row that left, joined by commas."""
     erased: Mapping[str, int]
-    """SHA-256 of a source to the number of its rows that are erased."""
+    """Key of a source to the number of its rows that are erased."""
     snapshots: Mapping[str, str] = field(default_factory=dict)
     """The name that a snapshot has as a source to the one of that which replaces it."""
 
@@ -76,7 +77,7 @@ class TableChanges:
             **one,
             "name": self.snapshots.get(one["name"], one["name"]),
             "sha256": digests.get(one["sha256"], one["sha256"]),
-            "rows": one["rows"] - self.erased.get(one["sha256"], 0),
+            "rows": one["rows"] - self.erased.get(source_key(one["sha256"], one["name"]), 0),
         }
 
 

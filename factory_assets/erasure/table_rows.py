@@ -13,6 +13,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.erasure.read_sources import Readings
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
@@ -58,7 +59,7 @@ class PersonalRows:
     """The rows of a person in the tables of a home."""
 
     sources: Mapping[str, frozenset[int]]
-    """SHA-256 of a source to the numbers of its rows, from 1."""
+    """Key of a source to the numbers of its rows, from 1."""
     positions: Mapping[StoredTableFile, tuple[int, ...]] = field(default_factory=dict)
     """The places of the rows in each file that has some, from 0."""
     renumbered: Mapping[StoredTableFile, frozenset[str]] = field(default_factory=dict)
@@ -114,37 +115,39 @@ def find_rows(
     connection: "duckdb.DuckDBPyConnection",
     files: list[StoredTableFile],
     where: str,
-    read: Iterable[str],
+    read: Readings,
 ) -> PersonalRows:
     """Return the rows that satisfy an expression, in every file.
 
     Args:
         connection: an engine that reads the files.
         where: what `person_expression` has accepted.
-        read: the digests of the files that another pipeline has as its source.
+        read: what the pipelines have read.
 
     Raises:
         ExpressionError: the expression fails on a value, which the message may quote.
     """
     columns = parse(where, WHERE).columns
-    kinds = validated_kinds(files, columns)
-    connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
+    kinds, packed = validated_kinds(files, columns), _packed(read)
+    inner = frozenset(digest for sources in read.values() for digest in sources)
+    connection.execute("CREATE TEMP TABLE erased (source VARCHAR, _row BIGINT)")
     for file in files:
         if not file.has(columns):
             continue
         with engine_errors(WHERE):
             connection.execute(
-                f"INSERT INTO erased SELECT _file, _row FROM {_typed(file, kinds)} "
-                f"WHERE ({where}\n)"
+                f"INSERT INTO erased SELECT {_sources(file, packed)}, _row "
+                f"FROM {_typed(file, kinds)} WHERE ({where}\n)"
             )
-    read = frozenset(read)
     known: set[tuple[str, int]] = set()
     while True:
-        positions = {file: places for file in files if (places := _places(connection, file))}
+        positions = {
+            file: places for file in files if (places := _places(connection, file, packed))
+        }
         derived = {
             (file.sha256, place + 1)
             for file, places in positions.items()
-            if file.sha256 in read
+            if file.sha256 in inner
             for place in places
         }
         if derived <= known:
@@ -152,9 +155,9 @@ def find_rows(
         connection.executemany("INSERT INTO erased VALUES (?, ?)", sorted(derived - known))
         known |= derived
     sources: dict[str, set[int]] = {}
-    for source, row in connection.execute("SELECT DISTINCT _file, _row FROM erased").fetchall():
+    for source, row in connection.execute("SELECT DISTINCT source, _row FROM erased").fetchall():
         sources.setdefault(source, set()).add(row)
-    renumbered = _renumbered(connection, files, positions, read)
+    renumbered = _renumbered(connection, files, positions, inner)
     return PersonalRows({k: frozenset(rows) for k, rows in sources.items()}, positions, renumbered)
 
 
@@ -163,15 +166,17 @@ def rows_left(
     files: list[StoredTableFile],
     where: str,
     sources: Mapping[str, Iterable[int]],
+    read: Readings,
 ) -> int:
     """Return how many rows of these files satisfy the expression, or are rows of the sources.
 
     Args:
-        sources: SHA-256 of a source to the numbers of rows that are erased.
+        sources: key of a source to the numbers of rows that are erased.
+        read: what the pipelines have read.
     """
     columns = parse(where, WHERE).columns
-    kinds, count = validated_kinds(files, columns), 0
-    connection.execute("CREATE TEMP TABLE erased (_file VARCHAR, _row BIGINT)")
+    kinds, packed, count = validated_kinds(files, columns), _packed(read), 0
+    connection.execute("CREATE TEMP TABLE erased (source VARCHAR, _row BIGINT)")
     for source, rows in sources.items():
         connection.execute(
             "INSERT INTO erased SELECT ?, unnest(?::BIGINT[])", [source, sorted(rows)]
@@ -182,7 +187,7 @@ def rows_left(
             # It may fail on a value that came since the rows were found, as none of theirs did.
             query = f"SELECT count(*) FROM {_typed(file, kinds)} WHERE TRY(({where}\n))"
             [satisfied] = connection.execute(query).fetchone() or (0,)
-        count += max(satisfied, len(_places(connection, file)))
+        count += max(satisfied, len(_places(connection, file, packed)))
     return count
 
 
@@ -227,12 +232,52 @@ def rules_at(
     return [rules for (rules,) in connection.execute(query).fetchall()]
 
 
-def _places(connection: "duckdb.DuckDBPyConnection", file: StoredTableFile) -> tuple[int, ...]:
+def _places(
+    connection: "duckdb.DuckDBPyConnection", file: StoredTableFile, packed: Readings
+) -> tuple[int, ...]:
     query = (
-        f"SELECT file_row_number FROM {relation(file)} "
-        "SEMI JOIN erased USING (_file, _row) ORDER BY 1"
+        f"SELECT file_row_number FROM (SELECT file_row_number, {_sources(file, packed)} AS source, "
+        f"_row FROM {relation(file)}) SEMI JOIN erased USING (source, _row) ORDER BY 1"
     )
-    return tuple(place for (place,) in connection.execute(query).fetchall())
+    return tuple(dict.fromkeys(place for (place,) in connection.execute(query).fetchall()))
+
+
+def _packed(read: Readings) -> Readings:
+    """Return the readings of zips alone: their rows name the zip, and not the member."""
+    zips = {
+        digest
+        for files in read.values()
+        for digest, by_labels in files.items()
+        if {key for keys in by_labels.values() for key in keys} != {digest}
+    }
+    return {
+        pipeline: {digest: one for digest, one in files.items() if digest in zips}
+        for pipeline, files in read.items()
+    }
+
+
+def _sources(file: StoredTableFile, packed: Readings) -> str:
+    """Return SQL for the keys of the sources that a row can be of, one a row.
+
+    Which member of a zip its pipeline reads, is known; of several, the labels of the row tell which
+    it is.
+    """
+    cases = ""
+    for digest in sorted({digest for files in packed.values() for digest in files}):
+        own = packed.get(file.pipeline, {}).get(digest)
+        readings = [own] if own else [files[digest] for files in packed.values() if digest in files]
+        keys = {key for one in readings for some in one.values() for key in some}
+        is_file = f"_file = {literal(digest)}"
+        for labels, some in (own or {}).items():
+            if len(keys) > 1 and file.has(name for name, _ in labels):
+                tests = (f"{identifier(name)} = {literal(value)}" for name, value in labels)
+                cases += f" WHEN {' AND '.join((is_file, *tests))} THEN {_listed(some)}"
+        cases += f" WHEN {is_file} THEN {_listed(keys)}"
+    return f"unnest(CASE{cases} ELSE [_file] END)" if cases else "_file"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(literal, sorted(texts)))}]"
 
 
 def _renumbered(

@@ -4,7 +4,8 @@ It stays in the home, and the ledger has its digest. By it a later run leaves ou
 still has. What is erased, and in which order, belongs in `factory_assets.erasure`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.sources.files.archives import member_of
 
 FOLDER = "erasures"
+
+_DIGITS = 16
+"""Hexadecimal digits that tell the members of a zip from each other."""
 
 FINISH = "wait until it is; if it was killed, finish it: factory forget --resume"
 """What to do about an erasure that is not finished."""
@@ -69,9 +74,9 @@ class ErasureManifest(BaseModel):
     id: str
     """A UUID."""
     sources: Mapping[str, tuple[int, ...]]
-    """SHA-256 of a source to the numbers of the rows that were erased, from 1."""
+    """Key of a source (`source_key`) to the numbers of the rows that were erased, from 1."""
     emptied: tuple[str, ...] = ()
-    """SHA-256 of those of them that had no other rows."""
+    """Keys of those of them that had no other rows."""
     pipelines: Mapping[str, ErasedFrom]
     files: Mapping[str, ErasedFile]
     """By path in the home."""
@@ -83,6 +88,52 @@ class ErasureManifest(BaseModel):
     @property
     def content(self) -> bytes:
         return self.model_dump_json(indent=1).encode()
+
+
+def source_key(file: str, name: str) -> str:
+    """Return what tells the rows of a source from those of others.
+
+    It is the SHA-256 of the file. The members of a zip have it in common, and each has a row 1, so
+    that a digest of the name of the member is added: the name itself may be that of a person.
+
+    Args:
+        file: the SHA-256 of the file.
+        name: of the source; that of a member of a zip is below that of the zip.
+    """
+    return _key(file, member) if (member := member_of(name)) else file
+
+
+def _key(file: str, member: str) -> str:
+    return f"{file}/{sha256(f'{file}/{member}'.encode()).hexdigest()[:_DIGITS]}"
+
+
+def file_of(key: str) -> str:
+    """Return the SHA-256 of the file that a key is of."""
+    return key.partition("/")[0]
+
+
+def of_source(keys: Collection[str], file: str, name: str = "") -> set[str]:
+    """Return which of the keys are those of a source.
+
+    Earlier versions of the factory had one key for all members of a zip, and left folders out of
+    the names of members.
+
+    Args:
+        file: the SHA-256 of the file.
+        name: of the source; empty for everything in the file.
+    """
+    if member := member_of(name):
+        return {file, _key(file, member), _key(file, member.rpartition("/")[2])} & {*keys}
+    return {key for key in keys if file_of(key) == file}
+
+
+def erased_of(erased: Mapping[str, tuple[int, ...]], file: str, name: str = "") -> tuple[int, ...]:
+    """Return the numbers of the erased rows of a source, sorted; arguments as of `of_source`.
+
+    Args:
+        erased: by key.
+    """
+    return tuple(sorted({row for key in of_source(erased, file, name) for row in erased[key]}))
 
 
 def manifest_file(home: Home, erasure: str) -> Path:
@@ -132,7 +183,7 @@ def is_gone(home: Home, pipeline: str, version: int) -> bool:
 
 
 def emptied_sources(home: Home) -> frozenset[str]:
-    """Return the SHA-256 of the sources of which every row was erased.
+    """Return the keys of the sources of which every row was erased.
 
     Raises:
         StorageError: a manifest was damaged.
@@ -141,7 +192,7 @@ def emptied_sources(home: Home) -> frozenset[str]:
 
 
 def erased_rows(home: Home, pipeline: str | None = None) -> dict[str, tuple[int, ...]]:
-    """Return the numbers of the rows that were erased, sorted, by the SHA-256 of their source.
+    """Return the numbers of the rows that were erased, sorted, by the key of their source.
 
     Args:
         pipeline: only of erasures that took rows from this pipeline.

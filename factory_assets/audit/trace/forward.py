@@ -13,7 +13,7 @@ from factory_assets.audit.trace.verification import Checker, worst
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
-from factory_resources.erasure.manifest import erased_rows
+from factory_resources.erasure.manifest import erased_of, erased_rows
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import identifier, literal
@@ -181,7 +181,7 @@ class ForwardTracer:
 
     def _are_erased(self, runs: Iterable[Run]) -> bool:
         erased = erased_rows(self.home)
-        return all(first in erased.get(source, ()) for source, first, _ in runs)
+        return all(first in erased_of(erased, source) for source, first, _ in runs)
 
     def _kept_duplicate(self, clean: Record, rows: FollowedRows) -> int | None:
         """Return the record of the same source that was kept in place of a duplicate, if any."""

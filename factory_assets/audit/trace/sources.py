@@ -14,9 +14,10 @@ from factory_assets.data.sources.answers import answer_ids
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.results.data import SourceFile
 from factory_assets.spec.sources import IMAGE_COLUMNS
-from factory_resources.erasure.manifest import erased_rows
+from factory_resources.erasure.manifest import erased_of, erased_rows
 from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
+from factory_resources.sources.files.archives import member_of
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import expand
 from factory_resources.sources.files.line_numbers import lines_of
@@ -92,7 +93,7 @@ def source_lines(
         lines = lines_of(
             Path(source.path),
             record,
-            source.rows + len(erased_rows(home).get(source.sha256, ())),
+            source.rows + len(erased_of(erased_rows(home), source.sha256, source.name)),
             Path(scratch),
             declared=declared.get("format"),
             member=packed_member(source.name, Path(source.path)),
@@ -104,7 +105,7 @@ def source_lines(
 def packed_member(name: str, path: Path) -> str | None:
     """Return the pattern of the member of an archive that a source is; None for other files."""
     # The name of a zipped source ends with the name of its member.
-    inner = Path(name).name
+    inner = member_of(name) or Path(name).name
     return None if path.name == inner else escape(inner)
 
 

@@ -35,8 +35,8 @@ class SourceHandle:
     read_once: Callable[[Path], SourceTable] | None = None
     """Like `read`, for a caller that reads the rows once; None if that makes no difference."""
     erased: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Numbers of rows, from 1, that were erased and are left out, by the digest that is the
-    identity of the table."""
+    """Numbers of rows, from 1, that were erased and are left out, by the key of the table
+    (`source_key`)."""
 
 
 @dataclass(frozen=True)

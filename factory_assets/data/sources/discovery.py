@@ -23,7 +23,7 @@ from factory_assets.spec import (
     SnapshotSource,
 )
 from factory_assets.spec.ingest import Source
-from factory_resources.erasure.manifest import erased_rows
+from factory_resources.erasure.manifest import erased_rows, of_source
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import Hashing
@@ -74,7 +74,7 @@ def _without_erased(
         if one.identity is None:
             erased = erased_rows(home, pipeline) if every else {}
         else:
-            erased = {one.identity: every[one.identity]} if one.identity in every else {}
+            erased = {key: every[key] for key in of_source(every, one.identity)}
         yield replace(one, erased=erased) if erased else one
 
 

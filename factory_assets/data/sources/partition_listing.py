@@ -61,7 +61,8 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
             pattern = Pattern.of(_escaped(text, pipeline.folder), dimensions, now)
             patterns.append(pattern)
             files = files_of(source, text, pipeline.folder, home)
-            matches.append(_matches(pattern, without_emptied(files, home)))
+            member = source.member if isinstance(source, FileSource) else None
+            matches.append(_matches(pattern, without_emptied(files, home, member)))
     dynamic = {
         name: sorted(
             {*known.get(name, ()), *_keys_in_names(name, patterns, matches)}

@@ -28,7 +28,7 @@ def take_member(path: Path, name: str, member: str | None, scratch: Path) -> tup
     """Unzip the one member that `member` (a glob) matches, or the only one.
 
     Returns:
-        The path of the unpacked member, and its name without folders.
+        The path of the unpacked member, and its name with the folders that it has in the zip.
 
     Raises:
         SourceError: the file is not a zip, encrypted, damaged or too large; not exactly one member
@@ -42,7 +42,13 @@ def take_member(path: Path, name: str, member: str | None, scratch: Path) -> tup
             size = _copy(packed, target, name, _size_limit(info.compress_size, scratch))
         if size != info.file_size:
             raise zipfile.BadZipFile(f"{size:,} bytes instead of {info.file_size:,}")
-    return target, PurePosixPath(info.filename).name
+    return target, info.filename
+
+
+def chosen_member(path: Path, name: str, member: str | None) -> str:
+    """Return the name of what `take_member` would unzip; raises as it does."""
+    with _unpacking_errors(name), zipfile.ZipFile(path) as archive:
+        return _choose(archive, name, member).filename
 
 
 def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.ZipInfo:
@@ -52,7 +58,7 @@ def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.
         for info in archive.infolist()
         if not info.filename.endswith("/") and not info.filename.startswith("__MACOSX/")
     ]
-    fits = [info for info in infos if member is None or _matches_member(info.filename, member)]
+    fits = [info for info in infos if matches_member(info.filename, member)]
     if len(fits) == 1:
         return fits[0]
     if fits and len({info.filename for info in fits}) == 1:
@@ -70,8 +76,18 @@ def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.
     )
 
 
-def _matches_member(filename: str, member: str) -> bool:
+def matches_member(filename: str, member: str | None) -> bool:
+    """Whether a glob matches the name of a member, with its folders or without them."""
+    if member is None:
+        return True
     return fnmatch(filename, member) or fnmatch(PurePosixPath(filename).name, member)
+
+
+def member_of(name: str) -> str:
+    """Return the member that a source of this name is; empty if it is none of a zip."""
+    parts = name.split("/")
+    ends = [i for i, part in enumerate(parts[:-1], 1) if part.lower().endswith(".zip")]
+    return "/".join(parts[ends[-1] :]) if ends else ""
 
 
 def _require_plain(info: zipfile.ZipInfo, name: str) -> None:

@@ -317,11 +317,6 @@ def format_of(name: str, declared: Format | None = None) -> tuple[Format | None,
     return kind, packing
 
 
-def is_zip(name: str) -> bool:
-    """Whether the name of a file is that of a zip, whose member is read."""
-    return _PACKINGS.get(Path(name).suffix.lower()) == "zip"
-
-
 def conversion(path: Path) -> str:
     """Return the advice how to convert a file to a format that is read; empty if there is none."""
     return _CONVERSIONS.get(path.suffix.lower(), "")

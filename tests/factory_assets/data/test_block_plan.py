@@ -127,7 +127,7 @@ def test_renamed_files_that_are_known_have_their_new_names(tmp_path: Path, home:
     found, _ = _run(declared, home)
     assert {one.key for one in before.blocks} < {one.key for one in found.blocks}
     names = [one.name for one in found.sources]
-    assert names == ["part003.csv", "part005.csv", "part4.zip/rows.csv"]
+    assert names == ["part003.csv", "part005.csv", "part4.zip/inner/rows.csv"]
 
 
 def test_only_new_files_are_read(

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.audit.trace.trace import trace
-from factory_assets.erasure.read_sources import read_sources
+from factory_assets.erasure.read_sources import read_by
 from factory_assets.erasure.table_rows import find_rows, opened, rows_left, stored_files
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -197,13 +197,13 @@ def test_rows_that_stayed_are_counted_in_tables_without_the_columns(chain: Path)
     files = stored_files(home)
     with home.scratch() as scratch:
         with opened(files, scratch) as connection:
-            read = read_sources(RecordGraph.of(home))
+            read = read_by(RecordGraph.of(home))
             found = find_rows(connection, files, "nbr = 13", read)
         others = [file for file in files if file.pipeline != "base"]
         with opened(others, scratch) as connection:
-            assert rows_left(connection, others, "nbr = 13", found.sources) == 4
+            assert rows_left(connection, others, "nbr = 13", found.sources, read) == 4
         with opened(others, scratch) as connection:
-            assert rows_left(connection, others, "nbr = 13", {}) == 0
+            assert rows_left(connection, others, "nbr = 13", {}, read) == 0
 
 
 def test_a_row_on_which_the_expression_fails_is_not_counted(chain: Path) -> None:
@@ -213,6 +213,6 @@ def test_a_row_on_which_the_expression_fails_is_not_counted(chain: Path) -> None
 
     def count(where: str) -> int:
         with home.scratch() as scratch, opened(files, scratch) as connection:
-            return rows_left(connection, files, where, {})
+            return rows_left(connection, files, where, {}, {})
 
     assert count(fails) == count("nbr = 13") > 0
