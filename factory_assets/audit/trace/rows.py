@@ -159,21 +159,22 @@ def trace_row(
                 remedy=f"follow it forward: factory trace sha256:{row[0][:12]} --row {row[1]}",
             )
         number = numbers[0]
-    return _trace_back(
-        list(resolved.records), [Hop(table=name, row=number)], row, history, folders, verify
-    )
+    hops = [Hop(table=name, row=number)]
+    place = table, number
+    return _trace_back(list(resolved.records), hops, place, row, history, folders, verify)
 
 
 def _trace_back(
     records: list[Record],
     hops: list[Hop],
+    place: tuple[Snapshot, int],
     row: Row,
     history: RecordGraph,
     folders: Folders,
     verify: bool,
 ) -> RowOrigin:
     for ingest in _ingests(records, history):
-        source = _source(ingest, row[0])
+        source = _source(ingest, row[0], place, history.home)
         if source is None:
             continue
         upstream_file = history.read_from(ingest).get(row[0])
@@ -183,7 +184,8 @@ def _trace_back(
             name = snapshot_name(upstream.pipeline, upstream.stage, None, upstream.data_version)
             hops.append(Hop(table=name, row=number))
             upstream_row = identity_at(snapshot, history.home, number)
-            return _trace_back([upstream], hops, upstream_row, history, folders, verify)
+            place = snapshot, number
+            return _trace_back([upstream], hops, place, upstream_row, history, folders, verify)
         step = snapshot_name(ingest.pipeline, "ingest", None, ingest.data_version)
         fact = source_fact(source, ingest, step, None, folders, verify, history.home)
         lines, why = source_lines(fact, source, row[1], ingest, history.home)
@@ -237,7 +239,27 @@ def _ingests(records: list[Record], history: RecordGraph) -> Iterator[Record]:
             yield from _ingests(before, history)
 
 
-def _source(ingest: Record, digest: str) -> SourceFile | None:
+def _source(
+    ingest: Record, digest: str, place: tuple[Snapshot, int], home: Home
+) -> SourceFile | None:
+    """Return the source of a row; None if the ingest has not read the file.
+
+    Members of a zip have its digest in common. The labels of the row tell which it is.
+
+    Args:
+        place: a table, and the number of the row there.
+    """
     value = value_in(ingest)
     assert isinstance(value, IngestResult)
-    return next((s for s in value.sources if s.sha256 == digest and not s.join), None)
+    found = [s for s in value.sources if s.sha256 == digest and not s.join]
+    if len(found) < 2:
+        return next(iter(found), None)
+    table, number = place
+    names = [name for name in found[0].labels if name in table.columns]
+    with open_snapshot(table, home) as connection:
+        selected = ", ".join(map(identifier, names)) or "NULL"
+        cells = connection.execute(
+            f"SELECT {selected} FROM stored WHERE _number = ?", [number]
+        ).fetchone()
+    labels = dict(zip(names, cells or (), strict=False))
+    return next((s for s in found if labels.items() <= s.labels.items()), found[0])
