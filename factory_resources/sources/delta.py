@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sources.files.discovery import File, expand
+from factory_resources.sources.files.discovery import File, expand, fault_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file, read_table
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
 
@@ -204,4 +204,7 @@ def _data_file(root: Path, path: str, declared: str) -> File:
             where=declared,
             remedy="copy the table as a whole",
         )
-    return File(root / below, f"{declared}/{below}")
+    file = File(root / below, f"{declared}/{below}")
+    if file.path.exists() and (fault := fault_of(file.path, os.path.realpath(root))):
+        raise SourceError(fault, where=file.name, remedy="copy the table as a whole")
+    return file

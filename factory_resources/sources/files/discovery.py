@@ -179,7 +179,7 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
     if not paths:
         raise _no_match(pattern, full)
     for path in paths:
-        if fault := _fault(path, os.path.realpath(fixed)):
+        if fault := fault_of(path, os.path.realpath(fixed)):
             raise SourceError(
                 fault,
                 where=_display(pattern, path, folder),
@@ -215,7 +215,7 @@ def _unsearched(folder: Path, why: str) -> SourceError:
     )
 
 
-def _fault(path: Path, root: str) -> str | None:
+def fault_of(path: Path, root: str) -> str | None:
     """Return why the path must not be read; None if it is a regular file below `root`."""
     try:
         path.name.encode()

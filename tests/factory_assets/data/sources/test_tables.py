@@ -13,6 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot
 from tests.data_stages import column, pipeline, rows
 from tests.factory_assets.data.sources.test_discovery import key
 
@@ -150,3 +151,20 @@ def test_deletion_vectors_and_files_outside_the_table_are_refused(
                 line["add"]["path"] = path
         log.write_text("".join(json.dumps(line) + "\n" for line in lines))
         _refused({"delta": "v"}, "outside of the table", tmp_path, home)
+
+
+def test_a_link_out_of_the_table_is_refused(tmp_path: Path, home: Home) -> None:
+    """Whoever may write there could let the factory read the files of others."""
+    write_deltalake(tmp_path / "t", pa.table({"y": [1]}))
+    (tmp_path / "link").symlink_to(tmp_path / "t")
+    assert column(_ingested("link", tmp_path, home), home, "y") == [1]
+    [file] = (tmp_path / "t").glob("*.parquet")
+    file.rename(tmp_path / "other.parquet")
+    file.symlink_to(tmp_path / "other.parquet")
+    for name in ("t", "link"):
+        says = rf"{name}/{file.name}: is a link that leads out of its folder"
+        _refused({"delta": name}, says, tmp_path, home)
+
+
+def _ingested(table: str, folder: Path, home: Home) -> Snapshot:
+    return ingest(pipeline(folder, ingest={"source": {"delta": table}}), home).snapshot
