@@ -76,7 +76,7 @@ class TableRewriter:
         engine = self._lenient if optional == file.columns.keys() else self._strict
         rows = f"{relation(file)} WHERE {is_none_of(places, 'file_row_number')}"
         if numbered_by:
-            rows = self._renumbered(engine, f"SELECT *{_renumbering(numbered_by)} FROM {rows}")
+            rows = self._renumbered(engine, rows, numbered_by)
         cells = ", ".join(self._cell(name, optional, engine) for name in file.columns)
         query = f"SELECT {cells} FROM {rows}"
         staged = prepare(engine, query, table=file.table, folder=self._scratch)
@@ -98,23 +98,34 @@ class TableRewriter:
             return f"list_extract([{cell}], 1) AS {cell}"
         return cell
 
-    def _renumbered(self, engine: "duckdb.DuckDBPyConnection", query: str) -> str:
-        """Store rows first: of a formula the engine does not know that no value is missing."""
+    def _renumbered(
+        self,
+        engine: "duckdb.DuckDBPyConnection",
+        rows: str,
+        numbered_by: Mapping[str, RewrittenFile],
+    ) -> str:
+        """Return rows with the identity that they have from now on, in their order.
+
+        They are stored first: of a formula the engine does not know that no value is missing.
+        """
+        engine.execute(
+            "CREATE OR REPLACE TEMP TABLE gone "
+            "(file VARCHAR, row BIGINT, number BIGINT, now VARCHAR)"
+        )
+        for was, file in numbered_by.items():
+            # Before the first row that left, none is gone.
+            numbers = [0, *file.gone]
+            engine.execute(
+                "INSERT INTO gone SELECT ?, unnest(?::BIGINT[]), unnest(range(?)), ?",
+                [was, numbers, len(numbers), file.sha256],
+            )
         path = self._scratch / f"{uuid4().hex}.parquet"
-        engine.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
+        engine.execute(
+            "COPY (SELECT stored.* EXCLUDE (_place) REPLACE "
+            "(coalesce(gone.now, stored._file) AS _file, "
+            "stored._row - coalesce(gone.number, 0) AS _row) "
+            f"FROM (SELECT *, file_row_number AS _place FROM {rows}) AS stored "
+            "ASOF LEFT JOIN gone ON stored._file = gone.file AND stored._row > gone.row "
+            f"ORDER BY stored._place) TO {literal(str(path))} (FORMAT parquet)"
+        )
         return parquet(path)
-
-
-def _renumbering(numbered_by: Mapping[str, RewrittenFile]) -> str:
-    """Return SQL that replaces the identity of the rows by the one that they have from now on."""
-    if not numbered_by:
-        return ""
-    files, rows = "", ""
-    for was, file in numbered_by.items():
-        files += f" WHEN {literal(was)} THEN {literal(file.sha256)}"
-        gone = f"[{', '.join(map(str, file.gone))}]::BIGINT[]"
-        rows += f" WHEN {literal(was)} THEN _row - len(list_filter({gone}, lambda n: n < _row))"
-    return (
-        f" REPLACE (CASE _file{files} ELSE _file END AS _file,"
-        f" CASE _file{rows} ELSE _row END AS _row)"
-    )
