@@ -42,8 +42,10 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
     yield from _answers(plan)
     if plan.backups:
         yield "backups still have all of it, until you delete them:"
-        for number, time in plan.backups[-_SHOWN:]:
+        for number, time in plan.backups[:_SHOWN]:
             yield f"  made {time} (entry {number})"
+        if (more := len(plan.backups) - _SHOWN) > 0:
+            yield f"  and {more} before"
 
 
 def _version(version: LearnedVersion) -> str:

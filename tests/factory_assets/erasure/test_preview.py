@@ -50,6 +50,15 @@ def test_long_lists_are_cut() -> None:
     assert listed.endswith("19, 20 and 10 more")
 
 
+def test_of_many_backups_the_newest_are_listed() -> None:
+    made = tuple((number, f"2026-01-{number:02}") for number in range(25, 0, -1))
+    lines = [*preview_lines(_plan(backups=made))]
+    assert lines[-21:] == [
+        *(f"  made 2026-01-{n:02} (entry {n})" for n in range(25, 5, -1)),
+        "  and 5 before",
+    ]
+
+
 def test_no_value_is_named() -> None:
     plan = _plan(
         versions=(_version(remembers=True),),
