@@ -6,7 +6,7 @@ columns too. By which of their values the person is found elsewhere belongs in `
 the files without them in `rewriting`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -139,21 +139,20 @@ def find_rows(
                 f"INSERT INTO erased SELECT {_sources(file, packed)}, _row "
                 f"FROM {_typed(file, kinds)} WHERE ({where}\n)"
             )
-    known: set[tuple[str, int]] = set()
+    known: dict[str, set[int]] = {}
     while True:
         positions = {
             file: places for file in files if (places := _places(connection, file, packed))
         }
-        derived = {
-            (file.sha256, place + 1)
-            for file, places in positions.items()
-            if file.sha256 in inner
-            for place in places
-        }
-        if derived <= known:
+        derived: dict[str, set[int]] = {}
+        for file, places in positions.items():
+            if file.sha256 in inner:
+                derived.setdefault(file.sha256, set()).update(place + 1 for place in places)
+        if derived == known:
             break
-        connection.executemany("INSERT INTO erased VALUES (?, ?)", sorted(derived - known))
-        known |= derived
+        for digest, rows in derived.items():
+            _add_rows(connection, digest, sorted(rows - known.get(digest, set())))
+        known = derived
     sources: dict[str, set[int]] = {}
     for source, row in connection.execute("SELECT DISTINCT source, _row FROM erased").fetchall():
         sources.setdefault(source, set()).add(row)
@@ -178,9 +177,7 @@ def rows_left(
     kinds, packed, count = validated_kinds(files, columns), _packed(read), 0
     connection.execute("CREATE TEMP TABLE erased (source VARCHAR, _row BIGINT)")
     for source, rows in sources.items():
-        connection.execute(
-            "INSERT INTO erased SELECT ?, unnest(?::BIGINT[])", [source, sorted(rows)]
-        )
+        _add_rows(connection, source, sorted(rows))
     for file in files:
         satisfied = 0
         if file.has(columns):
@@ -189,6 +186,10 @@ def rows_left(
             [satisfied] = connection.execute(query).fetchone() or (0,)
         count += max(satisfied, len(_places(connection, file, packed)))
     return count
+
+
+def _add_rows(connection: "duckdb.DuckDBPyConnection", source: str, rows: Sequence[int]) -> None:
+    connection.execute("INSERT INTO erased SELECT ?, unnest(?::BIGINT[])", [source, rows])
 
 
 def values_at(
