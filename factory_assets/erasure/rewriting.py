@@ -13,7 +13,7 @@ from uuid import uuid4
 from factory_assets.erasure.table_rows import StoredTableFile, relation
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import parquet
-from factory_resources.sql.engine import identifier, literal, sealed
+from factory_resources.sql.engine import file_literal, identifier, literal, sealed
 from factory_resources.sql.row_marks import is_none_of
 from factory_resources.tables.snapshot import TableFile, require_unchanged
 from factory_resources.tables.writer import keep, prepare
@@ -85,7 +85,7 @@ class TableRewriter:
     def _optional(self, file: StoredTableFile) -> set[str]:
         """Return the columns that may have missing values, whether or not they have some."""
         query = (
-            f"SELECT name FROM parquet_schema({literal(str(file.path))}) "
+            f"SELECT name FROM parquet_schema({file_literal(file.path)}) "
             "WHERE repetition_type = 'OPTIONAL'"
         )
         names = {name for (name,) in self._strict.execute(query).fetchall()}

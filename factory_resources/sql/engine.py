@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -115,9 +116,8 @@ def open_sealed(
         ) from error
     try:
         # Paths can be allowed only before external access is disabled, and the lock comes last.
-        paths = ", ".join(literal(str(path)) for path in read)
-        connection.execute(f"SET allowed_paths = [{paths}]")
-        connection.execute(f"SET allowed_directories = [{literal(str(write))}]")
+        connection.execute(f"SET allowed_paths = [{_both_ways(read)}]")
+        connection.execute(f"SET allowed_directories = [{_both_ways([write])}]")
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         if profile:
             # Each connection to the engine sets it for itself.
@@ -227,6 +227,25 @@ def essence(error: Exception) -> str:
 def identifier(name: str) -> str:
     """Return `name` as a quoted SQL identifier; it may contain any characters."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def file_literal(path: Path) -> str:
+    """Return the path of a file that is read as an SQL string literal.
+
+    Where the engine reads, the brackets, stars and question marks of a name are those of a glob. In
+    a glob, a backslash separates folders, so that a path with one stays as it is.
+    """
+    text = str(path)
+    return literal(text if "\\" in text else escape(text))
+
+
+def _both_ways(paths: Iterable[Path]) -> str:
+    """Return a list of paths, as they are written to be read and to be written."""
+    return ", ".join(dict.fromkeys(f(p) for p in paths for f in (file_literal, _plain_literal)))
+
+
+def _plain_literal(path: Path) -> str:
+    return literal(str(path))
 
 
 def literal(text: str) -> str:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from factory_assets.spec import IDENTITY
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import parquet
-from factory_resources.sql.engine import identifier, literal
+from factory_resources.sql.engine import file_literal, identifier
 
 if TYPE_CHECKING:
     import duckdb
@@ -241,4 +241,4 @@ def _places(rows: int, wanted: int) -> Iterator[tuple[int, int]]:
 
 
 def _listed(written: StagedRows) -> str:
-    return f"[{', '.join(literal(str(path)) for path, _ in written.files)}]"
+    return f"[{', '.join(file_literal(path) for path, _ in written.files)}]"

@@ -16,7 +16,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import numbered
-from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.engine import engine_errors, file_literal, identifier, sealed
 from factory_resources.tables.snapshot import Snapshot, fetched_paths, require_unchanged
 
 if TYPE_CHECKING:
@@ -82,5 +82,5 @@ def _shared_columns(
 
 
 def _keys(key: str, snapshots: Sequence[Snapshot], home: Home) -> str:
-    files = ", ".join(literal(str(path)) for one in snapshots for path in one.paths(home))
+    files = ", ".join(file_literal(path) for one in snapshots for path in one.paths(home))
     return f"SELECT {key} FROM read_parquet([{files}], hive_partitioning=false)"

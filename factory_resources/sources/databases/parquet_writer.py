@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
 from factory_resources.sources.files.reader import SourceTable
-from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.engine import engine_errors, file_literal, identifier, literal, sealed
 from factory_resources.sql.expressions import suggestion
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_sorted(
         sealed(read=[], write=scratch) as connection,
         engine_errors(name, SourceError, "correct the query"),
     ):
-        source = f"read_parquet({literal(str(unsorted))}, hive_partitioning=false)"
+        source = f"read_parquet({file_literal(unsorted)}, hive_partitioning=false)"
         kinds = [kind for _, kind, *_ in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
         by = ", ".join(term for i in order for term in _sort_terms(i, kinds[i]))
         copied = connection.execute(

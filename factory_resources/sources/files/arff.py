@@ -20,7 +20,7 @@ from factory_resources.sources.files.arff_header import (
 )
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.text_errors import not_text, text_errors
-from factory_resources.sql.engine import literal
+from factory_resources.sql.engine import file_literal, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +52,7 @@ def arff_to_parquet(
             for i, (one, kind) in enumerate(zip(attributes, types, strict=True))
         )
         connection.execute(
-            f"COPY (SELECT {cells} FROM read_parquet({literal(str(texts))})) "
+            f"COPY (SELECT {cells} FROM read_parquet({file_literal(texts)})) "
             f"TO {literal(str(target))} (FORMAT parquet)"
         )
     return {
@@ -143,7 +143,7 @@ def _type(
     """Return the SQL type that holds every value of an attribute without loss."""
     if attribute.kind == "text":
         return "VARCHAR"
-    cell, table = f"c{i}", f"read_parquet({literal(str(texts))})"
+    cell, table = f"c{i}", f"read_parquet({file_literal(texts)})"
     if attribute.kind == "date":
         time = _typed(attribute, cell, "TIMESTAMP")
         _require_values(connection, table, cell, time, attribute, name)

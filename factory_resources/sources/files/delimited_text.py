@@ -19,7 +19,7 @@ from factory_resources.sources.files.text_errors import (
     too_wide,
     width_error,
 )
-from factory_resources.sql.engine import MOST_COLUMNS, literal
+from factory_resources.sql.engine import MOST_COLUMNS, file_literal, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -127,7 +127,7 @@ def decoder(encoding: str, head: bytes) -> codecs.IncrementalDecoder:
 def _lines_sql(path: Path, rules: TextRules) -> str:
     # With a separator that no text contains, each line is one value.
     return (
-        f"read_csv({literal(str(path))}, columns={{'line': 'VARCHAR'}}, delim='\x1f', quote='', "
+        f"read_csv({file_literal(path)}, columns={{'line': 'VARCHAR'}}, delim='\x1f', quote='', "
         f"escape='', header=false, auto_detect=false, encoding={literal(rules.encoding)}, "
         "hive_partitioning=false)"
     )
@@ -248,7 +248,7 @@ def cells_sql(path: Path, rules: TextRules, layout: Layout) -> str:
     end = layout.line_end.replace("\r", "\\r").replace("\n", "\\n")
     line_end = f", new_line={literal(end)}" if end else ""
     return (
-        f"read_csv({literal(str(path))}, columns={{{types}}}, "
+        f"read_csv({file_literal(path)}, columns={{{types}}}, "
         f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', "
         f"header={rules.header}, skip={rules.skip}, auto_detect=false, "
         f"encoding={literal(rules.encoding)}, hive_partitioning=false{line_end})"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.text_errors import text_errors
-from factory_resources.sql.engine import identifier, literal
+from factory_resources.sql.engine import file_literal, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,7 +23,7 @@ def json_to_parquet(
     Raises:
         SourceError: a line is not a JSON object, or has a repeated or empty key.
     """
-    objects = f"read_ndjson_objects({literal(str(path))}, hive_partitioning=false)"
+    objects = f"read_ndjson_objects({file_literal(path)}, hive_partitioning=false)"
     # A line that is not an object counts as one with the key null.
     records = (
         "SELECT keys, len(keys) <> list_unique(keys) AS twice, row_number() OVER () AS row FROM "

@@ -23,7 +23,13 @@ from factory_resources.sources.files.discovery import File, Format, format_of, s
 from factory_resources.sources.files.json_lines import json_to_parquet
 from factory_resources.sources.files.text_encoding import plain_text
 from factory_resources.sources.files.text_errors import LONGEST, text_errors, too_wide
-from factory_resources.sql.engine import MOST_COLUMNS, engine_errors, literal, sealed
+from factory_resources.sql.engine import (
+    MOST_COLUMNS,
+    engine_errors,
+    file_literal,
+    literal,
+    sealed,
+)
 from factory_resources.sql.row_marks import is_none_of
 
 if TYPE_CHECKING:
@@ -217,7 +223,7 @@ def _content_digest(table: "pyarrow.Table") -> str:
 
 def parquet(path: Path) -> str:
     """Return the table expression for this Parquet file, without columns from its path."""
-    return f"read_parquet({literal(str(path))}, hive_partitioning=false)"
+    return f"read_parquet({file_literal(path)}, hive_partitioning=false)"
 
 
 def numbered(paths: Sequence[Path], rows: Sequence[int], start: int = 0) -> str:
@@ -237,7 +243,8 @@ def numbered(paths: Sequence[Path], rows: Sequence[int], start: int = 0) -> str:
     order = f"file_row_number + ({before}::BIGINT[])[enum_code(_path::ENUM({files})) + 1]"
     return (
         f"SELECT * EXCLUDE (_path), {order} AS _order "
-        f"FROM read_parquet([{files}], hive_partitioning=false, filename='_path')"
+        f"FROM read_parquet([{', '.join(map(file_literal, paths))}], hive_partitioning=false, "
+        "filename='_path')"
     )
 
 
@@ -250,7 +257,7 @@ def parquet_columns(connection: "duckdb.DuckDBPyConnection", path: Path, name: s
     with engine_errors(name, SourceError, "fetch the file again"):
         described = connection.execute(f"DESCRIBE FROM {parquet(path)}").fetchall()
         nodes = connection.execute(
-            f"SELECT name, num_children FROM parquet_schema({literal(str(path))})"
+            f"SELECT name, num_children FROM parquet_schema({file_literal(path)})"
         ).fetchall()
     _require_names(_top_level_names(nodes[1:]), name)
     return {column: (column, kind) for column, kind, *_ in described}

@@ -371,6 +371,41 @@ def test_whole_numbers_of_a_typed_column_that_fit_no_type_are_text(
     assert typed.quarantined == {"type:declared": 1}
 
 
+@pytest.mark.parametrize(("name", "other"), [("y[1]", "y1"), ("y*", "y1"), ("a[1]/y", "a1/y")])
+def test_a_name_that_looks_like_a_glob_is_that_of_one_file(
+    name: str, other: str, tmp_path: Path, home: Home
+) -> None:
+    """Browsers number downloads so; the engine reads the other file, too, or instead."""
+    for stem, y in ((name, 1), (other, 2)):
+        for end in (*_TEXTS, ".parquet"):
+            path = tmp_path / f"{stem}{end}"
+            path.parent.mkdir(exist_ok=True)
+            if end == ".parquet":
+                pq.write_table(pa.table({"y": [y], "x": [1]}), path)
+            else:
+                path.write_text(_TEXTS[end].format(y=y))
+    for end in (*_TEXTS, ".parquet"):
+        names = [f"{name}{end}", f"{other}{end}"]
+        found = ingest(pipeline(tmp_path, files=names), home).snapshot
+        assert column(found, home, "y") == [1, 2], names
+
+
+_TEXTS = {
+    ".csv": "y,x\n{y},1\n",
+    ".jsonl": '{{"y": {y}, "x": 1}}\n',
+    ".arff": "@relation r\n@attribute y numeric\n@attribute x numeric\n@data\n{y},1\n",
+    ".txt": "y x\n{y} 1\n",
+}
+
+
+def test_a_home_in_a_folder_that_looks_like_a_glob(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("y,x\n1,2\n")
+    home, other = Home(tmp_path / "h[1]"), Home(tmp_path / "h1")
+    for one in (other, home):
+        found = ingest(pipeline(tmp_path), one).snapshot
+        assert column(found, one, "x") == [2]
+
+
 def test_no_whole_number_of_a_decimal_column_is_rounded(tmp_path: Path, home: Home) -> None:
     """Some databases export every number with ten digits behind the point, identifiers too."""
     name = Decimal(2**53 + 1)
