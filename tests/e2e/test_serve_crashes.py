@@ -204,7 +204,7 @@ def test_an_end_enters_the_outcomes_of_the_last_seconds(made: Factory) -> None:
         identifier = running.ask("/predict/apples", ROW).json["id"]
         assert running.ask("/feedback", {"id": identifier, "outcome": "bad"}).status == 200
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(timeout=20) == 0
+        assert running.process.wait(timeout=DEAD) == 0
     with open_outcomes(made.home) as store:
         assert store.last_bound() == store.last_number() > 0
         assert unentered(store) == []
