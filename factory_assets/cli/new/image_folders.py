@@ -11,8 +11,7 @@ from pathlib import Path
 
 from factory_assets.cli.new.reading import is_data_file
 from factory_assets.cli.new.recommend import METRICS
-from factory_assets.cli.new.render import comment, yaml_string
-from factory_assets.declarations.loader import TYPES
+from factory_assets.cli.new.render import comment, gates, heading, yaml_string
 from factory_assets.spec.sources import IMAGE_COLUMNS
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError, SourceError
@@ -143,12 +142,7 @@ def render_images(
     rarer = min(images.counts, key=lambda name: (images.counts[name], name))
     positive = f"    positive: {yaml_string(rarer)}  # the class that metrics refer to"
     lines = [
-        f"type: {TYPES[0]}",
-        "",
-        "attributes:",
-        f"  purpose: {yaml_string(f'Predict {target}')}  # say for whom, and what it is used for",
-        "",
-        "  ingest:",
+        *heading(target),
         f"    source:  {comment(classes)}",
         f"      images: [{quoted}]",
         f"      label: {named}  # the name of each folder",
@@ -175,8 +169,6 @@ def render_images(
         "",
         "  evaluate:",
         f"    metric: {metric}",
-        "    gates:  # a candidate that fails one is not deployed; add at_least or at_most",
-        f"      - {{metric: {metric}, better_than: trivial}}",
-        f"      - {{metric: {metric}, no_worse_than: champion}}",
+        *gates(metric),
     ]
     return schema + "\n".join(lines) + "\n", target

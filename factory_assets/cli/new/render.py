@@ -15,6 +15,7 @@ from factory_assets.cli.new.recommend import Recommendation
 from factory_assets.cli.new.roles import is_dispensable, personal_data_reason
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
+from factory_assets.spec.evaluate import Metric
 from factory_resources.sql.engine import literal
 
 _KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
@@ -36,12 +37,7 @@ def render(table: FileProfile, choices: Recommendation, *, file: str, schema: st
     """
     target = choices.target_name
     lines = [
-        f"type: {TYPES[0]}",
-        "",
-        "attributes:",
-        f"  purpose: {yaml_string(f'Predict {target}')}  # say for whom, and what it is used for",
-        "",
-        "  ingest:",
+        *heading(target),
         *_source(table, file),
         *_missing(table, choices),
         "    contract:  # columns as found in the file; add range and values that you know",
@@ -55,6 +51,27 @@ def render(table: FileProfile, choices: Recommendation, *, file: str, schema: st
         *_evaluate(choices),
     ]
     return schema + "\n".join(lines) + "\n"
+
+
+def heading(target: str) -> tuple[str, ...]:
+    """Return the lines up to the source."""
+    return (
+        f"type: {TYPES[0]}",
+        "",
+        "attributes:",
+        f"  purpose: {yaml_string(f'Predict {target}')}  # say for whom, and what it is used for",
+        "",
+        "  ingest:",
+    )
+
+
+def gates(metric: Metric) -> tuple[str, ...]:
+    """Return the lines that say what a candidate must reach."""
+    return (
+        "    gates:  # a candidate that fails one is not deployed; add at_least or at_most",
+        f"      - {{metric: {metric}, better_than: trivial}}",
+        f"      - {{metric: {metric}, no_worse_than: champion}}",
+    )
 
 
 def yaml_string(value: str) -> str:
@@ -294,8 +311,6 @@ def _evaluate(choices: Recommendation) -> Iterator[str]:
     yield "  evaluate:"
     few = "  # 1 % of the rows, with the largest numbers, would decide the rmse"
     yield f"    metric: {choices.metric}{few * (choices.metric == 'mae')}"
-    yield "    gates:  # a candidate that fails one is not deployed; add at_least or at_most"
-    yield f"      - {{metric: {choices.metric}, better_than: trivial}}"
-    yield f"      - {{metric: {choices.metric}, no_worse_than: champion}}"
+    yield from gates(choices.metric)
     if choices.slices:
         yield f"    slices: [{', '.join(yaml_string(name) for name in choices.slices)}]"
