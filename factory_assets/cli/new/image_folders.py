@@ -73,10 +73,9 @@ def find_images(source: Path) -> ImageFolders | None:
 
 
 def _in_folder(folder: Path) -> tuple[tuple[Path, ...], list[Path]] | None:
-    files = [path for path in glob_paths(folder, "**/*") if path.is_file()]
-    if any(path.parent == folder and is_data_file(path.name) for path in files):
+    if any(is_data_file(path.name) and path.is_file() for path in folder.iterdir()):
         return None
-    images = [path for path in files if _is_image(path)]
+    images = [path for path in glob_paths(folder, "**/*") if _is_image(path) and path.is_file()]
     if not images:
         return None
     depths = {len(path.relative_to(folder).parts) for path in images}
