@@ -9,6 +9,8 @@ from urllib.parse import quote
 from factory_resources.errors import StorageError
 from factory_resources.home.database import (
     plain_row,
+    recorded_engine,
+    require_no_migration,
     require_recorded_engine,
     schema_address,
     schema_words,
@@ -284,9 +286,15 @@ def _postgres(home: Home | None = None) -> Connection:
 
 
 def has_tables(home: Home) -> bool:
-    """Whether the ledger of a home was begun."""
+    """Whether the ledger of a home was begun.
+
+    Raises:
+        StorageError: a migration of another home to the database is not finished.
+    """
     if not in_postgres():
         return home.ledger.exists()
+    if recorded_engine(home) is None:
+        require_no_migration(server_address() or "")
     connection = _postgres()
     try:
         return bool(connection.execute("SELECT to_regclass('head') IS NOT NULL")[0][0])

@@ -16,7 +16,7 @@ from shutil import copytree
 from typing import Any
 
 from factory_resources.errors import ModelError, StorageError
-from factory_resources.home.database import database_address, query_sqlite
+from factory_resources.home.database import database_address, query_sqlite, recorded_engine
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.sqlite_files import mlflow_file
 from factory_resources.home.storage_faults import storage_faults
@@ -28,6 +28,9 @@ from factory_resources.store.location import uses_store
 ALIAS = "champion"
 
 _SCHEMA = "mlflow"
+
+_UNDEFINED_TABLE = "42P01"
+"""What PostgreSQL calls it that a table is missing, as all are before the first run."""
 
 _DELETED = "Deleted_Internal"
 """The stage of a version that was deleted: its row stays, without its run."""
@@ -335,5 +338,11 @@ class Registry:
             with storage_faults(self.home), engine.begin() as connection:
                 result = connection.execute(sa.text(statement), values)
                 return list(result.fetchall()) if result.returns_rows else []
+        except sa.exc.ProgrammingError as error:
+            if getattr(error.orig, "pgcode", None) != _UNDEFINED_TABLE:
+                raise
+            if recorded_engine(self.home) is None:
+                return []
+            raise self._changed("all models") from error
         finally:
             engine.dispose()

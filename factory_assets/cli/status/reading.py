@@ -32,6 +32,7 @@ from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
 from factory_resources.home.serving_faults import serving_faults
 from factory_resources.ledger.entries import BackupMade
+from factory_resources.ledger.keys import key_file
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import (
@@ -77,6 +78,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         *_failures(last, pipelines),
         *_asked(waiting),
         *_unfinished(home),
+        *_keyless(home, entries),
         *_closed(home),
         *_machine(disk, witnesses, address, next_runs),
     ]
@@ -290,6 +292,21 @@ def _asked(waiting: Iterable[WaitingVersion]) -> Iterator[Need]:
 def _unfinished(home: Home) -> Iterator[Need]:
     if stored_intents(home):
         yield Need(what="erasure not finished", pipeline=None, details=(FINISH,))
+
+
+def _keyless(home: Home, entries: int) -> Iterator[Need]:
+    """Yield that the home lacks the key of its ledger, which on a server is perhaps another's.
+
+    Who may not see the key cannot know of it.
+    """
+    key = key_file(home)
+    is_seen = os.access(key.parent, os.X_OK) or not os.path.exists(key.parent)
+    if entries and is_seen and not os.path.exists(key):
+        detail = (
+            f"nothing can run: {key} is missing; copy it from the home that began the ledger, or "
+            "from a backup; if that home is elsewhere, name it in FACTORY_HOME"
+        )
+        yield Need(what="ledger key missing", pipeline=None, details=(detail,))
 
 
 def _closed(home: Home) -> Iterator[Need]:

@@ -6,7 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
+from factory_resources.home.database import DATABASE_VARIABLE, MIGRATION_SCHEMA
 from tests.pipelines import APPLES, declare, write_apples
+from tests.postgres import Postgres
 
 ANSWER = "01a2167c-20e1-76cb-874d-b3de98900000"
 
@@ -68,3 +70,44 @@ def test_an_empty_folder_stays_empty_and_a_missing_one_missing(words: str, tmp_p
         assert isinstance(result.exception, SystemExit | None)
         if result.exit_code == 2:
             assert len(result.output.splitlines()) == 1, result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("status", 0, "All is well."),
+        ("trace apples@1", 2, "there is no model 'apples'"),
+        ("predict apples defs/apples/data.csv", 2, "'apples' has no champion yet"),
+        ("pack apples --edge --out pack", 2, "'apples' has no champion yet"),
+    ],
+)
+def test_an_empty_database_on_a_server_is_a_factory_in_which_nothing_has_run(
+    words: str,
+    code: int,
+    said: str,
+    tmp_path: Path,
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with postgres.database() as address:
+        monkeypatch.setenv(DATABASE_VARIABLE, address)
+        done = CliRunner().invoke(main, words.split())
+    assert (done.exit_code, said in done.output) == (code, True), done.output
+    assert not (tmp_path / "home" / "logs").exists()
+
+
+def test_a_database_to_which_another_home_is_being_carried_is_not_read(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres.database() as address:
+        postgres.execute(
+            f"CREATE SCHEMA {MIGRATION_SCHEMA}",
+            f"COMMENT ON SCHEMA {MIGRATION_SCHEMA} IS '/srv/factory'",
+            database=address,
+        )
+        monkeypatch.setenv(DATABASE_VARIABLE, address)
+        done = CliRunner().invoke(main, ["status"])
+    assert done.exit_code == 2
+    assert "the migration of the factory in /srv/factory to this database is not finished" in (
+        done.output
+    )

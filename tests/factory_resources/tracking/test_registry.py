@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.errors import ModelError
+from factory_resources.errors import ModelError, StorageError
+from factory_resources.home.database import DATABASE_VARIABLE, PREPARED
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.processes import OUTSIDE_VARIABLE, POD_VARIABLE
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import Signature, metric_name, open_run
+from tests.postgres import Postgres
 
 pytestmark = pytest.mark.usefixtures("prepared_engine")
 
@@ -174,3 +176,14 @@ def test_mlflow_has_its_own_schema_on_postgres(home: Home, monkeypatch: pytest.M
     )
     monkeypatch.setenv("FACTORY_DATABASE_URL", "postgres://host/factory?sslmode=require")
     assert Registry(home).uri.endswith("factory?sslmode=require&options=-csearch_path%3Dmlflow")
+
+
+def test_tables_that_are_gone_from_a_server_are_not_taken_for_none(
+    home: Home, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres.database() as address:
+        monkeypatch.setenv(DATABASE_VARIABLE, address)
+        assert Registry(home).versions() == {}
+        home.write_atomic(home.path / PREPARED, b'{"database": "that of the server"}')
+        with pytest.raises(StorageError, match="restore the database from a backup"):
+            Registry(home).versions()

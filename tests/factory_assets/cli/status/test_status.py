@@ -24,10 +24,12 @@ from factory_assets.monitoring.report import Alarm
 from factory_assets.spec.settings import AlertChannel
 from factory_resources.erasure.manifest import intent_file
 from factory_resources.errors import ContractError
+from factory_resources.home.database import engine
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.serving_faults import write_serving_faults
 from factory_resources.instance import prepare
 from factory_resources.ledger.entries import BackupMade
+from factory_resources.ledger.keys import key_file
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.tracking.registry import Registry
@@ -398,6 +400,24 @@ assert "factory_assets.spec" not in sys.modules
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All is well." in done.stdout
+
+
+def test_a_home_without_the_key_of_its_ledger_needs_a_person(
+    apples: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = key_file(apples.home)
+    key.unlink()
+    code, found = _status(apples)
+    [need] = [one for one in found["needs"] if one["what"] == "ledger key missing"]
+    assert code == 1
+    assert need["details"][0].startswith(f"nothing can run: {key} is missing; copy it from the ")
+    if engine() == "postgresql":
+        # A forgotten FACTORY_HOME: the database has all, and nothing in this folder can run.
+        other = tmp_path / "other"
+        monkeypatch.setenv("FACTORY_HOME", str(other))
+        code, found = _status(apples)
+        assert (code, _needs(found)) == (1, ["ledger key missing"])
+        assert not other.exists()
 
 
 def test_a_champion_that_a_running_server_could_not_load_needs_a_person(apples: Factory) -> None:
