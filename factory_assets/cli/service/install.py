@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from factory_assets.cli.service.units import (
     timers,
     units,
 )
-from factory_assets.declarations.folders import FILE, every_pipeline_folder
+from factory_assets.declarations.folders import FILE, every_pipeline_folder, settings_file
 from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE, has_password, plain_address
 from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.ledger.factory_verify import FOR_OTHERS
 from factory_resources.security.account import account_name
+from factory_resources.security.secrets import folder
 from factory_resources.store.location import (
     ACCESS_KEY,
     ENDPOINT_VARIABLE,
@@ -59,8 +61,15 @@ _VARIABLES = (
 
 _NAMED = re.compile(r"\$\{(FACTORY_\w+)\}")
 
+_NAMED_SECRETS = re.compile(
+    r"\b(?:database|access_key|secret_key|authorization|password|secret)"
+    r": *[\"']?([A-Za-z_]\w*)\b(?!:)|\$\{(\w+)\}"
+)
+
 _SECRET = frozenset({"FACTORY_PASSPHRASE", ACCESS_KEY, SECRET_KEY})
 """What no declaration puts into a unit, which everybody can read."""
+
+_OF_NO_SERVICE = frozenset({"FACTORY_PASSPHRASE", "FACTORY_HOME"})
 
 _SYSTEM = Path("/etc/systemd/system")
 
@@ -104,17 +113,17 @@ def install_service(wanted: Installation) -> Iterator[str]:
         wanted.backups.absolute() if wanted.backups else None,
         wanted.witnesses.absolute() if wanted.witnesses else None,
     )
-    folder = wanted.folder or (_SYSTEM if wanted.user else _own_folder())
+    place = wanted.folder or (_SYSTEM if wanted.user else _own_folder())
     found = units(service)
     for name in found:
-        _require_ours(folder / name)
-    with storage_errors(folder, "make it writable, or name another folder with --in"):
-        folder.mkdir(parents=True, exist_ok=True)
+        _require_ours(place / name)
+    with storage_errors(place, "make it writable, or name another folder with --in"):
+        place.mkdir(parents=True, exist_ok=True)
         for name, content in found.items():
-            write_output(folder / name, content.encode(), mode=FOR_OTHERS)
-    yield f"wrote {', '.join(found)} to {folder}"
+            write_output(place / name, content.encode(), mode=FOR_OTHERS)
+    yield f"wrote {', '.join(found)} to {place}"
     optional = {BACKUP_TIMER, WITNESS_TIMER} - found.keys()
-    yield from _next(service, sorted(name for name in optional if _is_ours(folder / name)))
+    yield from _next(service, sorted(name for name in optional if _is_ours(place / name)))
 
 
 def _environment() -> Iterator[tuple[str, str]]:
@@ -134,14 +143,30 @@ def _environment() -> Iterator[tuple[str, str]]:
 
 def _named_by_declarations() -> list[str]:
     """Return the variables that pipelines are declared with, such as the folder of a source."""
-    found = set[str]()
-    for folder in every_pipeline_folder():
-        try:
-            text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise unreadable(folder / FILE, error) from error
-        found |= {*_NAMED.findall(text)}
+    found = {name for text in _declarations() for name in _NAMED.findall(text)}
     return sorted(found - _SECRET - {"FACTORY_HOME"})
+
+
+def _left_out(service: Service) -> list[str]:
+    """Return the secrets that only the environment has now, which the service does not have."""
+    texts = list(_declarations())
+    with suppress(FileNotFoundError):
+        texts.append(settings_file().read_text(encoding="utf-8", errors="replace"))
+    named = {name for text in texts for pair in _NAMED_SECRETS.findall(text) for name in pair}
+    secrets = folder(Home(service.home))
+    return sorted(
+        name
+        for name in {*named, ACCESS_KEY, SECRET_KEY} - service.environment.keys() - _OF_NO_SERVICE
+        if os.environ.get(name) and not (secrets / name).exists()
+    )
+
+
+def _declarations() -> Iterator[str]:
+    for pipeline in every_pipeline_folder():
+        try:
+            yield (pipeline / FILE).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise unreadable(pipeline / FILE, error) from error
 
 
 def _absolute(folders: Sequence[str]) -> str:
@@ -205,6 +230,11 @@ def _next(service: Service, left: Sequence[str]) -> Iterator[str]:
     if service.user is not None:
         folders = " ".join(shlex.quote(str(path)) for path in service.folders)
         yield f"  {folders} must exist and belong to {service.user}"
+    if secrets := _left_out(service):
+        yield (
+            f"secrets of the environment are in no unit: write {', '.join(secrets)} into files of "
+            f"these names in {folder(Home(service.home))}"
+        )
     for name in left:
         yield f"{name} is from before and goes on; to end it: {control} disable --now {name}"
     if service.backups is None and BACKUP_TIMER not in left:

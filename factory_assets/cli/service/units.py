@@ -101,7 +101,8 @@ def _timed(service: Service) -> Iterator[tuple[str, str, str, Sequence[str]]]:
 def _up(service: Service) -> str:
     return (
         f"{HEADER}[Unit]\nDescription=The AI factory: pages, schedules and predictions\n"
-        f"{_DOCUMENTATION}\nAfter=network.target\nStartLimitIntervalSec=300\nStartLimitBurst=5\n\n"
+        f"{_DOCUMENTATION}\nAfter=network.target postgresql.service\n"
+        "StartLimitIntervalSec=300\nStartLimitBurst=5\n\n"
         f"[Service]\nType=exec\n{_start(service, ('up', *service.options))}"
         "Restart=on-failure\nRestartSec=10\nKillMode=mixed\nTimeoutStopSec=60\n"
         f"{_sandbox(service)}\n"

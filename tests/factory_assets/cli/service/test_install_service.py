@@ -108,6 +108,7 @@ def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
     up = units["factory.service"]
     start = f'ExecStart="{sys.executable}" "-m" "factory_assets.cli" "up" "--port" "3001"'
     assert start in up
+    assert "After=network.target postgresql.service\n" in up
     escaped = str(home).replace('"', '\\"').replace("%", "%%")
     assert f'Environment="FACTORY_HOME={escaped}"' in up
     assert f'Environment="FACTORY_DEFS={tmp_path}/more $defs"' in up
@@ -235,6 +236,29 @@ def test_units_get_the_variables_that_pipelines_name(
         assert ('"FACTORY_LAKE=/srv/the lake"' in unit) is name.endswith(".service"), name
         assert "FACTORY_YEAR" not in unit
         assert "FACTORY_PASSPHRASE" not in unit
+
+
+def test_secrets_that_only_the_environment_has_are_named(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "more $defs" / "apples"
+    folder.mkdir(parents=True)
+    source = "{database: PLANT_DB, table: t}, b: {database: 'sqlite:PATH', table: u}"
+    (folder / "defs.yaml").write_text(f"attributes: {{ingest: {{sources: {{a: {source}}}}}}}\n")
+    (folder.parent / "factory.yaml").write_text(
+        'alerts: [webhook: {url: "https://a.example/${HOOK}", authorization: HOOK_TOKEN}]\n'
+    )
+    for name in ("PLANT_DB", "HOOK", "HOOK_TOKEN"):
+        monkeypatch.setenv(name, "hidden")
+    (home / "secrets").mkdir()
+    (home / "secrets" / "HOOK_TOKEN").touch()
+    code, text = _install("--in", str(tmp_path / "units"))
+    said = f"in no unit: write HOOK, PLANT_DB into files of these names in {home / 'secrets'}\n"
+    assert (code, said in text) == (0, True), text
+    assert "hidden" not in text + "".join(_units(tmp_path / "units").values())
+    for name in ("PLANT_DB", "HOOK"):
+        monkeypatch.delenv(name)
+    assert "in no unit" not in _install("--in", str(tmp_path / "units"))[1]
 
 
 @pytest.mark.parametrize(
