@@ -37,6 +37,7 @@ from factory_resources.compute.pods import Manifest
 from factory_resources.compute.policy import policy_violations
 from factory_resources.durations import seconds_of
 from factory_resources.errors import OUTPUT_REMEDY, DeclarationError, SettingError
+from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.disk_space import KEEP_VARIABLE, bytes_of
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Rates
@@ -162,6 +163,11 @@ def warnings(cluster: Cluster, options: ClusterOptions) -> Iterator[str]:
         )
     if unused := _unused(options, cluster):
         yield f"nothing declared is at {', '.join(unused)}: --address is of no use for it"
+    if os.environ.get(DATABASE_VARIABLE) and cluster.database_secret is None:
+        yield (
+            f"{DATABASE_VARIABLE} is set here, but without --database-secret the databases in the "
+            "cluster are files of the volume"
+        )
     if cluster.runs == "pods" and cluster.database is None:
         yield "all pods must be on the node that has the volume: there is no --database"
 

@@ -280,3 +280,15 @@ def test_parts_that_aliases_repeat_are_looked_at_once(tmp_path: Path) -> None:
 def test_without_people_nobody_can_log_in(defs: Path) -> None:
     (defs / "people.yaml").unlink()
     assert "warning: nobody can log in: there is no" in _k8s("render", *_ASKED, *_KNOWN)[2]
+
+
+def test_a_database_of_the_environment_that_the_pods_do_not_get_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql:///factory")
+    told = "warning: FACTORY_DATABASE_URL is set here, but without --database-secret the databases"
+    assert told in _k8s("render", *_ASKED, *_KNOWN)[2]
+    given = ("--database-secret=factory-database", "--database=db.example.org:5432")
+    known = ("--address=db.example.org=10.1.2.3",)
+    code, _, err = _k8s("render", *_ASKED, *_KNOWN, *given, *known)
+    assert (code, "FACTORY_DATABASE_URL" in err) == (0, False), err
