@@ -323,8 +323,8 @@ def pod_lock(name: str) -> str:
 def unreadable(path: Path, error: OSError) -> StorageError:
     """Return the error that an existing file cannot be read, with its remedy."""
     remedy = (
-        "run the factory as the user who owns the home; if another user wrote this file, "
-        "such as root, chown it"
+        "run the factory as the user who owns the home; if another user wrote this file, such as "
+        "root, then probably others too: give the whole folder to its owner by chown -R"
     )
     if error.errno == EIO:
         remedy = "its disk fails: move the home to another one, and restore this from a backup"
