@@ -131,17 +131,23 @@ def _reconcile(home: Home) -> None:
     """Do so in a child: Dagster would take 60 MB of this process, which stays."""
 
     def tell() -> None:
+        from factory_assets.cli.faults import end_with
         from factory_assets.execution.boundary_reports import enter_reports
         from factory_resources.workers.reconcile import reconcile
 
-        for line in reconcile(home):
-            print(line, file=sys.stderr)  # noqa: T201 - a log has lines of any length
-        enter_reports(home)
+        try:
+            for line in reconcile(home):
+                print(line, file=sys.stderr)  # noqa: T201 - a log has lines of any length
+            enter_reports(home)
+        except Exception as error:  # noqa: BLE001
+            end_with(error, debug=False)
 
-    if _in_child(tell):
+    code = _in_child(tell)
+    if code and code > 0:
+        sys.exit(code)
+    if code:
         raise FactoryError(
-            "what an earlier run left could not be ended",
-            remedy="read the lines above, and restore Dagster's database if it is damaged",
+            "the process that ends what an earlier run left was killed", remedy="start again"
         )
 
 

@@ -72,6 +72,8 @@ def connection_faults(home: Home, close: Callable[[], None]) -> Iterator[None]:
 def storage_fault(error: BaseException, home: Home) -> StorageError | None:
     """Return what an exception tells about the disk or a database of the home; None if nothing."""
     errors = [*_with_causes(error)]
+    if fault := next(filter(None, map(_refusal, errors)), None):
+        return fault
     text = "\n".join(f"{type(one).__module__}.{type(one).__name__}: {one}" for one in errors)
     if reason := next((phrase for phrase in DISK_FAULTS if phrase in text), None):
         return StorageError(f"cannot write ({reason})", where=str(home.path), remedy=DISK_REMEDY)
@@ -156,11 +158,26 @@ def _missing_rows(text: str, home: Home) -> StorageError | None:
     )
 
 
+def _refusal(error: BaseException) -> StorageError | None:
+    """Return that the server does not do what it is asked, as a standby, without rights or full."""
+    if not type(error).__module__.startswith("psycopg2") or not os.environ.get(DATABASE_VARIABLE):
+        return None
+    import psycopg2
+    from psycopg2.errors import InsufficientPrivilege, ReadOnlySqlTransaction
+
+    refusals = (psycopg2.OperationalError, InsufficientPrivilege, ReadOnlySqlTransaction)
+    return _unusable(str(error).partition("\n")[0]) if isinstance(error, refusals) else None
+
+
+def _unusable(why: str) -> DatabaseAwayError:
+    return DatabaseAwayError(
+        f"the database of {DATABASE_VARIABLE} cannot be used ({why})",
+        remedy="check the server and the address, then run again",
+    )
+
+
 def _server_fault(text: str) -> StorageError | None:
     lines = (line for line in text.splitlines() if "OperationalError" in line)
     if not (line := next(lines, None)):
         return None
-    return DatabaseAwayError(
-        f"the database of {DATABASE_VARIABLE} cannot be used ({line.partition(': ')[2]})",
-        remedy="check the server and the address, then run again",
-    )
+    return _unusable(line.partition(": ")[2])

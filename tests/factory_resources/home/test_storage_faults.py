@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from psycopg2.errors import DiskFull
 
+from factory_resources.errors import DatabaseAwayError
+from factory_resources.home.database import DATABASE_VARIABLE, alchemy_address, set_option
 from factory_resources.home.home import Home
-from factory_resources.home.storage_faults import storage_fault
+from factory_resources.home.storage_faults import storage_fault, storage_faults
+from tests.postgres import Postgres
 
 _NOBODY = 65534
 
@@ -56,3 +61,43 @@ def test_a_log_of_a_run_that_was_killed_while_it_was_made_is_not_to_blame(home: 
     assert "a database is missing or cannot be opened" in str(storage_fault(error, home))
     log.write_bytes(b"not a database")
     assert f"{log}: Dagster's log of one run is damaged" in str(storage_fault(error, home))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("default_transaction_read_only=on", "cannot execute CREATE TABLE in a read-only"),
+        ("role=pg_monitor", "permission denied for schema public"),
+        ("statement_timeout=1", "canceling statement due to statement timeout"),
+    ],
+)
+def test_a_server_that_refuses_is_one_line_whoever_asks(
+    setting: str, said: str, home: Home, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = "DO $$ BEGIN PERFORM pg_sleep(0.1); CREATE TABLE public.made (id int); END $$"
+    with postgres.database() as address:
+        monkeypatch.setenv(DATABASE_VARIABLE, set_option(address, setting))
+        with pytest.raises(DatabaseAwayError) as bare, storage_faults(home):
+            postgres.execute(ask, database=set_option(address, setting))
+        alchemy = alchemy_address(set_option(address, setting))
+        engine = sa.create_engine(alchemy, poolclass=sa.NullPool)
+        with (
+            pytest.raises(DatabaseAwayError) as wrapped,
+            storage_faults(home),
+            engine.begin() as connection,
+        ):
+            connection.execute(sa.text(ask))
+    for refused in (bare, wrapped):
+        assert f"{DATABASE_VARIABLE} cannot be used (" in str(refused.value)
+        assert said in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_full_disk_of_the_server_is_not_that_of_the_home(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = DiskFull("could not extend file: No space left on device\nHINT: Check free space.")
+    monkeypatch.setenv(DATABASE_VARIABLE, "postgresql:///factory")
+    assert str(storage_fault(error, home)).startswith(
+        f"the database of {DATABASE_VARIABLE} cannot be used (could not extend file: No space left"
+    )
