@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from factory_assets.execution import code_version, computation
-from factory_assets.execution.explain import diff_keys
+from factory_assets.execution.explain import diff_records
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.record_graph import RecordGraph
@@ -153,7 +153,7 @@ def test_each_training_of_the_same_keeps_its_record(made: Path, tmp_path: Path) 
     trained = [graph.candidate("apples", version) for version in (1, 2, 3)]
     assert [one and one.parts.get("repetition") for one in trained] == [None, 1, 2]
     first, second, third = filter(None, trained)
-    assert diff_keys("train", first, second.parts, ()) == ["trained once more"]
+    assert diff_records("train", first, second) == ["trained once more"]
     assert _run(root, APPLES) == []
     assert Records(Home(root / "home")).latest("apples", "train") == third
 
