@@ -199,8 +199,11 @@ def migrating_home(connection: Any) -> str | None:
     return str(found[0]) if found else None
 
 
-def require_no_migration(address: str) -> None:
+def require_no_migration(address: str, own: Path | None = None) -> None:
     """Check that no migration to a database was begun and not finished: it may lack any row.
+
+    Args:
+        own: the home whose migration may be under way, since it asks itself what is there.
 
     Raises:
         StorageError: one was.
@@ -209,7 +212,7 @@ def require_no_migration(address: str) -> None:
 
     with closing(psycopg2.connect(address)) as connection:
         folder = migrating_home(connection)
-    if folder is not None:
+    if folder is not None and folder != str(own):
         raise StorageError(
             f"the migration of the factory in {folder} to this database is not finished",
             where=DATABASE_VARIABLE,

@@ -294,7 +294,7 @@ def has_tables(home: Home) -> bool:
     if not in_postgres():
         return home.ledger.exists()
     if recorded_engine(home) is None:
-        require_no_migration(server_address() or "")
+        require_no_migration(server_address() or "", own=home.path)
     connection = _postgres()
     try:
         return bool(connection.execute("SELECT to_regclass('head') IS NOT NULL")[0][0])
