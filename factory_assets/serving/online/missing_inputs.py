@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Compared = Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]
-    """For each input: the outputs of the rows as they are, and if it were missing. They are
-    computed together, so that an input without effect changes nothing."""
+    """For each input: the outputs of the rows as they are, and if it were missing. Both
+    come from runs of as many rows, so that an input without effect changes nothing."""
 
 _AT_ONCE = 512
-"""Rows of a run: with a thousand inputs, a run for each would take a minute."""
+"""Rows of a run: with a thousand inputs, a run for each would take a minute. Where the rows alone
+are so many, a run for each input is right, and what they are is computed once."""
 
 
 def in_feed(
@@ -29,6 +30,12 @@ def in_feed(
     """Yield the outputs for arrays as the graph reads them, and those without each input."""
     import numpy as np
 
+    if rows >= _AT_ONCE:
+        as_is = model.run(feed)
+        for name in names:
+            missing = "" if feed[name].dtype == object else np.nan
+            yield as_is, model.run({**feed, name: np.full_like(feed[name], missing)})
+        return
     for some in _parts(names, rows):
         copied = {name: np.concatenate([cells] * (1 + len(some))) for name, cells in feed.items()}
         for place, name in enumerate(some, 1):
@@ -45,8 +52,8 @@ def in_table(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if model.series:
-        # Rows of a unit are read together, and copies would belong to it.
+    if model.series or len(wanted) >= _AT_ONCE:
+        # Of a series, rows of a unit are read together, and copies would belong to it.
         as_is = model.outputs(table, wanted)
         for name in names:
             yield as_is, model.outputs(_without(table, name), wanted)
@@ -69,7 +76,7 @@ def _without(table: pa.Table, name: str) -> pa.Table:
 
 
 def _parts(names: Sequence[str], rows: int) -> Iterator[Sequence[str]]:
-    many = max(1, _AT_ONCE // rows)
+    many = _AT_ONCE // rows
     return (names[start : start + many] for start in range(0, len(names), many))
 
 
