@@ -16,6 +16,7 @@ from factory_assets.cli.main import main
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.batch import predict
 from factory_assets.serving.edge.contract import edge_contract
+from factory_assets.serving.feedback import keys
 from factory_assets.serving.feedback.table import OutcomeColumns, record_from_table
 from factory_assets.serving.http import invocations
 from factory_assets.serving.http.champions import Champions
@@ -348,3 +349,12 @@ def test_a_case_leads_to_all_its_answers(
         code, lines = find(named)
         assert (code, len(lines)) == (2, 1)
         assert told in lines[0]
+
+
+def test_answers_about_a_case_come_in_the_order_of_their_times(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A case may be a text in some requests and a number in others."""
+    logged = {(False, "7"): [(3, b"c")], (True, "7"): [(1, b"a"), (5, b"e")]}
+    monkeypatch.setattr(keys, "_found", lambda *_: logged)
+    assert keys.answers_about("p", "case", "7", (), home) == [b"a", b"c", b"e"]
