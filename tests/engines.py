@@ -18,6 +18,17 @@ ON_FILES = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 ON_POSTGRES = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 
 
+def server_in_long(fixture: str) -> pytest.MarkDecorator:
+    """Let a test use the server only in `make test-long`, where it costs more than it may find.
+
+    Args:
+        fixture: the one whose parameters are `ENGINES`.
+    """
+    files, server = ENGINES
+    engines = [files, pytest.param(server, marks=pytest.mark.long)]
+    return pytest.mark.parametrize(fixture, engines, indirect=True)
+
+
 @contextmanager
 def copied_database(request: pytest.FixtureRequest, template: str) -> Iterator[str]:
     """Yield the address of a copy of a database.

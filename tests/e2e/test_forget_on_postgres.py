@@ -24,6 +24,7 @@ def address(postgres: Postgres, prepared_tables: str) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.long
 def test_nothing_of_fifty_people_is_found_in_the_database(
     postgres: Postgres, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

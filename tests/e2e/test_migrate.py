@@ -170,6 +170,7 @@ def _files(home: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.long
 def test_a_factory_moves_there_and_back_without_losing_anything(
     grown: Grown, url: str, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_new_pipeline_is_there_after_a_reload(
     assert until_one_is_left(up) != before
 
 
+@pytest.mark.long
 def test_a_pipeline_comes_and_goes_though_nobody_asks(
     up: RunningFactory, client: httpx.Client, folder: Path
 ) -> None:

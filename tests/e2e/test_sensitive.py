@@ -131,7 +131,13 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("promise", FAILURES.values(), ids=list(FAILURES))
+@pytest.mark.parametrize(
+    "promise",
+    [
+        pytest.param(failure, id=name, marks=[] if name == "a pattern" else pytest.mark.long)
+        for name, failure in FAILURES.items()
+    ],
+)
 def test_a_broken_contract_quotes_nothing(
     promise: tuple[dict[str, Any], str], factory: Factory
 ) -> None:

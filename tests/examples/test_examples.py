@@ -66,6 +66,11 @@ def _recurrent(*arguments: object) -> ParameterSet:
     return pytest.param("turbofan_sequence", *arguments, marks=pytest.mark.long)
 
 
+def _series(*arguments: object) -> ParameterSet:
+    """Return the case of the example whose windows and training take half a minute."""
+    return pytest.param("turbofan", *arguments, marks=pytest.mark.long)
+
+
 def _large(*arguments: object) -> ParameterSet:
     """Return the case of the example with the most rows."""
     return pytest.param("readmission", *arguments, marks=pytest.mark.long)
@@ -125,7 +130,7 @@ def test_example_names_its_source_and_licence(name: str) -> None:
         ("ai4i", 10_000, 10_000, None),
         ("heart", 920, 920, None),
         _large(101_766, 99_343, None),
-        ("turbofan", 20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
+        _series(20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
         _recurrent(20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
     ],
 )
@@ -154,9 +159,8 @@ def test_no_row_is_lost(
         ("ai4i", {"average_precision": (0.80, 0.98), "f1": (0.70, 0.96)}),
         ("heart", {"roc_auc": (0.85, 0.95)}),
         _large({"roc_auc": (0.65, 0.70), "average_precision": (0.20, 0.26)}),
-        (
-            "turbofan",
-            {"rmse": (11.0, 13.5), "rmse_clipped": (10.0, 12.5), "asymmetric_score": (150, 260)},
+        _series(
+            {"rmse": (11.0, 13.5), "rmse_clipped": (10.0, 12.5), "asymmetric_score": (150, 260)}
         ),
         _recurrent(
             {"rmse": (11.0, 13.5), "rmse_clipped": (10.0, 12.4), "asymmetric_score": (150, 350)}
@@ -178,7 +182,7 @@ def test_metrics_match_published_results_and_the_model_is_deployed(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "group"),
-    [_large("patient_nbr"), ("turbofan", "unit"), _recurrent("unit")],
+    [_large("patient_nbr"), _series("unit"), _recurrent("unit")],
 )
 def test_no_group_is_in_two_parts_of_the_split(run: Run, name: str, group: str) -> None:
     example = run(name)
@@ -194,7 +198,7 @@ def test_no_group_is_in_two_parts_of_the_split(run: Run, name: str, group: str) 
         ("ai4i", {"twf", "hdf", "pwf", "osf", "rnf", "udi", "product_id"}),
         ("heart", {"num", "stratum", "site"}),
         _large({"readmitted", "encounter_id", "patient_nbr"}),
-        ("turbofan", {"remaining", "unit", "part"}),
+        _series({"remaining", "unit", "part"}),
         _recurrent({"remaining", "unit", "part"}),
     ],
 )
@@ -206,6 +210,7 @@ def test_columns_that_reveal_the_target_are_no_inputs(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_turbofan_labels_and_windows_are_computed_per_engine(run: Run, real_data: Path) -> None:
     example = run("turbofan")
     left = [int(n) for n in (real_data / "cmapss" / "RUL_FD001.txt").read_text().split()]
@@ -287,7 +292,7 @@ def test_seeds_script_prints_mean_and_standard_deviation(real_data: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ai4i", "heart", "turbofan", _large(), _recurrent()])
+@pytest.mark.parametrize("name", ["ai4i", "heart", _series(), _large(), _recurrent()])
 def test_scores_of_a_raw_file_match_the_predictions_of_evaluate(
     run: Run, name: str, real_data: Path, tmp_path: Path
 ) -> None:
@@ -314,7 +319,7 @@ def test_scores_of_a_raw_file_match_the_predictions_of_evaluate(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ai4i", "heart", "turbofan", _large(), _recurrent()])
+@pytest.mark.parametrize("name", ["ai4i", "heart", _series(), _large(), _recurrent()])
 def test_a_request_gets_bit_for_bit_what_the_raw_file_gets(
     run: Run, name: str, real_data: Path, tmp_path: Path
 ) -> None:

@@ -40,7 +40,7 @@ def _every_type(name: str, *, contract: bool, sites: tuple[str, ...] = ()) -> Ca
         name,
         [_states({"n": n, "v": VALUES[kind]}, sites, contract) for n, kind in walk],
         sites,
-        long=bool(sites),
+        long=contract,
     )
 
 

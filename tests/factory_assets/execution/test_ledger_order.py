@@ -103,11 +103,11 @@ def _declare_another(root: Path) -> None:
     ("method", "when", "serves"),
     [
         ("save", "before", 1),
-        ("save", "after", 1),
+        pytest.param("save", "after", 1, marks=pytest.mark.long),
         ("append", "before", 1),
         ("append", "after", 2),
         ("point", "after", 2),
-        ("set_alias", "before", 2),
+        pytest.param("set_alias", "before", 2, marks=pytest.mark.long),
         ("set_alias", "after", 2),
     ],
 )

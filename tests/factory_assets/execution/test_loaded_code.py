@@ -84,10 +84,14 @@ _WAYS = {
     "way",
     [
         "in the function",
-        "from a folder of its own",
         *(
             pytest.param(way, marks=pytest.mark.long)
-            for way in ("statement", "importlib", "importlib in the function")
+            for way in (
+                "from a folder of its own",
+                "statement",
+                "importlib",
+                "importlib in the function",
+            )
         ),
     ],
 )

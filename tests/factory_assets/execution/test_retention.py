@@ -24,6 +24,7 @@ from factory_resources.home.sqlite_files import dagster_files
 from factory_resources.instance import create_run_log, prepare
 from factory_resources.tracking.registry import Registry
 from tests.delta_logs import break_log
+from tests.engines import server_in_long
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 MONTH = 30 * 86_400
@@ -360,6 +361,7 @@ def test_what_kills_left_behind_goes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@server_in_long("prepared_engine")
 def test_model_versions_keep_what_made_them(
     prepared_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_make_the_same_model(tmp_path: Path) -> None:
     one = _models(tmp_path / "1", "1", seeds=(3, 4))
     other = _models(tmp_path / "2", "2", seeds=(3,))

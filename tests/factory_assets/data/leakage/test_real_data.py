@@ -76,7 +76,10 @@ def look(declared: Pipeline, home: Home) -> Leaks:
     return split(declared, clean(declared, ingest(declared, home), home), home).leaks
 
 
-@pytest.mark.parametrize("name", _NAIVE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.long if n == "diabetes" else []) for n in _NAIVE],
+)
 def test_the_leaks_of_a_naive_declaration_are_found(
     name: str, real_data: Path, tmp_path: Path, home: Home
 ) -> None:

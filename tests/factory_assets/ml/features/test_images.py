@@ -93,6 +93,7 @@ def run(declared: Pipeline, home: Home) -> dict[str, StageRun]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_digits_from_files_to_predictions(tmp_path: Path, home: Home) -> None:
     folder = tmp_path / "digits"
     write_digits(folder, 700)

@@ -17,6 +17,7 @@ from factory_assets.stages.train import train
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
+from tests.engines import server_in_long
 from tests.factory_assets.ml.models.cases import SEQUENCES, keep, parts, pipeline, rows, series
 from tests.factory_assets.ml.training.search_worker import MODEL, work
 from tests.killed_steps import killed_at
@@ -103,6 +104,7 @@ def test_every_trial_is_an_mlflow_run_below_the_candidates(whole: tuple[Home, Ca
     assert runs[0].data.params == {"learning_rate": "0.01", "hidden": "[8]", "dropout": "0.1"}
 
 
+@server_in_long("prepared_engine")
 @pytest.mark.usefixtures("prepared_engine")
 def test_killed_search_resumes_and_finds_the_same_model(
     whole: tuple[Home, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -46,7 +46,11 @@ def served(trained: dict[str, TrainedModel]) -> dict[str, OnnxModel]:
 # An export takes seconds, and all kinds share the output of a task: not every combination.
 @pytest.mark.parametrize(
     ("kind", "task"),
-    [*((kind, "regression") for kind in SEQUENCES), ("gru", "binary"), ("tcn", "multiclass")],
+    [
+        *((kind, "regression") for kind in SEQUENCES),
+        pytest.param("gru", "binary", marks=pytest.mark.long),
+        ("tcn", "multiclass"),
+    ],
 )
 def test_stored_and_exported_networks_give_the_same_outputs(
     kind: str, task: str, regressions: dict[str, FitResult], tmp_path: Path

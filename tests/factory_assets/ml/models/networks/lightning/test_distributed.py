@@ -100,7 +100,11 @@ def test_processes_read_all_rows_in_equal_shares(count: int) -> None:
 @pytest.mark.parametrize(
     ("ends", "told"),
     [
-        ("raise ValueError('no such thing')", "net:Net failed: ValueError: no such thing"),
+        pytest.param(
+            "raise ValueError('no such thing')",
+            "net:Net failed: ValueError: no such thing",
+            marks=pytest.mark.long,
+        ),
         ("os.kill(os.getpid(), 9)", r"a process of the training was killed \(SIGKILL\); run again"),
     ],
     ids=["error", "kill"],
