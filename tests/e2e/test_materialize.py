@@ -14,7 +14,9 @@ from factory_resources.instance import prepare
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["machine_failure", "tumour_diagnosis"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("machine_failure", marks=pytest.mark.long), "tumour_diagnosis"]
+)
 def test_materialises_every_stage_with_its_checks(
     name: str, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,7 +251,7 @@ deploy(pipeline(folder, KINDS["linear"]), given, said.candidate, said, Home(fold
     [
         (("Registry", "add_files", "1"), False),
         # The files of MLflow's flavour: its graph, its environment, and last what names them.
-        (("Home", "write_atomic", "1"), False),
+        pytest.param(("Home", "write_atomic", "1"), False, marks=pytest.mark.long),
         (("Home", "write_atomic", "4"), False),
         (("Home", "write_atomic", "5"), True),
         (("Registry", "tag_version", "1"), True),
