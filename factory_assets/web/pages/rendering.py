@@ -17,6 +17,7 @@ from factory_resources.security.request_guard import STRICTER
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 PASSKEY_SCRIPT = "/passkey.js"
 """The path of the script of pages that ask for a passkey."""
@@ -51,9 +52,14 @@ def visible(value: Any) -> Any:
     return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in value)
 
 
-def minute(time: str) -> str:
-    """Return a time in ISO 8601, which is in UTC, as people read it: `2026-11-26 14:48`."""
-    return time[:16].replace("T", " ")
+def minute(time: str) -> Markup:
+    """Return a time in ISO 8601, which is in UTC, as people read it: `2026-11-26 14:48`.
+
+    It is an element of its own, so that no line of a page ends within it.
+    """
+    from markupsafe import Markup
+
+    return Markup("<time>{}</time>").format(time[:16].replace("T", " "))
 
 
 def duration(seconds: float) -> str:

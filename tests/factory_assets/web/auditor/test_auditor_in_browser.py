@@ -37,14 +37,17 @@ _TOO_WIDE = """\
 () => {
   const width = document.documentElement.clientWidth;
   const captions = [...document.querySelectorAll("caption")];
+  const times = [...document.querySelectorAll("time")];
   return [
     ...(document.documentElement.scrollWidth > width
       ? [`${document.documentElement.scrollWidth} px`] : []),
     ...captions.filter((one) => one.clientWidth < width / 2).map((one) => one.textContent),
+    ...times.filter((one) => one.getClientRects().length > 1).map((one) => one.textContent),
   ];
 }
 """
-"""Says how wide a page is that is wider than its window, and which captions are narrow."""
+"""Says how wide a page is that is wider than its window, which captions are narrow, and which times
+are on two lines."""
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ _KNOWN = _VOID | {
     *("html", "head", "title", "body", "header", "nav", "main", "footer", "div", "p", "h1", "h2"),
     *("a", "form", "button", "label", "textarea", "details", "summary", "strong", "span", "code"),
     *("ul", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td", "pre"),
-    *("h3", "caption", "svg", "desc", "g", "rect", "path", "text"),
+    *("h3", "time", "caption", "svg", "desc", "g", "rect", "path", "text"),
 }
 
 _IN = {"li": {"ul"}, "tr": {"thead", "tbody"}, "td": {"tr"}, "th": {"tr"}, "dt": {"dl"}}
