@@ -74,9 +74,10 @@ def _last(pipeline: Pipeline, home: Home) -> MonitorReport:
 
 def accept_changes(name: str, reason: str) -> str:
     """Compare later answers of a pipeline with its present ones; return what was done."""
+    from factory_assets.execution.signed_decision import require_reason
     from factory_assets.monitoring.accepting import accept
 
-    [pipeline] = select([name])
+    [pipeline], reason = select([name]), require_reason(reason)
     rows = accept(pipeline, reason, Home.from_env())
     return f"later answers of {name} are compared with its {rows:,} newest ones"
 

@@ -62,6 +62,7 @@ def test_an_open_alarm_is_exit_code_1_until_it_is_accepted(pumps: Watched) -> No
         (("monitor", "pumps", "--last"), "nobody has looked at the answers of pumps yet"),
         (("monitor", "pumps", "--accept"), "--accept needs one pipeline and --reason"),
         (("monitor", "pumps", "--reason", "x"), "--reason belongs to --accept"),
+        (("monitor", "pumps", "--accept", "--reason", " "), "the reason has 0 characters; say why"),
         (
             ("monitor", "pumps", "--accept", "--reason", "x"),
             "nobody has looked at the answers of pumps yet",
