@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from click.exceptions import Exit
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from factory_assets.cli.code_inside import names_sources
 from factory_assets.cli.run_inside import run_inside
@@ -92,7 +93,8 @@ def show(report: MonitorReport, console: Console) -> None:
     )
     table = Table(box=None, pad_edge=False, show_header=False)
     for cells in _lines(report):
-        table.add_row(*cells)
+        # The name of a column may have what Rich reads as a style, such as [rpm].
+        table.add_row(*map(Text, cells))
     console.print(table)
 
 
