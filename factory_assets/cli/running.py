@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from factory_resources.home.home import Home
-from factory_resources.home.processes import process_identity
+from factory_resources.home.processes import POD_VARIABLE, is_alive, process_identity
 
 _PATIENCE = 1.0
 """Seconds within which the front door must take a connection."""
@@ -22,12 +22,17 @@ def running_file(home: Home) -> Path:
 
 
 def running_address(home: Home) -> str | None:
-    """Return the address at which the front door takes connections; None if it takes none.
+    """Return the address of the factory that is up; None if none is.
 
-    The file alone may be that of a factory that was killed.
+    The file alone may be that of a factory that was killed. Whoever sees its process knows; in
+    another pod or on another machine, the front door must take connections at its address. Here
+    it need not: that is the address for browsers, which may come through a proxy elsewhere.
     """
     try:
         address = running_file(home).read_text(encoding="utf-8")
+        process = up_process(home)
+        if process and POD_VARIABLE not in os.environ and is_alive(process.identity):
+            return address
         place = urlsplit(address)
         port = place.port or (443 if place.scheme == "https" else 80)
         socket.create_connection((place.hostname or "", port), _PATIENCE).close()
