@@ -33,6 +33,8 @@ _HEADERS = (
 
 _TLS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
+_TLS_SCHEMES = {"http": "https", "websocket": "wss"}
+
 _OWN_HEADERS = frozenset(name for name, _ in _HEADERS) | {b"content-security-policy-report-only"}
 
 _ONCE = ("host", "origin", "content-length", "cookie")
@@ -67,6 +69,7 @@ class Guard:
         self._app, self._refused = app, refused
         self._hosts = frozenset(host.lower() for host in hosts)
         self._headers = (*_HEADERS, _TLS_HEADER) if secure else _HEADERS
+        self._secure = secure
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -75,6 +78,9 @@ class Guard:
             self._refused(refusal[0], scope)
             await self._refuse(scope, send, refusal[1])
         else:
+            if self._secure:
+                # Behind a proxy, the connection does not tell it, and redirections would lead away.
+                scope = {**scope, "scheme": _TLS_SCHEMES[scope["type"]]}
             await self._app(scope, receive, self._with_policy(send))
 
     def _refusal(self, scope: Message) -> tuple[GuardReason, str] | None:

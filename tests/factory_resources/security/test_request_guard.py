@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
+from starlette.testclient import TestClient
 
 from factory_resources.security.request_guard import POLICY, STRICTER, Guard
 from tests.loopback_servers import served_app
@@ -113,3 +114,16 @@ def test_a_websocket_of_a_foreign_page_is_refused(port: int) -> None:
     key = {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     status = _request(port, "GET", "/graphql", Origin="http://evil.example", **upgrade, **key)[0]
     assert status == 403
+
+
+async def _scheme(scope, receive, send):  # type: ignore[no-untyped-def]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["scheme"].encode()})
+
+
+@pytest.mark.parametrize(("secure", "scheme"), [(True, "https"), (False, "http")])
+def test_behind_a_proxy_with_tls_an_application_leads_nobody_to_plain_http(
+    secure: bool, scheme: str
+) -> None:
+    guarded = TestClient(Guard(_scheme, secure=secure), "http://127.0.0.1:3000")
+    assert guarded.get("/").text == scheme
