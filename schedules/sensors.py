@@ -59,7 +59,8 @@ def arrivals_sensor(
         complete, state = settle_files(seen.files, State.read(context.cursor), clock(), settle)
         if not complete:
             unfinished = ", ".join(sorted(filter(None, state.waiting))[:5])
-            reason = f"still being written: {unfinished}" if state.waiting else "nothing new"
+            writing = f"still being written: {unfinished}" if unfinished else "still being written"
+            reason = writing if state.waiting else "nothing new"
             return dg.SensorResult(skip_reason=reason, cursor=state.written())
         keys = sorted(filter(None, complete))
         if not keys and (waiting := waiting_run(context.instance, SENSOR_NAME_TAG, name)):

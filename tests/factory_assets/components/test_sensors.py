@@ -151,6 +151,7 @@ def test_without_partitions_the_whole_pipeline_runs(
     write(pipeline, "a", 1)
     looking = Looking(pipeline, instance)
     looking.tick()
+    assert looking.message == "still being written"
     (request,) = looking.tick()
     assert (request.run_config, request.asset_selection) == ({}, None)
 
