@@ -132,16 +132,17 @@ def new_command(name: str, source: Path, target: str | None, folder: Path | None
     Creates the pipeline NAME as NAME/defs.yaml in the folder of pipelines: contract, inputs, split,
     model and gates, with comments. Nothing is run.
     """
-    from factory_assets.cli.new.new import new
+    from factory_assets.cli.new.new import commands_after, new
     from factory_assets.declarations.loader import new_pipelines_folder
 
-    drafted = new(name, source=source, target=target, folder=folder or new_pipelines_folder())
+    chosen = folder or new_pipelines_folder()
+    drafted = new(name, source=source, target=target, folder=chosen)
     click.echo(f"wrote {drafted.path}")
     if drafted.guessed:
         click.echo(
             f"it predicts {drafted.target}: {drafted.guessed} (to predict another column: --target)"
         )
-    click.echo(f"next: factory check {name} && factory run {name}")
+    click.echo(f"next: {commands_after(name, chosen)}")
 
 
 @command("predict")

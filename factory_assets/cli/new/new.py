@@ -5,6 +5,7 @@ images in `image_folders`.
 """
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from factory_assets.cli.schema import schema_line
 from factory_assets.declarations.loader import (
     FILE,
     NAME_RULE,
+    defs_folders,
     every_pipeline_folder,
     is_pipeline_name,
 )
@@ -80,6 +82,19 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
     )
     _write(pipeline_folder / FILE, content)
     return DraftedFile(pipeline_folder / FILE, choices.target_name, choices.target.guessed)
+
+
+def commands_after(name: str, folder: Path) -> str:
+    """Return what to run once the declaration is written.
+
+    Commands find it only if FACTORY_DEFS names its folder.
+    """
+    commands = [f"factory check {name}", f"factory run {name}"]
+    if folder.resolve() not in defs_folders():
+        named = os.environ.get("FACTORY_DEFS", "").strip(os.pathsep)
+        folders = os.pathsep.join(filter(None, [named, str(folder.resolve())]))
+        commands.insert(0, f"export FACTORY_DEFS={shlex.quote(folders)}")
+    return " && ".join(commands)
 
 
 def _write(path: Path, content: str) -> None:

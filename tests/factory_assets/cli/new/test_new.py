@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from factory_assets.cli.check.check import check_folder
-from factory_assets.cli.new.new import new
+from factory_assets.cli.new.new import commands_after, new
 from factory_assets.cli.new.profile import profile
 from factory_assets.cli.new.render import yaml_string
-from factory_assets.declarations.loader import load_pipeline
+from factory_assets.declarations.loader import DEFS, load_pipeline
 from factory_assets.declarations.yaml_document import parse
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.ingest import ingest
@@ -587,3 +587,22 @@ def test_values_of_several_lines_are_quoted_in_one(tmp_path: Path) -> None:
     written = (tmp_path / "defs" / "apples" / "defs.yaml").read_text()
     assert "- note  # where it is line one line two, the target is yes" in written
     assert all(line.isprintable() for line in written.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("named", "first"),
+    [
+        ("{own}", ""),
+        ("", "export FACTORY_DEFS={own} && "),
+        ("/srv/a b:", "export FACTORY_DEFS='/srv/a b:{own}' && "),
+    ],
+    ids=["named already", "none is named", "another one is named"],
+)
+def test_what_comes_next_finds_a_pipeline_in_a_folder_that_nothing_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, first: str
+) -> None:
+    own = tmp_path / "own"
+    monkeypatch.setenv("FACTORY_DEFS", named.format(own=own))
+    expected = f"{first.format(own=own)}factory check apples && factory run apples"
+    assert commands_after("apples", own) == expected
+    assert commands_after("apples", DEFS) == "factory check apples && factory run apples"
