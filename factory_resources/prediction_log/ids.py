@@ -32,6 +32,8 @@ _ROW_MASK = (1 << _ROW_BITS) - 1
 _VARIANT = 0b10 << 62
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 """The spelling in which clients get ids."""
+_PLAIN = re.compile(r"[0-9A-Za-z:{}-]+")
+"""What a UUID is written with; `UUID` would also take a line break or digits of other scripts."""
 _pack = struct.Struct(">QQ").pack
 
 
@@ -84,7 +86,7 @@ def parse(written: str) -> bytes:
         # A UUID object would take twice as long.
         return bytes.fromhex(written.replace("-", ""))
     try:
-        found = UUID(written)
+        found = UUID(written) if _PLAIN.fullmatch(written) else None
     except ValueError:
         found = None
     if found is None or found.version != 7:

@@ -69,11 +69,29 @@ def test_a_request_has_at_most_a_million_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "12", "no id", "3b241101-e2bb-4255-8caf-4136c566a962", "é" * 36]
+    "written",
+    [
+        "",
+        "12",
+        "no id",
+        "3b241101-e2bb-4255-8caf-4136c566a962",
+        "é" * 36,
+        "\n199aaaa000070008000000000000000",
+        "+199aaaa000070008000000000000000",
+        "\uff10199aaaa000070008000000000000000",
+    ],
 )
 def test_a_text_that_is_no_id_is_refused(written: str) -> None:
     with pytest.raises(UnknownNameError, match="is not the id of a prediction"):
         parse(written)
+
+
+@pytest.mark.parametrize("spelling", ["{}", "urn:uuid:{}", "{{{}}}"])
+def test_other_spellings_of_an_id_are_read(spelling: str) -> None:
+    base = PredictionIds().take()
+    assert parse(spelling.format(text(base))) == base
+    assert parse(spelling.format(text(base).upper())) == base
+    assert parse(spelling.format(base.hex())) == base
 
 
 def test_the_days_of_ids_end_at_midnight_utc(monkeypatch: pytest.MonkeyPatch) -> None:
