@@ -1,5 +1,6 @@
 """Helpers of several sub-commands: select pipelines, refuse while a run works."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from factory_resources.home.home import Home
 if TYPE_CHECKING:
     from rich.console import Console
 
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
 
 def select(names: Sequence[str]) -> list[Pipeline]:
     """Return the named pipelines in that order, but each after the pipelines that it reads.
@@ -45,11 +48,11 @@ def select_version(name: str) -> tuple[Pipeline, int | None]:
 
     Raises:
         DeclarationError: there is no such pipeline.
-        UnknownNameError: the version is not a number.
+        UnknownNameError: the version is not a number from 1 on.
     """
     pipeline, at, version = name.partition("@")
     [found] = select([pipeline])
-    if at and not version.isdecimal():
+    if at and not _VERSION.fullmatch(version):
         raise UnknownNameError(
             f"{name!r} is not a model version", remedy=f"write {pipeline}@3, or {pipeline}"
         )
