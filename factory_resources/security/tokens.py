@@ -86,7 +86,8 @@ class Tokens:
         """Make a token; the returned text is stored nowhere.
 
         Raises:
-            UnknownNameError: the name is not one line of text, or the rate is not a number.
+            UnknownNameError: the name is not one line of text, the rate is not a number, or it
+                would be valid beyond the calendar.
             KeyFileError: a valid token of this name exists.
         """
         if not name.strip() or not name.isprintable() or len(name) > _LONGEST:
@@ -105,8 +106,14 @@ class Tokens:
                     f"there is a token for {name!r} already",
                     remedy=f"choose another name, or revoke it: factory token revoke {name}",
                 )
+            try:
+                expires = (datetime.now(UTC) + valid).isoformat(timespec="seconds")
+            except OverflowError:
+                raise UnknownNameError(
+                    "a token cannot be valid beyond the year 9999",
+                    remedy="write a shorter time, such as 365d",
+                ) from None
             text = _PREFIX + secrets.token_urlsafe(_BYTES)
-            expires = (datetime.now(UTC) + valid).isoformat(timespec="seconds")
             token = Token(name, tuple(pipelines), hash_of(text), expires, rate)
             self._write((*tokens, token))
         return text

@@ -64,6 +64,12 @@ def test_a_rate_is_a_number(home: Home, rate: float) -> None:
         Tokens(home).new("line1", ["apples"], valid=DAY, rate=rate)
 
 
+def test_a_token_ends_within_the_calendar(home: Home) -> None:
+    with pytest.raises(UnknownNameError, match="cannot be valid beyond the year 9999; write"):
+        Tokens(home).new("line1", ["apples"], valid=timedelta(weeks=999_999))
+    assert not Tokens(home).list()
+
+
 def test_an_expired_token_is_none(home: Home) -> None:
     tokens = Tokens(home)
     text = tokens.new("line1", ["apples"], valid=timedelta(seconds=-1))
