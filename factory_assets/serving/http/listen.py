@@ -42,7 +42,8 @@ def require_certificate(listen: Listen) -> None:
     """Require that the certificate and its key, if they are named, can be used.
 
     Raises:
-        SettingError: they cannot be read, do not belong together, or the key has a passphrase.
+        SettingError: they cannot be read, are not PEM, do not belong together, or the key has a
+            passphrase.
     """
     if listen.certificate is None or listen.key is None:
         return
@@ -54,14 +55,26 @@ def require_certificate(listen: Listen) -> None:
             raise SettingError(
                 f"cannot be read ({error.strerror})", where=f"{option} {file}", remedy="check it"
             ) from error
+    locked = False
+
+    def no_password() -> str:
+        nonlocal locked
+        locked = True
+        return ""
+
     try:
         # Without a password OpenSSL would ask for it at the terminal, and wait.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(listen.certificate, listen.key, password="")
+        context.load_cert_chain(listen.certificate, listen.key, password=no_password)
     except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or "the key has a passphrase"
+        # OpenSSL's own word, which it does not have for all.
+        reason = (getattr(error, "reason", None) or "").lower().replace("_", " ")
+        if locked:
+            reason = "the key has a passphrase"
+        elif not reason:
+            reason = "the first is no certificate in PEM, or the second no key"
         raise SettingError(
-            f"certificate and key cannot be used ({reason.lower().replace('_', ' ')})",
+            f"certificate and key cannot be used ({reason})",
             where=" ".join(map(str, files.values())),
             remedy="give the certificate in PEM, and its own key without a passphrase",
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ def certified(tmp_path: Path) -> Path:
     """A folder with a certificate and its key, and another pair."""
     for name in ("own", "other"):
         write_certificate(tmp_path / f"{name}.key", tmp_path / f"{name}.crt")
+    text = (tmp_path / "own.crt").read_text()
+    (tmp_path / "own.der").write_bytes(ssl.PEM_cert_to_DER_cert(text))
     key = serialization.load_pem_private_key((tmp_path / "own.key").read_bytes(), None)
     (tmp_path / "locked.key").write_bytes(
         key.private_bytes(
@@ -42,8 +45,10 @@ def test_a_certificate_with_its_key_is_taken(certified: Path) -> None:
         ("own.crt", "none.key", "none.key: cannot be read (No such file or directory)"),
         ("own.crt", ".", "cannot be read (Is a directory)"),
         ("own.crt", "other.key", "certificate and key cannot be used (key values mismatch)"),
-        ("own.key", "own.crt", "certificate and key cannot be used"),
-        ("own.crt", "locked.key", "and its own key without a passphrase"),
+        ("own.key", "own.crt", "(the first is no certificate in PEM, or the second no key)"),
+        ("own.crt", "own.crt", "(the first is no certificate in PEM, or the second no key)"),
+        ("own.der", "own.key", "(the first is no certificate in PEM, or the second no key)"),
+        ("own.crt", "locked.key", "cannot be used (the key has a passphrase)"),
     ],
 )
 def test_a_certificate_that_cannot_be_used_is_one_line(
