@@ -103,9 +103,9 @@ def _columns(content: Any, limits: Limits) -> list[dict[str, Any]]:
     ):
         raise malformed("`inputs` is not a mapping of columns", 'write {"column": [values]}')
     sizes = {len(values) for values in content.values()}
-    if len(sizes) != 1:
+    if len(sizes) > 1:
         raise malformed("the columns of `inputs` differ in length", "send as many values of each")
-    require_count(sizes.pop(), limits)
+    require_count(max(sizes, default=0), limits)
     flat = {name: [_flat(value) for value in values] for name, values in content.items()}
     return [dict(zip(flat, row, strict=True)) for row in zip(*flat.values(), strict=True)]
 

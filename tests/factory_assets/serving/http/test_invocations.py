@@ -104,7 +104,7 @@ def test_a_csv_of_many_short_lines_takes_little_room(line: bytes, served: Served
         ({"dataframe_records": [1]}, "not a row"),
         ({"inputs": 5}, "not a mapping"),
         ({"inputs": {"a": 5}}, "not a mapping"),
-        ({"inputs": {}}, "differ in length"),
+        ({"inputs": {}}, "there is no row"),
         ({"inputs": {"a": [1], "b": []}}, "differ in length"),
         ({"inputs": {"a": []}}, "there is no row"),
         ({"inputs": []}, "there is no row"),
