@@ -86,7 +86,7 @@ def run(selection: RunSelection, console: Console) -> None:
             summary, error = _run_one(request, known, home, execute, console)
             summaries.append(summary)
             errors += [error] if error else []
-    console.print(summary_table(summaries))
+    console.print(summary_table(summaries, console.width))
     for summary in (one for one in summaries if one.members):
         console.print(f"{summary.pipeline}: {summary.members}", highlight=False, markup=False)
     _print_ledger(home, console)

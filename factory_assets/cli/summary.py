@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 NOTHING = "-"
 
 NO_COST = CostTotal()
+
+_PASSED = len("9/9 passed")
+
+_OTHERS = 28 + _PASSED
+"""The width that the pipeline, the gates, the cost and what is between columns need."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +120,8 @@ class Summary:
         )
 
 
-def summary_table(rows: Sequence[Summary]) -> Table:
-    """Return a table that fits 100 columns and loses no information without colour."""
+def summary_table(rows: Sequence[Summary], width: int = 100) -> Table:
+    """Return a table that fits this width and loses no information without colour."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -124,19 +129,23 @@ def summary_table(rows: Sequence[Summary]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, show_lines=len(rows) > 1, pad_edge=False, padding=(0, 1, 0, 0)
     )
+    fixed = sum(_widest(map(text, rows)) for text in (_rows, _primary_metric, _model_lines))
+    # In less width, what does not wrap would be cut off and leave the other columns no room.
+    whole = fixed + _OTHERS <= width
+    few = _widest(row.gates for row in rows) <= _PASSED
     table.add_column("pipeline", overflow="fold")
-    table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("on test set", no_wrap=True)
-    table.add_column("gates", overflow="fold", min_width=10)
-    table.add_column("model", no_wrap=True)
-    table.add_column("cost", justify="right", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=whole, overflow="fold")
+    table.add_column("on test set", no_wrap=whole, overflow="fold")
+    table.add_column("gates", no_wrap=whole and few, overflow="fold")
+    table.add_column("model", no_wrap=whole, overflow="fold")
+    table.add_column("cost", justify="right", overflow="fold")
     for row in rows:
         table.add_row(
             Text(row.pipeline, style="bold"),
             Text(_rows(row)),
             Text(_primary_metric(row)),
             Text(row.gates, style="red" if row.gates.startswith("failed") else ""),
-            Text("\n".join(row.model.split())),
+            Text(_model_lines(row)),
             Text(_cost(row)),
         )
     return table
@@ -188,6 +197,10 @@ def _members(trained: StageResult | None) -> str | None:
     return portfolio.text if portfolio else None
 
 
+def _widest(texts: Iterable[str]) -> int:
+    return max((len(line) for text in texts for line in text.splitlines()), default=0)
+
+
 def _rows(row: Summary) -> str:
     if row.rows_in is None:
         return NOTHING
@@ -198,6 +211,10 @@ def _rows(row: Summary) -> str:
         "duplicates": row.duplicates or None,
     }
     return "\n".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
+
+
+def _model_lines(row: Summary) -> str:
+    return "\n".join(row.model.split())
 
 
 def _primary_metric(row: Summary) -> str:

@@ -122,7 +122,7 @@ WHOLE: dict[Stage, StageResult] = {
 
 def drawn(*rows: Summary, width: int = 100) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=width).print(summary_table(rows))
+    Console(file=stream, width=width).print(summary_table(rows, width))
     return stream.getvalue()
 
 
@@ -320,3 +320,21 @@ def test_nothing_is_cut_off_in_80_columns() -> None:
     assert "…" not in text
     for part in ("99,980 clean", "0.912, linear 0.700", "2/2 passed", "champion", "813 MB"):
         assert part in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 76, 80, 100])
+def test_a_narrow_terminal_loses_nothing(width: int) -> None:
+    cost = CostTotal(1.0, 0.01234, 0.0059)
+    rows = [
+        replace(
+            summary(WHOLE, reused=5, made=cost, saved=cost),
+            pipeline=pipeline,
+            metric="average_precision",
+        )
+        for pipeline in ("apples", "tumour_diagnosis")
+    ]
+
+    def told(width: int) -> list[str]:
+        return sorted(drawn(*rows, width=width).replace("─", "").replace("\n", "").replace(" ", ""))
+
+    assert told(width) == told(200)
