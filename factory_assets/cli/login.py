@@ -7,7 +7,7 @@ import click
 from factory_assets.cli.running import running_file, up_process
 from factory_assets.declarations.people import load_people, people_file
 from factory_assets.web.door.doorkeeper import Doorkeeper
-from factory_resources.errors import FactoryError, UnknownNameError
+from factory_resources.errors import FactoryError, KeyFileError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
 from factory_resources.security.login_links import LoginLinks
@@ -53,7 +53,7 @@ def set_password(name: str) -> str:
 
     Raises:
         UnknownNameError: nobody has that name.
-        KeyFileError: the password is too short.
+        KeyFileError: the password is too short or too long, or not UTF-8.
     """
     people = load_people()
     if name not in people:
@@ -78,6 +78,9 @@ def set_password(name: str) -> str:
 
 def _asked() -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\n")
+        try:
+            return sys.stdin.readline().rstrip("\n")
+        except UnicodeDecodeError as error:
+            raise KeyFileError("the password is not UTF-8", remedy="choose another one") from error
     answer: str = click.prompt("password", hide_input=True, confirmation_prompt=True)
     return answer

@@ -9,11 +9,12 @@ import pytest
 
 from factory_assets.cli.login import login_link, new_link, set_password
 from factory_assets.cli.running import recorded_process, running_file
-from factory_resources.errors import FactoryError, RefusedError
+from factory_resources.errors import FactoryError, KeyFileError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.security.account import account_name
 from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.passkeys import Passkey, Passkeys
+from factory_resources.security.passwords import Passwords
 from factory_resources.security.sessions import Sessions
 
 
@@ -33,6 +34,20 @@ def test_a_new_password_ends_sessions_and_removes_passkeys(
     assert Sessions(home).of("ann") == Passkeys(home).of("ann") == ()
     assert Sessions(home).of("tom")
     assert Passkeys(home).of("tom")
+
+
+def test_a_password_that_is_no_text_is_refused(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "people.yaml").write_text("ann:\n  roles: [auditor]\n", encoding="utf-8")
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    # So Python reads standard input where the language of the terminal is set, such as to German.
+    latin = io.TextIOWrapper(io.BytesIO("ein schöner langer Satz\n".encode("latin-1")), "utf-8")
+    monkeypatch.setattr("sys.stdin", latin)
+    with pytest.raises(KeyFileError, match="the password is not UTF-8; choose another one"):
+        set_password("ann")
+    assert not Passwords(home).names()
 
 
 def test_a_link_that_would_let_nobody_in_is_not_made(
