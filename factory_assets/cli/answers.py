@@ -4,6 +4,7 @@ One answer is shown by `factory trace ID`; how proofs are made belongs in
 `factory_resources.prediction_log`.
 """
 
+import shlex
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -42,7 +43,10 @@ def write_proof(identifier: str, out: Path) -> tuple[str, str]:
         log.collect()
         proof = with_entry(log.prove(identifier), home)
     write_output(out, proof.format())
-    told = f"wrote {out}\nnext: python factory_verify.py COPY_OF_THE_HOME --prediction {out.name}"
+    told = (
+        f"wrote {out}\nnext: python factory_verify.py COPY_OF_THE_HOME "
+        f"--prediction {shlex.quote(out.name)}"
+    )
     others = decode(proof.record).rows - 1 if proof.record else 0
     if others < 1:
         return told, ""

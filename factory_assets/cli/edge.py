@@ -3,6 +3,7 @@
 The pack itself belongs in `factory_assets.serving.edge`.
 """
 
+import shlex
 from pathlib import Path
 
 from factory_assets.serving.edge.logged_answers import PROGRAM
@@ -22,7 +23,7 @@ def pack_text(pipeline: str, folder: Path) -> str:
         f"{pack.pipeline}@{pack.version} packed in {folder}, {pack.bytes / 1e6:.2f} MB "
         f"(pack {pack.identity[:12]})\n"
         f"  there: pip install onnxruntime numpy; python {PROGRAM} rows.jsonl\n"
-        f"  home:  factory ingest-log {folder}\n"
+        f"  home:  factory ingest-log {shlex.quote(str(folder))}\n"
     )
 
 

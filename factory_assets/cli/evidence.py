@@ -4,6 +4,7 @@ What it contains belongs in `factory_assets.audit.evidence`.
 """
 
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,5 +53,6 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
     files = len(evidence.files) + len(evidence.supply)
     return (
         f"wrote {out}: {len(evidence.entries)} entries and {files} files about "
-        f"{version}, {rows}\nverify it anywhere: python factory_verify.py {out.name}{unseen}"
+        f"{version}, {rows}\n"
+        f"verify it anywhere: python factory_verify.py {shlex.quote(out.name)}{unseen}"
     )

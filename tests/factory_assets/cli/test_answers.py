@@ -36,7 +36,8 @@ def test_a_proof_warns_of_the_other_rows_in_it(
         journal.append(request, payload(rows=rows))
         journal.flush()
         journal.close()
-    proof = tmp_path / "proof.json"
+    proof = tmp_path / "a proof.json"
     done = CliRunner().invoke(main, ["answers", "prove", text(request), "--out", str(proof)])
     assert (done.exit_code, done.stderr) == (0, warning), done.output
     assert proof.is_file()
+    assert "--prediction 'a proof.json'" in done.stdout

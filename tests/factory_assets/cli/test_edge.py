@@ -24,11 +24,11 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
 
 
 def test_a_pack_goes_and_its_log_comes_home(factory: Factory) -> None:
-    folder = factory.root / "pack"
+    folder = factory.root / "the pack"
     code, text = in_process("pack", "pump", "--edge", "--out", folder)
     assert code == 0, text
     assert text.startswith(f"pump@1 packed in {folder}, 0.")
-    assert f"home:  factory ingest-log {folder}" in text
+    assert f"home:  factory ingest-log '{folder}'" in text
     with program.Model(str(folder)) as model:
         [answer] = model.predict([row()])
     code, text = in_process("ingest-log", folder)

@@ -79,9 +79,10 @@ def test_what_was_signed_holds_and_is_counted(signed: Factory, home: Path) -> No
 
 
 def test_the_archive_of_a_version_has_its_signed_answers(signed: Factory, tmp_path: Path) -> None:
-    out = tmp_path / "evidence.zip"
+    out = tmp_path / "the evidence.zip"
     code, text = signed.factory("evidence", "apples@1", "--out", str(out))
     assert code == 0, text
+    assert "python factory_verify.py 'the evidence.zip'" in text
     report, _ = verify_path(str(out), Expectation())
     assert [str(problem) for problem in report.problems] == []
     assert report.checked["signed answers to requirements"] == 2
