@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import EmailMessage
+from email.utils import localtime
 from typing import Any
 
 from factory_assets.spec.settings import AlertChannel, Email, Webhook
@@ -105,7 +106,7 @@ def _post(webhook: Webhook, alert: Mapping[str, Any], home: Home) -> None:
 def _mail(email: Email, alert: Mapping[str, Any], home: Home) -> None:
     message = EmailMessage()
     message["From"], message["To"] = email.sender, ", ".join(email.to)
-    message["Subject"] = str(alert["title"])
+    message["Subject"], message["Date"] = str(alert["title"]), localtime()
     message["Message-ID"] = f"<{alert['id']}@{email.sender.rpartition('@')[2] or 'factory'}>"
     message.set_content(str(alert["text"]))
     try:

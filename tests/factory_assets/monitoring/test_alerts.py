@@ -1,6 +1,7 @@
 """Alerts reach a webhook, a mailbox and a command: once, with what to do, also after a failure."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ def test_what_was_not_taken_is_sent_again_by_the_next_look(home: Home) -> None:
     [message] = mail.received
     assert message["Subject"] == "pumps@1: drift alarm"
     assert message["To"] == "a@example.org, b@example.org"
+    # Without one it is taken for spam, or refused.
+    assert abs(datetime.now(UTC) - message["Date"].datetime) < timedelta(minutes=5)
     assert "What to do: train again" in message.get_content()
     assert sink.headers[0]["idempotency-key"] == sink.received[0]["id"]
 
