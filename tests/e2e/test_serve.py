@@ -282,7 +282,9 @@ def test_health_documentation_and_metrics(server: PredictionServer) -> None:
     assert row["properties"]["size"]["type"] == ["number", "null"]
     page = server.ask("/docs")
     assert "apples, version 2" in page.body.decode()
-    assert "http" not in page.body.decode().replace("http://127.0.0.1:PORT", "")
+    address = f"http://{server.address}"
+    assert f"curl {address}/predict/apples " in page.body.decode()
+    assert "http" not in page.body.decode().replace(address, "")
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     metrics = server.ask("/metrics").body.decode()
     assert 'factory_version{pipeline="apples"} 2.0' in metrics

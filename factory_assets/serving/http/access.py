@@ -76,7 +76,7 @@ class Access:
             HttpError: status 403.
         """
         host = headers.get(b"host", b"").decode("latin-1")
-        if self._hosts and host_name(host) not in self._hosts:
+        if self._hosts and (host_name(host) or "").lower() not in self._hosts:
             raise HttpError(403, "forbidden", "unknown host", "use the address of the server")
         origin = headers.get(b"origin")
         if origin is not None and origin.partition(b"://")[2] != host.encode("latin-1"):

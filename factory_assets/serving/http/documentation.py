@@ -21,9 +21,16 @@ pre { background: #f4f4f4; overflow-x: auto; padding: 1rem }
 """
 
 
-def page(served: Mapping[str, ServedModel]) -> str:
-    """Return the page as HTML."""
-    sections = "".join(_section(name, model) for name, model in sorted(served.items()))
+def page(served: Mapping[str, ServedModel], address: str, *, with_token: bool) -> str:
+    """Return the page as HTML.
+
+    Args:
+        address: the one at which the page was asked for, such as `http://127.0.0.1:8080`.
+        with_token: whether who asks has a token, and needs it.
+    """
+    header = ' -H "authorization: Bearer $TOKEN"' if with_token else ""
+    called = f"curl{header} {address}/predict/"
+    sections = "".join(_section(name, model, called) for name, model in sorted(served.items()))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>Predictions</title><style>{_STYLE}</style></head><body>"
@@ -37,14 +44,11 @@ def page(served: Mapping[str, ServedModel]) -> str:
     )
 
 
-def _section(name: str, model: ServedModel) -> str:
+def _section(name: str, model: ServedModel, called: str) -> str:
     schema = row_schema(model)["properties"]
     rows = "".join(_row(column, described) for column, described in schema.items())
     body = json.dumps(example(model), indent=1, ensure_ascii=False)
-    command = (
-        f"curl http://127.0.0.1:PORT/predict/{name} \\\n  -H 'content-type: application/json' "
-        "-d '{...}'"
-    )
+    command = f"{called}{name} \\\n  -H 'content-type: application/json' -d @row.json"
     back = model.looks_back
     note = (
         f"<p>Send the last rows of each <b>{escape(back.by)}</b>, ordered by "
@@ -56,7 +60,7 @@ def _section(name: str, model: ServedModel) -> str:
         f"<h2>{escape(name)}, version {model.version}</h2>{note}"
         f"<pre>{escape(command)}</pre>"
         "<table><tr><th>column</th><th>type</th><th>allowed</th><th>meaning</th></tr>"
-        f"{rows}</table><pre>{escape(body)}</pre>"
+        f"{rows}</table><p><code>row.json</code>, for example:</p><pre>{escape(body)}</pre>"
     )
 
 

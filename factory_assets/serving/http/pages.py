@@ -91,7 +91,10 @@ class Pages:
         return Response(text, media_type="text/plain; version=0.0.4")
 
     async def _documented(self, request: Request) -> Response:
-        return HTMLResponse(page(self._serving(request)), headers=_HEADERS)
+        address = str(request.base_url).rstrip("/")
+        with_token = request.state.reader.token is not None
+        text = page(self._serving(request), address, with_token=with_token)
+        return HTMLResponse(text, headers=_HEADERS)
 
     async def _described(self, request: Request) -> Response:
         return JSONResponse(openapi(self._serving(request)))

@@ -189,6 +189,7 @@ def test_only_health_is_open(path: str, is_open: bool, home: Home, own: Peer) ->
     ("headers", "status"),
     [
         ({b"host": b"127.0.0.1:80"}, None),
+        ({b"host": b"LocalHost:80"}, None),
         ({b"host": b"127.0.0.1:80", b"origin": b"http://127.0.0.1:80"}, None),
         ({b"host": b"127.0.0.1:80", b"origin": b"http://127.0.0.1:81"}, 403),
         ({b"host": b"127.0.0.1:80", b"origin": b"null"}, 403),
@@ -200,7 +201,7 @@ def test_only_health_is_open(path: str, is_open: bool, home: Home, own: Peer) ->
         ({b"host": b""}, 403),
         ({}, 403),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_hosts_and_origins(headers: Mapping[bytes, bytes], status: int | None, home: Home) -> None:
     asked = access(home, hosts=("127.0.0.1", "localhost"))

@@ -1,5 +1,7 @@
 """Pages tell a token of its own pipelines, and nothing of others."""
 
+from html import unescape
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -50,6 +52,13 @@ def test_a_page_tells_a_token_of_its_pipelines_only(
     assert everything.count("theirs") == everything.count("mine") > 0
     without = browser(served, home, PageReader(None)).get(path).text
     assert without.count("theirs") == without.count("mine") > 0
+
+
+def test_the_page_shows_a_command_that_asks_this_server(served: ServedModel, home: Home) -> None:
+    told = unescape(browser(served, home, reader("mine")).get("/docs").text)
+    assert 'curl -H "authorization: Bearer $TOKEN" http://testserver/predict/mine ' in told
+    without = unescape(browser(served, home, PageReader(None)).get("/docs").text)
+    assert "curl http://testserver/predict/mine " in without
 
 
 def test_metrics_of_no_pipeline_are_told(served: ServedModel, home: Home) -> None:
