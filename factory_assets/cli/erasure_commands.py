@@ -46,6 +46,8 @@ def forget_command(
     from factory_resources.home.home import Home
 
     if is_resumed:
+        if pipelines or where or reason or only_shown:
+            raise click.UsageError("--resume finishes the erasure that was begun, and no other")
         sys.exit(0 if resume(Home.from_env()) else 1)
     if not where:
         raise UnknownNameError(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from factory_assets.cli.group import command, console, main
 
@@ -128,6 +129,11 @@ def feedback_command(
     if file is None:
         console().print(summary_table(pipeline, since, missing_after))
         return
+    source = click.get_current_context().get_parameter_source
+    for name in ("since", "missing_after"):
+        if source(name) is not ParameterSource.DEFAULT:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} is about counting outcomes: leave out FILE, or it")
     columns = OutcomeColumns(id_column, outcome_column, observed_column, key)
     for line in feedback_lines(pipeline, file, columns):
         click.echo(line)

@@ -17,6 +17,15 @@ from factory_assets.cli.main import main
         ("ledger nope", "No such command 'nope'.", "factory ledger"),
         ("up --port many", "Invalid value for '--port'", "factory up"),
         ("serve --tls-cert cert.pem", "--tls-cert and --tls-key belong together", "factory serve"),
+        ("run --stages ,", "--stages names no stage: write such as ingest,clean", "factory run"),
+        ("forget --resume --preview", "--resume finishes the erasure", "factory forget"),
+        ("forget --resume --where x=1", "--resume finishes the erasure", "factory forget"),
+        (
+            "feedback churn f.csv --since 2026-03-01",
+            "--since is about counting",
+            "factory feedback",
+        ),
+        ("feedback churn f.csv --missing-after 7", "--missing-after is", "factory feedback"),
     ],
 )
 def test_a_mistyped_command_is_told_on_one_line(typed: str, told: str, asks: str) -> None:
