@@ -48,7 +48,10 @@ def webhook() -> Iterator[Sink]:
 
 @contextmanager
 def smtp() -> Iterator[Sink]:
-    """Run an SMTP server that keeps messages; with a status above 299 it refuses them."""
+    """Run an SMTP server that keeps messages; with a status above 299 it refuses them.
+
+    It knows nobody whose name begins with `nobody`.
+    """
     sink = Sink()
 
     class Handler(socketserver.StreamRequestHandler):
@@ -58,6 +61,9 @@ def smtp() -> Iterator[Sink]:
         def handle(self) -> None:
             self.say("220 sink")
             while line := self.rfile.readline():
+                if line.upper().startswith(b"RCPT TO:<NOBODY"):
+                    self.say("550 no such user")
+                    continue
                 match line.split()[0].upper():
                     case b"EHLO" | b"HELO":
                         self.say("250-sink")

@@ -31,12 +31,15 @@ _SHOWN = 200
 _SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def send(channel: AlertChannel, alert: Mapping[str, Any], home: Home) -> None:
+def send(channel: AlertChannel, alert: Mapping[str, Any], home: Home) -> str:
     """Send an alert.
 
     Args:
         alert: values of JSON; `title` and `text` are for people, `id` is the same if it is sent
             again.
+
+    Returns:
+        Whom it does not reach, and why; nothing if it reaches all.
 
     Raises:
         AlertError: it was not taken.
@@ -45,9 +48,10 @@ def send(channel: AlertChannel, alert: Mapping[str, Any], home: Home) -> None:
     if channel.webhook:
         _post(channel.webhook, alert, home)
     elif channel.email:
-        _mail(channel.email, alert, home)
+        return _mail(channel.email, alert, home)
     elif channel.command:
         _run(channel.command, alert)
+    return ""
 
 
 def channel_name(channel: AlertChannel) -> str:
@@ -103,7 +107,7 @@ def _post(webhook: Webhook, alert: Mapping[str, Any], home: Home) -> None:
         ) from None
 
 
-def _mail(email: Email, alert: Mapping[str, Any], home: Home) -> None:
+def _mail(email: Email, alert: Mapping[str, Any], home: Home) -> str:
     message = EmailMessage()
     message["From"], message["To"] = email.sender, ", ".join(email.to)
     message["Subject"], message["Date"] = str(alert["title"]), localtime()
@@ -113,13 +117,18 @@ def _mail(email: Email, alert: Mapping[str, Any], home: Home) -> None:
         with _connected(email) as server:
             if email.user and email.password:
                 server.login(email.user, secret(email.password, home))
-            server.send_message(message)
+            refused = server.send_message(message)
     except (OSError, ValueError, smtplib.SMTPException) as error:
         raise AlertError(
             f"the e-mail was not sent ({error})",
             where=f"{email.host}:{email.port}",
             remedy="correct alerts in factory.yaml; the next look sends the alert again",
         ) from None
+    if not refused:
+        return ""
+    # Sent again at every look, it would reach the others each time.
+    why = ", ".join(f"{to} ({text.decode(errors='replace')})" for to, (_, text) in refused.items())
+    return f"the mail server refuses {why[:_SHOWN]}; the others have it; correct factory.yaml"
 
 
 def _connected(email: Email) -> smtplib.SMTP:

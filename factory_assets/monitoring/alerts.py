@@ -154,7 +154,7 @@ def _send_alerts(
     """Send what a channel has not taken yet, and remember each that took it.
 
     Returns:
-        Why channels did not take it, a line each.
+        Why channels did not take it, or whom it does not reach, a line each.
     """
     problems: list[str] = []
     for channel in channels:
@@ -164,10 +164,11 @@ def _send_alerts(
         if (news == "open") == (identity in alarm.told):
             continue
         try:
-            send(channel, alert_of(alarm, report.pipeline, news), home)
+            missed = send(channel, alert_of(alarm, report.pipeline, news), home)
         except FactoryError as error:
             problems.append(f"{channel_name(channel)}: {error}")
             continue
+        problems += [f"{channel_name(channel)}: {missed}"] if missed else []
         told = {*alarm.told} ^ {identity}
         alarm = alarm.model_copy(update={"told": tuple(sorted(told))})
         _replace(looks, alarm)

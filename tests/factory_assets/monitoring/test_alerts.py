@@ -95,6 +95,23 @@ def test_what_was_not_taken_is_sent_again_by_the_next_look(home: Home) -> None:
     assert sink.headers[0]["idempotency-key"] == sink.received[0]["id"]
 
 
+def test_whom_a_mail_server_refuses_is_told_and_the_others_have_it_once(home: Home) -> None:
+    with smtp() as mail:
+        email = {
+            "to": ["a@example.org", "nobody@example.org"],
+            "sender": "factory@example.org",
+            "host": "127.0.0.1",
+            "port": mail.port,
+            "tls": "none",
+        }
+        [problem] = settle_alarms(look(home, 1, DRIFT), [channel(email=email)], home)
+        assert "the mail server refuses nobody@example.org (no such user); the others" in problem
+        [alarm] = known_alarms(Looks(home, "pumps")).alarms
+        assert alarm.unsent == (problem,)
+        assert settle_alarms(look(home, 2, DRIFT), [channel(email=email)], home) == []
+    assert len(mail.received) == 1
+
+
 def test_a_command_gets_the_alert_on_its_standard_input(home: Home, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     told = channel(command=["sh", "-c", f"cat > {out}"])
