@@ -238,7 +238,7 @@ def _addresses(home: Home, services: Services, logs: Path) -> str:
             lines = [f"factory      {login_link(home, services.door.url)}"]
             lines.append("             (the link lets you in once; another: factory login)")
         except RefusedError as error:
-            lines.append(f"             (log in with a password: {error.what})")
+            lines.append(f"             (no link: {error.what}; {error.remedy})")
     if os.getuid() == 0:
         lines.append("boundary     none: root can undo any; start it with --user NAME")
     lines.append(f"predictions  http://{HOST}:{services.predictions}/docs")

@@ -13,6 +13,7 @@ from factory_assets.serving.http.listen import Listen
 from factory_assets.web.door.address import DoorAddress
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.security.account import account_name
 from tests.loopback_servers import served
 
 
@@ -51,3 +52,17 @@ def test_a_proxy_of_the_environment_is_not_asked_whether_a_service_is_ready(
     with served(HTTPServer(("127.0.0.1", 0), _Health)) as port:
         services = Services(DoorAddress(Listen("127.0.0.1", 3000)), port)
         up._await("predictions", services, processes, {}, Event())
+
+
+def test_who_gets_no_link_is_told_why_and_how_to_come_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = tmp_path / "people.yaml"
+    people.write_text("jane: {roles: [engineer], account: somebody-else}\n")
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    services = Services(DoorAddress(Listen("127.0.0.1", 3000)), 8080)
+    text = up._addresses(Home(tmp_path / "home"), services, tmp_path)
+    assert (
+        f"(no link: nobody in people.yaml has the account {account_name()!r} and a role; " in text
+    )
+    assert "log in with a password, or add `account: " in text
