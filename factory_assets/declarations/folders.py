@@ -55,10 +55,16 @@ def asset_folders() -> list[Path]:
     ]
 
 
+def declared_again() -> dict[Path, Path]:
+    """Return each folder of a pipeline whose name an earlier folder has, with that one."""
+    folders, first = every_pipeline_folder(), {one.name: one for one in pipeline_folders()}
+    return {folder: first[folder.name] for folder in folders if folder != first[folder.name]}
+
+
 def pipeline_folders() -> list[Path]:
     """Return the folders of the pipelines; of two with the same name, the first.
 
-    `factory check` reports the second.
+    `factory check` reports the second, and `factory run` runs neither.
     """
     by_name: dict[str, Path] = {}
     for folder in every_pipeline_folder():

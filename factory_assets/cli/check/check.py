@@ -29,7 +29,12 @@ from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked
-from factory_assets.declarations.folders import ASSETS_FILE, asset_folders, settings_file
+from factory_assets.declarations.folders import (
+    ASSETS_FILE,
+    asset_folders,
+    declared_again,
+    settings_file,
+)
 from factory_assets.declarations.governance import read_governance
 from factory_assets.declarations.loader import (
     FILE,
@@ -215,10 +220,8 @@ def _known(pipeline: Pipeline, files: Headers) -> KnownColumns | None:
 
 
 def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:
-    first: dict[str, Path] = {}
-    for folder in folders:
-        other = first.setdefault(folder.name, folder)
-        if other != folder:
+    for folder, other in declared_again().items():
+        if folder in folders:
             message = (
                 f"pipeline {folder.name!r} is also declared in {other}; rename one of the folders"
             )

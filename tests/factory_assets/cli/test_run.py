@@ -1,5 +1,6 @@
 """`factory run` and `--explain` of a pipeline without a model, and errors in their arguments."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,23 @@ def test_wrong_arguments_are_reported_before_anything_runs(
     with pytest.raises(DeclarationError, match=message):
         output_of(command, **options)
     assert not (tmp_path / "home").exists()
+
+
+def test_of_a_pipeline_that_is_declared_twice_nothing_runs(
+    product: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = shutil.copytree(product.folder, tmp_path / "others" / "apples")
+    monkeypatch.setenv("FACTORY_DEFS", f"{product.folder.parent}:{copied.parent}")
+    line = (
+        f"error: {copied}/defs.yaml: pipeline 'apples' is also declared in {product.folder}; "
+        "rename one of the folders\n"
+    )
+    ended = CliRunner().invoke(main, ["run", "apples"])
+    assert (ended.exit_code, ended.stderr) == (2, line)
+    assert not (tmp_path / "home").exists()
+    shutil.copytree(product.folder, copied.parent / "pears")
+    both = CliRunner().invoke(main, ["run", "apples", "pears"])
+    assert (both.exit_code, both.stderr, "pears · clean" in both.output) == (2, line, True)
 
 
 def test_a_data_product_cannot_predict(product: Pipeline) -> None:
