@@ -3,7 +3,7 @@
 What the entries mean belongs in `entries`; which home has which log, in `ledger`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -163,13 +163,19 @@ class Log:
         """Return the checkpoints that were given to witnesses, by size."""
         return self._connection.execute("SELECT size, note FROM checkpoint ORDER BY size")
 
-    def store_checkpoint(self, size: int, note: str) -> None:
-        """Store a checkpoint with the cosignatures that it has so far."""
-        self._connection.execute(
-            "INSERT INTO checkpoint VALUES (?, ?) "
-            "ON CONFLICT (size) DO UPDATE SET note = excluded.note",
-            (size, note),
-        )
+    def store_checkpoint(self, size: int, decide: Callable[[str | None], str]) -> None:
+        """Store a checkpoint with the cosignatures that it has so far.
+
+        Args:
+            decide: returns what to store, given what is stored; nobody else stores meanwhile.
+        """
+        query = f"SELECT note FROM checkpoint WHERE size = {size}"
+        with self._connection.writing(query) as rows:
+            self._connection.write(
+                "INSERT INTO checkpoint VALUES (?, ?) "
+                "ON CONFLICT (size) DO UPDATE SET note = excluded.note",
+                (size, decide(rows[0][0] if rows else None)),
+            )
 
     def copy_to(self, other: Connection) -> None:
         """Copy the log, as it is at this moment, to an empty SQLite database."""

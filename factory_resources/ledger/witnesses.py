@@ -5,7 +5,7 @@ it checks and signs belongs in `factory_verify`.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -131,10 +131,11 @@ def request(log: Log, witness: VerifierKey, old: int | None = None) -> tuple[int
             remedy="give the number that the witness names; if it has seen more entries than there "
             "are, the ledger is older than what it saw: restore it from a newer backup",
         )
-    stored = dict(log.cosigned())
-    if size not in stored:
-        log.store_checkpoint(size, note)
-    return size, extension(log, old, size, stored.get(size, note))
+    stored = dict(log.cosigned()).get(size)
+    if stored is None:
+        # Others may have stored it meanwhile, cosigned already.
+        log.store_checkpoint(size, lambda known: known or note)
+    return size, extension(log, old, size, stored or note)
 
 
 def _cosigned_by(log: Log, witness: VerifierKey) -> int:
@@ -183,12 +184,19 @@ def add_cosignatures(log: Log, content: bytes, policy: TrustPolicy) -> list[str]
         raise InvalidError(f"is cosigned in the future: the clock of {whose}, or ours, is wrong")
     known = {(key.name, key.key_id) for _, key in found}
     new = [one for one in note.signatures if (one[0], one[1][:4]) in known]
+    # Others may have added theirs since it was read.
+    log.store_checkpoint(size, lambda latest: _with_signatures(latest or stored, new))
+    return [name for name, _ in found]
+
+
+def _with_signatures(stored: str, new: Iterable[tuple[str, bytes]]) -> str:
+    """Return a stored checkpoint with more signatures."""
+    before = SignedNote.parse(stored.encode())
     kept = dict[tuple[str, bytes], bytes]()
-    for signer, signature in (*SignedNote.parse(stored.encode()).signatures, *new):
+    for signer, signature in (*before.signatures, *new):
         who = signer, signature[:4]
         # Behind the id of the key is the time: of what one key has signed, the latest is kept. A
         # witness cosigns one checkpoint again and again while nothing is appended.
         kept[who] = max(kept.get(who, b""), signature)
     lines = [signature_line(signer, signature) for (signer, _), signature in kept.items()]
-    log.store_checkpoint(size, f"{note.text}\n{''.join(lines)}")
-    return [name for name, _ in found]
+    return f"{before.text}\n{''.join(lines)}"

@@ -159,6 +159,29 @@ def test_a_checkpoint_that_is_cosigned_again_and_again_keeps_the_latest_of_each_
     assert kept.time_of(other[0].public)
 
 
+def test_cosignatures_that_are_added_at_once_are_all_stored(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    witnesses = _witnesses(tmp_path, 2)
+    policy = _policy(witnesses, "group q all w0 w1", "quorum q")
+    with ledger.writing() as log:
+        key = VerifierKey.parse(str(parse_canonical(log.body(0))["key"]))
+        _, asked = request(log, witnesses[0].public)
+    own, *others = [one.cosign(asked, key) for one in witnesses]
+    time_of = SignedNote.time_of
+
+    def others_first(note: SignedNote, key: VerifierKey) -> int | None:
+        while others:
+            with ledger.writing() as log:
+                add_cosignatures(log, others.pop(), policy)
+        return time_of(note, key)
+
+    monkeypatch.setattr(SignedNote, "time_of", others_first)
+    with ledger.writing() as log:
+        add_cosignatures(log, own, policy)
+        assert witness_state(log, policy, 2).seen == 2
+
+
 @pytest.mark.parametrize("ahead", [3600, 10**12, 2**62])
 def test_a_cosignature_of_a_time_to_come_is_refused(ledger: Ledger, ahead: int) -> None:
     private, public = _keys("early")
@@ -183,7 +206,7 @@ def test_a_stored_checkpoint_that_was_changed_is_told(
     _cosign(ledger, witness, policy)
     with ledger.writing() as log:
         [(size, stored)] = log.cosigned()
-        log.store_checkpoint(size, change(stored))
+        log.store_checkpoint(size, lambda _: change(stored))
         with pytest.raises(StorageError, match="a stored checkpoint cannot be read"):
             witness_state(log, policy, 1)
         with pytest.raises(StorageError, match="a stored checkpoint cannot be read"):
