@@ -136,7 +136,11 @@ class FolderTarget:
         first = self._copied.get(file.inode)
         if first is None or first.bytes != file.bytes or first.sha256 != _digest(file.source):
             return None
-        os.link(self._folder / FILES / first.path, target)
+        try:
+            os.link(self._folder / FILES / first.path, target)
+        except OSError:
+            # Not every disk has links, and no file has any number of them.
+            return None
         return structs.replace(first, path=file.path, mode=_mode(file))
 
 

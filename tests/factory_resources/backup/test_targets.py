@@ -1,7 +1,11 @@
 """What a backup stores under a path: the bytes that the file of that path had."""
 
+import os
 from dataclasses import replace
+from errno import EPERM
 from pathlib import Path
+
+import pytest
 
 from factory_resources.backup.contents import HomeFile, file_at
 from factory_resources.backup.manifest import FILES, MANIFEST
@@ -39,6 +43,24 @@ def test_a_file_with_two_names_is_stored_once(tmp_path: Path) -> None:
             target.add(_file(tmp_path / name))
     files = target.path / FILES
     assert (files / "first").samefile(files / "second")
+
+
+def test_a_file_with_two_names_is_copied_to_a_disk_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "first").write_text("rows")
+    (tmp_path / "second").hardlink_to(tmp_path / "first")
+
+    def refused(*_: object) -> None:
+        # As on exFAT, which most sticks have.
+        raise PermissionError(EPERM, os.strerror(EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    with folder_target(tmp_path / "backups", "key") as target:
+        for name in ("first", "second"):
+            assert target.add(_file(tmp_path / name))
+    files = target.path / FILES
+    assert [(files / name).read_text() for name in ("first", "second")] == ["rows", "rows"]
 
 
 def test_a_file_that_vanishes_before_it_is_compared_is_left_out(tmp_path: Path) -> None:
