@@ -2960,6 +2960,12 @@ _ELSEWHERE = (
 )
 
 
+_ARCHIVED = (
+    "the {:,} answers in its files are compared by the digests of the files, not one by one with "
+    "their blocks: the proof of an answer does that (--prediction)"
+)
+
+
 def is_on_server(files: HomeFolder) -> bool:
     """Whether a home says that its databases are on a server.
 
@@ -3046,6 +3052,8 @@ class PredictionCheck:
         for number in self._numbers("predictions_archived"):
             with self._report.reported(number):
                 self._archived(number, self._ledger.entry(number))
+        if archived := self._report.checked.get("answers in the archive"):
+            self._report.note(_ARCHIVED.format(archived), file="predictions/archive")
         blocks = self._numbers("predictions")
         if self._stored is None or not is_here(self._stored, "ledger.db", "predictions.db"):
             if blocks:

@@ -149,6 +149,8 @@ def test_the_verifier_of_files_accounts_for_archived_and_removed_answers(
     assert (
         report.checked["answers in the archive"] == report.checked["answers in the database"] == 12
     )
+    told = "the 12 answers in its files are compared by the digests of the files, not one by one"
+    assert [note for note in report.notes if told in note.what]
     assert log.remove("apples", DAY + timedelta(days=1), "kept for six months") == 6
     assert log.remove("apples", DAY + timedelta(days=1), "kept for six months") == 0
     report = verify(home)
