@@ -225,6 +225,17 @@ def test_an_alias_that_was_moved_is_found(auditor: Auditor) -> None:
     assert said in problems[0]
 
 
+def test_an_alias_from_before_a_server_had_mlflow_is_not_compared(auditor: Auditor) -> None:
+    _execute(auditor.home / "mlflow.db", "UPDATE registered_model_aliases SET version = 1")
+    ledger = str((auditor.home / "ledger.db").rename(auditor.home.with_name("copy.db")))
+    for database, holds in (("sqlite", False), ("an address", True)):
+        (auditor.home / "prepared.json").write_text(
+            json.dumps({"database": sha256(database.encode())})
+        )
+        code, problems = auditor.verify("--ledger", ledger)
+        assert (code == 0) == holds, problems
+
+
 def test_an_alias_of_nothing_is_found(auditor: Auditor) -> None:
     statement = "INSERT INTO registered_model_aliases VALUES('champion', 5, 'grapes', 'default')"
     _execute(auditor.home / "mlflow.db", statement)
