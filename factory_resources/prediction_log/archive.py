@@ -134,6 +134,14 @@ class ArchivedFile:
                 for row in rows.to_pylist():
                     yield row["id"], row["record"]
 
+    def ids(self) -> list[bytes]:
+        """Return the ids of all requests in this file."""
+        from pyarrow.parquet import read_table
+
+        rows = read_table(self.path, columns=["id"], use_threads=False)
+        found: list[bytes] = rows.column("id").to_pylist()
+        return found
+
     def of_blocks(self, blocks: Collection[str]) -> "pyarrow.Table":
         """Return the records of blocks that are in this file."""
         from pyarrow.parquet import read_table

@@ -77,8 +77,11 @@ def install(home: Home, pipeline: str, day: date, written: WrittenFile) -> "Pred
     entry = _entry(pipeline, day, written)
     file = file_of(home, entry)
     with storage_errors(file.path):
-        home.write_atomic(file.leaves, written.leaves)
+        file.path.parent.mkdir(parents=True, exist_ok=True)
         _move(written.path, file.path)
+        # Not before: a list without its file means a removed day.
+        home.write_atomic(file.leaves, written.leaves)
+        sync_path(file.path.parent)
     return entry
 
 

@@ -6,7 +6,7 @@ removed and why, then the files are deleted; their lists of leaves stay, so that
 differ from missing ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from factory_resources.home.home import Home, storage_errors
 from factory_resources.prediction_log.archive import (
     FILE_BYTES,
     FILE_ROWS,
+    ArchivedFile,
     archive_folder,
     archiving_paused,
     blocks_in,
+    files_of,
     list_leaves,
 )
 from factory_resources.prediction_log.archive_entries import archived_entries, removed_entries
@@ -27,6 +29,7 @@ from factory_resources.prediction_log.archive_files import (
     file_of,
     finish_rewriting,
     install,
+    remove_file,
     write_rows,
 )
 from factory_resources.prediction_log.store import PredictionStore
@@ -60,11 +63,13 @@ def archive_days(home: Home, store: PredictionStore, before: date) -> int:
 def archive_day(home: Home, store: PredictionStore, pipeline: str, day: date) -> None:
     """Move the records of a pipeline of one day."""
     finish_rewriting(home, pipeline, day)
-    for entry in archived_entries(home, pipeline, day):
+    entered = archived_entries(home, pipeline, day)
+    for entry in entered:
         # A process may have been killed after it had entered these, and before it deleted them.
         _delete_archived(home, store, entry)
     if not store.has(pipeline, day):
         return
+    _remove_unentered(home, store, pipeline, day, {file_of(home, entry) for entry in entered})
     with home.scratch() as scratch:
         names = {block.number: block.identity for block in store.blocks_of(day)}
         with store.export(pipeline, day) as reader:
@@ -73,6 +78,22 @@ def archive_day(home: Home, store: PredictionStore, pipeline: str, day: date) ->
     enter_archived(home, entries)
     for entry in entries:
         _delete_archived(home, store, entry)
+
+
+def _remove_unentered(
+    home: Home,
+    store: PredictionStore,
+    pipeline: str,
+    day: date,
+    entered: Collection[ArchivedFile],
+) -> None:
+    """Remove files that a killed process had not entered, if their records are all in the database.
+
+    If answers of the day came late, or by a newer Arrow, the same records make another file.
+    """
+    for file in files_of(home, day, pipeline):
+        if file not in entered and store.has_all(file.ids()):
+            remove_file(file)
 
 
 def write_files(

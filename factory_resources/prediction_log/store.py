@@ -5,7 +5,7 @@ the choice of one in `engines`. Older answers belong in `archive`.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +20,7 @@ from factory_resources.prediction_log.record import decode
 if TYPE_CHECKING:
     import pyarrow
 
-_BLOCKS_PER_STATEMENT = 10_000
+_NAMES_PER_STATEMENT = 10_000
 """SQLite takes 32,766 values."""
 
 _TABLES = """\
@@ -292,6 +292,13 @@ class PredictionStore(Database):
         query = "SELECT 1 FROM prediction WHERE id >= ? AND id < ? AND pipeline = ? LIMIT 1"
         return bool(self.run(query, [first_of(day), day_after(day), pipeline]))
 
+    def has_all(self, requests: Collection[bytes]) -> bool:
+        """Whether the database has the records of all these requests."""
+        query = "SELECT count(*) FROM prediction WHERE id IN ({})"
+        parts = in_batches(requests, _NAMES_PER_STATEMENT)
+        found = (self.run(query.format(placeholders(part)), part) for part in parts)
+        return sum(int(count) for [(count,)] in found) == len(requests)
+
     def export(
         self, pipeline: str, day: date
     ) -> "AbstractContextManager[pyarrow.RecordBatchReader]":
@@ -308,7 +315,7 @@ class PredictionStore(Database):
     def delete(self, pipeline: str, first: bytes, last: bytes, blocks: Sequence[str]) -> None:
         """Delete the records of blocks from one id to another; the hashes of their leaves stay."""
         with self.writing():
-            for part in in_batches(blocks, _BLOCKS_PER_STATEMENT):
+            for part in in_batches(blocks, _NAMES_PER_STATEMENT):
                 self.run(
                     "DELETE FROM prediction WHERE id >= ? AND id <= ? AND pipeline = ? AND block "
                     f"IN (SELECT number FROM block WHERE identity IN ({placeholders(part)}))",

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -326,3 +327,34 @@ def test_a_kill_between_any_two_steps_of_moving_or_removing_loses_nothing(
     report = verify(home)
     assert report.holds, [*report.lines()]
     assert report.checked["answers removed"] == report.checked["answers in the archive"] == 12
+
+
+@pytest.mark.parametrize("when", ["before its list", "after its list"])
+def test_a_file_that_was_not_entered_is_replaced_if_answers_of_its_day_come_late(
+    log: PredictionLog, home: Home, clock: Clock, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    late = log.journal()
+    clock.set(DAY, 2)
+    taken = dict.fromkeys(write(late, [7], clock.ids), (7, "apples")) | answer(log, clock)
+    write_atomic = Home.write_atomic
+
+    def killed(at: Home, path: Path, content: bytes) -> None:
+        if path.suffix != ".leaves" or when == "after its list":
+            write_atomic(at, path, content)
+        if path.suffix == ".leaves":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Home, "write_atomic", killed)
+        with pytest.raises(KeyboardInterrupt):
+            log.archive(AFTER)
+    assert log.removed_days("apples") == frozenset()
+    late.close()
+    log.collect()
+    log.archive(AFTER)
+    require_all(log, taken, "archive")
+    assert log.count_rows("apples", bytes(16), LARGEST) == 13
+    assert len(files_of(home, DAY, "apples")) == 1
+    assert log.removed_days("apples") == frozenset()
+    log.remove("apples", AFTER, "old")
+    assert not [*(archive_folder(home) / "apples").rglob("*.parquet")]
