@@ -21,6 +21,7 @@ from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Pipeline
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import printable
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 
@@ -36,14 +37,15 @@ def approval_text(pipeline: Pipeline, waiting: Waiting, home: Home) -> str:
     Raises:
         ModelError: a record behind it is missing or was changed.
     """
-    return "".join(f"{line}\n" for line in _lines(pipeline, waiting, home))
+    # A value of the data could otherwise begin a line of its own, or control a terminal.
+    return "".join(f"{printable(line)}\n" for line in _lines(pipeline, waiting, home))
 
 
 def _lines(pipeline: Pipeline, waiting: Waiting, home: Home) -> Iterator[str]:
     deployed, spec = waiting.deployed, pipeline.spec
     replaces = f"would replace version {deployed.replaces}" if deployed.replaces else "is the first"
     yield f"{deployed.name} {replaces}"
-    yield f"  purpose: {spec.purpose}"
+    yield f"  purpose: {' '.join(spec.purpose.split())}"
     area = f" ({spec.risk.area})" if spec.risk.area else ""
     yield f"  risk: {spec.risk.tier}{area}"
     if waiting.standing.lacks:

@@ -25,6 +25,8 @@ def test_the_text_names_what_was_measured_and_what_differs(
     enter(factory.root, monkeypatch)
     factory.approve()
     write_apples(factory.defs / "apples", 600)
+    data = Path(factory.data)
+    data.write_text(data.read_text().replace("green", '"green\n  passed: all \x1b[2K"'))
     factory.declare(seed=11, slices=["colour"], protected=["colour"], folds=3)
     factory.run()
     lines = _text(factory).splitlines()
@@ -34,6 +36,8 @@ def test_the_text_names_what_was_measured_and_what_differs(
     assert "linear model, champion 1" in text
     assert any(line.startswith("  over 3 folds: ") for line in lines)
     assert any(line.startswith("  colour = red (") for line in lines)
+    # What is in the data begins no line of its own, and controls no terminal.
+    assert any(line.startswith(r"  colour = green\n  passed: all \x1b[2K (") for line in lines)
     fairness = lines.index("fairness:")
     assert lines[fairness + 1].startswith("  colour = ")
     assert "selection rate" in lines[fairness + 1], lines[fairness + 1]
