@@ -66,7 +66,9 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
         records = _records([] if rewritten else answers, pack, findings)
         missing = [one for one in records if stored.find(ids.text(one[0])) is None]
         erased = stored.erased([identifier for identifier, _ in missing])
-        new = [one for one in missing if one[0] not in erased]
+        kept = [one for one in missing if one[0] not in erased]
+        removed = stored.removed_days(pack.pipeline)
+        new = [one for one in kept if ids.day_of(one[0]) not in removed]
         _store(new, stored)
         entry = _entry(pack, log, earlier if rewritten else None, len(new), findings)
         is_known = earlier is not None and not new and _says_the_same(earlier, entry)
@@ -77,9 +79,16 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
         answers=len(new),
         proven=len(answers),
         findings=tuple(findings),
-        notes=log.notes,
+        notes=(*log.notes, *_left_out(len(kept) - len(new))),
         known=earlier if is_known else None,
     )
+
+
+def _left_out(count: int) -> Iterator[str]:
+    """Say how many answers are older than those that are kept."""
+    if count:
+        what = "answer is of a day" if count == 1 else "answers are of days"
+        yield f"{count:,} {what} whose answers were removed: not stored"
 
 
 def _changed_files(folder: Path, pack: EdgePacked) -> Iterator[str]:

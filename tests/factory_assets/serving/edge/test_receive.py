@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import EdgeLogReceived
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log import archiving
 from factory_resources.prediction_log.ids import parse
 from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -391,4 +393,22 @@ def test_an_answer_that_was_erased_does_not_come_home_again(edge: Edge) -> None:
     with pytest.raises(UnknownNameError, match=f"{first} was erased on 20.* \\(entry "):
         find_answer(first, edge.home)
     enter_erasures(edge.home)
+    assert problems(edge.home) == []
+
+
+def test_answers_that_were_removed_do_not_come_home_again(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = edge.answer(1.0, 2.0)
+    edge.receive()
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    monkeypatch.setattr(archiving, "SHORTEST", timedelta(days=-2))
+    with PredictionLog(edge.home) as log:
+        assert log.remove("pump", tomorrow, "kept long enough") == 2
+    size = _ledger_size(edge.home)
+    again = edge.receive()
+    assert (again.answers, again.proven) == (0, 2)
+    assert again.notes == ("2 answers are of days whose answers were removed: not stored",)
+    assert edge.stored(names) == [False, False]
+    assert _ledger_size(edge.home) == size
     assert problems(edge.home) == []
