@@ -14,12 +14,11 @@ from factory_assets.audit.dossier.outlines import DocumentKind, print_document
 from factory_assets.audit.dossier.printing import PrintedDocument
 from factory_assets.audit.references import ModelName
 from factory_assets.audit.resolver import find_model
-from factory_assets.cli.output_file import write_output
+from factory_assets.cli.output_file import write_document
 from factory_assets.cli.shared import select_version
 from factory_assets.execution.ledger_entries import require_ledger
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.ledger.factory_verify import FOR_OTHERS
 from factory_resources.tracking.registry import Registry
 
 DossierFormat = Literal["md", "html", "pdf", "json", "oscal"]
@@ -64,7 +63,7 @@ def write_dossier(
     if out is None:
         click.echo(content.decode(), nl=False)
         return is_whole
-    write_output(out, content, mode=FOR_OTHERS)
+    write_document(out, content)
     click.echo(f"wrote {out}: {dossier.name}, {len(content):,} bytes")
     return is_whole
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from factory_assets.audit.trace.answer.events import EventReader
 from factory_assets.audit.trace.answer.report import AnswerTrace, LedgerEvent
 from factory_assets.audit.trace.report import Trace
-from factory_assets.cli.output_file import write_output
+from factory_assets.cli.output_file import write_document
 from factory_assets.exchange.prov import ProvFacts, prov_document
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import RunStarted
-from factory_resources.ledger.factory_verify import FOR_OTHERS
 from factory_resources.ledger.ledger import Ledger, latest_in
 
 
@@ -28,7 +27,7 @@ def write_prov(result: Trace | AnswerTrace, file: Path, home: Home) -> None:
     """
     document = prov_document(result, _facts(result, home))
     content = json.dumps(document, indent=1) + "\n"
-    write_output(file, content.encode(), mode=FOR_OTHERS)
+    write_document(file, content.encode())
 
 
 def _facts(result: Trace | AnswerTrace, home: Home) -> ProvFacts:

@@ -6,7 +6,7 @@ What it contains belongs in `factory_assets.exchange`.
 from pathlib import Path
 from typing import Literal
 
-from factory_assets.cli.output_file import write_output
+from factory_assets.cli.output_file import write_document
 from factory_assets.cli.shared import select_version
 from factory_assets.exchange.described_version import describe_version
 from factory_assets.exchange.model_bom import model_bom
@@ -15,7 +15,6 @@ from factory_assets.exchange.version_documents import make_documents
 from factory_assets.execution.ledger_entries import require_ledger
 from factory_assets.execution.supply_chain import record_supply_chain
 from factory_resources.home.home import Home
-from factory_resources.ledger.factory_verify import FOR_OTHERS
 
 BomKind = Literal["sbom", "ml-bom"]
 
@@ -32,7 +31,7 @@ def write_bom(name: str, kind: BomKind, out: Path) -> str:
     found = software_bom(described)
     if kind == "ml-bom":
         found = model_bom(described, found)
-    write_output(out, found.json, mode=FOR_OTHERS)
+    write_document(out, found.json)
     return f"wrote {out}: {kind} of {described.name}, {len(found.components)} components"
 
 

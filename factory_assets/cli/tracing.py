@@ -20,7 +20,7 @@ from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.trace import trace
-from factory_assets.cli.output_file import write_output
+from factory_assets.cli.output_file import write_document
 from factory_assets.cli.prediction import answer_json, answer_text, is_prediction_id
 from factory_assets.cli.shared import read_file
 from factory_assets.cli.trace import MAX_LISTED, trace_json, trace_text
@@ -28,7 +28,6 @@ from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.ledger.factory_verify import FOR_OTHERS
 from factory_resources.ledger.ledger import Ledger
 
 _TOP = 10
@@ -176,4 +175,4 @@ def _write_files(result: Trace | AnswerTrace, options: TraceOptions, home: Home)
 def _write_page(result: Trace | AnswerTrace, page: Path) -> None:
     from factory_assets.web.lineage.page import trace_page
 
-    write_output(page, trace_page(result).encode(), mode=FOR_OTHERS)
+    write_document(page, trace_page(result).encode())

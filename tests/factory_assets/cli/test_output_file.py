@@ -4,10 +4,14 @@ import os
 import stat
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from factory_assets.audit.trace.report import Trace
+from factory_assets.cli import tracing
 from factory_assets.cli.output_file import write_output
+from factory_assets.web.lineage import page
 from factory_resources.errors import StorageError
 from tests.disks import small_disk
 
@@ -17,6 +21,20 @@ def test_a_file_is_made_with_its_permissions(tmp_path: Path) -> None:
     write_output(path, b"{}", mode=0o640)
     assert path.read_bytes() == b"{}"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_others_may_read_the_page_of_a_trace_unless_the_umask_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int, mode: int
+) -> None:
+    monkeypatch.setattr(page, "trace_page", lambda _: "values of an answer")
+    file, before = tmp_path / "answer.html", os.umask(mask)
+    try:
+        tracing._write_page(cast(Trace, None), file)
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == mode
 
 
 def test_a_folder_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
