@@ -39,7 +39,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from hashlib import sha256
-from heapq import merge
+from heapq import heappop, heappush, merge
 from itertools import repeat
 from typing import Any, NoReturn, Union
 from urllib.parse import quote
@@ -1148,6 +1148,7 @@ class Scratch:
             "CREATE TABLE logged(number INTEGER PRIMARY KEY, kind TEXT);"
             "CREATE TABLE elsewhere(block BLOB, number INTEGER, ranges BLOB,"
             " PRIMARY KEY(block, number)) WITHOUT ROWID;"
+            "CREATE TABLE placed(block INTEGER, id BLOB, PRIMARY KEY(block, id)) WITHOUT ROWID;"
             "CREATE TABLE erased(block TEXT, leaf INTEGER, id BLOB, number INTEGER,"
             " PRIMARY KEY(block, leaf)) WITHOUT ROWID;"
             "CREATE TABLE dropped(subject TEXT, sha256 TEXT, number INTEGER,"
@@ -2925,6 +2926,9 @@ _TILE = 256
 _BLOCK_RECORDS = 1_000_000
 """Records of a block that are compared in memory."""
 
+_OVERLAPPING = 64
+"""Blocks of answers that may overlap, and each is still read with the records of the others."""
+
 _SMALL_RECORD, _LARGE_RECORD = 65_535, 32 * 1024 * 1024
 """Bytes of records that are read together, and of those that are read at all."""
 
@@ -2941,6 +2945,16 @@ _PREDICTIONS = (
     "CASE WHEN length(CAST(pipeline AS BLOB)) <= 255 THEN CAST(pipeline AS BLOB) END, "
     "CASE WHEN typeof(version) = 'integer' AND version >= 0 THEN version END "
     "FROM prediction WHERE id >= ? AND id <= ? AND block = ? ORDER BY id"
+)
+
+_PLACES = (
+    "SELECT block, id FROM prediction "
+    "WHERE typeof(block) = 'integer' AND typeof(id) = 'blob' AND length(id) = 16"
+)
+
+_BLOCK_ENDS = (
+    "SELECT first, last FROM block NOT INDEXED "
+    "WHERE typeof(first) = 'blob' AND typeof(last) = 'blob' ORDER BY first"
 )
 
 
@@ -3045,6 +3059,7 @@ class PredictionCheck:
         self._scratch, self._content = scratch, content
         self._stored = stored
         self._seen = 0
+        self._is_placed = False
 
     def run(self) -> None:
         """Check every entry about answers.
@@ -3089,6 +3104,7 @@ class PredictionCheck:
             if numbers and self._stored and is_here(self._stored, "predictions.db"):
                 path = self._stored.path("predictions.db")
                 database = stack.enter_context(closing(GuardedDatabase(path, _PREDICTION_TABLES)))
+                self._place(database)
             for number in numbers:
                 with self._report.reported(number):
                     if not self._block(number, self._ledger.entry(number), database):
@@ -3096,6 +3112,27 @@ class PredictionCheck:
             if database:
                 self._strange(database)
         return absent
+
+    def _place(self, database: GuardedDatabase) -> None:
+        """Note which records each block has if many overlap, as those of many devices do.
+
+        They lie in the order of their ids, so that between those of one block are those of all
+        others of the same time.
+        """
+        self._is_placed = _is_crowded(database.rows(_BLOCK_ENDS))
+        for row in database.rows(_PLACES) if self._is_placed else ():
+            self._scratch.run("INSERT OR IGNORE INTO placed VALUES(?, ?)", *row)
+
+    def _rows(
+        self, database: GuardedDatabase, first: bytes, last: bytes, block: object
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the records of a block from one id to another, in the order of their ids."""
+        if not self._is_placed:
+            yield from database.rows(_PREDICTIONS, first, last, block)
+            return
+        query = "SELECT id FROM placed WHERE block = ? AND id >= ? AND id <= ? ORDER BY id"
+        for (identifier,) in self._scratch.run(query, block, first, last):
+            yield from database.rows(_PREDICTIONS, identifier, identifier, block)
 
     def _erased(self, number: int, entry: dict[str, Any]) -> None:
         """Note which answers are erased, and which file of the archive is replaced."""
@@ -3243,7 +3280,7 @@ class PredictionCheck:
         """Compare the records of a block in the database, and mark those that are unchanged."""
         first, last = (_identifier(take(entry, name)) for name in ("first", "last"))
         before = -1
-        for identifier, leaf, record, *about in database.rows(_PREDICTIONS, first, last, block):
+        for identifier, leaf, record, *about in self._rows(database, first, last, block):
             self._seen += 1
             if identifier is None or not isinstance(leaf, int) or not before < leaf < len(leaves):
                 raise InvalidError("the records of its block are not in the order of their ids")
@@ -3304,6 +3341,18 @@ class PredictionCheck:
                 what = f"{count - self._seen:,} records are of no block in the ledger"
                 self._report.note(f"{what}: they do not count", file="predictions.db")
             self._seen = count
+
+
+def _is_crowded(ends: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether more than some blocks overlap; they are given in the order of their first ids."""
+    going_on = list[bytes]()
+    for first, last in ends:
+        while going_on and going_on[0] < first:
+            heappop(going_on)
+        heappush(going_on, last)
+        if len(going_on) > _OVERLAPPING:
+            return True
+    return False
 
 
 def is_record_of(record: bytes, pipeline: bytes, version: int) -> bool:

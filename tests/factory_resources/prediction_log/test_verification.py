@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import product
+from uuid import uuid4
 
 import pytest
 from msgspec import msgpack
@@ -37,6 +38,32 @@ def test_a_log_that_nobody_changed_holds(log: PredictionLog, home: Home) -> None
     assert report.holds, [*report.lines()]
     assert report.checked["blocks of answers"] == 3
     assert report.checked["answers in the database"] == 321
+
+
+def test_the_blocks_of_many_devices_of_the_same_time_are_compared_in_time(
+    log: PredictionLog, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, devices = PredictionIds(), 300
+    taken = [(ids.take(), payload(number)) for number in range(10 * devices)]
+    blocks = [PredictionBlock(str(uuid4()), taken[one::devices]) for one in range(devices)]
+    enter(home, blocks)
+    for block in blocks:
+        log.database.add(block)
+    log.close()
+    # A tenth of the steps, as for ten times as many devices.
+    monkeypatch.setattr(factory_verify, "_STEPS", 0)
+    monkeypatch.setattr(factory_verify, "_BYTES_PER_STEP", 1000)
+    report = verify(home)
+    assert report.holds, [*report.lines()]
+    assert report.checked["answers in the database"] == len(taken)
+    changed = "UPDATE prediction SET record = x'00' WHERE id = ?"
+    log.database.run(changed, [taken[devices + 7][0]])
+    log.database.run("DELETE FROM prediction WHERE id = ?", [taken[8][0]])
+    log.close()
+    found = problems(home)
+    assert [problem for problem in found if f"{taken[devices + 7][0].hex()} was changed" in problem]
+    assert [problem for problem in found if "1 of the 10 records of block" in problem]
+    assert len(found) == 2
 
 
 def test_a_large_record_is_compared_too(log: PredictionLog, home: Home) -> None:
