@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.errors import RefusedError
+from factory_resources.errors import RefusedError, StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.prediction_log.archive import (
     FILE_BYTES,
@@ -158,7 +158,17 @@ def enter_archived(home: Home, entries: "Sequence[PredictionsArchived]") -> None
 
 def _delete_archived(home: Home, store: PredictionStore, entry: "PredictionsArchived") -> None:
     """Delete the records of an archived file from the database."""
-    blocks = blocks_in(file_of(home, entry).leaves.read_bytes())
+    leaves = file_of(home, entry).leaves
+    try:
+        blocks = blocks_in(leaves.read_bytes())
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"the ledger says that answers of {entry.pipeline} of {entry.day} are in the archive, "
+            "and their list is missing",
+            where=str(leaves),
+            remedy="restore predictions/archive from a backup; if the home of another machine has "
+            "it, archive there",
+        ) from error
     store.delete(entry.pipeline, bytes.fromhex(entry.first), bytes.fromhex(entry.last), blocks)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from factory_resources.errors import RefusedError, UnknownNameError
+from factory_resources.errors import RefusedError, StorageError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log import archive, archive_files, archiving, sqlite_database
@@ -217,6 +217,23 @@ def test_late_answers_of_an_archived_day_get_a_file_of_their_own(
     log.archive(AFTER)
     assert len(files_of(home, DAY, "apples")) == 2
     require_all(log, taken | early, "archive")
+
+
+def test_late_answers_of_a_day_whose_archive_is_elsewhere_are_told_and_stay(
+    log: PredictionLog, home: Home, clock: Clock
+) -> None:
+    late = log.journal()
+    clock.set(DAY, 2)
+    [identifier] = write(late, [7], clock.ids)
+    answer(log, clock)
+    log.archive(AFTER)
+    archive_folder(home).rename(home.path.with_name("elsewhere"))
+    late.close()
+    log.collect()
+    with pytest.raises(StorageError, match="their list is missing") as caught:
+        log.archive(AFTER)
+    assert DAY.isoformat() in str(caught.value.where)
+    assert log.find(text(identifier))
 
 
 def test_answers_younger_than_six_months_are_not_removed(log: PredictionLog) -> None:
