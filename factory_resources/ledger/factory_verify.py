@@ -246,7 +246,7 @@ def parse_hash(text: str) -> bytes:
 def parse_canonical(body: bytes) -> dict[str, Any]:
     """Return the object whose RFC 8785 form the bytes are.
 
-    Values are strings, integers below 2^53, booleans, null, lists and objects with ASCII keys.
+    Values are strings, integers below 2^53, booleans, null, lists and objects.
 
     Raises:
         InvalidError: the bytes are longer than 65,535, are not JSON, or another writer of the same
@@ -271,9 +271,7 @@ def _canonical_objects(bodies: Sequence[bytes]) -> list[dict[str, Any]] | None:
         for body in bodies:
             text = body.decode("utf-8")
             value, end = _DECODER.raw_decode(text)
-            # Only of ASCII is the order of code points that of UTF-16, which RFC 8785 sorts by.
-            known_order = body.isascii() or _has_ascii_keys(value)
-            if end != len(text) or not isinstance(value, dict) or not known_order:
+            if end != len(text) or not isinstance(value, dict):
                 return None
             values.append(value)
         return values if canonical(values) == b"[%b]" % b",".join(bodies) else None
@@ -283,7 +281,18 @@ def _canonical_objects(bodies: Sequence[bytes]) -> list[dict[str, Any]] | None:
 
 def canonical(value: Any) -> bytes:
     """Return the RFC 8785 form of a value that `parse_canonical` accepts."""
-    return _ENCODER.encode(value).encode("utf-8")
+    text = _ENCODER.encode(value)
+    if not text.isascii() and max(text) > "\uffff":
+        # Only up to there is the order of code points that of UTF-16, which RFC 8785 sorts by.
+        text = _UNSORTED.encode(_in_utf16_order(value))
+    return text.encode("utf-8")
+
+
+def _in_utf16_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+        return {name: _in_utf16_order(value[name]) for name in names}
+    return [*map(_in_utf16_order, value)] if isinstance(value, (list, tuple)) else value
 
 
 def _integer(digits: str) -> int:
@@ -296,14 +305,9 @@ def _refuse(text: str) -> None:
     raise InvalidError(f"{_short(text)} is not an integer")
 
 
-def _has_ascii_keys(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(key.isascii() and _has_ascii_keys(item) for key, item in value.items())
-    return not isinstance(value, list) or all(map(_has_ascii_keys, value))
-
-
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_refuse, parse_constant=_refuse)
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_UNSORTED = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def _short(text: str) -> str:

@@ -11,6 +11,7 @@ from factory_assets.audit.trace.trace import trace
 from factory_assets.definitions import build_defs
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from tests.ledger import problems
 from tests.pipelines import declare
 
 _COLUMNS = [
@@ -120,6 +121,7 @@ def test_a_gate_may_name_any_group(tmp_path: Path, home: Home, instance: Any) ->
     assert all(check.passed for check in gates)
     found = trace("incomes@1", home, folders={"incomes": folder})
     assert found.problems == ()
+    assert problems(home) == []
 
 
 def _materialised(result: Any) -> list[dg.AssetKey]:
