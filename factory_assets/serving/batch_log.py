@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from factory_resources.prediction_log.protection import Protection
 
 
-_ROWS = 5_000
-"""Rows of one record."""
+_ROWS, _BYTES = 5_000, 16 * 1024 * 1024
+"""Of one record, at most, unless one row has more: `factory_verify` compares records of at most
+twice as many bytes."""
 
 
 def log_answers(
@@ -64,8 +65,13 @@ def log_answers(
     duration = (time.time_ns() - started) // 1000
     log = PredictionLog(home)
     journal = log.journal()
+
+    def encoded(part: pa.Table) -> tuple[bytes, bytes]:
+        asked = _asked(part, rows, columns, keys, protection, started // 1000)
+        return asked, _answered(part, model)
+
     try:
-        for part in _parts(result):
+        for part, asked, answered in _parts(result, encoded):
             base = given.take(part.num_rows)
             texts += [ids.text(base, row) for row in range(part.num_rows)]
             record = PredictionRecord(
@@ -78,8 +84,8 @@ def log_answers(
                 kind="answer",
                 status=200,
                 rows=part.num_rows,
-                input=_asked(part, rows, columns, keys, protection, started // 1000),
-                output=_answered(part, model),
+                input=asked,
+                output=answered,
             )
             journal.append(base, encode(record))
             journal.flush()
@@ -90,9 +96,20 @@ def log_answers(
     return pa.array(texts, pa.string())
 
 
-def _parts(result: pa.Table) -> Iterator[pa.Table]:
-    for start in range(0, result.num_rows, _ROWS):
-        yield result.slice(start, _ROWS)
+def _parts(
+    result: pa.Table, encoded: Callable[[pa.Table], tuple[bytes, bytes]]
+) -> Iterator[tuple[pa.Table, bytes, bytes]]:
+    """Yield the answers of each record, with its input and output, in the order of the rows."""
+    starts = range(0, result.num_rows, _ROWS)
+    waiting = [result.slice(start, _ROWS) for start in reversed(starts)]
+    while waiting:
+        part = waiting.pop()
+        asked, answered = encoded(part)
+        half = part.num_rows // 2
+        if half and len(asked) + len(answered) > _BYTES:
+            waiting += [part.slice(half), part.slice(0, half)]
+        else:
+            yield part, asked, answered
 
 
 def _asked(

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.audit.prediction import describe_prediction
 from factory_assets.ml.artifacts.trained_model import load_trained
 from factory_assets.results.model import Candidate
+from factory_assets.serving import batch_log
 from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.stages.clean import clean
@@ -18,6 +20,7 @@ from factory_assets.stages.split import split
 from factory_assets.stages.train import train
 from factory_resources.errors import ContractError, ModelError, SourceError
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.ml.models.cases import serve, verdict
 
@@ -114,6 +117,25 @@ def test_the_training_file_is_scored_as_the_trained_model_does(served: Served) -
     assert served.candidate.threshold is not None
     chosen = np.where(expected[:, 1] >= served.candidate.threshold, "1", "0")
     assert result["prediction"].to_pylist() == chosen.tolist()
+
+
+def test_a_record_is_no_larger_than_what_is_verified(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_log, "_BYTES", 2_000)
+    result = predict(served.pipeline, served.folder / "rows.csv", served.home)
+    answers = dict(zip(result["id"].to_pylist(), result["prediction"].to_pylist(), strict=True))
+    assert [*answers] == sorted(answers)
+    sizes = set[int]()
+    with PredictionLog(served.home) as log:
+        for identifier, prediction in answers.items():
+            found = log.find(identifier)
+            assert found
+            logged = describe_prediction(identifier, found.record, found.row, found.block)
+            assert logged.output["prediction"] == prediction
+            sizes.add(len(found.record.input) + len(found.record.output))
+    assert len(sizes) > 5
+    assert max(sizes) <= 2_000
 
 
 def test_only_the_inputs_are_needed(served: Served) -> None:
