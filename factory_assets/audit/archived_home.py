@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from errno import EEXIST, EISDIR, ENAMETOOLONG, ENOTDIR
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ from factory_resources.tracking.registry import Registry, Version
 
 if TYPE_CHECKING:
     from factory_resources.ledger.factory_verify import ArchiveFile
+
+_OF_NAMES = frozenset({EEXIST, EISDIR, ENAMETOOLONG, ENOTDIR})
+"""What the system says of a name that is too long, or is that of a file and of a folder."""
 
 _READ = ("artifacts/", "erasures/", "records/", "statements/", "tables/")
 """What a trace reads of a home; nothing else is taken out of an archive."""
@@ -216,7 +220,21 @@ def _write_files(home: Home, archive: "ArchiveFile", bodies: Mapping[int, bytes]
             continue
         if file.startswith("records/") and file not in entered:
             continue
-        target = home.path / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as to:
-            to.writelines(archive.chunks(name))
+        with _named(name):
+            target = home.path / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as to:
+                to.writelines(archive.chunks(name))
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Refuse a name in an archive that no file here can have; a full disk is no fault of it."""
+    from factory_resources.ledger.factory_verify import InvalidError
+
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_NAMES:
+            raise
+        raise InvalidError(f"{name!r} cannot be unpacked ({error.strerror})") from error
