@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
-from factory_assets.cli.output_file import write_output
+from factory_assets.cli.output_file import write_document, write_output
 from factory_assets.cli.shared import read_file
 from factory_assets.declarations.settings import FILE, load_settings
 from factory_assets.execution.ledger_entries import append_settings, begin_ledger, require_ledger
@@ -117,7 +117,7 @@ def export_tiles(out: Path) -> str:
     home = Home.from_env()
     require_ledger(home)
     with Ledger(home).reading() as log:
-        size = write_tiles(log, out, _write)
+        size = write_tiles(log, out, _write_document)
     return f"wrote {out}: {size:,} entries"
 
 
@@ -179,7 +179,16 @@ def _replace_shared(path: Path, content: bytes) -> None:
             raise
 
 
-def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
+def _write(path: Path, content: bytes, mode: int) -> None:
+    _make_folder(path)
+    write_output(path, content, mode)
+
+
+def _write_document(path: Path, content: bytes) -> None:
+    _make_folder(path)
+    write_document(path, content)
+
+
+def _make_folder(path: Path) -> None:
     with storage_errors(path, OUTPUT_REMEDY):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_output(path, content, mode)

@@ -8,7 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
+from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
+from factory_resources.ledger.ledger import Ledger
 from tests.pipelines import enter
 
 
@@ -57,3 +59,12 @@ def test_a_link_in_the_place_of_a_request_is_not_followed(shared: Path) -> None:
     assert (shared / "w1.request").read_text().startswith("old 0\n")
     assert {path.name for path in shared.iterdir()} == {"w1.request"}
     assert (shared / "w1.request").stat().st_mode & 0o777 == 0o644
+
+
+def test_other_programs_may_read_the_exported_log(shared: Path) -> None:
+    Ledger(Home.from_env()).begin()
+    told = CliRunner().invoke(main, ["ledger", "export", "--out", str(shared / "tiles")])
+    assert told.exit_code == 0, told.output
+    files = [path for path in (shared / "tiles").rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
