@@ -1981,6 +1981,12 @@ class ContentCheck:
             raise InvalidError("is the log of a pack that has no entry")
         for name in ("pipeline", "version"):
             _require_same(f"the {name}", entry.get(name), pack[1].get(name))
+        findings = take_texts({"findings": [], **entry}, "findings")
+        last = self._ledger.last("edge_log", take(entry, "subject"))
+        if findings and last and last[0] == number:
+            more = len(findings) - 1 + take({"more": 0, **entry}, "more", kind=int)
+            others = f", and {more:,} more" if more > 0 else ""
+            self._report.note(f"came home damaged, as it says: {findings[0]}{others}", number)
 
     def _supply_chain(self, number: int, entry: dict[str, Any]) -> None:
         """Check the bills of materials of a version, and the statement that was entered."""
