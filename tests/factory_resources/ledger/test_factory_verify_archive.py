@@ -173,6 +173,14 @@ def test_changed_evidence_is_found(evidence: Evidence, change: str) -> None:
     assert "problem: " in out
 
 
+def test_a_statement_may_name_the_records_of_many_partitions(evidence: Evidence) -> None:
+    records = {f"records/apples/ingest/{n:064x}.json": f"{n:064x}" for n in range(20_000)}
+    _stated("apples@2", **records)(evidence)
+    code, out = evidence.verify()
+    assert code == 0, out
+    assert "1 statement" in out
+
+
 def test_the_same_name_twice_is_refused(evidence: Evidence) -> None:
     with zipfile.ZipFile(evidence.path, "a") as archive, pytest.warns(UserWarning, match="Dup"):
         archive.writestr("evidence.json", b"{}")
