@@ -20,6 +20,7 @@ from factory_assets.serving.logged_keys import LoggedKey, keys_beside
 from factory_assets.serving.online.column_request import encode_columns
 from factory_assets.spec import Column
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import LARGEST_RECORD
 from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
 from factory_resources.prediction_log.prediction_log import PredictionLog
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     from factory_resources.prediction_log.protection import Protection
 
 
-_ROWS, _BYTES = 5_000, 16 * 1024 * 1024
-"""Of one record, at most, unless one row has more: `factory_verify` compares records of at most
-twice as many bytes."""
+_ROWS, _BYTES = 5_000, LARGEST_RECORD // 2
+"""Of one record, at most, unless one row has more."""
 
 
 def log_answers(

@@ -2939,7 +2939,7 @@ _BLOCK_RECORDS = 1_000_000
 _OVERLAPPING = 64
 """Blocks of answers that may overlap, and each is still read with the records of the others."""
 
-_SMALL_RECORD, _LARGE_RECORD = 65_535, 32 * 1024 * 1024
+_SMALL_RECORD, LARGEST_RECORD = 65_535, 32 * 1024 * 1024
 """Bytes of records that are read together, and of those that are read at all."""
 
 _SEGMENT_BYTES = 256 * 1024 * 1024
@@ -3314,7 +3314,7 @@ class PredictionCheck:
 
     def _large(self, database: GuardedDatabase, identifier: bytes) -> bytes:
         query = (
-            f"SELECT CASE WHEN typeof(record) = 'blob' AND length(record) <= {_LARGE_RECORD} "
+            f"SELECT CASE WHEN typeof(record) = 'blob' AND length(record) <= {LARGEST_RECORD} "
             "THEN record END FROM prediction WHERE id = ?"
         )
         record = next(database.rows(query, identifier), (None,))[0]

@@ -12,6 +12,7 @@ from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.online.answers import predictions, regions
 from factory_assets.serving.online.request_rows import ObjectRequest, RequestRows
 from factory_assets.serving.online.served_model import ScoredRequest, ServedModel
+from factory_resources.ledger.factory_verify import LARGEST_RECORD
 from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
 from factory_resources.prediction_log.record import PredictionRecord
@@ -34,6 +35,9 @@ def record_of(
     Args:
         rows: None for a request that was refused.
         protection: hides the values of sensitive columns; None if there are none.
+
+    Raises:
+        HttpError: status 413, the record of an answer has more bytes than `factory_verify` reads.
     """
     duration = int((time.perf_counter() - call.started) * 1e6)
     started = time.time_ns() // 1000 - duration
@@ -55,7 +59,7 @@ def record_of(
             else _protected(served, rows, protection, started)
         )
         answered = _output(served, result)
-    return _encode(
+    record = _encode(
         PredictionRecord(
             time=started,
             duration=duration,
@@ -70,6 +74,11 @@ def record_of(
             output=answered,
         )
     )
+    if count and len(record) > LARGEST_RECORD:
+        what = f"{count:,} rows and their answers take {len(record):,} bytes in the log"
+        remedy = f"send fewer rows at once, for at most {LARGEST_RECORD:,} bytes"
+        raise HttpError(413, "too_large", what, remedy)
+    return record
 
 
 def shadow_record(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from factory_assets.ml.artifacts.onnx_model import load_champion
+from factory_assets.serving.http import records
 from factory_assets.serving.http.app import PredictionApp
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
@@ -183,6 +184,17 @@ def tensor(name: str, value: Any) -> dict[str, Any]:
     kinds = {float: "FP64", int: "INT64", str: "BYTES", bool: "BOOL"}
     kind = kinds[type(value)]
     return {"name": name, "shape": [MANY], "datatype": kind, "data": [value] * MANY}
+
+
+def test_an_answer_is_not_given_that_nobody_could_verify(
+    joined: ServedModel, machines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "LARGEST_RECORD", 1_000)
+    row = {"machine": "M1", "load": 2.5}
+    assert ask(joined, "/predict/p", [row])[0] == 200
+    status, reply = ask(joined, "/predict/p", [row] * 30)
+    assert (status, reply["error"].split(" rows")[0]) == (413, "30")
+    assert "send fewer rows at once, for at most 1,000 bytes" in reply["error"]
 
 
 def test_a_caller_is_not_told_where_the_log_lies(joined: ServedModel) -> None:
