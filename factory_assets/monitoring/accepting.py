@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from factory_assets.monitoring.answers import sample_rows
 from factory_assets.monitoring.champion import SEED, WatchedChampion, require_watch
 from factory_assets.monitoring.drift_states import FEWEST, ComparedRows, DriftStates
 from factory_assets.monitoring.looks import Looks
@@ -73,7 +72,7 @@ def _begin_anew(
     since = min((finding.since for finding in report.findings), default=report.began)
     with PredictionLog(champion.home) as log:
         requests = champion.answered(log, _last_block(looks, since), report.until)
-        rows = sample_rows(log, requests, champion.inputs, len(champion.classes), SEED)
+        rows = champion.sample(log, requests, SEED)
     if len(rows.ids) < FEWEST:
         raise DataError(
             f"{len(rows.ids)} rows since look {since} are too few to compare later ones with",

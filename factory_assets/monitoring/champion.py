@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,10 +12,11 @@ from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.execution.missing_champion import no_champion
 from factory_assets.execution.version_lineage import Lineage, lineage_of
 from factory_assets.ml.artifacts.onnx_model import OnnxModel, load_served
-from factory_assets.monitoring.answers import AnsweredRows
+from factory_assets.monitoring.answers import AnsweredRows, sample_rows
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.reference import (
     TestedRows,
+    as_tested,
     tested_rows,
     training_rows,
     training_schema,
@@ -107,6 +109,20 @@ class WatchedChampion:
         """
         since = first_id_at(self.since)
         return log.answered(self.pipeline.name, self.version, after, until, since)
+
+    def sample(
+        self, log: PredictionLog, requests: Sequence[tuple[bytes, int]], seed: int
+    ) -> AnsweredRows:
+        """Draw rows at random from all rows of these requests, to compare them with test rows.
+
+        Raises:
+            StorageError: a record, or the test rows, cannot be read.
+        """
+        return self.as_tested(sample_rows(log, requests, self.inputs, len(self.classes), seed))
+
+    def as_tested(self, rows: AnsweredRows) -> AnsweredRows:
+        """Return answered rows with outputs that are rounded like those of the test rows."""
+        return replace(rows, outputs=as_tested(rows.outputs, self.tested.outputs))
 
     def begin(self) -> DriftStates:
         """Return the states before the first look: compared with training and test rows."""

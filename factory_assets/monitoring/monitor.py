@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,7 @@ from factory_assets.monitoring.alarms import (
     silence_alarm,
     volume_alarm,
 )
-from factory_assets.monitoring.answers import (
-    AnswerCounts,
-    AnsweredRows,
-    count_answers,
-    sample_rows,
-)
+from factory_assets.monitoring.answers import AnswerCounts, AnsweredRows, count_answers
 from factory_assets.monitoring.champion import SEED, WatchedChampion, watched_champion
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import (
@@ -174,9 +169,7 @@ def _new_answers(look: _Look) -> _Answers:
 
 
 def _sample(look: _Look, answers: _Answers) -> AnsweredRows:
-    champion = look.champion
-    classes = len(champion.classes)
-    return sample_rows(look.log, answers.requests, champion.inputs, classes, SEED + look.number)
+    return look.champion.sample(look.log, answers.requests, SEED + look.number)
 
 
 def _compare(look: _Look, rows: AnsweredRows) -> _Drift:
@@ -228,6 +221,7 @@ def _judge(
     )
     if known is None:
         return None, None
+    known = replace(known, rows=champion.as_tested(known.rows))
     margin = champion.watch.worse
     losses = LossComparison.load(look.folder, margin) if look.folder else None
     losses = (losses or LossComparison.begin(margin)).after(

@@ -29,6 +29,10 @@ MOST = 20_000
 
 _PREFIX = "tested-"
 
+_ROUNDING = 2e-6
+"""By how much the graph may give another output for the same row, as a share of the output and of
+the range of all outputs: alone, a row is rounded otherwise than beside others."""
+
 
 @dataclass(frozen=True)
 class TestedRows:
@@ -98,6 +102,29 @@ def tested_rows(
     known = known_truth(truth, outputs)
     table = inputs.of_training(rows.take(places[drawn][known]))
     return TestedRows(table, outputs[known], truth[known])
+
+
+def as_tested(outputs: NDArray[np.float64], tested: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return outputs; those that differ from one of test rows by rounding alone, as that one.
+
+    If many rows have the same output, a last digit would else part all answers from the test rows:
+    callers ask for single rows, while test rows are computed together.
+
+    Args:
+        outputs, tested: probabilities [rows, classes], or predictions [rows].
+    """
+    import numpy as np
+
+    if outputs.ndim == 2:
+        columns = zip(outputs.T, tested.T, strict=True)
+        return np.stack([as_tested(*pair) for pair in columns], axis=1)
+    if not len(tested):
+        return outputs
+    known = np.unique(tested)
+    places = np.searchsorted((known[1:] + known[:-1]) / 2, outputs)
+    nearest = known[places]
+    rounding = _ROUNDING * (known[-1] - known[0] + np.abs(outputs))
+    return np.where(np.abs(outputs - nearest) <= rounding, nearest, outputs)
 
 
 def _draw(rows: int) -> NDArray[np.int64]:

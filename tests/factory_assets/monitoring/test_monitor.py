@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.monitoring.accepting import accept
 from factory_assets.monitoring.champion import WatchedChampion, watched_champion
 from factory_assets.monitoring.looks import Looks
+from factory_assets.monitoring.report import MonitorReport
 from factory_assets.monitoring.watching import watch_once
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
+from factory_resources.prediction_log.ids import parse
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from tests.factory_resources.outcomes.samples import add, feedback
 from tests.pipelines import enter
 from tests.watched import PUMPS, Watched, make_watched, rows
 
@@ -37,13 +41,33 @@ def test_equal_outputs_of_many_rows_are_no_drift(
     train = {**PUMPS["train"], "exclude": ["taken", "heat", "wear", "load"]}
     few = make_watched(tmp_path / "few", train=train, evaluate={"metric": "roc_auc"}, watch={})
     enter(few.root, monkeypatch)
-    answers = few.answer(rows(1_500, 1))
     tested = watched_champion(few.pipeline, few.home).tested
-    assert {*tested.outputs[:, 1].tolist()} <= {answer["p_1"] for answer in answers}
-    report = few.look(1)
+    outputs = {*tested.outputs[:, 1].tolist()}
+    assert outputs <= {answer["p_1"] for answer in few.answer(rows(1_500, 1))}
+    _require_quiet(few, 1)
+    few.answer(rows(1_500, 2))
+    # A row alone is rounded otherwise than beside others.
+    together = OnnxModel._run
+    monkeypatch.setattr(OnnxModel, "_run", lambda *given: together(*given) + np.float32(6e-8))
+    asked = rows(1_500, 3)
+    alone = few.answer(asked)
+    assert not outputs & {answer["p_1"] for answer in alone}
+    sent = [
+        feedback(parse(answer["id"]), f'"{row["failed"]}"', pipeline="pumps")
+        for answer, row in zip(alone, asked, strict=True)
+    ]
+    add(few.home, sent)
+    real = _require_quiet(few, 2).real
+    assert real
+    assert (real.labelled, real.unlabelled, real.caveat) == (1_500, 1_500, "")
+
+
+def _require_quiet(watched: Watched, day: int) -> MonitorReport:
+    report = watched.look(day)
     assert report.alarms == ()
     assert report.evidence < 3650
     assert all(one.trusted for one in report.estimated.values())
+    return report
 
 
 def test_answered_texts_have_one_spelling_where_training_rows_have(
