@@ -16,6 +16,7 @@ from factory_resources.tables.snapshot import Snapshot, read_arrow
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -24,6 +25,9 @@ def read_judged_rows(
     test: Snapshot, predictions: Snapshot, columns: Sequence[str], home: Home
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """Return the test rows, and the positions of the evaluated ones in prediction order.
+
+    Of rows of one place in the same content, as of a file and its copy, the later ones were
+    evaluated: of the last rows of a unit that are equally late, the later one is.
 
     Raises:
         ModelError: an evaluated row is not among the test rows.
@@ -35,10 +39,11 @@ def read_judged_rows(
     wanted = read_arrow(predictions, home, IDENTITY)
     if wanted.equals(rows.select(IDENTITY).cast(wanted.schema)):
         return rows, np.arange(rows.num_rows)
-    places = pd.MultiIndex.from_arrays([rows[name].to_pandas() for name in IDENTITY])
-    found = places.get_indexer(
-        pd.MultiIndex.from_arrays([wanted[name].to_pandas() for name in IDENTITY])
+    places, evaluated = (
+        pd.MultiIndex.from_frame(_numbered(table.to_pandas()))
+        for table in (rows.select(IDENTITY), wanted)
     )
+    found = places.get_indexer(evaluated)
     if (found < 0).any():
         raise ModelError(
             f"{int((found < 0).sum())} evaluated rows are not among the test rows",
@@ -46,6 +51,11 @@ def read_judged_rows(
             remedy="evaluate again",
         )
     return rows, found
+
+
+def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Number rows of the same identity from the last one."""
+    return rows.assign(copy=rows.groupby([*IDENTITY]).cumcount(ascending=False))
 
 
 def recorded_outputs(verdict: EvaluationResult, home: Home) -> NDArray[Any]:
