@@ -198,15 +198,14 @@ def _baselines(
     """Return the outputs of a constant guess, and those of a linear model."""
     target = trained.target
     known = target.values(read_arrow(parts.train, home, [target.column]))
-    guess = trivial_outputs(target, known, len(test_set.places))
+    guess = test_set.score(trivial_outputs(target, known, len(test_set.places)), None)
     linear = linear_baseline(test_set.pipeline, parts, trained, home)
+    if linear is None:
+        return guess, guess
     found = linear.target.classes
     outputs = of_classes(test_set.outputs(linear), found, target.classes)
     bounds = linear.description.regions if found == target.classes else None
-    return (
-        test_set.score(guess, None),
-        test_set.score(outputs, linear.description.threshold, bounds),
-    )
+    return guess, test_set.score(outputs, linear.description.threshold, bounds)
 
 
 def _at_half(scored: ScoredRows) -> dict[str, float]:

@@ -42,15 +42,23 @@ def trivial_outputs(target: Target, training_truth: NDArray[Any], rows: int) -> 
 
 def linear_baseline(
     pipeline: Pipeline, parts: SplitResult, candidate: TrainedModel, home: Home
-) -> TrainedModel:
+) -> TrainedModel | None:
     """Fit logistic or ridge regression on the candidate's training rows.
 
     Of a large table, only a sample of the rows is used. A candidate that is this very model is its
     own baseline.
+
+    Returns:
+        None if the sample has one value of the target only, such as where the rarer class is in one
+        row of a million: what is learned from it is the constant guess.
     """
+    import numpy as np
+
     if candidate.description.spec == LINEAR:
         return candidate
     training, validation = sample_rows(parts.train, home), sample_rows(parts.validation, home)
+    if len(np.unique(candidate.target.values(training))) < 2:
+        return None
     declared = with_target(pipeline, candidate.target)
     return fit(declared, training, validation, home, model=LINEAR).trained
 

@@ -413,6 +413,21 @@ def test_linear_baseline_of_a_sample_has_the_candidates_task(
     assert verdict.baselines["linear"]["rmse"] > 0
 
 
+def test_linear_baseline_of_a_sample_without_the_rarer_class_is_the_constant_guess(
+    pears: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forest = changed(pears.pipeline, train={"model": {"kind": "random_forest", "trees": 5}})
+    candidate = train(forest, pears.parts, pears.home)
+
+    def only_negative(part: Snapshot, home: Home) -> pa.Table:
+        rows = read_arrow(part, home)
+        return rows.filter(pc.equal(rows["label"], candidate.classes[0]))
+
+    monkeypatch.setattr(baselines, "sample_rows", only_negative)
+    verdict = evaluate(forest, pears.parts, candidate, pears.home, champion=None)
+    assert verdict.baselines["linear"] == verdict.baselines["trivial"]
+
+
 def test_champion_is_judged_on_the_same_rows(pears: Case) -> None:
     worse = changed(pears.pipeline, train={"exclude": ["weight", "tree", "size"]})
     candidate = train(worse, pears.parts, pears.home)
