@@ -24,24 +24,26 @@ def with_ingested_types(
 ) -> Ingest:
     """Return the declaration in which every column that `clean` reads for the inputs has a type.
 
-    So has every whole number that is a name, for 7.0 is the name 7. A declaration without columns
-    gets a contract of these alone; other inputs are read by the types of the model. What was
-    promised of the whole table is left out of it: its columns are not named.
+    So has every name that was no text: 7.0 is the name 7 of a whole number, and TRUE the name true.
+    A declaration without columns gets a contract of these alone; other inputs are read by the types
+    of the model. What was promised of the whole table is left out of it: its columns are not named.
 
     Args:
         inputs: the columns that the model reads.
         kinds: column to DuckDB type, of the training rows.
-        names: the inputs that the model reads as names. Other whole numbers get no type, since they
-            may have fractions in other rows, and expressions calculate with both.
+        names: the inputs that the model reads as names, and whole numbers beyond those that floats
+            hold. Others get no type, since they may have fractions in other rows, and expressions
+            calculate with both.
     """
     declared = ingest.contract.columns
     read = read_by_cleaning(clean, inputs)
     derived = {name.lower() for name in clean.columns}
-    whole = {name.lower() for name in names} - derived
+    named = {name.lower() for name in names} - derived
+    typed = {"VARCHAR": read, "BIGINT": named}
     types = {
         name: _TYPES[kind]
         for name, kind in kinds.items()
-        if kind in _TYPES and name.lower() in (whole if _TYPES[kind] == "int64" else read)
+        if kind in _TYPES and name.lower() in typed.get(kind, read | named)
     }
     added = tuple(
         Column(name=name, type=kind)

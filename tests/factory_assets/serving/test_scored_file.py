@@ -262,3 +262,28 @@ def test_names_without_a_declared_type_are_those_of_training_whatever_a_file_loo
         place = champion.classes.index("a")
         outputs = [served.score([row]).outputs[0, place] for row in asked]
     assert outputs == [whole[0]["p_a"]] * 2
+
+
+def test_names_that_are_no_texts_are_those_of_training_however_they_are_written(
+    tmp_path: Path,
+) -> None:
+    """Among numbers 1.0 and 1 are one name, among truth values True and true."""
+    halves, flags = ("0.0", "0.5", "1.0"), ("True", "False")
+    rows = [f"{halves[i % 3]},{flags[i % 2]},{'ba'[i % 3 == 2 or i % 2]}" for i in range(180)]
+    (tmp_path / "rows.csv").write_text("\n".join(("half,open,good", *rows)) + "\n")
+    names, leaks = ["half", "open"], {"action": "off"}
+    train = {"target": "good", "categorical": names, "model": {"kind": "linear"}, "leaks": leaks}
+    declared = {"purpose": "test", "ingest": {"source": {"files": "rows.csv"}}, "train": train}
+    deployed = Deployed(tmp_path, declared)
+    lines = [f"{half},{flag}" for half in halves for flag in flags]
+    as_trained = deployed.predict("all.csv", "\n".join(("half,open", *lines)) + "\n")
+    chances = [row["p_a"] for row in as_trained]
+    assert len({*chances}) == len(lines)
+    others = [f"{float(half):g},{flag.lower()}" for half in halves for flag in flags]
+    again = deployed.predict("others.csv", "\n".join(("half,open", *others)) + "\n")
+    assert [row["p_a"] for row in again] == chances
+    version, champion = load_champion("p", deployed.home)
+    with closing(ServedModel("p", version, champion, deployed.home)) as served:
+        asked = [{"half": float(h), "open": f == "True"} for h in halves for f in flags]
+        place = champion.classes.index("a")
+        assert served.score(asked).outputs[:, place].tolist() == chances

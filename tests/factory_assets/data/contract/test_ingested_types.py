@@ -69,6 +69,14 @@ def test_whole_numbers_that_are_names_have_that_type_though_nothing_calculates_w
     assert found == {"size": "float64", "count": "int64"}
 
 
+def test_names_that_are_no_texts_have_their_type() -> None:
+    ingest = Ingest.model_validate({"source": {"files": "a.csv"}})
+    kinds, names = {**KINDS, "open": "BOOLEAN"}, ("size", "open", "day", "zip")
+    typed = with_ingested_types(ingest, Clean(), (*names, "count"), kinds, names=names)
+    found = {column.name: column.type for column in typed.contract.columns}
+    assert found == {"size": "float64", "open": "bool", "day": "date"}
+
+
 def test_a_declared_contract_keeps_its_keys_and_types() -> None:
     clean = {"derive": {"area": "left(zip, 2) || year(day) || size"}}
     declared = [
