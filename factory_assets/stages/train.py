@@ -7,7 +7,7 @@ Validation rows decide when to stop and the threshold; then the kept model learn
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from factory_assets.data.contract.ingested_types import with_ingested_types
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
+from factory_assets.ml.features.features import Features
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.fit_result import FitResult, load_fit, training_metrics
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 STOPPED_TAG = "factory.stopped"
 """The tag of a model version whose training was stopped by its budget; says how."""
 HALVED = "half as large as declared, because memory was short"
+_EXACT = 2**53
+"""The largest number up to which a float holds every whole number."""
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -144,9 +147,19 @@ def as_ingested(trained: TrainedModel, kinds: Mapping[str, str]) -> TrainedModel
         description.clean,
         inputs,
         kinds,
-        names=text_columns(trained.features),
+        names=(*text_columns(trained.features), *_large(trained.features, kinds)),
     )
     return replace(trained, description=description.model_copy(update={"ingest": ingest}))
+
+
+def _large(features: Features, kinds: Mapping[str, str]) -> Iterator[str]:
+    """Yield the whole numbers beyond what a float holds exactly, such as times in nanoseconds.
+
+    As a float of a contract, a row with one would be refused.
+    """
+    for number in features.numeric:
+        if kinds.get(number.name) == "BIGINT" and abs(number.mean) + number.sd > _EXACT:
+            yield number.name
 
 
 def signature_of(trained: TrainedModel) -> Signature:

@@ -287,3 +287,20 @@ def test_names_that_are_no_texts_are_those_of_training_however_they_are_written(
         asked = [{"half": float(h), "open": f == "True"} for h in halves for f in flags]
         place = champion.classes.index("a")
         assert served.score(asked).outputs[:, place].tolist() == chances
+
+
+def test_rows_with_whole_numbers_that_no_float_holds_are_scored(tmp_path: Path) -> None:
+    """Such as times in nanoseconds, which training reads without a contract."""
+    times = [1_700_000_000_000_000_001 + i * 10**15 for i in range(180)]
+    rows = [f"{time},{'ba'[i // 60 % 2]}" for i, time in enumerate(times)]
+    text = "\n".join(("time,good", *rows)) + "\n"
+    (tmp_path / "rows.csv").write_text(text)
+    train = {"target": "good", "model": MODEL, "leaks": {"action": "off"}}
+    declared = {"purpose": "test", "ingest": {"source": {"files": "rows.csv"}}, "train": train}
+    deployed = Deployed(tmp_path, declared)
+    chances = [row["p_a"] for row in deployed.predict("all.csv", text)]
+    assert len(chances) == len(times)
+    version, champion = load_champion("p", deployed.home)
+    with closing(ServedModel("p", version, champion, deployed.home)) as served:
+        scored = served.score([{"time": time} for time in times])
+    assert scored.outputs[:, champion.classes.index("a")].tolist() == chances
