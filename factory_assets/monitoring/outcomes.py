@@ -189,7 +189,8 @@ def real_performance(
     import numpy as np
 
     candidate = evaluation.candidate
-    names = {evaluation.headline, *(gate.metric for gate in pipeline.spec.evaluate.conditions)}
+    declared = pipeline.spec.evaluate
+    names = {evaluation.headline, *(gate.metric for gate in declared.conditions)}
     outputs = [known.rows.outputs]
     seen = {*known.rows.ids}
     if answered is not None:
@@ -204,11 +205,13 @@ def real_performance(
             truth,
             normalise_probabilities(whole) if candidate.classes else whole,
             threshold=0.5 if candidate.threshold is None else candidate.threshold,
+            # `asymmetric_score` is a sum, which other rows cannot be compared by.
+            clip=None if declared.clip is None else float(declared.clip),
         ),
         labelled,
         names,
         slices=_groupings(pipeline, known.rows, len(whole)),
-        min_rows=pipeline.spec.evaluate.min_rows,
+        min_rows=declared.min_rows,
     )
     return _described(found, evaluation, is_worse=is_worse)
 
