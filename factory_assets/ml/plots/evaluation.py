@@ -56,13 +56,23 @@ def residuals(scored: ScoredRows, target: str) -> bytes:
     """Plot a histogram of predicted - actual, with its mean."""
     drawing, axes = figure()
     errors = scored.outputs - scored.truth
-    axes.hist(errors, bins=40, color=BLUE, alpha=0.85)
+    axes.hist(errors, bins=40, range=_range(errors), color=BLUE, alpha=0.85)
     axes.axvline(0, color=INK, linewidth=0.8)
     mean = f"mean {errors.mean():.3g}"
     axes.axvline(errors.mean(), color=RED, linestyle="--", linewidth=1.2, label=mean)
     title = f"Residuals, {len(scored):,} rows"
     label(axes, title=title, x=f"predicted - actual {target}", y="rows", legend=True)
     return png(drawing)
+
+
+def _range(errors: NDArray[Any]) -> tuple[float, float] | None:
+    """Return what to plot of numbers that rounding alone tells apart; None for others: all."""
+    low, high = float(errors.min()), float(errors.max())
+    largest = max(abs(low), abs(high))
+    if high - low > 1e-12 * largest:
+        return None
+    half = max(0.5, 1e-6 * largest)
+    return low - half, high + half
 
 
 def plot_slices(slices: Sequence[Slice], metric: str, overall: Mapping[str, float]) -> bytes:

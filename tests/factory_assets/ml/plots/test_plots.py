@@ -115,6 +115,17 @@ def test_one_class_and_certain_scores_are_drawn() -> None:
         require_picture(content)
 
 
+@pytest.mark.parametrize(
+    "errors", [[0.0, 0.0], [5.0, np.nextafter(5.0, 6.0)], [1e17], [-1e-9, 2e3]]
+)
+def test_residuals_that_hardly_differ_are_drawn(errors: list[float]) -> None:
+    drawn = evaluation_plots(
+        ScoredRows("regression", np.zeros(len(errors)), np.array(errors)), (), "y"
+    )
+    for content in drawn.values():
+        require_picture(content)
+
+
 @pytest.mark.parametrize("epochs", [1, 40, 5000])
 def test_plot_loss_draws_any_number_of_epochs(epochs: int) -> None:
     require_picture(plot_loss(candidate(epochs, model="m" * 64)))
