@@ -40,7 +40,7 @@ def estimate_performance(
     with threadpool_limits(1):
         try:
             estimator = PerformanceEstimator.fit(
-                Labelled(tested.inputs, tested.outputs, truth),
+                Labelled(tested.inputs, tested.outputs, truth, candidate.task == "multiclass"),
                 0.5 if candidate.threshold is None else candidate.threshold,
                 names,
                 _SEED,

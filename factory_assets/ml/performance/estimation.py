@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -131,6 +131,7 @@ class PerformanceEstimator:
         inputs, truth = reference.inputs.take(drawn), reference.truth[drawn]
         encoder = RowEncoder.fit(inputs)
         rows = encoder.encode(inputs, _exact(reference.outputs[drawn]))
+        rows = replace(rows, multiclass=reference.multiclass)
         with _one_thread():
             learned = EncodedReference.learn(rows, truth, threshold, seed)
             known = learned.scored(rows, truth).metrics(names)
@@ -212,7 +213,7 @@ def _digest(reference: EncodedReference, names: Collection[str], seed: int) -> b
     for array in (rows.inputs, rows.outputs, reference.truth):
         content.update(repr((array.shape, array.dtype.str)).encode())
         content.update(array.tobytes())
-    content.update(repr((sorted(names), reference.threshold, seed)).encode())
+    content.update(repr((sorted(names), reference.threshold, rows.task, seed)).encode())
     return content.digest()
 
 

@@ -36,13 +36,15 @@ class Labelled:
     """Probabilities [rows, classes], or predictions [rows]."""
     truth: NDArray[Any]
     """Class codes, int64 [rows]; or numbers, float64 [rows]."""
+    multiclass: bool = False
+    """Whether two classes are judged as several are, as `train.task` may declare."""
 
     def __len__(self) -> int:
         return len(self.truth)
 
     @property
     def task(self) -> Task:
-        return task_of(self.outputs)
+        return task_of(self.outputs, multiclass=self.multiclass)
 
     def require_whole(self) -> None:
         """Raise DataError if lengths differ, or a true class or number is not known."""
@@ -67,13 +69,19 @@ class EncodedRows:
     """[rows, inputs + outputs], NaN if missing."""
     outputs: NDArray[np.float64]
     """[rows, classes] or [rows]."""
+    multiclass: bool = False
+    """As of `Labelled`."""
 
     def __len__(self) -> int:
         return len(self.outputs)
 
+    @property
+    def task(self) -> Task:
+        return task_of(self.outputs, multiclass=self.multiclass)
+
     def take(self, rows: NDArray[Any]) -> EncodedRows:
         """Select rows by indices or by a mask [rows]."""
-        return EncodedRows(self.inputs[rows], self.outputs[rows])
+        return EncodedRows(self.inputs[rows], self.outputs[rows], self.multiclass)
 
 
 @dataclass(frozen=True)
@@ -118,10 +126,10 @@ class RowEncoder:
         return EncodedRows(inputs, exact)
 
 
-def task_of(outputs: NDArray[Any]) -> Task:
+def task_of(outputs: NDArray[Any], *, multiclass: bool = False) -> Task:
     if outputs.ndim == 1:
         return "regression"
-    return "binary" if outputs.shape[1] == 2 else "multiclass"
+    return "binary" if outputs.shape[1] == 2 and not multiclass else "multiclass"
 
 
 def known_truth(truth: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ How large the error really is belongs in `estimation_error.py`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,7 +14,7 @@ from factory_assets.ml.metrics.metrics import ScoredRows
 from factory_assets.ml.performance.density_ratio import DensityRatio, density_ratio
 from factory_assets.ml.performance.expected_classes import ExpectedClasses, expect_classes
 from factory_assets.ml.performance.expected_errors import ErrorModels, ExpectedErrors
-from factory_assets.ml.performance.labelled_rows import EncodedRows, task_of
+from factory_assets.ml.performance.labelled_rows import EncodedRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class EncodedReference:
         return cls(rows, truth, threshold, errors)
 
     def scored(self, rows: EncodedRows, truth: NDArray[Any]) -> ScoredRows:
-        return ScoredRows(task_of(rows.outputs), truth, rows.outputs, threshold=self.threshold)
+        return ScoredRows(self.rows.task, truth, rows.outputs, threshold=self.threshold)
 
     def share_outside(self, window: EncodedRows) -> float:
         """Return the share of rows with a number below, or above, that of all reference rows."""
@@ -87,9 +87,10 @@ class EncodedReference:
     def _expect(self, window: EncodedRows, ratio: DensityRatio) -> Expected:
         if self.errors:
             return self.errors.expect(window)
-        return expect_classes(
+        expected = expect_classes(
             self.rows.outputs, self.truth, ratio.weights, window.outputs, self.threshold
         )
+        return replace(expected, task=self.rows.task)
 
 
 def _spreads(expected: Expected, names: Collection[str], draws: int, seed: int) -> dict[str, float]:

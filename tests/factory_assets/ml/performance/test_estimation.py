@@ -1,6 +1,7 @@
 """Estimated performance: right without a shift and with one, and honest where it cannot be."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -128,6 +129,17 @@ def test_equal_seeds_give_equal_estimates_of_drawn_rows() -> None:
     window = Population().draw(30_000, 2, 1)
     again = PerformanceEstimator.fit(Population().draw(1_500, 2, 0), 0.5, METRICS, 0)
     assert again.estimate(window.inputs, window.outputs) == estimated(window, 2)
+
+
+def test_two_classes_that_are_judged_as_several_have_the_means_of_both() -> None:
+    names = ("f1", "precision", "average_precision")
+    rows = replace(Population(mean=-1.0).draw(400, 2, 0), multiclass=True)
+    errors = EstimationErrors(dict.fromkeys(names, [0.5] * 40), dict.fromkeys(names, 0.1))
+    found = PerformanceEstimator.fit(rows, 0.5, names, 0, lambda *_: errors)
+    real = ScoredRows("multiclass", rows.truth, rows.outputs).metrics(names)
+    assert found.known == pytest.approx(real)
+    for name, one in found.estimate(rows.inputs, rows.outputs).items():
+        assert one.value == pytest.approx(real[name], abs=0.03)
 
 
 def test_errors_are_recalled_for_the_same_rows_metrics_and_seed_alone() -> None:
