@@ -9,14 +9,14 @@ from rich.text import Text
 
 from factory_assets.cli.code_inside import names_sources
 from factory_assets.cli.run_inside import run_inside
-from factory_assets.cli.shared import select
+from factory_assets.cli.shared import raise_worst, select
 from factory_assets.monitoring.champion import require_watch
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
 from factory_assets.monitoring.watching import WatchedOnce, watch_once
 from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.spec import Pipeline
-from factory_resources.errors import DeclarationError, UnknownNameError
+from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home
 
 
@@ -28,7 +28,8 @@ def look_at(names: Sequence[str], console: Console, *, last: bool) -> bool:
         last: show the last look instead of taking one.
 
     Raises:
-        FactoryError: a pipeline is unknown or not watched, or a look fails.
+        FactoryError: a pipeline is unknown or not watched; or the worst that kept one from being
+            looked at, after the other pipelines were.
         Exit: a function of the user's had to be called inside a boundary, and that failed.
     """
     home, calm = Home.from_env(), True
@@ -39,13 +40,19 @@ def look_at(names: Sequence[str], console: Console, *, last: bool) -> bool:
             if code > 1:
                 raise Exit(code)
             return not code
+    errors: list[FactoryError] = []
     for pipeline in pipelines:
-        seen = WatchedOnce(_last(pipeline, home), ()) if last else watch_once(pipeline, home)
+        try:
+            seen = WatchedOnce(_last(pipeline, home), ()) if last else watch_once(pipeline, home)
+        except FactoryError as error:
+            errors.append(error)
+            continue
         report = seen.report
         show(report, console)
         for problem in seen.problems:
             console.print(f"problem: {problem}", style="yellow", markup=False)
         calm = calm and not report.alarms
+    raise_worst(errors, console)
     return calm
 
 

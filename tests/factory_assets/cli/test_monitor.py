@@ -9,7 +9,8 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import ChangeAccepted
 from tests.commands import in_process
 from tests.ledger import problems
-from tests.watched import Watched, copy_watched, make_watched, rows
+from tests.pipelines import declare
+from tests.watched import PUMPS, Watched, copy_watched, make_watched, rows
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +54,15 @@ def test_an_open_alarm_is_exit_code_1_until_it_is_accepted(pumps: Watched) -> No
         assert pumps.look(day).alarms == ()
     assert Looks(pumps.home, "pumps").numbers() == [1, 2, 3, 4, 5, 6, 7]
     assert problems(pumps.home) == []
+
+
+def test_a_pipeline_without_a_champion_keeps_no_other_from_being_looked_at(pumps: Watched) -> None:
+    declare(pumps.root / "defs" / "new_pumps", {**PUMPS, "ingest": {"source": {"files": "x.csv"}}})
+    for arguments in (("monitor",), ("monitor", "--last")):
+        code, text = in_process(*arguments)
+        assert code == 2
+        assert "new_pumps" in text
+        assert "pumps@1  look 1" in text
 
 
 @pytest.mark.parametrize(
