@@ -31,6 +31,8 @@ _GONE: dict[Stage, str] = {
     "deploy": "another version serves",
 }
 
+_NEVER = "never computed"
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -94,17 +96,18 @@ class _Waiting:
         first = " and ".join(upstream)
         runs = "run" if len(upstream) > 1 else "runs"
         try:
-            reasons = self._reasons(call)
+            latest = Records(call.home).latest(call.pipeline.name, call.stage, _key(call))
+            reasons = self._reasons(call, latest) if latest else []
         except FactoryError as error:
             return _describe(call, "fails", str(error))
         if reasons:
             return _describe(call, "compute", ", ".join(reasons))
-        return _describe(call, "waits", f"{first} {runs} first; reused if the result is the same")
+        then = "reused if the result is the same" if latest else _NEVER
+        return _describe(call, "waits", f"{first} {runs} first; {then}")
 
-    def _reasons(self, call: StageRequest) -> list[str]:
+    def _reasons(self, call: StageRequest, latest: Record) -> list[str]:
         """Return why no stored result can be reused, whatever the inputs will be."""
-        latest = Records(call.home).latest(call.pipeline.name, call.stage, _key(call))
-        if latest is None or _key(call) in self._possible:
+        if _key(call) in self._possible:
             return []
         return _diff_keys(call.stage, latest, _as_today(latest, self._today), ())
 
@@ -148,7 +151,7 @@ def _of_plan(call: StageRequest, plan: StagePlan) -> Explained:
         return _describe(call, "compute", _GONE.get(call.stage, "a file of the snapshot is gone"))
     latest = records.latest(call.pipeline.name, call.stage, _key(call))
     if latest is None:
-        return _describe(call, "compute", "never computed")
+        return _describe(call, "compute", _NEVER)
     if digest(latest.parts) != latest.key:
         raise damaged_record(latest.name)
     found = [NamedSource(one.name, one.version) for one in plan.sources]

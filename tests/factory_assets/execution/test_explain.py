@@ -221,6 +221,10 @@ def test_a_first_run(tmp_path: Path) -> None:
     told = _explained(tmp_path, APPLES)
     assert _words(told[0]) == "compute: never computed"
     assert {one.what for one in told[1:]} == {"waits"}
+    assert [_words(one) for one in told[1:]] == [
+        "waits: ingest runs first; never computed",
+        "waits: clean runs first; never computed",
+    ]
 
 
 def test_without_reuse(root: Path) -> None:
