@@ -86,11 +86,11 @@ def _answered(home: Path) -> Path:
     write_ledger(home / "ledger.db", [_FIRST, block], _KEY)
     with closing(sqlite3.connect(home / "predictions.db")) as database:
         database.executescript(
-            "CREATE TABLE block(number INTEGER PRIMARY KEY, identity TEXT UNIQUE);"
+            "CREATE TABLE block(number INTEGER PRIMARY KEY, identity TEXT UNIQUE, first, last);"
             "CREATE TABLE leaf_tile(block, tile, hashes, PRIMARY KEY(block, tile)) WITHOUT ROWID;"
             "CREATE TABLE prediction(id PRIMARY KEY, block, leaf, record, pipeline, version)"
             "WITHOUT ROWID;"
-            "INSERT INTO block VALUES (1, 'b')"
+            "INSERT INTO block VALUES (1, 'b', NULL, NULL)"
         )
         database.execute("INSERT INTO leaf_tile VALUES (1, 0, ?)", (leaf,))
         database.execute(
