@@ -38,6 +38,7 @@ def inspect_table(
         The findings, and the profile to store with the snapshot.
 
     Raises:
+        ContractError: the column of `freshness` holds neither dates nor times.
         StorageError: the disk cannot be written.
     """
     fresh = pipeline.spec.ingest.contract.freshness

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_assets.spec import IDENTITY
+from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import file_literal, identifier
@@ -193,11 +194,23 @@ def missing_counts(connection: "duckdb.DuckDBPyConnection", written: StagedRows)
 
 
 def newest(connection: "duckdb.DuckDBPyConnection", written: StagedRows, column: str) -> str | None:
-    """Return the greatest date or time of a column in all rows, in ISO 8601; None without one."""
+    """Return the greatest date or time of a column in all rows, in ISO 8601; None without one.
+
+    Raises:
+        ContractError: the values are neither dates nor times.
+    """
     row = connection.execute(
-        f"SELECT max({identifier(column)})::TIMESTAMP FROM read_parquet({_listed(written)})"
+        "SELECT TRY_CAST(newest AS TIMESTAMP), newest IS NULL FROM "
+        f"(SELECT max({identifier(column)}) AS newest FROM read_parquet({_listed(written)}))"
     ).fetchone()
-    return row[0].isoformat() if row and row[0] else None
+    moment, is_empty = row or (None, True)
+    if moment is None and not is_empty:
+        raise ContractError(
+            f"freshness.column: {column!r} holds {written.columns[column].lower()}, "
+            "not dates or timestamps",
+            remedy="choose another column, or declare its type in the contract",
+        )
+    return moment.isoformat() if moment else None
 
 
 def sampled_columns(

@@ -15,6 +15,7 @@ from factory_assets.results.checks import TableCheck
 from factory_assets.results.data import Findings, IngestResult
 from factory_assets.spec import Contract
 from factory_assets.stages.ingest import ingest
+from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
 from tests.data_stages import files_of, pipeline
 
@@ -109,6 +110,17 @@ def test_stale_data_stops_a_reused_result_too(tmp_path: Path, home: Home) -> Non
     with pytest.raises(TableError, match=r"the newest 't' is .*, 30\.0 hours old; .* allows 1d"):
         run_stage(StageRequest(declared("1d"), "ingest", home, "two"))
     assert run_stage(StageRequest(declared("3d"), "ingest", home, "three")).reused
+
+
+@pytest.mark.parametrize(("value", "kind"), [("31.01.2024", "varchar"), ("7", "bigint")])
+def test_freshness_of_a_column_without_dates_is_told_in_one_line(
+    value: str, kind: str, tmp_path: Path, home: Home
+) -> None:
+    declared = _pipeline(
+        tmp_path, f"t,y\n{value},1\n", {"freshness": {"column": "t", "within": "2d"}}
+    )
+    with pytest.raises(ContractError, match=f"'t' holds {kind}, not dates or timestamps"):
+        run_stage(StageRequest(declared, "ingest", home, "one"))
 
 
 def _table(rows: int, colour: str = "red", shift: float = 0.0, gap: int = 0) -> str:
