@@ -66,7 +66,8 @@ class Windows(Spec):
     shorter windows. `all` is every row so far. A list such as `[5, 20]` adds windows of each
     size."""
     columns: Annotated[Columns, Field(min_length=1)]
-    """The columns to compute statistics of; derived columns are allowed."""
+    """The columns to compute statistics of; derived columns are allowed. A text has only `min`,
+    `max` and `first`."""
     statistics: Annotated[tuple[Statistic, ...], listed, Field(min_length=1)] = (
         "mean",
         "std",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.data.contract.sql_types import SQL_TYPES
+from factory_assets.data.transforms.cleaning import WINDOWS_REMEDY, unfit_for_windows
 from factory_assets.data.transforms.column_lineage import inputs_of_other_rows
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
@@ -128,6 +129,13 @@ def _wrong_types(clean: Clean, known: KnownColumns) -> list[Mistake]:
                 mistakes.append(Mistake((*_CLEAN, "derive", name), message))
                 break
             connection.execute(f"ALTER TABLE rows ADD COLUMN {identifier(name)} {kind}")
+        numbered = "SELECT *, 0 AS _order FROM rows"
+        if (
+            not mistakes
+            and clean.windows
+            and (unfit := unfit_for_windows(clean.windows, numbered, connection))
+        ):
+            mistakes.append(Mistake((*_CLEAN, "windows"), f"{unfit}; {WINDOWS_REMEDY}"))
     return mistakes
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import IDENTITY, Clean, Windows
 from factory_assets.spec.clean import Size, Statistic
@@ -147,6 +147,10 @@ class CleanQueries:
         for name in self.spec.derive:
             with engine_errors(f"{self.where}: derive.{name}"):
                 connection.execute(f"DESCRIBE {self._derived('FROM source', until=name)}")
+        if self.spec.windows and (
+            what := unfit_for_windows(self.spec.windows, self._derived("FROM source"), connection)
+        ):
+            raise ExpressionError(what, where=f"{self.where}: windows", remedy=WINDOWS_REMEDY)
 
     def bounded(self, connection: "duckdb.DuckDBPyConnection") -> AbstractContextManager[None]:
         """Return a context in which the expressions end within the declared time, and in memory."""
@@ -262,6 +266,45 @@ def windowed(windows: Windows, query: str) -> str:
         f"SELECT * EXCLUDE (_step), {cells} FROM (SELECT *, row_number() OVER "
         f"(PARTITION BY {by} ORDER BY {order}, _order) AS _step FROM ({query})) WINDOW {frames}"
     )
+
+
+WINDOWS_REMEDY = "name columns of numbers, or the statistics min, max and first alone"
+"""What to do if a column has none of the declared statistics."""
+
+
+def unfit_for_windows(
+    windows: Windows, query: str, connection: "duckdb.DuckDBPyConnection"
+) -> str | None:
+    """Return what is wrong if a column has not all of the declared statistics, such as a text.
+
+    Args:
+        query: must yield `_order`, and may yield no row.
+    """
+    if _binds(windowed(windows, query), connection):
+        return None
+    kinds = {name.lower(): kind for name, kind, *_ in _described(query, connection)}
+    if not kinds.keys() >= {n.lower() for n in (windows.by, windows.order, *windows.columns)}:
+        # Unknown names are told where names are checked.
+        return None
+    for column in windows.columns:
+        for statistic in windows.statistics:
+            one = {"columns": (column,), "statistics": (statistic,)}
+            if not _binds(windowed(windows.model_copy(update=one), query), connection):
+                return f"column {column!r} is {kinds[column.lower()]}, which has no {statistic}"
+    return None
+
+
+def _binds(query: str, connection: "duckdb.DuckDBPyConnection") -> bool:
+    try:
+        with engine_errors(""):
+            _described(query, connection)
+    except ExpressionError:
+        return False
+    return True
+
+
+def _described(query: str, connection: "duckdb.DuckDBPyConnection") -> list[Any]:
+    return connection.execute(f"DESCRIBE {query}").fetchall()
 
 
 def _window(size: Size) -> str:

@@ -233,6 +233,11 @@ def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, hom
             "windows: there is no column 'z'",
         ),
         (
+            {"windows": {"by": "y", "order": "y", "size": 2, "columns": ["torque", "name"]}},
+            ExpressionError,
+            "windows: column 'name' is VARCHAR, which has no mean; name columns of numbers, or the",
+        ),
+        (
             {"windows": {"by": "y", "order": "y", "size": 2, "columns": ["name"]}},
             ExpressionError,
             "name",

@@ -72,6 +72,13 @@ def test_a_good_declaration_with_data_has_no_problem(defs: Path) -> None:
             "column 'torque_mean', which they add, exists already",
         ),
         (
+            "      power: torque * speed",
+            "      power: torque * speed\n"
+            "    windows: {by: speed, order: torque, size: 5, columns: [power, kind]}",
+            "windows:",
+            "column 'kind' is VARCHAR, which has no mean; name columns of numbers, or",
+        ),
+        (
             "values: [L, M, H]",
             "values: [L, M, H]\n        range: [0, 1]",
             "        range:",
