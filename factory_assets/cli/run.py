@@ -85,12 +85,20 @@ def run(selection: RunSelection, console: Console) -> None:
             known = unchanged[number] if unchanged else None
             summary, error = _run_one(request, known, home, execute, console)
             summaries.append(summary)
-            errors += [error] if error else []
+            errors += [_named(error, request) if len(requests) > 1 else error] if error else []
     console.print(summary_table(summaries, console.width))
     for summary in (one for one in summaries if one.members):
         console.print(f"{summary.pipeline}: {summary.members}", highlight=False, markup=False)
     _print_ledger(home, console)
     raise_worst(errors, console)
+
+
+def _named(error: FactoryError, request: RunRequest) -> FactoryError:
+    """Return the error of one of several pipelines, which is not clear from a mere key."""
+    name = request.pipeline.name
+    if name not in error.where:
+        error.where = f"{name}: {error.where}" if error.where else name
+    return error
 
 
 def _tell_people(home: Home, console: Console) -> None:

@@ -1,6 +1,8 @@
 """`factory run` and `--explain` of a pipeline without a model, and errors in their arguments."""
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from factory_assets.cli.shared import RunSelection
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DataError, DeclarationError, ModelError
+from factory_resources.home.home import Home
 from tests.pipelines import APPLES, declare, write_apples
 
 
@@ -48,6 +51,25 @@ def test_a_data_product_runs_to_clean(product: Pipeline) -> None:
     again = output_of(run)
     assert again.count("reused") == 3
     assert output_of(print_plan).count("reuse (computed") == 2
+
+
+def test_of_several_pipelines_each_error_names_its_own(
+    product: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(product.folder, product.folder.parent / "pears")
+    places = iter(("train.model", "pears/train"))
+
+    @contextmanager
+    def refusing(home: Home) -> Iterator[Callable[..., ModelError]]:
+        yield lambda request, listener: ModelError("no", where=next(places), remedy="yes")
+
+    monkeypatch.setattr("factory_assets.cli.run.is_inside", lambda: True)
+    monkeypatch.setattr("factory_assets.cli.run._execution", refusing)
+    console = Console(record=True, width=120)
+    with pytest.raises(ModelError) as raised:
+        run(RunSelection(["apples", "pears"]), console)
+    assert str(raised.value) == "apples: train.model: no; yes"
+    assert "\npears/train: no; yes\n" in console.export_text()
 
 
 def test_the_job_and_schedule_of_a_data_product_end_at_clean(product: Pipeline) -> None:
