@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.data.blocks import StagedBlock
+from factory_assets.data.text_order import OrderingText, require_sortable_texts
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.results.data import Block, most_broken_rule
 from factory_resources.errors import DataError, ExpressionError, StorageError
@@ -42,6 +43,7 @@ def clean_files(
     earlier: Sequence[Path],
     scratch: Path,
     engines: SharedEngines,
+    ordering: Sequence[OrderingText] = (),
 ) -> dict[str, StagedBlock]:
     """Clean each group of files into a block; return the blocks by the key of their group.
 
@@ -50,8 +52,10 @@ def clean_files(
         earlier: files of clean rows that precede the groups; a row that repeats one of their keys
             is a duplicate.
         scratch: the folder that the blocks are written to.
+        ordering: the columns that order rows.
 
     Raises:
+        DataError: the letters of an ordering text do not come in the order of its numbers or times.
         ExpressionError: a declared expression is wrong, fails on a value, or takes too long.
         StorageError: an expression needs too much memory, or the blocks cannot be written.
     """
@@ -74,6 +78,11 @@ def clean_files(
         _view(connection, queries, numbered(paths, counts))
         queries.bind(connection)
         try:
+            if ordering:
+                rows = queries.kept_rows
+                described = connection.execute(f"DESCRIBE {rows}").fetchall()
+                types = {name: kind for name, kind, *_ in described}
+                require_sortable_texts(connection, ordering, types, queries.where, rows)
             repeated = queries.mark_duplicates(connection, earlier)
             blocks = [
                 _clean_group(connection, queries, group, start, scratch)

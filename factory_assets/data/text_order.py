@@ -4,7 +4,8 @@ Of dates such as 31.01.2024 and numbers such as `cycle 10` the letters say anoth
 their reader means. What orders rows is declared in `spec`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
@@ -24,67 +25,102 @@ _DAY_OR_MONTH_FIRST = r"^(\d{1,2}[./ -](\d{1,2}|\pL{3,9}\.?)|\pL{3,9}\.? \d{1,2}
 """How a date begins that has its year last."""
 
 
+@dataclass(frozen=True)
+class OrderingText:
+    """A column that orders rows."""
+
+    place: str
+    """The key of the declaration."""
+    column: str
+    is_hidden: bool
+    """Whether its values must not be shown."""
+
+
 def require_sortable_texts(
     connection: "duckdb.DuckDBPyConnection",
-    pipeline: Pipeline,
+    ordering: Iterable[OrderingText],
     types: Mapping[str, str],
     where: str,
+    rows: str = "FROM source",
 ) -> None:
-    """Check the texts of `source` that order its rows.
+    """Check the texts that order rows.
 
     Args:
-        types: the type of each column of `source`.
+        types: the type of each column of `rows`.
+        rows: a query.
 
     Raises:
         DataError: they are dates with the year last, or have numbers of several lengths.
     """
+    for one in ordering:
+        if types.get(one.column) == "VARCHAR":
+            _require_sortable(connection, one, where, rows)
+
+
+def _require_sortable(
+    connection: "duckdb.DuckDBPyConnection", one: OrderingText, where: str, rows: str
+) -> None:
+    # Duplicates are dropped before columns are derived.
+    typed = "give it the type date or timestamp in ingest.contract, or order by another column"
+    early = typed if one.place == _DUPLICATES else ""
+    name = identifier(one.column)
+    row = connection.execute(
+        f"SELECT any_value({name}) FROM ({rows}) "
+        f"WHERE regexp_matches({name}, {literal(_DAY_OR_MONTH_FIRST)})"
+    ).fetchone()
+    if row and row[0] is not None:
+        such_as = "" if one.is_hidden else f" such as {row[0]!r}"
+        raise DataError(
+            f"{one.place}: {one.column!r} is text{such_as}, whose letters do not come in the order "
+            "of time",
+            where=where,
+            remedy=early
+            or "make a date of it in clean.derive, such as "
+            f"`moment: strptime({name}, '%d.%m.%Y')`, and name that",
+        )
+    whole = rf"regexp_replace({name}, {literal(_FRACTION)}, '\1')"
+    row = connection.execute(
+        f"SELECT arg_min({name}, length({whole})), arg_max({name}, length({whole})) "
+        rf"FROM ({rows}) GROUP BY regexp_replace({whole}, '\d+', '0', 'g') "
+        f"HAVING min(length({whole})) < max(length({whole})) LIMIT 1"
+    ).fetchone()
+    if row:
+        such_as = "" if one.is_hidden else f", such as those of {row[0]!r} and {row[1]!r}"
+        raise DataError(
+            f"{one.place}: {one.column!r} is text, and its letters do not come in the order of its "
+            f"numbers{such_as}",
+            where=where,
+            remedy=early
+            or "make a number of it in clean.derive, such as "
+            rf"`step: CAST(regexp_extract({name}, '\d+') AS BIGINT)`, and name that",
+        )
+
+
+def ordering_texts(pipeline: Pipeline) -> list[OrderingText]:
+    """Return all that orders rows."""
+    return [*ordering_of_cleaning(pipeline), *_listed(pipeline, _ordering_of_training(pipeline))]
+
+
+def ordering_of_cleaning(pipeline: Pipeline) -> list[OrderingText]:
+    """Return what orders rows while they are cleaned: the order decides which rows are kept."""
+    return _listed(pipeline, _ordering_of_cleaning(pipeline))
+
+
+def _listed(pipeline: Pipeline, ordering: Iterable[tuple[str, str]]) -> list[OrderingText]:
     hidden = sensitive_columns(pipeline)
-    for place, column in _ordering(pipeline):
-        # Duplicates are dropped before columns are derived.
-        typed = "give it the type date or timestamp in ingest.contract, or order by another column"
-        early = typed if place == _DUPLICATES else ""
-        if types.get(column) != "VARCHAR":
-            continue
-        name = identifier(column)
-        row = connection.execute(
-            f"SELECT any_value({name}) FROM source "
-            f"WHERE regexp_matches({name}, {literal(_DAY_OR_MONTH_FIRST)})"
-        ).fetchone()
-        if row and row[0] is not None:
-            such_as = "" if column in hidden else f" such as {row[0]!r}"
-            raise DataError(
-                f"{place}: {column!r} is text{such_as}, whose letters do not come in the order of "
-                "time",
-                where=where,
-                remedy=early
-                or "make a date of it in clean.derive, such as "
-                f"`moment: strptime({name}, '%d.%m.%Y')`, and name that",
-            )
-        whole = rf"regexp_replace({name}, {literal(_FRACTION)}, '\1')"
-        row = connection.execute(
-            f"SELECT arg_min({name}, length({whole})), arg_max({name}, length({whole})) "
-            rf"FROM source GROUP BY regexp_replace({whole}, '\d+', '0', 'g') "
-            f"HAVING min(length({whole})) < max(length({whole})) LIMIT 1"
-        ).fetchone()
-        if row:
-            such_as = "" if column in hidden else f", such as those of {row[0]!r} and {row[1]!r}"
-            raise DataError(
-                f"{place}: {column!r} is text, and its letters do not come in the order of its "
-                f"numbers{such_as}",
-                where=where,
-                remedy=early
-                or "make a number of it in clean.derive, such as "
-                rf"`step: CAST(regexp_extract({name}, '\d+') AS BIGINT)`, and name that",
-            )
+    return [OrderingText(place, column, column in hidden) for place, column in ordering]
 
 
-def _ordering(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Yield the key and the column of all that orders rows."""
-    spec = pipeline.spec
-    if (same := spec.clean.deduplication) and same.order:
+def _ordering_of_cleaning(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    clean = pipeline.spec.clean
+    if (same := clean.deduplication) and same.order:
         yield _DUPLICATES, same.order
-    if spec.clean.windows:
-        yield "clean.windows.order", spec.clean.windows.order
+    if clean.windows:
+        yield "clean.windows.order", clean.windows.order
+
+
+def _ordering_of_training(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    spec = pipeline.spec
     if spec.split.time:
         yield "split.time", spec.split.time
     if isinstance(spec.training.model, SequenceNetwork):

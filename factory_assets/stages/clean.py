@@ -8,6 +8,7 @@ belong in `data.transforms.cleaning`.
 
 from factory_assets.data.blocks import is_complete, unite_blocks
 from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_clean_rows
+from factory_assets.data.text_order import ordering_of_cleaning
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.results.base import KeyComponents, digest, result_as
 from factory_assets.results.data import Block, CleanResult, IngestResult, add_counts
@@ -36,7 +37,7 @@ def clean(
 
     Raises:
         ExpressionError: a declared expression is wrong, or fails on a value.
-        DataError: no row is left, of a pipeline without partitions.
+        DataError: no row is left, of a pipeline without partitions, or texts do not order the rows.
         StorageError: the disk refuses to write, or a file of the ingested rows was changed.
     """
     where = f"{pipeline.name}/clean"
@@ -52,7 +53,8 @@ def clean(
     require_unchanged(read)
     engines = engines or SharedEngines()
     with home.scratch(engines.folder) as scratch:
-        staged = clean_files(queries, [*new.values()], earlier, scratch, engines)
+        ordering = ordering_of_cleaning(pipeline)
+        staged = clean_files(queries, [*new.values()], earlier, scratch, engines, ordering)
         counted = [known.get(group.key) or staged[group.key] for group in groups]
         quarantined = add_counts([block.quarantined for block in counted])
         # What a partition lacks today, such as a target that comes later, must not stop the others.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from factory_assets.data.leakage.detection import find_leaks
 from factory_assets.data.profiling.spellings import find_spellings
-from factory_assets.data.text_order import require_sortable_texts
+from factory_assets.data.text_order import ordering_texts, require_sortable_texts
 from factory_assets.data.time_split import latest_moments
 from factory_assets.data.transforms.column_lineage import inputs_of_other_rows
 from factory_assets.ml.features.columns import input_columns
@@ -58,7 +58,8 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
         _require_finite_loss(connection, pipeline, cleaned.snapshot.columns[target], where)
         _require_values(connection, rule, where)
-        require_sortable_texts(connection, pipeline, cleaned.snapshot.columns, where)
+        ordering = ordering_texts(pipeline)
+        require_sortable_texts(connection, ordering, cleaned.snapshot.columns, where)
         connection.execute(f"CREATE TEMP TABLE parts AS {_assignment(rule)}")
         prepared = {
             part: prepare(

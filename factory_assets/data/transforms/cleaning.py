@@ -111,6 +111,11 @@ class CleanQueries:
         )
 
     @property
+    def kept_rows(self) -> str:
+        """The rows that break no rule, duplicates included, with the derived columns."""
+        return self._derived(f"FROM source WHERE NOT {self._any_rule_broken}")
+
+    @property
     def valid_rows(self) -> str:
         query = f"FROM source WHERE NOT {self._any_rule_broken}"
         if self.spec.deduplicate:

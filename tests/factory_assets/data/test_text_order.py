@@ -72,6 +72,27 @@ def test_numbers_of_several_lengths_are_refused(
         split_by(at, tmp_path, home, declared)
 
 
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"deduplicate": {"key": "x", "keep": "last", "order": "at"}},
+        {"windows": {"by": "x", "order": "at", "size": 2, "columns": "y"}},
+    ],
+)
+@pytest.mark.parametrize("at", [("31.01.2024", "01.02.2024"), ("week 9", "week 10")])
+def test_rows_are_not_cleaned_in_a_wrong_order(
+    at: tuple[str, str], declared: dict[str, Any], tmp_path: Path, home: Home
+) -> None:
+    text = "at,x,y\n" + "".join(f"{one},1,{i}\n" for i, one in enumerate(at))
+    [part] = declared
+    with pytest.raises(DataError, match=f"/clean: clean.{part}.order: 'at' is text"):
+        cleaned(text, tmp_path, home, clean=declared)
+    # Rows that go to quarantine are in no order.
+    kept = {**declared, "where": {"known": f"\"at\" <> '{at[0]}'"}}
+    _, value = cleaned(text.replace(at[1], "week of 2024"), tmp_path, home, clean=kept)
+    assert value.snapshot.rows == 1
+
+
 def test_duplicates_are_ordered_before_columns_are_derived(tmp_path: Path, home: Home) -> None:
     declared = {"clean": {"deduplicate": {"key": "x", "order": "at"}}}
     with pytest.raises(DataError, match=r"give it the type date or timestamp in ingest\.contract"):
