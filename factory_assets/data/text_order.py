@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _DUPLICATES = "clean.deduplicate.order"
 
+_BEFORE = (
+    "order by another column, such as one that a pipeline without `train` derives for this one to "
+    "read (ingest.source.pipeline)"
+)
+"""Duplicates are dropped before columns are derived."""
+
 _FRACTION = r"(:\d{2})[.,]\d+"
 """Parts of a second; letters order them whatever their length is."""
 
@@ -60,9 +66,7 @@ def require_sortable_texts(
 def _require_sortable(
     connection: "duckdb.DuckDBPyConnection", one: OrderingText, where: str, rows: str
 ) -> None:
-    # Duplicates are dropped before columns are derived.
-    typed = "give it the type date or timestamp in ingest.contract, or order by another column"
-    early = typed if one.place == _DUPLICATES else ""
+    early = one.place == _DUPLICATES
     name = identifier(one.column)
     row = connection.execute(
         f"SELECT any_value({name}) FROM ({rows}) "
@@ -74,8 +78,9 @@ def _require_sortable(
             f"{one.place}: {one.column!r} is text{such_as}, whose letters do not come in the order "
             "of time",
             where=where,
-            remedy=early
-            or "make a date of it in clean.derive, such as "
+            remedy=_BEFORE
+            if early
+            else "make a date of it in clean.derive, such as "
             f"`moment: strptime({name}, '%d.%m.%Y')`, and name that",
         )
     whole = rf"regexp_replace({name}, {literal(_FRACTION)}, '\1')"
@@ -90,8 +95,10 @@ def _require_sortable(
             f"{one.place}: {one.column!r} is text, and its letters do not come in the order of its "
             f"numbers{such_as}",
             where=where,
-            remedy=early
-            or "make a number of it in clean.derive, such as "
+            remedy="if it is a date such as 2024-1-31, declare its type in ingest.contract; else "
+            + _BEFORE
+            if early
+            else "make a number of it in clean.derive, such as "
             rf"`step: CAST(regexp_extract({name}, '\d+') AS BIGINT)`, and name that",
         )
 

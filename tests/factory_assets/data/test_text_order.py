@@ -93,10 +93,19 @@ def test_rows_are_not_cleaned_in_a_wrong_order(
     assert value.snapshot.rows == 1
 
 
-def test_duplicates_are_ordered_before_columns_are_derived(tmp_path: Path, home: Home) -> None:
+@pytest.mark.parametrize(
+    ("at", "remedy"),
+    [
+        ("{:02}.01.2024", "of time; order by another column, such as one that a pipeline without"),
+        ("2024-1-{}", r"if it is a date .* declare its type in ingest\.contract; else order by"),
+    ],
+)
+def test_duplicates_are_ordered_before_columns_are_derived(
+    at: str, remedy: str, tmp_path: Path, home: Home
+) -> None:
     declared = {"clean": {"deduplicate": {"key": "x", "order": "at"}}}
-    with pytest.raises(DataError, match=r"give it the type date or timestamp in ingest\.contract"):
-        split_by([f"{i:02}.01.2024" for i in range(7, 20)], tmp_path, home, declared)
+    with pytest.raises(DataError, match=remedy):
+        split_by([at.format(i) for i in range(7, 20)], tmp_path, home, declared)
 
 
 @pytest.mark.parametrize("at", ["{:02}.01.2024", "cycle {}"])
