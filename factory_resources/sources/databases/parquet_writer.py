@@ -24,6 +24,19 @@ _EXACT_DIGITS = 15
 _SHOWN_DIGITS = 40
 """Digits of a number that a message shows."""
 
+_DAYS, _MICROSECONDS = 10_957, 946_684_800_000_000
+"""From 1970, where Arrow begins to count, to 2000, where PostgreSQL does."""
+
+_INFINITIES = {
+    "date32[day]": {_DAYS - (1 << 31): -(1 << 31) + 1, _DAYS - (1 << 31) - 1: (1 << 31) - 1},
+    "timestamp[us]": {
+        _MICROSECONDS - (1 << 63): -(1 << 63) + 1,
+        _MICROSECONDS - (1 << 63) - 1: (1 << 63) - 1,
+    },
+}
+"""What the driver makes of -infinity and infinity, which are the lowest and the highest number of
+PostgreSQL, to what the engine takes for them. The sum that the driver computes overflows."""
+
 
 def write_sorted(
     reader: "pyarrow.RecordBatchReader", name: str, key: Sequence[str], scratch: Path
@@ -163,14 +176,14 @@ def storage_type(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, 
         return kind, lambda column: column
     if types.is_null(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return pyarrow.string(), lambda column: column.cast(pyarrow.string())
+    if types.is_date32(kind) or types.is_timestamp(kind):
+        return kind, _with_infinities
     plain = (
         types.is_integer(kind)
         or types.is_floating(kind)
         or types.is_boolean(kind)
         or types.is_string(kind)
-        or types.is_date(kind)
         or types.is_time(kind)
-        or types.is_timestamp(kind)
     )
     # The driver returns money as whole cents, without marking it.
     if not plain or _type_name(field) == "money":
@@ -181,6 +194,20 @@ def storage_type(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, 
             + _suggested_cast(_type_name(field), kind).format(identifier(field.name)),
         )
     return kind, lambda column: column
+
+
+def _with_infinities(times: "pyarrow.Array") -> "pyarrow.Array":
+    """Return times in which the engine finds the infinities that PostgreSQL has."""
+    import pyarrow
+    from pyarrow import compute
+
+    kind = times.type
+    plain = pyarrow.timestamp(kind.unit) if pyarrow.types.is_timestamp(kind) else kind
+    numbers = times.view(pyarrow.int32() if plain.bit_width == 32 else pyarrow.int64())
+    for found, meant in _INFINITIES.get(str(plain), {}).items():
+        is_infinite = compute.equal(numbers, pyarrow.scalar(found, numbers.type))
+        numbers = compute.if_else(is_infinite, pyarrow.scalar(meant, numbers.type), numbers)
+    return numbers.view(kind)
 
 
 def _number_type(field: "pyarrow.Field") -> "pyarrow.DataType":
