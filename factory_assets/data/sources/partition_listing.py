@@ -14,7 +14,7 @@ from glob import escape
 from pathlib import Path
 
 from factory_assets.data.sources.emptied_files import without_emptied
-from factory_assets.data.sources.partition_patterns import Pattern
+from factory_assets.data.sources.partition_patterns import Pattern, places_in
 from factory_assets.spec import FileSource, ImageSource, Partition, Pipeline, PythonSource
 from factory_assets.spec.ingest import Source
 from factory_assets.spec.partition_places import PLACE
@@ -57,7 +57,7 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
     dimensions = pipeline.spec.partitions
     patterns, matches = [], []
     for source, text in patterns_of(pipeline):
-        if PLACE.search(text):
+        if any(places_in(text, dimensions)):
             pattern = Pattern.of(_escaped(text, pipeline.folder), dimensions, now)
             patterns.append(pattern)
             files = files_of(source, text, pipeline.folder, home)

@@ -88,6 +88,12 @@ def _filler(partition: Partition, in_file: bool) -> Callable[[re.Match[str]], st
 Place = tuple[str, str | None]
 """A placeholder: a dimension, and the format of its time, if it gives one."""
 
+
+def places_in(text: str, dimensions: Mapping[str, Dimension]) -> Iterator[re.Match[str]]:
+    """Yield the placeholders of a pattern; other names in braces are those of files or folders."""
+    return (place for place in PLACE.finditer(text) if place[1] in dimensions)
+
+
 _DIGITS = {"Y": 4, "j": 3, **dict.fromkeys("mdHMSyUWV", 2)}
 
 _WILD = re.compile(r"\*\*/|\*+|\?|\[!?[^]]+\]")
@@ -108,7 +114,7 @@ class Pattern:
     @classmethod
     def of(cls, text: str, dimensions: Mapping[str, Dimension], now: datetime) -> "Pattern":
         """Parse the pattern; time dimensions have the keys of the periods that end by `now`."""
-        places = tuple(dict.fromkeys((place[1], place[2]) for place in PLACE.finditer(text)))
+        places = tuple(dict.fromkeys((one[1], one[2]) for one in places_in(text, dimensions)))
         names = tuple(sorted({name for name, _ in places}))
         known = {}
         for name in names:
@@ -150,7 +156,7 @@ def _keys_by_texts(
 
 def _expression(text: str, places: Sequence[Place], dimensions: Mapping[str, Dimension]) -> str:
     expression, end, seen = "", 0, set[Place]()
-    for match in PLACE.finditer(text):
+    for match in places_in(text, dimensions):
         place = (match[1], match[2])
         expression += _glob_expression(text[end : match.start()])
         # The same placeholder must match the same text again.

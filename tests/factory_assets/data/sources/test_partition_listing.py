@@ -79,6 +79,13 @@ def test_folders_may_have_brackets_in_their_names(
     assert there(declared(tmp_path, f"${{FACTORY_DATA}}/{pattern}", day=DAY)) == ["2024-01-02"]
 
 
+def test_braces_in_names_that_are_no_partition_are_plain_text(tmp_path: Path) -> None:
+    folder = tmp_path / "{project} 1"
+    put(folder, "2024-01-02.csv", "{x}.csv")
+    assert there(declared(folder, "{day}.csv", day=DAY)) == ["2024-01-02"]
+    assert there(declared(folder, "{x}.csv")) == there(declared(folder, "x.csv"))
+
+
 def test_dynamic_keys_come_from_file_names(tmp_path: Path) -> None:
     put(tmp_path, "m1/2024-01-01.csv", "m-2/2024-01-01.csv", "m-2/2024-01-02.csv")
     pipeline = declared(tmp_path, "{machine}/{day}.csv", day=DAY, machine={"dynamic": True})
