@@ -8,11 +8,12 @@ Runs, and what starts and ends their processes, belong in `workers`.
 
 import json
 import os
+import re
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-from factory_resources.errors import SettingError
+from factory_resources.errors import SettingError, StorageError
 from factory_resources.home.database import (
     DATABASE_VARIABLE,
     PREPARED,
@@ -33,6 +34,9 @@ SETTINGS_VARIABLE = "FACTORY_DAGSTER_SETTINGS"
 """Environment variable that names a YAML file whose sections take the place of Dagster's settings,
 as where runs have pods of their own."""
 
+_READ_OTHERWISE = re.compile(r"\?|%[0-9A-Fa-f]{2}")
+"""What SQLAlchemy takes in an address for the begin of its options, or for another character."""
+
 
 def import_orm() -> None:
     """Import SQLAlchemy's ORM, which MLflow needs, before threads begin to ask Dagster's databases.
@@ -51,11 +55,12 @@ def prepare(home: Home) -> None:
     without it an empty database may be half-made, and is made anew.
 
     Raises:
-        StorageError: if the home cannot be written, one of its databases is damaged, or the
-            environment names other databases than the home has, or one that a migration left
-            unfinished.
+        StorageError: if the home cannot be written or has a path that addresses of databases cannot
+            contain, one of its databases is damaged, or the environment names other databases than
+            the home has, or one that a migration left unfinished.
     """
     go_offline()
+    _require_plain_path(home)
     home.require_writable()
     os.environ["FACTORY_HOME"] = str(home.path)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
@@ -91,6 +96,16 @@ def prepare(home: Home) -> None:
         if previous is not None and previous != home.path:
             _update_addresses(home, previous)
         home.write_atomic(marker, expected)
+
+
+def _require_plain_path(home: Home) -> None:
+    """Require a path that stays as it is in the addresses of SQLite files."""
+    if engine() == "sqlite" and (odd := _READ_OTHERWISE.search(str(home.path))):
+        raise StorageError(
+            f"the path contains {odd[0]!r}, which the address of a database cannot",
+            where=str(home.path),
+            remedy="rename the folder, or name another one in FACTORY_HOME",
+        )
 
 
 def instance_settings(postgres: bool) -> bytes:
