@@ -249,8 +249,8 @@ def _last_version(folder: Path, schema: "Schema") -> int | None:
     last = newest_commit(folder)
     for number in range(last, -1, -1):
         path = commit_path(folder, number)
-        for line in path.read_text().splitlines() if path.is_file() else ():
-            if '"metaData"' not in line or "metaData" not in (action := json.loads(line)):
+        for line in path.read_bytes().splitlines() if path.is_file() else ():
+            if b'"metaData"' not in line or "metaData" not in (action := json.loads(line)):
                 continue
             if Schema.from_json(action["metaData"]["schemaString"]) == schema:
                 return last

@@ -68,13 +68,13 @@ def lacks_feature(folder: Path) -> bool:
     commit after it.
     """
     newest = newest_commit(folder)
-    text = commit_path(folder, newest).read_text() if newest >= 0 else ""
+    text = commit_path(folder, newest).read_text("utf-8") if newest >= 0 else ""
     if '"metaData"' not in text or _TYPE not in text:
         return False
     # As text: opening the table takes longer than everything else that an unchanged run does.
     for number in range(newest, -1, -1):
         path = commit_path(folder, number)
-        if path.is_file() and '"protocol"' in (text := path.read_text()):
+        if path.is_file() and '"protocol"' in (text := path.read_text("utf-8")):
             return _FEATURE not in text
     # Delta Lake has removed the older commits, whose protocol is in a checkpoint.
     return _is_refused(folder)

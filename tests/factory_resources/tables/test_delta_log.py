@@ -116,6 +116,16 @@ def test_partitions_with_other_columns_leave_the_log_and_come_back(home: Home) -
     assert (table["n"].to_pylist(), sorted(table["k"].to_pylist())) == ([1] * 3, ["a", "b", "c"])
 
 
+def test_columns_are_recognised_whatever_the_locale(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("io.text_encoding", lambda encoding, *_: encoding or "latin-1")
+    for key, value in (("a", "1"), ("b", "1"), ("a", "'one'"), ("a", "1")):
+        _write(home, f"SELECT {value} AS größe, '{key}' AS Å", key)
+    table = DeltaTable(_folder(home)).to_pyarrow_table()
+    assert (table["größe"].to_pylist(), sorted(table["Å"].to_pylist())) == ([1] * 2, ["a", "b"])
+
+
 def test_a_table_becomes_one_in_partitions_and_back(home: Home) -> None:
     def read(version: int | None = None) -> dict[str, Any]:
         table = DeltaTable(_folder(home), version=version).to_pyarrow_table()
