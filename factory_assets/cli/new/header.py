@@ -126,7 +126,7 @@ def is_title(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
         return len(first) > 2
     few = len(first) // 2
     filled = [sum(bool(_text(cell)) for cell in row) for row in rows]
-    return max(len(named), *filled[:1]) <= few < max(filled, default=0)
+    return max([len(named), *filled[:1]]) <= few < max(filled, default=0)
 
 
 def is_all_numbers(cells: Sequence[object]) -> bool:

@@ -371,6 +371,7 @@ def test_a_target_is_guessed_with_the_reason(
         ("one.csv", "y\n0\n1\n", "no column is left"),
         ("empty.csv", "", "is empty"),
         ("rows.csv", "a,b\n", "has no rows"),
+        ("names.csv", "a,b,label\n", "has no rows"),
         ("three.csv", "a,b,y\n1,2,0\n3,4,1\n5,6,0\n", "3 rows are too few for training, val"),
     ],
 )
