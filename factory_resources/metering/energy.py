@@ -202,6 +202,8 @@ class Watch:
 
     def __init__(self, counters: Sequence[Counter]) -> None:
         self._counters, self._lock, self._done = counters, Lock(), Event()
+        self.fault = ""
+        """Why a counter could no longer be read; empty if all can."""
         pauses = [counter.every for counter in counters if counter.every]
         self._thread: Thread | None = None
         if pauses:
@@ -213,8 +215,8 @@ class Watch:
         with self._lock:
             try:
                 return sum(counter.joules() for counter in self._counters) or None
-            except (OSError, ValueError):
-                self._counters = ()
+            except (OSError, ValueError) as error:
+                self._counters, self.fault = (), str(error)
                 return None
 
     def close(self) -> None:

@@ -120,7 +120,8 @@ class Meter:
             f"RAPL, whole processor{part}" if measured else f"estimate: CPU time x {watts:g} W"
         ]
         methods += [f"NVML, whole GPU{part}"] if graphics else []
-        methods += [f"GPU not counted ({self._uncounted})"] if self._uncounted else []
+        uncounted = self._uncounted or self._gpus.fault
+        methods += [f"GPU not counted ({uncounted})"] if uncounted else []
         return Cost(
             seconds=time.perf_counter() - self._started,
             cpu_seconds=cpu,

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from factory_resources.errors import SettingError
-from factory_resources.metering.energy import zones
+from factory_resources.metering.energy import Gpus, zones
 from factory_resources.metering.meter import Meter, Rates, cpu_seconds
 
 BURN = "import time\nwhile time.process_time() < 0.45: pass\n"
@@ -70,6 +71,23 @@ def test_computations_at_the_same_time_share_what_the_processor_used(
         cost = meter.read()
     assert cost.wh == pytest.approx(72 / 3600 / sharing)
     assert cost.method.split("; ")[0] == f"RAPL, whole processor{part}"
+
+
+def test_a_gpu_that_is_lost_meanwhile_is_not_counted_and_the_cost_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Lost:
+        every: float | None = None
+
+        def joules(self) -> float:
+            raise OSError("NVML: GPU is lost")
+
+    monkeypatch.setattr(
+        "factory_resources.metering.meter.gpus", lambda: nullcontext(Gpus([Lost()]))
+    )
+    with Meter(Rates()) as meter:
+        for _ in range(2):
+            assert meter.read().method.endswith("; GPU not counted (NVML: GPU is lost)")
 
 
 @pytest.mark.parametrize("text", ["dirty", "-1", "nan", "inf", "380 g"])
