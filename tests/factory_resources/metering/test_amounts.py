@@ -15,6 +15,10 @@ from factory_resources.metering.amounts import amount
         (1.0, "1 Wh"),
         (999.0, "999 Wh"),
         (3_412.0, "3.41 kWh"),
+        (0.9996, "1 Wh"),
+        (999.4, "999 Wh"),
+        (999.6, "1 kWh"),
+        (1_234_000.0, "1.23 MWh"),
     ],
 )
 def test_three_digits_and_a_prefix(value: float, text: str) -> None:
