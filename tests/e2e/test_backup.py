@@ -103,6 +103,7 @@ def addresses(postgres: Postgres, prepared_tables: str) -> Iterator[tuple[str, s
         yield one, two
 
 
+@pytest.mark.long
 def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
     addresses: tuple[str, str], tmp_path: Path
 ) -> None:

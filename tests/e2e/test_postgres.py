@@ -26,6 +26,7 @@ def address(postgres: Postgres, prepared_tables: str) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.long
 def test_a_pipeline_runs_and_is_reused_on_postgres(
     postgres: Postgres, address: str, tmp_path: Path
 ) -> None:

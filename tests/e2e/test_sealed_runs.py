@@ -124,7 +124,19 @@ def test_a_source_reaches_only_what_is_allowed(
     assert [run.boundary for run in place.runs()] == ["none"]
 
 
-def test_runs_of_the_daemon_are_inside_and_a_killed_one_is_retried(
+def test_runs_of_the_daemon_are_inside(place: UserFactory, outside: tuple[int, list[str]]) -> None:
+    port, asked = outside
+    _declare(place, port)
+    _declare(place, port, "allowed", boundary={"allow": [f"127.0.0.1:{port}"]})
+    refused, done = _is_up_for_its_user(place, "asking", "allowed")
+    assert (refused["status"], done["status"]) == ("FAILURE", "SUCCESS")
+    assert asked == ["/"]
+    tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in (refused, done)]
+    assert [one["factory/boundary"] for one in tags] == ["namespaces"] * 2
+
+
+@pytest.mark.long
+def test_a_killed_run_of_the_daemon_is_retried_inside(
     place: UserFactory, outside: tuple[int, list[str]]
 ) -> None:
     port, asked = outside
@@ -144,7 +156,8 @@ def test_runs_of_the_daemon_are_inside_and_a_killed_one_is_retried(
     finally:
         up.stop()
     # Stopped at once, the factory enters it at the next start.
-    _is_up_for_its_user(place)
+    [again] = _is_up_for_its_user(place, "allowed")
+    assert again["status"] == "SUCCESS"
     assert asked == ["/", "/"]
     (first, second, held, last) = place.boundaries()
     assert (first.allowed, [*second.allowed]) == ({}, [f"127.0.0.1:{port}"])
@@ -235,8 +248,8 @@ def _kill_and_await_retry(up: Up, place: UserFactory) -> str:
     return retry
 
 
-def _is_up_for_its_user(place: UserFactory) -> None:
-    """Start a factory, where possible by root: all of it is the user's, and a run is inside."""
+def _is_up_for_its_user(place: UserFactory, *jobs: str) -> list[dict[str, Any]]:
+    """Start a factory, where possible by root: all of it is the user's; return how jobs ended."""
     by = by_root_for("nobody") if os.geteuid() == 0 else by_ordinary_user
     up = Up(place.home.path, place.path / "defs", started_by=by)
     try:
@@ -244,11 +257,12 @@ def _is_up_for_its_user(place: UserFactory) -> None:
         everybody = [started, *started.children(recursive=True)]
         assert len(everybody) >= 4
         assert {one.uids() for one in everybody} == {(USER[0],) * 3}
-        assert _ended(up, "allowed")["status"] == "SUCCESS"
+        ended = [_ended(up, job) for job in jobs]
     finally:
         up.stop()
     owners = {path.lstat().st_uid for path in place.home.path.rglob("*")}
     assert owners == {USER[0]}
+    return ended
 
 
 def _ended(up: Up, job: str) -> dict[str, Any]:

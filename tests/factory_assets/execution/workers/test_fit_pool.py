@@ -177,6 +177,7 @@ class Tree(DecisionTreeClassifier):
 """
 
 
+@pytest.mark.long
 def test_what_a_users_estimator_loads_in_workers_is_part_of_the_key(tmp_path: Path) -> None:
     tune = {"trials": 2, "parallel": 2, "search": {"args.max_depth": {"values": [1, 2]}}}
     train = {"target": "label", "model": {"python": "trees:Tree"}, "tune": tune}

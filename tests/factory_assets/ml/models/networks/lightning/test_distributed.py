@@ -63,13 +63,10 @@ def _source(folder: Path) -> dict[str, Any]:
     return {"ingest": {**APPLES["ingest"], "source": {"files": str(folder / "data.csv")}}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "model",
-    [
-        SMALL,
-        pytest.param({**SMALL, "kind": "tabm", "members": 4}, marks=pytest.mark.long),
-        pytest.param(SEQUENCES["gru"], marks=pytest.mark.long),
-    ],
+    [SMALL, {**SMALL, "kind": "tabm", "members": 4}, SEQUENCES["gru"]],
     ids=["mlp", "tabm", "gru"],
 )
 def test_two_processes_are_reproducible(model: dict[str, Any], tmp_path: Path) -> None:
