@@ -85,7 +85,8 @@ def run(selection: RunSelection, console: Console) -> None:
             known = unchanged[number] if unchanged else None
             summary, error = _run_one(request, known, home, execute, console)
             summaries.append(summary)
-            errors += [_named(error, request) if len(requests) > 1 else error] if error else []
+            if error:
+                errors.append(_named(error, request) if len(requests) > 1 else error)
     console.print(summary_table(summaries, console.width))
     for summary in (one for one in summaries if one.members):
         console.print(f"{summary.pipeline}: {summary.members}", highlight=False, markup=False)

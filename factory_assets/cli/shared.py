@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.declarations.dependencies import in_order, require_no_circle
-from factory_assets.declarations.folders import FILE, declared_again, pipeline_folders
+from factory_assets.declarations.folders import FILE, RENAME, declared_again, pipeline_folders
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import stages_of
 from factory_assets.results.stages import STAGES, Stage
@@ -172,20 +172,15 @@ def run_requests(selection: RunSelection) -> tuple[list[RunRequest], list[Factor
             none, or there is no pipeline to run.
     """
     pipelines, errors = select_valid(selection.pipelines)
-    twice = {folder.name: folder for folder in declared_again()}
-    errors += [_twice(twice[one.name], one.folder) for one in pipelines if one.name in twice]
+    twice = {
+        folder.name: DeclarationError(what, where=str(folder / FILE), remedy=RENAME)
+        for folder, what in declared_again().items()
+    }
+    errors += [twice[one.name] for one in pipelines if one.name in twice]
     pipelines = [one for one in pipelines if one.name not in twice]
     if errors and not pipelines:
         raise errors[0]
     return [_request(pipeline, selection) for pipeline in pipelines], errors
-
-
-def _twice(folder: Path, first: Path) -> DeclarationError:
-    return DeclarationError(
-        f"pipeline {folder.name!r} is also declared in {first}",
-        where=str(folder / FILE),
-        remedy="rename one of the folders",
-    )
 
 
 def read_file(path: Path) -> bytes:

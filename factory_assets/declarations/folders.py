@@ -16,6 +16,9 @@ ASSETS_FILE = "assets.py"
 
 SETTINGS = "factory.yaml"
 
+RENAME = "rename one of the folders"
+"""What to do about a pipeline that is declared again."""
+
 
 def defs_folders() -> list[Path]:
     """Return the folders of pipelines: the shipped one, then those in FACTORY_DEFS."""
@@ -55,10 +58,14 @@ def asset_folders() -> list[Path]:
     ]
 
 
-def declared_again() -> dict[Path, Path]:
-    """Return each folder of a pipeline whose name an earlier folder has, with that one."""
-    folders, first = every_pipeline_folder(), {one.name: one for one in pipeline_folders()}
-    return {folder: first[folder.name] for folder in folders if folder != first[folder.name]}
+def declared_again() -> dict[Path, str]:
+    """Return each folder of a pipeline whose name an earlier folder has, with what is wrong."""
+    first: dict[str, Path] = {}
+    return {
+        folder: f"pipeline {folder.name!r} is also declared in {first[folder.name]}"
+        for folder in every_pipeline_folder()
+        if first.setdefault(folder.name, folder) != folder
+    }
 
 
 def pipeline_folders() -> list[Path]:

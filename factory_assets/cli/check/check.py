@@ -31,6 +31,7 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked
 from factory_assets.declarations.folders import (
     ASSETS_FILE,
+    RENAME,
     asset_folders,
     declared_again,
     settings_file,
@@ -220,12 +221,9 @@ def _known(pipeline: Pipeline, files: Headers) -> KnownColumns | None:
 
 
 def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:
-    for folder, other in declared_again().items():
+    for folder, what in declared_again().items():
         if folder in folders:
-            message = (
-                f"pipeline {folder.name!r} is also declared in {other}; rename one of the folders"
-            )
-            yield Problem(folder / FILE, 1, "", message)
+            yield Problem(folder / FILE, 1, "", f"{what}; {RENAME}")
 
 
 def _wrong_folders() -> Iterator[Problem]:

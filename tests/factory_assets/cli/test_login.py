@@ -18,12 +18,18 @@ from factory_resources.security.passwords import Passwords
 from factory_resources.security.sessions import Sessions
 
 
-def test_a_new_password_ends_sessions_and_removes_passkeys(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def ann(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be one person."""
     (tmp_path / "people.yaml").write_text("ann:\n  roles: [auditor]\n", encoding="utf-8")
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
     monkeypatch.setenv("FACTORY_HOME", str(home.path))
+
+
+@pytest.mark.usefixtures("ann")
+def test_a_new_password_ends_sessions_and_removes_passkeys(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home.require_writable()
     for name in ("ann", "tom"):
         Sessions(home).begin(name, "password")
@@ -36,12 +42,8 @@ def test_a_new_password_ends_sessions_and_removes_passkeys(
     assert Passkeys(home).of("tom")
 
 
-def test_a_password_that_is_no_text_is_refused(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "people.yaml").write_text("ann:\n  roles: [auditor]\n", encoding="utf-8")
-    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
-    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+@pytest.mark.usefixtures("ann")
+def test_a_password_that_is_no_text_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     # So Python reads standard input where the language of the terminal is set, such as to German.
     latin = io.TextIOWrapper(io.BytesIO("ein schöner langer Satz\n".encode("latin-1")), "utf-8")
     monkeypatch.setattr("sys.stdin", latin)

@@ -16,7 +16,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.ledger import problems
-from tests.sinks import smtp, webhook
+from tests.sinks import Sink, smtp, webhook
 from tests.watched import look
 
 DRIFT = Alarm(kind="drift", what="heat: median 50 → 60", remedy="train again")
@@ -33,6 +33,12 @@ def home(tmp_path: Path) -> Home:
 
 def channel(**ways: Any) -> AlertChannel:
     return AlertChannel.model_validate(ways)
+
+
+def mail_to(server: Sink, *to: str) -> dict[str, Any]:
+    """Return the declaration of e-mails to these recipients by this server."""
+    place = {"host": "127.0.0.1", "port": server.port, "tls": "none"}
+    return {"to": [*to], "sender": "factory@example.org", **place}
 
 
 def test_an_alarm_is_told_once_and_its_end_once(home: Home) -> None:
@@ -70,15 +76,7 @@ def test_what_was_not_taken_is_sent_again_by_the_next_look(home: Home) -> None:
     with webhook() as sink, smtp() as mail:
         channels = [
             channel(webhook={"url": f"http://127.0.0.1:{sink.port}/hook"}),
-            channel(
-                email={
-                    "to": ["a@example.org", "b@example.org"],
-                    "sender": "factory@example.org",
-                    "host": "127.0.0.1",
-                    "port": mail.port,
-                    "tls": "none",
-                }
-            ),
+            channel(email=mail_to(mail, "a@example.org", "b@example.org")),
         ]
         sink.status = 503
         [problem] = settle_alarms(look(home, 1, DRIFT), channels, home)
@@ -97,13 +95,7 @@ def test_what_was_not_taken_is_sent_again_by_the_next_look(home: Home) -> None:
 
 def test_whom_a_mail_server_refuses_is_told_and_the_others_have_it_once(home: Home) -> None:
     with smtp() as mail:
-        email = {
-            "to": ["a@example.org", "nobody@example.org"],
-            "sender": "factory@example.org",
-            "host": "127.0.0.1",
-            "port": mail.port,
-            "tls": "none",
-        }
+        email = mail_to(mail, "a@example.org", "nobody@example.org")
         [problem] = settle_alarms(look(home, 1, DRIFT), [channel(email=email)], home)
         assert "the mail server refuses nobody@example.org (no such user); the others" in problem
         [alarm] = known_alarms(Looks(home, "pumps")).alarms
@@ -161,13 +153,7 @@ def test_what_is_no_webhook_and_no_password_is_told_in_one_line(
 ) -> None:
     monkeypatch.setenv("MAIL_PASSWORD", "Schlüssel")
     with smtp() as mail:
-        email = {
-            "to": ["a@example.org"],
-            "sender": "factory@example.org",
-            "host": "127.0.0.1",
-            "port": mail.port,
-            "tls": "none",
-        }
+        email = mail_to(mail, "a@example.org")
         channels = [
             channel(webhook={"url": f"http://127.0.0.1:{mail.port}/hook"}),
             channel(email={**email, "user": "factory", "password": "MAIL_PASSWORD"}),
