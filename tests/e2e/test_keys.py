@@ -9,6 +9,7 @@ import pytest
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.commands import in_process
+from tests.engines import server_in_long
 from tests.ledger import problems
 from tests.pipelines import declare, enter
 from tests.serving import serving
@@ -55,6 +56,7 @@ def ward(prepared_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return root
 
 
+@server_in_long("prepared_engine")
 def test_outcomes_and_erasures_find_answers_by_a_key_that_the_model_does_not_read(
     ward: Path,
 ) -> None:

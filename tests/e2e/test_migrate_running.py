@@ -143,6 +143,7 @@ def _require_logged(home: Home, answers: Sequence[str]) -> None:
         assert log.facts(requests).keys() == requests
 
 
+@pytest.mark.long
 def test_a_factory_that_is_up_is_stopped_moves_there_and_back_and_loses_no_answer(
     made: Factory, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,26 +72,33 @@ def worker(up: Up, run: str) -> int:
     return int(numbers[0])
 
 
-def test_what_was_killed_is_retried_and_resumed(tmp_path: Path) -> None:
+def test_a_training_whose_process_was_killed_is_retried_and_resumed(tmp_path: Path) -> None:
     folder, defs = tmp_path / "defs" / "apples", tmp_path / "defs"
     pipeline = declare(folder, {**APPLES, "train": TRAIN})
     write_apples(folder, rows=1000)
     up = Up(tmp_path / "home", defs)
     try:
         _retries_a_training(up)
-        other_home = Home(tmp_path / "undisturbed")
-        for stage in STAGES[: STAGES.index("train") + 1]:
-            undisturbed = run_stage(StageRequest(pipeline, stage, other_home, "undisturbed"))
-        trained = Records(up.home).latest("apples", "train")
-        assert trained
-        assert trained.value["digest"] == undisturbed.record.value["digest"]
+    finally:
+        up.stop()
+    other_home = Home(tmp_path / "undisturbed")
+    for stage in STAGES[: STAGES.index("train") + 1]:
+        undisturbed = run_stage(StageRequest(pipeline, stage, other_home, "undisturbed"))
+    trained = Records(up.home).latest("apples", "train")
+    assert trained
+    assert trained.value["digest"] == undisturbed.record.value["digest"]
 
-        # Other rows, so that everything is computed.
-        write_apples(folder, rows=1001)
-        known = {*up.home.checkpoints.rglob("*.ckpt")}
+
+@pytest.mark.long
+def test_the_next_factory_retries_what_was_killed_with_everything(tmp_path: Path) -> None:
+    folder, defs = tmp_path / "defs" / "apples", tmp_path / "defs"
+    declare(folder, {**APPLES, "train": TRAIN})
+    write_apples(folder, rows=1000)
+    up = Up(tmp_path / "home", defs)
+    try:
         killed = launch(up)
         process = keeper(up, killed)
-        trains(up, known)
+        trains(up)
         kill(up, process, "everything")
         up = Up(up.home.path, defs)
         _retries_soon(up, killed)
