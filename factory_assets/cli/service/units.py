@@ -99,12 +99,14 @@ def _timed(service: Service) -> Iterator[tuple[str, str, str, Sequence[str]]]:
 
 
 def _up(service: Service) -> str:
+    # What it fails for may pass by itself, at an hour when nobody is there to start it again: a
+    # database that is away, a full disk. So it is started again however often it failed.
     return (
         f"{HEADER}[Unit]\nDescription=The AI factory: pages, schedules and predictions\n"
         f"{_DOCUMENTATION}\nAfter=network.target postgresql.service\n"
-        "StartLimitIntervalSec=300\nStartLimitBurst=5\n\n"
+        "StartLimitIntervalSec=0\n\n"
         f"[Service]\nType=exec\n{_start(service, ('up', *service.options))}"
-        "Restart=on-failure\nRestartSec=10\nKillMode=mixed\nTimeoutStopSec=60\n"
+        "Restart=on-failure\nRestartSec=30\nKillMode=mixed\nTimeoutStopSec=60\n"
         f"{_sandbox(service)}\n"
         f"[Install]\nWantedBy={'multi-user.target' if service.user else 'default.target'}\n"
     )

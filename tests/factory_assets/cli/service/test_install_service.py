@@ -109,6 +109,8 @@ def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
     start = f'ExecStart="{sys.executable}" "-m" "factory_assets.cli" "up" "--port" "3001"'
     assert start in up
     assert "After=network.target postgresql.service\n" in up
+    # A database that is away for an hour of the night does not end it for good.
+    assert {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=30"} <= {*up.splitlines()}
     escaped = str(home).replace('"', '\\"').replace("%", "%%")
     assert f'Environment="FACTORY_HOME={escaped}"' in up
     assert f'Environment="FACTORY_DEFS={tmp_path}/more $defs"' in up
