@@ -17,9 +17,10 @@ from factory_assets.data.sources.python import load_function
 from factory_assets.declarations.loader import at_line, load_pipeline, read
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
-from factory_assets.ml.models.kinds import custom_kind
+from factory_assets.ml.models.kinds import custom_kind, require_searchable
 from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.models import OwnModule
+from factory_assets.spec.tune import Tune, space_of
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 
@@ -56,20 +57,34 @@ def with_line(error: DeclarationError, pipeline: Pipeline) -> DeclarationError:
 
 
 def _errors(pipeline: Pipeline) -> Iterator[tuple[At, DeclarationError]]:
-    train = pipeline.spec.train
-    named: list[tuple[At, Callable[[], object]]] = [
-        ((*at, "python"), partial(load_function, source, pipeline.folder))
-        for at, source in placed_sources(pipeline.spec.ingest)
-        if isinstance(source, PythonSource)
-    ]
+    folder, train = pipeline.folder, pipeline.spec.train
+    for at, source in placed_sources(pipeline.spec.ingest):
+        if isinstance(source, PythonSource):
+            yield from _error((*at, "python"), partial(load_function, source, folder))
     if train and isinstance(train.model, OwnModule):
-        load_model = partial(custom_kind, train.model, pipeline.folder)
-        named.append((("train", "model", "python"), load_model))
-    for at, load in named:
-        try:
-            load()
-        except DeclarationError as error:
-            yield at, error
+        errors = [*_error(("train", "model", "python"), partial(custom_kind, train.model, folder))]
+        yield from errors
+        if train.tune and not errors:
+            yield from _unsearchable(train.model, train.tune, folder)
+
+
+def _unsearchable(
+    model: OwnModule, tune: Tune, folder: Path
+) -> Iterator[tuple[At, DeclarationError]]:
+    if tune.search:
+        for name in tune.search:
+            at = ("train", "tune", "search", name)
+            yield from _error(at, partial(require_searchable, model, name, folder))
+    else:
+        first = next(iter(space_of(model, tune)))
+        yield from _error(("train", "tune"), partial(require_searchable, model, first, folder))
+
+
+def _error(at: At, load: Callable[[], object]) -> Iterator[tuple[At, DeclarationError]]:
+    try:
+        load()
+    except DeclarationError as error:
+        yield at, error
 
 
 def main(folder: Path) -> None:

@@ -24,6 +24,7 @@ from factory_assets.spec.models import (
     Tabm,
 )
 from factory_assets.spec.train import ModelSpec
+from factory_assets.spec.tune import ARGS, with_settings
 from factory_resources.errors import DeclarationError
 from factory_resources.user_callables import require_arguments
 from factory_resources.user_code import load_callable
@@ -132,6 +133,22 @@ def custom_kind(spec: OwnModule, folder: Path) -> Literal["network", "estimator"
         remedy="name a subclass of lightning.pytorch.LightningModule, an estimator, or a function "
         "that returns one",
     )
+
+
+def require_searchable(spec: OwnModule, name: str, folder: Path) -> None:
+    """Require that the object that `python` names has a setting that is to be searched.
+
+    Raises:
+        DeclarationError: as `custom_kind`; or it does not have the setting.
+    """
+    if name.startswith(ARGS):
+        custom_kind(with_settings(spec, {name: None}), folder)
+    elif custom_kind(spec, folder) == "estimator":
+        raise DeclarationError(
+            f"{name} is a setting for training networks, and {spec.python} is not a network",
+            where=str(folder),
+            remedy="let train.tune.search name arguments of the estimator, as args.NAME",
+        )
 
 
 def _is_module(base: type) -> bool:

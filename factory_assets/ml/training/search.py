@@ -16,8 +16,7 @@ from shutil import rmtree
 from uuid import uuid4
 
 from factory_assets.ml.metrics.metrics import higher_is_better
-from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.models.networks.model import NetworkModel
+from factory_assets.ml.models.kinds import require_searchable
 from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fit_tasks import FitExecutor
 from factory_assets.ml.training.trials import (
@@ -29,8 +28,6 @@ from factory_assets.ml.training.trials import (
 )
 from factory_assets.results.model import Trial, Tuned
 from factory_assets.spec.models import Network, OwnModule
-from factory_assets.spec.tune import ARGS
-from factory_resources.errors import DeclarationError
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Cost, Meter, Rates
 from factory_resources.progress import Progress
@@ -74,7 +71,9 @@ def search(
         ModelError: the declared settings cannot be trained.
         StorageError: the trials cannot be stored.
     """
-    _require_settings(trials)
+    if isinstance(trials.model, OwnModule):
+        for name in trials.space:
+            require_searchable(trials.model, name, trials.pipeline.folder)
     with studies.open_study(
         trials.home,
         checkpoints.name if checkpoints else uuid4().hex,
@@ -99,20 +98,6 @@ def _patience(trials: Trials) -> int:
     if trials.has_folds:
         return WARMUP_FOLDS
     return trials.model.epochs // WARMUP_DIVISOR if isinstance(trials.model, Network) else 0
-
-
-def _require_settings(trials: Trials) -> None:
-    """Raise DeclarationError if a search over a user's estimator names more than its arguments."""
-    model, folder = trials.model, trials.pipeline.folder
-    if not isinstance(model, OwnModule) or issubclass(model_class(model, folder), NetworkModel):
-        return
-    for name in trials.space:
-        if not name.startswith(ARGS):
-            raise DeclarationError(
-                f"{name} is a setting for training networks, and {model.python} is not a network",
-                where=f"{trials.pipeline.name}/train",
-                remedy="let train.tune.search name arguments of the estimator, as args.NAME",
-            )
 
 
 class Search:

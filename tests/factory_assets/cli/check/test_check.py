@@ -123,6 +123,27 @@ def test_each_mistake_is_found_on_its_line(
     assert problems[0].line == line_of(text, on_line)
 
 
+@pytest.mark.parametrize(
+    ("searched", "on_line", "message"),
+    [
+        ("{search: {args.D: [1, 2]}}", "args.D", "unexpected keyword argument 'D'; correct `args`"),
+        ("{search: {epochs: [1, 2]}}", "epochs", "sklearn.svm:SVC is not a network; let train"),
+        ("{trials: 3}", "trials", "sklearn.svm:SVC is not a network; let train.tune.search name"),
+    ],
+)
+def test_a_search_for_what_ones_own_estimator_does_not_take(
+    defs: Path, searched: str, on_line: str, message: str
+) -> None:
+    fixed = '{python: "sklearn.svm:SVC", args: {C: 1}}'
+    declared = "{kind: mlp, hidden: [8, 4], learning_rate: 1e-3}"
+    assert declared in FULL
+    text = FULL.replace(declared, f"{fixed}\n    tune: {searched}")
+    declare(defs, text)
+    [problem] = check(["machines"])
+    assert message in problem.message
+    assert problem.line == line_of(text, on_line)
+
+
 def test_an_encoder_that_is_not_on_this_machine(defs: Path) -> None:
     text = FULL.replace("exclude: [kind]", "text: {kind: no_such_encoder}")
     declare(defs, text)
