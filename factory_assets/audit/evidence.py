@@ -219,7 +219,7 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
 
     Raises:
         InvalidError: `since` is not a checkpoint of this ledger.
-        ModelError: a file of the home is missing.
+        ModelError: a file of the home is missing, or the verifier would not read so many files.
     """
     with Ledger(home).reading() as log, zipfile.ZipFile(out, "w") as archive:
         first = _first(log)
@@ -256,6 +256,13 @@ def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> Non
             _add(archive, "statement.json", stated.signed(LogKey.load(home)))
         verifier = Path(factory_verify.__file__)
         _add(archive, verifier.name, verifier.read_bytes())
+    if out.stat().st_size - archive.start_dir > factory_verify.LARGEST_DIRECTORY:
+        raise ModelError(
+            f"its evidence is {len(archive.namelist()):,} files, more than the verifier reads of "
+            "an archive",
+            where=f"{evidence.version.model}@{evidence.version.version}",
+            remedy="let the auditor verify a copy of the home: python factory_verify.py COPY",
+        )
 
 
 def signed_statement(evidence: Evidence, home: Home) -> bytes:

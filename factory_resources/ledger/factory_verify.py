@@ -746,8 +746,9 @@ def printable(text: str) -> str:
 _CHUNK = 1 << 20
 _RECORD_COST = 128 * 1024 * 1024
 """Bytes of memory that a parsed record may take."""
-_DIRECTORY_BYTES = 8 * 1024 * 1024
-"""Bytes that are read of an archive at once; only its directory is longer than a few."""
+LARGEST_DIRECTORY = 32 * 1024 * 1024
+"""Bytes that are read of an archive at once; only its directory, some 150 bytes for each of its
+files, is longer than a few."""
 
 
 class MissingFileError(InvalidError):
@@ -818,10 +819,10 @@ class HomeFolder:
 
 
 class _ArchiveBytes(io.FileIO):
-    """The bytes of an archive, whose directory is read at once, and takes ten times the memory."""
+    """The bytes of an archive, whose directory is read at once, and takes five times the memory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > _DIRECTORY_BYTES:
+        if size is not None and size > LARGEST_DIRECTORY:
             raise ValueError("too many files")
         return super().read(size)
 

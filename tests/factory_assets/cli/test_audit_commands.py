@@ -169,6 +169,18 @@ def test_no_evidence_is_written_of_which_a_record_is_missing(root: Path) -> None
     assert not (root / "evidence.zip").exists()
 
 
+def test_no_evidence_is_written_that_the_verifier_would_not_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = root / "evidence.zip"
+    monkeypatch.setattr("factory_resources.ledger.factory_verify.LARGEST_DIRECTORY", 1000)
+    told = factory("evidence", "apples@1", "--out", out)
+    assert told.exit_code == 2
+    assert "apples@1: its evidence is " in told.output
+    assert "files, more than the verifier reads of an archive" in told.output
+    assert [path for path in root.iterdir() if "evidence" in path.name] == []
+
+
 def test_a_kept_checkpoint_that_evidence_cannot_extend_is_told(root: Path) -> None:
     kept = root / "seen"
     assert factory("verify", "--keep", kept).exit_code == 0

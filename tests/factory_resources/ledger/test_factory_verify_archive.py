@@ -189,7 +189,7 @@ def test_the_same_name_twice_is_refused(evidence: Evidence) -> None:
 
 def test_a_directory_that_takes_much_memory_is_refused(evidence: Evidence) -> None:
     def crowd(members: dict[str, bytes]) -> None:
-        members.update({f"home/{number:0900}": b"" for number in range(9000)})
+        members.update({f"home/{number:0900}": b"" for number in range(36_000)})
 
     evidence.change(crowd)
     code, out = evidence.verify()
@@ -201,8 +201,8 @@ def test_a_directory_that_takes_much_memory_is_refused(evidence: Evidence) -> No
 def test_no_end_of_a_directory_hides_how_long_it_is(evidence: Evidence, offset: int) -> None:
     # With an offset that reads like the beginning of an end, an end seems to be in the end.
     item = struct.pack("<4s6H3L5H2L", b"PK\1\2", *[0] * 9, 900, *[0] * 6)
-    directory = b"".join(item + b"%0900d" % number for number in range(9000))
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9000, 9000, len(directory), offset, 0)
+    directory = b"".join(item + b"%0900d" % number for number in range(36_000))
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 36_000, 36_000, len(directory), offset, 0)
     evidence.path.write_bytes(directory + end)
     code, out = evidence.verify()
     assert code == 1
