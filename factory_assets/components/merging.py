@@ -11,7 +11,7 @@ import dagster as dg
 
 from factory_assets.components.erasure_sensor import erasure_sensors
 from factory_assets.components.io_manager import TableIOManager
-from factory_assets.components.user_assets import keys_of, user_assets
+from factory_assets.components.user_assets import user_assets
 from factory_assets.execution.progress import Progress
 from factory_assets.execution.workers.local_processes import LocalProcesses
 from factory_resources.home.home import Home
@@ -41,8 +41,7 @@ def merge_defs(
     resources.setdefault("io_manager", TableIOManager(resources["home"]))
     parts = [*pipelines]
     for folder in own_assets:
-        taken = [key for definitions in parts for key in keys_of(definitions)]
-        parts.append(user_assets(folder, taken, resources))
+        parts.append(user_assets(folder, parts, resources))
     shared = dg.Definitions(
         resources=resources,
         executor=dg.in_process_executor,

@@ -4,9 +4,9 @@ How their tables are stored belongs in `io_manager`.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -16,56 +16,65 @@ from factory_assets.execution.boundary_level import import_refused
 from factory_resources.errors import DeclarationError
 from factory_resources.user_code import module_beside
 
+_CORRECT = "correct it, then reload the code location"
+
+_KEY = "give it another key, as in @asset(key_prefix='raw')"
+
+_LONGEST = 1_000
+"""Characters of an error: of a circle, Dagster names every asset and check of the location."""
+
 
 def user_assets(
-    folder: Path, taken: Iterable[dg.AssetKey], resources: Mapping[str, Any]
+    folder: Path, others: Sequence[dg.Definitions], resources: Mapping[str, Any]
 ) -> dg.Definitions:
     """Return the assets and asset checks of `assets.py`, or one asset that shows why it fails.
 
     Args:
-        taken: keys of other assets.
+        others: the pipelines, and the assets of other folders, beside which they are to load.
         resources: resources that the assets may use.
     """
     try:
         if refused := import_refused():
-            raise DeclarationError(refused, remedy="correct it, then reload the code location")
+            raise DeclarationError(refused, remedy=_CORRECT)
         module = module_beside("assets", folder)
         definitions = dg.Definitions(
             assets=dg.load_assets_from_modules([module] if module else []),
             asset_checks=dg.load_asset_checks_from_modules([module] if module else []),
         )
-        # Validated separately, because an error in them would unload the whole code location.
-        separate = dg.Definitions.merge(definitions, dg.Definitions(resources=resources))
-        dg.Definitions.validate_loadable(separate)
-        _require_free(keys_of(definitions), set(taken))
+        # Validated here, because an error in them would unload the whole code location.
+        shared = dg.Definitions(resources=resources)
+        dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, shared))
+        _require_free(definitions, others)
+        dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, shared, *others))
     except Exception as error:
         logging.getLogger(__name__).debug("%s did not load", folder / ASSETS_FILE, exc_info=True)
-        problem = DeclarationError(
-            f"{type(error).__name__}: {error}"
-            if not isinstance(error, DeclarationError)
-            else error.what,
-            where=str(folder / ASSETS_FILE),
-            remedy="correct it, then reload the code location",
-        )
+        what, remedy = f"{type(error).__name__}: {error}"[:_LONGEST], _CORRECT
+        if isinstance(error, DeclarationError):
+            what, remedy = error.what, error.remedy or _CORRECT
+        problem = DeclarationError(what, where=str(folder / ASSETS_FILE), remedy=remedy)
         broken = broken_pipeline(f"{folder.name}_assets", problem, ASSETS_FILE)
         return dg.Definitions(assets=[broken])
     return definitions
 
 
-def keys_of(definitions: dg.Definitions) -> list[dg.AssetKey]:
-    """Return the keys of the assets in the definitions."""
-    return [
-        key
-        for asset in definitions.assets or ()
-        if isinstance(asset, dg.AssetsDefinition)
-        for key in asset.keys
-    ]
+def _assets_of(definitions: dg.Definitions) -> list[dg.AssetsDefinition]:
+    return [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
 
 
-def _require_free(keys: Sequence[dg.AssetKey], taken: set[dg.AssetKey]) -> None:
-    for key in keys:
-        if key in taken:
+def _require_free(definitions: dg.Definitions, others: Sequence[dg.Definitions]) -> None:
+    """Require keys that no other asset has, and names that no job of a pipeline has.
+
+    Raises:
+        DeclarationError: one is taken.
+    """
+    taken = {key for other in others for asset in _assets_of(other) for key in asset.keys}
+    jobs = {cast(Any, job).name for other in others for job in other.jobs or ()}
+    for asset in _assets_of(definitions):
+        for key in asset.keys:
+            if key in taken:
+                raise DeclarationError(f"asset {key.to_user_string()} exists already", remedy=_KEY)
+        if asset.is_executable and asset.node_def.name in jobs:
             raise DeclarationError(
-                f"asset {key.to_user_string()} exists already",
-                remedy="give it another key, as in @asset(key_prefix='raw')",
+                f"asset {asset.node_def.name} has the name of a pipeline, or of its looks",
+                remedy=_KEY,
             )

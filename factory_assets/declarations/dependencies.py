@@ -3,13 +3,22 @@
 Reading the data belongs in `data.sources`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from graphlib import TopologicalSorter
 
 from factory_assets.declarations.loader import pipeline_named
 from factory_assets.spec import AssetSource, Pipeline, SnapshotSource
 from factory_assets.spec.watch import MONITOR
 from factory_resources.errors import DeclarationError
+
+_DATA, _MODEL, _PARTITIONS = (
+    ("ingest", "clean"),
+    ("split", "train", "evaluate", "deploy"),
+    "partitions",
+)
+
+_ASSETS = frozenset((*_DATA, *_MODEL, _PARTITIONS, MONITOR))
+"""The last parts of the keys that assets of pipelines may have."""
 
 
 def upstream_keys(pipeline: Pipeline) -> list[list[str]]:
@@ -55,10 +64,11 @@ def require_no_circle(pipeline: Pipeline) -> None:
 
 
 def require_own_job(pipeline: Pipeline) -> None:
-    """Require that no other job has its name: Dagster then drops the whole code location.
+    """Require that no other job or asset has its name: Dagster then drops the whole code location.
 
     Raises:
-        DeclarationError: the looks at another pipeline are a job of that name.
+        DeclarationError: the looks at another pipeline are a job of that name, or an asset of
+            another one is.
     """
     watched = pipeline.name.removesuffix(f"_{MONITOR}")
     other = pipeline_named(watched) if watched != pipeline.name else None
@@ -68,6 +78,23 @@ def require_own_job(pipeline: Pipeline) -> None:
             where=str(pipeline.folder / "defs.yaml"),
             remedy="give this pipeline another name",
         )
+    owner, _, last = pipeline.name.rpartition("__")
+    other = pipeline_named(owner) if last in _ASSETS else None
+    if other and last in _assets_of(other):
+        raise DeclarationError(
+            f"Dagster calls the asset {owner}/{last} {pipeline.name}, too",
+            where=str(pipeline.folder / "defs.yaml"),
+            remedy="give this pipeline another name",
+        )
+
+
+def _assets_of(pipeline: Pipeline) -> Iterator[str]:
+    """Yield the last parts of the keys of a pipeline's assets."""
+    spec = pipeline.spec
+    yield from _DATA
+    yield from _MODEL if spec.train else ()
+    yield from (_PARTITIONS,) if spec.partitions else ()
+    yield from (MONITOR,) if spec.watch else ()
 
 
 def _path_to(

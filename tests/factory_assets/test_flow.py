@@ -164,6 +164,21 @@ def test_a_name_that_the_job_of_looks_has_breaks_that_pipeline_alone(folder: Pat
     assert not check_folder(folder / "a_monitor")
 
 
+def test_a_name_that_an_asset_has_breaks_that_pipeline_alone(folder: Path) -> None:
+    declare(folder / "a__ingest", APPLES)
+    declare(folder / "a__train", APPLES)
+    [problem] = check_folder(folder / "a__ingest")
+    assert problem.what == (
+        "attributes: Dagster calls the asset a/ingest a__ingest, too; give this pipeline another "
+        "name"
+    )
+    assert not check_folder(folder / "a__train"), "a has no such asset"
+    found = defs()
+    found.get_repository_def().load_all_definitions()
+    keys = {key.to_user_string() for key in found.resolve_all_asset_keys()}
+    assert {"a__ingest/broken", "a__train/ingest", "a/ingest", "machine_failure/deploy"} <= keys
+
+
 def _own_assets(folder: Path, text: str, name: str = "raw") -> Path:
     (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / "assets.py").write_text(text)
@@ -248,14 +263,31 @@ def test_where_a_boundary_is_required_only_code_inside_one_is_imported(
             "import dagster as dg\n@dg.asset(key=['a', 'clean'])\ndef a(): ...",
             "asset a/clean exists already",
         ),
+        (
+            "import dagster as dg\n@dg.asset\ndef a(): ...",
+            "asset a has the name of a pipeline, or of its looks; give it another key",
+        ),
+        (
+            "import dagster as dg\n@dg.asset_check(asset=dg.AssetKey(['a', 'ingest']))\n"
+            "def contract(): return dg.AssetCheckResult(passed=True)",
+            "Duplicate asset check key",
+        ),
+        (
+            "import dagster as dg\n@dg.asset(key='x', deps=[dg.AssetKey(['reader', 'clean'])])\n"
+            "def x(): ...",
+            "Circular dependencies",
+        ),
     ],
 )
 def test_a_broken_assets_file_does_not_affect_other_assets(
     text: str, says: str, folder: Path
 ) -> None:
+    _declare(folder, "reader", {"asset": "x"})
     _own_assets(folder, text)
     _own_assets(folder, "import dagster as dg\n@dg.asset\ndef fine() -> None: ...", "other")
-    graph = defs().resolve_asset_graph()
+    found = defs()
+    found.get_repository_def().load_all_definitions()
+    graph = found.resolve_asset_graph()
     keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
     assert {"raw_assets/broken", "fine", "a/clean", "machine_failure/deploy"} <= keys
     assert says in (graph.get(dg.AssetKey(["raw_assets", "broken"])).description or "")
