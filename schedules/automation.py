@@ -3,7 +3,7 @@
 Sensors belong in `sensors`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, SCHEDULE_NAME_TAG
@@ -63,11 +63,25 @@ def waiting_run(instance: dg.DagsterInstance, tag: str, name: str) -> dg.SkipRea
     return None
 
 
-def on_new_data() -> dg.AutomationCondition:  # type: ignore[type-arg] # Dagster knows only the bare class
+def on_new_data(
+    partitioned: Iterable[dg.AssetKey],
+) -> dg.AutomationCondition:  # type: ignore[type-arg] # Dagster knows only the bare class
     """Return the condition that something upstream is new and its blocking checks passed.
 
     Nothing runs by itself until the sensor of the automation conditions is switched on in the UI.
+
+    Args:
+        partitioned: what is upstream in partitions. Whether these are new, the asset says that
+            brings them up to date: some may have no data for ever, they become new one after the
+            other, and Dagster has checks of those that a person chose alone.
     """
-    return dg.AutomationCondition.eager() & (
-        dg.AutomationCondition.all_deps_blocking_checks_passed()
+    condition = dg.AutomationCondition
+    apart = dg.AssetSelection.assets(*partitioned)
+    is_new = condition.newly_missing() | condition.any_deps_updated().ignore(apart)
+    return (
+        is_new.since_last_handled()
+        & ~condition.any_deps_missing().ignore(apart)
+        & ~condition.any_deps_in_progress()
+        & ~condition.in_progress()
+        & condition.all_deps_blocking_checks_passed().ignore(apart)
     )

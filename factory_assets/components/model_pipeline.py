@@ -13,7 +13,7 @@ from factory_assets.components.metadata.checks import check_specs, checks_of_err
 from factory_assets.components.metadata.stages import describe
 from factory_assets.components.monitor_asset import monitor_defs
 from factory_assets.components.partition_assets import partitioned_asset, partitions_asset
-from factory_assets.components.partitions import upstream_of
+from factory_assets.components.partitions import automation_of, upstream_of
 from factory_assets.components.run_context import (
     stage_request,
     step_failure,
@@ -22,7 +22,6 @@ from factory_assets.components.run_context import (
 from factory_assets.components.scaffolder import PipelineScaffolder
 from factory_assets.components.schedules import schedules_of
 from factory_assets.components.sensors import sensors_of
-from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.progress import Progress
 from factory_assets.execution.requests import stages_of
@@ -32,7 +31,6 @@ from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-from schedules.automation import on_new_data
 
 
 @dg.scaffold_with(PipelineScaffolder)
@@ -89,7 +87,6 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
 def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
     """Return one stage as an asset, whose body runs the stage and describes its result."""
     name = pipeline.name
-    read = upstream_keys(pipeline)
 
     def _stage(
         context: dg.AssetExecutionContext,
@@ -122,8 +119,8 @@ def stage_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
     return asset(
         _stage,
         key=[name, stage],
-        deps=upstream_of(pipeline, stage) or read,
-        automation_condition=on_new_data() if read else None,
+        deps=upstream_of(pipeline, stage),
+        automation_condition=automation_of(pipeline, stage),
         check_specs=check_specs(pipeline, stage),
         pool=pool_of(pipeline, stage),
         **asset_attributes(pipeline, stage),

@@ -23,15 +23,16 @@ from factory_assets.components.metadata.stages import costs, describe
 from factory_assets.components.partitions import (
     PARTITIONS,
     PARTITIONS_PER_RUN,
+    automation_of,
     dynamic_name,
     known_keys,
     partitions_def,
+    read_by,
     upstream_of,
 )
 from factory_assets.components.run_context import stage_request, step_failure
 from factory_assets.data.cleaned_blocks import no_row_text
 from factory_assets.data.sources.partition_listing import patterns_of
-from factory_assets.declarations.dependencies import upstream_keys
 from factory_assets.execution.backfill import (
     PartitionRun,
     Wanted,
@@ -57,7 +58,6 @@ from factory_resources.errors import DataError, FactoryError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import event_logs_open
 from factory_resources.tracking.records import Records
-from schedules.automation import on_new_data
 
 
 def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
@@ -98,7 +98,7 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
     return asset(
         _stage,
         key=[pipeline.name, stage],
-        deps=upstream_of(pipeline, stage) or upstream_keys(pipeline),
+        deps=upstream_of(pipeline, stage),
         partitions_def=partitions_def(pipeline),
         backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_PER_RUN),
         check_specs=check_specs(pipeline, stage),
@@ -146,7 +146,6 @@ class PartitionSelection(dg.Config):
 
 def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     """Return the asset that brings partitions up to date and reports how many there are."""
-    read = upstream_keys(pipeline)
 
     def _partitions(
         context: dg.AssetExecutionContext,
@@ -182,8 +181,8 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     return asset(
         _partitions,
         key=[pipeline.name, PARTITIONS],
-        deps=read,
-        automation_condition=on_new_data() if read else None,
+        deps=read_by(pipeline),
+        automation_condition=automation_of(pipeline, None),
         kinds={"duckdb", "deltalake"},
         **shared_attributes(
             pipeline, "Ingests and cleans every partition that has data and needs it."

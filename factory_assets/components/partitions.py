@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
+from factory_assets.declarations.dependencies import pipelines_read, upstream_keys
+from factory_assets.declarations.loader import pipeline_named
+from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Pipeline, partition_of
 from factory_assets.spec.calendar import CRON, FORMATS, floor
@@ -16,6 +19,7 @@ from factory_assets.spec.partitions import (
     ListedPartitions,
     TimePartitions,
 )
+from schedules.automation import on_new_data
 
 PARTITIONS_PER_RUN = 100
 """Maximum number of partitions in one run of a backfill.
@@ -30,11 +34,42 @@ PARTITIONS = "partitions"
 
 
 def upstream_of(pipeline: Pipeline, stage: Stage) -> list[dg.AssetDep]:
-    """Return what a stage depends on: the stages before it, and the partitions being up to date."""
+    """Return what a stage depends on: the stages before it, and the partitions being up to date.
+
+    For `ingest`, and for what brings its partitions up to date: see `read_by`.
+    """
     before = [dg.AssetDep([pipeline.name, name]) for name in UPSTREAM[stage]]
     if pipeline.spec.partitions and "clean" in UPSTREAM[stage]:
         before.append(dg.AssetDep([pipeline.name, PARTITIONS]))
-    return before
+    return before or read_by(pipeline)
+
+
+def read_by(pipeline: Pipeline) -> list[dg.AssetDep]:
+    """Return the assets whose tables a pipeline reads, and of those in partitions also the asset
+    that brings them up to date."""
+    keys = upstream_keys(pipeline)
+    keys += [[name, PARTITIONS] for name in _read_in_partitions(pipeline)]
+    return [dg.AssetDep(key) for key in keys]
+
+
+def automation_of(pipeline: Pipeline, stage: Stage | None) -> dg.AutomationCondition | None:  # type: ignore[type-arg] # as in `on_new_data`
+    """Return when an asset runs by itself; None if the pipeline reads no other asset.
+
+    Args:
+        stage: None for the asset that brings partitions up to date.
+    """
+    if not upstream_keys(pipeline):
+        return None
+    names = [pipeline.name] if pipeline.spec.partitions else []
+    if stage is None or not UPSTREAM[stage]:
+        names = _read_in_partitions(pipeline)
+    return on_new_data(dg.AssetKey([name, one]) for name in names for one in PARTITIONED)
+
+
+def _read_in_partitions(pipeline: Pipeline) -> list[str]:
+    """Return the names of the pipelines in partitions that a pipeline reads, each once."""
+    read = {name: pipeline_named(name) for name in pipelines_read(pipeline)}
+    return [name for name, other in read.items() if other and other.spec.partitions]
 
 
 def partitions_def(pipeline: Pipeline) -> dg.PartitionsDefinition[str] | None:

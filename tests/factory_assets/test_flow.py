@@ -129,6 +129,51 @@ def test_new_data_requests_downstream_runs(
         assert requested == {"b/ingest", "b/clean", "c/ingest", "c/clean"}
 
 
+DAYS = {"day": {"every": "day", "start": "2024-01-01", "end": "2024-01-04"}}
+
+
+def _days(folder: Path, name: str, more: Any = None, /, **ingest: Any) -> Path:
+    """Declare a pipeline in partitions with data for two of three days."""
+    contract = [{"name": "x", "type": "int64"}]
+    declared = {"source": {"files": "{day}.csv"}, "contract": contract, **ingest}
+    attributes = {"purpose": "test", "partitions": DAYS, "ingest": declared, **(more or {})}
+    declare(folder / name, attributes)
+    for day in (1, 3):
+        (folder / name / f"2024-01-0{day}.csv").write_text("x\n1\n2\n")
+    return folder / name
+
+
+def test_new_data_in_partitions_requests_downstream_runs(
+    folder: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    _declare(folder, "b", {"pipeline": "days"})
+    built = build_defs([_days(folder, "days"), folder / "b"], resource_overrides={"home": home})
+    with dg.instance_for_test() as instance:
+        first = dg.evaluate_automation_conditions(built, instance)
+        assert first.total_requested == 0
+        assert built.resolve_job_def("days").execute_in_process(instance=instance).success
+        then = dg.evaluate_automation_conditions(built, instance, cursor=first.cursor)
+        assert {key.to_user_string() for key in _requested(then)} == {"b/ingest", "b/clean"}
+
+
+def test_a_pipeline_in_partitions_trains_once_what_it_reads_is_new(
+    folder: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    join = {"source": {"pipeline": "a"}, "on": "x", "key": "id", "columns": "y"}
+    columns = [{"name": "x", "type": "int64"}, {"name": "y", "type": "int64"}]
+    model = {"target": "y", "model": {"kind": "linear"}}
+    _days(folder, "days", {"train": model}, joins={"a": join}, contract=columns)
+    built = build_defs([folder / "a", folder / "days"], resource_overrides={"home": home})
+    with dg.instance_for_test() as instance:
+        first = dg.evaluate_automation_conditions(built, instance)
+        assert built.resolve_job_def("a").execute_in_process(instance=instance).success
+        then = dg.evaluate_automation_conditions(built, instance, cursor=first.cursor)
+        stages = ("partitions", "split", "train", "evaluate", "deploy")
+        assert _requested(then) == {dg.AssetKey(["days", stage]) for stage in stages}
+
+
 def _requested(result: Any) -> set[dg.AssetKey]:
     return {r.key for r in result.results if result.get_num_requested(r.key)}
 
