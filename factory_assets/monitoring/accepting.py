@@ -9,6 +9,7 @@ from factory_assets.monitoring.champion import SEED, WatchedChampion, require_wa
 from factory_assets.monitoring.drift_states import FEWEST, ComparedRows, DriftStates
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
+from factory_assets.monitoring.watching import declared_channels, settle
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
@@ -21,7 +22,8 @@ def accept(pipeline: Pipeline, reason: str, home: Home) -> int:
     """Compare later answers with those since the oldest change; return how many rows these are.
 
     The ledger has the reason, and it is entered first: a kill in between leaves an acceptance that
-    the next call repeats.
+    the next call repeats. The alarm of drift is over then, and people are told, so that nothing is
+    trained because of it.
 
     Args:
         reason: why what is new is as it should be.
@@ -29,9 +31,10 @@ def accept(pipeline: Pipeline, reason: str, home: Home) -> int:
     Raises:
         UnknownNameError: nobody has looked yet.
         DataError: too few rows were answered to compare with.
+        DeclarationError: `factory.yaml` is wrong.
         StorageError: the log or the ledger cannot be read or written.
     """
-    watch = require_watch(pipeline)
+    watch, channels = require_watch(pipeline), declared_channels()
     looks = Looks(home, pipeline.name)
     report = looks.latest()
     if report is None:
@@ -48,14 +51,17 @@ def accept(pipeline: Pipeline, reason: str, home: Home) -> int:
     )
     with home.lock(f"watch_{pipeline.name}"):
         champion = WatchedChampion(pipeline, watch, report.version, home)
-        return _begin_anew(
+        rows, accepted = _begin_anew(
             champion, report, datetime.now(UTC), lambda: Ledger(home).append([entry])
         )
+    # Who was not reached is told by the next look, and by `factory status` until then.
+    settle(accepted, channels, home)
+    return rows
 
 
 def _begin_anew(
     champion: WatchedChampion, report: MonitorReport, now: datetime, enter: Callable[[], object]
-) -> int:
+) -> tuple[int, MonitorReport]:
     """Compare later answers with those since the oldest change that the last look found.
 
     Args:
@@ -63,7 +69,7 @@ def _begin_anew(
         enter: called when there are rows enough, before anything is stored.
 
     Returns:
-        How many rows later answers are compared with.
+        How many rows later answers are compared with, and what the last look is from now on.
 
     Raises:
         DataError: there are too few.
@@ -94,8 +100,9 @@ def _begin_anew(
         "findings": (), "evidence": 0.0, "alarms": calm,
         "rows": 0, "requests": 0, "refused": 0, "sampled": 0,
     }  # fmt: skip
-    looks.store(report.model_copy(update=update), states.save)
-    return len(rows.ids)
+    accepted = report.model_copy(update=update)
+    looks.store(accepted, states.save)
+    return len(rows.ids), accepted
 
 
 def _last_block(looks: Looks, since: int) -> int:

@@ -5,6 +5,7 @@ Every step may be repeated, so that a kill between two of them is mended by the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from factory_assets.monitoring.monitor import monitor
 from factory_assets.monitoring.outcome_sources import record_declared
 from factory_assets.monitoring.report import MonitorReport
 from factory_assets.spec import Pipeline
+from factory_assets.spec.settings import AlertChannel
 from factory_resources.home.home import Home
 
 
@@ -33,10 +35,24 @@ def watch_once(pipeline: Pipeline, home: Home, now: datetime | None = None) -> W
     Raises:
         FactoryError: as `monitor` does, or `factory.yaml` is wrong.
     """
-    declared, source = load_settings(), require_watch(pipeline).outcomes
+    channels, source = declared_channels(), require_watch(pipeline).outcomes
     problems = record_declared(pipeline, source, home) if source else []
     report = monitor(pipeline, home, now)
-    channels = declared.settings.alerts if declared else ()
-    with home.lock(f"alarms_{pipeline.name}"):
-        problems += settle_alarms(report, channels, home)
+    problems += settle(report, channels, home)
     return WatchedOnce(report, tuple(problems))
+
+
+def declared_channels() -> tuple[AlertChannel, ...]:
+    """Return who is told of alarms.
+
+    Raises:
+        DeclarationError: `factory.yaml` is wrong.
+    """
+    declared = load_settings()
+    return declared.settings.alerts if declared else ()
+
+
+def settle(report: MonitorReport, channels: Sequence[AlertChannel], home: Home) -> list[str]:
+    """Enter which alarms are open, and tell people, as `settle_alarms` does, one at a time."""
+    with home.lock(f"alarms_{report.pipeline}"):
+        return settle_alarms(report, channels, home)

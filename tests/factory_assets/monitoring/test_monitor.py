@@ -9,8 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.monitoring.accepting import accept
+from factory_assets.monitoring.alerts import known_alarms
 from factory_assets.monitoring.champion import WatchedChampion, watched_champion
 from factory_assets.monitoring.looks import Looks
+from factory_assets.monitoring.reasons import TrainingReasons
 from factory_assets.monitoring.report import MonitorReport
 from factory_assets.monitoring.watching import watch_once
 from factory_resources.errors import DeclarationError, ModelError
@@ -19,6 +21,7 @@ from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.prediction_log.ids import parse
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.outcomes.samples import add, feedback
+from tests.ledger import problems
 from tests.pipelines import enter
 from tests.watched import PUMPS, Watched, make_watched, rows
 
@@ -193,6 +196,26 @@ def test_what_is_accepted_begins_with_the_change_however_many_looks_ago(pumps: W
     for number in range(3, 54):
         looks.store(report.model_copy(update={"number": number}), lambda _: None)
     assert accept(pumps.pipeline, "a hotter hall", pumps.home) == 150
+
+
+def test_what_is_accepted_is_no_alarm_any_more_and_no_reason_to_train(pumps: Watched) -> None:
+    pumps.declare(watch={"silence": "3d", "retrain": {}})
+    pumps.answer(rows(400, 93, heat=40.0))
+    now = datetime.now(UTC) + timedelta(days=5)
+    assert {alarm.kind for alarm in watch_once(pumps.pipeline, pumps.home, now).report.alarms} == {
+        "drift",
+        "silence",
+    }
+    reasons = TrainingReasons(pumps.pipeline, pumps.home)
+    assert [*reasons()] == ["drift-v1-look1"]
+    accept(pumps.pipeline, "a hotter hall", pumps.home)
+    assert reasons() == {}
+    [open_alarm] = known_alarms(Looks(pumps.home, "pumps")).open
+    assert open_alarm.kind == "silence", "whoever accepts what is new does not end a silence"
+    last = Ledger(pumps.home).latest(AlarmsChanged, AlarmsChanged.subject_of(pipeline="pumps"))
+    assert last is not None
+    assert (last[1].open, last[1].look) == (("silence",), 2)
+    assert problems(pumps.home) == []
 
 
 def test_the_volume_of_a_day_is_known_if_looks_are_every_quarter_of_an_hour(
