@@ -81,10 +81,17 @@ def _outcome(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) ->
 
 
 def broke_contract(instance: dg.DagsterInstance, pipeline: str, run: dg.DagsterRun) -> bool:
-    """Whether the run ended because its first stage refused the source."""
+    """Whether the run ended because its first stage refused the source.
+
+    It did not if somebody cancelled it meanwhile, or the factory was stopped.
+    """
     if run.is_success:
         return False
     failures = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    if any(
+        entry.get_dagster_event().step_failure_data.user_failure_data is None for entry in failures
+    ):
+        return False
     steps = {entry.step_key for entry in failures}
     # In a pipeline in partitions, all of them are read in one.
     return steps in ({f"{pipeline}__ingest"}, {f"{pipeline}__partitions"})

@@ -1,11 +1,13 @@
 """When a training starts by itself: once a reason, not too often, later again after a failure."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
 from hypothesis import given
 from hypothesis import strategies as st
@@ -194,3 +196,30 @@ def test_the_source_of_a_pipeline_in_partitions_is_tried_again_after_it_broke_it
         assert _looked(sensor, instance).tags[REASON_TAG] == f"contract-{broken.run_id[:8]}"
         succeed("partitions", "train")
         assert _looked(sensor, instance).skip_message == "there is no reason to train"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DagsterExecutionInterruptedError(), dg.Failure("the contract is broken")],
+    ids=["cancelled", "refused"],
+)
+def test_a_run_that_was_cancelled_while_it_read_the_source_is_not_started_again(
+    error: BaseException,
+) -> None:
+    @dg.op(name="apples__ingest")
+    def read() -> None:
+        raise error
+
+    @dg.job
+    def apples() -> None:
+        read()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        with suppress(DagsterExecutionInterruptedError):
+            apples.execute_in_process(instance=instance, raise_on_error=False)
+        is_refused = isinstance(error, dg.Failure)
+        [run] = instance.get_runs()
+        if not is_refused:
+            instance.report_run_canceled(run)
+        found = _looked(_sensor(after_contract=True), instance)
+        assert isinstance(found, dg.RunRequest) == is_refused
