@@ -37,8 +37,7 @@ from factory_assets.execution.backfill import (
     PartitionRun,
     Wanted,
     backfill,
-    by_time,
-    requested_partition,
+    requested_partitions,
     wanted,
 )
 from factory_assets.execution.cache_key import asset_code_version
@@ -72,9 +71,9 @@ def partitioned_asset(pipeline: Pipeline, stage: Stage) -> dg.AssetsDefinition:
         progress.started(pipeline.name, stage)
         with _failing(context, call, progress):
             now, keys = datetime.now(UTC), context.partition_keys
-            chosen = by_time(requested_partition(pipeline, key, now, home) for key in keys)
+            chosen, refused = requested_partitions(pipeline, keys, now, home)
             runs = list(backfill(run_stage, call, chosen, (stage,)))
-        errors = {run.partition.key: run.error for run in runs if run.error}
+        errors = refused | {run.partition.key: run.error for run in runs if run.error}
         succeeded = [(run.call, run.outcome) for run in runs if run.outcome]
         if errors:
             # Dagster records all partitions of a run or none, so record those that succeeded here.

@@ -89,6 +89,19 @@ def by_time(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
     return tuple(sorted(partitions, key=lambda one: tuple(one.begins.values())))
 
 
+def requested_partitions(
+    pipeline: Pipeline, keys: Sequence[str], now: datetime, home: Home
+) -> tuple[tuple[Partition, ...], dict[str, FactoryError]]:
+    """Return the partitions with these keys, and by its key why one cannot be computed."""
+    found, errors = list[Partition](), dict[str, FactoryError]()
+    for key in keys:
+        try:
+            found.append(requested_partition(pipeline, key, now, home))
+        except DataError as error:
+            errors[key] = error
+    return by_time(found), errors
+
+
 def requested_partition(pipeline: Pipeline, key: str, now: datetime, home: Home) -> Partition:
     """Return the partition with a key.
 

@@ -13,6 +13,7 @@ from factory_assets.execution.progress import Progress
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
+from factory_resources.tracking.records import Records
 from tests.pipelines import declare
 
 DAYS = {"day": {"every": "day", "start": "2024-01-01", "end": "2024-01-11"}}
@@ -210,6 +211,35 @@ def test_a_failing_partition_does_not_stop_the_others(
     assert known(instance, "ingest") == {"2024-01-01", "2024-01-03"}
     again = run_partitions(pipeline, home, instance, "2024-01-01", "2024-01-01")
     assert meta(events_of(again, "ingest")["2024-01-01"], "reused") is True
+
+
+def test_an_excluded_partition_does_not_stop_a_backfill_of_the_others(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    """Dagster goes on listing the key of a dynamic dimension."""
+
+    def dynamic(**more: Any) -> Pipeline:
+        source = {"files": "{machine}.csv"}
+        return declared(
+            tmp_path,
+            partitions={"machine": {"dynamic": True, **more}},
+            ingest={"source": source, "contract": [{"name": "x", "type": "int64"}]},
+        )
+
+    for machine in ("m1", "m2", "m3"):
+        write(dynamic(), machine, 1, 2)
+    assert run_job(dynamic(), home, instance).success
+    write(dynamic(), "m3", 1, 2, 3)
+    result = run_partitions(dynamic(exclude="m2"), home, instance, "m1", "m3")
+    assert not result.success
+    record = Records(home).latest("meter", "ingest", "m3")
+    assert record is not None
+    assert record.value["rows_read"] == 3
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    assert failed.step_failure_data.error is not None
+    assert "partition m2: meter: partition 'm2' is excluded" in (
+        failed.step_failure_data.error.to_string()
+    )
 
 
 def test_the_job_brings_outdated_partitions_up_to_date(
