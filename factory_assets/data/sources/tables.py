@@ -134,7 +134,8 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
     """Yield the files of another pipeline's newest snapshot, partition by partition.
 
     Raises:
-        SourceError: there is no snapshot yet, or its files are gone.
+        SourceError: there is no snapshot yet, its files are gone, or its partitions are declared no
+            more.
     """
     name = f"{source.pipeline}/{source.stage}"
     records = _current_records(source, context.home)
@@ -161,9 +162,19 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
 
 
 def _current_records(source: SnapshotSource, home: Home) -> list[Record]:
-    """Return the records that form the table; of partitions, those that are declared."""
+    """Return the records that form the table; of partitions, those that are declared.
+
+    Raises:
+        SourceError: there are partitions, and no declaration that says which of them count.
+    """
     records, declared = Records(home), pipeline_named(source.pipeline)
     if declared is None:
+        if records.partitions(source.pipeline, source.stage):
+            raise SourceError(
+                "its declaration cannot be read, which says what partitions are not read any more",
+                where=f"{source.pipeline}/{source.stage}",
+                remedy=f"correct it: factory check {source.pipeline}",
+            )
         return records.current(source.pipeline, source.stage)
     keys: list[str | None] = [None]
     if dimensions := declared.spec.partitions:

@@ -476,6 +476,12 @@ def test_who_reads_the_table_of_another_pipeline_gets_what_is_declared(
     assert read() == [1, 2, 3]
     sites("ulm")
     assert read() == [3]
+    declared = (folder / "defs.yaml").read_text()
+    (folder / "defs.yaml").write_text(declared.replace("values:", "value:"))
+    with pytest.raises(
+        SourceError, match=r"sites/clean: its declaration cannot be read.*check sites"
+    ):
+        read()
     made = whole()
     with pytest.raises(SourceError, match="sites/clean: there is no result yet"):
         read()
