@@ -70,6 +70,11 @@ class GreenHours:
         """Return the chosen hours after a moment and up to another, which counts itself."""
         return [*self._chosen(after, until)]
 
+    def window_at(self, moment: datetime) -> date:
+        """Return the day of the window that contains a moment, or of the last one before it."""
+        day = moment.astimezone(ZoneInfo(self.timezone)).date()
+        return day if self._span(day)[0] <= moment else day - _DAY
+
     def _chosen(self, after: datetime, until: datetime) -> Iterator[ChosenHour]:
         # The window of the day before may last until now, and its hour may be still to come.
         day = after.astimezone(ZoneInfo(self.timezone)).date() - 2 * _DAY

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.scheduler.instigation import TickStatus
 from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
 
@@ -113,6 +114,24 @@ def test_a_look_that_failed_is_caught_up_by_the_next_one(
         tick(context, evening + 25 * HOUR)
     assert begun(instance, "apples") == ["28 02:00"]
     assert begun(instance, "pears") == ["28 22:00"]
+
+
+def test_a_table_that_is_written_anew_counts_from_the_next_window_on(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    folder, table = tmp_path / "defs" / "apples", tmp_path / "carbon.yaml"
+    schedule = green(5)
+    table.write_text(yaml.safe_dump(schedule["carbon"]))
+    declare(folder, {**APPLES, "schedule": {**schedule, "carbon": {"file": str(table)}}})
+    evening = datetime(2026, 5, 4, 21, 20, tzinfo=BERLIN)
+    with workspace() as context:
+        for hour in range(34):
+            if hour in {3, 10}:
+                # At midnight, and in the morning.
+                table.write_text(yaml.safe_dump(green(23 if hour == 3 else 2)["carbon"]))
+            tick(context, evening + hour * HOUR)
+            end_waiting(instance)
+    assert begun(instance, "apples") == ["05 05:00", "06 02:00"]
 
 
 def _schedule(instance: dg.DagsterInstance) -> tuple[str, str]:
