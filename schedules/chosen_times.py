@@ -15,10 +15,10 @@ from dagster._time import get_current_datetime
 from schedules.automation import MISSED_TAG, waiting_run
 from schedules.missed_times import MissedTimes, last_seen
 
-_INSTANT, _SHOWN = timedelta(microseconds=1), timedelta(days=6)
+_INSTANT, _COMING = timedelta(microseconds=1), timedelta(days=6)
 
 _LATE = timedelta(hours=1)
-"""An hour that clocks show twice begins twice."""
+"""After which the hour of a look is over."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def chosen_schedule(
         since = now - _INSTANT if seen is None else datetime.fromtimestamp(seen, UTC)
         found = times(since, now)
         if not found:
-            coming = times(now, now + _SHOWN)
+            coming = times(now, now + _COMING)
             shown = f"{coming[0].at.astimezone(ZoneInfo(timezone)):%A %H:%M}" if coming else "later"
             return dg.SkipReason(f"the next run is at another hour: {shown}")
         if waiting := waiting_run(context.instance, SCHEDULE_NAME_TAG, name):
@@ -68,7 +68,8 @@ def chosen_schedule(
             return dg.RunRequest(tags={**tags, MISSED_TAG: str(missed)})
         [chosen] = found
         # A time that was missed is looked at when the daemon is back.
-        is_punctual = get_current_datetime() - chosen.at <= _LATE
+        is_its_look = _shown(now, timezone) == _shown(chosen.at, timezone)
+        is_punctual = is_its_look and get_current_datetime() - now <= _LATE
         return dg.RunRequest(tags={**tags, **chosen.tags} if is_punctual else tags)
 
     status = dg.DefaultScheduleStatus.RUNNING if enabled else dg.DefaultScheduleStatus.STOPPED
@@ -81,3 +82,8 @@ def chosen_schedule(
         tags=dict(tags),
         execution_fn=request,
     )
+
+
+def _shown(moment: datetime, timezone: str) -> datetime:
+    """Return what clocks show, which may be the same twice: then Dagster looks at the second."""
+    return moment.astimezone(ZoneInfo(timezone)).replace(tzinfo=None, fold=0)

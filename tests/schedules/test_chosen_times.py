@@ -4,7 +4,7 @@ The scheduler of Dagster's own daemon decides, over an instance of the factory.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -132,6 +132,16 @@ def test_a_table_that_is_written_anew_counts_from_the_next_window_on(
             tick(context, evening + hour * HOUR)
             end_waiting(instance)
     assert begun(instance, "apples") == ["05 05:00", "06 02:00"]
+
+
+def test_an_hour_that_clocks_show_twice_is_the_chosen_one(instance: dg.DagsterInstance) -> None:
+    evening = datetime(2026, 10, 24, 21, 20, tzinfo=BERLIN).astimezone(UTC)
+    with workspace() as context:
+        for hour in range(11):
+            tick(context, evening + hour * HOUR)
+    [night] = runs(instance, "apples")
+    assert begun(instance, "apples") == ["25 02:00"]
+    assert night[CARBON_TAG] == "90.5"
 
 
 def _schedule(instance: dg.DagsterInstance) -> tuple[str, str]:
