@@ -49,12 +49,31 @@ class Webhook(Spec):
     """The name of the secret that is sent in the header `Authorization`."""
 
 
+def _address(text: str) -> str:
+    from email.message import EmailMessage
+
+    message = EmailMessage()
+    try:
+        message["To"] = text
+        found = message["To"].addresses
+    except Exception:  # noqa: BLE001 - Python's parser fails on some texts, with any error
+        found = ()
+    if not text.isprintable() or not found or not all(one.username for one in found):
+        raise ValueError(f"{text!r} is no address in one line; write such as ml@example.org")
+    return text
+
+
+MailAddress = Annotated[str, AfterValidator(_address)]
+"""An address of e-mail, with or without a name: an alert that cannot be written down is never sent,
+nor are those of the channels after it."""
+
+
 class Email(Spec):
     """An e-mail for each alert."""
 
-    to: Words
+    to: Annotated[tuple[MailAddress, ...], Field(min_length=1), listed]
     """Addresses."""
-    sender: str
+    sender: MailAddress
     """The address that it comes from."""
     host: str
     """The SMTP server."""

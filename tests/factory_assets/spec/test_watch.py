@@ -74,12 +74,21 @@ def test_what_watches_nothing_is_still_read_where_it_is_stored() -> None:
             {"email": {"to": ["a@b"], "sender": "c@b", "host": "mail.b", "user": "me"}},
             "belong together",
         ),
+        ({"email": {"to": ["a@b"], "sender": "c@b\n", "host": "mail.b"}}, "no address in one line"),
+        ({"email": {"to": ["Ann <"], "sender": "c@b", "host": "mail.b"}}, "no address in one line"),
+        ({"email": {"to": ["@b"], "sender": "c@b", "host": "mail.b"}}, "no address in one line"),
     ],
     ids=str,
 )
 def test_a_wrong_channel_is_named(declared: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         AlertChannel.model_validate(declared)
+
+
+@pytest.mark.parametrize("sender", ["Factory <c@b.org>", "c@b.org", "factory", "ü@b.org"])
+def test_an_address_may_have_a_name(sender: str) -> None:
+    declared = {"email": {"to": ["a@b.org"], "sender": sender, "host": "mail.b"}}
+    assert AlertChannel.model_validate(declared).email is not None
 
 
 def test_channels_are_declared_once_for_all_pipelines() -> None:
