@@ -83,7 +83,19 @@ def pipelines_in(run: dg.DagsterRun) -> tuple[set[str], bool]:
     if keys:
         return {key[0] for key in keys}, any(key[-1] == MONITOR for key in keys)
     pipeline = run.job_name.removesuffix(f"_{MONITOR}")
-    return {run.job_name, pipeline}, run.job_name != pipeline
+    if pipeline == run.job_name or _is_pipeline(run.job_name, other=pipeline):
+        return {run.job_name}, False
+    return {run.job_name, pipeline}, True
+
+
+def _is_pipeline(job: str, *, other: str) -> bool:
+    """Whether a job that could be the looks at another pipeline is that of a pipeline itself."""
+    from factory_assets.declarations.loader import pipeline_folders, pipeline_named
+
+    if job not in {folder.name for folder in pipeline_folders()}:
+        return False
+    declared = pipeline_named(other)
+    return declared is None or declared.spec.watch is None
 
 
 def _last_line(home: Home, run_id: str) -> str:

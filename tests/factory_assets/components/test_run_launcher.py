@@ -1,9 +1,12 @@
 """The launcher finds the pipelines of a run, by its assets or by its job."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from factory_assets.components.run_launcher import pipelines_in
+from tests.pipelines import APPLES, declare
 
 KEY = dg.AssetKey(["apples", "train"])
 
@@ -38,3 +41,19 @@ KEY = dg.AssetKey(["apples", "train"])
 )
 def test_pipelines_of_a_run(run: dg.DagsterRun, names: set[str], looks: bool) -> None:
     assert pipelines_in(run) == (names, looks)
+
+
+def test_a_pipeline_may_be_called_like_looks_at_one_that_nobody_watches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    declare(tmp_path / "apples_monitor", APPLES)
+    run = dg.DagsterRun(job_name="apples_monitor")
+    (tmp_path / "apples").mkdir()
+    for broken in ("", "type: nothing"):
+        (tmp_path / "apples" / "defs.yaml").write_text(broken)
+        assert pipelines_in(run) == ({"apples_monitor"}, False)
+    declare(tmp_path / "apples", APPLES)
+    assert pipelines_in(run) == ({"apples_monitor"}, False)
+    declare(tmp_path / "apples", {**APPLES, "watch": {}})
+    assert pipelines_in(run) == ({"apples", "apples_monitor"}, True)
