@@ -40,10 +40,15 @@ class State:
 
     @classmethod
     def read(cls, cursor: str | None) -> "State":
-        """Read what `written` returned; without a cursor, nothing is remembered."""
-        if not cursor:
+        """Read what `written` returned; without a cursor, nothing is remembered.
+
+        Nor is it with another one, as a person may write it in the UI.
+        """
+        try:
+            done, waiting = json.loads(zlib.decompress(base64.b85decode(cursor or "")))
+            return cls(dict(done), dict(waiting))
+        except (ValueError, TypeError, zlib.error):
             return cls()
-        return cls(*json.loads(zlib.decompress(base64.b85decode(cursor))))
 
     def written(self) -> str:
         """Return the state as a cursor, compressed: there may be thousands of partitions."""

@@ -127,3 +127,8 @@ def test_state_survives_writing_and_reading(done: dict[str, str], waiting: dict[
 def test_state_of_many_partitions_is_small() -> None:
     done = {f"2024-01-01|machine_{i}": f"{i * 7919:012x}" for i in range(1000)}
     assert len(State(done, {}).written()) < 20_000
+
+
+@pytest.mark.parametrize("cursor", [None, "", "{}", "0", "ä", State().written()[:-2]])
+def test_a_cursor_that_somebody_has_written_is_that_of_a_first_look(cursor: str | None) -> None:
+    assert State.read(cursor) == State()
