@@ -4,7 +4,6 @@ Includes the asset that stands for a pipeline that did not load. What Dagster sh
 result belongs in `metadata`.
 """
 
-import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -17,8 +16,12 @@ from factory_assets.execution.cache_key import asset_code_version
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Network
+from factory_resources.narrow_names import narrow_name
 
 POOL = "gpu"
+
+_LONGEST = 200
+"""Characters of the name of a folder that is shown."""
 
 _KINDS: dict[Stage, set[str]] = {
     "ingest": {"duckdb", "deltalake"},
@@ -95,8 +98,11 @@ def _code_reference(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def broken_pipeline(name: str, error: Exception, what: str = "pipeline") -> dg.AssetsDefinition:
-    """Return the asset `<name>/broken`, which shows the error and fails with it."""
-    name = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    """Return the asset `<name>/broken`, which shows the error and fails with it.
+
+    The folders `a-b` and `a.b` have assets of their own, as everything would be gone otherwise.
+    """
+    name = narrow_name(name, r"[^A-Za-z0-9_]", _LONGEST)
     message = str(error) or type(error).__name__
 
     @dg.asset(

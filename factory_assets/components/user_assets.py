@@ -53,6 +53,9 @@ def user_assets(
             what, remedy = error.what, error.remedy or _CORRECT
         problem = DeclarationError(what, where=str(folder / ASSETS_FILE), remedy=remedy)
         broken = broken_pipeline(f"{folder.name}_assets", problem, ASSETS_FILE)
+        if broken.key in _keys_of(others):
+            # A pipeline has the name, and is broken, too.
+            broken = broken_pipeline(f"{folder.name}/{ASSETS_FILE}", problem, ASSETS_FILE)
         return dg.Definitions(assets=[broken])
     return definitions
 
@@ -61,13 +64,17 @@ def _assets_of(definitions: dg.Definitions) -> list[dg.AssetsDefinition]:
     return [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
 
 
+def _keys_of(others: Sequence[dg.Definitions]) -> set[dg.AssetKey]:
+    return {key for other in others for asset in _assets_of(other) for key in asset.keys}
+
+
 def _require_free(definitions: dg.Definitions, others: Sequence[dg.Definitions]) -> None:
     """Require keys that no other asset has, and names that no job of a pipeline has.
 
     Raises:
         DeclarationError: one is taken.
     """
-    taken = {key for other in others for asset in _assets_of(other) for key in asset.keys}
+    taken = _keys_of(others)
     jobs = {cast(Any, job).name for other in others for job in other.jobs or ()}
     for asset in _assets_of(definitions):
         for key in asset.keys:

@@ -61,6 +61,22 @@ def test_broken_pipeline_leaves_the_others_alone(tmp_path: Path) -> None:
     assert "defs.yaml:2" in (spec.description or "")
 
 
+def test_broken_folders_of_similar_names_leave_the_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a-b", "a.b", "a_b", "x_assets"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "defs.yaml").write_text("type: nothing")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "assets.py").write_text("import nothing_of_this_name")
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    found = defs()
+    found.get_repository_def().load_all_definitions()
+    keys = {key.to_user_string() for key in found.resolve_all_asset_keys()}
+    assert {"a_b/broken", "x_assets/broken", "machine_failure/deploy"} <= keys
+    assert len([key for key in keys if key.endswith("/broken")]) == 5
+
+
 def test_pipelines_outside_the_repository_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
