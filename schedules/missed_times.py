@@ -11,7 +11,11 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import ScheduleInstigatorData, TickStatus
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    ScheduleInstigatorData,
+    TickStatus,
+)
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 _MOST = 10_000
@@ -41,6 +45,8 @@ def missed_times(
     last = last_seen(context.instance, name, now)
     if last is None:
         return None
+    # The schedule may have had other times then.
+    last = max([last, *_passed(context.instance, name, now)])
     times = schedule_execution_time_iterator(last, cron, zone)
     since = (time for time in takewhile(lambda time: time.timestamp() <= now, times))
     missed = [*islice((time for time in since if time.timestamp() > last), _MOST)]
@@ -57,11 +63,25 @@ def last_seen(instance: dg.DagsterInstance, name: str, before: float) -> float |
     return max(_seen(instance, name, before), default=None)
 
 
+def _passed(instance: dg.DagsterInstance, name: str, before: float) -> Iterator[float]:
+    """Yield until when Dagster knows that no time was due; it also goes on after a failed look."""
+    for state in _states(instance, name):
+        data, ids = state.instigator_data, (state.instigator_origin_id, state.selector_id)
+        last = instance.get_ticks(*ids, before=before, limit=1)
+        has_failed = any(tick.status is TickStatus.FAILURE for tick in last)
+        passed = data.last_iteration_timestamp if isinstance(data, ScheduleInstigatorData) else None
+        if passed is not None and passed < before and not has_failed:
+            yield passed
+
+
+def _states(instance: dg.DagsterInstance, name: str) -> list[InstigatorState]:
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    return [state for state in states if state.instigator_name == name]
+
+
 def _seen(instance: dg.DagsterInstance, name: str, before: float) -> Iterator[float]:
     """Yield when the schedule was switched on, and when it last looked."""
-    for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
-        if state.instigator_name != name:
-            continue
+    for state in _states(instance, name):
         data = state.instigator_data
         if isinstance(data, ScheduleInstigatorData) and data.start_timestamp is not None:
             yield data.start_timestamp

@@ -115,6 +115,22 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
     assert started(instance)["apples_monitor"][-1] == hour + timedelta(hours=1)
 
 
+def test_times_that_were_not_declared_then_are_not_missed(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    with workspace() as context:
+        for hour in range(30):
+            tick(context, BEGAN + timedelta(hours=hour))
+            end_waiting(instance)
+    declare(tmp_path / "defs" / "apples", {**APPLES, "schedule": {**NIGHTLY, **HOURLY}})
+    with workspace() as context:
+        for hour in range(30, 33):
+            tick(context, BEGAN + timedelta(hours=hour))
+            end_waiting(instance)
+    assert [time.hour for time in started(instance)["apples"]] == [1, 18, 19, 20]
+    assert not [job for job, _ in missed(instance) if job == "apples"]
+
+
 def test_a_schedule_adds_no_run_while_one_of_it_waits(instance: dg.DagsterInstance) -> None:
     with workspace() as context:
         for hour in range(5):
