@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.utils import is_valid_owner
 
 from factory_assets.execution.cache_key import asset_code_version
 from factory_assets.results.stages import Stage
@@ -71,11 +72,18 @@ def pool_of(pipeline: Pipeline, stage: Stage) -> str | None:
 
 
 def shared_attributes(pipeline: Pipeline, description: str) -> dict[str, Any]:
-    """Return the arguments of `dg.asset` that all assets of a pipeline share."""
+    """Return the arguments of `dg.asset` that all assets of a pipeline share.
+
+    Dagster takes no address such as o'neil@example.org or ann@plant.technology: the description
+    names it.
+    """
+    owners = {owner: is_valid_owner(owner) for owner in pipeline.spec.owners}
+    others = [owner for owner, is_taken in owners.items() if not is_taken]
+    named = f"\n\nOwners: {', '.join(others)}" if others else ""
     return {
         "group_name": pipeline.name,
-        "description": f"{description}\n\n{pipeline.spec.purpose}",
-        "owners": list(pipeline.spec.owners),
+        "description": f"{description}\n\n{pipeline.spec.purpose}{named}",
+        "owners": [owner for owner, is_taken in owners.items() if is_taken],
         "tags": {"risk": pipeline.spec.risk.tier},
         "metadata": _code_reference(pipeline),
     }

@@ -31,7 +31,7 @@ from factory_assets.spec.train import Train
 from factory_assets.spec.uncertainty import missing_uncertainty
 from factory_assets.spec.watch import Watching
 
-_OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)$")
+_OWNER = re.compile(r"^(team:[A-Za-z0-9][\w.-]*|[^@\s:]+@[^@\s]+\.[^@\s.]+)\Z")
 
 
 def _owner(value: str) -> str:

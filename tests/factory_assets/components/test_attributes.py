@@ -1,4 +1,4 @@
-"""A training that may use a GPU waits for the pool's slot; others do not wait."""
+"""A training that may use a GPU waits for the pool's slot; others do not wait. Owners are shown."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 
 from factory_assets.components.attributes import POOL
 from factory_assets.components.model_pipeline import build_pipeline
+from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.pipelines import APPLES, declare
@@ -32,6 +33,20 @@ def test_a_training_on_a_gpu_needs_the_slot(accelerator: str, tmp_path: Path) ->
 def test_a_training_without_a_gpu_needs_no_slot(tmp_path: Path) -> None:
     assert pools(tmp_path, NETWORK, accelerator="cpu") == set()
     assert pools(tmp_path, {"kind": "linear"}) == set()
+
+
+def test_an_owner_whose_address_dagster_does_not_take_is_in_the_description(tmp_path: Path) -> None:
+    owners = ["ann@plant.technology", "jane@example.org", "o'neil@example.org", "team:plant"]
+    made = build_pipeline(declare(tmp_path / "apples", {**APPLES, "owners": owners, "watch": {}}))
+    assets = [asset for asset in made.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    specs = [spec for asset in assets for spec in asset.specs]
+    assert len(specs) == 7
+    for spec in specs:
+        assert [*spec.owners] == ["jane@example.org", "team:plant"]
+        named = "\n\nOwners: ann@plant.technology, o'neil@example.org"
+        assert (spec.description or "").endswith(named)
+    with pytest.raises(DeclarationError, match="neither an e-mail address"):
+        declare(tmp_path / "apples", {**APPLES, "owners": ["jane@example.org\n"]})
 
 
 def test_the_pool_has_one_slot_and_a_dead_run_frees_it(home: Home) -> None:
