@@ -28,7 +28,7 @@ def load_object(reference: str, folder: Path) -> Any:
             module = importlib.import_module(module_name)
     except DeclarationError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DeclarationError(
             f"cannot import {module_name!r}: {type(error).__name__}: "
             f"{without_generated_names(str(error))}",

@@ -46,7 +46,7 @@ def user_assets(
         dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, shared))
         _require_free(definitions, others)
         dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, shared, *others))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         logging.getLogger(__name__).debug("%s did not load", folder / ASSETS_FILE, exc_info=True)
         what, remedy = f"{type(error).__name__}: {error}"[:_LONGEST], _CORRECT
         if isinstance(error, DeclarationError):

@@ -303,6 +303,7 @@ def test_where_a_boundary_is_required_only_code_inside_one_is_imported(
     ("text", "says"),
     [
         ("import nothing_like_it", "ModuleNotFoundError"),
+        ("import sys\nsys.exit('set PLANT_DB first')", "SystemExit: set PLANT_DB first"),
         ("import dagster as dg\n@dg.asset(required_resource_keys={'x'})\ndef a(): ...", "'x'"),
         (
             "import dagster as dg\n@dg.asset(key=['a', 'clean'])\ndef a(): ...",

@@ -57,6 +57,12 @@ def test_callables_of_python_itself_are_refused(reference: str, folder: Path) ->
     assert "beside the defs.yaml" in caught.value.remedy
 
 
+def test_a_module_that_ends_python_is_told(folder: Path) -> None:
+    (folder / "made.py").write_text("import sys\nsys.exit('set PLANT_DB first')")
+    with pytest.raises(DeclarationError, match="cannot import 'made': SystemExit: set PLANT_DB"):
+        load_object("made:rows", folder)
+
+
 def test_a_refused_module_is_not_even_imported(folder: Path) -> None:
     """Importing `this` prints a poem; others open a browser or a window."""
     sys.modules.pop("this", None)
