@@ -45,11 +45,15 @@ def upstream_of(pipeline: Pipeline, stage: Stage) -> list[dg.AssetDep]:
 
 
 def read_by(pipeline: Pipeline) -> list[dg.AssetDep]:
-    """Return the assets whose tables a pipeline reads, and of those in partitions also the asset
-    that brings them up to date."""
-    keys = upstream_keys(pipeline)
-    keys += [[name, PARTITIONS] for name in _read_in_partitions(pipeline)]
-    return [dg.AssetDep(key) for key in keys]
+    """Return the assets whose tables a pipeline reads, each as a whole, and of those in partitions
+    also the asset that brings them up to date."""
+    names = _read_in_partitions(pipeline)
+    whole = dg.AllPartitionMapping()
+    deps = [
+        dg.AssetDep(key, partition_mapping=whole if key[0] in names else None)
+        for key in upstream_keys(pipeline)
+    ]
+    return [*deps, *(dg.AssetDep([name, PARTITIONS]) for name in names)]
 
 
 def automation_of(pipeline: Pipeline, stage: Stage | None) -> dg.AutomationCondition | None:  # type: ignore[type-arg] # as in `on_new_data`

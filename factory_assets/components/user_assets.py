@@ -45,7 +45,8 @@ def user_assets(
         shared = dg.Definitions(resources=resources)
         dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, shared))
         _require_free(definitions, others)
-        dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, shared, *others))
+        together = dg.Definitions.merge(definitions, shared, *others)
+        together.get_repository_def().load_all_definitions()
     except (Exception, SystemExit) as error:
         logging.getLogger(__name__).debug("%s did not load", folder / ASSETS_FILE, exc_info=True)
         what, remedy = f"{type(error).__name__}: {error}"[:_LONGEST], _CORRECT

@@ -213,6 +213,35 @@ def test_a_failing_partition_does_not_stop_the_others(
     assert meta(events_of(again, "ingest")["2024-01-01"], "reused") is True
 
 
+SITES: dict[str, Any] = {"site": {"values": ["ulm", "jena"]}}
+
+
+@pytest.mark.parametrize("read", [DAYS, {"machine": {"dynamic": True}}, SITES], ids=[*"123"])
+@pytest.mark.parametrize("own", [{}, SITES, SITES | DAYS], ids=["whole", "sites", "two"])
+def test_a_pipeline_may_read_one_with_other_partitions(
+    read: Any, own: Any, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its partitions reads the whole table."""
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+
+    def declare_by(name: str, dimensions: dict[str, Any], **more: Any) -> Path:
+        files = f"{'-'.join(f'{{{one}}}' for one in dimensions) or 'x'}.csv"
+        contract = [{"name": "x", "type": "int64"}]
+        ingest = {"source": {"files": files}, "contract": contract, **more}
+        attributes = {"purpose": "Count", "partitions": dimensions, "ingest": ingest}
+        return declare(tmp_path / name, attributes).folder
+
+    join = {"source": {"pipeline": "meter"}, "on": "x", "columns": []}
+    folders = [declare_by("meter", read), declare_by("reader", own, joins={"meter": join})]
+    made = build_defs(folders, resource_overrides={"home": home})
+    dg.Definitions.validate_loadable(made)
+    graph = made.resolve_asset_graph()
+    mapping = graph.get_partition_mapping(
+        dg.AssetKey(["reader", "ingest"]), dg.AssetKey(["meter", "clean"])
+    )
+    assert isinstance(mapping, dg.AllPartitionMapping)
+
+
 def test_an_excluded_partition_does_not_stop_a_backfill_of_the_others(
     tmp_path: Path, home: Home, instance: dg.DagsterInstance
 ) -> None:
