@@ -6,7 +6,9 @@ colour. Files are not trusted: only PNG and JPEG are decoded, up to a limit of s
 
 import base64
 import io
+import struct
 import warnings
+import zlib
 from typing import TYPE_CHECKING
 
 from factory_resources.sources.files.discovery import File, unreadable
@@ -54,9 +56,11 @@ def encode_picture(content: bytes, size: int, *, grey: bool) -> str | None:
                 if image.width * image.height > MOST_PIXELS:
                     return None
                 upright = _upright(_of_8_bits(image)).convert("L" if grey else "RGB")
-    # The decoders raise these for a broken file, or a file that is too large.
+    # The decoders raise these for a file that is broken or too large; most of them only for bytes
+    # that nobody has thought of.
     except (
-        *(OSError, SyntaxError, ValueError, EOFError),
+        *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
+        *(AssertionError, ArithmeticError, AttributeError, LookupError, TypeError),
         *(Image.DecompressionBombWarning, Image.DecompressionBombError),
     ):
         return None

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
@@ -171,6 +172,21 @@ def test_a_renamed_picture_is_served_and_one_that_is_none_refuses_its_row_alone(
     assert {*told[:-1]} == {"send a value that can be read; what was sent counts as none"}
 
 
+def torn_camera_data() -> PngInfo:
+    """Return the beginning of EXIF data as ImageMagick writes them into a PNG."""
+    data = PngInfo()
+    begun = b"Exif\0\0MM\0*"
+    data.add_text("Raw profile type exif", f"\nexif\n{len(begun):8}\n{begun.hex()}\n")
+    return data
+
+
+def without_palette(content: bytes) -> bytes:
+    """Return a PNG whose colours are numbers of a palette that it does not have."""
+    start = content.index(b"PLTE") - 4
+    size = int.from_bytes(content[start : start + 4])
+    return content[:start] + content[start + 12 + size :]
+
+
 def test_ingest_stores_one_row_per_file(tmp_path: Path, home: Home) -> None:
     write_digits(tmp_path / "digits", 12)
     result = read_arrow(ingest(small(tmp_path / "digits"), home).snapshot, home)
@@ -222,11 +238,19 @@ def test_pixels_are_those_of_the_file() -> None:
         png(Image.new("RGB", (9, 9)), "GIF"),
         png(Image.new("RGB", (9, 9)), "TIFF"),
         png(Image.new("1", (20_000, 20_000))),
+        png(Image.new("L", (9, 9)), pnginfo=torn_camera_data()),
     ],
-    ids=["empty", "header", "torn", "gif", "tiff", "bomb"],
+    ids=["empty", "header", "torn", "gif", "tiff", "bomb", "camera data"],
 )
 def test_broken_and_unsupported_images_are_not_read(content: bytes) -> None:
     assert images.encode_picture(content, 8, grey=True) is None
+
+
+def test_an_image_of_a_palette_that_it_does_not_have_is_not_read() -> None:
+    colours = np.arange(243, dtype=np.uint8).reshape(9, 9, 3)
+    whole = png(Image.fromarray(colours).convert("P"), transparency=3)
+    assert images.encode_picture(whole, 8, grey=False)
+    assert images.encode_picture(without_palette(whole), 8, grey=False) is None
 
 
 def test_no_more_of_a_file_is_read_than_a_picture_may_have(tmp_path: Path, home: Home) -> None:
