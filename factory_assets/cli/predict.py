@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from factory_assets.cli.code_inside import output_inside
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
+from factory_assets.serving.broken_rules import rules_in
 from factory_assets.spec import Pipeline, PythonSource
 from factory_resources.errors import OUTPUT_REMEDY, DataError, ModelError
 from factory_resources.home.home import Home, storage_errors
@@ -84,7 +85,7 @@ def _without_score(scored: pa.Table) -> str:
         return ""
     broken: Counter[str] = Counter()
     for each in reasons.value_counts().to_pylist():
-        broken.update(dict.fromkeys(each["values"].split(","), each["counts"]))
+        broken.update(dict.fromkeys(rules_in(each["values"]), each["counts"]))
     rules = ", ".join(f"{rows} {rule}" for rule, rows in broken.most_common(_RULES))
     more = ", …" * (len(broken) > _RULES)
     counted = f"{scored.num_rows} rows: {scored.num_rows - len(reasons)} scored"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.broken_rules import rules_in
 from factory_assets.serving.declared_log import as_sensitive_as_declared, protection_of
 from factory_assets.serving.logged_keys import LoggedKey, keys_beside
 from factory_assets.serving.online.column_request import encode_columns
@@ -184,6 +185,6 @@ def _answered(part: pa.Table, model: OnnxModel) -> bytes:
     content |= _regions(rows, model)
     content["rows"] = scored
     content["refused"] = [
-        [i, reason.split(",")] for i, reason in enumerate(reasons) if reason is not None
+        [i, [*rules_in(reason)]] for i, reason in enumerate(reasons) if reason is not None
     ]
     return json.dumps(content).encode()

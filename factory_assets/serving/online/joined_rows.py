@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.broken_rules import rules_in
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.scored_file import needed_joins
@@ -71,7 +72,7 @@ def prepare_joined(
                 remedy="send the joined columns with the rows; the log of the server says why",
             ) from error
     refusals = [
-        Refusal(int(number) - 1, tuple(str(reason).split(",")))
+        Refusal(int(number) - 1, rules_in(str(reason)))
         for table in scoring.refused
         for number, reason in zip(
             table["_row"].to_pylist(), table["reason"].to_pylist(), strict=True

@@ -17,6 +17,7 @@ from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.data.transforms.narrowing import narrowed_cleaning, narrowed_ingest
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.serving.broken_rules import rules_in
 from factory_assets.serving.edge.score import json_text
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
@@ -177,7 +178,7 @@ class WarmEngine:
         scorable, overflowing = without_overflow(table, self._model)
         for one in overflowing:
             pairs = zip(one["_row"].to_pylist(), one["reason"].to_pylist(), strict=True)
-            refusals += [Refusal(row - 1, tuple(reason.split(","))) for row, reason in pairs]
+            refusals += [Refusal(row - 1, rules_in(reason)) for row, reason in pairs]
         return PreparedRows(scorable, tuple(sorted(refusals, key=lambda refusal: refusal.row)))
 
 
@@ -191,7 +192,7 @@ def _refused_by_contract(
 
 def _refusals(cursor: duckdb.DuckDBPyConnection, query: str) -> list[Refusal]:
     found = cursor.execute(f"SELECT _row, _rules FROM ({query})").fetchall()
-    return [Refusal(int(row) - 1, tuple(rules.split(","))) for row, rules in found]
+    return [Refusal(int(row) - 1, rules_in(rules)) for row, rules in found]
 
 
 def _has_fractions(column: Column, rows: Sequence[Mapping[str, Any]]) -> bool:
