@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from factory_assets.ml.artifacts.calibration import Calibration
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER, load_champion
-from factory_assets.ml.artifacts.trained_model import TrainedModel
+from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
+from factory_assets.ml.training import decisions
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
@@ -153,6 +156,19 @@ def test_broken_parity_is_refused(factory: Factory, wrong: float) -> None:
     with pytest.raises(RefusedError, match="differs from the evaluated one by"):
         factory.deploy(candidate, said)
     assert factory.champion is None
+
+
+def test_a_forest_whose_votes_are_rounded_serves_by_a_more_exact_graph(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubting = Calibration(method="temperature", slope=0.2)
+    monkeypatch.setattr(decisions, "fit_calibration", lambda *_: doubting)
+    factory = Factory(home, tmp_path, kind="extra_trees")
+    candidate = factory.candidate()
+    champion = factory.deploy(candidate, factory.verdict(candidate))
+    assert champion.max_difference < 1e-6
+    trained = load_trained(candidate, home, tmp_path)
+    assert champion.onnx_sha256 != sha256(export(trained)).hexdigest()
 
 
 def test_judged_rows_are_found_by_identity(factory: Factory) -> None:
