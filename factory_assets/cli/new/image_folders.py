@@ -73,7 +73,7 @@ def find_images(source: Path) -> ImageFolders | None:
 
 
 def _in_folder(folder: Path) -> tuple[tuple[Path, ...], list[Path]] | None:
-    if any(is_data_file(path.name) and path.is_file() for path in folder.iterdir()):
+    if any(_is_table(path) for path in folder.iterdir()):
         return None
     images = [path for path in glob_paths(folder, "**/*") if _is_image(path) and path.is_file()]
     if not images:
@@ -90,6 +90,11 @@ def _matched(source: Path) -> tuple[tuple[Path, ...], list[Path]] | None:
     several = has_magic(str(source)) and not source.exists()
     paths = [file.path for file in find_files((str(source),), Path())] if several else [source]
     return (source,), [path for path in paths if _is_image(path)] or paths
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file beside images is data; a text is more likely to say what they are."""
+    return path.suffix.lower() != ".txt" and is_data_file(path.name) and path.is_file()
 
 
 def _is_image(path: Path) -> bool:

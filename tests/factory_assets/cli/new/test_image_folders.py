@@ -85,6 +85,12 @@ def test_images_without_classes_are_no_table(images: Path, tmp_path: Path) -> No
     assert not (tmp_path / "defs").exists()
 
 
+def test_a_text_beside_images_is_no_table(images: Path, tmp_path: Path) -> None:
+    (images / "README.txt").write_text("Parts of this week.\nGood ones and torn ones.\n")
+    drafted = new("parts", source=images, folder=tmp_path / "defs")
+    assert "# Riß 4, good 8" in drafted.path.read_text()
+
+
 def test_a_table_beside_images_is_drafted(images: Path, tmp_path: Path) -> None:
     rows = [f"{number % 7}.5,{'good' if number % 3 else 'bad'}" for number in range(60)]
     (images / "measured.csv").write_text("\n".join(["size,grade", *rows]) + "\n")
