@@ -29,7 +29,8 @@ def as_declared(ingest: Ingest, file: Path) -> FileSource | ImageSource:
     """Return the declared way of reading text or images, at another path.
 
     Raises:
-        SourceError: the path is that of a folder, or a pattern.
+        SourceError: the path is that of a folder, or a pattern; or images are scored, and its name
+            is neither that of an image nor of a table.
     """
     if file.is_dir() or (has_magic(str(file)) and not file.exists()):
         raise SourceError(
@@ -39,6 +40,12 @@ def as_declared(ingest: Ingest, file: Path) -> FileSource | ImageSource:
     images = [source for source in ingest.tables.values() if isinstance(source, ImageSource)]
     if images and file.suffix.lower() in SUFFIXES:
         return images[0].model_copy(update={"images": path, "label": None})
+    if len(images) == len(ingest.tables) and _shown(file.name) is None:
+        raise SourceError(
+            "is not an image",
+            where=str(file),
+            remedy=f"name a file that ends in {', '.join(SUFFIXES)}",
+        )
     sources = [source for source in ingest.tables.values() if isinstance(source, FileSource)]
     declared = _common_way(sources)
     patterns = [pattern for source in sources for pattern in source.patterns]

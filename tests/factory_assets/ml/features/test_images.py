@@ -206,6 +206,13 @@ def test_an_image_is_scored_as_the_images_of_several_sources_are_read(tmp_path: 
     assert (found.size, found.colours) == (8, "grey")
 
 
+@pytest.mark.parametrize("name", ["one.gif", "Thumbs.db", "one"])
+def test_what_is_no_image_is_not_taken_for_a_table(name: str, tmp_path: Path) -> None:
+    declared = declare(tmp_path, DIGITS)
+    with pytest.raises(SourceError, match=rf"{name}: is not an image; name a file that ends in"):
+        as_declared(declared.spec.ingest, tmp_path / name)
+
+
 def test_broken_images_go_to_quarantine(tmp_path: Path, home: Home) -> None:
     folder = tmp_path / "digits"
     write_digits(folder, 12)
