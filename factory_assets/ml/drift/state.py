@@ -170,8 +170,11 @@ def _widths(
     even = np.full(NUMBER_BINS, 1 / NUMBER_BINS)
     rows = []
     for column, names, values in zip(columns, categories, learning.T, strict=True):
+        if column.kind == "number":
+            rows.append(even)
+            continue
         codes = values[~np.isnan(values)].astype(np.int64)
-        rows.append(even if column.kind == "number" else _shares(codes, len(names) + 1))
+        rows.append(_shares(codes, len(names) + 1))
     rows += [_shares(absent.astype(np.int64), 2) for absent in np.isnan(learning).T]
     rows += [even] * joint
     widths = np.zeros((len(rows), MAX_CATEGORIES + 1))

@@ -1,5 +1,6 @@
 """Looks at rows that changed, and at rows that did not."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -53,6 +54,15 @@ def _first(reports: list[DriftReport], column: str) -> tuple[int, DriftFinding]:
             if finding.column == column:
                 return day, finding
     raise AssertionError(f"no alarm of {column!r}")
+
+
+def test_numbers_beyond_64_bits_are_compared_without_a_warning() -> None:
+    rows = pa.table({"mass": np.linspace(1e20, 1e30, 300)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        state = begin(rows, [WatchedColumn("mass", "number")], seed=3)
+        _, report = look(state, rows, days=1.0)
+    assert not report.alarm(PERIOD, EFFECT)
 
 
 def _shift(columns: dict[str, np.ndarray], generator: np.random.Generator) -> None:
