@@ -4,7 +4,7 @@ Its rows stay in the Parquet files of the home, which the description names by p
 specification is http://mlcommons.org/croissant/1.1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,10 +107,11 @@ def missing_fields(description: Mapping[str, Any]) -> list[str]:
 def _records(
     name: str, file: str, columns: Mapping[str, str], sensitive: Mapping[str, str]
 ) -> dict[str, Any]:
+    identifiers = _identifiers(columns)
     fields = [
         {
             "@type": "cr:Field",
-            "@id": f"{name}/{column}",
+            "@id": f"{name}/{identifiers[column]}",
             "name": column,
             "description": f"{kind}, {sensitive[column]}" if column in sensitive else kind,
             "dataType": _TYPES[native_type(kind) or "string"],
@@ -119,3 +120,17 @@ def _records(
         for column, kind in columns.items()
     ]
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "field": fields}
+
+
+def _identifiers(columns: Collection[str]) -> dict[str, str]:
+    """Return a name for each column that has no white space, which readers refuse in an `@id`."""
+    plain = [name for name in columns if name.split() == [name]]
+    found = dict(zip(plain, plain, strict=True))
+    for name in columns:
+        if name in found:
+            continue
+        identifier = "_".join(name.split()) or "_"
+        while identifier in found.values():
+            identifier += "_"
+        found[name] = identifier
+    return found

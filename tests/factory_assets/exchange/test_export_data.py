@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import yaml
 from click.testing import CliRunner, Result
 
 from factory_assets.cli.main import main
+from factory_assets.exchange.croissant import DataDescription, croissant
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline, partition_of
 from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot, TableFile
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -84,6 +87,25 @@ def test_mlcroissant_reads_the_rows_of_every_table(made: Path) -> None:
     assert dataset.metadata.ctx.issues.errors == set()
     [warning] = dataset.metadata.ctx.issues.warnings
     assert "citeAs" in warning
+
+
+def test_columns_with_blanks_in_their_names_are_read(tmp_path: Path) -> None:
+    cells = {"a_b": [1, 2], "a b": [3, 4], " a\tb": [5, 6]}
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(cells), path)
+    digest, size = sha256(path.read_bytes()).hexdigest(), path.stat().st_size
+    described = croissant(
+        Snapshot(
+            table="p/clean",
+            files=(TableFile(sha256=digest, rows=2, bytes=size),),
+            columns=dict.fromkeys(cells, "BIGINT"),
+        ),
+        DataDescription("p_clean", "test", ["team:orchard"], "2026-11-30", [path.name], {}, "MIT"),
+    )
+    out = tmp_path / "croissant.json"
+    out.write_text(json.dumps(described))
+    read = {"rows-1/a_b": 1, "rows-1/a_b_": 3, "rows-1/a_b__": 5}
+    assert next(_rows(out)) == read
 
 
 def test_each_file_of_a_snapshot_is_a_set_of_records(
