@@ -1338,7 +1338,8 @@ def _table(path: str) -> Iterable[dict[str, Any]]:
 
 
 def _objects(path: str) -> Iterable[dict[str, Any]]:
-    with sys.stdin if path == "-" else open(path, encoding="utf-8") as file:
+    # Programs of Windows begin a file with a byte order mark.
+    with sys.stdin if path == "-" else open(path, encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 try:

@@ -281,6 +281,18 @@ def test_a_long_cell_of_a_table_is_read(pack: EdgePack, tmp_path: Path) -> None:
     assert [json.loads(line)["prediction"] for line in done.stdout.splitlines()] == ["0"]
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_a_file_may_begin_with_a_byte_order_mark(
+    name: str, model: program.Model, tmp_path: Path
+) -> None:
+    is_table = name.endswith(".csv")
+    text = f"{_HEADER}\n9,,red,AB-7,ann,1\n" if is_table else json.dumps(row()) + "\n"
+    (tmp_path / name).write_bytes(text.encode("utf-8-sig").replace(b"\n", b"\r\n"))
+    path = str(tmp_path / name)
+    [rows] = program._batches(*((None, path) if is_table else (path, None)))
+    assert [one["prediction"] for one in model.predict(rows)] == ["0"]
+
+
 def test_numbers_of_numpy_are_numbers(model: program.Model) -> None:
     plain, *others = (
         model.predict([row(**{"Size [mm]": size, "starts": starts})])[0]
