@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.data.transforms.narrowing import needed_columns
+from factory_assets.data.transforms.narrowing import narrowed_cleaning, needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.columns import read_numbers, read_words
 from factory_assets.ml.features.images import Picture
@@ -125,12 +125,13 @@ class ServedModel:
         needed = {name: row[name] for name in names if name in row}
         return needed | keys_of_row(self.keys, row)
 
-    @property
+    @cached_property
     def looks_back(self) -> Series | None:
         """How rows form units, if a prediction depends on the rows before it."""
         if self.model.series:
             return self.model.series
-        windows = self.model.clean.windows
+        # Windows of which no column is an input need not be computed.
+        windows = narrowed_cleaning(self.model).windows
         return Series(by=windows.by, order=windows.order, window=1) if windows else None
 
     def score_compiled(self, rows: Sequence[Values]) -> ScoredRequest:

@@ -1,6 +1,7 @@
 """Rows of requests get bit for bit what the same rows in a file get, for every kind of model."""
 
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -15,6 +16,7 @@ from factory_assets.serving.online.column_request import ColumnRequest
 from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.request_rows import CompiledRequest, ObjectRequest
 from factory_assets.serving.online.served_model import ServedModel
+from factory_assets.spec import Windows
 from factory_resources.errors import ContractError
 from factory_resources.prediction_log.logged_rows import columns_logged
 from factory_resources.sql.scalar.values import UndecidedError
@@ -538,3 +540,16 @@ def test_window_statistics_need_the_rows_before(tmp_path: Path) -> None:
     for outputs, row in zip(scored.outputs.tolist(), scored.rows, strict=True):
         assert outputs == [in_file[row][name] for name in names]
     served.close()
+
+
+def test_windows_that_the_model_does_not_read_need_no_rows_before(linear: Deployed) -> None:
+    plain = served_by(linear)
+    windows = Windows(by="unit", order="cycle", size=(3,), columns=("wear",))
+    clean = plain.model.clean.model_copy(update={"windows": windows})
+    served = ServedModel("p", plain.version, replace(plain.model, clean=clean), linear.home)
+    assert served.looks_back is None
+    found, same = (one.score([GOOD, {**GOOD, "wear": "much"}]) for one in (served, plain))
+    assert [one.rules for one in found.refusals] == [("type:wear",)]
+    assert (found.outputs == same.outputs).all()
+    served.close()
+    plain.close()
