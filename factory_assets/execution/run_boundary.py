@@ -87,7 +87,7 @@ def _outermost(paths: Iterable[Path], home: Home) -> Iterator[Path]:
     """Yield the paths that are in no other, nor in the home or with Python, in order."""
     shown = [home.path, Path(sys.prefix), Path(sys.base_prefix)]
     for path in sorted(map(_without_dots, paths)):
-        if not any(path.is_relative_to(one) for one in shown):
+        if path != Path(path.anchor) and not any(path.is_relative_to(one) for one in shown):
             shown.append(path)
             yield path
 
@@ -115,7 +115,7 @@ def _kept(home: Home) -> Iterator[Path]:
 def _of_factory(home: Home) -> Iterator[Path]:
     """Yield where code, declarations and secrets are."""
     paths = [PROJECT, *defs_folders(), settings_file().parent, secrets_folder(home)]
-    paths += [Path(expand("${FACTORY_DATA}")), *(Path(path) for path in sys.path if path)]
+    paths += [Path(expand("${FACTORY_DATA}")), *_modules()]
     if server_address() is not None:
         paths += [Path(os.path.expanduser("~"), name) for name in _CLIENT_FILES]
         paths += [Path(host) for host, _ in _hosts() if host.startswith("/")]
@@ -123,6 +123,19 @@ def _of_factory(home: Home) -> Iterator[Path]:
     for path in paths:
         if path.is_absolute() and path.exists():
             yield path
+
+
+def _modules() -> Iterator[Path]:
+    """Yield where Python looks for modules; not the present folder, which `python -m` adds.
+
+    Of a service, that is the home of its user, or the root of all folders.
+    """
+    try:
+        present = os.getcwd()
+    except FileNotFoundError:
+        present = ""
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    yield from (Path(path) for path in sys.path if path and (path != present or path in named))
 
 
 def _of_rules(rules: BoundaryRules | None, folder: Path) -> Iterator[Path]:

@@ -1,5 +1,7 @@
 """What a run may reach follows from the declarations, and from where the factory keeps its data."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,19 @@ def test_files_beside_the_folder_of_pipelines_are_read(
     (tmp_path / "data" / "a.csv").write_text("a,b\n1,2\n")
     pipeline = _pipeline(defs / "apples", ingest={**APPLES["ingest"], "source": {"files": files}})
     assert tmp_path / read in _of([pipeline], home).readable
+
+
+@pytest.mark.parametrize("present", [".", "/"])
+def test_the_folder_in_which_a_service_was_started_is_not_read(
+    present: str, defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "present").mkdir()
+    monkeypatch.chdir(tmp_path / "present" / present)
+    # As `python -m` does.
+    monkeypatch.setattr(sys, "path", [os.getcwd(), *sys.path])
+    read = {*_of([_pipeline(defs / "apples")], home).readable}
+    assert {PROJECT, defs} <= read
+    assert Path.cwd() not in read
 
 
 def test_an_address_without_a_port_is_refused(defs: Path) -> None:
