@@ -105,6 +105,7 @@ def _kept(home: Home) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
     kept = [home.dagster / "dagster.yaml", home.path / "workspace.yaml"]
+    kept += [one for one in defs_folders() if one != home.path and one.is_relative_to(home.path)]
     if Ledger(home).exists:
         # Before, the first run makes the key of the ledger there.
         store_salts(home)

@@ -202,6 +202,16 @@ def test_the_folder_in_which_a_service_was_started_is_not_read(
     assert Path.cwd() not in read
 
 
+def test_declarations_in_the_home_are_not_changed_by_a_run(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.require_writable()
+    folder = home.path / "pipelines"
+    monkeypatch.setenv("FACTORY_DEFS", str(folder))
+    boundary = _of([_pipeline(folder / "apples")], home)
+    assert folder in boundary.kept
+
+
 def test_an_address_without_a_port_is_refused(defs: Path) -> None:
     with pytest.raises(DeclarationError, match=r"'db\.example' is not an address; write it as"):
         _pipeline(defs / "apples", boundary={"allow": ["db.example"]})
