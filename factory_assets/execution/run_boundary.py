@@ -6,10 +6,12 @@ The boundary itself belongs in `factory_resources.boundary`, its reports in `bou
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from factory_assets.data.sources.local_paths import local_paths
+from factory_assets.declarations.declared_paths import declared_paths
 from factory_assets.declarations.folders import defs_folders, pipeline_folders, settings_file
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.declarations.settings import load_settings
@@ -23,6 +25,8 @@ from factory_assets.spec.settings import AlertChannel
 from factory_resources.boundary.addresses import join_address
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.compute.ray_cluster import token_file
+from factory_resources.encoders.sentence_encoder import FILES, encoder_folder
+from factory_resources.errors import FactoryError
 from factory_resources.home.database import server_address
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
@@ -72,6 +76,7 @@ def run_boundary(
     readable += _of_rules(of_factory, settings_file().parent)
     for pipeline in pipelines:
         readable += _of_rules(pipeline.spec.boundary, pipeline.folder)
+        readable += _of_encoders(pipeline)
     readable += [token_file()] if cluster and token_file().is_file() else []
     readable += [path for pipeline in pipelines for path in local_paths(pipeline, home)]
     return Boundary(
@@ -115,7 +120,7 @@ def _kept(home: Home) -> Iterator[Path]:
 
 def _of_factory(home: Home) -> Iterator[Path]:
     """Yield where code, declarations and secrets are."""
-    paths = [PROJECT, *defs_folders(), settings_file().parent, secrets_folder(home)]
+    paths = [PROJECT, *declared_paths(), settings_file().parent, secrets_folder(home)]
     paths += [Path(expand("${FACTORY_DATA}")), *_modules()]
     if server_address() is not None:
         paths += [Path(os.path.expanduser("~"), name) for name in _CLIENT_FILES]
@@ -142,6 +147,17 @@ def _modules() -> Iterator[Path]:
 def _of_rules(rules: BoundaryRules | None, folder: Path) -> Iterator[Path]:
     for text in rules.readable if rules else ():
         yield folder / os.path.expanduser(expand(text))
+
+
+def _of_encoders(pipeline: Pipeline) -> Iterator[Path]:
+    """Yield the folders of the encoders that read texts for the model, and their files.
+
+    A file may be a link, as in the cache of a hub.
+    """
+    for name in pipeline.spec.train.text.values() if pipeline.spec.train else ():
+        with suppress(FactoryError):
+            folder = encoder_folder(name)
+            yield from (folder, *((folder / file).resolve() for file in FILES))
 
 
 def _of_commands(channels: Sequence[AlertChannel]) -> Iterator[Path]:

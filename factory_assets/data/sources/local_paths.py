@@ -1,6 +1,7 @@
 """List the files and folders of this machine from which the sources of a pipeline are read.
 
-Checking their content belongs to the modules that read them.
+Of a path with the key of a partition, that is the folder above the key. Checking the content of
+files belongs to the modules that read them.
 """
 
 import os
@@ -9,6 +10,7 @@ from glob import has_magic
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from factory_assets.data.sources.partition_patterns import places_in
 from factory_assets.spec import (
     DatabaseSource,
     DeltaSource,
@@ -20,7 +22,7 @@ from factory_assets.spec import (
 from factory_assets.spec.ingest import Source
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
-from factory_resources.sources.databases.reader import address_of
+from factory_resources.sources.databases.reader import SQLITE, address_of
 from factory_resources.sources.files.discovery import expand, expand_all, split_glob
 
 _SOCKETS = "/var/run/postgresql"
@@ -37,32 +39,33 @@ def local_paths(pipeline: Pipeline, home: Home) -> Iterator[Path]:
     if watch and watch.outcomes:
         sources.append(watch.outcomes.source)
     for source in sources:
-        for path in _paths(source, pipeline.folder, home):
+        for path in _paths(source, pipeline, home):
             if path != Path(path.anchor) and path.exists():
                 yield path
 
 
-def _paths(source: Source, folder: Path, home: Home) -> Iterator[Path]:
+def _paths(source: Source, pipeline: Pipeline, home: Home) -> Iterator[Path]:
     match source:
         case FileSource():
-            yield from () if source.remote else _of_patterns(source.patterns, folder)
+            yield from () if source.remote else _of_patterns(source.patterns, pipeline)
         case ImageSource():
-            yield from _of_patterns(source.images, folder)
+            yield from _of_patterns(source.images, pipeline)
         case DeltaSource():
-            yield folder / os.path.expanduser(source.delta)
+            yield from _of_patterns((source.delta,), pipeline)
         case DatabaseSource():
-            yield from _of_database(source.database, folder, home)
+            yield from _of_database(source.database, pipeline, home)
         case PythonSource():
-            yield from _of_patterns(source.reads or (), folder)
-            yield from _of_arguments(source)
+            yield from _of_patterns(source.reads or (), pipeline)
+            yield from _of_arguments(source, pipeline)
 
 
-def _of_patterns(patterns: tuple[str, ...], folder: Path) -> Iterator[Path]:
+def _of_patterns(patterns: tuple[str, ...], pipeline: Pipeline) -> Iterator[Path]:
     for pattern in patterns:
         try:
-            full = folder / os.path.expanduser(expand(pattern))
+            text = os.path.expanduser(expand(pattern))
         except FactoryError:
             continue
+        full = pipeline.folder / _above_places(text, pipeline)
         if os.path.lexists(full):
             yield full
         elif has_magic(str(full)):
@@ -72,10 +75,20 @@ def _of_patterns(patterns: tuple[str, ...], folder: Path) -> Iterator[Path]:
             yield full.parent
 
 
-def _of_database(database: str, folder: Path, home: Home) -> Iterator[Path]:
+def _above_places(path: str, pipeline: Pipeline) -> str:
+    """Return the folder above the first placeholder of a partition; without one, the path."""
+    place = next(places_in(path, pipeline.spec.partitions), None)
+    return os.path.dirname(path[: place.start()]) if place else path
+
+
+def _of_database(database: str, pipeline: Pipeline, home: Home) -> Iterator[Path]:
     """Yield the folder of an SQLite file, which may have a journal beside it, or of a socket."""
+    if database.startswith(SQLITE):
+        for path in _of_patterns((database.removeprefix(SQLITE),), pipeline):
+            yield path if path.is_dir() else path.parent
+        return
     try:
-        address = address_of(database, folder, home)
+        address = address_of(database, pipeline.folder, home)
     except FactoryError:
         return
     if address.dialect == "sqlite":
@@ -86,7 +99,7 @@ def _of_database(database: str, folder: Path, home: Home) -> Iterator[Path]:
     yield from (Path(name) for name in hosts if name.startswith("/"))
 
 
-def _of_arguments(source: PythonSource) -> Iterator[Path]:
+def _of_arguments(source: PythonSource, pipeline: Pipeline) -> Iterator[Path]:
     """Yield each argument that is an absolute path."""
     try:
         values = [*expand_all(source.args).values()]
@@ -95,7 +108,7 @@ def _of_arguments(source: PythonSource) -> Iterator[Path]:
     while values:
         match value := values.pop():
             case str() if value.startswith("/"):
-                yield Path(value)
+                yield Path(_above_places(value, pipeline))
             case dict():
                 values += value.values()
             case list():

@@ -1,5 +1,6 @@
 """What a run may reach follows from the declarations, and from where the factory keeps its data."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,9 +14,19 @@ from factory_assets.execution.run_boundary import run_boundary
 from factory_assets.execution.runner import run_stage
 from factory_assets.spec import Pipeline
 from factory_resources.boundary.boundary import Boundary
+from factory_resources.encoders.sentence_encoder import FILES
 from factory_resources.errors import BoundaryError, DeclarationError
 from factory_resources.home.home import PROJECT, Home
 from tests.pipelines import APPLES, declare, write_apples
+
+_CONTRACT = {
+    "apiVersion": "v3.1.0",
+    "kind": "DataContract",
+    "id": "apples",
+    "version": "1.0.0",
+    "status": "active",
+    "schema": [{"name": "apples", "properties": []}],
+}
 
 ALARMS = {
     "alerts": [
@@ -210,6 +221,82 @@ def test_declarations_in_the_home_are_not_changed_by_a_run(
     monkeypatch.setenv("FACTORY_DEFS", str(folder))
     boundary = _of([_pipeline(folder / "apples")], home)
     assert folder in boundary.kept
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ({"files": "DATA/{day}/{site}.csv"}, "."),
+        ({"files": "DATA/all/{day:%Y/%m}/{day}-{site}-*.csv"}, "all"),
+        ({"files": "DATA/*/{day}-{site}.csv"}, "."),
+        ({"images": "DATA/all/{day}/{site}/*.png"}, "all"),
+        ({"delta": "DATA/all/{day}/{site}"}, "all"),
+        ({"database": "sqlite:DATA/all/{day}/{site}.db", "table": "t"}, "all"),
+        ({"python": "m:load", "reads": ["DATA/all/{day}/{site}.csv"]}, "all"),
+        ({"python": "m:load", "args": {"path": "DATA/all/{day}/{site}"}}, "all"),
+    ],
+    ids=str,
+)
+def test_the_folder_above_the_files_of_all_partitions_is_read(
+    source: dict[str, Any], read: str, defs: Path, home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "all").mkdir(parents=True)
+    days: dict[str, Any] = {
+        "purpose": "Days",
+        "partitions": {
+            "day": {"every": "day", "start": "2024-01-01"},
+            "site": {"values": ["a"]},
+        },
+        "ingest": {
+            "source": json.loads(json.dumps(source).replace("DATA", str(tmp_path / "data"))),
+            "contract": [{"name": "x", "type": "int64"}],
+        },
+    }
+    assert tmp_path / "data" / read in _of([declare(defs / "days", days)], home).readable
+
+
+@pytest.mark.parametrize("delta", ["${FACTORY_LAKE}/table", "../../lake/table"])
+def test_a_delta_table_is_read(
+    delta: str, defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lake" / "table").mkdir(parents=True)
+    monkeypatch.setenv("FACTORY_LAKE", str(tmp_path / "lake"))
+    pipeline = _pipeline(defs / "apples", ingest={"source": {"delta": delta}})
+    assert tmp_path / "lake" / "table" in _of([pipeline], home).readable
+
+
+def test_files_that_declarations_name_elsewhere_are_read(
+    defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    contract, carbon, linked = (elsewhere / name for name in ("c.yaml", "w.yaml", "apples"))
+    linked.mkdir(parents=True)
+    contract.write_text(yaml.safe_dump(_CONTRACT))
+    carbon.write_text(yaml.safe_dump({"source": "a table", "daily": [1] * 24}))
+    for name in ("factory.yaml", "people.yaml"):
+        (elsewhere / name).write_text("")
+        (defs / name).symlink_to(elsewhere / name)
+    (defs / "apples").symlink_to(linked)
+    schedule = {"within": "22:00-06:00", "prefer": "lowest_carbon", "carbon": {"file": str(carbon)}}
+    _pipeline(defs / "apples", schedule=schedule)
+    other = _pipeline(defs / "pears", ingest={**APPLES["ingest"], "contract": str(contract)})
+    # The run loads them all.
+    expected = {contract, carbon, linked, elsewhere / "factory.yaml", elsewhere / "people.yaml"}
+    assert expected <= {*_of([other], home).readable}
+
+
+def test_an_encoder_is_read_where_its_files_are(defs: Path, home: Home, tmp_path: Path) -> None:
+    cache, encoder = tmp_path / "cache", tmp_path / "encoders" / "small"
+    for folder in (cache, encoder):
+        folder.mkdir(parents=True)
+    for name in FILES:
+        (cache / name).write_text("")
+        (encoder / name).symlink_to(cache / name)
+    pipeline = _pipeline(
+        defs / "apples", train={**APPLES["train"], "text": {"colour": str(encoder)}}
+    )
+    read = {*_of([pipeline], home).readable}
+    assert {encoder, *(cache / name for name in FILES)} <= read
 
 
 def test_an_address_without_a_port_is_refused(defs: Path) -> None:
