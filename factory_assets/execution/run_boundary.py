@@ -28,16 +28,15 @@ from factory_resources.compute.ray_cluster import token_file
 from factory_resources.encoders.sentence_encoder import FILES, encoder_folder
 from factory_resources.errors import FactoryError
 from factory_resources.home.database import server_address
+from factory_resources.home.database_client import client_files, client_hosts
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.security.secrets import folder as secrets_folder
 from factory_resources.sources.files.discovery import expand
 from factory_resources.store.location import declared_store
 
-_PORT_OF_POSTGRES = "5432"
-
-_CLIENT_FILES = (".pgpass", ".pg_service.conf", ".postgresql")
-"""What PostgreSQL's client library reads in the user's home: passwords, services, certificates."""
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables of the environment that say whose certificates are trusted."""
 
 
 def pipelines_of(names: Iterable[str]) -> list[Pipeline]:
@@ -122,10 +121,10 @@ def _of_factory(home: Home) -> Iterator[Path]:
     """Yield where code, declarations and secrets are."""
     paths = [PROJECT, *declared_paths(), settings_file().parent, secrets_folder(home)]
     paths += [Path(expand("${FACTORY_DATA}")), *_modules()]
-    if server_address() is not None:
-        paths += [Path(os.path.expanduser("~"), name) for name in _CLIENT_FILES]
-        paths += [Path(host) for host, _ in _hosts() if host.startswith("/")]
-        paths += [Path(os.environ[name]) for name in ("PGPASSFILE",) if name in os.environ]
+    paths += [Path(os.environ[name]) for name in _CERTIFICATES if name in os.environ]
+    if (address := server_address()) is not None:
+        paths += [Path(host) for host, _ in client_hosts(address) if host.startswith("/")]
+        paths += client_files(address)
     for path in paths:
         if path.is_absolute() and path.exists():
             yield path
@@ -168,7 +167,8 @@ def _of_commands(channels: Sequence[AlertChannel]) -> Iterator[Path]:
 
 def _of_database() -> Iterator[str]:
     """Yield the addresses of the factory's own database server, if it is one on a network."""
-    for host, port in _hosts() if server_address() is not None else ():
+    address = server_address()
+    for host, port in client_hosts(address) if address is not None else ():
         if not host.startswith("/"):
             yield join_address(host, port)
 
@@ -177,20 +177,6 @@ def _of_store() -> Iterator[str]:
     """Yield the address of the factory's own store, if it has one."""
     if store := declared_store():
         yield join_address(store.host, store.port)
-
-
-def _hosts() -> Iterator[tuple[str, str]]:
-    """Yield each host, or folder of a socket, of the factory's database server, and its port."""
-    from psycopg2.extensions import parse_dsn
-
-    address = server_address()
-    parts = parse_dsn(address) if address else {}
-    hosts = parts.get("hostaddr") or parts.get("host") or os.environ.get("PGHOST") or ""
-    ports = parts.get("port") or os.environ.get("PGPORT") or _PORT_OF_POSTGRES
-    names = hosts.split(",") if hosts else ["/var/run/postgresql"]
-    numbers = ports.split(",")
-    for number, name in enumerate(names):
-        yield name, numbers[number if len(numbers) > 1 else 0] or _PORT_OF_POSTGRES
 
 
 def channel_addresses(channels: Sequence[AlertChannel]) -> Iterator[str]:

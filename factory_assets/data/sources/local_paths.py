@@ -21,12 +21,10 @@ from factory_assets.spec import (
 )
 from factory_assets.spec.ingest import Source
 from factory_resources.errors import FactoryError
+from factory_resources.home.database_client import CLIENT_FILES, SOCKETS
 from factory_resources.home.home import Home
 from factory_resources.sources.databases.reader import SQLITE, address_of
 from factory_resources.sources.files.discovery import expand, expand_all, split_glob
-
-_SOCKETS = "/var/run/postgresql"
-"""The folder of PostgreSQL's socket, unless an address names another."""
 
 
 def local_paths(pipeline: Pipeline, home: Home) -> Iterator[Path]:
@@ -82,7 +80,10 @@ def _above_places(path: str, pipeline: Pipeline) -> str:
 
 
 def _of_database(database: str, pipeline: Pipeline, home: Home) -> Iterator[Path]:
-    """Yield the folder of an SQLite file, which may have a journal beside it, or of a socket."""
+    """Yield the folder of an SQLite file, which may have a journal beside it, or of a socket.
+
+    What the address of a server names for its client is there, too, such as a certificate.
+    """
     if database.startswith(SQLITE):
         for path in _of_patterns((database.removeprefix(SQLITE),), pipeline):
             yield path if path.is_dir() else path.parent
@@ -95,8 +96,10 @@ def _of_database(database: str, pipeline: Pipeline, home: Home) -> Iterator[Path
         yield Path(address.url).parent
         return
     parts = urlsplit(address.url)
-    hosts = parse_qs(parts.query).get("host") or ([] if parts.hostname else [_SOCKETS])
-    yield from (Path(name) for name in hosts if name.startswith("/"))
+    options = parse_qs(parts.query)
+    hosts = options.get("host") or ([] if parts.hostname else [SOCKETS])
+    files = [file for name in CLIENT_FILES for file in options.get(name, ())]
+    yield from (Path(name) for name in (*hosts, *files) if name.startswith("/"))
 
 
 def _of_arguments(source: PythonSource, pipeline: Pipeline) -> Iterator[Path]:

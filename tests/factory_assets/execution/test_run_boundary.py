@@ -144,6 +144,7 @@ def test_alarms_go_to_addresses_of_ipv6(defs: Path, home: Home) -> None:
         ("postgresql+psycopg2://f@[fd00::1]:6543/factory", ("[fd00::1]:6543",), None),
         ("postgresql://a.example:1,b.example:2/factory", ("a.example:1", "b.example:2"), None),
         ("postgresql:///factory?host={folder}", (), "{folder}"),
+        ("postgresql:///factory?service=plant", ("db.example:6000",), None),
     ],
 )
 def test_the_factorys_own_server_is_reached(
@@ -157,6 +158,9 @@ def test_the_factorys_own_server_is_reached(
 ) -> None:
     folder = tmp_path / "sockets"
     folder.mkdir()
+    services = tmp_path / "services"
+    services.write_text("[plant]\nhost=db.example\nport=6000\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
     home.require_writable()
     monkeypatch.setenv("FACTORY_DATABASE_URL", address.format(folder=folder))
     # There is no ledger yet: the server is not asked.
@@ -297,6 +301,25 @@ def test_an_encoder_is_read_where_its_files_are(defs: Path, home: Home, tmp_path
     )
     read = {*_of([pipeline], home).readable}
     assert {encoder, *(cache / name for name in FILES)} <= read
+
+
+def test_files_that_the_address_of_a_server_names_are_read(
+    defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.require_writable()
+    for name in ("own.pem", "plant.pem", "key", "trusted.pem"):
+        (tmp_path / name).write_text("")
+    server = f"postgresql://f@db.example/factory?sslmode=verify-full&sslrootcert={tmp_path}/own.pem"
+    monkeypatch.setenv("FACTORY_DATABASE_URL", server)
+    monkeypatch.setenv("PGSSLKEY", str(tmp_path / "key"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    monkeypatch.setenv("PLANT_DB", f"postgresql://f@db/plant?sslrootcert={tmp_path}/plant.pem")
+    # There is no ledger yet: the server is not asked.
+    monkeypatch.setattr("factory_assets.execution.run_boundary.Ledger.exists", False)
+    source = {"database": "PLANT_DB", "table": "t"}
+    pipeline = _pipeline(defs / "apples", ingest={**APPLES["ingest"], "source": source})
+    expected = {tmp_path / name for name in ("own.pem", "plant.pem", "key", "trusted.pem")}
+    assert expected <= {*run_boundary([pipeline], home).readable}
 
 
 def test_an_address_without_a_port_is_refused(defs: Path) -> None:
