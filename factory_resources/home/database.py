@@ -32,6 +32,10 @@ _PASSWORDS = ("password", "sslpassword")
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 
+_PORT = re.compile(r":([0-9]*)$")
+
+_PORTS = re.compile(r"[0-9,]*")
+
 
 def server_address() -> str | None:
     """Return the address of the factory's PostgreSQL as its client library reads it.
@@ -54,17 +58,40 @@ def plain_address(declared: str, *, where: str) -> str:
     Raises:
         StorageError: it is not the address of a PostgreSQL database.
     """
-    scheme, divider, rest = declared.partition("://")
-    address = f"postgresql://{rest}"
+    # A file from which a Secret of Kubernetes is made mostly ends with a line break.
+    scheme, divider, rest = declared.strip().partition("://")
+    address = f"postgresql://{_readable_by_all(rest)}"
     if not divider or scheme not in _SCHEMES or not _is_read_by_libpq(address):
         # Neither the address nor what the library says of it, since that may contain a password.
         raise StorageError(
             "this is not the address of a PostgreSQL database",
             where=where,
             remedy="write it as postgresql:///factory?host=/var/run/postgresql, or as "
-            "postgresql://user@host:5432/factory, with each % of a name or password as %25",
+            "postgresql://user@host:5432/factory; in user and password write %25 for %, %2F for / "
+            "and %40 for @",
         )
     return address
+
+
+def _readable_by_all(rest: str) -> str:
+    """Return an address, without its scheme, as SQLAlchemy and Python read it, too.
+
+    PostgreSQL's own library takes names and passwords with any character but `@` and `/`, and
+    several hosts, each with its port.
+    """
+    login, at, place = rest.partition("@")
+    if not at or "/" in login:
+        login, at, place = "", "", rest
+    for character in "?#[]":
+        login = login.replace(character, quote(character))
+    hosts, _, database = place.partition("/")
+    if "," not in hosts or "?" in hosts:
+        return f"{login}{at}{place}"
+    several = hosts.split(",")
+    names = ",".join(_PORT.sub("", one).strip("[]") for one in several)
+    ports = ",".join(found[1] if (found := _PORT.search(one)) else "" for one in several)
+    joined = "&" if "?" in database else "?"
+    return f"{login}{at}/{database}{joined}host={names}&port={ports}"
 
 
 def _is_read_by_libpq(address: str) -> bool:
@@ -72,10 +99,10 @@ def _is_read_by_libpq(address: str) -> bool:
     from psycopg2.extensions import parse_dsn
 
     try:
-        parse_dsn(address)
+        options = parse_dsn(address)
     except ProgrammingError:
         return False
-    return True
+    return bool(_PORTS.fullmatch(options.get("port", "")))
 
 
 def has_password(address: str) -> bool:
