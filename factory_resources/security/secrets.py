@@ -28,7 +28,8 @@ def secret(name: str, home: Home) -> str:
         raise SourceError(
             f"{name!r} is not a secret's name", remedy="use letters, digits and underscores"
         )
-    if value := os.environ.get(name):
+    # As in a file, a line break at the end is none of it: Secrets of Kubernetes mostly have one.
+    if value := os.environ.get(name, "").rstrip("\r\n"):
         return value
     path = folder(home) / name
     try:

@@ -34,6 +34,13 @@ def test_factory_secrets_names_the_folder(
     assert secret("PLANT_DB", home) == VALUE
 
 
+def test_a_line_break_at_the_end_is_not_part_of_a_secret(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANT_DB", "from the environment\r\n")
+    assert secret("PLANT_DB", home) == "from the environment"
+
+
 def test_a_missing_secret_is_reported_with_its_possible_places(home: Home) -> None:
     with pytest.raises(SourceError, match=r"secret PLANT_DB is not set; .*variable PLANT_DB, or"):
         secret("PLANT_DB", home)
