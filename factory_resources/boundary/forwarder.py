@@ -21,6 +21,9 @@ from factory_resources.boundary.addresses import AllowedAddress
 from factory_resources.boundary.report import Traffic
 
 _DIAL_SECONDS = 10
+_IDLE, _BETWEEN, _PROBES = 30, 10, 3
+"""Seconds of silence after which a server is asked whether it is there, seconds between two such
+questions, and how many may stay unanswered. Those of a client are answered by its own machine."""
 _PATIENCE_SECONDS = 0.05
 _PIECE = 256 << 10
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -123,6 +126,10 @@ class Forwarder:
 def _dial(address: AllowedAddress) -> socket.socket:
     outside = socket.socket(socket.AF_INET6 if ":" in address.ip else socket.AF_INET)
     outside.settimeout(_DIAL_SECONDS)
+    outside.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    outside.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE)
+    outside.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _BETWEEN)
+    outside.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
     try:
         outside.connect((address.ip, address.port))
     except OSError:

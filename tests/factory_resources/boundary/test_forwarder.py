@@ -245,6 +245,21 @@ def test_a_client_that_goes_away_ends_the_connection_of_the_server(
     assert forwarder.traffic().connections == 1
 
 
+def test_a_server_that_is_silent_is_asked_whether_it_is_there(serve: Callable[..., Server]) -> None:
+    port = serve().port
+    listener = socket.create_server(("127.0.0.1", 0))
+    Forwarder(AllowedAddress("127.0.0.1", port, "127.0.0.1"), listener)
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall(b"?")
+        assert client.recv(1) == b"?"
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        [timer] = [row[5] for row in rows if row[2].endswith(f":{port:04X}") and row[3] == "01"]
+    kind, ticks = timer.split(":")
+    # Of the client, the machine's own kernel answers the questions, whatever became of the server.
+    assert kind == "02", "no timer of keepalive"
+    assert int(ticks, 16) <= 30 * os.sysconf("SC_CLK_TCK")
+
+
 _SEGMENTS = """
 import socket, struct
 with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as kernel:
