@@ -97,6 +97,8 @@ def _execute(
             PROCESS_TAG: own_identity(),
             # The daemon cannot retry a run of this process; the user repeats the command.
             "dagster/max_retries": "0",
+            # Nor does it end a run that takes longer than a day; Ctrl-C does.
+            "dagster/max_runtime": "0",
         },
         run_config=_QUIET | _partition_config(request),
         raise_on_error=False,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
@@ -48,6 +49,9 @@ def test_a_data_product_runs_to_clean(product: Pipeline) -> None:
     assert "split" not in text
     assert "200 clean" in text
     assert "champion" not in text
+    with dg.DagsterInstance.get() as instance:
+        # The daemon of a factory that is up ends no run of somebody at a terminal.
+        assert {one.tags["dagster/max_runtime"] for one in instance.get_runs()} == {"0"}
     again = output_of(run)
     assert again.count("reused") == 3
     assert output_of(print_plan).count("reuse (computed") == 2
