@@ -25,9 +25,11 @@ from factory_assets.execution.workers.protocol import WorkerSetup, line_of
 from factory_assets.execution.workers.room import Needs
 from factory_resources.compute.ray_cluster import ActorEndedError, ClusterNode, RayCluster
 from factory_resources.errors import ClusterError
+from factory_resources.store.location import ENDPOINT_VARIABLE, REGION_VARIABLE, STORE_VARIABLE
 
 _SENT = (
     *("FACTORY_HOME", "FACTORY_DATA", "FACTORY_DEFS", "FACTORY_SECRETS"),
+    *(STORE_VARIABLE, ENDPOINT_VARIABLE, REGION_VARIABLE),
     *("FACTORY_KEEP", "FACTORY_DISK_KEEP", "FACTORY_GRID_G_PER_KWH", "FACTORY_WATTS_PER_CORE"),
 )
 """Settings that workers have from the run. What may be secret is set on the nodes."""
