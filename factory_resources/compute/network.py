@@ -19,17 +19,14 @@ def network_policies(cluster: Cluster) -> list[Manifest]:
             {"namespaceSelector": {"matchLabels": {label: name}}} for name in cluster.visitors
         ]
     server = {"matchLabels": labels("server")}
-    found = [
+    all_pods = {"matchLabels": {"app.kubernetes.io/name": NAME}}
+    return [
         _policy("nothing", everything),
         _policy("door", {"podSelector": server, "policyTypes": ["Ingress"], "ingress": [door]}),
+        # Also if they allow nothing: a cluster goes on with a rule that is rendered no more.
+        _policy("declared", _outgoing(all_pods, cluster.peers)),
+        _policy("of-the-server", _outgoing(server, (*cluster.logins, *cluster.api_servers))),
     ]
-    if cluster.peers:
-        all_pods = {"matchLabels": {"app.kubernetes.io/name": NAME}}
-        found.append(_policy("declared", _outgoing(all_pods, cluster.peers)))
-    of_server = (*cluster.logins, *cluster.api_servers)
-    if of_server:
-        found.append(_policy("of-the-server", _outgoing(server, of_server)))
-    return found
 
 
 def _policy(name: str, spec: Manifest) -> Manifest:

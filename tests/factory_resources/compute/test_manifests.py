@@ -123,6 +123,19 @@ def test_the_network_allows_what_is_declared_and_nothing_else() -> None:
     )
 
 
+def test_what_is_declared_no_more_is_taken_from_the_rules_that_a_cluster_has() -> None:
+    before, after = objects(cluster(**_DECLARED)), objects(cluster())
+
+    def rules(found: list[Manifest]) -> dict[str, Manifest]:
+        policies = [one for one in found if one["kind"] == "NetworkPolicy"]
+        return {one["metadata"]["name"]: one["spec"] for one in policies}
+
+    # `kubectl apply` removes no object that is missing in a base.
+    assert {*rules(before)} == {*rules(after)}
+    assert not any(spec.get("egress") for spec in rules(after).values())
+    assert policy_violations(after) == []
+
+
 def test_the_store_is_reached_by_all_pods_and_its_keys_are_those_of_a_secret() -> None:
     found = objects(cluster(**PODS, **ON_STORE))
     rules = find(found, "NetworkPolicy", "factory-declared")["spec"]
