@@ -175,6 +175,9 @@ def _container_violations(one: Mapping[str, Any], of_pod: Mapping[str, Any]) -> 
         yield "it may take all memory of its node; set resources.limits.memory"
     if _is_moving(one["image"]):
         yield f"image {one['image']} is another one tomorrow; add a tag of its own or a digest"
+    for port in one.get("ports", []):
+        if port.get("hostPort"):
+            yield f"port {port['hostPort']} of the node leads to it; leave out hostPort"
     for variable in one.get("env", []):
         if variable.get("value") and _SECRET.search(variable["name"]):
             yield f"{variable['name']} may contain a password; take it from a Secret"
@@ -217,6 +220,8 @@ def _refuses_all(one: Manifest) -> bool:
 
 
 def _network_violations(spec: Mapping[str, Any]) -> Iterator[str]:
+    if not all(rule.get("ports") for rule in spec.get("ingress", [])):
+        yield "it lets in to every port of the pods; name the port of the front door"
     for rule in spec.get("egress", []):
         if not _is_narrow(rule):
             yield "it lets pods send anywhere; name one address and its port"

@@ -288,6 +288,14 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
         ),
         "it lets pods send anywhere",
     ),
+    "every port": (
+        lambda found: find(found, "NetworkPolicy", "factory-door")["spec"]["ingress"].append({}),
+        "it lets in to every port of the pods",
+    ),
+    "port of the node": (
+        lambda found: _container(found)["ports"][0].update(hostPort=8443),
+        "port 8443 of the node leads to it",
+    ),
     "network of the node": (
         lambda found: _pod(found).update(hostNetwork=True),
         "hostNetwork shows the node",
