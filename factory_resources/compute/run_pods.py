@@ -20,6 +20,9 @@ _ENTRY = ["python", "-m", "factory_assets.cli.run_pod"]
 _KEPT_SECONDS = 86_400
 """How long the cluster shows a run that has ended."""
 
+_START_SECONDS = 1_800
+"""How long a pod may take to start: a new node has to come, and to fetch the image."""
+
 
 def dagster_settings(cluster: Cluster) -> dict[str, Any]:
     """Return the sections that take the place of those of `dagster.yaml`."""
@@ -51,6 +54,9 @@ def dagster_settings(cluster: Cluster) -> dict[str, Any]:
             "class": "K8sRunLauncher",
             "config": config,
         },
-        # A retry is a run of its own, with its own entries in the ledger.
-        "run_monitoring": {"max_resume_run_attempts": 0},
+        "run_monitoring": {
+            # A retry is a run of its own, with its own entries in the ledger.
+            "max_resume_run_attempts": 0,
+            "start_timeout_seconds": _START_SECONDS,
+        },
     }

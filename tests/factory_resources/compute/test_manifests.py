@@ -177,6 +177,12 @@ def test_only_the_pod_that_starts_others_has_a_token_and_only_the_door_the_certi
     assert not {w for w in ("serviceAccountToken:", "kind: Role", "6443") if w in alone}
 
 
+def test_the_pod_of_a_run_may_wait_for_a_new_node() -> None:
+    config = find_config(objects(cluster(**PODS)))
+    [run] = [yaml.safe_load(text) for text in config["data"].values()]
+    assert run["run_monitoring"] == {"max_resume_run_attempts": 0, "start_timeout_seconds": 1800}
+
+
 def test_every_pod_but_the_server_goes_by_its_name() -> None:
     found = objects(cluster(**PODS))
     name = "FACTORY_POD"
