@@ -164,6 +164,7 @@ def peer_addresses(
             host, port = split_address(text)
         except ValueError as error:
             raise SettingError(str(error), where=option, remedy="correct it") from error
+        host = host.lower()
         ip = known.get(host, host)
         if not _is_ip(ip):
             raise SettingError(
@@ -187,6 +188,7 @@ def known_names(texts: Iterable[str]) -> dict[str, str]:
     known = {}
     for text in texts:
         name, _, ip = text.partition("=")
+        name = name.lower()
         if not _SUBDOMAIN.fullmatch(name) or _is_ip(name) or not _is_ip(ip):
             raise SettingError(
                 f"{text!r} is not NAME=IP",
@@ -220,7 +222,8 @@ def _require(pattern: re.Pattern[str], value: str, option: str, what: str) -> No
 
 def _is_ip(text: str) -> bool:
     try:
-        ipaddress.ip_address(text)
+        found = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    # One with a zone, such as fe80::1%eth0, is that of a link of one machine.
+    return getattr(found, "scope_id", None) is None

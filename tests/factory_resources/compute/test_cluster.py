@@ -49,8 +49,8 @@ def test_names_of_images_that_stay_the_same_are_taken(image: str) -> None:
 
 
 def test_an_address_has_the_ip_that_is_given_for_its_name() -> None:
-    known = known_names(["db.example.org=10.1.2.3", "s3=fd00::1"])
-    found = peer_addresses(["db.example.org:5432", "s3:9000", "10.9.9.9:25"], known, option="x")
+    known = known_names(["DB.example.org=10.1.2.3", "s3=fd00::1"])
+    found = peer_addresses(["db.Example.org:5432", "s3:9000", "10.9.9.9:25"], known, option="x")
     assert found == (
         PeerAddress("db.example.org", "10.1.2.3", 5432),
         PeerAddress("s3", "fd00::1", 9000),
@@ -66,7 +66,9 @@ def test_a_name_without_an_ip_is_one_line_that_names_the_option() -> None:
     assert str(raised.value).endswith("add --address db.example.org=IP")
 
 
-@pytest.mark.parametrize("text", ["db", "db=", "=10.0.0.1", "10.0.0.1=10.0.0.2", "db=elsewhere"])
+@pytest.mark.parametrize(
+    "text", ["db", "db=", "=10.0.0.1", "10.0.0.1=10.0.0.2", "db=elsewhere", "db=fe80::1%eth0"]
+)
 def test_what_says_nothing_about_a_name_is_refused(text: str) -> None:
     with pytest.raises(SettingError, match=r"is not NAME=IP"):
         known_names([text])
