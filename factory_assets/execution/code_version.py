@@ -176,8 +176,15 @@ def our_imports(path: Path) -> tuple[str, ...]:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Yield the absolute names that a file imports, also within functions."""
-    for node in _statements(ast.parse(path.read_bytes(), filename=str(path))):
+    """Yield the absolute names that a file imports, also within functions.
+
+    Of one that is no Python there are none; whoever imports it is told why.
+    """
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError):
+        return
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -97,6 +97,15 @@ def test_a_module_beside_the_declaration_imports_another(helper: str, tmp_path: 
     assert len(set(versions)) == 3
 
 
+def test_a_module_that_is_no_python_is_left_to_whoever_imports_it(tmp_path: Path) -> None:
+    (tmp_path / "source.py").write_text("from helper import LIMIT\ndef load(): ...\n")
+    versions = set()
+    for content in (b"def f(:\n", b"LIMIT = 1\n\0", b"# \xff\nLIMIT = 1\n", b"LIMIT = 1\n"):
+        (tmp_path / "helper.py").write_bytes(content)
+        versions.add(code_version.module_code("source:load", tmp_path))
+    assert len(versions) == 4
+
+
 def test_a_module_alone_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "source.py").write_text("def load(): ...\n")
     (tmp_path / "data").mkdir()
