@@ -18,9 +18,12 @@ SOCKETS = "/var/run/postgresql"
 
 _PORT = "5432"
 
+CERTIFICATES = ".postgresql"
+"""The folder in the user's home with the client's own certificates, and those that it trusts."""
+
 _SERVICES = ".pg_service.conf"
 
-_AT_HOME = (".pgpass", _SERVICES, ".postgresql")
+_AT_HOME = (".pgpass", _SERVICES, CERTIFICATES)
 """In the user's home: passwords, services, certificates."""
 
 _VARIABLES = (

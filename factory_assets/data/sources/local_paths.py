@@ -21,7 +21,7 @@ from factory_assets.spec import (
 )
 from factory_assets.spec.ingest import Source
 from factory_resources.errors import FactoryError
-from factory_resources.home.database_client import CLIENT_FILES, SOCKETS
+from factory_resources.home.database_client import CERTIFICATES, CLIENT_FILES, SOCKETS
 from factory_resources.home.home import Home
 from factory_resources.sources.databases.reader import SQLITE, address_of
 from factory_resources.sources.files.discovery import expand, expand_all, split_glob
@@ -82,7 +82,7 @@ def _above_places(path: str, pipeline: Pipeline) -> str:
 def _of_database(database: str, pipeline: Pipeline, home: Home) -> Iterator[Path]:
     """Yield the folder of an SQLite file, which may have a journal beside it, or of a socket.
 
-    What the address of a server names for its client is there, too, such as a certificate.
+    The files are there, too, that the client of a server reads, such as a certificate.
     """
     if database.startswith(SQLITE):
         for path in _of_patterns((database.removeprefix(SQLITE),), pipeline):
@@ -99,6 +99,7 @@ def _of_database(database: str, pipeline: Pipeline, home: Home) -> Iterator[Path
     options = parse_qs(parts.query)
     hosts = options.get("host") or ([] if parts.hostname else [SOCKETS])
     files = [file for name in CLIENT_FILES for file in options.get(name, ())]
+    files.append(os.path.expanduser(f"~/{CERTIFICATES}"))
     yield from (Path(name) for name in (*hosts, *files) if name.startswith("/"))
 
 

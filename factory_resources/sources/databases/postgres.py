@@ -30,6 +30,9 @@ _DEFAULTS = {
 }
 
 _REASONS = {
+    # What else they say of such a file would be taken for a socket or a database that is missing.
+    "certificate file": "a file of certificates cannot be read",
+    "private key file": "the file of the private key cannot be read",
     "Connection refused": "it does not answer: connection refused",
     "timeout expired": "it does not answer in time",
     "could not translate host name": "its host name is unknown",

@@ -309,6 +309,8 @@ def test_files_that_the_address_of_a_server_names_are_read(
     home.require_writable()
     for name in ("own.pem", "plant.pem", "key", "trusted.pem"):
         (tmp_path / name).write_text("")
+    (tmp_path / ".postgresql").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
     server = f"postgresql://f@db.example/factory?sslmode=verify-full&sslrootcert={tmp_path}/own.pem"
     monkeypatch.setenv("FACTORY_DATABASE_URL", server)
     monkeypatch.setenv("PGSSLKEY", str(tmp_path / "key"))
@@ -319,6 +321,10 @@ def test_files_that_the_address_of_a_server_names_are_read(
     source = {"database": "PLANT_DB", "table": "t"}
     pipeline = _pipeline(defs / "apples", ingest={**APPLES["ingest"], "source": source})
     expected = {tmp_path / name for name in ("own.pem", "plant.pem", "key", "trusted.pem")}
+    assert expected <= {*run_boundary([pipeline], home).readable}
+    # Without a server of the factory's own, too.
+    monkeypatch.delenv("FACTORY_DATABASE_URL")
+    expected = {tmp_path / name for name in ("plant.pem", ".postgresql")}
     assert expected <= {*run_boundary([pipeline], home).readable}
 
 

@@ -1,7 +1,9 @@
 """Databases as sources: real PostgreSQL and SQLite, read-only, sorted, without leaked secrets."""
 
 import random
+import socket
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -233,6 +235,23 @@ def test_an_unreachable_server_is_reported_without_its_url(
         _refused(read, message, table="readings")
     monkeypatch.delenv("PLANT_DB")
     _refused(read, "secret PLANT_DB is not set", table="readings")
+
+
+def test_a_certificate_that_is_missing_is_not_taken_for_a_database(
+    read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def agree_on_tls() -> None:
+            with listener.accept()[0] as server:
+                server.recv(8)
+                server.sendall(b"S")
+                server.recv(1)
+
+        threading.Thread(target=agree_on_tls, daemon=True).start()
+        url = f"postgresql://reader@127.0.0.1:{listener.getsockname()[1]}/x?sslmode=verify-full"
+        monkeypatch.setenv("PLANT_DB", f"{url}&sslrootcert=/no/where.pem")
+        _refused(read, "a file of certificates cannot be read", table="readings")
 
 
 def test_a_large_result_is_read_in_batches(known: Postgres, read: Any) -> None:
