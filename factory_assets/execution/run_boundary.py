@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,8 +18,10 @@ from factory_assets.declarations.loader import load_pipeline
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.boundary_level import declared_level
 from factory_assets.execution.boundary_reports import reports_folder
+from factory_assets.execution.cache_key import user_references
 from factory_assets.execution.people import store_salts
 from factory_assets.execution.workers.settings import cluster_of
+from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.boundary import BoundaryRules
 from factory_assets.spec.settings import AlertChannel
@@ -75,7 +78,7 @@ def run_boundary(
     readable += _of_rules(of_factory, settings_file().parent)
     for pipeline in pipelines:
         readable += _of_rules(pipeline.spec.boundary, pipeline.folder)
-        readable += _of_encoders(pipeline)
+        readable += [*_of_encoders(pipeline), *_of_packages(pipeline)]
     readable += [token_file()] if cluster and token_file().is_file() else []
     readable += [path for pipeline in pipelines for path in local_paths(pipeline, home)]
     return Boundary(
@@ -157,6 +160,20 @@ def _of_encoders(pipeline: Pipeline) -> Iterator[Path]:
         with suppress(FactoryError):
             folder = encoder_folder(name)
             yield from (folder, *((folder / file).resolve() for file in FILES))
+
+
+def _of_packages(pipeline: Pipeline) -> Iterator[Path]:
+    """Yield where the packages are that a pipeline names.
+
+    One that was installed to be edited may be in no folder in which Python looks for modules.
+    """
+    stages: tuple[Stage, ...] = ("ingest", "train") if pipeline.spec.train else ("ingest",)
+    named = [one for stage in stages for one in user_references(pipeline, stage)]
+    for package in sorted({one.partition(":")[0].partition(".")[0] for one in named}):
+        with suppress(ImportError, ValueError):
+            if spec := find_spec(package):
+                paths = spec.submodule_search_locations or filter(None, [spec.origin])
+                yield from (Path(path) for path in paths if os.path.isabs(path))
 
 
 def _of_commands(channels: Sequence[AlertChannel]) -> Iterator[Path]:

@@ -1,8 +1,9 @@
 """What a run may reach follows from the declarations, and from where the factory keeps its data."""
 
-import json
 import os
 import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,6 @@ from factory_resources.encoders.sentence_encoder import FILES
 from factory_resources.errors import BoundaryError, DeclarationError
 from factory_resources.home.home import PROJECT, Home
 from tests.pipelines import APPLES, declare, write_apples
-
-_CONTRACT = {
-    "apiVersion": "v3.1.0",
-    "kind": "DataContract",
-    "id": "apples",
-    "version": "1.0.0",
-    "status": "active",
-    "schema": [{"name": "apples", "properties": []}],
-}
 
 ALARMS = {
     "alerts": [
@@ -227,68 +219,6 @@ def test_declarations_in_the_home_are_not_changed_by_a_run(
     assert folder in boundary.kept
 
 
-@pytest.mark.parametrize(
-    ("source", "read"),
-    [
-        ({"files": "DATA/{day}/{site}.csv"}, "."),
-        ({"files": "DATA/all/{day:%Y/%m}/{day}-{site}-*.csv"}, "all"),
-        ({"files": "DATA/*/{day}-{site}.csv"}, "."),
-        ({"images": "DATA/all/{day}/{site}/*.png"}, "all"),
-        ({"delta": "DATA/all/{day}/{site}"}, "all"),
-        ({"database": "sqlite:DATA/all/{day}/{site}.db", "table": "t"}, "all"),
-        ({"python": "m:load", "reads": ["DATA/all/{day}/{site}.csv"]}, "all"),
-        ({"python": "m:load", "args": {"path": "DATA/all/{day}/{site}"}}, "all"),
-    ],
-    ids=str,
-)
-def test_the_folder_above_the_files_of_all_partitions_is_read(
-    source: dict[str, Any], read: str, defs: Path, home: Home, tmp_path: Path
-) -> None:
-    (tmp_path / "data" / "all").mkdir(parents=True)
-    days: dict[str, Any] = {
-        "purpose": "Days",
-        "partitions": {
-            "day": {"every": "day", "start": "2024-01-01"},
-            "site": {"values": ["a"]},
-        },
-        "ingest": {
-            "source": json.loads(json.dumps(source).replace("DATA", str(tmp_path / "data"))),
-            "contract": [{"name": "x", "type": "int64"}],
-        },
-    }
-    assert tmp_path / "data" / read in _of([declare(defs / "days", days)], home).readable
-
-
-@pytest.mark.parametrize("delta", ["${FACTORY_LAKE}/table", "../../lake/table"])
-def test_a_delta_table_is_read(
-    delta: str, defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "lake" / "table").mkdir(parents=True)
-    monkeypatch.setenv("FACTORY_LAKE", str(tmp_path / "lake"))
-    pipeline = _pipeline(defs / "apples", ingest={"source": {"delta": delta}})
-    assert tmp_path / "lake" / "table" in _of([pipeline], home).readable
-
-
-def test_files_that_declarations_name_elsewhere_are_read(
-    defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    contract, carbon, linked = (elsewhere / name for name in ("c.yaml", "w.yaml", "apples"))
-    linked.mkdir(parents=True)
-    contract.write_text(yaml.safe_dump(_CONTRACT))
-    carbon.write_text(yaml.safe_dump({"source": "a table", "daily": [1] * 24}))
-    for name in ("factory.yaml", "people.yaml"):
-        (elsewhere / name).write_text("")
-        (defs / name).symlink_to(elsewhere / name)
-    (defs / "apples").symlink_to(linked)
-    schedule = {"within": "22:00-06:00", "prefer": "lowest_carbon", "carbon": {"file": str(carbon)}}
-    _pipeline(defs / "apples", schedule=schedule)
-    other = _pipeline(defs / "pears", ingest={**APPLES["ingest"], "contract": str(contract)})
-    # The run loads them all.
-    expected = {contract, carbon, linked, elsewhere / "factory.yaml", elsewhere / "people.yaml"}
-    assert expected <= {*_of([other], home).readable}
-
-
 def test_an_encoder_is_read_where_its_files_are(defs: Path, home: Home, tmp_path: Path) -> None:
     cache, encoder = tmp_path / "cache", tmp_path / "encoders" / "small"
     for folder in (cache, encoder):
@@ -301,6 +231,31 @@ def test_an_encoder_is_read_where_its_files_are(defs: Path, home: Home, tmp_path
     )
     read = {*_of([pipeline], home).readable}
     assert {encoder, *(cache / name for name in FILES)} <= read
+
+
+def test_a_package_that_was_installed_to_be_edited_is_read(
+    defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "source" / "edited_for_test"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+
+    class Finder:
+        """Finds it where no path leads, as those of setuptools do."""
+
+        @staticmethod
+        def find_spec(name: str, *_: object) -> ModuleSpec | None:
+            if name != package.name:
+                return None
+            places = [str(package)]
+            file = package / "__init__.py"
+            return spec_from_file_location(name, file, submodule_search_locations=places)
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    sources = {"own": f"{package.name}.sources:load", "beside": "m:load", "system": "sys:exit"}
+    for name, source in sources.items():
+        pipeline = _pipeline(defs / name, ingest={"source": {"python": source}})
+        assert (package in _of([pipeline], home).readable) == (name == "own")
 
 
 def test_files_that_the_address_of_a_server_names_are_read(
