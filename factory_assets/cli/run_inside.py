@@ -7,10 +7,13 @@ enters the report of the boundary in the ledger. What a run may reach belongs in
 
 import os
 import signal
+import stat
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from threading import Thread
 from typing import IO
 from uuid import uuid4
 
@@ -122,19 +125,21 @@ def await_command(
     Args:
         output: where its standard output goes; None for this process's own.
     """
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **variables},
-        stdout=output,
-        # Killed, this process would leave a run behind that nobody waits for.
-        preexec_fn=die_with_parent,
-    )
-    # Whoever presses Ctrl-C sends the signal to both, and that one ends as it should.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        code = process.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with _passed_on(1) as printed, _passed_on(2) as errors:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **variables},
+            stdout=output or printed,
+            stderr=errors,
+            # Killed, this process would leave a run behind that nobody waits for.
+            preexec_fn=die_with_parent,
+        )
+        # Whoever presses Ctrl-C sends the signal to both, and that one ends as it should.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            code = process.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
     code = 128 - code if code < 0 else code
     # Of one that Ctrl-C has ended, the command has told.
     if code - 128 in signal.valid_signals() - {signal.SIGINT}:
@@ -145,6 +150,39 @@ def await_command(
         )
     # It has said why on standard error.
     return 2 if code == NOT_SET_UP else code
+
+
+@contextmanager
+def _passed_on(stream: int) -> Iterator[int | None]:
+    """Yield a pipe to a standard stream of this process if that is a socket; None for any other.
+
+    A boundary lets no socket in. Those of `ssh` without a terminal and of systemd's journal are.
+    """
+    try:
+        is_socket = stat.S_ISSOCK(os.fstat(stream).st_mode)
+    except OSError:
+        # It is closed.
+        is_socket = False
+    if not is_socket:
+        yield None
+        return
+    read, write = os.pipe()
+    copying = Thread(target=_copy, args=(read, stream), daemon=True)
+    copying.start()
+    try:
+        yield write
+    finally:
+        os.close(write)
+        copying.join()
+
+
+def _copy(source: int, target: int) -> None:
+    """Copy what comes until it ends; if nobody takes it any more, nobody need write it."""
+    with suppress(OSError):
+        while content := os.read(source, 1 << 16):
+            while content:
+                content = content[os.write(target, content) :]
+    os.close(source)
 
 
 def _tell(console: Console | None, line: str) -> None:
