@@ -187,14 +187,20 @@ def _run(options: _Options) -> int:
 
 def _clear_report(options: _Options) -> None:
     """Remove the report of an earlier command; refuse a place where this one could write it."""
+    if not options.report:
+        return
     folder, name = os.path.split(options.report)
     target = os.path.join(os.path.realpath(folder or "."), name)
     kept = any(is_in(target, path) for path in options.visible.kept)
     for path in options.visible.writable:
-        if options.report and is_in(target, path) and not kept:
+        if is_in(target, path) and not kept:
             raise ValueError(f"the report {options.report} is in the writable folder {path}")
-    if options.report and os.path.lexists(options.report):
+    try:
         os.unlink(options.report)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ValueError(f"the report {options.report} cannot be written: {error}") from None
 
 
 def _why_unsupported(options: _Options) -> str:

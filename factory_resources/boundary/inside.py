@@ -82,7 +82,7 @@ def _set_up(inside: Inside, parent: socket.socket) -> str:
             namespaces.keep_user(inside.user, inside.owner[1])
         listeners = namespaces.listen(inside.allowed)
         _hand_over(listeners, parent)
-        folder = os.getcwd()
+        folder = _present_folder()
         private_home = filesystem.arrange(inside.visible, inside.allowed, inside.home, inside.owner)
         filesystem.mount_processes()
         _enter(folder, inside.visible.writable)
@@ -110,6 +110,14 @@ def _hand_over(listeners: list[socket.socket], parent: socket.socket) -> None:
     parent.sendmsg([b"listening"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
     for one in listeners:
         one.close()
+
+
+def _present_folder() -> str:
+    """Return the working folder; the root of all folders if somebody has removed it."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
 
 
 def _enter(folder: str, writable: Iterable[str]) -> None:

@@ -294,6 +294,20 @@ def test_a_working_folder_that_is_not_declared_is_left(folder: Path) -> None:
     assert ended.output == "/\n"
 
 
+@needs_namespaces
+def test_a_working_folder_that_was_removed_takes_nothing_from_the_boundary(folder: Path) -> None:
+    gone = folder / "gone"
+    gone.mkdir()
+    for path in (folder, gone):
+        os.chown(path, *USER)
+    remove = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
+    command = boundary().command(python("import os; print(os.getcwd())"))
+    done = subprocess.run(
+        by_ordinary_user(python(remove, *command)), cwd=gone, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"/\n"), done.stderr
+
+
 @every_level
 def test_a_thousand_inherited_descriptors_are_closed(level: str, folder: Path) -> None:
     script = "import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:-1])"
@@ -402,6 +416,14 @@ def test_an_earlier_report_does_not_pass_for_this_one(folder: Path) -> None:
     ended = run_inside(within, python(""), folder)
     assert ended.code == NOT_SET_UP
     assert ended.errors.startswith(f"boundary: {folder}/absent does not exist; create it")
+
+
+def test_a_folder_in_the_place_of_the_report_is_one_line(folder: Path) -> None:
+    command = boundary(level="off").command(["true"], folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == NOT_SET_UP
+    assert done.stderr.startswith(f"boundary: the report {folder} cannot be written: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_what_is_switched_off_says_so(folder: Path) -> None:
