@@ -129,7 +129,7 @@ def _of_factory(home: Home) -> Iterator[Path]:
         paths += [Path(host) for host, _ in client_hosts(address) if host.startswith("/")]
         paths += client_files(address)
     for path in paths:
-        if path.is_absolute() and path.exists():
+        if path.is_absolute() and os.path.exists(path):
             yield path
 
 

@@ -209,6 +209,15 @@ def test_the_folder_in_which_a_service_was_started_is_not_read(
     assert Path.cwd() not in read
 
 
+def test_what_python_would_pass_over_is_passed_over(
+    defs: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a folder of another user, there may be something, or not: nobody can tell.
+    untold = f"/{'x' * 300}"
+    monkeypatch.setattr(sys, "path", [*sys.path, untold])
+    assert Path(untold) not in _of([_pipeline(defs / "apples")], home).readable
+
+
 def test_declarations_in_the_home_are_not_changed_by_a_run(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
