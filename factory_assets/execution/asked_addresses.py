@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from factory_assets.execution.boundary_level import boundary_level
 from factory_resources.boundary.addresses import join_address
-from factory_resources.boundary.inside import allowed_addresses
+from factory_resources.boundary.inside import is_allowed
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import PROJECT
 
@@ -57,9 +57,9 @@ class _Hook:
         if self.asked is None or len(self.asked) >= _MOST:
             return
         address = _address(event, arguments)
-        if address is None or address in allowed_addresses():
+        if address is None or is_allowed(*address):
             return
-        asked = Asked(address, _line(sys._getframe(1)))
+        asked = Asked(join_address(*address), _line(sys._getframe(1)))
         if asked not in self.asked:
             self.asked.append(asked)
 
@@ -94,16 +94,15 @@ def _hook() -> _Hook:
     return _Hook()
 
 
-def _address(event: str, arguments: tuple[Any, ...]) -> str | None:
-    """Return `HOST:PORT` of an event; None if it is another, or about a socket of this machine."""
+def _address(event: str, arguments: tuple[Any, ...]) -> tuple[str, int | str] | None:
+    """Return host and port of an event; None if it is another, or about a local socket."""
     match event, arguments:
         case "socket.connect", (_, (str() as host, int() as port, *_)):
-            pass
+            return host, port
         case "socket.getaddrinfo", (str() as host, int() | str() as port, *_):
-            pass
+            return host, port
         case _:
             return None
-    return join_address(host, port)
 
 
 def _line(frame: FrameType | None) -> str:

@@ -6,7 +6,7 @@ The kernel refuses the others anyway, but C libraries do not say why.
 import os
 
 from factory_resources.boundary.addresses import join_address
-from factory_resources.boundary.inside import LEVEL_VARIABLE, allowed_addresses
+from factory_resources.boundary.inside import LEVEL_VARIABLE, is_allowed
 from factory_resources.errors import SourceError
 
 
@@ -19,9 +19,9 @@ def require_allowed(host: str, port: int, *, where: str) -> None:
     Raises:
         SourceError: the boundary does not allow it.
     """
-    address = join_address(host, port)
-    if os.environ.get(LEVEL_VARIABLE) != "namespaces" or address in allowed_addresses():
+    if os.environ.get(LEVEL_VARIABLE) != "namespaces" or is_allowed(host, port):
         return
+    address = join_address(host, port)
     raise SourceError(
         f"the boundary does not allow {address}",
         where=where,

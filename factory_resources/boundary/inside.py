@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from factory_resources.boundary import filesystem, landlock, namespaces, seccomp, syscalls
-from factory_resources.boundary.addresses import AllowedAddress
+from factory_resources.boundary.addresses import AllowedAddress, join_address
 from factory_resources.boundary.probe import try_to_leave
 from factory_resources.boundary.report import Level, Seal
 from factory_resources.boundary.stragglers import kill_children
@@ -246,7 +246,9 @@ def _environment(inside: Inside) -> dict[str, str]:
     if inside.level == "namespaces":
         environment["HOME"] = inside.home
         environment[OUTSIDE_VARIABLE] = inside.outside
-        environment[_ALLOWED_VARIABLE] = " ".join(map(str, inside.allowed))
+        named = [(str(one), join_address(one.ip, one.port)) for one in inside.allowed]
+        allowed = dict.fromkeys(address.lower() for both in named for address in both)
+        environment[_ALLOWED_VARIABLE] = " ".join(allowed)
     if inside.temporary:
         environment["TMPDIR"] = inside.temporary
     elif not os.path.isdir(environment.get("TMPDIR", "/")):
@@ -254,9 +256,10 @@ def _environment(inside: Inside) -> dict[str, str]:
     return environment
 
 
-def allowed_addresses() -> tuple[str, ...]:
-    """Return the addresses that the boundary around this process allows, as they were declared."""
-    return tuple(os.environ.get(_ALLOWED_VARIABLE, "").split())
+def is_allowed(host: str, port: int | str) -> bool:
+    """Whether the boundary around this process allows an address, by name or by IP address."""
+    address = join_address(host, port).lower()
+    return address in os.environ.get(_ALLOWED_VARIABLE, "").split()
 
 
 def _report(parent: socket.socket, **fields: object) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from factory_resources.boundary.addresses import AllowedAddress, resolve
 from factory_resources.boundary.forwarder import Forwarder
+from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.inside import boundary, python, run_inside
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.running_factory import free_port
@@ -126,6 +127,21 @@ def test_a_name_is_resolved_outside_and_known_inside(
     ended = run_inside(within, python(script, host), folder)
     assert ended.report
     assert ended.output.strip() == ended.report.traffic[0].ip
+
+
+_IS_ALLOWED = """
+import sys
+sys.path.append(sys.argv[1])
+from factory_resources.boundary.inside import is_allowed
+print([is_allowed(host, 7) for host in (sys.argv[2], sys.argv[2].upper(), "127.0.0.1", "vendor")])
+"""
+
+
+@needs_namespaces
+def test_what_is_allowed_by_its_name_is_allowed_by_its_ip_address(folder: Path) -> None:
+    script = python(_IS_ALLOWED, str(PROJECT), "localhost")
+    ended = run_inside(boundary(allow=("LocalHost:7",)), script, folder)
+    assert ended.output == "[True, True, True, False]\n", ended.errors
 
 
 @needs_namespaces
