@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from factory_assets.cli.gc import RETENTION_VARIABLE
-from factory_assets.cli.service.install import AMOUNTS
+from factory_assets.cli.service.install import AMOUNTS, named_by_declarations
 from factory_assets.declarations.loader import load_pipeline, pipeline_folders
 from factory_assets.declarations.people import has_people_file, people_file
 from factory_assets.declarations.settings import FILE, load_settings
@@ -33,7 +33,7 @@ from factory_resources.compute.cluster import (
     peer_addresses,
 )
 from factory_resources.compute.manifests import HEADER, KUSTOMIZATION, SHELL, render_files
-from factory_resources.compute.pods import Manifest
+from factory_resources.compute.pods import Manifest, variables_of
 from factory_resources.compute.policy import policy_violations
 from factory_resources.durations import seconds_of
 from factory_resources.errors import OUTPUT_REMEDY, DeclarationError, SettingError
@@ -163,6 +163,11 @@ def warnings(cluster: Cluster, options: ClusterOptions) -> Iterator[str]:
         )
     if unused := _unused(options, cluster):
         yield f"nothing declared is at {', '.join(unused)}: --address is of no use for it"
+    if unset := sorted({*named_by_declarations()} - {*variables_of(cluster)}):
+        yield (
+            f"pipelines name {', '.join(unset)}, which no pod has: add it to their variables in an "
+            "overlay"
+        )
     if os.environ.get(DATABASE_VARIABLE) and cluster.database_secret is None:
         yield (
             f"{DATABASE_VARIABLE} is set here, but without --database-secret the databases in the "

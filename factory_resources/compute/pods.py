@@ -103,7 +103,8 @@ def _container(cluster: Cluster, component: Component, own: Mapping[str, Any]) -
     }
 
 
-def _variables(cluster: Cluster, component: Component) -> list[Manifest]:
+def variables_of(cluster: Cluster) -> dict[str, str]:
+    """Return the environment variables of each pod whose values are no secrets."""
     values = {
         "FACTORY_HOME": f"{VOLUME}/home",
         "FACTORY_DEFS": PIPELINES,
@@ -117,6 +118,11 @@ def _variables(cluster: Cluster, component: Component) -> list[Manifest]:
     }
     if cluster.runs == "pods":
         values[SETTINGS_VARIABLE] = f"{SETTINGS_FOLDER}/{DAGSTER_FILE}"
+    return values
+
+
+def _variables(cluster: Cluster, component: Component) -> list[Manifest]:
+    values = variables_of(cluster)
     found: list[Manifest] = [{"name": name, "value": value} for name, value in values.items()]
     if component != "server":
         # The server, which ends what dead processes have left, sees none of its processes.

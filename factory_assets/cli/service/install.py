@@ -127,7 +127,7 @@ def install_service(wanted: Installation) -> Iterator[str]:
 
 
 def _environment() -> Iterator[tuple[str, str]]:
-    for name in dict.fromkeys((*_VARIABLES, *_named_by_declarations())):
+    for name in dict.fromkeys((*_VARIABLES, *named_by_declarations())):
         value = os.environ.get(name)
         if not value:
             continue
@@ -141,7 +141,7 @@ def _environment() -> Iterator[tuple[str, str]]:
         yield name, _absolute(folders) if name in _FOLDERS else value
 
 
-def _named_by_declarations() -> list[str]:
+def named_by_declarations() -> list[str]:
     """Return the variables that pipelines are declared with, such as the folder of a source."""
     found = {name for text in _declarations() for name in _NAMED.findall(text)}
     return sorted(found - _SECRET - {"FACTORY_HOME"})

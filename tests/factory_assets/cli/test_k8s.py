@@ -277,6 +277,13 @@ def test_parts_that_aliases_repeat_are_looked_at_once(tmp_path: Path) -> None:
     assert err.count("hostPID shows the node to the pod") == 1
 
 
+def test_a_variable_that_pipelines_name_and_no_pod_has_is_told(defs: Path) -> None:
+    files = ["${FACTORY_DATA}/a.csv", "${FACTORY_LAKE}/b.csv"]
+    declare(defs / "pears", {**APPLES, "ingest": {**APPLES["ingest"], "source": {"files": files}}})
+    told = "warning: pipelines name FACTORY_LAKE, which no pod has: add it to their variables in an"
+    assert told in _k8s("render", *_ASKED, *_KNOWN)[2]
+
+
 def test_without_people_nobody_can_log_in(defs: Path) -> None:
     (defs / "people.yaml").unlink()
     assert "warning: nobody can log in: there is no" in _k8s("render", *_ASKED, *_KNOWN)[2]
