@@ -42,7 +42,7 @@ def resolve(text: str) -> AllowedAddress:
     """Return an allowed address with the IP address that it has now.
 
     Raises:
-        ValueError: it is not an address, or its name does not resolve.
+        ValueError: it is not an address, its name does not resolve, or not to that of a machine.
     """
     host, port = split_address(text)
     try:
@@ -51,7 +51,18 @@ def resolve(text: str) -> AllowedAddress:
         raise ValueError(f"{text!r}: {error}") from None
     # A server on this machine may listen on 127.0.0.1 alone, while ::1 comes first.
     found.sort(key=lambda one: one[0] != socket.AF_INET)
-    return AllowedAddress(host, port, str(found[0][4][0]))
+    ip = str(found[0][4][0])
+    if _is_no_machine(ip):
+        # Some name servers answer so for what they block.
+        raise ValueError(f"{text!r}: {ip} is the address of no machine; this one is 127.0.0.1")
+    return AllowedAddress(host, port, ip)
+
+
+def _is_no_machine(ip: str) -> bool:
+    """Whether it is an address of all machines, of several, or of none."""
+    if ":" in ip:
+        return ip == "::" or ip.lower().startswith("ff")
+    return not 0 < int(ip.partition(".")[0]) < 224
 
 
 def distinct(allowed: Iterable[AllowedAddress]) -> tuple[AllowedAddress, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from factory_resources.boundary.addresses import AllowedAddress, resolve
 from factory_resources.boundary.forwarder import Forwarder
+from factory_resources.boundary.inside import NOT_SET_UP
 from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.inside import boundary, python, run_inside
 from tests.factory_resources.boundary.machine import needs_namespaces
@@ -127,6 +128,16 @@ def test_a_name_is_resolved_outside_and_known_inside(
     ended = run_inside(within, python(script, host), folder)
     assert ended.report
     assert ended.output.strip() == ended.report.traffic[0].ip
+
+
+@pytest.mark.parametrize(
+    "text", ["0.0.0.0:5432", "[::]:5432", "255.255.255.255:80", "[ff02::1]:80"]
+)
+def test_an_address_of_no_machine_is_refused(text: str, folder: Path) -> None:
+    ended = run_inside(boundary(level="auto", allow=(text,)), ["true"], folder)
+    assert (ended.code, ended.report) == (NOT_SET_UP, None)
+    assert ended.errors.startswith(f"boundary: '{text}': ")
+    assert "is the address of no machine" in ended.errors
 
 
 _IS_ALLOWED = """
