@@ -21,6 +21,15 @@ def test_the_image_has_what_pods_look_for() -> None:
     assert f"USER {USER}:{USER}\n" in _TEXT
 
 
+def test_whoever_runs_in_the_image_may_read_what_was_copied() -> None:
+    [folder] = re.findall(r"^WORKDIR (\S+)$", _TEXT, re.M)
+    opened = f"RUN chmod -R go+rX {folder} {PIPELINES}\n"
+    # Relative to the working folder, or in that of the pipelines.
+    targets = re.findall(r"^COPY .* (\S+)$", _TEXT, re.M)
+    assert {one for one in targets if one.startswith("/")} == {PIPELINES}
+    assert _TEXT.rindex("\nCOPY ") < _TEXT.index(opened) < _TEXT.index("\nUSER ")
+
+
 def test_the_image_has_a_python_that_the_project_supports() -> None:
     [version] = re.findall(r"^FROM \S+/python:([\d.]+)-slim$", _TEXT, re.M)
     assert version in SpecifierSet(_PROJECT["requires-python"])
