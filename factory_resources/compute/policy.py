@@ -30,9 +30,16 @@ _LAUNCH_RESOURCES = frozenset({"jobs", "jobs/status", "pods", "pods/log", "event
 def policy_violations(objects: Sequence[Manifest]) -> list[str]:
     """Return a line for each thing that the factory does not accept; none if all is well.
 
+    Args:
+        objects: keys without a value are removed from them, as Kubernetes does.
+
     Raises:
         DeclarationError: an object is not valid for Kubernetes.
     """
+    for part in _parts([*objects]):
+        if isinstance(part, dict):
+            for key in [key for key, value in part.items() if value is None]:
+                del part[key]
     found = []
     closed = {_namespace(one) for one in objects if _refuses_all(one)}
     open_to_all = {_namespace(one) for one in objects if any(_pod_specs(one))} - closed - {""}
@@ -99,7 +106,12 @@ def _object_violations(one: Manifest, objects: Sequence[Manifest]) -> Iterator[s
 
 def _pod_specs(one: Manifest) -> Iterator[Mapping[str, Any]]:
     """Yield the pods of an object of any kind: those of a CronJob lie deeper than a Job's."""
-    pending: list[Any] = [one]
+    return (part for part in _parts(one) if isinstance(part, dict) and "containers" in part)
+
+
+def _parts(whole: object) -> Iterator[dict[str, Any] | list[Any]]:
+    """Yield a mapping or list, and all that are in it."""
+    pending = [whole]
     seen = set()
     while pending:
         part = pending.pop()
@@ -107,8 +119,7 @@ def _pod_specs(one: Manifest) -> Iterator[Mapping[str, Any]]:
         if id(part) in seen or not isinstance(part, dict | list):
             continue
         seen.add(id(part))
-        if isinstance(part, dict) and "containers" in part:
-            yield part
+        yield part
         pending += part.values() if isinstance(part, dict) else part
 
 

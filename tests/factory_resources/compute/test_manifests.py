@@ -417,6 +417,16 @@ def test_what_is_no_object_of_kubernetes_is_refused_by_its_schemas(plant: _Plant
         validate(found)
 
 
+def test_a_key_without_a_value_is_as_none() -> None:
+    found = deepcopy(objects(cluster(**PODS)))
+    _container(found).update(envFrom=None, env=None, ports=None)
+    _pod(found).update(initContainers=None, volumes=None)
+    find(found, "NetworkPolicy", "factory-nothing")["spec"].update(ingress=None)
+    assert policy_violations(found) == []
+    _pod(found).update(securityContext=None)
+    assert any("it may be root" in line for line in policy_violations(found))
+
+
 @pytest.mark.parametrize(("plant", "told"), _REFUSED.values(), ids=_REFUSED)
 def test_rights_that_no_schema_refuses_are_refused(plant: _Plant, told: str) -> None:
     found = deepcopy(objects(cluster(**PODS, **ON_POSTGRES)))
