@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from factory_resources.boundary import landlock, namespaces, syscalls
 from factory_resources.boundary.addresses import AllowedAddress, distinct, resolve
-from factory_resources.boundary.filesystem import Visible, is_in
+from factory_resources.boundary.filesystem import Visible, account_line, is_in
 from factory_resources.boundary.forwarder import Forwarder, allow_many_connections
 from factory_resources.boundary.inside import AWAITED, NOT_SET_UP, Inside, run_init, wait_for_end
 from factory_resources.boundary.report import (
@@ -239,6 +239,7 @@ def _start(options: _Options, level: Level) -> tuple[int, _Outcome]:
         home=_home(options.user[0]),
         user=os.getuid(),
         owner=options.user,
+        account=account_line(options.user[0]) if level == "namespaces" else "",
         outside=process_identity(os.getpid()),
         temporary=temporary,
     )

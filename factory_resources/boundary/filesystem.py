@@ -6,6 +6,7 @@ private folders that vanish with the command: /tmp, /var/tmp, /dev/shm and the u
 """
 
 import os
+import pwd
 import stat
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -48,13 +49,18 @@ class Visible(NamedTuple):
 
 
 def arrange(
-    visible: Visible, allowed: Sequence[AllowedAddress], home: str, owner: tuple[int, int]
+    visible: Visible,
+    allowed: Sequence[AllowedAddress],
+    home: str,
+    owner: tuple[int, int],
+    account: str,
 ) -> str:
     """Mount what a command sees, in a mount namespace of one's own.
 
     Args:
         home: the user's home; it is empty and private unless it is declared.
         owner: the user and group of that.
+        account: the line of the user for /etc/passwd; empty if it is there.
 
     Returns:
         The private home, or "" if the declared paths have it.
@@ -80,6 +86,7 @@ def arrange(
             os.makedirs(os.path.dirname(name), exist_ok=True)
             os.symlink(target, name)
     _write_hosts(allowed)
+    _write_account(account)
     mount_attributes("/", _READ_ONLY, 0, recursive=True)
     for path in (*visible.writable, *temporary, "/dev/shm", *filter(None, [private])):  # noqa: S108
         mount_attributes(path, 0, _READ_ONLY)
@@ -185,3 +192,31 @@ def _write_hosts(allowed: Sequence[AllowedAddress]) -> None:
     with open("/dev/.hosts", "w") as file:
         file.write("\n".join(lines) + "\n")
     mount("/dev/.hosts", "/etc/hosts", None, _BIND)
+
+
+def account_line(user: int) -> str:
+    """Return the line of a user for /etc/passwd; empty if it is there, or nobody knows the user.
+
+    Whoever is known to a directory service alone, as by LDAP, would have no name inside.
+    """
+    try:
+        found = pwd.getpwuid(user)
+        with open("/etc/passwd", encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.split(":") for line in file]
+    except (KeyError, OSError):
+        return ""
+    if next((one[0] for one in lines if one[2:3] == [str(user)]), None) == found.pw_name:
+        return ""
+    places = f"{found.pw_dir}:{found.pw_shell}"
+    return f"{found.pw_name}:x:{found.pw_uid}:{found.pw_gid}::{places}\n"
+
+
+def _write_account(line: str) -> None:
+    if not line:
+        return
+    # The first line of a user counts.
+    with open("/etc/passwd", "rb") as file:
+        content = os.fsencode(line) + file.read()
+    with open("/dev/.passwd", "wb") as file:
+        file.write(content)
+    mount("/dev/.passwd", "/etc/passwd", None, _BIND)

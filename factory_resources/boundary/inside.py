@@ -50,6 +50,8 @@ class Inside(NamedTuple):
     """Who starts it."""
     owner: tuple[int, int]
     """User and group of the command."""
+    account: str = ""
+    """The line of the command's user that /etc/passwd lacks."""
     outside: str = ""
     """The identity of the process outside."""
     temporary: str = ""
@@ -83,7 +85,9 @@ def _set_up(inside: Inside, parent: socket.socket) -> str:
         listeners = namespaces.listen(inside.allowed)
         _hand_over(listeners, parent)
         folder = _present_folder()
-        private_home = filesystem.arrange(inside.visible, inside.allowed, inside.home, inside.owner)
+        private_home = filesystem.arrange(
+            inside.visible, inside.allowed, inside.home, inside.owner, inside.account
+        )
         filesystem.mount_processes()
         _enter(folder, inside.visible.writable)
     else:

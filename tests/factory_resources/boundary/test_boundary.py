@@ -308,6 +308,26 @@ def test_a_working_folder_that_was_removed_takes_nothing_from_the_boundary(folde
     assert (done.returncode, done.stdout) == (0, b"/\n"), done.stderr
 
 
+_KNOWN_ELSEWHERE = """
+import os, pwd, sys
+user = pwd.getpwuid(os.getuid())
+pwd.getpwuid = lambda number: pwd.struct_passwd(("ann", *user[1:]))
+sys.path.append(sys.argv.pop(1))
+from factory_resources.boundary.command import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@needs_namespaces
+def test_a_user_of_a_directory_service_has_the_same_name_inside() -> None:
+    asked = python("import os, pwd; print(pwd.getpwuid(os.getuid())[0], pwd.getpwuid(0)[0])")
+    # Without Python, its options and the script of its start.
+    options = boundary().command(asked)[5:]
+    command = by_ordinary_user(python(_KNOWN_ELSEWHERE, *options))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "ann root\n", done.stderr
+
+
 @every_level
 def test_a_thousand_inherited_descriptors_are_closed(level: str, folder: Path) -> None:
     script = "import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:-1])"
