@@ -12,7 +12,8 @@ from secrets import token_hex
 from typing import Any
 
 from factory_assets.execution.people import KnownPerson, known_people, owner_of, people_in
-from factory_assets.execution.signed_decision import CLOCKS, TIME, signed_by
+from factory_assets.execution.signed_decision import TIME, signed_by
+from factory_assets.execution.standing import CLOCKS
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from factory_assets.execution.deployed_version import DeployedVersion
 from factory_assets.execution.people import KnownPerson
+from factory_assets.execution.standing import CLOCKS
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import (
@@ -40,9 +41,6 @@ _REASON = 2_000
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 """The format of the time of a signature."""
-
-CLOCKS = timedelta(minutes=5)
-"""How far two clocks may differ."""
 
 
 @dataclass(frozen=True)

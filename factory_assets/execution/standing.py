@@ -31,6 +31,9 @@ from factory_resources.ledger.rollouts import ended_in, rollout_in
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
+CLOCKS = timedelta(minutes=5)
+"""How far two clocks may differ."""
+
 Status = Literal[
     "serves", "stopped", "rolls out", "free", "approved", "waits", "refused", "rolled back"
 ]
@@ -168,6 +171,9 @@ def approvals_that_count(
 ) -> list[CandidateDecided]:
     """Return the approvals of people who still may approve, one a person, none too old.
 
+    None counts before its time: the clock was set back since, and the auditor's verifier does not
+    let it count either.
+
     Args:
         decisions: those about what this record deploys.
     """
@@ -175,7 +181,7 @@ def approvals_that_count(
     longest = timedelta(seconds=seconds_of(rule.valid))
     counted: dict[str, CandidateDecided] = {}
     for _, decision in decisions:
-        fresh = now - datetime.fromisoformat(decision.signed) <= longest
+        fresh = -CLOCKS <= now - datetime.fromisoformat(decision.signed) <= longest
         allowed = may(people, decision.person, decision.key, rule.by)
         if not fresh or not allowed or decision.person is None:
             continue

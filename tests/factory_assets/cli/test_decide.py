@@ -9,7 +9,7 @@ import signal
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -542,6 +542,30 @@ def test_an_approval_counts_as_long_as_declared(waiting: Factory) -> None:
             assert len(found) == counted
         ever = rule.model_copy(update={"valid": "999999d"})
         assert len(approvals_that_count(log, record, ever, decisions)) == 1
+
+
+class _Ahead(datetime):
+    """A clock that is an hour ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(hours=1)
+
+
+def test_an_approval_by_a_clock_that_was_ahead_does_not_count_before_its_time(
+    waiting: Factory,
+) -> None:
+    waiting.declare(approval={"signatures": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("execution.signed_decision", "execution.standing"):
+            patch.setattr(f"factory_assets.{module}.datetime", _Ahead)
+        patch.setattr("factory_resources.ledger.entry.datetime", _Ahead)
+        waiting.approve()
+    assert "1 more approval is needed" in waiting.approve(by="bob")
+    assert _champion(waiting) is None
+    assert "serves" in waiting.approve()
+    assert _champion(waiting) == 1
+    assert problems(waiting.home) == []
 
 
 # ------------------------------------------------------------------------------ Together, and kills
