@@ -7,7 +7,7 @@ import secrets
 import time
 
 from factory_resources.home.home import Home
-from factory_resources.security.sessions import hash_of
+from factory_resources.security.sessions import CLOCKS, hash_of
 
 VALID = 600
 """Seconds for which a link counts."""
@@ -45,7 +45,9 @@ class LoginLinks:
         try:
             content = json.loads(self._file.read_bytes())
             now = time.time()
-            return {name: float(until) for name, until in content.items() if float(until) > now}
+            times = {name: float(until) for name, until in content.items()}
+            latest = now + VALID + CLOCKS
+            return {name: until for name, until in times.items() if now < until < latest}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 

@@ -23,6 +23,10 @@ LIFETIME = 12 * 3600
 IDLE = 2 * 3600
 """Seconds without a request after which it ends."""
 
+CLOCKS = 300
+"""Seconds by which a clock may be set back before what it dated counts no more: else it would count
+until long after its time."""
+
 _TOUCH = 60
 """Seconds after which a request is noted durably as the last one."""
 
@@ -49,7 +53,7 @@ class Session:
 
     def is_valid(self, now: float) -> bool:
         """Whether it has neither reached its age nor been idle for too long."""
-        return now - self.began < LIFETIME and now - self.used < IDLE
+        return -CLOCKS < now - self.began < LIFETIME and now - self.used < IDLE
 
 
 class Sessions:

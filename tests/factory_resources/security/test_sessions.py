@@ -81,3 +81,24 @@ def test_a_changed_file_is_one_line(sessions: Sessions) -> None:
     Path(sessions.file).write_text('[{"who": 1}]')
     with pytest.raises(store.StorageError, match="cannot be read"):
         sessions.find("x")
+
+
+def test_a_session_ends_if_the_clock_was_ahead_when_it_began(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = store.time.time()
+    monkeypatch.setattr(store.time, "time", lambda: now + 24 * 3600)
+    sessions = Sessions(home)
+    text, _ = sessions.begin("jane", "password")
+    assert sessions.find(text)
+    monkeypatch.setattr(store.time, "time", lambda: now)
+    assert sessions.find(text) is None
+    assert sessions.of("jane") == ()
+
+
+def test_a_session_goes_on_if_the_clock_was_set_back_a_little(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, session = sessions.begin("jane", "password")
+    monkeypatch.setattr(store.time, "time", lambda: session.began - 60)
+    assert sessions.find(text)
