@@ -10,13 +10,15 @@ digest in their name and are compared whenever they are read: only on request he
 import os
 import re
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from errno import EBUSY
 from hashlib import file_digest
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import quote
 
 from factory_resources.backup.contents import digest_in_name
 from factory_resources.backup.copying import copy_file
@@ -25,6 +27,7 @@ from factory_resources.backup.targets import newest_backup
 from factory_resources.errors import StorageError
 from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home, scratch_prefix, storage_errors
+from factory_resources.home.schema import VersionedTables
 from factory_resources.ledger.keys import LogKey
 from factory_resources.migration.report import check_ledger
 from factory_resources.progress import Progress
@@ -63,6 +66,7 @@ def restore_backup(
                 _require_same(file, restored / file.path, folder)
         for below in ("tmp", "logs"):
             (restored / below).mkdir(mode=0o700)
+        _require_known_forms(Home(restored), backup)
         _require_ledger(manifest, Home(restored), backup)
         os.sync()
         with storage_errors(home.path):
@@ -233,6 +237,27 @@ def _damaged(file: SavedFile, where: Path) -> StorageError:
         where=str(where),
         remedy=_OTHER,
     )
+
+
+def _require_known_forms(restored: Home, backup: Path) -> None:
+    """Check that no database has a form that only a newer factory knows."""
+    from factory_resources.ledger import connection as ledger
+    from factory_resources.outcomes import store as outcomes
+    from factory_resources.prediction_log import store as predictions
+
+    for file, schema in (
+        (restored.ledger, ledger.SCHEMA),
+        (restored.predictions_database, predictions.SCHEMA),
+        (restored.outcomes_database, outcomes.SCHEMA),
+    ):
+        if file.exists():
+            address = f"file:{quote(str(file))}?immutable=1"
+            with closing(sqlite3.connect(address, uri=True)) as opened:
+
+                def run(statement: str, opened: sqlite3.Connection = opened) -> list[Any]:
+                    return opened.execute(statement).fetchall()
+
+                VersionedTables(schema, "sqlite", run, str(backup)).is_newest()
 
 
 def _require_ledger(manifest: Manifest, restored: Home, backup: Path) -> None:

@@ -26,6 +26,8 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.instance import prepare
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.outcomes.engines import open_outcomes
+from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.segments import SEALED, read
 from tests.approvals import Factory, copy_factory, make_factory
@@ -348,6 +350,22 @@ def test_a_backup_of_a_newer_factory_is_refused(saved: Path, tmp_path: Path) -> 
     (backup / MANIFEST).write_text(json.dumps({**manifest, "form": 2, "more": 1}))
     with pytest.raises(StorageError, match="a newer factory has made it; use the newer factory"):
         restore_backup(backup, Home(tmp_path / "home"), _quietly)
+
+
+@pytest.mark.parametrize("name", ["predictions.db", "outcomes.db"])
+def test_a_backup_with_a_database_of_a_newer_factory_is_refused(
+    apples: Factory, tmp_path: Path, name: str
+) -> None:
+    file, home = apples.home.path / name, Home(tmp_path / "restored")
+    open_store(apples.home).close()
+    open_outcomes(apples.home).database.close()
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA user_version = 99")
+    _back_up(apples.home, tmp_path / "backups")
+    with pytest.raises(StorageError, match="a newer factory has used it") as caught:
+        restore_backup(tmp_path / "backups", home, _quietly)
+    assert caught.value.where == str(tmp_path / "backups")
+    assert not home.path.exists()
 
 
 def test_a_home_that_is_not_empty_is_refused(saved: Path, tmp_path: Path) -> None:
