@@ -12,7 +12,7 @@ from factory_assets.audit.evidence import collect, write
 from factory_assets.cli.shared import read_file
 from factory_assets.execution.ledger_entries import require_ledger
 from factory_assets.execution.ledger_state import ledger_state
-from factory_resources.errors import OUTPUT_REMEDY, UnknownNameError
+from factory_resources.errors import OUTPUT_REMEDY, StorageError, UnknownNameError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.factory_verify import InvalidError
 
@@ -25,13 +25,21 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
     """
     home = Home.from_env()
     require_ledger(home)
+    if out.exists() and not out.is_file():
+        raise StorageError(
+            "cannot write (this is no file, and an archive is one)",
+            where=str(out),
+            remedy="name a new file, such as evidence.zip",
+        )
     evidence = collect(name, home, with_rows=with_rows)
     kept = read_file(since) if since else None
-    unfinished = out.parent / f".{out.name}.{os.getpid()}"
+    # A link stays, and leads to the archive.
+    target = out.resolve()
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with storage_errors(out, OUTPUT_REMEDY):
             write(evidence, home, unfinished, kept)
-            unfinished.replace(out)
+            unfinished.replace(target)
     except InvalidError as error:
         raise UnknownNameError(
             str(error),

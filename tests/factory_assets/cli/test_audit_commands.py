@@ -1,5 +1,6 @@
 """Evidence, witnesses and verification by command; an auditor's machine has one file of ours."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -179,6 +180,20 @@ def test_no_evidence_is_written_that_the_verifier_would_not_read(
     assert "apples@1: its evidence is " in told.output
     assert "files, more than the verifier reads of an archive" in told.output
     assert [path for path in root.iterdir() if "evidence" in path.name] == []
+
+
+def test_evidence_takes_the_place_of_no_link_and_of_no_pipe(root: Path) -> None:
+    link, file, pipe = root / "link.zip", root / "file.zip", root / "pipe"
+    link.symlink_to(file)
+    assert factory("evidence", "apples@1", "--out", link).exit_code == 0
+    assert link.is_symlink()
+    assert auditor(root, file).returncode == 0
+    os.mkfifo(pipe)
+    for out in (pipe, root):
+        told = factory("evidence", "apples@1", "--out", out)
+        assert told.exit_code == 2
+        assert "this is no file, and an archive is one" in told.output
+    assert pipe.is_fifo()
 
 
 def test_a_kept_checkpoint_that_evidence_cannot_extend_is_told(root: Path) -> None:
