@@ -7,19 +7,21 @@ The format of a segment belongs in `segments`.
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
-from factory_resources.home.home import storage_errors
+from factory_resources.home.home import replace_file, storage_errors
 from factory_resources.prediction_log.segments import (
     HEADER_BYTES,
     OPEN,
+    SEALED,
     header,
     record_head,
+    records_behind,
     seal,
     whole_bytes,
 )
@@ -28,6 +30,9 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 """The disk space that is reserved for a segment when it is created."""
 
 _NEW = ".new"
+
+DAMAGED = ".damaged"
+"""The end of the name of a segment as it was before records that cannot be read were left out."""
 
 
 class Journal:
@@ -191,6 +196,8 @@ def is_written(folder: Path) -> bool:
 def recover(folder: Path) -> list[Path]:
     """Seal the segments whose writer has ended, up to their last complete record; return them.
 
+    Of one in which the disk has changed bytes, a copy stays.
+
     Raises:
         StorageError: the disk cannot be read or written, or a segment has no valid header; the
             others are sealed nonetheless.
@@ -216,11 +223,31 @@ def _recover(path: Path) -> Path | None:
         if handle is None:
             return None
         count, end = whole_bytes(path)
+        if behind := records_behind(path):
+            return _without_damage(path, end, behind)
         if count:
             return seal(path, handle, end)
         with storage_errors(path):
             path.unlink()
         return None
+
+
+def _without_damage(path: Path, end: int, behind: Sequence[tuple[bytes, bytes]]) -> Path:
+    """Seal a segment of which bytes were changed with its whole records, and keep it as it was.
+
+    Args:
+        end: where the records before the changed bytes end.
+        behind: those behind them.
+    """
+    sealed = path.with_suffix(SEALED)
+    with storage_errors(path):
+        content = path.read_bytes()
+        replace_file(path.with_suffix(DAMAGED), content, 0o600)
+        rest = (part for one, payload in behind for part in (record_head(one, payload), payload))
+        replace_file(sealed, b"".join((content[:end], *rest)), 0o600)
+        sync_path(path.parent)
+        path.unlink()
+    return sealed
 
 
 @contextmanager

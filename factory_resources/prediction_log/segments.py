@@ -6,11 +6,13 @@ Appending records belongs in `journal`.
     record  length of the payload u32 | CRC-32 of id and payload u32 | id 16 | payload
 
 Numbers are little-endian. Ids strictly increase from record to record. While a segment is written,
-its name ends in `.open`, and the bytes behind its last record are zero or were never acknowledged.
-Sealing cuts them off, and the name then ends in `.sealed`.
+its name ends in `.open`, and the bytes behind its last record are zero or were never acknowledged,
+unless the disk has changed some of a record before. Sealing cuts them off, and the name then ends
+in `.sealed`.
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +34,9 @@ _HEAD = struct.Struct("<II16s")
 HEADER_BYTES = _HEADER.size
 RECORD_HEAD_BYTES = _HEAD.size
 """Size of the head that a record has before its payload."""
+
+_BEGINNING = re.compile(rb"(?=.{8}.{6}[\x70-\x7f].[\x80-\xbf].{7})", re.DOTALL)
+"""Where a record may begin: its id is a UUID of version 7."""
 
 _BUFFER = 1 << 20
 
@@ -122,6 +127,34 @@ def whole_bytes(segment: Path) -> tuple[int, int]:
         _identity(segment, file)
         lengths = [RECORD_HEAD_BYTES + len(payload) for _, payload in _records(file)]
     return len(lengths), HEADER_BYTES + sum(lengths)
+
+
+def records_behind(segment: Path) -> list[tuple[bytes, bytes]]:
+    """Return the records behind bytes that were changed; none if the last whole record is the last.
+
+    Nobody writes to the segment any more.
+    """
+    with storage_errors(segment), segment.open("rb", buffering=_BUFFER) as file:
+        _identity(segment, file)
+        last, end = b"", HEADER_BYTES
+        for identifier, payload in _records(file):
+            last, end = identifier, end + RECORD_HEAD_BYTES + len(payload)
+        file.seek(end)
+        content = file.read()
+    # The rest of its reserved space has never been written.
+    written = len(content.rstrip(b"\0")) + RECORD_HEAD_BYTES
+    found, place = list[tuple[bytes, bytes]](), 0
+    for beginning in _BEGINNING.finditer(content, 0, written):
+        start = beginning.start()
+        length, check, identifier = _HEAD.unpack_from(content, start)
+        stop = start + RECORD_HEAD_BYTES + length
+        if start < place or identifier <= last or stop > len(content):
+            continue
+        payload = content[start + RECORD_HEAD_BYTES : stop]
+        if crc32(payload, crc32(identifier)) == check:
+            found.append((identifier, payload))
+            last, place = identifier, stop
+    return found
 
 
 def seal(segment: Path, handle: int, end: int) -> Path:

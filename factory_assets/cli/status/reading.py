@@ -26,6 +26,7 @@ from factory_assets.execution.disk_watermark import declared_keep
 from factory_assets.web.pages.pipeline_state import DeclaredSchedule, PipelineState
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.waits import waits_of
+from factory_resources.backup.contents import JOURNAL
 from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.home.disk_space import disk_space, growth, samples
 from factory_resources.home.home import Home
@@ -34,6 +35,7 @@ from factory_resources.home.serving_faults import serving_faults
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.keys import key_file
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.prediction_log.journal import DAMAGED
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import (
     PROCESS_TAG,
@@ -78,6 +80,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         *_failures(last, pipelines),
         *_asked(waiting),
         *_unfinished(home),
+        *_lost_answers(home),
         *_keyless(home, entries),
         *_closed(home),
         *_machine(disk, witnesses, address, next_runs),
@@ -292,6 +295,15 @@ def _asked(waiting: Iterable[WaitingVersion]) -> Iterator[Need]:
 def _unfinished(home: Home) -> Iterator[Need]:
     if stored_intents(home):
         yield Need(what="erasure not finished", pipeline=None, details=(FINISH,))
+
+
+def _lost_answers(home: Home) -> Iterator[Need]:
+    for path in sorted((home.path / JOURNAL).glob(f"*{DAMAGED}")):
+        detail = (
+            f"the disk has changed bytes of {path}: the answers in them are lost, all others of it "
+            "are on record; check the disk, then remove the file"
+        )
+        yield Need(what="answers lost", pipeline=None, details=(detail,))
 
 
 def _keyless(home: Home, entries: int) -> Iterator[Need]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from factory_resources.errors import StorageError
 from factory_resources.home.home import PROJECT
 from factory_resources.prediction_log.ids import PredictionIds
-from factory_resources.prediction_log.journal import Journal, recover
+from factory_resources.prediction_log.journal import DAMAGED, Journal, recover
 from factory_resources.prediction_log.segments import HEADER_BYTES, RECORD_HEAD_BYTES, read
 from tests.disks import small_disk
 from tests.factory_resources.prediction_log.samples import payload, write
@@ -170,6 +170,27 @@ def test_a_last_record_with_any_changed_byte_is_cut(
     segment.write_bytes(content)
     [sealed] = recover(segment.parent)
     assert [one for one, _ in read(sealed)] == taken[:2]
+
+
+@pytest.mark.parametrize("changed", [0, 1, 2])
+@pytest.mark.parametrize("place", [0, 4, 8, RECORD_HEAD_BYTES + 3])
+def test_a_changed_byte_takes_away_no_record_but_its_own(
+    folder: Path, changed: int, place: int
+) -> None:
+    """Of length, checksum, id and payload, in the first record and in later ones."""
+    segment, taken, _ = _abandon(folder, 5)
+    content = bytearray(segment.read_bytes())
+    before = sum(RECORD_HEAD_BYTES + len(payload(n)) for n in range(changed))
+    content[HEADER_BYTES + before + place] ^= 1
+    segment.write_bytes(content)
+    [sealed] = recover(folder)
+    kept = [(one, payload(n)) for n, one in enumerate(taken) if n != changed]
+    assert [*read(sealed)] == kept
+    [other] = {*folder.iterdir()} - {sealed}
+    assert other == segment.with_suffix(DAMAGED)
+    assert other.read_bytes() == content
+    assert other.stat().st_mode & 0o077 == 0
+    assert recover(folder) == []
 
 
 def test_a_segment_without_a_whole_record_is_removed(folder: Path) -> None:

@@ -337,6 +337,20 @@ def test_an_erasure_that_was_killed_needs_a_person(apples: Factory) -> None:
     assert (code, "factory forget --resume" in need["details"][0]) == (1, True)
 
 
+def test_answers_that_were_lost_need_a_person_until_the_damaged_file_is_removed(
+    apples: Factory,
+) -> None:
+    damaged = apples.home.path / "predictions" / "journal" / "x.damaged"
+    damaged.parent.mkdir(parents=True, exist_ok=True)
+    damaged.write_bytes(b"")
+    code, found = _status(apples)
+    [need] = [one for one in found["needs"] if one["what"] == "answers lost"]
+    assert code == 1
+    assert str(damaged) in need["details"][0]
+    damaged.unlink()
+    assert "answers lost" not in _needs(_status(apples)[1])
+
+
 def test_a_disk_that_cannot_be_written_needs_a_person(apples: Factory) -> None:
     apples.approve()
     with closed_disk(apples.home.path):
