@@ -28,6 +28,7 @@ from factory_resources.tables.snapshot import exists
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
+from factory_resources.tracking.version_numbers import is_lost
 
 if TYPE_CHECKING:
     from factory_assets.data.labelled_answers import ChosenAnswers
@@ -132,12 +133,13 @@ def answers_to_judge(call: StageRequest, inputs: Inputs) -> "ChosenAnswers | Non
 def champion_to_beat(call: StageRequest, inputs: Inputs) -> int | None:
     """Return the champion's version; its predecessor's if the candidate is the champion already.
 
-    None without one, or if an erasure took its files.
+    None without one, or if an erasure took its files, or if it was lost with MLflow's database.
     """
     candidate = expect(Candidate, inputs["train"])
     champion = _champion_before(call, candidate)
-    gone = champion is not None and is_gone(call.home, candidate.model, champion)
-    return None if gone else champion
+    if champion is None or is_gone(call.home, candidate.model, champion):
+        return None
+    return None if is_lost(Registry(call.home), candidate.model, champion) else champion
 
 
 def _champion_before(call: StageRequest, candidate: Candidate) -> int | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from factory_resources.home.home import storage_errors
 from factory_resources.home.processes import is_alive, own_identity
 from factory_resources.narrow_names import narrow_name
+from factory_resources.tracking.version_numbers import continue_numbers
 
 if TYPE_CHECKING:
     from factory_resources.tracking.registry import Registry
@@ -114,6 +115,7 @@ class RegistryRun:
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         _ensure_model(client, self.model)
+        continue_numbers(self.registry, self.model)
         version = client.create_model_version(
             self.model,
             source=logged.artifact_location,

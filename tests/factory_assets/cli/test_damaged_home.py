@@ -14,7 +14,9 @@ from factory_assets.cli.main import main
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files
 from factory_resources.instance import prepare
+from factory_resources.tracking.registry import Registry
 from tests.commands import forked
+from tests.ledger import problems
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -118,6 +120,24 @@ def test_without_mlflows_database_the_next_run_trains_again(copy: Home) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     done = factory("predict", "apples", defs / "apples" / "data.csv")
     assert done.returncode == 0, done.stdout + done.stderr
+    # Version 1 is that of the ledger for ever.
+    assert Registry(copy).champion("apples") == 2
+    assert problems(copy) == []
+
+
+def test_an_older_database_of_mlflow_gives_no_number_twice(copy: Home) -> None:
+    older = copy.path.parent / "older.db"
+    shutil.copy(copy.mlflow_database, older)
+    factory = forked(copy.path, FACTORY_DEFS=str(copy.path.parent / "defs"))
+    assert factory("run", "apples", "--no-reuse").returncode == 0
+    shutil.copy(older, copy.mlflow_database)
+    done = factory("run", "apples", "--no-reuse")
+    assert "candidate v3 is not deployed" in done.stderr
+    assert "let another one serve: factory rollback apples" in done.stderr
+    done = factory("rollback", "apples", "--reason", "its version was lost")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Registry(copy).champion("apples") == 1
+    assert problems(copy) == []
 
 
 @pytest.mark.parametrize(("number", "damage"), [(0, _garbage), (1, _garbage), (2, _cut)])
