@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS, answered_places
+from factory_resources.prediction_log.logged_rows import (
+    LOGGED_REGIONS,
+    answered_places,
+    unreadable_rows,
+)
 from factory_resources.prediction_log.one_row import logged_row
 from factory_resources.prediction_log.record import PredictionRecord, WireProtocol
 
@@ -48,6 +52,9 @@ def describe_prediction(
         written: the id of the row.
         row: its number, from 0.
         block: the block that contains the record.
+
+    Raises:
+        StorageError: the record was changed, so that it cannot be read.
     """
     asked = datetime.fromtimestamp(record.time / 1e6, UTC)
     return LoggedPrediction(
@@ -73,6 +80,13 @@ def _input(record: PredictionRecord, row: int) -> dict[str, Any] | None:
 
 
 def _output(record: PredictionRecord, row: int) -> dict[str, Any]:
+    try:
+        return _output_of(record, row)
+    except (AttributeError, LookupError, ValueError, TypeError) as error:
+        raise unreadable_rows(error) from error
+
+
+def _output_of(record: PredictionRecord, row: int) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(record.output)
     if record.kind == "error" or "error" in content:
         return content

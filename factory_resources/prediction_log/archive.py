@@ -7,13 +7,14 @@ blocks that its records are. Moving records there belongs in `archiving`.
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.home.home import Home
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, unreadable
 from factory_resources.prediction_log.ids import day_of
 from factory_resources.prediction_log.store import StoredBlock, StoredPrediction
 
@@ -73,7 +74,10 @@ class ArchivedFile:
         from pyarrow.parquet import ParquetFile
 
         # Reading ahead and threads take longer than reading the little that is asked for.
-        with ParquetFile(self.path, metadata=footer, memory_map=True, pre_buffer=False) as file:
+        with (
+            _undamaged(self.path),
+            ParquetFile(self.path, metadata=footer, memory_map=True, pre_buffer=False) as file,
+        ):
             group = _group_of(footer, request)
             ids = file.read_row_group(group, ["id"], use_threads=False).column(0)
             place = pc.index(ids, request).as_py()
@@ -99,10 +103,10 @@ class ArchivedFile:
                 sealed(read=[self.path], write=Path(scratch)) as connection,
             ):
                 row = connection.execute(query, [str(self.path), request]).fetchone()
-        except duckdb.Error:
+        except duckdb.Error as error:
             # It may be removed by now.
             if self.path.exists():
-                raise
+                raise _damaged(self.path) from error
             return None
         return StoredPrediction(request, *row) if row else None
 
@@ -125,7 +129,10 @@ class ArchivedFile:
         import pyarrow.compute as pc
         from pyarrow.parquet import ParquetFile
 
-        with ParquetFile(self.path, metadata=footer, memory_map=True, pre_buffer=False) as file:
+        with (
+            _undamaged(self.path),
+            ParquetFile(self.path, metadata=footer, memory_map=True, pre_buffer=False) as file,
+        ):
             for group, wanted in groups.items():
                 rows = file.read_row_group(group, ["id", "record"], use_threads=False)
                 if wanted is not None:
@@ -138,7 +145,8 @@ class ArchivedFile:
         """Return the ids of all requests in this file."""
         from pyarrow.parquet import read_table
 
-        rows = read_table(self.path, columns=["id"], use_threads=False)
+        with _undamaged(self.path):
+            rows = read_table(self.path, columns=["id"], use_threads=False)
         found: list[bytes] = rows.column("id").to_pylist()
         return found
 
@@ -146,14 +154,51 @@ class ArchivedFile:
         """Return the records of blocks that are in this file."""
         from pyarrow.parquet import read_table
 
-        return read_table(self.path, filters=[("block", "in", [*blocks])], use_threads=False)
+        with _undamaged(self.path):
+            return read_table(self.path, filters=[("block", "in", [*blocks])], use_threads=False)
+
+    def rows(self) -> "pyarrow.Table":
+        """Return every record of this file."""
+        from pyarrow.parquet import read_table
+
+        with _undamaged(self.path):
+            return read_table(self.path, use_threads=False)
 
 
 def read_footer(path: Path) -> Any:
     """Return the footer of a Parquet file, which says where its row groups are."""
     from pyarrow.parquet import read_metadata
 
-    return read_metadata(path)
+    with _undamaged(path):
+        return read_metadata(path)
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """Raise what Arrow says of a damaged file as one line.
+
+    Raises:
+        StorageError: the file is damaged, or cannot be read.
+        FileNotFoundError: there is none.
+    """
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except PermissionError as error:
+        raise unreadable(path, error) from error
+    except (OSError, ArrowException) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> StorageError:
+    return StorageError(
+        "a file of the archive of answers is damaged",
+        where=str(path),
+        remedy="restore it from a backup; nothing else has these answers",
+    )
 
 
 def _group_of(metadata: Any, request: bytes) -> int:

@@ -122,9 +122,8 @@ def _erase_in_file(
 ) -> None:
     """Write a file of the archive again without the wanted requests, if it has any of them."""
     import pyarrow as pa
-    from pyarrow.parquet import read_table
 
-    rows = read_table(file.path, use_threads=False)
+    rows = file.rows()
     found = _places_of(rows, wanted)
     if not found:
         return

@@ -139,6 +139,27 @@ def test_a_process_without_arrow_finds_the_same_answers(
     assert file.find_without_arrow(inside[0]) is None
 
 
+def test_a_damaged_file_is_told_by_its_name(log: PredictionLog, home: Home, clock: Clock) -> None:
+    taken = answer(log, clock)
+    log.archive(AFTER)
+    [file] = files_of(home, DAY, "apples")
+    first = next(iter(taken))
+    content = file.path.read_bytes()
+    # At its start are the rows of a group, at its end is what says where the groups are.
+    for damaged in (content[:8] + bytes(len(content) // 3) + content[8 + len(content) // 3 :], b""):
+        file.path.write_bytes(damaged)
+        log.close()
+        for read in (
+            lambda: log.find(text(first)),
+            lambda: [*log.records([first])],
+            lambda: [*log.every("apples", first)],
+            lambda: log.erase("apples", [first], "of a person"),
+            lambda: file.find_without_arrow(first),
+        ):
+            with pytest.raises(StorageError, match=f"{file.path.name}: a file of .* is damaged"):
+                read()
+
+
 @ON_FILES
 def test_the_verifier_of_files_accounts_for_archived_and_removed_answers(
     log: PredictionLog, home: Home, clock: Clock

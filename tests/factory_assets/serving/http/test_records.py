@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from factory_assets.audit.prediction import describe_prediction
@@ -13,6 +14,7 @@ from factory_assets.serving.http.oip import InferenceRequest
 from factory_assets.serving.http.records import record_of
 from factory_assets.serving.http.rows import read_rows
 from factory_assets.serving.online.served_model import ServedModel
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.logged_rows import columns_logged
 from factory_resources.prediction_log.protection import Protection
@@ -29,6 +31,13 @@ def logged(
     rows, _ = read_rows(call.body, None if engine else served.decoder, Limits())
     scored = served.score(rows.objects()) if engine else rows.score(served)
     return decode(record_of(call, rows, scored, protection))
+
+
+def test_a_record_with_a_changed_byte_in_its_answer_is_told(served: ServedModel) -> None:
+    record = logged(served, [ROW], engine=True)
+    for changed in (record.output.replace(b'"', b"'", 1), b"{}", b"[]"):
+        with pytest.raises(StorageError, match="rows of a logged prediction cannot be read"):
+            describe_prediction("id", msgspec.structs.replace(record, output=changed), 0, None)
 
 
 @pytest.mark.parametrize("engine", [False, True])
