@@ -1,9 +1,8 @@
 """Find the rows of a person in every file of every table.
 
-The expression is asked of every file that has its columns. The rows that it finds are then known by
-their source and number there, which every table has, so that they are found in tables without these
-columns too. By which of their values the person is found elsewhere belongs in `own_values`, writing
-the files without them in `rewriting`.
+The expression is asked of every file that has its columns. Rows that it finds are then known by
+their source and number there, which every table has, and so are found in tables without these
+columns too. By which values else a person is found belongs in `own_values`, writing in `rewriting`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.erasure.read_sources import Readings
+from factory_resources.erasure.parquet import unreadable_table
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
@@ -87,7 +87,11 @@ def table_paths(home: Home) -> list[Path]:
 
 
 def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[StoredTableFile]:
-    """Return the files of all tables, or of those of some pipelines; copies of one file once."""
+    """Return the files of all tables, or of those of some pipelines; copies of one file once.
+
+    Raises:
+        StorageError: one of them is damaged.
+    """
     import duckdb
 
     named = None if pipelines is None else set(pipelines)
@@ -97,7 +101,10 @@ def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[Sto
             table = f"{path.parent.parent.name}/{path.parent.name}"
             if "-" in path.stem or (named is not None and path.parent.parent.name not in named):
                 continue
-            described = connection.execute(f"DESCRIBE FROM {parquet(path)}").fetchall()
+            try:
+                described = connection.execute(f"DESCRIBE FROM {parquet(path)}").fetchall()
+            except duckdb.Error as error:
+                raise unreadable_table(path) from error
             found.append(StoredTableFile(table, path, {name: kind for name, kind, *_ in described}))
     return found
 

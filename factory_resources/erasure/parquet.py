@@ -45,12 +45,17 @@ def parquet_places(path: Path, terms: SearchTerms) -> "Counter[str]":
                     if count := _count(column, terms):
                         found[f"column {name}"] += count
     except (pyarrow.ArrowException, OSError) as error:
-        raise StorageError(
-            "the table file cannot be read, so nobody knows what is in it",
-            where=str(path),
-            remedy="restore it from a backup; `factory verify` tells what else is damaged",
-        ) from error
+        raise unreadable_table(path) from error
     return found
+
+
+def unreadable_table(path: Path) -> StorageError:
+    """Return the error of a file of a table that is damaged."""
+    return StorageError(
+        "the table file cannot be read, so nobody knows what is in it",
+        where=str(path),
+        remedy="restore it from a backup; `factory verify` tells what else is damaged",
+    )
 
 
 def _repeated(metadata: Any) -> list[str]:

@@ -103,11 +103,15 @@ def note_space(home: Home, now: datetime) -> None:
 
 
 def samples(home: Home) -> list[Sample]:
-    """Return what was noted, the oldest first."""
+    """Return what was noted, the oldest first; nothing if it was damaged."""
     try:
-        return [(str(time), int(free)) for time, free in json.loads(_file(home).read_bytes())]
+        return [(_utc(time), int(free)) for time, free in json.loads(_file(home).read_bytes())]
     except (OSError, ValueError, TypeError):
         return []
+
+
+def _utc(time: str) -> str:
+    return datetime.fromisoformat(time).astimezone(UTC).isoformat(timespec="seconds")
 
 
 def growth(known: Sequence[Sample], free: int, now: datetime) -> float | None:

@@ -23,6 +23,7 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import CleanResult, IngestResult
 from factory_assets.results.record_graph import RecordGraph, contradictions, value_in
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 from tests.erasures import copied, erase, home_of
@@ -225,6 +226,15 @@ def test_a_row_on_which_the_expression_fails_is_not_counted(chain: Path) -> None
             return rows_left(connection, files, where, {}, {})
 
     assert count(fails) == count("nbr = 13") > 0
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1" + bytes(99) + b"PAR1"])
+def test_a_damaged_table_is_told_by_its_name(content: bytes, home: Home) -> None:
+    path = home.tables / "apples" / "clean" / f"{64 * 'a'}.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=f"{path.name}: the table file cannot be read"):
+        stored_files(home)
 
 
 def _stored(home: Home, table: str, columns: dict[str, Any]) -> StoredTableFile:

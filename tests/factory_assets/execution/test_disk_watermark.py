@@ -101,6 +101,15 @@ def test_free_space_is_noted_once_an_hour_and_forgotten_after_two_weeks(home: Ho
     assert samples(home) == []
 
 
+@pytest.mark.parametrize("time", ["2026-11-30T01:40:07>00:00", "2026-11-30", 2026])
+def test_what_was_noted_counts_only_if_it_is_whole(time: object, home: Home) -> None:
+    now = datetime(2026, 11, 30, 2, tzinfo=UTC)
+    (home.path / "disk.json").write_text(json.dumps([[time, 7]]))
+    growth(samples(home), 7, now)
+    note_space(home, now)
+    assert samples(home)[-1][0] == "2026-11-30T02:00:00+00:00"
+
+
 def test_a_clock_that_was_ahead_stops_no_forecast(home: Home) -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     note_space(home, now + timedelta(days=400))
