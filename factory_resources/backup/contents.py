@@ -12,6 +12,7 @@ from errno import ELOOP, ENOENT, ENOTDIR
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 
 JOURNAL = "predictions/journal"
@@ -72,6 +73,9 @@ def home_files(home: Home, *, below: str = "", databases: bool = False) -> Itera
 
     Args:
         databases: whether they are among them: nobody may use them.
+
+    Raises:
+        StorageError: the name of one cannot be written down.
     """
     start = home.path / below
     if start.is_dir():
@@ -91,7 +95,19 @@ def _files(folder: Path, prefix: str, databases: bool, above: set[Inode]) -> Ite
             yield from _files(Path(entry.path), path + "/", databases, above | {inode})
         is_wanted = databases or not _DATABASE.fullmatch(entry.name)
         if S_ISREG(status.st_mode) and is_wanted:
+            _require_text(path)
             yield _home_file(Path(entry.path), path, status)
+
+
+def _require_text(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise StorageError(
+            "the name of the file is not UTF-8, as no file of the factory has it",
+            where=path,
+            remedy="rename it, or move it out of the home",
+        ) from error
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -458,6 +458,14 @@ def test_a_file_whose_disk_fails_is_named(apples: Factory, tmp_path: Path) -> No
     )
 
 
+def test_a_file_whose_name_is_no_text_is_named(apples: Factory, tmp_path: Path) -> None:
+    path = apples.home.tables / os.fsdecode(b"na\xefve.txt")
+    path.touch()
+    with pytest.raises(StorageError, match=r"tables/na\\udcefve.txt: .* is not UTF-8.*; rename it"):
+        make_backup(apples.home, tmp_path / "backups", _quietly)
+    assert not [*(tmp_path / "backups").glob("*")]
+
+
 def test_links_that_have_no_end_are_not_followed(apples: Factory, tmp_path: Path) -> None:
     home, elsewhere = apples.home.path, tmp_path / "another disk"
     before = [file.path for file in home_files(apples.home)]
