@@ -10,7 +10,7 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from errno import EEXIST, ENOTEMPTY
 from hashlib import file_digest, sha256
@@ -32,7 +32,8 @@ TAR = ".tar"
 _NAME, _MOMENT = re.compile(r"\d{8}T\d{6}Z"), "%Y%m%dT%H%M%SZ"
 """The name of a backup in its folder: when it was made."""
 
-_MAKING = re.compile(r"\.making-((\d+)\.\d+-)")
+_MAKING, _MAKER = ".making-", r"((\d+)\.\d+-)"
+"""What is not whole yet: it is called by the process that makes it."""
 
 
 class BackupTarget(Protocol):
@@ -207,8 +208,8 @@ def folder_target(parent: Path, key: str) -> Iterator[FolderTarget]:
             removed, and the newest restored, whosever it is.
     """
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _remove_unfinished(parent)
-    making = parent / f".making-{scratch_prefix()}{uuid4().hex}"
+    _remove_unfinished(parent, _MAKING)
+    making = parent / f"{_MAKING}{scratch_prefix()}{uuid4().hex}"
     (making / FILES).mkdir(mode=0o700, parents=True)
     making.chmod(0o700)
     try:
@@ -232,6 +233,9 @@ def folder_target(parent: Path, key: str) -> Iterator[FolderTarget]:
 @contextmanager
 def tar_target(file: Path) -> Iterator[TarTarget]:
     """Yield a new backup as a tar file, which gets its name in the end."""
+    # Who may only add files to a folder cannot see what is in it.
+    with suppress(PermissionError):
+        _remove_unfinished(file.parent, f".{file.name}.")
     making = file.with_name(f".{file.name}.{scratch_prefix()}making")
     scratch = making.with_name(f"{making.name}.made")
     try:
@@ -293,7 +297,7 @@ def remove_oldest(folder: Path, keep: int) -> None:
     """Remove all backups in a folder but the newest ones."""
     for path in [*_backups(folder)][keep:]:
         # What is removed in part must not look like a backup.
-        gone = path.rename(folder / f".making-{scratch_prefix()}{path.name}")
+        gone = path.rename(folder / f"{_MAKING}{scratch_prefix()}{path.name}")
         shutil.rmtree(gone, ignore_errors=True)
 
 
@@ -313,11 +317,15 @@ def _known(previous: Path | None) -> Manifest | None:
         return None
 
 
-def _remove_unfinished(parent: Path) -> None:
+def _remove_unfinished(parent: Path, begins: str) -> None:
+    """Remove what processes have left that do not run any more."""
+    maker = re.compile(re.escape(begins) + _MAKER)
     for path in parent.iterdir():
-        match = _MAKING.match(path.name)
+        match = maker.match(path.name)
         if match and scratch_prefix(int(match[2])) != match[1]:
             shutil.rmtree(path, ignore_errors=True)
+            if path.is_file():
+                path.unlink(missing_ok=True)
 
 
 def _saved(file: HomeFile, digest: str, size: int, *, modified: int | None = None) -> SavedFile:

@@ -22,7 +22,7 @@ from factory_resources.backup.making import MadeBackup, make_backup
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, read_manifest
 from factory_resources.backup.restoring import check_backup, restore_backup
 from factory_resources.errors import StorageError
-from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.home import PROJECT, Home, scratch_prefix
 from factory_resources.instance import prepare
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
@@ -456,6 +456,20 @@ def test_a_file_whose_disk_fails_is_named(apples: Factory, tmp_path: Path) -> No
     assert str(caught.value).startswith(
         f"{broken}: cannot be read (Input/output error); its disk fails: move the home"
     )
+
+
+def test_what_a_killed_backup_left_beside_a_tar_file_is_removed(
+    apples: Factory, tmp_path: Path
+) -> None:
+    """It has the secrets of the factory."""
+    gone, own, other = 2**22 + 1, scratch_prefix(), tmp_path / f".other.tar.{2**22 + 1}.7-making"
+    left = tmp_path / f".it.tar.{gone}.7-making"
+    (tmp_path / f"{left.name}.made").mkdir()
+    alive = tmp_path / f".it.tar.{own}making-of-another"
+    for path in (left, other, alive, tmp_path / f"{left.name}.made" / "ledger.db"):
+        path.touch()
+    _back_up(apples.home, tmp_path / "it.tar")
+    assert {path.name for path in tmp_path.glob(".*")} == {other.name, alive.name}
 
 
 def test_a_file_whose_name_is_no_text_is_named(apples: Factory, tmp_path: Path) -> None:
