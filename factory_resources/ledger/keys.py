@@ -82,12 +82,7 @@ class LogKey:
         if not path.exists() and _new_key_file(home).exists():
             _new_key_file(home).replace(path)
         try:
-            if path.stat().st_mode & 0o077:
-                raise StorageError(
-                    "other users can read the key of the ledger",
-                    where=str(path),
-                    remedy=f"close it: chmod 600 {shlex.quote(str(path))}",
-                )
+            require_closed(path)
             origin, _, pem = path.read_bytes().partition(b"\n")
             private = load_pem_private_key(pem, None)
             if not isinstance(private, Ed25519PrivateKey):
@@ -104,6 +99,20 @@ class LogKey:
 
 def key_file(home: Home) -> Path:
     return home.path / "secrets" / _NAME
+
+
+def require_closed(key: Path) -> None:
+    """Refuse a key that other users can read.
+
+    Raises:
+        StorageError: they can.
+    """
+    if key.stat().st_mode & 0o077:
+        raise StorageError(
+            "other users can read the key of the ledger",
+            where=str(key),
+            remedy=f"close it: chmod 600 {shlex.quote(str(key))}",
+        )
 
 
 def _new_key_file(home: Home) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from factory_assets.cli.running import running_address
+from factory_assets.cli.status.home_needs import home_needs
 from factory_assets.cli.status.report import (
     Backup,
     Disk,
@@ -26,16 +27,12 @@ from factory_assets.execution.disk_watermark import declared_keep
 from factory_assets.web.pages.pipeline_state import DeclaredSchedule, PipelineState
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.waits import waits_of
-from factory_resources.backup.contents import JOURNAL
-from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.home.disk_space import disk_space, growth, samples
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
 from factory_resources.home.serving_faults import serving_faults
 from factory_resources.ledger.entries import BackupMade
-from factory_resources.ledger.keys import key_file
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.prediction_log.journal import DAMAGED
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run_history import (
     PROCESS_TAG,
@@ -79,10 +76,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         *_not_served(home),
         *_failures(last, pipelines),
         *_asked(waiting),
-        *_unfinished(home),
-        *_lost_answers(home),
-        *_keyless(home, entries),
-        *_closed(home),
+        *home_needs(home, entries),
         *_machine(disk, witnesses, address, next_runs),
     ]
     return FactoryStatus(
@@ -290,42 +284,6 @@ def _asked(waiting: Iterable[WaitingVersion]) -> Iterator[Need]:
                 pipeline=wait.pipeline,
                 details=(f"{name} {wait.text}; look at it: factory approve {name}",),
             )
-
-
-def _unfinished(home: Home) -> Iterator[Need]:
-    if stored_intents(home):
-        yield Need(what="erasure not finished", pipeline=None, details=(FINISH,))
-
-
-def _lost_answers(home: Home) -> Iterator[Need]:
-    for path in sorted((home.path / JOURNAL).glob(f"*{DAMAGED}")):
-        detail = (
-            f"the disk has changed bytes of {path}: the answers in them are lost, all others of it "
-            "are on record; check the disk, then remove the file"
-        )
-        yield Need(what="answers lost", pipeline=None, details=(detail,))
-
-
-def _keyless(home: Home, entries: int) -> Iterator[Need]:
-    """Yield that the home lacks the key of its ledger, which on a server is perhaps another's.
-
-    Who may not see the key cannot know of it.
-    """
-    key = key_file(home)
-    is_seen = os.access(key.parent, os.X_OK) or not os.path.exists(key.parent)
-    if entries and is_seen and not os.path.exists(key):
-        detail = (
-            f"nothing can run: {key} is missing; copy it from the home that began the ledger, or "
-            "from a backup; if that home is elsewhere, name it in FACTORY_HOME"
-        )
-        yield Need(what="ledger key missing", pipeline=None, details=(detail,))
-
-
-def _closed(home: Home) -> Iterator[Need]:
-    """Yield that nothing can be written: the system closes a disk that fails so."""
-    if home.path.exists() and os.statvfs(home.path).f_flag & os.ST_RDONLY:
-        detail = "no run starts and nothing is answered; the log of the system says why"
-        yield Need(what="disk read-only", pipeline=None, details=(detail,))
 
 
 def _machine(

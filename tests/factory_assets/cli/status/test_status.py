@@ -436,6 +436,17 @@ def test_a_home_without_the_key_of_its_ledger_needs_a_person(
         assert not other.exists()
 
 
+def test_a_key_that_is_open_to_other_users_needs_a_person(apples: Factory) -> None:
+    key = key_file(apples.home)
+    key.chmod(0o640)
+    code, found = _status(apples)
+    [need] = [one for one in found["needs"] if one["what"] == "ledger key open"]
+    assert code == 1
+    assert need["details"][0].startswith(f"nothing can run: {key}: other users can read the key")
+    key.chmod(0o600)
+    assert "ledger key open" not in _needs(_status(apples)[1])
+
+
 def test_a_champion_that_a_running_server_could_not_load_needs_a_person(apples: Factory) -> None:
     write_serving_faults(apples.home, {"apples": "its graph was changed"})
     code, found = _status(apples)

@@ -1,0 +1,70 @@
+"""What a home needs of a person, whatever its pipelines are."""
+
+import os
+from collections.abc import Iterator
+
+from factory_assets.cli.status.report import Need
+from factory_resources.backup.contents import JOURNAL
+from factory_resources.erasure.manifest import FINISH, stored_intents
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.ledger.keys import key_file, require_closed
+from factory_resources.prediction_log.journal import DAMAGED
+
+
+def home_needs(home: Home, entries: int) -> Iterator[Need]:
+    """Yield what a home needs.
+
+    Args:
+        entries: how many its ledger has.
+    """
+    yield from _unfinished(home)
+    yield from _lost_answers(home)
+    yield from _keyless(home, entries)
+    yield from _closed(home)
+
+
+def _unfinished(home: Home) -> Iterator[Need]:
+    if stored_intents(home):
+        yield Need(what="erasure not finished", pipeline=None, details=(FINISH,))
+
+
+def _lost_answers(home: Home) -> Iterator[Need]:
+    for path in sorted((home.path / JOURNAL).glob(f"*{DAMAGED}")):
+        detail = (
+            f"the disk has changed bytes of {path}: the answers in them are lost, all others of it "
+            "are on record; check the disk, then remove the file"
+        )
+        yield Need(what="answers lost", pipeline=None, details=(detail,))
+
+
+def _keyless(home: Home, entries: int) -> Iterator[Need]:
+    """Yield that the home lacks the key of its ledger, which on a server is perhaps another's.
+
+    Or that the key is open to other users, so that nobody takes it.
+
+    Who may not see the key cannot know of it.
+    """
+    key = key_file(home)
+    is_seen = os.access(key.parent, os.X_OK) or not os.path.exists(key.parent)
+    if not entries or not is_seen:
+        return
+    if not os.path.exists(key):
+        detail = (
+            f"nothing can run: {key} is missing; copy it from the home that began the ledger, or "
+            "from a backup; if that home is elsewhere, name it in FACTORY_HOME"
+        )
+        yield Need(what="ledger key missing", pipeline=None, details=(detail,))
+        return
+    try:
+        require_closed(key)
+    except StorageError as error:
+        detail = f"nothing can run: {error}"
+        yield Need(what="ledger key open", pipeline=None, details=(detail,))
+
+
+def _closed(home: Home) -> Iterator[Need]:
+    """Yield that nothing can be written: the system closes a disk that fails so."""
+    if home.path.exists() and os.statvfs(home.path).f_flag & os.ST_RDONLY:
+        detail = "no run starts and nothing is answered; the log of the system says why"
+        yield Need(what="disk read-only", pipeline=None, details=(detail,))
