@@ -56,6 +56,8 @@ class Layout:
     columns: tuple[str, ...]
     line_end: str = ""
     """The end of the first record, if its quotes hold another one; else the engine finds it."""
+    multiline: bool = False
+    """Whether a quoted value has several lines, and no quote is left open."""
 
 
 def find_layout(head: bytes, name: str, rules: TextRules) -> Layout:
@@ -247,11 +249,13 @@ def cells_sql(path: Path, rules: TextRules, layout: Layout) -> str:
     types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(layout.columns)))
     end = layout.line_end.replace("\r", "\\r").replace("\n", "\\n")
     line_end = f", new_line={literal(end)}" if end else ""
+    # Where a second thread begins to read, a line of a value would look like a record.
+    alone = ", parallel=false" if layout.multiline else ""
     return (
         f"read_csv({file_literal(path)}, columns={{{types}}}, "
         f"delim={literal(layout.delimiter)}, quote='\"', escape='\"', "
         f"header={rules.header}, skip={rules.skip}, auto_detect=false, "
-        f"encoding={literal(rules.encoding)}, hive_partitioning=false{line_end})"
+        f"encoding={literal(rules.encoding)}, hive_partitioning=false{line_end}{alone})"
     )
 
 

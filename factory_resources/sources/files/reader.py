@@ -21,7 +21,7 @@ from factory_resources.sources.files.delimited_text import (
 )
 from factory_resources.sources.files.discovery import File, Format, format_of, sha256_of
 from factory_resources.sources.files.json_lines import json_to_parquet
-from factory_resources.sources.files.text_encoding import plain_text
+from factory_resources.sources.files.text_encoding import has_multiline_values, plain_text
 from factory_resources.sources.files.text_errors import LONGEST, text_errors, too_wide
 from factory_resources.sql.engine import (
     MOST_COLUMNS,
@@ -336,7 +336,8 @@ def _delimited_to_parquet(
 
 
 def _find_layout(path: Path, name: str, rules: TextRules) -> Layout:
-    return find_layout(first_bytes(path, name, "plain", LONGEST), name, rules)
+    layout = find_layout(first_bytes(path, name, "plain", LONGEST), name, rules)
+    return replace(layout, multiline=has_multiline_values(path, layout.delimiter))
 
 
 def _text_cells(layout: Layout) -> Columns:
