@@ -118,7 +118,19 @@ CASES: list[Case] = [
     csv(
         "encoding: utf-8 read as latin-1 has control characters",
         _TEXT,
-        Refused("d.csv", "is not latin-1 text"),
+        Refused("d.csv: is UTF-8 text, not latin-1", "set source.encoding to utf-8"),
+        source=_LATIN,
+    ),
+    csv(
+        "encoding: utf-8 read as latin-1 has other letters",
+        "n,y\n1,für\n".encode(),
+        Refused("d.csv: is UTF-8 text, not latin-1", "set source.encoding to utf-8"),
+        source=_LATIN,
+    ),
+    csv(
+        "encoding: latin-1 of ascii alone",
+        b"n,y\n1,x\n",
+        Rows({"n": [1], "y": ["x"]}),
         source=_LATIN,
     ),
     csv(

@@ -30,13 +30,13 @@ def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[
     Raises:
         SourceError: the file does not have the declared encoding, or contains NUL bytes.
     """
+    if rules.encoding != "utf-8" and _is_utf8(path, rules.encoding):
+        raise EncodingError(
+            f"is UTF-8 text, not {rules.encoding}",
+            where=name,
+            remedy=f"set source.encoding to utf-8, or write the file in {rules.encoding}",
+        )
     if rules.encoding in ("utf-16", "windows-1252"):
-        if _is_utf8(path, rules.encoding):
-            raise EncodingError(
-                f"is UTF-8 text, not {rules.encoding}",
-                where=name,
-                remedy=f"set source.encoding to utf-8, or write the file in {rules.encoding}",
-            )
         path = _transcoded(path, name, rules.encoding, scratch)
         rules = replace(rules, encoding="utf-8")
     _require_no_nul(path, name)
@@ -90,8 +90,8 @@ def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
 def _is_utf8(path: Path, declared: str) -> bool:
     """Whether it is UTF-8 that would be other text as declared.
 
-    Windows-1252 has a letter for nearly any byte, but hardly a text in it looks like UTF-8. A text
-    in UTF-16 has NUL bytes, at least in its line ends.
+    Windows-1252 and Latin-1 have a letter for nearly any byte, but hardly a text in them looks like
+    UTF-8. A text in UTF-16 has NUL bytes, at least in its line ends.
     """
     codec, is_other = getincrementaldecoder("utf-8")(), False
     with path.open("rb") as file:
