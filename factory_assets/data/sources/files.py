@@ -23,6 +23,7 @@ from factory_resources.sources.files.discovery import (
     File,
     expand,
     find_files,
+    format_of,
     require_distinct,
     require_distinct_names,
 )
@@ -110,12 +111,15 @@ def discover_objects(source: FileSource, context: SourceContext) -> Iterator[Sou
 
     Raises:
         SourceError: nothing matches, a key is not set, the storage refuses access, or an object
-            would be read twice.
+            has no known format or would be read twice.
     """
     storage = storage_of(source, context.home)
     digests = context.digests
     objects = find_objects(_patterns(source), storage)
     require_distinct_names(((one.path, one.name) for one in objects), "source.files")
+    for one in objects:
+        # Before any is fetched, and by the name that its user knows.
+        format_of(one.name, source.format)
     for number, one in enumerate(objects):
         folder = context.scratch / str(number)
         folder.mkdir()

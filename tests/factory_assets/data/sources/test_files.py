@@ -152,6 +152,9 @@ def test_errors_of_the_storage_are_reported_without_the_keys(
     refused(f"s3://plant/{plant}/b*.csv", rf"no object matches.*{plant} holds a\.csv, deep/")
     refused(f"s3://plant/{plant}/b.csv", rf"no object matches.*{plant} holds a\.csv, deep/")
     refused(f"s3://plant/{plant}", "no object matches")
+    s3.put(f"{plant}/export", CSV)
+    unnamed = f"^p/ingest: s3://plant/{plant}/export: the name does not show the format; set"
+    refused(f"s3://plant/{plant}/exp*", unnamed)
     for name in ("s3://*/a.csv", "s3://", "s3:///x", "s3://plant"):
         refused(name, "does not name a bucket and an object")
     for address in (
