@@ -205,6 +205,12 @@ def _data_file(root: Path, path: str, declared: str) -> File:
             remedy="copy the table as a whole",
         )
     file = File(root / below, f"{declared}/{below}")
+    if not os.path.lexists(file.path):
+        raise SourceError(
+            "does not exist, although the log of the table names it",
+            where=file.name,
+            remedy="name a version that was not vacuumed, or repair the table",
+        )
     if file.path.exists() and (fault := fault_of(file.path, os.path.realpath(root))):
         raise SourceError(fault, where=file.name, remedy="copy the table as a whole")
     return file
