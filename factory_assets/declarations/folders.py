@@ -22,9 +22,14 @@ RENAME = "rename one of the folders"
 
 def defs_folders() -> list[Path]:
     """Return the folders of pipelines: the shipped one, then those in FACTORY_DEFS."""
+    return [folder.resolve() for folder in named_folders()]
+
+
+def named_folders() -> list[Path]:
+    """Return the folders of pipelines by the names that they were given, which may be links."""
     named = os.environ.get("FACTORY_DEFS", "").split(os.pathsep)
     extra = (os.path.expanduser(folder) for folder in named if folder.strip())
-    return [DEFS, *(Path(folder).resolve() for folder in extra)]
+    return [DEFS, *(Path(folder).absolute() for folder in extra)]
 
 
 def every_pipeline_folder() -> list[Path]:

@@ -13,7 +13,12 @@ from urllib.parse import urlsplit
 
 from factory_assets.data.sources.local_paths import local_paths
 from factory_assets.declarations.declared_paths import declared_paths
-from factory_assets.declarations.folders import defs_folders, pipeline_folders, settings_file
+from factory_assets.declarations.folders import (
+    defs_folders,
+    named_folders,
+    pipeline_folders,
+    settings_file,
+)
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.declarations.settings import load_settings
 from factory_assets.execution.boundary_level import declared_level
@@ -93,17 +98,27 @@ def run_boundary(
 def _outermost(paths: Iterable[Path], home: Home) -> Iterator[Path]:
     """Yield the paths that are in no other, nor in the home or with Python, in order."""
     shown = [home.path, Path(sys.prefix), Path(sys.base_prefix)]
-    for path in sorted(map(_without_dots, paths)):
+    for path in sorted({name for given in paths for name in _names(given)}):
         if path != Path(path.anchor) and not any(path.is_relative_to(one) for one in shown):
             shown.append(path)
             yield path
 
 
-def _without_dots(path: Path) -> Path:
-    """Return a path without `..`: `defs/apples/../../a.csv` is not in the folder `defs`."""
-    if ".." not in path.parts:
-        return path
-    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+def _names(path: Path) -> Iterator[Path]:
+    """Yield a path without `..`, and what it is called behind each symbolic link on its way.
+
+    `defs/apples/../../a.csv` is not in the folder `defs`, nor is what a link in there leads to.
+    """
+    at = Path(path.anchor)
+    for number, part in enumerate(path.parts[1:], 2):
+        at = at.parent if part == ".." else at / part
+        if os.path.islink(at) and os.path.exists(path):
+            rest = path.parts[number:]
+            if ".." not in rest:
+                yield at.joinpath(*rest)
+            yield from _names(at.parent.joinpath(at.readlink(), *rest))
+            return
+    yield at
 
 
 def _kept(home: Home) -> Iterator[Path]:
@@ -122,7 +137,8 @@ def _kept(home: Home) -> Iterator[Path]:
 
 def _of_factory(home: Home) -> Iterator[Path]:
     """Yield where code, declarations and secrets are."""
-    paths = [PROJECT, *declared_paths(), settings_file().parent, secrets_folder(home)]
+    paths = [PROJECT, *named_folders(), *declared_paths(), settings_file().parent]
+    paths += [secrets_folder(home)]
     paths += [Path(expand("${FACTORY_DATA}")), *_modules()]
     paths += [Path(os.environ[name]) for name in _CERTIFICATES if name in os.environ]
     if (address := server_address()) is not None:

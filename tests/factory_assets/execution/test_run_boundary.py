@@ -292,6 +292,37 @@ def test_files_that_the_address_of_a_server_names_are_read(
     assert expected <= {*run_boundary([pipeline], home).readable}
 
 
+@pytest.mark.parametrize("files", ["../../link/readings/*.csv", "beside/readings/*.csv"])
+def test_files_of_sources_are_read_behind_links(
+    files: str, defs: Path, home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "disk" / "readings").mkdir(parents=True)
+    (tmp_path / "disk" / "readings" / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "link").symlink_to("disk")
+    pipeline = _pipeline(defs / "apples", ingest={**APPLES["ingest"], "source": {"files": files}})
+    (defs / "apples" / "beside").symlink_to(tmp_path / "link")
+    read = {*_of([pipeline], home).readable}
+    # The second is the name by which the run knows the first.
+    assert {tmp_path / "disk" / "readings", tmp_path / "link" / "readings"} <= read
+    assert not {tmp_path / "disk", tmp_path / "link"} & read
+
+
+def test_a_folder_of_pipelines_may_be_a_link(
+    defs: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = _pipeline(defs / "apples")
+    (tmp_path / "link").symlink_to(defs)
+    monkeypatch.setenv("FACTORY_DEFS", "link")
+    monkeypatch.chdir(tmp_path)
+    assert {defs, tmp_path / "link"} <= {*_of([pipeline], home).readable}
+
+
+def test_a_link_that_leads_nowhere_is_no_harm(defs: Path, home: Home, tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to("round")
+    pipeline = _pipeline(defs / "apples", boundary={"readable": ["../../round"]})
+    assert tmp_path / "round" in _of([pipeline], home).readable
+
+
 def test_an_address_without_a_port_is_refused(defs: Path) -> None:
     with pytest.raises(DeclarationError, match=r"'db\.example' is not an address; write it as"):
         _pipeline(defs / "apples", boundary={"allow": ["db.example"]})
