@@ -63,7 +63,7 @@ def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
         raise SourceError(
             f"failed with {type(error).__name__}: {error}",
             where=source.python,
-            remedy="correct the function or source.args",
+            remedy=_remedy(error),
         ) from error
     try:
         table = to_arrow(result)
@@ -72,3 +72,11 @@ def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
             f"returned {error}", where=source.python, remedy=f"return {REMEDY}"
         ) from error
     return read_table(table, source.python, scratch)
+
+
+def _remedy(error: BaseException) -> str:
+    remedy = "correct the function or source.args"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        # Inside a boundary, a file that is not declared does not exist either.
+        remedy += f"; if the file exists, declare boundary: {{readable: ['{error.filename}']}}"
+    return remedy

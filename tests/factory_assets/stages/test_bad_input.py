@@ -238,6 +238,15 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         SourceError,
         ["made:rows: failed with ZeroDivisionError: division by zero"],
     ),
+    "a function that reads a file which is not there, or which its boundary hides": (
+        {"made.py": b"def rows():\n    return open('/srv/a.csv')\n"},
+        {"source": {"python": "made:rows"}},
+        SourceError,
+        [
+            "No such file or directory: '/srv/a.csv'; correct the function or source.args",
+            "if the file exists, declare boundary: {readable: ['/srv/a.csv']}",
+        ],
+    ),
     "a function that ends the process": (
         {"made.py": b"import sys\ndef rows():\n    sys.exit('no data')\n"},
         {"source": {"python": "made:rows"}},
