@@ -148,10 +148,13 @@ def _earlier(log: Log, pipeline: Pipeline, to: int | None, home: Home) -> Deploy
     if to not in versions:
         were = ", ".join(map(str, versions)) or "none"
         what = f"version {to} was never champion" if to else "it replaced no other version"
+        stopped = stopped_in(log, pipeline.name)
+        standing = f"version {now} " + ("was stopped" if stopped else "serves")
+        lets = f"; what was stopped serves again by factory resume {pipeline.name}"
         raise RefusedError(
-            f"version {now} serves, and {what}" if to != now else f"version {now} serves already",
+            f"{standing}, and {what}" if to != now else f"{standing} already",
             where=pipeline.name,
-            remedy=f"earlier champions: {were}",
+            remedy=f"earlier champions: {were}{lets if stopped else ''}",
         )
     deployed = deployed_version(log, pipeline.name, to, home)
     refused = [one for one in decisions_in(log, pipeline.name, to) if one[1].decision == "refused"]

@@ -747,6 +747,9 @@ def test_stopped_and_resumed(serving: Factory) -> None:
     assert problems(serving.home) == []
     code, text = serving.factory("stop", "apples", "--reason", "again", by="jane")
     assert (code, "it is stopped already" in text) == (1, True), text
+    code, text = serving.factory("rollback", "apples", "--to", "2", "--reason", "x", by="jane")
+    assert (code, "version 2 was stopped already" in text) == (1, True), text
+    assert "serves again by factory resume apples" in text
     code, text = serving.factory("resume", "apples", "--reason", "mended", by="bob")
     assert (code, "apples@2 was resumed by bob" in text) == (0, True), text
     assert registry.alias("apples") == 2
