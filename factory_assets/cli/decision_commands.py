@@ -116,7 +116,11 @@ def _decide(
     acts.decide(acts.DecisionRequest(name, verb, reason, key, save, statement))
 
 
-@command("rollback")
+@command(
+    "rollback",
+    interrupted="it may be on record already, and another one goes further back: "
+    "factory trace PIPELINE@VERSION says which version is champion",
+)
 @click.argument("pipeline")
 @click.option("--to", type=click.IntRange(1), help="The version (default: the one before).")
 @_REASON

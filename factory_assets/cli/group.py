@@ -17,6 +17,9 @@ from factory_resources.interpreter import collect_less, keep_interruptions
 from factory_resources.sql.engine import interruptible
 from factory_resources.store.location import declared_store, require_recorded_store
 
+STAGES_STORED = "finished stages are stored, run the command again to resume"
+"""What Ctrl-C leaves behind of a command that runs pipelines."""
+
 
 class _Commands(click.Group):
     """Commands that tell a mistyped command line on one line, as they tell every error."""
@@ -62,7 +65,7 @@ def command(
     *,
     any_database: bool = False,
     needs_records: bool = True,
-    interrupted: str = "finished stages are stored, run the command again to resume",
+    interrupted: str = "run the command again",
     **settings: Any,
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Register a sub-command; print its errors as one line and exit with their code.

@@ -27,11 +27,11 @@ from factory_assets.cli import (  # noqa: F401 - they register
     supply_commands,
     watch_commands,
 )
-from factory_assets.cli.group import command, console
+from factory_assets.cli.group import STAGES_STORED, command, console
 from factory_assets.cli.group import main as main
 
 
-@command("run")
+@command("run", interrupted=STAGES_STORED)
 @click.argument("pipelines", nargs=-1)
 @click.option("--stages", default="", help="Run only these stages, separated by commas.")
 @click.option(
@@ -166,7 +166,7 @@ def predict_command(pipeline: str, file: Path, out: Path | None) -> None:
     predict_file(pipeline, file, out)
 
 
-@command("demo")
+@command("demo", interrupted=STAGES_STORED)
 def demo_command() -> None:
     """Run the shipped pipelines and show what to do next."""
     from factory_assets.cli.run import demo

@@ -1,9 +1,12 @@
 """A command line that is mistyped is told as every other error: on one line, with exit code 2."""
 
+from unittest.mock import Mock
+
 import pytest
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
+from factory_resources.home.home import Home
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,24 @@ def test_a_mistyped_command_is_told_on_one_line(typed: str, told: str, asks: str
 def test_a_group_of_commands_without_one_shows_its_help(typed: str) -> None:
     ended = CliRunner().invoke(main, typed.split(), prog_name="factory")
     assert ended.output.startswith(f"Usage: factory {typed}".rstrip())
+
+
+@pytest.mark.parametrize(
+    ("typed", "interrupted", "told"),
+    [
+        (
+            "run apples",
+            "cli.run.run",
+            "finished stages are stored, run the command again to resume",
+        ),
+        ("status", "cli.status.reading.read_status", "run the command again"),
+        ("rollback apples --reason x", "cli.decide.roll_back", "it may be on record already, and"),
+    ],
+)
+def test_what_is_told_after_an_interruption_is_true_of_the_command(
+    typed: str, interrupted: str, told: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"factory_assets.{interrupted}", Mock(side_effect=KeyboardInterrupt))
+    ended = CliRunner().invoke(main, typed.split(), prog_name="factory")
+    assert (ended.exit_code, ended.stderr[: len(told) + 13]) == (130, f"interrupted; {told}")
+    assert ended.stderr.count("\n") == 1
