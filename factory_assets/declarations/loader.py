@@ -131,7 +131,8 @@ def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
 
     The pipeline is None if there are problems.
     """
-    folder = folder.resolve()
+    # A link is the name under which all else knows the pipeline.
+    name, folder = folder.absolute().name, folder.resolve()
     file = folder / FILE
     try:
         document = parse(content_of(file))
@@ -141,10 +142,10 @@ def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
     except NotYaml as error:
         return None, Document(), [Problem(file, error.line, "", error.message)]
     spec, wrong = _validated(document, folder)
-    if not is_pipeline_name(folder.name):
-        wrong.insert(0, (YamlLocation(None, 1, ()), f"folder {folder.name!r}: {NAME_RULE}"))
+    if not is_pipeline_name(name):
+        wrong.insert(0, (YamlLocation(None, 1, ()), f"folder {name!r}: {NAME_RULE}"))
     if spec and not wrong:
-        return Pipeline(folder.name, spec, folder), document, []
+        return Pipeline(name, spec, folder), document, []
     return None, document, sorted(_problem(folder, place, message) for place, message in wrong)
 
 

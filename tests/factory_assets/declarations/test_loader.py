@@ -36,6 +36,13 @@ def test_short_declaration_loads_with_defaults(tmp_path: Path) -> None:
     assert spec.risk.tier == "minimal"
 
 
+def test_a_folder_that_is_a_link_names_its_pipeline(tmp_path: Path) -> None:
+    folder = declare(tmp_path, SHOWN_DIGITS, "apples")
+    (tmp_path / "pears").symlink_to(folder)
+    pipeline = load_pipeline(tmp_path / "pears")
+    assert (pipeline.name, pipeline.folder) == ("pears", folder)
+
+
 def test_full_declaration_loads(tmp_path: Path) -> None:
     spec = load_pipeline(declare(tmp_path, FULL)).spec
     assert spec.clean.deduplicate == ("speed",)
