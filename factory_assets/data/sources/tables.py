@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
+from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.declarations.loader import pipeline_named
 from factory_assets.results.base import result_as
 from factory_assets.results.data import CleanResult, IngestResult
@@ -134,8 +135,8 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
     """Yield the files of another pipeline's newest snapshot, partition by partition.
 
     Raises:
-        SourceError: there is no snapshot yet, its files are gone, or its partitions are declared no
-            more.
+        SourceError: there is no snapshot yet, its files are gone, or it is in partitions and its
+            declaration has a mistake.
     """
     name = f"{source.pipeline}/{source.stage}"
     records = _current_records(source, context.home)
@@ -165,11 +166,12 @@ def _current_records(source: SnapshotSource, home: Home) -> list[Record]:
     """Return the records that form the table; of partitions, those that are declared.
 
     Raises:
-        SourceError: there are partitions, and no declaration that says which of them count.
+        SourceError: there are partitions, and a mistake in the declaration that says which count.
     """
     records, declared = Records(home), pipeline_named(source.pipeline)
     if declared is None:
-        if records.partitions(source.pipeline, source.stage):
+        is_wrong = source.pipeline in {folder.name for folder in pipeline_folders()}
+        if is_wrong and records.partitions(source.pipeline, source.stage):
             raise SourceError(
                 "its declaration cannot be read, which says what partitions are not read any more",
                 where=f"{source.pipeline}/{source.stage}",
