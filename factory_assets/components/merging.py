@@ -3,6 +3,7 @@
 Building the definitions of one pipeline belongs in `model_pipeline`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,37 @@ def merge_defs(
     }
     # Dagster's default I/O manager pickles.
     resources.setdefault("io_manager", TableIOManager(resources["home"]))
-    parts = [*pipelines]
-    for folder in own_assets:
-        parts.append(user_assets(folder, parts, resources))
     shared = dg.Definitions(
         resources=resources,
         executor=dg.in_process_executor,
         sensors=erasure_sensors(pipelines, resources["home"]),
     )
+    # All together load nearly always; only if they do not is it tried out whose assets are wrong.
+    merged = _merged(shared, pipelines, own_assets, resources, one_by_one=False)
+    if not own_assets or _loads(merged):
+        return merged
+    return _merged(shared, pipelines, own_assets, resources, one_by_one=True)
+
+
+def _merged(
+    shared: dg.Definitions,
+    pipelines: Sequence[dg.Definitions],
+    own_assets: Sequence[Path],
+    resources: Mapping[str, Any],
+    *,
+    one_by_one: bool,
+) -> dg.Definitions:
+    parts = [*pipelines]
+    for folder in own_assets:
+        parts.append(user_assets(folder, parts, resources, with_others=one_by_one))
     return dg.Definitions.merge(shared, *parts)
+
+
+def _loads(definitions: dg.Definitions) -> bool:
+    """Whether Dagster loads them; it keeps what it has loaded, and need not do so again."""
+    try:
+        definitions.get_repository_def().load_all_definitions()
+    except Exception:
+        logging.getLogger(__name__).debug("the definitions do not load", exc_info=True)
+        return False
+    return True

@@ -25,13 +25,19 @@ _LONGEST = 1_000
 
 
 def user_assets(
-    folder: Path, others: Sequence[dg.Definitions], resources: Mapping[str, Any]
+    folder: Path,
+    others: Sequence[dg.Definitions],
+    resources: Mapping[str, Any],
+    *,
+    with_others: bool,
 ) -> dg.Definitions:
     """Return the assets and asset checks of `assets.py`, or one asset that shows why it fails.
 
     Args:
         others: the pipelines, and the assets of other folders, beside which they are to load.
         resources: resources that the assets may use.
+        with_others: whether it is tried out if they load beside the others, which takes as long as
+            loading all of these.
     """
     try:
         if refused := import_refused():
@@ -45,8 +51,9 @@ def user_assets(
         shared = dg.Definitions(resources=resources)
         dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, shared))
         _require_free(definitions, others)
-        together = dg.Definitions.merge(definitions, shared, *others)
-        together.get_repository_def().load_all_definitions()
+        if with_others:
+            together = dg.Definitions.merge(definitions, shared, *others)
+            together.get_repository_def().load_all_definitions()
     except (Exception, SystemExit) as error:
         logging.getLogger(__name__).debug("%s did not load", folder / ASSETS_FILE, exc_info=True)
         what, remedy = f"{type(error).__name__}: {error}"[:_LONGEST], _CORRECT
