@@ -175,7 +175,7 @@ def _of_encoders(pipeline: Pipeline) -> Iterator[Path]:
     for name in pipeline.spec.train.text.values() if pipeline.spec.train else ():
         with suppress(FactoryError):
             folder = encoder_folder(name)
-            yield from (folder, *((folder / file).resolve() for file in FILES))
+            yield from (folder, *(folder / file for file in FILES))
 
 
 def _of_packages(pipeline: Pipeline) -> Iterator[Path]:
