@@ -207,7 +207,7 @@ def test_what_is_missing_beside_a_file_is_told_from_what_was_removed(
 
 
 def test_archived_answers_are_proven_and_what_is_between_them_absent(
-    log: PredictionLog, home: Home, clock: Clock
+    log: PredictionLog, home: Home, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = log.journal()
     clock.set(DAY, 3)
@@ -220,6 +220,10 @@ def test_archived_answers_are_proven_and_what_is_between_them_absent(
     assert log.prove(text(first)).record
     proof = log.prove(text(unused))
     assert [leaf.identifier for leaf in proof.leaves] == [first, other]
+    with monkeypatch.context() as front_door:
+        for name in ("pyarrow", "pyarrow.parquet"):
+            front_door.setitem(sys.modules, name, None)
+        assert log.prove(text(unused)) == proof
     log.remove("pears", AFTER, "no longer needed")
     with pytest.raises(UnknownNameError, match="were removed"):
         log.prove(text(unused))
