@@ -15,6 +15,7 @@ from pathlib import Path
 from factory_assets.audit.dossier.answers import PersonAnswer
 from factory_assets.audit.dossier.cited import Cell, CitedValue
 from factory_assets.audit.dossier.dossier import Dossier, make_dossier
+from factory_assets.audit.dossier.printing import print_cell
 from factory_assets.audit.requirements.catalogue import (
     Applies,
     EvidenceKind,
@@ -182,8 +183,8 @@ def _tables(dossier: Dossier) -> Iterator[ShownTable]:
 
 
 def _cell(cell: Cell) -> ShownCell:
+    text, number = print_cell(cell)[:_LONGEST], None
     if isinstance(cell, CitedValue):
-        text = str(cell.value)
-        is_digest = len(text) == 64 and not text.strip("0123456789abcdef")
-        return ShownCell(text[:_LONGEST], cell.citation.entry, is_digest)
-    return ShownCell(cell[:_LONGEST], None, is_digest=False)
+        number = cell.citation.entry
+    is_digest = number is not None and len(text) == 64 and not text.strip("0123456789abcdef")
+    return ShownCell(text, number, is_digest)

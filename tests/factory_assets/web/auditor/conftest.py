@@ -30,6 +30,9 @@ REASON = "<script>alert(1)</script> & \u202e better"
 
 HOSTILE = "<script>alert(1)</script> & 'x' y.csv".replace("/", "")
 
+OTHERS = {"name": {"commitment": "5e" * 32}, "note": None}
+"""What is logged of a sensitive value, and of a missing one."""
+
 Browse = Callable[..., TestClient]
 
 
@@ -64,7 +67,7 @@ def log_answers(home: Home, version: int, many: int) -> list[str]:
                 kind="answer",
                 status=200,
                 rows=1,
-                input=json.dumps([{"size": (number + 1) / 10, "colour": "red"}]).encode(),
+                input=json.dumps([{"size": (number + 1) / 10, "colour": "red", **OTHERS}]).encode(),
                 output=json.dumps(
                     {"predictions": ["good"], "probabilities": [{"good": 0.75}], "refused": []}
                 ).encode(),

@@ -280,6 +280,8 @@ def test_the_ai_act_is_shown_with_evidence_entries_and_gaps(
         and one.stage == "evaluate"
         and n < _last_number(audited.home, "champion")
     )
+    assert "yes" in text
+    assert not {"None", "True", "False"} & {*text.split()}
     assert f'href="/audit/entries/{evaluated}"' in source.partition('<h3 id="metrics">')[2]
     assert "Version apples@2" in text_of(_show(client, "/audit/ai-act/apples@2"))
     assert "gap: slices" not in text_of(_show(client, "/audit/ai-act/apples@2"))
@@ -295,6 +297,7 @@ def test_an_answer_leads_to_its_version_its_proof_and_its_sources(
     text = text_of(source)
     assert "by <b>night</b> (plain)" in text
     assert "size 0.2" in text
+    assert f"name commitment {'5e' * 32} note missing" in text
     assert "prediction good" in text
     assert "then champion since" in text
     assert "the record leads to its root" in text
