@@ -28,6 +28,7 @@ def test_sessions_are_listed_and_can_be_ended(home: Home, browse: Browse) -> Non
     assert 'Firefox"><script>' in text_of(html)
     assert "another person" not in html
     assert f'name="session" value="{first.sha256}"' in html
+    assert re.search(r'aria-label="End the session that began \d{4}-\d\d-\d\d \d\d:\d\d"', html)
     assert html.count(f'name="form_token" value="{TOKEN}"') == html.count('action="/logout"') == 2
 
 
