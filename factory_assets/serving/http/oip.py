@@ -241,8 +241,9 @@ def _from_json(tensor: _Tensor, rows: int) -> NDArray[Any] | list[str | None]:
             raise malformed(f"{tensor.name!r} holds something else than texts", "send strings")
         return data
     dtype = _dtype(tensor)
-    fits = bool if dtype == "?" else (int | float)
-    if not all(cell is None or (isinstance(cell, fits)) for cell in data):
+    # Of Python's types, bool is an int; of the protocol's, it is none.
+    kinds = {bool} if dtype == "?" else {int, float}
+    if not all(cell is None or type(cell) in kinds for cell in data):
         raise malformed(
             f"{tensor.name!r} holds something else than {tensor.datatype}", "send such values"
         )

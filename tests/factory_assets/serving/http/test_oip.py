@@ -176,6 +176,7 @@ def test_a_length_of_the_json_that_cannot_be_is_refused(length: bytes, served: S
         ([tensor("steps", "DECIMAL", 1, data=[1])], "'DECIMAL' of 'steps' is unknown"),
         ([tensor("steps", "INT64", 1)], "do not fit its shape"),
         ([tensor("steps", "INT64", 1, data=["1"])], "something else than INT64"),
+        ([tensor("steps", "INT64", 1, data=[True])], "something else than INT64"),
         ([tensor("open", "BOOL", 1, data=[1])], "something else than BOOL"),
         ([tensor("colour", "BYTES", 1, data=[1])], "something else than texts"),
         ([tensor("steps", "INT64", 1, data=[[1], [2]])], "do not fit its shape"),
@@ -185,7 +186,7 @@ def test_a_length_of_the_json_that_cannot_be_is_refused(length: bytes, served: S
         ([tensor("steps", "INT64", 1, parameters=[])], "not one of the protocol"),
         ([5], "not one of the protocol"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_a_wrong_input_is_named(tensors: list[Any], words: str, served: ServedModel) -> None:
     with pytest.raises(HttpError) as error:
