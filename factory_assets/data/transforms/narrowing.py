@@ -88,7 +88,7 @@ def needed_columns(model: TrainedUnder) -> tuple[Column, ...]:
     declared = {column.name.lower(): column for column in model.ingest.contract.columns}
     return tuple(
         with_type(declared.get(key, Column(name=name)), _type_of_input(model, name)).model_copy(
-            update={"unique": False}
+            update={"unique": False} | ({"nullable": False} if _is_picture(model, name) else {})
         )
         for key, name in needed.items()
         if key not in derived
@@ -104,6 +104,11 @@ def with_type(column: Column, kind: ColumnType | None) -> Column:
     except ValidationError:
         # A key that does nothing for this type, such as a timezone of dates, may not stand with it.
         return column
+
+
+def _is_picture(model: TrainedUnder, name: str) -> bool:
+    """Whether a column is the image of each row, without which nothing can be scored."""
+    return model.inputs.get(name) == "tensor(uint8)"
 
 
 def _type_of_input(model: TrainedUnder, name: str) -> ColumnType | None:
