@@ -4,7 +4,7 @@ Finding personal data that is not declared belongs in `pii_scan`.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from factory_assets.spec import Cnn, Pipeline, PipelineSpec, SequenceNetwork
 from factory_resources.errors import DeclarationError, FactoryError
@@ -108,12 +108,21 @@ def require_kept_out(pipeline: Pipeline) -> None:
         )
 
 
+def redact_errors(*pipelines: Pipeline) -> AbstractContextManager[None]:
+    """Remove data from errors if some column of a pipeline is sensitive: `redact_errors_about`."""
+    columns = (c for one in pipelines for c in one.spec.ingest.contract.columns)
+    return redact_errors_about(column.sensitive for column in columns)
+
+
 @contextmanager
-def redact_errors(*pipelines: Pipeline) -> Iterator[None]:
-    """Remove data from errors if some column of a pipeline is sensitive.
+def redact_errors_about(levels: Iterable[Level | None]) -> Iterator[None]:
+    """Remove data from errors if some column is sensitive.
 
     The message of a library may quote a value. An error of the factory loses words that it repeats
     from such a message, and its cause, which would be logged too.
+
+    Args:
+        levels: of each column; None if it is not sensitive.
 
     Raises:
         FactoryError: unchanged, or without the quoted words.
@@ -122,7 +131,7 @@ def redact_errors(*pipelines: Pipeline) -> Iterator[None]:
     try:
         yield
     except FactoryError as error:
-        if not _has_sensitive(pipelines):
+        if not any(levels):
             raise
         if _quotes(error):
             error.what = "the data is not valid; details are hidden, as some columns are sensitive"
@@ -130,14 +139,10 @@ def redact_errors(*pipelines: Pipeline) -> Iterator[None]:
         error.__cause__ = error.__context__ = None
         raise
     except Exception as error:
-        if not _has_sensitive(pipelines):
+        if not any(levels):
             raise
         message = f"{type(error).__name__}; its message is hidden, as some columns are sensitive"
         raise RuntimeError(message).with_traceback(error.__traceback__) from None
-
-
-def _has_sensitive(pipelines: Iterable[Pipeline]) -> bool:
-    return any(c.sensitive for one in pipelines for c in one.spec.ingest.contract.columns)
 
 
 # Their messages are about the declaration or the machine, not about values.

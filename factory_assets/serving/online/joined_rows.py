@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from glob import escape
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.data.privacy.sensitive_columns import redact_errors_about
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.broken_rules import rules_in
@@ -63,9 +64,12 @@ def prepare_joined(
         file.write_text("".join(lines), encoding="utf-8")
         source = FileSource(files=(escape(str(file)),), format="jsonl")
         try:
-            scoring = rows_to_score(
-                declared(), model, file, home, source=source, may_refuse_all=True
-            )
+            pipeline = declared()
+            columns = (*model.ingest.contract.columns, *pipeline.spec.ingest.contract.columns)
+            with redact_errors_about(column.sensitive for column in columns):
+                scoring = rows_to_score(
+                    pipeline, model, file, home, source=source, may_refuse_all=True
+                )
         except (SourceError, JoinError, ModelError, DeclarationError) as error:
             raise JoinedTableError(
                 "the tables that are joined to the rows cannot be read",

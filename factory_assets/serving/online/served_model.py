@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.data.privacy.sensitive_columns import redact_errors_about
 from factory_assets.data.transforms.narrowing import narrowed_cleaning, needed_columns
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.columns import read_numbers, read_words
@@ -224,7 +225,9 @@ class ServedModel:
                 declared = partial(find, self.pipeline)
                 return joined_rows.prepare_joined(declared, self.model, rows, self._home)
         try:
-            return self._opened().prepare(rows)
+            # What is said of the row is logged, too.
+            with redact_errors_about(c.sensitive for c in (*self.inputs, *self.columns)):
+                return self._opened().prepare(rows)
         finally:
             if self._is_closed:
                 self.close()

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.online.served_model import ServedModel
-from factory_resources.errors import ContractError, SourceError
+from factory_assets.spec import Contract
+from factory_resources.errors import ContractError, ExpressionError, SourceError
 from tests.factory_assets.serving.cases import Deployed
 
 pytestmark = pytest.mark.slow
@@ -173,6 +175,14 @@ def test_a_request_is_joined_like_a_file(joined: Deployed) -> None:
     whole = served.score([{"age": 50, "load": 2.5}])
     assert whole.outputs.tolist() == scored.outputs.tolist()
     served.close()
+    clean = model.clean.model_copy(update={"derive": {"wear": "CAST(load AS TINYINT)"}})
+    load, *others = model.ingest.contract.columns
+    columns = (load.model_copy(update={"sensitive": "personal"}), *others)
+    ingest = model.ingest.model_copy(update={"contract": Contract(columns=columns)})
+    hiding = replace(model, clean=clean, ingest=ingest)
+    served = ServedModel("p", version, hiding, joined.home, lambda _: joined.pipeline)
+    with closing(served), pytest.raises(ExpressionError, match="details are hidden"):
+        served.score([{"machine": "M1", "load": 77123.5}])
 
 
 @pytest.fixture(scope="module")

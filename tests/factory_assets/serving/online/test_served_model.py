@@ -1,6 +1,7 @@
 """Rows of requests get bit for bit what the same rows in a file get, for every kind of model."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import product
@@ -540,6 +541,22 @@ def test_window_statistics_need_the_rows_before(tmp_path: Path) -> None:
     for outputs, row in zip(scored.outputs.tolist(), scored.rows, strict=True):
         assert outputs == [in_file[row][name] for name in names]
     served.close()
+
+
+def test_what_the_engine_says_of_a_value_is_hidden_if_a_column_is_sensitive(
+    linear: Deployed,
+) -> None:
+    plain = served_by(linear)
+    derive = {**plain.model.clean.derive, "power": "steps * 9223372036854775807"}
+    model = replace(plain.model, clean=plain.model.clean.model_copy(update={"derive": derive}))
+    first, *others = plain.columns
+    sensitive = [first.model_copy(update={"sensitive": "personal"}), *others]
+    for columns, is_shown in ((plain.columns, True), (sensitive, False)):
+        served = ServedModel("p", plain.version, model, linear.home, columns=columns)
+        with closing(served), pytest.raises(ContractError) as error:
+            served.score([{**GOOD, "steps": 77123}])
+        assert ("77123" in str(error.value)) == is_shown
+    plain.close()
 
 
 def test_windows_that_the_model_does_not_read_need_no_rows_before(linear: Deployed) -> None:
