@@ -21,6 +21,7 @@ from factory_assets.serving.scoring_rows import rows_to_score
 from factory_assets.spec import FileSource, Pipeline
 from factory_resources.errors import (
     DeclarationError,
+    FactoryError,
     JoinedTableError,
     JoinError,
     ModelError,
@@ -75,6 +76,11 @@ def prepare_joined(
                 "the tables that are joined to the rows cannot be read",
                 remedy="send the joined columns with the rows; the log of the server says why",
             ) from error
+        except FactoryError as error:
+            if str(file) in error.where:
+                # Who asks has sent no file, and is not told where the home is.
+                error.where = "the request"
+            raise
     refusals = [
         Refusal(int(number) - 1, rules_in(str(reason)))
         for table in scoring.refused

@@ -174,6 +174,8 @@ def test_a_request_is_joined_like_a_file(joined: Deployed) -> None:
     assert [(one.row, one.rules) for one in scored.refusals] == [(1, ("join:machines",))]
     whole = served.score([{"age": 50, "load": 2.5}])
     assert whole.outputs.tolist() == scored.outputs.tolist()
+    with pytest.raises(ContractError, match=r"^the request: there is no column 'load'; available"):
+        served.score([{"machine": "M1"}])
     served.close()
     clean = model.clean.model_copy(update={"derive": {"wear": "CAST(load AS TINYINT)"}})
     load, *others = model.ingest.contract.columns
