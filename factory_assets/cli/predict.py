@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.cli.code_inside import output_inside
+from factory_assets.cli.output_file import whole_output
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
 from factory_assets.serving.broken_rules import rules_in
@@ -74,8 +75,8 @@ def predict_file(name: str, file: Path, out: Path | None) -> None:
     import pyarrow.parquet
 
     write = pyarrow.parquet.write_table if out.suffix == ".parquet" else pyarrow.csv.write_csv
-    with storage_errors(out, OUTPUT_REMEDY):
-        write(scored, str(out))
+    with whole_output(out) as whole:
+        write(scored, str(whole))
 
 
 def _without_score(scored: pa.Table) -> str:
@@ -124,6 +125,6 @@ def _predicted_inside(pipeline: Pipeline, file: Path, out: Path | None, home: Ho
                 shutil.copyfileobj(content, sys.stdout.buffer)
             sys.stdout.flush()
             return True
-        with storage_errors(out, OUTPUT_REMEDY):
-            shutil.copyfile(written, out)
+        with whole_output(out) as whole:
+            shutil.copyfile(written, whole)
     return True

@@ -1,5 +1,6 @@
 """`factory predict`: where it writes, and which rows have no prediction, told beside the output."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,28 @@ def test_rows_without_a_prediction_are_counted_on_standard_error(
     assert (written.stdout, written.stderr) == ("", told)
 
 
-def test_predictions_go_where_a_link_leads_although_nothing_is_there_yet(
-    apples: Path, tmp_path: Path
+def test_predictions_go_where_a_link_leads_and_replace_others_when_they_are_whole(
+    apples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link, scored = tmp_path / "link.csv", tmp_path / "scored.csv"
     link.symlink_to(scored)
-    _factory("predict", "apples", apples / "data.csv", "--out", link)
+    words = ("predict", "apples", apples / "data.csv", "--out", link)
+    _factory(*words)
     assert link.is_symlink()
-    assert scored.read_text().count("\n") == 201
+    before = scored.read_text()
+    assert before.count("\n") == 201
+    scored.chmod(0o640)
+
+    def full(_: object, path: str) -> None:
+        Path(path).write_text("half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("pyarrow.csv.write_csv", full)
+        done = CliRunner().invoke(main, [*map(str, words)])
+    assert (done.exit_code, "No space left" in done.stderr) == (2, True)
+    assert scored.read_text() == before
+    _factory(*words)
+    assert scored.read_text() != before
+    assert (link.is_symlink(), scored.stat().st_mode & 0o777) == (True, 0o640)
+    assert [one.name for one in tmp_path.glob(".*.csv")] == []
