@@ -5,6 +5,7 @@ What each of them says belongs in `trace`.
 
 from collections.abc import Iterable
 
+from factory_assets.audit.erased import erased_files
 from factory_assets.results.record_graph import RecordGraph, identity
 from factory_resources.errors import ModelError
 from factory_resources.tracking.record import Record
@@ -36,6 +37,19 @@ def walk_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record]
     return [*found.values()][::-1]
 
 
+def missing_inputs(record: Record, history: RecordGraph) -> list[str]:
+    """Return the paths in the home of the records of its pipeline that it rests on, but are gone.
+
+    Those of other pipelines are not told apart from others that these have computed since.
+    """
+    return [
+        f"records/{record.pipeline}/{stage}/{key}.json"
+        for stage, keys in record.inputs.items()
+        for key in keys
+        if history.record(record.pipeline, stage, key) is None
+    ]
+
+
 def whole_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record]:
     """Return what `walk_upstream` does.
 
@@ -44,13 +58,21 @@ def whole_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record
     """
     records = walk_upstream(roots, history)
     for record in records:
-        for stage, keys in record.inputs.items():
-            for key in keys:
-                if history.record(record.pipeline, stage, key) is None:
-                    raise ModelError(
-                        f"the record of {stage} that {record.name} rests on is missing",
-                        where=f"records/{record.pipeline}/{stage}/{key}.json",
-                        remedy="restore it from a backup; factory verify tells what else does "
-                        "not hold",
-                    )
+        for path in missing_inputs(record, history):
+            raise _missing(path, record, history)
     return records
+
+
+def _missing(path: str, record: Record, history: RecordGraph) -> ModelError:
+    if path in erased_files(history.home):
+        return ModelError(
+            f"a partition that {record.name} rests on was removed when somebody was erased, so "
+            "that it cannot be handed out",
+            where=path,
+            remedy=f"train a version without it: factory run {record.pipeline}",
+        )
+    return ModelError(
+        f"the record that {record.name} rests on is missing",
+        where=path,
+        remedy="restore it from a backup; factory verify tells what else does not hold",
+    )

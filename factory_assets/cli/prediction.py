@@ -3,7 +3,6 @@
 How it is found belongs in `factory_assets.audit.trace.answer`.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 
 from factory_assets.audit.influence_report import InfluenceReport
@@ -18,14 +17,20 @@ from factory_assets.audit.trace.answer.report import (
 from factory_assets.cli.influence import influence_lines
 from factory_assets.cli.trace import erased_lines, sources_lines, state_words, step_lines
 from factory_assets.cli.wrapping import wrap_lines
+from factory_resources.errors import UnknownNameError
 from factory_resources.metering.amounts import amount
+from factory_resources.prediction_log.ids import parse, text
 
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
+def prediction_id(name: str) -> str | None:
+    """Return the id of a prediction as clients get it; None if the name is none.
 
-def is_prediction_id(name: str) -> bool:
-    """Whether a name is the id of a prediction."""
-    return bool(_ID.fullmatch(name))
+    Entries of the ledger, and what is printed of them, have it without hyphens.
+    """
+    try:
+        return text(parse(name))
+    except UnknownNameError:
+        return None
 
 
 def answer_json(result: AnswerTrace) -> str:

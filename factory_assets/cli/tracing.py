@@ -21,7 +21,7 @@ from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.trace import trace
 from factory_assets.cli.output_file import write_document
-from factory_assets.cli.prediction import answer_json, answer_text, is_prediction_id
+from factory_assets.cli.prediction import answer_json, answer_text, prediction_id
 from factory_assets.cli.shared import read_file
 from factory_assets.cli.trace import MAX_LISTED, trace_json, trace_text
 from factory_assets.declarations.loader import pipeline_folders
@@ -59,9 +59,9 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
     if options.evidence or options.prediction or _is_pack_elsewhere(options):
         return _trace_elsewhere(name, options)
     folders = {folder.name: folder for folder in pipeline_folders()}
-    if is_prediction_id(name):
+    if answer_id := prediction_id(name):
         _require_unset(name, "an answer", {"--row": options.row, "--answers": options.answers})
-        answer = _answer(name, options, folders)
+        answer = _answer(answer_id, options, folders)
         return _written(answer, options, Home.from_env())
     unset = {"--influence": options.influence, "--edge-log": options.edge_log}
     _require_unset(name, "no answer", unset)
@@ -87,7 +87,8 @@ def _is_pack_elsewhere(options: TraceOptions) -> bool:
 
 def _trace_elsewhere(name: str, options: TraceOptions) -> tuple[str, bool]:
     """Trace an answer of another factory, without a home."""
-    if not is_prediction_id(name):
+    answer_id = prediction_id(name)
+    if answer_id is None:
         raise UnknownNameError(
             f"{name} is not the id of an answer, and only answers are traced from evidence",
             remedy="give the id of an answer, or leave --evidence and --prediction out",
@@ -103,10 +104,10 @@ def _trace_elsewhere(name: str, options: TraceOptions) -> tuple[str, bool]:
     proof = read_file(options.prediction) if options.prediction else None
     with opened_archive(options.evidence, proof) as archive:
         if proof:
-            answer = find_proven(name, proof, archive)
+            answer = find_proven(answer_id, proof, archive)
         else:
             assert options.edge_log
-            answer = find_in_log(name, options.edge_log, archive)
+            answer = find_in_log(answer_id, options.edge_log, archive)
         home, verify = archive.home, options.verify
         found = trace_answer(answer, home, folders={}, verify=verify, archive=archive)
         return _written(found, options, home)

@@ -20,6 +20,7 @@ from factory_assets.audit.trace.report import (
 )
 from factory_assets.audit.trace.sources import Folders, source_fact
 from factory_assets.audit.trace.verification import Checker, worst
+from factory_assets.audit.upstream import missing_inputs
 from factory_assets.data.transforms.column_lineage import (
     Origins,
     clean_origins,
@@ -48,12 +49,11 @@ def describe_step(record: Record, history: RecordGraph, checker: Checker) -> Ste
     if conserved is False:
         checker.problems.append(f"{step_name(record)}: its rows do not add up")
     inputs = history.inputs(record)
-    missing = sum(map(len, record.inputs.values())) - len(
-        [r for r in inputs if r.pipeline == record.pipeline]
-    )
-    if missing > 0:
+    # A partition that somebody alone had rows in was erased as a whole.
+    missing = [path for path in missing_inputs(record, history) if path not in checker.erased]
+    if missing:
         checker.problems.append(
-            f"{step_name(record)}: {missing} of the records behind it are missing"
+            f"{step_name(record)}: {len(missing)} of the records behind it are missing"
         )
     parts = record.parts
     return Step(

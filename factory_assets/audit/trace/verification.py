@@ -68,7 +68,8 @@ class Checker:
         return None
 
     @cached_property
-    def _erased(self) -> frozenset[str]:
+    def erased(self) -> frozenset[str]:
+        """The paths in the home of what erasures removed."""
         return erased_files(self.home)
 
     def snapshot(self, snapshot: Snapshot) -> State:
@@ -133,7 +134,7 @@ class Checker:
     def _state(self, path: Path, digest: str, name: str) -> State:
         if path not in self._states:
             state = state_of(path, digest, self.verify)
-            if state == "gone" and str(path.relative_to(self.home.path)) in self._erased:
+            if state == "gone" and str(path.relative_to(self.home.path)) in self.erased:
                 state = "erased"
             self._states[path] = state
             if state == "changed":

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from factory_assets.audit.trace.backward import describe_step
+from factory_assets.audit.trace.verification import Checker
+from factory_assets.audit.upstream import whole_upstream
 from factory_assets.components.sensors import list_arrivals
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.declarations.loader import load_pipeline
@@ -20,6 +23,7 @@ from factory_assets.openlineage.delivery import events_folder
 from factory_assets.results.base import digest
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import manifests
+from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
@@ -126,6 +130,18 @@ def test_nothing_names_the_partition_any_more(root: Path) -> None:
     assert len(read) == lines
     named = {one["name"] for event in read for one in event["inputs"]}
     assert {f"pulses/{OTHERS[0]}.csv", "pulses/(erased).csv"} <= named
+    graph = RecordGraph.of(home)
+    [gone] = [Path(path) for path in manifest.removed if "/pulses/ingest/" in f"/{path}"]
+    # As that of a split, which rests on all partitions.
+    record = graph.latest("pulses", "clean")[0].model_copy(
+        update={"inputs": {"ingest": (gone.stem,)}}
+    )
+    with pytest.raises(ModelError, match="removed when somebody was erased") as error:
+        whole_upstream([record], graph)
+    assert "restore" not in str(error.value)
+    checker = Checker(home, verify=False)
+    describe_step(record, graph, checker)
+    assert not [one for one in checker.problems if "missing" in one]
 
 
 def test_the_tables_have_the_other_partitions_as_before(root: Path) -> None:

@@ -162,6 +162,9 @@ def test_the_text_fits_a_terminal_and_the_published_schema_is_current(made: Answ
     assert max(map(len, text.splitlines())) <= WIDTH
     assert "approved by jane (approver): it is better" in text
     assert "no problems: every stored file was read" in text
+    # Entries of the ledger, and `factory forget`, write an id without hyphens.
+    as_entered = made.id.replace("-", "")
+    assert call(as_entered, "--no-verify") == call(made.id, "--no-verify")
     published = (PROJECT / "docs" / "answer_trace.schema.json").read_text()
     assert published == output_schema_text(AnswerTrace), (
         "run: factory schema answer_trace > docs/answer_trace.schema.json"
