@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
 from factory_resources.home.database import server_address
+from factory_resources.home.disk_space import is_read_only
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.ledger import Ledger
@@ -63,7 +65,7 @@ def _fetch_tables(home: Home) -> None:
 def _copied(home: Home) -> Iterator[list[str]]:
     """Yield the options that name copies: of the ledger, since runs go on while it is verified, and
     of the answers and outcomes that a server has."""
-    with archiving_paused(home), home.scratch() as scratch:
+    with _still(home) as scratch:
         ledger = scratch / home.ledger.name
         copies = ["--ledger", str(ledger)]
         if address := server_address():
@@ -74,3 +76,14 @@ def _copied(home: Home) -> Iterator[list[str]]:
         else:
             Ledger(home).copy(ledger)
         yield copies
+
+
+@contextmanager
+def _still(home: Home) -> Iterator[Path]:
+    """Keep answers where they are, and yield a folder for copies."""
+    if is_read_only(home):
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+    else:
+        with archiving_paused(home), home.scratch() as scratch:
+            yield scratch

@@ -5,6 +5,7 @@ of everything on this disk, which is what fills it. What to do about it is decid
 """
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -81,6 +82,11 @@ def size_text(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def is_read_only(home: Home) -> bool:
+    """Whether nothing can be written there: the system closes a disk that fails so."""
+    return home.path.exists() and bool(os.statvfs(home.path).f_flag & os.ST_RDONLY)
 
 
 def disk_space(home: Home) -> DiskSpace:

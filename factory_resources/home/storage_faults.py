@@ -136,6 +136,10 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
             return StorageError(
                 f"{file.what} is damaged ({damage})", where=str(file.path), remedy=file.remedy
             )
+    if _UNOPENED in text and home.path.exists() and not os.access(home.path, os.W_OK):
+        # What was stored last is beside the database, and to read that takes an index.
+        what = "a database cannot be opened where nothing can be written"
+        return StorageError(what, where=str(home.path), remedy=DISK_REMEDY)
     if _UNOPENED in text:
         return StorageError(
             "a database is missing or cannot be opened",

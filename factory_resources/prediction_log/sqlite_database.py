@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from factory_resources.home.database import is_complete, is_disk_fault
+from factory_resources.home.database import is_complete, is_disk_fault, is_still
 from factory_resources.home.schema import Schema, VersionedTables
 from factory_resources.prediction_log.database import Database, placeholders
 
@@ -65,8 +65,10 @@ class SqliteDatabase(Database):
 
     def _is_unwritable(self, error: sqlite3.OperationalError) -> bool:
         """Whether the disk cannot be written, and all that was stored is in the file itself."""
-        is_there = self._file.exists() and self._file.stat().st_size > 0
-        return is_disk_fault(error) and is_there and is_complete(self._file)
+        if not self._file.exists() or not self._file.stat().st_size:
+            return False
+        # Of a folder that is closed, SQLite says that it cannot open what is there.
+        return is_still(self._file) or (is_disk_fault(error) and is_complete(self._file))
 
     def close(self) -> None:
         self._raw.close()

@@ -7,6 +7,7 @@ from factory_assets.cli.status.report import Need
 from factory_resources.backup.contents import JOURNAL
 from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import StorageError
+from factory_resources.home.disk_space import is_read_only
 from factory_resources.home.home import Home
 from factory_resources.ledger.keys import key_file, require_closed
 from factory_resources.prediction_log.journal import DAMAGED
@@ -64,7 +65,6 @@ def _keyless(home: Home, entries: int) -> Iterator[Need]:
 
 
 def _closed(home: Home) -> Iterator[Need]:
-    """Yield that nothing can be written: the system closes a disk that fails so."""
-    if home.path.exists() and os.statvfs(home.path).f_flag & os.ST_RDONLY:
+    if is_read_only(home):
         detail = "no run starts and nothing is answered; the log of the system says why"
         yield Need(what="disk read-only", pipeline=None, details=(detail,))

@@ -15,6 +15,7 @@ from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.data_stages import pipeline
+from tests.disks import closed_disk
 from tests.engines import ON_POSTGRES
 from tests.factory_resources.outcomes.samples import record_some
 from tests.factory_resources.prediction_log.homes import fill
@@ -52,6 +53,18 @@ def test_outcomes_on_a_server_are_compared_too(
         store.database.run("UPDATE outcome SET value = '9' WHERE number = 2")
     assert verify(None, {}, as_json=False) == 1
     assert "outcome 2" in capsys.readouterr().out
+
+
+def test_a_home_on_a_disk_that_cannot_be_written_is_verified(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    Ledger(home).begin()
+    with PredictionLog(home) as log:
+        fill(log, PredictionIds(), [3, 2])
+    with closed_disk(home.path):
+        assert verify(None, {}, as_json=False) == 0
+    assert "5 answers in the database" in capsys.readouterr().out
 
 
 def test_a_declaration_that_was_removed_is_told(
