@@ -124,11 +124,14 @@ def erase(where: str = WHERE, reason: str = "request 2026-117") -> bool:
 
 
 def note_erased(
-    home: Home, sources: Mapping[str, Sequence[int]], pipeline: str = "p"
+    home: Home,
+    sources: Mapping[str, Sequence[int]],
+    pipeline: str = "p",
+    gone: tuple[int, ...] = (),
 ) -> ErasureManifest:
     """Write what an erasure says of rows of sources, as if it had taken them from a pipeline."""
     erased = ErasedFrom(
-        rows={f"{pipeline}/ingest": 1}, versions=(), gone=(), champion=None, answers=()
+        rows={f"{pipeline}/ingest": 1}, versions=(), gone=gone, champion=None, answers=()
     )
     manifest = ErasureManifest(
         id=str(uuid4()),

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from factory_assets.data.contract.sql_types import typed_sql, value_sql
+from factory_assets.execution.declaration_files import last_declared
 from factory_assets.ml.artifacts.trained_model import DESCRIPTION, Description
 from factory_assets.serving.online.warm_engine import as_cell
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
+from factory_resources.erasure.manifest import is_gone
 from factory_resources.erasure.search_terms import search_terms
 from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
@@ -63,11 +65,12 @@ def _type_of(values: Sequence[Any]) -> ColumnType:
 class AnswerContracts:
     """What the versions of a pipeline promised of their columns.
 
-    In place of a version that is gone, the newest is asked.
+    In place of a version that is gone, or whose description an erasure removed, the newest is
+    asked; without one, the declaration.
     """
 
     def __init__(self, home: Home, pipeline: str) -> None:
-        self._registry, self._pipeline = Registry(home), pipeline
+        self._home, self._registry, self._pipeline = home, Registry(home), pipeline
         self._known: dict[int, Ingest | None] = {}
 
     @cached_property
@@ -75,14 +78,18 @@ class AnswerContracts:
         return self._registry.versions().get(self._pipeline, ())
 
     def _ingest(self, version: int) -> Ingest | None:
-        if version not in self._versions:
-            if not self._versions:
-                return None
-            version = self._versions[-1]
         if version not in self._known:
-            file = self._registry.version(self._pipeline, version).files / DESCRIPTION
-            self._known[version] = _read(file, f"{self._pipeline}@{version}")
+            self._known[version] = self._promised(version)
         return self._known[version]
+
+    def _promised(self, version: int) -> Ingest | None:
+        asked = [version] if version in self._versions else []
+        for one in (*asked, *reversed(self._versions)):
+            file = self._registry.version(self._pipeline, one).files / DESCRIPTION
+            if file.exists() or not is_gone(self._home, self._pipeline, one):
+                return _read(file, f"{self._pipeline}@{one}")
+        declared = last_declared(self._pipeline, self._home)
+        return declared.spec.ingest if declared else None
 
     def inputs(self, version: int, names: Sequence[str]) -> tuple[AnswerInput, ...]:
         """Return how columns of the contract are in the requests of a version."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from factory_resources.errors import ModelError, StorageError
@@ -20,7 +21,7 @@ class Targets:
         self._known: dict[tuple[str, int], TargetValues] = {}
 
     def of(self, pipeline: str, version: int) -> TargetValues:
-        """Return the target values of a version, or of the champion if the version is gone.
+        """Return the target values of a version, or of the champion if its description is gone.
 
         Raises:
             ModelError: there is neither.
@@ -36,9 +37,14 @@ class Targets:
         return self.of(pipeline, self._champion(pipeline))
 
     def _present(self, pipeline: str, version: int) -> int:
-        if self._registry.has_version(pipeline, version):
+        is_there = self._registry.has_version(pipeline, version)
+        # An erasure removes a description that has a value of the person, such as a class.
+        if is_there and self._file(pipeline, version).exists():
             return version
         return self._champion(pipeline)
+
+    def _file(self, pipeline: str, version: int) -> Path:
+        return self._registry.version(pipeline, version).files / _DESCRIPTION
 
     def _champion(self, pipeline: str) -> int:
         champion = self._registry.champion(pipeline)
@@ -50,9 +56,17 @@ class Targets:
         return champion
 
     def _read(self, pipeline: str, version: int) -> TargetValues:
-        file = self._registry.version(pipeline, version).files / _DESCRIPTION
+        file = self._file(pipeline, version)
         try:
             return _target(json.loads(file.read_bytes()))
+        except FileNotFoundError as error:
+            raise StorageError(
+                f"the description of {pipeline}@{version} is missing",
+                where=str(file),
+                remedy=f"factory trace {pipeline}@{version} tells whether an erasure removed it: "
+                f"then train a new version by factory run {pipeline}, else restore it from a "
+                "backup",
+            ) from error
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise StorageError(
                 f"the description of {pipeline}@{version} cannot be read",

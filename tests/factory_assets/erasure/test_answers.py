@@ -18,14 +18,17 @@ from factory_assets.erasure.answers import (
     matching_rows,
     requests_with,
 )
+from factory_assets.ml.artifacts.trained_model import DESCRIPTION
 from factory_assets.serving.online.column_request import encode_columns
-from factory_resources.errors import ExpressionError
+from factory_resources.errors import ExpressionError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.protection import Protection, destroy_keys
 from factory_resources.prediction_log.record import PredictionRecord, encode
+from factory_resources.tracking.registry import Registry
+from tests.erasures import note_erased
 from tests.factory_assets.serving.edge.cases import make_factory
 
 DAY = date(2026, 1, 31)
@@ -118,6 +121,12 @@ def test_columns_have_the_names_and_types_of_the_contract(pump: Answers) -> None
     # A version that is gone promised what the newest did.
     gone = pump.write([{"Size [mm]": "99"}], version=8)
     assert pump.matching("size > 98").keys() == {gone}
+    Registry(pump.home).version("pump", 1).files.joinpath(DESCRIPTION).unlink()
+    with pytest.raises(StorageError, match="description of pump@1 cannot be read"):
+        pump.matching("size = 12.5")
+    # An erasure removed it, because it had a value of somebody: another person can still be found.
+    note_erased(pump.home, {}, "pump", gone=(1,))
+    assert pump.matching("size = 12.5").keys() == {first}
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """Outcomes in tables and files are recorded as one, by the ids of answers or by a key."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from factory_assets.ml.artifacts.trained_model import DESCRIPTION
 from factory_assets.serving.batch import predict
 from factory_assets.serving.feedback.file import record_from_file
 from factory_assets.serving.feedback.table import (
@@ -20,7 +23,7 @@ from factory_assets.serving.feedback.table import (
     OutcomeCounts,
     record_from_table,
 )
-from factory_resources.errors import DataError, FactoryError, ModelError
+from factory_resources.errors import DataError, FactoryError, ModelError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.outcomes.target_values import TargetValues
@@ -28,6 +31,7 @@ from factory_resources.outcomes.targets import Targets
 from factory_resources.prediction_log.ids import PredictionIds, parse, text, time_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode
+from factory_resources.tracking.registry import Registry
 from tests.factory_assets.serving.cases import Deployed
 from tests.factory_assets.serving.feedback.conftest import copied, rows_asked
 
@@ -164,6 +168,20 @@ def test_a_missing_column_is_named(grading: Deployed, home: Home) -> None:
         record_from_table("p", table, home)
     with pytest.raises(DataError, match=r"no column 'when'; .*`--observed-column`, or `observed`"):
         record_from_table("p", table, home, columns=OutcomeColumns("answer", observed="when"))
+
+
+def test_the_champion_tells_the_target_of_a_version_whose_description_was_erased(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Registry(home).version("p", 1)
+    newer = replace(first, version=2, files=shutil.copytree(first.files, tmp_path / "newer"))
+    expected = Targets(home).of("p", 1)
+    (first.files / DESCRIPTION).unlink()
+    with pytest.raises(StorageError, match="factory trace p@1 tells whether an erasure"):
+        Targets(home).of("p", 1)
+    monkeypatch.setattr(Registry, "champion", lambda *_: 2)
+    monkeypatch.setattr(Registry, "version", lambda *given: newer if given[2] == 2 else first)
+    assert Targets(home).of("p", 1) == expected
 
 
 def test_a_pipeline_without_a_champion_has_no_outcomes(home: Home) -> None:
