@@ -27,8 +27,8 @@ from factory_assets.execution.supply_chain import supply_files
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
-from factory_resources.errors import ModelError, UnknownNameError
-from factory_resources.home.home import Home
+from factory_resources.errors import OUTPUT_REMEDY, ModelError, UnknownNameError
+from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.entries import (
     CandidateDecided,
@@ -210,18 +210,22 @@ def _numbers(log: Log, kind: type[Entry], **names: str | int) -> list[int]:
     return [number for number in numbers if isinstance(entry_in(log, number), kind)]
 
 
-def write(evidence: Evidence, home: Home, out: Path, since: bytes | None) -> None:
+def write(evidence: Evidence, home: Home, out: Path, since: bytes | None, name: Path) -> None:
     """Write the archive.
 
     Args:
         since: a checkpoint that the auditor kept, a note; the archive then proves that its own is
             of the same history.
+        name: how the user calls the archive.
 
     Raises:
         InvalidError: `since` is not a checkpoint of this ledger.
         ModelError: a file of the home is missing, or the verifier would not read so many files.
+        StorageError: the archive cannot be written.
     """
-    with Ledger(home).reading() as log, zipfile.ZipFile(out, "w") as archive:
+    # Inside, so that a full disk of the archive is not taken for that of the ledger.
+    writing = storage_errors(name, OUTPUT_REMEDY)
+    with Ledger(home).reading() as log, writing, zipfile.ZipFile(out, "w") as archive:
         first = _first(log)
         declared = load_settings()
         policy = declared.policy if declared else None

@@ -71,8 +71,9 @@ def _missing(path: str, record: Record, history: RecordGraph) -> ModelError:
             where=path,
             remedy=f"train a version without it: factory run {record.pipeline}",
         )
+    stage = path.split("/")[2]
     return ModelError(
-        f"the record that {record.name} rests on is missing",
+        f"the record of {stage} that {record.name} rests on is missing",
         where=path,
         remedy="restore it from a backup; factory verify tells what else does not hold",
     )

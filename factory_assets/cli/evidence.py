@@ -38,7 +38,7 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with storage_errors(out, OUTPUT_REMEDY):
-            write(evidence, home, unfinished, kept)
+            write(evidence, home, unfinished, kept, out)
             unfinished.replace(target)
     except InvalidError as error:
         raise UnknownNameError(

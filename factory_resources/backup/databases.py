@@ -9,13 +9,16 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from errno import ENOSPC
 from pathlib import Path
+from shutil import disk_usage
 
 from factory_resources.backup.copying import copy_file
 from factory_resources.home.database import (
     DATABASE_VARIABLE,
     PREPARED,
     chosen_database,
+    is_disk_fault,
     server_address,
 )
 from factory_resources.home.home import Home
@@ -27,6 +30,10 @@ from factory_resources.migration.stores import stores
 from factory_resources.progress import Progress
 
 _WAL = "-wal"
+
+_INDEX = 1 << 20
+"""Bytes of free space with which SQLite may still lack room for the index of a write-ahead log, or
+for a page."""
 
 
 def copy_databases(
@@ -95,10 +102,16 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 @contextmanager
 def _new_file(path: Path) -> Iterator[sqlite3.Connection]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
-        # What is beside the file is no part of the backup.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            yield connection
+            # What is beside the file is no part of the backup.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        # SQLite does not say of which file, and of a disk without room for an index not even that.
+        if is_disk_fault(error) and disk_usage(path.parent).free < _INDEX:
+            raise OSError(ENOSPC, os.strerror(ENOSPC), str(path)) from error
+        raise
 
 
 def _copy_server(

@@ -80,8 +80,7 @@ def make_backup(
         home.working(),
         opened as backup,
     ):
-        with _unreadable_sources(home):
-            saved, files = _copy(home, backup, progress)
+        saved, files = _copy(home, target, backup, progress)
         manifest = Manifest(
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             home=str(home.path),
@@ -106,15 +105,16 @@ def make_backup(
 
 
 @contextmanager
-def _unreadable_sources(home: Home) -> Iterator[None]:
-    """Blame a file or folder of the home that cannot be read, and not the target."""
-    try:
-        yield
-    except OSError as error:
-        path = Path(os.fsdecode(error.filename or ""))
-        if path.is_relative_to(home.path):
-            raise unreadable(path, error) from error
-        raise
+def _copying(home: Home, target: Path) -> Iterator[None]:
+    """Blame the target, and not the home, unless a file or folder of the home cannot be read."""
+    with storage_errors(target, OUTPUT_REMEDY):
+        try:
+            yield
+        except OSError as error:
+            path = Path(os.fsdecode(error.filename or ""))
+            if path.is_relative_to(home.path):
+                raise unreadable(path, error) from error
+            raise
 
 
 def _opened(home: Home, target: Path) -> AbstractContextManager[BackupTarget]:
@@ -142,7 +142,7 @@ def _opened(home: Home, target: Path) -> AbstractContextManager[BackupTarget]:
 
 
 def _copy(
-    home: Home, backup: BackupTarget, progress: Progress
+    home: Home, target: Path, backup: BackupTarget, progress: Progress
 ) -> tuple[SavedLedger, list[SavedFile]]:
     """Copy everything; return what the copied ledger says of itself, and the files."""
     saved: list[SavedFile] = []
@@ -152,12 +152,14 @@ def _copy(
             return backup.add(file)
 
     def copy_changing() -> None:
-        for below in CHANGING:
-            saved.extend(filter(None, map(add, home_files(home, below=below))))
+        # The ledger is open meanwhile, and takes faults of a disk for its own.
+        with _copying(home, target):
+            for below in CHANGING:
+                saved.extend(filter(None, map(add, home_files(home, below=below))))
 
     made = Home(backup.scratch)
     # Nobody moves answers meanwhile: from the journal to the database, and on to the archive.
-    with archiving_paused(home), collecting_paused(home):
+    with _copying(home, target), archiving_paused(home), collecting_paused(home):
         copy_databases(home, made.path, copy_changing, progress)
         ledger = _ledger_in(home, made)
         saved += _journal(home, backup)

@@ -19,6 +19,7 @@ from factory_resources.ledger.entries import FilesRemoved, KeyChanged, SettingCh
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.records import Records
+from tests.disks import small_disk
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -180,6 +181,15 @@ def test_no_evidence_is_written_that_the_verifier_would_not_read(
     assert "apples@1: its evidence is " in told.output
     assert "files, more than the verifier reads of an archive" in told.output
     assert [path for path in root.iterdir() if "evidence" in path.name] == []
+
+
+def test_a_full_disk_of_the_archive_is_named_and_not_the_home(root: Path) -> None:
+    with small_disk(root / "stick", 1 << 14) as stick:
+        told = factory("evidence", "apples@1", "--out", stick.folder / "evidence.zip")
+        assert not [*stick.folder.iterdir()]
+    assert told.exit_code == 2
+    assert told.output.startswith(f"error: {stick.folder / 'evidence.zip'}: cannot write (No space")
+    assert "or name another file" in told.output
 
 
 def test_evidence_takes_the_place_of_no_link_and_of_no_pipe(root: Path) -> None:

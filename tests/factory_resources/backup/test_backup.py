@@ -21,7 +21,7 @@ from factory_resources.backup.contents import JOURNAL, home_files
 from factory_resources.backup.making import MadeBackup, make_backup
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, read_manifest
 from factory_resources.backup.restoring import check_backup, restore_backup
-from factory_resources.errors import StorageError
+from factory_resources.errors import OUTPUT_REMEDY, StorageError
 from factory_resources.home.home import PROJECT, Home, scratch_prefix
 from factory_resources.instance import prepare
 from factory_resources.ledger.entries import BackupMade
@@ -31,6 +31,7 @@ from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.segments import SEALED, read
 from tests.approvals import Factory, copy_factory, make_factory
+from tests.disks import small_disk
 from tests.ledger import problems
 
 pytestmark = pytest.mark.slow
@@ -456,6 +457,16 @@ def test_a_file_whose_disk_fails_is_named(apples: Factory, tmp_path: Path) -> No
     assert str(caught.value).startswith(
         f"{broken}: cannot be read (Input/output error); its disk fails: move the home"
     )
+
+
+@pytest.mark.parametrize("size", [1 << 16, 3 << 17, 5 << 18])
+def test_a_full_disk_of_backups_is_named_and_not_the_home(
+    apples: Factory, size: int, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "stick", size) as stick, pytest.raises(StorageError) as caught:
+        make_backup(apples.home, stick.folder / "backups", _quietly)
+    assert str(caught.value).startswith(f"{stick.folder / 'backups'}: cannot write (No space left")
+    assert caught.value.remedy == OUTPUT_REMEDY
 
 
 def test_what_a_killed_backup_left_beside_a_tar_file_is_removed(
