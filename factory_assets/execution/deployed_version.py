@@ -10,6 +10,7 @@ from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.base import result_as
 from factory_assets.results.model import Champion
+from factory_resources.erasure.manifest import is_gone
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
@@ -116,6 +117,8 @@ def require_files(deployed: DeployedVersion, home: Home) -> None:
         try:
             found = sha256(path.read_bytes()).hexdigest()
         except FileNotFoundError as error:
+            if is_gone(home, deployed.pipeline, deployed.version):
+                raise _erased(deployed, path) from error
             raise _unusable(deployed, path, "is missing") from error
         except OSError as error:
             raise _unusable(deployed, path, f"cannot be read ({error.strerror})") from error
@@ -129,6 +132,14 @@ def _expected(manifest: Path, deployed: DeployedVersion, graph: Path) -> Iterato
     # Whoever consumes this has compared the manifest itself by now.
     for name, digest in json.loads(manifest.read_bytes()).items():
         yield manifest.with_name(name), digest
+
+
+def _erased(deployed: DeployedVersion, path: Path) -> ModelError:
+    return ModelError(
+        f"{path.name} was removed when somebody was erased, so that it does not serve any more",
+        where=deployed.name,
+        remedy=f"train a new version: factory run {deployed.pipeline}",
+    )
 
 
 def _unusable(deployed: DeployedVersion, path: Path, what: str) -> ModelError:

@@ -327,6 +327,9 @@ def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     assert code == (2 if remembers else 0)
     assert registry.serving("people") is None
     assert problems(home_of(root)) == []
+    if remembers:
+        code, text = _factory("resume", "people", "--reason", "nothing was trained")
+        assert (code, "was removed when somebody was erased" in text) == (2, True), text
     run_all()
     assert _factory("resume", "people", "--reason", "trained anew")[0] == 0
     assert registry.serving("people") == (before or 0) + 1
