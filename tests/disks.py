@@ -1,5 +1,6 @@
-"""Small disks for tests: a tmpfs of a given size, which can be filled and grown."""
+"""Small disks for tests, which can be filled and grown, and files that cannot be read."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -66,3 +67,8 @@ def small_disk(folder: Path, size: int) -> Iterator[Disk]:
         yield Disk(folder)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+def denied(path: Path) -> bytes:
+    """Stand in for reading a file that another user wrote: rights keep nothing from root."""
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

@@ -17,7 +17,7 @@ from factory_resources.erasure.manifest import (
 )
 from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
-from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
 
@@ -96,7 +96,9 @@ def unfinished(home: Home) -> Iterator[ErasureIntent]:
     for path in stored_intents(home):
         try:
             yield ErasureIntent.model_validate_json(path.read_bytes())
-        except (ValidationError, OSError) as error:
+        except OSError as error:
+            raise unreadable(path, error) from error
+        except ValidationError as error:
             if _is_done(path.stem, home):
                 destroy(path)
                 continue

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from factory_resources.errors import StorageError
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, unreadable
 from factory_resources.sources.files.archives import member_of
 
 FOLDER = "erasures"
@@ -159,12 +159,14 @@ def manifests(home: Home) -> Iterator[ErasureManifest]:
     """Yield the manifests of a home, in the order of their ids.
 
     Raises:
-        StorageError: one of them was damaged.
+        StorageError: one of them was damaged, or cannot be read.
     """
     for path in sorted((home.path / FOLDER).glob("*.json")):
         try:
             yield ErasureManifest.model_validate_json(path.read_bytes())
-        except (ValidationError, OSError) as error:
+        except OSError as error:
+            raise unreadable(path, error) from error
+        except ValidationError as error:
             raise StorageError(
                 "the manifest of an erasure is damaged",
                 where=str(path),

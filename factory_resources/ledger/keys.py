@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_resources.errors import StorageError
-from factory_resources.home.home import Home, storage_errors
+from factory_resources.home.home import Home, storage_errors, unreadable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -88,6 +88,8 @@ class LogKey:
             if not isinstance(private, Ed25519PrivateKey):
                 raise ValueError("it is not an Ed25519 key")
             return cls._of(private, origin.decode("ascii"))
+        except PermissionError as error:
+            raise unreadable(path, error) from error
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is damaged"
             raise StorageError(

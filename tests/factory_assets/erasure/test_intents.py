@@ -16,6 +16,7 @@ from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
+from tests.disks import denied
 from tests.erasures import note_erased
 
 VALUES = st.one_of(
@@ -111,6 +112,17 @@ def test_a_damaged_one_is_an_error_in_one_line(content: bytes, home: Home) -> No
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert path.exists()
+
+
+def test_one_that_another_user_wrote_is_not_to_be_removed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intent = _intent(home, "Qwertz")
+    store_intent(intent, home)
+    _enter(home, intent.manifest.id)
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(StorageError, match="run the factory as the user who owns the home"):
+        [*unfinished(home)]
 
 
 def test_nothing_of_a_destroyed_file_is_left_under_another_name(tmp_path: Path) -> None:

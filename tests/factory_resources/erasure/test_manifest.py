@@ -1,5 +1,7 @@
 """The manifest of an erasure: what later runs leave out, and what is said if it is damaged."""
 
+from pathlib import Path
+
 import pytest
 
 from factory_resources.erasure.manifest import (
@@ -11,6 +13,7 @@ from factory_resources.erasure.manifest import (
 )
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from tests.disks import denied
 from tests.erasures import note_erased
 
 ONE, TWO = "1" * 64, "2" * 64
@@ -49,3 +52,14 @@ def test_a_damaged_one_is_an_error_in_one_line(content: bytes, home: Home) -> No
         erased_rows(home)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_one_that_another_user_wrote_is_not_called_damaged(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = manifest_file(home, note_erased(home, {ONE: [3]}).id)
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(StorageError, match="cannot be read") as caught:
+        erased_rows(home)
+    assert str(path) in str(caught.value)
+    assert "backup" not in str(caught.value)

@@ -37,6 +37,7 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.keys import LogKey, key_file
 from factory_resources.ledger.ledger import Ledger
+from tests.disks import denied
 from tests.engines import ON_FILES, ON_POSTGRES
 
 _DIGEST = "ab" * 32
@@ -240,6 +241,14 @@ def test_the_stamp_of_the_file_of_a_ledger_differs_after_each_entry(ledger: Ledg
     assert len(stamps) == 5
     ledger.home.ledger.unlink()
     assert ledger.stamp() is None
+
+
+def test_a_key_of_another_user_is_not_to_be_restored(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(StorageError, match="run the factory as the user who owns the home"):
+        ledger.append([made(1)])
 
 
 def test_without_its_key_nothing_is_appended(ledger: Ledger) -> None:
