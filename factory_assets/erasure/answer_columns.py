@@ -5,9 +5,10 @@ What is compared with them belongs in `answers`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -42,24 +43,35 @@ class AnswerInput:
     type: ColumnType | None = None
     missing: tuple[str, ...] = ()
 
-    def value(self, cell: str, values: Sequence[Any]) -> str:
+    def value(self, cell: str, values: Iterable[Any]) -> str:
         """Return SQL for a value, typed as in the tables.
 
         Args:
             cell: SQL of its text.
-            values: those of the batch, by which the type is told that the contract does not name.
+            values: by which the type is told that the contract does not name.
         """
         wanted = self.type or _type_of(values)
+        if wanted is None:
+            # It fits whatever it is compared with.
+            return "NULL"
         return typed_sql(value_sql(cell, "VARCHAR", self.missing), "VARCHAR", wanted)
 
 
-def _type_of(values: Sequence[Any]) -> ColumnType:
+_TYPES: Sequence[tuple[set[type], ColumnType]] = (
+    ({bool}, "bool"),
+    ({int}, "int64"),
+    ({int, float}, "float64"),
+    ({date}, "date"),
+    ({date, datetime}, "timestamp"),
+)
+
+
+def _type_of(values: Iterable[Any]) -> ColumnType | None:
+    """Return the type that all values have; None if there is none."""
     kinds = {type(value) for value in values if value is not None}
-    if kinds <= {bool} and kinds:
-        return "bool"
-    if kinds <= {int} and kinds:
-        return "int64"
-    return "float64" if kinds <= {int, float} and kinds else "string"
+    if not kinds:
+        return None
+    return next((name for types, name in _TYPES if kinds <= types), "string")
 
 
 class AnswerContracts:

@@ -122,6 +122,7 @@ class AnswerMatches:
         self._columns = tuple(columns)
         self._contracts = AnswerContracts(home, pipeline)
         self._cells = LoggedCells(home, pipeline, known)
+        self._known = {name.casefold(): values for name, values in known.items()}
         self._seen = set[str]()
         self.compared = False
         """Whether there was a request."""
@@ -220,11 +221,16 @@ class AnswerMatches:
 
     def _query(self, inputs: Sequence[AnswerInput], cells: Sequence[Sequence[Any]]) -> str:
         typed = (
-            f"{one.value(f'c{n}', values)} AS {identifier(name)}"
+            f"{one.value(f'c{n}', self._typing(name, values))} AS {identifier(name)}"
             for n, (name, one, values) in enumerate(zip(self._columns, inputs, cells, strict=True))
         )
         columns = ", ".join((_PLACE, *typed))
         return f"SELECT {_PLACE} FROM (SELECT {columns} FROM {_ASKED}) WHERE (\n{self._where}\n)"
+
+    def _typing(self, name: str, values: Collection[Any]) -> Collection[Any]:
+        """Return the values that tell the type of a column: without one here, those of tables."""
+        is_here = any(value is not None for value in values)
+        return values if is_here else self._known.get(name.casefold(), ())
 
     def _match(self, request: _Request, numbers: Sequence[int]) -> MatchingAnswer:
         names = self._contracts.names(request.record.version)

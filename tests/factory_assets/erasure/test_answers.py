@@ -129,6 +129,24 @@ def test_columns_have_the_names_and_types_of_the_contract(pump: Answers) -> None
     assert pump.matching("size = 12.5").keys() == {first}
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "nbr > 41",
+        "nbr BETWEEN 1 AND 2",
+        "nbr + 1 = 3",
+        "born < DATE '1980-01-31'",
+        "lower(a) = 'x'",
+    ],
+)
+def test_answers_without_a_column_do_not_keep_it_from_being_compared(
+    unknown: Answers, where: str
+) -> None:
+    unknown.write([{"size": 1}])
+    assert unknown.matching(where) == {}
+    assert unknown.matching(f"{where} OR year(born) = 1980", born=[date(1980, 1, 31)]) == {}
+
+
 @pytest.mark.slow
 def test_columns_that_no_request_has_are_named(pump: Answers) -> None:
     request = pump.write([{"Size [mm]": 1}])
