@@ -90,6 +90,8 @@ class MatchingRequests:
     """32 hexadecimal digits each, in their order."""
     missing: tuple[str, ...] = ()
     """Columns of the expression that no request has."""
+    hidden: tuple[str, ...] = ()
+    """Columns of the expression with values that nobody can compare."""
     compared: bool = False
     """Whether there was a request."""
 
@@ -100,7 +102,8 @@ def matching_requests(
     """Return the ids of what `matching_rows` yields; raises as it does."""
     matches = matching_rows(home, pipeline, where, known)
     requests = sorted(match.id.hex() for match in matches)
-    return MatchingRequests(tuple(requests), matches.missing, matches.compared)
+    hidden = tuple(sorted(matches.hidden))
+    return MatchingRequests(tuple(requests), matches.missing, hidden, matches.compared)
 
 
 def _where(pipeline: str) -> str:

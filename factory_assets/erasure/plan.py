@@ -118,6 +118,9 @@ class ErasurePlan:
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Pipeline to the sources with such rows that it has joined, if it lacks the columns of the
     expression: what it took from these rows stands in its own, and is not found."""
+    hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Pipeline to the columns of the expression of which its answers have protected values that
+    nobody can compare."""
 
     @property
     def pipelines(self) -> list[str]:
@@ -174,12 +177,14 @@ def make_plan(
             for file, places in rows.positions.items()
         }
     had = {file.pipeline for file in rows.positions}
-    answers, unasked = {}, {}
+    answers, unasked, hidden = {}, {}, {}
     for pipeline in pipelines:
         if wanted and pipeline.name not in wanted:
             continue
         with redact_errors(pipeline):
             found = matching_requests(home, pipeline.name, where, matched)
+        if found.hidden:
+            hidden[pipeline.name] = found.hidden
         others = requests_with(home, pipeline.name, values.get(pipeline.name, ()))
         answers[pipeline.name] = tuple(sorted({*found.requests, *others}))
         # Without a model there are no answers that could lack a column.
@@ -204,6 +209,7 @@ def make_plan(
         emptied=tuple(emptied_files(graph, rows)),
         backups=tuple(_backups(home)),
         joined=_joined(graph, rows, files, where),
+        hidden=hidden,
     )
     held = frozenset(_held(home, plan.searched))
     return replace(plan, held=held, versions=tuple(_remembering(plan.versions, held, home)))

@@ -19,6 +19,7 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
                 f"answers of {pipeline} do not have {', '.join(columns)}: "
                 "to find some of them, name the person by what was asked"
             )
+        yield from _hidden(plan)
         return
     yield f"rows of sources: {plan.rows.count}"
     for source in plan.sources:
@@ -72,6 +73,16 @@ def _answers(plan: ErasurePlan) -> Iterator[str]:
         named = ", ".join(columns)
         yield (
             f"answers of {pipeline} do not have {named}: found by values that only these rows have"
+        )
+    yield from _hidden(plan)
+
+
+def _hidden(plan: ErasurePlan) -> Iterator[str]:
+    for pipeline, columns in plan.hidden.items():
+        named = ", ".join(columns)
+        yield (
+            f"answers of {pipeline} have protected values of {named} that nobody can compare: to "
+            "find some of them, name the person by other columns"
         )
 
 

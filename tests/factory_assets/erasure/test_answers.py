@@ -202,6 +202,7 @@ def test_commitments_are_recognised_by_known_values_month_by_month(unknown: Answ
     matches = matching_rows(unknown.home, "pump", "nbr = '42'", {})
     assert [*matches] == []
     assert matches.hidden == {"nbr"}
+    assert matching_requests(unknown.home, "pump", "nbr = '42'", {}).hidden == ("nbr",)
     assert unknown.matching("nbr = 42", nbr=[43, 41]) == {}
 
 

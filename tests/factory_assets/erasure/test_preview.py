@@ -43,6 +43,13 @@ def test_it_says_nothing_of_nobody() -> None:
     assert line.startswith("nothing satisfies the expression")
 
 
+def test_it_says_which_answers_cannot_be_compared() -> None:
+    hidden = {"people": ("name", "nbr")}
+    told = "answers of people have protected values of name, nbr that nobody can compare: "
+    for plan in (_plan(tables={}, hidden=hidden), _plan(hidden=hidden)):
+        assert any(line.startswith(told) for line in preview_lines(plan))
+
+
 def test_long_lists_are_cut() -> None:
     lines = [*preview_lines(_plan())]
     assert "rows of sources: 30" in lines
