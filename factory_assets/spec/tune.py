@@ -256,9 +256,20 @@ def refusal(model: BaseModel, name: str, value: Any) -> str | None:
     try:
         with_settings(model, {name: value})
     except ValidationError as error:
-        message = str(error.errors(include_url=False)[0]["msg"])
-        return message.removeprefix("Value error, ").replace("Input should", "must")
+        found = error.errors(include_url=False)[0]
+        if found["type"] in _WORDS:
+            return f"must be {_WORDS[found['type']]}"
+        return found["msg"].removeprefix("Value error, ").replace("Input should", "must")
     return None
+
+
+_WORDS = {
+    "tuple_type": "a list",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+}
+"""Pydantic's errors about the types of YAML that have another name there."""
 
 
 def _is_number(model: BaseModel, name: str) -> bool:

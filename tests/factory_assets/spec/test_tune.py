@@ -48,7 +48,7 @@ def train(tune: Any, model: dict[str, Any] | None = None) -> dict[str, Any]:
             "search.learning_rate",
             "-1 is not valid; must",
         ),
-        ({"search": {"iterations": [1.5, 9]}}, None, "search.iterations", "1.5 is not valid; must"),
+        ({"search": {"iterations": [1.5, 9]}}, None, "search.iterations", "must be a whole number"),
         (
             {"search": {"regularisation": {"range": [0, 1], "log": True}}},
             None,
@@ -62,6 +62,12 @@ def train(tune: Any, model: dict[str, Any] | None = None) -> dict[str, Any]:
             "1 is not valid; must be greater than or equal to 2",
         ),
         ({"search": {"hidden": [1, 2]}}, {"kind": "mlp"}, "search.hidden", "has no range; write"),
+        (
+            {"search": {"hidden": {"values": [32, [64]]}}},
+            {"kind": "mlp"},
+            "search.hidden",
+            "32 is not valid; must be a list",
+        ),
         (
             {"search": {"hidden": {"values": [8, 9]}}},
             {"kind": "transformer", **SERIES},
