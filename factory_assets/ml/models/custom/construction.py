@@ -109,11 +109,12 @@ def _require_estimator_of_task(estimator: Any, spec: OwnModule, *, regression: b
     required = ("fit", "predict" if regression else "predict_proba", "get_params", "set_params")
     missing = [name for name in required if not hasattr(estimator, name)]
     if missing:
+        of_numbers = ", or set train.task: regression" * is_regressor(estimator)
         raise ModelError(
             f"{spec.python} has no {missing[0]}",
             where="train.model.python",
             remedy="name a scikit-learn estimator that predicts "
-            + ("numbers" if regression else "probabilities"),
+            + ("numbers" if regression else f"probabilities{of_numbers}"),
         )
     if not (is_regressor(estimator) if regression else is_classifier(estimator)):
         expected = "regressor" if regression else "classifier"
