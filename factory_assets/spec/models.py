@@ -129,6 +129,12 @@ class OwnModule(Network):
     args: Arguments = {}
     """Further keyword arguments of the class, such as `{width: 64}`."""
 
+    @property
+    def of_networks(self) -> tuple[str, ...]:
+        """The declared settings that only the training of a network has."""
+        fields = Network.model_fields.items()
+        return tuple(name for name, field in fields if getattr(self, name) != field.default)
+
 
 class Linear(Spec):
     """Logistic regression for classes, ridge regression for numbers."""

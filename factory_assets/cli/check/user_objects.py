@@ -17,9 +17,10 @@ from factory_assets.data.sources.python import load_function
 from factory_assets.declarations.loader import at_line, load_pipeline, read
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
-from factory_assets.ml.models.kinds import custom_kind, require_searchable
+from factory_assets.ml.models.kinds import custom_kind, not_a_network, require_searchable
 from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.models import OwnModule
+from factory_assets.spec.train import Train, Trainer
 from factory_assets.spec.tune import Tune, space_of
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
@@ -64,8 +65,31 @@ def _errors(pipeline: Pipeline) -> Iterator[tuple[At, DeclarationError]]:
     if train and isinstance(train.model, OwnModule):
         errors = [*_error(("train", "model", "python"), partial(custom_kind, train.model, folder))]
         yield from errors
+        if not errors:
+            yield from _of_networks(train, train.model, folder)
         if train.tune and not errors:
             yield from _unsearchable(train.model, train.tune, folder)
+
+
+def _of_networks(
+    train: Train, model: OwnModule, folder: Path
+) -> Iterator[tuple[At, DeclarationError]]:
+    """Yield what is declared of an estimator although only a network has it."""
+    if custom_kind(model, folder) == "network":
+        return
+    for name in model.of_networks:
+        yield ("train", "model", name), not_a_network(model, name, folder)
+    if train.trainer != Trainer():
+        yield ("train", "trainer"), not_a_network(model, "trainer", folder, "leave it out")
+    if train.budget:
+        yield (
+            ("train", "budget"),
+            DeclarationError(
+                f"{model.python} is fitted in one step and cannot be stopped early",
+                where=str(folder),
+                remedy="leave the budget out, or choose a network, lightgbm or auto",
+            ),
+        )
 
 
 def _unsearchable(

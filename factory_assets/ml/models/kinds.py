@@ -101,12 +101,14 @@ def custom_model(spec: OwnModule, folder: Path) -> type[Model]:
     """Return the class that fits, stores and exports the object that `python` names.
 
     Raises:
-        DeclarationError: as `custom_kind`.
+        DeclarationError: as `custom_kind`; or an estimator has settings of networks.
     """
     if custom_kind(spec, folder) == "network":
         from factory_assets.ml.models.networks.model import NetworkModel
 
         return NetworkModel
+    for name in spec.of_networks:
+        raise not_a_network(spec, name, folder)
     from factory_assets.ml.models.custom.estimator import CustomEstimatorModel
 
     return CustomEstimatorModel
@@ -144,11 +146,22 @@ def require_searchable(spec: OwnModule, name: str, folder: Path) -> None:
     if name.startswith(ARGS):
         custom_kind(with_settings(spec, {name: None}), folder)
     elif custom_kind(spec, folder) == "estimator":
-        raise DeclarationError(
-            f"{name} is a setting for training networks, and {spec.python} is not a network",
-            where=str(folder),
-            remedy="let train.tune.search name arguments of the estimator, as args.NAME",
-        )
+        remedy = "let train.tune.search name arguments of the estimator, as args.NAME"
+        raise not_a_network(spec, name, folder, remedy)
+
+
+def not_a_network(
+    spec: OwnModule,
+    name: str,
+    folder: Path,
+    remedy: str = "set the parameters of the estimator in train.model.args",
+) -> DeclarationError:
+    """Return the error of an estimator that is declared with a setting of networks."""
+    return DeclarationError(
+        f"{name} is a setting for training networks, and {spec.python} is not a network",
+        where=str(folder),
+        remedy=remedy,
+    )
 
 
 def _is_module(base: type) -> bool:

@@ -23,9 +23,8 @@ from factory_assets.ml.models.custom.construction import (
 from factory_assets.ml.models.custom.onnx_export import custom_graph, require_same_outputs
 from factory_assets.ml.models.trees.gradient_boosting import narrow_thresholds
 from factory_assets.ml.models.trees.sklearn_base import FILE, EstimatorModel
-from factory_assets.spec.models import Network, OwnModule
+from factory_assets.spec.models import OwnModule
 from factory_assets.spec.train import ModelSpec
-from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +44,6 @@ class CustomEstimatorModel(EstimatorModel):
 
     @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
-        _require_no_network_settings(cast(OwnModule, context.spec))
         rows = small_sample(train.target, classes=context.shape.task != "regression")
         sample = LabelledArrays(_take(train.inputs, rows), train.target[rows])
         if len(sample) < len(train):
@@ -98,13 +96,3 @@ class CustomEstimatorModel(EstimatorModel):
 
 def _take(inputs: Arrays, rows: NDArray[np.int64]) -> Arrays:
     return Arrays(inputs.numbers[rows], inputs.codes[rows])
-
-
-def _require_no_network_settings(spec: OwnModule) -> None:
-    for name, field in Network.model_fields.items():
-        if getattr(spec, name) != field.default:
-            raise ModelError(
-                f"{name} is a setting for training networks, but {spec.python} is not one",
-                where="train.model",
-                remedy="set the parameters of the estimator in train.model.args",
-            )

@@ -17,6 +17,11 @@ from tests.factory_assets.declarations.cases import FULL, SHOWN_DIGITS, declare,
 
 HEADER = "Torque [Nm];speed;kind;failed\n1.5;2;L;0\n"
 
+MODEL = "{kind: mlp, hidden: [8, 4], learning_rate: 1e-3}"
+
+ESTIMATOR = '{python: "sklearn.svm:SVC", args: {C: 1}'
+"""Without its last bracket."""
+
 
 @pytest.fixture
 def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -134,10 +139,33 @@ def test_each_mistake_is_found_on_its_line(
 def test_a_search_for_what_ones_own_estimator_does_not_take(
     defs: Path, searched: str, on_line: str, message: str
 ) -> None:
-    fixed = '{python: "sklearn.svm:SVC", args: {C: 1}}'
-    declared = "{kind: mlp, hidden: [8, 4], learning_rate: 1e-3}"
-    assert declared in FULL
-    text = FULL.replace(declared, f"{fixed}\n    tune: {searched}")
+    text = FULL.replace(MODEL, f"{ESTIMATOR}}}\n    tune: {searched}")
+    declare(defs, text)
+    [problem] = check(["machines"])
+    assert message in problem.message
+    assert problem.line == line_of(text, on_line)
+
+
+@pytest.mark.parametrize(
+    ("declared", "on_line", "message"),
+    [
+        (
+            ",\n      epochs: 3}",
+            "epochs",
+            "epochs is a setting for training networks, and sklearn.",
+        ),
+        (
+            "}\n    trainer: {accelerator: cpu}",
+            "trainer",
+            "sklearn.svm:SVC is not a network; leave",
+        ),
+        ("}\n    budget: {minutes: 5}", "budget", "is fitted in one step and cannot be stopped"),
+    ],
+)
+def test_what_only_networks_have_is_found_beside_ones_own_estimator(
+    defs: Path, declared: str, on_line: str, message: str
+) -> None:
+    text = FULL.replace(MODEL, f"{ESTIMATOR}{declared}")
     declare(defs, text)
     [problem] = check(["machines"])
     assert message in problem.message
