@@ -177,7 +177,7 @@ def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | Non
         return None
     if rules.skip and not is_name and len(text.lines) > rules.skip:
         names = names_beside_row_names(text.lines[rules.skip - 1], len(first))
-        return replace(rules, columns=names)
+        return replace(rules, columns=_distinct(names))
     return rules
 
 
@@ -263,8 +263,12 @@ def _repeated(names: Sequence[str]) -> bool:
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names, the second of two equal ones with `_2` behind it; blank ones by place."""
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(names, 1)]
+    """Return the names, the second of two equal ones with `_2` behind it; blank ones by place.
+
+    A declaration takes none that begins with an underscore.
+    """
+    plain = (name.strip().lstrip("_ ") for name in names)
+    names = [name or f"column_{place}" for place, name in enumerate(plain, 1)]
     seen: Counter[str] = Counter()
     distinct: list[str] = []
     for name in names:
