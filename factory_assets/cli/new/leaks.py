@@ -171,7 +171,6 @@ def _alone(
 
 def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice) -> bool:
     """Whether a number increases or decreases with the target, without an exception."""
-    import numpy as np
     import pyarrow.compute as pc
 
     assert target.column is not None
@@ -184,8 +183,11 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice)
         rows[name].cast("float64", safe=False).to_numpy()
         for name in (target.column.source, column.source)
     )
-    steps = np.diff(truth)[np.diff(values) > 0]
-    return bool(steps.any()) and bool((steps >= 0).all() or (steps <= 0).all())
+    # Compared, not subtracted: a difference may be beyond float64.
+    more = values[1:] > values[:-1]
+    before, after = truth[:-1][more], truth[1:][more]
+    is_constant = (before == after).all()
+    return not is_constant and bool((before <= after).all() or (before >= after).all())
 
 
 def _together(

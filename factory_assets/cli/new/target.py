@@ -110,7 +110,8 @@ def is_decided_by_few(table: FileProfile, target: TargetChoice) -> bool:
     truth = known.cast("float64", safe=False).to_numpy()
     if len(truth) < _ONE_OF or np.mean(truth == np.median(truth)) > 0.5:
         return False
-    far = np.sort(np.square((truth - truth.mean()) / np.abs(truth).max()))
+    shares = truth / np.abs(truth).max()
+    far = np.sort(np.square(shares - shares.mean()))
     return bool(far[-(len(far) // _ONE_OF) :].sum() > far.sum() / 2)
 
 
@@ -157,7 +158,8 @@ def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnS
         )
     column = matches[0]
     if column.distinct < 2:
-        values = f"is {column.low!r} in every row" if column.present else "has no value"
+        low = repr(column.low) if isinstance(column.low, str) else column.low
+        values = f"is {low} in every row" if column.present else "has no value"
         raise DataError(
             f"target {target!r} {values}",
             remedy="name a column with at least two different values",

@@ -3,6 +3,7 @@
 import gzip
 import random
 import resource
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,15 @@ def test_column_names_become_unique_and_valid(tmp_path: Path) -> None:
     ]
 
 
+def test_numbers_near_the_largest_end_in_a_draft_without_warnings(tmp_path: Path) -> None:
+    numbers = [(-1.7e308, 1.7e308, i / 7)[i % 3] for i in range(120)]
+    both = zip(numbers, numbers[::-1], strict=True)
+    rows = "".join(f"{one},{other},{i % 5}.5\n" for i, (one, other) in enumerate(both))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _declared(tmp_path, f"a,b,c\n{rows}", target="b").training.task == "regression"
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
@@ -347,6 +357,11 @@ def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -
         _declared(tmp_path, _apples(), target=target)
     assert message in str(caught.value)
     assert not (tmp_path / "defs").exists()
+
+
+def test_a_date_that_is_no_target_is_told_as_it_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="target 'b' is 2024-05-01 in every row"):
+        _declared(tmp_path, "a,b\n" + "1.5,2024-05-01\n2.5,2024-05-01\n" * 5, target="b")
 
 
 @pytest.mark.parametrize(
