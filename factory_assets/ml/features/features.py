@@ -158,8 +158,10 @@ class Features(StageResult):
                 numbers[:, last] = absent
                 last += 1
             if scaled:
-                values -= np.float32(number.mean)
-                values /= np.float32(number.sd)
+                # Of rows to learn from, none is so far off; of others, each model decides.
+                with np.errstate(over="ignore"):
+                    values -= np.float32(number.mean)
+                    values /= np.float32(number.sd)
             # Write once: the values of a column are far apart in the row-major array.
             numbers[:, i] = values
         for text in self.texts:

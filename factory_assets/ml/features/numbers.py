@@ -22,6 +22,13 @@ class Number(StageResult):
     indicator: bool
     """Whether values were missing in training; then being missing is an additional input."""
 
+    def count_beyond(self, values: NDArray[np.float32]) -> int:
+        """Return how many values are infinite in float32 once they are scaled."""
+        import numpy as np
+
+        far = np.abs(values.astype(np.float64) - self.mean)
+        return int((far / min(self.sd, 1.0) > np.finfo(np.float32).max).sum())
+
 
 def fit_number(name: str, values: NDArray[np.float32]) -> Number | None:
     """Fit a numeric input; return None if every value is missing.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from factory_assets.ml.artifacts.calibration import require_calibrable
 from factory_assets.ml.artifacts.conformal import require_regions
 from factory_assets.ml.features.arrays import LabelledArrays, MemoryMap, concatenate
+from factory_assets.ml.features.columns import read_numbers
 from factory_assets.ml.features.features import Features, fit_features
 from factory_assets.ml.features.fold_statistics import (
     FoldStatistics,
@@ -99,6 +100,7 @@ def prepare_rows(
     target = _fit_checked_target(pipeline, training)
     series = series_of(model)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary, series=series)
+    _require_scalable(features, training, validation)
     require_regions(pipeline.spec.training.uncertainty, features, target)
     known = target.known_rows(validation)
     _require_known(len(known))
@@ -140,6 +142,7 @@ def stream_rows(
     training = ColumnReader(train, home)
     target = _fit_checked_target(pipeline, training)
     features = fit_features(pipeline, training, vocabulary=cls.vocabulary)
+    _require_scalable(features, training, ColumnReader(validation, home))
     require_regions(pipeline.spec.training.uncertainty, features, target)
     mapped = MemoryMap()
     (rows, _), (encoded_validation, truth) = (
@@ -156,6 +159,18 @@ def _fit_checked_target(pipeline: Pipeline, training: pa.Table) -> Target:
     require_calibrable(pipeline.spec.training.calibrate, target.task)
     require_decision(pipeline.spec.training.threshold, target.task)
     return target
+
+
+def _require_scalable(features: Features, *tables: pa.Table) -> None:
+    """Require of all models that a linear one could learn from the rows: it is the baseline."""
+    for number in features.numeric:
+        rows = sum(number.count_beyond(read_numbers(table, number.name)) for table in tables)
+        if rows:
+            raise DataError(
+                f"input {number.name!r} is too far from its mean for 32 bits in {rows} rows",
+                remedy="if such numbers mean no value, add them to missing in the contract; else "
+                "quarantine their rows by a rule in clean.where, or exclude the column",
+            )
 
 
 def _require_known(rows: int) -> None:
