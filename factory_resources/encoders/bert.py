@@ -95,6 +95,8 @@ class Bert(nn.Module):
 def bert(config: dict[str, Any], weights: dict[str, Tensor]) -> Bert:
     """Return the encoder with its weights; each weight must exist and have the right shape.
 
+    In a file of a model with a head, such as for masked words, the names begin with `bert.`.
+
     Raises:
         RuntimeError: a weight is missing or does not fit.
     """
@@ -102,9 +104,14 @@ def bert(config: dict[str, Any], weights: dict[str, Tensor]) -> Bert:
         module = Bert(config)
     state = {
         # A copy, since the file may change.
-        name: weight.float().clone()
+        plain: weight.float().clone()
         for name, weight in weights.items()
-        if not name.startswith("pooler.") and name != "embeddings.position_ids"
+        if not (plain := name.removeprefix("bert.")).startswith(_HEADS)
+        and plain != "embeddings.position_ids"
     }
     module.load_state_dict(state, strict=True, assign=True)
     return module.eval()
+
+
+_HEADS = ("pooler.", "cls.")
+"""Weights of what stands on an encoder."""

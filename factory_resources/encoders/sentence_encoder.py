@@ -34,6 +34,9 @@ DECIMALS = 5
 CACHE_SIZE = 20_000
 """The most texts whose vectors are cached."""
 
+_LONGEST = 200
+"""Characters of a message about an encoder that cannot be read."""
+
 
 class Encoder:
     """Turns texts into vectors [texts, width], of mean square about 1."""
@@ -58,7 +61,7 @@ class Encoder:
             SafetensorError,
         ) as error:
             raise ModelError(
-                f"is not a readable encoder: {error}",
+                f"is not a readable encoder: {_shortened(error)}",
                 where=str(folder),
                 remedy="use a BERT encoder, such as MiniLM",
             ) from error
@@ -96,6 +99,12 @@ class Encoder:
             scaled = np.round(output * np.float32(self.width**0.5), DECIMALS)
             vectors |= dict(zip(batch, scaled, strict=True))
         return [vectors[i] for i in range(len(texts))]
+
+
+def _shortened(error: Exception) -> str:
+    """Return the message in one line: torch lists every weight that is missing or does not fit."""
+    line = " ".join(str(error).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def encoder_folder(name: str) -> Path:

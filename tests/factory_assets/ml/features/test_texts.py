@@ -201,6 +201,14 @@ def test_a_changed_encoder_is_refused_and_changes_the_cache_key(tmp_path: Path) 
     [
         ({"config.json": "{}"}, "is not a readable encoder: 'model_type'"),
         ({"config.json": json.dumps({**ABOUT, "vocab_size": 5})}, "size mismatch"),
+        (
+            {
+                "config.json": json.dumps(
+                    {**ABOUT, "vocab_size": len(WORDS), "num_hidden_layers": 9}
+                )
+            },
+            "Missing key.*…; use a BERT encoder",
+        ),
         ({"tokenizer.json": '{"model": {}}'}, "tokenizer.json cannot be read"),
         ({"model.safetensors": "weights"}, "is not a readable encoder"),
     ],
@@ -214,6 +222,20 @@ def test_unreadable_encoder_files_raise_a_one_line_error(
     with pytest.raises(ModelError, match=message) as caught:
         encoder(str(folder))
     assert "\n" not in str(caught.value)
+    assert len(caught.value.what) < 300
+
+
+def test_an_encoder_in_the_file_of_a_model_with_a_head_is_read(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    plain, headed = tiny(tmp_path / "plain"), tiny(tmp_path / "headed")
+    weights = load_file(plain / "model.safetensors")
+    named = {f"bert.{name}": weight for name, weight in weights.items()}
+    head = {"cls.predictions.bias": torch.zeros(len(WORDS))}
+    save_file({**named, **head}, headed / "model.safetensors")
+    ours, theirs = (encoder(str(folder)).encode(TEXTS) for folder in (plain, headed))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_missing_encoder_is_reported(tmp_path: Path) -> None:
