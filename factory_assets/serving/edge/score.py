@@ -1323,7 +1323,9 @@ def _batches(file: str | None, table: str | None) -> Iterable[list[dict[str, Any
 def _table(path: str) -> Iterable[dict[str, Any]]:
     csv.field_size_limit(sys.maxsize)
     with open(path, encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True)
+        separator = _separator(file.readline())
+        file.seek(0)
+        lines = csv.reader(file, delimiter=separator, strict=True)
         try:
             names = next(lines, [])
             if twice := next((name for name in names if names.count(name) > 1), None):
@@ -1335,6 +1337,12 @@ def _table(path: str) -> Iterable[dict[str, Any]]:
                 yield dict(zip(names, cells))
         except csv.Error as error:
             raise RequestError(f"line {lines.line_num} of {path} is not CSV: {error}") from error
+
+
+def _separator(header: str) -> str:
+    """Return what separates the names of columns: a comma, unless they have none."""
+    names = {one: len(next(csv.reader([header], delimiter=one), [])) for one in ",;\t"}
+    return "," if names[","] > 1 else max(names, key=names.__getitem__)
 
 
 def _objects(path: str) -> Iterable[dict[str, Any]]:

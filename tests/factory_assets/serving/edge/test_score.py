@@ -282,6 +282,20 @@ def test_a_long_cell_of_a_table_is_read(pack: EdgePack, tmp_path: Path) -> None:
     assert [json.loads(line)["prediction"] for line in done.stdout.splitlines()] == ["0"]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_may_be_separated_as_a_source_may(
+    separator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv, "field_size_limit", lambda *limit: None)
+    cells = ["9", "", "red", "AB-7", "ann, b", "1"]
+    lines = [separator.join(one) for one in (_HEADER.split(","), cells)]
+    (tmp_path / "rows.csv").write_text("\ufeff" + "\n".join(lines) + "\n")
+    [[one]] = program._batches(None, str(tmp_path / "rows.csv"))
+    assert one == dict(zip(_HEADER.split(","), cells, strict=True))
+    (tmp_path / "rows.csv").write_text("Size [mm]\n9\n")
+    assert [*program._batches(None, str(tmp_path / "rows.csv"))] == [[{"Size [mm]": "9"}]]
+
+
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
 def test_a_file_may_begin_with_a_byte_order_mark(
     name: str, model: program.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
