@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from factory_assets.ml.features.columns import is_text
 from factory_assets.results.base import StageResult
 from factory_resources.errors import DataError
 
@@ -68,10 +69,17 @@ def fit_picture(training: pa.Table, name: str) -> Picture:
     """Describe an image input, with the size of the first image in the training rows.
 
     Raises:
-        DataError: if the first value that is not missing is not an image, or if there is none.
+        DataError: if it is no column of images, by its type or the first value that is not missing.
     """
     import pyarrow.compute as pc
 
+    kind = training.schema.field(name).type
+    if not is_text(kind):
+        raise DataError(
+            f"column {name!r} holds {kind}, not images",
+            where="train.model.image",
+            remedy="name the column of images, which is `pixels` of a source of images",
+        )
     present = pc.drop_null(training[name])
     first = str(present[0].as_py()) if len(present) else ""
     size = _size_of(first)

@@ -346,6 +346,8 @@ def test_pictures_of_another_size_are_refused() -> None:
         assert "Doe" not in str(raised.value)
     with pytest.raises(DataError, match="a row without an image"):
         fit_picture(pa.table({"seen": ["a", "b"]}), "seen")
+    with pytest.raises(DataError, match=r"'seen' holds double, not images; name the column"):
+        fit_picture(pa.table({"seen": [1.5, 2]}), "seen")
 
 
 @pytest.mark.slow
