@@ -108,7 +108,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
         sys.exit(2)
     for line in bound_pipelines(pipelines):
         click.echo(line)
-    count = len(pipelines) or len(pipeline_folders())
+    count = len({*pipelines}) or len(pipeline_folders())
     click.echo(f"{count} pipeline{'s' if count != 1 else ''}, no problems")
 
 

@@ -23,6 +23,7 @@ def test_a_new_file_asks_every_question_and_passes_the_check(apples: Path) -> No
     code, text = in_process("governance", "new", "apples")
     assert (code, f"wrote {apples / 'governance.yaml'}" in text) == (0, True), text
     assert in_process("check", "apples") == (0, "1 pipeline, no problems\n")
+    assert in_process("check", "apples", "apples") == (0, "1 pipeline, no problems\n")
     governance = load_governance(apples)
     assert governance
     asked = [one for one in catalogue().requirements if one.person]
