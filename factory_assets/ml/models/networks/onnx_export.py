@@ -90,12 +90,20 @@ def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
             )
     except torch.onnx.OnnxExporterError as error:
         raise ModelError(
-            f"the network cannot be exported to ONNX: {error}",
-            remedy="use operations that torch.onnx can export, on a batch of any size",
+            f"the network cannot be exported to ONNX: {_reason(error)}",
+            remedy="use operations that torch.onnx can export, on a batch of any size, and no `if` "
+            "or loop that depends on the values of a tensor",
         ) from error
     model: onnx.ModelProto = cast(Any, program).model_proto
     model.ir_version = IR
     return _canonical(model)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of the innermost cause: the others tell the exporter's own steps."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:_LONGEST]
 
 
 def _canonical(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -125,12 +133,24 @@ def _canonical(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Silence the exporter's progress output and its warnings about unused operators."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Silence the exporter's progress, its warnings, and the graphs that it prints of what fails.
+
+    Its warnings are about unused operators.
+    """
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    unread = io.StringIO()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+_NOISY = ("torch.onnx", "torch.fx.experimental.symbolic_shapes")
+
+_LONGEST = 200
+"""Characters of the exporter's reason."""

@@ -15,6 +15,7 @@ from factory_assets.ml.models.networks.model import NetworkModel
 from factory_assets.ml.models.networks.modules.ensemble import ensemble
 from factory_assets.ml.models.networks.modules.mlp import MlpModule
 from factory_assets.ml.models.networks.onnx_export import export_network
+from factory_resources.errors import ModelError
 
 ROWS = 500
 CLASSES, NUMBER = Shape("multiclass", 3, (4, 5), 3), Shape("regression", 3, (4, 5), 1)
@@ -65,6 +66,21 @@ def test_it_is_the_graph_that_torch_exports() -> None:
     network, inputs = mlp(CLASSES), rows(CLASSES)
     ours = run(NetworkModel(CLASSES, network).graph(), inputs)
     assert (ours == run(export_network(network, CLASSES), inputs)).all()
+
+
+def test_a_network_that_cannot_be_exported_is_told_by_its_cause_alone(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Deciding(torch.nn.Linear):
+        def forward(self, numbers: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            outputs = super().forward(numbers)
+            return outputs * 2 if outputs.sum() > 0 else outputs
+
+    cause = r"to ONNX: Could not guard on data-dependent expression .* values of a tensor$"
+    with pytest.raises(ModelError, match=cause) as caught:
+        export_network(Deciding(3, 2), Shape("binary", 3, (), 2))
+    assert "step 1/3" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_subclass_is_left_to_torch() -> None:
