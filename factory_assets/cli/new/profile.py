@@ -244,7 +244,8 @@ def _increasing(connection: Any, cells: Sequence[str], limit: str = "") -> set[s
         return set()
     values = ", ".join(f"CAST({cell} AS DOUBLE) AS {cell}" for cell in cells)
     rows = connection.execute(f"SELECT {values} FROM typed ORDER BY factory_place {limit}")
-    steps = {cell: np.diff(numbers) for cell, numbers in rows.fetchnumpy().items()}
+    with np.errstate(over="ignore"):
+        steps = {cell: np.diff(numbers) for cell, numbers in rows.fetchnumpy().items()}
     return {
         cell for cell, step in steps.items() if (step > 0).all() and (step == step.round()).all()
     }

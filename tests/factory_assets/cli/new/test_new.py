@@ -336,8 +336,9 @@ def test_column_names_become_unique_and_valid(tmp_path: Path) -> None:
 
 def test_numbers_near_the_largest_end_in_a_draft_without_warnings(tmp_path: Path) -> None:
     numbers = [(-1.7e308, 1.7e308, i / 7)[i % 3] for i in range(120)]
-    both = zip(numbers, numbers[::-1], strict=True)
-    rows = "".join(f"{one},{other},{i % 5}.5\n" for i, (one, other) in enumerate(both))
+    different = [(-1.7e308, 1.7e308, 0)[i % 3] + i * 1e304 for i in range(120)]
+    cells = zip(numbers, numbers[::-1], different, strict=True)
+    rows = "".join(f"{one},{other},{third}\n" for one, other, third in cells)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert _declared(tmp_path, f"a,b,c\n{rows}", target="b").training.task == "regression"
