@@ -20,6 +20,8 @@ _ATOM = re.compile(
 
 _REPEAT = re.compile(r"[*+?]\??|\{\d{1,3}(,\d{0,3})?\}\??")
 
+_EXACTLY = re.compile(r"\{\d+\}")
+
 _UNBOUNDED = 4
 """Repetitions without an end; the time may grow with the length of the text to this power."""
 
@@ -27,33 +29,35 @@ _UNBOUNDED = 4
 def is_portable(pattern: str) -> bool:
     """Whether a valid pattern means the same in Python's `fullmatch` with ASCII classes."""
     position, unbounded = 0, 0
-    repeated: list[bool] = [False]
-    """Of each open group: whether something in it is repeated."""
+    varies: list[bool] = [False]
+    """Of each open group: whether it may match a text in several ways."""
     while position < len(pattern):
         closed = False
         if pattern.startswith(("(?:", "("), position):
-            repeated.append(False)
+            varies.append(False)
             position += 3 if pattern.startswith("(?:", position) else 1
             continue
         if pattern[position] == "|":
+            varies[-1] = True
             position += 1
             continue
         if pattern[position] == ")":
-            if len(repeated) == 1:
+            if len(varies) == 1:
                 return False
-            closed, position = repeated.pop(), position + 1
+            closed, position = varies.pop(), position + 1
         elif atom := _ATOM.match(pattern, position):
             position = atom.end()
         else:
             return False
         if repeat := _REPEAT.match(pattern, position):
-            # A repetition of repetitions may be tried in exponentially many ways.
-            if closed:
+            # Each time again in several ways: that may be exponentially many.
+            if closed and repeat[0][0] != "?":
                 return False
             unbounded += repeat[0][0] in "*+" or ",}" in repeat[0]
-            repeated[-1], position = True, repeat.end()
-        repeated[-1] = repeated[-1] or closed
-    return len(repeated) == 1 and unbounded <= _UNBOUNDED and _compiles(pattern)
+            varies[-1] = varies[-1] or not _EXACTLY.match(repeat[0])
+            position = repeat.end()
+        varies[-1] = varies[-1] or closed
+    return len(varies) == 1 and unbounded <= _UNBOUNDED and _compiles(pattern)
 
 
 def _compiles(pattern: str) -> bool:

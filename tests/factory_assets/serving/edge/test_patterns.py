@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from factory_assets.cli.new.written_forms import ENGLISH, GERMAN
 from factory_assets.serving.edge.patterns import is_portable
 from tests.random_examples import examples
 
@@ -47,7 +48,10 @@ def test_a_portable_pattern_means_the_same(
 
 @pytest.mark.parametrize(
     "pattern",
-    ["[A-Z]{2}[0-9]+", r"\d{4}-\d\d-\d\d", "(red|green|blue)", "[a-z]+@[a-z]+", "(ab)?c", ""],
+    [
+        *("[A-Z]{2}[0-9]+", r"\d{4}-\d\d-\d\d", "(red|green|blue)", "[a-z]+@[a-z]+", "(ab)?c", ""),
+        *(ENGLISH.pattern, GERMAN.pattern),
+    ],
 )
 def test_common_patterns_are_portable(pattern: str) -> None:
     assert is_portable(pattern)
@@ -55,7 +59,22 @@ def test_common_patterns_are_portable(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["(a+)+", "(a*)*b", "((a+)b)+", "a*a*a*a*a*b", "(?i)a", "a$", "^a", r"\s", "é", r"\pL", "(a"],
+    [
+        "(a|aa)+b",
+        "((a|b)c)*",
+        "(a{1,2})+",
+        "(a+)+",
+        "(a*)*b",
+        "((a+)b)+",
+        "a*a*a*a*a*b",
+        "(?i)a",
+        "a$",
+        "^a",
+        r"\s",
+        "é",
+        r"\pL",
+        "(a",
+    ],
 )
 def test_others_are_left_to_the_engine(pattern: str) -> None:
     assert not is_portable(pattern)
