@@ -39,6 +39,12 @@ CASES: list[Case] = [
         source={"skip": 1, "header": False, "columns": ["n", "y"]},
     ),
     csv(
+        "skip: CR LF, and a value of two lines in the first row",
+        b't\r\nn,y\r\n1,"a\nb"\r\n2,c\r\n',
+        Rows({"n": [1, 2], "y": ["a\nb", "c"]}),
+        source={"skip": 2, "header": False, "columns": ["n", "y"]},
+    ),
+    csv(
         "skip: UTF-16",
         "\ufeffGröße\nn,y\n1,a\n2,b\n".encode("utf-16-le"),
         _TWO,

@@ -25,6 +25,8 @@ _NO_QUOTES = bytes({*range(256)} - {*b'"\r\n'})
 
 _LINE_END = re.compile(b"\r\n|\r|\n")
 
+_QUOTE_OR_END = re.compile(b'"|\r\n|\r|\n')
+
 
 def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[Path, TextRules]:
     """Return the file, or a UTF-8 copy if it is UTF-16, which the engine reads only in part, or
@@ -55,19 +57,33 @@ def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
     copy keeps the numbers of the lines.
     """
     with path.open("rb") as file:
-        ends = [*_LINE_END.finditer(file.read(LONGEST))][: skip + 1]
+        beginning = file.read(LONGEST)
+        ends = [*_LINE_END.finditer(beginning)][: skip + 1]
         if len(ends) <= skip:
             return path
-        start, end = ends[skip - 1].end(), ends[skip][0]
+        start = ends[skip - 1].end()
+        end = _end_of_record(beginning, start) or ends[skip][0]
         file.seek(0)
         preamble = file.read(start)
-        if b'"' not in preamble and all(one[0] == end for one in ends):
+        if b'"' not in preamble and all(one[0] == end for one in ends[:skip]):
             return path
         target = scratch / "rows"
         with storage_errors(target), target.open("wb") as rows:
             rows.write(end * skip)
             shutil.copyfileobj(file, rows, _CHUNK)
     return target
+
+
+def _end_of_record(content: bytes, start: int) -> bytes:
+    """Return the first line end that is not inside quotes, as a name of two lines is; empty if
+    there is none."""
+    is_quoted = False
+    for one in _QUOTE_OR_END.finditer(content, start):
+        if one[0] == b'"':
+            is_quoted = not is_quoted
+        elif not is_quoted:
+            return one[0]
+    return b""
 
 
 def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
