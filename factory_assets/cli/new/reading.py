@@ -169,16 +169,23 @@ def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | Non
         return replace(rules, skip=1, header=False)
     is_name = not is_all_numbers(first) and is_header(first, rows)
     if is_name and rows:
+        above = rules.skip + _lines_of(first)
         if names := joined_headers(first, rows[0], rows[1:]):
-            return replace(rules, skip=rules.skip + 2, header=False, columns=_distinct(names))
+            skip = above + _lines_of(rows[0])
+            return replace(rules, skip=skip, header=False, columns=_distinct(names))
         if not rules.header and _repeated(first):
-            return replace(rules, skip=rules.skip + 1, columns=_distinct(first))
+            return replace(rules, skip=above, columns=_distinct(first))
     if rules.header != is_name or (rules.skip and len(first) < 2):
         return None
     if rules.skip and not is_name and len(text.lines) > rules.skip:
         names = names_beside_row_names(text.lines[rules.skip - 1], len(first))
         return replace(rules, columns=_distinct(names))
     return rules
+
+
+def _lines_of(cells: Sequence[object]) -> int:
+    """Return how many lines a row takes, of which a cell in quotes may have several."""
+    return 1 + sum(str(cell).count("\n") for cell in cells)
 
 
 def _misfit(text: _Text, number: int) -> str:

@@ -153,6 +153,7 @@ _ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in r
         (["nr;a;a ;gut"], [], {"skip": 1}, ("nr", "a", "a_2", "gut")),
         (["nr;a;a;_gut"], [], {"skip": 1}, ("nr", "a", "a_2", "gut")),
         (["row;_a;gut"], [], {"skip": 1}, ("row", "row_2", "a", "gut")),
+        (['"nr\n[Stk]";a;a;gut'], [], {"skip": 2}, ("nr\n[Stk]", "a", "a_2", "gut")),
         (["nr;a;b;gut"], ["* vorläufig", "Quelle: Amt, 2024"], {"until": "* vorläufig"}, ()),
         (["nr;a;b;gut"], ["* vorläufig;;;", "Quelle: Amt;;;"], {"until": "* vorläufig"}, ()),
         (["nr;a;b;gut"], ["Summe;1,5;99;", "", "Quelle: Amt"], {"until": "Summe"}, ()),
