@@ -45,6 +45,17 @@ CASES: list[Case] = [
         source={"skip": 2, "header": False, "columns": ["n", "y"]},
     ),
     csv(
+        "a byte order mark, and a name of two lines",
+        b'\xef\xbb\xbf"n\nm",y\r\n1,a\r\n2,b\r\n',
+        Rows({"n\nm": [1, 2], "y": ["a", "b"]}),
+    ),
+    csv(
+        "UTF-16, and a name of two lines",
+        '\ufeff"n\nm",y\n1,a\n2,b\n'.encode("utf-16-le"),
+        Rows({"n\nm": [1, 2], "y": ["a", "b"]}),
+        source={"encoding": "utf-16"},
+    ),
+    csv(
         "skip: UTF-16",
         "\ufeffGröße\nn,y\n1,a\n2,b\n".encode("utf-16-le"),
         _TWO,

@@ -6,7 +6,7 @@ blanked if they would confuse its reader. Line breaks inside quotes are found.
 
 import re
 import shutil
-from codecs import getincrementaldecoder
+from codecs import BOM_UTF8, getincrementaldecoder
 from dataclasses import replace
 from itertools import islice
 from mmap import ACCESS_READ, mmap
@@ -45,8 +45,7 @@ def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[
         path = _transcoded(path, name, rules.encoding, scratch)
         rules = replace(rules, encoding="utf-8")
     _require_no_nul(path, name)
-    if rules.skip:
-        path = _without_preamble(path, rules.skip, scratch)
+    path = _without_preamble(path, rules.skip, scratch) if rules.skip else _unmarked(path, scratch)
     return (_without_end(path, rules, scratch) if rules.until else path), rules
 
 
@@ -62,7 +61,7 @@ def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
         if len(ends) <= skip:
             return path
         start = ends[skip - 1].end()
-        end = _end_of_record(beginning, start) or ends[skip][0]
+        end = (_end_of_record(beginning, start) or ends[skip])[0]
         file.seek(0)
         preamble = file.read(start)
         if b'"' not in preamble and all(one[0] == end for one in ends[:skip]):
@@ -74,16 +73,33 @@ def _without_preamble(path: Path, skip: int, scratch: Path) -> Path:
     return target
 
 
-def _end_of_record(content: bytes, start: int) -> bytes:
-    """Return the first line end that is not inside quotes, as a name of two lines is; empty if
-    there is none."""
+def _unmarked(path: Path, scratch: Path) -> Path:
+    """Return the file, or a copy without its byte order mark if its first record has several lines.
+
+    Behind a mark, the engine takes the first of them for the whole record.
+    """
+    with path.open("rb") as file:
+        mark = file.read(len(BOM_UTF8))
+        beginning = file.read(LONGEST) if mark == BOM_UTF8 else b""
+        line, record = _LINE_END.search(beginning), _end_of_record(beginning, 0)
+        if line is None or (record and record.start() == line.start()):
+            return path
+        file.seek(len(mark))
+        target = scratch / "unmarked"
+        with storage_errors(target), target.open("wb") as rows:
+            shutil.copyfileobj(file, rows, _CHUNK)
+    return target
+
+
+def _end_of_record(content: bytes, start: int) -> re.Match[bytes] | None:
+    """Return the first line end that is not inside quotes, as that of a name of two lines is."""
     is_quoted = False
     for one in _QUOTE_OR_END.finditer(content, start):
         if one[0] == b'"':
             is_quoted = not is_quoted
         elif not is_quoted:
-            return one[0]
-    return b""
+            return one
+    return None
 
 
 def _without_end(path: Path, rules: TextRules, scratch: Path) -> Path:
