@@ -29,6 +29,11 @@ def table_contract(pipeline: Pipeline, snapshot: Snapshot) -> Contract:
         # Without validation: a source's column names need not be valid in a declaration.
         column = declared.get(name) or Column.model_construct(name=name)
         # What is declared as sensitive is told by `sensitive_columns`, derived ones included.
-        known = {"type": column.type or native_type(kind) or "string", "source": None}
+        # A table has its times in UTC.
+        known = {
+            "type": column.type or native_type(kind) or "string",
+            "source": None,
+            "timezone": None,
+        }
         columns.append(column.model_copy(update={**known, "sensitive": sensitive.get(name)}))
     return Contract.model_construct(columns=tuple(columns))

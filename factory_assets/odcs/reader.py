@@ -209,9 +209,10 @@ class _Property:
         for ours, pair in words.BOUNDS.items():
             if any(key in options for key in pair):
                 self.put(ours, [options.get(key) for key in pair], "logicalTypeOptions")
-        if "pattern" in options:
-            self.put("pattern", options["pattern"], "logicalTypeOptions", "pattern")
-        for key in ("format", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"):
+        for ours, theirs in words.OPTIONS.items():
+            if theirs in options:
+                self.put(ours, options[theirs], "logicalTypeOptions", theirs)
+        for key in ("format", "multipleOf", "exclusiveMinimum", "exclusiveMaximum", "timezone"):
             if key in options:
                 promise = f"{key} {options[key]!r} of column {self.data.get('name')!r}"
                 self.reader.unchecked((*at, key), promise)

@@ -20,8 +20,10 @@ TYPES: Mapping[str, ColumnType] = {
 """The standard's logical type to our type of a column."""
 
 BOUNDS = {"range": ("minimum", "maximum"), "length": ("minLength", "maxLength")}
-"""Our pair of bounds to the two keys of the standard's `logicalTypeOptions`; `pattern` is the same
-word in both."""
+"""Our pair of bounds to the two keys of the standard's `logicalTypeOptions`."""
+
+OPTIONS = {"pattern": "pattern", "timezone": "defaultTimezone"}
+"""Our key of a column to the key of `logicalTypeOptions` with the same meaning."""
 
 PLAIN = {"name": "name", "from": "physicalName", "unique": "unique", "description": "description"}
 """Our key of a column to the standard's key of a property with the same meaning.
@@ -33,7 +35,7 @@ The others have another form there: `nullable` is the opposite of `required`, `t
 CUSTOM = ("missing", "unit", "share")
 """Our keys of a column for which the standard has no term; they become `customProperties`."""
 
-UNTYPED = ("range", "length", "pattern")
+UNTYPED = ("range", "length", "pattern", "timezone")
 """These keys become `customProperties` too if a column has no type: the standard ties them to
 one."""
 

@@ -84,7 +84,8 @@ def _options(data: dict[str, Any]) -> dict[str, Any]:
         for ours, both in words.BOUNDS.items()
         for theirs, bound in zip(both, data.get(ours, ()), strict=False)
     ]
-    return _without_empty({**dict(pairs), "pattern": data.get("pattern")})
+    own = {theirs: data.get(ours) for ours, theirs in words.OPTIONS.items()}
+    return _without_empty({**dict(pairs), **own})
 
 
 def _forbidden(metric: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def _columns(draw: st.DrawFn, name: str) -> Column:
         column["range"] = draw(_bounds(_NUMBER))
     if kind in {"date", "timestamp"}:
         column["range"] = draw(_bounds(st.dates().map(str)))
+    if kind in {None, "timestamp"}:
+        column["timezone"] = draw(st.none() | st.just("Europe/Berlin"))
     if kind in {None, "string"}:
         column["length"] = draw(_bounds(st.integers(0, 9)))
         column["pattern"] = draw(st.none() | _TEXT)
@@ -115,6 +117,10 @@ def _column(**parts: Any) -> Any:
             {"logicalType": "number", "logicalTypeOptions": {"maximum": 5}},
             {"type": "float64", "range": (None, 5)},
         ),
+        (
+            {"logicalType": "timestamp", "logicalTypeOptions": {"defaultTimezone": "Asia/Tokyo"}},
+            {"type": "timestamp", "timezone": "Asia/Tokyo"},
+        ),
         ({"quality": [{"metric": "nullValues", "mustBe": 0}]}, {"nullable": False}),
         ({"quality": [{"metric": "duplicateValues", "mustBeLessThan": 1}]}, {"unique": True}),
         (
@@ -161,6 +167,7 @@ def test_property_becomes_a_column(parts: dict[str, Any], ours: dict[str, Any]) 
         {"quality": [{"type": "text", "description": "Verified by the lab"}]},
         {"logicalType": "string", "logicalTypeOptions": {"format": "email"}},
         {"logicalType": "number", "logicalTypeOptions": {"exclusiveMinimum": 0}},
+        {"logicalType": "timestamp", "logicalTypeOptions": {"timezone": True}},
         {"relationships": [{"to": "other.id"}]},
     ],
 )
