@@ -24,6 +24,15 @@ _INTEGERS = frozenset(
 
 _FLOATS = frozenset(("FLOAT", "DOUBLE"))
 
+# fmt: off
+_UNCLEAR_ZONES = (
+    "ACT", "AET", "AGT", "ART", "AST", "BET", "BST", "CET", "CNT", "CST", "CTT", "ECT", "EET",
+    "IET", "IST", "MET", "MIT", "NET", "NST", "PLT", "PNT", "PRT", "PST", "SST", "VST", "WET",
+)
+# fmt: on
+"""Abbreviations after a time of which the engine has one reading and others have another, such as
+BST, which is Bangladesh's to it, and CET, whose clocks change to it."""
+
 _EXACT_DIGITS = 15
 """A double holds every whole number of so many digits."""
 
@@ -83,7 +92,8 @@ def typed_sql(value: str, kind: str, wanted: ColumnType) -> str:
 
     An int64 must be whole ("3.0" is, "3.7" is not). A float64 must be finite; if it is a whole
     number, also exact. A bool is one of true, false, 0 and 1. A date has no time other than
-    midnight. Times with a zone become UTC. Years have four digits, times at most microseconds.
+    midnight. Times with a zone, other than an unclear abbreviation, become UTC. Years have four
+    digits, times at most microseconds.
     """
     text = value if is_numeric(kind) else _text(value, kind)
     match wanted:
@@ -112,7 +122,10 @@ def typed_sql(value: str, kind: str, wanted: ColumnType) -> str:
                 plain = f"length({text}) = 19 AND substr({text}, 17, 1) = ':'"
                 zoned = f"CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
                 # Too short for a zone: the plain cast is four times cheaper.
-                time = f"CASE WHEN {plain} THEN {time} ELSE {zoned} END"
+                time = (
+                    f"CASE WHEN {plain} THEN {time} WHEN NOT {_has_unclear_zone(text)} "
+                    f"THEN {zoned} END"
+                )
             return f"CASE WHEN {_is_representable(value, kind, time)} THEN {time} END"
         case "date":
             time = value if _is_time(kind) else _text(value, kind)
@@ -171,6 +184,11 @@ def _is_representable(value: str, kind: str, time: str) -> str:
     finer = rf"length({text}) > 26 AND regexp_matches({text}, '\.[0-9]{{6}}[0-9]*[1-9]')"
     # The engine would also accept the words epoch and infinity.
     return f"{text} BETWEEN '1' AND ':' AND {years} AND NOT ({finer})"
+
+
+def _has_unclear_zone(text: str) -> str:
+    listed = ", ".join(literal(f" {zone}") for zone in _UNCLEAR_ZONES)
+    return f"(upper(right({text}, 4)) IN ({listed}))"
 
 
 def _is_time(kind: str) -> bool:

@@ -94,3 +94,15 @@ def test_a_time_that_cannot_be_stored_is_no_value(
         sql = typed_sql("cell", kind, wanted)
         query = f"SELECT {sql} FROM (SELECT unnest(CAST([{cells}] AS {kind}[])) AS cell)"
         assert connection.execute(query).fetchall() == [(None,)] * 4
+
+
+@pytest.mark.parametrize("zone", ["BST", "IST", "CST", "pst", "CET"])
+def test_a_time_with_an_abbreviation_of_several_zones_is_no_value(zone: str) -> None:
+    shown = "2024-07-01 12:00"
+    texts = [f"{shown} {zone}", f"{shown}:00.5 {zone}", f"{shown} UTC", f"{shown} Africa/Lome"]
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        sql = typed_sql("cell", "VARCHAR", "timestamp")
+        query = f"SELECT CAST({sql} AS VARCHAR) FROM (SELECT unnest(?) AS cell)"
+        found = connection.execute(query, [texts]).fetchall()
+    assert found == [(None,), (None,), (f"{shown}:00",), (f"{shown}:00",)]
