@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from factory_resources.tables.writer import StagedTable
 
 
+_FIRST, _LAST = "'0001-01-01'", "'9999-12-31 23:59:59.999999'"
+"""The times that Python has, as SQL."""
+
 Offsets = dict[str, tuple[int, int]]
 """Each time column with the number of its values that have an offset, and that have none."""
 
@@ -38,13 +41,16 @@ def has_offset_sql(value: str, kind: str) -> str:
 def in_zone_sql(time: str, value: str, kind: str, zone: str) -> str:
     """Return SQL for the time in UTC, if a value without an offset is in the zone.
 
+    It is null if the zone moves it into a year that Python does not have, such as 10000.
+
     Args:
         time: SQL of the time as `typed_sql` reads it: without an offset, as if it were UTC.
         value: SQL of the value.
         kind: its DuckDB type.
     """
     local = f"CAST(timezone({literal(zone)}, {time}) AS TIMESTAMP)"
-    return f"CASE WHEN {has_offset_sql(value, kind)} THEN {time} ELSE {local} END"
+    moved = f"CASE WHEN {local} BETWEEN {_FIRST} AND {_LAST} THEN {local} END"
+    return f"CASE WHEN {has_offset_sql(value, kind)} THEN {time} ELSE {moved} END"
 
 
 OFFSETS_SEEN = "offsets_seen"

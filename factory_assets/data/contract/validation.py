@@ -252,7 +252,9 @@ def _source_query(
         if kind == "VARCHAR":
             # Only cells that do not have the most common form need the costly conversion.
             plain.append(f"{common_form_sql(identifier(name), wanted, tokens)} AS t{i}")
-            text, value = f"CASE WHEN t{i} IS NULL THEN {text} END", f"coalesce(t{i}, {value})"
+            value = f"coalesce(t{i}, {value})"
+            # A zone may move a time in the most common form beyond the last year.
+            text = text if column.timezone else f"CASE WHEN t{i} IS NULL THEN {text} END"
         if wanted == "timestamp" and column.timezone:
             value = in_zone_sql(value, f"r{i}", kind, column.timezone)
         elif wanted == "timestamp" and raw.text:

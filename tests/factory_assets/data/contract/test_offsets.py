@@ -78,6 +78,16 @@ def test_times_that_a_clock_skips_or_shows_twice_are_read_as_documented(
     assert _times(value, home) == [both, both, "2025-10-26 01:30:00"]
 
 
+def test_a_time_that_its_zone_moves_beyond_the_last_year_is_quarantined(
+    tmp_path: Path, home: Home
+) -> None:
+    times = ["2025-03-30 02:30:00", "9999-12-31 23:59:59", "9999-12-31T23:59:59Z"]
+    zone = {"type": "timestamp", "timezone": "America/New_York"}
+    value, _ = _run(_pipeline(tmp_path, times, **zone), home)
+    assert value.quarantined == {"type:t": 1}
+    assert _times(value, home) == ["2025-03-30 06:30:00", "9999-12-31 23:59:59"]
+
+
 @pytest.mark.parametrize("times", [LOCAL, OFFSET, ["", *OFFSET]])
 def test_times_of_one_kind_are_no_mixture(times: list[str], tmp_path: Path, home: Home) -> None:
     assert _run(_pipeline(tmp_path, times, type="timestamp"), home)[1].passed
