@@ -1,6 +1,6 @@
 """Data frames of other libraries as Arrow tables."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow
@@ -11,6 +11,8 @@ REMEDY = "a pandas or polars DataFrame or a pyarrow Table with one type per colu
 
 def to_arrow(value: object) -> "pyarrow.Table":
     """Convert an Arrow table, a pandas frame or a polars frame to an Arrow table.
+
+    An index of pandas that has a name, such as the key of a group, becomes a column.
 
     Raises:
         TypeError: `value` is anything else, or a column has mixed types or numbers that are too
@@ -23,7 +25,7 @@ def to_arrow(value: object) -> "pyarrow.Table":
     kind = type(value)
     try:
         if kind.__module__.startswith("pandas") and kind.__name__ == "DataFrame":
-            return pyarrow.Table.from_pandas(value, preserve_index=False)
+            return pyarrow.Table.from_pandas(_with_named_index(value), preserve_index=False)
         if kind.__module__.startswith("polars") and kind.__name__ == "DataFrame":
             return value.to_arrow()  # type: ignore[attr-defined]
     except (pyarrow.ArrowException, ValueError, TypeError) as error:
@@ -31,3 +33,8 @@ def to_arrow(value: object) -> "pyarrow.Table":
     except OverflowError as error:
         raise TypeError("a frame with whole numbers beyond 64 bits") from error
     raise TypeError(f"{kind.__name__}, which is not a table")
+
+
+def _with_named_index(frame: Any) -> Any:
+    names = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    return frame.reset_index(level=names) if names else frame
