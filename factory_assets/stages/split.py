@@ -7,6 +7,7 @@ in `data.leakage`, the parts of a split by time in `data.time_split`.
 
 from typing import TYPE_CHECKING
 
+from factory_assets.data.given_split import unmarked_part
 from factory_assets.data.leakage.detection import find_leaks
 from factory_assets.data.profiling.spellings import find_spellings
 from factory_assets.data.text_order import ordering_texts, require_sortable_texts
@@ -289,6 +290,8 @@ def _require_parts(
         raise RuntimeError(f"{where}: rows were lost or added between clean and split")
     for part, count in counts.items():
         if not count:
+            if rule.given and getattr(rule.given, part, None):
+                raise unmarked_part(connection, pipeline, part, where)
             largest = _largest_stratum(connection, rule)
             strata = f", at most {largest} in each of split.stratify {rule.stratify!r}"
             raise DataError(

@@ -247,7 +247,16 @@ def _refused(home: Home, made: Pipeline, value: CleanResult, match: str) -> None
         ("y", {"time": "hole"}, r"split.time 'hole' is missing in 2 rows"),
         ("y", {"group": "one"}, r"no row is left for \w+ \(30 rows in all\)"),
         ("y", {"test": 0.01}, r"no row is left for test"),
-        ("y", {"given": {"column": "rare", "test": "x"}}, r"no row is left for test"),
+        (
+            "y",
+            {"given": {"column": "rare", "test": "B"}},
+            r"no row is left for test: split.given.test names no value of 'rare'; .*: 'a', 'b'$",
+        ),
+        (
+            "y",
+            {"given": {"column": "patient", "test": ["3"], "validation": ["p"]}},
+            r"left for validation: split.given.validation .*: '0', '1', .* and others$",
+        ),
         (
             "rare",
             {"given": {"column": "rare", "test": "b"}},
