@@ -30,6 +30,8 @@ class StagedBlock:
     """Source columns that are not in the table."""
     offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Times with and without an offset; see `contract.offsets`."""
+    matched: dict[str, int] = field(default_factory=dict)
+    """Number of rows with a match in the table of each join."""
     example: str = ""
     """A value that broke the most frequently broken rule, worded for the message."""
 
@@ -49,6 +51,7 @@ class StagedBlock:
             sources=len(self.sources),
             ignored=self.ignored,
             offsets=dict(self.offsets),
+            matched=dict(self.matched),
         )
 
 

@@ -33,7 +33,7 @@ def declared_stage_checks(pipeline: Pipeline, stage: Stage) -> DeclaredChecks:
     checks = {name: (what, True) for name, what in _BLOCKING.get(stage, {}).items()}
     match stage:
         case "ingest":
-            checks |= declared_checks(pipeline.spec.ingest.contract)
+            checks |= declared_checks(pipeline.spec.ingest)
         case "split":
             checks |= declared_split_checks(pipeline)
         case "train":

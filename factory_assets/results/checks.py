@@ -13,6 +13,7 @@ TableCheckName = Literal[
     "personal_data",
     "offsets",
     "copies",
+    "joins",
     "shares",
     "spellings",
     "leaks",

@@ -43,6 +43,8 @@ class Block(StageResult):
     """Source columns that are not in the table."""
     offsets: dict[str, tuple[int, int]] = {}
     """Time columns without a declared zone: the number of values with an offset, and without."""
+    matched: Annotated[dict[str, int], Field(exclude_if=is_unset)] = {}
+    """Number of rows with a match in the table of each join."""
 
 
 CLEAR_DRIFT = 0.2
@@ -93,6 +95,8 @@ class Findings(StageResult):
     """Time columns that have values both with an offset and without: the number of each."""
     copies: Annotated[dict[str, str], Field(exclude_if=is_unset)] = {}
     """Files of rows that repeat another one, each with that one."""
+    matched: Annotated[dict[str, int], Field(exclude_if=is_unset)] = {}
+    """Number of rows with a match in the table of each join."""
 
 
 class IngestResult(StageResult):

@@ -88,7 +88,8 @@ def ingest_sources(
             turn()
         findings, profile = inspect_table(pipeline, rows, home, scratch, partition, engines)
         offsets = mixed(block.offsets for block in counted)
-        update = {"offsets": offsets, "copies": copies(files)}
+        matched = add_counts([block.matched for block in counted])
+        update = {"offsets": offsets, "copies": copies(files), "matched": matched}
         findings = findings.model_copy(update=update)
         require_table(pipeline, rows.rows, findings)
         stored = {key: block.kept(home, table) for key, block in staged.items()}

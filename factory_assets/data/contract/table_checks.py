@@ -1,4 +1,4 @@
-"""Check a whole table against its contract: rows, freshness, drift, personal data, offsets, copies.
+"""Check a whole table: rows, freshness, drift, personal data, offsets, copies, joins.
 
 The checks run in every run, even if the table is reused: its age has changed by then, and a limit
 may have been edited. But a limit of drift is for new tables: one that was accepted is what the next
@@ -6,7 +6,7 @@ is compared with. What the checks compare is measured in `profiling.inspection`.
 """
 
 import json
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
 from factory_assets.results.checks import TableCheck
@@ -18,7 +18,7 @@ from factory_assets.results.data import (
     IngestResult,
     SourceFile,
 )
-from factory_assets.spec import Contract, Pipeline
+from factory_assets.spec import Contract, Ingest, Pipeline
 from factory_resources.errors import ContractError
 
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -30,8 +30,9 @@ _SHOWN = 5
 """Changes that the message of the drift check lists."""
 
 
-def declared_checks(contract: Contract) -> dict[str, tuple[str, bool]]:
-    """Return each check of a contract: its description, and whether it stops the pipeline."""
+def declared_checks(ingest: Ingest) -> dict[str, tuple[str, bool]]:
+    """Return each check of a table: its description, and whether it stops the pipeline."""
+    contract = ingest.contract
     checks: dict[str, tuple[str, bool]] = {}
     if contract.rows:
         checks["row_count"] = ("The number of rows is within the limits of the contract.", True)
@@ -51,6 +52,8 @@ def declared_checks(contract: Contract) -> dict[str, tuple[str, bool]]:
         False,
     )
     checks["copies"] = ("No two files of rows have the same content.", False)
+    if ingest.joins:
+        checks["joins"] = ("Some row has a match in the table of each join.", False)
     return checks
 
 
@@ -73,6 +76,8 @@ def table_checks(
     yield _personal_data(contract, findings.personal)
     yield _offsets(contract, findings.offsets)
     yield _copies(findings.copies)
+    if findings.matched:
+        yield _joins(findings.matched)
 
 
 def checks_of_result(contract: Contract, value: IngestResult, now: datetime) -> list[TableCheck]:
@@ -289,4 +294,19 @@ def _copies(found: dict[str, str]) -> TableCheck:
         blocking=False,
         remedy="remove one of them: their rows count twice unless clean.deduplicate names a key",
         numbers={"files": len(found)},
+    )
+
+
+def _joins(matched: Mapping[str, int]) -> TableCheck:
+    without = [name for name, rows in matched.items() if not rows]
+    return TableCheck(
+        "joins",
+        not without,
+        f"no row has a match in the table of {', '.join(f'joins.{name}' for name in without)}"
+        if without
+        else "some row has a match in the table of each join",
+        blocking=False,
+        remedy="write the keys of both tables alike: they are compared as text, so that 007 is not "
+        "7, nor 2024-01-31 the time 2024-01-31 00:00:00",
+        numbers={f"rows with a match in {name}": rows for name, rows in matched.items()},
     )

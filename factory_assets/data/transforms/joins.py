@@ -98,6 +98,9 @@ def _joined(
             f"ORDER BY s.file_row_number) TO {literal(str(target))} (FORMAT parquet)"
         )
         described = connection.execute(f"DESCRIBE FROM {parquet(target)}").fetchall()
+        [[matched]] = connection.execute(
+            f"SELECT count(*) FILTER (partner) FROM {replace(raw, path=target).relation}"
+        ).fetchall()
     kinds = [kind for _, kind, *_ in described]
     partners = {rule: f"c{len(raw.columns) + i}" for i, rule in enumerate(raw.partners)}
     columns = {column: (f"c{i}", kinds[i]) for i, column in enumerate(raw.columns)}
@@ -105,7 +108,13 @@ def _joined(
         columns[column] = (f"c{i}", kinds[i])
     if join.required:
         partners[f"join:{name}"] = "partner"
-    return replace(raw, path=target, columns=columns, partners=partners)
+    return replace(
+        raw,
+        path=target,
+        columns=columns,
+        partners=partners,
+        matched={**raw.matched, name: int(matched)},
+    )
 
 
 def _table(join: Join, others: Sequence[SourceTable]) -> tuple[str, Columns]:

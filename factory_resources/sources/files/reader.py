@@ -73,6 +73,8 @@ class SourceTable:
     """None for sources without a file format, whose columns have types."""
     partners: Mapping[str, str] = field(default_factory=dict)
     """Rule of each required join to the column that says whether the row has a match."""
+    matched: Mapping[str, int] = field(default_factory=dict)
+    """Number of rows with a match in the table of each join."""
     text: DelimitedText | None = None
     """How the lines of `path` are read; None if it is a Parquet file."""
     withheld: Mapping[str, str] = field(default_factory=dict)

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory_assets.data.contract.table_checks import checks_of_result, declared_checks
 from factory_assets.spec import Join, Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
 from tests.data_stages import column, pipeline, rows
+from tests.factory_assets.data.contract.test_table_checks import NOW
 from tests.factory_assets.data.sources.test_discovery import key, sqlite
 from tests.random_examples import examples
 
@@ -175,6 +177,19 @@ def test_whole_numbers_match_whatever_their_type(
     part = {"source": {"files": mine}, "joins": {"machines": join}}
     result = ingest(pipeline(tmp_path, ingest=part), home)
     assert column(result.snapshot, home, "its_y") == [1, 2, 3]
+
+
+def test_a_join_in_which_no_row_has_a_match_is_told(tmp_path: Path, home: Home) -> None:
+    declared = _declared(tmp_path, {})
+    (tmp_path / "m.csv").write_text("machine,age,model\nm1,10,a\nm2,20,b\n")
+    contract = declared.spec.ingest.contract
+    check = checks_of_result(contract, ingest(declared, home), NOW)[-1]
+    assert (check.name, check.passed, check.blocking) == ("joins", False, False)
+    assert check.says == "no row has a match in the table of joins.machines"
+    check = checks_of_result(contract, ingest(_declared(tmp_path, {}), home), NOW)[-1]
+    assert check.passed
+    assert check.numbers == {"rows with a match in machines": 3}
+    assert [*declared_checks(declared.spec.ingest)][-1] == "joins"
 
 
 def test_texts_that_look_like_numbers_are_compared_as_they_are(tmp_path: Path, home: Home) -> None:
