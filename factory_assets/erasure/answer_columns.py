@@ -54,7 +54,7 @@ class AnswerInput:
         if wanted is None:
             # It fits whatever it is compared with.
             return "NULL"
-        return typed_sql(value_sql(cell, "VARCHAR", self.missing), "VARCHAR", wanted)
+        return typed_sql(value_sql(cell, "VARCHAR", self.missing, wanted), "VARCHAR", wanted)
 
 
 _TYPES: Sequence[tuple[set[type], ColumnType]] = (

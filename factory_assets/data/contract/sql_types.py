@@ -37,7 +37,9 @@ _EXACT_DIGITS = 15
 """A double holds every whole number of so many digits."""
 
 
-def value_sql(cell: str, kind: str, missing: Iterable[str]) -> str:
+def value_sql(
+    cell: str, kind: str, missing: Iterable[str], wanted: ColumnType | None = None
+) -> str:
     """Return SQL for the cell's value: missing-value tokens as null, text without outer blanks.
 
     Args:
@@ -45,6 +47,8 @@ def value_sql(cell: str, kind: str, missing: Iterable[str]) -> str:
         kind: its DuckDB type.
         missing: the tokens; a token that is a number also matches other spellings of that number,
             and nan and inf match what a typed column holds in place of a number.
+        wanted: the type that the value will have, if it is known. Among texts, a code such as 099
+            is no other spelling of 99.
     """
     tokens = sorted({token.strip() for token in missing})
     text = kind == "VARCHAR"
@@ -53,7 +57,10 @@ def value_sql(cell: str, kind: str, missing: Iterable[str]) -> str:
     numbers = ", ".join(repr(float(token)) for token in tokens if is_number(token))
     tests = [f"{value} IN ({listed})"] if listed and text else []
     if numbers and (text or is_numeric(kind)):
-        tests.append(f"coalesce(TRY_CAST({value} AS DOUBLE) IN ({numbers}), false)")
+        equal = f"coalesce(TRY_CAST({value} AS DOUBLE) IN ({numbers}), false)"
+        tests.append(
+            f"({equal} AND NOT {_is_code(value)})" if text and wanted == "string" else equal
+        )
     infinite = ", ".join(f"DOUBLE '{float(t)}'" for t in tokens if _is_not_finite(t))
     if infinite and kind in _FLOATS:
         tests.append(f"coalesce(CAST({value} AS DOUBLE) IN ({infinite}), false)")
@@ -243,7 +250,7 @@ def looks_like_sql(value: str, wanted: ColumnType) -> str:
     the same number as 10E1; programs write 1e2, 1.0E2 or 1E+02. 0 and 1 are numbers. NaN counts as
     a number here, so its rows are quarantined and the column stays numeric.
     """
-    code = f"regexp_matches({value}, '^[+-]?(0[0-9]|[0-9]+E[0-9])')"
+    code = _is_code(value)
     match wanted:
         case "int64":
             return f"({typed_sql(value, 'VARCHAR', 'int64')}) IS NOT NULL AND NOT {code}"
@@ -256,6 +263,10 @@ def looks_like_sql(value: str, wanted: ColumnType) -> str:
             return f"length({value}) <= 10 AND ({typed_sql(value, 'VARCHAR', 'date')}) IS NOT NULL"
         case _:
             return f"({typed_sql(value, 'VARCHAR', wanted)}) IS NOT NULL"
+
+
+def _is_code(value: str) -> str:
+    return f"regexp_matches({value}, '^[+-]?(0[0-9]|[0-9]+E[0-9])')"
 
 
 def native_type(kind: str) -> ColumnType | None:

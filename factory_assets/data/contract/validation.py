@@ -244,7 +244,7 @@ def _source_query(
     for i, (column, wanted) in enumerate(zip(columns, types, strict=True)):
         name, kind = raw.columns[column.source_name]
         tokens = missing_tokens(ingest, column)
-        text, value = value_sql(f"r{i}", kind, tokens), typed_sql(f"p{i}", kind, wanted)
+        text, value = value_sql(f"r{i}", kind, tokens, wanted), typed_sql(f"p{i}", kind, wanted)
         if column.pattern and is_fraction(kind):
             # 1.234 may be a thousand and more where a pattern says how numbers are written.
             value = "NULL::VARCHAR"

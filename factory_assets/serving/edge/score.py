@@ -240,7 +240,10 @@ class Preparation:
 
     def __init__(self, contract: Mapping[str, Any]) -> None:
         self._columns = [(column, _checks(column)) for column in contract["columns"]]
-        self._missing = [_Missing(**column["missing"]) for column in contract["columns"]]
+        self._missing = [
+            _Missing(**column["missing"], is_text=column["type"] == "string")
+            for column in contract["columns"]
+        ]
         self._rules = [(one["name"], compile_node(one["expression"])) for one in contract["rules"]]
         self._derived = [
             (one["name"].lower(), compile_node(one["expression"])) for one in contract["derived"]
@@ -338,6 +341,9 @@ _EXPONENT = 32_767
 """The largest that the engine reads in a whole number."""
 
 
+_CODE = re.compile(r"[+-]?(?:0[0-9]|[0-9]+E[0-9])")
+"""How a text begins that is no other spelling of a number, such as 099."""
+
 _DIGITS_READ = 1000
 """Texts of more digits are left to the engine."""
 
@@ -345,8 +351,8 @@ _DIGITS_READ = 1000
 class _Missing:
     """Cells as text, without outer blanks; what means a missing value is None."""
 
-    def __init__(self, tokens: Sequence[str], numbers: Sequence[float]) -> None:
-        self._tokens, self._numbers = frozenset(tokens), frozenset(numbers)
+    def __init__(self, tokens: Sequence[str], numbers: Sequence[float], is_text: bool) -> None:
+        self._tokens, self._numbers, self._is_text = frozenset(tokens), frozenset(numbers), is_text
 
     def cell(self, value: Any) -> str | None:
         if value is None:
@@ -359,7 +365,7 @@ class _Missing:
         if self._numbers:
             if "_" in text:
                 raise UncertainError("perhaps the spelling of a missing value")
-            if _double(text) in self._numbers:
+            if _double(text) in self._numbers and not (self._is_text and _CODE.match(text)):
                 return None
         return text
 

@@ -281,6 +281,17 @@ def test_missing_tokens_of_all_and_of_one_column(tmp_path: Path, home: Home) -> 
     assert column(result.snapshot, home, "b") == [None, "x", "0", None]
 
 
+def test_a_code_is_no_spelling_of_a_number_that_means_missing(tmp_path: Path, home: Home) -> None:
+    contract = [{"name": name, "type": kind} for name, kind in (("a", "string"), ("b", "int64"))]
+    text = "a,b\n9,9\n09,09\n9.0,9.0\n9E0,9E0\n01,1\n"
+    for declared in ({"missing": ["9"], "contract": contract}, {"missing": ["9"]}):
+        (tmp_path / "d.csv").write_text(text)
+        made = pipeline(tmp_path, "b", ingest={"source": {"files": "d.csv"}, **declared})
+        result = ingest(made, home)
+        assert column(result.snapshot, home, "a") == [None, "09", None, "9E0", "01"]
+        assert column(result.snapshot, home, "b") == [None, None, None, None, 1]
+
+
 def test_names_with_quotes_and_keywords(tmp_path: Path, home: Home) -> None:
     names = ["select", 'he said ""hi""', "it's", "a.b", "tab\tbed", "ümläut", "ORDER"]
     head = ",".join(f'"{n}"' for n in names)

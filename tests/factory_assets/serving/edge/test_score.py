@@ -319,6 +319,13 @@ def test_numbers_of_numpy_are_numbers(model: program.Model) -> None:
     assert [one["probabilities"] for one in others] == [plain["probabilities"]] * 2
 
 
+def test_a_code_is_no_spelling_of_a_number_that_means_missing() -> None:
+    texts, numbers = (program._Missing(["99"], [99.0], is_text) for is_text in (True, False))
+    cells = ["99", "99.0", "099", "99E0", "+099"]
+    assert [texts.cell(cell) for cell in cells] == [None, None, "099", "99E0", "+099"]
+    assert [numbers.cell(cell) for cell in cells] == [None] * 5
+
+
 def test_a_number_is_answered_in_its_unit(tmp_path: Path) -> None:
     from onnx import TensorProto, helper
 
