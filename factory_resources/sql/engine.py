@@ -25,6 +25,9 @@ WIDE = 300
 MOST_COLUMNS = 16_000
 """Columns of a table that the engine can sort: it keeps 16 bytes of each in a block of 256 KiB."""
 
+ZONED = "TIMESTAMP WITH TIME ZONE"
+"""The engine's type of times that have an offset."""
+
 THREADS_VARIABLE = "FACTORY_ENGINE_THREADS"
 """Environment variable by which one of several workers knows how many threads are its own."""
 

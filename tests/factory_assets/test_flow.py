@@ -20,7 +20,7 @@ from factory_assets.stages.ingest import ingest
 from factory_resources.errors import DataError, DeclarationError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.tables.asset_tables import load_table, path_of, save_table
-from tests.data_stages import rows
+from tests.data_stages import column, rows
 from tests.pipelines import APPLES, declare
 
 ORDERS = """
@@ -65,6 +65,32 @@ def _run(name: str, folder: Path, home: Home) -> Any:
     for stage in ("ingest", "clean"):
         outcome = run_stage(StageRequest(pipeline, stage, home, run_id=f"{name}-{stage}"))  # type: ignore[arg-type]
     return outcome
+
+
+def test_a_declared_zone_does_not_move_the_times_of_a_snapshot_again(
+    folder: Path, home: Home
+) -> None:
+    berlin = {"type": "timestamp", "timezone": "Europe/Berlin"}
+    local = [{"name": "id", "type": "int64"}, {"name": "t", **berlin}]
+    (folder / "a" / "d.csv").write_text("id,t\n1,2024-07-01 12:00:00\n")
+    declare(
+        folder / "a",
+        {"purpose": "test", "ingest": {"source": {"files": "d.csv"}, "contract": local}},
+    )
+    made = _run("a", folder, home).value
+    assert [str(time) for time in column(made.snapshot, home, "t")] == ["2024-07-01 10:00:00"]
+    source, other = {"source": {"pipeline": "a"}}, {"source": {"files": "o.csv"}}
+    joined = {"a": {**source, "on": "id", "rename": {"t": "u"}}}
+    (folder / "b" / "o.csv").write_text("id,t\n1,2024-07-01 12:00:00\n")
+    for ingested, contract in (
+        (source, local),
+        ({**source, "joins": {"o": {**other, "on": "id", "columns": []}}}, local),
+        ({**other, "joins": joined}, [*local, {"name": "u", **berlin}]),
+    ):
+        declare(folder / "b", {"purpose": "test", "ingest": {**ingested, "contract": contract}})
+        read = ingest(load_pipeline(folder / "b"), home).snapshot
+        for name in {"t", "u"} & {*read.columns}:
+            assert column(read, home, name) == column(made.snapshot, home, "t")
 
 
 def test_a_snapshot_is_read_as_a_source_with_row_identities(folder: Path, home: Home) -> None:

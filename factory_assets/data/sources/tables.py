@@ -33,6 +33,7 @@ from factory_resources.sources.digest_cache import DigestedFile
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
+from factory_resources.sql.engine import ZONED
 from factory_resources.tables.asset_tables import path_of
 from factory_resources.tables.snapshot import Snapshot, TableFile, exists, fetch, require_unchanged
 from factory_resources.tracking.record import Record
@@ -189,7 +190,12 @@ def _current_records(source: SnapshotSource, home: Home) -> list[Record]:
 def _snapshot_file(
     snapshot: Snapshot, file: TableFile, path: Path, name: str, home: Home
 ) -> SourceHandle:
-    columns = {c: (c, kind) for c, kind in snapshot.columns.items() if c not in IDENTITY}
+    # Its times are in UTC already: the zone that a contract declares does not move them again.
+    columns = {
+        c: (c, ZONED if kind == "TIMESTAMP" else kind)
+        for c, kind in snapshot.columns.items()
+        if c not in IDENTITY
+    }
 
     def read(own: Path) -> SourceTable:
         fetch([path], home)

@@ -13,7 +13,7 @@ from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.spec import FileSource, Join
 from factory_resources.errors import ContractError, JoinError, SourceError
 from factory_resources.sources.files.reader import Columns, SourceTable, parquet
-from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
+from factory_resources.sql.engine import ZONED, engine_errors, identifier, literal, sealed
 
 if TYPE_CHECKING:
     import duckdb
@@ -103,9 +103,12 @@ def _joined(
         ).fetchall()
     kinds = [kind for _, kind, *_ in described]
     partners = {rule: f"c{len(raw.columns) + i}" for i, rule in enumerate(raw.partners)}
-    columns = {column: (f"c{i}", kinds[i]) for i, column in enumerate(raw.columns)}
-    for i, column in enumerate(adds.values(), start=len(mine)):
-        columns[column] = (f"c{i}", kinds[i])
+    columns = {
+        column: (f"c{i}", _wide_kind(kind, kinds[i]))
+        for i, (column, (_, kind)) in enumerate(raw.columns.items())
+    }
+    for i, (column, renamed) in enumerate(adds.items(), start=len(mine)):
+        columns[renamed] = (f"c{i}", _wide_kind(available[column][1], kinds[i]))
     if join.required:
         partners[f"join:{name}"] = "partner"
     return replace(
@@ -115,6 +118,11 @@ def _joined(
         partners=partners,
         matched={**raw.matched, name: int(matched)},
     )
+
+
+def _wide_kind(read: str, stored: str) -> str:
+    """Return the type of a column of the wider table: times that are in UTC remain so."""
+    return ZONED if read == ZONED and stored == "TIMESTAMP" else stored
 
 
 def _table(join: Join, others: Sequence[SourceTable]) -> tuple[str, Columns]:
