@@ -29,6 +29,9 @@ _DEFAULTS = {
     "application_name": "factory",
 }
 
+_SECRET_OPTIONS = ("password", "sslpassword")
+"""Options of a URL that no message may show."""
+
 _REASONS = {
     # What else they say of such a file would be taken for a socket or a database that is missing.
     "certificate file": "a file of certificates cannot be read",
@@ -186,7 +189,10 @@ def _first_line(message: str) -> str:
 
 
 def _without_secrets(text: str, url: str) -> str:
-    password = urlsplit(url).password or ""
-    for hidden in filter(None, (url, password, unquote(password))):
+    parts = urlsplit(url)
+    password = parts.password or ""
+    options = parse_qs(parts.query)
+    secrets = [value for name in _SECRET_OPTIONS for value in options.get(name, ())]
+    for hidden in filter(None, (url, password, unquote(password), *secrets)):
         text = text.replace(hidden, "***")
     return text

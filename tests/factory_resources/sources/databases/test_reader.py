@@ -7,6 +7,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.parquet as pq
 import pytest
@@ -235,6 +236,17 @@ def test_an_unreachable_server_is_reported_without_its_url(
         _refused(read, message, table="readings")
     monkeypatch.delenv("PLANT_DB")
     _refused(read, "secret PLANT_DB is not set", table="readings")
+
+
+def test_a_password_that_the_server_repeats_is_not_shown(
+    plant: Postgres, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = plant.url_of("reader", SECRET)
+    option = f"postgresql://reader@/postgres?host={plant.socket}&password={quote(SECRET)}"
+    for url in (login, option):
+        monkeypatch.setenv("PLANT_DB", url)
+        query = f"SELECT CAST('{SECRET}' AS integer) AS x"
+        _refused(read, r'invalid input syntax for type integer: "\*\*\*"', query=query)
 
 
 def test_a_certificate_that_is_missing_is_not_taken_for_a_database(
