@@ -20,7 +20,7 @@ from factory_resources.sources.files.arff_header import (
 )
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.text_errors import not_text, text_errors
-from factory_resources.sql.engine import file_literal, literal
+from factory_resources.sql.engine import ZONED, file_literal, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -147,6 +147,9 @@ def _type(
     if attribute.kind == "date":
         time = _typed(attribute, cell, "TIMESTAMP")
         _require_values(connection, table, cell, time, attribute, name)
+        if "%z" in attribute.date_format:
+            # A zone that a contract declares does not move it.
+            return ZONED
         timed = any(part in attribute.date_format for part in ("%H", "%I", "%M", "%S"))
         return "TIMESTAMP" if timed else "DATE"
     number = f"CASE WHEN NOT contains({cell}, '_') THEN TRY_CAST({cell} AS DOUBLE) END"

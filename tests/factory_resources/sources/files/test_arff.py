@@ -1,7 +1,7 @@
 """ARFF: attributes become columns of their types; what is not dense ARFF is named with its line."""
 
 import csv
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,13 @@ def test_encodings(encoding: Any, mark: str, tmp_path: Path) -> None:
     assert _columns(_read(tmp_path, content, TextRules(encoding=encoding))) == {
         "größe": ["grün", None]
     }
+
+
+def test_a_time_with_an_offset_says_that_it_has_one(tmp_path: Path) -> None:
+    attribute = """@attribute t date "yyyy-MM-dd'T'HH:mm:ssZ"\n"""
+    table = _read(tmp_path, f"@relation r\n{attribute}@data\n2024-07-01T12:00:00+0200\n?\n")
+    assert table.columns["t"][1] == "TIMESTAMP WITH TIME ZONE"
+    assert _columns(table)["t"] == [datetime(2024, 7, 1, 10, tzinfo=UTC), None]
 
 
 def test_digits_of_long_numbers_are_kept(tmp_path: Path) -> None:
