@@ -26,7 +26,10 @@ MOST_COLUMNS = 16_000
 """Columns of a table that the engine can sort: it keeps 16 bytes of each in a block of 256 KiB."""
 
 ZONED = "TIMESTAMP WITH TIME ZONE"
-"""The engine's type of times that have an offset."""
+"""The engine's type of times that have an offset, in microseconds."""
+
+ZONED_NANOSECONDS = "TIMESTAMPTZ_NS"
+"""The type of such times in nanoseconds, as pandas writes them."""
 
 THREADS_VARIABLE = "FACTORY_ENGINE_THREADS"
 """Environment variable by which one of several workers knows how many threads are its own."""

@@ -9,7 +9,13 @@ from uuid import uuid4
 
 from factory_resources.errors import ExpressionError
 from factory_resources.home.home import Home, storage_errors
-from factory_resources.sql.engine import engine_errors, identifier, literal
+from factory_resources.sql.engine import (
+    ZONED,
+    ZONED_NANOSECONDS,
+    engine_errors,
+    identifier,
+    literal,
+)
 from factory_resources.tables.snapshot import Snapshot, TableFile
 
 if TYPE_CHECKING:
@@ -99,7 +105,7 @@ _TYPES = {
     **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), "BIGINT"),
     **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
     # Instants are stored in UTC, the engine's time zone.
-    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+    **dict.fromkeys((ZONED, ZONED_NANOSECONDS), "TIMESTAMP"),
 }
 
 

@@ -17,6 +17,7 @@ from factory_assets.cli.new.written_columns import read_written
 from factory_assets.cli.new.written_forms import GERMAN
 from factory_assets.data.contract.sql_types import (
     INFERRED,
+    NANOSECONDS,
     looks_like_sql,
     native_type,
     typed_sql,
@@ -92,7 +93,7 @@ def _special(connection: Any, raw: SourceTable, kinds: Mapping[str, str]) -> dic
         cell, wanted = identifier(name), native_type(kind)
         if kind in ("FLOAT", "DOUBLE"):
             tests[name] = f"list_sort(list(DISTINCT {cell}) FILTER (NOT isfinite({cell})))"
-        elif wanted and (wanted == "int64" or kind == "TIMESTAMP_NS"):
+        elif wanted and (wanted == "int64" or kind in NANOSECONDS):
             tests[name] = (
                 f"bool_or({cell} IS NOT NULL AND ({typed_sql(cell, kind, wanted)}) IS NULL)"
             )

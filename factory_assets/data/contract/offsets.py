@@ -13,7 +13,7 @@ from factory_assets.data.contract.type_inference import missing_tokens
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sources.files.reader import SourceTable, parquet
-from factory_resources.sql.engine import ZONED, identifier, literal
+from factory_resources.sql.engine import ZONED, ZONED_NANOSECONDS, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,7 +31,7 @@ Offsets = dict[str, tuple[int, int]]
 def has_offset_sql(value: str, kind: str) -> str:
     """Return SQL for whether a time is written with an offset or a zone."""
     if kind != "VARCHAR":
-        return "true" if kind == ZONED else "false"
+        return "true" if kind in (ZONED, ZONED_NANOSECONDS) else "false"
     pattern = r":[0-9]{2}([.,][0-9]+)? *([+-][0-9]|[A-Za-z])"
     # Most times have seconds and end with them: there is no room for an offset.
     plain = f"(strlen({value}) = 19 AND substr({value}, 17, 1) = ':')"

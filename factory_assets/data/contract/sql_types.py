@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from math import isfinite
 
 from factory_assets.spec.contract import ColumnType
-from factory_resources.sql.engine import literal
+from factory_resources.sql.engine import ZONED_NANOSECONDS, literal
 
 SQL_TYPES: dict[ColumnType, str] = {
     "int64": "BIGINT",
@@ -21,6 +21,9 @@ SQL_TYPES: dict[ColumnType, str] = {
 _INTEGERS = frozenset(
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 )
+
+NANOSECONDS = frozenset(("TIMESTAMP_NS", ZONED_NANOSECONDS))
+"""The engine's types of times that may be finer than those that are stored."""
 
 _FLOATS = frozenset(("FLOAT", "DOUBLE"))
 
@@ -183,7 +186,7 @@ def _is_representable(value: str, kind: str, time: str) -> str:
     """Return SQL for whether Python can hold the time, and text writes its year in four digits."""
     first = "0001" if _is_time(kind) else "1000"
     years = f"{time} BETWEEN '{first}-01-01' AND '9999-12-31 23:59:59.999999'"
-    if kind == "TIMESTAMP_NS":
+    if kind in NANOSECONDS:
         return f"{years} AND TRY_CAST({time} AS TIMESTAMP_NS) = {value}"
     if _is_time(kind):
         return years

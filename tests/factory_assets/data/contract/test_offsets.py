@@ -119,6 +119,24 @@ def test_typed_columns_of_several_files_can_be_mixed(tmp_path: Path, home: Home)
     assert not check.passed
 
 
+def test_times_of_pandas_with_an_offset_keep_their_nanoseconds_or_are_quarantined(
+    tmp_path: Path, home: Home
+) -> None:
+    moment = 1_720_000_000_000_000_000
+    times = pa.array([moment, moment + 1], pa.timestamp("ns", "Europe/Berlin"))
+    pq.write_table(pa.table({"t": times, "y": [1, 2]}), tmp_path / "data.parquet")
+    contract = [{"name": "t", "timezone": "Europe/Berlin"}, {"name": "y"}]
+    for listed in ([], contract):
+        source = {"source": {"files": "data.parquet"}, "contract": listed}
+        value = run_stage(
+            StageRequest(pipeline(tmp_path, ingest=source), "ingest", home, "r")
+        ).value
+        assert isinstance(value, IngestResult)
+        assert value.quarantined == {"type:t": 1}
+        assert _times(value, home) == ["2024-07-03 09:46:40"]
+        assert value.blocks[0].offsets == ({} if listed else {"t": (2, 0)})
+
+
 def test_a_zone_is_for_timestamps_and_must_exist() -> None:
     with pytest.raises(ValidationError, match="timezone of column 't' is for timestamps, not for"):
         Column.model_validate({"name": "t", "type": "string", "timezone": "UTC"})
