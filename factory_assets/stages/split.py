@@ -5,6 +5,7 @@ order in which the engine reads rows nor its number of threads matters. The sear
 in `data.leakage`, the parts of a split by time in `data.time_split`.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from factory_assets.data.given_split import unmarked_part
@@ -58,7 +59,7 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         _require_type(connection, pipeline, cleaned.snapshot.columns[target], where)
         _require_target(connection, target, cleaned.snapshot.columns[target], where)
         _require_finite_loss(connection, pipeline, cleaned.snapshot.columns[target], where)
-        _require_values(connection, rule, where)
+        _require_values(connection, rule, cleaned.snapshot.columns, where)
         ordering = ordering_texts(pipeline)
         require_sortable_texts(connection, ordering, cleaned.snapshot.columns, where)
         connection.execute(f"CREATE TEMP TABLE parts AS {_assignment(rule)}")
@@ -263,12 +264,18 @@ def _require_finite_loss(
         )
 
 
-def _require_values(connection: "duckdb.DuckDBPyConnection", rule: SplitRule, where: str) -> None:
+def _require_values(
+    connection: "duckdb.DuckDBPyConnection",
+    rule: SplitRule,
+    columns: Mapping[str, str],
+    where: str,
+) -> None:
     if not rule.time:
         return
-    row = connection.execute(
-        f"SELECT count(*) FROM source WHERE {identifier(rule.time)} IS NULL"
-    ).fetchone()
+    name = identifier(rule.time)
+    # The engine sorts NaN behind all numbers, as if it were the latest moment.
+    unknown = f"{name} IS NULL" + f" OR isnan({name})" * (columns[rule.time] == "DOUBLE")
+    row = connection.execute(f"SELECT count(*) FROM source WHERE {unknown}").fetchone()
     if row and row[0]:
         raise DataError(
             f"split.time {rule.time!r} is missing in {row[0]} rows",

@@ -273,6 +273,13 @@ def test_one_clear_line(
     _refused(home, made, value, match)
 
 
+def test_a_moment_that_is_no_number_is_missing(tmp_path: Path, home: Home) -> None:
+    text = "x,y\n" + "\n".join(f"{i},{i % 2}" for i in range(30)) + "\n"
+    derived = {"derive": {"moment": "ln(x - 2)"}}
+    made, value = cleaned(text, tmp_path, home, clean=derived, split={"time": "moment"})
+    _refused(home, made, value, r"split.time 'moment' is missing in 2 rows")
+
+
 _MERGED = r"; merge rare classes by a CASE in clean.derive and predict that column"
 
 
