@@ -14,11 +14,12 @@ from factory_assets.data.leakage.semantics import (
     afterwards,
     computed_from_target,
     outcome_reasons,
+    unplanned,
     words_of,
 )
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.results.checks import TableCheck
-from factory_assets.results.data import Implied, Leaks
+from factory_assets.results.data import Implied, InputPair, Leaks
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DataError
@@ -56,7 +57,7 @@ class Leak:
     """The message, in one line."""
     sure: bool
     remedy: str
-    """Empty for an input: all inputs share one remedy."""
+    """Empty for an input that is to be excluded: all such inputs share one remedy."""
     accepted: str | None
     """The declared reason for accepting it; None if it is not accepted."""
 
@@ -193,7 +194,25 @@ def _pairs(pipeline: Pipeline, measured: Leaks) -> Iterator[Leak]:
         later = afterwards(pair, measured.power)[0]
         name = next((name for name in pair.columns if name in allow), later)
         says = f"the {pair.relation} of {one!r} and {two!r} tells {target!r} almost exactly"
-        yield Leak(name, f"{says} (ξ {pair.order:.3f})", True, "", allow.get(name))
+        remedy = _pair_remedy(pair, later)
+        yield Leak(name, f"{says} (ξ {pair.order:.3f})", True, remedy, allow.get(name))
+
+
+def _pair_remedy(pair: InputPair, later: str) -> str:
+    """Return what to do about a pair of which it is not known which one comes afterwards.
+
+    To exclude the other one would remove the message and keep the leak.
+    """
+    one, two = pair.columns
+    accept = f"write why both are known beforehand: train.leaks.allow: {{{later}: …}}"
+    if pair.relation == "sum":
+        return f"add to train.exclude: [{one}, {two}], or {accept}"
+    if unplanned(pair):
+        return ""
+    return (
+        f"add to train.exclude the one of {one!r} and {two!r} that is known only afterwards, "
+        f"or {accept}"
+    )
 
 
 def _implied(name: str, target: str, implied: Implied, hidden: bool) -> str:

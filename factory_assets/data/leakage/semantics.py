@@ -71,10 +71,14 @@ def afterwards(pair: InputPair, power: Mapping[str, float]) -> tuple[str, ...]:
     """
     if pair.relation == "sum":
         return pair.columns
-    unplanned = [name for name in pair.columns if not PLANS & set(words_of(name))]
-    if len(unplanned) == 1:
-        return (unplanned[0],)
-    return (max(pair.columns, key=lambda name: power.get(name, 0.0)),)
+    name = unplanned(pair)
+    return (name or max(pair.columns, key=lambda name: power.get(name, 0.0)),)
+
+
+def unplanned(pair: InputPair) -> str | None:
+    """Return the only column of a pair that is not named like a plan; None if names do not tell."""
+    names = [name for name in pair.columns if not PLANS & set(words_of(name))]
+    return names[0] if len(names) == 1 else None
 
 
 def _origins(pipeline: Pipeline, derived_column: str) -> set[str]:
@@ -142,7 +146,7 @@ _VAGUE = {
 _PLANS = {
     "plans": """
         scheduled schedule sched planned plan expected estimated estimate promised due budget
-        budgeted forecast start started begin opened created geplant soll erwartet
+        budgeted forecast start started begin opened created geplant soll erwartet fällig faellig
         """
 }
 

@@ -13,7 +13,7 @@ from factory_assets.data.leakage.semantics import computed_from_target, outcome_
 from factory_assets.execution.explain import explain
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
-from factory_assets.results.data import Leaks
+from factory_assets.results.data import InputPair, Leaks, Relation
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
@@ -130,6 +130,25 @@ def test_an_outcome_name_is_suspected_and_with_power_sure(
     [leak] = leaks_of(declared(tmp_path), found)
     assert leak.sure == sure
     assert leak.says.startswith("'repair_outcome' may be an outcome: 'outcome' is in its name")
+
+
+@pytest.mark.parametrize(
+    ("columns", "relation", "remedy"),
+    [
+        (("sent", "arrived"), "difference", "the one of 'sent' and 'arrived' that is known only"),
+        (("fällig_am", "bezahlt_am"), "difference", "train.exclude: [bezahlt_am], or"),
+        (("first_half", "second_half"), "sum", "train.exclude: [first_half, second_half], or"),
+    ],
+)
+def test_of_a_pair_only_what_is_known_afterwards_is_to_be_excluded(
+    columns: tuple[str, str], relation: Relation, remedy: str, tmp_path: Path
+) -> None:
+    pair = InputPair(columns=columns, relation=relation, order=1.0)
+    found = Leaks(inputs=columns, power={columns[0]: 0.4, columns[1]: 0.3}, pairs=(pair,))
+    check = leak_check(declared(tmp_path), found)
+    assert check
+    assert remedy in check.remedy
+    assert "train.leaks.allow: {" in check.remedy
 
 
 @pytest.mark.parametrize(
