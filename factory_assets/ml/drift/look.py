@@ -37,6 +37,8 @@ MAX_ROWS = 2_000
 """Rows of a look that are bet on: enough for an effect of .05 to show within a look or two."""
 WORTH_TELLING = 30.0
 """Days of evidence of a finding that is reported."""
+_OTHER_CORRELATION = 0.1
+"""A smaller difference of two correlations does not explain a drift: the values moved."""
 
 
 def look(
@@ -198,8 +200,21 @@ def _joint(state: DriftState, now: RowSample, old_weights: Floats, new_weights: 
         features = classifier.features(rows.values)
         scores, tested = classifier.score(features), rows.testing
         sides.append(WeightedValues.of(scores[tested], weights[tested]))
-        products = features[:, pair[0]] * features[:, pair[1]]
-        correlations.append((products * weights).sum() / max(weights.sum(), 1.0))
+        correlations.append(_correlation(features[:, pair[0]], features[:, pair[1]], weights))
     names = " and ".join(repr(state.columns[i].name) for i in classifier.owners()[list(pair)])
-    words = f"correlation of {names} {correlations[0]:.2f} → {correlations[1]:.2f}"
+    before, after = correlations
+    words = f"correlation of {names} {before:.2f} → {after:.2f}"
+    if abs(after - before) < _OTHER_CORRELATION:
+        words = f"values of {names} that were rare together"
     return joint_effect(sides[0], sides[1], words)
+
+
+def _correlation(one: Floats, two: Floats, weights: Floats) -> float:
+    """Return the weighted correlation of two columns; 0 if one of them does not vary."""
+    import numpy as np
+
+    if not weights.sum():
+        return 0.0
+    one, two = (x - np.average(x, weights=weights) for x in (one, two))
+    spread = np.sqrt((weights * one**2).sum() * (weights * two**2).sum())
+    return float((weights * one * two).sum() / spread) if spread > 1e-9 * weights.sum() else 0.0

@@ -93,6 +93,18 @@ def _untie(columns: dict[str, np.ndarray], generator: np.random.Generator) -> No
     columns["weight"] = -columns["weight"]
 
 
+def _rise(columns: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+    """Larger sizes and weights, which go together as before."""
+    columns["size"] += 8
+    columns["weight"] += 4
+
+
+def _settle(columns: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+    """Larger sizes, and always the same large weight."""
+    columns["size"] += 8
+    columns["weight"][:] = 4
+
+
 @pytest.mark.parametrize(
     ("change", "column", "what", "words"),
     [
@@ -102,8 +114,10 @@ def _untie(columns: dict[str, np.ndarray], generator: np.random.Generator) -> No
         (_lose, "weight", "missing", "missing 0.0% → "),
         (_split, "size", "values", " of the values up to 3"),
         (_untie, "", "joint", "correlation of 'size' and 'weight' 0."),
+        (_rise, "", "joint", "values of 'size' and 'weight' that were rare together"),
+        (_settle, "", "joint", " → 0.00"),
     ],
-    ids=["shift", "shares", "new category", "missing", "shape", "joint"],
+    ids=["shift", "shares", "new category", "missing", "shape", "joint", "both", "constant"],
 )
 def test_a_change_is_found_within_days_and_told_in_words(
     change: Change, column: str, what: str, words: str
