@@ -24,14 +24,17 @@ def back_up(target: Path, keep: int | None, console: Console) -> None:
         keep: how many backups stay in the folder; None for all.
 
     Raises:
+        UnknownNameError: nothing has run in this home.
         StorageError: it cannot be made.
     """
     # Restoring does without them.
     from factory_assets.erasure.intents import require_finished
+    from factory_assets.execution.ledger_entries import require_ledger
     from factory_resources.backup.making import make_backup
 
     home = Home.from_env()
     require_finished(home)
+    require_ledger(home)
     with console.status("looking at what is there") as status:
         done = make_backup(home, target, status.update, keep)
     for line in (

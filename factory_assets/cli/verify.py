@@ -23,14 +23,24 @@ from factory_resources.prediction_log.archive import archiving_paused
 from factory_resources.store.location import uses_store
 from factory_resources.tables.snapshot import fetch
 
+_OLDER = (
+    "this home is older than the ledger, unless somebody removed it with its key: "
+    "factory backup, or a run, begins one and enters what the home holds as found"
+)
+
 
 def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -> int:
     """Print what was verified and what does not hold, and return the exit code."""
     given = [(name, str(value)) for name, value in options.items() if value is not None]
     words = [*chain.from_iterable(given), *(["--json"] if as_json else [])]
     home = Home.from_env()
-    if path is not None or not Ledger(home).exists:
-        return _verifier([str(path or home.path), *words])
+    if path is not None:
+        return _verifier([str(path), *words])
+    if not Ledger(home).exists:
+        code = _verifier([str(home.path), *words])
+        if home.records.is_dir():
+            click.echo(_OLDER, err=True)
+        return code
     if uses_store(home):
         _fetch_tables(home)
     with _copied(home) as copies:

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from factory_assets.cli.status.report import FactoryStatus, OpenRun
 from factory_assets.cli.wrapping import wrap_lines
 from factory_resources.home.disk_space import size_text
+from factory_resources.home.home import Home
 
 _LISTED = 5
 """Runs, schedules and waits of each kind that are named."""
@@ -89,6 +91,8 @@ def _disk(status: FactoryStatus) -> str:
 
 def _ledger(status: FactoryStatus) -> str:
     entries, seen = f"{status.entries:,} entries", status.witnesses
+    if not status.entries and Home(Path(status.home)).records.is_dir():
+        return "none yet: this home is older than it; factory backup or a run enters what it holds"
     if not status.entries:
         return "none yet: nothing has run in this home (FACTORY_HOME names another)"
     if seen is None:

@@ -33,6 +33,7 @@ from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
+from tests.commands import in_process
 from tests.killed_steps import KillPoint, run_killed, run_whole
 from tests.ledger import problems
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -291,6 +292,21 @@ def test_a_home_from_before_the_ledger_is_taken_over_as_found(root: Path) -> Non
     assert [str(problem) for problem in report.problems] == []
     assert "of what was found when the ledger began" in "\n".join(report.lines())
     assert "nothing changed since" in _run(root)
+
+
+def test_a_home_from_before_the_ledger_is_told_as_that_and_backed_up(
+    root: Path, tmp_path: Path
+) -> None:
+    home = Home(root / "home")
+    home.ledger.unlink()
+    (home.path / "secrets" / "ledger_key").unlink()
+    _, status = in_process("status")
+    assert "ledger     none yet: this home is older than it" in status
+    code, told = in_process("verify")
+    assert (code, "this home is older than the ledger" in told) == (1, True), told
+    code, told = in_process("backup", tmp_path / "backups")
+    assert (code, "backed up to" in told) == (0, True), told
+    assert problems(home) == []
 
 
 def test_a_home_without_a_ledger_is_reused_through_dagster(root: Path) -> None:
