@@ -31,6 +31,8 @@ more. More than a few must each have several rows, and a single one may be more 
 
 _NUMBER = literal(f"{ENGLISH.pattern}|{GERMAN.pattern}")
 
+_MARKED = (ENGLISH, GERMAN)
+
 NUMBERS_SQL = f"count(*) FILTER (regexp_full_match({{}}, {_NUMBER}))"
 """SQL that counts the numbers in a column of texts, `{}`."""
 
@@ -108,6 +110,32 @@ def numbers_beside_texts(
     form = _form(connection, only, delimiter)
     tokens = (*(text for text, _ in texts), *(text for text, _, is_known in found if is_known))
     return replace(form, tokens=tokens) if form else None
+
+
+def mixed_marks(connection: Any, column: ColumnSummary) -> str:
+    """Tell which numbers of a text keep it from being a column of numbers; empty if none do.
+
+    Args:
+        connection: with the view `typed` of all rows.
+        column: its profile, of texts some of which are numbers.
+    """
+    point, comma = (f"regexp_full_match({column.cell}, {literal(f.pattern)})" for f in _MARKED)
+    known = f"{column.cell} IN ({_KNOWN})"
+    [(pointed, with_comma, others, one_pointed, one_with_comma)] = connection.execute(
+        f"SELECT count(*) FILTER ({point} AND NOT {comma}), count(*) FILTER ({comma} AND NOT "
+        f"{point}), count(*) FILTER (NOT ({point} OR {comma} OR {known})), "
+        f"min({column.cell}) FILTER ({point} AND NOT {comma}), "
+        f"min({column.cell}) FILTER ({comma} AND NOT {point}) FROM typed"
+    ).fetchall()
+    if others or not pointed or not with_comma:
+        return ""
+    fewer, mark, example = min(
+        (pointed, "point", one_pointed), (with_comma, "comma", one_with_comma)
+    )
+    return (
+        f"numbers, of which {fewer} {'is' if fewer == 1 else 'are'} written with a {mark}, such as "
+        f"{example!r}, and the others otherwise: no column of numbers before they are written alike"
+    )
 
 
 def numbers_in_units(connection: Any, column: ColumnSummary, delimiter: str) -> ColumnForm | None:

@@ -15,6 +15,7 @@ from factory_assets.cli.new.files import read_files
 from factory_assets.cli.new.oddities import (
     AMOUNTS_SQL,
     NUMBERS_SQL,
+    mixed_marks,
     numbers_beside_texts,
     numbers_in_units,
     sentinels,
@@ -172,7 +173,8 @@ def _describe(
             respelt=column.distinct - unified.get(column.source, column.distinct),
             running=column.cell in running,
             in_order=column.cell in ordering,
-            oddity=sentinels(connection, column),
+            oddity=sentinels(connection, column)
+            or (mixed_marks(connection, column) if column.source in mixed else ""),
             numbers=(
                 numbers_beside_texts(connection, column, delimiter)
                 if column.source in mixed

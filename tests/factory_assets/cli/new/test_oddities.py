@@ -71,6 +71,21 @@ def test_a_text_among_numbers(
     assert (_ASKED in comment) == bool(asked)
 
 
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        (lambda c, i: f"{c.randrange(90)}{'.' if i == 9 else ','}5", True),
+        (lambda c, i: f"{c.randrange(90)},5", False),
+        (lambda c, i: f"1.2{i % 7}{'.5' if i else ',5'}", False),
+    ],
+)
+def test_a_number_with_another_decimal_mark_among_numbers(
+    cell: Callable[[random.Random, int], object], told: bool, tmp_path: Path
+) -> None:
+    comment = _comment(tmp_path, "level", cell)
+    assert ("of which 1 is written with a point, such as '" in comment) == told, comment
+
+
 def test_values_about_a_person_are_not_quoted(tmp_path: Path) -> None:
     assert "n/v" not in _comment(tmp_path, "phone", lambda c, i: "n/v" if i < 9 else 300 + i)
 
