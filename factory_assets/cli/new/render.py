@@ -23,6 +23,8 @@ _KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
 _LINES, _LINE = 3, 60
 """How many lines that are not read are shown, and how many characters of each."""
 
+_PERSONAL_INPUT = " It is an input: add it to train.exclude if it only tells who somebody is"
+
 _PLAIN = re.compile(r"[A-Za-z_/.~$][\w/.~ $+-]*")
 
 
@@ -156,6 +158,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
             said = f"{why}: personal data?"
             if column is not choices.target.column:
                 parts.append("sensitive: personal")
+                said += _PERSONAL_INPUT * (name not in choices.exclude)
         said = "; ".join(filter(None, (said, column.note)))
         entries.append((f"      - {{{', '.join(parts)}}}", said))
     width = min(88, max(len(entry) for entry, _ in entries))

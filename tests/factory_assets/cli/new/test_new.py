@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 import resource
 import warnings
 import zipfile
@@ -506,7 +507,10 @@ def test_personal_columns_are_declared_sensitive_and_their_values_not_shown(tmp_
     file = made.path
     levels = {c.name: c.sensitive for c in load_pipeline(file.parent).spec.ingest.contract.columns}
     assert [name for name, level in levels.items() if level == "personal"] == ["vorname", "mail"]
-    assert "Ann" not in file.read_text()
+    text = file.read_text()
+    assert "Ann" not in text
+    inputs = [line for line in text.splitlines() if "It is an input: add it to train" in line]
+    assert [re.findall(r"\{name: (\w+)", line) for line in inputs] == [["vorname"]]
     assert check_folder(file.parent) == []
 
 
