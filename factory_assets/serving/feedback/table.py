@@ -185,12 +185,13 @@ def _sent(
 
 def _cells(table: pa.Table, name: str, what: str) -> list[Any]:
     if name not in table.column_names:
-        option = what if what == "key" else f"{what}-column"
+        do = f"say which one it is (`--{what}-column`, or `{what}` of declared outcomes)"
+        if what == "key":
+            do = "call it so here, too, as the source of the pipeline does"
         raise DataError(
             f"there is no column {name!r}",
             where="outcomes",
-            remedy=f"say which one it is (`--{option}`, or `{what}` of declared outcomes): "
-            f"{', '.join(table.column_names)}",
+            remedy=f"{do}: {', '.join(table.column_names)}",
         )
     cells: list[Any] = table[name].to_pylist()
     return cells

@@ -168,6 +168,8 @@ def test_a_missing_column_is_named(grading: Deployed, home: Home) -> None:
         record_from_table("p", table, home)
     with pytest.raises(DataError, match=r"no column 'when'; .*`--observed-column`, or `observed`"):
         record_from_table("p", table, home, columns=OutcomeColumns("answer", observed="when"))
+    with pytest.raises(DataError, match=r"no column 'size'; call it so here, too, .*answer, outc"):
+        record_from_table("p", table, home, columns=OutcomeColumns(key="size"))
 
 
 def test_the_champion_tells_the_target_of_a_version_whose_description_was_erased(
