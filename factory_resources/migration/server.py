@@ -24,7 +24,7 @@ _PATIENCE = 10
 
 _WHERE = "the database of --to"
 
-_EMPTY_REMEDY = "create a database of its own for this factory: createdb factory"
+_EMPTY_REMEDY = "create another database, for this factory alone: createdb NAME"
 
 
 @contextmanager
