@@ -9,6 +9,7 @@ import pytest
 
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.trace import trace
+from factory_assets.cli.trace import trace_text
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.spec import partition_of
@@ -154,7 +155,9 @@ def test_a_database_is_traced_by_the_names_of_its_tables(tmp_path: Path) -> None
         connection.executescript("CREATE TABLE t (size); INSERT INTO t VALUES (1), (2)")
     source = {"database": "sqlite:plant.db", "table": "t", "key": "size"}
     _run(tmp_path, "fruit", {"ingest": {"source": source}})
-    [fate] = _trace(tmp_path, "t").fates
+    found = _trace(tmp_path, "t")
+    assert "is no file: only a run reads it again" in trace_text(found)
+    [fate] = found.fates
     assert [passage.stage for passage in fate.passages] == ["ingest", "clean"]
     with pytest.raises(UnknownNameError, match=r"is a database; .* factory trace t; read"):
         _trace(tmp_path, str(database))
