@@ -272,9 +272,9 @@ def _require_free(option: str, host: str, port: int) -> None:
     try:
         bound_socket(Listen(host, port)).close()
     except FactoryError as error:
-        raise FactoryError(
-            f"port {port} is not free", remedy=f"choose another with {option}"
-        ) from error
+        is_roots = isinstance(error.__cause__, PermissionError)
+        above = ", from 1024 on: those below are root's" * is_roots
+        raise FactoryError(error.what, remedy=f"choose another with {option}{above}") from error
 
 
 def environment() -> str:

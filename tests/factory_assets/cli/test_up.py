@@ -8,10 +8,10 @@ import pytest
 
 from factory_assets.cli import up
 from factory_assets.cli.processes import Processes
-from factory_assets.cli.up import Services, _reconcile
-from factory_assets.serving.http.listen import Listen
+from factory_assets.cli.up import Services, _reconcile, _require_free
+from factory_assets.serving.http.listen import Listen, bound_socket
 from factory_assets.web.door.address import DoorAddress
-from factory_resources.errors import StorageError
+from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.security.account import account_name
 from tests.loopback_servers import served
@@ -66,3 +66,17 @@ def test_who_gets_no_link_is_told_why_and_how_to_come_in(
         f"(no link: nobody in people.yaml has the account {account_name()!r} and a role; " in text
     )
     assert "log in with a password, or add `account: " in text
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("127.0.0.1", "Address already in use"), ("192.0.2.1", "Cannot assign requested address")],
+)
+def test_a_port_that_cannot_be_had_is_told_with_the_reason(host: str, said: str) -> None:
+    with bound_socket(Listen("127.0.0.1", 0)) as taken:
+        taken.listen()
+        with pytest.raises(FactoryError) as error:
+            _require_free("--port", host, taken.getsockname()[1])
+    told = str(error.value)
+    assert said in told
+    assert told.endswith("choose another with --port")
