@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.declarations.dependencies import in_order, require_no_circle
+from factory_assets.declarations.dependencies import (
+    in_order,
+    require_no_circle,
+    require_own_assets,
+)
 from factory_assets.declarations.folders import FILE, RENAME, declared_again, pipeline_folders
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import stages_of
@@ -75,6 +79,7 @@ def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryErro
         try:
             pipeline = load_pipeline(folders[name])
             require_no_circle(pipeline)
+            require_own_assets(pipeline)
             pipelines.append(pipeline)
         except FactoryError as error:
             errors.append(error)

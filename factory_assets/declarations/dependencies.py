@@ -63,6 +63,34 @@ def require_no_circle(pipeline: Pipeline) -> None:
         )
 
 
+def require_own_assets(pipeline: Pipeline) -> None:
+    """Require that no asset it reads by its key is one of a pipeline: its tables are not stored as
+    an asset of the user's, and of a pipeline that reads itself Dagster drops the whole location.
+
+    Raises:
+        DeclarationError: one is.
+    """
+    for source in pipeline.spec.ingest.every_source:
+        if isinstance(source, AssetSource) and (remedy := other_source(source, pipeline)):
+            raise DeclarationError(
+                f"the asset {source.asset} is one of a pipeline",
+                where=str(pipeline.folder / "defs.yaml"),
+                remedy=remedy,
+            )
+
+
+def other_source(source: AssetSource, pipeline: Pipeline) -> str | None:
+    """Return what to declare instead of an asset if it is one of a pipeline; else None."""
+    name, _, last = source.asset.rpartition("/")
+    other = pipeline if name == pipeline.name else pipeline_named(name)
+    if other is None or last not in _assets_of(other):
+        return None
+    if other is pipeline:
+        return "let it read the original source instead"
+    stage = last if last in _DATA else _DATA[-1]
+    return f"declare source: {{pipeline: {name}, stage: {stage}}}"
+
+
 def require_own_job(pipeline: Pipeline) -> None:
     """Require that no other job or asset has its name: Dagster then drops the whole code location.
 

@@ -218,6 +218,22 @@ def test_circles_and_unknown_names_are_reported(folder: Path) -> None:
     assert "no pipeline 'machine_failur'; did you mean 'machine_failure'?" in problem.what
 
 
+def test_the_asset_of_a_pipeline_is_read_as_that_pipeline(folder: Path) -> None:
+    _declare(folder, "a", {"asset": "a/clean"})
+    _declare(folder, "b", {"asset": "c/ingest"})
+    [problem] = check_folder(folder / "a")
+    assert (problem.line, problem.path) == (6, "attributes.ingest.source.asset")
+    assert "it is an asset of a pipeline; let it read the original source" in problem.what
+    [problem] = check_folder(folder / "b")
+    assert "an asset of a pipeline; declare source: {pipeline: c, stage: ingest}" in problem.what
+    found = defs()
+    found.get_repository_def().load_all_definitions()
+    keys = {key.to_user_string() for key in found.resolve_all_asset_keys()}
+    assert {"a/broken", "b/broken", "c/ingest", "machine_failure/deploy"} <= keys
+    with pytest.raises(DeclarationError, match="asset c/ingest is one of a pipeline; declare"):
+        select(["b"])
+
+
 def test_a_name_that_the_job_of_looks_has_breaks_that_pipeline_alone(folder: Path) -> None:
     declare(folder / "a", {**APPLES, "watch": {}})
     declare(folder / "a_monitor", APPLES)

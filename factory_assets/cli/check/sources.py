@@ -13,12 +13,17 @@ from factory_assets.data.sources.files import text_rules
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.data.transforms.joins import rename_remedy
-from factory_assets.declarations.dependencies import require_no_circle, require_own_job
+from factory_assets.declarations.dependencies import (
+    other_source,
+    require_no_circle,
+    require_own_job,
+)
 from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import (
     AnswersSource,
+    AssetSource,
     DatabaseSource,
     FileSource,
     Ingest,
@@ -113,7 +118,7 @@ def absent_sources(pipeline: Pipeline) -> Iterator[Mistake]:
 
 
 def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Yield source pipelines that do not exist, those that read each other, and a taken name."""
+    """Yield source pipelines that do not exist or are read as assets, circles, and a taken name."""
     names = [folder.name for folder in pipeline_folders()]
     for at, source in placed_sources(pipeline.spec.ingest):
         if isinstance(source, SnapshotSource) and source.pipeline not in names:
@@ -122,6 +127,8 @@ def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         if isinstance(source, AnswersSource) and source.answers not in names:
             message = f"no pipeline {source.answers!r}; {suggest(source.answers, names)}"
             yield Mistake((*at, "answers"), message)
+        if isinstance(source, AssetSource) and (remedy := other_source(source, pipeline)):
+            yield Mistake((*at, "asset"), f"it is an asset of a pipeline; {remedy}")
     try:
         require_no_circle(pipeline)
     except DeclarationError as error:
