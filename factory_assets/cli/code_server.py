@@ -18,6 +18,9 @@ from factory_assets.web.dagster.code_server import answers, reload_request
 _PAUSE = 5.0
 """Seconds between two looks at the declarations; one that is being written is left alone."""
 
+_PATIENCE = 60.0
+"""Seconds in which a server loads the pipelines; one that takes longer may be given up."""
+
 Start = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
 
 
@@ -28,10 +31,13 @@ class CodeServer:
         path: where it is found: a link, which leads to the socket of the present process.
         start: starts a command.
         pause: seconds between two looks at the declarations.
+        patience: seconds after which a server that does not answer may be given up.
     """
 
-    def __init__(self, path: Path, start: Start, pause: float = _PAUSE) -> None:
-        self._path, self._start, self._pause = path, start, pause
+    def __init__(
+        self, path: Path, start: Start, pause: float = _PAUSE, patience: float = _PATIENCE
+    ) -> None:
+        self._path, self._start, self._pause, self._patience = path, start, pause, patience
         self._number = 0
         self._next_look = 0.0
         self._loaded: list[tuple[str, int, int, int]] = []
@@ -55,6 +61,10 @@ class CodeServer:
             self.process.terminate()
             self.process, self._next = self._next, None
             request.unlink(missing_ok=True)
+        elif time.monotonic() - self._begun > self._patience and self._is_out_of_date():
+            # It hangs, as in an `assets.py` that asks a server which is away.
+            self._next.terminate()
+            self._next = self._begin()
 
     def _is_out_of_date(self) -> bool:
         """Whether other pipelines are declared than were loaded, for longer than a pause."""
@@ -71,6 +81,7 @@ class CodeServer:
 
     def _begin(self) -> subprocess.Popen[bytes]:
         self._number += 1
+        self._begun = time.monotonic()
         self._seen = self._loaded = declared_files()
         return self._start(command(self._socket))
 

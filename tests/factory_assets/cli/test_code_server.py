@@ -31,11 +31,12 @@ class Starter:
 
     def __init__(self) -> None:
         self.started: list[subprocess.Popen[bytes]] = []
-        self.fails = False
+        self.fails = self.hangs = False
 
     def __call__(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         socket = command[command.index("--socket") + 1]
         program = "raise SystemExit(1)" if self.fails else LISTEN
+        program = "import time; time.sleep(600)" if self.hangs else program
         self.started.append(subprocess.Popen([sys.executable, "-c", program, socket]))
         return self.started[-1]
 
@@ -105,6 +106,23 @@ def test_pipelines_that_are_declared_anew_are_loaded_once_they_stay_as_they_are(
     starter.fails = True
     file.unlink()
     assert count_after_looks() == 4, "what does not load is not tried again and again"
+
+
+def test_a_server_that_hangs_is_given_up_once_pipelines_are_declared_anew(
+    tmp_path: Path, starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    server = CodeServer(tmp_path / "code.sock", starter, pause=0.05, patience=0.2)
+    starter.hangs = True
+    file = tmp_path / "defs" / "apples" / "assets.py"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    until(lambda: len(starter.started) == 2, server)
+    starter.hangs = False
+    file.write_text("# corrected")
+    until(lambda: server.process is starter.started[-1], server)
+    assert len(starter.started) == 3
+    assert starter.started[1].wait(30)
 
 
 def test_a_server_that_does_not_come_up_leaves_the_present_one(
