@@ -3,7 +3,7 @@
 Sensors belong in `sensors`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import dagster as dg
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, SCHEDULE_NAME_TAG
@@ -15,19 +15,30 @@ MISSED_TAG = "factory/missed"
 
 
 def schedule_for(
-    job_name: str, *, cron: str, timezone: str, enabled: bool, tags: Mapping[str, str]
+    job_name: str,
+    *,
+    cron: str,
+    timezone: str,
+    enabled: bool,
+    tags: Mapping[str, str],
+    needless: Callable[[], str] = lambda: "",
 ) -> dg.ScheduleDefinition:
     """Return the schedule of a pipeline's whole job.
 
     Unless it is `enabled`, a person has to switch it on. Its runs carry the tags, and one that
     catches up for times that were missed says so in a tag of its own. While one waits for its turn,
     no other is added.
+
+    Args:
+        needless: returns why there is nothing to run for now, or an empty text.
     """
     name = f"{job_name}_schedule"
 
     def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if waiting := waiting_run(context.instance, SCHEDULE_NAME_TAG, name):
             return waiting
+        if reason := needless():
+            return dg.SkipReason(reason)
         missed = missed_times(context, name, cron, timezone)
         if missed is None:
             return dg.RunRequest(tags=tags)

@@ -5,6 +5,7 @@ imported by a look alone, so that other runs do not wait for them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -50,9 +51,22 @@ def monitor_defs(pipeline: Pipeline) -> dg.Definitions:
     return dg.Definitions(
         assets=[watched],
         jobs=[job],
-        schedules=[schedule_for(job.name, tags={}, **dict(look))],
+        schedules=[
+            schedule_for(job.name, tags={}, needless=lambda: _needless(pipeline.name), **dict(look))
+        ],
         sensors=sensors,
     )
+
+
+def _needless(name: str) -> str:
+    """Return why nobody need look: no version serves yet, or did before; else an empty text."""
+    from factory_resources.tracking.registry import Registry
+
+    with suppress(FactoryError):
+        if Registry(Home.from_env()).champion(name) is None:
+            return f"no version of {name} serves yet"
+    # The look itself says what is wrong.
+    return ""
 
 
 def _reasons(pipeline: Pipeline) -> Callable[[], Mapping[str, str]]:

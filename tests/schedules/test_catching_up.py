@@ -18,8 +18,10 @@ from dagster._scheduler.scheduler import launch_scheduled_runs
 
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
+from factory_resources.ledger.ledger import Ledger
 from schedules.automation import MISSED_TAG
 from tests.daemons import workspace
+from tests.ledger import make_champion
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -44,7 +46,10 @@ PARTITIONED = {
 def instance(
     prepared_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    """A home with a pipeline that is looked at hourly, and one in partitions; nothing has run."""
+    """A home with a pipeline that is looked at hourly, and one in partitions; nothing has run.
+
+    Its champion is one by the ledger alone: nobody looks at a pipeline without one.
+    """
     enter(tmp_path, monkeypatch)
     write_apples(tmp_path / "defs" / "apples")
     declare(
@@ -52,6 +57,8 @@ def instance(
     )
     declare(tmp_path / "defs" / "meter", PARTITIONED)
     prepare(Home(tmp_path / "home"))
+    Ledger(Home(tmp_path / "home")).begin()
+    make_champion("apples", 1, Home(tmp_path / "home"))
     with dg.DagsterInstance.get() as opened:
         yield opened
 

@@ -1,5 +1,6 @@
 """The asset `monitor` in Dagster: its page, check and schedule, and the sensor of retraining."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from factory_assets.definitions import build_defs
 from factory_resources.prediction_log.ids import parse
 from factory_resources.tracking.run_history import REASON_TAG
 from tests.factory_resources.outcomes.samples import add, feedback
-from tests.watched import Watched, copy_watched, make_watched, rows
+from tests.pipelines import declare
+from tests.watched import PUMPS, Watched, copy_watched, make_watched, rows
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +70,21 @@ def test_the_schedule_and_the_sensor_are_on_as_declared(pumps: Watched) -> None:
     pumps.declare(watch=None)
     names = {one.name for one in build_defs([pumps.folder]).resolve_all_job_defs()}
     assert "pumps_monitor" not in names
+
+
+def test_nobody_looks_at_a_pipeline_before_a_version_of_it_serves(pumps: Watched) -> None:
+    young = declare(pumps.folder.parent / "plums", PUMPS)
+    definitions = build_defs([pumps.folder, young.folder])
+    found = []
+    with dg.instance_for_test() as instance:
+        for name in ("pumps", "plums"):
+            schedule = definitions.resolve_schedule_def(f"{name}_monitor_schedule")
+            context = dg.build_schedule_context(
+                instance, scheduled_execution_time=datetime(2026, 3, 2, 5, tzinfo=UTC)
+            )
+            found.append(schedule.evaluate_tick(context))
+    assert [len(tick.run_requests or ()) for tick in found] == [1, 0]
+    assert found[1].skip_message == "no version of plums serves yet"
 
 
 def test_drift_asks_for_one_training_and_a_broken_contract_for_another_try(
