@@ -79,7 +79,8 @@ def noticed_addresses() -> Iterator[list[Asked]]:
         yield asked
     except FactoryError as error:
         if asked:
-            error.remedy = str(asked[-1])
+            # It need not be the cause, as where a library only wants to report how it is used.
+            error.remedy = f"{error.remedy}; {asked[-1]}"
         raise
     except Exception as error:
         for one in asked:

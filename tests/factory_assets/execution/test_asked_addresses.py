@@ -71,12 +71,12 @@ def test_an_error_says_it(folder: Path) -> None:
     with pytest.raises(SourceError) as told:
         _fail(folder, SourceError("nothing came", where="asking", remedy="try again"))
     assert told.value.remedy == (
-        "asking.py:6 asked for 127.0.0.1:9, which the boundary does not allow; if it may, declare "
-        "boundary: {allow: ['127.0.0.1:9']}"
+        "try again; asking.py:6 asked for 127.0.0.1:9, which the boundary does not allow; if it "
+        "may, declare boundary: {allow: ['127.0.0.1:9']}"
     )
     with pytest.raises(ValueError, match="a bug") as other:
         _fail(folder, ValueError("a bug"))
-    assert other.value.__notes__ == [told.value.remedy]
+    assert other.value.__notes__ == [told.value.remedy.removeprefix("try again; ")]
 
 
 def test_without_a_boundary_nothing_is_noticed(
