@@ -18,6 +18,7 @@ from factory_resources.tracking.run_history import is_to_be_retried, started_by
 
 if TYPE_CHECKING:
     import dagster as dg
+    from dagster_shared.error import SerializableErrorInfo
 
 RunResult = Literal["succeeded", "failed", "canceled", "running", "waiting"]
 
@@ -44,6 +45,9 @@ _RESULTS: Mapping[str, RunResult] = {
     "STARTED": "running",
     "STARTING": "running",
 }
+
+_WRAPPERS = ("Dagster", "Failure", "RetryRequested")
+"""How the names of Dagster's errors begin."""
 
 _NO_MATTER = ("there is no reason to train", "a training goes on")
 """What the sensor of retraining says if nothing was put off."""
@@ -173,12 +177,17 @@ def _error(instance: dg.DagsterInstance, run_id: str) -> str:
         for entry in instance.all_logs(run_id, of_type=kind):
             event = entry.dagster_event
             error = event.step_failure_data.error if event and event.is_step_failure else None
-            while error and error.cause:
-                error = error.cause
-            text = error.message if error else (event and event.message) or entry.message
+            text = error_text(error) if error else (event and event.message) or entry.message
             if text.strip():
                 return _one_line(text)
     return ""
+
+
+def error_text(error: SerializableErrorInfo) -> str:
+    """Return what an error says that Dagster has wrapped; its own causes say less than it does."""
+    while error.cause and (error.cls_name or "").startswith(_WRAPPERS):
+        error = error.cause
+    return error.message
 
 
 def _one_line(text: str) -> str:

@@ -26,10 +26,12 @@ from dagster._core.scheduler.instigation import (
     TickStatus,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_shared.error import SerializableErrorInfo
 
 from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.web.pages.runs import error_text
 from factory_resources.erasure.manifest import intent_file
-from factory_resources.errors import ContractError, RefusedError
+from factory_resources.errors import ContractError, RefusedError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.home.serving_faults import write_serving_faults
 from factory_resources.ledger import factory_verify as verifier
@@ -155,6 +157,16 @@ def test_a_failed_run_is_told_with_its_error_and_who_started_it(
     assert "apples: last run failed" in text
     assert "'size'" in text.partition("What waits")[0]
     assert "factory run" in text.partition("Started by")[2]
+
+
+def test_the_error_of_a_stage_is_told_with_its_place_and_remedy() -> None:
+    refused = f"{SourceError('failed with KeyError', where='sizes:rows', remedy='correct it')}"
+    cause: SerializableErrorInfo | None = None
+    for name, text in (("KeyError", "'size'"), ("SourceError", refused), ("Failure", "a step")):
+        cause = SerializableErrorInfo(text, [], name, cause)
+    assert cause is not None
+    assert error_text(cause) == refused
+    assert error_text(SerializableErrorInfo("a person's", [], "Failure")) == "a person's"
 
 
 @pytest.mark.parametrize(
