@@ -26,7 +26,7 @@ from dagster._core.launcher import (
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from factory_resources.errors import StorageError
+from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive, process_identity, process_number
 from factory_resources.home.storage_faults import storage_faults
@@ -69,7 +69,10 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         return cls(inst_data=inst_data)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Start the worker; it begins when the run's tag identifies it."""
+        """Start the worker; it begins when the run's tag identifies it.
+
+        A run that cannot be started, as its declaration is wrong by now, ends with the reason.
+        """
         run_id, origin = context.dagster_run.run_id, context.job_code_origin
         assert origin is not None
         arguments = ExecuteRunArgs(
@@ -78,7 +81,12 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             instance_ref=self._instance.get_ref(),
             set_exit_code_on_failure=True,
         )
-        command = self.worker_command(context.dagster_run, arguments.get_command_args())
+        try:
+            command = self.worker_command(context.dagster_run, arguments.get_command_args())
+        except FactoryError as error:
+            # Dagster's own message of a failed launch says no more than that it failed.
+            end_dead_run(self._instance, context.dagster_run, str(error))
+            return
         with open_log(Home.from_env(), run_id) as log:
             worker = _start(command, self.worker_variables(run_id), log)
         assert worker.stdin is not None

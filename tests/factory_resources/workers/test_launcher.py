@@ -4,6 +4,7 @@ How workers start and end is tested end to end, with a factory that is up.
 """
 
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.launcher import WorkerStatus
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
@@ -29,8 +32,7 @@ def test_a_run_whose_worker_died_on_a_full_disk_is_ended_when_there_is_room(
 ) -> None:
     with small_disk(tmp_path / "disk", 64_000_000) as disk:
         home = Home(disk.folder / "home")
-        monkeypatch.setenv("FACTORY_HOME", str(home.path))
-        monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+        enter(home, monkeypatch)
         prepare(home)
         with dg.DagsterInstance.get() as instance:
             run_id = str(uuid.uuid4())
@@ -52,15 +54,30 @@ def test_a_run_whose_worker_died_on_a_full_disk_is_ended_when_there_is_room(
             assert run_id not in launcher._workers
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_run_that_cannot_be_settled_is_not_called_healthy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = Home(tmp_path / "home")
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("launcher") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        enter(home, patch)
+        prepare(home)
+    return home
+
+
+@pytest.fixture
+def home(prepared: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    enter(prepared, monkeypatch)
+    return prepared
+
+
+def enter(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACTORY_HOME", str(home.path))
     monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
-    prepare(home)
 
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_run_that_cannot_be_settled_is_not_called_healthy(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(self: WorkerLauncher, run: dg.DagsterRun, code: int) -> None:
         raise FactoryError("the ledger is damaged")
 
@@ -81,3 +98,26 @@ def test_a_run_that_cannot_be_settled_is_not_called_healthy(
         watching.start()
         watching.join(60)
         assert launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+
+
+def test_a_run_that_cannot_be_started_ends_with_the_reason(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    declaration = tmp_path / "defs" / "apples" / "defs.yaml"
+    declaration.parent.mkdir(parents=True)
+    declaration.write_text("type: nothing")
+    repository = RepositoryPythonOrigin(sys.executable, ModuleCodePointer("factory_assets", "defs"))
+    with dg.DagsterInstance.get() as instance:
+        run = dg.DagsterRun(
+            "apples",
+            run_id=str(uuid.uuid4()),
+            status=dg.DagsterRunStatus.STARTING,
+            job_code_origin=JobPythonOrigin("apples", repository),
+        )
+        instance.run_storage.add_run(run)
+        instance.run_launcher.launch_run(LaunchRunContext(run, None))
+        [entry] = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+        assert "apples/defs.yaml:1: 'attributes' is missing" in str(
+            entry.get_dagster_event().message
+        )
