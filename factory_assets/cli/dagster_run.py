@@ -12,7 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.execution import compute_logs
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from factory_assets.cli.faults import unexpected
 from factory_assets.cli.progress import TerminalProgress
@@ -85,6 +91,9 @@ def _execute(
     name = request.pipeline.name
     definitions = merge_defs([build_pipeline(request.pipeline)], resource_overrides=resources)
     job = definitions.resolve_job_def(name)
+    create = partial(dg.DagsterInstance.create_run_for_job, instance)
+    # Dagster gives a run in this process no origin, without which its pages cannot repeat it.
+    instance.create_run_for_job = partial(create, remote_job_origin=_origin(name))  # type: ignore[method-assign]
     # The objects loaded so far live as long as the process; the collector can skip them.
     gc.freeze()
     return job.execute_in_process(
@@ -103,6 +112,12 @@ def _execute(
         run_config=_QUIET | _partition_config(request),
         raise_on_error=False,
     )
+
+
+def _origin(job: str) -> RemoteJobOrigin:
+    """Return where the code server of `factory up` has the job."""
+    location = GrpcServerCodeLocationOrigin("localhost", location_name="factory")
+    return RemoteJobOrigin(RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME), job)
 
 
 def _assets(request: RunRequest) -> list[str]:

@@ -52,6 +52,11 @@ def test_a_data_product_runs_to_clean(product: Pipeline) -> None:
     with dg.DagsterInstance.get() as instance:
         # The daemon of a factory that is up ends no run of somebody at a terminal.
         assert {one.tags["dagster/max_runtime"] for one in instance.get_runs()} == {"0"}
+        # Without an origin, the pages of Dagster fail with a traceback when they are to repeat it.
+        origins = [one.remote_job_origin for one in instance.get_runs()]
+    assert [one and one.repository_origin.get_label() for one in origins] == [
+        "__repository__@factory"
+    ]
     again = output_of(run)
     assert again.count("reused") == 3
     assert output_of(print_plan).count("reuse (computed") == 2
