@@ -45,7 +45,8 @@ class TableIOManager(dg.IOManager):
 
 
 def _require_whole(context: dg.OutputContext | dg.InputContext, name: str) -> None:
-    if context.has_partition_key:
+    # The run may be of a partition while this asset has none.
+    if context.has_asset_partitions:
         raise DataError(
             "is in partitions, but a table can only be stored as a whole",
             where=f"asset {name}",

@@ -11,6 +11,7 @@ from rich.console import Console
 from factory_assets.cli.check.check import check, check_folder
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection, select
+from factory_assets.components.io_manager import TableIOManager
 from factory_assets.data.sources.discovery import discover_sources, sources_key
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.definitions import build_defs, defs
@@ -391,6 +392,36 @@ def test_an_asset_value_that_is_not_a_table_is_refused(folder: Path, home: Home)
         failure.step_failure_data.error.to_string()
     )
     assert not path_of(home, ["a"]).exists()
+
+
+def test_an_asset_in_partitions_reads_whole_tables_and_stores_none(home: Home) -> None:
+    import pandas as pd
+
+    days = dg.StaticPartitionsDefinition(["monday", "tuesday"])
+
+    @dg.asset
+    def whole() -> pd.DataFrame:
+        return pd.DataFrame({"id": [1]})
+
+    @dg.asset(partitions_def=days)
+    def told(whole: pd.DataFrame) -> None:
+        assert len(whole) == 1
+
+    @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    def stored(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        return pd.DataFrame({"day": list(context.partition_keys)})
+
+    resources = {"io_manager": TableIOManager(home)}
+    assert dg.materialize([whole], resources=resources).success
+    one = dg.materialize(
+        [whole, told], selection=[told], resources=resources, partition_key="monday"
+    )
+    assert one.success
+    ends = {"start": "monday", "end": "tuesday"}
+    span = {f"dagster/asset_partition_range_{end}": day for end, day in ends.items()}
+    with pytest.raises(dg.Failure, match="asset stored: is in partitions, but a table"):
+        dg.materialize([stored], resources=resources, tags=span)
+    assert not path_of(home, ["stored"]).exists()
 
 
 def test_tables_are_loaded_as_the_stored_or_requested_type(home: Home) -> None:
