@@ -50,5 +50,5 @@ def _require_whole(context: dg.OutputContext | dg.InputContext, name: str) -> No
         raise DataError(
             "is in partitions, but a table can only be stored as a whole",
             where=f"asset {name}",
-            remedy="leave out partitions_def, or give the asset an io_manager_key of your own",
+            remedy="leave out partitions_def, or give the asset an io_manager_def of your own",
         )
