@@ -4,7 +4,10 @@ What is in a folder belongs in `loader`, which takes a quarter of a second to im
 """
 
 import os
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 DEFS = Path(__file__).resolve().parent.parent / "defs"
@@ -15,6 +18,9 @@ FILE = "defs.yaml"
 ASSETS_FILE = "assets.py"
 
 SETTINGS = "factory.yaml"
+
+_CONTRACT = re.compile(rb"""\bcontract:\s*(?:\{?\s*file:\s*)?["']?([^\s"',{}\[\]#]+)""")
+"""How a declaration names its contract's file, or what else is written there."""
 
 RENAME = "rename one of the folders"
 """What to do about a pipeline that is declared again."""
@@ -43,15 +49,33 @@ def every_pipeline_folder() -> list[Path]:
 
 def declared_files() -> list[tuple[str, int, int, int]]:
     """Return the files in which pipelines and assets are declared, each with its time of change,
-    number and size: what tells, without reading one, whether any is another than before."""
-    folders = ((every_pipeline_folder(), FILE), (asset_folders(), ASSETS_FILE))
-    found = []
-    for file in (folder / name for named, name in folders for folder in named):
+    number and size: what tells, reading what changed alone, whether any is another than before."""
+    declarations = [folder / FILE for folder in every_pipeline_folder()]
+    others = [settings_file(), *(folder / ASSETS_FILE for folder in asset_folders())]
+    found = [*_states([*declarations, *others])]
+    return [*found, *_states(file for one in found for file in _contract_files(*one))]
+
+
+def _states(files: Iterable[Path]) -> Iterator[tuple[str, int, int, int]]:
+    for file in files:
         # It may be gone by now.
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             stat = file.stat()
-            found.append((str(file), stat.st_mtime_ns, stat.st_ino, stat.st_size))
-    return found
+            yield str(file), stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+
+@lru_cache(10_000)
+def _contract_files(name: str, *_: int) -> tuple[Path, ...]:
+    """Return what may be the contract's file of a declaration, which is read but not parsed.
+
+    Args:
+        name: of the file; what follows tells whether it is another than before.
+    """
+    file = Path(name)
+    with suppress(OSError):
+        named = _CONTRACT.findall(file.read_bytes()) if file.name == FILE else []
+        return tuple(file.resolve().parent / os.fsdecode(one) for one in named)
+    return ()
 
 
 def asset_folders() -> list[Path]:

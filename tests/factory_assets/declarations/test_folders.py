@@ -1,0 +1,40 @@
+"""Which files tell that pipelines are declared anew."""
+
+from pathlib import Path
+
+import pytest
+
+from factory_assets.declarations.folders import declared_files
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "contract: apples.odcs.yaml",
+        "contract:   'apples.odcs.yaml'  # agreed in May",
+        "contract: {file: apples.odcs.yaml, table: apples}",
+        'contract:\n      file: "apples.odcs.yaml"\n      table: apples',
+    ],
+)
+def test_a_contract_that_is_corrected_tells_it_as_its_declaration_does(
+    written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    folder = tmp_path / "apples"
+    folder.mkdir()
+    (folder / "defs.yaml").write_text(f"attributes:\n  ingest:\n    {written}\n")
+    contract = folder / "apples.odcs.yaml"
+    seen = [declared_files()]
+    for text in ("kind: DataContrakt", "kind: DataContract"):
+        contract.write_text(text)
+        seen.append(declared_files())
+        assert seen[-1] != seen[-2]
+        assert seen[-1] == declared_files()
+    contract.unlink()
+    assert declared_files() == seen[0]
+    (folder / "defs.yaml").write_text("contract: [{name: apples.odcs.yaml}]")
+    seen = [declared_files()]
+    contract.touch()
+    assert declared_files() == seen[0], "nothing names it"
+    (tmp_path / "factory.yaml").touch()
+    assert declared_files() != seen[0]
