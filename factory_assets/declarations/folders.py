@@ -48,12 +48,21 @@ def every_pipeline_folder() -> list[Path]:
 
 
 def declared_files() -> list[tuple[str, int, int, int]]:
-    """Return the files in which pipelines and assets are declared, each with its time of change,
-    number and size: what tells, reading what changed alone, whether any is another than before."""
+    """Return the files in which pipelines and assets are declared, and the code beside them, each
+    with its time of change, number and size: what tells, reading what changed alone, whether any is
+    another than before."""
     declarations = [folder / FILE for folder in every_pipeline_folder()]
-    others = [settings_file(), *(folder / ASSETS_FILE for folder in asset_folders())]
-    found = [*_states([*declarations, *others])]
+    found = [*_states([*declarations, settings_file(), *_modules()])]
     return [*found, *_states(file for one in found for file in _contract_files(*one))]
+
+
+def _modules() -> Iterator[Path]:
+    """Yield the Python modules in the folders of pipelines and assets, by place and name."""
+    for folder in dict.fromkeys(defs_folders()):
+        for beside in sorted(folder.glob("*")):
+            # It may be gone by now.
+            with suppress(OSError):
+                yield from sorted(beside.glob("*.py"))
 
 
 def _states(files: Iterable[Path]) -> Iterator[tuple[str, int, int, int]]:
