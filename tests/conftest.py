@@ -24,10 +24,10 @@ from tests.random_examples import ALL
 from tests.storage import S3, storing
 
 # The same examples everywhere, so that a test run says something about the code and not about the
-# draw; `make test-long` searches at random, and twice as long. There is no deadline, because the
-# time of an example on a shared machine says nothing about the code.
+# draw; `make test-long` searches at random, and four times as long. There is no deadline, because
+# the time of an example on a shared machine says nothing about the code.
 _UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("same", derandomize=True, max_examples=ALL // 2, **_UNTIMED)
+settings.register_profile("same", derandomize=True, max_examples=ALL // 4, **_UNTIMED)
 settings.register_profile("random", max_examples=ALL, **_UNTIMED)
 settings.load_profile("same")
 

@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: all in the long run of the tests, else half."""
+"""How many examples a property is tried with: all in the long run of the tests, else a quarter."""
 
 from hypothesis import settings
 

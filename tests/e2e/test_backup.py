@@ -31,7 +31,7 @@ from tests.user_factory import user_factory
 pytestmark = pytest.mark.slow
 
 _ROW = {"size": 3.5, "colour": "red"}
-_PAUSE = 2
+_PAUSE = 4
 """Seconds between two backups, so that there are some while a pipeline runs, and not many."""
 
 

@@ -204,6 +204,7 @@ def test_a_home_survives_kills_of_a_worker_at_random_moments(
     assert len([p for p in factory.home.tmp.iterdir() if p.is_dir()]) > kills / 5
 
 
+@pytest.mark.long
 def test_a_home_survives_kills_of_the_command_at_random_moments(factory: Factory) -> None:
     duration = 0.0
     for state in range(2):

@@ -17,6 +17,7 @@ from factory_resources.home.sqlite_files import dagster_files, mlflow_file
 from tests.commands import command, forked
 from tests.disks import small_disk
 from tests.ledger import problems
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, write_apples
 from tests.running_factory import RunningFactory, up_options
 
@@ -203,9 +204,7 @@ def _one_left(
     return left
 
 
-@pytest.mark.parametrize(
-    "size", [*SIZES[::4], *(pytest.param(size, marks=pytest.mark.long) for size in SIZES[1:4])]
-)
+@pytest.mark.parametrize("size", [SIZES[-1], *in_long(SIZES[:-1])])
 def test_a_first_start_on_a_full_disk_is_one_line(tmp_path: Path, defs: Path, size: int) -> None:
     with small_disk(tmp_path / "disk", size) as disk:
         home = Home(disk.folder / "home")

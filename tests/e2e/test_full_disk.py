@@ -22,6 +22,7 @@ from tests.disks import Disk, small_disk
 from tests.e2e.test_partitions import Up
 from tests.e2e.test_retry import keeper, launch, messages
 from tests.ledger import problems
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -31,6 +32,7 @@ FREE = (0, 8_000, 24_000, 64_000, 160_000)
 ROWS = 20_000
 """Of the source, so that the smallest snapshot is larger than some of these."""
 ITS_OWN: tuple[Stage, ...] = ("train", "deploy")
+OTHERS = tuple(stage for stage in STAGES if stage not in ITS_OWN)
 """Stages that store more than a table and a record."""
 
 
@@ -59,7 +61,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return declared
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [*ITS_OWN, *in_long(OTHERS)])
 def test_a_stage_on_a_full_disk_is_one_line(
     stage: Stage, disk: Disk, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +99,7 @@ TRAINED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", TRAINED)
+@pytest.mark.parametrize("kind", ["mlp", *in_long(["gradient_boosting", "tune"])])
 def test_a_training_on_a_full_disk_is_one_line(
     kind: str, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +124,7 @@ def test_a_training_on_a_full_disk_is_one_line(
 
 @pytest.mark.parametrize(
     "free",
-    [0, *(pytest.param(n, marks=pytest.mark.long) for n in (30_000, 120_000, 300_000, 600_000))],
+    [0, *in_long([30_000, 120_000, 300_000, 600_000])],
 )
 def test_a_run_on_a_full_disk_is_one_line(
     free: int, disk: Disk, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
@@ -172,10 +174,7 @@ def test_status_and_gc_work_on_a_full_disk(
     assert _run("verify")[0] == 0
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [*ITS_OWN, *(pytest.param(s, marks=pytest.mark.long) for s in STAGES if s not in ITS_OWN)],
-)
+@pytest.mark.parametrize("stage", ["deploy", *in_long(["train", *OTHERS])])
 def test_what_a_full_disk_refused_succeeds_when_there_is_room(
     stage: Stage, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

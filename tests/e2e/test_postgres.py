@@ -96,6 +96,7 @@ def test_people_decide_on_postgres(address: str, tmp_path: Path) -> None:
         (("stop", "apples", "--reason", "odd"), "stopped by jane"),
         (("resume", "apples", "--reason", "fine"), "resumed by jane"),
         (("verify",), "3 decisions"),
+        (("status",), "All is well."),
     ):
         done = factory(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -142,9 +143,8 @@ def test_outcomes_come_back_on_postgres(postgres: Postgres, address: str, tmp_pa
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    "seconds", [1, *(pytest.param(long, marks=pytest.mark.long) for long in (15, 60))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [1, 15, 60])
 def test_a_server_that_stops_in_the_middle_of_a_run_loses_nothing(
     seconds: int, postgres: Postgres, address: str, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from factory_assets.audit.reproduce import Reproduction
 from factory_assets.cli.main import main
 from factory_assets.cli.reproduce import reproduction_text
 from factory_resources.home.home import Home
-from tests.commands import command
+from tests.commands import command, forked
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -64,12 +64,16 @@ def copy(trained: Path, tmp_path: Path) -> Path:
     return shutil.copytree(trained, tmp_path / "copy")
 
 
-def _factory(root: Path, *arguments: str, **variables: str) -> Done:
+def _factory(root: Path, *arguments: str) -> Done:
+    return forked(root / "home", FACTORY_DEFS=str(root / "defs"))(*arguments)
+
+
+def _new_process(root: Path, *arguments: str, **variables: str) -> Done:
     return command(root / "home", FACTORY_DEFS=str(root / "defs"), **variables)(*arguments)
 
 
-def _json(root: Path, name: str, **variables: str) -> tuple[int, dict[str, Any]]:
-    done = _factory(root, "reproduce", name, "--json", **variables)
+def _json(root: Path, name: str) -> tuple[int, dict[str, Any]]:
+    done = _factory(root, "reproduce", name, "--json")
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -84,7 +88,7 @@ def _versions(root: Path) -> list[Any]:
 
 def test_the_same_environment_gives_an_identical_model(trained: Path) -> None:
     before = _versions(trained)
-    done = _factory(trained, "reproduce", "nets@1")
+    done = _new_process(trained, "reproduce", "nets@1")
     assert done.returncode == 0, done.stdout + done.stderr
     first, last = done.stdout.strip().splitlines()
     same = "code, libraries and machine are the same as in the original training"
@@ -106,7 +110,7 @@ def test_uses_the_recorded_declaration_and_reports_another_library(
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 9.9.9\n")
     paths = os.pathsep.join([str(other.parent), os.environ.get("PYTHONPATH", "")])
-    done = _factory(copy, "reproduce", "trees@1", PYTHONPATH=paths)
+    done = _new_process(copy, "reproduce", "trees@1", PYTHONPATH=paths)
     assert done.returncode == 0, done.stdout + done.stderr
     first, changed, last = done.stdout.strip().splitlines()
     assert "the environment differs from the original training; training anyway" in first

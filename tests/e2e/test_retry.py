@@ -31,7 +31,7 @@ from tests.e2e.test_partitions import Up
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 MODEL = {"kind": "mlp", "hidden": [16], "epochs": 60, "patience": 60, "batch_size": 16}
 TRAIN = {
     "target": "label",
@@ -89,7 +89,6 @@ def test_a_training_whose_process_was_killed_is_retried_and_resumed(tmp_path: Pa
     assert trained.value["digest"] == undisturbed.record.value["digest"]
 
 
-@pytest.mark.long
 def test_the_next_factory_retries_what_was_killed_with_everything(tmp_path: Path) -> None:
     folder, defs = tmp_path / "defs" / "apples", tmp_path / "defs"
     declare(folder, {**APPLES, "train": TRAIN})
@@ -206,7 +205,6 @@ def end_of(up: Up, first: str) -> list[str]:
     return ids
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("prepared_engine", ["postgres"], indirect=True)
 def test_a_run_on_postgres_killed_at_any_moment_ends_well(
     prepared_engine: str, postgres: Postgres, tmp_path: Path
@@ -248,7 +246,6 @@ def test_a_run_on_postgres_killed_at_any_moment_ends_well(
         up.stop()
 
 
-@pytest.mark.long
 def test_a_run_ends_well_whatever_dies_while_the_database_is_away(
     postgres: Postgres, prepared_tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from tests.commands import command
 from tests.engines import ENGINES, prepared_database
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, enter, write_apples
 from tests.postgres import Postgres
 
@@ -37,7 +38,7 @@ class Ran:
     address: str
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=[ENGINES[0], *in_long(ENGINES[1:])])
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     root = tmp_path_factory.mktemp("ran")
     for name, contract in (("apples", {}), ("pears", {"values": ["red", "green"]})):

@@ -19,7 +19,7 @@ from tests.postgres import Postgres
 from tests.storage import S3
 from tests.user_factory import UserFactory, user_factory
 
-pytestmark = [pytest.mark.slow, needs_namespaces]
+pytestmark = [pytest.mark.slow, pytest.mark.long, needs_namespaces]
 
 _TRAIN = {
     "target": "label",
@@ -66,7 +66,6 @@ def _started(report: BoundaryReport) -> float:
     return report.started
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "names",
     [
@@ -85,7 +84,6 @@ def test_shipped_pipelines(names: tuple[str, ...], real_data: Path, place: UserF
     assert {one.boundary for one in place.runs()} == {"none"}
 
 
-@pytest.mark.long
 def test_two_processes_that_train_together(place: UserFactory) -> None:
     folder = place.path / "defs" / "apples"
     declare(folder, {**APPLES, "train": _TRAIN})

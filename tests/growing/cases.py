@@ -57,7 +57,7 @@ def _every_derived_type(name: str, sites: tuple[str, ...] = ()) -> Case:
     for n, kind in numbered(every_change([*FORMULAS])):
         sql, values = FORMULAS[kind]
         states.append(_derived(n, {"d": sql}, {"d": values}, sites))
-    return Case(name, states, sites, long=bool(sites))
+    return Case(name, states, sites, long=True)
 
 
 _TIME = VALUES["timestamp"]

@@ -21,6 +21,7 @@ from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
 from schedules.automation import MISSED_TAG
 from tests.daemons import workspace
+from tests.engines import server_in_long
 from tests.ledger import make_champion
 from tests.pipelines import APPLES, declare, enter, write_apples
 
@@ -122,6 +123,7 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
     assert started(instance)["apples_monitor"][-1] == hour + timedelta(hours=1)
 
 
+@server_in_long("prepared_engine")
 def test_times_that_were_not_declared_then_are_not_missed(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
@@ -138,6 +140,7 @@ def test_times_that_were_not_declared_then_are_not_missed(
     assert not [job for job, _ in missed(instance) if job == "apples"]
 
 
+@server_in_long("prepared_engine")
 def test_a_schedule_adds_no_run_while_one_of_it_waits(instance: dg.DagsterInstance) -> None:
     with workspace() as context:
         for hour in range(5):
@@ -163,6 +166,7 @@ def test_a_schedule_adds_no_run_while_one_of_it_waits(instance: dg.DagsterInstan
         assert MISSED_TAG not in runs[0].tags
 
 
+@server_in_long("prepared_engine")
 def test_a_retry_that_waits_is_no_run_of_the_schedule(instance: dg.DagsterInstance) -> None:
     with workspace() as context:
         tick(context, BEGAN)

@@ -17,6 +17,7 @@ from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
 from tests.commands import forked
 from tests.ledger import problems
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -187,6 +188,7 @@ RECORDS: dict[str, Damage] = {
 
 
 STAGES = ("ingest", "split", "train", "evaluate", "deploy")
+CHANGED = list(zip(STAGES * 2, RECORDS, strict=False))
 
 
 def _requires_lines(copy: Home, stage: str, change: str) -> None:
@@ -196,7 +198,7 @@ def _requires_lines(copy: Home, stage: str, change: str) -> None:
         _line(_factory(*arguments))
 
 
-@pytest.mark.parametrize(("stage", "change"), list(zip(STAGES * 2, RECORDS, strict=False)))
+@pytest.mark.parametrize(("stage", "change"), [*CHANGED[:4], *in_long(CHANGED[4:])])
 def test_a_changed_record_is_told(copy: Home, stage: str, change: str) -> None:
     _requires_lines(copy, stage, change)
 

@@ -14,6 +14,7 @@ from factory_resources.instance import prepare
 from factory_resources.tracking.run_history import REASON_TAG
 from schedules.erasures import NAME
 from tests.daemons import tick_sensor
+from tests.engines import server_in_long
 from tests.erasures import note_erased
 from tests.pipelines import APPLES, declare, enter, write_apples
 
@@ -39,6 +40,7 @@ def _requested(instance: dg.DagsterInstance) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
+@server_in_long("prepared_engine")
 def test_the_daemon_starts_one_run_for_each(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     now = BEGAN

@@ -32,6 +32,7 @@ from factory_resources.tracking.records import Records
 from tests.commands import in_process
 from tests.killed_steps import KillPoint, run_killed
 from tests.ledger import problems
+from tests.long_run import in_long
 from tests.pipelines import declare, enter
 
 pytestmark = pytest.mark.slow
@@ -203,11 +204,15 @@ def _killed() -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        KillPoint("factory_assets.erasure.steps", "remove_other_files"),
-        KillPoint("factory_assets.erasure.emptied_partitions", "key_at", 3),
-        KillPoint("factory_assets.erasure.emptied_partitions", "renew_log", 2),
         # The new log is not whole yet.
         KillPoint("factory_resources.tables.log_renewal", "_write_log", 3),
+        *in_long(
+            [
+                KillPoint("factory_assets.erasure.steps", "remove_other_files"),
+                KillPoint("factory_assets.erasure.emptied_partitions", "key_at", 3),
+                KillPoint("factory_assets.erasure.emptied_partitions", "renew_log", 2),
+            ]
+        ),
     ],
     ids=lambda step: f"{step.name}-{step.call}",
 )

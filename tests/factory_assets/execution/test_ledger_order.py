@@ -36,10 +36,12 @@ from factory_resources.tracking.registry import Registry
 from tests.commands import in_process
 from tests.killed_steps import KillPoint, run_killed, run_whole
 from tests.ledger import problems
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, enter, write_apples
 from tests.postgres import Postgres
 
 pytestmark = pytest.mark.slow
+_RECORDS = "factory_resources.tracking.records.Records"
 
 
 def _run_until_killed(method: str, when: str) -> None:
@@ -103,13 +105,10 @@ def _declare_another(root: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "when", "serves"),
     [
-        ("save", "before", 1),
-        pytest.param("save", "after", 1, marks=pytest.mark.long),
         ("append", "before", 1),
         ("append", "after", 2),
-        ("point", "after", 2),
-        pytest.param("set_alias", "before", 2, marks=pytest.mark.long),
-        ("set_alias", "after", 2),
+        *in_long([("save", "before", 1), ("save", "after", 1)]),
+        *in_long([("point", "after", 2), ("set_alias", "before", 2), ("set_alias", "after", 2)]),
     ],
 )
 def test_killed_between_two_steps_of_a_deployment(
@@ -129,6 +128,7 @@ def test_killed_between_two_steps_of_a_deployment(
     assert ("the ledger says that version 2 serves; the alias was set back" in told) == bool(moved)
 
 
+@pytest.mark.long
 def test_killed_on_postgres_when_the_ledger_has_the_champion_and_mlflow_does_not(
     postgres: Postgres, prepared_tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,10 +190,9 @@ def _run_again() -> None:
 @pytest.mark.parametrize(
     ("step", "counts"),
     [
-        (KillPoint("factory_resources.tracking.records.Records", "save"), "the old"),
+        (KillPoint(_RECORDS, "save"), "the old"),
         (KillPoint("factory_assets.execution.runner", "append_stage"), "the new"),
-        (KillPoint("factory_resources.tracking.records.Records", "put_in_place"), "the new"),
-        (KillPoint("factory_resources.tracking.records.Records", "point"), "the new"),
+        *in_long((KillPoint(_RECORDS, name), "the new") for name in ("put_in_place", "point")),
     ],
     ids=lambda one: one.name if isinstance(one, KillPoint) else "",
 )

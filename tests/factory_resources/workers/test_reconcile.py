@@ -15,6 +15,7 @@ from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import open_run
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.reconcile import reconcile
+from tests.engines import server_in_long
 from tests.pipelines import enter
 
 pytestmark = pytest.mark.slow
@@ -82,6 +83,7 @@ def test_everything_of_a_killed_process_is_ended(killed: Home) -> None:
     assert [*reconcile(killed)] == []
 
 
+@server_in_long("prepared_engine")
 def test_what_a_living_process_does_goes_on(killed: Home) -> None:
     own = {PROCESS_TAG: f"{os.getppid()} unknown"}
     with (

@@ -35,7 +35,8 @@ from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.tracking.registry import Registry
 from tests.approvals import Factory, copy_factory, make_factory
 from tests.disks import closed_disk
-from tests.engines import ENGINES, copied_database, prepared_database, server_in_long
+from tests.engines import ENGINES, copied_database, prepared_database
+from tests.long_run import in_long
 from tests.watched import look
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ pytestmark = pytest.mark.slow
 _SCHEMA = PROJECT / "docs" / "status.schema.json"
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=[ENGINES[0], *in_long(ENGINES[1:])])
 def made(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Factory]:
@@ -117,7 +118,6 @@ def test_a_waiting_candidate_needs_a_person_until_it_is_approved(apples: Factory
     assert "All is well." in apples.factory("status")[1]
 
 
-@server_in_long("made")
 def test_a_champion_that_was_deleted_in_mlflow_is_told(apples: Factory) -> None:
     apples.approve()
     Registry(apples.home).client.delete_model_version("apples", "1")
@@ -247,7 +247,6 @@ def test_the_next_runs_are_those_of_schedules_that_are_on(apples: Factory) -> No
         assert [(one.pipeline, one.at) for one in found.next] == [("apples", at)]
 
 
-@server_in_long("made")
 def test_a_schedule_that_a_person_switched_off_has_no_next_run(apples: Factory) -> None:
     schedule = {"cron": "0 2 * * *", "enabled": True}
     _declare(apples, schedule=schedule)

@@ -251,7 +251,8 @@ def test_networks_are_the_same_whoever_trains_them(
     assert ("'state': 'pruned'" in tuned) == ("tune" in declared["train"])
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("workers", [2, 1])
 def test_a_portfolio_is_the_same_whoever_fits_its_members(workers: int, tmp_path: Path) -> None:
     pipeline, home = _split(tmp_path, _PORTFOLIO)
     there = Home(shutil.copytree(home.path, tmp_path / "there"))

@@ -30,7 +30,7 @@ if not find_spec("ray"):
     warnings.warn("RAY IS NOT TESTED: it is not installed (extra `ray`)", stacklevel=1)
     pytest.skip("Ray is not installed (extra `ray`)", allow_module_level=True)
 
-pytestmark = [pytest.mark.slow, needs_namespaces]
+pytestmark = [pytest.mark.slow, pytest.mark.long, needs_namespaces]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,6 @@ def test_nodes_store_what_the_run_alone_stores(nodes: RayNodes, alone: dict[str,
     assert {(one.level, one.allow, one.exit_code) for one in workers} == {("namespaces", (), 0)}
 
 
-@pytest.mark.long
 def test_nodes_that_calculate_alike_fit_what_the_run_alone_fits(nodes: RayNodes) -> None:
     folder, home = nodes.folder / "pipelines" / "apples", Home(nodes.folder / "fitted")
     alone = train_apples(load_pipeline(folder), Home(nodes.folder / "fitted alone"), "")

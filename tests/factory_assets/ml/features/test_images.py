@@ -41,6 +41,7 @@ from factory_resources.tables.snapshot import read_arrow
 from tests.factory_assets.ml.models.cases import hostile, pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import same_everywhere
 from tests.factory_assets.serving.http.cases import call_of
+from tests.long_run import in_long
 from tests.pipelines import declare
 
 DIGITS: dict[str, Any] = {
@@ -396,7 +397,7 @@ def seen(count: int, seed: int, task: str) -> pa.Table:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", ["binary", *in_long(["multiclass", "regression"])])
 def test_models_of_pictures_and_columns_are_served_the_same(task: str, tmp_path: Path) -> None:
     model = {"kind": "cnn", "image": "seen", "epochs": 4, "hidden": [4, 8], "flip": True}
     declared = pipeline(tmp_path, {**model, "ensemble": 2 if task == "binary" else 1})

@@ -19,7 +19,9 @@ from factory_assets.ml.performance.estimation_error import EstimationErrors
 from factory_assets.ml.performance.labelled_rows import Labelled
 from factory_resources.errors import DataError
 from tests.factory_assets.ml.performance.cases import Population
+from tests.long_run import in_long
 
+SHIFTED = Population(mean=0.8, rare=0.6)
 METRICS = ("accuracy", "f1", "roc_auc", "brier", "mae", "rmse", "r2", "ece")
 
 
@@ -38,7 +40,7 @@ def estimated(rows: Labelled, classes: int) -> dict[str, Estimate]:
 
 
 @pytest.mark.parametrize("classes", [0, 2, 3])
-@pytest.mark.parametrize("population", [Population(), Population(mean=0.8, rare=0.6)])
+@pytest.mark.parametrize("population", [SHIFTED, *in_long([Population()])])
 def test_the_truth_is_nearly_always_inside_the_interval(
     classes: int, population: Population
 ) -> None:

@@ -16,6 +16,7 @@ from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, hostile, pipeline, series
 from tests.factory_assets.ml.models.test_kinds import same_everywhere
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -47,9 +48,9 @@ def served(trained: dict[str, TrainedModel]) -> dict[str, OnnxModel]:
 @pytest.mark.parametrize(
     ("kind", "task"),
     [
-        *((kind, "regression") for kind in SEQUENCES),
-        pytest.param("gru", "binary", marks=pytest.mark.long),
-        ("tcn", "multiclass"),
+        ("gru", "regression"),
+        ("transformer", "regression"),
+        *in_long([("tcn", "regression"), ("gru", "binary"), ("tcn", "multiclass")]),
     ],
 )
 def test_stored_and_exported_networks_give_the_same_outputs(
@@ -64,7 +65,7 @@ def test_stored_and_exported_networks_give_the_same_outputs(
     assert skill > 0.75
 
 
-@pytest.mark.parametrize("columns", [["heat", "wear"], ["colour"]])
+@pytest.mark.parametrize("columns", [["heat", "wear"], *in_long([["colour"]])])
 def test_a_network_reads_only_numbers_or_only_categories(
     columns: list[str], tmp_path: Path
 ) -> None:
@@ -131,7 +132,7 @@ def test_a_served_network_requires_the_columns_that_define_series(
 
 @pytest.mark.parametrize(
     "kind",
-    ["gru", *(pytest.param(one, marks=pytest.mark.long) for one in SEQUENCES if one != "gru")],
+    ["gru", *in_long(one for one in SEQUENCES if one != "gru")],
 )
 def test_a_network_is_reproducible_for_the_same_seed(kind: str, tmp_path: Path) -> None:
     one, other, another = (

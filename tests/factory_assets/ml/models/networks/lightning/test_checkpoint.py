@@ -22,6 +22,7 @@ from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import PROJECT, Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, pipeline, rows, series
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -99,17 +100,9 @@ def digest(fitted: FitResult, home: Home) -> str:
         ("mlp", EPOCHS),
         ("mlp", ALWAYS),
         ("tabm", ALWAYS),
-        ("gru", ALWAYS),
         ("ensemble", ALWAYS),
-        *(
-            pytest.param(kind, checkpoint, marks=pytest.mark.long)
-            for kind, checkpoint in (
-                ("ensemble", EPOCHS),
-                ("gru", EPOCHS),
-                ("own", EPOCHS),
-                ("own", ALWAYS),
-            )
-        ),
+        *in_long([("ensemble", EPOCHS), ("gru", EPOCHS), ("gru", ALWAYS)]),
+        *in_long([("own", EPOCHS), ("own", ALWAYS)]),
     ],
 )
 def test_a_resumed_training_ends_with_the_same_weights(
