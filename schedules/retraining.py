@@ -26,6 +26,9 @@ _PAUSE = 60
 
 _WEEK = timedelta(days=7)
 
+_ALARMS = ("drift", "performance")
+"""How the keys of reasons begin that alarms give."""
+
 _REMEMBERED = 500
 """Runs of the pipeline, the newest first, that tell since when a source breaks its contract."""
 
@@ -61,7 +64,7 @@ def decide(
         return Decision(None, "a training goes on")
     waits = []
     for key, why in reasons.items():
-        own = [one for one in trainings if one.reason == key]
+        own = [one for one in trainings if _origin(one.reason) == _origin(key)]
         if any(one.outcome == "succeeded" for one in own):
             waits.append(f"{why}: trained already")
             continue
@@ -75,6 +78,12 @@ def decide(
             continue
         return Decision(f"{key}/{sum(one.runs for one in own) + 1}", why, key)
     return Decision(None, "; ".join(waits))
+
+
+def _origin(reason: str) -> str:
+    """Return what the alarms of one look have in common: one training is for all of them."""
+    kind, _, look = reason.partition("-")
+    return look if kind in _ALARMS else reason
 
 
 def _counts(training: StartedTraining) -> bool:

@@ -35,6 +35,16 @@ def test_a_reason_starts_one_training() -> None:
     assert "trained already" in again.why
 
 
+def test_all_alarms_of_a_look_start_one_training() -> None:
+    both = {**REASONS, "performance-v1-look3": "performance since yesterday"}
+    for trained in both:
+        again = decide(both, started((trained, 5, "succeeded")), at_most=9, now=NOW)
+        assert again.why.count("trained already") == 2, trained
+    later = {**both, "performance-v1-look4": "performance since today"}
+    ended = started(("drift-v1-look3", 5, "succeeded"))
+    assert decide(later, ended, at_most=9, now=NOW).reason == "performance-v1-look4"
+
+
 def test_without_a_reason_nothing_starts() -> None:
     assert decide({}, [], at_most=2, now=NOW).key is None
 
