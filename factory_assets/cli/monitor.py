@@ -10,6 +10,7 @@ from rich.text import Text
 from factory_assets.cli.code_inside import names_sources
 from factory_assets.cli.run_inside import run_inside
 from factory_assets.cli.shared import raise_worst, select
+from factory_assets.execution.missing_champion import no_champion
 from factory_assets.monitoring.champion import require_watch
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
@@ -18,13 +19,14 @@ from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.tracking.registry import Registry
 
 
 def look_at(names: Sequence[str], console: Console, *, last: bool) -> bool:
     """Look at the answers of pipelines; return whether no alarm is open.
 
     Args:
-        names: empty for all pipelines that are watched.
+        names: empty for all pipelines that are watched and serve.
         last: show the last look instead of taking one.
 
     Raises:
@@ -34,6 +36,8 @@ def look_at(names: Sequence[str], console: Console, *, last: bool) -> bool:
     """
     home, calm = Home.from_env(), True
     pipelines = _watched(names)
+    if not names:
+        pipelines = [*_serving(pipelines, home, console)]
     if not last and any(names_sources(pipeline) for pipeline in pipelines):
         code = run_inside(["monitor", "--", *names], pipelines, home, console, looks=True)
         if code is not None:
@@ -68,6 +72,16 @@ def _watched(names: Sequence[str]) -> list[Pipeline]:
             "no pipeline is watched", remedy="add `watch: {}` to a pipeline's defs.yaml"
         )
     return found
+
+
+def _serving(pipelines: Sequence[Pipeline], home: Home, console: Console) -> Iterator[Pipeline]:
+    """Yield those that have answers to look at; of the others, say that they have none."""
+    registry = Registry(home)
+    for pipeline in pipelines:
+        if registry.champion(pipeline.name) is None:
+            console.print(str(no_champion(pipeline.name, home)), style="dim", markup=False)
+        else:
+            yield pipeline
 
 
 def _last(pipeline: Pipeline, home: Home) -> MonitorReport:

@@ -56,13 +56,15 @@ def test_an_open_alarm_is_exit_code_1_until_it_is_accepted(pumps: Watched) -> No
     assert problems(pumps.home) == []
 
 
-def test_a_pipeline_without_a_champion_keeps_no_other_from_being_looked_at(pumps: Watched) -> None:
+def test_a_pipeline_without_a_champion_has_nothing_to_be_looked_at(pumps: Watched) -> None:
     declare(pumps.root / "defs" / "new_pumps", {**PUMPS, "ingest": {"source": {"files": "x.csv"}}})
+    none = "'new_pumps' has no champion yet; train and deploy one: factory run new_pumps"
     for arguments in (("monitor",), ("monitor", "--last")):
         code, text = in_process(*arguments)
-        assert code == 2
-        assert "new_pumps" in text
+        assert (code, none in " ".join(text.split())) == (0, True), text
         assert "pumps@1  look 1" in text
+        code, text = in_process(*arguments, "new_pumps")
+        assert (code, none in " ".join(text.split())) == (2, arguments == ("monitor",)), text
 
 
 @pytest.mark.parametrize(
