@@ -22,7 +22,7 @@ from factory_assets.serving.http.beside import AnswersBeside
 from factory_assets.serving.http.call import Call, Protocol, query_of, read_body
 from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.durable import DurableLog
-from factory_assets.serving.http.errors import HttpError
+from factory_assets.serving.http.errors import HttpError, unavailable
 from factory_assets.serving.http.feedback import FeedbackDesk
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
@@ -141,9 +141,7 @@ class PredictionApp:
             await self._refuse(error, route, send)
         except StorageError as error:
             _LOG.error("answer not given: %s", error)
-            remedy = "free space if a disk is full; the log of the server says where"
-            fault = HttpError(503, "unavailable", error.what, remedy, retry=5)
-            await self._refuse(fault, route, send)
+            await self._refuse(unavailable(error), route, send)
         except Exception:  # noqa: BLE001
             # Whatever happens, others are answered; the log has the traceback, without values.
             _LOG.exception("fault")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from factory_resources.errors import DatabaseAwayError, StorageError
+
 ErrorKind = Literal[
     "malformed",
     "too_large",
@@ -65,3 +67,13 @@ class HttpError(Exception):
 def malformed(what: str, remedy: str) -> HttpError:
     """Return the error of a request that cannot be read."""
     return HttpError(400, "malformed", what, remedy)
+
+
+def unavailable(error: StorageError) -> HttpError:
+    """Return what a caller is told of it: not where the home or its database is."""
+    if isinstance(error, DatabaseAwayError):
+        what, remedy = "the database cannot be used", "try again; the log of the server says why"
+    else:
+        what = error.what
+        remedy = "free space if a disk is full; the log of the server says where"
+    return HttpError(503, "unavailable", what, remedy, retry=5)

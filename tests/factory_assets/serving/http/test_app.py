@@ -20,7 +20,7 @@ from factory_assets.serving.http.oip import metadata
 from factory_assets.serving.http.openapi import row_schema
 from factory_assets.serving.online.request_rows import ObjectRequest
 from factory_assets.serving.online.served_model import ServedModel
-from factory_resources.errors import StorageError
+from factory_resources.errors import DatabaseAwayError, StorageError
 from tests.factory_assets.serving.cases import Deployed
 from tests.factory_assets.serving.http.cases import ROW
 
@@ -204,6 +204,10 @@ def test_a_caller_is_not_told_where_the_log_lies(joined: ServedModel) -> None:
         503,
         {"error": "cannot write; free space if a disk is full; the log of the server says where"},
     )
+    away = DatabaseAwayError("server on socket /run/x: no such file", remedy="check the server")
+    status, reply = ask(joined, "/predict/p", {"age": 50, "load": 2.5}, full=away)
+    told = "the database cannot be used; try again; the log of the server says why"
+    assert (status, reply) == (503, {"error": told})
 
 
 @pytest.mark.parametrize(
