@@ -21,11 +21,13 @@ from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.results.stages import Stage
 from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
+from factory_resources.home.home import Home
 from factory_resources.sources.databases.reader import SQLITE
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tables.logged_files import past_versions
 from factory_resources.tables.snapshot import Snapshot, union
 from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry, Version
 
 SHOWN = 5
@@ -66,9 +68,7 @@ def find_model(name: ModelName, registry: Registry) -> Version:
     """
     known = registry.versions()
     if name.pipeline not in known:
-        raise UnknownNameError(
-            f"there is no model {name.pipeline!r}", remedy=_suggestion(name.pipeline, known)
-        )
+        raise _no_such_model(name.pipeline, known, registry.home)
     version = name.version
     if version == "champion":
         champion = registry.champion(name.pipeline)
@@ -258,6 +258,16 @@ def _no_such_version(
     return UnknownNameError(
         f"{where} has no data version {name.version}", remedy=f"choose one of: {existing}"
     )
+
+
+def _no_such_model(name: str, known: Iterable[str], home: Home) -> UnknownNameError:
+    if Records(home).latest(name, "train"):
+        return UnknownNameError(
+            f"MLflow has no version of {name!r}, which was trained",
+            remedy="restore its database from a backup, or train another version: "
+            f"factory run {name}",
+        )
+    return UnknownNameError(f"there is no model {name!r}", remedy=_suggestion(name, known))
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

@@ -251,10 +251,19 @@ def _deleted(
                 what="champion missing",
                 pipeline=state.name,
                 details=(
-                    f"MLflow does not have version {version} any more, which serves; let another "
-                    f"one serve: factory rollback {state.name}",
+                    f"MLflow does not have version {version} any more, which serves"
+                    + _other_version(state.name, known.get(state.name, ())),
                 ),
             )
+
+
+def _other_version(name: str, versions: Collection[int]) -> str:
+    if versions:
+        return f"; let another one serve: factory rollback {name}"
+    return (
+        ", nor any other; restore its database from a backup, or train another version: "
+        f"factory run {name}"
+    )
 
 
 def _not_served(home: Home) -> Iterator[Need]:

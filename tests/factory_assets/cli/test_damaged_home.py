@@ -117,6 +117,10 @@ def test_without_mlflows_database_the_next_run_trains_again(copy: Home) -> None:
     # In a process of its own: MLflow holds a database open as long as its process runs.
     defs = copy.path.parent / "defs"
     factory = forked(copy.path, FACTORY_DEFS=str(defs))
+    for arguments in (("status",), ("trace", "apples@1")):
+        told = factory(*arguments)
+        words = " ".join((told.stdout + told.stderr).split())
+        assert "restore its database from a backup" in words, arguments
     done = factory("run", "apples")
     assert done.returncode == 0, done.stdout + done.stderr
     done = factory("predict", "apples", defs / "apples" / "data.csv")

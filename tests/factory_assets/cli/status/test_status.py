@@ -123,7 +123,9 @@ def test_a_champion_that_was_deleted_in_mlflow_is_told(apples: Factory) -> None:
     Registry(apples.home).client.delete_model_version("apples", "1")
     code, found = _status(apples)
     assert (code, _needs(found)) == (1, ["champion missing"])
-    assert "does not have version 1 any more" in found["needs"][0]["details"][0]
+    [detail] = found["needs"][0]["details"]
+    assert "does not have version 1 any more" in detail
+    assert "train another version: factory run apples" in detail
     deleted = "version 1 of model 'apples' was deleted in MLflow; if it served, let another"
     code, text = apples.factory("predict", "apples", apples.data)
     assert (code, deleted in text) == (2, True), text
