@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 from tests.command_server import IMPORTED
 
-PRELOAD = [*IMPORTED, "sklearn.ensemble"]
+_PRELOAD = [*IMPORTED, "sklearn.ensemble"]
 """What most of the work imports: a process that begins with it starts at once."""
 
 _SECONDS = 300
@@ -27,6 +28,16 @@ class KillPoint:
     name: str
     call: int = 1
     """After which of its calls the process dies."""
+
+
+def quick_processes() -> ForkServerContext:
+    """Return the context whose processes start at once.
+
+    All tests of a process have one server of forks, with what the first of them lets it import.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    return context
 
 
 def die_after(step: KillPoint) -> None:
@@ -90,9 +101,7 @@ def print_progress(text: str, last: str = "") -> None:
 def _run(
     work: Callable[..., object], arguments: tuple[Any, ...], step: KillPoint | None
 ) -> int | None:
-    context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    process = context.Process(target=_work, args=(work, arguments, step, {**os.environ}))
+    process = quick_processes().Process(target=_work, args=(work, arguments, step, {**os.environ}))
     process.start()
     process.join(_SECONDS)
     if hangs := process.is_alive():

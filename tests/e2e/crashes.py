@@ -21,7 +21,6 @@ from factory_resources.ledger.ledger import Ledger
 from tests.ledger import problems
 from tests.pipelines import declare
 
-PRELOAD = ["duckdb", "deltalake", "pyarrow.parquet", "tests.e2e.crashes"]
 KNOWN = 7
 """The number of states of the source whose undisturbed result the tests know."""
 DECLARED: dict[str, Any] = {

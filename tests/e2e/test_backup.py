@@ -43,7 +43,9 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
     assert factory("run", "apples").returncode == 0
     answered, known = _backed_up_under_load(apples.home, apples.defs, tmp_path)
     assert problems(apples.home) == []
-    for number, count in enumerate(known, 1):
+    # The first one was made before the training, the last one after it, the others beside it.
+    for number in sorted({1, 2, len(known)}):
+        count = known[number - 1]
         home = Home(tmp_path / f"restored{number}" / "home")
         done = factory("restore", tmp_path / f"backup{number}.tar", "--home", home.path)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -53,7 +55,7 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
             lost = [one for one in answered[:count] if log.find(one) is None]
         assert lost == [], f"{len(lost)} of {count}"
         assert problems(home) == []
-    # The last one was made beside the training, or right after it, and goes on.
+    # The last one goes on.
     restored = forked(home.path, FACTORY_DEFS=str(apples.defs))
     for arguments in (("run", "apples"), ("verify",), ("predict", "apples", apples.data)):
         done = restored(*arguments)

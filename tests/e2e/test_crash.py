@@ -5,7 +5,6 @@ Concurrent runs do not corrupt a home. A full disk is an error of one line.
 """
 
 import contextlib
-import multiprocessing
 import os
 import random
 import resource
@@ -15,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,8 @@ from factory_assets.execution.retention import find_garbage
 from factory_resources.errors import StorageError
 from factory_resources.home.garbage import remove
 from factory_resources.home.home import Home
-from tests.e2e.crashes import KNOWN, PRELOAD, change, damages, declared, go_on, run
+from tests.e2e.crashes import KNOWN, change, damages, declared, go_on, run
+from tests.killed_steps import quick_processes
 from tests.ledger import cut_off_write
 
 pytestmark = pytest.mark.slow
@@ -88,15 +89,13 @@ def factory(tmp_path: Path, expected: list[dict[str, str]]) -> Factory:
 
 
 @pytest.fixture(scope="module")
-def workers() -> "multiprocessing.context.ForkServerContext":
+def workers() -> ForkServerContext:
     """A context whose processes start quickly: their parent has loaded the libraries."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    return context
+    return quick_processes()
 
 
 def _killed(
-    workers: "multiprocessing.context.ForkServerContext",
+    workers: ForkServerContext,
     factory: Factory,
     delays: list[float],
     start: int,
@@ -131,7 +130,7 @@ def _last(reader: Connection, stage: str) -> str:
 
 
 def _killed_in(
-    workers: "multiprocessing.context.ForkServerContext",
+    workers: ForkServerContext,
     factory: Factory,
     stage: str,
     share: float,
@@ -188,7 +187,7 @@ def test_a_ledger_whose_writer_was_killed_is_undone_by_whoever_opens_it(factory:
 
 @pytest.mark.parametrize("kills", [KILLS, pytest.param(MANY, marks=pytest.mark.long)])
 def test_a_home_survives_kills_of_a_worker_at_random_moments(
-    kills: int, workers: "multiprocessing.context.ForkServerContext", factory: Factory
+    kills: int, workers: ForkServerContext, factory: Factory
 ) -> None:
     chance = random.Random(20240131)
     stages: Counter[str] = Counter()
@@ -243,7 +242,7 @@ def test_concurrent_runs_do_not_corrupt_a_home(factory: Factory, runs: int) -> N
 
 
 def test_a_home_survives_kills_of_concurrent_workers(
-    workers: "multiprocessing.context.ForkServerContext", factory: Factory
+    workers: ForkServerContext, factory: Factory
 ) -> None:
     chance = random.Random(20240331)
     for start in range(3):
@@ -253,7 +252,7 @@ def test_a_home_survives_kills_of_concurrent_workers(
 
 
 def test_garbage_is_removed_between_the_stages_of_a_worker(
-    workers: "multiprocessing.context.ForkServerContext", factory: Factory
+    workers: ForkServerContext, factory: Factory
 ) -> None:
     reader, writer = workers.Pipe(duplex=False)
     worker = workers.Process(target=go_on, args=(factory.root, 0, writer))

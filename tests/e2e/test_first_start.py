@@ -160,7 +160,8 @@ def processes() -> "Iterator[list[subprocess.Popen[bytes]]]":
             process.wait()
 
 
-@pytest.mark.parametrize("names", [TWO_EACH, pytest.param(MANY, marks=pytest.mark.long)], ids=len)
+@pytest.mark.long
+@pytest.mark.parametrize("names", [TWO_EACH, MANY], ids=len)
 def test_first_starts_at_once_make_one_whole_home(
     tmp_path: Path, defs: Path, names: tuple[str, ...], processes: "list[subprocess.Popen[bytes]]"
 ) -> None:

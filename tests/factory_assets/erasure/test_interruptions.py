@@ -5,7 +5,6 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
@@ -19,7 +18,7 @@ from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from tests.disks import Disk, small_disk
 from tests.erasures import CITY, NAME, PERSON, WEIGHT, WHERE, copied, erase, home_of
-from tests.killed_steps import PRELOAD
+from tests.killed_steps import quick_processes
 from tests.ledger import problems
 
 pytestmark = pytest.mark.slow
@@ -64,9 +63,7 @@ def _work(environment: dict[str, str]) -> None:
 
 def _seconds(moment: float | None) -> float:
     """Erase in a process that is killed after some seconds; return how long it worked."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    process = context.Process(target=_work, args=({**os.environ},))
+    process = quick_processes().Process(target=_work, args=({**os.environ},))
     started = time.monotonic()
     process.start()
     process.join(moment)
