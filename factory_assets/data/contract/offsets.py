@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from factory_assets.data.contract.sql_types import value_sql
+from factory_assets.data.contract.sql_types import LATEST, value_sql
 from factory_assets.data.contract.type_inference import missing_tokens
 from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from factory_resources.tables.writer import StagedTable
 
-
-_FIRST, _LAST = "'0001-01-01'", "'9999-12-31 23:59:59.999999'"
-"""The times that Python has, as SQL."""
 
 Offsets = dict[str, tuple[int, int]]
 """Each time column with the number of its values that have an offset, and that have none."""
@@ -49,7 +46,7 @@ def in_zone_sql(time: str, value: str, kind: str, zone: str) -> str:
         kind: its DuckDB type.
     """
     local = f"CAST(timezone({literal(zone)}, {time}) AS TIMESTAMP)"
-    moved = f"CASE WHEN {local} BETWEEN {_FIRST} AND {_LAST} THEN {local} END"
+    moved = f"CASE WHEN {local} BETWEEN '0001-01-01' AND {LATEST} THEN {local} END"
     return f"CASE WHEN {has_offset_sql(value, kind)} THEN {time} ELSE {moved} END"
 
 

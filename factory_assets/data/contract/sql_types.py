@@ -25,6 +25,9 @@ _INTEGERS = frozenset(
 NANOSECONDS = frozenset(("TIMESTAMP_NS", ZONED_NANOSECONDS))
 """The engine's types of times that may be finer than those that are stored."""
 
+LATEST = "'9999-12-31 23:59:59.999999'"
+"""The last time that Python has, as SQL."""
+
 _FLOATS = frozenset(("FLOAT", "DOUBLE"))
 
 # fmt: off
@@ -185,7 +188,7 @@ def _is_exact_text(text: str) -> str:
 def _is_representable(value: str, kind: str, time: str) -> str:
     """Return SQL for whether Python can hold the time, and text writes its year in four digits."""
     first = "0001" if _is_time(kind) else "1000"
-    years = f"{time} BETWEEN '{first}-01-01' AND '9999-12-31 23:59:59.999999'"
+    years = f"{time} BETWEEN '{first}-01-01' AND {LATEST}"
     if kind in NANOSECONDS:
         return f"{years} AND TRY_CAST({time} AS TIMESTAMP_NS) = {value}"
     if _is_time(kind):

@@ -26,8 +26,14 @@ class Number(StageResult):
         """Return how many values are infinite in float32 once they are scaled."""
         import numpy as np
 
-        far = np.abs(values.astype(np.float64) - self.mean)
-        return int((far / min(self.sd, 1.0) > np.finfo(np.float32).max).sum())
+        unit, largest = min(self.sd, 1.0), float(np.finfo(np.float32).max)
+        if not len(values):
+            return 0
+        # Mostly none is: the extremes tell it without copies of a large column.
+        low, high = float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
+        if max(high - self.mean, self.mean - low) / unit <= largest:
+            return 0
+        return int((np.abs(values.astype(np.float64) - self.mean) / unit > largest).sum())
 
 
 def fit_number(name: str, values: NDArray[np.float32]) -> Number | None:
