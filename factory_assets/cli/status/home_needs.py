@@ -9,8 +9,9 @@ from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import StorageError
 from factory_resources.home.disk_space import is_read_only
 from factory_resources.home.home import Home
-from factory_resources.ledger.keys import key_file, require_closed
+from factory_resources.ledger.keys import key_file, require_closed, require_whole
 from factory_resources.prediction_log.journal import DAMAGED
+from factory_resources.prediction_log.segments import SEALED, read
 
 
 def home_needs(home: Home, entries: int) -> Iterator[Need]:
@@ -21,6 +22,7 @@ def home_needs(home: Home, entries: int) -> Iterator[Need]:
     """
     yield from _unfinished(home)
     yield from _lost_answers(home)
+    yield from _damaged_answers(home)
     yield from _keyless(home, entries)
     yield from _closed(home)
 
@@ -39,10 +41,22 @@ def _lost_answers(home: Home) -> Iterator[Need]:
         yield Need(what="answers lost", pipeline=None, details=(detail,))
 
 
+def _damaged_answers(home: Home) -> Iterator[Need]:
+    """Yield the segments that cannot be collected; who may not read them cannot know of it."""
+    for path in sorted((home.path / JOURNAL).glob(f"*{SEALED}")):
+        try:
+            for _ in read(path) if os.access(path, os.R_OK) else ():
+                pass
+        except StorageError as error:
+            # It may have been collected meanwhile.
+            if path.exists():
+                yield Need(what="answers damaged", pipeline=None, details=(str(error),))
+
+
 def _keyless(home: Home, entries: int) -> Iterator[Need]:
     """Yield that the home lacks the key of its ledger, which on a server is perhaps another's.
 
-    Or that the key is open to other users, so that nobody takes it.
+    Or that the key is open to other users, so that nobody takes it, or damaged.
 
     Who may not see the key cannot know of it.
     """
@@ -62,6 +76,13 @@ def _keyless(home: Home, entries: int) -> Iterator[Need]:
     except StorageError as error:
         detail = f"nothing can run: {error}"
         yield Need(what="ledger key open", pipeline=None, details=(detail,))
+        return
+    try:
+        require_whole(home)
+    except StorageError as error:
+        if os.access(key, os.R_OK):
+            detail = f"nothing new can be entered in the ledger: {error}"
+            yield Need(what="ledger key damaged", pipeline=None, details=(detail,))
 
 
 def _closed(home: Home) -> Iterator[Need]:

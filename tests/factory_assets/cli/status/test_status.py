@@ -350,6 +350,17 @@ def test_answers_that_were_lost_need_a_person_until_the_damaged_file_is_removed(
     assert str(damaged) in need["details"][0]
     damaged.unlink()
     assert "answers lost" not in _needs(_status(apples)[1])
+    # Nothing is cut off one that was complete: it is restored, or moved away, by a person.
+    sealed = damaged.with_suffix(".sealed")
+    sealed.write_bytes(b"changed by the disk")
+    code, found = _status(apples)
+    [need] = [one for one in found["needs"] if one["what"] == "answers damaged"]
+    assert code == 1
+    assert need["details"][0].startswith(
+        f"{sealed}: a segment of the prediction journal is damaged"
+    )
+    sealed.unlink()
+    assert "answers damaged" not in _needs(_status(apples)[1])
 
 
 def test_a_disk_that_cannot_be_written_needs_a_person(apples: Factory) -> None:
@@ -437,7 +448,7 @@ def test_a_home_without_the_key_of_its_ledger_needs_a_person(
         assert not other.exists()
 
 
-def test_a_key_that_is_open_to_other_users_needs_a_person(apples: Factory) -> None:
+def test_a_key_that_is_open_to_other_users_or_damaged_needs_a_person(apples: Factory) -> None:
     key = key_file(apples.home)
     key.chmod(0o640)
     code, found = _status(apples)
@@ -446,6 +457,17 @@ def test_a_key_that_is_open_to_other_users_needs_a_person(apples: Factory) -> No
     assert need["details"][0].startswith(f"nothing can run: {key}: other users can read the key")
     key.chmod(0o600)
     assert "ledger key open" not in _needs(_status(apples)[1])
+    content = key.read_bytes()
+    key.write_bytes(content[:-40])
+    code, found = _status(apples)
+    [need] = [one for one in found["needs"] if one["what"] == "ledger key damaged"]
+    assert code == 1
+    assert need["details"][0].startswith(
+        f"nothing new can be entered in the ledger: {key}: the key of the ledger cannot be read "
+        "(it is damaged); restore it"
+    )
+    key.write_bytes(content)
+    assert "ledger key damaged" not in _needs(_status(apples)[1])
 
 
 def test_a_champion_that_a_running_server_could_not_load_needs_a_person(apples: Factory) -> None:
