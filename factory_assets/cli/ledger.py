@@ -17,6 +17,7 @@ from factory_resources.errors import (
     DeclarationError,
     FactoryError,
     SourceError,
+    StorageError,
     UnknownNameError,
 )
 from factory_resources.home.home import Home, storage_errors
@@ -112,10 +113,14 @@ def export_tiles(out: Path) -> str:
     """Write the log as files, and return in one line what was written.
 
     Raises:
-        StorageError: a file cannot be written.
+        StorageError: it is no folder, or a file cannot be written.
     """
     home = Home.from_env()
     require_ledger(home)
+    if out.exists() and not out.is_dir():
+        raise StorageError(
+            "this is not a folder", where=str(out), remedy="name a folder, or a new name"
+        )
     with Ledger(home).reading() as log:
         size = write_tiles(log, out, _write_document)
     return f"wrote {out}: {size:,} entries"

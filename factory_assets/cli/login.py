@@ -10,6 +10,7 @@ from factory_assets.web.door.doorkeeper import Doorkeeper
 from factory_resources.errors import FactoryError, KeyFileError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.passkeys import Passkeys
 from factory_resources.security.passwords import Passwords
@@ -71,8 +72,8 @@ def set_password(name: str) -> str:
     removed = Passkeys(home).remove(name)
     return (
         f"{name} has a new password"
-        + (f"; {len(ended)} sessions ended" if ended else "")
-        + (f"; {removed} passkeys removed" if removed else "")
+        + (f"; {amount(len(ended), 'sessions')} ended" if ended else "")
+        + (f"; {amount(removed, 'passkeys')} removed" if removed else "")
     )
 
 

@@ -19,6 +19,7 @@ from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.spec import Pipeline
 from factory_resources.errors import DeclarationError, FactoryError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.tracking.registry import Registry
 
 
@@ -108,7 +109,8 @@ def show(report: MonitorReport, console: Console) -> None:
     """Print a report."""
     console.print(
         f"{report.pipeline}@{report.version}  look {report.number}, {report.time[:16]} UTC  "
-        f"{report.rows:,} rows in {report.requests:,} requests, {report.refused:,} refused",
+        f"{amount(report.rows, 'rows')} in {amount(report.requests, 'requests')}, "
+        f"{report.refused:,} refused",
         markup=False,
         highlight=False,
     )
@@ -135,7 +137,7 @@ def _lines(report: MonitorReport) -> Iterator[tuple[str, str]]:
     if report.real:
         for name, real in report.real.metrics.items():
             span = "" if real.low is None else f" ({interval_text(real.low, real.high)})"
-            rows = f"{report.real.labelled:,} rows with outcomes"
+            rows = f"{amount(report.real.labelled, 'rows')} with outcomes"
             yield f"real {name}", f"{metric_text(real.value)}{span}, {rows}"
     if report.hidden:
         yield "not watched", f"{', '.join(report.hidden)}: the log has only commitments"

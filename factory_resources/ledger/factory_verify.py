@@ -5119,7 +5119,7 @@ def _verify_command(words: Sequence[str]) -> int:
     sys.stdout.writelines(f"{line}\n" for line in lines)
     # If that fails, what was found is not lost.
     if options.keep and head is not None:
-        write_durably(options.keep, head)
+        _write(options.keep, head)
     return 0 if report.holds else 1
 
 
@@ -5147,8 +5147,17 @@ def _witness_command(words: Sequence[str]) -> int:
     except InvalidError as error:
         sys.stderr.write(printable(f"refused: {error}") + "\n")
         return 1
-    write_durably(options.out, cosigned, mode=FOR_OTHERS)
+    _write(options.out, cosigned, mode=FOR_OTHERS)
     return 0
+
+
+def _write(path: str, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file that was named in the call."""
+    try:
+        write_durably(path, content, mode=mode)
+    except OSError as error:
+        # It names a file of another name beside it, or none.
+        raise InvalidError(f"{path} cannot be written ({error.strerror})") from error
 
 
 def _content(path: str, limit: int = _NOTE_BYTES + 8192) -> bytes:

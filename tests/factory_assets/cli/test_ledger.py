@@ -68,3 +68,8 @@ def test_other_programs_may_read_the_exported_log(shared: Path) -> None:
     files = [path for path in (shared / "tiles").rglob("*") if path.is_file()]
     assert len(files) == 3
     assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
+    taken = shared / "taken"
+    taken.touch()
+    told = CliRunner().invoke(main, ["ledger", "export", "--out", str(taken)])
+    assert told.exit_code == 2
+    assert f"{taken}: this is not a folder; name a folder, or a new name" in told.output

@@ -36,7 +36,7 @@ def test_a_new_password_ends_sessions_and_removes_passkeys(
         Passkeys(home).add(Passkey(f"of-{name}", name, "x", "localhost", "dQ", "aw", 0, 0.0))
     monkeypatch.setattr("sys.stdin", io.StringIO("a sentence that nobody guesses\n"))
     told = set_password("ann")
-    assert told == "ann has a new password; 1 sessions ended; 1 passkeys removed"
+    assert told == "ann has a new password; 1 session ended; 1 passkey removed"
     assert Sessions(home).of("ann") == Passkeys(home).of("ann") == ()
     assert Sessions(home).of("tom")
     assert Passkeys(home).of("tom")

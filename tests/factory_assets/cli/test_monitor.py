@@ -29,7 +29,7 @@ def test_a_look_is_printed_and_shown_again(pumps: Watched) -> None:
     pumps.answer(rows(60, 5))
     code, text = in_process("monitor", "pumps")
     assert code == 0, text
-    assert "60 rows in 1 requests" in text
+    assert "60 rows in 1 request," in text
     assert "estimated roc_auc" in text
     assert in_process("monitor", "pumps", "--last") == (0, text)
 

@@ -315,7 +315,10 @@ def test_what_was_found_is_told_if_the_checkpoint_cannot_be_kept(
     assert factory_verify.main([str(evidence.path), "--keep", str(kept)]) == 2
     told = capsys.readouterr()
     assert told.out.splitlines()[-1] == "all holds"
-    assert told.err.startswith("error: ")
+    assert told.err == f"error: {kept} cannot be written (No such file or directory)\n"
+    assert factory_verify.main([str(evidence.path), "--keep", "/dev/full"]) == 2
+    told = capsys.readouterr()
+    assert told.err == "error: /dev/full cannot be written (No space left on device)\n"
 
 
 @pytest.mark.parametrize("is_home", [False, True])
