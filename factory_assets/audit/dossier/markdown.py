@@ -56,8 +56,14 @@ def _section(section: PrintedSection, level: int) -> Iterator[str]:
 
 
 def _paragraph(paragraph: PrintedParagraph) -> Iterator[str]:
-    text = escape_markdown(paragraph.text) + _references(paragraph.notes)
-    yield text if paragraph.kind == "text" else f"> {text}"
+    # A backslash at the end of a line breaks it, but not at the end of a paragraph.
+    parts = re.split(r"\n{2,}", paragraph.text)
+    broken = ("\\\n".join(map(escape_markdown, part.split("\n"))) for part in parts)
+    text = "\n\n".join(broken) + _references(paragraph.notes)
+    if paragraph.kind == "text":
+        yield text
+    else:
+        yield from (f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def _table(table: PrintedTable) -> Iterator[str]:

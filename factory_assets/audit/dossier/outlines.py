@@ -13,8 +13,10 @@ from factory_assets.audit.dossier.printing import (
     PrintedParagraph,
     PrintedSection,
     PrintedTable,
+    print_lines,
     print_table,
     print_text,
+    print_whole,
 )
 from factory_assets.audit.requirements.catalogue import (
     EVIDENCE_KINDS,
@@ -208,7 +210,7 @@ class _Printer:
             f" about version {answer.version}" if answer.version != self._dossier.version else ""
         )
         if STATEMENT_FILE not in answer.changed:
-            yield PrintedParagraph(print_text(answer.text), "signed")
+            yield PrintedParagraph(print_lines(answer.text), "signed")
         # Apart from the text, which could otherwise end with the signature of another person.
         signature = f"Signed{about} by {by} on {print_text(answer.signed)}."
         yield PrintedParagraph(signature, "signature", notes)
@@ -224,7 +226,7 @@ class _Printer:
             yield PrintedTable(
                 "Signed with it, from governance.yaml",
                 ("place", "value"),
-                tuple((print_text(place), print_text(value)) for place, value in answer.declared),
+                tuple((print_text(place), print_whole(value)) for place, value in answer.declared),
                 notes,
                 (),
             )

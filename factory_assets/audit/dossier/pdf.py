@@ -136,4 +136,4 @@ def _displayable(value: Any) -> Any:
 
 
 def _has_glyph(character: str) -> bool:
-    return any(first <= ord(character) <= last for first, last in _SHOWN)
+    return character == "\n" or any(first <= ord(character) <= last for first, last in _SHOWN)

@@ -21,6 +21,7 @@ class PrintedParagraph:
     """A paragraph; `gap` says what is missing, `stale` what has changed since it was signed."""
 
     text: str
+    """In one line, unless a person signed it in several."""
     kind: ParagraphKind = "text"
     notes: tuple[int, ...] = ()
 
@@ -130,8 +131,18 @@ def print_value(value: Scalar) -> str:
 
 def print_text(text: str) -> str:
     """Return a text in one line without what could control or reverse it, shortened if long."""
-    clean = printable(" ".join(text.split()))
+    clean = print_whole(text)
     return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}… ({len(text):,} characters)"
+
+
+def print_whole(text: str) -> str:
+    """Return a text as `print_text` does, however long it is: what a person signed."""
+    return printable(" ".join(text.split()))
+
+
+def print_lines(text: str) -> str:
+    """Return a whole text with its lines, each as `print_whole` does."""
+    return "\n".join(map(print_whole, text.strip().splitlines()))
 
 
 def all_sections(sections: Sequence[PrintedSection]) -> Iterable[PrintedSection]:

@@ -11,7 +11,7 @@ from tests.pipelines import APPLES, declare, enter, write_governance
 
 ANSWERS = {
     "annex-iv.1a": f"To sort apples {SCRIPT} {READ}",
-    "annex-iv.4": "They count what is sorted wrongly",
+    "annex-iv.4": f"They count what is sorted wrongly:\n\n- one by one,\n{'- again, ' * 80}at last",
     "annex-iv.7": f"None was applied {MARKDOWN}",
     "article.9": "See the risk register",
 }
@@ -23,7 +23,7 @@ RISK = {
     "likelihood": "remote",
     "severity": "minor",
     "measure": "A person looks at each tenth apple",
-    "residual": "Nine of ten are not looked at",
+    "residual": f"Nine of ten are not looked at, {'nor the next ten, ' * 40}nor the last",
 }
 
 COLOURS = (SCRIPT, READ, REVERSED, "a | b, *c*")

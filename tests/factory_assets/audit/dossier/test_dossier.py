@@ -53,7 +53,7 @@ from factory_resources.ledger.prediction_entries import (
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
 from tests.commands import in_process
-from tests.factory_assets.audit.dossier.homes import ANSWERS
+from tests.factory_assets.audit.dossier.homes import ANSWERS, RISK
 from tests.pipelines import enter
 from tests.recorded_home.make import unpack
 
@@ -182,7 +182,9 @@ def test_the_page_shows_who_signed_what_is_stale_and_what_is_missing(version: in
     sections = {section.get("id"): section for section in page.iter("section")}
     answered = sections["requirement-annex-iv.4"]
     shown = {one.get("class"): "".join(one.itertext()) for one in answered.iter("p")}
-    assert shown["signed"] == "They count what is sorted wrongly"
+    assert shown["signed"] == ANSWERS["annex-iv.4"], "as a whole, with its lines"
+    if version == 1:
+        assert RISK["residual"] in "".join(sections["requirement-article.9"].itertext())
     about = " about version 1" if version == 2 else ""
     assert shown["signature"].startswith(f"Signed{about} by jane on 20")
     stale = "Stale: since it was signed, this changed: metrics, gates."

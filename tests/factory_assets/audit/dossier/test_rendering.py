@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from factory_assets.audit.dossier.printing import (
     PrintedParagraph,
     PrintedSection,
     PrintedTable,
+    print_lines,
     print_text,
     print_value,
 )
@@ -68,6 +70,33 @@ def test_a_printed_value_has_six_digits() -> None:
     values = (None, True, False, 12_345_678, 0.123456789, 1e-9, "a\nb")
     shown = ("none", "yes", "no", "12345678", "0.123457", "1e-09", "a b")
     assert tuple(map(print_value, values)) == shown
+
+
+def test_what_a_person_signed_is_shown_as_a_whole_with_its_lines(home: Home) -> None:
+    signed = (
+        f"It was tried.\n\n- by 12 clerks\r\n1. for  a month\n\n\n{'We found it good. ' * 90}end\n"
+    )
+    lines = print_lines(signed)
+    assert lines.startswith("It was tried.\n\n- by 12 clerks\n1. for a month\n\n\nWe found")
+    paragraph = PrintedParagraph(lines, "signed", (1,))
+    signature = PrintedParagraph("Signed by jane.", "signature", (1,))
+    section = PrintedSection("section", "Answer", (paragraph, signature))
+    document = replace(_document(("plain",)), sections=(section,))
+    page = html5lib.HTMLParser(strict=True).parse(render_html(document))
+    assert lines in "".join(page.itertext())
+    tokens = MarkdownIt("commonmark").parse(render_markdown(document))
+    assert sum(one.type == "blockquote_open" for one in tokens) == 2, "not one with the signature"
+    shown = [
+        "".join("\n" if c.type == "hardbreak" else c.content for c in one.children or ())
+        for one in tokens
+        if one.type == "inline"
+    ]
+    # The note is a link to this reader.
+    assert "\n\n".join(shown[2:5]).removesuffix("^1") == lines.replace("\n\n\n", "\n\n")
+    reader = pypdf.PdfReader(BytesIO(render_pdf(document, (), home)))
+    text = "".join(page.extract_text() for page in reader.pages)
+    assert "It was tried.\n- by 12 clerks\n1. for a month\n" in text
+    assert text.count("We found it good.") == 90
 
 
 def test_html_has_no_element_of_a_text() -> None:
