@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -14,7 +15,7 @@ from tests.pipelines import write_governance
 
 pytestmark = pytest.mark.slow
 
-ANSWER = "To sort apples <b>\n and pears"
+ANSWER = "To sort apples <b>\n and pears,\n" + "- one by one\n" * 60 + "- at last"
 
 
 def test_a_signed_answer_is_shown_until_its_statement_changes(
@@ -38,6 +39,7 @@ def test_a_signed_answer_is_shown_until_its_statement_changes(
 
     about = f"/audit/ai-act/apples@{entry.version}"
     assert f"signed (entry {number})" in shown(about)
+    assert f"“{ANSWER}”, jane" in html.unescape(client.get(about).text), "the whole of it"
     assert "about version" not in shown(about)
     other = f"/audit/ai-act/apples@{3 - entry.version}"
     assert f", about version {entry.version}" in shown(other)
