@@ -68,7 +68,7 @@ def volume_alarm(
     Args:
         reports: the looks before, the newest first.
         rows: of this look.
-        days: since the look before.
+        days: in which it served since the look before.
     """
     volume = watch.volume
     if volume is None:
@@ -94,14 +94,15 @@ def volume_alarm(
 
 
 def silence_alarm(
-    pipeline: Pipeline, watch: Watching, last: datetime, now: datetime
+    pipeline: Pipeline, watch: Watching, last: datetime, served: timedelta
 ) -> Iterator[Alarm]:
     """Yield the alarm that nobody asked for long.
 
     Args:
         last: when somebody asked last, or when the version began to serve if that is later.
+        served: for how long it has served since then.
     """
-    if watch.silence and now - last > timedelta(seconds=seconds_of(watch.silence)):
+    if watch.silence and served > timedelta(seconds=seconds_of(watch.silence)):
         yield Alarm(
             kind="silence",
             what=f"no answer since {last:%Y-%m-%d %H:%M} UTC, longer than {watch.silence}",

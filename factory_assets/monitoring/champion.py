@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,8 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.watch import Watching
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import ChampionMade
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.entries import ChampionMade, ServingChanged
+from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.prediction_log.ids import first_id_at
 from factory_resources.tracking.registry import Registry
 
@@ -69,6 +69,25 @@ class WatchedChampion:
         subject = ChampionMade.subject_of(pipeline=self.pipeline.name)
         made = Ledger(self.home).latest(ChampionMade, subject)
         return datetime.fromisoformat(made[1].time) if made else self.exported
+
+    @cached_property
+    def stops(self) -> tuple[tuple[datetime, datetime], ...]:
+        """When people had stopped it: from when until when, which for the last may be never."""
+        subject = ServingChanged.subject_of(pipeline=self.pipeline.name)
+        found = [(datetime.max.replace(tzinfo=UTC), "resumed")]
+        with Ledger(self.home).reading() as log:
+            for number in log.numbers(subject):
+                entry = entry_in(log, number)
+                if isinstance(entry, ServingChanged):
+                    found.append((datetime.fromisoformat(entry.time), entry.action))
+        pairs = zip(found[1:], found, strict=False)
+        return tuple((since, until) for (since, what), (until, _) in pairs if what == "stopped")
+
+    def served(self, since: datetime, until: datetime) -> timedelta:
+        """Return for how long between two times nobody had stopped it."""
+        stopped = (min(until, end) - max(since, begin) for begin, end in self.stops)
+        zero = timedelta()
+        return max(zero, until - since - sum((max(zero, one) for one in stopped), zero))
 
     @cached_property
     def model(self) -> OnnxModel:

@@ -95,15 +95,17 @@ class _Look:
 
     @property
     def days(self) -> float:
-        """Since the look before, or since the version serves if that is later."""
-        return self.days_since(self.same)
+        """Since the look before, or since the version serves if that is later, without the time for
+        which people had stopped it."""
+        return self.champion.served(self._since(self.same), self.now).total_seconds() / _DAY
 
     def days_since(self, report: MonitorReport | None) -> float:
+        return max(0.0, (self.now - self._since(report)).total_seconds() / _DAY)
+
+    def _since(self, report: MonitorReport | None) -> datetime:
         since = self.champion.since
-        if report:
-            # Another version may have served in between.
-            since = max(since, datetime.fromisoformat(report.time))
-        return max(0.0, (self.now - since).total_seconds() / _DAY)
+        # Another version may have served in between.
+        return max(since, datetime.fromisoformat(report.time)) if report else since
 
     @property
     def folder(self) -> Path | None:
@@ -301,7 +303,7 @@ def _alarms(
         *drift_alarm(pipeline, watch, findings),
         *performance_alarm(pipeline, real),
         *volume_alarm(pipeline, watch, before, rows, look.days),
-        *silence_alarm(pipeline, watch, answered, look.now),
+        *silence_alarm(pipeline, watch, answered, champion.served(answered, look.now)),
         *age_alarm(pipeline, watch, champion.exported, look.now),
     )
 

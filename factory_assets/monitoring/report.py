@@ -108,7 +108,7 @@ class MonitorReport(StageResult):
     time: str
     """UTC, ISO 8601."""
     days: float
-    """Since the look before, or since the version serves if that is later."""
+    """In which it served since the look before; those for which people had stopped it are none."""
     until: int
     """The last block of the prediction log that was read."""
     outcomes: int

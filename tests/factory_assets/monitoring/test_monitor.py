@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from factory_assets.execution.serving_acts import change_serving
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.monitoring.accepting import accept
 from factory_assets.monitoring.alerts import known_alarms
@@ -337,6 +338,20 @@ def test_what_is_counted_by_time_is_counted_since_the_version_serves(
     monkeypatch.setattr(WatchedChampion, "since", now + timedelta(days=10))
     assert pumps.look(10.5).alarms == ()
     assert {alarm.kind for alarm in pumps.look(14).alarms} == {"volume", "silence"}
+
+
+def test_the_time_for_which_it_was_stopped_is_no_silence(pumps: Watched) -> None:
+    pumps.declare(watch={"volume": {"at_least": 100}, "silence": "3d"})
+    pumps.answer(rows(150, 83))
+    assert pumps.look(0).alarms == ()
+    change_serving(pumps.pipeline, "stopped", "odd answers", None, pumps.home)
+    assert pumps.look(30).alarms == (), "nobody can ask"
+    change_serving(pumps.pipeline, "resumed", "mended", None, pumps.home)
+    now = datetime.now(UTC)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WatchedChampion, "stops", ((now, now + timedelta(days=3)),))
+        assert pumps.look(3.5).alarms == (), "half a day since then"
+    assert {one.kind for one in pumps.look(3.5).alarms} == {"volume", "silence"}
 
 
 def test_another_version_is_compared_anew(pumps: Watched) -> None:
