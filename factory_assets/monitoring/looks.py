@@ -5,8 +5,10 @@ A folder gets its name when it is complete, so that a kill leaves a look or none
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 
 _REPORT = "report.json"
+
+OUTCOME_PROBLEMS = "outcome_problems.json"
+"""The file with what was wrong with the declared outcomes at the last look."""
 
 KEPT = 400
 """Reports that are kept."""
@@ -78,6 +83,22 @@ class Looks:
     def newest_first(self) -> Iterator[MonitorReport]:
         """Yield the reports that are kept; each is read when it is asked for."""
         yield from map(self.report, reversed(self.numbers()))
+
+    def outcome_problems(self) -> tuple[str, ...]:
+        """Return what was wrong with the declared outcomes at the last look, a line each."""
+        with suppress(OSError, ValueError):
+            return tuple(map(str, json.loads((self.folder / OUTCOME_PROBLEMS).read_bytes())))
+        return ()
+
+    def keep_outcome_problems(self, problems: Sequence[str]) -> None:
+        """Remember what is wrong with the declared outcomes.
+
+        Raises:
+            StorageError: the disk cannot be written.
+        """
+        if tuple(problems) == self.outcome_problems():
+            return
+        self.home.write_atomic(self.folder / OUTCOME_PROBLEMS, json.dumps(problems).encode())
 
     def store(self, report: MonitorReport, write: Callable[[Path], None]) -> None:
         """Store a look, and forget what no later look needs.

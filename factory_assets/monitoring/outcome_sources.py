@@ -16,7 +16,7 @@ from factory_assets.serving.feedback.file import read_source
 from factory_assets.serving.feedback.table import OutcomeColumns, record_from_table
 from factory_assets.spec import FileSource, Pipeline, SnapshotSource
 from factory_assets.spec.watch import OutcomeSource
-from factory_resources.errors import FactoryError
+from factory_resources.errors import DataError, FactoryError, SourceError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.outcome import Source
 
@@ -24,7 +24,8 @@ from factory_resources.outcomes.outcome import Source
 def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> list[str]:
     """Record the outcomes of the declared source; return what is wrong with it, a line each.
 
-    Wrong rows do not keep the others from being recorded.
+    Wrong rows do not keep the others from being recorded, nor a wrong file the others. What is
+    wrong is kept until the next time, so that people are told who see no look.
 
     Raises:
         StorageError: a database cannot be written.
@@ -37,12 +38,25 @@ def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> 
             for number, handle in enumerate(discover(declared.source, context)):
                 if handle.version in known:
                     continue
-                problems += _record(pipeline, declared, handle, scratch / str(number), home)
+                try:
+                    problems += _record(pipeline, declared, handle, scratch / str(number), home)
+                except (DataError, SourceError) as error:
+                    problems.append(_told(handle, error))
+                    continue
                 known.add(handle.version)
                 home.write_atomic(_file(looks), json.dumps(sorted(known)).encode())
         except FactoryError as error:
             problems.append(f"outcomes: {error}")
+    looks.keep_outcome_problems(problems)
     return problems
+
+
+def _told(handle: SourceHandle, error: FactoryError) -> str:
+    if isinstance(error, SourceError):
+        return f"outcomes: {error}"
+    # It names no file, as nobody named one in the call.
+    named = DataError(error.what, where=handle.name or "the source", remedy=error.remedy)
+    return f"outcomes: {named}"
 
 
 def _record(

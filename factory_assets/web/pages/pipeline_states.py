@@ -167,8 +167,9 @@ def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
     elsewhere = [other.file for other in document.elsewhere.values()]
     latest = home.records / folder.name / "latest"
     declared = (folder / FILE, *elsewhere)
-    alerts = home.watch / folder.name / "alarms.json"
-    files = tuple(map(str, (*declared, latest / "deploy.json", latest / "evaluate.json", alerts)))
+    watched = (home.watch / folder.name / one for one in ("alarms.json", "outcome_problems.json"))
+    records = (latest / "deploy.json", latest / "evaluate.json")
+    files = tuple(map(str, (*declared, *records, *watched)))
     # A file that changes while it is read is read again the next time.
     stamp = _stamp(files)
     if pipeline:

@@ -73,6 +73,7 @@ def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> Pip
         *_rollouts(pipeline, log),
         *_alarms(pipeline, log, home),
         *_unsent(pipeline, home),
+        *_unrecorded(pipeline, home),
     ]
     return replace(
         state,
@@ -188,3 +189,12 @@ def _unsent(pipeline: Pipeline, home: Home) -> list[Trouble]:
     except StorageError as error:
         return [Trouble("alerts", (str(error),))]
     return [Trouble(f"alert not sent: {one.kind}", one.unsent) for one in alarms if one.unsent]
+
+
+def _unrecorded(pipeline: Pipeline, home: Home) -> list[Trouble]:
+    """Return that declared outcomes could not be recorded: without them, nothing can be worse."""
+    watch = pipeline.spec.watch
+    if watch is None or watch.outcomes is None:
+        return []
+    problems = Looks(home, pipeline.name).outcome_problems()
+    return [Trouble("outcomes not recorded", problems)] if problems else []

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from factory_assets.cli.status.reading import read_status
 from factory_assets.monitoring.labelled import LabelledAnswers
 from factory_assets.monitoring.reasons import TrainingReasons
 from factory_assets.monitoring.watching import watch_once
@@ -101,6 +102,34 @@ def test_a_table_that_is_gone_does_not_keep_anybody_from_looking(
     seen = watch_once(pumps.pipeline, pumps.home)
     assert "outcomes: " in seen.problems[0]
     assert seen.report.rows == 30
+
+
+def test_a_wrong_file_is_named_in_the_status_and_does_not_keep_back_the_others(
+    pumps: Watched,
+) -> None:
+    pumps.declare(watch={"outcomes": {"source": {"files": "found/*.csv"}}})
+    found = pumps.folder / "found"
+    found.mkdir()
+    asked = rows(20, 6)
+    known = outcomes_of(pumps.answer(asked), asked)
+    (found / "a.csv").write_text("number,broken\n1,0\n")
+    (found / "aa.csv").write_bytes(b'id,outcome\n1,"0\n\xff')
+    (found / "b.csv").write_text("id,outcome\n" + "".join(f"{a},{b}\n" for a, b in known))
+    seen = watch_once(pumps.pipeline, pumps.home)
+    problem, unreadable = seen.problems
+    assert unreadable.startswith("outcomes: found/aa.csv:")
+    assert problem.startswith("outcomes: found/a.csv: there is no column 'outcome'; say which one")
+    assert seen.report.real is not None
+    assert seen.report.real.labelled == 20
+    needs = read_status(pumps.home, datetime.now(UTC)).needs
+    assert ("pumps", "outcomes not recorded", (problem, unreadable)) in [
+        (one.pipeline, one.what, one.details) for one in needs
+    ]
+    (found / "a.csv").unlink()
+    (found / "aa.csv").unlink()
+    assert watch_once(pumps.pipeline, pumps.home).problems == ()
+    needs = read_status(pumps.home, datetime.now(UTC)).needs
+    assert "outcomes not recorded" not in [one.what for one in needs]
 
 
 def test_a_version_that_is_worse_than_on_its_test_rows_is_an_alarm(
