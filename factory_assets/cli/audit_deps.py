@@ -14,6 +14,7 @@ from factory_assets.exchange.described_version import describe_version
 from factory_assets.exchange.osv import read_osv
 from factory_assets.execution.installed import installed_distributions
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import amount
 
 
 def audit_deps(name: str | None, advisories: Path, *, as_json: bool) -> tuple[str, bool]:
@@ -53,8 +54,9 @@ def _lines(compared: str, report: AdvisoryReport) -> Iterator[str]:
         yield f"{one.name} {one.version}: {what} by {names}{fixed}: {one.summary}".rstrip(": ")
     newest = f"the newest of {report.newest:%Y-%m-%d}" if report.newest else "none is about PyPI"
     yield (
-        f"{compared}: {report.distributions} distributions, {report.advisories:,} advisories "
-        f"({newest}), {len(report.findings) or 'none'} found"
+        f"{compared}: {amount(report.distributions, 'distributions')}, "
+        f"{amount(report.advisories, 'advisories')} ({newest}), "
+        f"{len(report.findings) or 'none'} found"
     )
 
 

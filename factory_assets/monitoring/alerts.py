@@ -166,7 +166,11 @@ def _send_alerts(
         try:
             missed = send(channel, alert_of(alarm, report.pipeline, news), home)
         except FactoryError as error:
-            problems.append(f"{channel_name(channel)}: {error}")
+            # The name of most channels has the place already.
+            known = (
+                f"{error.where}: " if error.where and error.where in channel_name(channel) else ""
+            )
+            problems.append(f"{channel_name(channel)}: {str(error).removeprefix(known)}")
             continue
         problems += [f"{channel_name(channel)}: {missed}"] if missed else []
         told = {*alarm.told} ^ {identity}

@@ -199,4 +199,4 @@ def test_nothing_found_is_exit_code_0(tmp_path: Path) -> None:
     path = str(_write(tmp_path / "osv", _record("nobody-has-this", versions=["1"])))
     done = CliRunner().invoke(main, ["audit-deps", "--advisories", path])
     assert done.exit_code == 0
-    assert done.output.endswith("1 advisories (the newest of 2026-11-20), none found\n")
+    assert done.output.endswith(" 1 advisory (the newest of 2026-11-20), none found\n")

@@ -80,7 +80,8 @@ def test_what_was_not_taken_is_sent_again_by_the_next_look(home: Home) -> None:
         ]
         sink.status = 503
         [problem] = settle_alarms(look(home, 1, DRIFT), channels, home)
-        assert "the webhook answered 503" in problem
+        address = f"http://127.0.0.1:{sink.port}/hook"
+        assert problem.startswith(f"webhook {address}: the webhook answered 503; correct alerts")
         sink.status = 200
         assert settle_alarms(look(home, 2, DRIFT), channels, home) == []
     assert len(sink.received) == len(mail.received) == 1
