@@ -205,8 +205,14 @@ def change_serving(
             not.
     """
     with deciding(pipeline, home):
-        with Ledger(home).reading() as log:
-            deployed = _champion(log, pipeline, action, home)
+        try:
+            with Ledger(home).reading() as log:
+                deployed = _champion(log, pipeline, action, home)
+        except RefusedError:
+            # It may be said already, and a kill have kept MLflow from showing it.
+            if Registry(home).moved_alias(pipeline.name):
+                Registry(home).mirror(pipeline.name)
+            raise
         if action == "resumed":
             require_files(deployed, home)
         signer: Signer | None = None
