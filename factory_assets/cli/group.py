@@ -4,7 +4,7 @@ The commands are in `main` and `audit_commands`.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn
@@ -44,6 +44,25 @@ def _usage_on_one_line() -> Iterator[None]:
         asked = f" (`{error.ctx.command_path} --help` shows what to give)" if error.ctx else ""
         click.echo(f"error: {message}{asked}", err=True)
         raise click.exceptions.Exit(error.exit_code) from error
+
+
+class _Command(click.Command):
+    """A command that takes no empty path: it would mean the present folder.
+
+    Such is one whose variable a script has not set.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given, _, _ = self.make_parser(ctx).parse_args(args=[*args])
+        for one in self.params:
+            value = given.get(one.name or "")
+            if isinstance(one.type, click.Path) and "" in (value, *_each(value)):
+                raise click.BadParameter("the path is empty", ctx, one)
+        return super().parse_args(ctx, args)
+
+
+def _each(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,7 +129,7 @@ def command(
                     end_interrupted()
                 end_with(error, debug=click.get_current_context().find_root().obj)
 
-        return group.command(name, **settings)(guarded)
+        return group.command(name, cls=_Command, **settings)(guarded)
 
     return decorate
 

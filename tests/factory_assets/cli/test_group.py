@@ -1,5 +1,6 @@
 """A command line that is mistyped is told as every other error: on one line, with exit code 2."""
 
+import shlex
 from unittest.mock import Mock
 
 import pytest
@@ -29,10 +30,13 @@ from factory_resources.home.home import Home
             "factory feedback",
         ),
         ("feedback churn f.csv --missing-after 7", "--missing-after is", "factory feedback"),
+        ("backup ''", "Invalid value for 'TARGET': the path is empty", "factory backup"),
+        ("install-service --in=", "Invalid value for '--in': the", "factory install-service"),
+        ("k8s check a.yaml ''", "Invalid value for 'FILES...': the", "factory k8s check"),
     ],
 )
 def test_a_mistyped_command_is_told_on_one_line(typed: str, told: str, asks: str) -> None:
-    ended = CliRunner().invoke(main, typed.split(), prog_name="factory")
+    ended = CliRunner().invoke(main, shlex.split(typed), prog_name="factory")
     assert ended.exit_code == 2
     assert ended.stderr.startswith(f"error: {told}")
     assert ended.stderr.endswith(f" (`{asks} --help` shows what to give)\n")
