@@ -34,6 +34,9 @@ SETTINGS_VARIABLE = "FACTORY_DAGSTER_SETTINGS"
 """Environment variable that names a YAML file whose sections take the place of Dagster's settings,
 as where runs have pods of their own."""
 
+_UNREADABLE = re.compile(r"[\x00-\x1f\x7f]")
+"""What the library that reads tables refuses in the path of a folder, such as a line break."""
+
 _READ_OTHERWISE = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 """What SQLAlchemy takes in an address for the begin of its options, or for another character."""
 
@@ -99,7 +102,13 @@ def prepare(home: Home) -> None:
 
 
 def _require_plain_path(home: Home) -> None:
-    """Require a path that stays as it is in the addresses of SQLite files."""
+    """Require a path at which tables are read, and that addresses of SQLite files do not change."""
+    if odd := _UNREADABLE.search(str(home.path)):
+        raise StorageError(
+            f"the path contains {odd[0]!r}, and tables cannot be read from there",
+            where=str(home.path),
+            remedy="rename the folder, or name another one in FACTORY_HOME",
+        )
     if engine() == "sqlite" and (odd := _READ_OTHERWISE.search(str(home.path))):
         raise StorageError(
             f"the path contains {odd[0]!r}, which the address of a database cannot",
