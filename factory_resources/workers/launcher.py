@@ -23,6 +23,7 @@ from dagster._core.launcher import (
     RunLauncher,
     WorkerStatus,
 )
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
@@ -84,6 +85,8 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         try:
             command = self.worker_command(context.dagster_run, arguments.get_command_args())
         except FactoryError as error:
+            # Started again at once, it would end in the same way.
+            self._instance.add_run_tags(run_id, {MAX_RETRIES_TAG: "0"})
             # Dagster's own message of a failed launch says no more than that it failed.
             end_dead_run(self._instance, context.dagster_run, str(error))
             return

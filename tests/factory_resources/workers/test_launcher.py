@@ -15,6 +15,7 @@ import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._daemon.auto_run_reexecution.auto_run_reexecution import should_retry
 
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
@@ -100,7 +101,7 @@ def test_a_run_that_cannot_be_settled_is_not_called_healthy(
         assert launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
 
 
-def test_a_run_that_cannot_be_started_ends_with_the_reason(
+def test_a_run_that_cannot_be_started_ends_with_the_reason_and_is_not_retried(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
@@ -121,3 +122,6 @@ def test_a_run_that_cannot_be_started_ends_with_the_reason(
         assert "apples/defs.yaml:1: 'attributes' is missing" in str(
             entry.get_dagster_event().message
         )
+        ended = instance.get_run_by_id(run.run_id)
+        assert ended is not None
+        assert not should_retry(ended, instance)
