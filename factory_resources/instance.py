@@ -34,8 +34,8 @@ SETTINGS_VARIABLE = "FACTORY_DAGSTER_SETTINGS"
 """Environment variable that names a YAML file whose sections take the place of Dagster's settings,
 as where runs have pods of their own."""
 
-_UNREADABLE = re.compile(r"[\x00-\x1f\x7f]")
-"""What the library that reads tables refuses in the path of a folder, such as a line break."""
+_UNREADABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+"""What the library that reads tables refuses in the path of a folder, or takes for a slash."""
 
 _READ_OTHERWISE = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 """What SQLAlchemy takes in an address for the begin of its options, or for another character."""

@@ -212,9 +212,9 @@ def test_statements_succeed_while_a_thread_imports_what_mlflow_needs(when: str, 
     assert said in done.stdout
 
 
-@pytest.mark.parametrize("name", ["a%20b", "a?b", "a\nb", "a\tb"])
+@pytest.mark.parametrize("name", ["a%20b", "a?b", "a\nb", "a\tb", "a\\b"])
 def test_a_path_that_databases_or_tables_cannot_have_is_refused(name: str, tmp_path: Path) -> None:
     home = Home(tmp_path / name)
-    with pytest.raises(StorageError, match=r"the path contains '(\?|%20|\\[nt])'.*FACTORY_HOME"):
+    with pytest.raises(StorageError, match=r"the path contains '(\?|%20|\\[nt\\])'.*FACTORY_HOME"):
         prepare(home)
     assert not home.path.exists()
