@@ -70,7 +70,8 @@ class Processes:
     def error(self, name: str, what: str) -> FactoryError:
         """Return an error, of exit code 1, with the last line of a log."""
         log = self.log(name)
-        text = _COLOUR.sub("", log.read_text(errors="replace"))
+        # Somebody may have removed all logs.
+        text = _COLOUR.sub("", log.read_text(errors="replace")) if log.exists() else ""
         lines = [line for line in text.splitlines() if line.strip()]
         last = lines[-1] if lines else "its log is empty"
         error = FactoryError(f"{name} {what}: {last}", where=str(log), remedy="read that log")

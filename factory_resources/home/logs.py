@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
+from factory_resources.home.home import storage_errors
+
 _LARGEST = 10_000_000
 """Bytes of a log before it is set aside."""
 
@@ -29,13 +31,19 @@ _PAUSE = 60.0
 def begin_log(path: Path) -> BinaryIO:
     """Set the previous log aside, and open a new one, which may be emptied while it is written.
 
+    Where there is no room for that, the previous one goes on.
+
     Raises:
-        OSError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
-    if path.exists() and path.stat().st_size:
-        set_aside(path)
-        path.unlink()
-    return path.open("ab")
+    with storage_errors(path):
+        # Somebody may have removed all logs.
+        path.parent.mkdir(exist_ok=True)
+        with suppress(OSError):
+            if path.exists() and path.stat().st_size:
+                set_aside(path)
+                path.unlink()
+        return path.open("ab")
 
 
 class LogRotation:

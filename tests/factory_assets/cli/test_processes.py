@@ -18,6 +18,9 @@ def test_the_last_line_of_a_process_that_ended_is_told_without_colours(tmp_path:
         processes.require_alive({"daemon": ended})
     assert ": 02:00 - ERROR - no room; read that log" in str(raised.value)
     assert raised.value.exit_code == 1
+    processes.log("daemon").unlink()
+    with pytest.raises(FactoryError, match=r"ended unexpectedly \(code 0\): its log is empty"):
+        processes.require_alive({"daemon": ended})
 
 
 def test_a_service_that_was_up_is_started_again_and_one_that_ends_at_once_is_not(

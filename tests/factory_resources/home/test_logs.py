@@ -3,7 +3,11 @@
 import subprocess
 import sys
 import time
+from errno import ENOSPC
 from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
 
 from factory_resources.home.logs import LogRotation, begin_log
 
@@ -60,6 +64,24 @@ def test_a_new_start_keeps_the_logs_of_earlier_ones(tmp_path: Path) -> None:
         "code.log.2": "3",
         "code.log.3": "2",
     }
+
+
+def test_a_log_goes_on_where_there_is_no_room_to_set_it_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "code.log"
+    path.write_bytes(b"before ")
+    full = OSError(ENOSPC, "No space left on device")
+    monkeypatch.setattr("shutil.copyfile", Mock(side_effect=full))
+    with begin_log(path) as log:
+        log.write(b"after")
+    assert path.read_bytes() == b"before after"
+
+
+def test_a_log_begins_although_somebody_has_removed_the_folder(tmp_path: Path) -> None:
+    with begin_log(tmp_path / "logs" / "code.log") as log:
+        log.write(b"0")
+    assert [file.name for file in (tmp_path / "logs").iterdir()] == ["code.log"]
 
 
 def test_the_newest_tracebacks_are_kept(tmp_path: Path) -> None:
