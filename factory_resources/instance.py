@@ -8,7 +8,10 @@ Runs, and what starts and ends their processes, belong in `workers`.
 
 import json
 import os
+import pwd
 import re
+import shlex
+import tempfile
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -58,13 +61,15 @@ def prepare(home: Home) -> None:
     without it an empty database may be half-made, and is made anew.
 
     Raises:
-        StorageError: if the home cannot be written or has a path that addresses of databases cannot
-            contain, one of its databases is damaged, or the environment names other databases than
-            the home has, or one that a migration left unfinished.
+        StorageError: if the home cannot be written, is another user's and this is root, or has a
+            path that tables or addresses of databases cannot have; one of its databases is damaged;
+            or the environment names other databases than the home has, or one that a migration left
+            unfinished.
     """
     go_offline()
     _require_plain_path(home)
     home.require_writable()
+    _require_no_stranger(home)
     os.environ["FACTORY_HOME"] = str(home.path)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     require_recorded_engine(home)
@@ -115,6 +120,27 @@ def _require_plain_path(home: Home) -> None:
             where=str(home.path),
             remedy="rename the folder, or name another one in FACTORY_HOME",
         )
+
+
+def _require_no_stranger(home: Home) -> None:
+    """Require that root has prepared the home: another user cannot read what root writes there."""
+    marker = home.path / PREPARED
+    if os.geteuid() or not marker.exists() or not (owner := marker.stat().st_uid):
+        return
+    with tempfile.TemporaryFile(dir=home.tmp) as file:
+        # A network disk may give what root writes to another user.
+        if os.fstat(file.fileno()).st_uid == owner:
+            return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"
+    raise StorageError(
+        f"this home is that of the user {name}, who cannot read what root writes into it",
+        where=str(home.path),
+        remedy=f"give the command as that user: sudo -u '{name}' factory ...; or, if root is to "
+        f"have the factory, give all of it to root: chown -R root {shlex.quote(str(home.path))}",
+    )
 
 
 def instance_settings(postgres: bool) -> bytes:

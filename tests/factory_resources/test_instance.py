@@ -20,6 +20,8 @@ from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
 from tests.commands import command
 from tests.engines import ON_POSTGRES
+from tests.loopback import needs_root
+from tests.ordinary_user import USER
 
 pytestmark = pytest.mark.slow
 
@@ -218,3 +220,12 @@ def test_a_path_that_databases_or_tables_cannot_have_is_refused(name: str, tmp_p
     with pytest.raises(StorageError, match=r"the path contains '(\?|%20|\\[nt\\])'.*FACTORY_HOME"):
         prepare(home)
     assert not home.path.exists()
+
+
+@needs_root
+def test_root_does_not_write_into_the_home_of_another_user(copy: Home) -> None:
+    os.chown(copy.path / "prepared.json", *USER)
+    with pytest.raises(StorageError, match=r"of the user nobody, .*: sudo -u 'nobody' factory"):
+        prepare(copy)
+    os.chown(copy.path / "prepared.json", 0, 0)
+    prepare(copy)
