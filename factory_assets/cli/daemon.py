@@ -3,12 +3,27 @@
 It does what `dagster-daemon run` does, but follows a link to the code server.
 """
 
+import os
 import sys
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 from factory_resources.interpreter import collect_less
 from factory_resources.security.offline import go_offline
+
+_KEPT = timedelta(days=366)
+"""How long a schedule that is not there stays switched on or off as it was."""
+
+
+def keep_switches() -> None:
+    """Let a schedule stay as somebody has switched it, while its pipeline is broken or away.
+
+    Dagster forgets that after 12 hours, and then what is declared would count. It reads this when
+    it is imported.
+    """
+    seconds = str(int(_KEPT.total_seconds()))
+    os.environ.setdefault("DAGSTER_SCHEDULE_ORPHANED_STATE_RETENTION_SECONDS", seconds)
 
 
 def main() -> None:
@@ -18,6 +33,7 @@ def main() -> None:
     """
     go_offline()
     collect_less()
+    keep_switches()
     from dagster import DagsterInstance
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster._daemon.controller import DagsterDaemonController, create_daemons_from_instance
