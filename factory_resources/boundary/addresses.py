@@ -48,7 +48,11 @@ def resolve(text: str) -> AllowedAddress:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ValueError(f"{text!r}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(
+            f"{text!r}: the name cannot be looked up ({reason}); correct it where it is allowed, "
+            "or see that the name server answers"
+        ) from None
     # A server on this machine may listen on 127.0.0.1 alone, while ::1 comes first.
     found.sort(key=lambda one: one[0] != socket.AF_INET)
     ip = str(found[0][4][0])

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -138,6 +139,16 @@ def test_an_address_of_no_machine_is_refused(text: str, folder: Path) -> None:
     assert (ended.code, ended.report) == (NOT_SET_UP, None)
     assert ended.errors.startswith(f"boundary: '{text}': ")
     assert "is the address of no machine" in ended.errors
+
+
+def test_a_name_that_cannot_be_looked_up_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=unknown))
+    told = r"^'db.invalid:5432': the name cannot .* \(Name or service not known\); correct it"
+    with pytest.raises(ValueError, match=told):
+        resolve("db.invalid:5432")
 
 
 _IS_ALLOWED = """
