@@ -43,6 +43,9 @@ HOST = "127.0.0.1"
 _START_TIMEOUT = 120.0
 """Seconds within which a page must answer."""
 
+_LONGEST = 70
+"""Bytes of the path of a folder in which there is room for the names of sockets."""
+
 
 _ALCHEMY = f'export {DATABASE_VARIABLE}="{alchemy_address(f"postgresql://${{{DATABASE_VARIABLE}#*://}}")}"\n'
 """Dagster hands the address to SQLAlchemy as it is. The shell completes it, and nothing prints it,
@@ -106,13 +109,21 @@ def up(services: Services, console: Console) -> int:
 
 def _serve_until(stop: threading.Event, home: Home, services: Services, console: Console) -> int:
     processes = Processes(home.path / "logs")
-    # Not in the home, whose path may be long: a socket's path has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="factory-") as sockets:
+    with tempfile.TemporaryDirectory(prefix="factory-", dir=sockets_parent()) as sockets:
         try:
             return _serve(home, Path(sockets), services, console, processes, stop)
         finally:
             processes.stop()
             running_file(home).unlink(missing_ok=True)
+
+
+def sockets_parent() -> str:
+    """Return where the folder of the sockets is made.
+
+    A socket's path has at most 107 bytes: that of a home may be longer, and that of TMPDIR, too.
+    """
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) <= _LONGEST else "/tmp"  # noqa: S108 - private
 
 
 def _prepare(home: Home) -> None:

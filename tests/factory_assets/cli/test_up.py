@@ -8,7 +8,7 @@ import pytest
 
 from factory_assets.cli import up
 from factory_assets.cli.processes import Processes
-from factory_assets.cli.up import Services, _reconcile, _require_free
+from factory_assets.cli.up import Services, _reconcile, _require_free, sockets_parent
 from factory_assets.serving.http.listen import Listen, bound_socket
 from factory_assets.web.door.address import DoorAddress
 from factory_resources.errors import FactoryError, StorageError
@@ -80,3 +80,9 @@ def test_a_port_that_cannot_be_had_is_told_with_the_reason(host: str, said: str)
     told = str(error.value)
     assert said in told
     assert told.endswith("choose another with --port")
+
+
+def test_sockets_are_where_their_paths_are_short_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, chosen in (("/var/tmp", "/var/tmp"), ("/scratch/" + "ä" * 40, "/tmp")):
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        assert sockets_parent() == chosen
