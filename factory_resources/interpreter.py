@@ -62,8 +62,11 @@ def _repeat_interruption(
 
 
 def _end() -> None:
-    # All is done: Ctrl-C would only show where it came.
+    # All is done: Ctrl-C would only show where it came, as would a request to end that Dagster
+    # takes for one, and all that was imported would be looked through after all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if callable(signal.getsignal(signal.SIGTERM)):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for file in [one for one in gc.get_objects() if type(one) in _BUFFERS]:
         # It is closed, or was not opened to write.
         with suppress(OSError, ValueError):

@@ -55,21 +55,24 @@ def test_a_process_ends_without_looking_and_what_it_left_open_is_written(
 
 
 _INTERRUPTED = """
-import gc, os, signal
+import gc, os, signal, sys
 from factory_resources.interpreter import collect_less
 
+number = signal.Signals[sys.argv[1]]
+
 def interrupted():
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), number)
     return []
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(number, signal.default_int_handler)
 gc.get_objects = interrupted
 collect_less()
 """
 
 
-def test_ctrl_c_in_the_last_moment_shows_no_traceback() -> None:
-    command = [sys.executable, "-c", _INTERRUPTED]
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_in_the_last_moment_shows_no_traceback(name: str) -> None:
+    command = [sys.executable, "-c", _INTERRUPTED, name]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
