@@ -57,6 +57,9 @@ def _of_rule(rule: str, clean: Clean) -> dict[str, Any]:
         return {"rule": rule, "remedy": f"{what} is beyond float32; send smaller numbers"}
     if kind == "join" and name:
         return {"rule": rule, "remedy": f"send a key that the joined table {name!r} has"}
+    if kind == "derive" and name:
+        sql = clean.derive.get(name)
+        return {"rule": rule, "remedy": f"send values of which {name!r} can be computed: {sql}"}
     sql = clean.where.get(rule)
     return {"rule": rule, "remedy": f"every row must satisfy: {sql}" if sql else "correct the row"}
 

@@ -19,12 +19,13 @@ from factory_assets.data.transforms.narrowing import narrowed_cleaning, narrowed
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.broken_rules import rules_in
 from factory_assets.serving.edge.score import json_text
+from factory_assets.serving.online.failing_rows import take_failing
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.online.row_schema import EXACT
 from factory_assets.serving.scoring_rows import without_overflow
 from factory_assets.spec import Column, FileSource
-from factory_resources.errors import ContractError, FactoryError
+from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import SourceTable
 from factory_resources.sql.engine import engine_errors, open_sealed
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_REQUEST = "request"
+_REQUEST, _VALID = "request", "valid"
 
 _MEMORY = "512MB"
 
@@ -95,7 +96,7 @@ class WarmEngine:
 
         Raises:
             ContractError: a needed column is missing in every row.
-            ExpressionError: a rule or a derived column fails on a value.
+            ExpressionError: a rule or a derived column fails on a value, and reads other rows.
         """
         raw = self._raw(rows)
         cursor = self._connection.cursor()
@@ -103,7 +104,7 @@ class WarmEngine:
             cursor.register(_REQUEST, self._register(rows, raw))
             validation = ContractValidation.of(cursor, self._ingest, [raw])
             [(valid,)] = cursor.execute(
-                "CREATE TEMP TABLE valid AS SELECT *, row_number() OVER () - 1 AS _order "
+                f"CREATE TEMP TABLE {_VALID} AS SELECT *, row_number() OVER () - 1 AS _order "
                 f"FROM ({validation.valid_rows})"
             ).fetchall()
             refusals: list[Refusal] = []
@@ -161,25 +162,46 @@ class WarmEngine:
         rows: int,
     ) -> PreparedRows:
         queries = CleanQueries.of(self._clean, columns, self._name)
-        source = "SELECT * FROM valid"
+        source = f"SELECT * FROM {_VALID}"
         if self._clean.unify:
             described = cursor.execute(f"DESCRIBE {source}").fetchall()
             source = queries.unified(source, {name: kind for name, kind, *_ in described})
         cursor.execute(f"CREATE TEMP VIEW source AS {source}")
         with queries.bounded(cursor):
-            try:
-                cursor.complete()
-                table = cursor.sql(queries.valid_rows).to_arrow_table()
-                if queries.rules and table.num_rows + len(refusals) < rows:
-                    refusals += _refusals(cursor, queries.invalid_rows)
-            except FactoryError:
-                queries.blame(cursor)
-                raise
+            cursor.complete()
+            table, broken = _valid_and_refused(cursor, queries, rows - len(refusals))
+            refusals += broken
         scorable, overflowing = without_overflow(table, self._model)
         for one in overflowing:
             pairs = zip(one["_row"].to_pylist(), one["reason"].to_pylist(), strict=True)
             refusals += [Refusal(row - 1, rules_in(reason)) for row, reason in pairs]
         return PreparedRows(scorable, tuple(sorted(refusals, key=lambda refusal: refusal.row)))
+
+
+def _valid_and_refused(
+    cursor: duckdb.DuckDBPyConnection, queries: CleanQueries, rows: int
+) -> tuple[pa.Table, list[Refusal]]:
+    """Return the rows with derived columns, and which others break a rule, or cannot have them.
+
+    Args:
+        rows: how many satisfy the contract.
+    """
+    import duckdb
+
+    failing: list[Refusal] = []
+    try:
+        table = cursor.sql(queries.valid_rows).to_arrow_table()
+    except (duckdb.DataError, duckdb.InvalidInputException):
+        # What reads other rows cannot be computed for one of them.
+        if not queries.spec.windows and not queries.looks_around:
+            failing = take_failing(cursor, queries, _VALID)
+        if not failing:
+            queries.blame(cursor)
+            raise
+        table = cursor.sql(queries.valid_rows).to_arrow_table()
+    if queries.rules and table.num_rows + len(failing) < rows:
+        failing += _refusals(cursor, queries.invalid_rows)
+    return table, failing
 
 
 def _refused_by_contract(
