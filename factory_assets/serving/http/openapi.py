@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from factory_assets.data.contract.pattern_examples import example_of
 from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.spec import Column
 
@@ -35,6 +36,7 @@ def openapi(served: Mapping[str, ServedModel]) -> dict[str, Any]:
     for name, model in sorted(served.items()):
         schemas[f"{name}.row"] = row_schema(model)
         schemas[f"{name}.answer"] = _answer_schema(model)
+        schemas[f"{name}.answers"] = _answers_schema(model)
         paths[f"/predict/{name}"] = {"post": _operation(name, model)}
     if served:
         schemas["Outcome"] = _OUTCOME
@@ -110,19 +112,67 @@ def _example(column: Column) -> Any:
             else 1.0
         )
         return round(middle) if column.type == "int64" else float(middle)
+    if column.pattern:
+        return example_of(column.pattern, column.unit) or "text"
     known = {"bool": True, "date": "2024-01-31", "timestamp": "2024-01-31 12:00:00"}
     return known.get(column.type or "", "text")
 
 
 def _answer_schema(model: ServedModel) -> dict[str, Any]:
+    """Describe the answer to one row."""
+    properties = _head_schemas(model) | _entry_schemas(model)
+    required = ["id", "pipeline", "version", "prediction"]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _answers_schema(model: ServedModel) -> dict[str, Any]:
+    """Describe the answer to a list of rows: what single answers share is said once."""
+    of_row = {"type": "object", "properties": _entry_schemas(model)}
+    predictions = {
+        "type": "array",
+        "items": {**of_row, "required": ["id", "prediction"]},
+        "description": "in the order of the rows",
+    }
+    return {
+        "type": "object",
+        "properties": {**_head_schemas(model), "predictions": predictions},
+        "required": ["pipeline", "version", "predictions"],
+    }
+
+
+def _head_schemas(model: ServedModel) -> dict[str, Any]:
+    """Describe what an answer says of the version."""
+    properties: dict[str, Any] = {
+        "pipeline": {"const": model.pipeline},
+        "version": {"type": "integer", "description": "of the model that answered"},
+    }
+    if model.model.threshold is not None:
+        what = f"from this probability of {model.model.classes[1]!r} on it is predicted"
+        properties["threshold"] = {"type": "number", "description": what}
+    if model.model.regions:
+        what = "of the sets or intervals that contain the truth"
+        properties["coverage"] = {"type": "number", "description": what}
+    return properties
+
+
+def _entry_schemas(model: ServedModel) -> dict[str, Any]:
+    """Describe what an answer says of a row."""
     classes = model.model.classes
     one: dict[str, Any] = {"enum": list(classes)} if classes else {"type": "number"}
     one = {"anyOf": [one, {"type": "null"}], "description": "null for a row that was refused"}
     properties: dict[str, Any] = {
         "id": {"type": "string", "format": "uuid", "description": "by which the answer is logged"},
-        "pipeline": {"const": model.pipeline},
-        "version": {"type": "integer", "description": "of the model that answered"},
         "prediction": one,
+        "moved_by": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"input": {"type": "string"}, "change": {"type": "number"}},
+                "required": ["input", "change"],
+            },
+            "description": "the inputs that moved it most, if `explain` is true",
+        },
+        **_REASONS,
     }
     if classes:
         share = {"type": "number", "minimum": 0, "maximum": 1}
@@ -130,27 +180,20 @@ def _answer_schema(model: ServedModel) -> dict[str, Any]:
             "type": "object",
             "properties": dict.fromkeys(classes, share),
         }
-    if model.model.threshold is not None:
-        properties["threshold"] = {
-            "type": "number",
-            "description": f"from this probability of {classes[1]!r} on it is predicted",
-        }
-    if model.model.regions:
-        properties |= _region_schemas(model)
-    return {"type": "object", "properties": properties, "required": ["pipeline", "version"]}
+    return properties | _region_schemas(model)
 
 
 def _region_schemas(model: ServedModel) -> dict[str, Any]:
     """Describe what an answer says of its certainty."""
     classes, bounds = model.model.classes, model.model.regions
-    share = {"type": "number", "description": "of the sets or intervals that contain the truth"}
+    if not bounds:
+        return {}
     if not classes:
         ends = {"type": ["number", "null"], "description": "null if it is infinite"}
-        interval = {"type": "array", "items": ends, "minItems": 2, "maxItems": 2}
-        return {"coverage": share, "interval": interval}
-    found: dict[str, Any] = {"coverage": share}
+        return {"interval": {"type": "array", "items": ends, "minItems": 2, "maxItems": 2}}
+    found: dict[str, Any] = {}
     found["set"] = {"type": "array", "items": {"enum": list(classes)}, "uniqueItems": True}
-    if bounds and bounds.abstain:
+    if bounds.abstain:
         what = "whether the set has no class, or several"
         found["abstained"] = {"type": "boolean", "description": what}
     return found
@@ -190,7 +233,7 @@ def _responses(problems: Mapping[str, str]) -> dict[str, Any]:
 
 def _operation(name: str, model: ServedModel) -> dict[str, Any]:
     row = {"$ref": f"#/components/schemas/{name}.row"}
-    answer = {"$ref": f"#/components/schemas/{name}.answer"}
+    answers = [{"$ref": f"#/components/schemas/{name}.{one}"} for one in ("answer", "answers")]
     flag = {"in": "query", "schema": {"type": "boolean", "default": False}}
     return {
         "summary": f"Predict with the champion of {name}",
@@ -213,7 +256,7 @@ def _operation(name: str, model: ServedModel) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "the prediction; of a list, one entry for each row",
-                "content": {"application/json": {"schema": answer}},
+                "content": {"application/json": {"schema": {"anyOf": answers}}},
             },
             **_responses(_PROBLEMS),
         },
@@ -248,12 +291,16 @@ _OUTCOME = {
     "additionalProperties": False,
 }
 
+_REASONS = {
+    "reasons": {"type": "array", "items": {"type": "object"}, "description": "the first ones"},
+    "more_reasons": {"type": "integer", "description": "how many others there are"},
+}
+
 _ERROR = {
     "type": "object",
     "properties": {
         "error": {"type": "string", "description": "what is wrong, and what to do"},
-        "reasons": {"type": "array", "items": {"type": "object"}, "description": "the first ones"},
-        "more_reasons": {"type": "integer", "description": "how many others there are"},
+        **_REASONS,
     },
     "required": ["error"],
 }

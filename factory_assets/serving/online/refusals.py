@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from factory_assets.data.contract.pattern_examples import example_of
 from factory_assets.spec import Clean, Column
 
 _SHOWN = 60
@@ -91,7 +92,10 @@ def _remedy(kind: str, column: Column) -> str:
             most = "" if high is None else f" and at most {high}"
             return f"send a text of at least {low or 0}{most} characters"
         case "pattern":
-            return f"send a text that matches {column.pattern}"
+            pattern = column.pattern or ""
+            example = example_of(pattern, column.unit)
+            such = f"such as {example}, which" if example else "that"
+            return f"send a text {such} matches {pattern}"
         case "values":
             return f"send one of: {_listed(column.values or ())}"
         case "overflow":

@@ -84,7 +84,13 @@ def test_answers_are_as_described(
     content = plain.encode(call, rows, scored, bytes(16), several=is_list, moved=moved)
     described = openapi({"p": served})
     schemas = json.loads(json.dumps(described["components"]["schemas"]))
-    schema = {**schemas["p.answer"], "components": {"schemas": schemas}}
+    # Each name is described, so that programs made from the description have it.
+    for one in (schemas["p.answer"], schemas["p.answers"]):
+        one["additionalProperties"] = False
+    schemas["p.answers"]["properties"]["predictions"]["items"]["additionalProperties"] = False
+    [operation] = described["paths"]["/predict/p"].values()
+    success = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    schema = {**success, "components": {"schemas": schemas}}
     answer = json.loads(content)
     Draft202012Validator(schema).validate(answer)
     assert ("predictions" in answer) is several

@@ -54,3 +54,18 @@ def test_a_remedy_names_some_of_many_allowed_values(count: int, end: str) -> Non
     column = Column.model_validate({"name": "colour", "type": "string", "values": values})
     [reason] = explain(Refusal(0, ("values:colour",)), {"colour": "x"}, (column,), Clean())
     assert reason["remedy"].endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "remedy"),
+    [
+        ("M[0-9]{4}", "send a text that matches M[0-9]{4}"),
+        (r"[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?", "send a text such as 1.234,5, which matches "),
+        (r"[0-3]?[0-9]\.[01]?[0-9]\.[0-9]{4}", "send a text such as 31.12.2024, which matches "),
+    ],
+    ids=["code", "number", "day"],
+)
+def test_a_remedy_shows_how_a_number_or_a_day_is_written(pattern: str, remedy: str) -> None:
+    column = Column.model_validate({"name": "cell", "type": "string", "pattern": pattern})
+    [reason] = explain(Refusal(0, ("pattern:cell",)), {"cell": "x"}, (column,), Clean())
+    assert reason["remedy"].startswith(remedy)
