@@ -3,17 +3,16 @@
 What it contains belongs in `factory_assets.audit.evidence`.
 """
 
-import os
 import shlex
-from contextlib import suppress
 from pathlib import Path
 
 from factory_assets.audit.evidence import collect, write
+from factory_assets.cli.output_file import whole_output
 from factory_assets.cli.shared import read_file
 from factory_assets.execution.ledger_entries import require_ledger
 from factory_assets.execution.ledger_state import ledger_state
-from factory_resources.errors import OUTPUT_REMEDY, StorageError, UnknownNameError
-from factory_resources.home.home import Home, storage_errors
+from factory_resources.errors import StorageError, UnknownNameError
+from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import InvalidError
 
 
@@ -33,22 +32,15 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
         )
     evidence = collect(name, home, with_rows=with_rows)
     kept = read_file(since) if since else None
-    # A link stays, and leads to the archive.
-    target = out.resolve()
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with storage_errors(out, OUTPUT_REMEDY):
+        with whole_output(out) as unfinished:
             write(evidence, home, unfinished, kept, out)
-            unfinished.replace(target)
     except InvalidError as error:
         raise UnknownNameError(
             str(error),
             where=str(since),
             remedy="give a checkpoint that factory verify --keep wrote",
         ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
     state, last = ledger_state(home), max(evidence.entries)
     unseen = (
         f"\nno witness of the policy has seen its entry {last} yet, so that it does not hold by "
