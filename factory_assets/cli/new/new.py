@@ -5,6 +5,7 @@ images in `image_folders`.
 """
 
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from factory_assets.declarations.loader import (
 )
 from factory_resources.errors import DeclarationError, SourceError, StorageError
 from factory_resources.home.home import Home
+
+_ADDRESS = re.compile("(sqlite|postgres(ql)?|mysql|s3|https?|file):", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
 
     Raises:
         DeclarationError: the name is not valid, or there is a pipeline of that name.
-        SourceError: the data file cannot be read.
+        SourceError: the data file cannot be read, or is an address.
         DataError: the target cannot be predicted, no input column is left, or there are too few
             rows.
         StorageError: the folder cannot be written.
@@ -64,6 +67,7 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
             where=str((existing or [pipeline_folder])[0] / FILE),
             remedy="choose another name, or change that file",
         )
+    _require_no_address(source)
     source = Path(os.path.expanduser(source)).resolve()
     if images := find_images(source):
         patterns = [_declared_path(pipeline_folder, pattern) for pattern in images.patterns]
@@ -82,6 +86,21 @@ def new(name: str, *, source: Path, folder: Path, target: str | None = None) -> 
     )
     _write(pipeline_folder / FILE, content)
     return DraftedFile(pipeline_folder / FILE, choices.target_name, choices.target.guessed)
+
+
+def _require_no_address(source: Path) -> None:
+    """Refuse the address of a database or a storage, which may contain a password.
+
+    Raises:
+        SourceError: it is one.
+    """
+    address = _ADDRESS.match(str(source))
+    if address and not source.exists():
+        raise SourceError(
+            f"{address[0]}… is an address, and only files are drafted",
+            remedy="export some rows as CSV or Parquet, draft from them, and then declare the "
+            "address as the source (docs/data.md)",
+        )
 
 
 def commands_after(name: str, folder: Path) -> str:

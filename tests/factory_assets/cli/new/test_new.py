@@ -402,6 +402,13 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         new("apples", source=tmp_path / "no.csv", target="y", folder=tmp_path / "defs")
 
 
+@pytest.mark.parametrize("address", ["postgresql://u:s3cret@db/bank", "sqlite:bank.db", "s3://b/k"])
+def test_an_address_is_told_from_a_file_that_is_missing(address: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is an address") as caught:
+        new("bank", source=Path(address), target="y", folder=tmp_path)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["Apples", "a-b", "../x", "", "1a", "a" * 65, "class", "type"])
 def test_a_wrong_pipeline_name_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DeclarationError, match="is not a valid pipeline name"):
