@@ -36,9 +36,8 @@ def read(call: Call, limits: Limits) -> RequestRows:
     if kind == b"text/csv":
         return ObjectRequest(_csv(call.body, limits))
     if kind != b"application/json":
-        raise HttpError(
-            415, "malformed", f"a body of type {kind.decode('latin-1')!r}", "send JSON or text/csv"
-        )
+        what = f"the header content-type is {kind.decode('latin-1')!r}"
+        raise HttpError(415, "malformed", what, "send application/json or text/csv")
     found = parse_json(call.body)
     if not isinstance(found, dict):
         raise malformed("the body is not a JSON object", _REMEDY)

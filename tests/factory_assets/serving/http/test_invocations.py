@@ -149,7 +149,8 @@ def test_rows_have_a_limit_in_every_shape(served: ServedModel) -> None:
 def test_another_type_of_body_is_refused(served: ServedModel) -> None:
     with pytest.raises(HttpError) as error:
         rows_of(served, b"\x93NUMPY", {b"content-type": b"application/x-npy"})
-    assert "send JSON or text/csv" in line_of(error, 415)
+    told = "the header content-type is 'application/x-npy'; send application/json or text/csv"
+    assert line_of(error, 415) == told
 
 
 def test_an_answer_has_an_id_for_each_row(served: ServedModel) -> None:
