@@ -308,10 +308,30 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> NotYaml:
     mark = start if start and "end of stream" in problem else error.problem_mark or start
     lines = text.split("\n")
     line = min(mark.line, len(lines) - 1) if mark else 0
-    message = _remedy(problem, lines[line], mark.column if mark else 0)
+    column = mark.column if mark else 0
+    if problem in _MISPLACED and not lines[line][:column].strip():
+        return NotYaml(line + 1, _misplaced(_MISPLACED[problem], column, start))
+    message = _remedy(problem, lines[line], column)
     if start and start.line != line:
         message += f" ({error.context}, line {start.line + 1})"
     return NotYaml(line + 1, message)
+
+
+_MISPLACED = {
+    "did not find expected key": "an item (-) among the keys",
+    "did not find expected '-' indicator": "a key among the items (-)",
+    "did not find expected <document start>": "",
+}
+"""What the parser says of a wrong indentation, and what a line is that is indented as its block."""
+
+
+def _misplaced(what: str, column: int, block: Any) -> str:
+    beside = f"the block of line {block.line + 1}" if block else ""
+    if block and block.column == column:
+        return f"{what} of {beside}; correct the indentation here or above"
+    other = f", and {beside} by {block.column}" if block else ""
+    alike = "lines that belong together are indented alike"
+    return f"is indented by {column}{other}; {alike}: correct this one or those above"
 
 
 def _remedy(problem: str, line: str, column: int) -> str:
