@@ -21,8 +21,9 @@ def suggest_column(
     """
     expected = {other.casefold() for other in (*declared, *hidden)}
     if hidden and expected.isdisjoint(other.casefold() for other in found):
+        delimiter = "separate its columns by source.delimiter, or, " * (len(found) == 1)
         return (
-            "it has none of the declared columns; if its first line has values in place of names, "
-            "add the names, or set source.header: false"
+            f"it has none of the declared columns; {delimiter}if its first line has values in "
+            "place of names, add the names, or set source.header: false"
         )
     return suggestion(name, found)

@@ -325,6 +325,10 @@ def test_a_sensitive_file_without_its_names_is_not_quoted(defs: Path) -> None:
     assert len(problems) > 1
     assert all("if its first line has values in place of names" in str(p) for p in problems)
     assert not any("Mustermann" in str(problem) for problem in problems)
+    (folder / "machines.csv").write_text(HEADER.replace(";", ","))
+    problems = check(["machines"])
+    assert len(problems) > 1
+    assert all("separate its columns by source.delimiter, or, if" in str(p) for p in problems)
 
 
 @pytest.mark.parametrize("packing", ["plain", "gz", "zip", "parquet"])
