@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from factory_assets.data.contract.pattern_examples import example_of
@@ -18,6 +19,11 @@ _PICTURE = {
     "contentEncoding": "base64",
     "description": "the content of a PNG or JPEG file, in base64",
 }
+
+_GREY = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+"""An image of one pixel."""
 
 _KEY = {
     "type": ["string", "integer", "null"],
@@ -69,7 +75,11 @@ def row_schema(model: ServedModel) -> dict[str, Any]:
 
 def example(model: ServedModel) -> dict[str, Any]:
     """Return a row that satisfies the contract as far as the contract says what does."""
-    return {column.source_name: _example(column) for column in model.inputs}
+    picture = model.model.picture
+    return {
+        column.source_name: _GREY if picture and column.name == picture.name else _example(column)
+        for column in model.inputs
+    }
 
 
 def _column_schema(column: Column) -> dict[str, Any]:
@@ -99,6 +109,8 @@ def _example(column: Column) -> Any:
     if column.values:
         return column.values[0]
     low, high = column.range or (None, None)
+    if column.type == "timestamp":
+        return _moment(str(low or high or "2024-01-31 12:00:00"))
     if isinstance(low, str) or isinstance(high, str):
         return low or high
     if column.type in {"int64", "float64"}:
@@ -114,8 +126,13 @@ def _example(column: Column) -> Any:
         return round(middle) if column.type == "int64" else float(middle)
     if column.pattern:
         return example_of(column.pattern, column.unit) or "text"
-    known = {"bool": True, "date": "2024-01-31", "timestamp": "2024-01-31 12:00:00"}
-    return known.get(column.type or "", "text")
+    return {"bool": True, "date": "2024-01-31"}.get(column.type or "", "text")
+
+
+def _moment(text: str) -> str:
+    """Return a time of a contract as the format `date-time` has it, with an offset."""
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
 def _answer_schema(model: ServedModel) -> dict[str, Any]:

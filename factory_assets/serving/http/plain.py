@@ -78,6 +78,8 @@ def reasons(call: Call, rows: RequestRows, scored: ScoredRequest) -> dict[int, R
     if not scored.refusals:
         return {}
     served, left = call.served, _SHOWN
+    model = served.model
+    picture = model.picture.name if model.picture else None
     given = rows.objects()
     found: dict[int, RowReasons] = {}
     for one in scored.refusals:
@@ -85,5 +87,5 @@ def reasons(call: Call, rows: RequestRows, scored: ScoredRequest) -> dict[int, R
         left -= len(shown.rules)
         row = found.setdefault(one.row, RowReasons([]))
         row.more += len(one.rules) - len(shown.rules)
-        row.reasons += explain(shown, given[one.row], served.columns, served.model.clean)
+        row.reasons += explain(shown, given[one.row], served.columns, model.clean, picture)
     return found

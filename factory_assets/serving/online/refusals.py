@@ -30,9 +30,17 @@ class Refusal:
 
 
 def explain(
-    refusal: Refusal, row: Mapping[str, Any], columns: Sequence[Column], clean: Clean
+    refusal: Refusal,
+    row: Mapping[str, Any],
+    columns: Sequence[Column],
+    clean: Clean,
+    picture: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Say for each broken rule what is wrong: column, value unless sensitive, rule, remedy."""
+    """Say for each broken rule what is wrong: column, value unless sensitive, rule, remedy.
+
+    Args:
+        picture: the column of images.
+    """
     by_name = {column.name: column for column in columns}
     reasons: list[dict[str, Any]] = []
     for rule in refusal.rules:
@@ -46,7 +54,8 @@ def explain(
             reason["value"] = _shown(row.get(column.source_name))
         remedy = _remedy(kind, column)
         if kind == "null" and row.get(column.source_name) is not None:
-            remedy = "send a value that can be read; what was sent counts as none"
+            what = "the content of a PNG or JPEG file in base64" if name == picture else "a value"
+            remedy = f"send {what} that can be read; what was sent counts as none"
         reasons.append(reason | {"remedy": remedy})
     return [{"row": refusal.row, **reason} for reason in reasons]
 
@@ -54,12 +63,14 @@ def explain(
 def _of_rule(rule: str, clean: Clean) -> dict[str, Any]:
     kind, _, name = rule.partition(":")
     if kind == "overflow" and name:
+        if sql := clean.derive.get(name):
+            what = f"{name!r} is infinite or beyond float32; send values of which it is less: {sql}"
+            return {"rule": rule, "remedy": what}
         what = "the prediction" if name == "prediction" else f"{name!r}"
         return {"rule": rule, "remedy": f"{what} is beyond float32; send smaller numbers"}
     if kind == "join" and name:
         return {"rule": rule, "remedy": f"send a key that the joined table {name!r} has"}
-    if kind == "derive" and name:
-        sql = clean.derive.get(name)
+    if kind == "derive" and (sql := clean.derive.get(name)):
         return {"rule": rule, "remedy": f"send values of which {name!r} can be computed: {sql}"}
     sql = clean.where.get(rule)
     return {"rule": rule, "remedy": f"every row must satisfy: {sql}" if sql else "correct the row"}

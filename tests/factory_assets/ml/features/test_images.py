@@ -24,7 +24,7 @@ from factory_assets.ml.training.fitting import fit
 from factory_assets.results.stages import STAGES
 from factory_assets.serving.batch import predict
 from factory_assets.serving.http.limits import Limits
-from factory_assets.serving.http.openapi import row_schema
+from factory_assets.serving.http.openapi import example, row_schema
 from factory_assets.serving.http.records import record_of
 from factory_assets.serving.http.rows import read_rows
 from factory_assets.serving.online.refusals import explain
@@ -155,7 +155,6 @@ def test_a_renamed_picture_is_served_and_one_that_is_none_refuses_its_row_alone(
     file = base64.b64encode((tmp_path / "digits" / row["path"]).read_bytes()).decode()
     others = [row["scan"] + "é", row["scan"][:-4], "4x4x1:" + "A" * 24, 7, None]
     scored = served.score([{"pixels": value} for value in (file, *others, row["scan"])])
-    served.close()
     assert row_schema(served)["properties"]["pixels"]["contentEncoding"] == "base64"
     call = call_of(served, [{"pixels": file}])
     rows_sent, _ = read_rows(call.body, served.decoder, Limits())
@@ -167,11 +166,14 @@ def test_a_renamed_picture_is_served_and_one_that_is_none_refuses_its_row_alone(
         (i, ("null:scan",)) for i in range(1, 6)
     ]
     told = [
-        explain(one, {"pixels": sent}, served.columns, served.model.clean)[0]["remedy"]
+        explain(one, {"pixels": sent}, served.columns, served.model.clean, "scan")[0]["remedy"]
         for one, sent in zip(scored.refusals, others, strict=True)
     ]
     assert told[-1] == "send a value"
-    assert {*told[:-1]} == {"send a value that can be read; what was sent counts as none"}
+    image = "send the content of a PNG or JPEG file in base64 that can be read"
+    assert {*told[:-1]} == {f"{image}; what was sent counts as none"}
+    assert not served.score([example(served)]).refusals
+    served.close()
 
 
 def torn_camera_data() -> PngInfo:

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 
 from factory_assets.serving.http import plain
 from factory_assets.serving.http.limits import Limits
-from factory_assets.serving.http.openapi import example, openapi, row_schema
+from factory_assets.serving.http.openapi import _column_schema, example, openapi, row_schema
 from factory_assets.serving.http.rows import read_rows
 from factory_assets.serving.online.answers import explanations
 from factory_assets.serving.online.served_model import ServedModel
+from factory_assets.spec import Column
 from tests.factory_assets.serving.http.cases import ROW, call_of
 
 pytestmark = pytest.mark.slow
@@ -110,3 +111,19 @@ def test_it_is_openapi(served: ServedModel) -> None:
     assert "http" not in json.dumps({k: v for k, v in described.items() if k != "components"})
     for schema in described["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        ({"type": "timestamp"}, "2024-01-31T12:00:00+00:00"),
+        ({"type": "timestamp", "range": ["2020-01-01", None]}, "2020-01-01T00:00:00+00:00"),
+        ({"type": "date", "range": ["2020-01-01", None]}, "2020-01-01"),
+        ({"type": "string", "pattern": r"[0-9]{2}\.[0-9]{2}\.[0-9]{4}"}, "31.12.2024"),
+    ],
+    ids=str,
+)
+def test_an_example_has_the_described_form(column: dict[str, Any], shown: str) -> None:
+    described = _column_schema(Column.model_validate({"name": "a", **column}))
+    assert described["examples"] == [shown]
+    assert Draft202012Validator(described, format_checker=FormatChecker()).is_valid(shown)

@@ -69,3 +69,17 @@ def test_a_remedy_shows_how_a_number_or_a_day_is_written(pattern: str, remedy: s
     column = Column.model_validate({"name": "cell", "type": "string", "pattern": pattern})
     [reason] = explain(Refusal(0, ("pattern:cell",)), {"cell": "x"}, (column,), Clean())
     assert reason["remedy"].startswith(remedy)
+
+
+def test_a_remedy_of_a_derived_column_says_what_it_is_computed_from() -> None:
+    clean = Clean.model_validate({"derive": {"rate": "amount / income"}})
+    [reason] = explain(Refusal(0, ("overflow:rate",)), {"income": 0}, COLUMNS, clean)
+    less = "'rate' is infinite or beyond float32; send values of which it is less: amount / income"
+    assert reason["remedy"] == less
+
+
+def test_what_is_no_image_is_told_how_one_is_sent() -> None:
+    column = Column.model_validate({"name": "pixels", "type": "string"})
+    row = {"pixels": "data:image/png;base64,iVBO"}
+    [reason] = explain(Refusal(0, ("null:pixels",)), row, (column,), Clean(), "pixels")
+    assert reason["remedy"].startswith("send the content of a PNG or JPEG file in base64 that can ")
