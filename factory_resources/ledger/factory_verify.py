@@ -2954,7 +2954,8 @@ _PREDICTIONS = (
     "SELECT CASE WHEN typeof(id) = 'blob' AND length(id) = 16 THEN id END, leaf, "
     f"CASE WHEN typeof(record) = 'blob' AND length(record) <= {_SMALL_RECORD} THEN record END, "
     "CASE WHEN length(CAST(pipeline AS BLOB)) <= 255 THEN CAST(pipeline AS BLOB) END, "
-    "CASE WHEN typeof(version) = 'integer' AND version >= 0 THEN version END "
+    "CASE WHEN typeof(version) = 'integer' AND version >= 0 THEN version END, "
+    "CASE WHEN typeof(rows) = 'integer' AND rows >= 0 THEN rows END "
     "FROM prediction WHERE id >= ? AND id <= ? AND block = ? ORDER BY id"
 )
 
@@ -3306,7 +3307,7 @@ class PredictionCheck:
             elif None in about or not is_record_of(record, *about):
                 # By these it is listed and counted.
                 what = f"the record of {identifier.hex()} is stored as that of another"
-                self._report.problem(f"{what} pipeline or version")
+                self._report.problem(f"{what} pipeline or version, or of other rows")
             if (leaf == 0) != (identifier == first) or (leaf == len(here) - 1) != (
                 identifier == last
             ):
@@ -3366,12 +3367,29 @@ def _is_crowded(ends: Iterable[tuple[bytes, bytes]]) -> bool:
     return False
 
 
-def is_record_of(record: bytes, pipeline: bytes, version: int) -> bool:
-    """Whether a record is of a version: an array of MessagePack, where this follows two numbers."""
+def is_record_of(record: bytes, pipeline: bytes, version: int, rows: int) -> bool:
+    """Whether a record, an array of MessagePack, is of a version and has so many rows.
+
+    The version follows two numbers; between it and the rows are three texts and a number.
+    """
     place = 1
     for _ in range(2):
         place += _NUMBER_BYTES.get(record[place : place + 1], 1)
-    return record.startswith(_packed_name(pipeline, version), place)
+    name = _packed_name(pipeline, version)
+    if not record.startswith(name, place):
+        return False
+    place += len(name)
+    for _ in range(3):
+        kind = record[place] if place < len(record) else 0
+        place += kind - 0x9F if 0xA0 <= kind < 0xC0 else _long_text_bytes(record, place)
+    place += _NUMBER_BYTES.get(record[place : place + 1], 1)
+    return record.startswith(_packed_number(rows), place)
+
+
+def _long_text_bytes(record: bytes, place: int) -> int:
+    """Return how many bytes a text of MessagePack takes, of 32 to 65,535."""
+    size = {b"\xd9": 1, b"\xda": 2}.get(record[place : place + 1], 0)
+    return 1 + size + int.from_bytes(record[place + 1 : place + 1 + size], "big")
 
 
 _NUMBER_BYTES = {b"\xcc": 2, b"\xcd": 3, b"\xce": 5, b"\xcf": 9}
@@ -3383,10 +3401,15 @@ def _packed_name(pipeline: bytes, version: int) -> bytes:
     """Return a text of at most 255 bytes and a number in MessagePack."""
     size = len(pipeline)
     text = (bytes([0xA0 | size]) if size < 32 else bytes([0xD9, size])) + pipeline
+    return text + _packed_number(version)
+
+
+def _packed_number(number: int) -> bytes:
+    """Return a number from 0 in MessagePack."""
     for least, kind, form in ((2**32, 0xCF, ">BQ"), (2**16, 0xCE, ">BI"), (256, 0xCD, ">BH")):
-        if version >= least:
-            return text + struct.pack(form, kind, version)
-    return text + bytes([version] if version < 128 else [0xCC, version])
+        if number >= least:
+            return struct.pack(form, kind, number)
+    return bytes([number] if number < 128 else [0xCC, number])
 
 
 def stored_leaves(

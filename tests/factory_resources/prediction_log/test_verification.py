@@ -104,6 +104,10 @@ def _run(statement: str) -> Callable[[PredictionStore], object]:
             "the record of {id} is stored as that of another pipeline or version",
         ),
         (
+            _run("UPDATE prediction SET rows = 0 WHERE leaf = 7 AND block = 1"),
+            "the record of {id} is stored as that of another pipeline or version, or of other rows",
+        ),
+        (
             _run("DELETE FROM prediction WHERE leaf >= 7 AND block = 1"),
             "3 of the 10 records of block {block} are missing, the first is number 7",
         ),
@@ -182,15 +186,21 @@ def test_files_from_before_the_databases_were_on_a_server_are_not_compared(
         assert bool(noted) == holds
 
 
-def test_a_record_begins_with_its_pipeline_and_version() -> None:
+def test_a_record_begins_with_its_pipeline_version_and_rows() -> None:
     names = ("a", "b" * 31, "c" * 32, "é" * 100)
     numbers = (0, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**53)
+    callers = ("", "night", "d" * 32, "é" * 200)
     for name, version, time in product(names, numbers, (0, 128, 300, 70_000, 2**40)):
-        record = msgpack.encode((time, time + 1, name, version, "caller"))
-        assert factory_verify.is_record_of(record, name.encode(), version)
-        assert not factory_verify.is_record_of(record, name.encode(), version + 1)
-        assert not factory_verify.is_record_of(record, b"x" + name.encode(), version)
-    assert not factory_verify.is_record_of(b"", b"a", 1)
+        rows, caller = numbers[(version + time) % 10], callers[(version + time) % 4]
+        about = (caller, "plain", "answer", 200, rows)
+        record = msgpack.encode((time, time + 1, name, version, *about, b"", b""))
+        assert factory_verify.is_record_of(record, name.encode(), version, rows)
+        assert not factory_verify.is_record_of(record, name.encode(), version + 1, rows)
+        assert not factory_verify.is_record_of(record, b"x" + name.encode(), version, rows)
+        assert not factory_verify.is_record_of(record, name.encode(), version, rows + 1)
+        for cut in range(0, len(record), 7):
+            factory_verify.is_record_of(record[:cut], name.encode(), version, rows)
+    assert not factory_verify.is_record_of(b"", b"a", 1, 0)
 
 
 def test_a_block_that_is_still_in_the_journal_is_compared_there(
