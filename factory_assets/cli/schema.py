@@ -64,22 +64,26 @@ def _described_schema(model: type[Spec]) -> tuple[dict[str, Any], dict[str, Any]
     content = model.model_json_schema(
         by_alias=True, ref_template="#/$defs/{model}", mode="validation"
     )
-    parts = content.pop("$defs")
-    models = {one.__name__: one for one in _subclasses(Spec)}
-    for name, part in {model.__name__: content, **parts}.items():
+    _describe_all(content, model, Spec)
+    return content, content.pop("$defs")
+
+
+def _describe_all(content: dict[str, Any], model: type[BaseModel], base: type[BaseModel]) -> None:
+    """Add descriptions to the schema of a model, and to its parts that are of a base class."""
+    models = {one.__name__: one for one in _subclasses(base)}
+    for name, part in {model.__name__: content, **content["$defs"]}.items():
         if name in models:
             _describe(part, models[name])
-    return content, parts
 
 
-def _subclasses(model: type[Spec]) -> Iterator[type[Spec]]:
+def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """Yield all direct and indirect subclasses."""
     for subclass in model.__subclasses__():
         yield subclass
         yield from _subclasses(subclass)
 
 
-def _describe(part: dict[str, Any], model: type[Spec]) -> None:
+def _describe(part: dict[str, Any], model: type[BaseModel]) -> None:
     """Add the description of each field to the schema of a model, in place."""
     for field, text in descriptions(model).items():
         key = model.model_fields[field].alias or field
@@ -99,7 +103,9 @@ def governance_schema_text() -> str:
 
 def output_schema_text(model: type[BaseModel]) -> str:
     """Return the schema of what a command prints as JSON, in the published format."""
-    return _text(model.model_json_schema(mode="serialization"))
+    content = model.model_json_schema(mode="serialization")
+    _describe_all(content, model, model.__bases__[0])
+    return _text(content)
 
 
 def _text(content: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ class Figure(CostPart):
 
 
 class CostFigures(CostPart):
-    """What something costs; None is not measured, or not declared."""
+    """What something costs; null is not measured, or not declared."""
 
     seconds: Figure | None = None
     """Wall time."""
@@ -43,7 +43,7 @@ class StageEstimate(CostPart):
 
     stage: str
     costs: CostFigures
-    """All None if the stage was never measured."""
+    """All null if the stage was never measured."""
     error: float | None
     """The largest of the errors of its figures, as a share."""
     basis: Basis | None
@@ -110,7 +110,7 @@ class CostReport(CostPart):
     machines: tuple[MachineEstimate, ...]
     """This machine first."""
     avoided: Avoided | None
-    """None if no hour is chosen."""
+    """null if no hour is chosen."""
     notes: tuple[str, ...]
     """What the figures assume, and what is not measured."""
 

@@ -21,7 +21,7 @@ out of the evidence archive that the trace is made from.
 class TracePart(BaseModel):
     """Base class of the parts of a trace."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SnapshotFile(TracePart):

@@ -46,7 +46,7 @@ class Watched(_Part):
 
     pipeline: str
     last_look: str | None
-    """None if nobody has looked yet."""
+    """null if nobody has looked yet."""
     alarms: tuple[str, ...]
     """The kinds of the open ones."""
 
@@ -69,9 +69,9 @@ class Disk(_Part):
     keep: int
     """Below this, no new run starts."""
     grows_per_day: float | None
-    """Over up to two weeks, whatever grows; None if less than a day is known."""
+    """Over up to two weeks, whatever grows; null if less than a day is known."""
     days_left: float | None
-    """Until no new run starts; None if it does not grow, or nobody knows."""
+    """Until no new run starts; null if it does not grow, or nobody knows."""
 
 
 class Witnesses(_Part):
@@ -80,7 +80,7 @@ class Witnesses(_Part):
     entries: int
     seen: int
     last: str | None
-    """None if no witness has cosigned yet."""
+    """null if no witness has cosigned yet."""
     is_overdue: bool
 
 
@@ -109,7 +109,7 @@ class FactoryStatus(_Part):
     time: str
     home: str
     address: str | None
-    """Where `factory up` answers; None if it is not up."""
+    """Where `factory up` answers; null if it is not up."""
     pipelines: int
     serving: int
     """Pipelines with a version that serves."""
@@ -126,9 +126,9 @@ class FactoryStatus(_Part):
     entries: int
     """Of the ledger."""
     witnesses: Witnesses | None
-    """None if no witness is declared."""
+    """null if no witness is declared."""
     backup: Backup | None
-    """None if there was none."""
+    """null if there was none."""
     needs: tuple[Need, ...]
     """Empty if all is well."""
 
