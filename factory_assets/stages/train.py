@@ -21,7 +21,7 @@ from factory_assets.ml.features.features import Features
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.fit_result import FitResult, load_fit, training_metrics
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
-from factory_assets.ml.training.fitting import Fitter, no_progress
+from factory_assets.ml.training.fitting import Fitter, no_progress, try_out
 from factory_assets.ml.training.members import MemberExecutor
 from factory_assets.ml.training.portfolio_tasks import PortfolioExecutor
 from factory_assets.ml.training.preparation import read_training_data
@@ -63,7 +63,7 @@ def train(
 
     Raises:
         DataError: the rows cannot be learned from, or no threshold keeps what is promised.
-        ModelError: the loss is not a number, or a user's own module fails.
+        ModelError: the loss is not a number, or a user's own module fails or cannot be exported.
         DeclarationError: a user's own module cannot be found.
     """
     from factory_resources.tracking.registry import Registry
@@ -73,6 +73,7 @@ def train(
     spec, tell = pipeline.spec.training, progress or no_progress
     tables, ready = read_training_data(pipeline, parts.train, parts.validation, home, spec.model)
     rows = FitRows(train=parts.train, validation=parts.validation)
+    try_out(pipeline, ready, home)
     fitted, tuned = None, None
     if not spec.tune:
         # Before a run exists: data that cannot be learned from leaves no run behind.

@@ -267,6 +267,17 @@ class Model(ABC):
         return
 
     @classmethod
+    def try_out(cls, context: FitContext, inputs: Arrays) -> None:
+        """Raise ModelError if it shows before the training that what it makes cannot be served.
+
+        Only a user's own code is not known to be servable.
+
+        Args:
+            inputs: of the rows to learn from.
+        """
+        return
+
+    @classmethod
     @abstractmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         """Fit on `train`; `validation` only decides when to stop, unless `context.rounds` does.

@@ -85,6 +85,18 @@ def fit(
     return fitter.fit(before)
 
 
+def try_out(pipeline: Pipeline, ready: TrainingData, home: Home) -> None:
+    """Find out before a training of hours whether what it makes could be served.
+
+    Raises:
+        ModelError, DeclarationError: a user's own module fails, or cannot be exported.
+    """
+    model = pipeline.spec.training.model
+    with home.scratch() as scratch:
+        context = fit_context(pipeline, ready, model, scratch)
+        model_class(model, pipeline.folder).try_out(context, ready.rows.inputs)
+
+
 @dataclass(frozen=True)
 class Fitter:
     """Fits one model on rows that were prepared for its kind and window."""

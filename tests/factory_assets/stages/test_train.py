@@ -49,6 +49,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(tmp_path_factory.mktemp("train"))
 
 
+_LOOP = """
+import torch
+from lightning.pytorch import LightningModule
+
+class Loop(LightningModule):
+    def __init__(self, numeric, categories, outputs):
+        super().__init__()
+        self.layer = torch.nn.Linear(numeric, outputs)
+
+    def forward(self, numbers, codes):
+        return torch.stack([self.layer(row) for row in numbers])
+"""
+
+
 @pytest.mark.slow
 def test_candidate_tells_what_was_learned(made: Trained) -> None:
     candidate = made.candidate
@@ -221,3 +235,15 @@ def test_no_validation_row_of_a_known_class(home: Home, tmp_path: Path) -> None:
     given = parts(home).model_copy(update={"validation": keep(home, "odd", table)})
     with pytest.raises(DataError, match="no validation row has a class"):
         train(pipeline(tmp_path, KINDS["linear"]), given, home)
+
+
+@pytest.mark.slow
+def test_a_network_that_cannot_be_served_is_told_before_its_training(
+    made: Trained, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(_LOOP)
+    declared, said = pipeline(tmp_path, {"python": "net:Loop", "epochs": 2}), list[str]()
+    with pytest.raises(ModelError, match=r"net:Loop cannot be exported.* fails for 8 rows") as told:
+        train(declared, made.parts, made.home, progress=said.append)
+    assert "on a batch of any size" in str(told.value)
+    assert said == []

@@ -1,13 +1,14 @@
-"""Require of a user's trained network what serving relies on: an output for each row by itself.
+"""Require of a user's network what serving relies on: an output for each row by itself, and a graph
+that computes the same.
 
-What it raises in training is told by `lightning.trainer`. This module imports torch, so import it
-only inside functions.
+What it raises in training is told by `lightning.trainer`, what cannot be exported by `onnx_export`.
+This module imports torch, so import it only inside functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,8 +17,12 @@ from torch import Tensor
 
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Shape
+from factory_assets.ml.models.networks.onnx_export import EXPORTABLE
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
 
 _ROWS = 8
 """How many rows are looked at."""
@@ -63,3 +68,48 @@ def require_custom_outputs(
             remedy="compute nothing over the rows of a batch, and draw no random numbers, unless "
             "self.training is true",
         )
+
+
+def require_custom_graph(
+    graph: onnx.ModelProto,
+    outputs: Callable[[Arrays], NDArray[Any]],
+    inputs: Arrays,
+    spec: OwnModule,
+) -> None:
+    """Check that the exported graph gives the network's outputs, for several rows and for one.
+
+    Args:
+        outputs: returns what is served of the network.
+
+    Raises:
+        ModelError: it does not, such as where a loop over the rows was exported for so many rows.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # What it raises is told; otherwise it would be printed too.
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    for count in dict.fromkeys((min(_ROWS, len(inputs)), 1)):
+        few = inputs.take(np.arange(count))
+        arrays = {"numbers": few.numbers, "codes": few.codes}
+        feed = {given.name: arrays[given.name] for given in session.get_inputs()}
+        expected = outputs(few)
+        try:
+            found = session.run(None, feed)[0]
+        except Exception as error:
+            raise _other_graph(spec, f"the graph fails for {count} rows: {error}") from error
+        if found.size != expected.size:
+            raise _other_graph(spec, f"for {count} rows, the graph returns {[*found.shape]}")
+        if not np.allclose(found.reshape(expected.shape), expected, rtol=_CLOSE, atol=_CLOSE):
+            raise _other_graph(spec, f"the graph predicts {found[0]} of a row, not {expected[0]}")
+
+
+def _other_graph(spec: OwnModule, reason: str) -> ModelError:
+    return ModelError(
+        f"{spec.python} cannot be exported to ONNX: {reason}",
+        where="train.model.python",
+        remedy=EXPORTABLE,
+    )

@@ -53,6 +53,22 @@ class NetworkModel(Model):
         self._shape, self._module = shape, module.eval()
 
     @classmethod
+    def try_out(cls, context: FitContext, inputs: Arrays) -> None:
+        """Look at the outputs and the export of a user's network that has learned nothing yet."""
+        if not isinstance(context.spec, OwnModule):
+            return
+        import torch
+
+        from factory_assets.ml.models.networks.custom_outputs import require_custom_graph
+        from factory_assets.ml.models.networks.lightning.logs import silenced
+        from factory_assets.ml.models.networks.lightning.trainer import user_errors
+
+        with torch.random.fork_rng(), silenced(), user_errors(context.spec):
+            model = cls(context.shape, cls._new(context))
+            model._require_custom_outputs(context, inputs)
+            require_custom_graph(model.graph(), model.outputs, inputs, context.spec)
+
+    @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         from factory_assets.ml.models.networks.modules.ensemble import ensemble
 

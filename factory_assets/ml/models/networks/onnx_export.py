@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from factory_assets.ml.models.base import Shape
 
 
+EXPORTABLE = (
+    "use operations that torch.onnx can export, on a batch of any size, and no `if` or loop that "
+    "depends on the values of a tensor"
+)
+"""The remedy of a network that cannot be exported."""
+
+
 class _Served(nn.Module):
     """The network with its output transformation, taking only the inputs that have columns."""
 
@@ -91,8 +98,7 @@ def export_network(network: nn.Module, shape: Shape) -> onnx.ModelProto:
     except torch.onnx.OnnxExporterError as error:
         raise ModelError(
             f"the network cannot be exported to ONNX: {_reason(error)}",
-            remedy="use operations that torch.onnx can export, on a batch of any size, and no `if` "
-            "or loop that depends on the values of a tensor",
+            remedy=EXPORTABLE,
         ) from error
     model: onnx.ModelProto = cast(Any, program).model_proto
     model.ir_version = IR
