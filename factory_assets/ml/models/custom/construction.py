@@ -103,19 +103,36 @@ def custom_errors(spec: OwnModule) -> Iterator[None]:
         ) from error
 
 
+def require_predicting(estimator: Any, spec: OwnModule, *, regression: bool) -> None:
+    """Raise ModelError if a fitted estimator cannot predict what the task needs."""
+    name = _predicting(regression=regression)
+    if not hasattr(estimator, name):
+        raise _lacking(name, estimator, spec)
+
+
+def _predicting(*, regression: bool) -> str:
+    return "predict" if regression else "predict_proba"
+
+
+def _lacking(name: str, estimator: Any, spec: OwnModule) -> ModelError:
+    from sklearn.base import is_regressor
+
+    what = "numbers" if name == "predict" else "probabilities"
+    of_numbers = ", or set train.task: regression" * (name != "predict" and is_regressor(estimator))
+    return ModelError(
+        f"{spec.python} has no {name}",
+        where="train.model.python",
+        remedy=f"name a scikit-learn estimator that predicts {what}{of_numbers}",
+    )
+
+
 def _require_estimator_of_task(estimator: Any, spec: OwnModule, *, regression: bool) -> None:
     from sklearn.base import is_classifier, is_regressor
 
-    required = ("fit", "predict" if regression else "predict_proba", "get_params", "set_params")
-    missing = [name for name in required if not hasattr(estimator, name)]
-    if missing:
-        of_numbers = ", or set train.task: regression" * is_regressor(estimator)
-        raise ModelError(
-            f"{spec.python} has no {missing[0]}",
-            where="train.model.python",
-            remedy="name a scikit-learn estimator that predicts "
-            + ("numbers" if regression else f"probabilities{of_numbers}"),
-        )
+    for name in ("fit", _predicting(regression=regression), "get_params", "set_params"):
+        # A stack of estimators has those of its last one, which is there once it is fitted.
+        if not hasattr(estimator, name) and not hasattr(type(estimator), name):
+            raise _lacking(name, estimator, spec)
     if not (is_regressor(estimator) if regression else is_classifier(estimator)):
         expected = "regressor" if regression else "classifier"
         raise ModelError(

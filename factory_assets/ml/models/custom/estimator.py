@@ -17,6 +17,7 @@ from factory_assets.ml.models.custom.construction import (
     build_estimator,
     custom_errors,
     limit_to_one_core,
+    require_predicting,
     small_sample,
     weight_arguments,
 )
@@ -59,6 +60,7 @@ class CustomEstimatorModel(EstimatorModel):
         weights = weight_arguments(estimator, spec, context.sample_weights(rows.target))
         with custom_errors(spec):
             estimator.fit(rows.inputs.one_hot(context.shape.cardinalities), rows.target, **weights)
+        require_predicting(estimator, spec, regression=context.shape.task == "regression")
         limit_to_one_core(estimator)
         if hasattr(estimator, "_predictors"):
             narrow_thresholds(estimator)

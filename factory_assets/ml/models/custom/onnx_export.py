@@ -76,6 +76,9 @@ def _as_sklearn_classes(estimator: Any, spec: OwnModule) -> Any:
         view = copy.copy(estimator)
         view.steps = [(name, _as_sklearn_classes(step, spec)) for name, step in estimator.steps]
         return view
+    if getattr(estimator, "flatten_transform", False):
+        # The exporter refuses it, although it says only how a vote is given to another step.
+        estimator = copy.copy(estimator).set_params(flatten_transform=False)
     estimator_class = type(estimator)
     base = next((cls for cls in estimator_class.__mro__ if _has_exporter(cls)), estimator_class)
     if base is estimator_class:

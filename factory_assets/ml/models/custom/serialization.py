@@ -31,9 +31,11 @@ TRUSTED = frozenset(
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
         "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
     }
 )
-"""Types beyond skops' own list that contain only numbers and run no code when they are read."""
+"""Types beyond skops' own list that run no code when they are read. They contain only numbers, or
+what is looked at itself, as the estimators of a vote."""
 
 
 def dump_estimator(estimator: Any, spec: OwnModule, folder: Path) -> bytes:

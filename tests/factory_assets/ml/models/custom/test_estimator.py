@@ -22,11 +22,12 @@ pytestmark = pytest.mark.slow
 
 OWN = """
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.ensemble import ExtraTreesClassifier, StackingClassifier, VotingClassifier
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
+from sklearn.svm import LinearSVC
 
 class Bushes(ExtraTreesClassifier):
     def __init__(self, n_estimators=10, max_depth=4, random_state=None):
@@ -50,6 +51,18 @@ class Holding(LogisticRegression):
 
 class Thing:
     pass
+
+def two():
+    return [("trees", ExtraTreesClassifier(5)), ("line", LogisticRegression())]
+
+def vote():
+    return VotingClassifier(two(), voting="soft")
+
+def stack(last=None):
+    return make_pipeline(SelectKBest(k=4), StackingClassifier(two(), last, cv=2))
+
+def stack_of_no_probabilities():
+    return stack(LinearSVC())
 
 def curved(degree=2):
     return make_pipeline(
@@ -98,7 +111,7 @@ def test_a_class_in_a_sibling_of_the_users_module_is_stored_and_exported(tmp_pat
     same_everywhere(result.trained, tmp_path, "binary", 1e-5)
 
 
-@pytest.mark.parametrize("name", ["Bushes", "curved"])
+@pytest.mark.parametrize("name", ["Bushes", "curved", "vote", "stack"])
 def test_users_estimator_is_stored_and_exported(name: str, tmp_path: Path) -> None:
     result = fitted(tmp_path, mine(tmp_path, name))
     same_everywhere(result.trained, tmp_path, "binary", 1e-5)
@@ -141,6 +154,7 @@ def test_class_weights_raise_the_rare_class_or_are_refused(tmp_path: Path) -> No
         ({"python": "mine:Bushes", "args": {"max_depth": -3}}, "'max_depth' parameter"),
         ({"python": "mine:Bushes", "epochs": 3}, "epochs is a setting for training networks"),
         ({"python": "sklearn.svm:LinearSVC"}, "has no predict_proba"),
+        ({"python": "mine:stack_of_no_probabilities"}, "has no predict_proba"),
         ({"python": "sklearn.linear_model:Ridge"}, "no predict_proba.*or set train.task: regress"),
         ({"python": "sklearn.semi_supervised:LabelPropagation"}, "cannot be exported to ONNX"),
     ],
