@@ -22,6 +22,9 @@ from factory_assets.ml.artifacts.trained_model import TrainedModel, load_trained
 from factory_assets.ml.artifacts.tree_votes import with_votes_of_both
 from factory_assets.ml.artifacts.typical_row import typical_row
 from factory_assets.ml.evaluation.recorded import read_judged_rows, recorded_outputs
+from factory_assets.ml.features.columns import read_numbers
+from factory_assets.ml.features.features import Features
+from factory_assets.ml.models.linear import WIDEST
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate, Champion
@@ -30,6 +33,7 @@ from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -62,6 +66,9 @@ def deploy(
     served = OnnxModel.of(graph)
     rows, judged = read_judged_rows(parts.test, verdict.predictions, served.columns, home)
     recorded, sd = recorded_outputs(verdict, home), trained.target.sd
+    sure = _is_in_reach(trained.features, rows)[judged]
+    if sure.any():
+        judged, recorded = judged[sure], recorded[sure]
     difference = _difference(served.outputs(rows, judged), recorded, sd)
     if difference > pipeline.spec.deploy.max_difference and (other := with_votes_of_both(graph)):
         # Not at once: a version that was deployed keeps the graph that it has.
@@ -166,6 +173,21 @@ def _flavour(
         example=None if features.texts or features.picture or features.series else example,
         facts=facts,
     )
+
+
+def _is_in_reach(features: Features, rows: pa.Table) -> NDArray[np.bool_]:
+    """Return for each row whether its numbers are near enough for both models to compute the same.
+
+    Beyond that, the model that was evaluated limits them, and what is served overflows and refuses
+    the row. No such row is learned from, so that it can only come with the test rows.
+    """
+    import numpy as np
+
+    near = np.ones(rows.num_rows, dtype=bool)
+    for number in features.numeric:
+        values = read_numbers(rows, number.name).astype(np.float64)
+        near &= ~(np.abs(values - number.mean) > WIDEST * number.sd)
+    return near
 
 
 def _difference(exported: NDArray[Any], judged: NDArray[Any], sd: float) -> float:

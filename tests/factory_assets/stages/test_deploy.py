@@ -159,6 +159,20 @@ def test_broken_parity_is_refused(factory: Factory, wrong: float) -> None:
     assert factory.champion is None
 
 
+def test_absurd_numbers_of_test_rows_keep_no_model_out(home: Home, tmp_path: Path) -> None:
+    """As the -3.4e38 of rows without a value: what serves refuses them, and trains on none."""
+    factory = Factory(home, tmp_path, "regression")
+    test = read_arrow(factory.parts.test, home)
+    wear = test["wear"].to_numpy().copy()
+    wear[:2] = -3.4e38, 1e33
+    test = test.set_column(test.column_names.index("wear"), "wear", pa.array(wear))
+    factory.parts = factory.parts.model_copy(update={"test": keep(home, "far", test)})
+    candidate = factory.candidate()
+    champion = factory.deploy(candidate, factory.verdict(candidate))
+    assert champion.compared_rows == 198
+    assert champion.max_difference < 1e-5
+
+
 def test_a_forest_whose_votes_are_rounded_serves_by_a_more_exact_graph(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
