@@ -233,6 +233,17 @@ class PipelineSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _groups_are_not_classes(self, info: ValidationInfo) -> Self:
+        group = self.split.group
+        # What was stored before this was refused is still read.
+        if self.train and group == self.train.target and info.context != STORED:
+            raise ValueError(
+                f"split.group: {group!r} is the target, and no part but one would have a value of "
+                "it; name what rows have in common, such as a patient, or write stratify instead"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _folds_suit_the_split(self) -> Self:
         """Refuse folds if the parts differ by more than chance: folds mix all rows."""
         way = next((way for way in ("time", "given") if getattr(self.split, way)), None)

@@ -14,7 +14,7 @@ def primary_metric(pipeline: Pipeline, task: Task) -> str:
 
 
 def require_judgeable(pipeline: Pipeline, task: Task) -> None:
-    """Check that the declared metrics, and `protected`, fit the task.
+    """Check that the declared metrics, and `protected`, `clip` and `asymmetry`, fit the task.
 
     Raises:
         DeclarationError: one does not.
@@ -26,6 +26,13 @@ def require_judgeable(pipeline: Pipeline, task: Task) -> None:
             where=where,
             remedy="leave it out; evaluate.slices judges groups separately for every target",
         )
+    for key in ("clip", "asymmetry") if task != "regression" else ():
+        if getattr(evaluate, key) is not None:
+            raise DeclarationError(
+                f"evaluate.{key} is for numbers; this target is {task}",
+                where=where,
+                remedy="leave it out, or set train.task",
+            )
     of_gates = ((gate.metric, gate_metric_names(task)) for gate in evaluate.conditions)
     for name, fitting in ((primary_metric(pipeline, task), metric_names(task)), *of_gates):
         if name not in fitting:

@@ -270,6 +270,15 @@ def test_answers_that_are_too_few_for_any_verdict_are_refused_unless_it_was_stor
     _spec(evaluate={"answers": {"newest": 0}})
 
 
+def test_a_group_for_each_value_of_the_target_is_refused_unless_it_was_stored() -> None:
+    grouped = {"split": {"group": "wear"}}
+    train = {"target": "wear", "model": {"kind": "linear"}}
+    with pytest.raises(ValidationError, match=r"split\.group: 'wear' is the target"):
+        _spec(train=train, **grouped)
+    stored = _spec(train=train).model_dump(mode="json", by_alias=True) | grouped
+    PipelineSpec.model_validate_json(json.dumps(stored), context=STORED)
+
+
 def test_group_and_given_go_together() -> None:
     rule = SplitRule.model_validate({"group": "a", "given": {"column": "p", "test": "x"}})
     assert rule.given is not None

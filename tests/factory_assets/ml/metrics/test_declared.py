@@ -23,6 +23,8 @@ from tests.factory_assets.ml.models.cases import rows
             "'mae' does not fit a multiclass target",
         ),
         ("regression", {"protected": ["colour"]}, "compares decisions between two classes"),
+        ("binary", {"clip": 100}, "clip is for numbers; this target is binary"),
+        ("multiclass", {"asymmetry": {}}, "asymmetry is for numbers; this target is multiclass"),
     ],
 )
 def test_a_metric_of_another_task_is_refused_before_training(
