@@ -33,6 +33,15 @@ class WordPieces:
 
     vocabulary: Mapping[str, int]
     lower: bool
+    strips: bool
+    """Whether accents are taken off, as by default where words become lower case."""
+    parts_chinese: bool
+    """Whether each Chinese character is a word of its own, as by default."""
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether all but `lower` is as by default."""
+        return self.strips == self.lower and self.parts_chinese
 
     @classmethod
     def read(cls, file: Path) -> "WordPieces":
@@ -46,14 +55,15 @@ class WordPieces:
             model, rules = content["model"], content["normalizer"]
             supported = model["type"] == "WordPiece" and rules["type"] == "BertNormalizer"
             complete = {"[CLS]", "[SEP]", "[UNK]"} <= set(model["vocab"])
-            lower = bool(rules["lowercase"])
+            lower, strips = bool(rules["lowercase"]), rules.get("strip_accents")
+            parts_chinese = bool(rules.get("handle_chinese_chars", True))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{file.name} cannot be read: {error}", where=str(file), remedy=_REMEDY
             ) from error
         if not (supported and complete):
             raise ModelError("is not a BERT tokeniser", where=str(file), remedy=_REMEDY)
-        return cls(model["vocab"], lower)
+        return cls(model["vocab"], lower, lower if strips is None else bool(strips), parts_chinese)
 
     def numbers(self, text: str, limit: int) -> list[int]:
         """Return the numbers of `[CLS] … [SEP]`, at most `limit`; a longer text is cut."""
@@ -66,11 +76,13 @@ class WordPieces:
         return [first, *pieces[: limit - 2], last]
 
     def _words(self, text: str) -> Iterator[str]:
-        plain = "".join(map(_clean, text))
-        if self.lower:
+        plain = "".join(_clean(character, parts=self.parts_chinese) for character in text)
+        if self.strips:
             plain = "".join(
                 c for c in unicodedata.normalize("NFD", plain) if unicodedata.category(c) != "Mn"
-            ).lower()
+            )
+        if self.lower:
+            plain = plain.lower()
         for word in plain.split():
             start = 0
             for position, character in enumerate(word):
@@ -101,13 +113,13 @@ class WordPieces:
         return pieces
 
 
-def _clean(character: str) -> str:
+def _clean(character: str, *, parts: bool) -> str:
     code = ord(character)
     if character in "\t\n\r" or unicodedata.category(character) == "Zs":
         return " "
     if code in (0, 0xFFFD) or unicodedata.category(character).startswith("C"):
         return ""
-    if any(low <= code <= high for low, high in _CHINESE_RANGES):
+    if parts and any(low <= code <= high for low, high in _CHINESE_RANGES):
         return f" {character} "
     return character
 

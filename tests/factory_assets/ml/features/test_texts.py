@@ -2,6 +2,7 @@
 
 import json
 import os
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from factory_assets.execution import cache_key
 from factory_assets.ml.training.fitting import fit
 from factory_assets.ml.training.preparation import prepare_rows
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_resources.encoders.sentence_encoder import encoder, encoder_digest
+from factory_resources.encoders.sentence_encoder import FILES, encoder, encoder_digest
 from factory_resources.encoders.wordpiece import WordPieces
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
@@ -42,9 +43,16 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 WORDS += [*LETTERS, *(f"##{letter}" for letter in LETTERS), "!", "漢"]
 
+ACCENTED = ["ü", "##ä", "##漢"]
+"""Words that only unusual rules lead to; the weights do not know them."""
 
-def tiny(folder: Path, seed: int = 0) -> Path:
-    """Write an encoder with random weights, in the same files as a real one."""
+
+def tiny(folder: Path, seed: int = 0, **rules: bool) -> Path:
+    """Write an encoder with random weights, in the same files as a real one.
+
+    Args:
+        rules: of its tokeniser, where they are not the usual ones.
+    """
     import torch
     from safetensors.torch import save_file
 
@@ -59,12 +67,13 @@ def tiny(folder: Path, seed: int = 0) -> Path:
             weights[name] = torch.randn_like(weights[name]) * 0.5
     save_file({**weights, "pooler.dense.bias": torch.zeros(8)}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(about))
+    words = [*WORDS, *(ACCENTED if rules else ())]
     model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
-    model |= {"max_input_chars_per_word": 100, "vocab": {word: i for i, word in enumerate(WORDS)}}
-    rules = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+    model |= {"max_input_chars_per_word": 100, "vocab": {word: i for i, word in enumerate(words)}}
+    usual = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
     tokenizer = {
         "version": "1.0",
-        "normalizer": {**rules, "strip_accents": None, "lowercase": True},
+        "normalizer": {**usual, "strip_accents": None, "lowercase": True, **rules},
     }
     tokenizer |= {"pre_tokenizer": {"type": "BertPreTokenizer"}, "model": model, "added_tokens": []}
     tokenizer |= {"post_processor": None, "decoder": None, "truncation": None, "padding": None}
@@ -72,7 +81,7 @@ def tiny(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-TEXTS = ["", "The pump is UNFINE!", "über-naïve Ångström", "a漢字b", "x" * 101, "…—«»¿"]
+TEXTS = ["", "The pump is UNFINE!", "über-naïve Ångström ÜÄÄ ua", "a漢字b b漢", "x" * 101, "…—«»¿"]
 
 TEXTS += ["a\u0000b\ufffdc\u200bd", "tabs\tand\nlines\u3000wide", "Ⅷ ½ ﬁne İstanbul"]
 
@@ -84,7 +93,13 @@ def test_word_pieces_match_the_tokenizers_package(tmp_path: Path) -> None:
     assert spec
     assert spec.submodule_search_locations
     minilm = Path(spec.submodule_search_locations[0]) / "model"
-    for folder in (tiny(tmp_path / "tiny"), minilm):
+    unusual: list[dict[str, bool]] = [
+        {"strip_accents": False},
+        {"strip_accents": True, "lowercase": False},
+        {"handle_chinese_chars": False},
+    ]
+    folders = [tiny(tmp_path / str(i), **rules) for i, rules in enumerate(unusual)]
+    for folder in (tiny(tmp_path / "tiny"), minilm, *folders):
         file = folder / "tokenizer.json"
         ours = WordPieces.read(file)
         peer = Tokenizer.from_file(str(file))
@@ -93,6 +108,16 @@ def test_word_pieces_match_the_tokenizers_package(tmp_path: Path) -> None:
         for text in TEXTS:
             expected = peer.encode(text, add_special_tokens=False).ids
             assert ours.numbers(text, 10_000)[1:-1] == expected, text
+
+
+def test_only_an_encoder_of_unusual_rules_has_another_digest_than_its_files(
+    tmp_path: Path,
+) -> None:
+    for name, rules, same in (("a", {}, True), ("b", {"strip_accents": False}, False)):
+        folder, plain = tiny(tmp_path / name, **rules), sha256()
+        for file in FILES:
+            plain.update((folder / file).read_bytes() + file.encode())
+        assert (encoder_digest(str(folder)) == plain.hexdigest()) is same
 
 
 def test_encoder_matches_bert_built_from_torch_layers(tmp_path: Path) -> None:
