@@ -42,6 +42,10 @@ def metric_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
             yield Mistake(at, f"{metric!r} is not a metric of {named}; {suggest(metric, valid)}")
 
 
+_READ_AS = {"bool": ("read as 0 and 1", "")}
+"""What a type that is no number is to a model, and under which condition it may be names."""
+
+
 def training_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield a class that the target does not have, groups of numbers, and a lack of inputs."""
     train, columns = pipeline.spec.train, pipeline.spec.ingest.contract.columns
@@ -54,10 +58,12 @@ def training_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         what = f"{named!r} is not a class of target {train.target!r}"
         yield Mistake(("train", "positive"), f"{what}; {suggest(named, classes)}")
     by = train.uncertainty.by if train.uncertainty else None
-    of_numbers = {one.name for one in columns if one.type in ("int64", "float64")}
-    if by in of_numbers.difference(train.categorical):
-        what = f"{by!r} is a number, and groups need names; list it in train.categorical if its"
-        yield Mistake(("train", "uncertainty", "by"), f"{what} values are names")
+    kinds = {one.name: one.type for one in columns if one.name not in train.categorical}
+    kind = kinds.get(by or "") if by != train.target else None
+    if by and kind in ("int64", "float64", "bool"):
+        read, may_be = _READ_AS.get(kind, ("a number", " if its values are names"))
+        what = f"{by!r} is {read}, and groups need names; list it in train.categorical{may_be}"
+        yield Mistake(("train", "uncertainty", "by"), what)
     added = (*pipeline.spec.ingest.labels, *pipeline.spec.partitions, *pipeline.spec.clean.columns)
     if columns and not input_columns(pipeline, [*(one.name for one in columns), *added]):
         yield Mistake(("train", "exclude"), "no input is left to learn from; name fewer columns")

@@ -74,6 +74,9 @@ def require_regions(declared: Uncertainty | None, features: Features, target: Ta
         if not target.classes:
             raise _unfit(by, f"{name!r} is the target, and a number", "name a categorical input")
     elif name in (number.name for number in features.numeric):
+        if name in features.booleans:
+            remedy = f"list it in train.categorical: [{name}]"
+            raise _unfit(by, f"input {name!r} is read as 0 and 1, and groups need names", remedy)
         remedy = f"list it in train.categorical if its values are names: [{name}]"
         raise _unfit(by, f"input {name!r} is a number, and groups need names", remedy)
     else:

@@ -246,6 +246,23 @@ def test_what_the_contract_tells_of_training(
     assert all(message in problem.message for problem in problems)
 
 
+@pytest.mark.parametrize(("by", "message"), [("ripe", ""), ("shiny", "'shiny' is read as 0 and 1")])
+def test_classes_of_zero_and_one_are_groups_and_an_input_of_true_and_false_may_be(
+    defs: Path, by: str, message: str
+) -> None:
+    lines = [
+        *("type: factory_assets.ModelPipeline", "attributes:", "  purpose: Sort apples"),
+        *("  ingest:", "    source: {files: apples.csv}", "    contract:"),
+        "      - {name: shiny, type: bool}",
+        "      - {name: ripe, type: int64, nullable: false}",
+        *("  train:", "    target: ripe", "    model: {kind: linear}"),
+        f"    uncertainty: {{by: {by}}}",
+    ]
+    declare(defs, "\n".join(lines) + "\n", "apples")
+    problems = check(["apples"])
+    assert [message in problem.message for problem in problems] == [True] * bool(message)
+
+
 @pytest.mark.parametrize(
     ("source", "key", "message"),
     [

@@ -27,8 +27,10 @@ CLASSES = ("a", "b", "c")
 NUMBER = Target(column="y", task="regression", classes=(), mean=0.0, sd=2.0)
 CLASS = Target(column="y", task="multiclass", classes=CLASSES, mean=0, sd=1)
 HEAT = Number(name="heat", median=0, mean=0, sd=1, indicator=False)
+OPEN = Number(name="open", median=0, mean=0, sd=1, indicator=False)
 FEATURES = Features(
-    numeric=(HEAT,),
+    numeric=(HEAT, OPEN),
+    booleans=("open",),
     categorical=(
         Category(name="colour", vocabulary=("red",)),
         Category(name="site", vocabulary=SITES),
@@ -297,6 +299,7 @@ def test_what_is_stored_reads_back_the_same() -> None:
         (NUMBER, {"abstain": True}, "abstain: only a decision between classes can abstain"),
         (NUMBER, {"by": "y"}, "by: 'y' is the target, and a number"),
         (CLASS, {"by": "heat"}, "by: input 'heat' is a number, and groups need names"),
+        (CLASS, {"by": "open"}, r"'open' is read as 0 and 1, .* in train.categorical: \[open\]"),
         (CLASS, {"by": "when"}, "by: 'when' is not a categorical input"),
     ],
 )
