@@ -95,6 +95,8 @@ class OnnxModel:
         options.intra_op_num_threads = 1
         # An arena would keep the memory of the largest batch.
         options.enable_cpu_mem_arena = False
+        # A warning is about what an exporter left over, as of a vote; errors are raised.
+        options.log_severity_level = 3
         providers = ["CPUExecutionProvider"]
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
         metadata = session.get_modelmeta().custom_metadata_map

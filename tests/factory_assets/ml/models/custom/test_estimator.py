@@ -112,10 +112,13 @@ def test_a_class_in_a_sibling_of_the_users_module_is_stored_and_exported(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["Bushes", "curved", "vote", "stack"])
-def test_users_estimator_is_stored_and_exported(name: str, tmp_path: Path) -> None:
+def test_users_estimator_is_stored_and_exported(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     result = fitted(tmp_path, mine(tmp_path, name))
     same_everywhere(result.trained, tmp_path, "binary", 1e-5)
     assert result.trained.model.parameters > 100
+    assert capfd.readouterr().err == ""
 
 
 def test_stored_bytes_do_not_depend_on_the_folder_of_the_declaration(tmp_path: Path) -> None:
