@@ -19,6 +19,12 @@ ML_OPSET = 3
 
 IR = 9
 
+EXPORTABLE = (
+    "use operations that torch.onnx can export, on a batch of any size, and no `if` or loop that "
+    "depends on the values of a tensor"
+)
+"""The remedy of a network that cannot be exported."""
+
 
 def round_down(thresholds: ArrayLike) -> NDArray[np.float32]:
     """Round thresholds to float32 so that comparisons with float32 inputs stay the same."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Shape
-from factory_assets.ml.models.networks.onnx_export import EXPORTABLE
+from factory_assets.ml.models.onnx_nodes import EXPORTABLE
 from factory_assets.spec.models import OwnModule
 from factory_resources.errors import ModelError
 

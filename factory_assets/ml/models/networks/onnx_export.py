@@ -15,20 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from factory_assets.ml.models.onnx_nodes import IR, OPSET
+from factory_assets.ml.models.onnx_nodes import EXPORTABLE, IR, OPSET
 from factory_resources.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
 
     from factory_assets.ml.models.base import Shape
-
-
-EXPORTABLE = (
-    "use operations that torch.onnx can export, on a batch of any size, and no `if` or loop that "
-    "depends on the values of a tensor"
-)
-"""The remedy of a network that cannot be exported."""
 
 
 class _Served(nn.Module):
