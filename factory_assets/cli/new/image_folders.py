@@ -12,6 +12,7 @@ from pathlib import Path
 from factory_assets.cli.new.reading import is_data_file
 from factory_assets.cli.new.recommend import METRICS
 from factory_assets.cli.new.render import comment, gates, heading, yaml_string
+from factory_assets.cli.new.split import require_divisible
 from factory_assets.spec.sources import IMAGE_COLUMNS
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError, SourceError
@@ -54,6 +55,7 @@ def find_images(source: Path) -> ImageFolders | None:
 
     Raises:
         SourceError: they are not in a folder for each class.
+        DataError: there are too few for training, validation and test.
     """
     found = _in_folder(source) if source.is_dir() else _matched(source)
     if found is None:
@@ -68,6 +70,12 @@ def find_images(source: Path) -> ImageFolders | None:
             remedy=f"put those of each class into a folder of its own, such as {where.name}/good "
             f"and {where.name}/bad, and name the folder above",
         )
+    require_divisible(
+        counts.values(),
+        f"folders in {source.name}" if source.is_dir() else "folders",
+        "images",
+        "add images, or put those of rare classes into one folder",
+    )
     size, grey = _measured(paths)
     return ImageFolders(patterns, dict(sorted(counts.items())), size, grey)
 

@@ -1,6 +1,6 @@
 """Decide how rows are split: by time, by group, or at random within each class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,12 +132,31 @@ def require_parts(table: FileProfile, target: TargetChoice, split: SplitChoice) 
     if not split.stratified or table.sample.num_rows < table.rows:
         return
     counted = pc.value_counts(table.sample[name].drop_null()).field("counts").to_pylist()
-    most, second = sorted(counted, reverse=True)[:2]
+    require_divisible(
+        counted,
+        f"classes of {name!r}",
+        "rows",
+        "merge rare classes in the file, or name another column with --target",
+    )
+
+
+def require_divisible(counts: Iterable[int], classes: str, things: str, remedy: str) -> None:
+    """Require a thing for each part, and two classes for the test.
+
+    Args:
+        counts: how many things each class has.
+        classes: what the classes are called.
+        things: what they are called.
+
+    Raises:
+        DataError: there are too few.
+    """
+    most, second = sorted(counts, reverse=True)[:2]
     if most < _DIVIDED or second < _TESTED:
         raise DataError(
-            f"the most frequent classes of {name!r} have {most} and {second} rows, too few for "
+            f"the most frequent {classes} have {most} and {second} {things}, too few for "
             "training, validation and test",
-            remedy="merge rare classes in the file, or name another column with --target",
+            remedy=remedy,
         )
 
 

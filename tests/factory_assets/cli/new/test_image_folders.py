@@ -62,7 +62,7 @@ def test_suffixes_and_depths_may_differ_and_one_colour_makes_all_of_them_coloure
 ) -> None:
     folder = tmp_path / "images"
     for name in ("a", "b", "more/c"):
-        write(folder / name, 2, "RGB", (300, 200))
+        write(folder / name, 6, "RGB", (300, 200))
     (folder / "a" / "part 0.png").rename(folder / "a" / "first.JPG")
     drafted = new("parts", source=folder, folder=tmp_path / "defs", target="kind")
     attributes = yaml.safe_load(drafted.path.read_text())["attributes"]
@@ -72,7 +72,7 @@ def test_suffixes_and_depths_may_differ_and_one_colour_makes_all_of_them_coloure
     assert attributes["train"]["task"] == "multiclass"
     load_pipeline(drafted.path.parent)
     drafted = new("some", source=folder / "[ab]" / "*.png", folder=tmp_path / "defs")
-    assert "# a 1, b 2\n" in drafted.path.read_text()
+    assert "# a 5, b 6\n" in drafted.path.read_text()
 
 
 def test_images_without_classes_are_no_table(images: Path, tmp_path: Path) -> None:
@@ -82,6 +82,14 @@ def test_images_without_classes_are_no_table(images: Path, tmp_path: Path) -> No
         new("parts", source=images / "good", folder=tmp_path / "defs")
     with pytest.raises(DataError, match="'path' is a column of every image"):
         new("parts", source=images, folder=tmp_path / "defs", target="path")
+    assert not (tmp_path / "defs").exists()
+
+
+def test_too_few_images_of_a_class_are_told_as_too_few_rows_are(tmp_path: Path) -> None:
+    for name, count in (("good", 9), ("bad", 2)):
+        write(tmp_path / "images" / name, count)
+    with pytest.raises(DataError, match=r"folders in images have 9 and 2 images, too few"):
+        new("parts", source=tmp_path / "images", folder=tmp_path / "defs")
     assert not (tmp_path / "defs").exists()
 
 
