@@ -90,7 +90,9 @@ def judge(
     """
     means = folds.means if folds else {}
     results = (
-        _judge(gate, means if gate.of == "folds" else metrics, baselines, champion)
+        _with_undefined(_judge(gate, means, {}, None), folds)
+        if gate.of == "folds"
+        else _judge(gate, metrics, baselines, champion)
         for gate in gates
     )
     return tuple(
@@ -99,6 +101,15 @@ def judge(
         else result
         for gate, result in zip(gates, results, strict=True)
     )
+
+
+def _with_undefined(result: GateResult, folds: Folds | None) -> GateResult:
+    """Say of a mean if it is that of some folds only, such as of those that have a rare class."""
+    metric = folds.metrics.get(result.metric) if folds else None
+    if not folds or not metric or len(metric.defined) in (0, folds.count):
+        return result
+    only = f"it is defined in {len(metric.defined)} of {folds.count} folds"
+    return result.model_copy(update={"explanation": f"{result.explanation}; {only}"})
 
 
 def _with_remedy(result: GateResult) -> GateResult:

@@ -342,14 +342,17 @@ def test_gate_of_the_folds_compares_their_mean(bound: float, passed: bool) -> No
                 {"metric": "roc_auc", "of": "folds", "at_least": bound},
                 {"metric": "roc_auc", "at_least": 0.1},
                 {"metric": "brier", "of": "folds", "at_most": 1},
+                {"metric": "f1", "of": "folds", "at_least": 0.5},
             ],
         }
     ).conditions
-    of_folds, of_test, undefined = judge(gates, {"roc_auc": 0.2}, {}, None, FOLDS)
+    of_folds, of_test, undefined, of_all = judge(gates, {"roc_auc": 0.2}, {}, None, FOLDS)
     assert of_folds.name == "roc_auc_folds_at_least"
     assert of_folds.passed is passed
     assert of_folds.value == pytest.approx(0.85)
     assert "roc_auc (mean of the folds) 0.85" in of_folds.explanation
+    assert of_folds.explanation.endswith("; it is defined in 2 of 3 folds")
+    assert of_all.explanation == "f1 (mean of the folds) 0.6 reaches 0.5"
     assert of_test.passed
     assert of_test.value == 0.2
     assert not undefined.passed
