@@ -85,7 +85,11 @@ def choose_split(
     """
     if table.series:
         by = next(c for c in table.columns if c.source == table.series.by)
-        return SplitChoice(group=by, why="whole series: rows of one series are alike")
+        order = next(c for c in table.columns if c.source == table.series.order)
+        # The leak check then suspects that test rows are of the same time as those learned from.
+        later = f"; to test on the latest rows instead, time: {names[order.source]}"
+        whole = "whole series: rows of one series are alike"
+        return SplitChoice(group=by, why=f"{whole}{later * (order.type in TIMES)}")
     kept = "keeps all rows of a group in one part; otherwise the test is too easy"
     may_be = [names[c.source] for c in inputs if may_be_unit(c, table.rows) and not groups][:1]
     units = [f"if rows with one {unit} are alike: group: {unit}, and exclude it" for unit in may_be]

@@ -81,6 +81,7 @@ def test_pumps_are_ordered_by_time(tmp_path: Path, together: bool, target: str) 
     made = new("fleet", source=tmp_path / "pumps.csv", folder=tmp_path / "defs")
     spec = load_pipeline(made.path.parent).spec
     assert (spec.training.target, spec.split.group) == (target, "pump")
+    assert "; to test on the latest rows instead, time: time\n" in made.path.read_text()
     if not together:
         assert [str(problem) for problem in check_folder(made.path.parent)] == []
         pipeline, home = load_pipeline(made.path.parent), Home(tmp_path / "home")
