@@ -154,25 +154,54 @@ def _keys(
     """
     keys, tests = [], []
     for i, ((place, kind), column) in enumerate(zip(mine, key, strict=True)):
-        numbers = _is_number(kind) or _is_number(types[column])
-        keys.append(_key_text(identifier(column), numbers=numbers))
-        tests.append(f"{_key_text('s.' + identifier(place), numbers=numbers)} = o.k{i}")
+        kinds = (kind, types[column])
+        numbers, times = any(map(_is_number, kinds)), any(map(_is_time, kinds))
+        own = _key_text("s." + identifier(place), kind, numbers=numbers, times=times)
+        keys.append(_key_text(identifier(column), kinds[1], numbers=numbers, times=times))
+        tests.append(f"{own} = o.k{i}")
     return keys, " AND ".join(tests)
 
 
 def _is_number(kind: str) -> bool:
-    return kind.endswith(("INT", "INTEGER", "FLOAT", "DOUBLE")) or kind.startswith("DECIMAL")
+    return _is_whole(kind) or _is_float(kind) or kind.startswith("DECIMAL")
 
 
-def _key_text(cell: str, *, numbers: bool) -> str:
+def _is_whole(kind: str) -> bool:
+    return kind.endswith(("INT", "INTEGER"))
+
+
+def _is_float(kind: str) -> bool:
+    return kind in {"FLOAT", "DOUBLE"}
+
+
+def _is_time(kind: str) -> bool:
+    return kind.startswith(("DATE", "TIMESTAMP"))
+
+
+def _key_text(cell: str, kind: str, *, numbers: bool, times: bool) -> str:
     """Return SQL for a key as text without outer blanks; a missing value matches nothing.
 
     Args:
-        numbers: whether it is compared with numbers: 1 and 1.0 are the same one, which pandas
-            writes in columns with gaps.
+        kind: the type of the cell.
+        numbers: whether it is compared with numbers: 1 and 1.0, which pandas writes in columns with
+            gaps, are the same one, and so are 2.5 and 2.50.
+        times: whether it is compared with dates or times: a date is its midnight.
     """
     text = f"nullif(trim(CAST({cell} AS VARCHAR), E' \\t\\r\\n'), '')"
-    return rf"regexp_replace({text}, '^([+-]?[0-9]+)\.0+$', '\1')" if numbers else text
+    if times and not numbers:
+        if not _is_time(kind):
+            text = f"coalesce(CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS VARCHAR), {text})"
+        return rf"regexp_replace({text}, '( 00:00:00)?(\+00)?$', '')"
+    if not numbers:
+        return text
+    if _is_float(kind):
+        # The engine writes a large one with an exponent.
+        whole = f"CASE WHEN {cell} = trunc({cell}) THEN TRY_CAST({cell} AS HUGEINT) END"
+        text = f"coalesce(CAST({whole} AS VARCHAR), {text})"
+    return (
+        rf"regexp_replace(regexp_replace({text}, '^([+-]?[0-9]+)\.0+$', '\1'), "
+        rf"'^([+-]?[0-9]*\.[0-9]*[1-9])0+$', '\1')"
+    )
 
 
 def _require(

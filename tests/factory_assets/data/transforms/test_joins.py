@@ -1,6 +1,8 @@
 """Joins add columns; rows keep their number, order and identity."""
 
 import json
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ from tests.factory_assets.data.sources.test_discovery import key, sqlite
 from tests.random_examples import examples
 
 READINGS = "id,machine,y\n1,M2,5\n2,M1,6\n3,M9,7\n4, M2 ,8\n5,,9\n"
+
+DECIMALS = [Decimal("2.50"), Decimal(10**16), Decimal(0)]
+
+MIDNIGHTS = [datetime(2024, 1, day) for day in (1, 2, 3)]
 
 MACHINES = "machine,age,model\nM1,10,a\nM2,20,b\nM3,30,c\n"
 
@@ -175,6 +181,31 @@ def test_whole_numbers_match_whatever_their_type(
     (tmp_path / "gaps.csv").write_text(f"machine,y\n1.0,1\n12.0,2\n{2**45}.0,3\n")
     join = {"source": {"files": other}, "on": "machine", "prefix": "its_"}
     part = {"source": {"files": mine}, "joins": {"machines": join}}
+    result = ingest(pipeline(tmp_path, ingest=part), home)
+    assert column(result.snapshot, home, "its_y") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [
+        (["2.5", "10000000000000000", "0"], pa.array([2.5, 1e16, 0.0])),
+        (pa.array([2.5, 1e16, 0.0]), pa.array(DECIMALS, pa.decimal128(20, 2))),
+        (pa.array([date(2024, 1, d) for d in (1, 2, 3)]), pa.array(MIDNIGHTS, pa.timestamp("us"))),
+        (["2024-01-01", "2024-01-02T00:00", "2024-01-03 00:00:00Z"], pa.array(MIDNIGHTS)),
+        (pa.array(MIDNIGHTS, pa.timestamp("ns", "UTC")), pa.array(MIDNIGHTS, pa.date32())),
+    ],
+)
+def test_equal_numbers_and_times_match_whatever_their_type(
+    mine: list[str] | pa.Array, other: pa.Array, tmp_path: Path, home: Home
+) -> None:
+    if isinstance(mine, list):
+        text = "".join(f"{cell},{i}\n" for i, cell in enumerate(mine))
+        (tmp_path / "mine.csv").write_text(f"machine,y\n{text}")
+    else:
+        pq.write_table(pa.table({"machine": mine, "y": [0, 1, 2]}), tmp_path / "mine.parquet")
+    pq.write_table(pa.table({"machine": other, "y": [1, 2, 3]}), tmp_path / "other.parquet")
+    join = {"source": {"files": "other.parquet"}, "on": "machine", "prefix": "its_"}
+    part = {"source": {"files": "mine.*"}, "joins": {"machines": join}}
     result = ingest(pipeline(tmp_path, ingest=part), home)
     assert column(result.snapshot, home, "its_y") == [1, 2, 3]
 
