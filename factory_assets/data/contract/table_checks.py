@@ -306,7 +306,7 @@ def _joins(matched: Mapping[str, int]) -> TableCheck:
         if without
         else "some row has a match in the table of each join",
         blocking=False,
-        remedy="write the keys of both tables alike: they are compared as text, so that 007 is not "
-        "7, nor 2024-01-31 the time 2024-01-31 00:00:00",
+        remedy="write the keys of both tables alike: texts are compared as they are, so that 007 "
+        "is not 7, nor 2024-01-31 the text 2024-01-31 00:00:00",
         numbers={f"rows with a match in {name}": rows for name, rows in matched.items()},
     )
