@@ -145,7 +145,7 @@ def read_file(
         raise SourceError("is empty", where=name, remedy="fetch the file again")
     if kind != "parquet":
         rules = rules if kind == "csv" else replace(rules, skip=0, until="")
-        path, rules = plain_text(path, name, rules, scratch)
+        path, rules = plain_text(path, name, rules, scratch, latin=kind != "jsonl")
     if once and kind == "csv":
         layout = _find_layout(path, name, rules)
         if layout.delimiter != " ":

@@ -28,9 +28,14 @@ _LINE_END = re.compile(b"\r\n|\r|\n")
 _QUOTE_OR_END = re.compile(b'"|\r\n|\r|\n')
 
 
-def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[Path, TextRules]:
+def plain_text(
+    path: Path, name: str, rules: TextRules, scratch: Path, *, latin: bool = True
+) -> tuple[Path, TextRules]:
     """Return the file, or a UTF-8 copy if it is UTF-16, which the engine reads only in part, or
     Windows-1252, which it does not read.
+
+    Args:
+        latin: whether the reader of its format knows Latin-1.
 
     Raises:
         SourceError: the file does not have the declared encoding, or contains NUL bytes.
@@ -41,7 +46,7 @@ def plain_text(path: Path, name: str, rules: TextRules, scratch: Path) -> tuple[
             where=name,
             remedy=f"set source.encoding to utf-8, or write the file in {rules.encoding}",
         )
-    if rules.encoding in ("utf-16", "windows-1252"):
+    if rules.encoding in ("utf-16", "windows-1252") or (rules.encoding == "latin-1" and not latin):
         path = _transcoded(path, name, rules.encoding, scratch)
         rules = replace(rules, encoding="utf-8")
     _require_no_nul(path, name)

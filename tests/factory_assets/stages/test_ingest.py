@@ -122,10 +122,13 @@ def test_multiline_values_blank_lines_and_byte_order_mark(
     ]
 
 
-@pytest.mark.parametrize(("encoding", "codec"), [("latin-1", "latin-1"), ("utf-16", "utf-16")])
-def test_encodings(encoding: str, codec: str, tmp_path: Path, home: Home) -> None:
-    (tmp_path / "d.csv").write_bytes("näme,y\nÄrger,1\n".encode(codec))
-    source = {"files": "d.csv", "encoding": encoding}
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+@pytest.mark.parametrize(
+    ("name", "text"), [("d.csv", "näme,y\nÄrger,1\n"), ("d.jsonl", '{"näme": "Ärger", "y": 1}\n')]
+)
+def test_encodings(encoding: str, name: str, text: str, tmp_path: Path, home: Home) -> None:
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    source = {"files": name, "encoding": encoding}
     result = ingest(pipeline(tmp_path, ingest={"source": source}), home)
     assert column(result.snapshot, home, "näme") == ["Ärger"]
 
