@@ -157,11 +157,7 @@ def _source_error(
         )
     state = getattr(error, "sqlstate", None)
     if state == "42P01" and request.table:
-        return SourceError(
-            f"there is no table {request.table!r}",
-            where=request.name,
-            remedy=suggestion(request.table, _tables(connection)),
-        )
+        return _no_table(request.table, _tables(connection), request.name)
     if state == "42501":
         return SourceError(
             f"the database refuses access ({_first_line(message)})",
@@ -171,6 +167,18 @@ def _source_error(
     remedy = "correct source.query" if request.query else "check the server and run again"
     return SourceError(
         f"the database reports: {_first_line(message)}", where=request.name, remedy=remedy
+    )
+
+
+def _no_table(table: str, tables: list[str], where: str) -> SourceError:
+    if table not in tables:
+        remedy = suggestion(table, tables)
+        return SourceError(f"there is no table {table!r}", where=where, remedy=remedy)
+    schema, _, name = table.partition(".")
+    return SourceError(
+        f"there is no table {name!r} in schema {schema!r}, but one whose own name has the dot",
+        where=where,
+        remedy=f"read it with source.query: SELECT * FROM {identifier(table)}",
     )
 
 

@@ -207,6 +207,9 @@ def test_types_that_cannot_be_stored_are_refused(
 
 def test_wrong_queries_to_postgres_are_refused(known: Postgres, read: Any) -> None:
     _refused(read, r"no table 'reading'; did you mean 'readings'", table="reading")
+    known.execute('CREATE TABLE "of.may" (x int)', 'GRANT SELECT ON "of.may" TO reader')
+    says = r"no table 'may' in schema 'of'.*source\.query: SELECT \* FROM \"of\.may\"$"
+    _refused(read, says, table="of.may")
     _refused(read, "refuses access .permission denied for table hidden.*GRANT", table="hidden")
     _refused(read, r'reports: column "sit" does not exist', query="SELECT sit FROM readings")
     _refused(read, "reports: division by zero", query="SELECT 1 / (id - id) AS x FROM readings")
