@@ -40,9 +40,9 @@ _EXACT = 1 << 53
 _EXAMPLES = {"INTEGER": "0", "REAL": "0.0", "TEXT": "''"}
 
 _SUITABLE = {
-    "INTEGER": ("null", "integer", "long"),
-    "REAL": ("null", "integer", "real"),
-    "TEXT": ("null", "integer", "long", "real", "text"),
+    "INTEGER": ("null", "blank", "integer", "long"),
+    "REAL": ("null", "blank", "integer", "real"),
+    "TEXT": ("null", "blank", "integer", "long", "real", "text"),
 }
 """The results of `_type_of` for the values that a column of each type can hold without loss."""
 
@@ -139,25 +139,32 @@ def _authorize_reading(action: int, *_: object) -> int:
 
 
 def _type_of(cell: str) -> str:
-    """Return SQL for the type of a value; `long` if it is an integer that a real would round."""
+    """Return SQL for the type of a value.
+
+    It is `long` if it is an integer that a real would round, and `blank` if it is a text of blanks,
+    which is what SQLite makes of an empty cell of a CSV file, whatever the column is.
+    """
     exact = f"{cell} BETWEEN -{_EXACT} AND {_EXACT}"
     return (
-        f"CASE WHEN typeof({cell}) = 'integer' AND NOT {exact} THEN 'long' ELSE typeof({cell}) END"
+        f"CASE WHEN typeof({cell}) = 'integer' AND NOT {exact} THEN 'long' "
+        f"WHEN typeof({cell}) = 'text' AND trim({cell}, char(32, 9, 10, 13)) = '' THEN 'blank' "
+        f"ELSE typeof({cell}) END"
     )
 
 
 def _cast(cell: str, kind: str) -> str:
     """Return SQL for a cell as a value of its column's type; it fails if the cell does not suit."""
     suitable = ", ".join(f"'{one}'" for one in _SUITABLE[kind])
+    value = f"CAST({cell} AS {kind})"
+    if kind != "TEXT":
+        value = f"CASE WHEN typeof({cell}) = 'text' THEN NULL ELSE {value} END"
     # The cell stands in the failing branch, so that SQLite does not compute it before all rows.
     fails = f"abs(-{(1 << 63) - 1} - ({cell} IS NOT NULL))"
-    return (
-        f"CASE WHEN {_type_of(cell)} IN ({suitable}) THEN CAST({cell} AS {kind}) ELSE {fails} END"
-    )
+    return f"CASE WHEN {_type_of(cell)} IN ({suitable}) THEN {value} ELSE {fails} END"
 
 
 def _kind(name: str, seen: str | None, where: str) -> str:
-    kinds = set((seen or "").split(",")) - {"null", ""}
+    kinds = set((seen or "").split(",")) - {"null", "blank", ""}
     if "blob" in kinds:
         raise SourceError(
             f"column {name!r} holds binary values, which a table cannot store",

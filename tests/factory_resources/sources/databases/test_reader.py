@@ -314,6 +314,16 @@ def test_sqlite_columns_have_the_types_of_their_values(tmp_path: Path, read: Any
     assert read("sqlite:d.db", query="SELECT a FROM t WHERE 1 = 0").rows == 0
 
 
+def test_empty_texts_among_numbers_of_sqlite_are_no_values(tmp_path: Path, read: Any) -> None:
+    rows = [(1, 0.5, "", "x"), ("", " \t", " ", ""), (3, 2, "", None)]
+    _sqlite(tmp_path / "d.db", "CREATE TABLE t (a REAL, b, c, d)", rows=rows)
+    raw = read("sqlite:d.db", query="SELECT CAST(a AS int) AS i, * FROM t WHERE a <> ''")
+    assert _rows(raw)[0] == {"i": 1, "a": 1.0, "b": 0.5, "c": "", "d": "x"}
+    raw = read("sqlite:d.db", table="t")
+    assert [kind for _, kind in raw.columns.values()] == ["DOUBLE", "DOUBLE", "VARCHAR", "VARCHAR"]
+    assert {"a": None, "b": None, "c": " ", "d": ""} in _rows(raw)
+
+
 def test_no_digit_of_a_whole_number_among_fractions_is_lost(tmp_path: Path, read: Any) -> None:
     long = (1 << 53) + 1
     rows = [(long, 1, long), (0.1, 0.5, 2)]
