@@ -277,7 +277,11 @@ def test_a_users_own_asset_is_a_source(folder: Path, home: Home) -> None:
     own = _own_assets(folder, ORDERS)
     _declare(folder, "sales", {"asset": "raw/orders"})
     sales = load_pipeline(folder / "sales")
-    with pytest.raises(SourceError, match="asset raw/orders: has not been materialised yet"):
+    says = (
+        "asset raw/orders: has not been materialised yet; materialise it in the UI, or with: "
+        "dagster asset materialize -m factory_assets.definitions --select raw/orders; if you"
+    )
+    with pytest.raises(SourceError, match=says):
         ingest(sales, home)
     overrides = {"home": home}
     built = build_defs([folder / "sales"], own_assets=[own], resource_overrides=overrides)

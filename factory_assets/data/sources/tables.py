@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.declarations.folders import pipeline_folders
@@ -108,7 +109,9 @@ def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
         raise SourceError(
             "has not been materialised yet",
             where=f"asset {source.asset}",
-            remedy="materialise it in the UI, or with: dagster asset materialize",
+            remedy="materialise it in the UI, or with: dagster asset materialize "
+            f"-m factory_assets.definitions --select {quote(source.asset)}; "
+            "if you have no asset of this key, correct source.asset",
         )
     [digested] = context.digests.of_files((File(path, f"asset {source.asset}"),))
 
