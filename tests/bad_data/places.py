@@ -182,7 +182,13 @@ CASES: list[Case] = [
     _case(
         "a name that is not utf-8",
         lambda d: _with(d / os.fsdecode(b"a\xff.csv")),
-        Refused("a\\udcff.csv: has a name"),
+        Refused("a\\udcff.csv: has a name", "rename it"),
         "a*.csv",
+    ),
+    _case(
+        "a folder whose name is not utf-8",
+        lambda d: _with(d / os.fsdecode(b"a\xff") / "d.csv"),
+        Refused("a\\udcff/d.csv: has a name", "rename it"),
+        "*/d.csv",
     ),
 ]

@@ -53,6 +53,8 @@ _CONVERSIONS = {
 _SEARCH = os.R_OK | os.X_OK
 """The rights to list the files of a folder and to open them."""
 
+_NOT_UTF8 = "has a name that is not UTF-8, or is in a folder with one"
+
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -183,7 +185,9 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
             raise SourceError(
                 fault,
                 where=_display(pattern, path, folder),
-                remedy="put the file itself there, or declare the path of the file itself",
+                remedy="rename it"
+                if fault == _NOT_UTF8
+                else "put the file itself there, or declare the path of the file itself",
             )
     return paths
 
@@ -218,11 +222,11 @@ def _unsearched(folder: Path, why: str) -> SourceError:
 def fault_of(path: Path, root: str) -> str | None:
     """Return why the path must not be read; None if it is a regular file below `root`."""
     try:
-        path.name.encode()
+        str(path).encode()
         if not stat.S_ISREG(path.stat().st_mode):
             return "is not a regular file"
     except UnicodeEncodeError:
-        return "has a name that is not UTF-8"
+        return _NOT_UTF8
     except OSError as error:
         return "is a link that leads nowhere" if path.is_symlink() else f"cannot be read ({error})"
     inside = os.path.commonpath([root, os.path.realpath(path)]) == root
