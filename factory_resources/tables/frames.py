@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from factory_resources.errors import SourceError
+
 if TYPE_CHECKING:
     import pyarrow
 
@@ -38,3 +40,32 @@ def to_arrow(value: object) -> "pyarrow.Table":
 def _with_named_index(frame: Any) -> Any:
     names = [name for name in frame.index.names if name is not None and name not in frame.columns]
     return frame.reset_index(level=names) if names else frame
+
+
+def require_units(schema: "pyarrow.Schema", where: str) -> None:
+    """Require that no column would become a number whose unit nobody knows.
+
+    pandas measures a duration in nanoseconds or microseconds as it comes, and counts the periods of
+    a calendar.
+
+    Raises:
+        SourceError: a column holds durations or periods.
+    """
+    import pyarrow
+
+    for field in schema:
+        extension = (
+            getattr(field.type, "extension_name", "")
+            or (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+        )
+        if pyarrow.types.is_duration(field.type):
+            kind, call = "durations", "dt.total_seconds()"
+        elif extension == "pandas.period":
+            kind, call = "periods", "dt.to_timestamp()"
+        else:
+            continue
+        raise SourceError(
+            f"column {field.name!r} holds {kind}, of which a table would have bare numbers",
+            where=where,
+            remedy=f"convert them, as frame[{field.name!r}].{call} does",
+        )

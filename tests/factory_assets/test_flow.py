@@ -321,6 +321,9 @@ def test_the_same_table_is_the_same_source(folder: Path, home: Home) -> None:
     first = key(pd.DataFrame({"y": [1, 2]}))
     assert key(pd.DataFrame({"y": [1, 2]})) == first
     assert key(pd.DataFrame({"y": [1, 3]})) != first
+    save_table(pd.DataFrame({"y": pd.to_timedelta(["1h", "2h"])}), path, "raw/orders")
+    with pytest.raises(SourceError, match="asset raw/orders: column 'y' holds durations"):
+        ingest(sales, home)
 
 
 def test_where_a_boundary_is_required_only_code_inside_one_is_imported(

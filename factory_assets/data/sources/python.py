@@ -11,7 +11,7 @@ from factory_assets.spec import PythonSource
 from factory_resources.errors import FactoryError, SourceError
 from factory_resources.sources.files.discovery import expand_all, find_files
 from factory_resources.sources.files.reader import SourceTable, read_table
-from factory_resources.tables.frames import REMEDY, to_arrow
+from factory_resources.tables.frames import REMEDY, require_units, to_arrow
 from factory_resources.user_callables import require_arguments
 from factory_resources.user_code import load_callable
 
@@ -71,6 +71,7 @@ def _call(source: PythonSource, folder: Path, scratch: Path) -> SourceTable:
         raise SourceError(
             f"returned {error}", where=source.python, remedy=f"return {REMEDY}"
         ) from error
+    require_units(table.schema, source.python)
     return read_table(table, source.python, scratch)
 
 

@@ -36,6 +36,7 @@ from factory_resources.sources.files.discovery import File, expand_all
 from factory_resources.sources.files.reader import SourceTable, read_file
 from factory_resources.sql.engine import ZONED
 from factory_resources.tables.asset_tables import path_of
+from factory_resources.tables.frames import require_units
 from factory_resources.tables.snapshot import Snapshot, TableFile, exists, fetch, require_unchanged
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
@@ -116,6 +117,9 @@ def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
     [digested] = context.digests.of_files((File(path, f"asset {source.asset}"),))
 
     def read(own: Path) -> SourceTable:
+        from pyarrow.parquet import read_schema
+
+        require_units(read_schema(path), digested.file.name)
         table = read_file(
             digested.file,
             own,

@@ -481,6 +481,25 @@ def test_python_sources(tmp_path: Path, home: Home) -> None:
     assert results[0].sources[0].name == "made:rows"
 
 
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (
+            "pd.to_timedelta(['1h', None])",
+            "durations, .* as frame\\['x'\\].dt.total_seconds\\(\\) ",
+        ),
+        ("pd.period_range('2024-01', periods=2, freq='M')", "periods, .*dt.to_timestamp"),
+    ],
+)
+def test_a_function_returns_no_numbers_without_their_unit(
+    cells: str, says: str, tmp_path: Path, home: Home
+) -> None:
+    frame = f"pd.DataFrame({{'y': [1, 2], 'x': {cells}}})"
+    body = f"def rows():\n    import pandas as pd\n    return {frame}\n"
+    with pytest.raises(SourceError, match=f"^p/ingest: made:rows: column 'x' holds {says}"):
+        ingest(_python(tmp_path, body), home)
+
+
 def test_the_key_follows_bytes_labels_and_arguments(tmp_path: Path, home: Home) -> None:
     def key(made: Pipeline) -> str:
         with home.scratch() as scratch:
