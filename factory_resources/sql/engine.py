@@ -226,7 +226,7 @@ def essence(error: Exception) -> str:
         return type(error).__name__
     _, colon, text = lines[0].partition("Error: ")
     first = text if colon else lines[0]
-    hints = [line for line in lines[1:3] if line.startswith(("Did you mean", "Candidate"))]
+    hints = [line for line in lines[1:3] if line.startswith(("Did you mean", "Candidate bindings"))]
     return " ".join((first.rstrip("."), *(f"({hint})" for hint in hints)))
 
 

@@ -108,6 +108,15 @@ def test_engine_errors_distinguishes_faults_of_memory_and_disk(tmp_path: Path) -
         raise duckdb.InternalException("INTERNAL Error: ours")
 
 
+def test_essence_has_what_the_engine_suggests_and_no_title_of_a_list() -> None:
+    with pytest.raises(duckdb.Error) as caught:
+        duckdb.sql("SELECT 'a'::varchar + 1")
+    assert essence(caught.value).endswith("You might need to add explicit type casts")
+    with pytest.raises(duckdb.Error) as caught:
+        duckdb.sql("SELECT sise FROM (SELECT 1 AS size)")
+    assert essence(caught.value).endswith('(Candidate bindings: "size")')
+
+
 def test_essence_of_an_empty_message_is_the_error_type() -> None:
     assert essence(duckdb.Error()) == "Error"
 
