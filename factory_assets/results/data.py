@@ -1,14 +1,18 @@
 """The results of ingest, clean and split: snapshots, and measurements of their rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 from pydantic import Field
 
 from factory_assets.results.base import StageResult
 from factory_assets.spec.base import is_unset
 from factory_resources.tables.snapshot import Snapshot
+
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""How the name of a folder says that a column has no value."""
 
 
 class SourceFile(StageResult):
@@ -22,6 +26,17 @@ class SourceFile(StageResult):
     """Columns that hold the same value in every row of the source."""
     join: str = ""
     """The join that adds the table to the rows; empty for a source of rows."""
+
+    def constants(self, columns: Collection[str]) -> dict[str, str | None]:
+        """Return which of the columns have one value in all rows of the source, and that value.
+
+        They are its labels, and what the folders of a Delta table say, such as `site=munich`.
+        """
+        said = (part.partition("=") for part in self.name.split("/")[:-1] if "=" in part)
+        folders = {
+            unquote(key): None if value == _NO_VALUE else unquote(value) for key, _, value in said
+        }
+        return {name: v for name, v in {**folders, **self.labels}.items() if name in columns}
 
 
 class Block(StageResult):

@@ -89,7 +89,7 @@ def ingest_sources(
         findings, profile = inspect_table(pipeline, rows, home, scratch, partition, engines)
         offsets = mixed(block.offsets for block in counted)
         matched = add_counts([block.matched for block in counted])
-        update = {"offsets": offsets, "copies": copies(files), "matched": matched}
+        update = {"offsets": offsets, "copies": copies(files, rows.columns), "matched": matched}
         findings = findings.model_copy(update=update)
         require_table(pipeline, rows.rows, findings)
         stored = {key: block.kept(home, table) for key, block in staged.items()}

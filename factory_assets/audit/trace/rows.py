@@ -244,7 +244,8 @@ def _source(
 ) -> SourceFile | None:
     """Return the source of a row; None if the ingest has not read the file.
 
-    Members of a zip have its digest in common. The labels of the row tell which it is.
+    Members of a zip have its digest in common, and files in several partitions of a Delta table may
+    have the same bytes. What all rows of a source have in common tells which it is.
 
     Args:
         place: a table, and the number of the row there.
@@ -255,11 +256,13 @@ def _source(
     if len(found) < 2:
         return next(iter(found), None)
     table, number = place
-    names = [name for name in found[0].labels if name in table.columns]
+    constants = [source.constants(table.columns) for source in found]
+    names = sorted({name for one in constants for name in one})
     with open_snapshot(table, home) as connection:
-        selected = ", ".join(map(identifier, names)) or "NULL"
+        selected = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names) or "NULL"
         cells = connection.execute(
             f"SELECT {selected} FROM stored WHERE _number = ?", [number]
         ).fetchone()
-    labels = dict(zip(names, cells or (), strict=False))
-    return next((s for s in found if labels.items() <= s.labels.items()), found[0])
+    row = dict(zip(names, cells or (), strict=False))
+    alike = (s for s, one in zip(found, constants, strict=True) if one.items() <= row.items())
+    return next(alike, found[0])

@@ -6,7 +6,7 @@ is compared with. What the checks compare is measured in `profiling.inspection`.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
 from factory_assets.results.checks import TableCheck
@@ -268,16 +268,20 @@ def _offsets(contract: Contract, found: dict[str, tuple[int, int]]) -> TableChec
     )
 
 
-def copies(sources: Sequence[SourceFile]) -> dict[str, str]:
+def copies(sources: Sequence[SourceFile], columns: Collection[str]) -> dict[str, str]:
     """Return the files of rows that repeat another one, each with that one.
 
-    Files of several labels, such as sites, may be alike.
+    Files of several labels, such as sites, may be alike, and so may those of several partitions of
+    a Delta table.
+
+    Args:
+        columns: those of the table.
     """
     found: dict[str, str] = {}
     first: dict[tuple[str, str], str] = {}
     for source in sources:
         if not source.join and source.rows:
-            key = source.sha256, json.dumps(source.labels, sort_keys=True)
+            key = source.sha256, json.dumps(source.constants(columns), sort_keys=True)
             other = first.setdefault(key, source.name)
             if other != source.name:
                 found[source.name] = other

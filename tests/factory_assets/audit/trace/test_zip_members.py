@@ -1,11 +1,16 @@
-"""Rows of several members of a zip, which have the digest of the zip in common."""
+"""Rows of sources with a digest in common: members of a zip, partitions of a Delta table."""
 
 import zipfile
+from datetime import date
 from pathlib import Path
+
+import pyarrow as pa
+from deltalake import write_deltalake
 
 from factory_assets.audit.trace.trace import trace
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.results.data import IngestResult
 from factory_resources.home.home import Home
 from tests.pipelines import declare
 
@@ -26,3 +31,24 @@ def test_the_label_tells_of_which_member_a_row_is(tmp_path: Path, home: Home) ->
         assert row
         assert row.source
         assert (row.source.name, row.lines) == (f"../export.zip/{side}/visits.csv", lines)
+
+
+def test_the_folder_tells_of_which_partition_of_a_delta_table_a_row_is(
+    tmp_path: Path, home: Home
+) -> None:
+    days = [date(2024, 1, 1), date(2024, 1, 2), None]
+    rows = {"size": [1.5, 2.5] * 3, "day": [day for day in days for _ in range(2)]}
+    write_deltalake(tmp_path / "table", pa.table(rows), partition_by=["day"])
+    files = sorted((tmp_path / "table").glob("*/*.parquet"))
+    assert len({file.read_bytes() for file in files}) == 1
+    ingest = {"source": {"delta": "../table"}}
+    pipeline = declare(tmp_path / "sizes", {"purpose": "Measure", "ingest": ingest})
+    value = run_stage(StageRequest(pipeline, "ingest", home, "run")).value
+    assert isinstance(value, IngestResult)
+    assert value.findings.copies == {}
+    for number in (1, 4, 6):
+        row = trace("sizes/ingest", home, row=str(number), folders={}).row
+        assert row
+        assert row.source
+        assert row.source.name == value.sources[(number - 1) // 2].name
+        assert row.record == (number - 1) % 2 + 1
