@@ -114,7 +114,9 @@ def typed_sql(value: str, kind: str, wanted: ColumnType) -> str:
             return f"CAST({value} AS VARCHAR)"
         case "int64" if is_numeric(kind):
             number = f"TRY_CAST({value} AS BIGINT)"
-            return f"CASE WHEN {number} = {value} THEN {number} END"
+            # Not every decimal type has the whole number to which its own fraction is rounded.
+            whole = f"trunc({value})" if kind.startswith("DECIMAL") else number
+            return f"CASE WHEN {whole} = {value} THEN {number} END"
         case "int64":
             return f"CASE WHEN {_is_whole(text)} THEN TRY_CAST({text} AS BIGINT) END"
         case "float64":

@@ -106,3 +106,14 @@ def test_a_time_with_an_abbreviation_of_several_zones_is_no_value(zone: str) -> 
         query = f"SELECT CAST({sql} AS VARCHAR) FROM (SELECT unnest(?) AS cell)"
         found = connection.execute(query, [texts]).fetchall()
     assert found == [(None,), (None,), (f"{shown}:00",), (f"{shown}:00",)]
+
+
+@pytest.mark.parametrize("kind", ["DECIMAL(38,38)", "DECIMAL(38,37)", "DECIMAL(38,30)"])
+def test_a_fraction_is_no_whole_number_even_of_a_type_that_cannot_hold_the_next_one(
+    kind: str,
+) -> None:
+    digits, scale = map(int, kind.removeprefix("DECIMAL(").removesuffix(")").split(","))
+    largest = f"{'9' * (digits - scale)}.{'9' * scale}"
+    sql = f"SELECT {typed_sql('v', kind, 'int64')} FROM (SELECT unnest([?, '0'])::{kind} AS v)"
+    with duckdb.connect(":memory:") as connection:
+        assert connection.execute(sql, [largest]).fetchall() == [(None,), (0,)]
