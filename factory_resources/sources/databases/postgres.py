@@ -52,6 +52,9 @@ _REASONS = {
 
 _CASTS = {bool: "boolean", int: "bigint", float: "double precision", str: "text"}
 
+_WITHOUT_VALUES = frozenset({"25", "42", "53", "54", "55", "57", "58"})
+"""Classes of SQLSTATE that are about the query, the rights or the server, and not about a value."""
+
 _TABLES = (
     "SELECT CASE WHEN table_schema = 'public' THEN table_name "
     "ELSE table_schema || '.' || table_name END FROM information_schema.tables "
@@ -165,9 +168,12 @@ def _source_error(
             remedy="let the user of this secret read it: GRANT SELECT",
         )
     remedy = "correct source.query" if request.query else "check the server and run again"
-    return SourceError(
-        f"the database reports: {_first_line(message)}", where=request.name, remedy=remedy
-    )
+    said = _first_line(message)
+    problem = SourceError(f"the database reports: {said}", where=request.name, remedy=remedy)
+    if "ERROR:" in message and str(state)[:2] not in _WITHOUT_VALUES:
+        # It may quote a value, and is hidden where columns are sensitive.
+        problem.__cause__ = ReadError(said)
+    return problem
 
 
 def _no_table(table: str, tables: list[str], where: str) -> SourceError:

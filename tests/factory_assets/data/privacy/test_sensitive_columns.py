@@ -10,8 +10,11 @@ from factory_assets.data.privacy.sensitive_columns import (
     sensitive_columns,
     sensitive_misuses,
 )
+from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, FactoryError, StorageError
+from factory_resources.home.home import Home
 from tests.data_stages import pipeline
+from tests.postgres import Postgres
 
 _COLUMNS = [
     {"name": "Who", "type": "string", "sensitive": "secret"},
@@ -107,6 +110,33 @@ def test_messages_of_the_factory_stay(tmp_path: Path) -> None:
     assert error.value.__cause__ is None
     with pytest.raises(StorageError, match="disk full"):
         _fails(tmp_path, "cannot write ({})", OSError("disk full"), StorageError)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT n::int AS y FROM people", "details are hidden, as some columns are sensitive"),
+        ("SELECT nam AS y FROM people", 'column "nam" does not exist'),
+    ],
+)
+def test_a_value_that_a_database_quotes_is_not_repeated(
+    query: str,
+    said: str,
+    postgres: Postgres,
+    tmp_path: Path,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with postgres.database() as url:
+        postgres.execute("CREATE TABLE people AS SELECT 'Ann'::text AS n", database=url)
+        monkeypatch.setenv("PEOPLE_DB", url)
+        source = {"database": "PEOPLE_DB", "query": query}
+        declared = _declared(tmp_path, ingest={"source": source, "contract": _COLUMNS})
+        with pytest.raises(FactoryError) as error, redact_errors(declared):
+            ingest(declared, home)
+    assert said in str(error.value)
+    assert "Ann" not in str(error.value)
+    assert error.value.__cause__ is None
 
 
 def test_an_unexpected_error_loses_its_message_but_not_its_traceback(tmp_path: Path) -> None:
