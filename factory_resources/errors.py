@@ -31,6 +31,11 @@ class FactoryError(Exception):
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
+class QuotedData(Exception):  # noqa: N818 - the name says what it is
+    """What a message quotes of the data: the cause of its error, which is hidden with it where a
+    column is sensitive."""
+
+
 class DeclarationError(FactoryError):
     """A `defs.yaml` that is not valid."""
 

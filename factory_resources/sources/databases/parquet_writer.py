@@ -6,7 +6,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_resources.errors import SourceError
+from factory_resources.errors import QuotedData, SourceError
 from factory_resources.home.home import storage_errors
 from factory_resources.sources.files.reader import SourceTable
 from factory_resources.sql.engine import engine_errors, file_literal, identifier, literal, sealed
@@ -233,13 +233,16 @@ def _convert_numbers(
         for text in digits.filter(long).to_pylist():
             if Decimal(text) != Decimal(float(text)):
                 shown = text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"
-                raise SourceError(
+                what = (
                     f"column {field.name!r} holds {shown}, which would be rounded, since its type "
-                    "does not say how many digits it has",
+                    "does not say how many digits it has"
+                )
+                raise SourceError(
+                    what,
                     where=name,
                     remedy=f"cast it in source.query: CAST({identifier(field.name)} AS text) for a "
                     "number that names something, AS double precision for a quantity",
-                )
+                ) from QuotedData(what)
     return numbers
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from factory_resources.boundary.allowed import require_allowed
-from factory_resources.errors import SourceError
+from factory_resources.errors import QuotedData, SourceError
 from factory_resources.sources.databases.parquet_writer import ReadError
 from factory_resources.sources.databases.query import bound_query
 from factory_resources.sql.engine import identifier
@@ -172,7 +172,7 @@ def _source_error(
     problem = SourceError(f"the database reports: {said}", where=request.name, remedy=remedy)
     if "ERROR:" in message and str(state)[:2] not in _WITHOUT_VALUES:
         # It may quote a value, and is hidden where columns are sensitive.
-        problem.__cause__ = ReadError(said)
+        problem.__cause__ = QuotedData(said)
     return problem
 
 

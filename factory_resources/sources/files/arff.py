@@ -120,6 +120,7 @@ def _rows(
                     f"{value[:40]!r} is not a value of attribute {attribute.name!r}",
                     where,
                     "correct it, or add it to the attribute",
+                    quotes=True,
                 )
         yield number, cells
 
@@ -189,4 +190,5 @@ def _require_values(
             f"{attribute.name!r} is",
             f"{name}:{row[0]}",
             "correct it, or write ? for a missing value",
+            quotes=True,
         )

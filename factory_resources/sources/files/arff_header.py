@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
-from factory_resources.errors import SourceError
+from factory_resources.errors import QuotedData, SourceError
 from factory_resources.sources.files.text_errors import LONGEST
 
 _CELL = re.compile(
@@ -172,5 +172,11 @@ def _unescaped(match: re.Match[str]) -> str:
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
-def refuse(what: str, where: str, remedy: str) -> NoReturn:
-    raise SourceError(what, where=where, remedy=remedy)
+def refuse(what: str, where: str, remedy: str, *, quotes: bool = False) -> NoReturn:
+    """Raise a SourceError.
+
+    Args:
+        quotes: whether it has a value of the data.
+    """
+    cause = QuotedData(what) if quotes else None
+    raise SourceError(what, where=where, remedy=remedy) from cause

@@ -116,6 +116,7 @@ def test_messages_of_the_factory_stay(tmp_path: Path) -> None:
     ("query", "said"),
     [
         ("SELECT n::int AS y FROM people", "details are hidden, as some columns are sensitive"),
+        ("SELECT id AS y FROM people", "details are hidden, as some columns are sensitive"),
         ("SELECT nam AS y FROM people", 'column "nam" does not exist'),
     ],
 )
@@ -128,7 +129,8 @@ def test_a_value_that_a_database_quotes_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with postgres.database() as url:
-        postgres.execute("CREATE TABLE people AS SELECT 'Ann'::text AS n", database=url)
+        table = "CREATE TABLE people AS SELECT 'Ann'::text AS n, 12345678901234567::numeric AS id"
+        postgres.execute(table, database=url)
         monkeypatch.setenv("PEOPLE_DB", url)
         source = {"database": "PEOPLE_DB", "query": query}
         declared = _declared(tmp_path, ingest={"source": source, "contract": _COLUMNS})
@@ -136,7 +138,24 @@ def test_a_value_that_a_database_quotes_is_not_repeated(
             ingest(declared, home)
     assert said in str(error.value)
     assert "Ann" not in str(error.value)
+    assert "123456" not in str(error.value)
     assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize("attribute", ["{Eve}", "numeric", "date yyyy-MM-dd"])
+def test_a_value_that_does_not_fit_its_attribute_is_not_repeated(
+    attribute: str, tmp_path: Path, home: Home
+) -> None:
+    header = f"@relation people\n@attribute Who {attribute}\n@attribute y numeric\n"
+    (tmp_path / "data.arff").write_text(f"{header}@data\nAnn,1\n")
+    columns = [_COLUMNS[0], _COLUMNS[-1]]
+    declared = pipeline(tmp_path, ingest={"source": {"files": "data.arff"}, "contract": columns})
+    with (
+        pytest.raises(FactoryError, match=r"data\.arff:5: the data is not valid; det") as error,
+        redact_errors(declared),
+    ):
+        ingest(declared, home)
+    assert "Ann" not in str(error.value)
 
 
 def test_an_unexpected_error_loses_its_message_but_not_its_traceback(tmp_path: Path) -> None:
