@@ -52,11 +52,12 @@ class OverviewProblem:
 class Overview:
     """What the page shows."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] | None
+    """None if what holds for the pipelines cannot be read; then `waits` has none of theirs."""
     problems: tuple[OverviewProblem, ...]
     waits: tuple[Wait, ...]
-    night: dict[str, int]
-    """Last runs of the last 24 hours, by result."""
+    night: dict[str, int] | None
+    """Last runs of the last 24 hours, by result; None if the runs cannot be read."""
     ledger: str
     """How old it is and what witnesses have seen, in one line."""
     listed: int = field(default=_LISTED)
@@ -71,9 +72,10 @@ class OverviewReader:
     def read(self) -> Overview:
         """Return what holds now; what cannot be read is a problem on the page."""
         problems: list[OverviewProblem] = []
-        states: list[PipelineState] = []
+        states: list[PipelineState] | None = None
         last: Mapping[str, LastRun] = {}
         over: Mapping[str, LastRun] = {}
+        night: dict[str, int] | None = None
         errors: Mapping[str, str] = {}
         postponed: list[Wait] = []
         ledger = ""
@@ -84,15 +86,18 @@ class OverviewReader:
             problems += _not_served(self._home)
             ledger = _ledger(self._home, problems)
             last, over = self._runs.last(), self._runs.over()
-        rows = tuple(Row(state, last.get(state.name), _failed(state, over)) for state in states)
+            night = _night(last)
+        known = states or []
+        rows = tuple(Row(state, last.get(state.name), _failed(state, over)) for state in known)
         # Each lies in other files of Dagster.
         with _readable(problems):
             errors = self._runs.errors([run for row in rows for run in row.failed.values()])
         with _readable(problems):
-            postponed = self._postponed(states)
+            postponed = self._postponed(known)
         problems += _troubles(rows, errors)
-        waits = [*(wait for state in states for wait in waits_of(state)), *postponed]
-        return Overview(rows, tuple(problems), tuple(waits), _night(last), ledger)
+        waits = [*(wait for state in known for wait in waits_of(state)), *postponed]
+        shown = None if states is None else rows
+        return Overview(shown, tuple(problems), tuple(waits), night, ledger)
 
     def waits(self) -> list[Wait]:
         """Return what waits for people, roll-outs and trainings left out."""

@@ -192,6 +192,7 @@ def test_what_cannot_be_read_of_dagster_is_a_problem_beside_all_that_can(
     assert text.count("cannot be read") == 1
     assert said in text
     assert "apples@1 waits for 1 approver" in text
+    assert "No run in the last" not in text
 
 
 def test_a_failed_run_or_look_is_told_until_another_is_over(
@@ -339,6 +340,10 @@ def test_a_ledger_that_cannot_be_read_is_a_problem_and_no_fault(
     apples.home.ledger.write_bytes(b"no database, but long enough to be looked at as one")
     text = _shown(browse(apples.home))
     assert "cannot be read" in text.partition("What waits")[0]
+    told = ("The last runs are unknown.", "What waits It cannot be read now.")
+    assert all(one in text for one in (*told, "Pipelines They cannot be read now."))
+    untrue = ("0 pipelines", "No run in the last", "Nothing waits", "none yet")
+    assert not [one for one in untrue if one in text]
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"[]", b"{}"])
