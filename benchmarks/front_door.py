@@ -54,7 +54,7 @@ def _dagster(folder: Path) -> list[Result]:
 
     target = WorkspaceFileTarget(paths=[str(workspace)])
     with (
-        dagster_app(workspace, AccessLog(home)) as ours,
+        dagster_app(home, workspace, AccessLog(home)) as ours,
         dg.DagsterInstance.get() as instance,
         WorkspaceProcessContext(instance, target, version=dg.__version__) as context,
     ):

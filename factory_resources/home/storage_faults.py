@@ -11,7 +11,7 @@ from errno import EACCES
 from pathlib import Path
 
 from factory_resources.errors import DatabaseAwayError, FactoryError, StorageError
-from factory_resources.home.database import DATABASE_VARIABLE
+from factory_resources.home.database import DATABASE_VARIABLE, server_address
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home, unreadable
 from factory_resources.home.sqlite_files import (
     dagster_files,
@@ -52,6 +52,23 @@ def storage_faults(home: Home) -> Iterator[None]:
             # As context and not as cause: its words are fixed and repeat no data of the cause.
             raise fault  # noqa: B904
         raise
+
+
+def require_server() -> None:
+    """Require that PostgreSQL can be used, if the databases are there.
+
+    Dagster tries again for twelve seconds before it says that it cannot, and MLflow for a hundred.
+
+    Raises:
+        DatabaseAwayError: it cannot be used.
+    """
+    if address := server_address():
+        import psycopg2
+
+        try:
+            psycopg2.connect(address).close()
+        except psycopg2.OperationalError as error:
+            raise _unusable(str(error).partition("\n")[0]) from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import yaml
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.dagster.code_server import answers
 from factory_resources.errors import SettingError
+from factory_resources.home.home import Home
 from factory_resources.instance import import_orm
 from factory_resources.security.request_guard import App
 
@@ -18,10 +19,13 @@ _LOADED_WITHIN = 120.0
 
 
 @contextmanager
-def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster") -> Iterator[App]:
+def dagster_app(
+    home: Home, workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
+) -> Iterator[App]:
     """Return the application, which needs a visitor in the scope of every request.
 
     Args:
+        home: of the environment.
         workspace: a `workspace.yaml` that names the socket of the code server.
         access_log: where acts and refusals are entered.
         prefix: the path below which the application answers; requests come with it.
@@ -53,7 +57,7 @@ def dagster_app(workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
             context = stack.enter_context(VisitorWorkspace(instance, target, code, __version__))
             if code:
                 stack.enter_context(following(context, code))
-            yield VisitorWebserver(context, prefix, access_log).create_asgi_app()
+            yield VisitorWebserver(home, context, prefix, access_log).create_asgi_app()
 
 
 def _code_server(workspace: Path) -> Path | None:

@@ -40,6 +40,8 @@ from factory_assets.web.dagster.subjects import subjects_of
 from factory_assets.web.dagster.workspace import VisitorContext, VisitorWorkspace
 from factory_assets.web.visitor import Visitor, visitor_of
 from factory_resources.errors import StorageError
+from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import require_server, storage_faults
 
 MAX_BODY = 2 * 1024 * 1024
 """Bytes of a GraphQL request; the largest name every partition of a backfill."""
@@ -65,14 +67,17 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
     """Answers each visitor as the visitor's roles allow.
 
     Args:
+        home: whose databases Dagster asks.
         workspace: the workspace of the process.
         prefix: the path below which it answers.
         access_log: where acts and refusals are entered.
     """
 
-    def __init__(self, workspace: VisitorWorkspace, prefix: str, access_log: AccessLog) -> None:
+    def __init__(
+        self, home: Home, workspace: VisitorWorkspace, prefix: str, access_log: AccessLog
+    ) -> None:
         super().__init__(workspace, prefix)
-        self._access_log = access_log
+        self._home, self._access_log = home, access_log
         self._operation = lru_cache(_READ_DOCUMENTS)(read_operation)
 
     def build_routes(self) -> list[BaseRoute]:
@@ -95,6 +100,15 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
         was read as an operation of its own.
         """
         return [rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule]
+
+    def index_html_endpoint(self, request: Request) -> Response:
+        """Return the page, or say in one line that there is nothing to show on it."""
+        try:
+            with storage_faults(self._home):
+                require_server()
+                return super().index_html_endpoint(request)  # type: ignore[no-any-return]
+        except StorageError as error:
+            return PlainTextResponse(f"{error}\n", 503)
 
     async def graphql_http_endpoint(self, request: Request) -> Response:
         """Answer one operation, posted as a JSON object."""

@@ -212,7 +212,7 @@ def _applications(
     def dagster() -> App:
         from factory_assets.web.dagster.app import dagster_app
 
-        return loader.resources.enter_context(dagster_app(workspace, log))
+        return loader.resources.enter_context(dagster_app(home, workspace, log))
 
     def mlflow() -> App:
         from factory_assets.web.mlflow.app import mlflow_app

@@ -22,6 +22,7 @@ from factory_assets.web.mlflow.wsgi import WsgiApp, ask
 from factory_assets.web.visitor import Visitor, visitor_of
 from factory_resources.errors import ModelError, StorageError
 from factory_resources.home.home import Home
+from factory_resources.home.storage_faults import require_server
 from factory_resources.ledger.access_entries import RefusalReason
 from factory_resources.security.offline import go_offline
 from factory_resources.security.request_guard import App, Message, Receive, Send
@@ -143,6 +144,7 @@ class MlflowApp:
             await _in_thread(
                 lambda: self._log.acts(visitor_of(scope), "mlflow", (_operation(scope),), about)
             )
+        await _in_thread(require_server)
         headers = [pair for pair in scope["headers"] if pair[0].lower() in _HEADERS]
         inner = {**scope, "headers": headers, "query_string": query}
         await ask(self._app, inner, body, send)

@@ -68,7 +68,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         prepare(home)
         Ledger(home).begin()
         log = AccessLog(home)
-        with dagster_app(_workspace(root), log) as app:
+        with dagster_app(home, _workspace(root), log) as app:
             yield Site(home, TestClient(_with_visitor(app)), log)
 
 

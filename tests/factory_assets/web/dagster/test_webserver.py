@@ -1,16 +1,21 @@
 """What each role may ask of Dagster's server, by every way in."""
 
 import json
+import sqlite3
 import threading
+import time
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from dagster._core.storage.runs import SqlRunStorage
 from dagster_graphql.schema import create_schema
 from graphql import GraphQLField, GraphQLNonNull
 
 from factory_assets.spec.people import Role
 from factory_assets.web.dagster.operations import MUTATIONS
 from factory_assets.web.dagster.webserver import MAX_BODY
+from factory_resources.home.database import DATABASE_VARIABLE
 from tests.factory_assets.web.dagster.conftest import ROLE, Site
 
 SCHEMA = create_schema().graphql_schema
@@ -298,6 +303,31 @@ def test_the_page_and_its_files_are_served_to_everybody(site: Site) -> None:
     assert site.client.get(script).status_code == 200
     assert site.client.get("/dagster/_next/%2e%2e/%2e%2e/%2e%2e/webserver.py").status_code == 404
     assert site.client.get("/dagster/server_info").json()["dagster_version"]
+
+
+def test_without_its_database_the_page_is_one_line_at_once(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv(DATABASE_VARIABLE, f"postgresql:///factory?host={tmp_path}")
+        before, answer = time.monotonic(), site.client.get("/dagster/runs")
+    assert time.monotonic() - before < 5
+    assert (answer.status_code, len(answer.text.splitlines())) == (503, 1)
+    assert "the database of FACTORY_DATABASE_URL cannot be used" in answer.text
+
+    def damaged(storage: SqlRunStorage) -> str:
+        raise sqlite3.DatabaseError("file is not a database")
+
+    monkeypatch.setattr(SqlRunStorage, "get_run_storage_id", damaged)
+    runs = site.home.dagster / "history" / "runs.db"
+    away = runs.rename(tmp_path / "runs.db")
+    try:
+        runs.write_bytes(b"x" * 10_000)
+        answer = site.client.get("/dagster/runs")
+    finally:
+        away.replace(runs)
+    assert (answer.status_code, len(answer.text.splitlines())) == (503, 1)
+    assert "Dagster's database is damaged" in answer.text
 
 
 @pytest.mark.parametrize("role", ROLES)

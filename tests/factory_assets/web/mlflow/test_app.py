@@ -10,6 +10,7 @@ from factory_assets.spec.people import Role
 from factory_assets.web.mlflow import page
 from factory_assets.web.mlflow.endpoints import WRITES, Endpoint
 from factory_resources.errors import StorageError
+from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.mlflow.conftest import PREFIX, SESSION, V2, MlflowSite
 from tests.factory_assets.web.mlflow.test_writes import BASE, NOTES
@@ -188,6 +189,15 @@ def test_our_script_sets_what_the_installed_ui_remembers(factory: MlflowSite) ->
     ]
     assert len(keys) == 6
     assert [key for key in keys if key not in text] == []
+
+
+def test_a_server_that_is_away_is_told_at_once(
+    factory: MlflowSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DATABASE_VARIABLE, f"postgresql:///factory?host={tmp_path}")
+    answer = factory.ask("GET", f"{V2}/registered-models/search")
+    assert answer.status == 503
+    assert "the database of FACTORY_DATABASE_URL cannot be used" in str(answer.json)
 
 
 def test_a_home_that_cannot_be_read_is_told(
