@@ -31,6 +31,17 @@ _HEADERS = {
 }
 
 
+_POSTED = (
+    "/predict/{name}",
+    "/feedback",
+    "/v2/models/{name}/infer",
+    "/v2/models/{name}/versions/{version}/infer",
+    "/invocations",
+    "/models/{name}/invocations",
+)
+"""What is asked by POST, which never comes here: every other method is told so, with status 405."""
+
+
 class Pages:
     """The handlers; `application` is the ASGI application.
 
@@ -63,6 +74,7 @@ class Pages:
                 Route("/v2/models/{name}/ready", self._model_ready),
                 Route("/v2/models/{name}/versions/{version}", self._model),
                 Route("/v2/models/{name}/versions/{version}/ready", self._model_ready),
+                *(Route(path, _not_here, methods=["POST"]) for path in _POSTED),
             ],
             exception_handlers={HttpError: _refused, HTTPException: _unknown},
         )
@@ -131,6 +143,10 @@ class Pages:
             for name, served in self._champions.served.items()
             if self._champions.state(name) == "serves" and request.state.reader.may_read(name)
         }
+
+
+async def _not_here(_: Request) -> Response:
+    raise HTTPException(404)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -92,6 +92,20 @@ def test_who_asks_for_what_is_not_served_learns_only_of_its_own(
     assert "served are: mine, theirs" in everything.text
 
 
+@pytest.mark.parametrize(
+    "path", ["/predict/mine", "/v2/models/x/infer", "/invocations", "/feedback"]
+)
+def test_what_is_asked_by_post_says_so_to_other_methods(
+    path: str, served: ServedModel, home: Home
+) -> None:
+    client = browser(served, home, PageReader(None))
+    for method in ("GET", "PUT"):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert f"{method} {path}: Method Not Allowed; /docs" in answer.text
+    assert client.post(path).status_code == 404
+
+
 def test_a_stranger_learns_whether_it_is_ready(served: ServedModel, home: Home) -> None:
     reply = browser(served, home, None).get("/readyz")
     assert (reply.status_code, reply.json()) == (503, {"ready": False})
