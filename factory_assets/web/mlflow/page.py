@@ -24,13 +24,16 @@ for (const [key, value] of Object.entries({
 """Start at the models, with what the UI remembers of a person who closed its advertisements."""
 
 _STYLE = """\
-[data-assistant-ui],
+html body :is([data-assistant-ui],
 [data-component-id*="CreateModelButton"],
-[data-component-id*="modelsnextuitoggleswitch"],
-aside a[href="#/settings"], aside a[href^="http"], aside nav a[href="#/"],
-aside div:has(> [role="button"]) { display: none !important; }
+div:has(> [data-component-id*="modelsnextuitoggleswitch"]),
+aside a[href^="#/settings"], aside a[href^="http"], aside nav a[href="#/"],
+aside div:has(> [role="button"])) { display: none !important; }
 """
-"""Hides the assistant, links to other hosts, language models, and what is refused anyway."""
+"""Hides the assistant, links to other hosts, language models, and what is refused anyway.
+
+By `html body` it counts for more than the UI's own style, which comes later and is important, too.
+"""
 
 
 def start_script() -> bytes:
