@@ -97,7 +97,9 @@ class Login:
 
     async def form(self, request: Request) -> Response:
         """Show the form, or let in whoever has a link."""
-        if token := request.query_params.get("token"):
+        token = request.query_params.get("token")
+        # Who asks by HEAD only looks at a link, and does not use it up.
+        if token and request.method == "GET":
             return await self._by_link(request, token)
         return self.show(request, local_path(request.query_params.get("next")))
 
