@@ -160,6 +160,7 @@ def test_no_page_has_a_barrier(audited: Audited, browser: Browser) -> None:
     ]
     with _logged_in(browser, audited) as page:
         for path in (
+            "/",
             "/audit",
             "/audit/apples",
             "/audit/apples/1",
@@ -197,9 +198,14 @@ def test_a_page_is_used_by_keyboard_and_printed(audited: Audited, browser: Brows
         assert len(page.pdf()) > 10_000
 
 
-def test_no_page_is_wider_than_its_window(audited: Audited, browser: Browser) -> None:
+def test_no_page_is_wider_than_its_window(
+    audited: Audited, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"a{'_very' * 10}_long_name").mkdir()
+    (tmp_path / f"a{'_very' * 10}_long_name" / "defs.yaml").write_text("type: none\n")
+    monkeypatch.setenv("FACTORY_DEFS", f"{audited.factory.defs}:{tmp_path}")
     digest = sha256_of(audited.factory.defs / "apples/data.csv", "apples/data.csv")
-    windows = ((400, "screen"), (1200, "screen"), (794, "print"))
+    windows = ((400, "screen"), (800, "screen"), (1000, "screen"), (1200, "screen"), (794, "print"))
     wide = dict[tuple[str, int], Any]()
     with _logged_in(browser, audited) as page:
         for path in (
