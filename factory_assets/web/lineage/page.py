@@ -14,7 +14,7 @@ from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.audit.trace.report import RowRoute, Trace
 from factory_assets.web.lineage.graph import ROW_WORDS, LineageGraph, LineageNode, lineage_graph
 from factory_assets.web.lineage.layout import NODE_HEIGHT, NODE_WIDTH, PlacedGraph, lay_out
-from factory_assets.web.pages.rendering import visible
+from factory_assets.web.pages.rendering import value_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def _templates() -> Environment:
     )
     made.filters |= {"moment": moment, "short": short, "digits": digits, "words": words}
     made.filters |= {"row_words": row_words, "fits_title": fits_title, "fits_detail": fits_detail}
-    made.filters |= {"grouped": grouped}
+    made.filters |= {"grouped": grouped, "value_text": value_text}
     return made
 
 

@@ -42,6 +42,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"minute": minute, "duration": duration, "number": number, "amount": amount}
+    made.filters["value_text"] = value_text
     return made
 
 
@@ -72,6 +73,15 @@ def duration(seconds: float) -> str:
 def number(value: float | None) -> str:
     """Return a metric with four decimals or digits; nothing for None."""
     return "" if value is None else metric_text(value, 4)
+
+
+def value_text(value: Any) -> str:
+    """Return a value of an answer as people read it: a list or an object without brackets."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_text, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {value_text(one)}" for key, one in value.items()) or "none"
+    return "none" if value is None else str(value)
 
 
 def page(name: str, status: int = 200, *, script: str = "", **values: Any) -> HTMLResponse:

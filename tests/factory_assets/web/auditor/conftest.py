@@ -69,7 +69,7 @@ def log_answers(home: Home, version: int, many: int) -> list[str]:
                 rows=1,
                 input=json.dumps([{"size": (number + 1) / 10, "colour": "red", **OTHERS}]).encode(),
                 output=json.dumps(
-                    {"predictions": ["good"], "probabilities": [{"good": 0.75}], "refused": []}
+                    {"predictions": ["good"], "probabilities": [[0.25, 0.75]], "refused": []}
                 ).encode(),
             )
             journal.append(identifier, encode(record))

@@ -298,7 +298,7 @@ def test_an_answer_leads_to_its_version_its_proof_and_its_sources(
     assert "by <b>night</b> (plain)" in text
     assert "size 0.2" in text
     assert f"name commitment {'5e' * 32} note missing" in text
-    assert "prediction good" in text
+    assert "prediction good probabilities bad: 0.25, good: 0.75" in text
     assert "then champion since" in text
     assert "the record leads to its root" in text
     assert "approved jane, approver" in text
