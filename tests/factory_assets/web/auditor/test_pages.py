@@ -368,7 +368,7 @@ def test_a_pipeline_that_never_ran_is_listed_without_a_page(
     source = _show(browse(changed.home, "auditor"), "/audit")
     assert 'href="/audit/pears"' not in source
     row = source.partition('<th scope="row">pears')[2].partition("</tr>")[0]
-    assert "never run" in row
+    assert "no result on record" in row
     assert "nothing" not in row
 
 
