@@ -33,3 +33,6 @@ SWITCHES = MappingProxyType(
 def go_offline() -> None:
     """Set every switch in this process and its children. Cheap, and safe to call again."""
     os.environ.update(SWITCHES)
+    # A server of PostgreSQL that takes connections and never answers, or whose machine is gone,
+    # would keep every page, command and run waiting; the address or the environment may say longer.
+    os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
