@@ -112,6 +112,7 @@ def checked_write(route: str, body: bytes) -> tuple[bytes, tuple[str, ...]]:
         write = kind.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        said = first["msg"].removeprefix("Value error, ")
         where = ".".join(map(str, first["loc"]))
-        raise OperationRefusedError(first["msg"], where=where, remedy="write a note") from error
+        raise OperationRefusedError(said, where=where, remedy="write a note") from error
     return write.model_dump_json(exclude={"run_uuid"}).encode(), write.about()

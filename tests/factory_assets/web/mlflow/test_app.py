@@ -84,7 +84,8 @@ def test_a_refused_tag_is_told_in_one_line_that_the_ui_shows(factory: MlflowSite
     body = {**NOTE, "key": "factory.onnx_sha256", "value": "1"}
     answer = factory.ask("POST", f"{V2}/model-versions/set-tag", body=body)
     assert answer.status == 403
-    assert "factory.onnx_sha256 is not for people to write" in answer.json["message"]
+    said = "refused: key: the tag factory.onnx_sha256 is not for people to write; write a note"
+    assert answer.json["message"] == said
     assert tags(factory)["factory.onnx_sha256"] == "0"
     assert factory.refusals() == before + 1
 
