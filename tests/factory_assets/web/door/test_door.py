@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -48,6 +51,18 @@ def test_a_stranger_is_led_to_the_login(door: FrontDoor) -> None:
     ):
         pass
     assert browser.get("/healthz").text == "ok\n"
+
+
+def test_the_door_lives_while_all_threads_wait(door: FrontDoor) -> None:
+    async def look() -> int:
+        threads = current_default_thread_limiter()
+        threads.total_tokens = 1
+        await threads.acquire_on_behalf_of(object())
+        transport = httpx.ASGITransport(door.app)
+        async with asyncio.timeout(5), httpx.AsyncClient(transport=transport) as client:
+            return (await client.get(f"{ADDRESS}/healthz")).status_code
+
+    assert asyncio.run(look()) == 200
 
 
 def test_an_unknown_session_is_refused_and_recorded(door: FrontDoor) -> None:
