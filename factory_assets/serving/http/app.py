@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from factory_assets.serving.http import feedback, invocations, plain
+from factory_assets.serving.http import invocations, plain
 from factory_assets.serving.http.access import Access, PageReader
 from factory_assets.serving.http.beside import AnswersBeside
 from factory_assets.serving.http.call import Call, Protocol, query_of, read_body
@@ -82,7 +82,7 @@ class PredictionApp:
     Args:
         pages: the application for all other paths.
         engine_thread: one thread, in which engines are used.
-        desk: takes what turned out to be true of answers.
+        feedback: takes what turned out to be true of answers.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class PredictionApp:
         limits: Limits,
         pages: App,
         engine_thread: Executor,
-        desk: FeedbackDesk,
+        feedback: FeedbackDesk,
     ) -> None:
         self._champions, self._log, self._access = champions, log, access
         self._metrics, self._limits, self._pages = metrics, limits, pages
-        self._engine_thread, self._feedback = engine_thread, desk
+        self._engine_thread, self._feedback = engine_thread, feedback
         self._ids = ids.PredictionIds()
         self._beside_champion = AnswersBeside(
             self._answer,
@@ -152,9 +152,6 @@ class PredictionApp:
 
     async def _page(self, scope: Message, receive: Receive, send: Send, headers: Headers) -> None:
         scope["state"]["reader"] = self._recognize(scope, headers)
-        if route_of(scope["path"]) or scope["path"] == feedback.PATH:
-            what = f"{scope['method']} {scope['path']}: it answers only POST"
-            raise HttpError(404, "unknown", what, "/docs shows what to send")
         await self._pages(scope, receive, send)
 
     async def _predict(

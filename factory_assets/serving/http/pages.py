@@ -157,5 +157,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    what = f"{request.method} {request.url.path}: {error.detail}; /docs lists what can be asked"
-    return JSONResponse({"error": what}, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    why = f"it answers only {headers['Allow']}" if error.status_code == 405 else error.detail
+    what = f"{request.method} {request.url.path}: {why}; /docs lists what can be asked"
+    return JSONResponse({"error": what}, error.status_code, headers)

@@ -14,7 +14,6 @@ import pytest
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.http import records
 from factory_assets.serving.http.app import PredictionApp
-from factory_assets.serving.http.feedback import FeedbackDesk
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.oip import metadata
@@ -76,7 +75,6 @@ def ask(
     query: str = "",
     full: StorageError | None = None,
     protection: Any = None,
-    method: str = "POST",
 ) -> tuple[int, Any]:
     """Return status and content of the reply to a request.
 
@@ -97,14 +95,12 @@ def ask(
 
     access: Any = SimpleNamespace(
         require_origin=lambda *_: None,
-        recognize=lambda *_: None,
         caller=lambda *_, **__: "",
         protection=lambda _: protection,
     )
     unused: Any = None
-    desk: Any = SimpleNamespace(is_asked=FeedbackDesk.is_asked)
     log: Any = SimpleNamespace(write=write)
-    app = PredictionApp(champions, log, access, Metrics(), Limits(), unused, unused, desk)
+    app = PredictionApp(champions, log, access, Metrics(), Limits(), unused, unused, unused)
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -114,18 +110,11 @@ def ask(
         sent.append(message)
 
     async def answer() -> None:
-        scope = {"path": path, "method": method, "headers": [], "state": {"peer": None}}
+        scope = {"path": path, "method": "POST", "headers": [], "state": {"peer": None}}
         await app({**scope, "query_string": query.encode()}, receive, send)
 
     asyncio.run(answer())
     return sent[0]["status"], json.loads(sent[1]["body"])
-
-
-@pytest.mark.parametrize("path", ["/predict/p", "/invocations", "/v2/models/p/infer", "/feedback"])
-def test_a_browser_is_told_that_rows_are_posted(path: str, joined: ServedModel) -> None:
-    status, reply = ask(joined, path, None, method="GET")
-    assert status == 404
-    assert reply == {"error": f"GET {path}: it answers only POST; /docs shows what to send"}
 
 
 @pytest.mark.parametrize("content", [None, MACHINES + "M1,3\n", "maschine,age\n"])

@@ -102,7 +102,7 @@ def test_what_is_asked_by_post_says_so_to_other_methods(
     for method in ("GET", "PUT"):
         answer = client.request(method, path)
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-        assert f"{method} {path}: Method Not Allowed; /docs" in answer.text
+        assert f"{method} {path}: it answers only POST; /docs" in answer.text
     assert client.post(path).status_code == 404
 
 
