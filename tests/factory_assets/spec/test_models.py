@@ -122,6 +122,17 @@ def test_stored_trees_keep_their_bytes_without_a_later_key(
         assert kind.model_validate_json(one.model_dump_json(), context=STORED) == one
 
 
+@pytest.mark.parametrize("kind", ["random_forest", "extra_trees"])
+@pytest.mark.parametrize("criterion", ["gini", "entropy"])
+def test_a_stored_forest_without_a_criterion_has_gini(kind: str, criterion: str) -> None:
+    forest: Any = {"random_forest": RandomForest, "extra_trees": ExtraTrees}[kind]
+    declared = forest.model_validate({"kind": kind, "criterion": criterion})
+    written = declared.model_dump_json()
+    assert ("criterion" in written) == (criterion == "entropy")
+    assert forest.model_validate_json(written, context=STORED) == declared
+    assert forest.model_validate({"kind": kind}).criterion == "entropy"
+
+
 @pytest.mark.parametrize("schedule", ["one_cycle", "trapezoidal"])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_an_mlp_is_stored_and_read_again(schedule: str, activation: str) -> None:

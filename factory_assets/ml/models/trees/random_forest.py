@@ -23,13 +23,16 @@ class ForestModel(EstimatorModel):
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         spec = cast(Forest, context.spec)
         drawn = {} if spec.max_features is None else {"max_features": spec.max_features}
-        estimator = cls._unfitted(regression=context.shape.task == "regression")(
+        is_regression = context.shape.task == "regression"
+        measure = {} if is_regression else {"criterion": spec.criterion}
+        estimator = cls._unfitted(regression=is_regression)(
             n_estimators=spec.trees,
             max_depth=spec.max_depth,
             min_samples_leaf=spec.min_samples_leaf,
             random_state=context.seed,
             n_jobs=-1,
             **drawn,
+            **measure,
         )
         matrix = train.inputs.one_hot(context.shape.cardinalities)
         estimator.fit(matrix, train.target, sample_weight=context.sample_weights(train.target))

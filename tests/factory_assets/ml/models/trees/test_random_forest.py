@@ -1,4 +1,4 @@
-"""Forests: how many inputs a split looks at, and the graph of many trees."""
+"""Forests: what their splits look at and lower, and the graph of many trees."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 
 from factory_assets.ml.artifacts.onnx_export import export
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
+from factory_assets.ml.models.trees.random_forest import ForestModel
 from factory_assets.ml.training.fitting import fit
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import pipeline, rows
@@ -35,6 +36,20 @@ def test_splits_that_look_at_more_inputs_find_a_rule_among_many(kind: str, tmp_p
 
     assert wrong(max_features=1.0) < 0.7 * wrong()
     assert wrong(max_features=0.2) == wrong()
+
+
+@pytest.mark.parametrize("kind", ["random_forest", "extra_trees"])
+@pytest.mark.parametrize("declared", [{}, {"criterion": "gini"}])
+def test_splits_lower_the_declared_measure_of_classes(
+    kind: str, declared: dict[str, str], tmp_path: Path
+) -> None:
+    model = {"kind": kind, "trees": 1, **declared}
+    fitted = fit(pipeline(tmp_path, model), rows(200, 1), rows(50, 2), Home(tmp_path / "home"))
+    assert isinstance(fitted.trained.model, ForestModel)
+    tree = fitted.trained.model._estimator.estimators_[0].tree_
+    shares = tree.value[0, 0]
+    gini, entropy = 1 - np.square(shares).sum(), -(shares * np.log2(shares)).sum()
+    assert tree.impurity[0] == pytest.approx(gini if declared else entropy)
 
 
 def test_many_trees_of_one_mind_are_calibrated_in_the_graph_too(tmp_path: Path) -> None:
