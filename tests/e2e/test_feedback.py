@@ -166,7 +166,8 @@ def test_feedback_is_described(server: PredictionServer) -> None:
     described = server.ask("/openapi.json").json
     assert "/feedback" in described["paths"]
     assert "/feedback" in server.ask("/docs").body.decode()
-    assert server.ask("/feedback").status == 404
+    read = server.ask("/feedback")
+    assert (read.status, read.headers["allow"]) == (405, "POST")
 
 
 def test_a_token_sends_outcomes_of_its_own_pipelines(made: Factory, tmp_path: Path) -> None:
