@@ -376,7 +376,7 @@ def _no_policy(root: Path) -> None:
         (_nothing, ("evidence", "apples@9", "--out", "x.zip"), "apples has no version 9"),
         (_nothing, ("evidence", "apples/clean", "--out", "x.zip"), "is not a model version"),
         (_nothing, ("evidence", "apples@1", "--out", "no/x.zip"), "no/x.zip: cannot write"),
-        (_nothing, ("evidence", "apples@1", "--out", ""), ".: cannot write"),
+        (_nothing, ("evidence", "apples@1", "--out", ""), "'--out': the path is empty (`"),
         (
             _nothing,
             ("evidence", "apples@1", "--out", "defs/apples/defs.yaml/x.zip"),

@@ -133,7 +133,9 @@ class BlendModel(Model):
         """
         rows = PortfolioRows(self.classes, replace(context, whole=False), train, validation)
         members = {i: rows.on_all_rows(i, count) for i, count in rounds.items()}
-        total = sum(self._weights[i] for i in members)
+        # The weights of all kept members add up to 1 but for rounding, and stay as they are.
+        is_whole = members.keys() >= self._members.keys()
+        total = 1.0 if is_whole else sum(self._weights[i] for i in members)
         weights = [w / total if i in members else 0.0 for i, w in enumerate(self._weights)]
         return type(self)(self._shape, members, weights)
 
