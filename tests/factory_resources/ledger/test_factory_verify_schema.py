@@ -15,8 +15,8 @@ from tests.factory_resources.ledger.homes import LogKey, entry, sha256, write_le
 
 _KEY = LogKey()
 _FIRST = entry("ledger", origin=_KEY.name, key=str(_KEY.public), format=1)
-_RECORD = b"\x94\0\0\xa1p\1"
-"""Of MessagePack: two times, then pipeline and version."""
+_RECORD = b"\x99\0\0\xa1p\1\xa0\xa0\xa0\0\1"
+"""Of MessagePack: two times, pipeline and version, three texts, the status and the rows."""
 
 _REFUSED = "has columns or an index that no table {!r} has"
 
@@ -88,13 +88,13 @@ def _answered(home: Path) -> Path:
         database.executescript(
             "CREATE TABLE block(number INTEGER PRIMARY KEY, identity TEXT UNIQUE, first, last);"
             "CREATE TABLE leaf_tile(block, tile, hashes, PRIMARY KEY(block, tile)) WITHOUT ROWID;"
-            "CREATE TABLE prediction(id PRIMARY KEY, block, leaf, record, pipeline, version)"
+            "CREATE TABLE prediction(id PRIMARY KEY, block, leaf, record, pipeline, version, rows)"
             "WITHOUT ROWID;"
             "INSERT INTO block VALUES (1, 'b', NULL, NULL)"
         )
         database.execute("INSERT INTO leaf_tile VALUES (1, 0, ?)", (leaf,))
         database.execute(
-            "INSERT INTO prediction VALUES (?, 1, 0, ?, 'p', 1)", (identifier, _RECORD)
+            "INSERT INTO prediction VALUES (?, 1, 0, ?, 'p', 1, 1)", (identifier, _RECORD)
         )
         database.commit()
     return home / "predictions.db"
@@ -105,12 +105,13 @@ def test_no_index_hides_that_an_answer_was_changed(tmp_path: Path) -> None:
     assert _problems(tmp_path) == []
     _change(
         path,
-        "CREATE TABLE other(id PRIMARY KEY, block, leaf, record, pipeline, version) WITHOUT ROWID",
+        "CREATE TABLE other(id PRIMARY KEY, block, leaf, record, pipeline, version, rows)"
+        "WITHOUT ROWID",
         "INSERT INTO other SELECT * FROM prediction",
         "UPDATE prediction SET record = x'00'",
     )
     assert len(_problems(tmp_path)) == 1
-    _forge_index(path, "prediction(block, id, leaf, record, pipeline, version)", "other")
+    _forge_index(path, "prediction(block, id, leaf, record, pipeline, version, rows)", "other")
     assert _problems(tmp_path) == [f"predictions.db: {_REFUSED.format('prediction')}"]
 
 
