@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from factory_assets.spec.models import (
     Auto,
@@ -59,6 +59,10 @@ FOREST_MAX_FEATURES = 0.6
 simulated rules and smooth tables it lowered the log loss of the blend by 1 to 3 %, on real ones not
 beyond chance."""
 
+FOREST_CRITERION: Literal["gini"] = "gini"
+"""Entropy makes forests better alone, but a blend with one of them not beyond chance
+(`benchmarks.split_criterion`)."""
+
 MOST_COLUMNS = 30
 """With more columns, that share would take more than three times as long as scikit-learn's default,
 the square root of their number."""
@@ -93,12 +97,14 @@ def members_of(
             kind="extra_trees",
             trees=_trees(rows, classes),
             min_samples_leaf=_min_samples_leaf(rows),
+            criterion=FOREST_CRITERION,
         ),
         RandomForest(
             kind="random_forest",
             trees=_trees(pure_leaves, classes),
             min_samples_leaf=_min_samples_leaf(pure_leaves),
             max_features=max_features,
+            criterion=FOREST_CRITERION,
         ),
         network,
     )

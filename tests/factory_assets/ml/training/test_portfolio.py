@@ -294,6 +294,7 @@ def test_a_forest_over_few_columns_looks_at_most_of_them_to_tell_classes_apart(
 ) -> None:
     model: Any = resolve_members(Auto(kind="auto"), [target], columns)
     assert [m.max_features for m in model.members if m.kind == "random_forest"] == [share]
+    assert {m.criterion for m in model.members if hasattr(m, "criterion")} == {"gini"}
 
 
 def test_boosting_is_tried_with_interactions_where_rows_are_enough(
