@@ -1,15 +1,18 @@
-"""The layout of the packages: no import cycle, short chains, short files, unique class names.
+"""The layout: no import cycle, short chains, short files, unique class names, nothing astray.
 
 Which package may import which other one is checked by import-linter (`pyproject.toml`).
 """
 
 import ast
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 from factory_resources.home.home import PROJECT
 
@@ -20,6 +23,13 @@ _LONGEST_FILE = 350
 """Lines."""
 _ONE_FILE = {"factory_resources.ledger.factory_verify", "factory_assets.serving.edge.score"}
 """May be longer: somebody carries one file to a machine without the factory."""
+_TOP = {
+    *_ROOTS,
+    *("benchmarks", "docs", "examples", "tests"),
+    *(".ci", ".gitignore", ".pre-commit-config.yaml", "Containerfile", "Makefile"),
+    *("README.md", "constraints.txt", "pyproject.toml", "workspace.yaml"),
+}
+"""What git has; a trial of a command may leave homes or units there, even with secrets."""
 
 
 @cache
@@ -104,3 +114,10 @@ def test_the_contracts_between_packages_hold() -> None:
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert " 0 broken" in done.stdout
+
+
+@pytest.mark.skipif(not (shutil.which("git") and (PROJECT / ".git").exists()), reason="no checkout")
+def test_nothing_else_is_at_the_top() -> None:
+    command = ["git", "-c", f"safe.directory={PROJECT}", "ls-files", "-z"]
+    files = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert {name.partition("/")[0] for name in files.split("\0") if name} == _TOP
