@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from statistics import mean, stdev
+from statistics import mean
 from typing import Literal, get_args
 
 import pandas as pd
@@ -19,7 +19,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 
 from benchmarks.interactions import rules, smooth
-from benchmarks.tolerance import MOST_NEW, ROWS, classes, compare, has_rows
+from benchmarks.tolerance import MOST_NEW, ROWS, classes, compare, has_rows, mean_and_error
 from factory_assets.ml.models.portfolio.defaults import FOREST_MAX_FEATURES, TREES, members_of
 from factory_assets.spec.models import Auto, Forest, MemberSpec, Network
 
@@ -91,9 +91,9 @@ def compared(kind: str, tasks: Iterator[Task]) -> str:
     aucs = [after[1] - before[1] for before, after in found]
     return (
         f"{len(found)} tables, log loss {mean(before[0] for before, _ in found):.4f} "
-        f"{mean(losses):+.4f} ± {_error(losses):.4f}, "
+        f"{mean_and_error(losses)}, "
         f"ROC AUC {mean(before[1] for before, _ in found):.4f} "
-        f"{mean(aucs):+.4f} ± {_error(aucs):.4f}"
+        f"{mean_and_error(aucs)}"
     )
 
 
@@ -105,10 +105,6 @@ def judged(kind: str, criterion: Criterion, task: Task) -> tuple[float, float]:
     found = forest.predict_proba(inputs[task.rows :])[:, 1].clip(SURE, 1 - SURE)
     truth = target[task.rows :]
     return float(log_loss(truth, found)), float(roc_auc_score(truth, found))
-
-
-def _error(values: list[float]) -> float:
-    return float(stdev(values) / len(values) ** 0.5)
 
 
 def portfolios(rows: int) -> dict[str, Auto]:

@@ -169,7 +169,7 @@ def report(found: list[dict[Key, Figures]], before: Key) -> Iterator[str]:
         pairs = [(one[before], one[key]) for one in found]
         gains = [after.error / before.error - 1 for before, after in pairs]
         kept = mean(after.kept for _, after in pairs)
-        line = f"{key}: {kept:.1f} members kept, error {_mean(gains, '%')}"
+        line = f"{key}: {kept:.1f} members kept, error {mean_and_error(gains, '%')}"
         aucs = [
             after.auc - before.auc
             for before, after in pairs
@@ -177,10 +177,11 @@ def report(found: list[dict[Key, Figures]], before: Key) -> Iterator[str]:
         ]
         better, worse = sum(gain < 0 for gain in gains), sum(gain > 0 for gain in gains)
         line += f" ({better} of {len(gains)} better, {worse} worse)"
-        yield f"{line}, ROC AUC {_mean(aucs, '')}" if aucs else line
+        yield f"{line}, ROC AUC {mean_and_error(aucs)}" if aucs else line
 
 
-def _mean(values: list[float], unit: str) -> str:
+def mean_and_error(values: list[float], unit: str = "") -> str:
+    """Return the mean and its standard error; a share is written in percent if that is the unit."""
     scale = 100 if unit else 1
     error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
     return f"{scale * mean(values):+.4f} ± {scale * error:.4f}{' ' + unit if unit else ''}"

@@ -42,10 +42,6 @@ def metric_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
             yield Mistake(at, f"{metric!r} is not a metric of {named}; {suggest(metric, valid)}")
 
 
-_READ_AS = {"bool": ("read as 0 and 1", "")}
-"""What a type that is no number is to a model, and under which condition it may be names."""
-
-
 def training_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield a class that the target does not have, groups of numbers, and a lack of inputs."""
     train, columns = pipeline.spec.train, pipeline.spec.ingest.contract.columns
@@ -61,7 +57,9 @@ def training_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     kinds = {one.name: one.type for one in columns if one.name not in train.categorical}
     kind = kinds.get(by or "") if by != train.target else None
     if by and kind in ("int64", "float64", "bool"):
-        read, may_be = _READ_AS.get(kind, ("a number", " if its values are names"))
+        read, may_be = (
+            ("read as 0 and 1", "") if kind == "bool" else ("a number", " if its values are names")
+        )
         what = f"{by!r} is {read}, and groups need names; list it in train.categorical{may_be}"
         yield Mistake(("train", "uncertainty", "by"), what)
     added = (*pipeline.spec.ingest.labels, *pipeline.spec.partitions, *pipeline.spec.clean.columns)

@@ -3,7 +3,7 @@
 Running them on blocks and storing the result belongs in `cleaned_blocks` and `stages.clean`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
@@ -212,17 +212,21 @@ class CleanQueries:
             ExpressionError: one fails on a value; the message names it.
             StorageError: one needs too much memory; the message names it.
         """
-        for name, broken in self.rules.items():
-            with engine_errors(f"{self.where}: where.{name}"):
-                connection.execute(f"SELECT count(*) FROM source WHERE {broken}")
-        rows = f"FROM source WHERE NOT {self._any_rule_broken}"
-        for name in self.spec.derive:
-            with engine_errors(f"{self.where}: derive.{name}"):
+        for key, name, sql, rows in self.expressions():
+            with engine_errors(f"{self.where}: {key}.{name}"):
                 # The engine counts some values without computing them.
-                connection.execute(
-                    f"SELECT bit_xor(hash({identifier(name)})) "
-                    f"FROM ({self._derived(rows, until=name)})"
-                )
+                values = f"SELECT {sql} AS value FROM ({rows})"
+                connection.execute(f"SELECT bit_xor(hash(value)) FROM ({values})")
+
+    def expressions(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield rules and derived columns: `where` or `derive`, the name, SQL, and the rows that it
+        reads, where the columns before it are derived."""
+        for name, sql in self.rules.items():
+            yield "where", name, sql, "FROM source"
+        rows = f"FROM source WHERE NOT {self._any_rule_broken}"
+        for name, sql in self.spec.derive.items():
+            yield "derive", name, f"({sql}\n)", rows
+            rows = f"SELECT *, ({sql}\n) AS {identifier(name)} FROM ({rows})"
 
 
 def _require_known(names: Sequence[str], known: Sequence[str], key: str, where: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from factory_assets.serving.online.refusals import Refusal
-from factory_resources.sql.engine import identifier
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,19 +29,13 @@ def take_failing(
     """
     found: list[Refusal] = []
 
-    def take(rule: str, sql: str, rows: str) -> None:
+    for key, name, sql, rows in queries.expressions():
         # An expression that yields null does not fail, and a struct with a null is not null.
-        query = f"SELECT _row FROM ({rows}) WHERE TRY({{'value': ({sql}\n)}}) IS NULL"
+        query = f"SELECT _row FROM ({rows}) WHERE TRY({{'value': {sql}}}) IS NULL"
         failing = [int(number) for (number,) in connection.execute(query).fetchall()]
         if failing:
             listed = ", ".join(map(str, failing))
             connection.execute(f"DELETE FROM {table} WHERE _row IN ({listed})")
+            rule = f"{DERIVED}:{name}" if key == DERIVED else name
             found.extend(Refusal(number - 1, (rule,)) for number in failing)
-
-    for rule, sql in queries.rules.items():
-        take(rule, sql, "FROM source")
-    rows = f"FROM source WHERE NOT ({' OR '.join(queries.rules.values()) or 'false'})"
-    for name, sql in queries.spec.derive.items():
-        take(f"{DERIVED}:{name}", sql, rows)
-        rows = f"SELECT *, ({sql}\n) AS {identifier(name)} FROM ({rows})"
     return found
