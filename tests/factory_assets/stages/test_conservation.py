@@ -1,11 +1,11 @@
 """No row is lost or made, and each goes where its values say: over random tables and rules."""
 
 import csv
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,9 +60,11 @@ def _breaks(cell: str, column: dict[str, Any]) -> str | None:
 @QUICK
 @given(table=TABLES, columns=st.tuples(COLUMNS, COLUMNS, COLUMNS))
 def test_every_row_is_kept_or_quarantined_for_its_reason(
-    table: list[tuple[str, ...]], columns: tuple[dict[str, Any], ...]
+    tmp_path_factory: pytest.TempPathFactory,
+    table: list[tuple[str, ...]],
+    columns: tuple[dict[str, Any], ...],
 ) -> None:
-    folder = Path(tempfile.mkdtemp())
+    folder = tmp_path_factory.mktemp("conserved")
     home = Home(folder / "home")
     _written(table, folder)
     declared = [
@@ -111,9 +113,12 @@ NUMBERS = st.lists(
 @QUICK
 @given(table=NUMBERS, where=RULES, key=st.sampled_from([[], ["a"], ["b", "a"]]))
 def test_rows_in_are_kept_quarantined_or_duplicates(
-    table: list[tuple[int | None, int | None]], where: dict[str, str], key: list[str]
+    tmp_path_factory: pytest.TempPathFactory,
+    table: list[tuple[int | None, int | None]],
+    where: dict[str, str],
+    key: list[str],
 ) -> None:
-    folder = Path(tempfile.mkdtemp())
+    folder = tmp_path_factory.mktemp("conserved")
     home = Home(folder / "home")
     cells = ["" if v is None else str(v) for pair in table for v in pair]
     lines = [f"{a},{b},c" for a, b in zip(cells[::2], cells[1::2], strict=True)]

@@ -1,6 +1,5 @@
 """Split: what each rule promises, shown on tables that hypothesis makes."""
 
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -53,8 +52,9 @@ def _rows(parts: SplitResult, home: Home, name: str = "_row") -> dict[str, list[
     return {part: column(getattr(parts, part), home, name) for part in PARTS}
 
 
-def _home() -> Home:
-    return Home(Path(tempfile.mkdtemp()))
+def _home(folders: pytest.TempPathFactory) -> Home:
+    """Return a home for one example; a fixture would be one for all examples."""
+    return Home(folders.mktemp("home"))
 
 
 def _exact(share: float, n: int) -> int:
@@ -64,9 +64,9 @@ def _exact(share: float, n: int) -> int:
 @QUICK
 @given(n=st.integers(60, 300), shares=SHARES, seed=st.integers(0, 9))
 def test_random_parts_are_disjoint_complete_and_exact(
-    n: int, shares: tuple[float, float], seed: int
+    tmp_path_factory: pytest.TempPathFactory, n: int, shares: tuple[float, float], seed: int
 ) -> None:
-    home, (test, validation) = _home(), shares
+    home, (test, validation) = _home(tmp_path_factory), shares
     rule = {"test": test, "validation": validation, "seed": seed}
     parts = _split(home, {"x": [*range(n)]}, rule)
     assert parts is not None
@@ -77,14 +77,16 @@ def test_random_parts_are_disjoint_complete_and_exact(
         _exact(test, n),
         _exact(validation, n),
     )
-    again = _split(_home(), {"x": [*range(n)]}, rule)
+    again = _split(_home(tmp_path_factory), {"x": [*range(n)]}, rule)
     assert again == parts
 
 
 @QUICK
 @given(groups=st.lists(st.integers(0, 30) | st.none(), min_size=30, max_size=200), shares=SHARES)
-def test_groups_never_straddle(groups: list[int | None], shares: tuple[float, float]) -> None:
-    home, (test, validation) = _home(), shares
+def test_groups_never_straddle(
+    tmp_path_factory: pytest.TempPathFactory, groups: list[int | None], shares: tuple[float, float]
+) -> None:
+    home, (test, validation) = _home(tmp_path_factory), shares
     parts = _split(home, {"g": groups}, {"test": test, "validation": validation, "group": "g"})
     if parts is None:
         return
@@ -97,8 +99,10 @@ def test_groups_never_straddle(groups: list[int | None], shares: tuple[float, fl
 
 @QUICK
 @given(strata=st.lists(st.sampled_from(["a", "b", "c", None]), min_size=40, max_size=200))
-def test_strata_keep_their_shares(strata: list[str | None]) -> None:
-    home = _home()
+def test_strata_keep_their_shares(
+    tmp_path_factory: pytest.TempPathFactory, strata: list[str | None]
+) -> None:
+    home = _home(tmp_path_factory)
     parts = _split(home, {"s": strata}, {"test": 0.25, "validation": 0.25, "stratify": "s"})
     if parts is None:
         return
@@ -109,8 +113,8 @@ def test_strata_keep_their_shares(strata: list[str | None]) -> None:
 
 @QUICK
 @given(times=st.lists(st.integers(0, 50), min_size=20, max_size=200, unique=True))
-def test_the_latest_rows_test(times: list[int]) -> None:
-    home = _home()
+def test_the_latest_rows_test(tmp_path_factory: pytest.TempPathFactory, times: list[int]) -> None:
+    home = _home(tmp_path_factory)
     parts = _split(home, {"t": times}, {"test": 0.25, "validation": 0.25, "time": "t"})
     assert parts is not None
     found = _rows(parts, home, "t")
@@ -121,8 +125,10 @@ def test_the_latest_rows_test(times: list[int]) -> None:
 
 @QUICK
 @given(times=st.lists(st.integers(0, 6), min_size=20, max_size=200), shares=SHARES)
-def test_rows_of_one_moment_stay_together(times: list[int], shares: tuple[float, float]) -> None:
-    home, (test, validation) = _home(), shares
+def test_rows_of_one_moment_stay_together(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], shares: tuple[float, float]
+) -> None:
+    home, (test, validation) = _home(tmp_path_factory), shares
     rule = {"test": test, "validation": validation, "time": "t"}
     try:
         parts = split(pipeline(home.path, split=rule), _table(home, {"t": times}), home)
@@ -160,8 +166,8 @@ def test_the_shares_that_result_are_told(times: list[int], says: str | None, hom
 
 @QUICK
 @given(where=st.lists(st.sampled_from(["x", "y", "z"]), min_size=40, max_size=100))
-def test_given_parts(where: list[str]) -> None:
-    home, named = _home(), {"column": "w", "test": "x", "validation": "y"}
+def test_given_parts(tmp_path_factory: pytest.TempPathFactory, where: list[str]) -> None:
+    home, named = _home(tmp_path_factory), {"column": "w", "test": "x", "validation": "y"}
     parts = _split(home, {"w": where}, {"given": named})
     if parts is not None:
         found = {part: set(values) for part, values in _rows(parts, home, "w").items()}

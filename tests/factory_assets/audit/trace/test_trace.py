@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import sqlite3
-import tempfile
 from contextlib import closing
 from datetime import datetime, timedelta, tzinfo
 from hashlib import sha256
@@ -82,9 +81,9 @@ def _last(fates: tuple[RowRoute, ...]) -> tuple[str, RowPlace]:
 @settings(max_examples=examples(8), deadline=None)
 @given(one=ROWS, two=ROWS)
 def test_every_row_is_found_once_forward_and_back(
-    one: list[tuple[str, str]], two: list[tuple[str, str]]
+    tmp_path_factory: pytest.TempPathFactory, one: list[tuple[str, str]], two: list[tuple[str, str]]
 ) -> None:
-    folder = Path(tempfile.mkdtemp()) / "fruit"
+    folder = tmp_path_factory.mktemp("traced") / "fruit"
     home = Home(folder.parent / "home")
     folder.mkdir()
     files = {"one.csv": one, "two.csv": [*two, ("7", "the second file's own")]}

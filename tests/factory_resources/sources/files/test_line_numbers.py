@@ -24,12 +24,14 @@ RULES = TextRules()
 def _read(path: Path, rules: TextRules = RULES) -> list[tuple[str | None, ...]]:
     import duckdb
 
-    raw = read_file(File(path, path.name), Path(tempfile.mkdtemp()), rules=rules)
-    return duckdb.execute("FROM read_parquet(?)", [str(raw.path)]).fetchall()
+    with tempfile.TemporaryDirectory() as scratch:
+        raw = read_file(File(path, path.name), Path(scratch), rules=rules)
+        return duckdb.execute("FROM read_parquet(?)", [str(raw.path)]).fetchall()
 
 
 def _lines(path: Path, record: int, rows: int, rules: TextRules = RULES) -> tuple[int, int] | None:
-    return lines_of(path, record, rows, Path(tempfile.mkdtemp()), rules=rules)
+    with tempfile.TemporaryDirectory() as scratch:
+        return lines_of(path, record, rows, Path(scratch), rules=rules)
 
 
 @settings(max_examples=60, deadline=None)
@@ -40,9 +42,13 @@ def _lines(path: Path, record: int, rows: int, rules: TextRules = RULES) -> tupl
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
 )
 def test_the_lines_contain_the_record(
-    table: list[tuple[str, str]], blanks: list[int], end: str, quoting: int
+    tmp_path_factory: pytest.TempPathFactory,
+    table: list[tuple[str, str]],
+    blanks: list[int],
+    end: str,
+    quoting: int,
 ) -> None:
-    path = Path(tempfile.mkdtemp()) / "data.csv"
+    path = tmp_path_factory.mktemp("quoted") / "data.csv"
     pieces = ["name,other" + end]
     for i, row in enumerate(table):
         pieces += [end] * blanks.count(i)
