@@ -243,8 +243,9 @@ def test_the_usual_distance_of_a_held_out_row_is_that_of_the_others() -> None:
     assert bounds.bound == pytest.approx(1e6 / (1 + 0.1 * (1e6 / 60)), rel=0.01)
 
 
-def test_predictions_without_errors_have_intervals_without_width() -> None:
-    exact = np.linspace(0, 1e-6, 50)
+@pytest.mark.parametrize("rows", [50, 150])
+def test_predictions_without_errors_have_intervals_without_width(rows: int) -> None:
+    exact = np.linspace(0, 1e-6, rows)
     bounds = fit(NUMBER, exact, exact)
     low, high = region_intervals(bounds, exact, None).T
     assert ((low <= exact) & (exact <= high) & (high - low < 1e-4)).all()
