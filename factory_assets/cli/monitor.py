@@ -36,15 +36,17 @@ def look_at(names: Sequence[str], console: Console, *, last: bool) -> bool:
         Exit: a function of the user's had to be called inside a boundary, and that failed.
     """
     home, calm = Home.from_env(), True
-    pipelines = _watched(names)
-    if not names:
-        pipelines = [*_serving(pipelines, home, console)]
+    watched, registry = _watched(names), Registry(home)
+    idle = [] if names else [one for one in watched if registry.champion(one.name) is None]
+    pipelines = [one for one in watched if one not in idle]
     if not last and any(names_sources(pipeline) for pipeline in pipelines):
         code = run_inside(["monitor", "--", *names], pipelines, home, console, looks=True)
         if code is not None:
             if code > 1:
                 raise Exit(code)
             return not code
+    for pipeline in idle:
+        console.print(str(no_champion(pipeline.name, home)), style="dim", markup=False)
     errors: list[FactoryError] = []
     for pipeline in pipelines:
         try:
@@ -73,16 +75,6 @@ def _watched(names: Sequence[str]) -> list[Pipeline]:
             "no pipeline is watched", remedy="add `watch: {}` to a pipeline's defs.yaml"
         )
     return found
-
-
-def _serving(pipelines: Sequence[Pipeline], home: Home, console: Console) -> Iterator[Pipeline]:
-    """Yield those that have answers to look at; of the others, say that they have none."""
-    registry = Registry(home)
-    for pipeline in pipelines:
-        if registry.champion(pipeline.name) is None:
-            console.print(str(no_champion(pipeline.name, home)), style="dim", markup=False)
-        else:
-            yield pipeline
 
 
 def _last(pipeline: Pipeline, home: Home) -> MonitorReport:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.cli import monitor
 from factory_assets.monitoring.looks import Looks
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import ChangeAccepted
@@ -56,7 +57,9 @@ def test_an_open_alarm_is_exit_code_1_until_it_is_accepted(pumps: Watched) -> No
     assert problems(pumps.home) == []
 
 
-def test_a_pipeline_without_a_champion_has_nothing_to_be_looked_at(pumps: Watched) -> None:
+def test_a_pipeline_without_a_champion_has_nothing_to_be_looked_at(
+    pumps: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     declare(pumps.root / "defs" / "new_pumps", {**PUMPS, "ingest": {"source": {"files": "x.csv"}}})
     none = "'new_pumps' has no champion yet; train and deploy one: factory run new_pumps"
     for arguments in (("monitor",), ("monitor", "--last")):
@@ -65,6 +68,10 @@ def test_a_pipeline_without_a_champion_has_nothing_to_be_looked_at(pumps: Watche
         assert "pumps@1  look 1" in text
         code, text = in_process(*arguments, "new_pumps")
         assert (code, none in " ".join(text.split())) == (2, arguments == ("monitor",)), text
+    # A look in a boundary is that of another process, which says it.
+    monkeypatch.setattr(monitor, "names_sources", lambda pipeline: True)
+    monkeypatch.setattr(monitor, "run_inside", lambda *_, **__: 0)
+    assert in_process("monitor") == (0, "")
 
 
 @pytest.mark.parametrize(
