@@ -1,4 +1,4 @@
-"""ONNX helpers that the models share: one opset, one-hot matrices, merging graphs."""
+"""ONNX helpers that the models share: one opset, one-hot matrices, merging and trying graphs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import ArrayLike, NDArray
 
+    from factory_assets.ml.features.arrays import Arrays
     from factory_assets.ml.models.base import Shape
 
 
@@ -115,3 +116,23 @@ def prefixed(model: onnx.ModelProto, prefix: str, inputs: Mapping[str, str]) -> 
     for node in graph.node:
         node.input[:] = [inputs.get(name, name) for name in node.input]
     return graph
+
+
+def graph_outputs(graph: onnx.ModelProto, inputs: Arrays) -> NDArray[Any]:
+    """Run a graph on rows, and return its first output.
+
+    Raises:
+        Exception: ONNX Runtime cannot load or run it.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # What it raises is told; otherwise it would be printed too.
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    arrays = {"numbers": inputs.numbers, "codes": inputs.codes}
+    feed = {given.name: arrays[given.name] for given in session.get_inputs()}
+    outputs: NDArray[Any] = session.run(None, feed)[0]
+    return outputs

@@ -46,7 +46,7 @@ class CustomEstimatorModel(EstimatorModel):
     @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
         rows = small_sample(train.target, classes=context.shape.task != "regression")
-        sample = LabelledArrays(_take(train.inputs, rows), train.target[rows])
+        sample = train.take(rows)
         if len(sample) < len(train):
             cls._fit_on(context, sample)._require_storable(sample.inputs)
         model = cls._fit_on(context, train)
@@ -94,7 +94,3 @@ class CustomEstimatorModel(EstimatorModel):
         return serialization.count_numbers(
             serialization.dump_estimator(self._estimator, self._spec, self._folder)
         )
-
-
-def _take(inputs: Arrays, rows: NDArray[np.int64]) -> Arrays:
-    return Arrays(inputs.numbers[rows], inputs.codes[rows])
