@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.tracking.run_history import REASON_TAG
 from schedules.erasures import REASON as ERASURE
 from schedules.started_trainings import (
@@ -69,12 +70,14 @@ def decide(
             waits.append(f"{why}: trained already")
             continue
         if own and (begins := next_try(own)) > now:
-            waits.append(f"{why}: failed {len(own)} times, tried again {begins:%Y-%m-%d %H:%M} UTC")
+            failed = amount(len(own), "times")
+            waits.append(f"{why}: failed {failed}, tried again {begins:%Y-%m-%d %H:%M} UTC")
             continue
         trained = [one for one in trainings if _counts(one)]
         recent = [one for one in trained if one.time > now - _WEEK]
         if len(recent) >= at_most:
-            waits.append(f"{why}: {len(recent)} trainings this week, and no more are allowed")
+            many = amount(len(recent), "trainings")
+            waits.append(f"{why}: {many} this week, and no more are allowed")
             continue
         return Decision(f"{key}/{sum(one.runs for one in own) + 1}", why, key)
     return Decision(None, "; ".join(waits))

@@ -145,7 +145,7 @@ def test_many_other_runs_hide_no_training_that_failed(monkeypatch: pytest.Monkey
         for _ in range(5):
             run({})
         # Dagster starts no second run of the same key.
-        assert look().skip_message.startswith("drift since yesterday: failed 1 times, tried again")
+        assert look().skip_message.startswith("drift since yesterday: failed 1 time, tried again")
 
 
 def _sensor(**changed: Any) -> Any:
@@ -170,7 +170,7 @@ def test_a_training_whose_process_died_is_one_with_those_that_repeat_it() -> Non
         again = {PARENT_RUN_ID_TAG: first.run_id, ROOT_RUN_ID_TAG: first.run_id}
         add(dg.DagsterRunStatus.FAILURE, **again)
         add(dg.DagsterRunStatus.FAILURE, **again)
-        assert "failed 1 times, tried again" in _looked(sensor, instance).skip_message
+        assert "failed 1 time, tried again" in _looked(sensor, instance).skip_message
         later = _sensor(
             reasons=lambda: REASONS, clock=lambda: datetime.now(UTC) + timedelta(hours=1.1)
         )

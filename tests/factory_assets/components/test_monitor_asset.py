@@ -110,4 +110,4 @@ def test_drift_asks_for_one_training_and_a_broken_contract_for_another_try(
         )
         assert not again.success
         # It waits before the next try, and a source that was refused was no training.
-        assert "failed 1 times, tried again" in str(asked(instance).skip_message)
+        assert "failed 1 time, tried again" in str(asked(instance).skip_message)
