@@ -83,12 +83,12 @@ class World:
         return pa.table(columns)
 
 
-def watched(count: int = COLUMNS) -> list[WatchedColumn]:
+def watched() -> list[WatchedColumn]:
     return [
         WatchedColumn(
             f"c{i:02}", "number" if i < NUMBERS else "category", "output" if i == 7 else "input"
         )
-        for i in range(count)
+        for i in range(COLUMNS)
     ]
 
 

@@ -70,12 +70,12 @@ def failures(data: Path) -> Rows:
     return table.drop(columns=_OUTCOMES), table["Machine failure"].to_numpy(np.int64)
 
 
-def readmissions(data: Path, seed: int, rows: int = 20_000) -> Rows:
+def readmissions(data: Path, seed: int) -> Rows:
     """Return hospital stays of different patients, and whether another one followed soon."""
     with ZipFile(data / "diabetes130" / "dataset_diabetes.zip") as packed:
         text = packed.read("dataset_diabetes/diabetic_data.csv")
     table = pd.read_csv(BytesIO(text), na_values="?", keep_default_na=False, low_memory=False)
-    table = table.drop_duplicates("patient_nbr").sample(rows, random_state=seed)
+    table = table.drop_duplicates("patient_nbr").sample(20_000, random_state=seed)
     inputs = table[_STAY].reset_index(drop=True)
     return inputs, (table["readmitted"] != "NO").to_numpy(np.int64)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from factory_assets.declarations.loader import load_pipeline
+from factory_assets.declarations.loader import Problem, load_pipeline, read
 from factory_assets.spec import Pipeline
 
 APPLES: dict[str, Any] = {
@@ -73,3 +73,8 @@ def declare(folder: Path, attributes: dict[str, Any]) -> Pipeline:
     document = {"type": "factory_assets.ModelPipeline", "attributes": attributes}
     (folder / "defs.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     return load_pipeline(folder)
+
+
+def problems(folder: Path) -> list[Problem]:
+    """Return everything that is wrong with a declaration by itself, ordered by line."""
+    return read(folder)[2]

@@ -14,7 +14,7 @@ from factory_assets.exchange.described_version import describe_version
 from factory_assets.exchange.osv import read_osv
 from factory_assets.execution.installed import installed_distributions
 from factory_resources.home.home import Home
-from factory_resources.ledger.factory_verify import amount
+from factory_resources.ledger.factory_verify import amount, printable
 
 
 def audit_deps(name: str | None, advisories: Path, *, as_json: bool) -> tuple[str, bool]:
@@ -41,9 +41,9 @@ def audit_deps(name: str | None, advisories: Path, *, as_json: bool) -> tuple[st
             "newest": report.newest and report.newest.isoformat(),
         }
         return json.dumps(content, indent=1) + "\n", bool(report.findings)
-    return "".join(f"{_printable(line)}\n" for line in _lines(compared, report)), bool(
-        report.findings
-    )
+    # The texts come from elsewhere.
+    text = "".join(f"{printable(line)}\n" for line in _lines(compared, report))
+    return text, bool(report.findings)
 
 
 def _lines(compared: str, report: AdvisoryReport) -> Iterator[str]:
@@ -58,8 +58,3 @@ def _lines(compared: str, report: AdvisoryReport) -> Iterator[str]:
         f"{amount(report.advisories, 'advisories')} ({newest}), "
         f"{len(report.findings) or 'none'} found"
     )
-
-
-def _printable(line: str) -> str:
-    # The texts come from elsewhere: escape what could control a terminal or reverse the text.
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -1,6 +1,6 @@
 """The group of the `factory` command line, and how its commands end.
 
-The commands are in `main` and `audit_commands`.
+The commands are in `main` and in the modules whose names end in `_commands`.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """The `factory` command line: options, help texts and exit codes.
 
-The work of a sub-command belongs in the module of its name; the commands of auditors are in
-`audit_commands`. What `dg` and the Dagster UI already do has no sub-command here.
+The work of a sub-command belongs in the module of its name; most commands are in the modules whose
+names end in `_commands`. What `dg` and the Dagster UI already do has no sub-command here.
 """
 
 import gc

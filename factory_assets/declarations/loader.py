@@ -121,13 +121,8 @@ def valid_pipelines(names: Sequence[str]) -> Iterator[tuple[Path, Pipeline, Docu
                 yield folder, pipeline, document
 
 
-def problems(folder: Path) -> list[Problem]:
-    """Return everything that is wrong with `folder/defs.yaml` by itself, ordered by line."""
-    return read(folder)[2]
-
-
 def read(folder: Path) -> tuple[Pipeline | None, Document, list[Problem]]:
-    """Return the pipeline, its document with lines, and the problems.
+    """Return the pipeline, its document with lines, and all problems of the file, ordered by line.
 
     The pipeline is None if there are problems.
     """

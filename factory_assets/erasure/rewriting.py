@@ -74,7 +74,7 @@ class TableRewriter:
         require_unchanged([file.path])
         optional = self._optional(file)
         engine = self._lenient if optional == file.columns.keys() else self._strict
-        rows = f"{relation(file)} WHERE {is_none_of(places, 'file_row_number')}"
+        rows = f"{relation(file)} WHERE {is_none_of(places)}"
         if numbered_by:
             rows = self._renumbered(engine, rows, numbered_by)
         cells = ", ".join(self._cell(name, optional, engine) for name in file.columns)

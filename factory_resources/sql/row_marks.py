@@ -48,8 +48,8 @@ def marked(name: str, rows: int) -> str:
     return f"(CASE{tests} END)"
 
 
-def is_none_of(numbers: Collection[int], cell: str) -> str:
-    """Return SQL for whether an integer, from 0 on, is none of these numbers.
+def is_none_of(numbers: Collection[int]) -> str:
+    """Return SQL for whether `file_row_number` is none of these numbers, which are from 0 on.
 
     The engine may turn a list of numbers into a join, and lose the order of the rows.
     """
@@ -58,8 +58,8 @@ def is_none_of(numbers: Collection[int], cell: str) -> str:
     bits = bytearray(b"0" * (max(numbers) + 1))
     for number in numbers:
         bits[number] = ord("1")
-    bit = f"get_bit('{bits.decode()}'::BIT, ({cell})::INTEGER)"
-    return f"(CASE WHEN {cell} < {len(bits)} THEN {bit} ELSE 0 END = 0)"
+    bit = f"get_bit('{bits.decode()}'::BIT, file_row_number::INTEGER)"
+    return f"(CASE WHEN file_row_number < {len(bits)} THEN {bit} ELSE 0 END = 0)"
 
 
 def _spans(rows: int) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.http.limits import RateLimit
 from factory_resources.security.peer_user import Peer
-from factory_resources.security.request_guard import Message, host_name
+from factory_resources.security.request_guard import host_name
 from factory_resources.security.tokens import Token, Tokens
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Access:
         self._rates: dict[str, RateLimit] = {}
         self.protection = protect
 
-    def require_origin(self, scope: Message, headers: dict[bytes, bytes]) -> None:
+    def require_origin(self, headers: dict[bytes, bytes]) -> None:
         """Refuse a page of another site, and a name that this machine does not have.
 
         Raises:

@@ -129,7 +129,7 @@ class PredictionApp:
         try:
             if self._active > self._limits.concurrent:
                 raise HttpError(429, "overload", "too many requests at once", "try again", retry=1)
-            self._access.require_origin(scope, headers)
+            self._access.require_origin(headers)
             if route is None and self._feedback.is_asked(scope):
                 body = await self._feedback.answer(headers, scope["state"]["peer"], receive)
                 await _respond(send, 200, body, {b"content-type": _JSON})

@@ -32,9 +32,6 @@ from factory_resources.tracking.registry import Registry
 
 R = TypeVar("R", bound=StageResult)
 
-SHOWN = 100
-"""Sources, slices, groups and columns that are listed."""
-
 
 @dataclass(frozen=True)
 class StageLine:

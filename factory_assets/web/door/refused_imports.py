@@ -8,7 +8,7 @@ What a process may reach over the network belongs in `factory_resources.security
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -26,24 +26,21 @@ WITHOUT = frozenset(
 """Modules, each with everything in it."""
 
 
-def refuse_imports(names: Collection[str] = WITHOUT) -> None:
-    """Let modules be missing in this process from now on.
+def refuse_imports() -> None:
+    """Let the modules of `WITHOUT` be missing in this process from now on.
 
     Importing one raises ModuleNotFoundError, as if it were not installed.
     """
-    sys.meta_path.insert(0, _Refusal(frozenset(names)))
+    sys.meta_path.insert(0, _Refusal())
 
 
 class _Refusal(MetaPathFinder):
     """Is asked before the finders that would find the modules."""
 
-    def __init__(self, names: frozenset[str]) -> None:
-        self._names = names
-
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname in self._names:
+        if fullname in WITHOUT:
             raise ModuleNotFoundError(
                 f"the front door does without {fullname}: see {__name__}", name=fullname
             )

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.mlflow import page, responses
 from factory_assets.web.mlflow.artifacts import Artifacts
-from factory_assets.web.mlflow.endpoints import Endpoint, Endpoints, OperationRefusedError
+from factory_assets.web.mlflow.endpoints import Endpoint, OperationRefusedError, find_endpoint
 from factory_assets.web.mlflow.queries import checked_query
 from factory_assets.web.mlflow.writes import checked_write
 from factory_assets.web.mlflow.wsgi import WsgiApp, ask
@@ -81,7 +81,6 @@ class MlflowApp:
     ) -> None:
         self._app, self._prefix, self._log = app, prefix, access_log
         self._artifacts = Artifacts(home)
-        self._endpoints = Endpoints()
         self._index = page.index(ui)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -103,7 +102,7 @@ class MlflowApp:
     def _allowed(self, scope: Message, method: str, path: str) -> Endpoint | None:
         if not scope["path"].startswith(f"{self._prefix}/"):
             return None
-        endpoint = self._endpoints.find(method, path)
+        endpoint = find_endpoint(method, path)
         if endpoint and endpoint.access == "write" and not visitor_of(scope).may_act():
             return None
         return endpoint

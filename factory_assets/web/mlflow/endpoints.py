@@ -187,20 +187,16 @@ REFUSED = {
 """Why the other routes are refused, by their beginning where it ends in `/`, `-` or a family."""
 
 
-class Endpoints:
-    """The list, for looking a request up."""
+_LISTED = (*READS, *FILES, *WRITES, *ABSENT)
+_EXACT = {(one.method, one.route): one for one in _LISTED if "<" not in one.route}
+_PATTERNS = tuple(one for one in _LISTED if "<" in one.route)
 
-    def __init__(
-        self, endpoints: tuple[Endpoint, ...] = (*READS, *FILES, *WRITES, *ABSENT)
-    ) -> None:
-        self._exact = {(one.method, one.route): one for one in endpoints if "<" not in one.route}
-        self._patterns = tuple(one for one in endpoints if "<" in one.route)
 
-    def find(self, method: str, path: str) -> Endpoint | None:
-        """Return the endpoint of a request; None if the request is to be refused.
+def find_endpoint(method: str, path: str) -> Endpoint | None:
+    """Return the endpoint of a request; None if the request is to be refused.
 
-        Args:
-            path: decoded, as the application sees it, without the prefix of the UI.
-        """
-        found = self._exact.get((method, path))
-        return found or next((one for one in self._patterns if one.matches(method, path)), None)
+    Args:
+        path: decoded, as the application sees it, without the prefix of the UI.
+    """
+    found = _EXACT.get((method, path))
+    return found or next((one for one in _PATTERNS if one.matches(method, path)), None)

@@ -191,7 +191,7 @@ def storage_type(field: "pyarrow.Field", name: str) -> "tuple[pyarrow.DataType, 
             f"column {field.name!r} is of type {_type_name(field)}, which a table cannot store",
             where=name,
             remedy="leave it out or cast it in source.query: "
-            + _suggested_cast(_type_name(field), kind).format(identifier(field.name)),
+            + _suggested_cast(_type_name(field)).format(identifier(field.name)),
         )
     return kind, lambda column: column
 
@@ -253,7 +253,7 @@ def _type_name(field: "pyarrow.Field") -> str:
     return declared or str(getattr(field.type, "type_name", field.type))
 
 
-def _suggested_cast(declared: str, kind: "pyarrow.DataType") -> str:
+def _suggested_cast(declared: str) -> str:
     if declared.endswith("[]"):
         return "array_to_string({}, ',')"
     if declared == "bytea":

@@ -106,7 +106,7 @@ class SourceTable:
             cells = "*"
         if not self.erased:
             return every
-        left = is_none_of([row - 1 for row in self.erased], "file_row_number")
+        left = is_none_of([row - 1 for row in self.erased])
         return f"(SELECT {cells} FROM {every} WHERE {left})"
 
 

@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 
 from factory_assets.components.scaffolder import TEMPLATE, PipelineScaffolder
-from factory_assets.declarations.loader import load_pipeline, problems
+from factory_assets.declarations.loader import load_pipeline
 from tests.factory_assets.declarations.cases import declare
+from tests.pipelines import problems
 
 
 def _scaffold(folder: Path, **changed: Any) -> None:

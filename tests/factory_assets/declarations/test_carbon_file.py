@@ -12,9 +12,9 @@ import yaml
 from factory_assets.components.model_pipeline import ModelPipeline
 from factory_assets.components.schedules import schedules_of
 from factory_assets.declarations.carbon_file import green_hours
-from factory_assets.declarations.loader import load_pipeline, problems
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.spec import PipelineSpec, Schedule
-from tests.pipelines import APPLES, write_apples
+from tests.pipelines import APPLES, problems, write_apples
 
 HOURS = [float(hour) for hour in range(100, 124)]
 WINDOW = {"within": "22:00-06:00", "prefer": "lowest_carbon"}

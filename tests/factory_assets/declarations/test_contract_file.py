@@ -11,13 +11,13 @@ from click.testing import CliRunner
 from factory_assets.cli.check.check import check_folder, declaration_warnings
 from factory_assets.cli.main import main
 from factory_assets.components.model_pipeline import ModelPipeline
-from factory_assets.declarations.loader import load_pipeline, problems
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.odcs import reader
 from factory_assets.spec import Contract
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, problems, write_apples
 
 ODCS = """\
 apiVersion: v3.1.0

@@ -18,11 +18,11 @@ from factory_assets.declarations.loader import (
     is_pipeline_name,
     load_pipeline,
     pipeline_folders,
-    problems,
 )
 from factory_assets.spec import PipelineSpec
 from factory_resources.errors import DeclarationError
 from tests.factory_assets.declarations.cases import FULL, SHOWN_DIGITS, declare, line_of
+from tests.pipelines import problems
 
 
 def test_short_declaration_loads_with_defaults(tmp_path: Path) -> None:

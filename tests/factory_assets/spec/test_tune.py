@@ -6,7 +6,6 @@ from typing import Any, get_args
 import pytest
 
 from factory_assets.cli.check.check import check_folder
-from factory_assets.declarations.loader import problems
 from factory_assets.execution.cache_key import cache_key_components, relevant_spec
 from factory_assets.results.base import digest
 from factory_assets.spec import Choices, ModelSpec, OwnModule, Span, Train, Tune
@@ -14,7 +13,7 @@ from factory_assets.spec.base import STORED
 from factory_assets.spec.models import Auto
 from factory_assets.spec.tune import default_space, space_of, with_settings
 from factory_resources.errors import DeclarationError
-from tests.pipelines import APPLES, declare, write_apples
+from tests.pipelines import APPLES, declare, problems, write_apples
 
 SERIES = {"by": "size", "order": "colour"}
 

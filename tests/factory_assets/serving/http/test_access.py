@@ -206,8 +206,8 @@ def test_only_health_is_open(path: str, is_open: bool, home: Home, own: Peer) ->
 def test_hosts_and_origins(headers: Mapping[bytes, bytes], status: int | None, home: Home) -> None:
     asked = access(home, hosts=("127.0.0.1", "localhost"))
     if status is None:
-        asked.require_origin({}, dict(headers))
+        asked.require_origin(dict(headers))
         return
     with pytest.raises(HttpError) as error:
-        asked.require_origin({}, dict(headers))
+        asked.require_origin(dict(headers))
     line_of(error, status)

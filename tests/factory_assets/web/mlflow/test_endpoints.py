@@ -17,7 +17,7 @@ from factory_assets.web.mlflow.endpoints import (
     REFUSED,
     WRITES,
     Endpoint,
-    Endpoints,
+    find_endpoint,
 )
 from tests.factory_assets.web.mlflow.conftest import PREFIX, MlflowSite
 
@@ -79,7 +79,7 @@ def test_a_role_is_refused_what_is_not_on_the_list_and_every_refusal_is_entered(
     before, refused = factory.refusals(), 0
     for method, route in installed():
         path = re.sub(r"[<{][^>}]*[>}]", "x1", route)
-        one = Endpoints().find(method, below(path)) if path.startswith(PREFIX) else None
+        one = find_endpoint(method, below(path)) if path.startswith(PREFIX) else None
         if one is None or (one.access == "write" and role != "engineer"):
             assert factory.ask(method, path, role=role, body={}).status == 403, (method, path)
             refused += 1
