@@ -24,6 +24,9 @@ from factory_resources.ledger.ledger import Ledger, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.watch_entries import AlarmsChanged
 
+ALARMS = "alarms.json"
+"""The file with the alarms of a pipeline, and who was told of them."""
+
 
 class KnownAlarm(StageResult):
     """An alarm that is open, or over."""
@@ -221,4 +224,4 @@ def _write(looks: Looks, known: KnownAlarms) -> None:
 
 
 def _file(looks: Looks) -> Path:
-    return looks.folder / "alarms.json"
+    return looks.folder / ALARMS

@@ -161,17 +161,20 @@ def _is_settled(state: PipelineState) -> bool:
 def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
     # They take .3 s to import, which nobody needs for whom nothing changed.
     from factory_assets.declarations import loader
+    from factory_assets.monitoring.alerts import ALARMS
+    from factory_assets.monitoring.looks import OUTCOME_PROBLEMS
     from factory_assets.web.pages.state_reader import read_state
 
+    declared = folder / FILE
+    # A file that changes while it is read is read again the next time.
+    before = stamp_of(declared)
     pipeline, document, problems = loader.read(folder)
     elsewhere = [other.file for other in document.elsewhere.values()]
-    latest = home.records / folder.name / "latest"
-    declared = (folder / FILE, *elsewhere)
-    watched = (home.watch / folder.name / one for one in ("alarms.json", "outcome_problems.json"))
+    latest, watch = home.records / folder.name / "latest", home.watch / folder.name
     records = (latest / "deploy.json", latest / "evaluate.json")
-    files = tuple(map(str, (*declared, *records, *watched)))
-    # A file that changes while it is read is read again the next time.
-    stamp = _stamp(files)
+    others = (*elsewhere, *records, watch / ALARMS, watch / OUTCOME_PROBLEMS)
+    files = tuple(map(str, (declared, *others)))
+    stamp = (before, *_stamp(files[1:]))
     if pipeline:
         return _Kept(read_state(pipeline, log, home), files, stamp)
     trouble = Trouble("declaration", tuple(str(problem) for problem in problems[:5]))
