@@ -81,7 +81,7 @@ class _Server:
         try:
             connection.request("POST", self.path, line, {"Content-Type": "application/json"})
             status = connection.getresponse().status
-        except (OSError, HTTPException):
+        except (OSError, HTTPException, UnicodeError):
             return False
         finally:
             connection.close()

@@ -205,8 +205,8 @@ class RayCluster:
         """Check within seconds that something listens there: Ray tries for half a minute."""
         try:
             socket.create_connection(split_address(self.address), _DIAL_SECONDS).close()
-        except OSError as error:
-            raise self._unreachable(error.strerror or str(error)) from error
+        except (OSError, UnicodeError) as error:
+            raise self._unreachable(getattr(error, "strerror", None) or str(error)) from error
 
     def _require_closed(self) -> None:
         """Require that the cluster refuses whoever has no token, and takes ours."""

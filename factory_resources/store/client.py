@@ -265,7 +265,7 @@ class StoreClient:
                 headers = request.signed(host, self.location.region, self.keys, now)
                 connection.request(request.method, request.target, body or None, headers)
                 answer = connection.getresponse()
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, UnicodeError) as error:
                 reason = error
                 continue
             if answer.status < 500 or attempt == _ATTEMPTS - 1:

@@ -91,9 +91,10 @@ def bound_socket(listen: Listen) -> socket.socket:
         bound = socket.socket(family)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((listen.host, listen.port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise FactoryError(
-            f"cannot listen on {listen.host}, port {listen.port} ({error.strerror})",
+            f"cannot listen on {listen.host}, port {listen.port} ({reason})",
             remedy="choose another with --port, or another --host",
         ) from error
     return bound

@@ -70,7 +70,11 @@ def test_who_gets_no_link_is_told_why_and_how_to_come_in(
 
 @pytest.mark.parametrize(
     ("host", "said"),
-    [("127.0.0.1", "Address already in use"), ("192.0.2.1", "Cannot assign requested address")],
+    [
+        ("127.0.0.1", "Address already in use"),
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("plant..example", "label empty or too long"),
+    ],
 )
 def test_a_port_that_cannot_be_had_is_told_with_the_reason(host: str, said: str) -> None:
     with bound_socket(Listen("127.0.0.1", 0)) as taken:

@@ -294,6 +294,8 @@ def test_what_a_server_refuses_does_not_block_what_follows(home: Home) -> None:
             deliver(settings, {"number": number}, home)
     assert [one["number"] for one in taken] == [1, 2, 3]
     assert (events_folder(home) / "refused.jsonl").read_text() == '{"number":0}\n'
+    # A name that nobody can look up.
+    assert not deliver(OpenLineageSettings(address="plant..example:80"), {"number": 4}, home)
 
 
 def test_a_folder_that_cannot_be_written_fails_no_run(home: Home) -> None:

@@ -50,6 +50,8 @@ def test_a_cluster_that_is_away_is_told_before_ray_is_imported(
         "it, or run without it"
     )
     assert ("ray" in sys.modules) == imported
+    with pytest.raises(ClusterError, match=r"cannot be reached .*label empty or too long"):
+        RayCluster("plant..example:10001")
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,9 @@ def test_a_storage_that_is_away_is_one_line(closed: int) -> None:
     assert line.startswith(f"s3://plant/x at http://127.0.0.1:{closed}: the storage cannot be")
     assert "(Connection refused); start it, or set FACTORY_S3_ENDPOINT" in line
     assert "hidden" not in line
+    mistyped = StoreLocation("plant", "x", "http://plant..example", "us-east-1")
+    with pytest.raises(StoreAwayError, match=r"cannot be reached .*label empty or too long"):
+        StoreClient(mistyped, StoreKeys("hidden-key", "hidden-word")).read("a")
 
 
 def test_pages_in_place_of_a_storage_are_one_line(home: Home) -> None:
