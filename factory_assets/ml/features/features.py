@@ -235,21 +235,7 @@ def fit_features(
     found = fit_times(training, times, years=pipeline.spec.split.time is None)
     read = {name for number in found for name in (number.column, number.since)}
     constant += [name for name in times if name not in read]
-    if isinstance(model, Cnn) and not picture:
-        raise DataError(
-            f"there is no input column {model.image!r}",
-            where="train.model.image",
-            remedy="name a column of images that is not excluded",
-        )
-    if not any((numeric, found, categorical, picture, texts)):
-        left_out = ", ".join((*constant, *ignored)) or "none"
-        raise DataError(
-            "no input column is left to learn from",
-            where=pipeline.name,
-            remedy="provide one that varies and that train.exclude does not name "
-            f"(constant or of an unsupported type: {left_out})",
-        )
-    return Features(
+    features = Features(
         numeric=tuple(numeric),
         categorical=tuple(categorical),
         constant=tuple(constant),
@@ -264,6 +250,27 @@ def fit_features(
         ),
         times=found,
     )
+    _require_inputs(pipeline, features)
+    return features
+
+
+def _require_inputs(pipeline: Pipeline, features: Features) -> None:
+    model = pipeline.spec.training.model
+    if isinstance(model, Cnn) and not features.picture:
+        raise DataError(
+            f"there is no input column {model.image!r}",
+            where="train.model.image",
+            remedy="name a column of images that is not excluded",
+        )
+    inputs = (features.numeric, features.times, features.categorical, features.texts)
+    if not any(inputs) and not features.picture:
+        left_out = ", ".join((*features.constant, *features.ignored)) or "none"
+        raise DataError(
+            "no input column is left to learn from",
+            where=pipeline.name,
+            remedy="provide one that varies and that train.exclude does not name "
+            f"(constant or of an unsupported type: {left_out})",
+        )
 
 
 def _declared_text(name: str, reader: str, kind: pa.DataType) -> Text:
