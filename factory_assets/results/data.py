@@ -114,11 +114,25 @@ class Findings(StageResult):
     """Number of rows with a match in the table of each join."""
 
 
-class IngestResult(StageResult):
-    """The result of `ingest`: rows_read = snapshot.rows + quarantined_rows."""
+class _TableResult(StageResult):
+    """What `ingest` and `clean` have in common: the rows that stay, and those in quarantine."""
 
     snapshot: Snapshot
     quarantine: Snapshot | None
+
+    @property
+    def data_version(self) -> str:
+        """The data version of the snapshot: later stages read nothing else."""
+        return self.snapshot.data_version
+
+    @property
+    def quarantined_rows(self) -> int:
+        return self.quarantine.rows if self.quarantine else 0
+
+
+class IngestResult(_TableResult):
+    """The result of `ingest`: rows_read = snapshot.rows + quarantined_rows."""
+
     sources: tuple[SourceFile, ...]
     rows_read: int
     quarantined: dict[str, int]
@@ -128,35 +142,15 @@ class IngestResult(StageResult):
     """The blocks that form the snapshot, in order."""
     findings: Findings = Findings()
 
-    @property
-    def data_version(self) -> str:
-        """The data version of the snapshot: later stages read nothing else."""
-        return self.snapshot.data_version
 
-    @property
-    def quarantined_rows(self) -> int:
-        return self.quarantine.rows if self.quarantine else 0
-
-
-class CleanResult(StageResult):
+class CleanResult(_TableResult):
     """The result of `clean`: rows_in = snapshot.rows + quarantined_rows + duplicates."""
 
-    snapshot: Snapshot
-    quarantine: Snapshot | None
     rows_in: int
     quarantined: dict[str, int]
     duplicates: int
     blocks: tuple[Block, ...] = ()
     """The blocks that form the snapshot, in order."""
-
-    @property
-    def data_version(self) -> str:
-        """The data version of the snapshot: later stages read nothing else."""
-        return self.snapshot.data_version
-
-    @property
-    def quarantined_rows(self) -> int:
-        return self.quarantine.rows if self.quarantine else 0
 
 
 class Implied(StageResult):
