@@ -1,6 +1,7 @@
-"""Durations as people write them, such as `30d`."""
+"""Durations and days as people write them, such as `30d` and `2026-03-01`."""
 
 import re
+from datetime import date
 
 from factory_resources.errors import UnknownNameError
 
@@ -29,3 +30,15 @@ def duration_text(seconds: int) -> str:
         if seconds and seconds % length == 0:
             return f"{seconds // length}{unit}"
     return f"{seconds} s"
+
+
+def parse_day(text: str) -> date:
+    """Return the day of a text such as `2026-03-01`.
+
+    Raises:
+        UnknownNameError: the text is not a day.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UnknownNameError(f"{text!r} is not a day", remedy="write 2026-03-01") from error

@@ -6,11 +6,12 @@ One answer is shown by `factory trace ID`; how proofs are made belongs in
 
 import shlex
 from collections.abc import Collection, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from factory_assets.cli.output_file import write_output
 from factory_assets.spec.base import suggest
+from factory_resources.durations import parse_day
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import amount
@@ -110,11 +111,7 @@ def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:
 
     home = Home.from_env()
     _require_answering(pipeline, {*protected_pipelines(home), *Registry(home).versions()})
-    try:
-        day = date.fromisoformat(until)
-    except ValueError as error:
-        raise UnknownNameError(f"{until!r} is not a day", remedy="write 2026-03-01") from error
-    months = destroy_keys(home, pipeline, day, require_reason(reason))
+    months = destroy_keys(home, pipeline, parse_day(until), require_reason(reason))
     if not months:
         return f"{pipeline} has no keys of months before {until}"
     return f"destroyed the keys of {pipeline} of {', '.join(months)}"

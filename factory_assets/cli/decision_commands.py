@@ -7,13 +7,8 @@ from typing import Literal
 
 import click
 
-from factory_assets.cli.group import command, main
+from factory_assets.cli.group import KEY_OPTION, command, main
 
-_KEY = click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    help="Your key (default: FACTORY_KEY, or the only one that factory key new made).",
-)
 _SAVE = click.option(
     "--save",
     type=click.Path(path_type=Path),
@@ -70,7 +65,7 @@ def key_new_command(name: str, out: Path | None, roles: tuple[str, ...]) -> None
 @command("approve")
 @click.argument("name")
 @click.option("--reason", help=_WHY)
-@_KEY
+@KEY_OPTION
 @_SAVE
 @_STATEMENT
 def approve_command(
@@ -89,7 +84,7 @@ def approve_command(
 @command("refuse")
 @click.argument("name")
 @click.option("--reason", help=_WHY)
-@_KEY
+@KEY_OPTION
 @_SAVE
 @_STATEMENT
 def refuse_command(
@@ -124,7 +119,7 @@ def _decide(
 @click.argument("pipeline")
 @click.option("--to", type=click.IntRange(1), help="The version (default: the one before).")
 @_REASON
-@_KEY
+@KEY_OPTION
 def rollback_command(pipeline: str, to: int | None, reason: str, key: Path | None) -> None:
     """Let an earlier champion of PIPELINE serve again, at once.
 
@@ -140,7 +135,7 @@ def rollback_command(pipeline: str, to: int | None, reason: str, key: Path | Non
 @command("stop")
 @click.argument("pipeline")
 @_REASON
-@_KEY
+@KEY_OPTION
 def stop_command(pipeline: str, reason: str, key: Path | None) -> None:
     """Stop PIPELINE's champion at once: nothing serves until factory resume.
 
@@ -155,7 +150,7 @@ def stop_command(pipeline: str, reason: str, key: Path | None) -> None:
 @command("resume")
 @click.argument("pipeline")
 @_REASON
-@_KEY
+@KEY_OPTION
 def resume_command(pipeline: str, reason: str, key: Path | None) -> None:
     """Let PIPELINE's champion serve again after factory stop.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli.group import command
+from factory_assets.cli.group import KEY_OPTION, command
 
 
 @command(
@@ -16,11 +16,7 @@ from factory_assets.cli.group import command
 @click.argument("pipelines", nargs=-1)
 @click.option("--where", help="A SQL expression that is true for the person's rows alone.")
 @click.option("--reason", help="The reason. It is signed and kept for ever, so name nobody in it.")
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    help="Your key (default: FACTORY_KEY, or the only one that factory key new made).",
-)
+@KEY_OPTION
 @click.option("--preview", "only_shown", is_flag=True, help="Show what there is; erase nothing.")
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask again.")
 @click.option("--resume", "is_resumed", is_flag=True, help="Finish an erasure that was killed.")

@@ -4,11 +4,12 @@ Recording belongs in `factory_assets.serving.feedback`, counting in `factory_res
 """
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.serving.feedback.table import OutcomeColumns
+from factory_resources.durations import parse_day
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
@@ -61,7 +62,9 @@ def summary_table(pipeline: str, since: str | None, days: int) -> "Table":
             f"{pipeline!r} has no model version",
             remedy=f"there are versions of: {', '.join(known) or 'none'}",
         )
-    found = outcome_summary(home, pipeline, _day(since), age=timedelta(days=days))
+    found = outcome_summary(
+        home, pipeline, parse_day(since) if since else None, age=timedelta(days=days)
+    )
     rows = {
         "answers": f"{found.answers:,}",
         "with an outcome": _share(found.with_outcome, found.answers),
@@ -79,13 +82,6 @@ def summary_table(pipeline: str, since: str | None, days: int) -> "Table":
     for name, value in rows.items():
         table.add_row(name, value)
     return table
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as error:
-        raise UnknownNameError(f"{text!r} is not a day", remedy="write 2026-03-01") from error
 
 
 def _share(number: int, total: int) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli.group import command, main
+from factory_assets.cli.group import KEY_OPTION, command, main
 
 
 @main.group("governance")
@@ -43,11 +43,7 @@ def governance_show_command(name: str) -> None:
 @click.argument("name")
 @click.argument("requirements", nargs=-1)
 @click.option("--as", "person", help="Your name in people.yaml (default: that of the key).")
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    help="Your key (default: FACTORY_KEY, or the only one that factory key new made).",
-)
+@KEY_OPTION
 @click.option(
     "--save",
     type=click.Path(path_type=Path),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -19,6 +20,13 @@ from factory_resources.store.location import declared_store, require_recorded_st
 
 STAGES_STORED = "finished stages are stored, run the command again to resume"
 """What Ctrl-C leaves behind of a command that runs pipelines."""
+
+KEY_OPTION = click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="Your key (default: FACTORY_KEY, or the only one that factory key new made).",
+)
+"""The option of every command by which a person signs."""
 
 
 class _Commands(click.Group):

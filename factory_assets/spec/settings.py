@@ -59,7 +59,7 @@ def _address(text: str) -> str:
     except Exception:  # noqa: BLE001 - Python's parser fails on some texts, with any error
         found = ()
     if not text.isprintable() or not found or not all(one.username for one in found):
-        raise ValueError(f"{text!r} is no address in one line; write such as ml@example.org")
+        raise ValueError(f"{text!r} is not an address in one line; write such as ml@example.org")
     return text
 
 

@@ -202,7 +202,7 @@ class _Auditor:
         pipeline, mark, version = request.path_params["name"].partition("@")
         number = number_in(version)
         if mark and number is None:
-            raise UnknownNameError(f"{version!r} is no version", remedy="write PIPELINE@3")
+            raise UnknownNameError(f"{version!r} is not a version", remedy="write PIPELINE@3")
         view = self.reader.ai_act(pipeline, number)
         return self._page(request, "audit_ai_act", view=view)
 

@@ -229,7 +229,7 @@ class VisitorWebserver(DagsterWebserver[VisitorWorkspace, VisitorContext]):
             await super().graphql_ws_endpoint(websocket)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             visitor = visitor_of(websocket.scope)
-            await run_in_threadpool(self._malformed, visitor, "it is no message")
+            await run_in_threadpool(self._malformed, visitor, "it is not a message")
             await websocket.close(1003)
 
     async def download_captured_logs_endpoint(self, request: Request) -> Response:
