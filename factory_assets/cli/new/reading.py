@@ -21,6 +21,7 @@ from factory_assets.cli.new.header import (
     names_beside_row_names,
 )
 from factory_resources.errors import EncodingError, SourceError
+from factory_resources.sources.files.archives import zip_members
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, conversion, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
@@ -68,12 +69,11 @@ def largest_member(path: Path) -> str | None:
     """Return the largest data file of a zip with several files; None if there is no choice.
 
     Raises:
-        SourceError: no file in the zip is a data file.
+        SourceError: no file in the zip is a data file, or the zip is damaged.
     """
     if not zipfile.is_zipfile(path):
         return None
-    with zipfile.ZipFile(path) as archive:
-        infos = [i for i in archive.infolist() if not i.filename.startswith("__MACOSX/")]
+    infos = zip_members(path, str(path))
     sizes = {info.filename: info.file_size for info in infos if is_data_file(info.filename)}
     if not sizes:
         raise SourceError(

@@ -25,7 +25,7 @@ _HARMLESS = 256 * 1024**2
 
 
 def take_member(path: Path, name: str, member: str | None, scratch: Path) -> tuple[Path, str]:
-    """Unzip the one member that `member` (a glob) matches, or the only one.
+    """Unzip the member that `member` (a name or a glob) matches, or the only one.
 
     Returns:
         The path of the unpacked member, and its name with the folders that it has in the zip.
@@ -51,14 +51,31 @@ def chosen_member(path: Path, name: str, member: str | None) -> str:
         return _choose(archive, name, member).filename
 
 
-def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.ZipInfo:
+def zip_members(path: Path, name: str) -> list[zipfile.ZipInfo]:
+    """Return the files in a zip.
+
+    Raises:
+        SourceError: it is not a zip, or damaged.
+    """
+    with _unpacking_errors(name), zipfile.ZipFile(path) as archive:
+        return _files(archive)
+
+
+def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     # macOS adds a metadata file for every file.
-    infos = [
+    return [
         info
         for info in archive.infolist()
         if not info.filename.endswith("/") and not info.filename.startswith("__MACOSX/")
     ]
-    fits = [info for info in infos if matches_member(info.filename, member)]
+
+
+def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.ZipInfo:
+    infos = _files(archive)
+    # A whole name comes before a glob, since a name may have brackets, or end as another one does.
+    fits = [info for info in infos if info.filename == member] or [
+        info for info in infos if _matches(info.filename, member)
+    ]
     if len(fits) == 1:
         return fits[0]
     if fits and len({info.filename for info in fits}) == 1:
@@ -76,7 +93,7 @@ def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.
     )
 
 
-def matches_member(filename: str, member: str | None) -> bool:
+def _matches(filename: str, member: str | None) -> bool:
     """Whether a glob matches the name of a member, with its folders or without them."""
     if member is None:
         return True

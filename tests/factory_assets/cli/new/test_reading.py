@@ -340,9 +340,12 @@ def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
 def test_a_folder_and_a_zip_without_data_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr("apple.png", b"\x89PNG")
+    damaged = (tmp_path / "photos.zip").read_bytes().replace(b"PK\x01\x02", b"XXXX")
+    (tmp_path / "damaged.zip").write_bytes(damaged)
     for source, message in (
         (tmp_path, "is a folder with no data"),
         (tmp_path / "photos.zip", "no data file"),
+        (tmp_path / "damaged.zip", "is damaged or cut short"),
     ):
         with pytest.raises(FactoryError, match=message):
             new("drafted", source=source, folder=tmp_path / "defs")

@@ -199,6 +199,15 @@ def test_a_zip_member_that_leads_out_is_not_unpacked(tmp_path: Path) -> None:
     assert not (tmp_path.parent / "evil.csv").exists()
 
 
+@pytest.mark.parametrize("name", ["data[1].csv", "a.csv", "x/a.csv"])
+def test_a_zip_member_is_found_by_its_whole_name(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for each in ("a.csv", "x/a.csv", "data1.csv", "data[1].csv"):
+            archive.writestr(each, each)
+    taken, found = take_member(tmp_path / "z.zip", "z.zip", name, tmp_path)
+    assert (found, taken.read_text()) == (name, name)
+
+
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("factory_resources.sources.files.archives.LARGEST", 1_000_000)
     with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
