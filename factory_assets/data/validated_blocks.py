@@ -130,11 +130,13 @@ def require_valid_rows(
     if broken < read and broken / read <= ingest.max_quarantine:
         return
     rule = most_broken_rule(quarantined)
-    examples = (block.example for block in blocks if isinstance(block, StagedBlock))
+    staged = (block for block in blocks if isinstance(block, StagedBlock) and block.example)
+    # That of another block may be of another rule.
+    examples = (one.example for one in staged if most_broken_rule(one.quarantined) == rule)
     limit = "; ingest.max_quarantine sets the allowed share" if broken < read else ""
     raise ContractError(
         f"{broken} of {read} rows break the contract, most of them {rule!r} "
-        f"({quarantined[rule]} rows{next(filter(None, examples), '')})",
+        f"({quarantined[rule]} rows{next(examples, '')})",
         remedy=f"correct the contract or the source{limit}",
     )
 

@@ -14,6 +14,7 @@ from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.data import CleanResult, Findings, IngestResult
 from factory_assets.spec import Pipeline
+from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
 from tests.erasures import note_erased
@@ -241,3 +242,14 @@ def test_an_erased_row_in_the_middle_changes_no_other_block(
     at_once = _run(declared, other)
     assert (grown[0].snapshot, grown[1]) == (at_once[0].snapshot, at_once[1])
     assert (grown[0].quarantine, grown[0].rows_read) == (at_once[0].quarantine, 14)
+
+
+def test_a_message_shows_a_value_that_broke_the_rule_that_it_names(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_plan, "BLOCK_BYTES", 1)
+    (tmp_path / "part000.csv").write_text("key,size\nseven,5\n8,5\n")
+    _write(tmp_path, 1, [(1, 500.0), (2, 500.0)])
+    declared = pipeline(tmp_path, ingest={**_INGEST, "max_quarantine": 0.0}, train=None)
+    with pytest.raises(ContractError, match=r"'range:size' \(2 rows, such as '500.0'\)"):
+        _run(declared, home)
