@@ -27,7 +27,7 @@ from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Clean, Ingest, ModelSpec
 from factory_assets.spec.base import STORED, is_unset
 from factory_resources.errors import ModelError
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, storage_errors, unreadable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +142,8 @@ def load_trained(candidate: Candidate, home: Home, folder: Path) -> TrainedModel
         folder: the folder of the declaration, where a user's own module is loaded from.
 
     Raises:
-        ModelError: if a file is missing or changed, or cannot be read.
+        ModelError: if a file is missing or changed, or is not that of a model.
+        StorageError: if a file cannot be read.
     """
     from factory_resources.tracking.registry import Registry
 
@@ -196,6 +197,7 @@ def copy_checked(files: Path, into: Path, digest: str, where: str) -> None:
 
     Raises:
         ModelError: if a file is missing or changed; the message names the file.
+        StorageError: if a file cannot be read, or copied.
     """
     try:
         manifest = (files / MANIFEST).read_bytes()
@@ -205,13 +207,16 @@ def copy_checked(files: Path, into: Path, digest: str, where: str) -> None:
             content = (files / name).read_bytes()
             if sha256(content).hexdigest() != expected:
                 raise _changed(name, where)
-            (into / name).write_bytes(content)
+            with storage_errors(into / name):
+                (into / name).write_bytes(content)
     except FileNotFoundError as error:
         raise ModelError(
             f"file {Path(str(error.filename)).name} is missing",
             where=where,
             remedy="train it again: factory run --no-reuse",
         ) from error
+    except OSError as error:
+        raise unreadable(Path(error.filename or files), error) from error
 
 
 def _changed(name: str, where: str) -> ModelError:

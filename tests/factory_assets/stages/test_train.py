@@ -14,7 +14,7 @@ from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_assets.stages.train import train
-from factory_resources.errors import DataError, ModelError
+from factory_resources.errors import DataError, ModelError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
@@ -152,19 +152,22 @@ def test_digest_is_that_of_the_files(made: Trained) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["weights.safetensors", "model.json", "manifest.json"])
-@pytest.mark.parametrize("how", ["changed", "gone"])
+@pytest.mark.parametrize("how", ["changed", "gone", "unreadable"])
 def test_tampered_files_are_refused(made: Trained, tmp_path: Path, name: str, how: str) -> None:
     home = Home(tmp_path / "copy")
     shutil.copytree(made.home.path, home.path)
     path = Registry(home).version("p", 1).files / name
-    if how == "gone":
-        path.unlink()
-    else:
-        content = bytearray(path.read_bytes())
+    content = bytearray(path.read_bytes())
+    path.unlink()
+    error, says = ModelError, f"p version 1: file {name} is missing"
+    if how == "changed":
         content[len(content) // 2] ^= 1
         path.write_bytes(bytes(content))
-    says = f"p version 1: file {name} is " + ("missing" if how == "gone" else "not the one")
-    with pytest.raises(ModelError, match=says):
+        says = f"p version 1: file {name} is not the one"
+    elif how == "unreadable":
+        path.mkdir()
+        error, says = StorageError, "cannot be read"
+    with pytest.raises(error, match=says):
         load_trained(made.candidate, home, made.pipeline.folder)
 
 
