@@ -9,11 +9,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from factory_assets.declarations.loader import Problem, dotted
-from factory_assets.declarations.messages import Mistake, mistakes
-from factory_assets.declarations.yaml_document import Document, NotYaml, content_of, parse
+from factory_assets.declarations.loader import Problem, first_of
+from factory_assets.declarations.messages import Mistake, dotted, mistakes
+from factory_assets.declarations.yaml_document import (
+    Document,
+    NotYaml,
+    content_of,
+    parse,
+    repeated_keys,
+)
 from factory_assets.spec.governance import Governance
-from factory_resources.errors import DeclarationError
 
 FILE = "governance.yaml"
 
@@ -26,13 +31,7 @@ def load_governance(folder: Path) -> Governance | None:
     """
     governance, _, problems = read_governance(folder)
     if problems:
-        first, others = problems[0], len(problems) - 1
-        more = f" and {others} more" if others else ""
-        raise DeclarationError(
-            first.what,
-            where=first.where,
-            remedy=f"correct it; `factory check {folder.name}` shows it{more}",
-        )
+        raise first_of(problems, folder)
     return governance
 
 
@@ -51,8 +50,8 @@ def read_governance(folder: Path) -> tuple[Governance | None, Document, list[Pro
     except NotYaml as error:
         return None, Document(), [Problem(file, error.line, "", error.message)]
     wrong = [
-        Problem(file, again, dotted(at), f"key {at[-1]!r} repeats line {first}; keep one")
-        for at, first, again in document.repeated
+        Problem(file, place.line, dotted(place.at), message)
+        for place, message in repeated_keys(file, document)
     ]
     data = {} if document.data is None else document.data
     try:

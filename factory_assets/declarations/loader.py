@@ -22,7 +22,7 @@ from factory_assets.declarations.folders import defs_folders as defs_folders
 from factory_assets.declarations.folders import every_pipeline_folder as every_pipeline_folder
 from factory_assets.declarations.folders import new_pipelines_folder as new_pipelines_folder
 from factory_assets.declarations.folders import pipeline_folders as pipeline_folders
-from factory_assets.declarations.messages import Mistake, mistakes, shown
+from factory_assets.declarations.messages import Mistake, dotted, mistakes, on_one_line, shown
 from factory_assets.declarations.yaml_document import (
     At,
     Document,
@@ -31,6 +31,7 @@ from factory_assets.declarations.yaml_document import (
     YamlLocation,
     content_of,
     parse,
+    repeated_keys,
 )
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_assets.spec.base import suggest
@@ -94,9 +95,14 @@ def load_pipeline(folder: Path) -> Pipeline:
     pipeline, _, all_problems = read(folder)
     if pipeline:
         return pipeline
-    first, others = all_problems[0], len(all_problems) - 1
+    raise first_of(all_problems, folder)
+
+
+def first_of(problems: Sequence[Problem], folder: Path) -> DeclarationError:
+    """Return the first problem of a pipeline as an error, with the number of the others."""
+    first, others = problems[0], len(problems) - 1
     more = f" and {others} more" if others else ""
-    raise DeclarationError(
+    return DeclarationError(
         first.what,
         where=first.where,
         remedy=f"correct it; `factory check {folder.name}` shows it{more}",
@@ -151,10 +157,7 @@ def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, l
     if not isinstance(data, dict):
         message = f"must be a mapping with `type` and `attributes`, not {shown(data)}"
         return None, [(start, message)]
-    wrong = [
-        (YamlLocation(None, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
-        for at, first, again in document.repeated
-    ]
+    wrong = repeated_keys(None, document)
     wrong += [(YamlLocation(None, line, at), message) for line, at, message in _envelope(document)]
     if not isinstance(data.get("attributes"), dict):
         return None, wrong
@@ -186,7 +189,7 @@ def at_line(folder: Path, document: Document, mistake: Mistake) -> Problem:
 
 
 def _problem(folder: Path, place: YamlLocation, message: str) -> Problem:
-    return Problem(place.file or folder / FILE, place.line, dotted(place.at), _on_one_line(message))
+    return Problem(place.file or folder / FILE, place.line, dotted(place.at), on_one_line(message))
 
 
 def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
@@ -206,13 +209,3 @@ def _envelope(document: Document) -> Iterator[tuple[int, At, str]]:
     elif not isinstance(data["attributes"], dict):
         message = f"{shown(data['attributes'])} is not valid; must be a mapping"
         yield document.value_line(("attributes",)), ("attributes",), message
-
-
-def dotted(at: At) -> str:
-    """Return a place as text, such as `attributes.evaluate.gates.0.metric`."""
-    return ".".join(_on_one_line(str(part)) for part in at)
-
-
-def _on_one_line(text: str) -> str:
-    """Return the text of a message, in which a key or a value may contain a line break."""
-    return text if text.isprintable() else repr(text)[1:-1]

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from factory_assets.declarations.loader import dotted
-from factory_assets.declarations.messages import mistakes
-from factory_assets.declarations.yaml_document import NotYaml, content_of, parse
+from factory_assets.declarations.single_model import validated
+from factory_assets.declarations.yaml_document import content_of
 from factory_assets.spec.machines import Machine, Machines
 from factory_resources.errors import DeclarationError
+
+_REMEDY = "correct it; docs/cost.md has an example"
 
 
 def load_machines(file: Path) -> Mapping[str, Machine]:
@@ -19,22 +18,9 @@ def load_machines(file: Path) -> Mapping[str, Machine]:
         DeclarationError: the file cannot be read or is wrong; with its line if it is known.
     """
     try:
-        document = parse(content_of(file))
+        content = content_of(file)
     except OSError as error:
-        raise _wrong(str(file), f"cannot be read ({error.strerror})") from error
-    except NotYaml as error:
-        raise _wrong(f"{file}:{error.line}", error.message) from error
-    for at, before, again in document.repeated:
-        raise _wrong(f"{file}:{again}", f"{dotted(at)}: repeats line {before}; keep one")
-    data = {} if document.data is None else document.data
-    try:
-        return Machines.model_validate(data).root
-    except ValidationError as error:
-        first = mistakes(error, data, Machine)[0]
-        line = document.place(first.at, first.at_key).line
-        name = f"{dotted(first.at)}: " if first.at else ""
-        raise _wrong(f"{file}:{line}", f"{name}{first.message}") from error
-
-
-def _wrong(where: str, what: str) -> DeclarationError:
-    return DeclarationError(what, where=where, remedy="correct it; docs/cost.md has an example")
+        raise DeclarationError(
+            f"cannot be read ({error.strerror})", where=str(file), remedy=_REMEDY
+        ) from error
+    return validated(content, file, Machines, Machine, _REMEDY).root

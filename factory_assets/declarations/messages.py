@@ -209,3 +209,13 @@ def shown(value: object) -> str:
         return "a mapping"
     text = repr(value) if isinstance(value, str | list) else str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def dotted(at: At) -> str:
+    """Return a place as text, such as `attributes.evaluate.gates.0.metric`."""
+    return ".".join(on_one_line(str(part)) for part in at)
+
+
+def on_one_line(text: str) -> str:
+    """Return the text of a message, in which a key or a value may contain a line break."""
+    return text if text.isprintable() else repr(text)[1:-1]

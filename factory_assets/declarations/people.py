@@ -8,11 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from factory_assets.declarations.loader import dotted, new_pipelines_folder
-from factory_assets.declarations.messages import mistakes
-from factory_assets.declarations.yaml_document import NotYaml, content_of, parse
+from factory_assets.declarations.loader import new_pipelines_folder
+from factory_assets.declarations.single_model import validated
+from factory_assets.declarations.yaml_document import content_of
 from factory_assets.spec.people import People, Person
 from factory_resources.errors import DeclarationError, UnknownNameError
 from factory_resources.home.home import replace_file, storage_errors
@@ -30,7 +28,7 @@ def load_people() -> dict[str, Person]:
     """
     file = people_file()
     try:
-        return _people(content_of(file), file)
+        return validated(content_of(file), file, People, Person).root
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -40,31 +38,6 @@ def load_people() -> dict[str, Person]:
             remedy="name a folder in FACTORY_DEFS"
             if isinstance(error, NotADirectoryError)
             else "change its rights",
-        ) from error
-
-
-def _people(content: bytes, file: Path) -> dict[str, Person]:
-    data = None
-    try:
-        document = parse(content)
-        for repeated, before, again in document.repeated:
-            raise DeclarationError(
-                f"{dotted(repeated)}: key {repeated[-1]!r} repeats line {before}; keep one",
-                where=f"{file}:{again}",
-                remedy="correct it",
-            )
-        data = {} if document.data is None else document.data
-        return People.model_validate(data).root
-    except NotYaml as error:
-        raise DeclarationError(
-            error.message, where=f"{file}:{error.line}", remedy="correct it"
-        ) from error
-    except ValidationError as error:
-        first = mistakes(error, data, Person)[0]
-        line = document.place(first.at, first.at_key).line
-        at = f"{dotted(first.at)}: " if first.at else ""
-        raise DeclarationError(
-            f"{at}{first.message}", where=f"{file}:{line}", remedy="correct it"
         ) from error
 
 
@@ -108,7 +81,7 @@ def add_person(name: str, roles: Sequence[str], key: str) -> Path:
         before = b"" if is_new else target.read_bytes()
         end = b"" if before.endswith(b"\n") or not before else b"\n"
         text = before + end + f"{person_text(name, roles, key)}\n".encode()
-        if name not in _people(text, file):
+        if name not in validated(text, file, People, Person).root:
             raise DeclarationError(
                 "a person cannot be added at the end of this file",
                 where=str(file),

@@ -5,12 +5,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from factory_assets.declarations.folders import SETTINGS, new_pipelines_folder, settings_file
-from factory_assets.declarations.loader import dotted
-from factory_assets.declarations.messages import mistakes
-from factory_assets.declarations.yaml_document import NotYaml, content_of, parse
+from factory_assets.declarations.single_model import validated
+from factory_assets.declarations.yaml_document import content_of
 from factory_assets.spec.settings import FactorySettings, OpenIdConnect
 from factory_resources.errors import DeclarationError
 
@@ -40,20 +37,7 @@ def load_settings() -> DeclaredSettings | None:
     if not file.exists():
         return None
     content = _read(file)
-    try:
-        document = parse(content)
-    except NotYaml as error:
-        raise _wrong(file, error.line, error.message) from error
-    for key, before, again in document.repeated:
-        raise _wrong(file, again, f"{dotted(key)}: key {key[-1]!r} repeats line {before}; keep one")
-    data = {} if document.data is None else document.data
-    try:
-        settings = FactorySettings.model_validate(data)
-    except ValidationError as error:
-        first = mistakes(error, data, FactorySettings)[0]
-        place = document.place(first.at, first.at_key)
-        at = f"{dotted(first.at)}: " if first.at else ""
-        raise _wrong(file, place.line, f"{at}{first.message}") from error
+    settings = validated(content, file, FactorySettings, FactorySettings)
     if settings.witness is None:
         return DeclaredSettings(settings, None, sha256(content).hexdigest())
     policy = _read(file.parent / settings.witness.policy)
@@ -105,7 +89,3 @@ def _read(file: Path) -> bytes:
             where=str(file),
             remedy=f"write it, or change {FILE}",
         ) from error
-
-
-def _wrong(file: Path, line: int, message: str) -> DeclarationError:
-    return DeclarationError(message, where=f"{file}:{line}", remedy="correct it")

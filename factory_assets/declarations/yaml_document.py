@@ -150,8 +150,8 @@ def parse_named(file: Path, name: str, here: YamlLocation) -> Document | Wrong:
         return YamlLocation(file, error.line, ()), error.message
 
 
-def repeated_keys(file: Path, document: Document) -> list[Wrong]:
-    """Return the keys of a file that repeat others."""
+def repeated_keys(file: Path | None, document: Document) -> list[Wrong]:
+    """Return the keys of a file that repeat others; None as for `YamlLocation`."""
     return [
         (YamlLocation(file, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
         for at, first, again in document.repeated
