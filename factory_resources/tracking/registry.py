@@ -133,26 +133,19 @@ class Registry:
 
     def moved_alias(self, model: str) -> str | None:
         """Return in one line that MLflow's alias is not what the ledger says; None if it is."""
-        alias, serving = self.alias(model), self.serving(model)
-        if alias == serving:
-            return None
-        named = f"names version {alias}" if alias else "is gone"
-        serves = f"version {serving} serves" if serving else "no version serves"
-        return f"MLflow's alias {ALIAS!r} of {model} {named}, but the ledger says that {serves}"
+        return alias_moved(model, self.alias(model), self.serving(model))
 
     def alias(self, model: str) -> int | None:
         """Return the version that MLflow's alias names, a copy of what the ledger says."""
-        rows = self._execute(
-            "SELECT version FROM registered_model_aliases WHERE name = :model AND alias = :alias",
-            model=model,
-            alias=ALIAS,
-        )
-        if not rows:
-            return None
+        return self.aliases().get(model)
+
+    def aliases(self) -> dict[str, int]:
+        """Return the version that MLflow's alias names, of every model that has one."""
+        statement = "SELECT name, version FROM registered_model_aliases WHERE alias = :alias"
         try:
-            return int(rows[0][0])
+            return {name: int(version) for name, version in self._execute(statement, alias=ALIAS)}
         except (TypeError, ValueError) as error:
-            raise self._changed(f"the champion of {model!r}") from error
+            raise self._changed("the champions") from error
 
     def has_version(self, model: str, version: int, run_id: str | None = None) -> bool:
         """Whether the version exists, files included.
@@ -346,3 +339,11 @@ class Registry:
             raise self._changed("all models") from error
         finally:
             engine.dispose()
+
+
+def alias_moved(model: str, alias: int | None, serving: int | None) -> str | None:
+    """Return in one line that an alias names another version than serves; None if it does not."""
+    named = f"names version {alias}" if alias else "is gone"
+    serves = f"version {serving} serves" if serving else "no version serves"
+    line = f"MLflow's alias {ALIAS!r} of {model} {named}, but the ledger says that {serves}"
+    return None if alias == serving else line

@@ -33,7 +33,7 @@ from factory_resources.home.processes import is_alive
 from factory_resources.home.serving_faults import serving_faults
 from factory_resources.ledger.entries import BackupMade
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.tracking.registry import Registry
+from factory_resources.tracking.registry import Registry, alias_moved
 from factory_resources.tracking.run_history import (
     PROCESS_TAG,
     StoredRun,
@@ -73,6 +73,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
     needs = [
         *_troubles(pipelines),
         *_deleted(pipelines, known),
+        *_moved(pipelines, known, registry.aliases()),
         *_not_served(home),
         *_failures(last, pipelines),
         *_asked(waiting),
@@ -264,6 +265,22 @@ def _other_version(name: str, versions: Collection[int]) -> str:
         ", nor any other; restore its database from a backup, or train another version: "
         f"factory run {name}"
     )
+
+
+def _moved(
+    pipelines: Iterable[PipelineState],
+    known: Mapping[str, Collection[int]],
+    aliases: Mapping[str, int],
+) -> Iterator[Need]:
+    """Yield the champions of which MLflow's page says something else than the ledger."""
+    for state in pipelines:
+        serving = state.serving
+        version = serving.version if serving and not serving.stopped else None
+        moved = alias_moved(state.name, aliases.get(state.name), version)
+        is_there = version is None or version in known.get(state.name, ())
+        if moved and is_there and state.is_readable:
+            details = (f"{moved}; set it back: factory run {state.name}",)
+            yield Need(what="alias moved", pipeline=state.name, details=details)
 
 
 def _not_served(home: Home) -> Iterator[Need]:

@@ -106,7 +106,7 @@ def test_an_empty_home_is_well_and_stays_empty(
     assert not home.path.exists(), "looking changed the home"
 
 
-def test_a_waiting_candidate_needs_a_person_until_it_is_approved(apples: Factory) -> None:
+def test_a_waiting_candidate_and_a_lost_alias_need_a_person(apples: Factory) -> None:
     code, found = _status(apples)
     assert (code, _needs(found)) == (1, ["approval"])
     assert "apples@1 waits for 1 approver since" in found["needs"][0]["details"][0]
@@ -116,6 +116,10 @@ def test_a_waiting_candidate_needs_a_person_until_it_is_approved(apples: Factory
     code, found = _status(apples)
     assert (code, found["needs"], found["serving"]) == (0, [], 1)
     assert "All is well." in apples.factory("status")[1]
+    Registry(apples.home).client.delete_registered_model_alias("apples", "champion")
+    code, found = _status(apples)
+    assert (code, _needs(found)) == (1, ["alias moved"])
+    assert "is gone, but the ledger says that version 1 serves" in found["needs"][0]["details"][0]
 
 
 def test_a_champion_that_was_deleted_in_mlflow_is_told(apples: Factory) -> None:
