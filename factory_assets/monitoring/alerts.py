@@ -40,7 +40,7 @@ class KnownAlarm(StageResult):
     what: str
     remedy: str
     told: tuple[str, ...] = ()
-    """The channels that took the alert, by a digest of what is declared."""
+    """The channels that took the alert, by a digest of where they lead."""
     over: str | None = None
     """When it was over; None as long as it is open."""
     unsent: tuple[str, ...] = ()
@@ -161,7 +161,7 @@ def _send_alerts(
     """
     problems: list[str] = []
     for channel in channels:
-        identity = sha256(channel.model_dump_json().encode()).hexdigest()[:16]
+        identity = _identity(channel)
         news: Literal["open", "over"] = "over" if alarm.over else "open"
         # If nobody was told that an alarm began, nobody is told that it is over.
         if (news == "open") == (identity in alarm.told):
@@ -184,6 +184,16 @@ def _send_alerts(
     elif alarm.unsent != tuple(problems):
         _replace(looks, alarm.model_copy(update={"unsent": tuple(problems)}))
     return problems
+
+
+def _identity(channel: AlertChannel) -> str:
+    """Return a digest of where a channel leads: how it gets there may be corrected meanwhile."""
+    place: object = channel.command
+    if channel.webhook:
+        place = channel.webhook.url
+    elif channel.email:
+        place = sorted(channel.email.to)
+    return sha256(repr(place).encode()).hexdigest()[:16]
 
 
 def alert_of(alarm: KnownAlarm, pipeline: str, news: Literal["open", "over"]) -> dict[str, Any]:

@@ -206,6 +206,20 @@ def test_only_the_channels_of_a_pipeline_are_told(home: Home) -> None:
     assert len(sink.received) == 1
 
 
+def test_an_alarm_is_told_once_although_its_channel_is_edited(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_TOKEN", "swordfish")
+    with webhook() as sink:
+        hook = {"url": f"http://127.0.0.1:{sink.port}/hook"}
+        settle_alarms(look(home, 1, DRIFT), [channel(webhook=hook)], home)
+        edited = channel(webhook=hook | {"authorization": "HOOK_TOKEN"}, pipelines=["pumps"])
+        for number, found in enumerate([(DRIFT,), (), ()], start=2):
+            assert settle_alarms(look(home, number, *found), [edited], home) == []
+    assert [alert["state"] for alert in sink.received] == ["open", "over"]
+    assert known_alarms(Looks(home, "pumps")).alarms == ()
+
+
 def test_an_alarm_of_another_version_is_another_alarm(home: Home) -> None:
     with webhook() as sink:
         channels = [channel(webhook={"url": f"http://127.0.0.1:{sink.port}/hook"})]
