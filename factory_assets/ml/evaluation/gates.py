@@ -183,10 +183,10 @@ def _constant(gate: Gate, value: float) -> Comparison:
     if gate.at_least is not None:
         bound = float(gate.at_least)
         passed = value - bound >= -_rounding(value, bound)
-        return passed, bound, _line(gate, value, "reaches" if passed else "is below", bound)
+        return passed, bound, _line(gate, value, "reaches" if passed else "is below", bound, bound)
     bound = float(gate.at_most or 0)
     passed = value - bound <= _rounding(value, bound)
-    return passed, bound, _line(gate, value, "stays within" if passed else "is above", bound)
+    return passed, bound, _line(gate, value, "stays within" if passed else "is above", bound, bound)
 
 
 def _better(gate: Gate, value: float, baseline: Metrics) -> Comparison:
@@ -200,7 +200,11 @@ def _better(gate: Gate, value: float, baseline: Metrics) -> Comparison:
     bound = other + gate.margin * _sign(gate)
     passed = (value - bound) * _sign(gate) > _rounding(value, bound)
     verb = "beats" if passed else "does not beat"
-    return passed, bound, _line(gate, value, f"{verb} the {gate.better_than} baseline's", other)
+    return (
+        passed,
+        bound,
+        _line(gate, value, f"{verb} the {gate.better_than} baseline's", other, bound),
+    )
 
 
 def _no_worse(
@@ -234,7 +238,7 @@ def _compared(gate: Gate, value: float, other: float, champion: ChampionMetrics)
         relation = "is no worse than"
     else:
         relation = "is not shown to be worse than" if passed else "is worse than"
-    line = _line(gate, value, f"{relation} the champion's", other)
+    line = _line(gate, value, f"{relation} the champion's", other, bound)
     return passed, bound, f"{line}{_interval(difference, rounding)}"
 
 
@@ -263,9 +267,12 @@ def _sign(gate: Gate) -> int:
     return 1 if higher_is_better(gate.metric) else -1
 
 
-def _line(gate: Gate, value: float, relation: str, other: float) -> str:
-    """Write both numbers with as few digits as distinguish them, from 3 to 8."""
-    digits = next((d for d in range(3, 9) if f"{value:.{d}g}" != f"{other:.{d}g}"), 3)
+def _line(gate: Gate, value: float, relation: str, other: float, bound: float) -> str:
+    """Write both numbers with as few digits as tell the first from both others, from 3 to 8."""
+    apart = [number for number in (other, bound) if f"{value:.8g}" != f"{number:.8g}"]
+    digits = 3
+    while any(f"{value:.{digits}g}" == f"{number:.{digits}g}" for number in apart):
+        digits += 1
     margin = f" (margin {gate.margin:g})" if gate.margin else ""
     what = f"{gate.measured} (mean of the folds)" if gate.of == "folds" else gate.measured
     return f"{what} {value:.{digits}g} {relation} {other:.{digits}g}{margin}"

@@ -161,6 +161,11 @@ def test_undefined_metric_of_baseline_or_champion_fails_the_gate(
             0.85,
             "roc_auc 0.85 is no worse than the champion's 0.8",
         ),
+        (
+            {"metric": "roc_auc", "no_worse_than": "champion", "margin": 0.005},
+            0.79496,
+            "roc_auc 0.79496 is worse than the champion's 0.8 (margin 0.005)",
+        ),
     ],
 )
 def test_explanation_is_one_line_with_both_numbers(
