@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from factory_assets.monitoring.champion import SEED, WatchedChampion, require_watch
+from factory_assets.monitoring.champion import (
+    SEED,
+    WatchedChampion,
+    require_watch,
+    watched_champion,
+)
 from factory_assets.monitoring.drift_states import FEWEST, ComparedRows, DriftStates
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
@@ -30,16 +35,25 @@ def accept(pipeline: Pipeline, reason: str, home: Home) -> int:
 
     Raises:
         UnknownNameError: nobody has looked yet.
-        DataError: too few rows were answered to compare with.
+        DataError: another version serves since, or too few rows were answered to compare with.
+        ModelError: no version serves.
         DeclarationError: `factory.yaml` is wrong.
         StorageError: the log or the ledger cannot be read or written.
     """
-    watch, channels = require_watch(pipeline), declared_channels()
+    require_watch(pipeline)
+    channels = declared_channels()
     looks = Looks(home, pipeline.name)
     report = looks.latest()
     if report is None:
         raise UnknownNameError(
             f"nobody has looked at the answers of {pipeline.name} yet",
+            remedy=f"look first: factory monitor {pipeline.name}",
+        )
+    champion = watched_champion(pipeline, home)
+    if champion.version != report.version:
+        raise DataError(
+            f"the last look was at version {report.version} of {pipeline.name}, and version "
+            f"{champion.version} serves now",
             remedy=f"look first: factory monitor {pipeline.name}",
         )
     entry = ChangeAccepted(
@@ -50,7 +64,6 @@ def accept(pipeline: Pipeline, reason: str, home: Home) -> int:
         reason=reason,
     )
     with home.lock(f"watch_{pipeline.name}"):
-        champion = WatchedChampion(pipeline, watch, report.version, home)
         rows, accepted = _begin_anew(
             champion, report, datetime.now(UTC), lambda: Ledger(home).append([entry])
         )

@@ -11,7 +11,7 @@ from factory_resources.ledger.watch_entries import ChangeAccepted
 from tests.commands import in_process
 from tests.ledger import problems
 from tests.pipelines import declare
-from tests.watched import PUMPS, Watched, copy_watched, make_watched, rows
+from tests.watched import PUMPS, Watched, copy_watched, look, make_watched, rows
 
 pytestmark = pytest.mark.slow
 
@@ -104,3 +104,10 @@ def test_too_few_rows_are_not_accepted(pumps: Watched) -> None:
     code, text = in_process("monitor", "pumps", "--accept", "--reason", "x")
     assert (code, "5 rows since look 1 are too few" in text) == (2, True), text
     assert Looks(pumps.home, "pumps").numbers() == [1]
+
+
+def test_nothing_is_accepted_of_a_version_that_was_rolled_back(pumps: Watched) -> None:
+    look(pumps.home, 1, version=2)
+    code, text = in_process("monitor", "pumps", "--accept", "--reason", "x")
+    line = "the last look was at version 2 of pumps, and version 1 serves now; look first"
+    assert (code, line in " ".join(text.split())) == (2, True), text
