@@ -66,7 +66,7 @@ class VersionView:
     """Rows that it answered, also those that were removed or erased since; None if only `factory
     trace` can count them."""
     look: MonitorReport | None
-    """The last look at the answers, if they were this version's."""
+    """The last look at its answers of which the report is kept."""
     entries: tuple[IndexedAct, ...]
     """The entries about the version, in order."""
     erased: tuple[RowsErased, ...]
@@ -100,7 +100,7 @@ class VersionReader:
         sources = data.sources if data else ()
         columns, upstream = self._columns(found, counted, candidate)
         environment, unknown = self._environment(pipeline, version)
-        look = Looks(self.home, pipeline).latest()
+        looks = Looks(self.home, pipeline).newest_first()
         return VersionView(
             line,
             evaluation,
@@ -115,7 +115,7 @@ class VersionReader:
             unknown,
             tuple(decisions_of(log, pipeline, version, self.home)),
             _answers(pipeline, version, self.home),
-            look if look and look.version == version else None,
+            next((look for look in looks if look.version == version), None),
             tuple(self.index.acts_about(pipeline, version)),
             tuple(erasures_from(pipeline, version, self.home)),
             sum(one.wh for one in every),

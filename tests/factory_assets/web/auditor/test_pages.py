@@ -11,7 +11,7 @@ import html5lib
 import pytest
 
 from factory_assets.monitoring.looks import Looks
-from factory_assets.monitoring.report import MonitorReport
+from factory_assets.monitoring.report import Alarm, MonitorReport, ReportedChange
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor import reading
@@ -148,7 +148,7 @@ def test_a_champion_that_was_stopped_is_not_shown_as_if_it_served(
             assert ("to now, stopped since 20" in text_of(_show(client, page))) is is_stopped
 
 
-def test_very_strong_evidence_of_drift_is_shown_as_more_than_some(
+def test_the_last_look_at_a_version_is_shown_after_looks_at_another_one(
     audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look = MonitorReport.model_construct(
@@ -157,12 +157,19 @@ def test_very_strong_evidence_of_drift_is_shown_as_more_than_some(
         time="2026-11-29T18:21:27+00:00",
         rows=150,
         evidence=1.5e18,
-        findings=(),
-        alarms=(),
+        findings=(
+            ReportedChange(
+                column="size", what="missing", evidence=9.0, effect=0.5, words="more gaps", since=2
+            ),
+        ),
+        alarms=(Alarm(kind="silence", what="no answer since May", remedy="ask who calls"),),
     )
-    monkeypatch.setattr(Looks, "latest", lambda _: look)
+    later = look.model_copy(update={"version": 2, "number": 4, "rows": 9})
+    monkeypatch.setattr(Looks, "newest_first", lambda _: iter([later, look]))
     text = text_of(_show(browse(audited.home, "auditor"), "/audit/apples/1"))
     assert "150 rows, evidence of drift more than 1,000,000 days." in text
+    assert "size (missing): more gaps; effect 0.50" in text
+    assert "alarm: silence no answer since May; ask who calls" in text
 
 
 def test_a_version_shows_every_entry_about_it(changed: Audited, browse: Browse) -> None:
