@@ -11,6 +11,7 @@ from factory_assets.execution.deployed_version import (
     require_files,
 )
 from factory_assets.execution.ledger_entries import champion_entry
+from factory_assets.execution.missing_champion import NO_MODELS
 from factory_assets.execution.people import known_people, owner_of
 from factory_assets.execution.rollout import (
     Ending,
@@ -46,9 +47,12 @@ def earlier_champion(pipeline: Pipeline, to: int | None, home: Home) -> Deployed
 
 
 def _nothing_serves(pipeline: Pipeline) -> UnknownNameError:
-    return UnknownNameError(
-        "no version serves", where=pipeline.name, remedy=f"factory run {pipeline.name}"
-    )
+    remedy = _first_step(pipeline)
+    return UnknownNameError("no version serves", where=pipeline.name, remedy=remedy)
+
+
+def _first_step(pipeline: Pipeline) -> str:
+    return f"factory run {pipeline.name}" if pipeline.spec.train else NO_MODELS
 
 
 def roll_back(
@@ -240,7 +244,7 @@ def _champion(log: Log, pipeline: Pipeline, action: str, home: Home) -> Deployed
     champions = champions_in(log, pipeline.name)
     stopped = stopped_in(log, pipeline.name)
     if not champions:
-        why, remedy = "no version serves", f"factory run {pipeline.name}"
+        why, remedy = "no version serves", _first_step(pipeline)
     elif action == "stopped" and stopped:
         why = f"it is stopped already (entry {stopped[0]})"
         remedy = f"let it serve again: factory resume {pipeline.name}"

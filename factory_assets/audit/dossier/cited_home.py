@@ -14,6 +14,7 @@ from factory_assets.audit.dossier.damage import DamagedFile, Origin
 from factory_assets.audit.references import ModelName
 from factory_assets.audit.resolver import find_model
 from factory_assets.execution import provenance
+from factory_assets.execution.missing_champion import why_none
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.results.stages import STAGES, Stage
@@ -231,9 +232,8 @@ def chosen_version(pipeline: str, number: int | None, home: Home) -> Version:
     if number is None:
         known = registry.versions().get(pipeline)
         if not known:
-            raise UnknownNameError(
-                f"{pipeline!r} has no model version", remedy=f"train one: factory run {pipeline}"
-            )
+            remedy = why_none(pipeline, home) or f"train one: factory run {pipeline}"
+            raise UnknownNameError(f"{pipeline!r} has no model version", remedy=remedy)
         number = registry.champion(pipeline) or known[-1]
     return find_model(ModelName(pipeline, number), registry)
 

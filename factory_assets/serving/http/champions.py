@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from factory_assets.data.transforms.narrowing import needed_columns
-from factory_assets.execution.missing_champion import what_waits
+from factory_assets.execution.missing_champion import why_none
 from factory_assets.execution.rollout import Rollout, ongoing_rollout
 from factory_assets.serving.declared_log import as_sensitive_as_declared, keys_of
 from factory_assets.serving.http.errors import HttpError
@@ -228,7 +228,7 @@ class Champions:
         run = f"if {name} is declared, deploy one: factory run {name}"
         return ModelError(
             f"{name!r} has no champion yet",
-            remedy=f"{what_waits(name, self._home) or run}; or name a pipeline that has one: "
+            remedy=f"{why_none(name, self._home) or run}; or name a pipeline that has one: "
             f"{', '.join(known) or 'none has'}",
         )
 

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from factory_assets.audit.dossier.cited_home import chosen_version
 from factory_assets.cli.main import main
+from factory_resources.errors import UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE, MIGRATION_SCHEMA
+from factory_resources.home.home import Home
 from tests.pipelines import APPLES, declare, write_apples
 from tests.postgres import Postgres
 
@@ -70,6 +73,15 @@ def test_an_empty_folder_stays_empty_and_a_missing_one_missing(words: str, tmp_p
         assert isinstance(result.exception, SystemExit | None)
         if result.exit_code == 2:
             assert len(result.output.splitlines()) == 1, result.output
+
+
+def test_of_a_pipeline_without_models_nobody_is_told_to_train_one(tmp_path: Path) -> None:
+    declare(tmp_path / "defs" / "apples", {name: APPLES[name] for name in ("purpose", "ingest")})
+    told = "; without `train` it has no models; declare `train`, or use its clean table"
+    done = CliRunner().invoke(main, ["pack", "apples", "--edge", "--out", "pack"])
+    assert (done.exit_code, done.output.endswith(f"{told}\n")) == (2, True), done.output
+    with pytest.raises(UnknownNameError, match=told):
+        chosen_version("apples", None, Home(tmp_path / "home"))
 
 
 @pytest.mark.parametrize(
