@@ -70,6 +70,8 @@ class VersionLine:
     metrics: tuple[TestMetric, ...]
     decisions: tuple[IndexedAct, ...] = ()
     periods: tuple[ServedPeriod, ...] = ()
+    rollouts: tuple[IndexedAct, ...] = ()
+    """When it began beside the champion, and how that ended, in order."""
 
     @property
     def name(self) -> str:
@@ -107,6 +109,7 @@ class TimeLines:
                 self._line(log, pipeline, version),
                 decisions=tuple(self._index.acts(pipeline, "approval", version)),
                 periods=periods.get(version, ()),
+                rollouts=self._rollouts(pipeline, version),
             )
             for version in versions
         ]
@@ -114,6 +117,11 @@ class TimeLines:
     def champion(self, pipeline: str) -> IndexedAct | None:
         """Return the entry by which the present champion serves."""
         return next(reversed(self._index.acts(pipeline, "champion")), None)
+
+    def _rollouts(self, pipeline: str, version: int) -> tuple[IndexedAct, ...]:
+        kinds = ("rollout", "rollout_ended")
+        found = (act for kind in kinds for act in self._index.acts(pipeline, kind, version))
+        return tuple(sorted(found, key=lambda act: act.number))
 
     def _line(self, log: Log, pipeline: str, version: int) -> VersionLine:
         verdicts = self._index.acts(pipeline, "verdict", version)

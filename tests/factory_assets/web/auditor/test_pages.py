@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shutil
 from typing import Any
 
 import html5lib
 import pytest
 
+from factory_assets.execution.rollout import Ending, Rollout, ended_entry
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import Alarm, MonitorReport, ReportedChange
 from factory_assets.results.evaluation import EvaluationResult
@@ -25,6 +27,7 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.rollout_entries import RolloutStarted
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.auditor.conftest import HOSTILE, Audited, Browse
@@ -146,6 +149,30 @@ def test_a_champion_that_was_stopped_is_not_shown_as_if_it_served(
         assert code == 0, text
         for page in pages:
             assert ("to now, stopped since 20" in text_of(_show(client, page))) is is_stopped
+
+
+def test_a_version_that_rolled_out_beside_the_champion_is_shown_so(
+    changed: Audited, browse: Browse
+) -> None:
+    started = RolloutStarted(
+        subject=RolloutStarted.subject_of(pipeline="apples"),
+        pipeline="apples",
+        version=2,
+        record="none",
+        graph="0" * 64,
+        champion=1,
+        mode="canary",
+        share=3_000,
+        seconds=60,
+        answers=100,
+    )
+    [number] = Ledger(changed.home).append([started])
+    ended = ended_entry(Rollout(number, started), Ending("rolled back", "it is slow"))
+    Ledger(changed.home).append([ended])
+    client = browse(changed.home, "auditor")
+    for page in ("/audit/apples", "/audit/apples/2"):
+        text = text_of(_show(client, page))
+        assert re.search(r"canary since \d{4}.* rolled back \d{4}", text), text
 
 
 def test_the_last_look_at_a_version_is_shown_after_looks_at_another_one(
