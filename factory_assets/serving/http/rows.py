@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import msgspec
@@ -50,7 +51,8 @@ def parse_json(body: bytes, remedy: str = _REMEDY) -> Any:
     if not body:
         raise malformed("the body is empty", remedy)
     try:
-        return msgspec.json.decode(body)
+        # Editors of Windows write the mark before the text.
+        return msgspec.json.decode(body.removeprefix(BOM_UTF8))
     except RecursionError as error:
         raise nested(remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -86,6 +86,10 @@ def test_what_is_not_json_is_named(body: bytes, words: str) -> None:
     assert words in line_of(error)
 
 
+def test_json_may_begin_with_the_mark_that_editors_write() -> None:
+    assert parse_json("\ufeff[5]".encode()) == [5]
+
+
 @pytest.mark.parametrize("found", [5, "text", [1], [{}, None], None])
 def test_rows_are_objects(found: Any) -> None:
     with pytest.raises(HttpError) as error:
