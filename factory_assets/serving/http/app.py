@@ -200,6 +200,7 @@ class PredictionApp:
         """Read the rows, score them, log the answer, and return it when it is durable."""
         if call.protocol == "plain":
             rows, several = read_rows(call.body, call.served.decoder, self._limits)
+            call.require_parameters({"partial", "explain"})
             partial, explain = call.flag("partial"), call.flag("explain")
             scored = await self._score(call, rows, partial=partial, in_thread=explain)
             moved = None

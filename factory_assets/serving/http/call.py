@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qs
@@ -43,6 +44,16 @@ class Call:
     def about(self) -> tuple[str, str, str]:
         """Return pipeline, version and role, as the metrics name them."""
         return self.served.pipeline, str(self.served.version), self.role
+
+    def require_parameters(self, known: Set[str]) -> None:
+        """Require that the address has no other parameters.
+
+        Raises:
+            HttpError: it has one, such as a misspelt one.
+        """
+        if unknown := sorted(self.query.keys() - known):
+            what = f"parameter {unknown[0][:40]!r} is unknown"
+            raise malformed(what, f"known are: {', '.join(sorted(known))}")
 
     def flag(self, name: str) -> bool:
         """Return a yes-or-no parameter of the address.

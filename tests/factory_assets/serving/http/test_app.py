@@ -229,6 +229,9 @@ def test_a_request_of_bad_rows_alone_gets_the_reasons(
     assert status == 200
     assert [one["prediction"] for one in partial["predictions"]] == [None, None]
     assert partial["predictions"][0]["reasons"] == [reason]
+    status, reply = ask(joined, "/predict/p", [row, row], "partail=true")
+    line = "parameter 'partail' is unknown; known are: explain, partial"
+    assert (status, reply["error"]) == (400, line)
 
 
 def test_the_key_of_a_join_is_an_input(joined: ServedModel, machines: Path) -> None:
