@@ -51,7 +51,8 @@ def _tables(report: CostReport) -> Iterator[str]:
     yield from _by_machine((one, one.year) for one in report.machines)
     yield ""
     for i, answers in enumerate(here.answers):
-        of = f"{answers.requests:,} {answers.by} of {answers.rows:,} rows"
+        many = answers.by if answers.requests != 1 else answers.by.removesuffix("s")
+        of = f"{answers.requests:,} {many} of {answers.rows:,} row{'s' * (answers.rows != 1)}"
         yield f"A million answers by {answers.by}, from {of}"
         yield from _by_machine((one, one.answers[i].costs) for one in report.machines)
         yield ""

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from factory_assets.audit.cost.forecast import CostForecast, _work
 from factory_assets.audit.cost.measured_stages import MeasuredPipeline, MeasuredStage
 from factory_assets.audit.cost.report import CostFigures, CostReport
+from factory_assets.cli.cost_text import cost_text
 from factory_assets.cli.main import main
 from factory_assets.cli.schema import output_schema_text
 from factory_assets.execution.requests import StageRequest, stages_of
@@ -298,6 +299,8 @@ def test_a_million_answers_are_told_by_the_logged_times(trained: Trained) -> Non
     assert requests.costs.kwh
     assert requests.costs.kwh.value == pytest.approx(1_000 * 8 / 3_600_000)
     assert any("at most that of a busy core (8 W here)" in note for note in found.notes)
+    assert any("as small as the logged ones" in note for note in found.notes)
+    assert "A million answers by files, from 1 file of 10,000 rows" in cost_text(found)
 
 
 def _factory(trained: Trained, *arguments: str) -> tuple[int, str]:
