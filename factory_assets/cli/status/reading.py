@@ -60,7 +60,8 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
     pipelines = states.all()
     states.store()
     runs = stored_runs(home, now - _NIGHT)
-    last, next_runs = [*_last_runs(runs)], [*_next_runs(pipelines, home, now)]
+    switched = switched_schedules(home)
+    last, next_runs = [*_last_runs(runs)], [*_next_runs(pipelines, switched, now)]
     disk, address = _disk(home, now), running_address(home)
     witnesses, entries, backup = _ledger(home, now)
     waiting = [
@@ -78,7 +79,8 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         *_failures(last, pipelines),
         *_asked(waiting),
         *home_needs(home, entries),
-        *_machine(disk, witnesses, address, next_runs),
+        *_machine(disk, witnesses),
+        *_not_up(len(next_runs) + _looks(pipelines, switched), address),
     ]
     return FactoryStatus(
         form=1,
@@ -141,8 +143,9 @@ def _last_runs(runs: Iterable[StoredRun]) -> Iterator[EndedRun]:
         )
 
 
-def _next_runs(pipelines: Sequence[PipelineState], home: Home, now: datetime) -> list[NextRun]:
-    switched = switched_schedules(home)
+def _next_runs(
+    pipelines: Sequence[PipelineState], switched: Mapping[str, bool], now: datetime
+) -> list[NextRun]:
     ticks: dict[DeclaredSchedule, datetime | None] = {}
     found: list[tuple[datetime, str]] = []
     for state in pipelines:
@@ -161,6 +164,15 @@ def _next_time(schedule: DeclaredSchedule, now: datetime) -> datetime | None:
         chosen = schedule.green.next(now)
         return chosen.at if chosen else None
     return next_tick(schedule.cron, schedule.timezone, now) if schedule.cron else None
+
+
+def _looks(pipelines: Iterable[PipelineState], switched: Mapping[str, bool]) -> int:
+    """Return how many schedules look at the answers of a version that serves."""
+    return sum(
+        switched.get(f"{state.look_job}_schedule", state.look.enabled)
+        for state in pipelines
+        if state.look and state.serving and not state.serving.stopped
+    )
 
 
 def _watched(state: PipelineState, home: Home) -> Watched:
@@ -312,12 +324,7 @@ def _asked(waiting: Iterable[WaitingVersion]) -> Iterator[Need]:
             )
 
 
-def _machine(
-    disk: Disk,
-    witnesses: Witnesses | None,
-    address: str | None,
-    next_runs: Sequence[NextRun],
-) -> Iterator[Need]:
+def _machine(disk: Disk, witnesses: Witnesses | None) -> Iterator[Need]:
     """Yield what the whole factory needs."""
     freed = "factory gc shows what may be removed"
     if disk.free < disk.keep:
@@ -328,6 +335,9 @@ def _machine(
     if witnesses and witnesses.is_overdue:
         remedy = "factory ledger request, let a witness cosign it, factory ledger add"
         yield Need(what="witness overdue", pipeline=None, details=(remedy,))
-    if next_runs and address is None:
-        many = f"{len(next_runs)} schedule{'s are' if len(next_runs) != 1 else ' is'} on"
+
+
+def _not_up(schedules: int, address: str | None) -> Iterator[Need]:
+    if schedules and address is None:
+        many = f"{schedules} schedule{'s are' if schedules != 1 else ' is'} on"
         yield Need(what="not up", pipeline=None, details=(f"{many}; start it: factory up",))

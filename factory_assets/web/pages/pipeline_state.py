@@ -84,6 +84,8 @@ class PipelineState:
     """Whether answers or outcomes start its training."""
     look_job: str | None = None
     """The job that looks at its answers for drift; None if nobody does."""
+    look: DeclaredSchedule | None = None
+    """When it does."""
     schedule: DeclaredSchedule | None = None
     serving: Serving | None = None
     waiting: CandidateWaiting | None = None

@@ -51,6 +51,9 @@ def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState
         trains=pipeline.spec.train is not None,
         retrains=bool(watch and watch.retrain),
         look_job=f"{pipeline.name}_{MONITOR}" if watch else None,
+        look=DeclaredSchedule(watch.look.cron, watch.look.timezone, watch.look.enabled)
+        if watch
+        else None,
         schedule=_schedule(schedule) if schedule else None,
     )
     if log is None:

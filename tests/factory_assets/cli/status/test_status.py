@@ -223,9 +223,13 @@ def test_a_killed_run_needs_a_person_unless_it_is_retried(apples: Factory) -> No
     assert _needs(_status(apples)[1]) == ["last run failed"]
 
 
-def test_a_look_that_failed_needs_a_person(apples: Factory) -> None:
+def test_a_look_that_failed_or_that_nobody_starts_needs_a_person(apples: Factory) -> None:
     apples.approve()
+    _declare(apples, watch={"look": {"enabled": False}})
+    assert _status(apples)[1]["needs"] == []
     _declare(apples, watch={})
+    [need] = _status(apples)[1]["needs"]
+    assert (need["what"], need["details"]) == ("not up", ["1 schedule is on; start it: factory up"])
     apples.add_run("apples_monitor", dg.DagsterRunStatus.FAILURE)
     [need] = [need for need in _status(apples)[1]["needs"] if need["what"] != "not up"]
     assert (need["what"], need["pipeline"]) == ("last look failed", "apples")
@@ -295,7 +299,7 @@ def test_an_open_alarm_needs_a_person(apples: Factory) -> None:
     )
     Ledger(apples.home).append([entry])
     found = _status(apples)[1]
-    assert _needs(found) == ["alarm: drift"]
+    assert _needs(found) == ["alarm: drift", "not up"]
     assert {one["pipeline"]: one["alarms"] for one in found["watched"]}["apples"] == ["drift"]
 
 
@@ -307,15 +311,15 @@ def test_an_alert_that_no_channel_took_needs_a_person(apples: Factory) -> None:
     drift = Alarm(kind="drift", what="size: median 5 to 6", remedy="train again")
     settle_alarms(look(apples.home, 1, drift, pipeline="apples"), channels, apples.home)
     needs = _status(apples)[1]["needs"]
-    assert [one["what"] for one in needs] == ["alarm: drift", "alert not sent: drift"]
+    assert [one["what"] for one in needs] == ["alarm: drift", "alert not sent: drift", "not up"]
     assert f"command {pager}: " in needs[1]["details"][0]
     assert "No such file" in needs[1]["details"][0]
     pager.write_text("#!/bin/sh\n")
     pager.chmod(0o700)
     settle_alarms(look(apples.home, 2, drift, pipeline="apples"), channels, apples.home)
-    assert _needs(_status(apples)[1]) == ["alarm: drift"]
+    assert _needs(_status(apples)[1]) == ["alarm: drift", "not up"]
     (apples.home.watch / "apples" / "alarms.json").write_text("{")
-    [_, need] = _status(apples)[1]["needs"]
+    [_, need, _] = _status(apples)[1]["needs"]
     assert (need["what"], need["pipeline"]) == ("alerts", "apples")
     assert "move the file away" in need["details"][0]
 
