@@ -127,7 +127,7 @@ def _waiting(log: Log, pipeline: Pipeline, version: int | None, home: Home) -> W
         raise RefusedError(
             why_not_waiting(status),
             where=deployed.name,
-            remedy=f"nothing is to be decided; a new version: factory run {pipeline.name}",
+            remedy=f"nothing is to be decided; train anew: factory run {pipeline.name} --no-reuse",
         )
     if not deployed.passed or deployed.was_evaluated_again:
         failed = "" if deployed.passed else ", and failed its gates"

@@ -238,6 +238,7 @@ def test_a_statement_that_was_signed_elsewhere_counts_once(waiting: Factory) -> 
     assert (code, "approved by jane" in text) == (0, True), text
     code, text = waiting.factory("approve", "apples", "--statement", str(file))
     assert (code, "it serves already" in text) == (1, True), text
+    assert "train anew: factory run apples --no-reuse" in text
 
 
 # --------------------------------------------------------------------------------- What is refused
