@@ -175,6 +175,17 @@ def _approvals(documents: VersionDocuments) -> Iterator[FactTable]:
             if one.version == version.version
         ),
     )
+    yield from fact_table(
+        "approvals",
+        "rollbacks",
+        "Roll-backs by people, to this version or from it",
+        ("time", "version", "version that served before", "commitment to the person"),
+        (
+            (entry.at("time"), entry.at("version"), entry.get("replaced"), entry.get("person"))
+            for entry, one in cited.entries(ChampionMade, pipeline=version.model)
+            if one.rollback and version.version in (one.version, one.replaced)
+        ),
+    )
 
 
 def _interface(documents: VersionDocuments) -> Iterator[FactTable]:

@@ -360,6 +360,9 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     alarms = {**about, "subject": "alarms/apples", "look": 4, "report": digest}
     block = {"subject": "predictions/b", "block": "b", "root": digest, "count": 3, "bytes": 9}
     stopped = {**about, "subject": "serving/apples", "action": "stopped"}
+    back = {"subject": "champion/apples", "version": 1, "replaced": 2, "rollback": True}
+    champion = Ledger(home).latest(ChampionMade, "champion/apples")
+    assert champion
     archived = {**moved, **ids, "sha256": digest, "leaves": digest}
     removed = {**moved, "files": (digest,), "reason": "kept long enough"}
     replaced = {**archived, "sha256": "b" * 64}
@@ -374,10 +377,11 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
             PredictionsArchived.model_validate(archived),
             PredictionsRemoved.model_validate(removed),
             ServingChanged.model_validate(stopped),
+            champion[1].model_copy(update=back),
         ]
     )
     later = _made(factory, home=home)
-    assert later.size == dossier.size + 7
+    assert later.size == dossier.size + 8
     tables = {table.name: table for table in later.tables}
     values = {name: [value.value for value in table.values()] for name, table in tables.items()}
     assert [value for value in values["alarms"] if isinstance(value, str)][1::2] == [
@@ -389,6 +393,7 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     assert values["removed_answers"] == [day, 12, "kept long enough"]
     assert values["erased_answers"] == [day, 1, "one"]
     assert "stopped" in values["interventions"]
+    assert values["rollbacks"][1:3] == [1, 2]
     assert not {"alarms", "blocks", "answers"} & {table.name for table in dossier.tables}
 
 
