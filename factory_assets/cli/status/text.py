@@ -68,7 +68,7 @@ def _night(status: FactoryStatus) -> str:
         if run.ended and datetime.fromisoformat(run.ended).timestamp() >= day_before
     ]
     counts = ", ".join(f"{count} {state}" for state, count in sorted(Counter(recent).items()))
-    return f"{counts} (the last run of each pipeline in 24 hours)" if counts else "no run"
+    return f"{counts} (the last run and look of each pipeline in 24 hours)" if counts else "no run"
 
 
 def _drift(status: FactoryStatus) -> str:

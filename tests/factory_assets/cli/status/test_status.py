@@ -233,6 +233,8 @@ def test_a_look_that_failed_or_that_nobody_starts_needs_a_person(apples: Factory
     apples.add_run("apples_monitor", dg.DagsterRunStatus.FAILURE)
     [need] = [need for need in _status(apples)[1]["needs"] if need["what"] != "not up"]
     assert (need["what"], need["pipeline"]) == ("last look failed", "apples")
+    text = apples.factory("status")[1]
+    assert "(the last run and look of each pipeline in 24 hours)" in text, text
 
 
 def test_the_next_runs_are_those_of_schedules_that_are_on(apples: Factory) -> None:
