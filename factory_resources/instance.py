@@ -12,6 +12,7 @@ import pwd
 import re
 import shlex
 import tempfile
+from contextlib import closing
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,7 @@ from factory_resources.home.database import (
     is_recorded,
     require_no_migration,
     require_recorded_engine,
+    require_utf8,
     server_address,
 )
 from factory_resources.home.home import Home, storage_errors
@@ -96,8 +98,10 @@ def prepare(home: Home) -> None:
             return
         if address is not None and not is_recorded(home):
             require_no_migration(address)
-        home.write_atomic(home.dagster / "dagster.yaml", settings)
         previous = _previous_folder(marker)
+        if address is not None and previous is None:
+            _require_utf8(address)
+        home.write_atomic(home.dagster / "dagster.yaml", settings)
         if address is None and previous is None:
             _remove_unused(home)
         _create_databases(home, settings, in_files=address is None)
@@ -120,6 +124,13 @@ def _require_plain_path(home: Home) -> None:
             where=str(home.path),
             remedy="rename the folder, or name another one in FACTORY_HOME",
         )
+
+
+def _require_utf8(address: str) -> None:
+    import psycopg2
+
+    with closing(psycopg2.connect(address)) as connection:
+        require_utf8(connection, DATABASE_VARIABLE)
 
 
 def _require_no_stranger(home: Home) -> None:

@@ -247,6 +247,25 @@ def require_no_migration(address: str, own: Path | None = None) -> None:
         )
 
 
+def require_utf8(connection: Any, where: str) -> None:
+    """Check that a database can store every character; the first entry of a ledger has some.
+
+    Args:
+        connection: to PostgreSQL.
+        where: what names the database, for the message.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    encoding = connection.get_parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise StorageError(
+            f"the encoding of the database is {encoding}, which does not have every character",
+            where=where,
+            remedy="create another database: createdb --encoding UTF8 --template template0 NAME",
+        )
+
+
 def database_address(file: Path, schema: str) -> str:
     """Return the SQLAlchemy address of a database.
 

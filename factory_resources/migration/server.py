@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from factory_resources.errors import StorageError
-from factory_resources.home.database import MIGRATION_SCHEMA, migrating_home
+from factory_resources.home.database import MIGRATION_SCHEMA, migrating_home, require_utf8
 from factory_resources.home.home import Home
 from factory_resources.migration.catalog import run
 
@@ -98,8 +98,9 @@ def require_free(connection: Any, home: Home, schemas: Iterable[str]) -> bool:
         Whether a killed migration left something.
 
     Raises:
-        StorageError: the database has something else.
+        StorageError: the database has something else, or cannot store every character.
     """
+    require_utf8(connection, _WHERE)
     killed = migrating_home(connection)
     if killed is None:
         _require_empty(connection, schemas)

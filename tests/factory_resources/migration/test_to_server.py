@@ -202,6 +202,24 @@ def test_who_appends_to_the_ledger_meanwhile_waits_and_is_then_refused(
             assert check_ledger(filled) == moved.ledger
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_than_utf8_is_refused_before_anything_is_made(
+    filled: Home, postgres: Postgres, tmp_path: Path, encoding: str
+) -> None:
+    other = f"TEMPLATE template0 LOCALE 'C' ENCODING {encoding}"
+    postgres.execute("DROP DATABASE IF EXISTS other", f"CREATE DATABASE other {other}")
+    address = postgres.url.replace("/postgres?", "/other?")
+    said = f"is {encoding}, which does not have every character; .* --encoding UTF8 .*"
+    _refused(lambda: to_server(filled, address, str), f"--to: the encoding of the database {said}")
+    with chosen_database(address):
+        _refused(lambda: prepare(Home(tmp_path / "new")), f"{DATABASE_VARIABLE}: .* {said}")
+    assert recorded_engine(filled) == "sqlite"
+    found = postgres.execute(
+        "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|inf|public)'", database=address
+    )
+    assert found == []
+
+
 @pytest.mark.parametrize("form", _FORMS, ids=lambda form: form.schema)
 def test_a_newer_form_is_refused_in_one_line_before_anything_is_made(
     filled: Home, address: str, form: ReleasedForm
