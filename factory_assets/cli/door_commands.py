@@ -19,6 +19,11 @@ _PORT = click.IntRange(1, 65_535)
     multiple=True,
     help="A host name by which browsers reach it, such as factory.example; may be repeated.",
 )
+@click.option(
+    "--public-port",
+    type=_PORT,
+    help="The port by which they reach it, if another one is forwarded to --port.",
+)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate of the front door.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key.")
 @click.option("--behind-proxy", is_flag=True, help="A proxy in front of it terminates TLS.")
@@ -34,6 +39,7 @@ def up_command(
     host: str,
     port: int,
     names: tuple[str, ...],
+    public_port: int | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     behind_proxy: bool,
@@ -57,7 +63,7 @@ def up_command(
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
-    door = DoorAddress(Listen(host, port, tls_cert, tls_key, behind_proxy), names)
+    door = DoorAddress(Listen(host, port, tls_cert, tls_key, behind_proxy), names, public_port)
     sys.exit(up(Services(door, predict_port), console()))
 
 

@@ -30,6 +30,9 @@ _FACTORY = ["python", "-m", "factory_assets.cli"]
 
 _PORT_NAME = "door"
 
+_PUBLIC_PORT = 443
+"""Of the Service, by which browsers reach the door."""
+
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -129,6 +132,7 @@ def _deployment(cluster: Cluster) -> Manifest:
 
 def _server_container(cluster: Cluster) -> Manifest:
     options = ["--host", "0.0.0.0", "--port", str(DOOR_PORT), "--name", cluster.host]  # noqa: S104
+    public = ["--public-port", str(_PUBLIC_PORT)]
     tls = ["--tls-cert", f"{TLS_FOLDER}/tls.crt", "--tls-key", f"{TLS_FOLDER}/tls.key"]
     # The door refuses whoever calls it by an unknown name.
     probe = {
@@ -141,7 +145,7 @@ def _server_container(cluster: Cluster) -> Manifest:
         "timeoutSeconds": 5,
     }
     return {
-        "command": [*_FACTORY, "up", *options, *tls],
+        "command": [*_FACTORY, "up", *options, *public, *tls],
         "ports": [{"name": _PORT_NAME, "containerPort": DOOR_PORT, "protocol": "TCP"}],
         "startupProbe": {**probe, "periodSeconds": 5, "failureThreshold": 60},
         "readinessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 3},
@@ -150,7 +154,7 @@ def _server_container(cluster: Cluster) -> Manifest:
 
 
 def _service() -> Manifest:
-    port = {"name": _PORT_NAME, "port": 443, "targetPort": _PORT_NAME, "protocol": "TCP"}
+    port = {"name": _PORT_NAME, "port": _PUBLIC_PORT, "targetPort": _PORT_NAME, "protocol": "TCP"}
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -29,13 +29,15 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--name", dest="names", action="append", default=[])
+    parser.add_argument("--public-port", type=int)
     parser.add_argument("--tls-cert", type=Path)
     parser.add_argument("--tls-key", type=Path)
     parser.add_argument("--behind-proxy", action="store_true")
     given = parser.parse_args()
     listen = Listen(given.host, given.port, given.tls_cert, given.tls_key, given.behind_proxy)
+    address = DoorAddress(listen, tuple(given.names), given.public_port)
     try:
-        serve_door(Home.from_env(), given.workspace, DoorAddress(listen, tuple(given.names)))
+        serve_door(Home.from_env(), given.workspace, address)
     except FactoryError as error:
         sys.exit(f"error: {error}")
 

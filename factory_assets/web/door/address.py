@@ -15,6 +15,9 @@ from factory_resources.security.request_guard import host_name
 _EVERY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - such a host needs a name
 """All addresses of the machine; none of them is in the address of a browser."""
 
+_USUAL_PORTS = {"https": 443, "http": 80}
+"""The ports that browsers leave out."""
+
 
 @dataclass(frozen=True)
 class DoorAddress:
@@ -22,6 +25,8 @@ class DoorAddress:
 
     listen: Listen
     names: tuple[str, ...] = ()
+    public_port: int | None = None
+    """The port of their address, if it is another than that of the socket."""
 
     @property
     def secure(self) -> bool:
@@ -40,6 +45,8 @@ class DoorAddress:
         options = ["--host", listen.host, "--port", str(listen.port)]
         for name in self.names:
             options += ["--name", name]
+        if self.public_port is not None:
+            options += ["--public-port", str(self.public_port)]
         if listen.certificate and listen.key:
             options += ["--tls-cert", str(listen.certificate), "--tls-key", str(listen.key)]
         return [*options, *(["--behind-proxy"] if listen.behind_proxy else [])]
@@ -48,9 +55,12 @@ class DoorAddress:
     def url(self) -> str:
         """The address for people."""
         host = _in_url(self.names[0] if self.names else self.listen.host)
-        if self.listen.behind_proxy:
-            return f"https://{host}"
-        return f"{'https' if self.secure else 'http'}://{host}:{self.listen.port}"
+        scheme = "https" if self.secure else "http"
+        if self.public_port == _USUAL_PORTS[scheme]:
+            return f"{scheme}://{host}"
+        if self.public_port is None and self.listen.behind_proxy:
+            return f"{scheme}://{host}"
+        return f"{scheme}://{host}:{self.public_port or self.listen.port}"
 
 
 def require_allowed(address: DoorAddress, home: Home) -> None:

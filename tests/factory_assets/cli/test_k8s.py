@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
+from factory_assets.cli.up import Services
 from factory_resources.compute.manifests import KUSTOMIZATION
 from tests.clusters import find
 from tests.pipelines import APPLES, declare
@@ -61,7 +62,9 @@ def _k8s(*arguments: str, text: str | None = None) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
-def test_what_is_declared_is_in_the_manifests_and_no_secret(tmp_path: Path) -> None:
+def test_what_is_declared_is_in_the_manifests_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "base"
     code, out, err = _k8s("render", *_ASKED, *_KNOWN, "--out", str(folder))
     assert code == 0, err
@@ -86,9 +89,15 @@ def test_what_is_declared_is_in_the_manifests_and_no_secret(tmp_path: Path) -> N
         ("10.0.0.5/32", 5433),
     ]
     assert opened("of-the-server") == [("10.0.0.4/32", 443)]
-    server, _ = yaml.safe_load_all((folder / "server.yaml").read_text())
-    variables = server["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert {"name": "FACTORY_MEMORY", "value": "4GB"} in variables
+    server, service = yaml.safe_load_all((folder / "server.yaml").read_text())
+    container = server["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "FACTORY_MEMORY", "value": "4GB"} in container["env"]
+    up: list[Services] = []
+    monkeypatch.setattr("factory_assets.cli.up.up", lambda services, _: up.append(services))
+    CliRunner().invoke(main, container["command"][container["command"].index("up") :])
+    # To this address, too, the identity provider leads browsers back.
+    assert [one.door.url for one in up] == ["https://factory.example.org"]
+    assert service["spec"]["ports"][0]["port"] == 443
 
 
 def test_one_text_is_the_base_and_passes_its_own_check() -> None:
