@@ -65,8 +65,8 @@ def prepare(home: Home) -> None:
     Raises:
         StorageError: if the home cannot be written, is another user's and this is root, or has a
             path that tables or addresses of databases cannot have; one of its databases is damaged;
-            or the environment names other databases than the home has, or one that a migration left
-            unfinished.
+            or the environment names other databases than the home has, one that a migration left
+            unfinished, one with the ledger of another factory, or one without UTF8.
     """
     go_offline()
     _require_plain_path(home)
@@ -98,6 +98,7 @@ def prepare(home: Home) -> None:
             return
         if address is not None and not is_recorded(home):
             require_no_migration(address)
+            _require_own_ledger(home)
         previous = _previous_folder(marker)
         if address is not None and previous is None:
             _require_utf8(address)
@@ -131,6 +132,12 @@ def _require_utf8(address: str) -> None:
 
     with closing(psycopg2.connect(address)) as connection:
         require_utf8(connection, DATABASE_VARIABLE)
+
+
+def _require_own_ledger(home: Home) -> None:
+    from factory_resources.ledger.ownership import require_own_ledger
+
+    require_own_ledger(home)
 
 
 def _require_no_stranger(home: Home) -> None:

@@ -105,6 +105,15 @@ class LogKey:
             ) from error
 
 
+def origin_of(home: Home) -> str | None:
+    """Return the name of the log whose key the home has, as it stands in the file; None if none."""
+    for path in (key_file(home), _new_key_file(home)):
+        if path.exists():
+            with storage_errors(path):
+                return path.read_bytes().partition(b"\n")[0].decode("ascii", "replace")
+    return None
+
+
 def key_file(home: Home) -> Path:
     return home.path / "secrets" / _NAME
 

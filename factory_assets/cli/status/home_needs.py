@@ -7,9 +7,12 @@ from factory_assets.cli.status.report import Need
 from factory_resources.backup.contents import JOURNAL
 from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import StorageError
+from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.disk_space import is_read_only
 from factory_resources.home.home import Home
+from factory_resources.ledger.connection import in_postgres
 from factory_resources.ledger.keys import key_file, require_closed, require_whole
+from factory_resources.ledger.ownership import foreign_ledger
 from factory_resources.prediction_log.journal import DAMAGED
 from factory_resources.prediction_log.segments import SEALED, read
 
@@ -56,7 +59,7 @@ def _damaged_answers(home: Home) -> Iterator[Need]:
 def _keyless(home: Home, entries: int) -> Iterator[Need]:
     """Yield that the home lacks the key of its ledger, which on a server is perhaps another's.
 
-    Or that the key is open to other users, so that nobody takes it, or damaged.
+    Or that the key is open to other users, so that nobody takes it, or damaged, or another's.
 
     Who may not see the key cannot know of it.
     """
@@ -83,6 +86,13 @@ def _keyless(home: Home, entries: int) -> Iterator[Need]:
         if os.access(key, os.R_OK):
             detail = f"nothing new can be entered in the ledger: {error}"
             yield Need(what="ledger key damaged", pipeline=None, details=(detail,))
+        return
+    if in_postgres() and os.access(key, os.R_OK) and (name := foreign_ledger(home)):
+        detail = (
+            f"nothing can run: the database of {DATABASE_VARIABLE} has the ledger of another "
+            f"factory, {name}; name the database of this factory"
+        )
+        yield Need(what="database of another factory", pipeline=None, details=(detail,))
 
 
 def _closed(home: Home) -> Iterator[Need]:

@@ -24,7 +24,7 @@ from factory_assets.monitoring.report import Alarm
 from factory_assets.spec.settings import AlertChannel
 from factory_resources.erasure.manifest import intent_file
 from factory_resources.errors import ContractError
-from factory_resources.home.database import engine
+from factory_resources.home.database import chosen_database, engine
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.serving_faults import write_serving_faults
 from factory_resources.instance import prepare
@@ -456,6 +456,9 @@ def test_a_home_without_the_key_of_its_ledger_needs_a_person(
         code, found = _status(apples)
         assert (code, _needs(found)) == (1, ["ledger key missing"])
         assert not other.exists()
+        with chosen_database(None):
+            Ledger(Home(other)).begin()
+        assert _needs(_status(apples)[1]) == ["database of another factory"]
 
 
 def test_a_key_that_is_open_to_other_users_or_damaged_needs_a_person(apples: Factory) -> None:
