@@ -66,7 +66,7 @@ def prepare(home: Home) -> None:
         StorageError: if the home cannot be written, is another user's and this is root, or has a
             path that tables or addresses of databases cannot have; one of its databases is damaged;
             or the environment names other databases than the home has, one that a migration left
-            unfinished, one with the ledger of another factory, or one without UTF8.
+            unfinished, one with the ledger of another factory, or one without UTF8 or a schema.
     """
     go_offline()
     _require_plain_path(home)
@@ -101,7 +101,7 @@ def prepare(home: Home) -> None:
             _require_own_ledger(home)
         previous = _previous_folder(marker)
         if address is not None and previous is None:
-            _require_utf8(address)
+            _require_usable(address)
         home.write_atomic(home.dagster / "dagster.yaml", settings)
         if address is None and previous is None:
             _remove_unused(home)
@@ -127,11 +127,18 @@ def _require_plain_path(home: Home) -> None:
         )
 
 
-def _require_utf8(address: str) -> None:
+def _require_usable(address: str) -> None:
     import psycopg2
 
-    with closing(psycopg2.connect(address)) as connection:
+    with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:
         require_utf8(connection, DATABASE_VARIABLE)
+        cursor.execute("SELECT current_schema()")
+        if cursor.fetchone() == (None,):
+            raise StorageError(
+                "the database has no schema in which tables could be made",
+                where=DATABASE_VARIABLE,
+                remedy="make one there that the user can write to: CREATE SCHEMA public",
+            )
 
 
 def _require_own_ledger(home: Home) -> None:

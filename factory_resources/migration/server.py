@@ -57,7 +57,12 @@ def connected(address: str, where: str = _WHERE) -> Iterator[Any]:
         raise StorageError(
             "the disk of the server is full", where=where, remedy="free space there, then run again"
         ) from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError, errors.InsufficientPrivilege) as e:
+    except (
+        psycopg2.OperationalError,
+        psycopg2.InterfaceError,
+        errors.InsufficientPrivilege,
+        errors.ReadOnlySqlTransaction,
+    ) as e:
         raise _fault(e, where) from e
     finally:
         connection.close()

@@ -220,6 +220,25 @@ def test_a_database_of_another_encoding_than_utf8_is_refused_before_anything_is_
     assert found == []
 
 
+def test_a_database_without_a_schema_for_tables_is_refused_in_one_line(
+    filled: Home, postgres: Postgres, address: str
+) -> None:
+    postgres.execute("DROP SCHEMA public", database=address)
+    _refused(lambda: to_server(filled, address, str), "--to: it has no schema in which tables")
+    with chosen_database(address):
+        said = f"{DATABASE_VARIABLE}: the database has no schema in which .*: CREATE SCHEMA public"
+        _refused(lambda: prepare(Home(filled.path.with_name("new"))), said)
+
+
+def test_a_database_that_can_only_be_read_is_refused_in_one_line(
+    filled: Home, postgres: Postgres, address: str
+) -> None:
+    postgres.execute("ALTER DATABASE moved SET default_transaction_read_only = on")
+    said = "--to: it cannot be used .*in a read-only transaction.; check the server"
+    _refused(lambda: to_server(filled, address, str), said)
+    assert recorded_engine(filled) == "sqlite"
+
+
 @pytest.mark.parametrize("form", _FORMS, ids=lambda form: form.schema)
 def test_a_newer_form_is_refused_in_one_line_before_anything_is_made(
     filled: Home, address: str, form: ReleasedForm
