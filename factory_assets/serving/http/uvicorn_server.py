@@ -9,11 +9,15 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import uvicorn
 
+from factory_assets.serving.http.certificate import CertificateWatch
+
 _TICK = 1.0
-"""Seconds between two looks at the clock, for the header `date`. uvicorn itself takes 0.1."""
+"""Seconds between two looks at the clock, for the header `date`, and at the files of a certificate.
+uvicorn itself takes 0.1."""
 
 _LATE = 0.05
 """Seconds between two looks for connections that opened while the server was being stopped."""
@@ -33,7 +37,10 @@ class UvicornServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Wait until `stop` is called."""
+        certificate = _watched(self.config)
         while not await self.on_tick(0):
+            if certificate:
+                certificate.look()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _TICK)
 
@@ -59,3 +66,9 @@ class UvicornServer(uvicorn.Server):
             for connection in self.server_state.connections - told:
                 told.add(connection)
                 connection.shutdown()
+
+
+def _watched(config: uvicorn.Config) -> CertificateWatch | None:
+    if not (config.ssl and config.ssl_certfile and config.ssl_keyfile):
+        return None
+    return CertificateWatch(Path(config.ssl_certfile), Path(config.ssl_keyfile), config.ssl)

@@ -1,16 +1,21 @@
-"""uvicorn's server as the factory runs it: how it ends."""
+"""uvicorn's server as the factory runs it: how it ends, and which certificate it shows."""
 
 import asyncio
 import contextlib
+import os
 import socket
+import ssl
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 import uvloop
 
+from factory_assets.serving.http import uvicorn_server
 from factory_assets.serving.http.uvicorn_server import UvicornServer
+from tests.e2e.test_serve import write_certificate
 
 GRACE = 3
 """Seconds that open connections may take to end."""
@@ -55,9 +60,46 @@ def ask(client: socket.socket, over: threading.Event) -> None:
                 break
 
 
-def _config() -> uvicorn.Config:
+def test_a_renewed_certificate_counts_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(uvicorn_server, "_TICK", 0.005)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(renew(tmp_path / "door.key", tmp_path / "door.crt", caplog))
+
+
+async def renew(key: Path, certificate: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Renew the certificate of a server that is up, first without its key."""
+    write_certificate(key, certificate)
+    new_key, new_certificate = key.with_name("new.key"), key.with_name("new.crt")
+    write_certificate(new_key, new_certificate)
+    former, renewed = certificate.read_text(), new_certificate.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        server = UvicornServer(_config(ssl_certfile=certificate, ssl_keyfile=key))
+        serving = asyncio.create_task(server.serve(sockets=[bound]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+
+        async def shown() -> str:
+            address = bound.getsockname()
+            return await asyncio.to_thread(ssl.get_server_certificate, address, timeout=5)
+
+        assert await shown() == former
+        os.replace(new_certificate, certificate)
+        while "does not count, the former one does" not in caplog.text:
+            await asyncio.sleep(0.01)
+        assert await shown() == former
+        os.replace(new_key, key)
+        while await shown() != renewed:
+            await asyncio.sleep(0.01)
+        server.stop()
+        await serving
+
+
+def _config(**options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         answer,
+        **options,
         http="httptools",
         ws="none",
         lifespan="off",
