@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from factory_assets.declarations.folders import declared_files
@@ -71,8 +72,12 @@ class CodeServer:
         if time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + self._pause
-        before, self._seen = self._seen, declared_files()
-        return self._seen == before != self._loaded
+        before = self._seen
+        # A disk of the network may be away for a while: until then, what is loaded stays.
+        with suppress(OSError):
+            self._seen = declared_files()
+            return self._seen == before != self._loaded
+        return False
 
     @property
     def _socket(self) -> Path:
@@ -82,7 +87,9 @@ class CodeServer:
     def _begin(self) -> subprocess.Popen[bytes]:
         self._number += 1
         self._begun = time.monotonic()
-        self._seen = self._loaded = declared_files()
+        self._seen = self._loaded = []
+        with suppress(OSError):
+            self._seen = self._loaded = declared_files()
         return self._start(command(self._socket))
 
     def _lead(self) -> None:

@@ -28,7 +28,11 @@ class Doorkeeper:
 
     def people(self) -> Mapping[str, Person] | None:
         """Return everybody by name; None if there is no file."""
-        seen = file_stamp(people_file())
+        try:
+            seen = file_stamp(people_file())
+        except OSError:
+            # It tells why it cannot be read either.
+            return load_people()
         if seen is None:
             return None
         if seen != self._seen:

@@ -3,6 +3,7 @@
 With processes that only listen; Dagster's own are in `tests.e2e.test_reload`.
 """
 
+import errno
 import subprocess
 import sys
 import time
@@ -106,6 +107,24 @@ def test_pipelines_that_are_declared_anew_are_loaded_once_they_stay_as_they_are(
     starter.fails = True
     file.unlink()
     assert count_after_looks() == 4, "what does not load is not tried again and again"
+
+
+def test_declarations_that_cannot_be_read_for_a_while_leave_what_is_loaded(
+    tmp_path: Path, starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    path = tmp_path / "code.sock"
+    server = CodeServer(path, starter, pause=0)
+    with monkeypatch.context() as patch:
+        patch.setattr("factory_assets.cli.code_server.declared_files", away)
+        for _ in range(3):
+            server.look()
+        assert len(starter.started) == 1
+        reload_request(path).touch()
+        until(lambda: server.process is starter.started[-1] is not starter.started[0], server)
+    until(lambda: len(starter.started) == 3, server)
 
 
 def test_a_server_that_hangs_is_given_up_once_pipelines_are_declared_anew(

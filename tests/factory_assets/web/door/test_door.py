@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -123,6 +124,19 @@ def test_people_with_a_mistake_are_one_line(
     assert answer.status_code == 503
     assert "people.yaml:2" in answer.text
     assert len(answer.text.splitlines()) == 1
+
+
+def test_people_that_cannot_be_read_are_one_line(
+    door: FrontDoor, jane: TestClient, tmp_path: Path
+) -> None:
+    (tmp_path / "defs").rename(tmp_path / "away")
+    (tmp_path / "defs").touch()
+    answer = jane.get("/")
+    assert (answer.status_code, len(answer.text.splitlines())) == (503, 1)
+    assert "people.yaml: cannot be read (Not a directory)" in answer.text
+    (tmp_path / "defs").unlink()
+    (tmp_path / "away").rename(tmp_path / "defs")
+    assert jane.get("/").status_code == 200
 
 
 def test_sessions_that_cannot_be_read_are_one_line(door: FrontDoor, jane: TestClient) -> None:
