@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 from factory_assets.declarations.people import FILE, has_people_file, people_file
 from factory_assets.declarations.settings import declared_provider
@@ -74,7 +76,7 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
     from factory_resources.security.passwords import Passwords
 
     for name in address.names:
-        if host_name(_in_url(name)) is None:
+        if host_name(_in_url(name)) != name:
             raise SettingError(
                 f"{name!r} is not the name of a host",
                 where="--name",
@@ -101,4 +103,7 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
 
 
 def _in_url(name: str) -> str:
-    return f"[{name}]" if ":" in name else name
+    with suppress(ValueError):
+        IPv6Address(name)
+        return f"[{name}]"
+    return name

@@ -36,7 +36,8 @@ def test_one_address_of_the_machine_is_a_name_itself(
 
 
 @pytest.mark.parametrize(
-    "name", ["https://factory.example", "factory.example:443", "a b", "müller.de", ""]
+    "name",
+    ["https://factory.example", "factory.example:443", "cafe.de:443", "a b", "müller.de", ""],
 )
 def test_a_name_that_no_browser_asks_for_is_refused(door: FrontDoor, name: str) -> None:
     with pytest.raises(SettingError, match="is not the name of a host; write it without scheme"):
