@@ -20,6 +20,8 @@ _NUMERIC = re.compile(r"[^\w\s]{0,2}\d[\d.,'\u2019 /:%-]*$|[+-]?\d[\d.,]*[eE]")
 
 _BRACKETS = re.compile(r"[\[(].*[\])]")
 
+_SEPARATORS = ",;\t|"
+
 _MOST = 0.95
 """Share of a column's values that decides what it contains."""
 
@@ -107,12 +109,25 @@ def joined_headers(
 
 def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
     """Return the names of a header line that has none for the first column; none if it has."""
-    split = [fields_of(line, separator) for separator in ",;\t|"]
-    for fields in (*split, line.split()):
-        cells = [cell.strip() for cell in fields]
-        if len(cells) == width - 1 and all(cells) and not any(map(is_number, cells)):
-            return ("row", *cells)
+    for fields in (*(fields_of(line, separator) for separator in _SEPARATORS), line.split()):
+        if len(fields) == width - 1 and _are_names(fields):
+            return ("row", *(cell.strip() for cell in fields))
     return ()
+
+
+def is_line_of_names(line: str, rows: Sequence[str]) -> bool:
+    """Whether a line has different names, and most lines of rows have as many cells."""
+    for separator in _SEPARATORS:
+        names = fields_of(line, separator)
+        if len({*names}) == len(names) > 1 and _are_names(names):
+            fitting = sum(len(fields_of(row, separator)) == len(names) for row in rows)
+            if fitting >= _MOST * len(rows):
+                return True
+    return False
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    return all(cell.strip() for cell in cells) and not any(map(is_number, cells))
 
 
 def is_title(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:

@@ -16,6 +16,7 @@ from factory_assets.cli.new.footer import count_totals, may_be_below, sign_of_en
 from factory_assets.cli.new.header import (
     is_all_numbers,
     is_header,
+    is_line_of_names,
     is_title,
     joined_headers,
     names_beside_row_names,
@@ -151,6 +152,8 @@ def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
             first_error = first_error or error
             continue
         fitting = rules if raw.format != "csv" else _fitting(text, raw, rules)
+        if fitting and first_error and _loses_rows(text, raw, fitting):
+            raise first_error
         if fitting and (sign := _totals(text, raw, until)):
             return _read(text, sign)
         if fitting:
@@ -181,6 +184,18 @@ def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | Non
         names = names_beside_row_names(text.lines[rules.skip - 1], len(first))
         return replace(rules, columns=_distinct(names))
     return rules
+
+
+def _loses_rows(text: _Text, raw: SourceTable, rules: TextRules) -> bool:
+    """Whether the lines that are skipped are no title: the names of the columns and a row that
+    has too few cells or too many, or all that the file has."""
+    if not rules.skip:
+        return False
+    if not raw.rows:
+        return True
+    named = rules.header or rules.columns
+    above, below = text.lines[: rules.skip], text.lines[rules.skip :][:_HEAD]
+    return not named and any(is_line_of_names(line, below) for line in above)
 
 
 def _lines_of(cells: Sequence[object]) -> int:

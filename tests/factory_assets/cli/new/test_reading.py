@@ -208,10 +208,23 @@ def test_a_row_that_occurs_again_is_no_header(tmp_path: Path) -> None:
     assert (table.rules.header, table.rows) == (False, 60)
 
 
-def test_a_row_with_a_cell_too_few_is_told_and_not_the_header(tmp_path: Path) -> None:
-    damaged = [*_ROWS[:30], "31;5,5;1,25", *_ROWS[30:]]
+@pytest.mark.parametrize(
+    ("place", "row", "columns"),
+    [(30, "31;5,5;1,25", 3), (0, "0;5,5;1,25;ja;?", 5), (4, "5;5,5;1,25", 3)],
+)
+def test_a_row_with_a_cell_too_few_or_too_many_is_told_and_not_the_header(
+    place: int, row: str, columns: int, tmp_path: Path
+) -> None:
+    damaged = [*_ROWS[:place], row, *_ROWS[place:]]
     (tmp_path / "data.csv").write_text("\n".join(["nr;a;b;gut", *damaged]) + "\n")
-    with pytest.raises(FactoryError, match=r"data.csv:32: has 3 columns in this row, not 4"):
+    told = rf"data.csv:{place + 2}: has {columns} columns in this row, not 4"
+    with pytest.raises(FactoryError, match=told):
+        profile(tmp_path / "data.csv")
+
+
+def test_a_short_file_with_such_a_row_is_not_said_to_have_none(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a,b,c\n1,2,x\n1,2\n3,4,y,5\n")
+    with pytest.raises(FactoryError, match=r"data.csv:3: has 2 columns in this row, not 3"):
         profile(tmp_path / "data.csv")
 
 
