@@ -23,10 +23,15 @@ _MOST = 0.95
 _FIRST = 8
 """Columns from the left that are tried as units and as order."""
 
-_CALENDAR = frozenset(
-    ("hour", "hr", "minute", "min", "month", "mnth", "monat", "week", "woche", "weekday", "stunde")
-)
-"""Words for numbers that begin again and again, and order nothing."""
+_CALENDAR = {
+    **dict.fromkeys(("minute", "min"), 60),
+    **dict.fromkeys(("hour", "hr", "stunde"), 24),
+    "weekday": 7,
+    **dict.fromkeys(("week", "woche"), 53),
+    **dict.fromkeys(("month", "mnth", "monat"), 12),
+}
+"""Words for numbers that begin again and again, and order nothing; and the largest such number.
+Beyond it they count on, such as the hours of a pump since it was repaired."""
 
 _MOMENTS = frozenset(("year", "yr", "jahr", "date", "time", "period"))
 """Words for when a row happened."""
@@ -119,7 +124,7 @@ def _are_serial_numbers(column: ColumnSummary) -> bool:
 
 
 def _is_calendar(column: ColumnSummary) -> bool:
-    return bool(_CALENDAR.intersection(words_of(column.source)[-1:]))
+    return bool(_CALENDAR.keys() & words_of(column.source)[-1:])
 
 
 def _counts(column: ColumnSummary, rows: int) -> bool:
@@ -129,8 +134,12 @@ def _counts(column: ColumnSummary, rows: int) -> bool:
         and column.low in (0, 1)
         and column.distinct == column.high - column.low + 1
         and _FEWEST_ROWS <= column.distinct <= rows / 2
-        and not _is_calendar(column)
+        and not (_is_calendar(column) and column.high <= _largest(column))
     )
+
+
+def _largest(column: ColumnSummary) -> int:
+    return max(_CALENDAR.get(word, 0) for word in words_of(column.source)[-1:])
 
 
 def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSeries | None:

@@ -48,11 +48,12 @@ def _drafted(tmp_path: Path, header: str, width: int, **named: str) -> Pipeline:
     return load_pipeline(made.path.parent)
 
 
-def test_a_fleet_with_a_target_gets_windows_by_unit(tmp_path: Path) -> None:
-    spec = _drafted(tmp_path, "unit,cycle,heat,pressure,noise,epr,left", 7, target="left").spec
+@pytest.mark.parametrize("order", ["cycle", "hour"])
+def test_a_fleet_with_a_target_gets_windows_by_unit(order: str, tmp_path: Path) -> None:
+    spec = _drafted(tmp_path, f"unit,{order},heat,pressure,noise,epr,left", 7, target="left").spec
     windows = spec.clean.windows
     assert windows is not None
-    assert (windows.by, windows.order) == ("unit", "cycle")
+    assert (windows.by, windows.order) == ("unit", order)
     assert windows.columns == ("heat", "pressure", "noise")
     assert windows.size == (10, 50, "all")
     assert (spec.split.group, spec.training.exclude) == ("unit", ("unit", "epr"))
