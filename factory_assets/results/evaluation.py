@@ -230,6 +230,11 @@ class AnswersCompared(StageResult):
         return f"also compared on {self.rows:,} new answers with outcomes"
 
 
+FEWEST_TEST_ROWS = 10
+"""With fewer, resamples of the rows are too much alike to show what chance does: a guess gets two or
+three rows right often enough."""
+
+
 class EvaluationResult(StageResult):
     """The evaluation of one candidate on the test set."""
 
@@ -300,6 +305,12 @@ class EvaluationResult(StageResult):
     @property
     def chance_warning(self) -> str | None:
         """What to know if chance may explain why the candidate is better than a constant guess."""
+        rows = self.predictions.rows
+        if rows < FEWEST_TEST_ROWS:
+            return (
+                f"{rows:,} test rows are too few to tell whether {self.headline} is better than "
+                "that of a constant guess"
+            )
         found = self.over_trivial
         if found is None:
             return None

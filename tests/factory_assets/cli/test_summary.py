@@ -208,6 +208,11 @@ def test_a_model_that_chance_may_explain_is_told() -> None:
         found = judged.model_copy(update={"over_trivial": gain})
         text = drawn(summary({**values, "evaluate": found}))
         assert ("not shown to be better" in text and "than a constant guess" in text) == told
+    for rows in (9, 10):
+        file = judged.predictions.files[0].model_copy(update={"rows": rows})
+        few = judged.predictions.model_copy(update={"files": (file,)})
+        found = judged.model_copy(update={"predictions": few})
+        assert ("constant guess" in drawn(summary({**values, "evaluate": found}))) == (rows < 10)
 
 
 def test_folds_are_shown_below_the_test_metric() -> None:

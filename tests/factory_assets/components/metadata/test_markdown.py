@@ -13,6 +13,7 @@ from factory_assets.components.metadata.markdown import portfolio, table
 from factory_assets.results.evaluation import AnswersCompared, EvaluationResult, GateResult
 from factory_assets.results.model import Candidate, Portfolio, PortfolioMember
 from factory_resources.home.home import Home
+from factory_resources.tables.snapshot import Snapshot
 
 HOSTILE = st.text(st.sampled_from("|\\`<>[]()!&#*_\n\r\t\u2028\u202e\x1b\x00 ab"), max_size=45)
 
@@ -94,6 +95,8 @@ def test_an_evaluation_shows_values_of_the_data_as_text() -> None:
     answers = AnswersCompared(chosen=3, digest="0", ends=None, reason=f"no class {link}")
     value = EvaluationResult.model_construct(
         candidate=Candidate.model_construct(classes=("no", link), threshold=0.5),
+        headline="coverage",
+        predictions=Snapshot.model_construct(files=()),
         metrics={"coverage": 0.9},
         intervals={},
         baselines={},
