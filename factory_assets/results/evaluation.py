@@ -231,8 +231,8 @@ class AnswersCompared(StageResult):
 
 
 FEWEST_TEST_ROWS = 10
-"""With fewer, resamples of the rows are too much alike to show what chance does: a guess gets two or
-three rows right often enough."""
+"""With fewer, resamples of the rows are too much alike to show what chance does: a guess gets two
+or three rows right often enough."""
 
 
 class EvaluationResult(StageResult):

@@ -11,15 +11,20 @@ from dataclasses import replace
 from glob import escape, has_magic
 from pathlib import Path
 
+from factory_assets.data.contract.sql_types import SQL_TYPES
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.data.sources.discovery import discover
-from factory_assets.spec import FileSource, ImageSource, Ingest, Join
+from factory_assets.spec import Column, FileSource, ImageSource, Ingest, Join
+from factory_assets.spec.ingest import Source
 from factory_assets.spec.partition_places import names_partition
 from factory_assets.spec.sources import FileFormat
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.files.discovery import Packing, conversion, format_of
 from factory_resources.sources.files.images import SUFFIXES
+
+_COMPARED = frozenset(("int64", "float64", "date", "timestamp"))
+"""Types of which one value has several texts."""
 
 _PARQUET = b"PAR1"
 """The first bytes of every Parquet file."""
@@ -59,9 +64,16 @@ def as_declared(ingest: Ingest, file: Path) -> FileSource | ImageSource:
 
 
 def read_once(
-    source: FileSource | ImageSource, folder: Path, home: Home, scratch: Path
+    source: FileSource | ImageSource,
+    folder: Path,
+    home: Home,
+    scratch: Path,
+    trained: Mapping[str, str],
 ) -> tuple[SourceHandle, Collection[str]]:
     """Read the file; return a handle that yields what was read, and the names of its columns.
+
+    Args:
+        trained: the types that columns had in the source of training.
 
     Raises:
         SourceError: the file cannot be read.
@@ -69,7 +81,7 @@ def read_once(
     own = scratch / "read"
     own.mkdir()
     [handle] = discover(source, SourceContext(folder, home, scratch / "file"))
-    table = handle.read(own)
+    table = replace(handle.read(own), trained=trained)
     return replace(handle, read=lambda _: table), table.columns.keys()
 
 
@@ -93,6 +105,27 @@ def needed_joins(
         for name, join in possible.items()
         if join.required
     }
+
+
+def trained_types(ingest: Ingest, columns: Iterable[Column]) -> dict[str, str]:
+    """Return the numbers, dates and times that the source of training had; none if it was text.
+
+    What is scored may be text all the same, in which `1.0` would not be the `1` of a joined table.
+
+    Args:
+        ingest: as declared when the model was trained.
+        columns: the contract of the columns, with the types of the training rows.
+    """
+    if not all(map(_has_types, ingest.tables.values())):
+        return {}
+    return {one.source_name: SQL_TYPES[one.type] for one in columns if one.type in _COMPARED}
+
+
+def _has_types(source: Source) -> bool:
+    if not isinstance(source, FileSource):
+        return not isinstance(source, ImageSource)
+    shown = {(_shown(pattern) or (None,))[0] for pattern in source.patterns}
+    return source.format == "parquet" or (source.format is None and shown == {"parquet"})
 
 
 def joined_sources(

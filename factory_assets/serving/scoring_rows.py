@@ -27,6 +27,7 @@ from factory_assets.serving.scored_file import (
     joined_sources,
     needed_joins,
     read_once,
+    trained_types,
 )
 from factory_assets.spec import FileSource, Pipeline
 from factory_resources.home.home import Home
@@ -84,7 +85,9 @@ def rows_to_score(
     read_as = source or as_declared(model.ingest, file)
     ingest, clean = narrowed_ingest(model, read_as), narrowed_cleaning(model)
     with home.scratch() as scratch, name_pipeline_in_errors(pipeline):
-        read, columns = read_once(read_as, pipeline.folder, home, scratch)
+        contracts = (*model.ingest.contract.columns, *ingest.contract.columns)
+        types = trained_types(model.ingest, contracts)
+        read, columns = read_once(read_as, pipeline.folder, home, scratch, types)
         needed = [column.source_name for column in ingest.contract.columns]
         joins = needed_joins(model.ingest.joins, columns, needed)
         sources = [read, *joined_sources(joins, pipeline.folder, home, scratch)]

@@ -76,7 +76,8 @@ def _joined(
     ):
         # Files of several types have a common one together.
         types = {n: kind for n, kind, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
-        keys, same = _keys([raw.columns[mine] for mine in join.on], key, types)
+        own_types = [raw.trained.get(mine, raw.columns[mine][1]) for mine in join.on]
+        keys, same = _keys([raw.columns[mine] for mine in join.on], own_types, key, types)
         named = {*join.on, *key, *(adds[column] for column in key if column in adds)}
         _require_unique(
             connection, table, key, keys, f"joins.{name}", names, shown=named.isdisjoint(hidden)
@@ -143,18 +144,22 @@ def _table(join: Join, others: Sequence[SourceTable]) -> tuple[str, Columns]:
 
 
 def _keys(
-    mine: Sequence[tuple[str, str]], key: Sequence[str], types: Mapping[str, str]
+    mine: Sequence[tuple[str, str]],
+    compared: Sequence[str],
+    key: Sequence[str],
+    types: Mapping[str, str],
 ) -> tuple[list[str], str]:
     """Return SQL for each key of the joined table, and for whether a row `s` of the source has it.
 
     Args:
         mine: the columns of the source, and their types.
+        compared: the types by which they are compared.
         key: the columns of the joined table.
         types: the types of its columns.
     """
     keys, tests = [], []
-    for i, ((place, kind), column) in enumerate(zip(mine, key, strict=True)):
-        kinds = (kind, types[column])
+    for i, ((place, kind), by, column) in enumerate(zip(mine, compared, key, strict=True)):
+        kinds = (by, types[column])
         numbers, times = any(map(_is_number, kinds)), any(map(_is_time, kinds))
         own = _key_text("s." + identifier(place), kind, numbers=numbers, times=times)
         keys.append(_key_text(identifier(column), kinds[1], numbers=numbers, times=times))

@@ -23,13 +23,7 @@ from factory_resources.sources.files.discovery import File, Format, format_of, s
 from factory_resources.sources.files.json_lines import json_to_parquet
 from factory_resources.sources.files.text_encoding import has_multiline_values, plain_text
 from factory_resources.sources.files.text_errors import LONGEST, text_errors, too_wide
-from factory_resources.sql.engine import (
-    MOST_COLUMNS,
-    engine_errors,
-    file_literal,
-    literal,
-    sealed,
-)
+from factory_resources.sql.engine import MOST_COLUMNS, engine_errors, file_literal, literal, sealed
 from factory_resources.sql.row_marks import is_none_of
 
 if TYPE_CHECKING:
@@ -81,6 +75,9 @@ class SourceTable:
     """Columns of the source that are left out, each with what to do to read them."""
     erased: tuple[int, ...] = ()
     """Numbers of rows, from 1, that are left out, although `rows` counts them."""
+    trained: Mapping[str, str] = field(default_factory=dict)
+    """Columns of a text to the types that they had in the source of training: keys of joins are
+    compared as they were there."""
 
     def __post_init__(self) -> None:
         if len(self.columns) > MOST_COLUMNS:

@@ -5,14 +5,17 @@ import zipfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.online.served_model import ServedModel
-from factory_assets.spec import Contract
+from factory_assets.serving.scoring_rows import rows_to_score
+from factory_assets.spec import Contract, FileSource, Pipeline, PipelineSpec
 from factory_resources.errors import ContractError, ExpressionError, SourceError
+from factory_resources.home.home import Home
 from tests.factory_assets.serving.cases import Deployed
 
 pytestmark = pytest.mark.slow
@@ -185,6 +188,41 @@ def test_a_request_is_joined_like_a_file(joined: Deployed) -> None:
     served = ServedModel("p", version, hiding, joined.home, lambda _: joined.pipeline)
     with closing(served), pytest.raises(ExpressionError, match="details are hidden"):
         served.score([{"machine": "M1", "load": 77123.5}])
+
+
+@pytest.mark.parametrize(
+    ("source", "age"),
+    [
+        ({"files": "rows.csv"}, None),
+        ({"files": "rows.parquet"}, 5.0),
+        ({"database": "sqlite:rows.db", "table": "rows"}, 5.0),
+    ],
+)
+def test_keys_that_were_numbers_or_dates_in_training_are_in_texts_too(
+    source: dict[str, Any], age: float | None, tmp_path: Path, home: Home
+) -> None:
+    """A request may have 1.0 where the database has 1; in a CSV file these are two texts."""
+    (tmp_path / "machines.csv").write_text("machine,built,age\n1,2024-01-31,5\n2,2024-02-01,7\n")
+    machines = {"source": {"files": "machines.csv"}, "on": ["machine", "built"]}
+    contract = [
+        {"name": "machine", "type": "int64"},
+        {"name": "built", "type": "date"},
+        {"name": "age", "type": "float64"},
+    ]
+    ingest = {"source": source, "joins": {"machines": machines}, "contract": contract}
+    spec = PipelineSpec.model_validate({"purpose": "test", "ingest": ingest})
+    trained = SimpleNamespace(
+        ingest=spec.ingest,
+        clean=spec.clean,
+        columns=("age",),
+        inputs={"age": "tensor(float)"},
+        booleans=(),
+    )
+    file = tmp_path / "request.jsonl"
+    file.write_text('{"machine": 1.0, "built": "2024-01-31 00:00"}\n')
+    read_as = FileSource(files=(str(file),))
+    found = rows_to_score(Pipeline("p", spec, tmp_path), trained, file, home, source=read_as)
+    assert found.scorable["age"].to_pylist() == [age]
 
 
 @pytest.fixture(scope="module")
