@@ -108,7 +108,7 @@ def needed_joins(
 
 
 def trained_types(ingest: Ingest, columns: Iterable[Column]) -> dict[str, str]:
-    """Return the numbers, dates and times that the source of training had; none if it was text.
+    """Return the numbers, dates and times that a source of training had; none if all were text.
 
     What is scored may be text all the same, in which `1.0` would not be the `1` of a joined table.
 
@@ -116,7 +116,7 @@ def trained_types(ingest: Ingest, columns: Iterable[Column]) -> dict[str, str]:
         ingest: as declared when the model was trained.
         columns: the contract of the columns, with the types of the training rows.
     """
-    if not all(map(_has_types, ingest.tables.values())):
+    if not any(map(_has_types, ingest.tables.values())):
         return {}
     return {one.source_name: SQL_TYPES[one.type] for one in columns if one.type in _COMPARED}
 

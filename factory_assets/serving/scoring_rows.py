@@ -7,7 +7,7 @@ That declaration comes from the model and is narrowed to what its inputs are der
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,7 @@ def rows_to_score(
     home: Home,
     *,
     source: FileSource | None = None,
+    numbers: Iterable[str] = (),
     keys: Sequence[LoggedKey] = (),
     may_refuse_all: bool = False,
 ) -> ScoringRows:
@@ -71,6 +72,7 @@ def rows_to_score(
 
     Args:
         source: how the file is read; by default as the pipeline's source is declared.
+        numbers: columns of the file that are numbers, although it is read as text.
         keys: are read apart from the rows, which neither rules nor the model see them with.
         may_refuse_all: whether it is no error if no row can be scored.
 
@@ -86,7 +88,7 @@ def rows_to_score(
     ingest, clean = narrowed_ingest(model, read_as), narrowed_cleaning(model)
     with home.scratch() as scratch, name_pipeline_in_errors(pipeline):
         contracts = (*model.ingest.contract.columns, *ingest.contract.columns)
-        types = trained_types(model.ingest, contracts)
+        types = trained_types(model.ingest, contracts) | dict.fromkeys(numbers, "DOUBLE")
         read, columns = read_once(read_as, pipeline.folder, home, scratch, types)
         needed = [column.source_name for column in ingest.contract.columns]
         joins = needed_joins(model.ingest.joins, columns, needed)

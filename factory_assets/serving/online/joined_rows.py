@@ -6,7 +6,7 @@ That takes a tenth of a second; rows that have the joined columns already do not
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from glob import escape
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,13 @@ def prepare_joined(
             columns = (*model.ingest.contract.columns, *pipeline.spec.ingest.contract.columns)
             with redact_errors_about(column.sensitive for column in columns):
                 scoring = rows_to_score(
-                    pipeline, model, file, home, source=source, may_refuse_all=True
+                    pipeline,
+                    model,
+                    file,
+                    home,
+                    source=source,
+                    numbers=_numbers(read, rows),
+                    may_refuse_all=True,
                 )
         except (SourceError, JoinError, ModelError, DeclarationError) as error:
             raise JoinedTableError(
@@ -89,6 +95,14 @@ def prepare_joined(
         )
     ]
     return PreparedRows(scoring.scorable, tuple(sorted(refusals, key=lambda one: one.row)))
+
+
+def _numbers(names: Iterable[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the columns of which every row has a number or nothing."""
+    for name in names:
+        cells = [cell for row in rows if (cell := row.get(name)) is not None]
+        if cells and all(isinstance(cell, int | float) for cell in cells):
+            yield name
 
 
 def with_joined(

@@ -1,6 +1,7 @@
 """How a scored file is read: as the source is declared, with the tables that are joined to it."""
 
 import io
+import json
 import zipfile
 from contextlib import closing
 from dataclasses import replace
@@ -177,6 +178,9 @@ def test_a_request_is_joined_like_a_file(joined: Deployed) -> None:
     assert [(one.row, one.rules) for one in scored.refusals] == [(1, ("join:machines",))]
     whole = served.score([{"age": 50, "load": 2.5}])
     assert whole.outputs.tolist() == scored.outputs.tolist()
+    (joined.folder / "machines.csv").write_text(MACHINES + "1,50,b\n")
+    number = served.score([{"machine": 1.0, "load": 2.5}])
+    assert number.outputs.tolist() == scored.outputs.tolist()
     with pytest.raises(ContractError, match=r"^the request: there is no column 'load'; available"):
         served.score([{"machine": "M1"}])
     served.close()
@@ -191,15 +195,20 @@ def test_a_request_is_joined_like_a_file(joined: Deployed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "age"),
+    ("source", "numbers", "age"),
     [
-        ({"files": "rows.csv"}, None),
-        ({"files": "rows.parquet"}, 5.0),
-        ({"database": "sqlite:rows.db", "table": "rows"}, 5.0),
+        ({"files": "rows.csv"}, (), None),
+        ({"files": "rows.csv"}, ("machine",), 5.0),
+        ({"files": "rows.parquet"}, (), 5.0),
+        ({"database": "sqlite:rows.db", "table": "rows"}, (), 5.0),
     ],
 )
 def test_keys_that_were_numbers_or_dates_in_training_are_in_texts_too(
-    source: dict[str, Any], age: float | None, tmp_path: Path, home: Home
+    source: dict[str, Any],
+    numbers: tuple[str, ...],
+    age: float | None,
+    tmp_path: Path,
+    home: Home,
 ) -> None:
     """A request may have 1.0 where the database has 1; in a CSV file these are two texts."""
     (tmp_path / "machines.csv").write_text("machine,built,age\n1,2024-01-31,5\n2,2024-02-01,7\n")
@@ -219,9 +228,12 @@ def test_keys_that_were_numbers_or_dates_in_training_are_in_texts_too(
         booleans=(),
     )
     file = tmp_path / "request.jsonl"
-    file.write_text('{"machine": 1.0, "built": "2024-01-31 00:00"}\n')
+    built = "2024-01-31" if numbers else "2024-01-31 00:00"
+    file.write_text(json.dumps({"machine": 1.0, "built": built}) + "\n")
     read_as = FileSource(files=(str(file),))
-    found = rows_to_score(Pipeline("p", spec, tmp_path), trained, file, home, source=read_as)
+    found = rows_to_score(
+        Pipeline("p", spec, tmp_path), trained, file, home, source=read_as, numbers=numbers
+    )
     assert found.scorable["age"].to_pylist() == [age]
 
 
