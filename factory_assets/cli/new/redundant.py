@@ -22,9 +22,10 @@ _CODES = ("string", "int64", "bool")
 def same_values(
     table: FileProfile, columns: Sequence[ColumnSummary], names: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the columns that have one value for each value of another one, with the reason.
+    """Return the columns that equal another one, or have one value for each of its values.
 
-    Of two such columns a text stays rather than a number, and the first one rather than the second.
+    Each has the reason. Of two such columns a text stays rather than a number, and the first one
+    rather than the second.
 
     Args:
         table: the profile of the data file.
@@ -58,17 +59,28 @@ def codes_of_classes(
 def _candidates(
     columns: Sequence[ColumnSummary],
 ) -> Iterator[tuple[ColumnSummary, ColumnSummary]]:
-    """Yield the pairs of columns that have as many different values in as many rows."""
-    alike: dict[tuple[int, int], list[ColumnSummary]] = {}
+    """Yield the pairs of columns that have as many different values in as many rows.
+
+    Fractions must also have the same ends, because only equal columns of them are duplicates.
+    """
+    alike: dict[tuple[object, ...], list[ColumnSummary]] = {}
     for column in columns:
-        if column.type in _CODES and column.distinct >= _FEWEST:
-            others = alike.setdefault((column.distinct, column.present), [])
+        if column.type in (*_CODES, "float64") and column.distinct >= _FEWEST:
+            ends = (column.low, column.high) if column.type == "float64" else ()
+            others = alike.setdefault((column.distinct, column.present, *ends), [])
             yield from ((other, column) for other in others)
             others.append(column)
 
 
 def _is_same(sample: "pa.Table", one: ColumnSummary, other: ColumnSummary) -> bool:
-    """Whether each value of one column occurs with a single value of the other, and is repeated."""
+    """Whether both columns are equal, or each value of one occurs with a single one of the other.
+
+    These values must be repeated, and not be fractions, which may be two units of one measurement.
+    """
+    if sample[one.source].equals(sample[other.source]):
+        return True
+    if "float64" in (one.type, other.type):
+        return False
     names = [one.source, other.source]
     pairs, ones, others = (
         sample.group_by(of).aggregate([]).num_rows for of in (names, names[:1], names[1:])

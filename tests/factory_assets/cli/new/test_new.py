@@ -223,6 +223,13 @@ def test_a_running_row_number_is_no_input(tmp_path: Path) -> None:
     assert spec.training.exclude == ("row", "line")
 
 
+def test_a_measurement_that_is_there_twice_is_an_input_once(tmp_path: Path) -> None:
+    heats = [i * 37 % 1009 / 8 for i in range(200)]
+    rows = "".join(f"{h},{h},{h + 0.5},{i % 7 % 2}\n" for i, h in enumerate(heats))
+    spec = _declared(tmp_path, "heat,again,shifted,y\n" + rows, target="y")
+    assert spec.training.exclude == ("again",)
+
+
 def test_a_column_written_after_the_outcome_is_excluded(tmp_path: Path) -> None:
     chance = random.Random(3)
     lines = ["planned,arrival,planned_at,arrived_at,distance,delay"]
