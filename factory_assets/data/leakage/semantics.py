@@ -150,7 +150,12 @@ _PLANS = {
         """
 }
 
-_BIRTHS = {"days": "birth born dob birthday birthdate geburtsdatum geburtstag expiry expires"}
+_BIRTHS = {
+    "days": """
+        birth born dob birthday birthdate geburtsdatum geburtstag geburt geb gebdat gebdatum
+        naissance nacimiento nascita nascimento geboortedatum expiry expires
+        """
+}
 
 
 def _all(words: dict[str, str]) -> frozenset[str]:

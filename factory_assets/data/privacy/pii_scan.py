@@ -27,8 +27,8 @@ _NAMES = {
         calle indirizzo endereco adres straat ulica
         """,
     "a date of birth": """
-        birthdate dateofbirth dob birthday geburtsdatum geburtstag datedenaissance fechadenacimiento
-        fechanacimiento datadinascita datanascimento geboortedatum
+        birthdate dateofbirth dob birthday geburtsdatum geburtstag geb gebdat gebdatum
+        datedenaissance fechadenacimiento fechanacimiento datadinascita datanascimento geboortedatum
         """,
     "a number of a person": """
         ssn socialsecuritynumber nationalid passport passportnumber passportno personalnummer

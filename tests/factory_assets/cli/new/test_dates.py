@@ -100,6 +100,8 @@ def test_day_and_month_that_may_change_places_are_asked_about(
     [
         ("birth_date", "13.05.45", 1945),
         ("birth_date", f"13.05.{(_YEAR + 2) % 100:02}", _YEAR - 98),
+        ("geb", f"13.05.{(_YEAR + 2) % 100:02}", _YEAR - 98),
+        ("date_de_naissance", f"13.05.{(_YEAR + 2) % 100:02}", _YEAR - 98),
         ("seen", "05/13/45", 1945),
         ("seen", "13.05.45 10:30", 1945),
         ("seen", f"13.05.{(_YEAR + 2) % 100:02}", _YEAR + 2),

@@ -59,6 +59,7 @@ def test_a_few_addresses_among_much_text_are_found() -> None:
         ("customer_first_name", "VARCHAR"),
         ("contactLastName", "VARCHAR"),
         ("Kunde: Geburtsdatum", "DATE"),
+        ("Geb.", "DATE"),
     ],
 )
 def test_personal_names_of_columns_are_recognised(name: str, kind: str) -> None:
