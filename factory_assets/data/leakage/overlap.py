@@ -30,6 +30,12 @@ _FEWEST = 4
 _MORE = 2
 """Factor by which more pairs agree in half of the inputs than in all, if they agree by chance."""
 
+_SAMPLE = 20_000
+"""Approximate number of rows that show which input determines another one."""
+
+_REPEATED = 10
+"""Fewest rows that have the average value of a column which may determine others."""
+
 _KINDS = 0.2
 """With fewer different rows than this share of the rows, every row has a double."""
 
@@ -75,13 +81,50 @@ def count_copies(
         halves = [_alike(connection, half, every).pairs for half in ("one", "two")]
     finally:
         connection.execute("DROP TABLE hashed")
+    coincidence = (
+        len(inputs) < _FEWEST or whole.kinds < _KINDS or max(halves) >= _MORE * whole.pairs
+    )
+    if not coincidence:
+        free = _undetermined(connection, inputs, rows)
+        if len(free) < len(inputs):
+            apart = count_copies(connection, free, rows)
+            coincidence = apart is not None and apart.coincidence
     return Duplicates(
         rows=whole.shared * every,
         share=round(whole.shared / whole.tested, 4),
-        coincidence=len(inputs) < _FEWEST
-        or whole.kinds < _KINDS
-        or max(halves) >= _MORE * whole.pairs,
+        coincidence=coincidence,
     )
+
+
+def _undetermined(
+    connection: duckdb.DuckDBPyConnection, inputs: Sequence[str], rows: int
+) -> list[str]:
+    """Return the inputs without those that another one determines, as a product does its price.
+
+    With these, each half of the inputs may say as much as all of them, though rows agree by chance.
+    Only columns whose values are repeated can show that.
+    """
+    import numpy as np
+
+    every = rows // _SAMPLE + 1
+    cells = ", ".join(f"hash({identifier(name)}) AS c{i}" for i, name in enumerate(inputs))
+    sample = connection.execute(
+        f"SELECT {cells} FROM source WHERE hash(_order) % {every} = 0"
+    ).fetchnumpy()
+    codes = {}
+    for name, column in zip(inputs, sample.values(), strict=True):
+        values, own = np.unique(column, return_inverse=True)
+        if _REPEATED * len(values) <= len(column):
+            codes[name] = own, len(values)
+    determined = set[str]()
+    for name, (own, kinds) in sorted(codes.items(), key=lambda one: -one[1][1]):
+        if name in determined:
+            continue
+        for other, (theirs, fewer) in codes.items():
+            if other not in determined | {name} and fewer <= kinds:
+                pairs = len(np.unique(own * fewer + theirs))
+                determined |= {other} if pairs == kinds else set()
+    return [name for name in inputs if name not in determined]
 
 
 def _hash(columns: Sequence[str]) -> str:

@@ -55,16 +55,27 @@ def test_copies_are_compared_by_inputs_alone(tmp_path: Path, home: Home) -> None
     assert look(csv(code=[*range(800)], **twice), tmp_path, home)[0].duplicates is None
 
 
-@pytest.mark.parametrize("kind", ["few values", "correlated", "one column"])
+@pytest.mark.parametrize("kind", ["few values", "correlated", "one column", "orders"])
 def test_rows_that_agree_by_chance_are_no_copies(kind: str, tmp_path: Path, home: Home) -> None:
     chance = np.random.default_rng(2)
     hidden = chance.normal(size=(800, 2))
+    product, store, count = (chance.integers(1, most, 800) for most in (21, 5, 6))
     inputs: dict[str, Any] = {
         "few values": {f"c{i}": chance.integers(0, 3, 800) for i in range(6)},
         "correlated": {
             f"c{i}": (hidden @ chance.normal(size=2) > 0).astype(int) for i in range(12)
         },
         "one column": {"c": chance.integers(0, 50, 800)},
+        "orders": {
+            "product": product,
+            "store": store,
+            "count": count,
+            "price": 7 * product + 100,
+            "kind": product % 3,
+            "town": store % 2,
+            "size": store * store,
+            "total": (7 * product + 100) * count,
+        },
     }[kind]
     found, leaks = look(csv(**inputs, y=chance.integers(0, 2, 800)), tmp_path, home)
     assert found.duplicates
