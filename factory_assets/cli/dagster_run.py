@@ -144,10 +144,12 @@ def _error(
     run = listener.outcomes.get("evaluate")
     if run and isinstance(run.value, EvaluationResult) and not run.value.passed:
         failed = [gate.explanation for gate in run.value.gates if not gate.passed]
+        serves = run.value.champion_version
+        champion = f"the champion is still v{serves}" if serves else "there is no champion yet"
         return RefusedError(
             f"the candidate v{run.value.candidate.version} is not deployed: {'; '.join(failed)}",
             where=pipeline.name,
-            remedy="see the evaluate asset in the UI; the champion is unchanged",
+            remedy=f"see the evaluate asset in the UI; {champion}",
         )
     errors = [*_errors(result)]
     kinds = {error.cls_name for error in errors}
