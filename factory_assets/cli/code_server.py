@@ -6,6 +6,7 @@ second process for that, which passes every question on; here a link leads from 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from factory_assets.declarations.folders import declared_files
 from factory_assets.web.dagster.code_server import answers, reload_request
+from factory_resources.errors import FactoryError
 
 _PAUSE = 5.0
 """Seconds between two looks at the declarations; one that is being written is left alone."""
@@ -41,6 +43,7 @@ class CodeServer:
         self._path, self._start, self._pause, self._patience = path, start, pause, patience
         self._number = 0
         self._next_look = 0.0
+        self._has_answered = False
         self._loaded: list[tuple[str, int, int, int]] = []
         self._seen = self._loaded
         self.process = self._begin()
@@ -48,10 +51,14 @@ class CodeServer:
         self._lead()
 
     def look(self) -> None:
-        """Take the next step of a reload that is due; never waits."""
+        """Take the next step of a reload that is due; never waits.
+
+        Raises:
+            FactoryError: the folder of the socket was removed, and is another user's now.
+        """
         request = reload_request(self._path)
         if self._next is None:
-            if request.exists() or self._is_out_of_date():
+            if request.exists() or self._is_removed() or self._is_out_of_date():
                 self._next = self._begin()
         elif self._next.poll() is not None:
             self._next = None
@@ -66,6 +73,12 @@ class CodeServer:
             # It hangs, as in an `assets.py` that asks a server which is away.
             self._next.terminate()
             self._next = self._begin()
+
+    def _is_removed(self) -> bool:
+        """Whether the socket is gone, as after somebody has emptied `/tmp`, for a pause."""
+        self._has_answered = self._has_answered or answers(self._path)
+        is_there = not self._has_answered or self._path.exists()
+        return not is_there and time.monotonic() - self._begun > self._pause
 
     def _is_out_of_date(self) -> bool:
         """Whether other pipelines are declared than were loaded, for longer than a pause."""
@@ -85,12 +98,24 @@ class CodeServer:
         return self._path.with_suffix(f".{self._number}")
 
     def _begin(self) -> subprocess.Popen[bytes]:
+        self._make_folder()
         self._number += 1
         self._begun = time.monotonic()
         self._seen = self._loaded = []
         with suppress(OSError):
             self._seen = self._loaded = declared_files()
         return self._start(command(self._socket))
+
+    def _make_folder(self) -> None:
+        folder = self._path.parent
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        if folder.lstat().st_uid != os.geteuid():
+            raise FactoryError(
+                "the folder of the code server's socket is another user's",
+                where=str(folder),
+                remedy="start factory up again",
+            )
 
     def _lead(self) -> None:
         """Let the link lead to the process that was started last; there is always one."""

@@ -47,9 +47,9 @@ def following(workspace: WorkspaceProcessContext, code: Path) -> Iterator[None]:
     stop = Event()
 
     def follow() -> None:
-        known = os.readlink(code)
+        known = _leads_to(code)
         while not stop.wait(_LOOK):
-            if (present := os.readlink(code)) != known:
+            if (present := _leads_to(code)) not in {known, None}:
                 workspace.refresh_workspace()
                 known = present
 
@@ -60,3 +60,11 @@ def following(workspace: WorkspaceProcessContext, code: Path) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def _leads_to(code: Path) -> str | None:
+    """Return where the link leads; None if somebody has removed it: soon there is another."""
+    try:
+        return os.readlink(code)
+    except OSError:
+        return None

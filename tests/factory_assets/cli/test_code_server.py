@@ -4,6 +4,7 @@ With processes that only listen; Dagster's own are in `tests.e2e.test_reload`.
 """
 
 import errno
+import shutil
 import subprocess
 import sys
 import time
@@ -142,6 +143,18 @@ def test_a_server_that_hangs_is_given_up_once_pipelines_are_declared_anew(
     until(lambda: server.process is starter.started[-1], server)
     assert len(starter.started) == 3
     assert starter.started[1].wait(30)
+
+
+def test_a_socket_that_somebody_removes_is_made_anew(tmp_path: Path, starter: Starter) -> None:
+    path = tmp_path / "factory" / "code.sock"
+    server = CodeServer(path, starter, pause=0.05)
+    until(lambda: answers(path), server)
+    for number, remove in enumerate((lambda: shutil.rmtree(path.parent), path.unlink), 2):
+        remove()
+        until(lambda: answers(path), server)
+        assert server.process is starter.started[-1]
+        assert len(starter.started) == number
+    assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_server_that_does_not_come_up_leaves_the_present_one(
