@@ -8,8 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 
-from factory_resources.errors import FactoryError
+from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.workers.dead_runs import end_dead_run
 from factory_resources.workers.launcher import WorkerLauncher
@@ -57,6 +58,9 @@ def boundary_command(run: dg.DagsterRun, command: Sequence[str], home: Home) -> 
 
     Args:
         command: Dagster's, whose first word is Python.
+
+    Raises:
+        DeclarationError: the pipeline of the run is declared no more, or does not load.
     """
     from factory_assets.components.run_context import WORKERS_TAG
     from factory_assets.execution.boundary_reports import report_file
@@ -64,6 +68,7 @@ def boundary_command(run: dg.DagsterRun, command: Sequence[str], home: Home) -> 
     from factory_assets.execution.workers.settings import worker_setting
 
     names, looks = pipelines_in(run)
+    _require_declared(run, names)
     asked = worker_setting(run.tags.get(WORKERS_TAG))
     boundary = run_boundary(pipelines_of(names), home, looks=looks, workers=asked)
     # The worker must find the packages wherever this process has them from.
@@ -86,6 +91,17 @@ def pipelines_in(run: dg.DagsterRun) -> tuple[set[str], bool]:
     if pipeline == run.job_name or _is_pipeline(run.job_name, other=pipeline):
         return {run.job_name}, False
     return {run.job_name, pipeline}, True
+
+
+def _require_declared(run: dg.DagsterRun, names: set[str]) -> None:
+    """Require that a job's pipeline, which may have waited in the queue, is still declared."""
+    from factory_assets.declarations.loader import pipeline_folders
+
+    declared = {folder.name for folder in pipeline_folders()}
+    if not run.job_name.startswith(IMPLICIT_ASSET_JOB_NAME) and not names & declared:
+        raise DeclarationError(
+            f"there is no pipeline {min(names)!r} any more", remedy="declare it, or delete the run"
+        )
 
 
 def _is_pipeline(job: str, *, other: str) -> bool:

@@ -5,7 +5,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from factory_assets.components.run_launcher import pipelines_in
+from factory_assets.components.run_launcher import boundary_command, pipelines_in
+from factory_resources.errors import DeclarationError
+from factory_resources.home.home import Home
 from tests.pipelines import APPLES, declare
 
 KEY = dg.AssetKey(["apples", "train"])
@@ -57,3 +59,15 @@ def test_a_pipeline_may_be_called_like_looks_at_one_that_nobody_watches(
     assert pipelines_in(run) == ({"apples_monitor"}, False)
     declare(tmp_path / "apples", {**APPLES, "watch": {}})
     assert pipelines_in(run) == ({"apples", "apples_monitor"}, True)
+
+
+@pytest.mark.parametrize("job", ["pears", "pears_monitor"])
+def test_a_run_whose_pipeline_was_removed_while_it_waited_says_so(
+    job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    run, home = dg.DagsterRun(job_name=job), Home(tmp_path / "home")
+    with pytest.raises(DeclarationError, match=r"there is no pipeline 'pears' any more"):
+        boundary_command(run, ["python"], home)
+    declare(tmp_path / "defs" / "pears", {**APPLES, "watch": {}})
+    assert boundary_command(run, ["python"], home)
