@@ -73,6 +73,7 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Start the worker; it begins when the run's tag identifies it.
 
         A run that cannot be started, as its declaration is wrong by now, ends with the reason.
+        One that was cancelled while the daemon took it from the queue stays cancelled.
         """
         run_id, origin = context.dagster_run.run_id, context.job_code_origin
         assert origin is not None
@@ -90,6 +91,10 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             # Dagster's own message of a failed launch says no more than that it failed.
             end_dead_run(self._instance, context.dagster_run, str(error))
             return
+        if self._was_cancelled(run_id):
+            # The daemon has called it starting since: say again what it is.
+            self._instance.report_run_canceled(context.dagster_run)
+            return
         with open_log(Home.from_env(), run_id) as log:
             worker = _start(command, self.worker_variables(run_id), log)
         assert worker.stdin is not None
@@ -103,6 +108,10 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             raise
         self._workers[run_id] = worker
         threading.Thread(target=self._watch, args=(run_id, worker), daemon=True).start()
+
+    def _was_cancelled(self, run_id: str) -> bool:
+        kind = dg.DagsterEventType.RUN_CANCELED
+        return bool(self._instance.get_records_for_run(run_id, of_type=kind, limit=1).records)
 
     def worker_command(self, run: dg.DagsterRun, command: Sequence[str]) -> Sequence[str]:
         """Return the command line of the worker of a run, given Dagster's."""

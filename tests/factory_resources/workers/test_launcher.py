@@ -24,6 +24,7 @@ from factory_resources.instance import prepare
 from factory_resources.tracking.run_history import PROCESS_TAG
 from factory_resources.workers.launcher import WorkerLauncher
 from tests.disks import small_disk
+from tests.pipelines import APPLES, declare
 
 pytestmark = pytest.mark.slow
 
@@ -125,3 +126,27 @@ def test_a_run_that_cannot_be_started_ends_with_the_reason_and_is_not_retried(
         ended = instance.get_run_by_id(run.run_id)
         assert ended is not None
         assert not should_retry(ended, instance)
+
+
+def test_a_run_that_was_cancelled_as_it_left_the_queue_is_not_started(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    declare(tmp_path / "defs" / "apples", APPLES)
+    repository = RepositoryPythonOrigin(sys.executable, ModuleCodePointer("factory_assets", "defs"))
+    with dg.DagsterInstance.get() as instance:
+        run = dg.DagsterRun(
+            "apples",
+            run_id=str(uuid.uuid4()),
+            status=dg.DagsterRunStatus.NOT_STARTED,
+            job_code_origin=JobPythonOrigin("apples", repository),
+        )
+        instance.run_storage.add_run(run)
+        instance.report_run_canceled(run)
+        starting = dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, "apples")
+        instance.report_dagster_event(starting, run.run_id)
+        instance.run_launcher.launch_run(LaunchRunContext(run, None))
+        ended = instance.get_run_by_id(run.run_id)
+        assert ended is not None
+        assert ended.status is dg.DagsterRunStatus.CANCELED
+        assert PROCESS_TAG not in ended.tags
