@@ -13,13 +13,9 @@ import dagster as dg
 from factory_assets.components.attributes import broken_pipeline
 from factory_assets.components.merging import merge_defs
 from factory_assets.components.model_pipeline import build_pipeline
-from factory_assets.declarations.dependencies import (
-    require_no_circle,
-    require_own_assets,
-    require_own_job,
-)
+from factory_assets.declarations.dependencies import load_beside_others
 from factory_assets.declarations.folders import asset_folders
-from factory_assets.declarations.loader import load_pipeline, pipeline_folders
+from factory_assets.declarations.loader import pipeline_folders
 from factory_resources.errors import FactoryError
 from factory_resources.interpreter import collect_less
 
@@ -54,11 +50,7 @@ def pipeline_defs(folder: Path) -> dg.Definitions:
     pipelines keep running.
     """
     try:
-        pipeline = load_pipeline(folder)
-        require_no_circle(pipeline)
-        require_own_assets(pipeline)
-        require_own_job(pipeline)
-        return build_pipeline(pipeline)
+        return build_pipeline(load_beside_others(folder))
     except FactoryError as error:
         return dg.Definitions(assets=[broken_pipeline(folder.name, error)])
     except Exception as error:

@@ -32,14 +32,7 @@ def merge_defs(
         resource_overrides: resources to use instead of the default ones, by name.
     """
     go_offline()
-    resources = {
-        "home": Home.from_env(),
-        "progress": Progress(),
-        "processes": LocalProcesses(),
-        **(resource_overrides or {}),
-    }
-    # Dagster's default I/O manager pickles.
-    resources.setdefault("io_manager", TableIOManager(resources["home"]))
+    resources = shared_resources(resource_overrides)
     shared = dg.Definitions(
         resources=resources,
         executor=dg.in_process_executor,
@@ -50,6 +43,23 @@ def merge_defs(
     if not own_assets or _loads(merged):
         return merged
     return _merged(shared, pipelines, own_assets, resources, one_by_one=True)
+
+
+def shared_resources(overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the resources that all assets may use, by name.
+
+    Args:
+        overrides: resources to use instead of the default ones.
+    """
+    resources = {
+        "home": Home.from_env(),
+        "progress": Progress(),
+        "processes": LocalProcesses(),
+        **(overrides or {}),
+    }
+    # Dagster's default I/O manager pickles.
+    resources.setdefault("io_manager", TableIOManager(resources["home"]))
+    return resources
 
 
 def _merged(

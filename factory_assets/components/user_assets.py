@@ -4,6 +4,7 @@ How their tables are stored belongs in `io_manager`.
 """
 
 import logging
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from factory_assets.execution.boundary_level import import_refused
 from factory_resources.errors import DeclarationError
 from factory_resources.user_code import module_beside
 
-_CORRECT = "correct it, then reload the code location"
+_CORRECT = "correct it"
 
 _KEY = "give it another key, as in @asset(key_prefix='raw')"
 
@@ -40,6 +41,31 @@ def user_assets(
             loading all of these.
     """
     try:
+        return load_user_assets(folder, others, resources, with_others=with_others)
+    except DeclarationError as problem:
+        broken = broken_pipeline(f"{folder.name}_assets", problem, ASSETS_FILE)
+        if broken.key in _keys_of(others):
+            # A pipeline has the name, and is broken, too.
+            broken = broken_pipeline(f"{folder.name}/{ASSETS_FILE}", problem, ASSETS_FILE)
+        return dg.Definitions(assets=[broken])
+
+
+def load_user_assets(
+    folder: Path,
+    others: Sequence[dg.Definitions],
+    resources: Mapping[str, Any],
+    *,
+    with_others: bool,
+) -> dg.Definitions:
+    """Return the assets and asset checks of `assets.py`.
+
+    Args:
+        others: as for `user_assets`, as are the rest.
+
+    Raises:
+        DeclarationError: they do not load; `where` ends with the line.
+    """
+    try:
         if refused := import_refused():
             raise DeclarationError(refused, remedy=_CORRECT)
         module = module_beside("assets", folder)
@@ -55,17 +81,21 @@ def user_assets(
             together = dg.Definitions.merge(definitions, shared, *others)
             together.get_repository_def().load_all_definitions()
     except (Exception, SystemExit) as error:
-        logging.getLogger(__name__).debug("%s did not load", folder / ASSETS_FILE, exc_info=True)
+        file = folder / ASSETS_FILE
+        logging.getLogger(__name__).debug("%s did not load", file, exc_info=True)
         what, remedy = f"{type(error).__name__}: {error}"[:_LONGEST], _CORRECT
         if isinstance(error, DeclarationError):
             what, remedy = error.what, error.remedy or _CORRECT
-        problem = DeclarationError(what, where=str(folder / ASSETS_FILE), remedy=remedy)
-        broken = broken_pipeline(f"{folder.name}_assets", problem, ASSETS_FILE)
-        if broken.key in _keys_of(others):
-            # A pipeline has the name, and is broken, too.
-            broken = broken_pipeline(f"{folder.name}/{ASSETS_FILE}", problem, ASSETS_FILE)
-        return dg.Definitions(assets=[broken])
+        raise DeclarationError(what, where=f"{file}:{_line(error, file)}", remedy=remedy) from error
     return definitions
+
+
+def _line(error: BaseException, file: Path) -> int:
+    """Return the last line of the file in which an error was; 1 if it was in none."""
+    if isinstance(error, SyntaxError):
+        return error.lineno or 1 if error.filename == str(file) else 1
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((one.lineno or 1 for one in reversed(frames) if one.filename == str(file)), 1)
 
 
 def _assets_of(definitions: dg.Definitions) -> list[dg.AssetsDefinition]:

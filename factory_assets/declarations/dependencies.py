@@ -5,8 +5,9 @@ Reading the data belongs in `data.sources`.
 
 from collections.abc import Iterable, Iterator, Sequence
 from graphlib import TopologicalSorter
+from pathlib import Path
 
-from factory_assets.declarations.loader import pipeline_named
+from factory_assets.declarations.loader import load_pipeline, pipeline_named
 from factory_assets.spec import AssetSource, Pipeline, SnapshotSource
 from factory_assets.spec.watch import MONITOR
 from factory_resources.errors import DeclarationError
@@ -46,6 +47,19 @@ def in_order(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
     for pipeline in pipelines:
         sorter.add(pipeline.name, *(n for n in pipelines_read(pipeline) if n in by_name))
     return [by_name[name] for name in sorter.static_order()]
+
+
+def load_beside_others(folder: Path) -> Pipeline:
+    """Load a pipeline that Dagster can load together with all others.
+
+    Raises:
+        DeclarationError: its `defs.yaml` is not valid, or it reads itself, or a name is taken.
+    """
+    pipeline = load_pipeline(folder)
+    require_no_circle(pipeline)
+    require_own_assets(pipeline)
+    require_own_job(pipeline)
+    return pipeline
 
 
 def require_no_circle(pipeline: Pipeline) -> None:

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from factory_assets.cli.check.check import check, check_folder
+from factory_assets.cli.check.user_assets import user_asset_problems
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection, select
 from factory_assets.components.io_manager import TableIOManager
@@ -350,33 +351,38 @@ def test_where_a_boundary_is_required_only_code_inside_one_is_imported(
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "says", "line"),
     [
-        ("import nothing_like_it", "ModuleNotFoundError"),
-        ("import sys\nsys.exit('set PLANT_DB first')", "SystemExit: set PLANT_DB first"),
-        ("import dagster as dg\n@dg.asset(required_resource_keys={'x'})\ndef a(): ...", "'x'"),
+        ("x = 1\nimport nothing_like_it", "ModuleNotFoundError", 2),
+        ("x = 1\ny = (", "SyntaxError: '(' was never closed", 2),
+        ("import sys\nsys.exit('set PLANT_DB first')", "SystemExit: set PLANT_DB first", 2),
+        ("import dagster as dg\n@dg.asset(required_resource_keys={'x'})\ndef a(): ...", "'x'", 1),
         (
             "import dagster as dg\n@dg.asset(key=['a', 'clean'])\ndef a(): ...",
             "asset a/clean exists already",
+            1,
         ),
         (
             "import dagster as dg\n@dg.asset\ndef a(): ...",
             "asset a has the name of a pipeline, or of its looks; give it another key",
+            1,
         ),
         (
             "import dagster as dg\n@dg.asset_check(asset=dg.AssetKey(['a', 'ingest']))\n"
             "def contract(): return dg.AssetCheckResult(passed=True)",
             "Duplicate asset check key",
+            1,
         ),
         (
             "import dagster as dg\n@dg.asset(key='x', deps=[dg.AssetKey(['reader', 'clean'])])\n"
             "def x(): ...",
             "Circular dependencies",
+            1,
         ),
     ],
 )
 def test_a_broken_assets_file_does_not_affect_other_assets(
-    text: str, says: str, folder: Path
+    text: str, says: str, line: int, folder: Path
 ) -> None:
     _declare(folder, "reader", {"asset": "x"})
     _own_assets(folder, text)
@@ -387,6 +393,9 @@ def test_a_broken_assets_file_does_not_affect_other_assets(
     keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
     assert {"raw_assets/broken", "fine", "a/clean", "machine_failure/deploy"} <= keys
     assert says in (graph.get(dg.AssetKey(["raw_assets", "broken"])).description or "")
+    [problem] = user_asset_problems()
+    assert (problem.file, problem.line) == (folder / "raw" / "assets.py", line)
+    assert says in problem.message
 
 
 def test_an_asset_value_that_is_not_a_table_is_refused(folder: Path, home: Home) -> None:

@@ -24,6 +24,7 @@ from factory_assets.cli.check.sources import (
     upstream_mistakes,
 )
 from factory_assets.cli.check.training import metric_mistakes, training_mistakes
+from factory_assets.cli.check.user_assets import user_asset_problems
 from factory_assets.cli.check.user_objects import user_object_mistakes
 from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.privacy.first_lines import suggest_column
@@ -77,7 +78,9 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
     selected = [folder for folder in folders if not pipelines or folder.name in pipelines]
     problems = [problem for folder in selected for problem in check_folder(folder)]
     problems += [*_unsent_events(), *_untold_alerts(names), *_refused_imports()]
-    return sorted([*problems, *_clashes(selected), *([] if pipelines else _wrong_folders())])
+    if not pipelines:
+        problems += [*_wrong_folders(), *user_asset_problems()]
+    return sorted([*problems, *_clashes(selected)])
 
 
 def _unsent_events() -> Iterator[Problem]:
