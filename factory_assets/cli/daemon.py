@@ -8,9 +8,13 @@ import sys
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from factory_resources.interpreter import collect_less
 from factory_resources.security.offline import go_offline
+
+if TYPE_CHECKING:
+    from factory_assets.web.dagster.unwatched import UnwatchedWorkspace
 
 _KEPT = timedelta(days=366)
 """How long a schedule that is not there stays switched on or off as it was."""
@@ -24,6 +28,39 @@ def keep_switches() -> None:
     """
     seconds = str(int(_KEPT.total_seconds()))
     os.environ.setdefault("DAGSTER_SCHEDULE_ORPHANED_STATE_RETENTION_SECONDS", seconds)
+
+
+def keep_places(workspace: "UnwatchedWorkspace") -> None:
+    """Let a schedule that is on as declared go on where it was once its pipeline loads again.
+
+    Dagster forgets it at once, and then nobody would catch up for the times that passed meanwhile.
+    """
+    instance = workspace.instance
+    delete = instance.delete_instigator_state
+
+    def delete_unless_broken(origin_id: str, selector_id: str) -> None:
+        state = instance.get_instigator_state(origin_id, selector_id)
+        broken = _broken_pipelines(workspace)
+        if not state or not any(state.instigator_name.startswith(f"{one}_") for one in broken):
+            delete(origin_id, selector_id)
+
+    # Dagster has no setting for it.
+    instance.delete_instigator_state = delete_unless_broken  # type: ignore[method-assign]
+
+
+def _broken_pipelines(workspace: "UnwatchedWorkspace") -> set[str]:
+    """Return the names of the pipelines that did not load."""
+    from factory_assets.components.attributes import BROKEN
+
+    entries = workspace.create_request_context().get_code_location_entries().values()
+    repositories = [
+        repository
+        for entry in entries
+        if entry.code_location
+        for repository in entry.code_location.get_repositories().values()
+    ]
+    keys = (key for one in repositories for key in one.asset_graph.get_all_asset_keys())
+    return {key.path[0] for key in keys if key.path[1:] == [BROKEN]}
 
 
 def main() -> None:
@@ -55,6 +92,7 @@ def main() -> None:
             target = WorkspaceFileTarget(paths=[workspace])
             context = stack.enter_context(UnwatchedWorkspace(instance, target, code))
             stack.enter_context(following(context, code))
+            keep_places(context)
             controller = stack.enter_context(DagsterDaemonController(context, daemons))
             controller.check_daemon_loop()
     except KeyboardInterrupt:

@@ -21,6 +21,9 @@ from factory_resources.narrow_names import narrow_name
 
 POOL = "gpu"
 
+BROKEN = "broken"
+"""Last part of the key of the asset that stands for a pipeline that did not load."""
+
 _LONGEST = 200
 """Characters of the name of a folder that is shown."""
 
@@ -114,7 +117,7 @@ def broken_pipeline(name: str, error: Exception, what: str = "pipeline") -> dg.A
     message = str(error) or type(error).__name__
 
     @dg.asset(
-        key=[name, "broken"],
+        key=[name, BROKEN],
         group_name=name,
         description=f"This {what} did not load:\n\n```\n{message}\n```",
         kinds={"error"},
