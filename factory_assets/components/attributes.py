@@ -5,6 +5,7 @@ result belongs in `metadata`.
 """
 
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,9 @@ BROKEN = "broken"
 
 _LONGEST = 200
 """Characters of the name of a folder that is shown."""
+
+_SHOWN = 80
+"""Characters of a line for which the page of an asset has room."""
 
 _KINDS: dict[Stage, set[str]] = {
     "ingest": {"duckdb", "deltalake"},
@@ -115,11 +119,13 @@ def broken_pipeline(name: str, error: Exception, what: str = "pipeline") -> dg.A
     """
     name = narrow_name(name, r"[^A-Za-z0-9_]", _LONGEST)
     message = str(error) or type(error).__name__
+    # The page does not wrap what is set as code, and the remedy comes last.
+    shown = textwrap.fill(message, _SHOWN, break_long_words=False, break_on_hyphens=False)
 
     @dg.asset(
         key=[name, BROKEN],
         group_name=name,
-        description=f"This {what} did not load:\n\n```\n{message}\n```",
+        description=f"This {what} did not load:\n\n```\n{shown}\n```",
         kinds={"error"},
     )
     def _broken() -> None:
