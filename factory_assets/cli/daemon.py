@@ -5,9 +5,11 @@ It does what `dagster-daemon run` does, but follows a link to the code server.
 
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from factory_resources.interpreter import collect_less
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 _KEPT = timedelta(days=366)
 """How long a schedule that is not there stays switched on or off as it was."""
+
+_LOOK = 10.0
+"""Seconds between two looks at the pipelines that did not load."""
 
 
 def keep_switches() -> None:
@@ -63,6 +68,56 @@ def _broken_pipelines(workspace: "UnwatchedWorkspace") -> set[str]:
     return {key.path[0] for key in keys if key.path[1:] == [BROKEN]}
 
 
+@contextmanager
+def reloading(workspace: "UnwatchedWorkspace", code: Path, pause: float = _LOOK) -> Iterator[None]:
+    """Ask for another code server as soon as a pipeline that did not load would.
+
+    It may read files for which no pipeline is loaded again, such as a table of carbon.
+
+    Args:
+        code: the link to the socket of the code server.
+        pause: seconds between two looks.
+    """
+    from factory_assets.web.dagster.code_server import reload_request
+
+    stop = Event()
+
+    def look() -> None:
+        asked = set[str]()
+        while not stop.wait(pause):
+            broken = _broken_pipelines(workspace)
+            right = broken - _wrong_declarations(broken)
+            # One that fails for another reason would do so again: once is enough.
+            if right - asked and code.parent.is_dir():
+                reload_request(code).touch()
+            asked = right
+
+    thread = Thread(target=look, name="broken-pipelines", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _wrong_declarations(names: set[str]) -> set[str]:
+    """Return those of the pipelines whose declaration is wrong now."""
+    if not names:
+        return names
+    from factory_assets.declarations.dependencies import load_beside_others
+    from factory_assets.declarations.folders import pipeline_folders
+
+    wrong = set()
+    for folder in pipeline_folders():
+        try:
+            if folder.name in names:
+                load_beside_others(folder)
+        except Exception:  # noqa: BLE001 - the code server tells which
+            wrong.add(folder.name)
+    return wrong
+
+
 def main() -> None:
     """Run schedules, sensors and queued runs until SIGTERM.
 
@@ -93,6 +148,7 @@ def main() -> None:
             context = stack.enter_context(UnwatchedWorkspace(instance, target, code))
             stack.enter_context(following(context, code))
             keep_places(context)
+            stack.enter_context(reloading(context, code))
             controller = stack.enter_context(DagsterDaemonController(context, daemons))
             controller.check_daemon_loop()
     except KeyboardInterrupt:
