@@ -105,14 +105,16 @@ def ticks(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     alike.
     """
     zone, after = ZoneInfo(timezone), after.astimezone(UTC)
+    fields = _AT.get(cron, cron).lower().split()
     minutes, hours, days, months, weekdays = (
         _values(_numbered(field, name), low, high - (name == "day of week"))
-        for field, (name, low, high) in zip(
-            _AT.get(cron, cron).lower().split(), _FIELDS, strict=True
-        )
+        for field, (name, low, high) in zip(fields, _FIELDS, strict=True)
     )
     weekdays = {day % 7 for day in weekdays}
-    all_days, all_weekdays = len(days) == 31, len(weekdays) == 7
+    # A field that names all of them, such as */1, restricts nothing only beside a *.
+    _, _, by_day, _, by_name = fields
+    all_days = by_day == "*" or (len(days) == 31 and "*" in by_name)
+    all_weekdays = by_name == "*" or (len(weekdays) == 7 and "*" in by_day)
     day = after.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     last = day + _LONGEST
     while day <= last:
