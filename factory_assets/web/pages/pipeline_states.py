@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from factory_assets.declarations.folders import FILE, pipeline_folders
-from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
+from factory_assets.web.pages.pipeline_state import PipelineState
 from factory_resources.errors import StorageError
 from factory_resources.home.file_stamp import FileStamp, file_stamp
 from factory_resources.home.home import Home
@@ -163,7 +163,7 @@ def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
     from factory_assets.declarations import loader
     from factory_assets.monitoring.alerts import ALARMS
     from factory_assets.monitoring.looks import OUTCOME_PROBLEMS
-    from factory_assets.web.pages.state_reader import read_state
+    from factory_assets.web.pages.state_reader import read_broken, read_state
 
     declared = folder / FILE
     # A file that changes while it is read is read again the next time.
@@ -177,8 +177,8 @@ def _read(folder: Path, log: Log | None, home: Home) -> _Kept:
     stamp = (before, *_stamp(files[1:]))
     if pipeline:
         return _Kept(read_state(pipeline, log, home), files, stamp)
-    trouble = Trouble("declaration", tuple(str(problem) for problem in problems[:5]))
-    return _Kept(PipelineState(folder.name, troubles=(trouble,), is_readable=False), files, stamp)
+    state = read_broken(folder.name, [str(problem) for problem in problems[:5]], log, home)
+    return _Kept(state, files, stamp)
 
 
 def _code_stamp() -> FileStamp | None:

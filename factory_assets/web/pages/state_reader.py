@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,23 @@ def read_state(pipeline: Pipeline, log: Log | None, home: Home) -> PipelineState
     except FactoryError as error:
         trouble = Trouble("records", (str(error),))
         return replace(state, troubles=(trouble,), is_readable=False)
+
+
+def read_broken(name: str, problems: Sequence[str], log: Log | None, home: Home) -> PipelineState:
+    """Return the state of a pipeline whose declaration is wrong: what served, serves on.
+
+    Args:
+        log: as for `read_state`.
+    """
+    trouble = Trouble("declaration", tuple(problems))
+    state = PipelineState(name, troubles=(trouble,), is_readable=False)
+    if log is None:
+        return state
+    try:
+        serving = _serving(log, name, home)
+    except FactoryError as error:
+        return replace(state, troubles=(trouble, Trouble("records", (str(error),))))
+    return replace(state, serving=serving, troubles=(trouble, *_stopped(serving)))
 
 
 def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> PipelineState:

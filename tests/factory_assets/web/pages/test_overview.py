@@ -92,6 +92,11 @@ def test_what_changes_is_shown_by_pages_that_were_asked_before(
     assert "serves version 1 since 20" in text
     assert "average_precision 0." in text
     assert "Nothing waits for anybody." in text
+    file = apples.defs / "apples" / "defs.yaml"
+    declared = file.read_text()
+    file.write_text("type: nothing")
+    assert "apples broken version 1 since 20" in _shown(client), "it still answers"
+    file.write_text(declared)
     code, said = apples.factory("stop", "apples", "--reason", "odd answers", by="jane")
     assert code == 0, said
     assert "apples: stopped version 1 was stopped by a person" in _shown(client)
