@@ -31,6 +31,7 @@ from factory_assets.erasure.table_rows import (
 )
 from factory_assets.execution.declaration_files import declarations_folder
 from factory_assets.ml.artifacts.trained_model import MANIFEST
+from factory_assets.monitoring.looks import with_dependents
 from factory_assets.results.data import SplitResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
@@ -293,7 +294,8 @@ def _held(home: Home, values: Iterable[Value]) -> Iterator[str]:
         for path in sorted(folder.rglob("*")):
             # A manifest lists the digests of the others, and is needed to tell what is missing.
             if path.is_file() and path.name != MANIFEST and holds_any(path, terms):
-                yield str(path.relative_to(home.path))
+                together = with_dependents(path) if folder == home.watch else [path]
+                yield from (str(one.relative_to(home.path)) for one in together)
 
 
 def _remembering(

@@ -138,8 +138,13 @@ def remove_other_files(intent: ErasureIntent, home: Home) -> None:
     So do records of partitions that had nothing else.
     """
     for name in intent.manifest.removed:
-        with storage_errors(home.path / name):
-            (home.path / name).unlink(missing_ok=True)
+        path = home.path / name
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
+        if path.is_relative_to(home.watch):
+            # A look is there as long as its folder is.
+            with suppress(OSError):
+                path.parent.rmdir()
 
 
 def clean_up(intent: ErasureIntent, home: Home) -> None:

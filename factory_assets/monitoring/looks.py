@@ -28,6 +28,17 @@ KEPT = 400
 """Reports that are kept."""
 
 
+def with_dependents(file: Path) -> list[Path]:
+    """Return a file of a look with those that have to go with it, if it goes.
+
+    Without its report there is no look; and of the states of inputs and outputs, the next look goes
+    on with those that it finds, so that the others would not be watched any more.
+    """
+    if file.name == _REPORT:
+        return sorted(file.parent.iterdir())
+    return sorted(file.parent.glob("*.npz")) if file.suffix == ".npz" else [file]
+
+
 @dataclass(frozen=True)
 class Looks:
     """The looks of one pipeline."""

@@ -106,7 +106,17 @@ def test_a_pipeline_that_is_not_named_keeps_its_rows_and_what_it_says_of_them(ro
 
 def test_what_is_left_holds(root: Path) -> None:
     home = home_of(root)
+    folder, alarms = home.watch / "people", home.watch / "people" / "alarms.json"
+    looks = {"000001/report.json": CITY, "000001/losses.json": "", "000002/report.json": ""}
+    states = {"000002/inputs.npz": CITY, "000002/outputs.npz": ""}
+    for name, content in {**looks, **states, alarms.name: CITY}.items():
+        home.write_atomic(folder / name, content.encode())
     assert erase()
+    assert problems(home) == []
+    # The next look can begin anew: there is no half look, nor half of the states of one.
+    left = [path.relative_to(home.watch) for path in sorted(home.watch.rglob("*"))]
+    assert [*map(str, left)] == ["people", "people/000002", "people/000002/report.json"]
+    home.write_atomic(alarms, b"[]")
     assert problems(home) == []
     graph = RecordGraph.of(home)
     assert [line for record in graph.records for line in contradictions(record)] == []
