@@ -4,6 +4,7 @@ Finding the rows of the person belongs in `table_rows`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,24 @@ _COMPARED_AS: Mapping[str, str] = {
 """Type of a column to SQL for the value of the person that is compared with its cells."""
 
 
-def own_values(
-    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Collection[StoredTableFile]
-) -> tuple[dict[str, set[Value]], int]:
-    """Return the values by which the person is found, by pipeline, and how many others there are.
+@dataclass(frozen=True)
+class PersonalValues:
+    """The values in rows of a person."""
 
-    No other row has them, in whatever column of whatever table: a quarantine or a test part may
+    own: Mapping[str, frozenset[Value]]
+    """Those by which the person is found, by pipeline: no other row has them."""
+    short: int
+    """How many others are too short to be told from others."""
+    shared: Mapping[str, frozenset[str]]
+    """Each text that other rows have, too, to the pipelines of these."""
+
+
+def personal_values(
+    connection: "duckdb.DuckDBPyConnection", rows: PersonalRows, files: Collection[StoredTableFile]
+) -> PersonalValues:
+    """Return the values in rows of a person, and which of them nobody else has.
+
+    Other rows are compared in whatever column of whatever table: a quarantine or a test part may
     have one row only from a town in which many people live.
 
     Args:
@@ -56,18 +69,27 @@ def own_values(
                     candidates.setdefault(file.pipeline, set()).add(value)
                 else:
                     short.add(value)
-    texts = {_as_text(value) for some in candidates.values() for value in some}
+    texts = {_as_text(value): value for some in candidates.values() for value in some}
+    having: dict[str, set[str]] = {}
     if texts:
         connection.execute(
             "CREATE TEMP TABLE candidate AS SELECT unnest(?::VARCHAR[]) AS text", [[*texts]]
         )
         for file in files:
-            texts -= _had_by_others(connection, file, rows.positions.get(file, ()))
-    found = {
-        pipeline: {value for value in some if _as_text(value) in texts}
-        for pipeline, some in candidates.items()
-    }
-    return found, len(short)
+            for text in _had_by_others(connection, file, rows.positions.get(file, ())):
+                having.setdefault(text, set()).add(file.pipeline)
+    return PersonalValues(
+        own={
+            pipeline: frozenset(value for value in some if _as_text(value) not in having)
+            for pipeline, some in candidates.items()
+        },
+        short=len(short),
+        shared={
+            text: frozenset(pipelines)
+            for text, pipelines in having.items()
+            if isinstance(texts[text], str)
+        },
+    )
 
 
 def _as_text(value: Value) -> str:

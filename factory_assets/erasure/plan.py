@@ -15,7 +15,7 @@ from factory_assets.erasure.emptied_partitions import (
     emptied_files,
     emptied_partitions,
 )
-from factory_assets.erasure.own_values import own_values
+from factory_assets.erasure.own_values import PersonalValues, personal_values
 from factory_assets.erasure.person_expression import require_expression
 from factory_assets.erasure.read_sources import joined_sources, read_by, read_sources
 from factory_assets.erasure.table_rows import (
@@ -119,6 +119,9 @@ class ErasurePlan:
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Pipeline to the sources with such rows that it has joined, if it lacks the columns of the
     expression: what it took from these rows stands in its own, and is not found."""
+    alike: tuple[str, ...] = ()
+    """Pipelines that lack the columns of the expression, and have texts of such rows, which else
+    nobody has, in rows of their own: these may be the person's, too, and are not found."""
     hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Pipeline to the columns of the expression of which its answers have protected values that
     nobody can compare."""
@@ -171,13 +174,13 @@ def make_plan(
         require_expression(connection, files, where)
         with redact_errors(*pipelines):
             rows = find_rows(connection, files, where, read_by(graph))
-        values, short = own_values(connection, rows, every)
+        values = personal_values(connection, rows, every)
         matched = _matched(connection, rows, where)
         rules = {
             (file.table, file.sha256): rules_at(connection, file, places)
             for file, places in rows.positions.items()
         }
-    had = {file.pipeline for file in rows.positions}
+    had, lacking = {file.pipeline for file in rows.positions}, _lacking(files, where)
     answers, unasked, hidden = {}, {}, {}
     for pipeline in pipelines:
         if wanted and pipeline.name not in wanted:
@@ -186,7 +189,7 @@ def make_plan(
             found = matching_requests(home, pipeline.name, where, matched)
         if found.hidden:
             hidden[pipeline.name] = found.hidden
-        others = requests_with(home, pipeline.name, values.get(pipeline.name, ()))
+        others = requests_with(home, pipeline.name, values.own.get(pipeline.name, ()))
         answers[pipeline.name] = tuple(sorted({*found.requests, *others}))
         # Without a model there are no answers that could lack a column.
         if pipeline.spec.train and (pipeline.name in had or (found.compared and not had)):
@@ -200,8 +203,8 @@ def make_plan(
         tables=_tables(graph, rows),
         versions=tuple(_versions(graph, rows, home)),
         held=frozenset(),
-        values={name: frozenset(some) for name, some in values.items()},
-        not_searched=short,
+        values=values.own,
+        not_searched=values.short,
         matched=matched,
         answers={name: ids for name, ids in answers.items() if ids},
         answered_rows={name: _rows_of(ids, home) for name, ids in answers.items() if ids},
@@ -209,7 +212,8 @@ def make_plan(
         partitions=emptied_partitions(graph, rows),
         emptied=tuple(emptied_files(graph, rows)),
         backups=tuple(_backups(home)),
-        joined=_joined(graph, rows, files, where),
+        joined=_joined(graph, rows, lacking),
+        alike=_alike(values, lacking),
         hidden=hidden,
     )
     held = frozenset(_held(home, plan.searched))
@@ -236,11 +240,21 @@ def _sources(graph: RecordGraph, rows: PersonalRows) -> Iterator[SourceRows]:
             yield SourceRows(name, tuple(sorted(numbers)))
 
 
-def _joined(
-    graph: RecordGraph, rows: PersonalRows, files: Iterable[StoredTableFile], where: str
-) -> dict[str, tuple[str, ...]]:
+def _lacking(files: Iterable[StoredTableFile], where: str) -> set[str]:
+    """Return the pipelines that lack the columns of the expression in all their tables."""
     columns = columns_of(where, WHERE)
-    lacking = {file.pipeline for file in files} - {f.pipeline for f in files if f.has(columns)}
+    return {file.pipeline for file in files} - {f.pipeline for f in files if f.has(columns)}
+
+
+def _alike(values: PersonalValues, lacking: set[str]) -> tuple[str, ...]:
+    # What rows of others that were asked have, too, such as a town, does not tell a person.
+    found = [some for some in values.shared.values() if some <= lacking]
+    return tuple(sorted({pipeline for some in found for pipeline in some}))
+
+
+def _joined(
+    graph: RecordGraph, rows: PersonalRows, lacking: set[str]
+) -> dict[str, tuple[str, ...]]:
     joined = joined_sources(graph, rows.sources.keys())
     return {pipeline: names for pipeline, names in joined.items() if pipeline in lacking}
 

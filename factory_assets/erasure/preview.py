@@ -36,6 +36,13 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
             f"{pipeline} has joined {_listed(names)}: what its rows took from these is not found; "
             "name the person by a column that it has, too"
         )
+    for pipeline in plan.alike:
+        if pipeline not in plan.joined:
+            yield (
+                f"{pipeline} lacks the columns of the expression, and has texts of these rows in "
+                "rows of its own, which are not found: if they are the person's, name the person "
+                "by a column that it has, too"
+            )
     yield "models:" if plan.versions else "models: none learned from these rows"
     for version in plan.versions:
         yield f"  {_version(version)}"

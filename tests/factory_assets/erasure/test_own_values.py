@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from factory_assets.erasure.own_values import own_values
+from factory_assets.erasure.own_values import personal_values
 from factory_assets.erasure.table_rows import PersonalRows, opened, stored_files
 from factory_resources.home.home import Home
 
@@ -36,9 +36,9 @@ def _found(home: Home) -> dict[str, set[object]]:
     person = next(file for file in files if file.table == "people/quarantine")
     rows = PersonalRows({"f" * 64: frozenset({1})}, {person: (0,)})
     with opened(files, home.path) as connection:
-        found, short = own_values(connection, rows, files)
-    assert short == 0
-    return {pipeline: {*some} for pipeline, some in found.items()}
+        found = personal_values(connection, rows, files)
+    assert found.short == 0
+    return {pipeline: {*some} for pipeline, some in found.own.items()}
 
 
 def test_they_are_what_nobody_else_has(home: Home) -> None:

@@ -95,9 +95,11 @@ def test_only_of_a_version_that_serves_it_says_what_becomes_of_it() -> None:
 
 
 def _with_joined_names(root: Path) -> Home:
-    """Make `people`, and `visits` that joins their names by a number that it does not keep."""
+    """Make `people`, `visits` that joins their names by a number that it does not keep, and
+    `letters` from elsewhere, which have names alone."""
     _write(root / "people.csv", ["nbr,name", "17,Qwertz Uiopasdf", "18,Yxcvbn Mlkjhg"])
     _write(root / "visits.csv", ["nbr,pulse", "17,60.5", "18,70.5", "17,80.5"])
+    _write(root / "letters.csv", ["name,town", "Qwertz Uiopasdf,Ulm-Donau", "A. Other,Ulm-Donau"])
     columns = {name: {"name": name, "type": "string"} for name in ("nbr", "name", "pulse")}
     people = {"files": "../../people.csv"}
     ingests = {
@@ -107,6 +109,7 @@ def _with_joined_names(root: Path) -> Home:
             "joins": {"people": {"source": people, "on": "nbr"}},
             "contract": [columns["name"], columns["pulse"]],
         },
+        "letters": {"source": {"files": "../../letters.csv"}},
     }
     home = Home(root / "home")
     for name, ingest in ingests.items():
@@ -119,7 +122,7 @@ def _write(path: Path, lines: list[str]) -> None:
     path.write_text("\n".join([*lines, ""]))
 
 
-def test_a_pipeline_that_has_joined_such_rows_is_named_if_it_cannot_be_asked(
+def test_a_pipeline_that_has_such_values_is_named_if_it_cannot_be_asked(
     tmp_path: Path,
 ) -> None:
     home = _with_joined_names(tmp_path)
@@ -131,6 +134,9 @@ def test_a_pipeline_that_has_joined_such_rows_is_named_if_it_cannot_be_asked(
     by_number, by_name = plan("nbr = '17'"), plan("name LIKE 'Qwertz%'")
     told = "visits has joined ../../people.csv: what its rows took from these is not found; "
     assert any(line.startswith(told) for line in preview_lines(by_number))
+    alike = [line for line in preview_lines(by_number) if "has texts of these rows" in line]
+    assert [line.partition(" ")[0] for line in alike] == ["letters"]
     assert by_number.tables == {"people/ingest": (1, 1)}
-    assert not any("joined" in line for line in preview_lines(by_name))
-    assert by_name.tables == {"people/ingest": (1, 1), "visits/ingest": (1, 2)}
+    assert not any("joined" in line or "texts of" in line for line in preview_lines(by_name))
+    found = {"letters/ingest": (1, 1), "people/ingest": (1, 1), "visits/ingest": (1, 2)}
+    assert by_name.tables == found
