@@ -3244,11 +3244,19 @@ class PredictionCheck:
             raise InvalidError("has another entry of the same block after it")
         if not 0 < count <= _BLOCK_RECORDS:
             raise InvalidError("is of too many records, or none")
-        query = "SELECT number FROM block WHERE identity = ? LIMIT 1"
-        found = [*database.rows(query, identity)] if database else []
+        ends = (_identifier(take(entry, name)) for name in ("first", "last"))
+        query = (
+            "SELECT number, first = ? AND last = ? AND count = ? FROM block "
+            "WHERE identity = ? LIMIT 1"
+        )
+        found = [*database.rows(query, *ends, count, identity)] if database else []
         erased = _ErasedLeaves.of(identity, self._scratch, entry)
         if not database or not found:
             return self._waiting(entry, erased)
+        if found[0][1] != 1:
+            # By these its records are looked for.
+            what = f"block {identity} is stored with other ids or another number of records"
+            self._report.problem(what, number)
         leaves = self._leaves(database, found[0][0], count)
         if tree_hash(leaves).hex() != take(entry, "root"):
             raise InvalidError(f"the stored hashes of block {identity} are not those of the entry")
@@ -3590,10 +3598,11 @@ class OutcomeCheck:
             raise InvalidError("has another entry of the same batch after it")
         if not 0 < count <= _BATCH_OUTCOMES:
             raise InvalidError("is of too many outcomes, or none")
-        query = "SELECT number, first FROM outcome_batch WHERE identity = ? LIMIT 1"
+        query = "SELECT number, first, count FROM outcome_batch WHERE identity = ? LIMIT 1"
         found = [*database.rows(query, identity)] if database else []
         if not database or not found or not isinstance(found[0][1], int):
             raise InvalidError("its batch of outcomes is missing")
+        _require_same("the number of outcomes", found[0][2], count)
         leaves = stored_leaves(database, "outcome_tile", "batch", found[0][0], count)
         if tree_hash(leaves).hex() != take(entry, "root"):
             raise InvalidError(f"the stored hashes of batch {identity} are not those of the entry")

@@ -213,9 +213,9 @@ def test_an_outcome_whose_number_is_none_is_answered(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "outcomes.db")) as database:
         database.executescript(
             f"CREATE TABLE outcome(number, {columns});"
-            "CREATE TABLE outcome_batch(identity, number, first);"
+            "CREATE TABLE outcome_batch(identity, number, first, count);"
             "CREATE TABLE outcome_tile(batch, tile, hashes);"
-            "INSERT INTO outcome_batch VALUES ('b', 1, 1);"
+            "INSERT INTO outcome_batch VALUES ('b', 1, 1, 1);"
             "INSERT INTO outcome(number) VALUES (1.5)"
         )
         database.execute("INSERT INTO outcome_tile VALUES (1, 0, ?)", (leaf,))

@@ -86,12 +86,13 @@ def _answered(home: Path) -> Path:
     write_ledger(home / "ledger.db", [_FIRST, block], _KEY)
     with closing(sqlite3.connect(home / "predictions.db")) as database:
         database.executescript(
-            "CREATE TABLE block(number INTEGER PRIMARY KEY, identity TEXT UNIQUE, first, last);"
+            "CREATE TABLE block(number INTEGER PRIMARY KEY, identity TEXT UNIQUE, first, last,"
+            "count);"
             "CREATE TABLE leaf_tile(block, tile, hashes, PRIMARY KEY(block, tile)) WITHOUT ROWID;"
             "CREATE TABLE prediction(id PRIMARY KEY, block, leaf, record, pipeline, version, rows)"
             "WITHOUT ROWID;"
-            "INSERT INTO block VALUES (1, 'b', NULL, NULL)"
         )
+        database.execute("INSERT INTO block VALUES (1, 'b', ?, ?, 1)", (identifier, identifier))
         database.execute("INSERT INTO leaf_tile VALUES (1, 0, ?)", (leaf,))
         database.execute(
             "INSERT INTO prediction VALUES (?, 1, 0, ?, 'p', 1, 1)", (identifier, _RECORD)

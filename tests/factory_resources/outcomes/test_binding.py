@@ -142,6 +142,10 @@ def _run(statement: str) -> Callable[[Home], object]:
         (_run("DELETE FROM outcome_tile WHERE batch = 1"), "hashes of its batch are not complete"),
         (_run("DELETE FROM outcome_batch WHERE number = 1"), "its batch of outcomes is missing"),
         (_run("UPDATE outcome_batch SET first = 'x' WHERE number = 1"), "its batch of outcomes is"),
+        (
+            _run("UPDATE outcome_batch SET count = 1 WHERE number = 1"),
+            "the number of outcomes is not",
+        ),
         (_run("DROP TABLE outcome_tile"), "has no table 'outcome_tile'"),
         (lambda home: home.outcomes_database.unlink(), "its batch of outcomes is missing"),
     ],

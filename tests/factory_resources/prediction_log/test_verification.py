@@ -116,6 +116,13 @@ def _run(statement: str) -> Callable[[PredictionStore], object]:
             "the stored hashes of block {block} are not those of the entry",
         ),
         (_run("DELETE FROM leaf_tile WHERE block = 1"), "stored hashes of its block are not comp"),
+        *(
+            (
+                _run(f"UPDATE block SET {changed} WHERE number = 1"),
+                "block {block} is stored with other ids or another number of records",
+            )
+            for changed in ("first = zeroblob(16)", "last = first", "count = 9")
+        ),
         (_run("DELETE FROM block WHERE number = 1"), "its block is missing: it is neither in"),
         (
             _run("UPDATE prediction SET leaf = 7 - leaf WHERE leaf IN (3, 4) AND block = 1"),
