@@ -71,7 +71,7 @@ def prepare(home: Home) -> None:
     go_offline()
     _require_plain_path(home)
     home.require_writable()
-    _require_no_stranger(home)
+    require_no_stranger(home)
     os.environ["FACTORY_HOME"] = str(home.path)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     require_recorded_engine(home)
@@ -147,15 +147,23 @@ def _require_own_ledger(home: Home) -> None:
     require_own_ledger(home)
 
 
-def _require_no_stranger(home: Home) -> None:
-    """Require that root has prepared the home: another user cannot read what root writes there."""
+def require_no_stranger(home: Home) -> None:
+    """Require that root has prepared the home: another user cannot read what root writes there.
+
+    Raises:
+        StorageError: this is root, and the home is another user's.
+    """
     marker = home.path / PREPARED
     if os.geteuid() or not marker.exists() or not (owner := marker.stat().st_uid):
         return
-    with tempfile.TemporaryFile(dir=home.tmp) as file:
-        # A network disk may give what root writes to another user.
-        if os.fstat(file.fileno()).st_uid == owner:
-            return
+    try:
+        with tempfile.TemporaryFile(dir=home.tmp) as file:
+            # A network disk may give what root writes to another user.
+            if os.fstat(file.fileno()).st_uid == owner:
+                return
+    except OSError:
+        # Who writes there is told why that cannot be.
+        return
     try:
         name = pwd.getpwuid(owner).pw_name
     except KeyError:

@@ -316,7 +316,7 @@ def request_command(name: str | None, out: Path, old: int | None) -> None:
     click.echo(write_request(name, out, old))
 
 
-@command("add", ledger)
+@command("add", ledger, acts=True)
 @click.argument("file", type=click.Path(path_type=Path))
 def add_command(file: Path) -> None:
     """Store the checkpoint in FILE, which a witness has cosigned."""
@@ -325,7 +325,7 @@ def add_command(file: Path) -> None:
     click.echo(add_cosignatures(file))
 
 
-@command("exchange", ledger)
+@command("exchange", ledger, acts=True)
 @click.argument("folder", type=click.Path(path_type=Path))
 def exchange_command(folder: Path) -> None:
     """Exchange files with all witnesses in FOLDER, which they read and write, too.

@@ -62,7 +62,7 @@ def key_new_command(name: str, out: Path | None, roles: tuple[str, ...]) -> None
     click.echo(new_key(name, out, roles))
 
 
-@command("approve")
+@command("approve", acts=True)
 @click.argument("name")
 @click.option("--reason", help=_WHY)
 @KEY_OPTION
@@ -81,7 +81,7 @@ def approve_command(
     _decide(name, "approved", reason, key, save, statement)
 
 
-@command("refuse")
+@command("refuse", acts=True)
 @click.argument("name")
 @click.option("--reason", help=_WHY)
 @KEY_OPTION
@@ -113,6 +113,7 @@ def _decide(
 
 @command(
     "rollback",
+    acts=True,
     interrupted="it may be on record already, and another one goes further back: "
     "factory trace PIPELINE@VERSION says which version is champion",
 )
@@ -132,7 +133,7 @@ def rollback_command(pipeline: str, to: int | None, reason: str, key: Path | Non
     _acts().roll_back(pipeline, to, reason, key)
 
 
-@command("stop")
+@command("stop", acts=True)
 @click.argument("pipeline")
 @_REASON
 @KEY_OPTION
@@ -147,7 +148,7 @@ def stop_command(pipeline: str, reason: str, key: Path | None) -> None:
     _acts().change_serving(pipeline, "stopped", reason, key)
 
 
-@command("resume")
+@command("resume", acts=True)
 @click.argument("pipeline")
 @_REASON
 @KEY_OPTION

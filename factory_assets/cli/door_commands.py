@@ -75,7 +75,7 @@ def login_command() -> None:
     click.echo(new_link())
 
 
-@command("password")
+@command("password", acts=True)
 @click.argument("name")
 def password_command(name: str) -> None:
     """Give NAME, a person of people.yaml, a password for the front door."""

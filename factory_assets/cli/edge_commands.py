@@ -8,7 +8,7 @@ import click
 from factory_assets.cli.group import command
 
 
-@command("pack")
+@command("pack", acts=True)
 @click.argument("pipeline")
 @click.option("--edge", is_flag=True, required=True, help="For a machine without the factory.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
@@ -24,7 +24,7 @@ def pack_command(pipeline: str, edge: bool, out: Path) -> None:
     click.echo(pack_text(pipeline, out), nl=False)
 
 
-@command("ingest-log")
+@command("ingest-log", acts=True)
 @click.argument("folder", type=click.Path(path_type=Path))
 def ingest_log_command(folder: Path) -> None:
     """Bring home the answers that the pack in FOLDER gave.

@@ -39,7 +39,7 @@ def governance_show_command(name: str) -> None:
         click.echo(line)
 
 
-@command("sign", group=governance_group)
+@command("sign", group=governance_group, acts=True)
 @click.argument("name")
 @click.argument("requirements", nargs=-1)
 @click.option("--as", "person", help="Your name in people.yaml (default: that of the key).")

@@ -92,6 +92,7 @@ def command(
     *,
     any_database: bool = False,
     needs_records: bool = True,
+    acts: bool = False,
     interrupted: str = "run the command again",
     **settings: Any,
 ) -> Callable[[Callable[..., Any]], click.Command]:
@@ -101,6 +102,8 @@ def command(
         any_database: whether it starts even if the environment names other databases than those
             that the home has.
         needs_records: whether what other homes have put into the factory's store is fetched first.
+        acts: whether it stores something in the home, so that root may not give it for another
+            user, who could not read that.
         interrupted: the message after Ctrl-C.
     """
 
@@ -116,6 +119,10 @@ def command(
                     home = Home.from_env()
                     require_recorded_engine(home)
                     require_recorded_store(home)
+                    if acts:
+                        from factory_resources.instance import require_no_stranger
+
+                        require_no_stranger(home)
                     if needs_records and declared_store():
                         from factory_resources.tables.shared_log import catch_up
 

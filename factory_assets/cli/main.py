@@ -147,7 +147,7 @@ def new_command(name: str, source: Path, target: str | None, folder: Path | None
     click.echo(f"next: {commands_after(name, chosen)}")
 
 
-@command("predict")
+@command("predict", acts=True)
 @click.argument("pipeline")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(

@@ -10,7 +10,7 @@ from factory_assets.cli.group import command, console, main
 _NAMES = "Pipelines that the token counts for, separated by commas."
 
 
-@command("serve")
+@command("serve", acts=True)
 @click.argument("pipelines", nargs=-1)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -48,7 +48,7 @@ def token_group() -> None:
     """Make the tokens by which programs ask for predictions."""
 
 
-@command("new", group=token_group)
+@command("new", group=token_group, acts=True)
 @click.option("--for", "name", required=True, help="Who will use it, such as a program's name.")
 @click.option("--pipelines", required=True, help=_NAMES)
 @click.option("--valid", default="90d", show_default=True, help="How long it is valid.")
@@ -73,7 +73,7 @@ def token_list_command() -> None:
         click.echo(line)
 
 
-@command("revoke", group=token_group)
+@command("revoke", group=token_group, acts=True)
 @click.argument("name")
 def token_revoke_command(name: str) -> None:
     """Revoke the token of NAME at once."""
@@ -82,7 +82,7 @@ def token_revoke_command(name: str) -> None:
     click.echo(revoke_token(name))
 
 
-@command("feedback")
+@command("feedback", acts=True)
 @click.argument("pipeline")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--id-column", default="id", show_default=True, help="Column with the ids.")
@@ -175,7 +175,7 @@ def answers_prove_command(identifier: str, out: Path) -> None:
     click.echo(told)
 
 
-@command("destroy-keys", group=answers_group)
+@command("destroy-keys", group=answers_group, acts=True)
 @click.argument("pipeline")
 @click.option(
     "--until", required=True, help="Day such as 2026-03-01; the keys of earlier months go."

@@ -8,7 +8,7 @@ import click
 from factory_assets.cli.group import command, console
 
 
-@command("monitor")
+@command("monitor", acts=True)
 @click.argument("pipelines", nargs=-1)
 @click.option("--last", is_flag=True, help="Show the last look instead of taking one.")
 @click.option(

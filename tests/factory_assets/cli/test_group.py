@@ -1,6 +1,8 @@
 """A command line that is mistyped is told as every other error: on one line, with exit code 2."""
 
+import os
 import shlex
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -8,6 +10,8 @@ from click.testing import CliRunner
 
 from factory_assets.cli.main import main
 from factory_resources.home.home import Home
+from tests.loopback import needs_root
+from tests.ordinary_user import USER
 
 
 @pytest.mark.parametrize(
@@ -69,3 +73,40 @@ def test_what_is_told_after_an_interruption_is_true_of_the_command(
     ended = CliRunner().invoke(main, typed.split(), prog_name="factory")
     assert (ended.exit_code, ended.stderr[: len(told) + 13]) == (130, f"interrupted; {told}")
     assert ended.stderr.count("\n") == 1
+
+
+@needs_root
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "approve apples@1 --reason x",
+        "refuse apples@1 --reason x",
+        "rollback apples --reason x",
+        "stop apples --reason x",
+        "resume apples --reason x",
+        "governance sign apples x",
+        "serve",
+        "predict apples rows.csv",
+        "feedback apples outcomes.csv",
+        "monitor apples",
+        "answers destroy-keys apples --until 2026-01-01 --reason x",
+        "token new --for x --pipelines apples",
+        "token revoke x",
+        "password ann",
+        "pack apples --edge --out pack",
+        "ingest-log log",
+        "ledger add cosigned",
+        "ledger exchange folder",
+    ],
+)
+def test_root_stores_nothing_in_the_home_of_another_user(
+    typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    Home(tmp_path).tmp.mkdir()
+    (tmp_path / "prepared.json").touch()
+    os.chown(tmp_path / "prepared.json", *USER)
+    ended = CliRunner().invoke(main, shlex.split(typed), prog_name="factory")
+    assert (ended.exit_code, "sudo -u 'nobody' factory" in ended.stderr) == (2, True), ended.output
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["prepared.json", "tmp"]
