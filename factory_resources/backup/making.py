@@ -39,6 +39,9 @@ from factory_resources.prediction_log.segments import OPEN, SEALED
 from factory_resources.progress import Progress
 from factory_resources.store.location import uses_store
 
+_COMPRESSED = frozenset({".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip"})
+"""Ends of names that nobody gives a folder."""
+
 
 @dataclass(frozen=True)
 class MadeBackup:
@@ -127,12 +130,11 @@ def _opened(home: Home, target: Path) -> AbstractContextManager[BackupTarget]:
             remedy="name a folder elsewhere, best on another disk",
         )
     if target.suffix != TAR:
+        remedy = f"name a folder of backups, or a new file that ends in {TAR}"
         if target.exists() and not target.is_dir():
-            raise StorageError(
-                "this is not a folder",
-                where=str(target),
-                remedy=f"name a folder of backups, or a new file that ends in {TAR}",
-            )
+            raise StorageError("this is not a folder", where=str(target), remedy=remedy)
+        if target.suffix in _COMPRESSED and not target.exists():
+            raise StorageError("a backup is not compressed", where=str(target), remedy=remedy)
         return folder_target(target, str(LogKey.load(home).verifier))
     if target.exists():
         raise StorageError(

@@ -410,6 +410,8 @@ def test_a_folder_of_the_same_disk_that_is_mounted_there_is_told(
         ("home/backups", "would be lost together with it"),
         ("there.tar", "this file exists"),
         ("there.txt", "this is not a folder; name a folder of backups, or a new file that ends"),
+        ("new.tar.gz", "a backup is not compressed; name a folder of backups, or a new file that"),
+        ("new.zip", "a backup is not compressed"),
         ("there.txt/backups", "name another file"),
     ],
 )
