@@ -249,9 +249,7 @@ def evidence_command(name: str, out: Path, since: Path | None, with_rows: bool) 
     "--format",
     "form",
     type=click.Choice(["md", "html", "pdf", "json", "oscal"]),
-    default="md",
-    show_default=True,
-    help="json and oscal are for programs; pdf needs the extra `dossier`.",
+    help="json, oscal: for programs; pdf needs the extra `dossier` (default: as --out ends or md).",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The file to write (default: standard output)."
@@ -264,14 +262,17 @@ def evidence_command(name: str, out: Path, since: Path | None, with_rows: bool) 
     help="Write what differs from the dossier of this version.",
 )
 def dossier_command(
-    name: str, kind: "DocumentKind", form: "DossierFormat", out: Path | None, other: int | None
+    name: str,
+    kind: "DocumentKind",
+    form: "DossierFormat | None",
+    out: Path | None,
+    other: int | None,
 ) -> None:
     """Write the technical documentation of a model version from what is recorded.
 
     NAME is a pipeline or a model version: pipeline, pipeline@3, pipeline@champion (default: the
-    champion, else the newest version). Each value has a note that names its record and the ledger's
-    entry about it. What nobody has recorded or signed is printed as a gap. It claims no conformity
-    with any law.
+    champion, else the newest version). Each value has a note that names its record and its entry in
+    the ledger. What nobody has recorded or signed is a gap. It claims no conformity with any law.
 
     Exit code 1: a record that it rests on is missing or was changed; it is printed as a gap.
     """

@@ -3,6 +3,7 @@
 What it contains belongs in `factory_assets.audit.dossier`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -25,11 +26,17 @@ DossierFormat = Literal["md", "html", "pdf", "json", "oscal"]
 
 _CHAMPION = "@champion"
 
+_FORMATS: Mapping[str, DossierFormat] = {".html": "html", ".pdf": "pdf", ".json": "json"}
+"""The format that a name asks for by its end."""
+
 
 def write_dossier(
-    name: str, kind: DocumentKind, form: DossierFormat, out: Path | None, other: int | None
+    name: str, kind: DocumentKind, form: DossierFormat | None, out: Path | None, other: int | None
 ) -> bool:
     """Write the dossier, or with `other` what differs from that version.
+
+    Args:
+        form: if None, that by which the name of the file ends, else Markdown.
 
     Returns:
         Whether no file that it rests on is missing or was changed.
@@ -40,6 +47,7 @@ def write_dossier(
     """
     home = Home.from_env()
     require_ledger(home)
+    form = form or _FORMATS.get(out.suffix if out else "", "md")
     if form in {"json", "oscal"} and (other is not None or kind != "dossier"):
         raise UnknownNameError(
             f"--format {form} exists for the whole dossier only",
