@@ -27,7 +27,7 @@ from factory_resources.prediction_log.engines import has_store
 from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.sql.engine import engine_errors, identifier, sealed
-from factory_resources.sql.expressions import parse
+from factory_resources.sql.expressions import compared_constants, parse
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,7 +66,8 @@ def matching_rows(home: Home, pipeline: str, where: str, known: KnownValues) -> 
 
     Args:
         where: an SQL expression over the columns of the contract, without windows.
-        known: values of columns of which the log may have commitments only.
+        known: values of columns of which the log may have commitments only. Those to which the
+            expression compares a column are known, too.
 
     Raises:
         ExpressionError: it is not such an expression.
@@ -124,8 +125,13 @@ class AnswerMatches:
         self._home, self._pipeline, self._where = home, pipeline, where
         self._columns = tuple(columns)
         self._contracts = AnswerContracts(home, pipeline)
-        self._cells = LoggedCells(home, pipeline, known)
         self._known = {name.casefold(): values for name, values in known.items()}
+        asked = compared_constants(where, _where(pipeline))
+        recognised = {
+            name: [*self._known.get(name, ()), *asked.get(name, ())]
+            for name in {*self._known, *asked}
+        }
+        self._cells = LoggedCells(home, pipeline, recognised)
         self._seen = set[str]()
         self.compared = False
         """Whether there was a request."""

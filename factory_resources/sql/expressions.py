@@ -6,7 +6,8 @@ refused.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -59,6 +60,13 @@ _IMPURE = frozenset(
     }
 )
 
+_LITERALS: Mapping[str, Callable[[str], str | int | float]] = {
+    "STRING": str,
+    "INTEGER": int,
+    "NUMERIC": float,
+}
+"""Kinds of constants in the engine's tree, to what reads their text."""
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -110,6 +118,39 @@ def parse(expression: str, where: str) -> Expression:
     columns = [node["column_names"][0] for node in nodes if node["class"] == "COLUMN_REF"]
     windowed = any(node["class"] == "WINDOW" for node in nodes)
     return Expression(tuple(dict.fromkeys(columns)), windowed)
+
+
+def compared_constants(expression: str, where: str) -> dict[str, tuple[str | int | float, ...]]:
+    """Return the constants to one of which a column has to be equal, by column, with case folded.
+
+    Only of columns of which nothing else is asked; raises like `parse`.
+    """
+    root = _root(expression, where)
+    columns = [node["column_names"][0] for node in _nodes(root) if node["class"] == "COLUMN_REF"]
+    uses, found = Counter(map(str.casefold, columns)), dict[str, tuple[str | int | float, ...]]()
+    for column, constants in _equalities(root):
+        uses[column] -= 1
+        found[column] = (*found.get(column, ()), *constants)
+    return {column: constants for column, constants in found.items() if not uses[column]}
+
+
+def _equalities(node: dict[str, Any]) -> Iterator[tuple[str, list[str | int | float]]]:
+    """Yield the comparisons of a column with constants that AND and OR combine."""
+    if node["class"] == "CONJUNCTION":
+        for child in node["children"]:
+            yield from _equalities(child)
+        return
+    sides = {"COMPARE_EQUAL": ("left", "right"), "COMPARE_IN": ("children",)}.get(node["type"], ())
+    parts = [part for side in sides for part in _listed(node[side])]
+    names = [part["column_names"][0].casefold() for part in parts if part["class"] == "COLUMN_REF"]
+    literals = [part["literal"] for part in parts if "literal" in part]
+    is_plain = len(names) == 1 and len(literals) == len(parts) - 1
+    if is_plain and all(one["kind"] in _LITERALS for one in literals):
+        yield names[0], [_LITERALS[one["kind"]](one["text"]) for one in literals]
+
+
+def _listed(value: Any) -> list[dict[str, Any]]:
+    return value if isinstance(value, list) else [value]
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

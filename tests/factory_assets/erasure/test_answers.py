@@ -199,11 +199,16 @@ def test_commitments_are_recognised_by_known_values_month_by_month(unknown: Answ
     for known in (["42"], [42], [42.0], [7, 42]):
         found = unknown.matching("CAST(nbr AS VARCHAR) IN ('42', '42.0')", NBR=known)
         assert found.keys() == {*committed}, known
-    matches = matching_rows(unknown.home, "pump", "nbr = '42'", {})
+    unclear = "nbr IN ('42', '7') AND nbr < '6'"
+    matches = matching_rows(unknown.home, "pump", unclear, {})
     assert [*matches] == []
     assert matches.hidden == {"nbr"}
-    assert matching_requests(unknown.home, "pump", "nbr = '42'", {}).hidden == ("nbr",)
-    assert unknown.matching("nbr = 42", nbr=[43, 41]) == {}
+    assert matching_requests(unknown.home, "pump", unclear, {}).hidden == ("nbr",)
+    # The expression itself says which value is meant.
+    for where in ("nbr = '42'", "other = 1 OR nbr IN ('7', 42)", "42.0 = nbr"):
+        matches = matching_rows(unknown.home, "pump", where, {})
+        assert ({match.id for match in matches}, matches.hidden) == ({*committed}, set()), where
+    assert unknown.matching("CAST(nbr AS VARCHAR) = '42'", nbr=[43, 41]) == {}
 
 
 @pytest.mark.parametrize("mode", ["encrypted", "commitment"])

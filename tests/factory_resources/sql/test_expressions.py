@@ -3,7 +3,7 @@
 import pytest
 
 from factory_resources.errors import ExpressionError
-from factory_resources.sql.expressions import columns_of, parse, suggestion
+from factory_resources.sql.expressions import columns_of, compared_constants, parse, suggestion
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,20 @@ def test_suggestion_lists_the_known_names() -> None:
     assert suggestion("zzz", []) == "available: none"
     assert suggestion("TORQE", ["torque"]) == "did you mean 'torque'? available: torque"
     assert suggestion("x", [f"c{i}" for i in range(40)]).endswith("c29 and 10 more")
+
+
+@pytest.mark.parametrize(
+    ("expression", "constants"),
+    [
+        (
+            "Email = 'a' AND (nbr IN (-4, 2.5) OR '7' = nbr)",
+            {"email": ("a",), "nbr": (-4, 2.5, "7")},
+        ),
+        ("name = 'a' AND name LIKE 'a%' OR b = 1", {"b": (1,)}),
+        ("NOT a = 1 AND b = c AND d = DATE '2026-01-02' AND e != 2 AND upper(f) = 'F'", {}),
+    ],
+)
+def test_constants_to_which_a_column_has_to_be_equal(
+    expression: str, constants: dict[str, tuple[object, ...]]
+) -> None:
+    assert compared_constants(expression, "here") == constants
