@@ -16,6 +16,7 @@ from factory_assets.erasure.table_rows import opened, rows_left, stored_files, t
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.caches import drop_caches
 from factory_resources.erasure.manifest import intent_file
+from factory_resources.erasure.parquet import is_table_name
 from factory_resources.erasure.scrubbing import scrub
 from factory_resources.erasure.search import Occurrence, find_values
 from factory_resources.erasure.shown_rows import blank_shown_rows
@@ -87,10 +88,12 @@ def replace_current_files(intent: ErasureIntent, home: Home) -> None:
         if not (folder / LOG).is_dir():
             continue
         for partition, files in logged_files(folder).items():
-            names = {file.name: f"tables/{table}/{_original(file.name)}" for file in files}
+            # What another program has added, no snapshot has.
+            own = [file for file in files if is_table_name(file.name)]
+            names = {file.name: f"tables/{table}/{_original(file.name)}" for file in own}
             if not now.keys() & set(names.values()):
                 continue
-            new = [_file(file, now.get(names[file.name]), home, table) for file in files]
+            new = [_file(file, now.get(names[file.name]), home, table) for file in own]
             kept = [one for one in new if one.rows] or new[:1]
             distinct = {one.name: one for one in sorted(kept, key=lambda one: one.name)}
             publish(

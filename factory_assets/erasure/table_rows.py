@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.erasure.read_sources import Readings
-from factory_resources.erasure.parquet import unreadable_table
+from factory_resources.erasure.parquet import is_table_name, unreadable_table
 from factory_resources.home.home import Home
 from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal, sealed
@@ -82,8 +82,8 @@ class PersonalRows:
 
 
 def table_paths(home: Home) -> list[Path]:
-    """Return the paths of the files of all tables, copies of one file among them."""
-    return sorted(home.tables.glob("*/*/*.parquet"))
+    """Return the paths of the files of all tables that the factory wrote, copies among them."""
+    return sorted(path for path in home.tables.glob("*/*/*.parquet") if is_table_name(path.name))
 
 
 def stored_files(home: Home, pipelines: Iterable[str] | None = None) -> list[StoredTableFile]:

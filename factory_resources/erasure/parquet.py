@@ -3,6 +3,7 @@
 A file is read in batches, so that a table of any size needs the memory of one.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.errors import StorageError
 
 MAGIC = b"PAR1"
+
+_TABLE_NAME = re.compile(r"[^-]+(-[0-9]+)?\.parquet")
 
 _ROWS = 1 << 16
 """Rows of a batch."""
@@ -47,6 +50,14 @@ def parquet_places(path: Path, terms: SearchTerms) -> "Counter[str]":
     except (pyarrow.ArrowException, OSError) as error:
         raise unreadable_table(path) from error
     return found
+
+
+def is_table_name(name: str) -> bool:
+    """Whether the factory names a file of a table so, or a copy of one.
+
+    Programs that write to the table themselves name theirs otherwise.
+    """
+    return _TABLE_NAME.fullmatch(name) is not None
 
 
 def unreadable_table(path: Path) -> StorageError:

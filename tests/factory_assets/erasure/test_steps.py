@@ -4,7 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import deltalake
 import duckdb
+import pyarrow.parquet
 import pytest
 from rich.console import Console
 
@@ -125,6 +127,20 @@ def test_what_is_left_holds(root: Path) -> None:
     [manifest] = manifests(home)
     assert set(manifest.pipelines) == {"people", "study", "visits"}
     assert manifest.pipelines["people"].versions == (1,)
+
+
+def test_what_another_program_has_added_to_a_table_is_told(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = home_of(root)
+    folder = home.tables / "people" / "clean"
+    rows = pyarrow.parquet.read_table(next(folder.glob("*.parquet")), partitioning=None)
+    deltalake.write_deltalake(folder, rows, mode="append")
+    [added] = folder.glob("part-*.parquet")
+    assert not erase()
+    assert f"tables/people/clean/{added.name}: column city (1 as value)" in capsys.readouterr().out
+    assert added.name not in current_files(folder)
+    assert problems(home) == []
 
 
 def test_a_model_trained_anew_has_not_seen_the_row(root: Path) -> None:
