@@ -74,9 +74,18 @@ def test_what_watches_nothing_is_still_read_where_it_is_stored() -> None:
             {"email": {"to": ["a@b"], "sender": "c@b", "host": "mail.b", "user": "me"}},
             "belong together",
         ),
-        ({"email": {"to": ["a@b"], "sender": "c@b\n", "host": "mail.b"}}, "no address in one line"),
-        ({"email": {"to": ["Ann <"], "sender": "c@b", "host": "mail.b"}}, "no address in one line"),
-        ({"email": {"to": ["@b"], "sender": "c@b", "host": "mail.b"}}, "no address in one line"),
+        (
+            {"email": {"to": ["a@b"], "sender": "c@b\n", "host": "mail.b"}},
+            "not an address in one line",
+        ),
+        (
+            {"email": {"to": ["Ann <"], "sender": "c@b", "host": "mail.b"}},
+            "not an address in one line",
+        ),
+        (
+            {"email": {"to": ["@b"], "sender": "c@b", "host": "mail.b"}},
+            "not an address in one line",
+        ),
     ],
     ids=str,
 )
