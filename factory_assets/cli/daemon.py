@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from factory_resources.interpreter import collect_less
@@ -79,26 +78,21 @@ def reloading(workspace: "UnwatchedWorkspace", code: Path, pause: float = _LOOK)
         pause: seconds between two looks.
     """
     from factory_assets.web.dagster.code_server import reload_request
+    from factory_assets.web.dagster.unwatched import repeatedly
 
-    stop = Event()
+    asked = set[str]()
 
     def look() -> None:
-        asked = set[str]()
-        while not stop.wait(pause):
-            broken = _broken_pipelines(workspace)
-            right = broken - _wrong_declarations(broken)
-            # One that fails for another reason would do so again: once is enough.
-            if right - asked and code.parent.is_dir():
-                reload_request(code).touch()
-            asked = right
+        nonlocal asked
+        broken = _broken_pipelines(workspace)
+        right = broken - _wrong_declarations(broken)
+        # One that fails for another reason would do so again: once is enough.
+        if right - asked and code.parent.is_dir():
+            reload_request(code).touch()
+        asked = right
 
-    thread = Thread(target=look, name="broken-pipelines", daemon=True)
-    thread.start()
-    try:
+    with repeatedly(look, pause, name="broken-pipelines"):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _wrong_declarations(names: set[str]) -> set[str]:

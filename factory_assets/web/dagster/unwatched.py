@@ -4,7 +4,7 @@ What a visitor may do with it belongs in `workspace`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -44,16 +44,33 @@ class UnwatchedWorkspace(WorkspaceProcessContext):
 @contextmanager
 def following(workspace: WorkspaceProcessContext, code: Path) -> Iterator[None]:
     """Let a workspace take what another code server has loaded, soon after it is there."""
+    known = _leads_to(code)
+
+    def look() -> None:
+        nonlocal known
+        if (present := _leads_to(code)) not in {known, None}:
+            workspace.refresh_workspace()
+            known = present
+
+    with repeatedly(look, _LOOK, name="code-server"):
+        yield
+
+
+@contextmanager
+def repeatedly(look: Callable[[], None], pause: float, *, name: str) -> Iterator[None]:
+    """Call a function after every pause, in a thread of its own.
+
+    Args:
+        pause: in seconds.
+        name: that of the thread.
+    """
     stop = Event()
 
-    def follow() -> None:
-        known = _leads_to(code)
-        while not stop.wait(_LOOK):
-            if (present := _leads_to(code)) not in {known, None}:
-                workspace.refresh_workspace()
-                known = present
+    def work() -> None:
+        while not stop.wait(pause):
+            look()
 
-    thread = Thread(target=follow, name="code-server", daemon=True)
+    thread = Thread(target=work, name=name, daemon=True)
     thread.start()
     try:
         yield
