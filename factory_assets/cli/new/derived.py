@@ -1,9 +1,10 @@
-"""Columns that a draft derives: texts read as numbers and dates."""
+"""Columns that a draft derives: texts read as numbers and dates; and rules for those texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from factory_assets.cli.new.column_summary import ColumnSummary
+from factory_assets.cli.new.names import free_name
 from factory_resources.errors import ExpressionError
 from factory_resources.sql.engine import identifier
 from factory_resources.sql.expressions import parse
@@ -16,6 +17,14 @@ class DerivedColumn:
     name: str
     sql: str
     comment: str = ""
+
+
+@dataclass(frozen=True)
+class DraftedRule:
+    """An entry of `clean.where`."""
+
+    name: str
+    sql: str
 
 
 def sql_name(name: str) -> str:
@@ -41,3 +50,19 @@ def read_texts(
         if column.source in texts:
             text = sql_name(texts[column.source])
             yield DerivedColumn(names[column.source], column.written.replace("{}", text))
+
+
+def date_rules(
+    columns: Sequence[ColumnSummary], names: Mapping[str, str], texts: Mapping[str, str]
+) -> Iterator[DraftedRule]:
+    """Yield a rule for each text that is read as a date: no pattern knows how long a month is.
+
+    The arguments are those of `read_texts`.
+    """
+    taken = set[str]()
+    for column in columns:
+        if column.source in texts and "strptime" in column.written:
+            text = sql_name(texts[column.source])
+            read = column.written.replace("{}", text)
+            name = free_name(f"{names[column.source].lower()[:50]}_valid", taken)
+            yield DraftedRule(name, f"{text} IS NULL OR {read} IS NOT NULL")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.derived import (
     DerivedColumn,
+    DraftedRule,
+    date_rules,
     read_texts,
     sql_name,
 )
@@ -74,6 +76,7 @@ class Recommendation:
     """Inputs, and the target, with values that are spelt in several ways."""
     deduplicate: tuple[str, ...]
     """The columns that are equal in copied rows."""
+    where: tuple[DraftedRule, ...]
     derive: tuple[DerivedColumn, ...]
     windows: Windows | None
     group: str | None
@@ -137,6 +140,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         text={names[c.source]: ENCODER for c in inputs if is_sentence(c)},
         unify=tuple(names[c.source] for c in _respelt(outcome, inputs)),
         deduplicate=_key(inputs, outcome, names | texts) if copies == "copied" else (),
+        where=tuple(date_rules(table.columns, names, texts)),
         derive=(*read_texts(table.columns, names, texts), *derive),
         windows=choose_windows(table, inputs, names, taken),
         group=group,

@@ -200,6 +200,10 @@ def _clean(choices: Recommendation) -> Iterator[str]:
     if not (choices.unify or choices.deduplicate or choices.derive or windows):
         return
     yield "  clean:"
+    if choices.where:
+        yield "    where:  # no date is a 31st of February"
+        for rule in choices.where:
+            yield f"      {rule.name}: {_sql(rule.sql)}"
     if choices.unify:
         yield "    # Some of their values differ only in case, blanks or Unicode form."
         yield f"    unify: {_listed(choices.unify)}"

@@ -47,6 +47,27 @@ def test_a_date_that_cannot_be_one_goes_to_quarantine(
     assert None not in column(clean(made, result, home).snapshot, home, "day")
 
 
+@pytest.mark.parametrize(
+    ("written", "wrong"),
+    [
+        ("{m:02}/{d:02}/2024", "02/30/2024"),
+        ("{d}.{m}.23", "29.2.23"),
+        ("{d:02}.{m:02}.2024 {d:02}:00", "31.04.2024 07:00"),
+    ],
+)
+def test_a_day_that_no_month_has_goes_to_quarantine(
+    written: str, wrong: str, tmp_path: Path
+) -> None:
+    """It matches the pattern, and would become a missing value."""
+    days = [written.format(d=i % 12 + 1, m=i // 12 % 12 + 1) for i in range(60)]
+    made = drafted(tmp_path, _table("Day", days), "y")
+    (tmp_path / "data.csv").write_text(_table("Day", [*days, wrong, ""]))
+    home = Home(tmp_path / "home")
+    result = clean(made, ingest(made, home), home)
+    assert result.quarantined == {"day_valid": 1}
+    assert column(result.snapshot, home, "Day").count(None) == 1
+
+
 @pytest.mark.parametrize("written", ["{} Q{}", "{}-Q{}", "Q{1}/{0}", "{0} {2}", "{2}-{0}"])
 def test_the_latest_quarters_judge(written: str, tmp_path: Path) -> None:
     months = ("Jan", "Apr", "Jul", "Oct")
