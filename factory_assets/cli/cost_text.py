@@ -12,6 +12,7 @@ from factory_assets.audit.cost.report import (
     StageEstimate,
 )
 from factory_assets.cli.wrapping import wrap_line
+from factory_resources.ledger.factory_verify import amount
 
 _Units = Sequence[tuple[float, str]]
 
@@ -51,8 +52,7 @@ def _tables(report: CostReport) -> Iterator[str]:
     yield from _by_machine((one, one.year) for one in report.machines)
     yield ""
     for i, answers in enumerate(here.answers):
-        many = answers.by if answers.requests != 1 else answers.by.removesuffix("s")
-        of = f"{answers.requests:,} {many} of {answers.rows:,} row{'s' * (answers.rows != 1)}"
+        of = f"{amount(answers.requests, answers.by)} of {amount(answers.rows, 'rows')}"
         yield f"A million answers by {answers.by}, from {of}"
         yield from _by_machine((one, one.answers[i].costs) for one in report.machines)
         yield ""

@@ -48,8 +48,7 @@ def read_texts(
     """
     for column in columns:
         if column.source in texts:
-            text = sql_name(texts[column.source])
-            yield DerivedColumn(names[column.source], column.written.replace("{}", text))
+            yield DerivedColumn(names[column.source], _read(column, texts)[1])
 
 
 def date_rules(
@@ -62,7 +61,12 @@ def date_rules(
     taken = set[str]()
     for column in columns:
         if column.source in texts and "strptime" in column.written:
-            text = sql_name(texts[column.source])
-            read = column.written.replace("{}", text)
+            text, read = _read(column, texts)
             name = free_name(f"{names[column.source].lower()[:50]}_valid", taken)
             yield DraftedRule(name, f"{text} IS NULL OR {read} IS NOT NULL")
+
+
+def _read(column: ColumnSummary, texts: Mapping[str, str]) -> tuple[str, str]:
+    """Return SQL for the text of a column, and for what is read from it."""
+    text = sql_name(texts[column.source])
+    return text, column.written.replace("{}", text)

@@ -105,7 +105,7 @@ def _units(columns: Sequence[ColumnSummary], rows: int) -> Iterator[ColumnSummar
         for place, c in enumerate(columns)
         if c.type in ("int64", "string")
         and c.present == rows
-        and not _is_calendar(c)
+        and not _calendar_end(c)
         and not _MOMENTS.intersection(words_of(c.source)[-1:])
         and _FEWEST_UNITS <= c.distinct <= rows / 3
         and (place < _FIRST or _is_thing(c))
@@ -123,8 +123,9 @@ def _are_serial_numbers(column: ColumnSummary) -> bool:
     return len({end[1] if end else None for end in ends} | {None}) == 2
 
 
-def _is_calendar(column: ColumnSummary) -> bool:
-    return bool(_CALENDAR.keys() & words_of(column.source)[-1:])
+def _calendar_end(column: ColumnSummary) -> int:
+    """Return the largest number of a part of the calendar, such as 24 of hours; 0 of others."""
+    return next((_CALENDAR.get(word, 0) for word in words_of(column.source)[-1:]), 0)
 
 
 def _counts(column: ColumnSummary, rows: int) -> bool:
@@ -134,12 +135,8 @@ def _counts(column: ColumnSummary, rows: int) -> bool:
         and column.low in (0, 1)
         and column.distinct == column.high - column.low + 1
         and _FEWEST_ROWS <= column.distinct <= rows / 2
-        and not (_is_calendar(column) and column.high <= _largest(column))
+        and column.high > _calendar_end(column)
     )
-
-
-def _largest(column: ColumnSummary) -> int:
-    return max(_CALENDAR.get(word, 0) for word in words_of(column.source)[-1:])
 
 
 def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSeries | None:
