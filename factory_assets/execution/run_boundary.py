@@ -33,7 +33,7 @@ from factory_assets.spec.settings import AlertChannel
 from factory_resources.boundary.addresses import join_address
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.compute.ray_cluster import token_file
-from factory_resources.encoders.sentence_encoder import FILES, encoder_folder
+from factory_resources.encoders.sentence_encoder import DEFAULT_ENCODER, FILES, encoder_folder
 from factory_resources.errors import FactoryError
 from factory_resources.home.database import server_address
 from factory_resources.home.database_client import client_files, client_hosts
@@ -172,7 +172,8 @@ def _of_encoders(pipeline: Pipeline) -> Iterator[Path]:
 
     A file may be a link, as in the cache of a hub.
     """
-    for name in pipeline.spec.train.text.values() if pipeline.spec.train else ():
+    declared = pipeline.spec.train.text if pipeline.spec.train else {}
+    for name in [DEFAULT_ENCODER] if declared is None else declared.values():
         with suppress(FactoryError):
             folder = encoder_folder(name)
             yield from (folder, *(folder / file for file in FILES))

@@ -311,7 +311,7 @@ class PipelineSpec(Spec):
         uses = [
             ("train.target", [train.target] if train else []),
             ("train.exclude", train.exclude if train else []),
-            ("train.text", train.text if train else []),
+            ("train.text", (train.text or ()) if train else []),
             ("train.categorical", train.categorical if train else []),
             ("train.leaks.allow", train.leaks.allow if train else []),
             ("train.model.by", [series.by] if series else []),

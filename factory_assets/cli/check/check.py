@@ -189,7 +189,8 @@ def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
 
 def _encoders(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield encoders of texts that are not on this machine."""
-    for column, encoder in (pipeline.spec.train.text if pipeline.spec.train else {}).items():
+    declared = pipeline.spec.train.text if pipeline.spec.train else None
+    for column, encoder in (declared or {}).items():
         try:
             encoder_folder(encoder)
         except (ModelError, SourceError) as error:

