@@ -79,7 +79,7 @@ def _preprocessing(features: Features, *, scaled: bool) -> onnx.ModelProto:
     for text in features.texts:
         name = f"in_{len(inputs)}"
         inputs.append(describe(name, TensorProto.FLOAT, ["N", text.width]))
-        blocks.append(name)
+        blocks.append(_text_node(name, text.scale, nodes, constants))
     if features.picture:
         name = f"in_{len(inputs)}"
         inputs.append(describe(name, TensorProto.UINT8, ["N", features.picture.numbers]))
@@ -232,6 +232,18 @@ def _statistics_nodes(
         ]
         results.append(f"statistics_{i}")
     return results
+
+
+def _text_node(name: str, scale: float | None, nodes: list[Any], constants: list[Any]) -> str:
+    """Add the node that scales the numbers of a text, if any; return the name of the result."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    if scale is None:
+        return name
+    constants.append(numpy_helper.from_array(np.array(scale, dtype="f4"), f"{name}_scale"))
+    nodes.append(helper.make_node("Mul", [name, f"{name}_scale"], [f"{name}_scaled"]))
+    return f"{name}_scaled"
 
 
 def _first_category(features: Features) -> int:

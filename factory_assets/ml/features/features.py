@@ -167,6 +167,7 @@ class Features(StageResult):
             numbers[:, i] = values
         for text in self.texts:
             numbers[:, last : last + text.width] = text.read(table)
+            numbers[:, last : last + text.width] *= np.float32(text.scale or 1)
             last += text.width
         if self.picture:
             numbers[:, last:] = self.picture.read(table)

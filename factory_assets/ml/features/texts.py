@@ -6,11 +6,14 @@ The encoder itself belongs in `factory_resources/encoders/`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from factory_assets.ml.features.columns import is_text, read_categories
 from factory_assets.results.base import StageResult
 from factory_assets.spec import Cnn, Pipeline, SequenceNetwork
+from factory_assets.spec.base import is_unset
 from factory_resources.encoders.sentence_encoder import (
     DEFAULT_ENCODER,
     encoder,
@@ -31,6 +34,11 @@ MOST_TEXTS = 20_000
 """The most different sentences of a column that are read by default, so that training does not
 take hours."""
 
+LIKE_NUMBERS = 4
+"""A text counts like so many standardised numbers, however many an encoder turns it into. If each
+of them counted like one, a penalty would hardly restrain a linear model; figures are in
+`docs/models.md`."""
+
 _FEWEST, _FIRST = 20, 1000
 """At most so many different texts are categories; the first texts tell how many words they have."""
 
@@ -44,6 +52,8 @@ class Text(StageResult):
     digest: str
     """SHA-256 of the encoder's files; an encoder with another digest is refused."""
     width: int
+    scale: Annotated[float | None, Field(exclude_if=is_unset)] = None
+    """What a model multiplies the encoder's numbers by; None in models from before: nothing."""
 
     def read(self, table: pa.Table) -> NDArray[np.float32]:
         """Return [rows, width]; a missing text is read as an empty one.
@@ -63,7 +73,13 @@ def describe_text(name: str, declared: str) -> Text:
     """
     digest = encoder_digest(declared)
     width = encoder(declared).width
-    return Text(name=name, encoder=declared, digest=digest, width=width)
+    return Text(
+        name=name,
+        encoder=declared,
+        digest=digest,
+        width=width,
+        scale=(LIKE_NUMBERS / width) ** 0.5,
+    )
 
 
 def is_read_by_default(pipeline: Pipeline, training: pa.Table, name: str) -> bool:

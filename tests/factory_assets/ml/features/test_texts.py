@@ -13,8 +13,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from factory_assets.execution import cache_key
-from factory_assets.ml.features import texts
-from factory_assets.ml.features.texts import is_read_by_default, unread_sentences
+from factory_assets.ml.features import features, texts
+from factory_assets.ml.features.texts import (
+    Text,
+    describe_text,
+    is_read_by_default,
+    unread_sentences,
+)
 from factory_assets.ml.training.fitting import fit
 from factory_assets.ml.training.preparation import prepare_rows
 from factory_assets.results.data import SplitResult
@@ -208,11 +213,29 @@ def test_stored_and_served_models_give_the_same_outputs(
     declared = reading(tmp_path, {"kind": kind, **({"epochs": 40} if kind == "mlp" else {})})
     home = Home(tmp_path / "home")
     result = fit(declared, noted(600, 1, task), noted(200, 2, task), home)
-    assert result.trained.features.texts[0].width == 8
+    [read] = result.trained.features.texts
+    assert (read.width, read.scale) == (8, pytest.approx(0.5**0.5))
     assert "note" not in {c.name for c in result.trained.features.categorical}
     # The note predicts whether the target is high, not how high.
     assert result.validation.get("roc_auc", 0) > 0.8 or result.validation.get("r2", 0) > 0.2
     same_everywhere(result.trained, tmp_path, task, 1e-5, noted(100, 3, task))
+
+
+def test_a_model_from_before_texts_were_scaled_reads_them_as_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def described(name: str, declared: str) -> Text:
+        return describe_text(name, declared).model_copy(update={"scale": None})
+
+    monkeypatch.setattr(features, "describe_text", described)
+    declared = reading(tmp_path, {"kind": "linear"})
+    result = fit(declared, noted(200, 1), noted(80, 2), Home(tmp_path / "home"))
+    [read] = result.trained.features.texts
+    assert "scale" not in read.model_dump_json()
+    table = noted(20, 3)
+    arrays = result.trained.features.arrays(table, scaled=True)
+    np.testing.assert_array_equal(arrays.numbers[:, -8:], read.read(table))
+    same_everywhere(result.trained, tmp_path, "binary", 1e-5, table)
 
 
 def remarked(count: int, seed: int) -> pa.Table:
@@ -230,9 +253,9 @@ def test_the_installed_encoder_reads_sentences_by_default(tmp_path: Path) -> Non
     declared = pipeline(tmp_path, {"kind": "linear"}, exclude=("heat", "wear"))
     table = remarked(150, 1)
     result = fit(declared, table, remarked(60, 2), Home(tmp_path / "home"))
-    features = result.trained.features
-    assert [(text.name, text.encoder) for text in features.texts] == [("remark", MINILM)]
-    assert [category.name for category in features.categorical] == ["colour"]
+    fitted = result.trained.features
+    assert [(text.name, text.encoder) for text in fitted.texts] == [("remark", MINILM)]
+    assert [category.name for category in fitted.categorical] == ["colour"]
     assert result.validation["roc_auc"] > 0.95
     assert not [*unread_sentences(declared, table, ["colour"])]
     same_everywhere(result.trained, tmp_path, "binary", 1e-5, remarked(40, 3))
