@@ -1,4 +1,4 @@
-"""Sentences read by the default encoder against sentences taken for categories.
+"""Sentences read by the default encoder, scaled or not, against sentences taken for categories.
 
     python -m benchmarks.sentences [--kinds K,…] [--seeds N]
 
@@ -20,12 +20,14 @@ from pathlib import Path
 from statistics import mean, stdev
 from time import process_time
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
+from factory_assets.ml.features import texts
 from factory_assets.ml.training.fitting import fit
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_resources.encoders.sentence_encoder import DEFAULT_ENCODER, Encoder, encoder_folder
@@ -35,8 +37,15 @@ PACKAGES = ("dagster", "lightning", "mlflow", "pandas", "sklearn")
 
 ROWS = 3_000
 
-READINGS: dict[str, dict[str, Any]] = {"encoder": {}, "categories": {"text": {}}}
-"""What is declared for each way to read sentences."""
+EQUAL = 384
+"""A text counts like so many numbers if each of the encoder's counts like one."""
+
+READINGS: dict[str, tuple[dict[str, Any], int]] = {
+    "by the encoder": ({}, texts.LIKE_NUMBERS),
+    "not scaled": ({}, EQUAL),
+    "categories": ({"text": {}}, texts.LIKE_NUMBERS),
+}
+"""What is declared for each way to read sentences, and like how many numbers a text counts."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,12 @@ def main() -> None:
         sentences = every["sentence"][near].sample(200, random_state=0).to_list()
         print(f"about {words} words: {_speed(sentences):.0f} a CPU second", flush=True)
     for kind in options.kinds.split(","):
-        for reading, declared in READINGS.items():
-            seeds = range(options.seeds)
-            found = [
-                judged(every.sample(ROWS, random_state=seed), kind, seed, declared)
-                for seed in seeds
-            ]
+        for reading, (declared, like) in READINGS.items():
+            with patch.object(texts, "LIKE_NUMBERS", like):
+                found = [
+                    judged(every.sample(ROWS, random_state=seed), kind, seed, declared)
+                    for seed in range(options.seeds)
+                ]
             print(f"{kind}, {reading}: {_line(found)}", flush=True)
 
 
