@@ -23,7 +23,7 @@ from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor.answers import is_proven, named_outputs, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
 from factory_assets.web.auditor.influences import Influences
-from factory_assets.web.auditor.paths import pipeline_path
+from factory_assets.web.auditor.paths import pipeline_path, source_path
 from factory_assets.web.auditor.reading import (
     AuditReader,
     folders_by_name,
@@ -173,7 +173,8 @@ class _Auditor:
     def source(self, request: Request) -> Response:
         given = request.query_params
         line, row = number_in(given.get("line")), number_in(given.get("row"))
-        view = self.reader.source(request.path_params["digest"], line, row)
+        digest, member = request.path_params["digest"], given.get("member", "")
+        view = self.reader.source(digest, line, row, member)
         return self._page(request, "audit_source", view=view)
 
     def search(self, request: Request) -> Response:
@@ -260,6 +261,7 @@ class _Auditor:
             checkpoint=checkpoint_of(log),
             now=datetime.now(UTC).isoformat(timespec="seconds"),
             path=pipeline_path,
+            source_path=source_path,
             **values,
         )
 

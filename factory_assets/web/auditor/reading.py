@@ -157,9 +157,11 @@ class AuditReader:
             ]
         return version_difference(old, new, (behind[0], behind[1]), self._home)
 
-    def source(self, digest: str, line: int | None, row: int | None) -> SourceView:
+    def source(
+        self, digest: str, line: int | None, row: int | None, member: str = ""
+    ) -> SourceView:
         with self.index.reading() as log:
-            return self._sources.read(log, digest, line, row, folders_by_name())
+            return self._sources.read(log, digest, line, row, folders_by_name(), member)
 
     def ai_act(self, pipeline: str, version: int | None) -> ActView:
         """Return what is on record of a version, the champion by default, for each point.

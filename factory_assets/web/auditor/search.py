@@ -9,7 +9,7 @@ from itertools import islice
 from urllib.parse import quote
 
 from factory_assets.web.auditor.index import AuditIndex
-from factory_assets.web.auditor.paths import pipeline_path
+from factory_assets.web.auditor.paths import pipeline_path, source_path
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import PersonChanged
@@ -121,7 +121,7 @@ def _keys(log: Log) -> dict[str, set[str]]:
 
 
 def _file(name: str, digest: str) -> Hit:
-    return Hit("source", name, f"/audit/files/{digest}", f"sha256:{digest}")
+    return Hit("source", name, source_path(digest, name), f"sha256:{digest}")
 
 
 def is_answer_id(text: str) -> bool:

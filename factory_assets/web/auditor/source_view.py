@@ -27,11 +27,12 @@ from factory_assets.web.auditor.packed_sources import plain_stream, write_plain
 from factory_assets.web.auditor.records import CountedRecord, CountedRecords
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_assets.web.auditor.source_text import text_lines
-from factory_resources.erasure.manifest import erased_rows
+from factory_resources.erasure.manifest import erased_of, erased_rows
 from factory_resources.errors import FactoryError, SourceError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.log import Log
 from factory_resources.sources.digest_cache import DigestCache
+from factory_resources.sources.files.archives import member_of
 from factory_resources.sources.files.discovery import File, format_of
 from factory_resources.sources.files.line_numbers import record_at
 from factory_resources.sources.files.reader import SourceTable, read_file
@@ -123,11 +124,18 @@ class SourceReader:
     sensitive: SensitiveSources
 
     def read(
-        self, log: Log, digest: str, line: int | None, row: int | None, folders: Folders
+        self,
+        log: Log,
+        digest: str,
+        line: int | None,
+        row: int | None,
+        folders: Folders,
+        member: str = "",
     ) -> SourceView:
         """Return what is shown of a source.
 
         Args:
+            member: which member of a zip; the one that was read last if it is not said.
             line: the line that is asked for, from 1; for a table of rows, `row` comes first.
             row: the record that is asked for, from 1.
 
@@ -135,7 +143,9 @@ class SourceReader:
             UnknownNameError: no record names it.
             StorageError: a record of it is damaged.
         """
-        names = self.index.sources(digest) if _DIGEST.fullmatch(digest) else []
+        every = self.index.sources(digest) if _DIGEST.fullmatch(digest) else []
+        member = member or (member_of(every[0].name) if every else "")
+        names = [one for one in every if member_of(one.name) == member]
         if not names:
             raise UnknownNameError(
                 "no record names a source with this digest",
@@ -144,8 +154,8 @@ class SourceReader:
         counted = CountedRecords(self.home, log)
         try:
             named = self._find(names, counted, folders)
-            hidden = self.sensitive.of((one.pipeline for one in names), folders)
-            erased = frozenset(erased_rows(self.home).get(digest, ()))
+            hidden = self.sensitive.of((one.pipeline for one in every), folders)
+            erased = frozenset(erased_of(erased_rows(self.home), digest, named.source.name))
             # Which lines an erased row has is not known before its table is read.
             if not hidden and not erased and _kind(named) in {"csv", "jsonl", "arff"}:
                 part = _Part("line", (), self._text(named, line or row or 1))

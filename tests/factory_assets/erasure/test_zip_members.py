@@ -17,6 +17,8 @@ from factory_assets.results.data import CleanResult
 from factory_assets.spec import Partition, Pipeline
 from tests.data_stages import column, rows
 from tests.erasures import erase, home_of, note_erased
+from tests.factory_assets.web.auditor.clients import app_of, client_of
+from tests.factory_assets.web.pages.markup import text_of
 from tests.ledger import problems
 from tests.pipelines import declare, enter
 
@@ -79,10 +81,21 @@ def test_the_rows_of_another_member_stay(root: Path) -> None:
     assert _stored(root, "people", "nbr") == [12, 13]
     assert _stored(root, "north", "visit") == [91, 92, 93]
     assert _stored(root, "south", "visit") == [94, 96]
+    # An auditor is shown the member that was asked for, without the erased row.
+    assert "1 91 2 92 3 93" in _shown(root, "north/visits.csv")
+    assert "1 94 3 96" in _shown(root, "south/visits.csv")
     # A pipeline that is new since then.
     _declare(root, "towns", "towns.csv")
     assert _stored(root, "towns", "town") == [1, 2, 3]
     assert problems(home) == []
+
+
+def _shown(root: Path, member: str) -> str:
+    """Return what an auditor reads of a member, from the address that the search gives."""
+    client = client_of(app_of(home_of(root)), "ada", ["auditor"])
+    page = client.get(f"/audit/search?q={member}").headers["location"]
+    text = text_of(client.get(f"{page}&row=2").text)
+    return text[text.index("Rows 1 to") :]
 
 
 def test_what_is_joined_from_another_member_stays(root: Path) -> None:
