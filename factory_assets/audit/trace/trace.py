@@ -33,6 +33,7 @@ from factory_assets.audit.trace.verification import Checker
 from factory_assets.audit.upstream import model_records, walk_upstream
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, value_in
+from factory_resources.erasure.manifest import erased_of, erased_rows
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.tracking.record import Record
@@ -131,7 +132,8 @@ class Tracer:
         """Trace a source forward."""
         digest = find_source(name, self.history)
         facts = [*self._sources(self.history.records, digest)]
-        last = max(fact.rows for fact in facts)
+        erased = erased_rows(self.history.home)
+        last = max(fact.rows + len(erased_of(erased, digest, fact.name)) for fact in facts)
         if isinstance(row, tuple):
             raise UnknownNameError(
                 f"{row[0][:SHOWN_DIGITS]}:{row[1]} is not a row number of a source",
