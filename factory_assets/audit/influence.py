@@ -35,6 +35,7 @@ from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_assets.spec import Pipeline, SplitRule
 from factory_assets.spec.base import STORED
+from factory_resources.erasure.manifest import is_gone
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
@@ -191,6 +192,12 @@ def attribution_context(
             "the record of the split that it learned from is missing",
             where=title,
             remedy="restore it from a backup; factory verify tells what else does not hold",
+        )
+    if is_gone(history.home, version.model, version.version):
+        raise ModelError(
+            "files of it were removed when somebody was erased, so that nothing can be computed",
+            where=title,
+            remedy=f"train a new version: factory run {version.model}",
         )
     trained = load_trained(candidate, history.home, pipeline.folder)
     parts = _parts(split)

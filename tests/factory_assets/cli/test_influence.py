@@ -12,7 +12,9 @@ from factory_assets.cli.main import main
 from factory_assets.cli.wrapping import WIDTH
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_resources.erasure.manifest import manifest_file
 from factory_resources.home.home import Home
+from tests.erasures import note_erased
 from tests.pipelines import declare
 
 pytestmark = pytest.mark.slow
@@ -190,6 +192,17 @@ def test_a_record_of_the_split_that_is_missing_is_one_line(folder: Path, tmp_pat
     assert result.exit_code == 2
     [line] = result.output.strip().splitlines()
     assert "fruit@1: the record of the split that it learned from is missing" in line
+
+
+def test_a_version_whose_files_an_erasure_removed_is_one_line(folder: Path) -> None:
+    home = Home(folder.parent.parent / "home")
+    manifest = note_erased(home, {}, pipeline="fruit", gone=(1,))
+    result = influence("fruit@1", "--row", "1")
+    manifest_file(home, manifest.id).unlink()
+    assert result.exit_code == 2
+    [line] = result.output.strip().splitlines()
+    assert "fruit@1: files of it were removed when somebody was erased" in line
+    assert line.endswith("train a new version: factory run fruit")
 
 
 def test_what_is_declared_today_does_not_change_the_list(folder: Path) -> None:
