@@ -203,6 +203,7 @@ def contract_command(pipeline: str, out: Path | None) -> None:
         click.echo(contract_text(pipeline, Home.from_env()), nl=False)
     else:
         write_contract(pipeline, out, Home.from_env())
+        click.echo(f"wrote {out}")
 
 
 @command("gc")

@@ -163,7 +163,8 @@ def test_contract_command_writes_what_the_factory_reads(
     written = Contract.model_validate(reader.read(yaml.safe_load(result.stdout)).contract)
     assert written == pipeline.spec.ingest.contract
     out = tmp_path / "out.odcs.yaml"
-    assert CliRunner().invoke(main, ["contract", "apples", "--out", str(out)]).exit_code == 0
+    written_to = CliRunner().invoke(main, ["contract", "apples", "--out", str(out)])
+    assert (written_to.exit_code, written_to.stdout) == (0, f"wrote {out}\n")
     assert out.read_text() == result.stdout
 
 
