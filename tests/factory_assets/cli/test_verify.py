@@ -1,10 +1,13 @@
 """`factory verify`: databases on a server, and the declarations that the ledger names."""
 
+import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from factory_assets.cli import verify as verify_command
 from factory_assets.cli.verify import verify
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -65,6 +68,38 @@ def test_a_home_on_a_disk_that_cannot_be_written_is_verified(
     with closed_disk(home.path):
         assert verify(None, {}, as_json=False) == 0
     assert "5 answers in the database" in capsys.readouterr().out
+
+
+def test_what_runs_write_meanwhile_is_no_problem(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    (tmp_path / "d.csv").write_text("x,y\n1,0\n2,1\n")
+    rules, verifier = iter(("x > 0", "x > 1", "x < 9")), verify_command._verifier
+
+    def write() -> None:
+        made = pipeline(tmp_path, files="d.csv", clean={"where": {"large": next(rules)}})
+        for stage in STAGES[:2]:
+            run_stage(StageRequest(made, stage, home, "run"))
+
+    def disturbed(words: list[str]) -> subprocess.CompletedProcess[str]:
+        if not calls:
+            write()
+        calls.append(words)
+        return verifier(words)
+
+    write()
+    calls: list[list[str]] = []
+    monkeypatch.setattr(verify_command, "_verifier", disturbed)
+    assert verify(None, {}, as_json=False) == 0
+    assert (len(calls), "problem" in capsys.readouterr().out) == (2, False)
+    # If somebody is always at work, a note says so.
+    monkeypatch.setattr(verify_command, "_ATTEMPTS", 1)
+    calls.clear()
+    assert verify(None, {}, as_json=True) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert "which has no entry" in said["problems"][0]["what"]
+    assert "came meanwhile" in said["notes"][-1]["what"]
 
 
 def test_a_declaration_that_was_removed_is_told(
