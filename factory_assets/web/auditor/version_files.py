@@ -27,6 +27,8 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
 }
 """The command that makes each file."""
 
+_NO_REMEDY = "factory verify tells what does not hold"
+
 VERSION_FILES = tuple(_COMMANDS)
 """The names of the files about a version."""
 
@@ -92,4 +94,6 @@ class VersionFileMaker:
 def _why(code: int, said: str) -> UnknownNameError | UnexpectedError:
     line = (said.strip().splitlines() or ["it ended without a message"])[-1]
     kind = UnexpectedError if code == UnexpectedError.exit_code else UnknownNameError
-    return kind(line.removeprefix("error: "), remedy="factory verify tells what does not hold")
+    # A command says itself what to do.
+    what, _, remedy = line.removeprefix("error: ").rpartition("; ")
+    return kind(what, remedy=remedy) if what else kind(remedy, remedy=_NO_REMEDY)
