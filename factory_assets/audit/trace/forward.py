@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from factory_assets.audit.references import step_name
@@ -10,12 +10,14 @@ from factory_assets.audit.trace.answers_given import GivenAnswers
 from factory_assets.audit.trace.report import ModelUse, RowPlace, RowRoute, StagePassage
 from factory_assets.audit.trace.rows import open_snapshot
 from factory_assets.audit.trace.verification import Checker, worst
+from factory_assets.results.data import SourceFile
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_resources.erasure.manifest import erased_of, erased_rows
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
+from factory_resources.sources.files.archives import member_of
 from factory_resources.sql.engine import identifier, literal
 from factory_resources.sql.spelling import unified_sql
 from factory_resources.tables.snapshot import Snapshot, exists
@@ -37,10 +39,16 @@ class FollowedRows:
     digests: frozenset[str]
     runs: tuple[Run, ...] | None = None
     """None for all rows."""
+    member: str = ""
+    """The member of a zip that they are in, whose members have their digest in common; empty for
+    all of them."""
+    source: SourceFile | None = None
+    """What the ingest that they are followed from calls this member."""
 
     @classmethod
-    def one(cls, digest: str, record: int) -> "FollowedRows":
-        return cls(frozenset({digest}), ((digest, record, record),))
+    def of(cls, digest: str, record: int | None, member: str = "") -> "FollowedRows":
+        runs = None if record is None else ((digest, record, record),)
+        return cls(frozenset({digest}), runs, member)
 
     @property
     def single(self) -> bool:
@@ -67,6 +75,11 @@ class FollowedRows:
                     columns,
                 )
                 condition = "EXISTS (SELECT 1 FROM followed WHERE source = _file AND record = _row)"
+            for name, value in (
+                self.source.constants(table.columns) if self.source else {}
+            ).items():
+                same = "NULL" if value is None else literal(value)
+                condition += f" AND CAST({identifier(name)} AS VARCHAR) IS NOT DISTINCT FROM {same}"
             connection.execute(f"CREATE TEMP VIEW matched AS FROM stored WHERE {condition}")
             yield connection
 
@@ -88,7 +101,7 @@ class ForwardTracer:
         """Return every route of the rows; routes with the same data versions are merged."""
         found = {}
         for ingest in self.history.records:
-            if ingest.stage == "ingest" and rows.digests & _digests(ingest):
+            if ingest.stage == "ingest" and _sources(ingest, rows):
                 for chain in self._chains([ingest]):
                     found[tuple(r.data_version for r in chain)] = chain
         return tuple(self._route(chain, rows) for chain in found.values())
@@ -108,6 +121,8 @@ class ForwardTracer:
 
     def _route(self, chain: Sequence[Record], rows: FollowedRows) -> RowRoute:
         joined = _joined(chain[0], rows)
+        if rows.member:
+            rows = replace(rows, source=_sources(chain[0], rows)[0])
         passages: list[StagePassage] = []
         for record in chain:
             # If no row passed the stage before, none reaches this one.
@@ -174,14 +189,14 @@ class ForwardTracer:
     def _absent_place(self, record: Record, rows: FollowedRows, arrived: int) -> RowPlace:
         """Return the place of a row that is in none of the stage's tables."""
         if record.stage != "clean" or not arrived:
-            part = "erased" if rows.runs and self._are_erased(rows.runs) else "not there"
+            part = "erased" if rows.runs and self._are_erased(rows, rows.runs) else "not there"
             return RowPlace(part=part, row=None, rules=())
         kept = self._kept_duplicate(record, rows)
         return RowPlace(part="duplicate", row=None, rules=(), same_as=kept)
 
-    def _are_erased(self, runs: Iterable[Run]) -> bool:
-        erased = erased_rows(self.home)
-        return all(first in erased_of(erased, source) for source, first, _ in runs)
+    def _are_erased(self, rows: FollowedRows, runs: Iterable[Run]) -> bool:
+        erased, name = erased_rows(self.home), rows.source.name if rows.source else ""
+        return all(first in erased_of(erased, source, name) for source, first, _ in runs)
 
     def _kept_duplicate(self, clean: Record, rows: FollowedRows) -> int | None:
         """Return the record of the same source that was kept in place of a duplicate, if any."""
@@ -245,14 +260,18 @@ class _Matches:
     places: list[RowPlace]
 
 
-def _digests(ingest: Record) -> set[str]:
-    return {source["sha256"] for source in ingest.value["sources"]}
+def _sources(ingest: Record, rows: FollowedRows) -> list[SourceFile]:
+    """Return the sources of an ingest that the rows may be of; those of rows come before joins."""
+    # The whole result would take long to be read, for each of thousands of partitions.
+    read = (one for one in ingest.value["sources"] if one["sha256"] in rows.digests)
+    found = map(SourceFile.model_validate, read)
+    named = (one for one in found if not rows.member or member_of(one.name) == rows.member)
+    return sorted(named, key=lambda one: bool(one.join))
 
 
 def _joined(ingest: Record, rows: FollowedRows) -> str:
     """Return the join whose table the source is; empty if it is a source of rows."""
-    sources = [s for s in ingest.value["sources"] if s["sha256"] in rows.digests]
-    return "" if any(not s.get("join") for s in sources) else str(sources[0]["join"])
+    return _sources(ingest, rows)[0].join
 
 
 def _count(connection: "duckdb.DuckDBPyConnection") -> int:

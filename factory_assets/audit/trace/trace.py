@@ -6,6 +6,7 @@ that they name is compared with its digest. How a trace is printed belongs in th
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from factory_assets.audit.references import (
@@ -36,6 +37,7 @@ from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_resources.erasure.manifest import erased_of, erased_rows
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.sources.files.archives import member_of
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
 
@@ -132,6 +134,8 @@ class Tracer:
         """Trace a source forward."""
         digest = find_source(name, self.history)
         facts = [*self._sources(self.history.records, digest)]
+        member = _named_member(name.path, facts)
+        facts = [fact for fact in facts if not member or member_of(fact.name) == member]
         erased = erased_rows(self.history.home)
         last = max(fact.rows + len(erased_of(erased, digest, fact.name)) for fact in facts)
         if isinstance(row, tuple):
@@ -145,7 +149,7 @@ class Tracer:
                 where=f"sha256:{digest[:SHOWN_DIGITS]}",
                 remedy=f"its rows are 1 to {last}",
             )
-        rows = FollowedRows(frozenset({digest})) if row is None else FollowedRows.one(digest, row)
+        rows = FollowedRows.of(digest, row, member)
         answers = GivenAnswers(self.history.home, self.answer_ids, self.checker.problems)
         tracer = ForwardTracer(self.history, self.registry, self.checker, answers)
         return Trace(
@@ -198,3 +202,13 @@ class Tracer:
                 missing = error
         assert missing is not None
         raise missing
+
+
+def _named_member(path: Path | None, facts: Sequence[Source]) -> str:
+    """Return the member of a zip that a path names; empty if it names a whole file."""
+    members = {member_of(fact.name) for fact in facts} - {""}
+    if path is None or path.is_file():
+        return ""
+    named = {member_of(str(path))} & members
+    named = named or {member for member in members if Path(member).name == path.name}
+    return named.pop() if len(named) == 1 else ""

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from factory_assets.audit.trace.trace import trace
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import StageRequest
@@ -81,6 +82,12 @@ def test_the_rows_of_another_member_stay(root: Path) -> None:
     assert _stored(root, "people", "nbr") == [12, 13]
     assert _stored(root, "north", "visit") == [91, 92, 93]
     assert _stored(root, "south", "visit") == [94, 96]
+    # Each is traced to where the rows of its own member went.
+    for name, part in {"north": "snapshot", "south": "erased"}.items():
+        path = f"{_FILES}/{name}/visits.csv"
+        fates = trace(path, home, row="2", folders={}, verify=False).fates
+        read = [fate.passages[0] for fate in fates]
+        assert {(one.step.split("/")[0], one.places[0].part) for one in read} == {(name, part)}
     # An auditor is shown the member that was asked for, without the erased row.
     assert "1 91 2 92 3 93" in _shown(root, "north/visits.csv")
     assert "1 94 3 96" in _shown(root, "south/visits.csv")

@@ -31,6 +31,12 @@ def test_the_label_tells_of_which_member_a_row_is(tmp_path: Path, home: Home) ->
         assert row
         assert row.source
         assert (row.source.name, row.lines) == (f"../export.zip/{side}/visits.csv", lines)
+    # Forward, the rows of the member that is named are followed.
+    for side, numbers in {"north": [2], "south": [4]}.items():
+        found = trace(f"../export.zip/{side}/visits.csv", home, row="2", folders={"visits": folder})
+        assert [source.labels for source in found.sources] == [{"side": side}]
+        [fate] = found.fates
+        assert [[place.row for place in one.places] for one in fate.passages] == [numbers] * 2
 
 
 def test_the_folder_tells_of_which_partition_of_a_delta_table_a_row_is(
