@@ -69,6 +69,8 @@ class AttributionContext:
     """The rows that it learned from: training rows, then validation rows if it was refitted."""
     from_validation: int
     """How many of them are validation rows."""
+    numbers: NDArray[np.int64]
+    """The number of each in the table of its part, from 1."""
     effects: Attribution
 
     @property
@@ -159,6 +161,7 @@ def attribution_context(
     pipeline: Pipeline, name: ModelName, history: RecordGraph
 ) -> AttributionContext:
     """Return a version with what its influence is computed from; raises like `influential`."""
+    import numpy as np
     import pyarrow as pa
 
     version = find_model(name, Registry(history.home))
@@ -213,9 +216,11 @@ def attribution_context(
         candidate.portfolio,
     )
     from_validation = len(learner.training) - training.num_rows
+    numbers = np.arange(1, training.num_rows + 1)
     if from_validation:
-        known = validation.take(trained.target.known_rows(validation))
-        training = pa.concat_tables([training, known])
+        known = trained.target.known_rows(validation)
+        training = pa.concat_tables([training, validation.take(known)])
+        numbers = np.concatenate([numbers, np.asarray(known) + 1])
     effects = candidate_attribution(learner, load_seeds(learner, candidate, influence))
     return AttributionContext(
         title,
@@ -226,6 +231,7 @@ def attribution_context(
         learner,
         training,
         from_validation,
+        numbers,
         effects,
     )
 
@@ -285,10 +291,10 @@ def _row(
     folders: Folders,
 ) -> TrainingRow:
     row = context.training.slice(position, 1)
-    [sha256], [record] = row["_file"].to_pylist(), row["_row"].to_pylist()
     begins = context.training.num_rows - context.from_validation
     table = ResolvedTable((context.split,), "train" if position < begins else "validation")
-    traced = trace_row(table, (sha256, record), history, folders, verify=True)
+    number = int(context.numbers[position])
+    traced = trace_row(table, number, history, folders, verify=True)
     column = context.trained.target.column
     hidden = column in sensitive_columns(context.learner.pipeline) or any(
         c.sensitive for c in context.trained.description.ingest.contract.columns if c.name == column

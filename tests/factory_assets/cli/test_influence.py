@@ -1,6 +1,7 @@
 """`factory influence`: both lists with the lines of their rows, and the cases that it refuses."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -207,24 +208,34 @@ def test_a_version_whose_files_an_erasure_removed_is_one_line(folder: Path) -> N
 
 def test_what_is_declared_today_does_not_change_the_list(folder: Path) -> None:
     """Words have statistics, of other folds for each row: how they were drawn counts, not how they
-    would be drawn today."""
+    would be drawn today.
+
+    The members of a zip have their digest in common: each row is that of its own member."""
     chance, home = np.random.default_rng(0), Home(folder.parent.parent / "home")
     words, noise = chance.integers(70, size=700), chance.normal(size=700)
     size = chance.normal(size=70)[words] + noise / 4
     rows = [f"w{word},{s:.4f}" for word, s in zip(words, size, strict=True)]
     shops = folder.parent / "shops"
     shops.mkdir()
-    (shops / "data.csv").write_text("\n".join(["word,size", *rows]) + "\n")
+    members = {"north": ["word,size", *rows[:350]], "south": ["word,size", *rows[350:]]}
+    with zipfile.ZipFile(shops / "data.zip", "w") as archive:
+        for name, lines in members.items():
+            archive.writestr(f"{name}.csv", "\n".join(lines) + "\n")
+    sources = {name: {"files": "data.zip", "member": f"{name}.csv"} for name in members}
+    train = {"target": "size", "exclude": ["side"], "model": {"kind": "linear"}}
     declared: dict[str, Any] = {
         "purpose": "Sizes by word",
-        "ingest": {"source": {"files": "data.csv"}},
-        "train": {"target": "size", "model": {"kind": "linear"}, "leaks": {"action": "off"}},
+        "ingest": {"sources": sources, "label": "side"},
+        "train": {**train, "leaks": {"action": "off"}},
         "evaluate": attributes()["evaluate"],
     }
     pipeline = declare(shops, declared)
     for stage in STAGES:
         run_stage(StageRequest(pipeline, stage, home, "run"))
     report = influence_report("shops@1", "--row", "1")
+    for row in report["rows"]:
+        line = members[Path(row["source"]).stem][row["record"]]
+        assert float(line.split(",")[1]) == float(row["label"])
     for today in ({"seed": 5}, {"target": "width"}):
         declare(shops, {**declared, "train": {**declared["train"], **today}})
         assert influence_report("shops@1", "--row", "1") == report
