@@ -23,6 +23,7 @@ from factory_assets.spec.base import suggest
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.sources.databases.reader import SQLITE
+from factory_resources.sources.files.archives import member_of
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tables.logged_files import past_versions
 from factory_resources.tables.snapshot import Snapshot, union
@@ -138,6 +139,20 @@ def find_source(name: SourceName, history: RecordGraph) -> str:
         )
     assert name.path is not None
     return _find_by_path(name.path, names)
+
+
+def find_member(name: SourceName, digest: str, history: RecordGraph) -> str:
+    """Return the member of a zip that a name names; empty if it names a whole file.
+
+    Args:
+        digest: what `find_source` has found.
+    """
+    if name.path is None or name.path.is_file():
+        return ""
+    members = {member_of(one) for one in _sources(history)[digest]} - {""}
+    named = {member_of(str(name.path))} & members
+    named = named or {one for one in members if Path(one).name == name.path.name}
+    return named.pop() if len(named) == 1 else ""
 
 
 def _find_by_path(path: Path, names: Mapping[str, tuple[str, ...]]) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from factory_assets.audit.references import SnapshotName, SourceName, parse, snapshot_name
-from factory_assets.audit.resolver import ResolvedTable, find_snapshot, find_source
+from factory_assets.audit.resolver import ResolvedTable, find_member, find_snapshot, find_source
 from factory_assets.audit.trace.report import Hop, RowOrigin
 from factory_assets.audit.trace.sources import (
     Folders,
@@ -21,6 +21,7 @@ from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_assets.spec import IDENTITY
 from factory_resources.errors import DataError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.sources.files.archives import member_of
 from factory_resources.sources.files.reader import numbered
 from factory_resources.sql.engine import engine_errors, identifier, sealed
 from factory_resources.tables.snapshot import Snapshot, exists, fetched_paths
@@ -32,11 +33,18 @@ if TYPE_CHECKING:
 _DIGITS = 18
 """No table has a row whose number has more."""
 
-Row = tuple[str, int]
-"""SHA-256 of a source, and the number of the record in it, from 1."""
+
+class SourceRow(NamedTuple):
+    """A record of a source."""
+
+    sha256: str
+    record: int
+    """Its number, from 1."""
+    member: str = ""
+    """The member of a zip that it is in, as it was named; empty if none was."""
 
 
-def parse_row(text: str, history: RecordGraph) -> int | Row:
+def parse_row(text: str, history: RecordGraph) -> int | SourceRow:
     """Parse a number, or `SOURCE:N` with any name of a source.
 
     Raises:
@@ -54,15 +62,16 @@ def parse_row(text: str, history: RecordGraph) -> int | Row:
     if isinstance(name, SnapshotName):
         return _file_row(find_snapshot(name, history).table, int(number))
     if isinstance(name, SourceName):
-        return find_source(name, history), int(number)
+        digest = find_source(name, history)
+        return SourceRow(digest, int(number), find_member(name, digest, history))
     raise UnknownNameError(f"{source!r} is not a source", remedy="name a file or a snapshot")
 
 
-def _file_row(table: Snapshot, number: int) -> Row:
+def _file_row(table: Snapshot, number: int) -> SourceRow:
     """Identify a row of a snapshot as another pipeline does: by its file and its number in it."""
     before = [0, *accumulate(file.rows for file in table.files)]
     index = _file_index(table, number, before)
-    return table.files[index].sha256, number - before[index]
+    return SourceRow(table.files[index].sha256, number - before[index])
 
 
 @contextmanager
@@ -88,7 +97,7 @@ def open_snapshot(snapshot: Snapshot, home: Home) -> Iterator["duckdb.DuckDBPyCo
         yield connection
 
 
-def identity_at(snapshot: Snapshot, home: Home, number: int) -> Row:
+def identity_at(snapshot: Snapshot, home: Home, number: int) -> SourceRow:
     """Return the identity of a row, given its number.
 
     Raises:
@@ -104,7 +113,7 @@ def identity_at(snapshot: Snapshot, home: Home, number: int) -> Row:
             f"SELECT {', '.join(IDENTITY)} FROM stored WHERE _number = ?", [number - before[index]]
         ).fetchone()
     assert row is not None
-    return str(row[0]), int(row[1])
+    return SourceRow(str(row[0]), int(row[1]))
 
 
 def _file_index(snapshot: Snapshot, number: int, before: list[int]) -> int:
@@ -122,18 +131,18 @@ def _file_index(snapshot: Snapshot, number: int, before: list[int]) -> int:
     return next(i for i, end in enumerate(before[1:]) if number <= end)
 
 
-def numbers_of(snapshot: Snapshot, home: Home, row: Row) -> list[int]:
+def numbers_of(snapshot: Snapshot, home: Home, row: SourceRow) -> list[int]:
     """Return the numbers of a row in the snapshot; several if a source was read twice."""
     with open_snapshot(snapshot, home) as connection:
         numbers = connection.execute(
-            "SELECT _number FROM stored WHERE _file = ? AND _row = ? ORDER BY 1", list(row)
+            "SELECT _number FROM stored WHERE _file = ? AND _row = ? ORDER BY 1", [*row[:2]]
         ).fetchall()
     return [int(number) for (number,) in numbers]
 
 
 def trace_row(
     resolved: ResolvedTable,
-    requested: int | Row,
+    requested: int | SourceRow,
     history: RecordGraph,
     folders: Folders,
     verify: bool,
@@ -152,6 +161,8 @@ def trace_row(
     else:
         row = requested
         numbers = numbers_of(table, history.home, row)
+        if row.member:
+            numbers = [n for n in numbers if _member_at(resolved, n, row, history) == row.member]
         if not numbers:
             raise DataError(
                 f"row {row[1]} of {row[0][:12]} is not in this table",
@@ -164,11 +175,19 @@ def trace_row(
     return _trace_back(list(resolved.records), hops, place, row, history, folders, verify)
 
 
+def _member_at(resolved: ResolvedTable, number: int, row: SourceRow, history: RecordGraph) -> str:
+    """Return the member of a zip that a row with this number in a table is of."""
+    place = resolved.table, number
+    ingests = _ingests([*resolved.records], history)
+    found = (_source(ingest, row.sha256, place, history.home) for ingest in ingests)
+    return next((member_of(source.name) for source in found if source), "")
+
+
 def _trace_back(
     records: list[Record],
     hops: list[Hop],
     place: tuple[Snapshot, int],
-    row: Row,
+    row: SourceRow,
     history: RecordGraph,
     folders: Folders,
     verify: bool,
@@ -210,7 +229,7 @@ def _trace_back(
     )
 
 
-def _image_in_words(ingest: Record, row: Row, columns: tuple[str, ...], home: Home) -> str:
+def _image_in_words(ingest: Record, row: SourceRow, columns: tuple[str, ...], home: Home) -> str:
     """Name the image that a row is, as it was when it was read; "" if no table has the row.
 
     Args:
@@ -222,7 +241,7 @@ def _image_in_words(ingest: Record, row: Row, columns: tuple[str, ...], home: Ho
             continue
         with open_snapshot(table, home) as connection:
             found = connection.execute(
-                f"SELECT {names} FROM stored WHERE _file = ? AND _row = ?", [*row]
+                f"SELECT {names} FROM stored WHERE _file = ? AND _row = ?", [*row[:2]]
             ).fetchone()
         if found:
             return f"the record is an image: {', '.join(map(str, found))}"

@@ -6,7 +6,6 @@ that they name is compared with its digest. How a trace is printed belongs in th
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from factory_assets.audit.references import (
@@ -18,7 +17,13 @@ from factory_assets.audit.references import (
     parse,
     snapshot_name,
 )
-from factory_assets.audit.resolver import ResolvedTable, find_model, find_snapshot, find_source
+from factory_assets.audit.resolver import (
+    ResolvedTable,
+    find_member,
+    find_model,
+    find_snapshot,
+    find_source,
+)
 from factory_assets.audit.trace.answers_given import GivenAnswers
 from factory_assets.audit.trace.backward import (
     describe_columns,
@@ -28,7 +33,7 @@ from factory_assets.audit.trace.backward import (
 )
 from factory_assets.audit.trace.forward import FollowedRows, ForwardTracer
 from factory_assets.audit.trace.report import ColumnOrigin, ModelFact, RowOrigin, Source, Trace
-from factory_assets.audit.trace.rows import Row, parse_row, trace_row
+from factory_assets.audit.trace.rows import SourceRow, parse_row, trace_row
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.audit.trace.verification import Checker
 from factory_assets.audit.upstream import model_records, walk_upstream
@@ -92,7 +97,7 @@ class Tracer:
     answer_ids: int | None = 0
     """As `trace` takes it."""
 
-    def model(self, name: ModelName, row: int | Row | None) -> Trace:
+    def model(self, name: ModelName, row: int | SourceRow | None) -> Trace:
         """Trace a model version back; look for a row of a source in the parts of its split."""
         version = find_model(name, self.registry)
         title = f"{version.model}@{version.version}"
@@ -117,7 +122,7 @@ class Tracer:
             row=self._in_parts(split, row) if split and row else None,
         )
 
-    def snapshot(self, name: SnapshotName, row: int | Row | None) -> Trace:
+    def snapshot(self, name: SnapshotName, row: int | SourceRow | None) -> Trace:
         """Trace back what a stage stored."""
         resolved = find_snapshot(name, self.history)
         first = resolved.records[0]
@@ -130,11 +135,11 @@ class Tracer:
             row=None if row is None else self._origin(resolved, row),
         )
 
-    def source(self, name: SourceName, row: int | Row | None) -> Trace:
+    def source(self, name: SourceName, row: int | SourceRow | None) -> Trace:
         """Trace a source forward."""
         digest = find_source(name, self.history)
         facts = [*self._sources(self.history.records, digest)]
-        member = _named_member(name.path, facts)
+        member = find_member(name, digest, self.history)
         facts = [fact for fact in facts if not member or member_of(fact.name) == member]
         erased = erased_rows(self.history.home)
         last = max(fact.rows + len(erased_of(erased, digest, fact.name)) for fact in facts)
@@ -189,10 +194,10 @@ class Tracer:
         for record in records:
             yield from describe_sources(record, self.history, self.folders, self.checker, only)
 
-    def _origin(self, resolved: ResolvedTable, row: int | Row) -> RowOrigin:
+    def _origin(self, resolved: ResolvedTable, row: int | SourceRow) -> RowOrigin:
         return trace_row(resolved, row, self.history, self.folders or {}, self.checker.verify)
 
-    def _in_parts(self, split: Record, row: int | Row) -> RowOrigin:
+    def _in_parts(self, split: Record, row: int | SourceRow) -> RowOrigin:
         """Trace the row back from the part of the split that contains it."""
         missing: DataError | None = None
         for part in PARTS["split"]:
@@ -202,13 +207,3 @@ class Tracer:
                 missing = error
         assert missing is not None
         raise missing
-
-
-def _named_member(path: Path | None, facts: Sequence[Source]) -> str:
-    """Return the member of a zip that a path names; empty if it names a whole file."""
-    members = {member_of(fact.name) for fact in facts} - {""}
-    if path is None or path.is_file():
-        return ""
-    named = {member_of(str(path))} & members
-    named = named or {member for member in members if Path(member).name == path.name}
-    return named.pop() if len(named) == 1 else ""

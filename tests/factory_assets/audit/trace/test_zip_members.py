@@ -33,7 +33,11 @@ def test_the_label_tells_of_which_member_a_row_is(tmp_path: Path, home: Home) ->
         assert (row.source.name, row.lines) == (f"../export.zip/{side}/visits.csv", lines)
     # Forward, the rows of the member that is named are followed.
     for side, numbers in {"north": [2], "south": [4]}.items():
-        found = trace(f"../export.zip/{side}/visits.csv", home, row="2", folders={"visits": folder})
+        member = f"../export.zip/{side}/visits.csv"
+        back = trace("visits/clean", home, row=f"{member}:2", folders={"visits": folder}).row
+        assert back
+        assert [hop.row for hop in back.hops] == numbers
+        found = trace(member, home, row="2", folders={"visits": folder})
         assert [source.labels for source in found.sources] == [{"side": side}]
         [fate] = found.fates
         assert [[place.row for place in one.places] for one in fate.passages] == [numbers] * 2
