@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory_assets.data.cleaned_blocks import RowFiles, clean_files, require_clean_rows
+from factory_assets.data.failing_rows import without_failing
 from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.data.validated_blocks import require_valid_rows, validate_sources
 from factory_assets.results.data import SourceFile
 from factory_assets.spec import Clean, Ingest
+from factory_resources.errors import ExpressionError
 from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.writer import StagedTable
 
@@ -36,6 +38,7 @@ def clean_rows(
     scratch: Path,
     *,
     may_refuse_all: bool = False,
+    refuse_failing: bool = False,
 ) -> CleanRows:
     """Read all sources, validate their rows and clean them.
 
@@ -44,6 +47,7 @@ def clean_rows(
         sources: in the order of their rows.
         scratch: an empty folder.
         may_refuse_all: whether it is no error if no row is left.
+        refuse_failing: whether a row is refused alone if an expression fails on its values.
 
     Raises:
         SourceError: a source cannot be read.
@@ -62,8 +66,19 @@ def clean_rows(
     where = f"{name}/clean"
     queries = CleanQueries.of(clean, tuple(valid.good.columns), where)
     whole = RowFiles("rows", (valid.good.path,), (valid.good.rows,))
-    [cleaned] = clean_files(queries, [whole], (), scratch, engines).values()
+    failing: StagedTable | None = None
+    try:
+        [cleaned] = clean_files(queries, [whole], (), scratch, engines).values()
+    except ExpressionError:
+        parts = without_failing(queries, valid.good, scratch, engines) if refuse_failing else None
+        if parts is None:
+            raise
+        others, failing = parts
+        whole = RowFiles("rows", (others.path,), (others.rows,))
+        [cleaned] = clean_files(queries, [whole], (), scratch, engines).values()
+        if not (cleaned.good.rows or may_refuse_all):
+            raise
     if not may_refuse_all:
         require_clean_rows([cleaned], cleaned.quarantined, where)
-    refused = (block.broken for block in (valid, cleaned))
+    refused = (valid.broken, failing, cleaned.broken)
     return CleanRows(cleaned.good, tuple(table for table in refused if table), valid.sources)

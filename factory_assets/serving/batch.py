@@ -43,8 +43,9 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
         `version`, `joined` if tables were joined to the file, `prediction` (the class, or the
         number), `p_<class>` for each class, with declared uncertainty `low` and `high`, or
         `set_<class>` and `abstained`, and `reason`: the rules that a row without score broke, such
-        as `overflow:<input>` if float32 cannot hold a number that the model reads; `id`, by which
-        the prediction log has the answer.
+        as `overflow:<input>` if float32 cannot hold a number that the model reads, or
+        `derive:<column>` if that cannot be computed; `id`, by which the prediction log has the
+        answer.
 
     Raises:
         ModelError: there is no champion, or one of its files was changed.

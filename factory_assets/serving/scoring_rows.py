@@ -68,7 +68,8 @@ def rows_to_score(
 
     Only the columns that the model's inputs are derived from need be in the file, or those of the
     source, to which the declared tables are joined again. Refused are rows that break the contract
-    or a rule, and those with an input that float32 cannot hold.
+    or a rule, those of which a derived column cannot be computed, and those with an input that
+    float32 cannot hold.
 
     Args:
         source: how the file is read; by default as the pipeline's source is declared.
@@ -79,7 +80,8 @@ def rows_to_score(
     Raises:
         SourceError: the file or a joined table cannot be read.
         ContractError: a needed column is missing, or every row breaks the contract.
-        ExpressionError: a rule or a derived column fails on a value.
+        ExpressionError: a rule or a derived column fails on a value, and reads other rows; or it
+            fails on every row.
         DataError: every row breaks a rule.
     """
     from pyarrow.parquet import ParquetFile
@@ -95,7 +97,13 @@ def rows_to_score(
         sources = [read, *joined_sources(joins, pipeline.folder, home, scratch)]
         ingest = ingest.model_copy(update={"joins": joins})
         rows = clean_rows(
-            pipeline.name, ingest, clean, sources, scratch, may_refuse_all=may_refuse_all
+            pipeline.name,
+            ingest,
+            clean,
+            sources,
+            scratch,
+            may_refuse_all=may_refuse_all,
+            refuse_failing=True,
         )
         refused = [
             ParquetFile(table.path).read(["_row", "_rules"]).rename_columns(["_row", "reason"])

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from factory_assets.data.contract.validation import ContractValidation
+from factory_assets.data.failing_rows import FAILING, take_failing
 from factory_assets.data.transforms.cleaning import CleanQueries
 from factory_assets.data.transforms.narrowing import narrowed_cleaning, narrowed_ingest
 from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.serving.broken_rules import rules_in
 from factory_assets.serving.edge.score import json_text
-from factory_assets.serving.online.failing_rows import take_failing
 from factory_assets.serving.online.prepared_rows import PreparedRows
 from factory_assets.serving.online.refusals import Refusal
 from factory_assets.serving.online.row_schema import EXACT
@@ -194,7 +194,7 @@ def _valid_and_refused(
     except (duckdb.DataError, duckdb.InvalidInputException):
         # What reads other rows cannot be computed for one of them.
         if not queries.spec.windows and not queries.looks_around:
-            failing = take_failing(cursor, queries, _VALID)
+            failing = _failing(cursor, queries)
         if not failing:
             queries.blame(cursor)
             raise
@@ -202,6 +202,13 @@ def _valid_and_refused(
     if queries.rules and table.num_rows + len(failing) < rows:
         failing += _refusals(cursor, queries.invalid_rows)
     return table, failing
+
+
+def _failing(cursor: duckdb.DuckDBPyConnection, queries: CleanQueries) -> list[Refusal]:
+    if not take_failing(cursor, queries, _VALID):
+        return []
+    found = cursor.execute(f"SELECT _row, _rules FROM {FAILING}").fetchall()
+    return [Refusal(int(row) - 1, (rule,)) for row, rule in found]
 
 
 def _refused_by_contract(

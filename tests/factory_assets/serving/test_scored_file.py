@@ -185,6 +185,16 @@ def test_a_request_is_joined_like_a_file(joined: Deployed) -> None:
         served.score([{"machine": "M1"}])
     served.close()
     clean = model.clean.model_copy(update={"derive": {"wear": "CAST(load AS TINYINT)"}})
+    narrow = replace(model, clean=clean)
+    far = [{"machine": "M1", "load": 77123.5}, {"machine": "M1", "load": 2.5}]
+    served = ServedModel("p", version, narrow, joined.home, lambda _: joined.pipeline)
+    with closing(served) as other:
+        scored = other.score(far)
+        assert len(scored.outputs) == 1
+        assert [(one.row, one.rules) for one in scored.refusals] == [(0, ("derive:wear",))]
+        assert [one.rules for one in other.score(far[:1]).refusals] == [("derive:wear",)]
+    around = {"wear": "CAST(load AS TINYINT) + 0 * row_number() OVER ()"}
+    clean = model.clean.model_copy(update={"derive": around})
     load, *others = model.ingest.contract.columns
     columns = (load.model_copy(update={"sensitive": "personal"}), *others)
     ingest = model.ingest.model_copy(update={"contract": Contract(columns=columns)})
@@ -235,6 +245,44 @@ def test_keys_that_were_numbers_or_dates_in_training_are_in_texts_too(
         Pipeline("p", spec, tmp_path), trained, file, home, source=read_as, numbers=numbers
     )
     assert found.scorable["age"].to_pylist() == [age]
+
+
+def test_a_row_of_a_file_on_which_an_expression_fails_gets_the_reason(
+    tmp_path: Path, home: Home
+) -> None:
+    """The others are scored; if there is none, the error says which expression fails, and why."""
+    contract = [{"name": "steps", "type": "int64"}, {"name": "kind", "type": "string"}]
+    clean = {
+        "where": {"some": "steps > 0"},
+        "unify": ["kind"],
+        "derive": {"small": "CAST(steps AS TINYINT)", "half": "small / 2"},
+    }
+    ingest = {"source": {"files": "rows.csv"}, "contract": contract}
+    spec = PipelineSpec.model_validate({"purpose": "test", "ingest": ingest, "clean": clean})
+    trained = SimpleNamespace(
+        ingest=spec.ingest,
+        clean=spec.clean,
+        columns=("half", "kind"),
+        inputs={"half": "tensor(float)", "kind": "tensor(string)"},
+        booleans=(),
+    )
+    file, pipeline = tmp_path / "new.csv", Pipeline("p", spec, tmp_path)
+    file.write_text("steps,kind\n10,a\n300,b\n-300,c\nmany,d\n400,e\n20, F\n")
+    found = rows_to_score(pipeline, trained, file, home)
+    assert found.scorable.select(["_row", "half", "kind"]).to_pylist() == [
+        {"_row": 1, "half": 5.0, "kind": "a"},
+        {"_row": 6, "half": 10.0, "kind": "f"},
+    ]
+    refused = [row for table in found.refused for row in table.to_pylist()]
+    assert sorted((row["_row"], row["reason"]) for row in refused) == [
+        (2, "derive:small"),
+        (3, "some"),
+        (4, "type:steps"),
+        (5, "derive:small"),
+    ]
+    file.write_text("steps,kind\n300,b\n-300,c\n")
+    with pytest.raises(ExpressionError, match=r"p/clean: derive\.small: .*300"):
+        rows_to_score(pipeline, trained, file, home)
 
 
 @pytest.fixture(scope="module")
