@@ -25,7 +25,7 @@ def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> 
     """Record the outcomes of the declared source; return what is wrong with it, a line each.
 
     Wrong rows do not keep the others from being recorded, nor a wrong file the others. What is
-    wrong is kept until the next time, so that people are told who see no look.
+    wrong is told until it is corrected, so that people are told who see no look, or not this one.
 
     Raises:
         StorageError: a database cannot be written.
@@ -36,15 +36,16 @@ def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> 
         context = SourceContext(pipeline.folder, home, scratch / "found")
         try:
             for number, handle in enumerate(discover(declared.source, context)):
-                if handle.version in known:
-                    continue
-                try:
-                    problems += _record(pipeline, declared, handle, scratch / str(number), home)
-                except (DataError, SourceError) as error:
-                    problems.append(_told(handle, error))
-                    continue
-                known.add(handle.version)
-                home.write_atomic(_file(looks), json.dumps(sorted(known)).encode())
+                read = _reading(declared, handle)
+                if read not in known:
+                    folder = scratch / str(number)
+                    try:
+                        known[read] = [*_record(pipeline, declared, handle, folder, home)]
+                    except (DataError, SourceError) as error:
+                        problems.append(_told(handle, error))
+                        continue
+                    home.write_atomic(_file(looks), json.dumps(known, sort_keys=True).encode())
+                problems += known[read]
         except FactoryError as error:
             problems.append(f"outcomes: {error}")
     looks.keep_outcome_problems(problems)
@@ -82,12 +83,21 @@ def _kind(declared: OutcomeSource) -> Source:
     return "snapshot" if isinstance(declared.source, SnapshotSource) else "table"
 
 
-def _known(looks: Looks) -> set[str]:
+def _reading(declared: OutcomeSource, handle: SourceHandle) -> str:
+    """Return what names a source as it is, read as it is declared: by other columns, it is read
+    again."""
+    columns = [declared.id, declared.outcome, declared.observed, declared.key]
+    return f"{handle.version} {json.dumps(columns, ensure_ascii=False)}"
+
+
+def _known(looks: Looks) -> dict[str, list[str]]:
+    """Return what was wrong with each source that was read, a line each."""
     try:
-        return set(json.loads(_file(looks).read_bytes()))
-    except (OSError, ValueError):
+        found = json.loads(_file(looks).read_bytes())
+        return {read: [*map(str, told)] for read, told in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
         # Then every source is read again, and what is known is not recorded twice.
-        return set()
+        return {}
 
 
 def _file(looks: Looks) -> Path:

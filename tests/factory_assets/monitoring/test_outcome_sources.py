@@ -91,6 +91,26 @@ def test_wrong_rows_are_told_and_the_others_count(
     assert "2 rows" in problem
     assert seen.report.real is not None
     assert seen.report.real.labelled == 1
+    # The next look tells it as well, and reads no row again, until the table is corrected.
+    assert watch_once(pumps.pipeline, pumps.home).problems == seen.problems
+    assert outcome_summary(pumps.home, "pumps").refused == 2
+    database.execute("DELETE FROM repairs WHERE answer = 'no id' OR broken = 'perhaps'")
+    database.commit()
+    assert watch_once(pumps.pipeline, pumps.home).problems == ()
+
+
+def test_a_source_is_read_again_once_other_columns_of_it_are_declared(pumps: Watched) -> None:
+    asked = rows(5, 6)
+    lines = [f"{i},{a},{b}" for i, (a, b) in enumerate(outcomes_of(pumps.answer(asked), asked))]
+    file = pumps.folder / "outcomes.csv"
+    file.write_text("\n".join(("number,answer,outcome", *lines)) + "\n")
+    source = {"source": {"files": "outcomes.csv"}}
+    pumps.declare(watch={"outcomes": {**source, "id": "number"}})
+    [problem] = watch_once(pumps.pipeline, pumps.home).problems
+    assert "5 rows" in problem
+    pumps.declare(watch={"outcomes": {**source, "id": "answer"}})
+    assert watch_once(pumps.pipeline, pumps.home).problems == ()
+    assert outcome_summary(pumps.home, "pumps").with_outcome == 5
 
 
 def test_a_table_that_is_gone_does_not_keep_anybody_from_looking(
