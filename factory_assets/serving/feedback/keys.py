@@ -86,7 +86,8 @@ def _found(
     protected: Collection[str],
     home: Home,
 ) -> Answers:
-    declared = {one.source_name: one.column for one in keys_of(pipeline)}.get(key)
+    keys = keys_of(pipeline)
+    declared = {one.source_name: one.column for one in keys}.get(key)
     if key in protected and declared is None:
         raise DataError(
             f"values of {key!r} are hidden in the log, because the contract calls it sensitive",
@@ -96,7 +97,13 @@ def _found(
     every = {name for several in names for name in several}
     is_hidden = key in protected or bool(declared and declared.sensitive)
     logged = _LoggedNames(home, pipeline, every, is_hidden=is_hidden)
-    return _answers(pipeline, key, logged, home, is_declared=declared is not None)
+    later = "send it with the rows"
+    if declared is None:
+        later = f"for answers from now on, declare deploy: {{log: {{keys: [{key}]}}}}"
+        # Its name in the contract, by which it is declared as a key, is not that of the log.
+        called = [one.source_name for one in keys if one.column.name == key]
+        later = f"in the source, {key!r} is called {called[0]!r}" if called else later
+    return _answers(pipeline, key, logged, home, later)
 
 
 def _latest(found: Iterable[Sequence[tuple[int, bytes]]], observed: Any) -> KeyMatch:
@@ -184,9 +191,7 @@ def _values(name: Name) -> Iterator[Any]:
             yield float(text)
 
 
-def _answers(
-    pipeline: str, key: str, logged: _LoggedNames, home: Home, *, is_declared: bool
-) -> Answers:
+def _answers(pipeline: str, key: str, logged: _LoggedNames, home: Home, remedy: str) -> Answers:
     found: Answers = {}
     columns, is_known, seen = set[str](), False, set[bytes]()
     with PredictionLog(home) as log:
@@ -203,12 +208,9 @@ def _answers(
                     answer = (ids.time_of(request), ids.row_id(request, row))
                     found.setdefault(name, []).append(answer)
     if not is_known and columns:
-        later = "send it with the rows"
-        if not is_declared:
-            later = f"for answers from now on, declare deploy: {{log: {{keys: [{key}]}}}}"
         raise DataError(
             f"no logged row has the column {key!r}",
             where=f"answers of {pipeline}",
-            remedy=f"name one of {', '.join(sorted(columns))}, which are logged; {later}",
+            remedy=f"name one of {', '.join(sorted(columns))}, which are logged; {remedy}",
         )
     return {name: sorted(answers) for name, answers in found.items()}

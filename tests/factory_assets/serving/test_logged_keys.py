@@ -345,6 +345,8 @@ def test_a_case_leads_to_all_its_answers(
         ("patient=p9", "no answer about patient = p9 is on record"),
         ("patient", "'patient' does not name a value"),
         ("colour=red", "no logged row has the column 'colour'"),
+        ("colour=red", "declare deploy: {log: {keys: [colour]}}"),
+        ("case=1003", "patient, size, which are logged; in the source, 'case' is called 'Case No'"),
     ]:
         code, lines = find(named)
         assert (code, len(lines)) == (2, 1)
