@@ -58,11 +58,10 @@ class DoorAddress:
         """The address for people."""
         host = _in_url(self.names[0] if self.names else self.listen.host)
         scheme = "https" if self.secure else "http"
-        if self.public_port == _USUAL_PORTS[scheme]:
-            return f"{scheme}://{host}"
-        if self.public_port is None and self.listen.behind_proxy:
-            return f"{scheme}://{host}"
-        return f"{scheme}://{host}:{self.public_port or self.listen.port}"
+        usual = _USUAL_PORTS[scheme]
+        # Without another word, a proxy is at the usual port.
+        port = self.public_port or (usual if self.listen.behind_proxy else self.listen.port)
+        return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
 
 
 def require_allowed(address: DoorAddress, home: Home) -> None:

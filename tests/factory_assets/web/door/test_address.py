@@ -51,6 +51,9 @@ def test_a_name_that_no_browser_asks_for_is_refused(door: FrontDoor, name: str) 
     [
         (Listen("0.0.0.0", 8443, *_PEM), None, "https://factory.example:8443"),
         (Listen("0.0.0.0", 8443, *_PEM), 443, "https://factory.example"),
+        (Listen("0.0.0.0", 443, *_PEM), None, "https://factory.example"),
+        (Listen("0.0.0.0", 443, *_PEM), 8443, "https://factory.example:8443"),
+        (Listen("127.0.0.1", 443), None, "http://factory.example:443"),
         (Listen("0.0.0.0", 8443, *_PEM), 9443, "https://factory.example:9443"),
         (Listen("0.0.0.0", 3000, behind_proxy=True), None, "https://factory.example"),
         (Listen("0.0.0.0", 3000, behind_proxy=True), 8443, "https://factory.example:8443"),
