@@ -28,6 +28,19 @@ class Listen:
     """Whether a proxy on this machine or network terminates TLS."""
     limits: Limits = field(default_factory=Limits)
 
+    def __post_init__(self) -> None:
+        """Refuse an empty host, which would mean all addresses of the machine.
+
+        Raises:
+            SettingError: it is empty.
+        """
+        if not self.host.strip():
+            raise SettingError(
+                "the address is empty",
+                where="--host",
+                remedy="write one of this machine, such as 127.0.0.1; 0.0.0.0 means all",
+            )
+
     @property
     def is_local(self) -> bool:
         return self.host in LOOPBACK

@@ -60,3 +60,13 @@ def test_a_certificate_that_cannot_be_used_is_one_line(
     assert said in done.output
     assert len(done.output.splitlines()) == 1
     assert not home.path.exists()
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_an_empty_host_is_one_line(home: Home, command: str) -> None:
+    """As of a variable that is not set; to the system it means all addresses."""
+    done = CliRunner().invoke(main, [command, "--host", ""])
+    assert done.exit_code == 2
+    assert "--host: the address is empty; write one of this machine" in done.output
+    assert len(done.output.splitlines()) == 1
+    assert not home.path.exists()
