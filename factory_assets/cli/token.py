@@ -23,7 +23,7 @@ def new_token(name: str, pipelines: str, valid: str, rate: float | None) -> str:
         KeyFileError: there is a token of this name.
     """
     home = Home.from_env()
-    names = [part.strip() for part in pipelines.split(",") if part.strip()]
+    names = [*dict.fromkeys(part.strip() for part in pipelines.split(",") if part.strip())]
     known = list(Registry(home).versions())
     for pipeline in names or [""]:
         if pipeline not in known:

@@ -401,8 +401,9 @@ def test_a_token_is_valid_for_some_time(made: Factory) -> None:
 
 
 def test_a_token_has_a_rate(made: Factory) -> None:
-    arguments = ("--for", "slow", "--pipelines", "apples", "--rate", "2")
+    arguments = ("--for", "slow", "--pipelines", "apples, apples", "--rate", "2")
     token = made.factory("token", "new", *arguments)[1].strip()
+    assert [one.pipelines for one in Tokens(made.home).list()] == [("apples",)]
     bearer = {"authorization": f"Bearer {token}"}
     try:
         with serving(made.home.path) as running:
