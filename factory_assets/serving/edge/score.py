@@ -1079,7 +1079,10 @@ class LocalLog:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise PackError(f"another process has {folder} open; copy the folder?") from error
+            what = f"another process has {folder} open"
+            # Logs of two copies contradict each other.
+            remedy = "wait until it ends, or make another pack: factory pack PIPELINE --edge"
+            raise PackError(f"{what}; {remedy}") from error
         # The name of a new file must be as durable as what is written into it.
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -331,7 +331,7 @@ def test_lines_that_others_append_are_not_signed(edge: Edge) -> None:
 def test_a_pack_is_open_once(edge: Edge) -> None:
     with (
         program.Model(str(edge.folder)),
-        pytest.raises(program.PackError, match="another process has"),
+        pytest.raises(program.PackError, match="open; wait until it ends, or make another pack: "),
     ):
         program.Model(str(edge.folder))
 
