@@ -14,6 +14,7 @@ from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import PipelineSpec, Spec
 from factory_assets.spec.base import ColumnName, MemoryAmount, Name, Reference, nearest, suggest
 from factory_assets.spec.contract import Duration
+from factory_assets.spec.deploy import Retention
 from factory_assets.spec.settings import DiskAmount
 from factory_assets.spec.sources import AssetPath, DatabaseName, SecretName
 from factory_assets.spec.train import Encoder
@@ -189,6 +190,7 @@ _PATTERNS = {
     ): "a name without a leading underscore; such names are reserved for the factory",
     _pattern(Reference): "a Python object written pkg.module:name",
     _pattern(Duration): "a whole number and min, h, d or w, such as 2d",
+    _pattern(Retention): "a whole number of at most four digits and d, w, m or y, such as 30d",
     _pattern(MemoryAmount): "a whole number and MB, GB or TB, such as 8 GB",
     _pattern(DiskAmount): "a whole number and MB, GB or TB, such as 2GB, or 0",
     _pattern(Encoder): "an installed package, or a folder that begins with / or ${FACTORY_…}/",

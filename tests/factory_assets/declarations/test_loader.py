@@ -215,12 +215,19 @@ def test_one_slip_is_one_problem(tmp_path: Path) -> None:
             f"carbon: {{source: a meter, timezone: UTC, daily: {[-1] + [300] * 23}}}",
             "carbon.daily.0: -1 is not valid; must be greater than or equal to 0",
         ),
+        (
+            "watch: {age: 1h}",
+            "attributes.watch.age: '1h' is not valid; must be a whole number of at most four "
+            "digits and d, w, m or y, such as 30d",
+        ),
     ],
 )
 def test_one_wrong_value_is_one_message_in_words(tmp_path: Path, written: str, told: str) -> None:
     if written.startswith("carbon"):
         window = "within: '22:00-06:00', prefer: lowest_carbon, timezone: UTC"
         text = f"{SHOWN_DIGITS}  schedule: {{{window}, {written}}}\n"
+    elif written.startswith("watch"):
+        text = f"{SHOWN_DIGITS}  {written}\n"
     else:
         text = SHOWN_DIGITS.replace("  train:", f"    {written}\n  train:")
     [problem] = problems(declare(tmp_path, text))
