@@ -120,5 +120,5 @@ def destroy_answer_keys(pipeline: str, until: str, reason: str) -> str:
 def _require_answering(pipeline: str, known: Collection[str]) -> None:
     if pipeline not in known:
         raise UnknownNameError(
-            f"{pipeline!r} has answered nothing", remedy=suggest(pipeline, sorted(known))
+            f"{pipeline!r} has given no answers", remedy=suggest(pipeline, sorted(known))
         )

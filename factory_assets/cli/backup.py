@@ -82,7 +82,7 @@ def check(backup: Path, console: Console) -> None:
         manifest = check_backup(backup, status.update)
     size = sum(file.bytes for file in manifest.files)
     made = manifest.made[:16].replace("T", " ")
-    _say(console, f"whole: {len(manifest.files):,} files, {size_text(size)}, of {made} UTC")
+    _say(console, f"complete: {len(manifest.files):,} files, {size_text(size)}, of {made} UTC")
 
 
 def _to_server(home: Home, address: str, progress: Progress) -> None:
@@ -105,12 +105,12 @@ def _to_server(home: Home, address: str, progress: Progress) -> None:
 
 def _compared(manifest: Manifest, compare: Compared) -> str:
     if compare == "all":
-        return "each is as the manifest says"
+        return "each matches the manifest"
     named = [file for file in manifest.files if digest_in_name(file.path)]
     size = sum(file.bytes for file in named)
     return (
-        f"each is as the manifest says, but for {len(named):,} tables and statements "
-        f"({size_text(size)}), of which only the size was compared: factory verify compares them"
+        f"each matches the manifest; of {len(named):,} tables and statements ({size_text(size)}) "
+        "only the size was compared: factory verify compares the rest"
     )
 
 
@@ -119,8 +119,8 @@ def _next(home: Home, before: str) -> Iterator[str]:
         yield f"next: export FACTORY_HOME={shlex.quote(str(home.path))}"
     yield "next: factory verify"
     yield (
-        f"if the factory in {before} still exists, only one of the two may go on: both have the "
-        "key of one ledger, and two continuations of it contradict each other"
+        f"if the factory in {before} still exists, use only one of the two from now on: both have "
+        "the key of the same ledger, and two histories of it would contradict each other"
     )
 
 

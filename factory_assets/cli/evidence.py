@@ -26,7 +26,7 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
     require_ledger(home)
     if out.exists() and not out.is_file():
         raise StorageError(
-            "cannot write (this is no file, and an archive is one)",
+            "cannot write the archive here: this is not a file",
             where=str(out),
             remedy="name a new file, such as evidence.zip",
         )
@@ -43,8 +43,8 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
         ) from error
     state, last = ledger_state(home), max(evidence.entries)
     unseen = (
-        f"\nno witness of the policy has seen its entry {last} yet, so that it does not hold by "
-        "the policy: let them (factory ledger exchange), and write it again"
+        f"\nno witness of the policy has seen its entry {last} yet, so the evidence does not "
+        "satisfy the policy: let a witness see it (factory ledger exchange), then write it again"
         if state and state.witnesses.seen <= last
         else ""
     )

@@ -44,8 +44,8 @@ def _not_text(error: Exception) -> FactoryError | None:
         return None
     mistake = None
     if wrong := [word for word in sys.argv if _has_other_bytes(word)]:
-        what = f"{wrong[0]!r} is not UTF-8"
-        mistake = UnknownNameError(what, remedy="only paths need not be text")
+        what, remedy = f"{wrong[0]!r} is not UTF-8", "write it in UTF-8, unless it is a path"
+        mistake = UnknownNameError(what, remedy=remedy)
     elif named := [name for name, value in os.environ.items() if _has_other_bytes(value)]:
         # Its value may be a secret.
         remedy = "set it to text in UTF-8"
@@ -66,7 +66,7 @@ def _wrong_place(error: Exception) -> FactoryError | None:
         mistake = StorageError("a link leads to itself", where=where, remedy="name another path")
     elif isinstance(error, FileNotFoundError) and not _has_present_folder():
         mistake = StorageError(
-            "the folder in which this was started is gone", remedy="change to one that exists"
+            "the current folder does not exist any more", remedy="change to one that exists"
         )
     else:
         return None

@@ -95,7 +95,7 @@ def _require_no_store(home: Home) -> None:
     """
     if uses_store(home):
         raise StorageError(
-            "nobody can be erased while tables are in a store, of which other homes have copies",
+            "nobody can be erased while the tables are in a store: other homes have copies of them",
             where=str(home.path),
             remedy="carry them back with factory migrate --to home, erase, carry them over to a "
             "new prefix, and remove the old prefix and the other homes",
@@ -168,7 +168,7 @@ def _require_files(expected: frozenset[Path], home: Home) -> None:
 
 def _changed(home: Home) -> StorageError:
     return StorageError(
-        "something was computed or answered while you were asked",
+        "a run or an answer was recorded while you were being asked",
         where=str(home.path),
         remedy="look again: factory forget --preview",
     )
@@ -243,7 +243,7 @@ def _require_nameless(reason: str, values: Collection[Value]) -> None:
     text = reason.casefold()
     if any(str(value).casefold() in text for value in values):
         raise UnknownNameError(
-            "the reason has a value of the person, and it stays for ever",
+            "the reason contains a value of the person, and the ledger keeps it for ever",
             where="--reason",
             remedy="write it without, such as 'request 2026-117, Article 17 of the GDPR'",
         )
@@ -251,11 +251,11 @@ def _require_nameless(reason: str, values: Collection[Value]) -> None:
 
 def _report(finished: FinishedErasure) -> bool:
     """Print what was erased; return whether no value of the person is left."""
-    searched = f"{amount(finished.done.searched, 'values')} searched for in the whole home"
+    searched = f"searched the whole home for {amount(finished.done.searched, 'values')}"
     if not finished.left:
-        click.echo(f"erasure {finished.erasure} is done: {searched}, and not found")
+        click.echo(f"erasure {finished.erasure} is done: {searched}, found none")
         return True
-    click.echo(f"erasure {finished.erasure} is done: {searched}, and still in")
+    click.echo(f"erasure {finished.erasure} is done: {searched}, still found in")
     for place in finished.left:
         click.echo(f"  {place.path}: {place.where} ({place.count} as {place.form})")
     return False

@@ -219,7 +219,7 @@ def _state_text(state: StatementState) -> str:
         return when
     if STATEMENT_FILE in state.changed:
         kept = f"the statement of entry {state.number} is missing or was changed"
-        return f"stale: {kept}; factory verify tells more"
+        return f"stale: {kept}; factory verify shows more"
     if not state.statement.text:
         return f"stale: {when}, removed since"
     return f"stale: {', '.join(state.changed)} changed since it was {when}"

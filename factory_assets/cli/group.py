@@ -132,7 +132,7 @@ def command(
             except KeyboardInterrupt:
                 end_interrupted()
             except click.Abort:
-                click.echo("interrupted at a question, and nothing was done", err=True)
+                click.echo("interrupted at a question; nothing was done", err=True)
                 sys.exit(130)
             except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
                 # Click itself ends the process as these ask for.

@@ -124,7 +124,7 @@ def write_base(cluster: Cluster, folder: Path) -> Iterator[str]:
     for name in files:
         if (folder / name).exists() and not _is_ours(folder / name):
             raise SettingError(
-                "somebody else has written this file",
+                "factory k8s render did not write this file",
                 where=str(folder / name),
                 remedy="move it away, or name another folder with --out",
             )
@@ -162,7 +162,7 @@ def warnings(cluster: Cluster, options: ClusterOptions) -> Iterator[str]:
             "allows them"
         )
     if unused := _unused(options, cluster):
-        yield f"nothing declared is at {', '.join(unused)}: --address is of no use for it"
+        yield f"no declaration names {', '.join(unused)}: leave out its --address"
     if unset := sorted({*named_by_declarations()} - {*variables_of(cluster)}):
         yield (
             f"pipelines name {', '.join(unset)}, which no pod has: add it to their variables in an "

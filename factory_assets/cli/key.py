@@ -70,9 +70,7 @@ def _own_key() -> Path:
         return keys[0]
     found = ", ".join(path.name for path in keys)
     raise KeyFileError(
-        f"which key signs is not clear: there are {found}"
-        if keys
-        else "there is no key to sign with",
+        f"there are several keys to sign with: {found}" if keys else "there is no key to sign with",
         where=str(folder),
         remedy="name one with --key FILE or FACTORY_KEY, or make one: factory key new NAME",
     )
@@ -94,7 +92,7 @@ def _ask(what: str) -> bytes:
         return given.encode()
     if not sys.stdin.isatty():
         raise KeyFileError(
-            "nobody can be asked for the passphrase: this is not a terminal",
+            "cannot ask for the passphrase: this is not a terminal",
             remedy=f"run it in a terminal, or set {_PASSPHRASE}",
         )
     return str(click.prompt(what, hide_input=True, err=True)).encode()

@@ -59,7 +59,7 @@ def set_password(name: str) -> str:
     people = load_people()
     if name not in people:
         raise UnknownNameError(
-            f"there is no {name!r}",
+            f"there is no person {name!r}",
             where=str(people_file()),
             remedy=f"the people are {', '.join(people) or 'nobody'}; add a person first",
         )

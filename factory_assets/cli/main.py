@@ -79,7 +79,7 @@ def run_command(
         from factory_assets.cli.run import run as execute
     selected = [stage for stage in stages.split(",") if stage]
     if stages and not selected:
-        raise click.UsageError("--stages names no stage: write such as ingest,clean")
+        raise click.UsageError("--stages names no stage: write stages such as ingest,clean")
     setting = worker_setting(workers)
     execute(RunSelection(pipelines, selected, partitions, not no_reuse, rehash, setting), console())
 

@@ -90,7 +90,7 @@ def standing_words(standing: StandingFact) -> str:
         "canary": f"canary{since}{champion}{stopped}",
         "shadow": f"shadow{since}{champion}{stopped}",
         "pack": f"packed for another machine{since}",
-        "former champion": f"champion no more{champion}{stopped}",
+        "former champion": f"no longer champion{champion}{stopped}",
         "none": f"neither champion nor in a roll-out{champion}{stopped}",
     }
     return words[standing.role]
@@ -123,7 +123,7 @@ def _proof(found: AnswerTrace) -> Iterator[str]:
         signed = "a checkpoint of the pack proves it" if found.edge else "not yet in the ledger"
         yield f"  proof     {signed}"
         return
-    entry = f"entry {proof.entry}, with {proof.count:,} in all" if proof.entry else "NO ENTRY"
+    entry = f"entry {proof.entry}, one of {proof.count:,} records" if proof.entry else "NO ENTRY"
     yield f"  proof     block {proof.block} of the ledger ({entry})"
     words = {True: "the record leads to its root", False: "DOES NOT LEAD TO ITS ROOT"}
     if proof.proven is not None:

@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from factory_assets.cli.group import command, console, main
 
-_NAMES = "Pipelines that the token counts for, separated by commas."
+_NAMES = "Pipelines that the token gives access to, separated by commas."
 
 
 @command("serve", acts=True)

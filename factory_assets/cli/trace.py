@@ -150,7 +150,7 @@ def _source_state(source: Source) -> str:
         "gone": "does not exist any more",
         "erased": "was removed when somebody was erased",
         "unchecked": "exists, not verified",
-        "not a file": "is no file: only a run reads it again",
+        "not a file": "is not a file: only a run can read it again",
         "not in the archive": "not in the archive",
     }
     return states[source.state]

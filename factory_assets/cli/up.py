@@ -158,7 +158,7 @@ def _reconcile(home: Home) -> None:
         sys.exit(code)
     if code:
         raise FactoryError(
-            "the process that ends what an earlier run left was killed", remedy="start again"
+            "the process that cleans up after killed runs was killed", remedy="start again"
         )
 
 

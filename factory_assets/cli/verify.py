@@ -26,8 +26,8 @@ from factory_resources.store.location import uses_store
 from factory_resources.tables.snapshot import fetch
 
 _OLDER = (
-    "this home is older than the ledger, unless somebody removed it with its key: "
-    "factory backup, or a run, begins one and enters what the home holds as found"
+    "this home has no ledger: it is older than that, or somebody removed the ledger with its key; "
+    "factory backup or a run begins one and enters what is here, marked as found"
 )
 
 

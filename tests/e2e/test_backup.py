@@ -262,7 +262,7 @@ def test_the_commands_tell_what_they_did_and_refuse_in_one_line(
     assert f"{len(manifest.files):,} files" in text
     assert manifest.ledger.root in text
     assert "it contains the secrets of the factory" in text
-    assert apples.factory("restore", str(backup), "--check")[1].startswith("whole: ")
+    assert apples.factory("restore", str(backup), "--check")[1].startswith("complete: ")
     code, text = apples.factory("restore", str(backup), "--home", str(apples.home.path))
     assert (code, len(text.splitlines())) == (2, 1), text
     assert "something exists here already" in text

@@ -495,7 +495,7 @@ def test_an_answer_is_proven_and_so_is_that_there_was_none(
     [
         ("apples", "2026-02-30", "x", "'2026-02-30' is not a day"),
         ("apples", "2026-02-01", " ", "the reason has 0 characters"),
-        ("aples", "2026-02-01", "x", "'aples' has answered nothing; did you mean 'apples'?"),
+        ("aples", "2026-02-01", "x", "'aples' has given no answers; did you mean 'apples'?"),
     ],
 )
 def test_keys_are_destroyed_of_a_pipeline_that_there_is_and_for_a_reason(

@@ -34,7 +34,7 @@ def bound_pipelines(pipelines: Sequence[str] = ()) -> Iterator[str]:
                 name if at == f"{folder.name}.{name}" else f"{name} (from {at})"
                 for name, at in columns.items()
             )
-            yield f"{folder.name} runs in this home alone: share is never for {listed}"
+            yield f"{folder.name} runs only in this home: {listed} must not leave it"
 
 
 def _may_say_never(folder: Path) -> bool:

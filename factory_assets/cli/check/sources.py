@@ -96,7 +96,7 @@ def _unread_settings(source: FileSource) -> Iterator[tuple[str, str]]:
         return
     packings = {packing for _, packing in formats}
     if source.member and "zip" not in packings:
-        yield "member", f"a zip, and {' and '.join(source.patterns)} is none"
+        yield "member", f"a zip, and {' and '.join(source.patterns)} is not one"
     kinds = {kind for kind, _ in formats}
     named = " and ".join(dict.fromkeys(str(kind) for kind, _ in formats))
     keys = ["delimiter", "header", "columns", "skip", "until"] * kinds.isdisjoint({"csv", None})

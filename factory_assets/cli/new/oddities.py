@@ -134,7 +134,7 @@ def mixed_marks(connection: Any, column: ColumnSummary) -> str:
     )
     return (
         f"numbers, of which {fewer} {'is' if fewer == 1 else 'are'} written with a {mark}, such as "
-        f"{example!r}, and the others otherwise: no column of numbers before they are written alike"
+        f"{example!r}: write all of them in one way to get a column of numbers"
     )
 
 

@@ -57,7 +57,8 @@ def require_data_file(path: Path) -> None:
         return
     # A workbook is a zip too.
     if remedy := conversion(path):
-        raise SourceError("is of a format that is not read", where=str(path), remedy=remedy)
+        what = "has a format that the factory does not read"
+        raise SourceError(what, where=str(path), remedy=remedy)
     if not zipfile.is_zipfile(path):
         raise SourceError(
             "its format cannot be derived from its name",

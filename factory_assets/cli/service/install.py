@@ -209,7 +209,9 @@ def _is_ours(file: Path) -> bool:
 def _require_ours(file: Path) -> None:
     if file.exists() and not _is_ours(file):
         raise SettingError(
-            "somebody else has written this unit", where=str(file), remedy="move it away"
+            "factory install-service did not write this unit",
+            where=str(file),
+            remedy="move it away",
         )
 
 
@@ -232,12 +234,12 @@ def _next(service: Service, left: Sequence[str]) -> Iterator[str]:
         yield f"  {folders} must exist and belong to {service.user}"
     if secrets := _left_out(service):
         yield (
-            f"secrets of the environment are in no unit: write {', '.join(secrets)} into files of "
-            f"these names in {folder(Home(service.home))}"
+            f"no unit contains secrets of the environment: write {', '.join(secrets)} into files "
+            f"of these names in {folder(Home(service.home))}"
         )
     for name in left:
-        yield f"{name} is from before and goes on; to end it: {control} disable --now {name}"
+        yield f"{name} was installed before and is on; to end it: {control} disable --now {name}"
     if service.backups is None and BACKUP_TIMER not in left:
         yield "there are no backups: name a folder on another disk with --backup"
     if service.witnesses is None and WITNESS_TIMER not in left:
-        yield "a witness is asked by hand: factory ledger request"
+        yield "checkpoints go to witnesses by hand: factory ledger request"

@@ -92,7 +92,7 @@ def _disk(status: FactoryStatus) -> str:
 def _ledger(status: FactoryStatus) -> str:
     entries, seen = f"{status.entries:,} entries", status.witnesses
     if not status.entries and Home(Path(status.home)).records.is_dir():
-        return "none yet: this home is older than it; factory backup or a run enters what it holds"
+        return "none yet: this home is older than the ledger; factory backup or a run begins one"
     if not status.entries:
         return "none yet: nothing has run in this home (FACTORY_HOME names another)"
     if seen is None:

@@ -93,5 +93,5 @@ def test_a_pipeline_of_such_columns_is_drafted_run_traced_watched_and_forgets(
     assert "row 42" in _factory("trace", folder / "data.csv", "--row", 42)
     where = "person = 'Qwertz Uiopasdf' AND \"Asked\" IS NOT NULL"
     told = _factory("forget", "--where", where, "--reason", "request 117", "--yes")
-    assert "and not found" in told
+    assert "found none" in told
     _factory("verify")

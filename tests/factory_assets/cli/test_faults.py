@@ -133,7 +133,7 @@ def test_what_has_to_be_text_and_is_not_is_the_users_mistake(
     monkeypatch.setattr("sys.argv", ["factory", *arguments])
     result = _factory(*arguments)
     assert result.exit_code == 2
-    assert _error_line(result).endswith("is not UTF-8; only paths need not be text")
+    assert _error_line(result).endswith("is not UTF-8; write it in UTF-8, unless it is a path")
     assert not (home.path / "logs").exists()
 
 
@@ -195,7 +195,7 @@ def test_a_present_folder_that_is_gone_is_told_in_one_line(
     result = _factory(*arguments)
     assert (result.exit_code, result.output) == (
         2,
-        "error: the folder in which this was started is gone; change to one that exists\n",
+        "error: the current folder does not exist any more; change to one that exists\n",
     )
 
 

@@ -25,7 +25,7 @@ from tests.ordinary_user import USER
         ("ledger nope", "No such command 'nope'.", "factory ledger"),
         ("up --port many", "Invalid value for '--port'", "factory up"),
         ("serve --tls-cert cert.pem", "--tls-cert and --tls-key belong together", "factory serve"),
-        ("run --stages ,", "--stages names no stage: write such as ingest,clean", "factory run"),
+        ("run --stages ,", "--stages names no stage: write stages such as ingest", "factory run"),
         ("forget --resume --preview", "--resume finishes the erasure", "factory forget"),
         ("forget --resume --where x=1", "--resume finishes the erasure", "factory forget"),
         (

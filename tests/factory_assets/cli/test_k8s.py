@@ -156,7 +156,7 @@ def test_keys_without_a_store_are_one_line() -> None:
 
 def test_an_address_that_nothing_needs_is_told() -> None:
     _, _, err = _k8s("render", *_ASKED, *_KNOWN, "--address=storge.example.org=10.0.0.7")
-    assert "warning: nothing declared is at storge.example.org" in err
+    assert "warning: no declaration names storge.example.org" in err
     assert "a.example.org" not in err
 
 
@@ -188,7 +188,7 @@ def test_what_is_rendered_again_is_replaced_and_what_is_of_others_is_not(tmp_pat
     (folder / "mine.yaml").write_text("kind: Mine\n")
     code, _, err = _k8s("render", *_ASKED, *_KNOWN, "--out", str(folder))
     assert (code, len(err.splitlines())) == (2, 1), err
-    assert "somebody else has written this file" in err
+    assert "factory k8s render did not write this file" in err
     assert (folder / "mine.yaml").exists()
 
 

@@ -102,9 +102,9 @@ def test_a_column_is_followed_through_several_pipelines(defs: Path) -> None:
     assert done.exit_code == 0, done.output
     lines = [line for line in done.output.splitlines() if "in this home alone" in line]
     assert lines == [
-        "last runs in this home alone: share is never for my_old (from stays.born)",
-        "middle runs in this home alone: share is never for my_group (from stays.born)",
-        "stays runs in this home alone: share is never for born",
+        "last runs only in this home: my_old (from stays.born) must not leave it",
+        "middle runs only in this home: my_group (from stays.born) must not leave it",
+        "stays runs only in this home: born must not leave it",
     ]
 
 
@@ -142,7 +142,7 @@ def test_check_names_what_a_contract_elsewhere_keeps_at_home(defs: Path, contrac
     declare(defs / "stays", {**STAYS, "ingest": ingest})
     assert "never" not in (defs / "stays" / "defs.yaml").read_text()
     done = CliRunner().invoke(main, ["check"])
-    assert "stays runs in this home alone: share is never for born" in done.output
+    assert "stays runs only in this home: born must not leave it" in done.output
 
 
 def test_another_word_is_a_mistake(defs: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_damaged_statement_file_is_not_taken_for_another_text(
         file.write_bytes(file.read_bytes() + b" ")
     assert _stale(apples) == {"annex-iv.7": ("statement_file",)}
     code, text = apples.factory("governance", "show", "apples")
-    told = f"the statement of entry {found[0]} is missing or was changed; factory verify tells more"
+    told = f"the statement of entry {found[0]} is missing or was changed; factory verify shows more"
     assert (code, told in text) == (0, True), text
     code, text = apples.factory("dossier", "apples")
     told = "Stale: what was signed is missing or was changed; see factory verify."

@@ -156,7 +156,7 @@ def test_a_database_is_traced_by_the_names_of_its_tables(tmp_path: Path) -> None
     source = {"database": "sqlite:plant.db", "table": "t", "key": "size"}
     _run(tmp_path, "fruit", {"ingest": {"source": source}})
     found = _trace(tmp_path, "t")
-    assert "is no file: only a run reads it again" in trace_text(found)
+    assert "is not a file: only a run can read it again" in trace_text(found)
     [fate] = found.fates
     assert [passage.stage for passage in fate.passages] == ["ingest", "clean"]
     with pytest.raises(UnknownNameError, match=r"is a database; .* factory trace t; read"):

@@ -383,7 +383,7 @@ def test_a_date_that_is_no_target_is_told_as_it_is_written(tmp_path: Path) -> No
         ("a.csv.gz", b"\x1f\x8b not really", "a.csv.gz"),
         ("a.zip", b"PK not really", "a.zip"),
         ("a.xlsx", b"PK", "save the sheet as CSV"),
-        ("a.xlsx", _WORKBOOK, "is of a format that is not read; save the sheet as CSV"),
+        ("a.xlsx", _WORKBOOK, "has a format that the factory does not read; save the sheet as CSV"),
         ("a.json", b"[]", "write one object a line"),
         ("a.csv.bz2", b"BZh9", "unpack it"),
         ("a.db", b"SQLite format 3", '"sqlite:PATH", table: NAME}, or write it as CSV'),

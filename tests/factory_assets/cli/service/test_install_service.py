@@ -118,7 +118,7 @@ def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
     assert "systemctl --user enable --now factory.service factory-gc.timer" in text
     assert "loginctl enable-linger" in text
     assert "there are no backups" in text
-    assert "a witness is asked by hand" in text
+    assert "checkpoints go to witnesses by hand" in text
 
 
 def test_relative_paths_mean_the_same_where_the_service_starts(
@@ -146,7 +146,7 @@ def test_witnesses_are_asked_every_hour_in_a_folder(tmp_path: Path) -> None:
         "--in", str(folder), "--witness", str(shared), "--system", "--user", getpass.getuser()
     )
     assert code == 0, text
-    assert "asked by hand" not in text
+    assert "witnesses by hand" not in text
     units = _units(folder)
     assert f'"ledger" "exchange" "{shared}"\n' in units["factory-witness.service"]
     assert f'"{shared}"\n' in units["factory-witness.service"].partition("ReadWritePaths=")[2]
@@ -160,12 +160,12 @@ def test_what_is_written_again_is_replaced_and_what_is_of_others_is_not(tmp_path
     assert code == 0, text
     assert "factory-backup.timer" in _units(folder)
     code, text = _install("--in", str(folder))
-    assert "factory-backup.timer is from before and goes on; to end it: systemctl" in text
+    assert "factory-backup.timer was installed before and is on; to end it: systemctl" in text
     assert "there are no backups" not in text
     (folder / "factory.service").write_text("[Unit]\n")
     code, text = _install("--in", str(folder))
     assert (code, len(text.splitlines())) == (2, 1), text
-    assert "somebody else has written this unit" in text
+    assert "factory install-service did not write this unit" in text
     assert (folder / "factory.service").read_text() == "[Unit]\n"
 
 
@@ -255,12 +255,13 @@ def test_secrets_that_only_the_environment_has_are_named(
     (home / "secrets").mkdir()
     (home / "secrets" / "HOOK_TOKEN").touch()
     code, text = _install("--in", str(tmp_path / "units"))
-    said = f"in no unit: write HOOK, PLANT_DB into files of these names in {home / 'secrets'}\n"
+    said = "no unit contains secrets of the environment: write HOOK, PLANT_DB into files of "
+    said += f"these names in {home / 'secrets'}\n"
     assert (code, said in text) == (0, True), text
     assert "hidden" not in text + "".join(_units(tmp_path / "units").values())
     for name in ("PLANT_DB", "HOOK"):
         monkeypatch.delenv(name)
-    assert "in no unit" not in _install("--in", str(tmp_path / "units"))[1]
+    assert "no unit contains" not in _install("--in", str(tmp_path / "units"))[1]
 
 
 @pytest.mark.parametrize(
