@@ -56,7 +56,7 @@ def _lines(pipeline: Pipeline, waiting: Waiting, home: Home) -> Iterator[str]:
             raise ModelError(
                 f"the record of {stage} is missing or was changed",
                 where=deployed.name,
-                remedy="no decision about it can be made; factory verify tells what does not hold",
+                remedy="nobody can decide about it; factory verify shows what does not hold",
             )
     evaluation = value_in(records["evaluate"])
     assert isinstance(evaluation, EvaluationResult)

@@ -113,7 +113,7 @@ def _exists(text: str) -> bool:
         return Path(text).exists()
     except OSError as error:
         raise UnknownNameError(
-            f"'{text[:_SHOWN_LENGTH]}…' is no name of a file ({error.strerror})",
+            f"'{text[:_SHOWN_LENGTH]}…' is not a valid file name ({error.strerror})",
             remedy=f"write {FORMS}",
         ) from error
 

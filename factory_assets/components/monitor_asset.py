@@ -33,7 +33,7 @@ def monitor_defs(pipeline: Pipeline) -> dg.Definitions:
     job = dg.define_asset_job(
         f"{pipeline.name}_{MONITOR}",
         dg.AssetSelection.assets(watched.key),
-        description=f"Looks at what {pipeline.name} answered.",
+        description=f"Compares the answers of {pipeline.name} with its training rows.",
         executor_def=dg.in_process_executor,
     )
     look, retrain = watch.look, watch.retrain
@@ -114,7 +114,7 @@ def monitor_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             ],
         )
 
-    what = "What the champion answered since the last look: is the world still as in training?"
+    what = "Compares what the champion answered since the last look with its training rows."
     return asset(
         _monitor,
         key=[name, MONITOR],

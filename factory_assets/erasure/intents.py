@@ -103,9 +103,9 @@ def unfinished(home: Home) -> Iterator[ErasureIntent]:
                 destroy(path)
                 continue
             raise StorageError(
-                "what is left to be erased cannot be read",
+                "the list of what is still to be erased cannot be read",
                 where=str(path),
-                remedy="no backup has the file: remove it, and erase the same again",
+                remedy="it is in no backup: remove this file, then erase the same person again",
             ) from error
 
 

@@ -30,18 +30,19 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
         yield f"  {table}: {amount(rows, 'rows')} in {amount(files, 'files')}"
     for pipeline, keys in plan.partitions.items():
         count = amount(len(keys), "partitions")
-        yield f"{count} of {pipeline} with no other rows: removed with the key, which may be a name"
+        gone = "removed with the key, which may be a name"
+        yield f"{count} of {pipeline} with no other rows: {gone}"
     for pipeline, names in plan.joined.items():
         yield (
-            f"{pipeline} has joined {_listed(names)}: what its rows took from these is not found; "
-            "name the person by a column that it has, too"
+            f"{pipeline} joins {_listed(names)}: values that its rows got there are not found; "
+            f"use an expression with a column of {pipeline}, too"
         )
     for pipeline in plan.alike:
         if pipeline not in plan.joined:
             yield (
-                f"{pipeline} lacks the columns of the expression, and has texts of these rows in "
-                "rows of its own, which are not found: if they are the person's, name the person "
-                "by a column that it has, too"
+                f"{pipeline} lacks the columns of the expression, but other rows of it contain "
+                "texts of these rows: if they are about the person, use an expression with a "
+                f"column of {pipeline}, too"
             )
     yield "models:" if plan.versions else "models: none learned from these rows"
     for version in plan.versions:
@@ -59,8 +60,8 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
 def _version(version: LearnedVersion) -> str:
     name = f"{version.pipeline}@{version.version}"
     share = f"{version.learned} of {version.rows} rows that it learned from"
-    judged = f", {version.judged} that judged it" if version.judged else ""
-    files = "; its files have such values, and go" if version.remembers else ""
+    judged = f", {version.judged} that it was evaluated on" if version.judged else ""
+    files = "; its files contain values of them and are removed" if version.remembers else ""
     return f"{name}: {share}{judged}{'; it serves' if version.serves else ''}{files}"
 
 
@@ -88,7 +89,7 @@ def _hidden(plan: ErasurePlan) -> Iterator[str]:
     for pipeline, columns in plan.hidden.items():
         named = ", ".join(columns)
         yield (
-            f"answers of {pipeline} have protected values of {named} that nobody can compare: to "
+            f"answers of {pipeline} have protected values of {named}, which cannot be compared: to "
             "find some of them, name the person by other columns"
         )
 

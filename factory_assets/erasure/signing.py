@@ -53,7 +53,7 @@ def require_signer(decision: ErasureDecision, home: Home, log: Log) -> None:
     if decision.key is None:
         if any(one.roles for one in people.values()):
             raise RefusedError(
-                "the factory has people, so that one of them has to sign this",
+                "people.yaml names people, so one of them must sign this",
                 remedy="give your key with --key",
             )
         return
@@ -61,7 +61,7 @@ def require_signer(decision: ErasureDecision, home: Home, log: Log) -> None:
     if not any(may(people, person.commitment, decision.key.public, role) for role in _ROLES):
         raise RefusedError(
             f"{person.name} may not erase anybody",
-            remedy=f"let somebody do it who has the role {' or '.join(_ROLES)} in people.yaml",
+            remedy=f"let a person with the role {' or '.join(_ROLES)} in people.yaml do it",
         )
 
 

@@ -127,7 +127,7 @@ def _waiting(log: Log, pipeline: Pipeline, version: int | None, home: Home) -> W
         raise RefusedError(
             why_not_waiting(status),
             where=deployed.name,
-            remedy=f"nothing is to be decided; train anew: factory run {pipeline.name} --no-reuse",
+            remedy=f"to train a new version: factory run {pipeline.name} --no-reuse",
         )
     if not deployed.passed or deployed.was_evaluated_again:
         failed = "" if deployed.passed else ", and failed its gates"
@@ -325,15 +325,15 @@ def _require_other_person(log: Log, person: KnownPerson, deployed: DeployedVersi
     if is_other_person(log, deployed.record, people_in(log).get(person.commitment)):
         return
     if trained_by(log, deployed.record) is None:
-        why = "it is not on record whose run trained it"
+        why = "no record says who started the run that trained it"
         remedy = f"train it again: factory run {deployed.pipeline} --no-reuse"
     elif person.account is None:
         why = f"{person.name} has no `account` in {FILE}"
-        remedy = "add it, or let another person decide who has one"
+        remedy = "add it, or let a person who has one decide"
     else:
         why = f"{person.name} started the run that trained it"
-        remedy = f"let another person decide, whose `account` is in {FILE}"
-    raise RefusedError(f"{why}, and four eyes are declared", where=deployed.name, remedy=remedy)
+        remedy = f"let another person with an `account` in {FILE} decide"
+    raise RefusedError(f"{why}, and four_eyes is declared", where=deployed.name, remedy=remedy)
 
 
 def require_role(log: Log, person: KnownPerson, key: str, role: str, where: str) -> None:

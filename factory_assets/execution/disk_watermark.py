@@ -46,7 +46,7 @@ def low_space(home: Home) -> str | None:
     floor = space.floor(declared_keep())
     if space.free >= floor:
         return None
-    return f"{size_text(space.free)} are free on its disk, and {size_text(floor)} are kept free"
+    return f"{size_text(space.free)} are free on its disk, but {size_text(floor)} must stay free"
 
 
 def require_disk_space(home: Home, run_id: str) -> None:
@@ -66,7 +66,7 @@ def require_disk_space(home: Home, run_id: str) -> None:
         f"no new run starts: {low}",
         where=str(home.path),
         remedy="free space (factory gc shows what may be removed), or declare another "
-        f"`disk: {{keep: 2GB}}` in {SETTINGS}; {KEEP_VARIABLE}=0 runs nonetheless",
+        f"`disk: {{keep: 2GB}}` in {SETTINGS}; {KEEP_VARIABLE}=0 starts runs all the same",
     )
 
 

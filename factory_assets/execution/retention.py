@@ -114,7 +114,7 @@ def _roots(history: RecordGraph, versions: set[tuple[str, int]], since: float) -
 def _records(home: Home, history: RecordGraph, needed: set[Identity]) -> Iterator[Garbage]:
     for record in history.records:
         if identity(record) not in needed:
-            why = "no model version, latest or young result rests on it"
+            why = "no model version and no latest or recent result needs it"
             yield waste(_path(home, record), "record", why)
 
 
@@ -144,7 +144,7 @@ def _pictures(
             continue
         for path in sorted(folder.glob("*-*.png")):
             if str(path.relative_to(home.pictures)) not in named:
-                yield waste(path, "picture", "no verdict has it")
+                yield waste(path, "picture", "no result of evaluate names it")
 
 
 def _pictures_of(record: Record) -> Iterable[Any]:

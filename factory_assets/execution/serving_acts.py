@@ -250,7 +250,7 @@ def _champion(log: Log, pipeline: Pipeline, action: str, home: Home) -> Deployed
         remedy = f"let it serve again: factory resume {pipeline.name}"
     elif action == "resumed" and not stopped:
         why = f"it is not stopped: version {champions[0][1].version} serves"
-        remedy = "nothing is to be done"
+        remedy = "there is nothing to do"
     else:
         return deployed_version(log, pipeline.name, champions[0][1].version, home)
     raise RefusedError(why, where=pipeline.name, remedy=remedy)

@@ -38,7 +38,7 @@ def _named(finding: ReportedChange) -> str:
         "values": finding.column,
         "missing": finding.column,
         "outputs": f"the output {finding.column}",
-        "joint": "how columns go together",
+        "joint": "how columns occur together",
     }[finding.what]
     return f"{subject}: {finding.words}, for {finding.effect:.0%} of the rows"
 
@@ -54,7 +54,7 @@ def performance_alarm(pipeline: Pipeline, real: RealPerformance | None) -> Itera
     )
     yield Alarm(
         kind="performance",
-        what=f"worse than on the test rows in {real.labelled:,} answers with outcomes"
+        what=f"worse on {real.labelled:,} answers with outcomes than on the test rows"
         + (f": {measured}" if measured else ""),
         remedy=f"train again with newer rows: factory run {pipeline.name}",
     )
@@ -105,7 +105,7 @@ def silence_alarm(
     if watch.silence and served > timedelta(seconds=seconds_of(watch.silence)):
         yield Alarm(
             kind="silence",
-            what=f"no answer since {last:%Y-%m-%d %H:%M} UTC, longer than {watch.silence}",
+            what=f"no answer since {last:%Y-%m-%d %H:%M} UTC, for longer than {watch.silence}",
             remedy=f"ask whether the server runs (factory serve) and who calls {pipeline.name}",
         )
 
@@ -117,6 +117,6 @@ def age_alarm(
     if watch.age and now - exported > timedelta(days=days_of(watch.age)):
         yield Alarm(
             kind="age",
-            what=f"the champion is of {exported:%Y-%m-%d}, older than {watch.age}",
+            what=f"the champion was exported on {exported:%Y-%m-%d}, longer ago than {watch.age}",
             remedy=f"train again: factory run {pipeline.name}",
         )

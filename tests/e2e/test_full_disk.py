@@ -234,7 +234,7 @@ def test_a_factory_that_is_up_goes_on_when_there_is_room(
             write_apples(folder, ROWS + 1)
             refused = launch(up)
             assert end_of(up, refused) == "FAILURE"
-            assert "and 4.0 MB are kept free" in str(up.ask(_ERRORS, id=refused))
+            assert "but 4.0 MB must stay free" in str(up.ask(_ERRORS, id=refused))
             assert "disk full" in factory("status").stdout
         assert end_of(up, launch(up)) == "SUCCESS"
         write_apples(folder, ROWS + 2)
@@ -277,7 +277,7 @@ def test_a_run_does_not_begin_to_fill_the_disk(
     with disk.filled(3_500_000):
         refused = CliRunner().invoke(main, ["run", "apples"])
         [line] = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
-        assert (refused.exit_code, "and 4.0 MB are kept free" in line) == (2, True), line
+        assert (refused.exit_code, "but 4.0 MB must stay free" in line) == (2, True), line
         assert "disk full" in CliRunner().invoke(main, ["status"]).output
         monkeypatch.setenv("FACTORY_DISK_KEEP", "0")
         assert CliRunner().invoke(main, ["run", "apples"]).exit_code == 0

@@ -118,7 +118,7 @@ class MeasuredPipeline:
         if record.cpu_seconds is None:
             return "it was computed before CPU time was measured"
         if _plain(record.parts.get("declaration")) != declared:
-            return "it was declared otherwise"
+            return "its declaration was another one"
         if self._reused_a_part(record):
             return "a part of it was reused"
         return None

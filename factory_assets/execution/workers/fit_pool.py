@@ -91,7 +91,7 @@ class FitPool:
         places = nodes.places_to_fit()
         if unfit := [why for why in nodes.unfit.values() if why]:
             reasons = ", ".join(sorted({one for why in unfit for one in why}))
-            count = f"{len(unfit)} of {len(nodes.unfit)} nodes of the Ray cluster fit nothing"
+            count = f"{len(unfit)} of {len(nodes.unfit)} nodes of the Ray cluster cannot fit models"
             rest = "" if places else ", so the run fits by itself"
             self._warnings[f"{count} ({reasons}){rest}"] = None
         if not places:

@@ -149,7 +149,7 @@ class RayWorkers:
             left = [one for one in self.places_to_fit() if one.id in living]
             if not left:
                 raise self._error(
-                    "the Ray cluster has lost all nodes that fit as this machine does",
+                    "the Ray cluster has lost all nodes that give the same results as this machine",
                     "start them, and run again",
                 )
             # Those that are left have work already, so it works beside them, here and there.

@@ -14,7 +14,8 @@ _STYLE = """
 body { font: 16px/1.5 sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% }
 td, th { border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: left }
-pre { background: #f4f4f4; overflow-x: auto; padding: 1rem }
+pre { background: #f4f4f4; padding: 1rem }
+pre, .wide { overflow-x: auto }
 @media (prefers-color-scheme: dark) {
   body { background: #111; color: #ddd } pre { background: #222 } a { color: #8bf }
 }
@@ -33,12 +34,13 @@ def page(served: Mapping[str, ServedModel], address: str, *, with_token: bool) -
     sections = "".join(_section(name, model, called) for name, model in sorted(served.items()))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Predictions</title><style>{_STYLE}</style></head><body>"
         "<h1>Predictions of this factory</h1>"
-        '<p>The same as <a href="/openapi.json">OpenAPI</a>. The Open Inference Protocol answers '
-        "at <code>/v2/models/{pipeline}/infer</code>, MLflow's protocol at "
+        '<p>Programs read the same as <a href="/openapi.json">OpenAPI</a>. The Open Inference '
+        "Protocol answers at <code>/v2/models/{pipeline}/infer</code>, MLflow's protocol at "
         "<code>/models/{pipeline}/invocations</code>. Every answer has an id, by which "
-        "<code>factory trace</code> finds it. What turned out to be true of it is sent to "
+        "<code>factory trace</code> finds it. Send what turned out to be true to "
         '<code>/feedback</code>: <code>{"id": "...", "outcome": ...}</code>.</p>'
         f"{sections or '<p>No pipeline serves.</p>'}</body></html>"
     )
@@ -59,8 +61,9 @@ def _section(name: str, model: ServedModel, called: str) -> str:
     return (
         f"<h2>{escape(name)}, version {model.version}</h2>{note}"
         f"<pre>{escape(command)}</pre>"
-        "<table><tr><th>column</th><th>type</th><th>allowed</th><th>meaning</th></tr>"
-        f"{rows}</table><p><code>row.json</code>, for example:</p><pre>{escape(body)}</pre>"
+        '<div class="wide" tabindex="0"><table>'
+        "<tr><th>column</th><th>type</th><th>allowed</th><th>meaning</th></tr>"
+        f"{rows}</table></div><p><code>row.json</code>, for example:</p><pre>{escape(body)}</pre>"
     )
 
 

@@ -36,6 +36,7 @@ from factory_assets.web.auditor.version_files import (
     VersionFileMaker,
     VersionFileResponse,
 )
+from factory_assets.web.lineage.graph import ROW_WORDS
 from factory_assets.web.pages.errors import error_handlers, error_page
 from factory_assets.web.pages.forms import Forms, OtherSiteError
 from factory_assets.web.pages.numbers import number_in_path
@@ -163,7 +164,7 @@ class _Auditor:
         verified = self._verifications.state()
         outputs = named_outputs(trace.output, history.candidate(record.pipeline, record.version))
         values = {"trace": trace, "outputs": outputs, "is_proven": proven, "verified": verified}
-        return self._page(request, "audit_answer", **values)
+        return self._page(request, "audit_answer", row_words=ROW_WORDS, **values)
 
     def answer_proof(self, request: Request) -> Response:
         written = request.path_params["id"]

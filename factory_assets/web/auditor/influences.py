@@ -21,7 +21,8 @@ class Influences:
     """The influences of one home; may be used by several threads."""
 
     def __init__(self, home: Home) -> None:
-        self._home, self._turns = home, ComputingTurns("another answer is being looked at", 60)
+        self._home = home
+        self._turns = ComputingTurns("the influence on another answer is being computed", 60)
         self._known: OrderedDict[tuple[str, ...], InfluenceReport] = OrderedDict()
 
     def of(self, answer: str, pipeline: str, version: int) -> InfluenceReport:
@@ -48,6 +49,7 @@ class Influences:
             return InfluenceReport.model_validate(json.loads(done.stdout)["influence"])
         except (ValueError, KeyError, TypeError, ValidationError) as error:
             lines = done.stderr.strip().splitlines() or ["it ended without a message"]
-            what = lines[-1].removeprefix("error: ")
-            remedy = f"in a terminal: factory trace {answer} --influence"
+            what, _, remedy = lines[-1].removeprefix("error: ").rpartition("; ")
+            if not what:
+                what, remedy = remedy, f"in a terminal: factory trace {answer} --influence"
             raise RefusedError(what, remedy=remedy) from error

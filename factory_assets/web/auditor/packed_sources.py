@@ -90,7 +90,7 @@ class _Bounded(io.RawIOBase):
             raise SourceError(
                 "is too long to be unpacked for a page",
                 where=self._name,
-                remedy="factory trace tells the lines of a row",
+                remedy="factory trace shows the lines of a row",
             )
         view[: len(block)] = block
         return len(block)

@@ -166,9 +166,9 @@ class SourceReader:
             return SourceView(digest, tuple(names), 0, "line", (), (), (), str(error))
         except ModuleNotFoundError:
             # What reads it is Arrow, which this process does without.
-            why = "These pages do not read such a file: `factory trace` tells its lines."
+            why = "These pages cannot show a file of this kind: `factory trace` shows its lines."
             return SourceView(digest, tuple(names), 0, "line", (), (), (), why)
-        none = "It is not that long, or its rows were erased." if erased else "It is not that long."
+        none = "It has no such row" + (", or its rows were erased." if erased else ".")
         why = "" if part.lines else none
         rows, lines = named.source.rows, tuple(part.lines)
         shown = part.unit, part.columns, lines, hidden, why, len(erased)
@@ -202,12 +202,12 @@ class SourceReader:
             )
         fact = source_fact(source, found.record, one.record, None, folders, False, self.home)
         if fact.state == "not a file" or fact.path is None:
-            what = "is no file" if fact.state == "not a file" else "is not there any more"
+            what = "is not a file" if fact.state == "not a file" else "is not there any more"
             raise SourceError(what, where=one.name, remedy="its rows are in the ingested table")
         [digested] = DigestCache(self.home).of_files((File(Path(fact.path), one.name),))
         if digested.sha256 != one.sha256:
             raise SourceError(
-                f"has other bytes today: sha256:{digested.sha256}",
+                f"was changed since: it has sha256:{digested.sha256} now",
                 where=one.name,
                 remedy="restore the file that was read, to see it here",
             )

@@ -42,7 +42,7 @@ T = TypeVar("T")
 CHECKS = 5.0
 """Passwords that are checked a second; each takes some 50 ms of one core."""
 
-_WRONG = "This name and password do not belong together."
+_WRONG = "The name or the password is wrong."
 
 _LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]*")
 
@@ -175,7 +175,7 @@ class Login:
             await self.in_thread(self._end, former.sha256)
         if (text := await self.in_thread(begin)) is None:
             await self.in_thread(self._log.refused, "wrong login", "login")
-            return self.show(request, "/", "You may not come in here any more.", 403)
+            return self.show(request, "/", "You no longer have access to this factory.", 403)
         response = RedirectResponse(after, 303, {"cache-control": "no-store"})
         self._cookie.set(response, text)
         return response

@@ -123,10 +123,10 @@ class OpenIdLogin:
                 return await self._login.let_in(request, person, "oidc", after)
         except RefusedError as error:
             _LOG.warning("%s", error)
-            return await self._wrong(request, after, f"The login at {self._host} does not count.")
+            return await self._wrong(request, after, f"The login at {self._host} is not valid.")
         except FactoryError as error:
             return self._away(request, error, after)
-        what = f"You are {claim[:256]!r} at {self._host}; nobody with that name may come in here."
+        what = f"You are {claim[:256]!r} at {self._host}; nobody of that name has access here."
         return await self._wrong(request, "/", what, 403)
 
     async def _wrong(self, request: Request, after: str, text: str, status: int = 401) -> Response:

@@ -109,9 +109,9 @@ class PasskeyLogin:
         signed = verify_authentication(answer, site, challenge, passkey)
         people = self._doorkeeper.people() or {}
         if passkey.person not in people or not people[passkey.person].roles:
-            raise PasskeyError("its person may not come in")
+            raise PasskeyError("its person has no access")
         if not self._passkeys.use(passkey, signed):
-            raise PasskeyError("it was removed, or its device counts backwards")
+            raise PasskeyError("it was removed, or its device's signature counter went back")
 
     def _site(self, request: Request) -> RelyingParty | None:
         host = request.headers.get("host", "")

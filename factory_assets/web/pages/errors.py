@@ -50,7 +50,7 @@ def error_handlers(forms: Forms) -> Mapping[Any, Callable[[Request, Exception], 
     def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         is_missing = error.status_code == HTTPStatus.NOT_FOUND
-        text = "There is no such page." if is_missing else "This page takes no such request."
+        text = "There is no such page." if is_missing else "This page refuses such a request."
         return error_page(request, forms, error.status_code, text)
 
     def factory_error(request: Request, error: Exception) -> Response:

@@ -125,7 +125,7 @@ class PasskeyDecisions:
         except PasskeyError as error:
             self._log.refused("not allowed", f"decide {name}@{version}", visitor)
             raise RefusedError(
-                "the passkey's signature does not count, or came later than five minutes",
+                "the passkey's signature is not valid, or took longer than five minutes",
                 remedy="decide again; nothing was changed",
             ) from error
         self._log.acts(visitor, "factory", ("decide",), (f"{name}@{version}",))
@@ -140,7 +140,7 @@ class PasskeyDecisions:
         challenge = sha256(statement).digest()
         count = verify_authentication(answer, site, challenge, passkey, is_known=True)
         if not self._passkeys.use(passkey, count):
-            raise PasskeyError("it was removed, or its device counts backwards")
+            raise PasskeyError("it was removed, or its device's signature counter went back")
         line = public_line(passkey) or ""
         return passkey_envelope(statement, line, **asdict(signature_in(answer)))
 

@@ -110,7 +110,7 @@ class OwnPasskeys:
             raise RefusedError("the passkey has no name", remedy="give it one, and add it again")
         try:
             if challenge is None:
-                raise PasskeyError("the challenge is over")
+                raise PasskeyError("the challenge has expired")
             known = self._passkeys.of(visitor.name)
             made = verify_registration(
                 answer, site, challenge, known, person=visitor.name, name=name
@@ -118,7 +118,7 @@ class OwnPasskeys:
         except PasskeyError as error:
             self._log.refused("not allowed", "add passkey", visitor)
             raise RefusedError(
-                "the browser's answer does not count, or came later than two minutes",
+                "the browser's answer is not valid, or took longer than two minutes",
                 remedy="add the passkey again",
             ) from error
         self._log.acts(visitor, "factory", ("add passkey",), (_digest(made.id),))

@@ -238,7 +238,7 @@ def test_a_statement_that_was_signed_elsewhere_counts_once(waiting: Factory) -> 
     assert (code, "approved by jane" in text) == (0, True), text
     code, text = waiting.factory("approve", "apples", "--statement", str(file))
     assert (code, "it serves already" in text) == (1, True), text
-    assert "train anew: factory run apples --no-reuse" in text
+    assert "to train a new version: factory run apples --no-reuse" in text
 
 
 # --------------------------------------------------------------------------------- What is refused
@@ -283,8 +283,8 @@ def _same_key_twice(factory: Factory) -> None:
         (_no_rights, "nobody", 2, "the key cannot be read"),
         (_withdrawn, "jane", 1, "nobody in people.yaml has the key"),
         (_other_key, "jane", 1, "nobody in people.yaml has the key"),
-        (_own_training, "jane", 1, "jane started the run that trained it, and four eyes are"),
-        (_unknown_account, "jane", 1, "jane has no `account` in people.yaml, and four eyes are"),
+        (_own_training, "jane", 1, "jane started the run that trained it, and four_eyes is"),
+        (_unknown_account, "jane", 1, "jane has no `account` in people.yaml, and four_eyes is"),
         (_broken_people, "jane", 2, "did you mean 'approver'? valid: engineer, approver, auditor"),
         (_same_key_twice, "jane", 2, "bob and jane have the same key"),
     ],
@@ -479,7 +479,7 @@ def test_nobody_approves_if_it_is_not_known_who_trained(waiting: Factory) -> Non
     waiting.declare(approval={"four_eyes": True})
     code, text = waiting.factory("approve", "apples", "--reason", "good", by="jane")
     assert code == 1, text
-    assert "it is not on record whose run trained it, and four eyes are declared" in text
+    assert "no record says who started the run that trained it, and four_eyes" in text
     assert "factory run apples --no-reuse" in text
 
 

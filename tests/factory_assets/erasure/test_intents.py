@@ -107,7 +107,7 @@ def test_a_damaged_one_is_an_error_in_one_line(content: bytes, home: Home) -> No
     _enter(home, intent.manifest.id)
     path = intent_file(home, intent.manifest.id)
     path.write_bytes(content)
-    with pytest.raises(StorageError, match="what is left to be erased cannot be read") as caught:
+    with pytest.raises(StorageError, match="still to be erased cannot be read") as caught:
         [*unfinished(home)]
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

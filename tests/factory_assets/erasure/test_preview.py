@@ -45,7 +45,7 @@ def test_it_says_nothing_of_nobody() -> None:
 
 def test_it_says_which_answers_cannot_be_compared() -> None:
     hidden = {"people": ("name", "nbr")}
-    told = "answers of people have protected values of name, nbr that nobody can compare: "
+    told = "answers of people have protected values of name, nbr, which cannot be compared: "
     for plan in (_plan(tables={}, hidden=hidden), _plan(hidden=hidden)):
         assert any(line.startswith(told) for line in preview_lines(plan))
 
@@ -78,8 +78,8 @@ def test_no_value_is_named() -> None:
     text = "\n".join(preview_lines(plan))
     assert "Qwertz" not in text
     for part in (
-        "people@3: 2 of 96 rows that it learned from, 1 that judged it; it serves",
-        "its files have such values, and go",
+        "people@3: 2 of 96 rows that it learned from, 1 that it was evaluated on; it serves",
+        "its files contain values of them and are removed",
         "values that only these rows have: 1",
         "3 more are too short",
         "in whole requests with 4 rows",
@@ -132,11 +132,11 @@ def test_a_pipeline_that_has_such_values_is_named_if_it_cannot_be_asked(
             return make_plan(where, [], home, scratch)
 
     by_number, by_name = plan("nbr = '17'"), plan("name LIKE 'Qwertz%'")
-    told = "visits has joined ../../people.csv: what its rows took from these is not found; "
+    told = "visits joins ../../people.csv: values that its rows got there are not found; "
     assert any(line.startswith(told) for line in preview_lines(by_number))
-    alike = [line for line in preview_lines(by_number) if "has texts of these rows" in line]
+    alike = [line for line in preview_lines(by_number) if "texts of these rows" in line]
     assert [line.partition(" ")[0] for line in alike] == ["letters"]
     assert by_number.tables == {"people/ingest": (1, 1)}
-    assert not any("joined" in line or "texts of" in line for line in preview_lines(by_name))
+    assert not any("joins" in line or "texts of" in line for line in preview_lines(by_name))
     found = {"letters/ingest": (1, 1), "people/ingest": (1, 1), "visits/ingest": (1, 2)}
     assert by_name.tables == found

@@ -169,7 +169,7 @@ def test_a_version_that_is_worse_than_on_its_test_rows_is_an_alarm(
     assert seen.report.alarms == ()
     seen = watch_once(pumps.pipeline, pumps.home, datetime.now(UTC) + timedelta(days=1))
     assert [alarm.kind for alarm in seen.report.alarms] == ["performance"]
-    assert "worse than on the test rows in 400 answers" in seen.report.alarms[0].what
+    assert "worse on 400 answers with outcomes than on the test rows" in seen.report.alarms[0].what
     # How much worse is allowed, is what is declared now.
     pumps.declare(watch={"worse": 0.9})
     pumps.answer(rows(30, 9))

@@ -127,7 +127,7 @@ def _from_ledger(
     if not Ledger(home).exists:
         edge = carried_fact(None, answer.carried) if answer.carried else None
         if edge:
-            problems.append("no ledger tells of this pack: whose it is, only the pack itself says")
+            problems.append("no ledger has this pack: only the pack itself says whose it is")
         role: Role = "pack" if edge else "none"
         since = edge.packed if edge else None
         standing = StandingFact(role=role, entry=None, since=since, champion=None, stopped=False)

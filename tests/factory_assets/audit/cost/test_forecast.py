@@ -204,7 +204,7 @@ def test_a_declaration_of_another_model_leaves_its_stage_out(trained: Trained) -
     assert found["split"].runs == 4, "another seed costs the same"
     notes = report(other, trained.home).notes
     assert "not measured, and not in the sums: train" in notes
-    assert "left out: 4 results of train: it was declared otherwise" in notes
+    assert "left out: 4 results of train: its declaration was another one" in notes
 
 
 def test_a_table_of_which_a_part_was_reused_is_left_out(

@@ -96,8 +96,8 @@ def test_nodes_that_calculate_otherwise_fit_nothing(nodes: RayNodes, alone: Home
     assert _places(home) == []
     assert fit_results(home) == fit_results(alone)
     line = (
-        "1 of 1 nodes of the Ray cluster fit nothing (another NPY_DISABLE_CPU_FEATURES), so the "
-        "run fits by itself"
+        "1 of 1 nodes of the Ray cluster cannot fit models (another NPY_DISABLE_CPU_FEATURES), so "
+        "the run fits by itself"
     )
     told = " ".join(done.output.split())
     stages = ("train", "evaluate")

@@ -117,7 +117,7 @@ def test_nodes_that_calculate_alike_fit_what_the_run_alone_fits(nodes: RayNodes)
     by_nodes = _told(nodes, "tests.ray_fits", *arguments, FACTORY_DEFS=defs)
     assert by_nodes["model"] == alone["model"]
     assert by_nodes["warning"] == (
-        "1 of 2 nodes of the Ray cluster fit nothing (another OPENBLAS_CORETYPE)"
+        "1 of 2 nodes of the Ray cluster cannot fit models (another OPENBLAS_CORETYPE)"
     )
     # What the run does itself is in no boundary of its own here.
     (worker,) = _reports(home)

@@ -117,7 +117,7 @@ def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) 
     source = _show(browse(audited.home, "auditor"), "/audit/apples/1")
     text = text_of(source)
     assert "No gate is declared" in text
-    assert "3 given, also those that were removed or erased since" in text
+    assert "3 given, including those removed or erased since" in text
     assert _digest(audited) in text
     assert "size feature \N{EN DASH} size" in text
     assert "Python 3." in text
@@ -333,7 +333,8 @@ def test_an_answer_leads_to_its_version_its_proof_and_its_sources(
     assert "size 0.2" in text
     assert f"name commitment {'5e' * 32} note missing" in text
     assert "prediction good probabilities bad: 0.25, good: 0.75" in text
-    assert "then champion since" in text
+    assert "at that time champion since" in text
+    assert ("used for training" in text, "learned from" in text) == (True, False)
     assert "the record leads to its root" in text
     assert "approved jane, approver" in text
     assert "not agree" not in text
@@ -364,7 +365,7 @@ def test_a_source_is_shown_around_a_line(audited: Audited, browse: Browse) -> No
         assert row in source
     assert f'<th scope="row">9</th><td>{lines[8]}' not in source
     assert '<tr id="L30" class="asked"' in source
-    assert "It is not that long" in _show(
+    assert "It has no such row" in _show(
         browse(audited.home, "auditor"), f"/audit/files/{_digest(audited)}?line=9999"
     )
 
@@ -375,7 +376,7 @@ def test_a_source_that_changed_is_not_shown(changed: Audited, browse: Browse) ->
     text = file.read_text()
     file.write_text(text.replace("red", "crimson", 1))
     shown = text_of(_show(client, page))
-    assert "has other bytes today" in shown
+    assert "was changed since: it has sha256:" in shown
     assert "crimson" not in shown
     file.unlink()
     assert "is not there any more" in _show(client, page)

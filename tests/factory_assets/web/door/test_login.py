@@ -102,7 +102,7 @@ def test_a_wrong_login_is_refused_and_does_not_tell_who_exists(
     declare_people(PEOPLE)
     answer = door.log_in(door.browser(), name, password)
     assert answer.status_code == 401
-    assert "This name and password do not belong together." in answer.text
+    assert "The name or the password is wrong." in answer.text
     assert "set-cookie" not in answer.headers
     assert [entry.reason for entry in door.entries("refused")] == ["wrong login"]
 
@@ -118,7 +118,7 @@ def test_whose_roles_are_withdrawn_during_the_login_is_refused(
     monkeypatch.setattr("factory_assets.web.door.login.enter_people", withdraw)
     answer = door.log_in(door.browser(), "jane")
     assert answer.status_code == 403
-    assert "You may not come in here any more." in answer.text
+    assert "You no longer have access to this factory." in answer.text
     assert "set-cookie" not in answer.headers
     assert Sessions(door.home).of("jane") == ()
     assert [entry.reason for entry in door.entries("refused")] == ["wrong login"]

@@ -206,9 +206,7 @@ def test_a_pack_alone_tells_what_it_says_itself(handed: Handed, tmp_path: Path) 
     found = traced(handed.carried, "--edge-log", handed.pack, code=1)
     assert found.edge is not None
     assert (found.pipeline, found.version, found.edge.entry) == ("apples", 1, None)
-    assert found.problems == (
-        "no ledger tells of this pack: whose it is, only the pack itself says",
-    )
+    assert found.problems == ("no ledger has this pack: only the pack itself says whose it is",)
     assert found.lineage is None
     assert "the version that answered, how it was made, evaluated and approved" in found.missing
     page = tmp_path / "answer.html"
