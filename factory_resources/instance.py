@@ -121,7 +121,7 @@ def _require_plain_path(home: Home) -> None:
         )
     if engine() == "sqlite" and (odd := _READ_OTHERWISE.search(str(home.path))):
         raise StorageError(
-            f"the path contains {odd[0]!r}, which the address of a database cannot",
+            f"the path contains {odd[0]!r}, which a database address cannot contain",
             where=str(home.path),
             remedy="rename the folder, or name another one in FACTORY_HOME",
         )
@@ -135,9 +135,9 @@ def _require_usable(address: str) -> None:
         cursor.execute("SELECT current_schema()")
         if cursor.fetchone() == (None,):
             raise StorageError(
-                "the database has no schema in which tables could be made",
+                "the database has no schema in which this user can create tables",
                 where=DATABASE_VARIABLE,
-                remedy="make one there that the user can write to: CREATE SCHEMA public",
+                remedy="create one that the user can write to: CREATE SCHEMA public",
             )
 
 
@@ -169,9 +169,9 @@ def require_no_stranger(home: Home) -> None:
     except KeyError:
         name = f"#{owner}"
     raise StorageError(
-        f"this home is that of the user {name}, who cannot read what root writes into it",
+        f"this home belongs to the user {name}, who could not read what root writes into it",
         where=str(home.path),
-        remedy=f"give the command as that user: sudo -u '{name}' factory ...; or, if root is to "
+        remedy=f"run the command as that user: sudo -u '{name}' factory ...; or, if root is to "
         f"have the factory, give all of it to root: chown -R root {shlex.quote(str(home.path))}",
     )
 

@@ -183,7 +183,7 @@ def _unpacked(path: Path, home: Home, prediction: bytes | None) -> ArchiveName:
 
 
 def _refused(path: Path, what: str) -> RefusedError:
-    remedy = "ask for another archive; python factory_verify.py tells all that does not hold"
+    remedy = "ask for another archive; python factory_verify.py shows all that does not hold"
     return RefusedError(f"this evidence does not hold: {what}", where=str(path), remedy=remedy)
 
 

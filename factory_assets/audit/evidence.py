@@ -165,7 +165,7 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
             raise ModelError(
                 f"the ledger has no entry of {record.name} as it is now",
                 where=f"{version.model}@{version.version}",
-                remedy="factory verify tells what does not hold",
+                remedy="factory verify shows what does not hold",
             )
         for stage in _numbers(log, StageComputed, record=record.name):
             computed = entry_in(log, stage)
@@ -285,7 +285,7 @@ def signed_statement(evidence: Evidence, home: Home) -> bytes:
             with path.open("rb") as file:
                 digests[str(path.relative_to(home.path))] = file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            remedy = "factory verify tells what else does not hold"
+            remedy = "factory verify shows what else does not hold"
             raise ModelError(f"{path.name} is missing", where=where, remedy=remedy) from error
     return _statement(evidence.version, evidence.trained, digests).signed(LogKey.load(home))
 
@@ -314,7 +314,7 @@ def _chunks(path: Path, name: str) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         what = f"cannot be read ({error.strerror}), and belongs to the evidence"
-        remedy = "factory verify tells what else does not hold"
+        remedy = "factory verify shows what else does not hold"
         raise ModelError(what, where=name, remedy=remedy) from error
 
 

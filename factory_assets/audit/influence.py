@@ -194,7 +194,7 @@ def attribution_context(
         raise ModelError(
             "the record of the split that it learned from is missing",
             where=title,
-            remedy="restore it from a backup; factory verify tells what else does not hold",
+            remedy="restore it from a backup; factory verify shows what else does not hold",
         )
     if is_gone(history.home, version.model, version.version):
         raise ModelError(

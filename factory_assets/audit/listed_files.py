@@ -27,5 +27,5 @@ def listed_files(manifest: Path, where: str) -> dict[str, str]:
         raise ModelError(
             f"{manifest.name} is missing or damaged",
             where=where,
-            remedy="factory verify tells what else does not hold",
+            remedy="factory verify shows what else does not hold",
         ) from error

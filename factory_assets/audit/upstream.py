@@ -75,5 +75,5 @@ def _missing(path: str, record: Record, history: RecordGraph) -> ModelError:
     return ModelError(
         f"the record of {stage} that {record.name} rests on is missing",
         where=path,
-        remedy="restore it from a backup; factory verify tells what else does not hold",
+        remedy="restore it from a backup; factory verify shows what else does not hold",
     )

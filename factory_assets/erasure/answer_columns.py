@@ -128,7 +128,7 @@ def _read(file: Path, name: str) -> Ingest:
         raise StorageError(
             f"the description of {name} cannot be read",
             where=str(file),
-            remedy="factory verify tells what was changed; restore it from a backup",
+            remedy="factory verify shows what was changed; restore it from a backup",
         ) from error
 
 

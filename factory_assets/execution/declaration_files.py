@@ -107,7 +107,7 @@ def _changed(declaration: Path) -> StorageError:
     return StorageError(
         "the declaration was changed, or cannot be read",
         where=str(declaration),
-        remedy="restore it from a backup; factory verify tells what else does not hold",
+        remedy="restore it from a backup; factory verify shows what else does not hold",
     )
 
 

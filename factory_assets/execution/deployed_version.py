@@ -146,5 +146,5 @@ def _unusable(deployed: DeployedVersion, path: Path, what: str) -> ModelError:
     return ModelError(
         f"{path.name} {what}",
         where=deployed.name,
-        remedy="it does not serve; factory verify tells what else does not hold",
+        remedy="it does not serve; factory verify shows what else does not hold",
     )

@@ -191,7 +191,7 @@ def _require_approvals(log: Log, deployed: DeployedVersion, home: Home) -> None:
             raise RefusedError(
                 "the statement by which it was approved is missing or was changed",
                 where=deployed.name,
-                remedy="roll back to another version; factory verify tells what does not hold",
+                remedy="roll back to another version; factory verify shows what does not hold",
             )
 
 

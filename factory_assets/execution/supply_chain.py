@@ -151,5 +151,5 @@ def _refused(version: Version, what: str) -> ModelError:
     return ModelError(
         what,
         where=f"{version.model}@{version.version}",
-        remedy="it does not serve; factory verify tells what else does not hold",
+        remedy="it does not serve; factory verify shows what else does not hold",
     )

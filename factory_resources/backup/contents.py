@@ -104,7 +104,7 @@ def _require_text(path: str) -> None:
         path.encode()
     except UnicodeEncodeError as error:
         raise StorageError(
-            "the name of the file is not UTF-8, as no file of the factory has it",
+            "the file name is not UTF-8, so it is no file of the factory",
             where=path,
             remedy="rename it, or move it out of the home",
         ) from error

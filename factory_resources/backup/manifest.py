@@ -83,7 +83,7 @@ def read_manifest(folder: Path) -> Manifest:
         content, note = file.read_bytes(), (folder / NOTE).read_bytes()
     except OSError as error:
         raise StorageError(
-            f"this is not a whole backup ({error.strerror}: {Path(error.filename).name})",
+            f"this is not a complete backup ({error.strerror}: {Path(error.filename).name})",
             where=str(folder),
             remedy="name a folder or a file that `factory backup` has made",
         ) from error
@@ -93,10 +93,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise _changed(file) from error
     if form > _FORM:
         raise StorageError(
-            f"this backup has form {form}, and this factory knows forms up to {_FORM}: a newer "
-            "factory has made it",
+            f"this backup has format {form}, but this version of the factory reads formats up to "
+            f"{_FORM}",
             where=str(file),
-            remedy="use the newer factory",
+            remedy="use the newer version that made it",
         )
     try:
         manifest = msgspec.json.decode(content, type=Manifest)

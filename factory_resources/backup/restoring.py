@@ -118,7 +118,7 @@ def _give_name(restored: Path, path: Path) -> None:
 
 def _is_disk(path: Path) -> StorageError:
     return StorageError(
-        "a disk is mounted here, and a home gets its name as a whole",
+        "a disk is mounted here, so the restored home cannot take its place",
         where=str(path),
         remedy=f"name a new folder on it, such as {path / 'home'}",
     )
@@ -175,8 +175,8 @@ def _unpack(tar: tarfile.TarFile, folder: Path, backup: Path) -> None:
         name = PurePosixPath(member.name)
         if name.is_absolute() or ".." in name.parts or not (member.isreg() or member.isdir()):
             raise StorageError(
-                f"the backup is damaged or was changed: no backup has {member.name!r} in it, "
-                "which is a link, a device or a path out of its folder",
+                f"the backup is damaged or was changed: it contains {member.name!r}, which is a "
+                "link, a device or a path out of its folder",
                 where=str(backup),
                 remedy=_OTHER,
             )
@@ -233,7 +233,7 @@ def _require_same(file: SavedFile, path: Path, folder: Path | None = None) -> No
 
 def _damaged(file: SavedFile, where: Path) -> StorageError:
     return StorageError(
-        f"the backup is damaged or was changed: {file.path} is not as its manifest says",
+        f"the backup is damaged or was changed: {file.path} does not match the manifest",
         where=str(where),
         remedy=_OTHER,
     )

@@ -121,13 +121,13 @@ class Cluster:
             )
         if self.runs == "here" and self.api_servers:
             raise SettingError(
-                "without pods for runs nothing asks the API of the cluster",
+                "only --runs pods uses the API of the cluster",
                 where="--api-server",
                 remedy="leave it out, or add --runs pods",
             )
         if self.shared and self.runs == "here":
             raise SettingError(
-                "without pods for runs one pod has the volume",
+                "only --runs pods shares the volume",
                 where="--shared",
                 remedy="leave it out, or add --runs pods",
             )
@@ -168,7 +168,7 @@ def peer_addresses(
         ip = known.get(host, host)
         if not _is_ip(ip):
             raise SettingError(
-                f"network policies know no names, and the IP address of {host} is not given",
+                f"network policies need IP addresses, and none is given for {host}",
                 where=option,
                 remedy=f"add --address {host}=IP",
             )
@@ -209,7 +209,7 @@ def _require_image(image: str) -> None:
         )
     if found["digest"] is None and found["tag"] in (None, "latest"):
         raise SettingError(
-            f"{image!r} may be another image tomorrow",
+            f"{image!r} may name another image tomorrow",
             where="--image",
             remedy="add a tag of its own, or the digest: @sha256:…",
         )

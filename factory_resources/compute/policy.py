@@ -45,8 +45,8 @@ def policy_violations(objects: Sequence[Manifest]) -> list[str]:
     open_to_all = {_namespace(one) for one in objects if any(_pod_specs(one))} - closed - {""}
     if not closed or (open_to_all and "" not in closed):
         found.append(
-            "no NetworkPolicy refuses what none allows; add one for all pods without rules, in "
-            "each namespace"
+            "no NetworkPolicy denies traffic by default; in each namespace, add one for all pods "
+            "that has no rules"
         )
     for one in objects:
         with _malformed(one):
@@ -82,7 +82,7 @@ def _object_violations(one: Manifest, objects: Sequence[Manifest]) -> Iterator[s
     for spec in _pod_specs(one):
         yield from _pod_violations(spec, objects)
     if any(_claims(one) & _claims(other) for other in objects if other is not one):
-        yield "another factory has this home; one volume is for one of them"
+        yield "another factory uses this home, too; give each a volume of its own"
     match one.get("kind"):
         case "Deployment":
             yield from _deployment_violations(one["spec"])
@@ -146,12 +146,12 @@ def _pod_violations(spec: Mapping[str, Any], objects: Sequence[Manifest]) -> Ite
     rights = spec.get("securityContext", {})
     for shared in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(shared):
-            yield f"{shared} shows the node to the pod"
+            yield f"{shared} gives the pod access to its node"
     if spec.get("automountServiceAccountToken") is not False:
         yield "it gets a token of the API; set automountServiceAccountToken: false"
     for volume in spec.get("volumes", []):
         if kinds := {*volume} - {"name"} - _VOLUMES:
-            yield f"volume {volume['name']}: {', '.join(sorted(kinds))} shows the node to the pod"
+            yield f"volume {volume['name']}: {', '.join(sorted(kinds))} gives access to the node"
         if _has_token(volume) and not any(one.get("kind") == "RoleBinding" for one in objects):
             yield f"volume {volume['name']}: a token of the API that nothing needs"
     for kind in ("initContainers", "containers", "ephemeralContainers"):
@@ -172,7 +172,7 @@ def _container_violations(one: Mapping[str, Any], of_pod: Mapping[str, Any]) -> 
     if own.get("privileged"):
         yield "it is privileged"
     if rights.get("runAsNonRoot") is not True or rights.get("runAsUser") in (0, None):
-        yield "it may be root; set runAsNonRoot and runAsUser"
+        yield "it may run as root; set runAsNonRoot and runAsUser"
     if own.get("allowPrivilegeEscalation") is not False:
         yield "it can get more rights; set allowPrivilegeEscalation: false"
     if own.get("readOnlyRootFilesystem") is not True:
@@ -185,7 +185,7 @@ def _container_violations(one: Mapping[str, Any], of_pod: Mapping[str, Any]) -> 
     if "memory" not in one.get("resources", {}).get("limits", {}):
         yield "it may take all memory of its node; set resources.limits.memory"
     if _is_moving(one["image"]):
-        yield f"image {one['image']} is another one tomorrow; add a tag of its own or a digest"
+        yield f"image {one['image']} may be another tomorrow; add a tag of its own or a digest"
     for port in one.get("ports", []):
         if port.get("hostPort"):
             yield f"port {port['hostPort']} of the node leads to it; leave out hostPort"
@@ -201,10 +201,10 @@ def _is_moving(image: str) -> bool:
 
 def _deployment_violations(spec: Mapping[str, Any]) -> Iterator[str]:
     if spec.get("replicas") not in (0, 1) or spec.get("strategy", {}).get("type") != "Recreate":
-        yield "two factories would have one home; set replicas: 1 and strategy: {type: Recreate}"
+        yield "two factories would share one home; set replicas: 1 and strategy: {type: Recreate}"
     for one in spec["template"]["spec"]["containers"]:
         if missing := [kind for kind in ("livenessProbe", "readinessProbe") if kind not in one]:
-            yield f"container {one['name']}: nobody notices that it hangs; add {missing[0]}"
+            yield f"container {one['name']}: nobody notices if it hangs; add {missing[0]}"
 
 
 def _role_violations(role: Manifest) -> Iterator[str]:

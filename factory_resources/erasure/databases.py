@@ -42,7 +42,7 @@ def sqlite_to_read(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         raise StorageError(
-            "the database cannot be read, so nobody knows what is in it",
+            "the database cannot be read, so it cannot be searched",
             where=str(path),
             remedy="stop what uses it, or restore it from a backup",
         ) from error

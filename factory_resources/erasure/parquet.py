@@ -63,9 +63,9 @@ def is_table_name(name: str) -> bool:
 def unreadable_table(path: Path) -> StorageError:
     """Return the error of a file of a table that is damaged."""
     return StorageError(
-        "the table file cannot be read, so nobody knows what is in it",
+        "the table file cannot be read, so it cannot be searched",
         where=str(path),
-        remedy="restore it from a backup; `factory verify` tells what else is damaged",
+        remedy="restore it from a backup; `factory verify` shows what else is damaged",
     )
 
 

@@ -119,7 +119,7 @@ def _update(
             raise StorageError(
                 f"a value cannot be replaced ({error.__class__.__name__})",
                 where=f"{schema_words(table.schema)}: {table.name}.{column}",
-                remedy="correct the rows by the means of their own program, then do it again",
+                remedy="change the rows with the program that owns them, then run it again",
             ) from None
         else:
             run(connection, "RELEASE one")

@@ -68,7 +68,7 @@ def rewritten(path: Path, failure: str, *, always: bool) -> Iterator[sqlite3.Con
         raise StorageError(
             f"{failure} ({error.__class__.__name__})",
             where=str(path),
-            remedy="stop what uses it, free space, or restore it from a backup; then do it again",
+            remedy="stop what uses it, free space, or restore it from a backup; then run it again",
         ) from error
 
 

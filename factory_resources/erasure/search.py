@@ -150,9 +150,9 @@ def _in_file(path: Path, name: str, terms: SearchTerms) -> Iterator[Occurrence]:
 
 def _unreadable(path: Path, error: OSError) -> StorageError:
     return StorageError(
-        f"it cannot be read ({error.strerror}), so nobody knows what is in it",
+        f"it cannot be read ({error.strerror}), so it cannot be searched",
         where=str(path),
-        remedy="make it readable for the user of the factory, then do it again",
+        remedy="make it readable for the user of the factory, then run the command again",
     )
 
 

@@ -65,7 +65,7 @@ def _blanked(value: Any) -> Any:
 
 
 def _in_file(path: Path, pipelines: Collection[str]) -> int:
-    with rewritten(path, "pages with rows cannot be blanked", always=False) as connection:
+    with rewritten(path, "rows shown on pages cannot be removed", always=False) as connection:
         return sum(
             _in_table(connection, table, name)
             for table in _PLACES.keys() & {*sqlite_tables(connection)}

@@ -81,7 +81,7 @@ def unpacking_errors(path: Path) -> Iterator[None]:
         yield
     except _damages() as error:
         raise StorageError(
-            "it is damaged or encrypted, so nobody knows what is packed in it",
+            "it is damaged or encrypted, so its contents cannot be searched",
             where=str(path),
             remedy="restore it from a backup, or remove it",
         ) from error

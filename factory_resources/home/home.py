@@ -236,7 +236,7 @@ class Home:
                 locks.enter_context(self._shared_lock(_WORKING, fcntl.LOCK_EX | fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise StorageError(
-                    "a run is working here", where=str(self.path), remedy="wait until it has ended"
+                    "a run uses this home", where=str(self.path), remedy="wait until it has ended"
                 ) from error
             yield
 

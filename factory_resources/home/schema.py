@@ -114,10 +114,10 @@ class VersionedTables:
         newest = self.schema.newest
         if number > newest:
             raise StorageError(
-                f"{self.schema.what} has form {number}, and this factory knows forms up to "
-                f"{newest}: a newer factory has used it",
+                f"{self.schema.what} has format {number}, but this version of the factory reads "
+                f"formats up to {newest}",
                 where=self.where,
-                remedy="use the newer factory",
+                remedy="use the newer version that wrote it",
             )
         return number
 

@@ -155,7 +155,7 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
             )
     if _UNOPENED in text and home.path.exists() and not os.access(home.path, os.W_OK):
         # What was stored last is beside the database, and to read that takes an index.
-        what = "a database cannot be opened where nothing can be written"
+        what = "a database cannot be opened, as its folder is not writable"
         return StorageError(what, where=str(home.path), remedy=DISK_REMEDY)
     if _UNOPENED in text:
         return StorageError(

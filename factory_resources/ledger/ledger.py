@@ -226,7 +226,7 @@ def entry_in(log: Log, number: int) -> Kind:
     except ValidationError as error:
         raise StorageError(
             f"entry {number} of the ledger was changed",
-            remedy="factory verify tells what does not hold; restore the ledger from a backup",
+            remedy="factory verify shows what does not hold; restore the ledger from a backup",
         ) from error
 
 

@@ -237,5 +237,5 @@ def changed_error(what: str) -> StorageError:
     """Return the error of a ledger that is not as the factory left it."""
     return StorageError(
         f"the ledger was changed: {what}",
-        remedy="factory verify tells what does not hold; restore the ledger from a backup",
+        remedy="factory verify shows what does not hold; restore the ledger from a backup",
     )

@@ -88,7 +88,7 @@ def check_ledger(home: Home) -> tuple[int, str] | None:
         raise StorageError(
             "the entries of the ledger have another root than its checkpoint",
             where=str(home.path),
-            remedy="factory verify tells what does not hold; nothing was changed",
+            remedy="factory verify shows what does not hold; nothing was changed",
         )
     return size, tree.root.hex()
 

@@ -63,7 +63,7 @@ class Targets:
             raise StorageError(
                 f"the description of {pipeline}@{version} is missing",
                 where=str(file),
-                remedy=f"factory trace {pipeline}@{version} tells whether an erasure removed it: "
+                remedy=f"factory trace {pipeline}@{version} shows whether an erasure removed it: "
                 f"then train a new version by factory run {pipeline}, else restore it from a "
                 "backup",
             ) from error
@@ -71,7 +71,7 @@ class Targets:
             raise StorageError(
                 f"the description of {pipeline}@{version} cannot be read",
                 where=str(file),
-                remedy="factory verify tells what was changed; restore it from a backup",
+                remedy="factory verify shows what was changed; restore it from a backup",
             ) from error
 
 

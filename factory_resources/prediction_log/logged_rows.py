@@ -102,7 +102,7 @@ def unreadable_rows(error: Exception) -> StorageError:
     """Return the error of a record whose rows or answers cannot be decoded."""
     return StorageError(
         f"the rows of a logged prediction cannot be read ({error})",
-        remedy="factory verify tells what was changed; restore the log from a backup",
+        remedy="factory verify shows what was changed; restore the log from a backup",
     )
 
 

@@ -90,7 +90,7 @@ class Protection:
         except (InvalidTag, KeyError, ValueError) as error:
             raise StorageError(
                 f"this is not a value that {self._pipeline} encrypted in {month_of(time)}",
-                remedy="factory verify tells what was changed; a commitment cannot be read",
+                remedy="factory verify shows what was changed; a commitment cannot be read",
             ) from error
 
     def matches(self, value: object, protected: Mapping[str, str], time: int) -> bool:

@@ -76,5 +76,5 @@ def _decoded(content: bytes, kind: type[R]) -> R:
     except msgspec.MsgspecError as error:
         raise StorageError(
             f"a logged prediction cannot be read ({error})",
-            remedy="factory verify tells what was changed; restore the log from a backup",
+            remedy="factory verify shows what was changed; restore the log from a backup",
         ) from error

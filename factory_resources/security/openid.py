@@ -169,8 +169,8 @@ class Provider:
             )
         except OAuthError as error:
             if error.error == "invalid_grant":
-                raise self._refused("the provider does not take the code") from None
-            what = f"it does not take the factory's request ({str(error.error)[:40]})"
+                raise self._refused("the provider refuses the code") from None
+            what = f"it refuses the factory's request ({str(error.error)[:40]})"
             raise self._error(what, "check client and secret in factory.yaml") from None
         return token
 

@@ -56,7 +56,7 @@ class ObjectStorage:
 
         if not is_endpoint(self.endpoint):
             raise SourceError(
-                f"{self.endpoint!r} is not the address of a storage",
+                f"{self.endpoint!r} is not the address of an object storage",
                 where="source.storage.endpoint",
                 remedy="write https://host:port",
             )

@@ -65,7 +65,7 @@ def require_units(schema: "pyarrow.Schema", where: str) -> None:
         else:
             continue
         raise SourceError(
-            f"column {field.name!r} holds {kind}, of which a table would have bare numbers",
+            f"column {field.name!r} holds {kind}, which a table would store as bare numbers",
             where=where,
-            remedy=f"convert them, as frame[{field.name!r}].{call} does",
+            remedy=f"convert them, as by frame[{field.name!r}].{call}",
         )

@@ -52,9 +52,9 @@ def _write_log(folder: Path, to: Path) -> None:
         DeltaTable(str(to)).create_checkpoint()
     except (DeltaError, OSError) as error:
         raise StorageError(
-            f"its log cannot be written anew ({' '.join(str(error).split())[:300]})",
+            f"its log cannot be rewritten ({' '.join(str(error).split())[:300]})",
             where=str(folder),
-            remedy="free space or make the folder writable; then do it again",
+            remedy="free space or make the folder writable; then run the command again",
         ) from error
 
 

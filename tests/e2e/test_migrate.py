@@ -278,7 +278,7 @@ def test_a_factory_that_is_up_is_refused(grown: Grown, url: str) -> None:
     with FileLock(grown.home / ".up.lock"):
         _refuses(grown, url, "this factory is already running; stop it first, or .* --stop$")
     with Home(grown.home).working():
-        _refuses(grown, url, "a run is working here")
+        _refuses(grown, url, "a run uses this home")
     with serving(grown.home, FACTORY_DEFS=str(grown.root / "defs")):
         _refuses(grown, url, "a prediction server is running")
 

@@ -111,7 +111,7 @@ def test_other_rows_are_answered_if_the_request_says_so(server: PredictionServer
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
-        ("/predict/pears", b"{}", 404, "served are: apples"),
+        ("/predict/pears", b"{}", 404, "pipelines served: apples"),
         ("/predict/apples", b"", 400, "the body is empty"),
         ("/predict/apples", b"{", 400, "not JSON"),
         ("/predict/apples", b"[]", 400, "no row"),
@@ -125,7 +125,7 @@ def test_other_rows_are_answered_if_the_request_says_so(server: PredictionServer
         ("/predict/apples", b"[" + b"{}," * 10_000 + b"{}]", 413, "at most 10,000"),
         ("/predict/apples", b" " * (5 << 20), 413, "4,194,304 bytes"),
         ("/invocations", b"{}", 400, "dataframe_split"),
-        ("/invocations", b'{"inputs": [], "instances": []}', 400, "2 of the shapes"),
+        ("/invocations", b'{"inputs": [], "instances": []}', 400, "2 of the known keys"),
         ("/v2/models/apples/infer", b"{}", 400, "inputs"),
         ("/v2/models/apples/versions/1/infer", b"{}", 404, "version 2 is"),
     ],

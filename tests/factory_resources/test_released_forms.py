@@ -135,7 +135,7 @@ def test_a_store_of_a_newer_factory_is_refused_in_one_line(
         OUTCOMES: lambda: open_outcomes(home),
     }
     for use in (reads[form], *([lambda: _remove(home, "a")] if form is LEDGER else [])):
-        with pytest.raises(StorageError, match=r"has form 9, .*; use the newer factory$"):
+        with pytest.raises(StorageError, match=r"has format 9, .*; .* version that wrote it$"):
             use()
 
 

@@ -186,7 +186,7 @@ def version_documents(version: Version, cited: CitedHome) -> VersionDocuments:
         raise ModelError(
             "the ledger knows no record of this version",
             where=f"{version.model}@{version.version}",
-            remedy="factory verify tells what does not hold",
+            remedy="factory verify shows what does not hold",
         )
     declaration, environment = (cited.provenance(version, part) for part in _PARTS)
     damaged |= {one.path: one for one in (declaration, environment) if isinstance(one, DamagedFile)}
@@ -272,5 +272,5 @@ def _changed(path: str) -> ModelError:
     return ModelError(
         "the file is missing, or not as the ledger says",
         where=path,
-        remedy="factory verify tells what does not hold",
+        remedy="factory verify shows what does not hold",
     )

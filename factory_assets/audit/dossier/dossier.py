@@ -169,7 +169,7 @@ def _made(documents: VersionDocuments) -> str:
         raise ModelError(
             "the ledger has no entry about this version",
             where=documents.name,
-            remedy="factory verify tells what does not hold",
+            remedy="factory verify shows what does not hold",
         )
     return entries[-1][1].time
 

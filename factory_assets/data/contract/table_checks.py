@@ -123,12 +123,11 @@ def _row_count(contract: Contract, rows: int) -> TableCheck:
     least, most = limits.at_least, limits.at_most
     low, high = least is not None and rows < least, most is not None and rows > most
     wanted = f"at least {least}" if low else f"at most {most}"
+    found = f"{rows} row{'' if rows == 1 else 's'}"
     return TableCheck(
         "row_count",
         not low and not high,
-        f"there are {rows} rows, but the contract requires {wanted}"
-        if low or high
-        else f"{rows} rows",
+        f"the table has {found}, but the contract requires {wanted}" if low or high else found,
         blocking=True,
         remedy="look at the source, or correct ingest.contract.rows",
         numbers={
@@ -207,12 +206,9 @@ def _drift(contract: Contract, drift: Drift | None, accepted: bool) -> TableChec
 
 def _remedy(*, limited: bool, accepted: bool) -> str:
     if not limited:
-        return (
-            "with types in ingest.contract, or a limit in its distribution, such a table would be "
-            "refused"
-        )
+        return "to refuse such tables, declare types in ingest.contract or a distribution.limit"
     if accepted:
-        return "this table was accepted before, and the next one is compared with it"
+        return "this table was accepted before; the next one is compared with it"
     return (
         "if the change is intended, raise ingest.contract.distribution.limit or remove it for one "
         "run"
@@ -290,7 +286,7 @@ def copies(sources: Sequence[SourceFile], columns: Collection[str]) -> dict[str,
 
 def _copies(found: dict[str, str]) -> TableCheck:
     shown = [f"{name} has the content of {other}" for name, other in found.items()]
-    more = [f"and {len(shown) - _SHOWN} more do so"] * (len(shown) > _SHOWN)
+    more = [f"and {len(shown) - _SHOWN} more files"] * (len(shown) > _SHOWN)
     return TableCheck(
         "copies",
         not found,

@@ -55,7 +55,7 @@ def drift(
             [f"column {name!r} is new" for name in added]
             + [f"column {name!r} is gone" for name in removed]
             + [
-                f"column {name!r} was {before.columns[name].type} and is {after.columns[name].type}"
+                f"column {name!r} was {before.columns[name].type}, now {after.columns[name].type}"
                 for name in both
                 if before.columns[name].type != after.columns[name].type
             ]

@@ -212,7 +212,7 @@ class _Reader:
             raise SourceError(
                 f"{len(places):,} answers are gone from the log, one is {text(next(iter(places)))}",
                 where=self._name,
-                remedy="factory verify tells what is missing; restore the log from a backup",
+                remedy="factory verify shows what is missing; restore the log from a backup",
             )
         return found
 

@@ -181,7 +181,7 @@ def _current_records(source: SnapshotSource, home: Home) -> list[Record]:
         is_wrong = source.pipeline in {folder.name for folder in pipeline_folders()}
         if is_wrong and records.partitions(source.pipeline, source.stage):
             raise SourceError(
-                "its declaration cannot be read, which says what partitions are not read any more",
+                "its declaration, which may exclude partitions, cannot be read",
                 where=f"{source.pipeline}/{source.stage}",
                 remedy=f"correct it: factory check {source.pipeline}",
             )

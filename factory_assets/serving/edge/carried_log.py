@@ -85,7 +85,7 @@ def _find(file: Path, pack: EdgePacked, written: str) -> CarriedAnswer:
         raise StorageError(
             f"line {line.number} is not an answer of this program",
             where=str(file),
-            remedy="factory ingest-log tells what else does not hold",
+            remedy="factory ingest-log shows what else does not hold",
         ) from error
     return CarriedAnswer(pack, record, line.number, log)
 

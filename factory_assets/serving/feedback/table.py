@@ -144,7 +144,7 @@ def _agreeing(
     for one in judged:
         if isinstance(one, Feedback) and one.observed is None:
             values[one.id].add(one.value)
-    why = "other rows say something else of the same answer; leave one of them, or say when each "
+    why = "other rows give another outcome for the same answer; keep one, or say when each "
     why += "was observed"
     return [
         RefusedOutcomeError(why)
@@ -187,7 +187,7 @@ def _cells(table: pa.Table, name: str, what: str) -> list[Any]:
     if name not in table.column_names:
         do = f"say which one it is (`--{what}-column`, or `{what}` of declared outcomes)"
         if what == "key":
-            do = "call it so here, too, as the source of the pipeline does"
+            do = "name the column as in the source of the pipeline"
         raise DataError(
             f"there is no column {name!r}",
             where="outcomes",

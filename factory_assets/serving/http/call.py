@@ -53,7 +53,7 @@ class Call:
         """
         if unknown := sorted(self.query.keys() - known):
             what = f"parameter {unknown[0][:40]!r} is unknown"
-            raise malformed(what, f"known are: {', '.join(sorted(known))}")
+            raise malformed(what, f"valid: {', '.join(sorted(known))}")
 
     def flag(self, name: str) -> bool:
         """Return a yes-or-no parameter of the address.

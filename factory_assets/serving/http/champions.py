@@ -128,7 +128,7 @@ class Champions:
         """
         standing = self._standings.get(pipeline)
         if standing is None:
-            listed = f"served are: {', '.join(self._standings) or 'none'}"
+            listed = f"pipelines served: {', '.join(self._standings) or 'none'}"
             remedy = listed if knows_all else "/docs lists what your token is for and is served"
             raise HttpError(404, "unknown", f"no pipeline {pipeline!r} is served", remedy)
         self.require_not_stopped(pipeline)
@@ -138,7 +138,7 @@ class Champions:
                 503,
                 "unavailable",
                 f"{pipeline!r} has no champion that can be served",
-                "the log of the server tells why",
+                "the log of the server says why",
             )
         asked = {str(one.version): one for one in self.versions(pipeline)}
         if version is not None and version not in asked:

@@ -43,7 +43,7 @@ def read(call: Call, limits: Limits) -> RequestRows:
         raise malformed("the body is not a JSON object", _REMEDY)
     shapes = [shape for shape in _SHAPES if shape in found]
     if len(shapes) != 1:
-        raise malformed(f"the body has {len(shapes)} of the shapes that are known", _REMEDY)
+        raise malformed(f"the body has {len(shapes)} of the known keys, not one", _REMEDY)
     content = found[shapes[0]]
     match shapes[0]:
         case "dataframe_split":

@@ -238,14 +238,14 @@ def _from_json(tensor: _Tensor, rows: int) -> NDArray[Any] | list[str | None]:
         )
     if tensor.datatype == "BYTES":
         if not all(cell is None or isinstance(cell, str) for cell in data):
-            raise malformed(f"{tensor.name!r} holds something else than texts", "send strings")
+            raise malformed(f"{tensor.name!r} contains values that are not texts", "send strings")
         return data
     dtype = _dtype(tensor)
     # Of Python's types, bool is an int; of the protocol's, it is none.
     kinds = {bool} if dtype == "?" else {int, float}
     if not all(cell is None or type(cell) in kinds for cell in data):
         raise malformed(
-            f"{tensor.name!r} holds something else than {tensor.datatype}", "send such values"
+            f"{tensor.name!r} contains values that are not {tensor.datatype}", "send such values"
         )
     present = [cell for cell in data if cell is not None]
     found = _exact(tensor, present, dtype)
@@ -289,7 +289,7 @@ def _from_bytes(tensor: _Tensor, rows: int, raw: memoryview) -> NDArray[Any] | l
     dtype = np.dtype(_dtype(tensor))
     if len(raw) != rows * dtype.itemsize:
         raise malformed(
-            f"{tensor.name!r} has {len(raw)} bytes, {rows * dtype.itemsize} are its shape",
+            f"{tensor.name!r} has {len(raw)} bytes, its shape needs {rows * dtype.itemsize}",
             "send all values",
         )
     return np.frombuffer(raw, dtype)

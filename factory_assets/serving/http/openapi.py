@@ -164,7 +164,7 @@ def _head_schemas(model: ServedModel) -> dict[str, Any]:
         "version": {"type": "integer", "description": "of the model that answered"},
     }
     if model.model.threshold is not None:
-        what = f"from this probability of {model.model.classes[1]!r} on it is predicted"
+        what = f"the probability from which on {model.model.classes[1]!r} is predicted"
         properties["threshold"] = {"type": "number", "description": what}
     if model.model.regions:
         what = "of the sets or intervals that contain the truth"
@@ -259,7 +259,7 @@ def _operation(name: str, model: ServedModel) -> dict[str, Any]:
         "security": [{}, {"token": []}],
         "parameters": [
             {**flag, "name": "explain", "description": "add the inputs that moved it most"},
-            {**flag, "name": "partial", "description": "answer the other rows of a wrong one"},
+            {**flag, "name": "partial", "description": "answer the valid rows if others are wrong"},
         ],
         "requestBody": {
             "required": True,
@@ -301,7 +301,7 @@ _OUTCOME = {
         "observed": {
             "type": "string",
             "format": "date-time",
-            "description": "when it turned out; now by default",
+            "description": "when the outcome was known; now by default",
         },
     },
     "required": ["id", "outcome"],

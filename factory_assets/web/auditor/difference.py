@@ -137,7 +137,7 @@ def _manifest(
         raise ModelError(
             "its files are gone, or not those that were trained",
             where=line.name,
-            remedy="factory verify tells what does not hold",
+            remedy="factory verify shows what does not hold",
         )
     digests: dict[str, str] = json.loads(content)
     return digests

@@ -126,7 +126,7 @@ def _date_format(java: str, where: str) -> str:
         for part in _DATE_PART.findall(piece):
             if part[0].isalpha() and part not in _DATE_PARTS:
                 refuse(
-                    f"has the date format {java!r}, of which {part!r} is not read",
+                    f"has the date format {java!r}, of which {part!r} is not supported",
                     where,
                     f"write dates with {', '.join(_DATE_PARTS)}",
                 )

@@ -47,7 +47,7 @@ def test_refuses_while_a_run_is_working(leftover: Path, home: Home) -> None:
         refused = _gc("--apply")
         assert refused.exit_code == 2
         assert refused.output.count("\n") == 1
-        assert "a run is working here; wait until it has ended" in refused.output
+        assert "a run uses this home; wait until it has ended" in refused.output
         assert leftover.exists()
     assert _gc("--apply").exit_code == 0
 

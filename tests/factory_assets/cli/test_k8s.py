@@ -175,7 +175,7 @@ def test_objects_of_a_list_are_checked_like_others(tmp_path: Path) -> None:
     file.write_text(json.dumps({"kind": "List", "items": [{"kind": "PodList", "items": [pod]}]}))
     code, _, err = _k8s("check", str(file))
     assert code == 1
-    assert "Pod p: hostPID shows the node to the pod" in err
+    assert "Pod p: hostPID gives the pod access to its node" in err
 
 
 def test_what_is_rendered_again_is_replaced_and_what_is_of_others_is_not(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_what_is_rendered_again_is_replaced_and_what_is_of_others_is_not(tmp_pat
         (("render", *_ASKED, "--address", "a"), "--address: 'a' is not NAME=IP"),
         (
             ("render", *_ASKED, *_KNOWN, "--image", "f"),
-            "--image: 'f' may be another image tomorrow",
+            "--image: 'f' may name another image tomorrow",
         ),
         (("check", "missing.yaml"), "missing.yaml: no manifests can be read from it"),
     ],
@@ -283,7 +283,7 @@ def test_parts_that_aliases_repeat_are_looked_at_once(tmp_path: Path) -> None:
     )
     code, _, err = _k8s("check", str(file))
     assert code == 1
-    assert err.count("hostPID shows the node to the pod") == 1
+    assert err.count("hostPID gives the pod access to its node") == 1
 
 
 def test_a_variable_that_pipelines_name_and_no_pod_has_is_told(defs: Path) -> None:

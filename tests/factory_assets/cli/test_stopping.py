@@ -126,11 +126,11 @@ def test_what_ends_by_itself_is_waited_for_and_what_does_not_is_told(
     def require_idle() -> None:
         looks.append(1)
         if len(looks) < 3:
-            raise StorageError("a run is working here", remedy="wait until it has ended")
+            raise StorageError("a run uses this home", remedy="wait until it has ended")
 
     await_idle(require_idle)
     assert len(looks) == 3
     looks.clear()
     monkeypatch.setattr(stopping, "_ENDED", 0)
-    with pytest.raises(StorageError, match="a run is working here"):
+    with pytest.raises(StorageError, match="a run uses this home"):
         await_idle(require_idle)

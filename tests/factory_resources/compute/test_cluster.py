@@ -14,8 +14,8 @@ from tests.clusters import ON_POSTGRES, PODS, cluster
     [
         ({"image": "Factory"}, "--image: 'Factory' is not the name of an image"),
         ({"image": "a b:1"}, "--image: 'a b:1' is not the name of an image"),
-        ({"image": "f"}, "--image: 'f' may be another image tomorrow"),
-        ({"image": "r:5000/f:latest"}, "--image: 'r:5000/f:latest' may be another image tomorrow"),
+        ({"image": "f"}, "--image: 'f' may name another image tomorrow"),
+        ({"image": "r:5000/f:latest"}, "--image: 'r:5000/f:latest' may name another image"),
         ({"host": "https://f"}, "--host: 'https://f' is not possible"),
         ({"host": "f.example.org:443"}, "--host"),
         ({"namespace": "Ai_Factory"}, "--namespace: 'Ai_Factory' is not possible"),
@@ -26,8 +26,8 @@ from tests.clusters import ON_POSTGRES, PODS, cluster
         ({"visitors": ("all pods",)}, "--from: 'all pods' is not possible"),
         ({"database_secret": "db"}, "--database-secret and --database belong together"),
         ({"runs": "pods"}, "--api-server: the factory starts the pods of runs at the API"),
-        ({"api_servers": PODS["api_servers"]}, "--api-server: without pods for runs nothing asks"),
-        ({"shared": True, **ON_POSTGRES}, "--shared: without pods for runs one pod has the volume"),
+        ({"api_servers": PODS["api_servers"]}, "--api-server: only --runs pods uses the API"),
+        ({"shared": True, **ON_POSTGRES}, "--shared: only --runs pods shares the volume"),
         ({"shared": True, **PODS}, "--shared: runs on other nodes cannot use SQLite files"),
     ],
 )
@@ -59,9 +59,7 @@ def test_an_address_has_the_ip_that_is_given_for_its_name() -> None:
 
 
 def test_a_name_without_an_ip_is_one_line_that_names_the_option() -> None:
-    with pytest.raises(
-        SettingError, match=r"the IP address of db\.example\.org is not given"
-    ) as raised:
+    with pytest.raises(SettingError, match=r"and none is given for db\.example\.org") as raised:
         peer_addresses(["db.example.org:5432"], {}, option="--database")
     assert str(raised.value).endswith("add --address db.example.org=IP")
 

@@ -236,11 +236,11 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
     ),
     "root": (
         lambda found: _pod(found)["securityContext"].update(runAsUser=0),
-        "it may be root",
+        "it may run as root",
     ),
     "perhaps root": (
         lambda found: _pod(found)["securityContext"].pop("runAsNonRoot"),
-        "it may be root",
+        "it may run as root",
     ),
     "more rights": (
         lambda found: _container(found)["securityContext"].pop("allowPrivilegeEscalation"),
@@ -272,7 +272,7 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
     ),
     "no refusal": (
         lambda found: found.remove(find(found, "NetworkPolicy", "factory-nothing")),
-        "no NetworkPolicy refuses what none allows",
+        "no NetworkPolicy denies traffic by default",
     ),
     "any address": (
         lambda found: find(found, "NetworkPolicy", "factory-declared")["spec"]["egress"].append({}),
@@ -280,7 +280,7 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
     ),
     "folder of the node": (
         lambda found: _pod(found)["volumes"].append({"name": "n", "hostPath": {"path": "/"}}),
-        "hostPath shows the node",
+        "hostPath gives access to the node",
     ),
     "half of all addresses": (
         lambda found: find(found, "NetworkPolicy", "factory-declared")["spec"]["egress"].append(
@@ -304,25 +304,25 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
     ),
     "network of the node": (
         lambda found: _pod(found).update(hostNetwork=True),
-        "hostNetwork shows the node",
+        "hostNetwork gives the pod access",
     ),
     "two factories": (
         lambda found: find(found, "Deployment")["spec"].update(replicas=2),
-        "two factories would have one home",
+        "two factories would share one home",
     ),
     "another factory": (
         lambda found: _copy_server(found, "second"),
-        "another factory has this home",
+        "another factory uses this home",
     ),
     "a namespace without rules": (
         lambda found: find(found, "NetworkPolicy", "factory-nothing")["metadata"].update(
             namespace="elsewhere"
         ),
-        "no NetworkPolicy refuses what none allows",
+        "no NetworkPolicy denies traffic by default",
     ),
     "no probe": (
         lambda found: _container(found).pop("livenessProbe"),
-        "nobody notices that it hangs",
+        "nobody notices if it hangs",
     ),
     "all memory": (
         lambda found: _container(found)["resources"].pop("limits"),
@@ -342,7 +342,7 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
     ),
     "moving image": (
         lambda found: _container(found).update(image="r.example.org:5000/factory"),
-        "is another one tomorrow",
+        "may be another tomorrow",
     ),
     "every right": (
         lambda found: find(found, "Role", "factory-launches-runs")["rules"].append(
@@ -358,7 +358,7 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
     ),
     "run as root": (
         lambda found: _change_runs(found, "runAsUser: 1000", "runAsUser: 0"),
-        "pods of runs: container run: it may be root",
+        "pods of runs: container run: it may run as root",
     ),
     "runs that people change": (
         lambda found: _change_runs(found, "only_allow_user_defined_k8s_config_fields: {}", "{}"),
@@ -383,7 +383,7 @@ _REFUSED: dict[str, tuple[_Plant, str]] = {
                 },
             }
         ),
-        "CronJob nightly: hostPID shows the node",
+        "CronJob nightly: hostPID gives the pod access",
     ),
     "open service": (
         lambda found: find(found, "Service")["spec"].update(type="LoadBalancer"),
@@ -424,7 +424,7 @@ def test_a_key_without_a_value_is_as_none() -> None:
     find(found, "NetworkPolicy", "factory-nothing")["spec"].update(ingress=None)
     assert policy_violations(found) == []
     _pod(found).update(securityContext=None)
-    assert any("it may be root" in line for line in policy_violations(found))
+    assert any("it may run as root" in line for line in policy_violations(found))
 
 
 @pytest.mark.parametrize(("plant", "told"), _REFUSED.values(), ids=_REFUSED)

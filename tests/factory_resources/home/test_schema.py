@@ -150,7 +150,7 @@ def test_a_form_without_a_number_is_recognised_and_gets_one(fruit: Fruit) -> Non
     assert _newest(fruit, schema)
     fruit.update(schema)
     assert fruit.run("SELECT number, weight FROM apple") == [(1, 2)]
-    with pytest.raises(StorageError, match="form 2"):
+    with pytest.raises(StorageError, match="format 2"):
         fruit.update(OLD)
 
 
@@ -162,8 +162,8 @@ def test_a_newer_form_is_refused_in_one_line_and_stays(fruit: Fruit) -> None:
             ask(OLD)
         where = fruit.place if fruit.engine == "sqlite" else "FACTORY_DATABASE_URL, schema fruit"
         assert str(refused.value) == (
-            f"{where}: the store of fruit has form 2, and this factory knows forms up to 1: "
-            "a newer factory has used it; use the newer factory"
+            f"{where}: the store of fruit has format 2, but this version of the factory reads "
+            "formats up to 1; use the newer version that wrote it"
         )
     assert _newest(fruit, NEW)
     assert fruit.run("SELECT number, weight FROM apple") == [(1, 2)]

@@ -246,7 +246,7 @@ def test_a_newer_form_is_refused_in_one_line_before_anything_is_made(
     rows = _rows(filled)
     number = form.number(filled.path)
     form.read(filled.path, "PRAGMA user_version = 9")
-    _refused(lambda: to_server(filled, address, str), "has form 9, .*; use the newer factory$")
+    _refused(lambda: to_server(filled, address, str), "has format 9, .*; .* version that wrote it$")
     with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname !~ '^(pg_|inform)'")
         assert cursor.fetchone() == (0,)
@@ -255,7 +255,9 @@ def test_a_newer_form_is_refused_in_one_line_before_anything_is_made(
     with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:
         cursor.execute(f"UPDATE {form.schema}.schema_version SET number = 9")
         connection.commit()
-    _refused(lambda: to_files(filled, address, "", str), "has form 9, .*; use the newer factory$")
+    _refused(
+        lambda: to_files(filled, address, "", str), "has format 9, .*; .* version that wrote it$"
+    )
     assert recorded_engine(filled) == "postgresql"
     assert not [*filled.path.glob("replaced-*")]
     with chosen_database(alchemy_address(address)):

@@ -47,6 +47,6 @@ def test_a_file_whose_log_cannot_be_read_is_not_called_missing(tmp_path: Path) -
         database.run("CREATE TABLE other (x)")
         log = file.with_name("a.db-wal").read_bytes()
     file.with_name("a.db-wal").write_bytes(log)
-    is_told = pytest.raises(StorageError, match="nothing can be written")
+    is_told = pytest.raises(StorageError, match="its folder is not writable")
     with closed_disk(tmp_path), is_told, storage_faults(Home(tmp_path)):
         SqliteDatabase(file, SCHEMA)

@@ -156,9 +156,9 @@ def test_a_code_counts_once_and_for_its_own_attempt(there: IdentityProvider) -> 
         first, second = await provider.begin(), await provider.begin()
         code, other = _code(first), _code(second)
         assert await provider.finish(first, code, None) == "jane"
-        with pytest.raises(RefusedError, match="does not take the code"):
+        with pytest.raises(RefusedError, match="refuses the code"):
             await provider.finish(first, code, None)
-        with pytest.raises(RefusedError, match="does not take the code"):
+        with pytest.raises(RefusedError, match="refuses the code"):
             await provider.finish(first, other, None)  # PKCE's secret is that of the other one
 
     asyncio.run(twice())

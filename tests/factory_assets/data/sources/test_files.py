@@ -165,7 +165,7 @@ def test_errors_of_the_storage_are_reported_without_the_keys(
         "http://:80",
         "http://[::1",
     ):
-        refused("s3://plant/a.csv", "is not the address of a storage", endpoint=address)
+        refused("s3://plant/a.csv", "is not the address of an object storage", endpoint=address)
     refused("s3://plant/a.csv", "cannot be reached", endpoint="http://127.0.0.1:1")
     refused("s3://plant/a.csv", "secret OTHER is not set", access_key="OTHER")
     with s3.strict():

@@ -168,7 +168,7 @@ def test_a_missing_column_is_named(grading: Deployed, home: Home) -> None:
         record_from_table("p", table, home)
     with pytest.raises(DataError, match=r"no column 'when'; .*`--observed-column`, or `observed`"):
         record_from_table("p", table, home, columns=OutcomeColumns("answer", observed="when"))
-    with pytest.raises(DataError, match=r"no column 'size'; call it so here, too, .*answer, outc"):
+    with pytest.raises(DataError, match=r"no column 'size'; name the column as in .*answer, outc"):
         record_from_table("p", table, home, columns=OutcomeColumns(key="size"))
 
 
@@ -179,7 +179,7 @@ def test_the_champion_tells_the_target_of_a_version_whose_description_was_erased
     newer = replace(first, version=2, files=shutil.copytree(first.files, tmp_path / "newer"))
     expected = Targets(home).of("p", 1)
     (first.files / DESCRIPTION).unlink()
-    with pytest.raises(StorageError, match="factory trace p@1 tells whether an erasure"):
+    with pytest.raises(StorageError, match="factory trace p@1 shows whether an erasure"):
         Targets(home).of("p", 1)
     monkeypatch.setattr(Registry, "champion", lambda *_: 2)
     monkeypatch.setattr(Registry, "version", lambda *given: newer if given[2] == 2 else first)
@@ -259,7 +259,7 @@ def test_rows_that_contradict_each_other_are_refused_unless_they_say_when(
 ) -> None:
     [first, second] = asked(grading, home, rows_asked(2))
     sent = {"id": [first, second, first, second], "outcome": ["good", "bad", "bad", "bad"]}
-    with pytest.raises(DataError, match=r"row 1: other rows say something else.*; row 3: other"):
+    with pytest.raises(DataError, match=r"row 1: other rows give another outcome.*; row 3: other"):
         record_from_table("p", pa.table(sent), home)
     assert recorded(home) == {}
     counts = record_from_table("p", pa.table(sent), home, wrong="count")

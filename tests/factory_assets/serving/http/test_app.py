@@ -230,7 +230,7 @@ def test_a_request_of_bad_rows_alone_gets_the_reasons(
     assert [one["prediction"] for one in partial["predictions"]] == [None, None]
     assert partial["predictions"][0]["reasons"] == [reason]
     status, reply = ask(joined, "/predict/p", [row, row], "partail=true")
-    line = "parameter 'partail' is unknown; known are: explain, partial"
+    line = "parameter 'partail' is unknown; valid: explain, partial"
     assert (status, reply["error"]) == (400, line)
 
 

@@ -91,8 +91,8 @@ def test_a_csv_of_many_short_lines_takes_little_room(line: bytes, served: Served
     ("body", "words"),
     [
         ([], "not a JSON object"),
-        ({}, "0 of the shapes"),
-        ({"inputs": {}, "instances": []}, "2 of the shapes"),
+        ({}, "0 of the known keys"),
+        ({"inputs": {}, "instances": []}, "2 of the known keys"),
         ({"dataframe_split": 5}, "is not an object"),
         ({"dataframe_split": {"columns": "ab", "data": []}}, "lacks `columns` or `data`"),
         ({"dataframe_split": {"columns": ["a"], "data": []}}, "there is no row"),

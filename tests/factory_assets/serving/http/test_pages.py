@@ -89,7 +89,7 @@ def test_who_asks_for_what_is_not_served_learns_only_of_its_own(
     assert "no pipeline 'gone' is served; /docs lists" in answer.text
     assert "theirs" not in answer.text
     everything = browser(served, home, PageReader(None)).get("/v2/models/gone")
-    assert "served are: mine, theirs" in everything.text
+    assert "pipelines served: mine, theirs" in everything.text
 
 
 @pytest.mark.parametrize(
