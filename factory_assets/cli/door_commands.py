@@ -46,7 +46,7 @@ def up_command(
     predict_port: int,
     user: str | None,
 ) -> None:
-    """Serve the UIs of Dagster and MLflow, schedules and predictions until Ctrl-C.
+    """Start the factory until Ctrl-C: pages, Dagster, MLflow, schedules and predictions.
 
     Everything is behind one address. On this machine, its owner is let in by the link that is
     printed; for another --host, or --behind-proxy, people with passwords and TLS are needed. While

@@ -32,6 +32,8 @@ KEY_OPTION = click.option(
 class _Commands(click.Group):
     """Commands that tell a mistyped command line on one line, as they tell every error."""
 
+    group_class = type  # Click's word for: groups within are of this class, too
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with _usage_on_one_line():
             return super().parse_args(ctx, args)
@@ -39,6 +41,16 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with _usage_on_one_line():
             return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List each command with its whole first sentence, which Click would cut at the line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _summary(one)) for name, one in commands if one])
+
+
+def _summary(command: click.Command) -> str:
+    return command.get_short_help_str(limit=len(command.help or ""))
 
 
 @contextmanager

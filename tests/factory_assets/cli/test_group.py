@@ -52,6 +52,7 @@ def test_a_mistyped_command_is_told_on_one_line(typed: str, told: str, asks: str
 def test_a_group_of_commands_without_one_shows_its_help(typed: str) -> None:
     ended = CliRunner().invoke(main, typed.split(), prog_name="factory")
     assert ended.output.startswith(f"Usage: factory {typed}".rstrip())
+    assert "..." not in ended.output.partition("Commands:")[2], "a description is cut"
 
 
 @pytest.mark.parametrize(
