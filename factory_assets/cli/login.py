@@ -61,7 +61,9 @@ def set_password(name: str) -> str:
         raise UnknownNameError(
             f"there is no person {name!r}",
             where=str(people_file()),
-            remedy=f"the people are {', '.join(people) or 'nobody'}; add a person first",
+            remedy=f"the people are {', '.join(people)}; add a person first"
+            if people
+            else "add a person first, such as: factory key new NAME --role engineer",
         )
     home = Home.from_env()
     home.require_writable()

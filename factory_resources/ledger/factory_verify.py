@@ -1187,7 +1187,7 @@ class Scratch:
     def _remember_person(self, number: int, entry: dict[str, Any]) -> None:
         # The factory finds people by this subject alone.
         if entry.get("subject") != "people":
-            raise InvalidError("is of a person, and has another subject")
+            raise InvalidError("is about a person, but has another subject")
         texts = [json.dumps(take_texts(entry, name)) for name in ("roles", "keys")]
         account = None if entry.get("account") is None else take(entry, "account")
         row = take(entry, "person"), number, *texts, account
@@ -1737,7 +1737,7 @@ class _LogCheck:
                 "witnessed when that happened"
             )
         if self._earlier:
-            report.note(f"{amount(self._earlier, 'entries')} dated earlier than an entry before")
+            report.note(f"{amount(self._earlier, 'entries')} dated earlier than one before them")
         if self._unknown:
             report.note(f"{amount(self._unknown, 'entries')} of kinds unknown to this verifier")
 
@@ -1888,7 +1888,7 @@ class ContentCheck:
         digest = take(entry, "digest")
         earlier = self._ledger.last("model_version", subject, number)
         if earlier and earlier[1].get("digest") != digest:
-            raise InvalidError(f"says something else of {subject} than entry {earlier[0]}")
+            raise InvalidError(f"contradicts entry {earlier[0]} about {subject}")
         facts = self._facts(number, entry)
         if facts is not None:
             _require_same("the digest of the model", digest, facts["digest"])
@@ -2004,7 +2004,7 @@ class ContentCheck:
         """Check that what was erased is gone, and that who decided it signed exactly that."""
         kind, _, erasure = take(entry, "subject").partition("/")
         if kind != "erasure" or not re.fullmatch(r"[0-9a-z-]{1,64}", erasure):
-            raise InvalidError("is of an erasure, and names none")
+            raise InvalidError("is about an erasure, but names none")
         self._report.count("erasures")
         self._decisions.erasure(number, entry, erasure)
         name, digest = f"erasures/{erasure}.json", take(entry, "manifest")
@@ -2037,7 +2037,7 @@ class ContentCheck:
         """Check that the report of a boundary is the one that was entered."""
         kind, _, report = take(entry, "subject").partition("/")
         if kind != "boundary" or not re.fullmatch(r"[A-Za-z0-9-]{1,64}", report):
-            raise InvalidError("is of a boundary, and names no report")
+            raise InvalidError("is about a boundary, but names no report")
         self._report.count("boundaries")
         digest = take(entry, "report")
         # It is moved only after its entry was made.
@@ -2248,7 +2248,7 @@ class ContentCheck:
             self._no_declarations(absent)
 
     def _no_declarations(self, count: int) -> None:
-        what = f"{count} of the oldest are not here: under what was computed cannot be read"
+        what = f"the {count} oldest are not here, so nobody can read what was declared then"
         self._report.note(what, file="declarations")
 
     def ignored(self, names: Iterable[str]) -> None:
@@ -2256,7 +2256,7 @@ class ContentCheck:
         count = 0
         for count, name in enumerate(names, 1):
             if count <= _LISTED:
-                self._report.note("is not in the ledger: it does not count", file=name)
+                self._report.note("is not in the ledger, so nothing here proves it", file=name)
         if count > _LISTED:
             self._report.note(f"{count - _LISTED} more files are not in the ledger")
 
@@ -2268,7 +2268,7 @@ class ContentCheck:
             self._report.note("is not here: MLflow's aliases are not compared", file="mlflow.db")
             return
         if on_server:
-            what = "is of before a server had it: MLflow's aliases are not compared"
+            what = "is older than the databases on the server: MLflow's aliases are not compared"
             self._report.note(what, file="mlflow.db")
             return
         aliases = {}
@@ -2809,7 +2809,7 @@ class DecisionCheck:
     def _require_allowed(self, number: int, entry: dict[str, Any], rule: dict[str, Any]) -> None:
         """Require that the person of an entry had the role and the key then."""
         if not self._may(entry, rule["by"], number):
-            raise InvalidError(f"was signed by somebody who was no {rule['by']} then")
+            raise InvalidError(f"was signed by somebody without the role {rule['by']} then")
 
     def _may(self, entry: dict[str, Any], role: str, moment: int) -> bool:
         known = self._person(take(entry, "person"), moment)

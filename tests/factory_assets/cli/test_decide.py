@@ -919,7 +919,7 @@ def test_an_approval_by_somebody_who_was_not_allowed_is_found_offline(
     waiting.approve(by="eve")
     assert _champion(waiting) == 1
     found = "\n".join(problems(waiting.home))
-    assert "was signed by somebody who was no approver then" in found
+    assert "was signed by somebody without the role approver then" in found
     assert "apples@1 serves, and 0 of 1 people approved it" in found
 
 
