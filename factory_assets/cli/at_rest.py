@@ -1,4 +1,4 @@
-"""Commands that change what everything else uses wait for nobody: they refuse while it is used."""
+"""Refuse a command that changes the whole home while a run or a server uses it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

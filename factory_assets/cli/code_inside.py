@@ -1,4 +1,4 @@
-"""Commands that are no runs, but call Python code that a declaration names: only inside a boundary.
+"""Call Python code that a declaration names, in commands other than runs, only inside a boundary.
 
 They store no result, so that there is no report of it in the ledger. Runs, reproductions and looks
 belong in `run_inside`.

@@ -1,4 +1,4 @@
-"""Start Dagster's code server, and another one when pipelines were declared anew, or somebody asks.
+"""Start Dagster's code server, and start it again if declarations change or somebody asks.
 
 Python cannot load a module anew in the same process. Dagster's own `code-server start` keeps a
 second process for that, which passes every question on; here a link leads from one to the next.

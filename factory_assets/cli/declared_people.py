@@ -1,4 +1,4 @@
-"""Where a person who is erased stands in a declaration, or in the keys that Dagster has of one."""
+"""Find values of an erased person in declarations, and in partition keys that Dagster stores."""
 
 from collections.abc import Mapping, Sequence
 

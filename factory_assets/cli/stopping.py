@@ -1,4 +1,4 @@
-"""Take a factory over from its `factory up`, which is stopped as Ctrl-C stops it.
+"""Stop a running `factory up`, as Ctrl-C does, for a command that needs the factory to itself.
 
 How `factory up` itself ends its services and runs belongs in `up`.
 """

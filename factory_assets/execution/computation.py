@@ -1,4 +1,4 @@
-"""The worker that is this process: call the function of a stage with the results that it needs.
+"""Compute a stage in this process: call its function with the results that it needs.
 
 Whether it is called is decided in `plan`; what is stored afterwards belongs in `runner`.
 """

@@ -1,4 +1,4 @@
-"""What came of a decision of a person, and how it is told.
+"""The outcome of a person's decision, and the sentence that reports it.
 
 Deciding belongs in `decisions` and `serving_acts`.
 """
