@@ -12,6 +12,7 @@ from factory_assets.serving.feedback.table import OutcomeColumns
 from factory_resources.durations import parse_day
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def feedback_lines(pipeline: str, file: Path, columns: OutcomeColumns) -> Iterat
     if counts.later:
         yield f"{counts.later:,} had earlier answers, too: an outcome is that of the latest"
     if counts.empty:
-        yield f"{counts.empty:,} rows have no outcome yet"
+        yield f"{amount(counts.empty, 'rows')} without an outcome yet"
     yield f"next: factory feedback {pipeline}"
 
 

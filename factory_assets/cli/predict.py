@@ -19,6 +19,7 @@ from factory_assets.serving.broken_rules import rules_in
 from factory_assets.spec import Pipeline, PythonSource
 from factory_resources.errors import OUTPUT_REMEDY, DataError, ModelError
 from factory_resources.home.home import Home, storage_errors
+from factory_resources.ledger.factory_verify import amount
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +90,7 @@ def _without_score(scored: pa.Table) -> str:
         broken.update(dict.fromkeys(rules_in(each["values"]), each["counts"]))
     rules = ", ".join(f"{rows} {rule}" for rule, rows in broken.most_common(_RULES))
     more = ", …" * (len(broken) > _RULES)
-    counted = f"{scored.num_rows} rows: {scored.num_rows - len(reasons)} scored"
+    counted = f"{amount(scored.num_rows, 'rows')}: {scored.num_rows - len(reasons)} scored"
     return f"{counted}, {len(reasons)} not ({rules}{more})\n"
 
 

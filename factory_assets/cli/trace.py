@@ -19,6 +19,7 @@ from factory_assets.audit.trace.report import (
 )
 from factory_assets.cli.wrapping import wrap_lines
 from factory_assets.web.lineage.graph import ROW_WORDS
+from factory_resources.ledger.factory_verify import amount
 
 MAX_LISTED = 20
 """Up to this many partitions of a stage, or sources, are listed; more are counted."""
@@ -116,7 +117,7 @@ def _step(step: Step) -> Iterator[str]:
     for rule, count in step.rules.items():
         yield f"      {count:,} broke {rule}"
     for table in step.tables:
-        yield f"    {table.part}: {table.rows:,} rows, {state_words(table.state)}"
+        yield f"    {table.part}: {amount(table.rows, 'rows')}, {state_words(table.state)}"
 
 
 def sources_lines(sources: tuple[Source, ...]) -> Iterator[str]:
@@ -125,7 +126,7 @@ def sources_lines(sources: tuple[Source, ...]) -> Iterator[str]:
         details = "".join(f", {k} {v}" for k, v in source.labels.items())
         details += f", joined by {source.join}" if source.join else ""
         digest = source.sha256[:SHOWN_DIGITS]
-        yield f"  {source.name}, sha256:{digest}, {source.rows:,} rows{details}"
+        yield f"  {source.name}, sha256:{digest}, {amount(source.rows, 'rows')}{details}"
         yield f"    {_source_state(source)}"
         yield from _answers(source)
     if len(sources) > MAX_LISTED:
@@ -183,7 +184,7 @@ def _given(answers: AnswersGiven | None, margin: str) -> Iterator[str]:
     if answers is None:
         return
     first, last = (one[:19].replace("T", " ") for one in (answers.first, answers.last))
-    yield f"{margin}  gave {answers.count:,} answers, from {first} to {last} UTC"
+    yield f"{margin}  gave {amount(answers.count, 'answers')}, from {first} to {last} UTC"
     listed = answers.ids[-MAX_LISTED:]
     for start in range(0, len(listed), 2):
         yield f"{margin}    {' '.join(listed[start : start + 2])}"

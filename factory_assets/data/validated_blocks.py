@@ -136,7 +136,7 @@ def require_valid_rows(
     limit = "; ingest.max_quarantine sets the allowed share" if broken < read else ""
     raise ContractError(
         f"{broken} of {read} rows break the contract, most of them {rule!r} "
-        f"({quarantined[rule]} rows{next(examples, '')})",
+        f"({quarantined[rule]} row{'s' * (quarantined[rule] != 1)}{next(examples, '')})",
         remedy=f"correct the contract or the source{limit}",
     )
 

@@ -256,8 +256,8 @@ def _require_finite_loss(
     ).fetchone()
     if row and row[0]:
         raise DataError(
-            f"target {target!r} is as large as {row[1]:g} ({row[0]} rows above {_LARGEST:g}), so "
-            "that the loss of every model would be infinite",
+            f"target {target!r} is as large as {row[1]:g} ({row[0]} row{'s' * (row[0] != 1)} above "
+            f"{_LARGEST:g}), so that the loss of every model would be infinite",
             where=where,
             remedy="send such rows to quarantine: a `range` in the contract, or a rule in "
             f"clean.where such as `abs({name}) < 1e9`; or predict a logarithm from clean.derive",
@@ -278,7 +278,7 @@ def _require_values(
     row = connection.execute(f"SELECT count(*) FROM source WHERE {unknown}").fetchone()
     if row and row[0]:
         raise DataError(
-            f"split.time {rule.time!r} is missing in {row[0]} rows",
+            f"split.time {rule.time!r} is missing in {row[0]} row{'s' * (row[0] != 1)}",
             where=where,
             remedy="add a rule in clean.where, or `nullable: false` in the contract",
         )
@@ -336,7 +336,8 @@ def _require_classes(
     for value, training, everywhere in rows:
         if not training:
             raise DataError(
-                f"class {value!r} of target {target!r} ({everywhere} rows) is in no training row",
+                f"class {value!r} of target {target!r} ({everywhere} "
+                f"row{'s' * (everywhere != 1)}) is in no training row",
                 where=where,
                 remedy=rule.remedy_for_classes(target, largest),
             )

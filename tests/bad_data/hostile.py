@@ -40,7 +40,7 @@ CASES: list[Case] = [
     csv(
         "value: a secret one is not in the error message",
         "n,y\n1,hunter2\n",
-        Refused("1 of 1 rows break the contract, most of them 'type:y' (1 rows); correct"),
+        Refused("1 of 1 rows break the contract, most of them 'type:y' (1 row); correct"),
         contract=[{"name": "n"}, {"name": "y", "type": "int64", "sensitive": "secret"}],
     ),
     csv(

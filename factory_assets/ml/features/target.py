@@ -93,7 +93,8 @@ class Target(StageResult):
         with np.errstate(over="ignore"):
             scaled: NDArray[np.float32] = ((values - self.mean) / self.sd).astype(np.float32)
         if bad := int((~np.isfinite(scaled)).sum()):
-            raise _infinite_loss(self.column, f"is over 1e38 standard deviations off in {bad} rows")
+            where = f"{bad} row{'s' * (bad != 1)}"
+            raise _infinite_loss(self.column, f"is over 1e38 standard deviations off in {where}")
         return scaled
 
     def unscaled(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
@@ -241,7 +242,7 @@ def _positive_last(
 
 def _incomplete(name: str, count: int, fault: str) -> DataError:
     return DataError(
-        f"target {name!r} is {fault} in {count} rows",
+        f"target {name!r} is {fault} in {count} row{'s' * (count != 1)}",
         remedy="quarantine such rows: nullable: false in the contract, or a rule in clean.where",
     )
 

@@ -167,7 +167,8 @@ def _require_scalable(features: Features, *tables: pa.Table) -> None:
         rows = sum(number.count_beyond(read_numbers(table, number.name)) for table in tables)
         if rows:
             raise DataError(
-                f"input {number.name!r} is too far from its mean for 32 bits in {rows} rows",
+                f"input {number.name!r} is too far from its mean for 32 bits in {rows} "
+                f"row{'s' * (rows != 1)}",
                 remedy="if such numbers mean no value, add them to missing in the contract; else "
                 "quarantine their rows by a rule in clean.where, or exclude the column",
             )

@@ -139,7 +139,7 @@ def _add_sources(
 def _source(key: str, group: Sequence[Source]) -> LineageNode:
     rows, states = sum(one.rows for one in group), {one.state for one in group}
     wrong = next((words for state, words in _WRONG.items() if state in states), "")
-    detail = f"{rows:,} rows{wrong}"
+    detail = f"{rows:,} row{'s' * (rows != 1)}{wrong}"
     if len(group) > 1:
         full = ", ".join(one.name for one in group[:_SINGLE])
         return LineageNode(key, "sources", f"{len(group):,} sources", detail, full, bool(wrong))

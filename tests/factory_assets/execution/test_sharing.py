@@ -100,7 +100,7 @@ def test_a_column_is_followed_through_several_pipelines(defs: Path) -> None:
     assert unshared_columns(declare(defs / "last", last)) == {"my_old": "stays.born"}
     done = CliRunner().invoke(main, ["check"])
     assert done.exit_code == 0, done.output
-    lines = [line for line in done.output.splitlines() if "in this home alone" in line]
+    lines = [line for line in done.output.splitlines() if "only in this home" in line]
     assert lines == [
         "last runs only in this home: my_old (from stays.born) must not leave it",
         "middle runs only in this home: my_group (from stays.born) must not leave it",

@@ -266,7 +266,7 @@ def _refused(home: Home, made: Pipeline, value: CleanResult, match: str) -> None
         (
             "rare",
             {"given": {"column": "rare", "test": "b"}},
-            r"class 'b' of target 'rare' \(1 rows\).*; mark rows of the class for training in",
+            r"class 'b' of target 'rare' \(1 row\).*; mark rows of the class for training in",
         ),
     ],
 )
@@ -396,7 +396,7 @@ def test_a_number_with_an_infinite_loss_is_named_in_whatever_part_it_is(
 ) -> None:
     text = "x,y\n" + "".join(f"{i},{'-1e300' if i == row else i * 0.5}\n" for i in range(60))
     made, value = cleaned(text, tmp_path, home)
-    _refused(home, made, value, r"target 'y' is as large as 1e\+300 \(1 rows above .* infinite")
+    _refused(home, made, value, r"target 'y' is as large as 1e\+300 \(1 row above .* infinite")
 
 
 def test_large_numbers_that_name_classes_are_kept(tmp_path: Path, home: Home) -> None:

@@ -216,7 +216,7 @@ def test_candidates_are_counted_and_never_replaced(home: Home, tmp_path: Path) -
     [
         ("y", [1] * 600, "in every training row"),
         ("y", [None] * 10 + [1.5] * 590, "missing in 10 rows"),
-        ("y", [float("inf")] + [1.5] * 599, "NaN or infinite in 1 rows"),
+        ("y", [float("inf")] + [1.5] * 599, "NaN or infinite in 1 row"),
         ("z", [0] * 600, "no target column 'y'"),
     ],
 )

@@ -56,9 +56,9 @@ def test_numbers_are_standardised_and_restored() -> None:
         ([1, 1, 1], {}, "'1' in every training row"),
         (["a", "a"], {}, "'a' in every training row"),
         ([2.0, 2.0], {}, "'2' in every training row"),
-        ([1.0, None, 2.0], {}, "missing in 1 rows"),
+        ([1.0, None, 2.0], {}, "missing in 1 row"),
         ([1.0, NAN, INF], {}, "NaN or infinite in 2 rows"),
-        ([1.0, NAN], {"task": "binary"}, "NaN or infinite in 1 rows"),
+        ([1.0, NAN], {"task": "binary"}, "NaN or infinite in 1 row"),
         (["a", "b"], {"task": "regression"}, "holds string, not numbers"),
         ([1, 2, 3], {"task": "binary"}, "has 3 classes"),
         (["no", "yes", "yess"], {"task": "binary"}, "such as 'no', 'yes', 'yess'; if one is wrong"),
@@ -75,7 +75,7 @@ def test_fit_target_refuses_unusable_values(values: Any, train: Any, message: st
 
 def test_a_value_too_far_from_the_training_rows_is_refused() -> None:
     target = fitted([1.0, 2.0, 3.0])
-    with pytest.raises(DataError, match="over 1e38 standard deviations off in 1 rows"):
+    with pytest.raises(DataError, match="over 1e38 standard deviations off in 1 row"):
         target.scaled(np.array([2.0, 1e60]))
 
 
