@@ -59,6 +59,7 @@ def test_the_page_shows_a_command_that_asks_this_server(served: ServedModel, hom
     assert 'curl -H "authorization: Bearer $TOKEN" http://testserver/predict/mine ' in told
     without = unescape(browser(served, home, PageReader(None)).get("/docs").text)
     assert "curl http://testserver/predict/mine " in without
+    assert ('name="viewport"' in told, '<div class="wide"' in told) == (True, True)
 
 
 def test_metrics_of_no_pipeline_are_told(served: ServedModel, home: Home) -> None:
