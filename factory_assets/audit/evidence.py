@@ -127,7 +127,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
             files += [manifest, *map(manifest.with_name, listed_files(manifest, text))]
     if {str(path.relative_to(home.path)) for path in files} & erased_files(home):
         raise ModelError(
-            "files of it were removed when somebody was erased, so that it cannot be handed out",
+            "files of it were removed by an erasure, so it cannot be given to anybody",
             where=text,
             remedy=f"ask for a version that was trained without the rows: factory trace {text}",
         )

@@ -66,8 +66,8 @@ def whole_upstream(roots: Iterable[Record], history: RecordGraph) -> list[Record
 def _missing(path: str, record: Record, history: RecordGraph) -> ModelError:
     if path in erased_files(history.home):
         return ModelError(
-            f"a partition that {record.name} rests on was removed when somebody was erased, so "
-            "that it cannot be handed out",
+            f"a partition that {record.name} rests on was removed by an erasure, so "
+            "it cannot be given to anybody",
             where=path,
             remedy=f"train a version without it: factory run {record.pipeline}",
         )

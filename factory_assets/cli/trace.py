@@ -149,7 +149,7 @@ def _source_state(source: Source) -> str:
         "whole": "exists, unchanged",
         "changed": "exists, but was changed since",
         "gone": "does not exist any more",
-        "erased": "was removed when somebody was erased",
+        "erased": "was removed by an erasure",
         "unchecked": "exists, not verified",
         "not a file": "is not a file: only a run can read it again",
         "not in the archive": "not in the archive",
@@ -228,7 +228,7 @@ def state_words(state: str) -> str:
         "whole": "unchanged",
         "changed": "CHANGED",
         "gone": "MISSING",
-        "erased": "removed when somebody was erased",
+        "erased": "removed by an erasure",
         "unchecked": "exists, not verified",
     }
     return words.get(state, state)

@@ -136,7 +136,7 @@ def _expected(manifest: Path, deployed: DeployedVersion, graph: Path) -> Iterato
 
 def _erased(deployed: DeployedVersion, path: Path) -> ModelError:
     return ModelError(
-        f"{path.name} was removed when somebody was erased, so that it does not serve any more",
+        f"{path.name} was removed by an erasure, so that it does not serve any more",
         where=deployed.name,
         remedy=f"train a new version: factory run {deployed.pipeline}",
     )

@@ -26,5 +26,5 @@ class Stopped(StageResult):
     def text(self) -> str:
         return (
             f"stopped by its budget of {self.budget}, after {self.wh:.3g} Wh and "
-            f"{self.minutes:.3g} minutes; trained anew it may stop elsewhere"
+            f"{self.minutes:.3g} minutes; a new training may stop elsewhere"
         )

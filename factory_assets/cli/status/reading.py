@@ -264,7 +264,7 @@ def _deleted(
                 what="champion missing",
                 pipeline=state.name,
                 details=(
-                    f"MLflow does not have version {version} any more, which serves"
+                    f"version {version} serves, but MLflow does not have it any more"
                     + _other_version(state.name, known.get(state.name, ())),
                 ),
             )

@@ -134,7 +134,7 @@ def words(state: str) -> str:
         "whole": "unchanged",
         "changed": "CHANGED",
         "gone": "MISSING",
-        "erased": "removed when somebody was erased",
+        "erased": "removed by an erasure",
         "unchecked": "there, not verified",
         "not a file": "not a file",
         "not in the archive": "not in the archive",

@@ -319,15 +319,15 @@ def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     assert ("its files have such values, and go" in text) is remembers
     code, text = _factory("trace", f"people@{before}")
     assert (code, "no problems" in text) == (0, True), text
-    assert ("files: removed when somebody was erased" in text) is remembers
+    assert ("files: removed by an erasure" in text) is remembers
     code, text = _factory("evidence", f"people@{before}", "--out", str(root / "evidence.zip"))
-    assert ("files of it were removed when somebody was erased" in text) is remembers
+    assert ("files of it were removed by an erasure" in text) is remembers
     assert code == (2 if remembers else 0)
     assert registry.serving("people") is None
     assert problems(home_of(root)) == []
     if remembers:
         code, text = _factory("resume", "people", "--reason", "nothing was trained")
-        assert (code, "was removed when somebody was erased" in text) == (2, True), text
+        assert (code, "was removed by an erasure" in text) == (2, True), text
     run_all()
     assert _factory("resume", "people", "--reason", "trained anew")[0] == 0
     assert registry.serving("people") == (before or 0) + 1

@@ -137,7 +137,7 @@ def test_nothing_names_the_partition_any_more(root: Path) -> None:
     record = graph.latest("pulses", "clean")[0].model_copy(
         update={"inputs": {"ingest": (gone.stem,)}}
     )
-    with pytest.raises(ModelError, match="removed when somebody was erased") as error:
+    with pytest.raises(ModelError, match="removed by an erasure") as error:
         whole_upstream([record], graph)
     assert "restore" not in str(error.value)
     checker = Checker(home, verify=False)
