@@ -2248,7 +2248,7 @@ class ContentCheck:
             self._no_declarations(absent)
 
     def _no_declarations(self, count: int) -> None:
-        what = f"the {count} oldest are not here, so nobody can read what was declared then"
+        what = f"{count} of the oldest are not here, so nobody can read what was declared then"
         self._report.note(what, file="declarations")
 
     def ignored(self, names: Iterable[str]) -> None:

@@ -199,7 +199,7 @@ def test_a_backup_has_everything_and_is_restored_without_a_store(
 def test_nobody_is_erased_while_there_is_a_store(other: Home) -> None:
     done = CliRunner().invoke(main, ["forget", "--where", "size = 1", "--preview"])
     assert done.exit_code == 2
-    assert "nobody can be erased while tables are in a store" in done.output
+    assert "nobody can be erased while the tables are in a store" in done.output
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_evidence_takes_the_place_of_no_link_and_of_no_pipe(root: Path) -> None:
     for out in (pipe, root):
         told = factory("evidence", "apples@1", "--out", out)
         assert told.exit_code == 2
-        assert "this is no file, and an archive is one" in told.output
+        assert "cannot write the archive here: this is not a file" in told.output
     assert pipe.is_fifo()
 
 

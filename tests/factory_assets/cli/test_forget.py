@@ -316,7 +316,7 @@ def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     before = registry.serving("people")
     code, text = _factory("forget", "--where", WHERE, "--reason", "request 117", "--yes")
     assert (code, f"people@{before} is stopped" in text) == (0, True), text
-    assert ("its files have such values, and go" in text) is remembers
+    assert ("its files contain values of them and are removed" in text) is remembers
     code, text = _factory("trace", f"people@{before}")
     assert (code, "no problems" in text) == (0, True), text
     assert ("files: removed by an erasure" in text) is remembers

@@ -363,7 +363,7 @@ def test_a_backup_with_a_database_of_a_newer_factory_is_refused(
     with closing(sqlite3.connect(file)) as database:
         database.execute("PRAGMA user_version = 99")
     _back_up(apples.home, tmp_path / "backups")
-    with pytest.raises(StorageError, match="a newer factory has used it") as caught:
+    with pytest.raises(StorageError, match="use the newer version that wrote it") as caught:
         restore_backup(tmp_path / "backups", home, _quietly)
     assert caught.value.where == str(tmp_path / "backups")
     assert not home.path.exists()

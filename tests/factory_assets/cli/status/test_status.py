@@ -128,7 +128,7 @@ def test_a_champion_that_was_deleted_in_mlflow_is_told(apples: Factory) -> None:
     code, found = _status(apples)
     assert (code, _needs(found)) == (1, ["champion missing"])
     [detail] = found["needs"][0]["details"]
-    assert "does not have version 1 any more" in detail
+    assert "version 1 serves, but MLflow does not have it any more" in detail
     assert "train another version: factory run apples" in detail
     deleted = "version 1 of model 'apples' was deleted in MLflow; if it served, let another"
     code, text = apples.factory("predict", "apples", apples.data)
