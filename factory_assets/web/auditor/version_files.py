@@ -27,7 +27,7 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
 }
 """The command that makes each file."""
 
-_NO_REMEDY = "factory verify tells what does not hold"
+_NO_REMEDY = "factory verify shows what does not hold"
 
 VERSION_FILES = tuple(_COMMANDS)
 """The names of the files about a version."""
