@@ -35,8 +35,9 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
     """Return whether the first line names the columns, judged by the rows below it.
 
     A number above numbers, and a text that occurs again below, belong to a row. A text above
-    numbers is a name. Numbers that run on, such as years or wavelengths, are names too. Lines that
-    say all of the first one again do not count: files are put one behind another.
+    numbers is a name, however these are written. Numbers that run on, such as years or wavelengths,
+    are names too. Lines that say all of the first one again do not count: files are put one behind
+    another.
     """
     rows = _without_repeats(first, rows)
     for_row, for_names = 0, 0
@@ -53,6 +54,10 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
                 labels.append(float(text))
         elif _mostly(_is_date, values):
             for_row, for_names = for_row + 2 * _is_date(text), for_names + 3 * (not _is_date(text))
+        elif _mostly(is_written_number, values):
+            # Such as 0,75 and 47%. A plain number above them may be a year, and tells nothing.
+            for_row += 2 * (is_written_number(text) and not is_number(text))
+            for_names += 3 * (not is_written_number(text))
         elif text in values:
             for_row += 2
         elif len(set(values)) <= _FEW:

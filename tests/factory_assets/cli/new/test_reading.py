@@ -202,6 +202,20 @@ def test_of_many_columns_all_tell_whether_a_row_repeats_the_header(tmp_path: Pat
     assert (last.low, last.high, last.distinct) == (9, 348, 31)
 
 
+@pytest.mark.parametrize(
+    ("first", "is_header"),
+    [("preis;menge;n", True), ("preis;2019;n", True), ("6,5;0,73;1,5", False)],
+)
+def test_a_name_stands_above_numbers_with_a_comma_too(
+    first: str, is_header: bool, tmp_path: Path
+) -> None:
+    last = "yn" if is_header else ("1,25", "2,75")
+    rows = [f"{i * 7 % 60},{i % 10};{i * 11 % 60},{i % 9};{last[i % 2]}" for i in range(40)]
+    (tmp_path / "data.csv").write_text("\n".join([first, *rows]) + "\n")
+    table = profile(tmp_path / "data.csv")
+    assert (table.rules.header, table.rows) == (is_header, 40 if is_header else 41)
+
+
 def test_a_row_that_occurs_again_is_no_header(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("fruit;kind\nroot;rough\nleaf;green\n" * 20)
     table = profile(tmp_path / "data.csv")
