@@ -82,6 +82,9 @@ class _Column:
             reading = marked.reading(delimiter, proven.readings)
             written = ENGLISH if reading == "english" else GERMAN
             note = marked.note(reading, proven.readings)
+        elif written is ENGLISH and GERMAN in self.fitting and proven.readings == {"german"}:
+            # No mark tells yet, but the next file may have one, as in 1.250 € below 980 €.
+            written = GERMAN
         elif written and (other := self.swapped):
             written = other if proven.months_first == {other.month_first} else written
             first, last = ("month", "day") if written.month_first else ("day", "month")

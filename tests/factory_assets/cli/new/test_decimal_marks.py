@@ -60,6 +60,21 @@ def test_three_digits_behind_a_mark_are_read_as_the_file_is_written(
     assert ": is that right?" in draft_text(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("other", "later", "read"),
+    [(_GERMAN_PROOF, "1.250,5 €", 1250.5), (_ENGLISH_PROOF, "1,250.5 €", 1250.5)],
+)
+def test_a_mark_that_only_a_later_file_has_is_read_as_the_file_is_written(
+    other: list[str], later: str, read: float, tmp_path: Path
+) -> None:
+    rows = [f"{i * 37 % 980} €;{other[i % 3]};{'ny'[i // 3 % 2]}" for i in range(60)]
+    text = "\n".join(["sum;size;y", *rows]) + "\n"
+    made = drafted(tmp_path, text, "y")
+    (tmp_path / "data.csv").write_text(f"{text}{later};{other[0]};n\n")
+    home = Home(tmp_path / "home")
+    assert column(clean(made, ingest(made, home), home).snapshot, home, "sum")[-1] == read
+
+
 def test_decimals_beyond_doubt_are_read_without_a_comment(tmp_path: Path) -> None:
     rows = [f"{i % 9 + 1}.{i * 137 % 1000:03},0.{i % 7 + 1},{i},{'ny'[i % 2]}" for i in range(60)]
     drafted(tmp_path, "\n".join(["a,b,c,y", *rows]) + "\n", "y")
