@@ -20,11 +20,11 @@ _DAYS = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d"),
     *("%Y-%m", "%m/%Y", "%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y"),
     *("%b %Y", "%b-%Y", "%Y %b", "%d %B %Y", "%B %d %Y", "%B %d, %Y", "%B %Y"),
-    *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y"),
+    *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%y"),
 )
 """How days are written. Of two that fit all rows, the first is taken."""
 
-_CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+_CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p")
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -44,6 +44,7 @@ _PARTS = {
     "%I": "(0?[1-9]|1[0-2])",
     "%M": "[0-5]?[0-9]",
     "%S": "[0-5]?[0-9]",
+    "%f": "[0-9]{1,6}",
     "%p": "[AaPp][Mm]",
 }
 """What each part of a date matches: what cannot be one goes to quarantine, not to null."""

@@ -31,6 +31,7 @@ _WRITTEN = {
     "short year": ("31.01.24", date(2024, 1, 31), "1.2.23"),
     "month in letters": ("Jan 31, 2024", date(2024, 1, 31), "Dec 1, 2023"),
     "one month in letters": ("31-JAN-2024", date(2024, 1, 31), "01-JAN-2023"),
+    "short year behind a month in letters": ("31-Jan-24", date(2024, 1, 31), "01-JAN-23"),
     "month in words": ("January 31, 2024", date(2024, 1, 31), "DECEMBER 1, 2023"),
     "month after the day": ("31 March 2024", date(2024, 3, 31), "1 may 2023"),
     "month and year": ("Sep 2024", date(2024, 9, 1), "May 2023"),
@@ -39,6 +40,11 @@ _WRITTEN = {
     "typeset minus, unit": ("\u22127,5 K", -7.5, "12,25 K"),
     "week": ("2020-W53", date(2020, 12, 28), "2021-W01"),
     "month": ("2024-01", date(2024, 1, 1), "2023-12"),
+    "clock with a fraction": (
+        "31.01.2024 07:05:09.25",
+        datetime(2024, 1, 31, 7, 5, 9, 250_000),
+        "1.2.2023 12:00:00.123456",
+    ),
     "clock": ("31.01.2024 7:05", datetime(2024, 1, 31, 7, 5), "1.2.2023 12:00"),
 }
 
