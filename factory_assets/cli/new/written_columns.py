@@ -95,13 +95,14 @@ class _Column:
 
     def _written(self, written: WrittenForm, note: str) -> ColumnForm:
         unit = self.unit if written.type == "float64" else Unit()
+        bare = f"some numbers have no {unit.text}: do they mean the same?" * unit.sometimes
         return ColumnForm(
             written.type,
             self.form.tokens,
             written=written.sql.replace("{}", unit.sql),
             pattern=unit.around(written.pattern),
             unit=unit.text or written.unit,
-            note=note,
+            note="; ".join(filter(None, (note, bare))),
         )
 
 

@@ -170,6 +170,8 @@ class Unit:
     """Whether 5- is -5."""
     typeset: bool = False
     """Whether some have the minus of typesetting."""
+    sometimes: bool = False
+    """Whether numbers other than 0 stand without it: 5k and 5000 may be the same."""
 
     @property
     def sql(self) -> str:
@@ -213,9 +215,9 @@ UNIT_SQL = (
     "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) "
     "AND NOT bool_or(regexp_matches(text, '^-|[0-9].*-.*[0-9]')), "
     f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')})), "
-    f"bool_or(contains(text, '{_MINUS}'))"
+    f"bool_or(contains(text, '{_MINUS}')), bool_or({_UNIT} = '' AND regexp_matches(text, '[1-9]'))"
 )
-"""What `unit_of` needs to know about the texts of a group, as SQL of seven values."""
+"""What `unit_of` needs to know about the texts of a group, as SQL of eight values."""
 
 
 def unit_of(
@@ -226,6 +228,7 @@ def unit_of(
     minus_behind: bool,
     is_between: bool,
     typeset: bool,
+    is_bare: bool,
 ) -> Unit:
     """Return the unit of texts that may be numbers; none if they have different ones.
 
@@ -237,7 +240,8 @@ def unit_of(
         return Unit()
     if not is_one or (is_before and most not in MONEY):
         return Unit()
-    return Unit(most, brackets, minus_behind, typeset)
+    sometimes = is_bare and bool(most) and most not in MONEY
+    return Unit(most, brackets, minus_behind, typeset, sometimes)
 
 
 def is_unit(text: str) -> bool:

@@ -72,6 +72,22 @@ def test_a_text_among_numbers(
 
 
 @pytest.mark.parametrize(
+    ("cell", "asked"),
+    [
+        (lambda c, i: f"{c.randrange(20, 90)}{'k' if i % 2 else '000'}", "k"),
+        (lambda c, i: f"{c.randrange(1, 90)}{' %' if i % 9 else ''}", "%"),
+        (lambda c, i: f"{c.randrange(1, 90)} kg" if i % 9 else "0", ""),
+        (lambda c, i: f"{c.randrange(1, 90)}{' €' if i % 9 else ''}", ""),
+    ],
+)
+def test_numbers_without_the_unit_of_the_others_are_asked_about(
+    cell: Callable[[random.Random, int], object], asked: str, tmp_path: Path
+) -> None:
+    question = f"some numbers have no {asked}: do they mean the same?"
+    assert (question in (comment := _comment(tmp_path, "pay", cell))) == bool(asked), comment
+
+
+@pytest.mark.parametrize(
     ("cell", "told"),
     [
         (lambda c, i: f"{c.randrange(90)}{'.' if i == 9 else ','}5", True),
