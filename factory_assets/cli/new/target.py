@@ -206,7 +206,7 @@ def _may_be_codes(table: FileProfile, column: ColumnSummary) -> bool:
     """
     import pyarrow.compute as pc
 
-    if column.type != "int64" or column.distinct < _MANY:
+    if not _is_whole(column) or column.distinct < _MANY:
         return True
     if column.low not in (0, 1) or column.high - column.low + 1 != column.distinct:
         return False
@@ -219,6 +219,12 @@ def _may_be_codes(table: FileProfile, column: ColumnSummary) -> bool:
     return not in_order or rows[-1] > _RARE * sum(rows)
 
 
+def _is_whole(column: ColumnSummary) -> bool:
+    """Whether its values are whole numbers; pandas stores them as floats if one is missing."""
+    is_stored = column.type == "float64" and not column.written and bool(column.values)
+    return column.type == "int64" or (is_stored and all(v == round(v) for v in column.values))
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:20]) + ", …" * (len(names) > 20)
 
@@ -229,7 +235,7 @@ def _task(target: ColumnSummary) -> Task:
     Numbers of which the average one is in few rows are none, which training cannot know.
     """
     is_count = target.distinct > min(MAX_LISTED_VALUES, max(2, target.present / _ROWS_OF_CLASS))
-    if target.type == "float64" or (target.type == "int64" and is_count):
+    if target.type in ("int64", "float64") and (is_count or not _is_whole(target)):
         return "regression"
     if target.type in ("date", "timestamp"):
         raise DataError(

@@ -322,6 +322,26 @@ def test_columns_of_a_typed_file_are_called_as_they_like(tmp_path: Path) -> None
     assert "- place  # holds several values" in made.path.read_text()
 
 
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        ([0.0, 1.0, None], "binary"),
+        ([1.0, 2.0, 3.0], "multiclass"),
+        ([0.5, 1.0, 2.0], "regression"),
+    ],
+)
+def test_whole_numbers_that_are_stored_as_floats_are_classes(
+    values: list[float | None], task: str, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = {"size": [i * 7 % 61 / 4 for i in range(60)], "y": [*values] * 20}
+    pq.write_table(pa.table(table), tmp_path / "data.parquet")
+    made = new("drafted", source=tmp_path / "data.parquet", target="y", folder=tmp_path / "defs")
+    assert load_pipeline(made.path.parent).spec.training.task == task
+
+
 def test_what_a_typed_file_holds_that_its_type_does_not_take(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
