@@ -113,8 +113,11 @@ def joined_headers(
 
 
 def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
-    """Return the names of a header line that has none for the first column; none if it has."""
+    """Return the names of a header line that has none for the first column, or that alone ends with
+    a separator; none if it has as many as the rows have columns."""
     for fields in (*(fields_of(line, separator) for separator in _SEPARATORS), line.split()):
+        if len(fields) == width + 1 and not fields[-1].strip() and _are_names(fields[:-1]):
+            return tuple(cell.strip() for cell in fields[:-1])
         if len(fields) == width - 1 and _are_names(fields):
             return ("row", *(cell.strip() for cell in fields))
     return ()

@@ -166,7 +166,10 @@ def _widths(lines: list[str], separator: str) -> list[int]:
     except csv.Error:
         # A field is as long as a line of thousands of columns: it is not split by this one.
         return [1]
-    return [len(row) for row in (rows[:-1] if len(lines) == _SAMPLE else rows)] or [0]
+    rows = rows[:-1] if len(lines) == _SAMPLE else rows
+    first = len(rows[0]) if rows else 0
+    # Some programs end each row with a separator, but not the header; the engine ignores it.
+    return [len(row) - (len(row) == first + 1 and not row[-1]) for row in rows] or [0]
 
 
 def fields_of(line: str, separator: str) -> list[str]:

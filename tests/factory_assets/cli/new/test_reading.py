@@ -255,6 +255,22 @@ def test_columns_that_a_spreadsheet_leaves_empty_make_no_title(tmp_path: Path) -
     assert (table.rules.skip, table.rows, table.columns[2].source) == (0, 60, "gut")
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize(("above", "below"), [(False, True), (True, False)])
+def test_a_separator_at_the_end_moves_no_name(
+    delimiter: str, above: bool, below: bool, tmp_path: Path
+) -> None:
+    rows = [["a", "b", "gut"], *([f"{i % 7}.5", f"{i % 5}", "ny"[i % 2]] for i in range(60))]
+    lines = [
+        delimiter.join(row) + delimiter * (below if i else above) for i, row in enumerate(rows)
+    ]
+    (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
+    table = profile(tmp_path / "data.csv")
+    found = [(column.source, column.type) for column in table.columns]
+    assert found == [("a", "float64"), ("b", "int64"), ("gut", "string")]
+    assert table.rows == 60
+
+
 def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> None:
     rows = "".join(f"row_{i}    {i % 7} {i % 5}.5\n" for i in range(40))
     (tmp_path / "data.dat").write_text("        SIZE COST\n" + rows)
