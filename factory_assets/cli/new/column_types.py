@@ -37,6 +37,7 @@ NON_TEXT_MISSING_TOKENS = (
     *("..", ":", "\u2013", "\u2014", "\u2212"),
     # Of formulas that a spreadsheet could not compute.
     *("#DIV/0!", "#NUM!", "#VALUE!", "#REF!", "#NAME?", "#NULL!"),
+    *("#NV", "#ZAHL!", "#WERT!", "#BEZUG!"),
     # Of a division by zero. A contract accepts finite numbers alone.
     *(sign + text for text in ("inf", "Inf", "INF", "Infinity") for sign in ("", "-", "+")),
 )

@@ -95,7 +95,9 @@ def test_a_number_with_another_unit_goes_to_quarantine(
     assert None not in read
 
 
-@pytest.mark.parametrize("sign", ["..", ":", "\u2013", "\u2014", "\u2212", "#DIV/0!", "#VALUE!"])
+@pytest.mark.parametrize(
+    "sign", ["..", ":", "\u2013", "\u2014", "\u2212", "#DIV/0!", "#VALUE!", "#NV"]
+)
 def test_what_stands_for_no_number_is_no_value_of_a_draft(tmp_path: Path, sign: str) -> None:
     rows = "".join(
         f"{sign if i % 7 == 2 else i % 9 / 4};{i % 7}.5;{'ab'[i % 2]}\n" for i in range(70)
