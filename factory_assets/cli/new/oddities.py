@@ -19,6 +19,10 @@ from factory_resources.sql.engine import literal
 
 _NINES = re.compile("-?99+")
 
+_ABSURD = 1e30
+"""Beyond it, a number is what a program writes for no value, such as -3.4e38, and training would
+refuse it."""
+
 _FEWEST_ROWS = 2
 """Fewest rows of a number that stands for something: a single one may be a slip."""
 
@@ -65,7 +69,11 @@ def sentinels(connection: Any, column: ColumnSummary) -> str:
 
 def _sentinels(connection: Any, column: ColumnSummary) -> Iterator[str]:
     """Yield a question about an end of the numbers such as -999, if the others are far from it."""
-    ends = [end for end in (column.low, column.high) if _NINES.fullmatch(f"{end or 0:.15g}")]
+    ends = [
+        end
+        for end in (column.low, column.high)
+        if _NINES.fullmatch(f"{end or 0:.15g}") or abs(end or 0) > _ABSURD
+    ]
     for end in dict.fromkeys(ends):
         is_end = f"{column.cell} = {end!r}"
         [(rows, low, high)] = connection.execute(

@@ -35,6 +35,7 @@ def _comment(tmp_path: Path, header: str, cell: Callable[[random.Random, int], o
         (lambda c, i: -9999.0 if i < 2 else round(c.gauss(0, 3), 2), "-9999 in 2 rows"),
         (lambda c, i: 999 if i % 2 else c.randrange(5), "999 in 100 rows"),
         (lambda c, i: 99 if i < 3 else c.randrange(2), "99 in 3 rows"),
+        (lambda c, i: -3.4028235e38 if i < 7 else c.random(), "-3.4028235e+38 in 7 rows"),
         (lambda c, i: f"{999 if i < 3 else c.randrange(50)},5 kg", ""),
         (lambda c, i: -999 if i < 1 else c.randrange(90, 180), ""),
         (lambda c, i: 999 if i < 7 else c.randrange(500, 1200), ""),
