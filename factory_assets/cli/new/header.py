@@ -22,6 +22,8 @@ _BRACKETS = re.compile(r"[\[(].*[\])]")
 
 _SEPARATORS = ",;\t|"
 
+_PAIR = 2
+
 _MOST = 0.95
 """Share of a column's values that decides what it contains."""
 
@@ -121,6 +123,23 @@ def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
         if len(fields) == width - 1 and _are_names(fields):
             return ("row", *(cell.strip() for cell in fields))
     return ()
+
+
+def lines_above(lines: Sequence[str]) -> int:
+    """Return how many lines stand above the first one with as many cells as nearly all below it, as
+    what a device writes about itself; 0 if no separator tells, or if they may be rows."""
+    found = []
+    for separator in _SEPARATORS:
+        widths = [len(fields_of(line, separator)) for line in lines]
+        width = max(set(widths), key=widths.count, default=1)
+        first = widths.index(width) if width > 1 else 0
+        below = [one for one in widths[first:] if one]
+        # A device tells names with a value each; lines of more cells are rows.
+        are_rows = 2 * sum(one > _PAIR for one in widths[:first]) > first
+        if width > 1 and not are_rows and below.count(width) >= _MOST * len(below):
+            found.append(first)
+    # A comma in each number is no separator: the names above them have none.
+    return min(found, default=0)
 
 
 def is_line_of_names(line: str, rows: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ from factory_assets.cli.new.header import (
     is_line_of_names,
     is_title,
     joined_headers,
+    lines_above,
     names_beside_row_names,
 )
 from factory_resources.errors import EncodingError, SourceError
@@ -31,8 +32,11 @@ from factory_resources.sql.engine import sealed
 _HEAD = 2000
 """Rows by which a header line is recognised."""
 
+_BEGINNING = 200
+"""Lines by which those are found that a device writes above the header."""
+
 _TITLES = 5
-"""Most lines above the header, such as a title and a blank one."""
+"""Most lines above the header, such as a title and a blank one, that may look like rows."""
 
 _LARGE = 64 * 1024**2
 """Bytes of a text whose lines are looked at one by one."""
@@ -141,7 +145,7 @@ class _Text:
 def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
     first_error: SourceError | None = None
     for rules in _attempts(text, until):
-        if rules.skip and first_error and not _is_near_top(first_error):
+        if 0 < rules.skip <= _TITLES and first_error and not _is_near_top(first_error):
             continue
         try:
             raw = text.read(rules)
@@ -228,8 +232,9 @@ def _not_names(where: str) -> SourceError:
 
 
 def _attempts(text: _Text, until: str) -> Iterator[TextRules]:
+    above = lines_above(text.lines[:_BEGINNING])
     for delimiter in (None, " ") if _are_numbers_between_blanks(text.lines) else (None,):
-        for skip in range(_TITLES + 1):
+        for skip in (*range(_TITLES + 1), *([above] if above > _TITLES else [])):
             for header in (True, False):
                 yield TextRules(delimiter, header, (), text.encoding, skip, until)
 

@@ -144,6 +144,8 @@ def test_a_first_line_that_counts_the_rows_is_a_title(tmp_path: Path) -> None:
 
 _ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in range(1, 81)]
 
+_TWICE = ("nr", "a", "a_2", "gut")
+
 
 @pytest.mark.parametrize(
     ("above", "below", "read", "columns"),
@@ -151,15 +153,17 @@ _ROWS = [f"{i};{i % 7},5;{i * i % 11},25;{'ja' if i % 3 else 'nein'}" for i in r
         (["sep=;", "nr;a;b;gut"], [], {"skip": 1}, ()),
         (["Werte;;;", ";;;", "nr;a;b;gut"], [], {"skip": 2}, ()),
         (["nr;a;b;gut", ";°C;bar;"], [], {"skip": 2}, ("nr", "a [°C]", "b [bar]", "gut")),
-        (["nr;a;a;gut"], ["Summe;1,5;;"], {"skip": 1, "until": "Summe"}, ("nr", "a", "a_2", "gut")),
+        (["nr;a;a;gut"], ["Summe;1,5;;"], {"skip": 1, "until": "Summe"}, _TWICE),
         (["nr;a;;gut", ";min;max;"], [], {"skip": 2}, ("nr", "a min", "a max", "gut")),
         (["a;b;gut"], [], {"skip": 1}, ("row", "a", "b", "gut")),
         (["nr;a;b;gut"], ["Summe;1.220,5;99,25;"], {"until": "Summe"}, ()),
+        ([*(f"Gerät {i}: X{i}, Halle" for i in range(9)), "", "nr;a;b;gut"], [], {"skip": 10}, ()),
+        ([*(f"Kanal {i};X{i}" for i in range(9)), "nr;a;a;gut"], [], {"skip": 10}, _TWICE),
         (["nr;a;b;gut"], ["", "Stand: 1.5.2024"], {"until": "Stand:"}, ()),
         (["nr;a;b;gut"], ["Stand: 1.5.2024;;;"], {"until": "Stand:"}, ()),
         (["Werte;2024;;", "Stand;1.5.2024;;", ";;;", "nr;a;b;gut"], [], {"skip": 3}, ()),
-        (["nr;a;a ;gut"], [], {"skip": 1}, ("nr", "a", "a_2", "gut")),
-        (["nr;a;a;_gut"], [], {"skip": 1}, ("nr", "a", "a_2", "gut")),
+        (["nr;a;a ;gut"], [], {"skip": 1}, _TWICE),
+        (["nr;a;a;_gut"], [], {"skip": 1}, _TWICE),
         (["row;_a;gut"], [], {"skip": 1}, ("row", "row_2", "a", "gut")),
         (['"nr\n[Stk]";a;a;gut'], [], {"skip": 2}, ("nr\n[Stk]", "a", "a_2", "gut")),
         (["nr;a;b;gut"], ["* vorläufig", "Quelle: Amt, 2024"], {"until": "* vorläufig"}, ()),
@@ -241,6 +245,12 @@ def test_a_row_with_a_cell_too_few_or_too_many_is_told_and_not_the_header(
     (tmp_path / "data.csv").write_text("\n".join(["nr;a;b;gut", *damaged]) + "\n")
     told = rf"data.csv:{place + 2}: has {columns} columns in this row, not 4"
     with pytest.raises(FactoryError, match=told):
+        profile(tmp_path / "data.csv")
+
+
+def test_rows_in_an_older_form_are_no_lines_above(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a;b;c\n" + "1;2;x\n" * 9 + "1;2;3;x\n" * 90)
+    with pytest.raises(FactoryError, match=r"data.csv:1: begins with a row"):
         profile(tmp_path / "data.csv")
 
 
