@@ -171,6 +171,7 @@ def _alone(
 
 def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice) -> bool:
     """Whether a number increases or decreases with the target, without an exception."""
+    import numpy as np
     import pyarrow.compute as pc
 
     assert target.column is not None
@@ -184,10 +185,12 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice)
         for name in (target.column.source, column.source)
     )
     # Compared, not subtracted: a difference may be beyond float64.
-    more = values[1:] > values[:-1]
-    before, after = truth[:-1][more], truth[1:][more]
-    is_constant = (before == after).all()
-    return not is_constant and bool((before <= after).all() or (before >= after).all())
+    begins = np.flatnonzero(np.append(True, values[1:] > values[:-1]))
+    # Of all rows of a value: one row of each of few values is in order by chance.
+    low, high = (extreme.reduceat(truth, begins) for extreme in (np.minimum, np.maximum))
+    is_constant = truth.min() == truth.max()
+    increases, decreases = (high[:-1] <= low[1:]).all(), (low[:-1] >= high[1:]).all()
+    return not is_constant and bool(increases or decreases)
 
 
 def _together(

@@ -228,6 +228,17 @@ def test_a_column_that_tells_the_target_is_excluded(tmp_path: Path) -> None:
     assert made.spec.training.exclude == ("awake",)
 
 
+def test_a_mark_that_is_like_the_next_one_is_an_input(tmp_path: Path) -> None:
+    """One row of each mark is in the order of the target here, by chance; all of them are not."""
+    chance = random.Random(1)
+    marks = [chance.gauss(11, 4) for _ in range(400)]
+    rows = "".join(
+        f"{chance.random():.3f},{m + chance.gauss(0, 0.4):.0f},{m + chance.gauss(0, 0.4):.0f}\n"
+        for m in marks
+    )
+    assert drafted(tmp_path, "size,G2,G3\n" + rows, "G3").spec.training.exclude == ()
+
+
 def test_a_number_that_is_rarely_another_one_is_told_by_nothing(tmp_path: Path) -> None:
     chance = random.Random(1)
     losses = {17: 3.5, 18: 4.25}
