@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _FEWEST = 20
 """Fewest rows, and different values, from which an exact relation is believed."""
 
+_CHANCE = 0.01
+"""How rarely rows drawn at random may be of one class as those that have a value: of a class with
+99 % of the rows, 100 rows mostly are."""
+
 _NEARLY = {"AUC": 0.95, "R²": 0.9}
 """How well an input must predict the target alone to be suspected: few are known beforehand."""
 
@@ -119,7 +123,10 @@ def _only_where(sample: "pa.Table", column: ColumnSummary, target: ColumnSummary
     if not _FEWEST <= len(there) < sample.num_rows / 2 or target.distinct > MAX_LISTED_VALUES:
         return ""
     [most] = pc.value_counts(there).sort(by="counts", order="descending").slice(0, 1).to_pylist()
-    return str(most["values"]) if most["counts"] == len(there) else ""
+    is_one = pc.equal(sample[target.source], most["values"])
+    by_chance = (pc.sum(is_one).as_py() / sample.num_rows) ** len(there)
+    is_all = most["counts"] == len(there) and by_chance < _CHANCE
+    return str(most["values"]) if is_all else ""
 
 
 def _one_class(

@@ -278,6 +278,16 @@ def test_a_date_that_only_one_class_has_is_no_input(tmp_path: Path) -> None:
     assert "# room: has a value only where the target is yes. Is it known only" in written
 
 
+def test_a_column_of_few_values_beside_a_rare_class_is_not_suspected(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    rows = "".join(
+        f"{chance.random():.3f},{'ab'[i % 3 % 2] if i % 40 == 4 else ''},{int(i % 100 == 0)}\n"
+        for i in range(1000)
+    )
+    drafted(tmp_path, "size,note,fault\n" + rows, "fault")
+    assert "has a value only where" not in draft_text(tmp_path)
+
+
 @pytest.mark.parametrize("noise", [0, 1])
 def test_a_column_that_says_which_rows_are_of_one_class_is_named_in_a_comment(
     noise: int, tmp_path: Path
