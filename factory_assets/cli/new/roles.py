@@ -27,6 +27,9 @@ _INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "f
 
 _CODE = re.compile(r"(^|_)(id|code|type|kind|class|category|group|zip)(_|$)")
 
+_COUNTS = frozenset(("anzahl", "anz", "zahl", "count"))
+"""Words before the name of somebody or something if a column says how many there are."""
+
 _FEWEST_GROUPS = 20
 
 _NITRIC_OXIDE = "no"
@@ -84,6 +87,7 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
     return (
         column.type in ("int64", "string")
         and column.source.casefold() != _NITRIC_OXIDE
+        and not _COUNTS.intersection(words[:-1])
         and (_is_named(column, name) or bool((NAMES | _INDIVIDUALS).intersection(words[-1:])))
         and column.distinct >= _FEWEST_GROUPS
         and 1.05 * column.distinct < rows
