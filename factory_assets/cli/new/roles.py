@@ -7,6 +7,7 @@ from typing import Any
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.data.leakage.semantics import (
     BIRTHS,
+    COUNTS,
     NAMES,
     PLANS,
     SHORTENED,
@@ -26,9 +27,6 @@ _IDENTIFIER = re.compile(
 _INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "firm", "company"})
 
 _CODE = re.compile(r"(^|_)(id|code|type|kind|class|category|group|zip)(_|$)")
-
-_COUNTS = frozenset(("anzahl", "anz", "zahl", "count"))
-"""Words before the name of somebody or something if a column says how many there are."""
 
 _FEWEST_GROUPS = 20
 
@@ -87,7 +85,7 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
     return (
         column.type in ("int64", "string")
         and column.source.casefold() != _NITRIC_OXIDE
-        and not _COUNTS.intersection(words[:-1])
+        and not COUNTS.intersection(words[:-1])
         and (_is_named(column, name) or bool((NAMES | _INDIVIDUALS).intersection(words[-1:])))
         and column.distinct >= _FEWEST_GROUPS
         and 1.05 * column.distinct < rows

@@ -172,6 +172,9 @@ of an earlier test."""
 NAMES = _all(_NAMES)
 """Last words in the names of columns whose values identify somebody or something."""
 
+COUNTS = frozenset(("anzahl", "anz", "zahl", "count"))
+"""Words before such a one if a column says how many there are, and not which."""
+
 SUBJECTS = frozenset(f"{_NAMES['people']} {_NAMES['things']}".split())
 """Words for people and things of which there are several rows."""
 
