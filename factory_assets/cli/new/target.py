@@ -158,13 +158,20 @@ def _named(table: FileProfile, names: Mapping[str, str], target: str) -> ColumnS
         )
     column = matches[0]
     if column.distinct < 2:
-        low = repr(column.low) if isinstance(column.low, str) else column.low
-        values = f"is {low} in every row" if column.present else "has no value"
-        raise DataError(
-            f"target {target!r} {values}",
-            remedy="name a column with at least two different values",
-        )
+        raise _without_choice(column, target, table.rows)
     return column
+
+
+def _without_choice(column: ColumnSummary, target: str, rows: int) -> DataError:
+    """Return the error of a column with one value at most."""
+    low = repr(column.low) if isinstance(column.low, str) else column.low
+    remedy = "name a column with at least two different values"
+    if not column.present:
+        return DataError(f"target {target!r} has no value", remedy=remedy)
+    if column.present == rows:
+        return DataError(f"target {target!r} is {low} in every row", remedy=remedy)
+    remedy = f"if no value means something, such as no, write it in the file; else {remedy}"
+    return DataError(f"target {target!r} is {low} or has no value", remedy=remedy)
 
 
 def _likely(table: FileProfile) -> Sequence[ColumnSummary]:

@@ -368,6 +368,12 @@ def test_a_wrong_target_is_an_error(tmp_path: Path, target: str, message: str) -
     assert not (tmp_path / "defs").exists()
 
 
+def test_a_target_that_is_one_value_or_blank_is_told_so(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7},{'x' if i % 3 else ''}\n" for i in range(60))
+    with pytest.raises(DataError, match=r"is 'x' or has no value.*if no value means something"):
+        _declared(tmp_path, f"size,bought\n{rows}", target="bought")
+
+
 def test_a_date_that_is_no_target_is_told_as_it_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="target 'b' is 2024-05-01 in every row"):
         _declared(tmp_path, "a,b\n" + "1.5,2024-05-01\n2.5,2024-05-01\n" * 5, target="b")
