@@ -270,7 +270,7 @@ def test_classes_of_zero_and_one_are_groups_and_an_input_of_true_and_false_may_b
         ("{files: [a.jsonl.gz, b.pq], delimiter: ;}", "delimiter", "not for jsonl and parquet"),
         ("{files: a.dat, format: arff, until: Total}", "until", "not for arff"),
         ("{files: a.parquet, encoding: latin-1}", "encoding", "encoding is for text, not for"),
-        ("{files: a.csv, member: b.csv}", "member", "member is for a zip, and a.csv is none"),
+        ("{files: a.csv, member: b.csv}", "member", "member is for a zip, and a.csv is not one"),
         ("{files: [a.arff, a.jsonl], encoding: latin-1}", "", ""),
         ("{files: [a.csv, b.parquet], skip: 3}", "", ""),
         ("{files: 'data/*', skip: 3, member: '*.csv'}", "", ""),
