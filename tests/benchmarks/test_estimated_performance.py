@@ -9,6 +9,7 @@ from benchmarks.estimated_performance import summary, synthetic
 from benchmarks.shifts import SHIFTS, World
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_estimates_follow_shifted_inputs_and_miss_a_changed_truth() -> None:
     compared = list(synthetic("two classes", 0, 800))

@@ -19,6 +19,7 @@ def test_changes_are_found_within_days() -> None:
     assert monitoring.joint_run(0) <= 5
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_season_that_grows_is_quiet_if_it_is_declared() -> None:
     assert monitoring.seasonal_run(0, declared=True, years=1) == 0

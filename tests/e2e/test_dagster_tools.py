@@ -62,6 +62,7 @@ def test_dg_scaffolds_a_declaration_that_passes_factory_check(
     assert "no problems" in _run(environment, copy, "factory", "check", "fraud")
 
 
+@pytest.mark.long
 def test_dagster_validates_the_workspace_from_any_directory(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

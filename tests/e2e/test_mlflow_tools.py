@@ -26,6 +26,7 @@ from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.records import Records
 from tests.commands import forked
 from tests.e2e.conftest import Demo
+from tests.long_run import one_in
 from tests.running_factory import free_port
 
 pytestmark = pytest.mark.slow
@@ -184,7 +185,7 @@ def test_loads_without_the_factory(approved: Home, elsewhere: Path, frames: Path
         np.testing.assert_allclose(found[name], served(name, approved, frames), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", one_in(2, SHIPPED))
 def test_serves_frames_as_json(name: str, approved: Home, elsewhere: Path, frames: Path) -> None:
     frame = pd.read_parquet(frames / f"{name}.parquet").head(20)
     split = json.loads(frame.to_json(orient="split", double_precision=15))

@@ -25,6 +25,7 @@ from factory_resources.prediction_log.collector import journal_folder
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.approvals import Factory
 from tests.disks import Disk, small_disk
+from tests.long_run import one_in
 from tests.serving import PredictionServer, serving, start
 from tests.serving_faults import Step
 from tests.serving_load import Answer, Load, load, require_logged, require_right
@@ -49,7 +50,7 @@ def received() -> list[Answer]:
     return []
 
 
-@pytest.mark.parametrize("moment", some_or_all(5, 20))
+@pytest.mark.parametrize("moment", some_or_all(2, 20))
 def test_a_kill_at_any_moment_loses_no_answer(
     moment: int, made: Factory, received: list[Answer]
 ) -> None:
@@ -64,7 +65,7 @@ def test_a_kill_at_any_moment_loses_no_answer(
     require_logged(made.home, received)
 
 
-@pytest.mark.parametrize("step", get_args(Step))
+@pytest.mark.parametrize("step", one_in(2, get_args(Step)))
 def test_a_crash_at_each_step_loses_no_answer(
     step: Step, made: Factory, received: list[Answer]
 ) -> None:

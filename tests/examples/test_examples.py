@@ -71,6 +71,11 @@ def _series(*arguments: object) -> ParameterSet:
     return pytest.param("turbofan", *arguments, marks=pytest.mark.long)
 
 
+def _wear(*arguments: object) -> ParameterSet:
+    """Return the case of the example that is like the shipped one of the same machines."""
+    return pytest.param("ai4i", *arguments, marks=pytest.mark.long)
+
+
 def _large(*arguments: object) -> ParameterSet:
     """Return the case of the example with the most rows."""
     return pytest.param("readmission", *arguments, marks=pytest.mark.long)
@@ -127,7 +132,7 @@ def test_example_names_its_source_and_licence(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "read", "kept", "parts"),
     [
-        ("ai4i", 10_000, 10_000, None),
+        _wear(10_000, 10_000, None),
         ("heart", 920, 920, None),
         _large(101_766, 99_343, None),
         _series(20_631 + 13_096, 20_631 + 13_096, (20_631, 13_096)),
@@ -156,7 +161,7 @@ def test_no_row_is_lost(
 @pytest.mark.parametrize(
     ("name", "bands"),
     [
-        ("ai4i", {"average_precision": (0.80, 0.98), "f1": (0.70, 0.96)}),
+        _wear({"average_precision": (0.80, 0.98), "f1": (0.70, 0.96)}),
         ("heart", {"roc_auc": (0.85, 0.95)}),
         _large({"roc_auc": (0.65, 0.70), "average_precision": (0.20, 0.26)}),
         _series(
@@ -195,7 +200,7 @@ def test_no_group_is_in_two_parts_of_the_split(run: Run, name: str, group: str) 
 @pytest.mark.parametrize(
     ("name", "excluded"),
     [
-        ("ai4i", {"twf", "hdf", "pwf", "osf", "rnf", "udi", "product_id"}),
+        _wear({"twf", "hdf", "pwf", "osf", "rnf", "udi", "product_id"}),
         ("heart", {"num", "stratum", "site"}),
         _large({"readmitted", "encounter_id", "patient_nbr"}),
         _series({"remaining", "unit", "part"}),
@@ -292,7 +297,7 @@ def test_seeds_script_prints_mean_and_standard_deviation(real_data: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ai4i", "heart", _series(), _large(), _recurrent()])
+@pytest.mark.parametrize("name", [_wear(), "heart", _series(), _large(), _recurrent()])
 def test_scores_of_a_raw_file_match_the_predictions_of_evaluate(
     run: Run, name: str, real_data: Path, tmp_path: Path
 ) -> None:
@@ -319,7 +324,7 @@ def test_scores_of_a_raw_file_match_the_predictions_of_evaluate(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ai4i", "heart", _series(), _large(), _recurrent()])
+@pytest.mark.parametrize("name", [_wear(), "heart", _series(), _large(), _recurrent()])
 def test_a_request_gets_bit_for_bit_what_the_raw_file_gets(
     run: Run, name: str, real_data: Path, tmp_path: Path
 ) -> None:

@@ -101,7 +101,7 @@ def _a_folder(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("damage", [_garbage, _emptied, _without_tables, _a_folder])
+@pytest.mark.parametrize("damage", [_garbage, _emptied, *in_long([_without_tables, _a_folder])])
 def test_a_damaged_database_of_mlflow_is_told(copy: Home, damage: Damage) -> None:
     damage(copy.mlflow_database)
     for name, arguments in COMMANDS.items():
@@ -202,7 +202,7 @@ def _requires_lines(copy: Home, stage: str, change: str) -> None:
         _line(_factory(*arguments))
 
 
-@pytest.mark.parametrize(("stage", "change"), [*CHANGED[:4], *in_long(CHANGED[4:])])
+@pytest.mark.parametrize(("stage", "change"), [*CHANGED[:2], *in_long(CHANGED[2:])])
 def test_a_changed_record_is_told(copy: Home, stage: str, change: str) -> None:
     _requires_lines(copy, stage, change)
 
@@ -224,7 +224,7 @@ def test_each_change_of_each_record_is_told(copy: Home, stage: str, change: str)
     _requires_lines(copy, stage, change)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"key": "0"}'])
+@pytest.mark.parametrize("content", ["", '{"key": "0"}', *in_long(["[]"])])
 def test_a_changed_pointer_is_told(copy: Home, content: str) -> None:
     for path in (copy.records / "apples" / "latest").glob("*.json"):
         path.write_text(content)
@@ -233,7 +233,7 @@ def test_a_changed_pointer_is_told(copy: Home, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["gone", "cut", "a folder"], ids=lambda name: name.replace(" ", "_")
+    "change", ["gone", "cut", *in_long(["a folder"])], ids=lambda name: name.replace(" ", "_")
 )
 def test_a_changed_file_of_a_model_is_told(copy: Home, change: str) -> None:
     damages: dict[str, Damage] = {
@@ -253,14 +253,18 @@ def test_a_changed_file_of_a_model_is_told(copy: Home, change: str) -> None:
     [
         "DELETE FROM model_versions",
         "DELETE FROM registered_model_aliases",
-        "DELETE FROM model_version_tags",
-        "DELETE FROM runs",
         "UPDATE model_versions SET source = NULL, run_id = NULL, storage_location = NULL",
-        "UPDATE model_versions SET source = 'odd', run_id = 'odd'",
         "UPDATE registered_model_aliases SET version = 7",
-        "UPDATE registered_model_aliases SET version = 'odd'",
-        "UPDATE model_version_tags SET value = 'odd'",
         "UPDATE metrics SET value = 'odd'",
+        *in_long(
+            [
+                "DELETE FROM model_version_tags",
+                "DELETE FROM runs",
+                "UPDATE model_versions SET source = 'odd', run_id = 'odd'",
+                "UPDATE registered_model_aliases SET version = 'odd'",
+                "UPDATE model_version_tags SET value = 'odd'",
+            ]
+        ),
     ],
 )
 def test_changed_rows_of_mlflow_are_told(copy: Home, statement: str) -> None:

@@ -16,6 +16,7 @@ from factory_assets.cli.group import command
 from factory_assets.cli.main import main
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, write_apples
 
 
@@ -246,11 +247,15 @@ def test_a_declaration_that_does_not_load_stops_no_other_pipeline(home: Home, de
 @pytest.mark.parametrize(
     ("source", "model", "code", "message"),
     [
-        ("absent:load", None, "", "cannot import 'absent'"),
         ("mine:load", None, "load = 3\n", "is int, not a function or class"),
-        (None, "absent:Net", "", "cannot import 'absent'"),
-        (None, "mine:Net", "Net = 3\n", "is int, not a function or class"),
         (None, "mine:Net", "class Net: ...\n", "is neither a LightningModule nor"),
+        *in_long(
+            [
+                ("absent:load", None, "", "cannot import 'absent'"),
+                (None, "absent:Net", "", "cannot import 'absent'"),
+                (None, "mine:Net", "Net = 3\n", "is int, not a function or class"),
+            ]
+        ),
     ],
 )
 def test_check_and_run_tell_a_wrong_user_object_in_the_same_line(

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.long_run import in_long
+
 _SCHEMA = [sys.executable, "-m", "factory_assets.cli", "schema"]
 
 _LIMIT = 8192
 """Bytes of a file, fewer than the schema has."""
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", *in_long(["1"])])
 def test_output_that_a_disk_does_not_take_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbuffered: str
 ) -> None:

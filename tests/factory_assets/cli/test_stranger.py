@@ -18,6 +18,7 @@ from rich.console import Console
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_resources.ledger import factory_verify
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, enter, write_apples
 
 pytestmark = pytest.mark.slow
@@ -134,13 +135,17 @@ def test_a_copy_that_nobody_touched_holds(stranger: Stranger) -> None:
     "pattern",
     [
         "records/apples/clean/*.json",
-        "records/apples/latest/*.json",
         "tables/apples/ingest/*.parquet",
-        "tables/apples/clean/_delta_log/*0.json",
         "artifacts/apples/models/*/artifacts/weights.safetensors",
-        "artifacts/apples/*/artifacts/onnx/model.onnx",
         "artifacts/apples/*/artifacts/origin/environment.json",
-        "artifacts/apples/*/artifacts/origin/manifest.json",
+        *in_long(
+            [
+                "records/apples/latest/*.json",
+                "tables/apples/clean/_delta_log/*0.json",
+                "artifacts/apples/*/artifacts/onnx/model.onnx",
+                "artifacts/apples/*/artifacts/origin/manifest.json",
+            ]
+        ),
     ],
 )
 def test_a_changed_file_is_named(stranger: Stranger, pattern: str) -> None:
@@ -157,14 +162,19 @@ def test_a_changed_file_is_named(stranger: Stranger, pattern: str) -> None:
     ("database", "statement"),
     [
         ("ledger.db", "DELETE FROM entry WHERE number = 3"),
-        ("ledger.db", "DELETE FROM entry WHERE number = (SELECT max(number) FROM entry)"),
-        ("ledger.db", "UPDATE entry SET body = (SELECT body FROM entry WHERE number = 2) "
-         "WHERE number = 3"),
         ("ledger.db", "INSERT INTO entry SELECT max(number) + 1, body FROM entry"),
-        ("ledger.db", "UPDATE head SET checkpoint = replace(checkpoint, 'factory.', 'other.')"),
         ("mlflow.db", "UPDATE registered_model_aliases SET version = 7"),
+        *in_long(
+            ("ledger.db", statement)
+            for statement in (
+                "DELETE FROM entry WHERE number = (SELECT max(number) FROM entry)",
+                "UPDATE entry SET body = (SELECT body FROM entry WHERE number = 2) "
+                "WHERE number = 3",
+                "UPDATE head SET checkpoint = replace(checkpoint, 'factory.', 'other.')",
+            )
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_changed_database_is_found(stranger: Stranger, database: str, statement: str) -> None:
     changed = sqlite3.connect(stranger.home / database)
     with changed:

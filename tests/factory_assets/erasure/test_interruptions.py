@@ -20,6 +20,7 @@ from tests.disks import Disk, small_disk
 from tests.erasures import CITY, NAME, PERSON, WEIGHT, WHERE, copied, erase, home_of
 from tests.killed_steps import quick_processes
 from tests.ledger import problems
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +96,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield disk
 
 
-@pytest.mark.parametrize("free", [0, 60_000, 400_000, 1_500_000])
+@pytest.mark.parametrize("free", [0, 400_000, *in_long([60_000, 1_500_000])])
 def test_on_a_full_disk_it_is_one_line_and_finished_when_there_is_room(
     free: int, disk: Disk, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ from tests.erasures import (
 )
 from tests.killed_steps import KillPoint, run_killed
 from tests.ledger import problems
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +144,7 @@ def test_what_another_program_has_added_to_a_table_is_told(
     assert problems(home) == []
 
 
+@pytest.mark.long
 def test_a_model_trained_anew_has_not_seen_the_row(root: Path) -> None:
     home = home_of(root)
     assert erase()
@@ -194,15 +196,10 @@ def _erased() -> None:
     "step",
     [
         KillPoint("factory_assets.erasure.steps", "replace_records"),
-        pytest.param(
-            KillPoint("factory_assets.erasure.steps", "publish", 2), marks=pytest.mark.long
-        ),
-        KillPoint("factory_assets.erasure.steps", "replace_current_files"),
-        pytest.param(
-            KillPoint("factory_assets.erasure.steps", "remove_old_files"), marks=pytest.mark.long
-        ),
-        pytest.param(
-            KillPoint("factory_assets.erasure.steps", "erase_answers"), marks=pytest.mark.long
+        *in_long([KillPoint("factory_assets.erasure.steps", "publish", 2)]),
+        *in_long(
+            KillPoint("factory_assets.erasure.steps", name)
+            for name in ("replace_current_files", "remove_old_files", "erase_answers")
         ),
         KillPoint("factory_resources.ledger.ledger.Ledger", "append"),
     ],

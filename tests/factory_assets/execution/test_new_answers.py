@@ -105,6 +105,7 @@ def test_a_candidate_that_is_worse_on_new_answers_is_not_deployed(pumps: Watched
     assert any("also compared on" in line for line in approval_lines(found))
 
 
+@pytest.mark.long
 def test_answers_without_a_protected_column_are_compared(pumps: Watched) -> None:
     derive = {**PUMPS["clean"]["derive"], "age": "CASE WHEN wear > 2 THEN 'old' ELSE 'new' END"}
     train = {**PUMPS["train"], "exclude": ["taken", "age"]}

@@ -23,6 +23,7 @@ from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 from tests.approvals import Factory, copy_factory, declare_factory
 from tests.ledger import problems
+from tests.long_run import in_long
 from tests.pipelines import enter
 from tests.rollouts import champion, endings, goes_on
 
@@ -247,10 +248,14 @@ rollout_file.share(rollout, Batch(answers=100, failures=int(sys.argv[3])), home)
     ("step", "when", "is_over"),
     [
         ("write_atomic", "before", False),
-        ("write_atomic", "after", False),
-        ("append", "before", False),
         ("append", "after", True),
         ("unlink", "before", True),
+        *in_long(
+            [
+                ("write_atomic", "after", False),
+                ("append", "before", False),
+            ]
+        ),
     ],
 )
 def test_killed_at_a_step_it_goes_on_or_is_over(

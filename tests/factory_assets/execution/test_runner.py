@@ -25,6 +25,7 @@ from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
+from tests.long_run import in_long
 from tests.own_code import copy_code
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -116,18 +117,22 @@ def _reorder(attributes: dict[str, Any], _: Path) -> None:
         pytest.param(
             _set("clean.where.tiny", "size < 1000"), ("clean",), id="rule that breaks no row"
         ),
-        pytest.param(_set("split.seed", 3), STAGES[2:], id="seed of the split"),
-        pytest.param(_set("train.seed", 3), STAGES[3:], id="seed of the training"),
         pytest.param(
             _set("train.model", {"kind": "linear", "regularisation": 3.0}),
             STAGES[3:],
             id="parameter",
         ),
-        pytest.param(_set("evaluate.slices", ["colour"]), STAGES[4:], id="slices"),
-        pytest.param(_set("deploy.max_difference", 0.01), STAGES[5:], id="tolerance"),
         pytest.param(_touch, (), id="file touched"),
         pytest.param(_describe, (), id="words"),
         pytest.param(_reorder, (), id="order of keys"),
+        *in_long(
+            [
+                pytest.param(_set("split.seed", 3), STAGES[2:], id="seed of the split"),
+                pytest.param(_set("train.seed", 3), STAGES[3:], id="seed of the training"),
+                pytest.param(_set("evaluate.slices", ["colour"]), STAGES[4:], id="slices"),
+                pytest.param(_set("deploy.max_difference", 0.01), STAGES[5:], id="tolerance"),
+            ]
+        ),
     ],
 )
 def test_computes_what_changed(

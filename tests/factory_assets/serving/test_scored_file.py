@@ -18,6 +18,7 @@ from factory_assets.spec import Contract, FileSource, Pipeline, PipelineSpec
 from factory_resources.errors import ContractError, ExpressionError, SourceError
 from factory_resources.home.home import Home
 from tests.factory_assets.serving.cases import Deployed
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -343,7 +344,9 @@ def test_expressions_calculate_with_whole_numbers_that_are_names_to_the_model(
     assert [one.row for one in scored.refusals] == [2]
 
 
-@pytest.mark.parametrize("contract", [None, [{"name": name} for name in ("code", "class", "good")]])
+@pytest.mark.parametrize(
+    "contract", [None, *in_long([[{"name": name} for name in ("code", "class", "good")]])]
+)
 def test_names_without_a_declared_type_are_those_of_training_whatever_a_file_looks_like(
     contract: list[dict[str, str]] | None, tmp_path: Path
 ) -> None:

@@ -280,9 +280,10 @@ deploy(pipeline(folder, KINDS["linear"]), given, said.candidate, said, Home(fold
 @pytest.mark.parametrize(
     ("call", "opens"),
     [
-        (("Registry", "tag_version", "1"), True),
         (("Home", "write_atomic", "4"), False),
-        *in_long([(("Registry", "add_files", "1"), False)]),
+        *in_long(
+            [(("Registry", "tag_version", "1"), True), (("Registry", "add_files", "1"), False)]
+        ),
         # The files of MLflow's flavour: its graph, its environment, and last what names them.
         *in_long([(("Home", "write_atomic", "1"), False), (("Home", "write_atomic", "5"), True)]),
     ],

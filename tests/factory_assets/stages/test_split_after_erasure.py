@@ -12,6 +12,7 @@ from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.data_stages import pipeline, rows
 from tests.erasures import note_erased
+from tests.long_run import one_in
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +42,7 @@ def _run(declared: Pipeline, home: Home) -> tuple[IngestResult, dict[tuple[str, 
     }
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", one_in(2, RULES))
 def test_other_rows_stay_in_their_parts(rule: str, tmp_path: Path, home: Home) -> None:
     settings, cuts = RULES[rule]
     lines = [

@@ -33,6 +33,7 @@ from factory_resources.prediction_log.segments import SEALED, read
 from tests.approvals import Factory, copy_factory, make_factory
 from tests.disks import small_disk
 from tests.ledger import problems
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -522,7 +523,7 @@ _RESTORE = "restore_backup(target, Home(target.parent / 'restored'), print)"
 
 
 @pytest.mark.parametrize("what", [_BACK_UP, _RESTORE])
-@pytest.mark.parametrize("moment", [0, 1, 2])
+@pytest.mark.parametrize("moment", [1, *in_long([0, 2])])
 def test_a_kill_leaves_all_or_nothing_and_the_next_one_works(
     apples: Factory, what: str, moment: int, tmp_path: Path
 ) -> None:

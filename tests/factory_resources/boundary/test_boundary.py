@@ -19,6 +19,7 @@ from factory_resources.errors import BoundaryError, SettingError
 from factory_resources.home.home import PROJECT
 from tests.factory_resources.boundary.inside import boundary, command_line, python, run_inside
 from tests.factory_resources.boundary.machine import level_of_this_machine, needs_namespaces
+from tests.long_run import in_long
 from tests.loopback import needs_root
 from tests.ordinary_user import USER, by_ordinary_user
 from tests.own_code import copy_code
@@ -93,7 +94,7 @@ time.sleep(60)
 
 
 @every_level
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", *in_long(["SIGHUP", "SIGUSR1"])])
 def test_a_signal_is_forwarded_and_the_command_may_answer(
     level: str, name: str, folder: Path
 ) -> None:
@@ -130,7 +131,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @every_level
-@pytest.mark.parametrize("late", ["outside", "inside"])
+@pytest.mark.parametrize("late", ["outside", *in_long(["inside"])])
 def test_a_signal_that_comes_right_before_a_process_waits_is_forwarded(
     level: str, late: str
 ) -> None:

@@ -14,6 +14,7 @@ from factory_resources.ledger.factory_verify import Expectation, canonical, veri
 from factory_resources.ledger.ledger import Ledger
 from tests.approvals import Factory, declare_factory
 from tests.factory_resources.ledger.homes import LogKey, write_ledger
+from tests.long_run import in_long
 from tests.pipelines import enter
 from tests.rollouts import champion, goes_on
 
@@ -122,7 +123,9 @@ def test_a_forged_roll_out_is_told(
 
 
 @pytest.mark.parametrize("kind", ["rollout", "rollout_ended"])
-@pytest.mark.parametrize("value", [None, True, -1, 2**53 - 1, "", "x" * 5_000, [], {"a": {}}])
+@pytest.mark.parametrize(
+    "value", [None, -1, "x" * 5_000, [], *in_long([True, 2**53 - 1, "", {"a": {}}])]
+)
 def test_odd_values_are_told_and_never_make_it_throw(
     kind: str, value: Any, promoted: Factory, home: Path
 ) -> None:

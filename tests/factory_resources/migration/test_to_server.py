@@ -35,6 +35,7 @@ from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.outcomes.samples import record_some
 from tests.factory_resources.prediction_log.homes import fill, problems
 from tests.factory_resources.released_forms import ANSWERS, LEDGER, OUTCOMES, ReleasedForm
+from tests.long_run import in_long, one_in
 from tests.postgres import Postgres
 
 _DIE = """
@@ -109,7 +110,7 @@ def _refused(work: Callable[[], object], said: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", _THERE)
+@pytest.mark.parametrize("moment", one_in(3, _THERE))
 def test_a_killed_migration_leaves_the_source_and_is_done_by_the_next_of_its_home(
     filled: Home, address: str, tmp_path: Path, moment: str
 ) -> None:
@@ -147,7 +148,7 @@ def test_a_migration_that_was_killed_after_its_last_step_is_finished_by_the_next
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", _BACK)
+@pytest.mark.parametrize("moment", one_in(3, _BACK))
 def test_a_killed_migration_to_files_leaves_the_server_and_is_done_by_the_next(
     filled: Home, address: str, moment: str
 ) -> None:
@@ -164,7 +165,7 @@ def test_a_killed_migration_to_files_leaves_the_server_and_is_done_by_the_next(
     assert problems(filled) == []
 
 
-@pytest.mark.parametrize("way", ["to_server", "to_files"])
+@pytest.mark.parametrize("way", ["to_server", *in_long(["to_files"])])
 def test_who_appends_to_the_ledger_meanwhile_waits_and_is_then_refused(
     filled: Home, address: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.prediction_log.ids import PredictionIds
 from tests.factory_resources.outcomes.samples import add, feedback, record_some
 from tests.factory_resources.prediction_log.homes import problems, verify
+from tests.long_run import in_long
 
 
 def _entries(home: Home) -> list[OutcomesRecorded]:
@@ -66,7 +67,7 @@ binding.bind_outcomes(Home.from_env())
 
 
 @pytest.mark.parametrize("step", ["store_batch", "enter", "mark"])
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before", *in_long(["after"])])
 def test_a_kill_at_each_step_binds_each_outcome_once(
     home: Home, engine: str, step: str, moment: str
 ) -> None:

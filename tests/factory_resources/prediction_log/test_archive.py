@@ -21,6 +21,7 @@ from tests.engines import ON_FILES
 from tests.factory_resources.prediction_log.homes import log as log
 from tests.factory_resources.prediction_log.homes import problems, verify
 from tests.factory_resources.prediction_log.samples import record, write
+from tests.long_run import in_long
 
 DAY = date(2026, 1, 31)
 AFTER = DAY + timedelta(days=2)
@@ -346,7 +347,7 @@ def killed_log(home: Home) -> Iterator[PredictionLog]:
         yield opened
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", *in_long(["after"])])
 @pytest.mark.parametrize("step", ["write", "install", "archived", "delete", "removed", "unlink"])
 def test_a_kill_between_any_two_steps_of_moving_or_removing_loses_nothing(
     killed_log: PredictionLog, home: Home, clock: Clock, step: str, when: str

@@ -31,6 +31,7 @@ from tests.engines import ON_FILES, ON_POSTGRES
 from tests.factory_resources.prediction_log.homes import fill, problems, verify
 from tests.factory_resources.prediction_log.homes import log as log
 from tests.factory_resources.prediction_log.samples import payload, record
+from tests.long_run import in_long
 from tests.postgres import Postgres
 
 DAY = date(2026, 1, 31)
@@ -393,16 +394,20 @@ def require_made_good(
 @pytest.mark.parametrize(
     "step",
     [
-        "collect",
         "write",
-        "stage",
-        "enter of a file",
         "place",
-        "remove",
-        "enter of the database",
         "delete",
         "scrub",
-        "end",
+        *in_long(
+            [
+                "collect",
+                "stage",
+                "enter of a file",
+                "remove",
+                "enter of the database",
+                "end",
+            ]
+        ),
     ],
 )
 def test_a_kill_before_any_step_is_made_good_in_files_by_the_next_call(
@@ -417,7 +422,7 @@ def test_a_kill_before_any_step_is_made_good_in_files_by_the_next_call(
 
 @ON_POSTGRES
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["enter of the database", "delete", "scrub"])
+@pytest.mark.parametrize("step", ["delete", *in_long(["enter of the database", "scrub"])])
 def test_a_kill_before_any_step_is_made_good_on_a_server_by_the_next_call(
     log: PredictionLog, home: Home, clock: Callable[[date, int], None], step: str
 ) -> None:

@@ -24,6 +24,7 @@ from tests.disks import small_disk
 from tests.engines import ON_POSTGRES
 from tests.factory_resources.prediction_log.homes import log as log
 from tests.factory_resources.prediction_log.samples import payload, record, write
+from tests.long_run import in_long
 from tests.postgres import Postgres
 
 
@@ -166,8 +167,19 @@ PredictionLog(home).collect()
 """
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", ["recover", "seal", "read", "enter", "rows", "store", "remove"])
+STEPS = ("recover", "seal", "read", "enter", "rows", "store", "remove")
+
+
+@pytest.mark.parametrize("when", ["before", *in_long(["after"])])
+@pytest.mark.parametrize(
+    ("engine", "step"),
+    [
+        *(("sqlite", step) for step in STEPS),
+        ("postgres", "store"),
+        *in_long(("postgres", step) for step in STEPS if step != "store"),
+    ],
+    indirect=["engine"],
+)
 def test_a_kill_between_any_two_steps_loses_and_doubles_nothing(
     log: PredictionLog, home: Home, step: str, when: str
 ) -> None:

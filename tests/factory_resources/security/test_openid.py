@@ -26,6 +26,7 @@ from tests.identity_provider import (
     endless,
     running_provider,
 )
+from tests.long_run import in_long
 
 BACK = "http://127.0.0.1:3000/login/oidc"
 
@@ -92,24 +93,28 @@ def test_a_token_that_the_provider_did_not_sign_does_not_count(
     ("forged", "why"),
     [
         ({"iss": "https://id.example"}, "'iss'"),
-        ({"iss": None}, "'iss'"),
         ({"aud": "another"}, "'aud'"),
-        ({"aud": []}, "'aud'"),
         ({"aud": [CLIENT, "another"]}, "'azp'"),
-        ({"aud": [CLIENT, "another"], "azp": "another"}, "'azp'"),
-        ({"azp": "another"}, "'azp'"),
         ({"nonce": "of another login"}, "'nonce'"),
-        ({"nonce": None}, "'nonce'"),
         ({"exp": timedelta(hours=-1)}, "expired"),
-        ({"exp": None}, "'exp'"),
-        ({"exp": "never"}, "'exp'"),
         ({"iat": timedelta(hours=1)}, "issued in the future"),
-        ({"iat": None}, "'iat'"),
         ({"nbf": timedelta(hours=1)}, "not yet valid"),
         ({"sub": None}, "'sub'"),
         ({"at_hash": "of another token"}, "'at_hash'"),
         ({"preferred_username": None}, "no claim preferred_username"),
-        ({"preferred_username": ["jane"]}, "no claim preferred_username"),
+        *in_long(
+            [
+                ({"iss": None}, "'iss'"),
+                ({"aud": []}, "'aud'"),
+                ({"aud": [CLIENT, "another"], "azp": "another"}, "'azp'"),
+                ({"azp": "another"}, "'azp'"),
+                ({"nonce": None}, "'nonce'"),
+                ({"exp": None}, "'exp'"),
+                ({"exp": "never"}, "'exp'"),
+                ({"iat": None}, "'iat'"),
+                ({"preferred_username": ["jane"]}, "no claim preferred_username"),
+            ]
+        ),
     ],
     ids=str,
 )

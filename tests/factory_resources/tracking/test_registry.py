@@ -14,6 +14,8 @@ from factory_resources.home.home import PROJECT, Home
 from factory_resources.home.processes import OUTSIDE_VARIABLE, POD_VARIABLE
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import Signature, metric_name, open_run
+from tests.engines import server_in_long
+from tests.long_run import in_long
 from tests.postgres import Postgres
 
 pytestmark = pytest.mark.usefixtures("prepared_engine")
@@ -93,6 +95,7 @@ def test_a_run_that_raises_is_marked_as_failed(home: Home) -> None:
     assert registry.client.get_run(run.run_id).info.status == "FAILED"
 
 
+@server_in_long("prepared_engine")
 @pytest.mark.slow
 def test_runs_of_a_killed_process_are_ended(home: Home, tmp_path: Path) -> None:
     script = """
@@ -130,7 +133,7 @@ with open_run(Registry(Home(Path(sys.argv[1]))), "m", "killed", {}, started=1_00
     ("variables", "mine"),
     [
         ({OUTSIDE_VARIABLE: "2 1 elsewhere"}, {OUTSIDE_VARIABLE: "3 1 elsewhere"}),
-        ({POD_VARIABLE: "dagster-run-2", OUTSIDE_VARIABLE: "2 1 elsewhere"}, {}),
+        *in_long([({POD_VARIABLE: "dagster-run-2", OUTSIDE_VARIABLE: "2 1 elsewhere"}, {})]),
     ],
     ids=["inside a boundary", "in another pod"],
 )

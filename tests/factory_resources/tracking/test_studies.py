@@ -18,7 +18,7 @@ from factory_resources.tracking.studies import (
     Study,
     open_study,
 )
-from tests.engines import ON_FILES
+from tests.engines import ON_FILES, server_in_long
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -73,6 +73,7 @@ def test_an_interrupted_search_resumes_as_if_uninterrupted(engine: str, home: Ho
     assert home.tune_database.exists() == (engine == "sqlite")
 
 
+@server_in_long("engine")
 def test_an_interrupted_batch_goes_on_as_if_uninterrupted(home: Home) -> None:
     whole = search(home, "whole", COUNT - 2, batch=4)
     stops = (0, 1, 3, 4, 6, 7, 7, 13)
@@ -130,6 +131,7 @@ def test_proposed_settings_lie_in_the_space(home: Home) -> None:
         assert type(tried.settings["leaves"]) is int
 
 
+@server_in_long("engine")
 def test_later_trials_are_better_than_the_first_drawn_by_chance(home: Home) -> None:
     values = [t.value for t in search(home, "a", 40) if t.value is not None]
     assert sum(values[10:]) / len(values[10:]) < 0.7 * sum(values[:10]) / 10

@@ -18,6 +18,7 @@ from factory_assets.declarations.loader import load_pipeline
 from factory_assets.results.stages import Stage
 from factory_resources.errors import UnknownNameError
 from tests.approvals import Factory, copy_factory
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -64,24 +65,28 @@ _DRIFT = {"against": "0" * 64, "rows_before": 5, "schema_changes": ["size is gon
     ("stage", "path", "value", "kinds"),
     [
         ("ingest", "sources", [], {"sources"}),
-        ("ingest", "quarantined", {"range": 1}, {"data_contract"}),
         ("ingest", "findings.personal", {"label": "names"}, {"personal_data"}),
-        ("ingest", "findings.drift", _DRIFT, {"drift"}),
         ("clean", "duplicates", 3, {"lineage"}),
-        ("split", "leaks.later", {"size": 0.5}, {"leaks"}),
         ("evaluate", "metrics.roc_auc", 0.1, {"metrics"}),
-        ("evaluate", "metrics.brier", 0.1, {"metrics", "calibration"}),
         ("evaluate", "metrics.selection_rate_ratio", 0.1, {"metrics", "fairness"}),
-        ("evaluate", "intervals", {}, {"metrics"}),
         ("evaluate", "slices", [_SLICE], {"slices"}),
-        ("evaluate", "groups", [_GROUP], {"fairness"}),
         ("evaluate", "robustness", [_NOISE], {"robustness"}),
-        ("evaluate", "gates", [_GATE], {"gates"}),
         ("evaluate", "importances", None, {"influence"}),
-        ("evaluate", "candidate.threshold", 0.1, {"training", "calibration"}),
         ("evaluate", "candidate.numeric", [], {"training", "interface"}),
-        ("evaluate", "pictures", {}, set()),
         ("deploy", "max_difference", 0.5, set()),
+        *in_long(
+            [
+                ("ingest", "quarantined", {"range": 1}, {"data_contract"}),
+                ("ingest", "findings.drift", _DRIFT, {"drift"}),
+                ("split", "leaks.later", {"size": 0.5}, {"leaks"}),
+                ("evaluate", "metrics.brier", 0.1, {"metrics", "calibration"}),
+                ("evaluate", "intervals", {}, {"metrics"}),
+                ("evaluate", "groups", [_GROUP], {"fairness"}),
+                ("evaluate", "gates", [_GATE], {"gates"}),
+                ("evaluate", "candidate.threshold", 0.1, {"training", "calibration"}),
+                ("evaluate", "pictures", {}, set()),
+            ]
+        ),
     ],
 )
 def test_a_changed_result_changes_what_shows_it(

@@ -9,6 +9,7 @@ from factory_assets.stages.ingest import ingest
 from factory_resources.home.home import Home
 from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import draft_text, drafted
+from tests.long_run import in_long
 
 _ENGLISH_PROOF = ["0.75", "1.5", "2.25"]
 _GERMAN_PROOF = ["0,75", "1,5", "2,25"]
@@ -25,24 +26,28 @@ def _points(texts: list[str]) -> list[str]:
     ("delimiter", "texts", "other", "first"),
     [
         (",", _MIXED, _NO_PROOF, 45123),
-        (",", _ALL_MARKED, _NO_PROOF, 45123),
-        (",", _MIXED, _ENGLISH_PROOF, 45123),
         (",", _MIXED, _GERMAN_PROOF, 45.123),
-        (";", _MIXED, _NO_PROOF, 45123),
         (";", _ALL_MARKED, _NO_PROOF, 45.123),
-        (";", _ALL_MARKED, _ENGLISH_PROOF, 45123),
-        ("\t", _ALL_MARKED, _NO_PROOF, 45123),
         (";", _points(_MIXED), _GERMAN_PROOF, 45123),
-        (";", _points(_ALL_MARKED), _GERMAN_PROOF, 45123),
-        (";", _points(_MIXED), _NO_PROOF, 45123),
-        (";", _points(_ALL_MARKED), _NO_PROOF, 45.123),
-        (";", _points(_MIXED), _ENGLISH_PROOF, 45.123),
-        (",", _points(_MIXED), _NO_PROOF, 45.123),
         (";", ["45.000", "52.000", "950"], _GERMAN_PROOF, 45000),
-        (",", ["45.000", "52.000", "950"], _NO_PROOF, 45),
         (",", ["$45,123", "$987"], _GERMAN_PROOF, 45123),
-        (",", ["45.123 €", "987 €", "650 €", "12 €"], _NO_PROOF, 45123),
-        (",", ["45.123 €", "987 €", "650 €", "12 €"], _ENGLISH_PROOF, 45.123),
+        *in_long(
+            [
+                (",", _ALL_MARKED, _NO_PROOF, 45123),
+                (",", _MIXED, _ENGLISH_PROOF, 45123),
+                (";", _MIXED, _NO_PROOF, 45123),
+                (";", _ALL_MARKED, _ENGLISH_PROOF, 45123),
+                ("\t", _ALL_MARKED, _NO_PROOF, 45123),
+                (";", _points(_ALL_MARKED), _GERMAN_PROOF, 45123),
+                (";", _points(_MIXED), _NO_PROOF, 45123),
+                (";", _points(_ALL_MARKED), _NO_PROOF, 45.123),
+                (";", _points(_MIXED), _ENGLISH_PROOF, 45.123),
+                (",", _points(_MIXED), _NO_PROOF, 45.123),
+                (",", ["45.000", "52.000", "950"], _NO_PROOF, 45),
+                (",", ["45.123 €", "987 €", "650 €", "12 €"], _NO_PROOF, 45123),
+                (",", ["45.123 €", "987 €", "650 €", "12 €"], _ENGLISH_PROOF, 45.123),
+            ]
+        ),
     ],
     ids=str,
 )

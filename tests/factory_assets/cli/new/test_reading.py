@@ -16,6 +16,7 @@ from factory_resources.errors import FactoryError, SourceError
 from factory_resources.home.home import Home
 from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import draft_text, drafted, file_source
+from tests.long_run import in_long
 
 _WRITTEN = {
     "German money": ("1.234,50 €", 1234.5, "12,00 €"),
@@ -73,12 +74,16 @@ def test_numbers_and_dates_are_read_as_people_write_them(tmp_path: Path) -> None
     ("written", "also", "other"),
     [
         ("{},50 €", ["7,25 €", "7,25\u00a0€", "7,25€", "€ 7,25", "-7,25 €", "7"], "7,25 EUR"),
-        ("${},000.50", ["$7", "$ 7", "-$7", "$-7", "7"], "£7"),
-        ("CHF {}'000", ["CHF 7", "CHF7", "7"], "EUR 7"),
-        ("({}.50)", ["(7)", "7", "-7"], "(7) kg"),
         ("(${}.50)", ["($7)", "$7", "$ (7)", "7 $"], "7 €"),
         ("{},50-", ["7-", "7 -", "7"], "7 kg"),
-        ("{},5 bar", ["7 bar", "7bar", "7"], "7 mbar"),
+        *in_long(
+            [
+                ("${},000.50", ["$7", "$ 7", "-$7", "$-7", "7"], "£7"),
+                ("CHF {}'000", ["CHF 7", "CHF7", "7"], "EUR 7"),
+                ("({}.50)", ["(7)", "7", "-7"], "(7) kg"),
+                ("{},5 bar", ["7 bar", "7bar", "7"], "7 mbar"),
+            ]
+        ),
     ],
 )
 def test_a_number_with_another_unit_goes_to_quarantine(
@@ -96,7 +101,7 @@ def test_a_number_with_another_unit_goes_to_quarantine(
 
 
 @pytest.mark.parametrize(
-    "sign", ["..", ":", "\u2013", "\u2014", "\u2212", "#DIV/0!", "#VALUE!", "#NV"]
+    "sign", ["..", "\u2013", "#DIV/0!", "#NV", *in_long([":", "\u2014", "\u2212", "#VALUE!"])]
 )
 def test_what_stands_for_no_number_is_no_value_of_a_draft(tmp_path: Path, sign: str) -> None:
     rows = "".join(
@@ -122,12 +127,16 @@ def test_infinity_is_no_value_of_a_draft_whose_contract_refuses_it(tmp_path: Pat
     [
         ("P001", "P002"),
         ("1.2.3", "1.2.4"),
-        ("A-12", "A-7"),
-        ("3x4", "5x6"),
-        ("1974Q1", "1974Q2"),
         ("8h10", "9h30"),
         ("5\u22127", "6\u22128"),
-        ("2024-W54", "2024-W00"),
+        *in_long(
+            [
+                (("A-12", "A-7"),),
+                (("3x4", "5x6"),),
+                (("1974Q1", "1974Q2"),),
+                (("2024-W54", "2024-W00"),),
+            ]
+        ),
     ],
 )
 def test_texts_with_digits_stay_texts(tmp_path: Path, texts: tuple[str, str]) -> None:
@@ -151,25 +160,44 @@ _TWICE = ("nr", "a", "a_2", "gut")
     ("above", "below", "read", "columns"),
     [
         (["sep=;", "nr;a;b;gut"], [], {"skip": 1}, ()),
-        (["Werte;;;", ";;;", "nr;a;b;gut"], [], {"skip": 2}, ()),
         (["nr;a;b;gut", ";°C;bar;"], [], {"skip": 2}, ("nr", "a [°C]", "b [bar]", "gut")),
         (["nr;a;a;gut"], ["Summe;1,5;;"], {"skip": 1, "until": "Summe"}, _TWICE),
-        (["nr;a;;gut", ";min;max;"], [], {"skip": 2}, ("nr", "a min", "a max", "gut")),
-        (["a;b;gut"], [], {"skip": 1}, ("row", "a", "b", "gut")),
-        (["nr;a;b;gut"], ["Summe;1.220,5;99,25;"], {"until": "Summe"}, ()),
         ([*(f"Gerät {i}: X{i}, Halle" for i in range(9)), "", "nr;a;b;gut"], [], {"skip": 10}, ()),
         ([*(f"Kanal {i};X{i}" for i in range(9)), "nr;a;a;gut"], [], {"skip": 10}, _TWICE),
         (["nr;a;b;gut"], ["", "Stand: 1.5.2024"], {"until": "Stand:"}, ()),
-        (["nr;a;b;gut"], ["Stand: 1.5.2024;;;"], {"until": "Stand:"}, ()),
         (["Werte;2024;;", "Stand;1.5.2024;;", ";;;", "nr;a;b;gut"], [], {"skip": 3}, ()),
-        (["nr;a;a ;gut"], [], {"skip": 1}, _TWICE),
-        (["nr;a;a;_gut"], [], {"skip": 1}, _TWICE),
-        (["row;_a;gut"], [], {"skip": 1}, ("row", "row_2", "a", "gut")),
         (['"nr\n[Stk]";a;a;gut'], [], {"skip": 2}, ("nr\n[Stk]", "a", "a_2", "gut")),
-        (["nr;a;b;gut"], ["* vorläufig", "Quelle: Amt, 2024"], {"until": "* vorläufig"}, ()),
-        (["nr;a;b;gut"], ["* vorläufig;;;", "Quelle: Amt;;;"], {"until": "* vorläufig"}, ()),
-        (["nr;a;b;gut"], ["Summe;1,5;99;", "", "Quelle: Amt"], {"until": "Summe"}, ()),
-        (["nr;a;b;gut"], ["Summe;1,5;99;", ";;;", "Quelle: Amt;;;"], {"until": "Summe"}, ()),
+        *in_long(
+            [
+                (["Werte;;;", ";;;", "nr;a;b;gut"], [], {"skip": 2}, ()),
+                (["nr;a;;gut", ";min;max;"], [], {"skip": 2}, ("nr", "a min", "a max", "gut")),
+                (["a;b;gut"], [], {"skip": 1}, ("row", "a", "b", "gut")),
+                (["nr;a;b;gut"], ["Summe;1.220,5;99,25;"], {"until": "Summe"}, ()),
+                (["nr;a;b;gut"], ["Stand: 1.5.2024;;;"], {"until": "Stand:"}, ()),
+                (["nr;a;a ;gut"], [], {"skip": 1}, _TWICE),
+                (["nr;a;a;_gut"], [], {"skip": 1}, _TWICE),
+                (["row;_a;gut"], [], {"skip": 1}, ("row", "row_2", "a", "gut")),
+                (
+                    ["nr;a;b;gut"],
+                    ["* vorläufig", "Quelle: Amt, 2024"],
+                    {"until": "* vorläufig"},
+                    (),
+                ),
+                (
+                    ["nr;a;b;gut"],
+                    ["* vorläufig;;;", "Quelle: Amt;;;"],
+                    {"until": "* vorläufig"},
+                    (),
+                ),
+                (["nr;a;b;gut"], ["Summe;1,5;99;", "", "Quelle: Amt"], {"until": "Summe"}, ()),
+                (
+                    ["nr;a;b;gut"],
+                    ["Summe;1,5;99;", ";;;", "Quelle: Amt;;;"],
+                    {"until": "Summe"},
+                    (),
+                ),
+            ]
+        ),
     ],
     ids=str,
 )
@@ -203,15 +231,15 @@ def test_files_put_one_behind_another_have_the_types_of_their_rows(tmp_path: Pat
 
 
 def test_of_many_columns_all_tell_whether_a_row_repeats_the_header(tmp_path: Path) -> None:
-    names = [f"gene{number}" for number in range(320)]
-    rows = [[str(number + row) for number in range(320)] for row in range(30)]
+    names = [f"gene{number}" for number in range(220)]
+    rows = [[str(number + row) for number in range(220)] for row in range(30)]
     alike = [*names[:-1], "9"]
     lines = [names, *rows[:10], names, *rows[10:20], alike, *rows[20:]]
     (tmp_path / "genes.csv").write_text("".join(f"{','.join(line)}\n" for line in lines))
     table = profile(tmp_path / "genes.csv")
     assert (table.headers, table.rows) == (1, 31)
-    last = {column.source: column for column in table.columns}["gene319"]
-    assert (last.low, last.high, last.distinct) == (9, 348, 31)
+    last = {column.source: column for column in table.columns}["gene219"]
+    assert (last.low, last.high, last.distinct) == (9, 248, 31)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +318,7 @@ def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;", "sep="])
-@pytest.mark.parametrize("name", ["data.csv", "data.csv.gz"])
+@pytest.mark.parametrize("name", ["data.csv", *in_long(["data.csv.gz"])])
 def test_the_separator_for_excel_is_no_header(line: str, name: str, tmp_path: Path) -> None:
     text = f"{line}\r\ngröße;y\r\n" + "".join(f"{i * 7 % 11};{i % 2}\r\n" for i in range(90))
     data = text.encode("utf-8-sig")
@@ -317,7 +345,8 @@ def test_notes_of_several_lines_do_not_hide_the_separator(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("first", "target", "rows"), [("age sex  dose", "sex", 40), ("50.5 1  2", "column_2", 41)]
+    ("first", "target", "rows"),
+    [("50.5 1  2", "column_2", 41), *in_long([("age sex  dose", "sex", 40)])],
 )
 def test_numbers_between_blanks_are_columns_of_a_csv_file_too(
     first: str, target: str, rows: int, tmp_path: Path

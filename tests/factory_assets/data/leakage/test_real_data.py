@@ -71,6 +71,8 @@ _NAIVE: dict[str, tuple[dict[str, Any], str, dict[str, str], set[str], set[str]]
     ),
 }
 
+_LARGE = ("readmission", "turbofan")
+
 
 def look(declared: Pipeline, home: Home) -> Leaks:
     return split(declared, clean(declared, ingest(declared, home), home), home).leaks
@@ -99,7 +101,11 @@ def test_shipped_pipelines_have_no_leak(name: str, home: Home) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", sorted(p.parent.name for p in (PROJECT / "examples").glob("*/defs.yaml"))
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in _LARGE else [])
+        for name in sorted(p.parent.name for p in (PROJECT / "examples").glob("*/defs.yaml"))
+    ],
 )
 def test_examples_have_no_open_leak(name: str, real_data: Path, home: Home) -> None:
     declared = load_pipeline(PROJECT / "examples" / name)

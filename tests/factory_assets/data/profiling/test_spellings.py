@@ -17,6 +17,7 @@ from factory_assets.stages.split import split
 from factory_resources.errors import ExpressionError
 from factory_resources.home.home import Home
 from tests.data_stages import column, pipeline
+from tests.long_run import in_long
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 
@@ -38,9 +39,16 @@ def _split(folder: Path, home: Home, **parts: Any) -> tuple[SplitResult, TableCh
     ("answers", "says"),
     [
         (["Yes", "no", "yes", "Yes"], "'Yes' (30 rows) and 'yes' (15 rows)"),
-        (["a b", "no", "a  b", "a b"], "'a b' (30 rows) and 'a  b' (15 rows)"),
         (["yes", "no", f"yes{BLANK}"], r"'yes' (20 rows) and 'yes\xa0' (20 rows)"),
-        ([COMPOSED, "no", DECOMPOSED, COMPOSED], r"'caf\xe9' (30 rows) and 'cafe\u0301' (15 rows)"),
+        *in_long(
+            [
+                (["a b", "no", "a  b", "a b"], "'a b' (30 rows) and 'a  b' (15 rows)"),
+                (
+                    [COMPOSED, "no", DECOMPOSED, COMPOSED],
+                    r"'caf\xe9' (30 rows) and 'cafe\u0301' (15 rows)",
+                ),
+            ]
+        ),
     ],
 )
 def test_spellings_of_one_label_are_told_with_counts_and_mended_by_the_line_that_is_told(

@@ -20,6 +20,7 @@ from factory_resources.home.home import Home
 from tests.data_stages import column, pipeline, rows
 from tests.factory_assets.data.contract.test_table_checks import NOW
 from tests.factory_assets.data.sources.test_discovery import key, sqlite
+from tests.long_run import in_long
 from tests.random_examples import examples
 
 READINGS = "id,machine,y\n1,M2,5\n2,M1,6\n3,M9,7\n4, M2 ,8\n5,,9\n"
@@ -255,9 +256,13 @@ def _with_join(declared: Pipeline, **keys: Any) -> dict[str, Any]:
     ("keys", "names"),
     [
         ({"prefix": "machine_"}, ("machine_id", "machine_y")),
-        ({"rename": {"id": "number", "y": "size"}}, ("number", "size")),
         ({"rename": {"id": "number"}, "prefix": "m "}, ("number", "m y")),
-        ({"columns": ["y"], "rename": {"y": "size"}}, ("size",)),
+        *in_long(
+            [
+                ({"rename": {"id": "number", "y": "size"}}, ("number", "size")),
+                ({"columns": ["y"], "rename": {"y": "size"}}, ("size",)),
+            ]
+        ),
     ],
 )
 def test_added_columns_are_renamed_or_prefixed(

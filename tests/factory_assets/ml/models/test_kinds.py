@@ -19,6 +19,7 @@ from factory_assets.ml.training.fitting import fit
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import KINDS, TASKS, hostile, pipeline, rows
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +85,12 @@ class Other:
     pass
 """
 
+SIMPLE = ("linear", "gradient_boosting", "mlp")
+"""Kinds of one model, each computed in its own way; a forest or a blend takes longer."""
+
+BUT_ALL_IN_ONE = [*(kind for kind in KINDS if kind != "auto"), *in_long(["auto"])]
+"""The blend of all kinds costs as much as all of them, which are here already."""
+
 
 def fitted(folder: Path, model: dict[str, Any], task: str = "binary", **train: Any) -> FitResult:
     declared = pipeline(folder, model, **train)
@@ -125,8 +132,14 @@ def same_everywhere(
     assert export(TrainedModel(description, model)) == exported
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        *((kind, "binary") for kind in KINDS),
+        *((kind, task) for kind in SIMPLE for task in TASKS[1:]),
+        *in_long((kind, task) for kind in KINDS if kind not in SIMPLE for task in TASKS[1:]),
+    ],
+)
 def test_stored_and_exported_models_give_the_same_outputs(
     kind: str, task: str, tmp_path: Path
 ) -> None:
@@ -149,7 +162,7 @@ def test_classes_of_hardly_a_row_flood_no_terminal(
     assert [one for one in recwarn if "unique classes" in str(one.message)] == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BUT_ALL_IN_ONE)
 def test_the_number_of_threads_changes_no_output(kind: str, tmp_path: Path) -> None:
     found = []
     for threads in (1, 3):
@@ -176,7 +189,7 @@ def test_outputs_do_not_depend_on_how_many_rows_are_scored_at_once(
 
 
 @pytest.mark.parametrize("columns", [["heat", "wear"], ["colour", "open"]])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BUT_ALL_IN_ONE)
 def test_a_model_reads_only_numbers_or_only_categories(
     kind: str, columns: list[str], tmp_path: Path
 ) -> None:
@@ -304,7 +317,7 @@ def test_a_network_ensemble_outputs_the_mean_of_its_members(task: str, tmp_path:
     assert two.best_epoch == int(np.argmin(losses))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BUT_ALL_IN_ONE)
 def test_class_weights_raise_the_rare_class(kind: str, tmp_path: Path) -> None:
     plain = fitted(tmp_path, KINDS[kind]).trained
     weighted = fitted(tmp_path, KINDS[kind], class_weights="balanced").trained

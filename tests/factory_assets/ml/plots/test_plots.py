@@ -13,6 +13,7 @@ from factory_assets.ml.plots.training import plot_loss, plot_portfolio, plot_sea
 from factory_assets.results.evaluation import Slice
 from factory_assets.results.model import Candidate, Portfolio, PortfolioMember, Trial, Tuned
 from factory_assets.results.training import Epoch
+from tests.long_run import in_long
 
 LIMIT = 40_000
 
@@ -71,13 +72,12 @@ def candidate(epochs: int, model: str = "pipeline") -> Candidate:
     ("scored", "names"),
     [
         (classes("binary", 50, 2), ("no", "yes")),
-        (classes("binary", 20_000, 2, noise=3.0), ("no", ODD)),
-        (classes("multiclass", 300, 3), ("a", "b", "c")),
         (classes("multiclass", 20_000, 40, noise=3.0), tuple(f"{ODD}{i}" for i in range(40))),
-        (numbers(40), ()),
         (numbers(20_000), ()),
+        *in_long([(classes("binary", 20_000, 2, noise=3.0), ("no", ODD))]),
+        *in_long([(classes("multiclass", 300, 3), ("a", "b", "c")), (numbers(40), ())]),
     ],
-    ids=["binary", "odd names", "three classes", "forty classes", "few numbers", "many numbers"],
+    ids=["binary", "forty classes", "many numbers", "odd names", "three classes", "few numbers"],
 )
 def test_plots_are_small_and_repeatable(scored: ScoredRows, names: tuple[str, ...]) -> None:
     with warnings.catch_warnings():

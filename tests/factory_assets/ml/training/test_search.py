@@ -21,6 +21,7 @@ from tests.engines import server_in_long
 from tests.factory_assets.ml.models.cases import SEQUENCES, keep, parts, pipeline, rows, series
 from tests.factory_assets.ml.training.search_worker import MODEL, work
 from tests.killed_steps import killed_at
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -60,7 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Candidate]:
     return Home(folder / "home"), work(folder)
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", ["binary", "regression", *in_long(["multiclass"])])
 def test_search_returns_the_trial_best_on_validation_rows(
     task: str, home: Home, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_assets.serving.edge.cases import Factory, row, score
 from tests.factory_resources.prediction_log.homes import enter_erasures
 from tests.ledger import problems
+from tests.long_run import one_in
 
 pytestmark = pytest.mark.slow
 
@@ -356,7 +357,7 @@ for _ in range(5):
 """
 
 
-@pytest.mark.parametrize("attempt", range(6))
+@pytest.mark.parametrize("attempt", one_in(3, range(6)))
 def test_killed_while_it_writes_no_answer_is_lost(attempt: int, edge: Edge, python: Path) -> None:
     chance = random.Random(attempt)
     names: list[str] = []

@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from factory_assets.serving.http.connection import limited
 from factory_assets.serving.http.limits import Limits
+from tests.long_run import in_long
 
 LIMITS = Limits(headers=1_000)
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -98,7 +99,7 @@ CLOSE = (b"connection", b"close")
 
 @pytest.mark.parametrize(
     "app",
-    [_sends(1_000_000), _sends(30_000, CLOSE), _sends(30_000)],
+    [_sends(1_000_000), *in_long([_sends(30_000, CLOSE), _sends(30_000)])],
     ids=["a long answer", "a short one, then a closed connection", "a short one"],
 )
 def test_who_reads_nothing_is_cut_off(app: Any) -> None:

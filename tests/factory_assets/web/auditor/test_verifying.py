@@ -29,6 +29,7 @@ from factory_resources.ledger.ledger import Ledger
 from tests.factory_assets.web.auditor.clients import TOKEN, app_of, as_visitor
 from tests.factory_assets.web.auditor.conftest import Audited, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
+from tests.long_run import in_long
 from tests.loopback_servers import served_app
 
 pytestmark = pytest.mark.slow
@@ -184,7 +185,7 @@ def test_evidence_is_verified_elsewhere(audited: Audited, browse: Browse, tmp_pa
     assert done.stdout.rstrip().endswith("all holds")
 
 
-@pytest.mark.parametrize("part", ["bytes=x", "bytes=999999999-", "lines=1-2"])
+@pytest.mark.parametrize("part", ["bytes=x", *in_long(["bytes=999999999-", "lines=1-2"])])
 def test_a_part_that_is_asked_for_in_vain_leaves_no_archive_behind(
     part: str, audited: Audited, browse: Browse
 ) -> None:

@@ -17,6 +17,7 @@ from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import pipeline, rows
 from tests.factory_assets.ml.models.test_kinds import fitted, same_everywhere
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
 
@@ -80,13 +81,17 @@ def mine(folder: Path, name: str, **more: Any) -> dict[str, Any]:
     ("name", "args", "task"),
     [
         ("ensemble:ExtraTreesClassifier", {"n_estimators": 10, "n_jobs": 2}, "multiclass"),
-        ("ensemble:ExtraTreesRegressor", {"n_estimators": 10}, "regression"),
         ("ensemble:HistGradientBoostingClassifier", {"max_iter": 10}, "binary"),
-        ("ensemble:GradientBoostingRegressor", {"n_estimators": 10}, "regression"),
-        ("neural_network:MLPClassifier", {"max_iter": 20}, "binary"),
         ("linear_model:LogisticRegressionCV", {"cv": 3}, "multiclass"),
         ("svm:SVR", {}, "regression"),
-        ("calibration:CalibratedClassifierCV", {"cv": 3}, "binary"),
+        *in_long(
+            [
+                ("ensemble:ExtraTreesRegressor", {"n_estimators": 10}, "regression"),
+                ("ensemble:GradientBoostingRegressor", {"n_estimators": 10}, "regression"),
+                ("neural_network:MLPClassifier", {"max_iter": 20}, "binary"),
+                ("calibration:CalibratedClassifierCV", {"cv": 3}, "binary"),
+            ]
+        ),
     ],
 )
 def test_scikit_learn_estimator_is_stored_exported_and_reproducible(

@@ -49,8 +49,14 @@ def served(trained: dict[str, TrainedModel]) -> dict[str, OnnxModel]:
     ("kind", "task"),
     [
         ("gru", "regression"),
-        ("transformer", "regression"),
-        *in_long([("tcn", "regression"), ("gru", "binary"), ("tcn", "multiclass")]),
+        *in_long(
+            [
+                ("transformer", "regression"),
+                ("tcn", "regression"),
+                ("gru", "binary"),
+                ("tcn", "multiclass"),
+            ]
+        ),
     ],
 )
 def test_stored_and_exported_networks_give_the_same_outputs(
@@ -65,7 +71,8 @@ def test_stored_and_exported_networks_give_the_same_outputs(
     assert skill > 0.75
 
 
-@pytest.mark.parametrize("columns", [["heat", "wear"], *in_long([["colour"]])])
+@pytest.mark.long
+@pytest.mark.parametrize("columns", [["heat", "wear"], ["colour"]])
 def test_a_network_reads_only_numbers_or_only_categories(
     columns: list[str], tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def test_splits_lower_the_declared_measure_of_classes(
     assert tree.impurity[0] == pytest.approx(gini if declared else entropy)
 
 
+@pytest.mark.long
 def test_many_trees_of_one_mind_are_calibrated_in_the_graph_too(tmp_path: Path) -> None:
     model = {"kind": "extra_trees", "trees": 800}
     declared = pipeline(tmp_path, model, calibrate="temperature")

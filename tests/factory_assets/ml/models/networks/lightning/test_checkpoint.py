@@ -99,8 +99,7 @@ def digest(fitted: FitResult, home: Home) -> str:
     [
         ("mlp", EPOCHS),
         ("mlp", ALWAYS),
-        ("tabm", ALWAYS),
-        ("ensemble", ALWAYS),
+        *in_long([("tabm", ALWAYS), ("ensemble", ALWAYS)]),
         *in_long([("ensemble", EPOCHS), ("gru", EPOCHS), ("gru", ALWAYS)]),
         *in_long([("own", EPOCHS), ("own", ALWAYS)]),
     ],
@@ -146,7 +145,7 @@ def test_a_resumed_training_stops_early_at_the_same_epoch(tmp_path: Path, home: 
     assert digest(again, home) == digest(undisturbed, home)
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])
+@pytest.mark.parametrize("damage", ["cut", "other", *in_long(["flipped", "empty"])])
 def test_a_damaged_checkpoint_is_ignored(damage: str, tmp_path: Path, home: Home) -> None:
     import torch
 
