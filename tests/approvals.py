@@ -26,6 +26,7 @@ from factory_resources.instance import prepare
 from factory_resources.security.personal_keys import create_key, public_file
 from tests.commands import forked_command
 from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.shared_homes import made_once
 
 PASSPHRASE = "correct horse"
 
@@ -158,7 +159,15 @@ def declare_factory(root: Path) -> Factory:
 
 
 def make_factory(root: Path, database: str = "") -> Factory:
-    """Make the folder; version 1 waits."""
+    """Make the folder; version 1 waits. Those without a database are copies of one home."""
+    if database:
+        return make_another(root, database)
+    made_once("approvals", root, make_another)
+    return Factory(root)
+
+
+def make_another(root: Path, database: str = "") -> Factory:
+    """Make the folder as `make_factory` does, with a home that is no copy of another."""
     factory = replace(declare_factory(root), database=database)
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)

@@ -21,6 +21,7 @@ from tests.library_tables import copy_tables, keep_engines, keep_migrations
 from tests.postgres import Postgres, running
 from tests.quick_keys import make_keys_quickly
 from tests.random_examples import ALL
+from tests.shared_homes import share_homes
 from tests.storage import S3, storing
 
 # The same examples everywhere, so that a test run says something about the code and not about the
@@ -71,6 +72,12 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _offline() -> None:
     go_offline()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_homes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    base = tmp_path_factory.getbasetemp()
+    share_homes(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
 @pytest.fixture(scope="session", autouse=True)

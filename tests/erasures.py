@@ -23,6 +23,7 @@ from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import PredictionRecord, encode
 from tests.pipelines import declare, enter
+from tests.shared_homes import made_once
 
 PERSON = 4_200_424_042
 """The number of the person in the tables."""
@@ -101,6 +102,10 @@ def write_people(folder: Path, rows: list[list[object]]) -> None:
 
 def make_people(root: Path) -> None:
     """Make a home with `people`, of which a version serves, `study` and `visits`."""
+    made_once("people", root, _make_people)
+
+
+def _make_people(root: Path) -> None:
     write_people(root / "defs" / "people", people_rows())
     for name, attributes in {"people": PEOPLE, "study": STUDY, "visits": VISITS}.items():
         declare(root / "defs" / name, attributes)

@@ -131,6 +131,13 @@ def start(home: Path, *arguments: str, code: str = "", **variables: str) -> Pred
     return PredictionServer(process, port, log, readers)
 
 
+SOON = """
+from factory_assets.serving.http import server
+server._SEAL = server._COLLECT = 1.0
+"""
+"""Python that lets the answers of a server leave its journal at once."""
+
+
 @contextmanager
 def asking(
     server: PredictionServer,

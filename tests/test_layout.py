@@ -55,6 +55,7 @@ def _imports(path: Path) -> Iterator[str]:
                 yield name if name in _modules() else node.module
 
 
+@cache
 def _graph() -> dict[str, set[str]]:
     modules = _modules()
     return {name: set(_imports(path)) & modules.keys() - {name} for name, path in modules.items()}

@@ -6,7 +6,7 @@ Linters check imports, but not the names that monkeypatch, `python -m` and the d
 import ast
 import importlib
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,10 +24,10 @@ def _python_files() -> list[Path]:
     return sorted(path for root in _ROOTS for path in (PROJECT / root).rglob("*.py"))
 
 
-def _strings(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+@cache
+def _strings(path: Path) -> list[str]:
+    found = (one for one in ast.walk(ast.parse(path.read_bytes())) if isinstance(one, ast.Constant))
+    return [one.value for one in found if isinstance(one.value, str)]
 
 
 def _resolves(dotted: str) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import pytest
 
 from tests.browser import opened_browser
-from tests.commands import FactoryCommand, command
+from tests.commands import forked
 from tests.e2e.conftest import Demo
 from tests.running_factory import RunningFactory, is_serving, up_options
 from tests.waiting import wait_until
@@ -112,7 +112,7 @@ def test_the_check_says_for_whom_the_model_waits_and_then_why_it_serves(
     page.get_by_text("to be approved").first.wait_for()
     _shot(page, "waits", tmp_path)
     (tmp_path / "defs").mkdir()
-    factory = command(
+    factory = forked(
         home,
         FACTORY_DEFS=str(tmp_path / "defs"),
         XDG_CONFIG_HOME=str(tmp_path / "config"),
@@ -155,12 +155,12 @@ def _runs(page: "Page", served: RunningFactory) -> list[tuple[str, str]]:
 
 
 def test_a_second_factory_on_the_same_home_is_refused(served: RunningFactory, home: Path) -> None:
-    done = command(home)(*up_options())
+    done = forked(home)(*up_options())
     assert done.returncode == 2
     assert "is already running; stop it first" in done.stderr
 
 
-def test_a_taken_port_is_refused(served: RunningFactory, factory: FactoryCommand) -> None:
-    done = factory(*up_options(served.ports[0]))
+def test_a_taken_port_is_refused(served: RunningFactory, demo: Demo) -> None:
+    done = forked(demo.home)(*up_options(served.ports[0]))
     assert done.returncode == 2
     assert "choose another with --port" in done.stderr

@@ -11,7 +11,7 @@ from factory_assets.results.stages import RESULT_TYPES, STAGES, Stage
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-from tests.commands import command
+from tests.commands import forked
 from tests.e2e.conftest import Demo
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def test_a_second_run_computes_nothing(demo: Demo) -> None:
         }
 
     before = keys()
-    again = demo.factory("run", *SHIPPED)
+    again = forked(demo.home)("run", *SHIPPED)
     assert again.returncode == 0, again.stderr
     lines = [line for line in again.stdout.splitlines() if " · " in line]
     reused = [line for line in lines if line.endswith("reused")]
@@ -83,7 +83,7 @@ def test_a_second_run_computes_nothing(demo: Demo) -> None:
 
 def test_a_moved_home_is_reused(demo: Demo, tmp_path: Path) -> None:
     moved = shutil.copytree(demo.home, tmp_path / "moved")
-    again = command(moved)("run", "tumour_diagnosis")
+    again = forked(moved)("run", "tumour_diagnosis")
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("reused") >= len(STAGES)
 
@@ -97,7 +97,7 @@ def test_predicts_with_the_version_that_a_person_approved(demo: Demo, tmp_path: 
     import sklearn.datasets
 
     (tmp_path / "defs").mkdir()
-    factory = command(
+    factory = forked(
         shutil.copytree(demo.home, tmp_path / "home"),
         FACTORY_DEFS=str(tmp_path / "defs"),
         XDG_CONFIG_HOME=str(tmp_path / "config"),

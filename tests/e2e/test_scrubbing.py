@@ -16,7 +16,7 @@ from factory_resources.erasure.values import Value
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
-from tests.commands import command
+from tests.commands import forked
 from tests.engines import ENGINES, prepared_database
 from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -56,7 +56,7 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             patch.setenv(DATABASE_VARIABLE, address)
         else:
             patch.delenv(DATABASE_VARIABLE, raising=False)
-        done = command(root / "home")("run", "apples", "pears", *_STAGES)
+        done = forked(root / "home")("run", "apples", "pears", *_STAGES)
         assert done.returncode == 2, done.stdout + done.stderr
         assert "such as" in done.stdout + done.stderr
         yield Ran(Home(root / "home"), address)
@@ -93,7 +93,7 @@ def test_a_scrubbed_history_has_no_value_and_can_be_read(ran: Ran, postgres: Pos
     assert "Lamplighter" not in json.dumps(after)
     if ran.address:
         assert not _files_of_server(postgres, ran.address)
-    again = command(ran.home.path)("run", "apples", *_STAGES)
+    again = forked(ran.home.path)("run", "apples", *_STAGES)
     assert "nothing changed since" in again.stdout, again.stdout + again.stderr
 
 

@@ -5,9 +5,10 @@ A server on loopback is what is outside: without a boundary a run reaches it.
 
 import http.server
 import os
-import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -51,9 +52,9 @@ _LONG = {
 _RUN = "query($id: ID!) {runOrError(runId: $id) {... on Run {status tags {key value}}}}"
 
 
-@pytest.fixture
-def outside() -> Iterator[tuple[int, list[str]]]:
-    """A server on loopback that answers a number; its port, and what was asked."""
+@contextmanager
+def _answering() -> Iterator[tuple[int, list[str]]]:
+    """Run a server on loopback that answers a number; yield its port, and what was asked."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -71,6 +72,12 @@ def outside() -> Iterator[tuple[int, list[str]]]:
 
 
 @pytest.fixture
+def outside() -> Iterator[tuple[int, list[str]]]:
+    with _answering() as answering:
+        yield answering
+
+
+@pytest.fixture
 def place() -> Iterator[UserFactory]:
     with user_factory() as made:
         yield made
@@ -85,23 +92,38 @@ def _declare(place: UserFactory, port: int, name: str = "asking", **sections: An
     (folder / "asking.py").write_text(_SOURCE)
 
 
-def test_a_source_reaches_only_what_is_allowed(
-    place: UserFactory, outside: tuple[int, list[str]]
-) -> None:
-    port, asked = outside
-    _declare(place, port)
-    refused = place.run("asking")
+class Runs(NamedTuple):
+    """Where a run was refused what it had asked for, and the next one was allowed it."""
+
+    place: UserFactory
+    port: int
+    refused: subprocess.CompletedProcess[str]
+    asked_before: list[str]
+    allowed: subprocess.CompletedProcess[str]
+    asked: list[str]
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    with user_factory() as place, _answering() as (port, asked):
+        _declare(place, port)
+        refused, before = place.run("asking"), [*asked]
+        _declare(place, port, boundary={"allow": [_local(port)]})
+        allowed = place.run("asking")
+        yield Runs(place, port, refused, before, allowed, [*asked])
+
+
+def test_a_source_reaches_only_what_is_allowed(runs: Runs) -> None:
+    place, port, refused = runs.place, runs.port, runs.refused
     assert refused.returncode == 2, refused.stdout + refused.stderr
     assert "Connection refused" in refused.stderr
     assert "asking.py:6 asked for 127.0.0.1:" in refused.stderr
     assert f"boundary: {{allow: ['127.0.0.1:{port}']}}" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert asked == []
+    assert runs.asked_before == []
 
-    _declare(place, port, boundary={"allow": [f"127.0.0.1:{port}"]})
-    allowed = place.run("asking")
-    assert allowed.returncode == 0, allowed.stdout + allowed.stderr
-    assert asked == ["/"]
+    assert runs.allowed.returncode == 0, runs.allowed.stdout + runs.allowed.stderr
+    assert runs.asked == ["/"]
     # The first run had stored nothing, and there was no ledger yet.
     refused_one, entry = place.boundaries()
     assert (refused_one.allowed, refused_one.exit_code) == ({}, 2)
@@ -115,12 +137,12 @@ def test_a_source_reaches_only_what_is_allowed(
     report = parse_report((reports_folder(place.home) / f"{run.report}.json").read_text())
     assert report.allow == (f"127.0.0.1:{port}",)
 
-    inside = place.digests()
-    shutil.rmtree(place.home.path)
-    _declare(place, port, boundary="none")
+
+def test_outside_a_run_computes_the_same(runs: Runs, place: UserFactory) -> None:
+    _declare(place, runs.port, boundary="none")
     open_ = place.run("asking")
     assert open_.returncode == 0, open_.stdout + open_.stderr
-    assert place.digests() == inside
+    assert place.digests() == runs.place.digests()
     assert [run.boundary for run in place.runs()] == ["none"]
 
 
@@ -278,6 +300,7 @@ def _ended(up: Up, job: str) -> dict[str, Any]:
     return ended
 
 
+@pytest.mark.long
 def test_a_killed_factory_run_leaves_nothing_running(
     place: UserFactory, outside: tuple[int, list[str]]
 ) -> None:
@@ -319,12 +342,8 @@ def test_root_has_no_boundary_and_is_refused_one_that_is_required(
     assert "boundary: none; root can undo any boundary" in done.stdout
 
 
-def test_a_run_changes_neither_settings_nor_evidence(
-    place: UserFactory, outside: tuple[int, list[str]]
-) -> None:
-    port, _ = outside
-    _declare(place, port, boundary={"allow": [f"127.0.0.1:{port}"]})
-    assert place.run("asking").returncode == 0
+def test_a_run_changes_neither_settings_nor_evidence(runs: Runs) -> None:
+    place = runs.place
     planted = [
         place.home.dagster / "dagster.yaml",
         place.home.path / "secrets" / "ledger_key",

@@ -1,13 +1,12 @@
 """Values of sensitive columns occur only in the tables, whether a run succeeds or fails."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.commands import forked
 
 pytestmark = pytest.mark.slow
 TOKEN = "Zaphod7Q"
@@ -58,16 +57,7 @@ class Factory:
         (self.folder / "data.csv").write_text("\n".join([header, *lines, *broken, *more]) + "\n")
 
     def run(self, *command: str, expect: int = 0) -> str:
-        tool = Path(sys.executable).with_name("factory")
-        defs = str(self.folder.parent)
-        done = subprocess.run(
-            [tool, *command],
-            env={**os.environ, "FACTORY_HOME": str(self.home), "FACTORY_DEFS": defs},
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+        done = forked(self.home, FACTORY_DEFS=str(self.folder.parent))(*command)
         assert done.returncode == expect, done.stdout + done.stderr
         self.output += done.stdout + done.stderr
         return done.stdout + done.stderr

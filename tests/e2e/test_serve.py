@@ -26,7 +26,7 @@ from factory_resources.home.home import PROJECT
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.security.tokens import Tokens
 from tests.approvals import Factory
-from tests.serving import PredictionServer, serving
+from tests.serving import SOON, PredictionServer, serving
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ ROW = {"size": 3.5, "colour": "red"}
 
 @pytest.fixture(scope="module")
 def server(made: Factory) -> Iterator[PredictionServer]:
-    with serving(made.home.path) as running:
+    with serving(made.home.path, code=SOON) as running:
         yield running
 
 

@@ -20,7 +20,7 @@ from factory_assets.serving.edge import score as program
 from factory_resources.home.home import PROJECT
 from tests.approvals import Factory
 from tests.pipelines import APPLES, declare, enter, write_apples
-from tests.serving import PredictionServer, serving
+from tests.serving import SOON, PredictionServer, serving
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ def uncertain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
 
 @pytest.fixture(scope="module")
 def server(uncertain: Factory) -> Iterator[PredictionServer]:
-    with serving(uncertain.home.path) as running:
+    with serving(uncertain.home.path, code=SOON) as running:
         yield running
 
 

@@ -60,7 +60,7 @@ def test_unknown_stage(factory: FactoryCommand) -> None:
 
 def test_mistyped_target(tmp_path: Path) -> None:
     _declare(tmp_path, target="lable")
-    factory = command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+    factory = forked(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
     _one_line(factory("check", "apples"), "defs.yaml:10", "lable", "label")
     _one_line(factory("run", "apples"), "defs.yaml:10", "lable")
     assert not (tmp_path / "home" / "tables").exists()
@@ -68,7 +68,7 @@ def test_mistyped_target(tmp_path: Path) -> None:
 
 def test_unknown_column_in_a_rule(tmp_path: Path) -> None:
     _declare(tmp_path, rule="sise > 0")
-    factory = command(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
+    factory = forked(tmp_path / "home", FACTORY_DEFS=str(tmp_path / "defs"))
     _one_line(factory("check", "apples"), "defs.yaml:9", "sise", "size")
 
 

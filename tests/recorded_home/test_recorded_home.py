@@ -7,11 +7,13 @@ import csv
 import io
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.commands import forked
 from tests.recorded_home.make import QUESTIONS, ask, unpack
 
 pytestmark = pytest.mark.slow
@@ -30,9 +32,15 @@ def _recorded_and_current(root: Path, name: str) -> tuple[str, str]:
     """Return the recorded output, with today's folder in it, and the current output."""
     answers = json.loads((root / "answers.json").read_text())
     recorded = answers[name].replace((root / "root.txt").read_text(), str(root))
-    done = ask(root, *QUESTIONS[name])
+    # The number of threads is part of some models, and only a process of its own has as many.
+    asked = ask if name.startswith("reproduce") else _ask_quickly
+    done = asked(root, *QUESTIONS[name])
     assert done.returncode in (0, 1), done.stderr
     return recorded, done.stdout
+
+
+def _ask_quickly(root: Path, *question: str) -> subprocess.CompletedProcess[str]:
+    return forked(root / "home", FACTORY_DEFS=str(root / "defs"))(*question, cwd=root)
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if name.startswith("trace")])

@@ -7,7 +7,7 @@ import pytest
 from factory_resources.erasure.manifest import intent_file, manifests
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
-from tests.commands import command, in_process
+from tests.commands import forked, in_process
 from tests.erasures import NAME, PERSON, WHERE, copied, erase, home_of, make_people
 from tests.killed_steps import KillPoint, run_killed
 from tests.ledger import problems
@@ -44,7 +44,7 @@ def _still_holds(home: Home) -> None:
     [manifest] = manifests(home)
     # In a process of its own: this one may have a database open that was replaced.
     again = ("run", "people", "visits", "--no-reuse", "--stages", "ingest,clean")
-    done = command(home.path)(*again)
+    done = forked(home.path)(*again)
     assert done.returncode == 0, done.stdout + done.stderr
     assert manifest.pipelines["people"].versions == (1,)
     for path in sorted(home.path.rglob("*")):

@@ -49,8 +49,9 @@ from factory_resources.security.personal_keys import create_key, load_key, publi
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
-from tests.approvals import PASSPHRASE, Factory, copy_factory, make_factory
+from tests.approvals import PASSPHRASE, Factory, copy_factory, make_another, make_factory
 from tests.ledger import ledger_entries, problems
+from tests.long_run import in_long
 from tests.pipelines import write_governance
 
 pytestmark = pytest.mark.slow
@@ -422,7 +423,7 @@ def test_a_stolen_statement_does_not_count_for_another_version_or_home(
     waiting.run()
     code, text = waiting.factory("approve", "apples@2", "--statement", str(file))
     assert (code, "the statement does not count" in text) == (1, True), text
-    other = make_factory(tmp_path / "other")
+    other = make_another(tmp_path / "other")
     monkeypatch.setenv("FACTORY_HOME", str(other.home.path))
     monkeypatch.setenv("FACTORY_DEFS", str(other.defs))
     other.people(jane={"keys": [waiting.key("jane").with_name("jane.pub").read_text().strip()]})
@@ -574,7 +575,7 @@ def test_an_approval_by_a_clock_that_was_ahead_does_not_count_before_its_time(
 # ------------------------------------------------------------------------------ Together, and kills
 
 
-@pytest.mark.parametrize("signatures", [1, 2])
+@pytest.mark.parametrize("signatures", [2, *in_long([1])])
 def test_two_people_approve_at_once(waiting: Factory, signatures: int) -> None:
     waiting.declare(approval={"signatures": signatures})
     processes = [
@@ -617,10 +618,14 @@ main(sys.argv[3:])
     ("place", "when", "serves"),
     [
         ("store_statement", "before", False),
-        ("store_statement", "after", False),
-        ("append", "before", False),
         ("append", "after", True),
-        ("mirror", "after", True),
+        *in_long(
+            [
+                ("store_statement", "after", False),
+                ("append", "before", False),
+                ("mirror", "after", True),
+            ]
+        ),
     ],
 )
 def test_killed_while_approving(waiting: Factory, place: str, when: str, serves: bool) -> None:
@@ -638,7 +643,9 @@ def test_killed_while_approving(waiting: Factory, place: str, when: str, serves:
         assert _champion(waiting) == 1
 
 
-@pytest.mark.parametrize(("command", "champion", "alias"), [("rollback", 1, 1), ("stop", 2, None)])
+@pytest.mark.parametrize(
+    ("command", "champion", "alias"), [("rollback", 1, 1), *in_long([("stop", 2, None)])]
+)
 def test_killed_between_an_act_and_the_alias(
     serving: Factory, command: str, champion: int, alias: int | None
 ) -> None:

@@ -2,43 +2,38 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from factory_resources.home.home import Home
-from factory_resources.instance import prepare
-from factory_resources.tracking.registry import Registry
-from factory_resources.tracking.run import open_run
-from factory_resources.tracking.run_history import PROCESS_TAG
-from factory_resources.workers.reconcile import reconcile
-from tests.engines import server_in_long
-from tests.pipelines import enter
-
-pytestmark = pytest.mark.slow
-# It dies after MLflow has stored the files of a model, before it says so.
-_DIE = """
-import os, signal
-import dagster as dg
-from factory_resources.home.home import Home
 from factory_resources.home.processes import process_identity
 from factory_resources.home.run_markers import run_marker
+from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import Signature, open_run
 from factory_resources.tracking.run_history import PROCESS_TAG
+from factory_resources.workers.reconcile import reconcile
+from tests.engines import server_in_long
+from tests.killed_steps import run_killed
+from tests.pipelines import enter
 
-home = Home.from_env()
-with dg.DagsterInstance.get() as instance, run_marker(home), home.scratch() as scratch:
-    tags = {PROCESS_TAG: process_identity(os.getpid())}
-    instance.add_run(dg.DagsterRun("apples", status=dg.DagsterRunStatus.STARTED, tags=tags))
-    (scratch / "weights").write_bytes(b"numbers")
-    with open_run(Registry(home), "apples", "candidate", {}, started=1_000) as run:
-        run.registry.client.finalize_logged_model = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-        run.register(scratch, Signature({"a": "float"}, "prediction", None), {"a": 1.0}, {})
-"""
+pytestmark = pytest.mark.slow
+
+
+def _die() -> None:
+    """Die after MLflow has stored the files of a model, before it says so."""
+    home = Home.from_env()
+    with dg.DagsterInstance.get() as instance, run_marker(home), home.scratch() as scratch:
+        tags = {PROCESS_TAG: process_identity(os.getpid())}
+        instance.add_run(dg.DagsterRun("apples", status=dg.DagsterRunStatus.STARTED, tags=tags))
+        (scratch / "weights").write_bytes(b"numbers")
+        with open_run(Registry(home), "apples", "candidate", {}, started=1_000) as run:
+            client: Any = run.registry.client
+            client.finalize_logged_model = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            run.register(scratch, Signature({"a": "float"}, "prediction", None), {"a": 1.0}, {})
 
 
 @pytest.fixture
@@ -47,8 +42,7 @@ def killed(prepared_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     enter(tmp_path, monkeypatch)
     home = Home(tmp_path / "home")
     prepare(home)
-    done = subprocess.run([sys.executable, "-c", _DIE], check=False, capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    run_killed(_die)
     return home
 
 

@@ -4,8 +4,11 @@ import pytest
 
 from tests.approvals import Factory
 from tests.factory_assets.audit.dossier.homes import make_home
+from tests.shared_homes import made_once
 
 
 @pytest.fixture(scope="package")
 def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
-    return make_home(tmp_path_factory.mktemp("dossier") / "root")
+    root = tmp_path_factory.mktemp("dossier") / "root"
+    made_once("dossier", root, make_home)
+    return Factory(root)

@@ -17,6 +17,7 @@ from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_resources.home.home import Home
 from tests.pipelines import declare, enter
+from tests.shared_homes import made_once
 
 PUMP: dict[str, Any] = {
     "purpose": "Tell which pumps fail",
@@ -78,13 +79,17 @@ class Factory:
 
 
 def make_factory(root: Path) -> Factory:
+    made_once("pumps", root, _make_factory)
+    return Factory(root)
+
+
+def _make_factory(root: Path) -> None:
     write_pumps(root / "defs" / "pump")
     declare(root / "defs" / "pump", PUMP)
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
         text = io.StringIO()
         run(RunSelection(["pump"]), Console(file=text, width=200))
-    return Factory(root)
 
 
 def row(**cells: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from factory_resources.prediction_log.record import PredictionRecord, encode
 from tests.approvals import Factory, make_factory
 from tests.factory_assets.web.auditor.clients import app_of, client_of
 from tests.pipelines import declare, enter
+from tests.shared_homes import made_once
 
 REASON = "<script>alert(1)</script> & \u202e better"
 
@@ -123,7 +124,13 @@ def _make_search(factory: Factory) -> None:
 
 @pytest.fixture(scope="session")
 def audited_once(tmp_path_factory: pytest.TempPathFactory) -> Audited:
-    return make_audited(tmp_path_factory.mktemp("audited") / "root")
+    def make(root: Path) -> None:
+        audited = make_audited(root)
+        (root / "answers.json").write_text(json.dumps([audited.answer, audited.explained]))
+
+    root = tmp_path_factory.mktemp("audited") / "root"
+    made_once("audited", root, make)
+    return Audited(Factory(root), *json.loads((root / "answers.json").read_text()))
 
 
 @pytest.fixture
