@@ -43,8 +43,8 @@ def test_backups_under_load_are_whole_and_have_every_answer_given_before(
     assert factory("run", "apples").returncode == 0
     answered, known = _backed_up_under_load(apples.home, apples.defs, tmp_path)
     assert problems(apples.home) == []
-    # The first one was made before the training, the last one after it, the others beside it.
-    for number in sorted({1, 2, len(known)}):
+    # The last one was made after the training, those between the first and it beside it.
+    for number in sorted({2, len(known)}):
         count = known[number - 1]
         home = Home(tmp_path / f"restored{number}" / "home")
         done = factory("restore", tmp_path / f"backup{number}.tar", "--home", home.path)

@@ -28,9 +28,10 @@ from factory_resources.home.home import Home
 from tests.e2e.crashes import KNOWN, change, damages, declared, go_on, run
 from tests.killed_steps import quick_processes
 from tests.ledger import cut_off_write
+from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
-KILLS, MANY = 8, 46
+KILLS, MANY = 4, 46
 """Of a worker in every run of the tests, and in the long ones."""
 COMMAND_KILLS = 4
 """Of the whole command, which spends most of its time on its start."""
@@ -233,7 +234,7 @@ def test_a_home_survives_kills_of_the_command_at_random_moments(factory: Factory
     "runs", [2, *(pytest.param(runs, marks=pytest.mark.long) for runs in (4, 20))]
 )
 def test_concurrent_runs_do_not_corrupt_a_home(factory: Factory, runs: int) -> None:
-    for state in (1, 2):
+    for state in (1, 2) if runs > 2 else (1,):
         change(factory.root / "fruit", state)
         processes = [factory.start() for _ in range(runs)]
         outputs = [process.communicate(timeout=300)[0] for process in processes]
@@ -241,11 +242,12 @@ def test_concurrent_runs_do_not_corrupt_a_home(factory: Factory, runs: int) -> N
         factory.require_whole(state)
 
 
+@pytest.mark.parametrize("rounds", [1, *in_long([3])])
 def test_a_home_survives_kills_of_concurrent_workers(
-    workers: ForkServerContext, factory: Factory
+    rounds: int, workers: ForkServerContext, factory: Factory
 ) -> None:
     chance = random.Random(20240331)
-    for start in range(3):
+    for start in range(rounds):
         delays = [chance.uniform(0.1, 1.0) for _ in range(4)]
         _killed(workers, factory, delays, start=10_000 + 100 * start)
         factory.require_whole(chance.randrange(KNOWN))
@@ -290,6 +292,7 @@ def test_a_file_size_limit_is_a_clear_error(factory: Factory) -> None:
     factory.require_whole(0)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_a_clear_error(tmp_path: Path, expected: list[dict[str, str]]) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

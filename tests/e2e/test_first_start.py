@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +15,7 @@ import pytest
 
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, mlflow_file
-from tests.commands import command, forked
+from tests.commands import forked
 from tests.disks import small_disk
 from tests.ledger import problems
 from tests.long_run import in_long
@@ -23,7 +24,7 @@ from tests.running_factory import RunningFactory, up_options
 
 pytestmark = pytest.mark.slow
 
-KILLS, FEW, ONE_EACH = 30, 3, 2
+KILLS, FEW = 30, 3
 TWO_EACH = ("up", "run", "run", "up")
 MANY = ("up", "run", "run", "run") * 5
 SIZES = (40_000, 300_000, 700_000, 1_000_000, 1_400_000)
@@ -111,10 +112,11 @@ def test_a_first_start_survives_thirty_kills(tmp_path: Path, defs: Path, span: f
 
 
 @pytest.fixture(scope="module")
-def lasts(tmp_path_factory: pytest.TempPathFactory, defs: Path) -> dict[str, float]:
+def lasts(tmp_path_factory: pytest.TempPathFactory, defs: Path) -> Callable[[str], float]:
     """The seconds that a whole first start takes on this machine, by command."""
-    found = {}
-    for name in ("run", "up"):
+
+    @cache
+    def measured(name: str) -> float:
         home = Home(tmp_path_factory.mktemp(name) / "home")
         began = time.monotonic()
         process = _start(home, defs, *_arguments(name), output=subprocess.PIPE)
@@ -123,24 +125,26 @@ def lasts(tmp_path_factory: pytest.TempPathFactory, defs: Path) -> dict[str, flo
             process.communicate()
         else:
             assert process.stdout.readline().startswith(b"factory ")
-        found[name] = time.monotonic() - began
+        seconds = time.monotonic() - began
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
-    return found
+        return seconds
+
+    return measured
 
 
 def _arguments(name: str) -> list[str]:
     return up_options() if name == "up" else ["run", "apples"]
 
 
-@pytest.mark.parametrize("kills", [ONE_EACH, pytest.param(KILLS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, *in_long([KILLS])])
 def test_a_whole_first_start_survives_kills(
-    tmp_path: Path, defs: Path, lasts: dict[str, float], kills: int
+    tmp_path: Path, defs: Path, lasts: Callable[[str], float], kills: int
 ) -> None:
     for kill in range(kills):
         home, name = Home(tmp_path / f"home{kill}"), ("run", "up")[kill % 2]
         process = _start(home, defs, *_arguments(name))
-        time.sleep((kill + 0.5) / kills * lasts[name])
+        time.sleep((kill + 0.5) / kills * lasts(name))
         # Of `up` only the process itself: its services have to notice.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -209,7 +213,7 @@ def _one_left(
 def test_a_first_start_on_a_full_disk_is_one_line(tmp_path: Path, defs: Path, size: int) -> None:
     with small_disk(tmp_path / "disk", size) as disk:
         home = Home(disk.folder / "home")
-        refused = command(home.path, FACTORY_DEFS=str(defs))("run", "apples")
+        refused = forked(home.path, FACTORY_DEFS=str(defs))("run", "apples")
         assert refused.returncode == 2, refused.stdout + refused.stderr
         [line] = refused.stderr.splitlines()
         assert line.startswith("error: ")

@@ -79,7 +79,7 @@ def test_a_version_that_fails_is_rolled_back_and_no_caller_sees_it(made: Factory
 
 
 def test_a_slow_version_is_rolled_back(made: Factory) -> None:
-    rollout = begin_rollout(made, share="20%")
+    rollout = begin_rollout(made, share="5%")
     code = "from tests.serving_faults import slow_down\nslow_down(2, 0.3)"
     with serving(made.home.path, code=code) as server, load(server, clients=3) as running:
         wait_until(lambda: endings(made.home, rollout), seconds=120)
@@ -187,6 +187,7 @@ def _shadows(made: Factory) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.long
 def test_a_shadow_that_fails_is_rolled_back_and_its_faults_are_on_record(made: Factory) -> None:
     rollout = begin_rollout(made, "shadow")
     code = "from tests.serving_faults import fail_by\nfail_by(2, 3)"

@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.approvals import Factory
+from tests.long_run import in_long, one_in
 from tests.malformed_requests import HOST, malformed, post
+from tests.random_examples import examples
 from tests.serving import PredictionServer, serving
 from tests.waiting import wait_until
 
@@ -134,7 +136,7 @@ def test_what_the_description_admits_is_answered_as_described(server: Prediction
     ]
 
     @given(case=st.one_of(strategies))
-    @settings(max_examples=50, suppress_health_check=[*HealthCheck], database=None)
+    @settings(max_examples=examples(100), suppress_health_check=[*HealthCheck], database=None)
     def ask(case: Any) -> None:
         reply = case.call(base_url=f"http://{server.address}")
         case.validate_response(reply, checks=checks)
@@ -198,7 +200,7 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("kind", SLOW)
+@pytest.mark.parametrize("kind", one_in(3, SLOW))
 def test_a_slow_sender_is_cut_off(kind: str, small: PredictionServer) -> None:
     begun = time.monotonic()
     with opened(small, timeout=20) as connection:
@@ -214,7 +216,7 @@ def test_a_slow_sender_is_cut_off(kind: str, small: PredictionServer) -> None:
     assert small.ask("/predict/apples", ROW).status == 200
 
 
-@pytest.mark.parametrize("kind", ["no body", "part of a body"])
+@pytest.mark.parametrize("kind", ["part of a body", *in_long(["no body"])])
 def test_a_slow_body_is_named(kind: str, small: PredictionServer) -> None:
     with opened(small) as connection:
         connection.sendall(b"".join(SLOW[kind]))

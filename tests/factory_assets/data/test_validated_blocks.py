@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory_assets.data.blocks import StagedBlock
@@ -19,6 +19,7 @@ from factory_assets.spec import FileSource, Ingest
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.sql.shared_engines import SharedEngines
+from tests.random_examples import examples
 
 CONTRACT = [
     {"name": "number", "type": "int64", "range": [0, 1000]},
@@ -65,6 +66,7 @@ CELLS = st.tuples(
 )
 
 
+@settings(max_examples=examples(50))
 @given(rows=st.lists(CELLS, min_size=1, max_size=12), skip=st.integers(0, 2))
 def test_one_pass_gives_what_two_give(
     rows: list[tuple[str, str, str]], skip: int, tmp_path_factory: pytest.TempPathFactory

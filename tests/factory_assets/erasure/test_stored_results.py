@@ -19,6 +19,7 @@ from factory_resources.tables.snapshot import Snapshot, read_arrow
 from tests.erasures import erase, home_of
 from tests.ledger import problems
 from tests.pipelines import declare, enter
+from tests.random_examples import examples
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +71,7 @@ def _require_valid(value: IngestResult | CleanResult, home: Home) -> None:
         assert len(names) == len(set(names))
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(16))
 @given(parts=st.lists(ROWS, min_size=1, max_size=3), equal=st.booleans(), nbr=st.integers(1, 4))
 def test_any_person_leaves_any_table(
     parts: list[list[tuple[int, str, str]]],

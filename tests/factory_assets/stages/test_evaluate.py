@@ -399,7 +399,8 @@ def test_linear_baseline_of_a_sample_has_the_candidates_task(
     weights: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not that of the few whole numbers among the rows that were sampled."""
-    train_section = {"target": "tree", "exclude": ["label"], "model": {"kind": "random_forest"}}
+    model = {"kind": "random_forest", "trees": 20}
+    train_section = {"target": "tree", "exclude": ["label"], "model": model}
     forest = changed(weights.pipeline, train=train_section)
     candidate = train(forest, weights.parts, weights.home)
 
@@ -548,7 +549,8 @@ class Net(pl.LightningModule):
 def test_champion_of_own_code_is_what_was_deployed_not_what_the_code_says_now(
     tmp_path: Path, home: Home
 ) -> None:
-    own = {**PEARS["train"], "model": {"python": "net:Net", "learning_rate": 0.1}}
+    model = {"python": "net:Net", "learning_rate": 0.1, "epochs": 20}
+    own = {**PEARS["train"], "model": model}
     folder = tmp_path / "pears"
     folder.mkdir()
     (folder / "net.py").write_text(NET.replace("SIGN", "1"))

@@ -83,7 +83,7 @@ def _mutations(decided: Factory, count: int) -> Iterator[tuple[int, str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "count", [150, pytest.param(3_000, marks=pytest.mark.long)], ids=lambda count: f"{count}"
+    "count", [60, pytest.param(3_000, marks=pytest.mark.long)], ids=lambda count: f"{count}"
 )
 def test_no_changed_entry_makes_it_throw(decided: Factory, home: Path, count: int) -> None:
     found = 0

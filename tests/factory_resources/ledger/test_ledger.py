@@ -38,7 +38,7 @@ from factory_resources.ledger.factory_verify import (
 from factory_resources.ledger.keys import LogKey, key_file
 from factory_resources.ledger.ledger import Ledger
 from tests.disks import denied
-from tests.engines import ON_FILES, ON_POSTGRES
+from tests.engines import ON_FILES, ON_POSTGRES, server_in_long
 
 _DIGEST = "ab" * 32
 
@@ -48,7 +48,6 @@ from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import FilesRemoved
 from factory_resources.ledger.ledger import Ledger
-from tests.engines import ON_FILES, ON_POSTGRES
 home, name, count = Home(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 for number in range(count):
     entries = [FilesRemoved(paths=(f"{name}/{number}/{half}",), reason="r") for half in "ab"]
@@ -130,6 +129,7 @@ def test_entries_that_were_appended_are_never_changed(ledger: Ledger) -> None:
                 connection.execute(statement)
 
 
+@server_in_long("engine")
 def test_entries_of_twenty_processes_are_ordered_and_complete(ledger: Ledger) -> None:
     count, rounds = 20, 5
     processes = [

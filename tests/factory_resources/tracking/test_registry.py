@@ -137,6 +137,7 @@ with open_run(Registry(Home(Path(sys.argv[1]))), "m", "killed", {}, started=1_00
     ],
     ids=["inside a boundary", "in another pod"],
 )
+@pytest.mark.parametrize("prepared_engine", ["postgres", *in_long(["sqlite"])], indirect=True)
 def test_a_dead_run_that_is_not_seen_is_told_by_its_lock(
     variables: dict[str, str], mine: dict[str, str], home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from factory_assets.data.contract.sql_types import SQL_TYPES, common_form_sql, typed_sql, value_sql
 from factory_assets.spec.contract import ColumnType
+from tests.random_examples import examples
 
 NUMBERS = st.from_regex(r"[ +-]?[0-9_]{0,20}(\.[0-9]{0,8})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
 
@@ -28,7 +29,7 @@ TOKENS = st.lists(st.sampled_from(["NA", "-99", "1", "0.0", "2020-01-01", "true"
 
 
 @pytest.mark.parametrize("wanted", SQL_TYPES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cells=st.lists(CELLS, min_size=1, max_size=60), tokens=TOKENS)
 @example(cells=["2020-01-01 00:00:00", "2020-01-01 00:00:60", "1_0", "-0", "0"], tokens=["-0.0"])
 @example(cells=["2020-01-01 1:2:3:04", "2020-01-01 00:00+01", "0999-12-31 23:59:59"], tokens=[])

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -26,6 +26,7 @@ from factory_resources.tables.snapshot import Snapshot
 from tests.data_stages import pipeline, rows
 from tests.erasures import note_erased
 from tests.factory_assets.data.sources.test_discovery import PLAIN, key
+from tests.random_examples import examples
 
 IDS = (1, 2, 3, 4, 5, 6)
 
@@ -260,6 +261,7 @@ def test_the_first_of_two_equal_keys_is_left_out(tmp_path: Path, home: Home) -> 
     assert (after.quarantined, after.quarantine) == ({}, None)
 
 
+@settings(max_examples=examples(50))
 @given(gone=st.sets(st.integers(1, 9)), kind=st.sampled_from([_text, _unique_text, _parquet]))
 def test_any_rows_are_left_out(
     gone: set[int],

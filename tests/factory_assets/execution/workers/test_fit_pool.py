@@ -25,6 +25,7 @@ from factory_resources.tracking.records import Records
 from tests.factory_assets.execution.workers.dying import let_workers_die, worker_processes
 from tests.fit_results import fit_results
 from tests.ledger import problems
+from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, write_apples
 
 pytestmark = pytest.mark.slow
@@ -140,24 +141,28 @@ def test_workers_find_what_the_run_alone_finds(
         assert (there.cpu_seconds or 0) > workers * 0.1
 
 
+MOMENTS = [
+    # The model is written, and what became of the trial is not.
+    "factory_assets.ml.training.trials:save_fit:1",
+    # Half of the answer is out.
+    "factory_assets.execution.workers.process:line_of:2",
+    "factory_assets.ml.training.trials:Fitter:no memory",
+    # Rows are read, and nothing is trained.
+    "factory_assets.ml.evaluation.cross_validation:divide_rows:1",
+    "factory_assets.ml.evaluation.cross_validation:save_arrays:1",
+    "factory_assets.ml.attribution.retraining_tasks:save_arrays:3",
+]
+
+
+@pytest.mark.parametrize("moments", [MOMENTS[::2], *in_long([MOMENTS])])
 def test_killed_workers_change_nothing(
+    moments: list[str],
     before: tuple[Pipeline, Home],
     alone: tuple[Home, list[str]],
     home: Home,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    moments = (
-        # The model is written, and what became of the trial is not.
-        "factory_assets.ml.training.trials:save_fit:1",
-        # Half of the answer is out.
-        "factory_assets.execution.workers.process:line_of:2",
-        "factory_assets.ml.training.trials:Fitter:no memory",
-        # Rows are read, and nothing is trained.
-        "factory_assets.ml.evaluation.cross_validation:divide_rows:1",
-        "factory_assets.ml.evaluation.cross_validation:save_arrays:1",
-        "factory_assets.ml.attribution.retraining_tasks:save_arrays:3",
-    )
     let_workers_die(tmp_path, monkeypatch, *moments)
     for stage in _FITTING:
         _run(before[0], home, stage, 2)

@@ -34,7 +34,7 @@ def two(task: Task, rows: int, seed: int, noise: float = 0.3) -> tuple[ScoredRow
 
 
 def differences(
-    first: ScoredRows, second: ScoredRows, resamples: int = 50, seed: int = 0
+    first: ScoredRows, second: ScoredRows, resamples: int = 20, seed: int = 0
 ) -> dict[str, MetricDifference]:
     names = metric_names(first.task)
     return paired_differences(first, second, names, resamples=resamples, seed=seed)
@@ -71,7 +71,7 @@ def test_value_is_the_difference_of_the_metrics(task: Task) -> None:
 @pytest.mark.parametrize(("task", "metric"), [("binary", "roc_auc"), ("regression", "rmse")])
 def test_paired_interval_is_narrower_than_those_of_the_models(task: Task, metric: str) -> None:
     first, second = two(task, 500, 3, noise=0.1)
-    one = differences(first, second)[metric]
+    one = differences(first, second, resamples=50)[metric]
     low, high = bootstrap_intervals(first, [metric], resamples=100, seed=0)[metric]
     assert one.high - one.low < (high - low) / 2
 
@@ -98,12 +98,13 @@ def test_differences_depend_on_the_seed_and_not_on_other_metrics() -> None:
 def test_what_is_undefined_or_not_asked_for_has_no_difference() -> None:
     first, second = two("binary", 100, 5)
     one_class = [replace(one, truth=np.zeros(100, int)) for one in (first, second)]
-    found = differences(*one_class)
+    found = differences(*one_class, resamples=50)
     assert "roc_auc" not in found
     assert "accuracy" in found
     rare = np.zeros(100, int)
     rare[0] = 1
     # Fewer than two thirds of the resamples have the row; that is enough.
-    assert "roc_auc" in differences(replace(first, truth=rare), replace(second, truth=rare))
+    both = (replace(one, truth=rare) for one in (first, second))
+    assert "roc_auc" in differences(*both, resamples=50)
     assert differences(first, second, resamples=0) == {}
     assert paired_differences(first, second, [], resamples=50, seed=0) == {}

@@ -84,7 +84,7 @@ def said(stream: Stream, streams: int) -> dict[str, float]:
     "stream",
     [
         paired(0.05, 0.05),
-        rates(0.0, 0.0, 0.01),
+        *in_long([rates(0.0, 0.0, 0.01)]),
         *in_long([paired(0.0, 0.0), rates(0.02, 0.02, 0.05), independent(0.1, 0.1)]),
     ],
     ids=["paired, margin", "rates, equal", "paired, equal", "rates, margin", "losses"],

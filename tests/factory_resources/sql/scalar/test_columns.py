@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from factory_resources.sql.row_functions import compile_expression
 from factory_resources.sql.scalar.binding import Kind
 from factory_resources.sql.scalar.values import UndecidedError
+from tests.random_examples import examples
 
 COLUMNS: dict[str, Kind] = {"a": "BIGINT", "x": "DOUBLE", "y": "DOUBLE", "t": "BOOLEAN"}
 
@@ -70,7 +71,7 @@ def bits(value: Any) -> Any:
     return None if value is None or value != value else struct.pack("<d", float(value))
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(sql=ARITHMETIC | CONDITIONS, rows=ROWS)
 def test_a_column_has_what_each_row_has(sql: str, rows: list[Mapping[str, Any]]) -> None:
     function = compile_expression(sql, COLUMNS)
