@@ -138,7 +138,7 @@ def test_the_store_of_the_environment_is_in_the_manifests(store: None, tmp_path:
     ("arguments", "told"),
     [
         (_STORE[:1], "--store-secret and FACTORY_STORE belong together"),
-        (_STORE[1:], "FACTORY_S3_ENDPOINT: network policies know no names"),
+        (_STORE[1:], "FACTORY_S3_ENDPOINT: network policies need IP addresses"),
         ((*_STORE, "--store-secret=No Name"), "--store-secret: 'No Name' is not possible"),
     ],
 )
@@ -195,12 +195,12 @@ def test_what_is_rendered_again_is_replaced_and_what_is_of_others_is_not(tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("render", *_ASKED), "factory.yaml, boundary: network policies know no names"),
+        (("render", *_ASKED), "factory.yaml, boundary: network policies need IP addresses"),
         (
             ("render", *_ASKED, *_KNOWN[:3], _KNOWN[4]),
-            "factory.yaml, login: network policies know no names",
+            "factory.yaml, login: network policies need IP addresses",
         ),
-        (("render", *_ASKED, *_KNOWN[:4]), "apples, boundary: network policies know no names"),
+        (("render", *_ASKED, *_KNOWN[:4]), "apples, boundary: network policies need IP addresses"),
         (("render", *_ASKED, *_KNOWN, "--database", "x"), "--database: 'x' is not HOST:PORT"),
         (("render", *_ASKED, "--address", "a"), "--address: 'a' is not NAME=IP"),
         (

@@ -480,7 +480,7 @@ def test_who_reads_the_table_of_another_pipeline_gets_what_is_declared(
     declared = (folder / "defs.yaml").read_text()
     (folder / "defs.yaml").write_text(declared.replace("values:", "value:"))
     with pytest.raises(
-        SourceError, match=r"sites/clean: its declaration cannot be read.*check sites"
+        SourceError, match=r"sites/clean: its declaration, .* cannot be read.*check sites"
     ):
         read()
     made = whole()

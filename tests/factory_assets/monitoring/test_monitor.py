@@ -320,7 +320,7 @@ def test_volume_silence_and_age_are_told_when_they_are_declared(pumps: Watched) 
     assert {alarm.kind for alarm in silent.alarms} == {"silence", "volume"}
     assert "longer than 3d" in next(one.what for one in silent.alarms if one.kind == "silence")
     old = pumps.look(40)
-    assert "older than 30d" in next(one.what for one in old.alarms if one.kind == "age")
+    assert "longer ago than 30d" in next(one.what for one in old.alarms if one.kind == "age")
 
 
 def test_what_is_counted_by_time_is_counted_since_the_version_serves(
