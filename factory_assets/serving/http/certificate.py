@@ -10,7 +10,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory_assets.serving.http.listen import Listen, require_certificate
+from factory_assets.serving.http.listen import require_certificate
 from factory_resources.errors import SettingError
 from factory_resources.home.file_stamp import FileStamp, file_stamp
 
@@ -42,7 +42,7 @@ class CertificateWatch:
         self._loaded = self._seen
         try:
             # With what does not belong together, the context would be left without a key.
-            require_certificate(Listen("", 0, self.certificate, self.key))
+            require_certificate(self.certificate, self.key)
             self.context.load_cert_chain(self.certificate, self.key)
         except (SettingError, OSError) as error:
             _LOG.error("the renewed certificate does not count, the former one does: %s", error)

@@ -51,16 +51,16 @@ class Listen:
         return self.is_local and not self.behind_proxy
 
 
-def require_certificate(listen: Listen) -> None:
+def require_certificate(certificate: Path | None, key: Path | None) -> None:
     """Require that the certificate and its key, if they are named, can be used.
 
     Raises:
         SettingError: they cannot be read, are not PEM, do not belong together, or the key has a
             passphrase.
     """
-    if listen.certificate is None or listen.key is None:
+    if certificate is None or key is None:
         return
-    files = {"--tls-cert": listen.certificate, "--tls-key": listen.key}
+    files = {"--tls-cert": certificate, "--tls-key": key}
     for option, file in files.items():
         try:
             file.read_bytes()
@@ -78,7 +78,7 @@ def require_certificate(listen: Listen) -> None:
     try:
         # Without a password OpenSSL would ask for it at the terminal, and wait.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(listen.certificate, listen.key, password=no_password)
+        context.load_cert_chain(certificate, key, password=no_password)
     except (ssl.SSLError, ValueError) as error:
         # OpenSSL's own word, which it does not have for all.
         reason = (getattr(error, "reason", None) or "").lower().replace("_", " ")

@@ -80,7 +80,7 @@ def serve(
         StorageError: the prediction log cannot be written.
     """
     tokens = Tokens(home)
-    require_certificate(listen)
+    require_certificate(listen.certificate, listen.key)
     _require_allowed(listen, tokens)
     home.require_writable()
     with closing(bound_socket(listen)) as bound, asyncio.Runner(loop_factory=_loop) as runner:

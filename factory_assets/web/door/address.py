@@ -81,7 +81,7 @@ def require_allowed(address: DoorAddress, home: Home) -> None:
                 where="--name",
                 remedy="write it without scheme and port, such as factory.example",
             )
-    require_certificate(address.listen)
+    require_certificate(address.listen.certificate, address.listen.key)
     people = Doorkeeper().people() or {}
     if address.listen.is_private:
         return

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 
 from factory_assets.cli.main import main
-from factory_assets.serving.http.listen import Listen, require_certificate
+from factory_assets.serving.http.listen import require_certificate
 from factory_resources.home.home import Home
 from tests.e2e.test_serve import write_certificate
 
@@ -34,7 +34,7 @@ def certified(tmp_path: Path) -> Path:
 
 
 def test_a_certificate_with_its_key_is_taken(certified: Path) -> None:
-    require_certificate(Listen("127.0.0.1", 3000, certified / "own.crt", certified / "own.key"))
+    require_certificate(certified / "own.crt", certified / "own.key")
 
 
 @pytest.mark.parametrize("command", ["up", "serve"])

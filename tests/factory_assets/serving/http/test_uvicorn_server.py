@@ -20,6 +20,9 @@ from tests.e2e.test_serve import write_certificate
 GRACE = 3
 """Seconds that open connections may take to end."""
 
+PATIENCE = 60
+"""Seconds after which a test that waits for a server fails."""
+
 
 @pytest.mark.parametrize("steps", range(5))
 def test_a_connection_made_while_it_stops_is_closed(
@@ -65,7 +68,8 @@ def test_a_renewed_certificate_counts_without_a_restart(
 ) -> None:
     monkeypatch.setattr(uvicorn_server, "_TICK", 0.005)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(renew(tmp_path / "door.key", tmp_path / "door.crt", caplog))
+        renewing = renew(tmp_path / "door.key", tmp_path / "door.crt", caplog)
+        runner.run(asyncio.wait_for(renewing, PATIENCE))
 
 
 async def renew(key: Path, certificate: Path, caplog: pytest.LogCaptureFixture) -> None:
