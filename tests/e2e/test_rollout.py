@@ -187,7 +187,6 @@ def _shadows(made: Factory) -> list[dict[str, object]]:
     ]
 
 
-@pytest.mark.long
 def test_a_shadow_that_fails_is_rolled_back_and_its_faults_are_on_record(made: Factory) -> None:
     rollout = begin_rollout(made, "shadow")
     code = "from tests.serving_faults import fail_by\nfail_by(2, 3)"

@@ -300,7 +300,6 @@ def _ended(up: Up, job: str) -> dict[str, Any]:
     return ended
 
 
-@pytest.mark.long
 def test_a_killed_factory_run_leaves_nothing_running(
     place: UserFactory, outside: tuple[int, list[str]]
 ) -> None:

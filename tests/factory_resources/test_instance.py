@@ -225,7 +225,9 @@ def test_a_path_that_databases_or_tables_cannot_have_is_refused(name: str, tmp_p
 @needs_root
 def test_root_does_not_write_into_the_home_of_another_user(copy: Home) -> None:
     os.chown(copy.path / "prepared.json", *USER)
-    with pytest.raises(StorageError, match=r"of the user nobody, .*: sudo -u 'nobody' factory"):
+    with pytest.raises(
+        StorageError, match=r"belongs to the user nobody, .*: sudo -u 'nobody' factory"
+    ):
         prepare(copy)
     os.chown(copy.path / "prepared.json", 0, 0)
     prepare(copy)

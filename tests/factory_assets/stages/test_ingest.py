@@ -486,7 +486,7 @@ def test_python_sources(tmp_path: Path, home: Home) -> None:
     [
         (
             "pd.to_timedelta(['1h', None])",
-            "durations, .* as frame\\['x'\\].dt.total_seconds\\(\\) ",
+            "durations, .* as by frame\\['x'\\].dt.total_seconds\\(\\)",
         ),
         ("pd.period_range('2024-01', periods=2, freq='M')", "periods, .*dt.to_timestamp"),
     ],

@@ -64,7 +64,6 @@ def test_an_ordinary_user_does_not_get_out(name: str) -> None:
     assert one.result == "held" or (one.result == "no control" and name in _NEEDS_MORE), one
 
 
-@pytest.mark.long
 @needs_namespaces
 @needs_root
 @pytest.mark.parametrize("name", _QUICK)

@@ -151,7 +151,8 @@ def test_without_the_approvals_or_the_people_it_does_not_hold(decided: Factory, 
     assert any("0 of 1 people" in one for one in problems_with(home, _without(entries, "approval")))
     entries = _entries(decided)
     assert any(
-        "no approver then" in one for one in problems_with(home, _without(entries, "person"))
+        "without the role approver then" in one
+        for one in problems_with(home, _without(entries, "person"))
     )
 
 

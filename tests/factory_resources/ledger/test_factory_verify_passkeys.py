@@ -292,14 +292,22 @@ def test_the_key_must_have_been_the_persons_then(
                 change(one)
         return problems_with(home, entries)
 
-    assert any("no approver then" in one for one in problems(lambda one: one.update(keys=[])))
+    assert any(
+        "without the role approver then" in one for one in problems(lambda one: one.update(keys=[]))
+    )
     another = Device().line
-    assert any("no approver" in one for one in problems(lambda one: one.update(keys=[another])))
-    assert any("no approver" in one for one in problems(lambda one: one.update(person="0" * 64)))
+    assert any(
+        "without the role approver" in one
+        for one in problems(lambda one: one.update(keys=[another]))
+    )
+    assert any(
+        "without the role approver" in one
+        for one in problems(lambda one: one.update(person="0" * 64))
+    )
     late = read_entries(factory.home)
     vouched = next(one for one in late if device.line in one.get("keys", ()))
     late.remove(vouched)
-    assert any("no approver" in one for one in problems_with(home, [*late, vouched]))
+    assert any("without the role approver" in one for one in problems_with(home, [*late, vouched]))
 
 
 @pytest.mark.slow

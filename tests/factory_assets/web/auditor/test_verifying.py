@@ -226,7 +226,7 @@ def test_evidence_that_cannot_be_made_says_why(changed: Audited, browse: Browse)
     assert 404 in {answer.status_code for answer in found}
     [text] = [text_of(answer.text) for answer in found if answer.status_code == 404]
     assert "the ledger has no entry of records/apples/train" in text
-    assert text.count("tells what does not hold") == 1
+    assert text.count("shows what does not hold") == 1
     assert not [*changed.home.tmp.glob("*/evidence.zip")]
 
 

@@ -136,7 +136,7 @@ HEAD = "@relation r\n@attribute a numeric\n@attribute b {x,y}\n"
         (f"{HEAD}@attribute c relational\n@data\n", "attribute 'c' has type 'relational'"),
         (
             '@relation r\n@attribute d date "EEE, d MMM"\n@data\n?\n',
-            "d.arff:2: has the date format 'EEE, d MMM', of which 'E' is not read",
+            "d.arff:2: has the date format 'EEE, d MMM', of which 'E' is not supported",
         ),
         (
             "@relation r\n@attribute d date yyyy-MM-dd\n@data\n2024-01-01\n2024-13-01\n",
