@@ -249,9 +249,10 @@ class Train(Spec):
     @model_validator(mode="before")
     @classmethod
     def _as_stored(cls, declared: Any, info: ValidationInfo) -> Any:
-        # What was stored without the key is older than it, or says never.
+        # What was stored without `refit` is older than it, or says never; what was stored without
+        # `text` is older than that, and took all texts for categories.
         stored = info.context == STORED and isinstance(declared, dict)
-        return {"refit": "never", **declared} if stored else declared
+        return {"refit": "never", "text": {}, **declared} if stored else declared
 
     @model_validator(mode="after")
     def _encoders_read_inputs(self, info: ValidationInfo) -> Self:

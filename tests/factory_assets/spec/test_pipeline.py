@@ -350,6 +350,14 @@ def test_an_encoder_reads_an_input(changed: dict[str, Any], line: str) -> None:
     Train.model_validate({**declared, **changed}, context=STORED)
 
 
+def test_texts_of_a_declaration_from_before_the_key_are_still_categories() -> None:
+    train = {"target": "wear", "model": {"kind": "linear"}}
+    assert Train.model_validate(train, context=STORED).text == {}
+    now = Train.model_validate(train)
+    assert now.text is None
+    assert Train.model_validate_json(now.model_dump_json(), context=STORED) == now
+
+
 def test_a_declaration_without_uncertainty_is_stored_as_before() -> None:
     stored = _spec().model_dump_json()
     assert "uncertainty" not in stored
