@@ -85,7 +85,7 @@ def explanation_lines(request: RunRequest, home: Home) -> Iterator[str]:
     ):
         for line in _grouped_lines(list(outcomes)):
             yield f"{pipeline.name} · {stage:<8}  {line}"
-    for line in lines_of_missing(covered.absent, covered.gone):
+    for line in lines_of_missing(covered):
         yield f"{pipeline.name} · {line}"
 
 

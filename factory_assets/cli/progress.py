@@ -6,10 +6,12 @@ from typing import Any
 
 from rich.console import Console
 
+from factory_assets.execution.backfill import Wanted
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRun
 from factory_assets.results.stages import Stage
+from factory_assets.spec.partitions import wrong_key
 from factory_resources.errors import FactoryError
 from factory_resources.ledger.factory_verify import amount
 
@@ -47,7 +49,7 @@ class TerminalProgress(Progress):
         parts = [f"{count.computed} computed in {count.made.seconds:.1f} s"] * bool(count.computed)
         parts += [f"{count.reused} reused"] * bool(count.reused)
         self._print(pipeline, stage, ", ".join(parts) or "nothing to do")
-        for line in lines_of_missing(count.absent, count.gone) if stage == "ingest" else ():
+        for line in lines_of_missing(count) if stage == "ingest" else ():
             self._print(pipeline, "", line)
 
     def unchanged(self, pipeline: str, since: str) -> None:
@@ -80,18 +82,23 @@ class TerminalProgress(Progress):
         self.console.print(f"{pipeline} · {stage:<8}  {text}", highlight=False, markup=False)
 
 
-def lines_of_missing(absent: int, gone: Sequence[str]) -> Iterator[str]:
-    """Yield what a person should know of partitions without files.
-
-    Args:
-        absent: how many have no data yet.
-        gone: the keys of stored ones whose files are there no more.
-    """
-    if absent:
-        yield f"{absent} {'partition has' if absent == 1 else 'partitions have'} no data yet"
-    if gone:
-        keys = ", ".join(gone[:_SHOWN]) + ", …" * (len(gone) > _SHOWN)
+def lines_of_missing(found: Counted | Wanted) -> Iterator[str]:
+    """Yield what a person should know of partitions without files, and of files without one."""
+    if found.absent:
+        has = "partition has" if found.absent == 1 else "partitions have"
+        yield f"{found.absent} {has} no data yet"
+    if found.gone:
         yield (
-            f"the files of {amount(len(gone), 'stored partitions')} are gone ({keys}); the rows "
-            "stay unless `exclude` names the partition"
+            f"the files of {amount(len(found.gone), 'stored partitions')} are gone "
+            f"({_listed(found.gone)}); the rows stay unless `exclude` names the partition"
         )
+    if found.impossible:
+        first, keys = found.impossible[0], _listed([*map(repr, found.impossible)])
+        yield (
+            f"files of {amount(len(found.impossible), 'keys')} are not read ({keys}): {first!r} "
+            f"{wrong_key(first)}; rename them"
+        )
+
+
+def _listed(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:_SHOWN]) + ", …" * (len(keys) > _SHOWN)

@@ -232,8 +232,16 @@ def _tell_unchanged(
         of_stage = [one for one in runs if one.record.stage == stage]
         if pipeline.spec.partitions and stage in PARTITIONED:
             saved = CostTotal.of(one.record for one in of_stage)
-            absent, gone = found.covered.absent, found.covered.gone
-            count = Counted(0, len(of_stage), absent, gone, CostTotal(), saved)
+            covered = found.covered
+            count = Counted(
+                0,
+                len(of_stage),
+                covered.absent,
+                covered.gone,
+                covered.impossible,
+                CostTotal(),
+                saved,
+            )
             listener.counted(pipeline.name, stage, count)
             continue
         for one in of_stage:

@@ -256,8 +256,8 @@ def _counted(outcomes: Sequence[StageRun], selected: Wanted) -> Counted:
     computed = [outcome.record for outcome in outcomes if not outcome.reused]
     reused = [outcome.record for outcome in outcomes if outcome.reused]
     costs_computed, costs_saved = CostTotal.of(computed), CostTotal.of(reused)
-    absent, gone = selected.absent, selected.gone
-    return Counted(len(computed), len(reused), absent, gone, costs_computed, costs_saved)
+    counts, left = (len(computed), len(reused)), (selected.absent, selected.gone)
+    return Counted(*counts, *left, selected.impossible, costs_computed, costs_saved)
 
 
 def _result(selected: Wanted, runs: Sequence[PartitionRun]) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -268,6 +268,7 @@ def _result(selected: Wanted, runs: Sequence[PartitionRun]) -> dg.MaterializeRes
             "partitions": len(selected.partitions),
             "without data": selected.absent,
             "stored, but without files": len(selected.gone),
+            "keys in names of files that none can have": len(selected.impossible),
             "dagster/row_count": sum(table.rows for table in tables),
             "size [MB]": sum(table.bytes for table in tables) / 1e6,
             **totals(outcomes),

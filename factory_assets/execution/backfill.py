@@ -41,6 +41,8 @@ class Wanted:
     """The keys of stored ones whose files are there no more."""
     dynamic: Keys
     """The keys of dynamic dimensions."""
+    impossible: tuple[str, ...] = ()
+    """What names of files have in place of a key, and no key can be: they are not read."""
 
 
 def wanted(
@@ -66,7 +68,7 @@ def wanted(
             if all(one.keys[name] in keys for name, keys in listing.dynamic.items())
         ]
         absent, names = listing.absent - len(counted), tuple(one.key for one in gone)
-        return Wanted(listing.partitions, absent, names, listing.dynamic)
+        return Wanted(listing.partitions, absent, names, listing.dynamic, listing.impossible)
     requested = by_time(
         requested_partition(pipeline, key, now, home) for key in dict.fromkeys(keys)
     )

@@ -22,6 +22,8 @@ class Counted:
     """Partitions without data yet."""
     gone: Sequence[str]
     """The keys of stored partitions whose files are there no more."""
+    impossible: Sequence[str]
+    """What names of files have in place of a key, and no key can be."""
     made: CostTotal
     """The cost of what was computed."""
     saved: CostTotal

@@ -42,6 +42,8 @@ class PartitionListing:
     """Files and objects of each partition by its key; none for other kinds of source."""
     dynamic: Keys
     """All keys of the dynamic dimensions, but for excluded ones."""
+    impossible: tuple[str, ...]
+    """What names of files have in place of a dynamic key, and no key can be: they are not read."""
 
 
 def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) -> PartitionListing:
@@ -55,7 +57,7 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
         SourceError: a variable is not set, or the object storage refuses access.
     """
     dimensions = pipeline.spec.partitions
-    patterns, matches = [], []
+    patterns, matches, impossible = [], [], set[str]()
     for source, text in patterns_of(pipeline):
         if any(places_in(text, dimensions)):
             pattern = Pattern.of(_escaped(text, pipeline.folder), dimensions, now)
@@ -63,6 +65,7 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
             files = files_of(source, text, pipeline.folder, home)
             member = source.member if isinstance(source, FileSource) else None
             matches.append(_matches(pattern, without_emptied(files, home, member)))
+            impossible.update(key for file in files for key in pattern.impossible_keys(file))
     dynamic = {
         name: sorted(
             {*known.get(name, ()), *_keys_in_names(name, patterns, matches)}
@@ -85,7 +88,11 @@ def list_partitions(pipeline: Pipeline, now: datetime, known: Keys, home: Home) 
         else:
             absent += 1
     return PartitionListing(
-        tuple(complete[key] for key in sorted(complete)), absent, files_by_key, dynamic
+        tuple(complete[key] for key in sorted(complete)),
+        absent,
+        files_by_key,
+        dynamic,
+        tuple(sorted(impossible)),
     )
 
 

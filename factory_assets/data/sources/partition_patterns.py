@@ -140,6 +140,15 @@ class Pattern:
                 candidates.append(() if wrong_key(texts[0]) else texts)
         yield from product(*candidates)
 
+    def impossible_keys(self, path: str) -> Iterator[str]:
+        """Yield what the name of a file has in place of a key, and no key can be."""
+        if self._texts_to_keys.keys() == {*self.names}:
+            return
+        if match := self._expression.fullmatch(path):
+            for (name, _), text in zip(self._places, match.groups(), strict=True):
+                if name not in self._texts_to_keys and wrong_key(text):
+                    yield text
+
 
 def _keys_by_texts(
     name: str, dimension: Dimension, places: Sequence[Place], now: datetime

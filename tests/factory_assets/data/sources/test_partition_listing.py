@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory_assets.cli.progress import lines_of_missing
 from factory_assets.data.sources.partition_listing import files_of, list_partitions, patterns_of
 from factory_assets.data.sources.partition_patterns import bind
 from factory_assets.execution.backfill import wanted
@@ -130,10 +131,17 @@ def test_without_files_every_period_is_listed(tmp_path: Path) -> None:
     assert there(declared(tmp_path, reading, day=DAY)) == ["2024-01-05"]
 
 
-def test_folders_and_names_that_are_not_a_key_are_ignored(tmp_path: Path) -> None:
-    put(tmp_path, "a.csv", "a,b.csv", "...csv")
+def test_folders_are_ignored_and_names_that_are_not_a_key_are_told(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", "Smith, J.csv", "x[1].csv", "...csv")
     (tmp_path / "folder.csv").mkdir()
-    assert there(declared(tmp_path, "{m}.csv", m={"dynamic": True})) == ["a"]
+    pipeline = declared(tmp_path, "{m}.csv", m={"dynamic": True})
+    assert there(pipeline) == ["a"]
+    assert [*lines_of_missing(wanted(pipeline, NOW, {}, HOME))] == [
+        "files of 2 keys are not read ('Smith, J', 'x[1]'): 'Smith, J' contains ',', which is not "
+        "allowed in a key; rename them"
+    ]
+    days = declared(tmp_path, "{day}.csv", day=DAY)
+    assert [*lines_of_missing(wanted(days, NOW, {}, HOME))] == ["10 partitions have no data yet"]
 
 
 def test_hidden_files_are_no_partitions_unless_the_pattern_asks_for_them(tmp_path: Path) -> None:
