@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from factory_assets.spec.base import Name, Spec, Strings
 from factory_assets.spec.calendar import (
@@ -165,7 +165,20 @@ Dimension = Annotated[
     Discriminator(_kind),
 ]
 
-Partitions = Annotated[dict[Name, Dimension], Field(max_length=2)]
+_NAMES = {"every": "day", "values": "site", "dynamic": "site"}
+"""The keys that make a dimension, with a name that such a one may have."""
+
+
+def _named(value: Any) -> Any:
+    given = value if isinstance(value, dict) else {}
+    if key := next((k for k in _NAMES if not isinstance(given.get(k, {}), dict)), None):
+        raise ValueError(
+            f"partitions are a dimension without a name; write `{{{_NAMES[key]}: {{{key}: …}}}}`"
+        )
+    return value
+
+
+Partitions = Annotated[dict[Name, Dimension], Field(max_length=2), BeforeValidator(_named)]
 """One or two dimensions by name, at most one of them of time; each is a column of the data."""
 
 

@@ -167,6 +167,22 @@ def _spec(files: str | list[str], partitions: dict[str, Any]) -> PipelineSpec:
     )
 
 
+@pytest.mark.parametrize(
+    ("nameless", "written"),
+    [
+        ({"dynamic": True}, "{site: {dynamic: …}}"),
+        ({"values": ["a", "b"]}, "{site: {values: …}}"),
+        ({"every": "day", "start": "2024-01-01"}, "{day: {every: …}}"),
+    ],
+)
+def test_a_dimension_without_a_name_is_told_to_have_one(
+    nameless: dict[str, Any], written: str
+) -> None:
+    with pytest.raises(ValidationError, match=f"without a name; write `{written}`"):
+        _spec("{site}.csv", nameless)
+    assert [*_spec("{every}.csv", {"every": {"dynamic": True}}).partitions] == ["every"]
+
+
 _DAYS = {"day": {"every": "day", "start": "2024-01-01"}}
 _SITES = {"site": {"values": ["a", "b"]}}
 
