@@ -111,12 +111,14 @@ def require_valid_rows(
     blocks: Sequence[Block | StagedBlock],
     quarantined: Mapping[str, int],
     sources: Iterable[SourceFile],
+    instead: str = "",
 ) -> None:
     """Require that there are rows, and that enough of them satisfy the contract.
 
     Args:
         quarantined: number of rows by broken rule.
         sources: what was read, for messages.
+        instead: what to do if there is no data.
 
     Raises:
         SourceError: there are no rows at all.
@@ -125,7 +127,8 @@ def require_valid_rows(
     read = sum(block.rows_in for block in blocks)
     if not read:
         names = (source.name for source in sources if not source.join)
-        raise SourceError("has no rows", where=", ".join(names), remedy="provide data")
+        remedy = f"provide data, or {instead}" if instead else "provide data"
+        raise SourceError("has no rows", where=", ".join(names), remedy=remedy)
     broken = sum(block.broken.rows for block in blocks if block.broken)
     if broken < read and broken / read <= ingest.max_quarantine:
         return

@@ -214,6 +214,15 @@ def excluded(dimension: Dimension) -> tuple[str, ...]:
     return () if isinstance(dimension, ListedPartitions) else dimension.exclude
 
 
+def withdrawing(dimensions: Mapping[str, Dimension], key: str) -> str:
+    """Return what to declare so that a partition is not read; empty if only a file decides that."""
+    for name, dimension in dimensions.items():
+        if not isinstance(dimension, ListedPartitions):
+            return f"list {key!r} under partitions.{name}.exclude"
+    [name, *others] = dimensions
+    return "" if others else f"take {key!r} out of partitions.{name}.values"
+
+
 def require_excludable(dimensions: Mapping[str, Dimension]) -> None:
     """Require that there could be a partition with each excluded key.
 

@@ -20,6 +20,7 @@ from factory_assets.data.validated_blocks import require_valid_rows, validate_so
 from factory_assets.results.base import KeyComponents
 from factory_assets.results.data import IngestResult, add_counts
 from factory_assets.spec import Pipeline
+from factory_assets.spec.partitions import withdrawing
 from factory_resources.home.home import Home
 from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.snapshot import fetched_paths
@@ -81,7 +82,8 @@ def ingest_sources(
             for file in plan.named_as_found(plan.sources or staged[plan.key].sources)
         ]
         quarantined = add_counts([block.quarantined for block in counted])
-        require_valid_rows(pipeline.spec.ingest, counted, quarantined, files)
+        instead = withdrawing(pipeline.spec.partitions, partition) if partition else ""
+        require_valid_rows(pipeline.spec.ingest, counted, quarantined, files, instead)
         hidden = sensitive_names(pipeline)
         rows = _staged_rows(planned, staged, home)
         if turn:

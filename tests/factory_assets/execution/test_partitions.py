@@ -362,6 +362,12 @@ def test_a_partition_without_a_file_is_told(tmp_path: Path, home: Home) -> None:
         run(made, home, "2024-01-05")
 
 
+def test_a_day_without_rows_may_be_left_out(tmp_path: Path, home: Home) -> None:
+    write(tmp_path, "2024-01-06")
+    with pytest.raises(SourceError, match=r"2024-01-06\.csv: has no rows; provide data, or list "):
+        run(declared(tmp_path), home, "2024-01-06")
+
+
 def test_a_function_is_told_its_partition(tmp_path: Path, home: Home) -> None:
     (tmp_path / "source.py").write_text(
         "import pandas as pd\n"

@@ -18,6 +18,7 @@ from factory_assets.spec.partitions import (
     excluding,
     partition_of,
     partitions_until,
+    withdrawing,
     wrong_key,
 )
 
@@ -288,6 +289,16 @@ def test_a_key_or_a_whole_key_is_excluded() -> None:
     excluded = ["2024-01-02|a", "2024-01-02|b", "2024-01-03|a"]
     assert not any(partition_of(dimensions, key) for key in excluded)
     assert [excluding(dimensions, key) for key in (*excluded, *left)] == ["day"] * 3 + [None] * 3
+
+
+def test_what_withdraws_a_partition_depends_on_its_dimensions() -> None:
+    of_days, of_sites = (_spec("{day}/{site}.csv", {**_SITES, **_DAYS}).partitions, _SITES)
+    found = withdrawing(of_days, "2024-01-02|a")
+    assert found == "list '2024-01-02|a' under partitions.day.exclude"
+    sites = _spec("{site}.csv", of_sites).partitions
+    assert withdrawing(sites, "a") == "take 'a' out of partitions.site.values"
+    lines = _spec("{site}/{line}.csv", {**of_sites, "line": {"values": ["1"]}}).partitions
+    assert withdrawing(lines, "1|a") == ""
 
 
 def test_periods_lie_between_start_and_end() -> None:
