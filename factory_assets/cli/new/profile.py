@@ -18,6 +18,7 @@ from factory_assets.cli.new.oddities import (
     mixed_marks,
     numbers_beside_texts,
     numbers_in_units,
+    numbers_with_limits,
     sentinels,
 )
 from factory_assets.cli.new.roles import TIMES
@@ -166,6 +167,11 @@ def _describe(
     mixed = {name for name, count in _aggregates(connection, strings, NUMBERS_SQL).items() if count}
     many = [c for c in strings if c.distinct > MAX_LISTED_VALUES]
     amounts = {name for name, fit in _aggregates(connection, many, AMOUNTS_SQL).items() if fit}
+    beside = {
+        column.source: numbers_beside_texts(connection, column, delimiter)
+        for column in columns
+        if column.source in mixed
+    }
     return [
         replace(
             column,
@@ -175,9 +181,10 @@ def _describe(
             in_order=column.cell in ordering,
             oddity=sentinels(connection, column)
             or (mixed_marks(connection, column) if column.source in mixed else ""),
-            numbers=(
-                numbers_beside_texts(connection, column, delimiter)
-                if column.source in mixed
+            numbers=beside.get(column.source),
+            limits=(
+                numbers_with_limits(connection, column, delimiter)
+                if column.source in mixed and not beside[column.source]
                 else None
             ),
             in_units=(

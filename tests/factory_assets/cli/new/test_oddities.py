@@ -182,6 +182,33 @@ def test_an_answer_to_the_question_makes_numbers(
     assert values.count(None) == 10
 
 
+@pytest.mark.parametrize(
+    ("cell", "limit"),
+    [
+        (lambda c, i: ("<0,5", "≤ 1", ">1.000,5")[i // 4 % 3] if i % 4 == 0 else f"{i},5", "<0,5"),
+        (lambda c, i: ("<18", "18-25")[i % 2] if i % 4 == 0 else f"{i}", ""),
+        *in_long([(lambda c, i: f"{'<' * (i % 3 == 0)}0.{c.randrange(1, 90)}", "<0.")]),
+    ],
+)
+def test_limits_among_numbers_are_told_and_become_numbers(
+    cell: Callable[[random.Random, int], object], limit: str, tmp_path: Path, home: Home
+) -> None:
+    told = _comment(tmp_path, "level", cell)
+    start, end = "numbers, and limits such as '", " to clean.derive, and level to train.exclude"
+    assert told.partition(start)[2].startswith(limit or told) == bool(limit), told
+    if not limit:
+        return
+    derived = told.partition("its number, add ")[2].partition(end)[0]
+    file = tmp_path / "defs" / "drafted" / "defs.yaml"
+    file.write_text(
+        file.read_text().replace("  split:", f"  clean:\n    derive:\n      {derived}\n  split:")
+    )
+    pipeline = load_pipeline(file.parent)
+    values = column(clean(pipeline, ingest(pipeline, home), home).snapshot, home, "level_number")
+    assert (len(values), values.count(None)) == (200, 0)
+    assert limit != "<0,5" or {0.5, 1.0, 1000.5, 199.5} < {*values}
+
+
 _UNITS = "numbers in several units, "
 
 
