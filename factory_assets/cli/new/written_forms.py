@@ -20,11 +20,19 @@ _DAYS = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d"),
     *("%Y-%m", "%m/%Y", "%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y"),
     *("%b %Y", "%b-%Y", "%Y %b", "%d %B %Y", "%B %d %Y", "%B %d, %Y", "%B %Y"),
-    *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%y"),
+    *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%y", "%b-%y"),
 )
 """How days are written. Of two that fit all rows, the first is taken."""
 
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p")
+
+_MOMENTS = (
+    "%Y%m%dT%H%M%S",
+    *("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT"),
+)
+"""How moments are written by programs, such as servers of the web in their logs."""
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -46,8 +54,19 @@ _PARTS = {
     "%S": "[0-5]?[0-9]",
     "%f": "[0-9]{1,6}",
     "%p": "[AaPp][Mm]",
+    "%a": f"({'|'.join(_WEEKDAYS)})",
+    "%z": "[+-][0-9]{4}",
 }
 """What each part of a date matches: what cannot be one goes to quarantine, not to null."""
+
+_GERMAN_MONTH = (
+    "(Jan(uar)?|Feb(ruar)?|M(ärz?|rz)|Apr(il)?|Mai|Juni?|Juli?|Aug(ust)?|Sep(t|tember)?|"
+    r"Okt(ober)?|Nov(ember)?|Dez(ember)?)\.?"
+)
+
+_GERMAN_DAYS = {"%d. %b %Y": "", "%b %Y": "", "%b %y": "M"}
+"""How days are written in German, and what one of them contains: without a Mai or a März, `Jan 22`
+may be English, and the 22nd."""
 
 _QUARTER = ("([0-9]{4})", "Q([1-4])")
 """Where year and number of a quarter stand."""
@@ -135,6 +154,10 @@ def _dates() -> Iterator[WrittenForm]:
     for day in _DAYS:
         sql = f"CAST(try_strptime({{}}, '{day}') AS DATE)"
         yield WrittenForm("date", sql, _pattern(day), layout=day)
+    for day, sign in _GERMAN_DAYS.items():
+        sql = f"CAST(try_strptime({_in_english('{}')}, '{day}') AS DATE)"
+        pattern = _pattern(day.replace("%b", "month")).replace("month", _GERMAN_MONTH)
+        yield WrittenForm("date", sql, pattern, sign)
     monday = "CAST(try_strptime({} || '-1', '%G-W%V-%u') AS DATE)"
     week = f"{_PARTS['%Y']}-W(0[1-9]|[1-4][0-9]|5[0-3])"
     yield WrittenForm("date", monday, week)
@@ -151,12 +174,24 @@ def _dates() -> Iterator[WrittenForm]:
             sql = f"try_strptime({{}}, '{day} {clock}')"
             pattern = f"{_pattern(day)} {_pattern(clock)}"
             yield WrittenForm("timestamp", sql, pattern, layout=f"{day} {clock}")
+    for moment in _MOMENTS:
+        sql = f"CAST(try_strptime({{}}, '{moment}') AS TIMESTAMP)"
+        yield WrittenForm("timestamp", sql, _pattern(moment))
+
+
+def _in_english(text: str) -> str:
+    """Return SQL for a text in which the months have the short English names."""
+    short = rf"regexp_replace({text}, '(\pL{{3}})\pL*\.?', '\1')"
+    short = f"regexp_replace({short}, 'M[är][rz]', 'Mar')"
+    for german, english in (("Mai", "May"), ("Okt", "Oct"), ("Dez", "Dec")):
+        short = f"replace({short}, '{german}', '{english}')"
+    return short
 
 
 def _pattern(day: str) -> str:
     """Return what a day or a time of it matches: a year of four digits is not read from two."""
     pattern = re.sub("%[a-zA-Z]", lambda part: _PARTS[part[0]], re.escape(day))
-    return pattern.replace("0?", "0") if day == "%Y%m%d" else pattern
+    return pattern.replace("0?", "0") if day.startswith("%Y%m%d") else pattern
 
 
 @dataclass(frozen=True)

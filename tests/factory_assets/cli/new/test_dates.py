@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.cli.new.column_summary import ColumnForm
+from factory_assets.cli.new.written_columns import read_written
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.home.home import Home
+from factory_resources.sql.engine import literal, sealed
 from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import draft_text, drafted
 from tests.long_run import in_long
@@ -36,6 +39,7 @@ def _table(header: str, days: list[str], other: str = "1") -> str:
                 ("{d:02}.{m:02}.2024 {d:02}:00", "01.01.2024 24:00"),
                 ("Mar-20{d:02}", "Mrz-2024"),
                 ("Q3/20{d:02}", "Q0/2024"),
+                ("{d}. März 2024", "1. Mars 2024"),
             ]
         ),
     ],
@@ -50,6 +54,35 @@ def test_a_date_that_cannot_be_one_goes_to_quarantine(
     result = ingest(made, home)
     assert result.quarantined == {"pattern:day_text": 1}
     assert None not in column(clean(made, result, home).snapshot, home, "day")
+
+
+def test_dates_of_other_languages_and_of_logs(tmp_path: Path) -> None:
+    columns: dict[tuple[str, ...], datetime | None] = {
+        ("7. Januar 2022", "11. Okt. 2022", "31. Mrz 2023"): datetime(2023, 3, 31),
+        ("Dezember 2021", "Mai 2022"): datetime(2022, 5, 1),
+        ("Jan 22", "Mai 22", "Dez 22"): datetime(2022, 12, 1),
+        ("Jan-22", "Feb-22", "Dec-22"): datetime(2022, 12, 1),
+        ("20220103T082000", "20220103T235959"): datetime(2022, 1, 3, 23, 59, 59),
+        ("03/Jan/2022:08:20:00 +0100",): datetime(2022, 1, 3, 7, 20),
+        ("Mon, 3 Jan 2022 08:20:00 -0200",): datetime(2022, 1, 3, 10, 20),
+        ("Mon, 03 Jan 2022 08:20:00 GMT",): datetime(2022, 1, 3, 8, 20),
+        ("Jan 22", "Feb 01"): None,
+        ("30. Februar 2022",): None,
+        ("22. Monday 2022",): None,
+    }
+    names = {f"{texts}": texts for texts in columns}
+    rows = ", ".join(f"({literal(n)}, {literal(t)})" for n, texts in names.items() for t in texts)
+    table = f"(SELECT * FROM (VALUES {rows}) t(name, text))"
+    with sealed(read=[], write=tmp_path) as connection:
+        forms = read_written(connection, table, dict.fromkeys(names, ColumnForm("string")), (), ",")
+        for name, texts in names.items():
+            assert (name in forms) == (columns[texts] is not None), texts
+            if form := forms.get(name):
+                read = form.written.replace("{}", "text")
+                moments = connection.execute(
+                    f"SELECT max(CAST({read} AS TIMESTAMP)) FROM {table} WHERE name = ?", [name]
+                )
+                assert moments.fetchall() == [(columns[texts],)], texts
 
 
 @pytest.mark.parametrize(
