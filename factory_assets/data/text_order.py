@@ -27,8 +27,18 @@ _BEFORE = (
 _FRACTION = r"(:\d{2})[.,]\d+"
 """Parts of a second; letters order them whatever their length is."""
 
-_DAY_OR_MONTH_FIRST = r"^(\d{1,2}[./ -](\d{1,2}|\pL{3,9}\.?)|\pL{3,9}\.? \d{1,2},?)[./ -]\d{4}\b"
-"""How a date begins that has its year last."""
+_MONTH = (
+    "(jan(uary?)?|feb(ruary?)?|m(ar|är|rz|arch|ärz)|apr(il)?|ma[iy]|jun[ei]?|jul[iy]?|aug(ust)?|"
+    "sept?(ember)?|o[ck]t(ober)?|nov(ember)?|de[cz](ember)?)"
+)
+
+_UNSORTED = (
+    r"^(\d{1,2}[./ -](\d{1,2}|\pL{3,9}\.?)|\pL{3,9}\.? \d{1,2},?)[./ -]\d{4}\b|"
+    r"^\d{1,2}[./]\d{1,2}[./]\d{2}\b|"
+    rf"(?i)^(\d[\d./ -]*{_MONTH}\b|{_MONTH}[./ '-]*\d)"
+)
+"""How a date begins that has its year last, or the name of a month: by the letters, April comes
+before January."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,7 @@ def _require_sortable(
     early = one.place == _DUPLICATES
     name = identifier(one.column)
     row = connection.execute(
-        f"SELECT any_value({name}) FROM ({rows}) "
-        f"WHERE regexp_matches({name}, {literal(_DAY_OR_MONTH_FIRST)})"
+        f"SELECT any_value({name}) FROM ({rows}) WHERE regexp_matches({name}, {literal(_UNSORTED)})"
     ).fetchone()
     if row and row[0] is not None:
         such_as = "" if one.is_hidden else f" such as {row[0]!r}"

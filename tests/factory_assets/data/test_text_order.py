@@ -33,10 +33,15 @@ def split_by(
         [f"{month}/{i}/2024 9:30" for month in (1, 2) for i in range(1, 9)],
         [f"{i} {month} 2024" for month in ("Jan", "February") for i in range(1, 9)],
         [f"{month} {i:02}, 2024" for month in ("März", "Apr.") for i in range(1, 9)],
+        [f"{i:02}.{month:02}.24" for month in (1, 2) for i in range(1, 9)],
+        [f"{month}-{year}" for month in ("Jan", "Feb", "Mar", "Apr") for year in range(20, 24)],
+        [f"{year} {month}" for month in ("Dez", "Mai", "Juni") for year in range(2020, 2024)],
     ],
-    ids=["german", "american", "names", "month first"],
+    ids=["german", "american", "names", "month first", "short years", "months", "year first"],
 )
-def test_dates_with_the_year_last_are_refused(at: list[str], tmp_path: Path, home: Home) -> None:
+def test_dates_out_of_the_order_of_letters_are_refused(
+    at: list[str], tmp_path: Path, home: Home
+) -> None:
     with pytest.raises(DataError, match=r"split.time: 'at' is text such as .*strptime") as caught:
         split_by(at, tmp_path, home, BY_TIME)
     assert "\n" not in str(caught.value)
