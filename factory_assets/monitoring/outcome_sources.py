@@ -1,4 +1,5 @@
-"""Outcomes that a pipeline declares: each source is read once, and again when it has changed.
+"""Outcomes that a pipeline declares: each source is read once, and again when it has changed, or
+when answers came of which it has outcomes, such as those of a pack.
 
 Recording them belongs in `serving.feedback`.
 """
@@ -6,8 +7,9 @@ Recording them belongs in `serving.feedback`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
 from factory_assets.data.sources.discovery import discover
@@ -18,7 +20,23 @@ from factory_assets.spec import FileSource, Pipeline, SnapshotSource
 from factory_assets.spec.watch import OutcomeSource
 from factory_resources.errors import DataError, FactoryError, SourceError
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.outcomes.outcome import Source
+from factory_resources.prediction_log.prediction_log import PredictionLog
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What came of reading a source."""
+
+    told: list[str]
+    """What was wrong with it, a line each."""
+    until: int | None = None
+    """The last block of answers in the log then, if some rows were about none of them."""
+
+    def is_over(self, block: int) -> bool:
+        """Whether answers came since about which those rows may be."""
+        return self.until is not None and block > self.until
 
 
 def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> list[str]:
@@ -32,20 +50,23 @@ def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> 
     """
     looks, problems = Looks(home, pipeline.name), list[str]()
     known = _known(looks)
+    with PredictionLog(home) as log:
+        block = log.database.last_block()
     with home.scratch() as scratch:
         context = SourceContext(pipeline.folder, home, scratch / "found")
         try:
             for number, handle in enumerate(discover(declared.source, context)):
                 read = _reading(declared, handle)
-                if read not in known:
+                if read not in known or known[read].is_over(block):
                     folder = scratch / str(number)
                     try:
-                        known[read] = [*_record(pipeline, declared, handle, folder, home)]
+                        known[read] = _record(pipeline, declared, handle, folder, home, block)
                     except (DataError, SourceError) as error:
                         problems.append(_told(handle, error))
                         continue
-                    home.write_atomic(_file(looks), json.dumps(known, sort_keys=True).encode())
-                problems += known[read]
+                    content = {name: asdict(one) for name, one in known.items()}
+                    home.write_atomic(_file(looks), json.dumps(content, sort_keys=True).encode())
+                problems += known[read].told
         except FactoryError as error:
             problems.append(f"outcomes: {error}")
     looks.keep_outcome_problems(problems)
@@ -61,8 +82,13 @@ def _told(handle: SourceHandle, error: FactoryError) -> str:
 
 
 def _record(
-    pipeline: Pipeline, declared: OutcomeSource, handle: SourceHandle, folder: Path, home: Home
-) -> Iterator[str]:
+    pipeline: Pipeline,
+    declared: OutcomeSource,
+    handle: SourceHandle,
+    folder: Path,
+    home: Home,
+    block: int,
+) -> _Reading:
     columns = OutcomeColumns(declared.id, declared.outcome, declared.observed, declared.key)
     counts = record_from_table(
         pipeline.name,
@@ -72,9 +98,11 @@ def _record(
         columns=columns,
         wrong="count",
     )
+    told = []
     if counts.refused:
-        shown = "; ".join(counts.reasons)
-        yield f"outcomes: {counts.refused:,} rows of {handle.name or 'the source'}: {shown}"
+        rows, shown = amount(counts.refused, "rows"), "; ".join(counts.reasons)
+        told.append(f"outcomes: {rows} of {handle.name or 'the source'}: {shown}")
+    return _Reading(told, block if counts.unanswered else None)
 
 
 def _kind(declared: OutcomeSource) -> Source:
@@ -90,14 +118,22 @@ def _reading(declared: OutcomeSource, handle: SourceHandle) -> str:
     return f"{handle.version} {json.dumps(columns, ensure_ascii=False)}"
 
 
-def _known(looks: Looks) -> dict[str, list[str]]:
-    """Return what was wrong with each source that was read, a line each."""
+def _known(looks: Looks) -> dict[str, _Reading]:
+    """Return what came of each source that was read."""
     try:
         found = json.loads(_file(looks).read_bytes())
-        return {read: [*map(str, told)] for read, told in found.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
+        return {read: _stored(one) for read, one in found.items()}
+    except (OSError, ValueError, AttributeError, LookupError, TypeError):
         # Then every source is read again, and what is known is not recorded twice.
         return {}
+
+
+def _stored(found: Any) -> _Reading:
+    if isinstance(found, list):
+        # Only what was wrong was stored at first.
+        return _Reading([*map(str, found)], 0 if found else None)
+    told, until = found["told"], found["until"]
+    return _Reading([*map(str, told)], None if until is None else int(until))
 
 
 def _file(looks: Looks) -> Path:

@@ -57,6 +57,8 @@ class OutcomeCounts:
     """Why rows were refused: the first ones, each in one line without values."""
     later: int = 0
     """Rows whose key has earlier answers, too."""
+    unanswered: int = 0
+    """Refused rows about which no answer is on record, which may come later, as those of a pack."""
 
 
 def record_from_table(
@@ -118,6 +120,7 @@ def record_from_table(
         empty=table.num_rows - len(sent),
         reasons=tuple(reasons[:_SHOWN]),
         later=sum(match.has_earlier for match in matches),
+        unanswered=sum(isinstance(one, RefusedOutcomeError) and not one.pipeline for one in judged),
     )
 
 

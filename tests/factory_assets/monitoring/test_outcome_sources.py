@@ -99,7 +99,9 @@ def test_wrong_rows_are_told_and_the_others_count(
     assert watch_once(pumps.pipeline, pumps.home).problems == ()
 
 
-def test_a_source_is_read_again_once_other_columns_of_it_are_declared(pumps: Watched) -> None:
+def test_a_source_is_read_again_once_other_columns_are_declared_or_its_answers_came(
+    pumps: Watched,
+) -> None:
     asked = rows(5, 6)
     lines = [f"{i},{a},{b}" for i, (a, b) in enumerate(outcomes_of(pumps.answer(asked), asked))]
     file = pumps.folder / "outcomes.csv"
@@ -111,6 +113,17 @@ def test_a_source_is_read_again_once_other_columns_of_it_are_declared(pumps: Wat
     pumps.declare(watch={"outcomes": {**source, "id": "answer"}})
     assert watch_once(pumps.pipeline, pumps.home).problems == ()
     assert outcome_summary(pumps.home, "pumps").with_outcome == 5
+    # The outcomes of a pack may come before its answers are brought home.
+    late = rows(3, 7)
+    file.write_text("wear,outcome\n" + "".join(f"{r['wear']},{r['failed']}\n" for r in late))
+    pumps.declare(watch={"outcomes": {**source, "key": "wear"}})
+    for _ in range(2):
+        [problem] = watch_once(pumps.pipeline, pumps.home).problems
+        assert problem.startswith("outcomes: 3 rows of outcomes.csv: row 1: no answer before it")
+    assert outcome_summary(pumps.home, "pumps").refused == 5 + 3
+    pumps.answer(late)
+    assert watch_once(pumps.pipeline, pumps.home).problems == ()
+    assert outcome_summary(pumps.home, "pumps").with_outcome == 5 + 3
 
 
 def test_a_table_that_is_gone_does_not_keep_anybody_from_looking(
