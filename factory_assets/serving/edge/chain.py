@@ -18,6 +18,7 @@ from typing import Any
 
 from factory_assets.serving.edge.score import checkpoint_message
 from factory_resources.errors import StorageError
+from factory_resources.ledger.factory_verify import amount
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,10 @@ def _is_signed(line: LogLine, pack: str, public: bytes) -> bool:
 
 def _notes(unsigned: int, torn: int) -> Iterator[str]:
     if unsigned:
+        are, stay = ("is", "stays") if unsigned == 1 else ("are", "stay")
         yield (
-            f"{unsigned:,} answers are not proven by a checkpoint, and stay there; python score.py "
-            "--sign signs those since the last one"
+            f"{amount(unsigned, 'answers')} {are} not proven by a checkpoint, and {stay} there; "
+            "python score.py --sign signs those since the last one"
         )
     if torn:
         yield f"the last {torn:,} bytes are half a line, which was not answered"

@@ -326,7 +326,7 @@ def test_lines_that_others_append_are_not_signed(edge: Edge) -> None:
     with pytest.raises(program.PackError, match=r"line 3 of log\.jsonl was not written here"):
         edge.answer(6)
     received = edge.receive()
-    assert received.notes[0].startswith("1 answers are not proven by a checkpoint")
+    assert received.notes[0].startswith("1 answer is not proven by a checkpoint, and stays")
 
 
 def test_a_pack_is_open_once(edge: Edge) -> None:
