@@ -7,11 +7,11 @@ from typing import Any
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.data.leakage.semantics import (
     BIRTHS,
-    COUNTS,
     NAMES,
     PLANS,
     SHORTENED,
     SUBJECTS,
+    is_count,
     parted,
     words_of,
 )
@@ -85,7 +85,7 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
     return (
         column.type in ("int64", "string")
         and column.source.casefold() != _NITRIC_OXIDE
-        and not COUNTS.intersection(words[:-1])
+        and not is_count(words, whole=column.type == "int64")
         and (_is_named(column, name) or bool((NAMES | _INDIVIDUALS).intersection(words[-1:])))
         and column.distinct >= _FEWEST_GROUPS
         and 1.05 * column.distinct < rows

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from factory_assets.data.leakage.semantics import BIRTHS, COUNTS, NAMES, words_of
+from factory_assets.data.leakage.semantics import BIRTHS, NAMES, is_count, words_of
 from factory_assets.results.data import Duplicates
 from factory_assets.spec import Pipeline, SequenceNetwork
 from factory_resources.sql.engine import identifier
@@ -170,7 +170,7 @@ def group_overlap(
         and kind in {"VARCHAR", "BIGINT"}
         and name != pipeline.spec.training.target
         and NAMES.intersection(words_of(name)[-1:])
-        and not COUNTS.intersection(words_of(name)[:-1])
+        and not is_count(words_of(name), whole=kind == "BIGINT")
     ]
     shares = {name: _share_in_training(connection, name) for name in declared if name in columns}
     for name in named:

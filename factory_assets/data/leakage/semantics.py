@@ -172,8 +172,13 @@ of an earlier test."""
 NAMES = _all(_NAMES)
 """Last words in the names of columns whose values identify somebody or something."""
 
-COUNTS = frozenset(("anzahl", "anz", "zahl", "count"))
+_COUNTS = frozenset(("anzahl", "anz", "zahl", "count"))
 """Words before such a one if a column says how many there are, and not which."""
+
+_SEVERAL = frozenset(
+    ("anlagen", "geräte", "kunden", "mandanten", "maschinen", "patienten", "probanden")
+)
+"""Such words that name several: numbers below them say how many there are."""
 
 SUBJECTS = frozenset(f"{_NAMES['people']} {_NAMES['things']}".split())
 """Words for people and things of which there are several rows."""
@@ -215,6 +220,16 @@ def words_of(text: str) -> list[str]:
     A German compound such as `Kundennummer` has two. NO2 is no number.
     """
     return re.findall(r"[^\W\d_]+", re.sub(r"(?<![^\W\d_])no(?=\d)", "", parted(text)))
+
+
+def is_count(words: list[str], *, whole: bool) -> bool:
+    """Whether the words in the name of a column say how many there are, and not which.
+
+    Args:
+        whole: whether its values are whole numbers.
+    """
+    named = _COUNTS.intersection(words[:-1])
+    return bool(named) or (whole and bool(_SEVERAL.intersection(words[-1:])))
 
 
 def before_per(words: list[str]) -> list[str]:

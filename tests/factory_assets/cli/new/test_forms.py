@@ -203,7 +203,9 @@ def test_a_column_that_few_rows_have_is_not_guessed_to_be_the_target(tmp_path: P
     assert made.spec.training.target == "weight"
 
 
-@pytest.mark.parametrize("name", ["NO", "NO2", "Anzahl Kunden", "Zahl der Patienten", "count_user"])
+@pytest.mark.parametrize(
+    "name", ["NO", "NO2", "Anzahl Kunden", "Zahl der Patienten", "count_user", "Kunden"]
+)
 def test_a_gas_or_a_count_does_not_identify_something(tmp_path: Path, name: str) -> None:
     chance = random.Random(5)
     rows = "".join(f"{chance.randrange(60)},{chance.choice('yn')}\n" for _ in range(300))

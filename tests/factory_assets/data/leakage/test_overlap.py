@@ -107,7 +107,16 @@ def test_a_declared_group_that_a_given_split_separates_is_a_sure_leak(
 
 
 @pytest.mark.parametrize(
-    "name", ["udi", "row_id", "speed", "admission_type_id", "num_medications", "anzahl_kunden"]
+    "name",
+    [
+        "udi",
+        "row_id",
+        "speed",
+        "admission_type_id",
+        "num_medications",
+        "anzahl_kunden",
+        "patienten",
+    ],
 )
 def test_a_column_that_names_nobody_twice_is_no_group(
     name: str, tmp_path: Path, home: Home
@@ -119,6 +128,7 @@ def test_a_column_that_names_nobody_twice_is_no_group(
         "admission_type_id": [i % 8 for i in range(600)],
         "num_medications": [i % 70 for i in range(600)],
         "anzahl_kunden": [i % 70 for i in range(600)],
+        "patienten": [i % 70 for i in range(600)],
     }[name]
     assert look(csv(**{name: values}, **measured(600)), tmp_path, home)[0].groups == {}
 
