@@ -32,6 +32,8 @@ class StagedBlock:
     """Times with and without an offset; see `contract.offsets`."""
     matched: dict[str, int] = field(default_factory=dict)
     """Number of rows with a match in the table of each join."""
+    added: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By join that declares no columns: those that it adds, each with its name in its own table."""
     example: str = ""
     """A value that broke the most frequently broken rule, worded for the message."""
 
@@ -52,6 +54,7 @@ class StagedBlock:
             ignored=self.ignored,
             offsets=dict(self.offsets),
             matched=dict(self.matched),
+            added=dict(self.added),
         )
 
 

@@ -13,7 +13,7 @@ from factory_assets.data.contract.offsets import offsets_after_reading
 from factory_assets.data.contract.rules import is_separable
 from factory_assets.data.contract.validation import ContractValidation
 from factory_assets.data.sources.base import SourceHandle
-from factory_assets.data.transforms.joins import with_joins
+from factory_assets.data.transforms.joins import undeclared_columns, with_joins
 from factory_assets.results.data import Block, SourceFile, add_counts, most_broken_rule
 from factory_assets.spec import Ingest
 from factory_resources.erasure.manifest import erased_of
@@ -102,6 +102,7 @@ def validate_sources(
         ignored=validation.ignored,
         offsets=offsets,
         matched=add_counts([t.matched for t in tables]),
+        added=undeclared_columns(ingest.joins, joined),
         example=example,
     )
 

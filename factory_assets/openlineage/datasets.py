@@ -144,9 +144,8 @@ def _lineage(
 def _from_sources(
     value: IngestResult, snapshot: Snapshot, declaration: Any
 ) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    labels = {label for source in value.sources for label in source.labels}
     columns = tuple(name for name in value.snapshot.columns if name in snapshot.columns)
-    origins: Origins = source_origins(declaration, columns, labels)
+    origins: Origins = source_origins(declaration, columns, value.labels, value.added)
     joins = {source.join for source in value.sources if source.join}
     if len(value.sources) > MAX_SOURCES:
         name = _sources(value.sources)[0]["name"]

@@ -60,6 +60,8 @@ class Block(StageResult):
     """Time columns without a declared zone: the number of values with an offset, and without."""
     matched: Annotated[dict[str, int], Field(exclude_if=is_unset)] = {}
     """Number of rows with a match in the table of each join."""
+    added: Annotated[dict[str, dict[str, str]], Field(exclude_if=is_unset)] = {}
+    """By join that declares no columns: those that it adds, each with its name in its own table."""
 
 
 CLEAR_DRIFT = 0.2
@@ -141,6 +143,20 @@ class IngestResult(_TableResult):
     blocks: tuple[Block, ...] = ()
     """The blocks that form the snapshot, in order."""
     findings: Findings = Findings()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns that name the source of a row."""
+        return tuple(dict.fromkeys(label for source in self.sources for label in source.labels))
+
+    @property
+    def added(self) -> dict[str, dict[str, str]]:
+        """By join that declares no columns: those that it adds, each with its own name."""
+        found: dict[str, dict[str, str]] = {}
+        for block in self.blocks:
+            for join, columns in block.added.items():
+                found.setdefault(join, {}).update(columns)
+        return found
 
 
 class CleanResult(_TableResult):

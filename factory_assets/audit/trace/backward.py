@@ -267,8 +267,8 @@ def _source_columns(ingest: Record, history: RecordGraph) -> Origins:
     """Map each ingested column to source columns, through other pipelines to the first one."""
     value = value_in(ingest)
     assert isinstance(value, IngestResult)
-    labels = {label for source in value.sources for label in source.labels}
-    direct = source_origins(ingest.parts["declaration"], tuple(value.snapshot.columns), labels)
+    columns = tuple(value.snapshot.columns)
+    direct = source_origins(ingest.parts["declaration"], columns, value.labels, value.added)
     # One record per stage is enough: all its partitions are computed in the same way.
     inputs = {(r.pipeline, r.stage): r for r in history.inputs(ingest)}
     upstream = {

@@ -13,6 +13,7 @@ import dagster as dg
 from factory_assets.data.transforms.column_lineage import Origins, clean_origins, source_origins
 from factory_assets.execution.cache_key import relevant_spec
 from factory_assets.execution.requests import StageRequest
+from factory_assets.results.data import IngestResult
 from factory_assets.spec import IDENTITY, AssetSource, SnapshotSource
 from factory_resources.tables.snapshot import Snapshot
 
@@ -20,20 +21,20 @@ KEY = "dagster/column_lineage"
 
 
 def column_lineage(
-    call: StageRequest, snapshot: Snapshot, labels: Sequence[str] = ()
+    call: StageRequest, snapshot: Snapshot, value: IngestResult | None = None
 ) -> dict[str, Any]:
     """Return Dagster's lineage metadata of a table; empty if no asset is upstream of the stage.
 
     Args:
         call: the request of ingest, clean or split.
         snapshot: the stage's table.
-        labels: the columns of an ingest that are in no source.
+        value: the result of an ingest.
     """
     pipeline = call.pipeline.name
     columns = [name for name in snapshot.columns if name not in IDENTITY]
     match call.stage:
         case "ingest":
-            return _ingest_lineage(call, columns, labels)
+            return _ingest_lineage(call, columns, value)
         case "clean":
             added = call.pipeline.spec.clean.columns
             ingested = [name for name in columns if name not in added]
@@ -56,7 +57,7 @@ def _metadata(deps: Mapping[str, Sequence[dg.TableColumnDep]]) -> dict[str, Any]
 
 
 def _ingest_lineage(
-    call: StageRequest, columns: list[str], labels: Sequence[str]
+    call: StageRequest, columns: list[str], value: IngestResult | None
 ) -> dict[str, Any]:
     assets: dict[str, dg.AssetKey] = {}
     for source in call.pipeline.spec.ingest.every_source:
@@ -66,9 +67,10 @@ def _ingest_lineage(
             )
         elif isinstance(source, AssetSource):
             assets[f"{source.asset}."] = dg.AssetKey(source.asset.split("/"))
-    if not assets:
+    if not assets or value is None:
         return {}
-    origins = source_origins(relevant_spec(call.pipeline, "ingest"), columns, labels)
+    spec = relevant_spec(call.pipeline, "ingest")
+    origins = source_origins(spec, columns, value.labels, value.added)
     return _metadata(
         {
             name: [

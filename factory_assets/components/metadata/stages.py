@@ -3,7 +3,6 @@
 How texts and tables look belongs in `markdown` and `evaluation`.
 """
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,7 +78,9 @@ def costs(prefix: str, total: CostTotal) -> dict[str, Any]:
     return metadata
 
 
-def _table(call: StageRequest, snapshot: Snapshot, labels: Sequence[str] = ()) -> dict[str, Any]:
+def _table(
+    call: StageRequest, snapshot: Snapshot, ingested: IngestResult | None = None
+) -> dict[str, Any]:
     columns = [
         dg.TableColumn(name, kind, description=markdown.column(call.pipeline, name))
         for name, kind in snapshot.columns.items()
@@ -91,7 +92,7 @@ def _table(call: StageRequest, snapshot: Snapshot, labels: Sequence[str] = ()) -
         "data version": snapshot.data_version,
         "size [MB]": snapshot.bytes / 1e6,
         "preview": dg.MetadataValue.md(markdown.preview(call.pipeline, snapshot, call.home)),
-        **column_lineage(call, snapshot, labels),
+        **column_lineage(call, snapshot, ingested),
     }
 
 
@@ -105,15 +106,11 @@ def _quarantine(
     }
 
 
-def _labels(value: IngestResult) -> Iterator[str]:
-    return (label for source in value.sources for label in source.labels)
-
-
 def _ingested(call: StageRequest, value: IngestResult) -> Description:
     limit = call.pipeline.spec.ingest.max_quarantine
     share = value.quarantined_rows / value.rows_read
     metadata = {
-        **_table(call, value.snapshot, tuple(dict.fromkeys(_labels(value)))),
+        **_table(call, value.snapshot, value),
         **_quarantine(call, value.quarantined, value.quarantine),
         "rows read": value.rows_read,
         "sources": dg.MetadataValue.md(markdown.sources(value.sources)),

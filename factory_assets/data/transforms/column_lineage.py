@@ -84,7 +84,10 @@ def formulas(clean: Clean) -> dict[str, str]:
 
 
 def source_origins(
-    declaration: Mapping[str, Any], ingested: Sequence[str], labels: Collection[str] = ()
+    declaration: Mapping[str, Any],
+    ingested: Sequence[str],
+    labels: Collection[str] = (),
+    added: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Origins:
     """Return the source columns from which each ingested column is computed.
 
@@ -95,14 +98,15 @@ def source_origins(
         declaration: the declaration of ingest, as a record stores it.
         ingested: the columns of the table; identity columns are ignored.
         labels: the columns that name the source of a row; they are in no source.
+        added: by join that declares no columns, those that it added, each with its own name.
     """
     declared = {c["name"]: c.get("source") for c in declaration["contract"]["columns"]}
     several = declaration.get("sources") or {"": declaration.get("source") or {}}
     sources = [_SourceColumns(source) for source in several.values()]
     joined = {
-        added: (_SourceColumns(join["source"], f"{name}."), column)
+        renamed: (_SourceColumns(join["source"], f"{name}."), column)
         for name, join in (declaration.get("joins") or {}).items()
-        for added, column in _added_columns(join).items()
+        for renamed, column in {**_added_columns(join), **(added or {}).get(name, {})}.items()
     }
     origins: Origins = {}
     for name in ingested:

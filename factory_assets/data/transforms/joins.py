@@ -50,6 +50,27 @@ def with_joins(
     return wide
 
 
+def undeclared_columns(
+    joins: Mapping[str, Join], others: Mapping[str, Sequence[SourceTable]]
+) -> dict[str, dict[str, str]]:
+    """Return what each join adds that declares no columns, each with its name in the other table.
+
+    The label of its files is in no table.
+
+    Args:
+        others: the tables to join, by the name of the join.
+    """
+    return {
+        name: {
+            added: own
+            for own, added in join.adds(_table(join, others[name])[1]).items()
+            if any(own in other.columns for other in others[name])
+        }
+        for name, join in joins.items()
+        if join.columns is None
+    }
+
+
 def _joined(
     name: str,
     join: Join,

@@ -168,6 +168,8 @@ def test_a_file_can_be_a_source_of_rows_and_of_a_join(tmp_path: Path) -> None:
     _write(tmp_path, "one/a.csv", "size,colour\n1,red\n")
     join = {"prices": {"source": {"files": str(data)}, "on": "colour"}}
     _run(tmp_path, "one", {"ingest": {"source": {"files": "a.csv"}, "joins": join}})
+    columns = {c.name: c.sources for c in _trace(tmp_path, "one/clean").columns}
+    assert columns == {"size": ("size",), "colour": ("colour",), "price": ("prices.price",)}
     _run(tmp_path, "two", {"ingest": {"source": {"files": str(data)}}})
     found = _trace(tmp_path, str(data))
     assert sorted(f.passages[0].joined for f in found.fates) == ["", "prices"]

@@ -92,6 +92,17 @@ def test_columns_of_several_sources_and_joins_are_traced() -> None:
     }
 
 
+def test_what_a_join_adds_without_naming_it_is_traced_to_its_table() -> None:
+    declaration = _declared({"pipeline": "orchard", "stage": "clean"})
+    machines = {"source": {"pipeline": "plant", "stage": "ingest"}, "prefix": "m_"}
+    declaration["joins"] = {"machines": machines}
+    added = {"machines": {"m_age": "age"}}
+    assert source_origins(declaration, ["size", "m_age"], (), added) == {
+        "size": ("orchard/clean.size",),
+        "m_age": ("plant/ingest.age",),
+    }
+
+
 def test_renamed_columns_of_a_join_are_traced_to_its_table() -> None:
     declaration = _declared({"files": "d.csv"}, {"name": "cost", "source": "p price"})
     machines = {"source": {"files": "m.csv"}, "columns": ["age", "id", "price"]}

@@ -108,6 +108,7 @@ def test_two_joins_add_columns_and_the_labels_of_files(tmp_path: Path, home: Hom
         {"machine": "M1", "age": 10, "colour": "red", "plant": "x"},
         {"machine": "M2", "age": 20, "colour": "blue", "plant": "y"},
     ]
+    assert result.added == {"colours": {"colour": "colour"}}
 
 
 def test_a_changed_joined_table_changes_the_sources_key(tmp_path: Path, home: Home) -> None:
