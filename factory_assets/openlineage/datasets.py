@@ -3,6 +3,7 @@
 Their facets belong in `facets`. No value of a row is in them.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from factory_assets.data.transforms.column_lineage import (
     clean_origins,
     parse_clean,
     source_origins,
+    source_prefixes,
 )
 from factory_assets.openlineage import facets
 from factory_assets.results.base import StageResult, digest
@@ -27,6 +29,9 @@ StageInputs = Mapping[Stage, StageResult]
 
 SOURCES = "file"
 """The namespace of sources; their names are as declared, without the path of the folder."""
+
+_TABLE = re.compile(r"([a-z][a-z0-9_]*/(?:ingest|clean))@([0-9a-f]{64})")
+"""The name of a source that is the table of another pipeline, and its data version."""
 
 MAX_SOURCES = 20
 """More sources than these are one dataset: a table may have a hundred thousand files."""
@@ -51,7 +56,7 @@ def input_datasets(
         value: its own result, which names the sources of an ingest; None before it has one.
     """
     if isinstance(value, IngestResult):
-        return _sources(value.sources)
+        return _sources(value.sources, namespace)
     return [
         *(
             _table(tables_of(inputs[before])[part], namespace)
@@ -108,16 +113,40 @@ def _model(value: Candidate | Champion, namespace: str) -> Dataset:
     }
 
 
-def _sources(sources: Sequence[SourceFile]) -> list[Dataset]:
-    if len(sources) > MAX_SOURCES:
+def _sources(sources: Sequence[SourceFile], namespace: str) -> list[Dataset]:
+    versions: dict[tuple[str, str], list[str]] = {}
+    for source in sources:
+        table = _TABLE.fullmatch(source.name)
+        version = table[2] if table else source.sha256
+        versions.setdefault(_place(source, namespace), []).append(version)
+    if len(versions) > MAX_SOURCES:
         together = digest([source.sha256 for source in sources])
-        return [_source(f"{sources[0].name} and {len(sources) - 1} more", together)]
-    return [_source(source.name, source.sha256) for source in sources]
+        versions = {_together(sources): [together]}
+    return [
+        {
+            "namespace": space,
+            "name": name,
+            "facets": {"version": facets.dataset_version(_one_version(found))},
+        }
+        for (space, name), found in versions.items()
+    ]
 
 
-def _source(name: str, version: str) -> Dataset:
-    facet = {"version": facets.dataset_version(version)}
-    return {"namespace": SOURCES, "name": name or f"sha256:{version}", "facets": facet}
+def _place(source: SourceFile, namespace: str) -> tuple[str, str]:
+    """Return namespace and name of a source; a table of another pipeline is one dataset, whoever
+    writes or reads it."""
+    if table := _TABLE.fullmatch(source.name):
+        return namespace, table[1]
+    return SOURCES, source.name or f"sha256:{source.sha256}"
+
+
+def _together(sources: Sequence[SourceFile]) -> tuple[str, str]:
+    return SOURCES, f"{sources[0].name} and {len(sources) - 1} more"
+
+
+def _one_version(versions: Sequence[str]) -> str:
+    different = [*dict.fromkeys(versions)]
+    return different[0] if len(different) == 1 else digest(different)
 
 
 def _lineage(
@@ -125,7 +154,7 @@ def _lineage(
 ) -> facets.ColumnInputs:
     match value, inputs:
         case IngestResult(), _:
-            return dict(_from_sources(value, snapshot, declaration))
+            return dict(_from_sources(value, snapshot, declaration, namespace))
         case CleanResult(), {"ingest": IngestResult() as before}:
             spec = parse_clean(declaration)
             origins = clean_origins(spec, tuple(before.snapshot.columns)) if spec else {}
@@ -142,24 +171,26 @@ def _lineage(
 
 
 def _from_sources(
-    value: IngestResult, snapshot: Snapshot, declaration: Any
+    value: IngestResult, snapshot: Snapshot, declaration: Any, namespace: str
 ) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
     columns = tuple(name for name in value.snapshot.columns if name in snapshot.columns)
     origins: Origins = source_origins(declaration, columns, value.labels, value.added)
-    joins = {source.join for source in value.sources if source.join}
-    if len(value.sources) > MAX_SOURCES:
-        name = _sources(value.sources)[0]["name"]
+    places = {(source.join or "", *_place(source, namespace)) for source in value.sources}
+    if len({(space, name) for _, space, name in places}) > MAX_SOURCES:
         for column, found in origins.items():
-            yield column, [(SOURCES, name, origin) for origin in found]
+            yield column, [(*_together(value.sources), origin) for origin in found]
         return
+    prefixes = source_prefixes(declaration)
+    matches = (_TABLE.fullmatch(source.name) for source in value.sources)
+    tables = {match[1] for match in matches if match}
     for column, found in origins.items():
         read = []
         for origin in found:
-            join, _, field = origin.partition(".")
-            join = join if join in joins else ""
+            prefix = next((one for one in prefixes if origin.startswith(one)), "")
+            join, table = prefixes.get(prefix, ""), prefix.removesuffix(".")
             read += [
-                (SOURCES, _source(source.name, source.sha256)["name"], field if join else origin)
-                for source in value.sources
-                if source.join == join
+                (space, name, origin.removeprefix(prefix))
+                for of, space, name in sorted(places)
+                if of == join and (name == table if table in tables else name not in tables)
             ]
         yield column, read

@@ -129,19 +129,33 @@ def _added_columns(join: Mapping[str, Any]) -> dict[str, str]:
     return {rename.get(column, f"{prefix}{column}"): column for column in columns}
 
 
+def source_prefixes(declaration: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the names of `source_origins` begin, each with its join, empty for rows.
+
+    Args:
+        declaration: the declaration of ingest, as a record stores it.
+    """
+    joins = declaration.get("joins") or {}
+    several = declaration.get("sources") or {"": declaration.get("source") or {}}
+    found = {_prefix(join["source"], f"{name}."): name for name, join in joins.items()}
+    return found | {prefix: "" for one in several.values() if (prefix := _prefix(one))}
+
+
+def _prefix(source: Mapping[str, Any], otherwise: str = "") -> str:
+    if "pipeline" in source:
+        return f"{source['pipeline']}/{source['stage']}."
+    if "asset" in source:
+        return f"{source['asset']}."
+    if "answers" in source:
+        return f"{source['answers']}/answers."
+    return f"{source['table']}." if source.get("table") else otherwise
+
+
 class _SourceColumns:
     """The origins of the columns of one source."""
 
     def __init__(self, source: Mapping[str, Any], prefix: str = "") -> None:
-        if "pipeline" in source:
-            prefix = f"{source['pipeline']}/{source['stage']}."
-        elif "asset" in source:
-            prefix = f"{source['asset']}."
-        elif "answers" in source:
-            prefix = f"{source['answers']}/answers."
-        elif source.get("table"):
-            prefix = f"{source['table']}."
-        self._prefix = prefix
+        self._prefix = _prefix(source, prefix)
         self._query: Origins = {}
         if source.get("query"):
             dialect = "sqlite" if str(source.get("database")).startswith("sqlite:") else "postgres"
