@@ -96,7 +96,6 @@ def up(services: Services, console: Console) -> int:
     home = Home.from_env()
     require_allowed(services.door, home)
     _prepare(home)
-    os.environ["FACTORY_MLFLOW_UI"] = f"{services.door.url}/mlflow"
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -5,7 +5,6 @@ Markdown of an evaluation belongs in `evaluation`.
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -177,12 +176,15 @@ def _figure(value: float | None, sd: float | None) -> str:
 
 
 def mlflow_links(value: Candidate | Champion) -> str:
-    """Return links to the run and the version in MLflow's UI, as `factory up` serves it."""
-    ui = os.environ.get("FACTORY_MLFLOW_UI", "http://127.0.0.1:3000/mlflow")
-    version = (
-        f"[{value.model} v{value.version}]({ui}/#/models/{value.model}/versions/{value.version})"
-    )
-    return f"[run {value.run_id[:8]}]({ui}/#/runs/{value.run_id}) · {version}"
+    """Return links to the run and the version in MLflow's UI.
+
+    They are relative: whoever reads the page came through the front door, behind which MLflow is,
+    and a run does not know by which names and port others reach it.
+    """
+    ui = "/mlflow/#"
+    version = f"{ui}/models/{value.model}/versions/{value.version}"
+    run = f"[run {value.run_id[:8]}]({ui}/runs/{value.run_id})"
+    return f"{run} · [{value.model} v{value.version}]({version})"
 
 
 def rows_before_split(call: StageRequest) -> int:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory_assets.components.metadata.evaluation import verdict
-from factory_assets.components.metadata.markdown import portfolio, table
+from factory_assets.components.metadata.markdown import mlflow_links, portfolio, table
 from factory_assets.results.evaluation import AnswersCompared, EvaluationResult, GateResult
-from factory_assets.results.model import Candidate, Portfolio, PortfolioMember
+from factory_assets.results.model import Candidate, Champion, Portfolio, PortfolioMember
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
 
@@ -45,6 +45,13 @@ def test_no_cell_breaks_out_of_the_table(rows: list[list[str]], name: str) -> No
         plain = re.sub(r"\\.", "", line)
         assert plain.count("|") == 3
         assert not {"<", "[", "`"} & set(plain)
+
+
+def test_links_to_mlflow_hold_at_every_address_of_the_front_door() -> None:
+    champion = Champion.model_construct(model="apples", version=3, run_id="0123456789abcdef")
+    run, version = re.findall(r"\]\((.*?)\)", mlflow_links(champion))
+    assert run == "/mlflow/#/runs/0123456789abcdef"
+    assert version == "/mlflow/#/models/apples/versions/3"
 
 
 def test_members_are_listed_from_the_best_below_their_picture(tmp_path: Path) -> None:
