@@ -3,6 +3,7 @@
 import sys
 import unicodedata
 from dataclasses import replace
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -139,6 +140,18 @@ def test_a_pdf_shows_texts_and_reads_nothing(home: Home) -> None:
     assert "root:" not in text
     assert "U+0645" in text
     assert render_pdf(ALL, (), home) == content
+
+
+def test_a_digest_of_a_pdf_is_broken_where_its_column_ends(home: Home) -> None:
+    digest = sha256(b"row").hexdigest()
+    header = ("stage", "code of the factory", "code of the user", "computed", "notes")
+    row = ("ingest", digest, digest, "2026-11-30T18:15:42.432041Z", "[1]")
+    table = PrintedTable("Digests", header, (row,), (), ((1,),))
+    document = replace(_document(("plain",)), sections=(PrintedSection("code", "Code", (table,)),))
+    reader = pypdf.PdfReader(BytesIO(render_pdf(document, (), home)))
+    [lines] = [page.extract_text().splitlines() for page in reader.pages]
+    assert "".join(lines).count(digest) == 2, "it is copied as it is"
+    assert max(len(word) for line in lines for word in line.split()) < 40
 
 
 def test_without_the_compiler_a_pdf_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
