@@ -82,6 +82,12 @@ class SourceView:
     erased: int = 0
     """How many rows of the file were erased: they are never shown."""
 
+    @property
+    def is_end(self) -> bool:
+        """Whether the file ends before as many follow the asked one as would be shown."""
+        asked = next((one.number for one in self.lines if one.is_asked), None)
+        return asked is not None and self.lines[-1].number < asked + AROUND
+
 
 @dataclass(frozen=True)
 class _Named:

@@ -185,8 +185,8 @@ def test_an_auditor_is_not_shown_the_row_that_the_source_still_has(erased: Path)
     for asked in (f"row={ROW}", f"line={ROW + 1}", f"row={ROW + 1}"):
         answer = client.get(f"/audit/files/{sha256_of(source, source.name)}?{asked}")
         assert (answer.status_code, mistakes_of(answer.text)) == (200, [])
-        assert f'id="L{ROW}"' not in answer.text
-        assert f'id="L{ROW - 1}"' in answer.text
+        assert f'<th scope="row">{ROW}</th>' not in answer.text
+        assert f'<th scope="row">{ROW - 1}</th>' in answer.text
         assert "1 row that was erased and that the file still has is not shown" in text_of(
             answer.text
         )

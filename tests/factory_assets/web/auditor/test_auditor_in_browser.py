@@ -168,7 +168,7 @@ def test_no_page_has_a_barrier(audited: Audited, browser: Browser) -> None:
             "/audit/apples/2",
             "/audit/apples/diff?from=1&to=2",
             f"/audit/answers/{audited.answer}",
-            f"/audit/files/{files[0]}?line=9#L9",
+            f"/audit/files/{files[0]}?line=9#asked",
             f"/audit/files/{files[1]}?row=9",
             "/audit/search?q=nothing-at-all",
             "/audit/search?q=jane",

@@ -356,6 +356,12 @@ def test_an_answer_that_is_not_on_record_says_what_may_be(audited: Audited, brow
     assert "not the id of a prediction" in _show(client, "/audit/answers/<b>", 404)
 
 
+def _asked(number: int) -> str:
+    """Return how the row of a source that a link leads to begins."""
+    marked = 'id="asked" class="asked" tabindex="-1" aria-current="true"'
+    return f'<tr {marked}><th scope="row">{number}</th>'
+
+
 def test_a_source_is_shown_around_a_line(audited: Audited, browse: Browse) -> None:
     lines = (audited.factory.defs / "apples" / "data.csv").read_text().splitlines()
     page = f"/audit/files/{_digest(audited)}?line=30"
@@ -364,10 +370,13 @@ def test_a_source_is_shown_around_a_line(audited: Audited, browse: Browse) -> No
         row = f'<th scope="row">{number}</th><td>{html.escape(lines[number - 1])}</td>'
         assert row in source
     assert f'<th scope="row">9</th><td>{lines[8]}' not in source
-    assert '<tr id="L30" class="asked"' in source
-    assert "It has no such row" in _show(
-        browse(audited.home, "auditor"), f"/audit/files/{_digest(audited)}?line=9999"
-    )
+    assert _asked(30) in source
+    assert ">After</a>" in source
+    page = f"/audit/files/{_digest(audited)}?line="
+    last = _show(browse(audited.home, "auditor"), f"{page}{len(lines)}")
+    assert _asked(len(lines)) in last
+    assert ">After</a>" not in last, "it would lead to a page without lines"
+    assert "It has no such row" in _show(browse(audited.home, "auditor"), f"{page}9999")
 
 
 def test_a_source_that_changed_is_not_shown(changed: Audited, browse: Browse) -> None:
@@ -420,11 +429,11 @@ def test_sensitive_columns_of_a_source_are_hidden(audited: Audited, browse: Brow
     text = text_of(source)
     assert "sensitive are hidden: name" in text
     assert "3 3 hidden <i>n3</i>" in text
-    assert '<tr id="L3" class="asked"' in source
+    assert _asked(3) in source
     assert "<script>" not in source
     assert HOSTILE in text
     by_row = _show(client, f"/audit/files/{digest}?line=7&row=5")
-    assert '<tr id="L5" class="asked"' in by_row
+    assert _asked(5) in by_row
 
 
 def test_a_file_of_a_pipeline_that_is_not_declared_any_more_is_not_shown(

@@ -138,7 +138,12 @@ def test_training_rows_of_an_answer_are_computed_anew_after_some_were_erased(
     client = browse(changed.home, "auditor")
     page = f"/audit/answers/{changed.explained}?influence=1"
     listed = "Rows, the largest influence first"
-    assert listed in text_of(client.get(page).text)
+    shown = client.get(page).text
+    assert listed in text_of(shown)
+    assert "The joint effect of rows like these" in shown
+    assert "that of a single row. Its reliability was measured" in shown
+    # The row itself: its number is another than that of its line, and either may be shown.
+    assert set(re.findall(r'href="/audit/files/[^"]*?(#[^"]*)"', shown)) == {"#asked"}
     erased = ErasedFrom(rows={}, versions=(2,), gone=(), champion=None, answers=())
     manifest = ErasureManifest(
         id="1", sources={}, pipelines={"apples": erased}, files={}, records={}, removed=()
