@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
 
 from factory_assets.execution.explain import diff_records
 from factory_assets.ml.artifacts.trained_model import MANIFEST
@@ -45,7 +44,8 @@ class FileChange:
     """A file of the model."""
 
     name: str
-    state: Literal["the same", "other bytes", "new", "missing"]
+    state: str
+    """`the same`, `other bytes`, or which version alone has it."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def _files(
     old, new = (_manifest(line, found, home) for line, found in zip(lines, records, strict=True))
     for name in sorted({*old, *new}):
         if name not in new or name not in old:
-            yield FileChange(name, "missing" if name in old else "new")
+            line = lines[0] if name in old else lines[1]
+            yield FileChange(name, f"only in version {line.version}")
         else:
             yield FileChange(name, "the same" if old[name] == new[name] else "other bytes")
 

@@ -16,7 +16,7 @@ from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import Alarm, MonitorReport, ReportedChange
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.web.access_log import AccessLog
-from factory_assets.web.auditor import reading
+from factory_assets.web.auditor import difference, reading
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import AccessRefused
 from factory_resources.ledger.factory_verify import (
@@ -280,6 +280,15 @@ def test_two_versions_are_compared(audited: Audited, browse: Browse) -> None:
     assert text_of(_show(client, "/audit/apples/diff"))[:40] == text[:40]
     _show(client, "/audit/apples/diff?from=1&to=77", 404)
     _show(client, "/audit/search/diff?from=x", 404)
+
+
+def test_a_file_that_one_version_has_is_not_called_missing(
+    audited: Audited, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifests = {1: {"model.json": "a", "estimator.skops": "b"}, 2: {"model.json": "c", "w": "d"}}
+    monkeypatch.setattr(difference, "_manifest", lambda line, *_: manifests[line.version])
+    text = text_of(_show(browse(audited.home, "auditor"), "/audit/apples/diff?from=1&to=2"))
+    assert "estimator.skops only in version 1 model.json other bytes w only in version 2" in text
 
 
 def test_files_that_changed_are_not_compared(changed: Audited, browse: Browse) -> None:

@@ -24,7 +24,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.sources.files.discovery import sha256_of
 from factory_resources.tracking.registry import Registry
 from tests.factory_assets.web.auditor.clients import app_of, client_of
-from tests.factory_assets.web.auditor.conftest import Audited, Browse
+from tests.factory_assets.web.auditor.conftest import HOSTILE, Audited, Browse
 from tests.factory_assets.web.pages.markup import text_of
 from tests.ledger import problems
 from tests.pipelines import APPLES, declare
@@ -145,8 +145,10 @@ def test_training_rows_of_an_answer_are_computed_anew_after_some_were_erased(
     # The row itself: its number is another than that of its line, and either may be shown.
     assert set(re.findall(r'href="/audit/files/[^"]*?(#[^"]*)"', shown)) == {"#asked"}
     erased = ErasedFrom(rows={}, versions=(2,), gone=(), champion=None, answers=())
+    source = sha256_of(changed.factory.defs / "search" / HOSTILE, HOSTILE)
+    pipelines = {"apples": erased}
     manifest = ErasureManifest(
-        id="1", sources={}, pipelines={"apples": erased}, files={}, records={}, removed=()
+        id="1", sources={source: (2,)}, pipelines=pipelines, files={}, records={}, removed=()
     )
     changed.home.write_atomic(manifest_file(changed.home, "1"), manifest.content)
     entry = ErasureBegun(
@@ -157,6 +159,8 @@ def test_training_rows_of_an_answer_are_computed_anew_after_some_were_erased(
         answers=0,
     )
     Ledger(changed.home).append([entry])
+    hidden = text_of(client.get(f"/audit/files/{source}?row=2").text)
+    assert "are hidden: name. 1 row that was erased and that the file still has is not" in hidden
     # The rows that it learned from cannot be read any more.
     shutil.rmtree(changed.home.tables / "apples")
     assert listed not in text_of(client.get(page).text)
