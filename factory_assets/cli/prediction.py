@@ -190,7 +190,8 @@ def _data(found: AnswerTrace) -> Iterator[str]:
             f"  contract of {contract.pipeline}: {contract.columns} columns, "
             f"sha256:{contract.sha256[:SHOWN_DIGITS]}"
         )
-        yield from (f"    {count:,} rows broke {rule}" for rule, count in contract.broken.items())
+        for rule, count in contract.broken.items():
+            yield f"    {count:,} row{'s' * (count != 1)} broke {rule}"
     if found.lineage:
         yield from step_lines(found.lineage.steps)
         yield from sources_lines(found.lineage.sources)

@@ -56,6 +56,14 @@ def test_an_answer_that_came_home_is_traced_to_its_pack(edge: Edge) -> None:
         assert pack.pack[:12] in shown
         assert pack.key in html.unescape(shown)
         assert f"its log came home {received[1].time[:16].replace('T', ' ')}" in shown
+    contracts = [one.model_copy(update={"broken": {"known": 1}}) for one in found.contracts]
+    logged = {"size": None, "name": {"commitment": "5e" * 32}, "colour": "red"}
+    other = found.model_copy(update={"input": logged, "contracts": (*contracts,)})
+    page = trace_page(other)
+    for value in ('<span class="soft">missing</span>', f"commitment <code>{'5e' * 32}</code>"):
+        assert f"<td>{value}</td>" in page, "not as Python writes it"
+    for shown in (answer_text(other), page):
+        assert "1 row broke known" in shown
 
 
 def test_an_answer_that_did_not_come_home_is_said_to_be_missing_with_its_pack(edge: Edge) -> None:
