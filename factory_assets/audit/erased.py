@@ -1,6 +1,6 @@
 """What the ledger says of erasures: rows that they took from a model version, and files."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -48,6 +48,13 @@ def erasures_from(pipeline: str, version: int, home: Home) -> Iterator[RowsErase
     """Yield what a trace says of these erasures."""
     for manifest, number, entry in erasures_of(pipeline, version, home):
         yield RowsErased(erasure=manifest.id, entry=number, time=entry.time)
+
+
+def erasures_behind(records: Collection[str], home: Home) -> Iterator[RowsErased]:
+    """Yield the entered erasures that took something from records, named by their paths."""
+    for manifest, number, entry in entered_erasures(home):
+        if manifest.records.keys() & set(records):
+            yield RowsErased(erasure=manifest.id, entry=number, time=entry.time)
 
 
 def erasure_papers(pipeline: str, version: int, home: Home) -> Iterator[tuple[list[int], Path]]:

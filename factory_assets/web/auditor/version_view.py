@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from factory_assets.audit.erased import erasures_from
+from factory_assets.audit.erased import erasures_behind, erasures_from
 from factory_assets.audit.trace.backward import describe_columns
 from factory_assets.audit.trace.report import ColumnOrigin, RowsErased
 from factory_assets.execution.provenance import Environment, read_provenance
@@ -71,6 +71,8 @@ class VersionView:
     """The entries about the version, in order."""
     erased: tuple[RowsErased, ...]
     """The erasures of rows that it learned from."""
+    erased_beside: tuple[RowsErased, ...]
+    """Those of other rows behind it, such as rows that it was evaluated on."""
     watt_hours: float
     """Energy of the stages behind it, of all partitions together."""
 
@@ -101,6 +103,8 @@ class VersionReader:
         columns, upstream = self._columns(found, counted, candidate)
         environment, unknown = self._environment(pipeline, version)
         looks = Looks(self.home, pipeline).newest_first()
+        erased = tuple(erasures_from(pipeline, version, self.home))
+        behind = erasures_behind([one.name for one in every], self.home)
         return VersionView(
             line,
             evaluation,
@@ -117,7 +121,8 @@ class VersionReader:
             _answers(pipeline, version, self.home),
             next((look for look in looks if look.version == version), None),
             tuple(self.index.acts_about(pipeline, version)),
-            tuple(erasures_from(pipeline, version, self.home)),
+            erased,
+            tuple(one for one in behind if one not in erased),
             sum(one.wh for one in every),
         )
 

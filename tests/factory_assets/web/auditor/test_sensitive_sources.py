@@ -1,4 +1,4 @@
-"""A column that was sensitive when a stage was computed or a version trained stays hidden."""
+"""A column that was once sensitive stays hidden, and what was erased is told."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.execution.provenance import FOLDER
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
-from factory_resources.erasure.manifest import ErasedFrom, ErasureManifest, manifest_file
+from factory_resources.erasure.manifest import (
+    ErasedFrom,
+    ErasureManifest,
+    RewrittenRecord,
+    manifest_file,
+)
 from factory_resources.errors import ModelError
 from factory_resources.ledger.erasure_entries import ErasureBegun
 from factory_resources.ledger.ledger import Ledger
@@ -164,3 +169,35 @@ def test_training_rows_of_an_answer_are_computed_anew_after_some_were_erased(
     # The rows that it learned from cannot be read any more.
     shutil.rmtree(changed.home.tables / "apples")
     assert listed not in text_of(client.get(page).text)
+
+
+def test_a_version_tells_of_erased_rows_that_it_did_not_learn_from(
+    changed: Audited, browse: Browse
+) -> None:
+    """Its counts of rows are those without them, and the metrics beside them are not."""
+    page, told = "/audit/apples/2", "rows of its data that it did not learn from"
+    assert told not in text_of(browse(changed.home, "auditor").get(page).text)
+    erased = ErasedFrom(rows={}, versions=(1,), gone=(), champion=None, answers=())
+    files = (changed.home.path / "records" / "apples" / "evaluate").iterdir()
+    names = [str(file.relative_to(changed.home.path)) for file in files]
+    manifest = ErasureManifest(
+        id="1",
+        sources={},
+        pipelines={"apples": erased},
+        files={},
+        records={name: RewrittenRecord(was="5e" * 32, now="5f" * 32) for name in names},
+        removed=(),
+    )
+    changed.home.write_atomic(manifest_file(changed.home, "1"), manifest.content)
+    entry = ErasureBegun(
+        subject=ErasureBegun.subject_of(erasure="1"),
+        manifest=sha256(manifest.content).hexdigest(),
+        pipelines=("apples",),
+        rows=1,
+        answers=0,
+    )
+    Ledger(changed.home).append([entry])
+    assert told in text_of(browse(changed.home, "auditor").get(page).text)
+    text = text_of(browse(changed.home, "auditor").get("/audit/apples/1").text)
+    assert "rows that it learned from" in text
+    assert told not in text, "it is told once"
