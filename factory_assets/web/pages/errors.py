@@ -19,7 +19,8 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not possible",
-    409: "Refused",
+    # Not "Refused": of a candidate that serves, that would say what a person had decided.
+    409: "Not possible",
     500: "It cannot be shown",
     503: "Not possible now",
 }

@@ -84,6 +84,7 @@ def test_a_signed_approval_is_entered_after_the_act_and_serves(
     again = client.get(PAGE)
     assert again.status_code == 409
     assert mistakes_of(again.text) == []
+    assert "Not possible apples@1: it serves already" in text_of(again.text)
 
 
 def test_what_is_approved_of_a_stopped_pipeline_serves_once_it_is_resumed(
