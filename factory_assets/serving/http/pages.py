@@ -78,6 +78,8 @@ class Pages:
             ],
             exception_handlers={HttpError: _refused, HTTPException: _unknown},
         )
+        # `_unknown` does that: behind a proxy, Starlette would lead from https to http.
+        self.application.router.redirect_slashes = False
 
     async def _healthy(self, _: Request) -> Response:
         return JSONResponse({"live": True})
@@ -103,7 +105,7 @@ class Pages:
         return Response(text, media_type="text/plain; version=0.0.4")
 
     async def _documented(self, request: Request) -> Response:
-        address = str(request.base_url).rstrip("/")
+        address = str(request.base_url.replace(scheme=_scheme(request))).rstrip("/")
         with_token = request.state.reader.token is not None
         text = page(self._serving(request), address, with_token=with_token)
         return HTMLResponse(text, headers=_HEADERS)
@@ -155,8 +157,18 @@ async def _refused(_: Request, error: Exception) -> Response:
     return JSONResponse(content, error.status)
 
 
+def _scheme(request: Request) -> str:
+    """Return the scheme by which the client came: a proxy tells it, its connection does not."""
+    told = request.headers.get("x-forwarded-proto", "")
+    return told if told in {"http", "https"} else request.url.scheme
+
+
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 404 and path.endswith("/") and path.strip("/"):
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/{path.strip('/')}{query}", 307)
     headers = dict(error.headers or {})
     why = f"it answers only {headers['Allow']}" if error.status_code == 405 else error.detail
     what = f"{request.method} {request.url.path}: {why}; /docs lists what can be asked"

@@ -107,6 +107,22 @@ def test_what_is_asked_by_post_says_so_to_other_methods(
     assert client.post(path).status_code == 404
 
 
+def test_behind_a_proxy_nobody_is_led_from_https_to_http(served: ServedModel, home: Home) -> None:
+    client = browser(served, home, reader("mine"))
+    for path, to in (
+        ("/docs/", "/docs"),
+        ("/predict/mine/?explain=true", "/predict/mine?explain=true"),
+        ("//evil.example/", "/evil.example"),
+    ):
+        answer = client.post(f"http://testserver{path}", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, to)
+    forwarded = {"host": "predict.example", "x-forwarded-proto": "https"}
+    told = unescape(client.get("/docs", headers=forwarded).text)
+    assert "https://predict.example/predict/mine" in told
+    told = unescape(client.get("/docs", headers=forwarded | {"x-forwarded-proto": "x"}).text)
+    assert "http://predict.example/predict/mine" in told
+
+
 def test_a_stranger_learns_whether_it_is_ready(served: ServedModel, home: Home) -> None:
     reply = browser(served, home, None).get("/readyz")
     assert (reply.status_code, reply.json()) == (503, {"ready": False})
