@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import io
+import re
+import warnings
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +40,20 @@ def custom_graph(estimator: Any, shape: Shape, spec: OwnModule) -> onnx.ModelPro
     """
     view = _as_sklearn_classes(estimator, spec)
     try:
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            # The exporter reads attributes that scikit-learn will remove.
+            warnings.simplefilter("ignore")
             return estimator_graph(view, one_hot(shape), shape.task)
     except Exception as error:
         # skl2onnx raises exceptions of any type.
         raise _not_exportable(
-            spec, f"{type(error).__name__}: {str(error).partition('.')[0]}"
+            spec, f"{type(error).__name__}: {_first_sentence(str(error))}"
         ) from error
+
+
+def _first_sentence(text: str) -> str:
+    """Return it in one line; a point within a word, as in a dotted path, does not end it."""
+    return " ".join(re.split(r"\.(?=\s|$)", text, maxsplit=1)[0].split())
 
 
 def require_same_outputs(
