@@ -89,6 +89,14 @@ class SplitRule(Spec):
             else (f"set split.stratify to {target}, or give more rows of the class")
         )
 
+    def remedy_for_judged_classes(self, target: str) -> str:
+        """Return how each class of the target gets into the test rows, as this rule allows."""
+        if self.given:
+            return f"mark test rows of the class in column {self.given.column!r}"
+        if self.time:
+            return "give later rows of the class, or raise split.test"
+        return self.remedy_for_classes(target)
+
     def remedy_for_parts(self, target: str, largest: int | None) -> str:
         """Return how each part gets a row.
 

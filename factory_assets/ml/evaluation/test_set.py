@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_SHOWN = 5
+"""Classes that a message lists."""
+
+
 def without_groups(pipeline: Pipeline) -> Pipeline:
     """Leave out protected columns, for rows on which groups are not compared."""
     evaluate = pipeline.spec.evaluate.model_copy(update={"protected": ()})
@@ -138,10 +142,18 @@ class TestSet:
             )
         if metric == "r2":
             return "it needs rows that differ in the target; give more or choose another metric"
+        if metric != "precision" and (absent := self._absent_classes()):
+            names = ", ".join(map(repr, absent[:_SHOWN]))
+            remedy = self.pipeline.spec.split.remedy_for_judged_classes(self.candidate.target)
+            return f"none of them is of class {names}: {remedy}, or choose another metric"
         return (
             "it needs rows of every class (precision: one row predicted positive); "
             "give more test rows or choose another metric"
         )
+
+    def _absent_classes(self) -> list[str]:
+        found = set(self.truth.tolist())
+        return [name for code, name in enumerate(self.candidate.classes) if code not in found]
 
 
 def open_test_set(
@@ -170,7 +182,7 @@ def _unseen(table: pa.Table, truth: NDArray[Any], candidate: Candidate, remedy: 
     names = sorted({str(value) for value in table[candidate.target].filter(rows).to_pylist()})
     return DataError(
         f"{int(rows.sum())} test rows have a class that no training row has: {candidate.target} is "
-        f"{', '.join(names[:5])}",
+        f"{', '.join(names[:_SHOWN])}",
         where=f"{candidate.model}/evaluate",
         remedy=f"{remedy}, or send rare classes to quarantine",
     )

@@ -1,6 +1,7 @@
 """A whole declaration: its columns, what it refuses, and what its package imports."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import date
@@ -432,6 +433,7 @@ def test_advice_about_the_split_can_be_followed(
 ) -> None:
     split = SplitRule.model_validate(rule)
     assert for_classes in split.remedy_for_classes("y")
+    assert not re.search("training|earlier|lower", split.remedy_for_judged_classes("y"))
     assert split.instead("group") == for_group
     assert split.instead("time") == for_time
     for key in ("stratify", "group", "time"):

@@ -662,7 +662,11 @@ def test_a_metric_of_another_task_is_a_mistake_in_the_declaration(pears: Case) -
 
 def test_a_metric_that_the_test_rows_do_not_define_is_an_error(pears: Case) -> None:
     case = altered_test(pears, lambda table: table.slice(0, 1))
-    with pytest.raises(DataError, match="average_precision is undefined on the 1 judged test rows"):
+    with pytest.raises(
+        DataError,
+        match="average_precision is undefined on the 1 judged test rows; none of them is of class "
+        r"'\w+': .*more.* of .*, or choose another metric",
+    ):
         case.judge()
 
 
