@@ -32,6 +32,7 @@ from factory_assets.ml.training.preparation import (
 from factory_assets.ml.training.pruning import EpochWatch, FoldWatch, TrialWatch
 from factory_assets.ml.training.refit import needs_folds
 from factory_assets.spec import Choices, ModelSpec, Pipeline, Span
+from factory_assets.spec.evaluate import FAIRNESS
 from factory_assets.spec.tune import Tune, declared_value, is_whole, space_of, with_settings
 from factory_resources.errors import DataError, DeclarationError, ModelError
 from factory_resources.home.home import Home
@@ -159,11 +160,12 @@ class Trials:
         """
         task = self.ready.target.task
         metric = self.tune.metric or self.pipeline.spec.evaluate.metric or PRIMARY_METRIC[task]
-        if metric not in metric_names(task):
+        fitting = [name for name in metric_names(task) if name not in FAIRNESS]
+        if metric not in fitting:
             raise DeclarationError(
                 f"metric {metric!r} does not fit a {task} target",
                 where=f"{self.pipeline.name}/train",
-                remedy=f"let train.tune.metric be one of {', '.join(metric_names(task))}",
+                remedy=f"let train.tune.metric be one of {', '.join(fitting)}",
             )
         return metric
 

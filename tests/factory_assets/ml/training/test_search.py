@@ -210,8 +210,11 @@ def test_incompatible_settings_fail_only_their_own_trial(home: Home, tmp_path: P
 
 
 def test_metric_of_another_task_is_rejected(home: Home, tmp_path: Path) -> None:
-    with pytest.raises(DeclarationError, match="'rmse' does not fit a binary target"):
+    message = "'rmse' does not fit a binary target"
+    with pytest.raises(DeclarationError, match=message) as caught:
         searched(home, tmp_path, BOOSTING, trials=2, metric="rmse")
+    assert "roc_auc" in str(caught.value)
+    assert "selection_rate" not in str(caught.value)
 
 
 def test_metric_undefined_on_the_validation_rows_is_rejected(home: Home, tmp_path: Path) -> None:
