@@ -34,9 +34,11 @@ from factory_assets.results.evaluation import (
     GateResult,
     MetricDifference,
 )
-from factory_assets.spec.evaluate import CHAMPION_GATE, Evaluate, Gate
+from factory_assets.spec.evaluate import CHAMPION_GATE, COVERAGE_METRICS, Evaluate, Gate
 
 Metrics = Mapping[str, float]
+
+_REPLACE = "write {champion: off} in place of this gate for one run to replace it"
 
 Comparison = tuple[bool, float | None, str]
 """Whether the gate passes, the bound that decided (None if undefined), and the explanation."""
@@ -114,8 +116,7 @@ def _with_undefined(result: GateResult, folds: Folds | None) -> GateResult:
 
 def _with_remedy(result: GateResult) -> GateResult:
     """Say how a champion is replaced that cannot be judged any more, as after another target."""
-    remedy = "write {champion: off} in place of this gate for one run to replace it"
-    return result.model_copy(update={"explanation": f"{result.explanation}; {remedy}"})
+    return result.model_copy(update={"explanation": f"{result.explanation}; {_REPLACE}"})
 
 
 def judge_default(
@@ -216,6 +217,9 @@ def _no_worse(
         return False, None, f"the champion cannot be judged on these rows: {champion.reason}"
     other = champion.metrics.get(gate.measured, math.nan)
     if math.isnan(other):
+        if gate.metric in COVERAGE_METRICS and "coverage" not in champion.metrics:
+            why = f"the champion has no {gate.measured}: it was trained without train.uncertainty"
+            return False, None, f"{why}; {_REPLACE}"
         return False, None, f"{gate.measured} of the champion is undefined on these test rows"
     passed, bound, why = _compared(gate, value, other, champion)
     if rows := champion.compared:

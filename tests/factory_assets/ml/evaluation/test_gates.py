@@ -116,6 +116,18 @@ def test_a_champion_that_cannot_be_judged_fails_the_gate() -> None:
     )
 
 
+def test_a_champion_without_uncertainty_is_named_as_such() -> None:
+    gate = {"metric": "set_size", "no_worse_than": "champion"}
+    result = one(gate, 1.2, CHAMPION)
+    assert not result.passed
+    assert result.explanation == (
+        "the champion has no set_size: it was trained without train.uncertainty; "
+        "write {champion: off} in place of this gate for one run to replace it"
+    )
+    infinite = one(gate, 1.2, ChampionMetrics({"coverage": 1.0}))
+    assert "set_size of the champion is undefined on these test rows" in infinite.explanation
+
+
 @pytest.mark.parametrize("value", [None, math.nan])
 @pytest.mark.parametrize(
     "comparison",
