@@ -14,7 +14,7 @@ from factory_assets.data.profiling.spellings import find_spellings
 from factory_assets.data.text_order import ordering_texts, require_sortable_texts
 from factory_assets.data.time_split import latest_moments
 from factory_assets.data.transforms.column_lineage import inputs_of_other_rows
-from factory_assets.ml.features.columns import input_columns
+from factory_assets.ml.features.columns import input_columns, read_columns
 from factory_assets.results.data import CleanResult, SplitResult
 from factory_assets.spec import Pipeline, SplitRule
 from factory_resources.errors import DataError
@@ -80,13 +80,8 @@ def split(pipeline: Pipeline, cleaned: CleanResult, home: Home) -> SplitResult:
         place = f"{pipeline.name}/clean: derive"
         for _, error in inputs_of_other_rows(pipeline.spec.clean, inputs, place):
             raise error
-        leaks = find_leaks(
-            connection,
-            pipeline,
-            cleaned.snapshot.columns,
-            inputs,
-            counts,
-        )
+        read = read_columns(pipeline, cleaned.snapshot.columns)
+        leaks = find_leaks(connection, pipeline, cleaned.snapshot.columns, read, counts)
         spellings = find_spellings(connection, pipeline, cleaned.snapshot.columns, inputs)
         parts = {part: keep(prepared[part], home, f"{where}_{part}") for part in PARTS}
         return SplitResult(**parts, leaks=leaks, spellings=spellings)

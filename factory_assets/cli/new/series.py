@@ -76,11 +76,11 @@ def find_series(connection: Any, columns: Sequence[ColumnSummary], rows: int) ->
         rows: their number.
     """
     for by in _units(columns, rows):
-        for order in columns[: 2 * _FIRST]:
-            if order is by or order.present < rows:
-                continue
+        orders = [c for c in columns[: 2 * _FIRST] if c is not by and c.present == rows]
+        for order in orders:
             if _counts(order, rows) and (found := _counted(connection, by, order)):
                 return found
+        for order in orders:
             if order.type == "timestamp" and (_is_thing(by) or _are_serial_numbers(by)):
                 found = _timed(connection, by, order, rows)
                 if found:

@@ -5,10 +5,10 @@ Decisions that need the values, such as leaving out constant columns, belong in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.spec import IDENTITY, Pipeline, SequenceNetwork, time_dimension
+from factory_assets.spec import IDENTITY, Cnn, Pipeline, SequenceNetwork, time_dimension
 from factory_resources.errors import DataError
 
 if TYPE_CHECKING:
@@ -122,3 +122,18 @@ def input_columns(pipeline: Pipeline, columns: Iterable[str]) -> list[str]:
     by = model.by if isinstance(model, SequenceNetwork) else None
     left_out = {*IDENTITY, spec.training.target, *spec.training.exclude, spec.split.group, given}
     return [name for name in columns if name not in left_out | {time, by}]
+
+
+def read_columns(pipeline: Pipeline, kinds: Mapping[str, str]) -> list[str]:
+    """Return those of the inputs that the model reads, given their DuckDB types.
+
+    It reads no date that orders windows, and none at all if it is of series or images.
+    """
+    windows = pipeline.spec.clean.windows
+    no_dates = isinstance(pipeline.spec.training.model, SequenceNetwork | Cnn)
+    return [
+        name
+        for name in input_columns(pipeline, kinds)
+        if not kinds[name].startswith(("DATE", "TIMESTAMP"))
+        or not (no_dates or (windows and windows.order == name))
+    ]

@@ -10,10 +10,12 @@ import pytest
 
 from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.new.new import new
+from factory_assets.data.leakage.policy import leaks_of
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.spec import Pipeline
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
+from factory_assets.stages.split import split
 from factory_resources.home.home import Home
 from tests.data_stages import column
 
@@ -89,6 +91,20 @@ def test_pumps_are_ordered_by_time(tmp_path: Path, together: bool, target: str) 
         result = clean(pipeline, ingest(pipeline, home), home)
         left = [end - 1 - hour for end in ends for hour in range(end)]
         assert column(result.snapshot, home, "remaining") == left
+        leaks = split(pipeline, result, home).leaks
+        assert leaks is not None
+        assert not [leak for leak in leaks_of(pipeline, leaks) if "outcome" in leak.says]
+
+
+def test_cycles_order_a_fleet_even_if_times_stand_before_them(tmp_path: Path) -> None:
+    rows = [
+        [f"pump-{pump:02}", f"2024-01-{pump + 1:02} {hour:02}:00:00", hour + 1, pump * hour % 17]
+        for pump in range(14)
+        for hour in range(12 + pump * 5 % 11)
+    ]
+    windows = _drafted_rows(tmp_path, "pump,time,cycle,heat", rows).spec.clean.windows
+    assert windows is not None
+    assert (windows.order, windows.columns) == ("cycle", ("heat",))
 
 
 def _drafted_rows(tmp_path: Path, header: str, rows: list[list[Any]]) -> Pipeline:
