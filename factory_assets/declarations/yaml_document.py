@@ -343,7 +343,5 @@ def _remedy(problem: str, line: str, column: int) -> str:
     if "cannot start any token" in problem and at:
         return f"a value cannot begin with {at}; put it in quotes"
     if "mapping values are not allowed" in problem:
-        return (
-            "a colon is not allowed here; put text with `: ` in quotes, or correct the indentation"
-        )
+        return 'a colon is not allowed here; put text with `: ` in "…", or correct the indentation'
     return f"not YAML: {problem}"

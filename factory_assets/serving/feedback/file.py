@@ -14,7 +14,7 @@ from factory_assets.serving.feedback.table import (
     record_from_table,
 )
 from factory_assets.spec import FileSource
-from factory_resources.errors import FactoryError
+from factory_resources.errors import FactoryError, SourceError
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
@@ -49,7 +49,13 @@ def read_whole(file: Path, home: Home) -> pa.Table:
     source = FileSource(files=(escape(str(file.absolute())),))
     with home.scratch() as scratch:
         [handle] = discover(source, SourceContext(file.parent, home, scratch / "file"))
-        return read_source(handle, scratch / "read")
+        try:
+            return read_source(handle, scratch / "read")
+        except SourceError as error:
+            # No declaration has this file as a source, whose encoding could be set.
+            if "source.encoding" in error.remedy:
+                error.remedy = "save it as UTF-8"
+            raise
 
 
 def read_source(handle: SourceHandle, folder: Path) -> pa.Table:

@@ -101,6 +101,7 @@ def test_aliases_of_aliases_are_counted_and_nest() -> None:
         (b"a:\n\tb: 1\n", 2, "a tab"),
         (b"a: 1\nb:\n  c: 2\n\td: 3\n", 4, "a tab"),
         (b"a: 1\ncron: * * * * *\n", 2, "in quotes"),
+        ("a: 1\npurpose: „Tell: yes“\n".encode(), 2, 'in "…"'),
         (b"cron: @daily\n", 1, "cannot begin with @"),
         (b"a: 1\npurpose: Tell this: that\n", 2, "`: `"),
         (b"a: 1\nb: {{ env.X }}\n", 2, "quote"),

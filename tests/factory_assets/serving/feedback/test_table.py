@@ -23,7 +23,7 @@ from factory_assets.serving.feedback.table import (
     OutcomeCounts,
     record_from_table,
 )
-from factory_resources.errors import DataError, FactoryError, ModelError, StorageError
+from factory_resources.errors import DataError, FactoryError, ModelError, SourceError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.outcomes.target_values import TargetValues
@@ -94,6 +94,11 @@ def test_a_file_of_each_format_is_recorded(
     with open_outcomes(home) as store:
         rows = [*store.from_number(1, 10)]
     assert {row.source for row in rows} == {"file"}
+    for encoding in ("windows-1252", "utf-16"):
+        (tmp_path / "excel.csv").write_text("id,outcome,nächste\n", encoding)
+        with pytest.raises(SourceError, match="; save it as UTF-8") as refused:
+            record_from_file("p", tmp_path / "excel.csv", home, columns)
+        assert "source" not in str(refused.value)
     assert rows[0].observed == int(moment.timestamp() * 1e6)
 
 
