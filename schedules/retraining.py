@@ -63,11 +63,11 @@ def decide(
         return Decision(None, "there is no reason to train")
     if any(one.outcome == "unfinished" for one in trainings):
         return Decision(None, "a training goes on")
-    waits = []
+    waits, done = [], []
     for key, why in reasons.items():
         own = [one for one in trainings if _origin(one.reason) == _origin(key)]
         if any(one.outcome == "succeeded" for one in own):
-            waits.append(f"{why}: trained already")
+            done.append(f"{why}: trained already")
             continue
         if own and (begins := next_try(own)) > now:
             failed = amount(len(own), "times")
@@ -80,7 +80,7 @@ def decide(
             waits.append(f"{why}: {many} this week, and no more are allowed")
             continue
         return Decision(f"{key}/{sum(one.runs for one in own) + 1}", why, key)
-    return Decision(None, "; ".join(waits))
+    return Decision(None, "; ".join(waits or done))
 
 
 def _origin(reason: str) -> str:

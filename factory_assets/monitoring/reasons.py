@@ -51,7 +51,8 @@ class TrainingReasons:
             for alarm in known_alarms(Looks(self._home, self._pipeline.name)).open:
                 if alarm.kind in {"drift", "performance"}:
                     key = f"{alarm.kind}-v{alarm.version}-look{alarm.look}"
-                    reasons[key] = f"{alarm.kind} since {alarm.since}"
+                    since = alarm.since[:16].replace("T", " ")
+                    reasons[key] = f"{alarm.kind} since {since} UTC"
         new = self._new_outcomes() if "outcomes" in watch.retrain.after else None
         if new and (enough := new.rows // watch.retrain.outcomes):
             reasons[f"outcomes-v{new.version}-{enough}"] = f"{new.rows:,} new outcomes"

@@ -43,6 +43,9 @@ def test_all_alarms_of_a_look_start_one_training() -> None:
     later = {**both, "performance-v1-look4": "performance since today"}
     ended = started(("drift-v1-look3", 5, "succeeded"))
     assert decide(later, ended, at_most=9, now=NOW).reason == "performance-v1-look4"
+    assert decide(later, ended, at_most=1, now=NOW).why == (
+        "performance since today: 1 training this week, and no more are allowed"
+    )
 
 
 def test_without_a_reason_nothing_starts() -> None:

@@ -49,8 +49,8 @@ _RESULTS: Mapping[str, RunResult] = {
 _WRAPPERS = ("Dagster", "Failure", "RetryRequested")
 """How the names of Dagster's errors begin."""
 
-_NO_MATTER = ("there is no reason to train", "a training goes on")
-"""What the sensor of retraining says if nothing was put off."""
+_NO_MATTER = ("there is no reason to train", "a training goes on", ": trained already")
+"""How what the sensor of retraining says ends if nothing was put off."""
 
 
 @dataclass(frozen=True)
@@ -210,4 +210,4 @@ def _postponed(instance: dg.DagsterInstance) -> dict[str, str]:
         return {}
     ticks = instance.schedule_storage.get_batch_ticks([*names], limit=1)
     reasons = {names[one]: found[0].skip_reason for one, found in ticks.items() if found}
-    return {name: why for name, why in reasons.items() if why and why not in _NO_MATTER}
+    return {name: why for name, why in reasons.items() if why and not why.endswith(_NO_MATTER)}

@@ -286,8 +286,13 @@ def test_a_champion_that_a_running_server_could_not_load_is_told(
     assert "apples: champion not served its graph was changed" in _shown(client)
 
 
-def test_a_training_that_was_put_off_waits(apples: Factory, browse: Browse) -> None:
+def test_a_training_that_was_put_off_waits(
+    apples: Factory, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory_assets.web.pages.runs._PAUSE", 0)
     _declare_watch(apples, retrain={"after": ["drift"]})
+    _skip(apples.home, "drift since 2026-11-30 18:07 UTC: trained already")
+    assert "put off" not in _shown(browse(apples.home))
     _skip(apples.home, "drift: 2 trainings this week, and no more are allowed")
     text = _shown(browse(apples.home))
     assert "training put off: drift: 2 trainings this week, and no more are allowed" in text
@@ -306,7 +311,8 @@ def _skip(home: Home, why: str) -> None:
         state = InstigatorState(
             origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData()
         )
-        instance.add_instigator_state(state)
+        if instance.get_instigator_state(state.instigator_origin_id, state.selector_id) is None:
+            instance.add_instigator_state(state)
         instance.create_tick(
             TickData(
                 state.instigator_origin_id,
