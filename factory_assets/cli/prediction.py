@@ -73,7 +73,7 @@ def _answer(found: AnswerTrace) -> Iterator[str]:
     yield f"  model     {found.pipeline}@{found.version}, {standing_words(found.standing)}"
     if found.input is not None:
         yield from (f"  input     {name} = {value!r}" for name, value in found.input.items())
-    yield from (f"  output    {name} = {value!r}" for name, value in found.output.items())
+    yield from (f"  output    {name} = {value!r}" for name, value in found.named_output.items())
     for one in found.outcomes:
         value = "(hidden, the target is sensitive)" if one.hidden else repr(one.value)
         yield f"  outcome   {value}, observed {_minute(one.observed)}, by {one.source}"
@@ -163,7 +163,8 @@ def _training(found: AnswerTrace) -> Iterator[str]:
         account = run.account_name or (run.account or "unknown")[:SHOWN_DIGITS]
         yield f"  run {run.run_id}, account {account}, boundary {run.boundary or 'not recorded'}"
     if made := found.environment:
-        yield f"  Python {made.python}, {made.system}, {made.device}, {made.threads} threads"
+        threads = "1 thread" if made.threads == 1 else f"{made.threads} threads"
+        yield f"  Python {made.python}, {made.system}, {made.device}, {threads}"
         if made.processor:
             yield f"  {made.processor}"
         yield (

@@ -5,17 +5,13 @@ Its way back to the sources belongs in `factory_assets.audit.trace.answer`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from factory_assets.results.base import result_as
-from factory_assets.results.model import Candidate
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.tracking.record import Record
 
 if TYPE_CHECKING:
     from factory_resources.ledger.factory_verify import PredictionProof
@@ -30,19 +26,6 @@ def proof_of(written: str, home: Home) -> PredictionProof:
     """
     with PredictionLog(home) as log:
         return log.prove(written)
-
-
-def named_outputs(output: Mapping[str, Any], trained: Record | None) -> dict[str, Any]:
-    """Return what was answered, with the class of each probability, of which the log has numbers.
-
-    Args:
-        trained: the record of the version that answered; None if it is gone.
-    """
-    numbers = output.get("probabilities")
-    classes = result_as(Candidate, trained).classes if trained else ()
-    if not isinstance(numbers, list) or len(numbers) != len(classes):
-        return {**output}
-    return {**output, "probabilities": dict(zip(classes, numbers, strict=True))}
 
 
 def is_proven(written: str, block: str, log: Log, home: Home) -> bool:

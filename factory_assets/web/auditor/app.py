@@ -20,7 +20,7 @@ from starlette.routing import Route
 from factory_assets.audit.trace.answer.finding import find_answer
 from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.web.access_log import AccessLog
-from factory_assets.web.auditor.answers import is_proven, named_outputs, proof_of
+from factory_assets.web.auditor.answers import is_proven, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
 from factory_assets.web.auditor.influences import Influences
 from factory_assets.web.auditor.paths import pipeline_path, source_path
@@ -162,8 +162,7 @@ class _Auditor:
             history=history,
         )
         verified = self._verifications.state()
-        outputs = named_outputs(trace.output, history.candidate(record.pipeline, record.version))
-        values = {"trace": trace, "outputs": outputs, "is_proven": proven, "verified": verified}
+        values = {"trace": trace, "is_proven": proven, "verified": verified}
         return self._page(request, "audit_answer", row_words=ROW_WORDS, **values)
 
     def answer_proof(self, request: Request) -> Response:

@@ -231,6 +231,9 @@ class AnswerTrace(TracePart):
     was refused."""
     output: dict[str, Any]
     """The prediction, probabilities, set or interval, or the reasons of a refusal."""
+    classes: Annotated[tuple[str, ...], Field(exclude_if=is_unset)] = ()
+    """The classes, in the order of the probabilities; left out for numbers, or if the version is
+    gone."""
     block: str | None
     """The block of the ledger that contains it; null as long as there is none."""
     proof: BlockFact | None
@@ -260,3 +263,11 @@ class AnswerTrace(TracePart):
     """What the archive does not have; left out if nothing is missing."""
     problems: tuple[str, ...]
     """What is missing, was changed or does not agree, those of the lineage included."""
+
+    @property
+    def named_output(self) -> dict[str, Any]:
+        """What was answered, with the class of each probability."""
+        numbers = self.output.get("probabilities")
+        if not isinstance(numbers, list) or len(numbers) != len(self.classes):
+            return self.output
+        return {**self.output, "probabilities": dict(zip(self.classes, numbers, strict=True))}

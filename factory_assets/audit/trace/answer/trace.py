@@ -39,6 +39,8 @@ from factory_assets.audit.trace.sources import Folders
 from factory_assets.audit.trace.trace import Tracer
 from factory_assets.audit.trace.verification import ArchiveChecker, Checker
 from factory_assets.audit.upstream import model_records, walk_upstream
+from factory_assets.results.base import result_as
+from factory_assets.results.model import Candidate
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger, latest_in
@@ -84,6 +86,7 @@ def trace_answer(
     return AnswerTrace(
         **asdict(answer.prediction),
         kind=record.kind,
+        classes=result_as(Candidate, traced.trained).classes if traced.trained else (),
         proof=facts.proof,
         edge=facts.edge,
         standing=facts.standing,

@@ -160,6 +160,7 @@ def test_the_text_fits_a_terminal_and_the_published_schema_is_current(made: Answ
     code, text = call(made.id)
     assert code == 0
     assert max(map(len, text.splitlines())) <= WIDTH
+    assert "  output    probabilities = {'bad': 0." in text
     assert "approved by jane (approver): it is better" in text
     assert "no problems: every stored file was read" in text
     # Entries of the ledger, and `factory forget`, write an id without hyphens.
