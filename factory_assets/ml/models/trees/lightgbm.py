@@ -159,15 +159,17 @@ def _installed() -> Any:
     """Import the package.
 
     Raises:
-        ModelError: it is not installed.
+        ModelError: it is not installed, or cannot load a library of the system.
     """
     try:
         import lightgbm
     except (ImportError, OSError) as error:
+        # Its wheel, unlike those of PyTorch and scikit-learn, brings no OpenMP along.
+        install = "apt install libgomp1" if "libgomp" in str(error) else "pip install '.[lightgbm]'"
         raise ModelError(
             f"kind lightgbm needs the package lightgbm: {error}",
             where="train.model.kind",
-            remedy="pip install '.[lightgbm]', or choose gradient_boosting",
+            remedy=f"{install}, or choose gradient_boosting",
         ) from error
     return lightgbm
 

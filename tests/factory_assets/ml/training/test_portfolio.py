@@ -226,6 +226,12 @@ def test_a_missing_library_is_told_before_anything_is_fitted(
     with pytest.raises(ModelError, match="kind lightgbm needs the package lightgbm"):
         _fitted(tmp_path, model, more={"progress": told.append})
     assert told == []
+    monkeypatch.delitem(sys.modules, "lightgbm")
+    (tmp_path / "lightgbm.py").write_text("raise OSError('libgomp.so.1: cannot open it')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelError) as refused:
+        _fitted(tmp_path, model, more={"progress": told.append})
+    assert "libgomp.so.1: cannot open it; apt install libgomp1, or" in str(refused.value)
 
 
 def test_the_default_members_are_those_whose_libraries_are_installed(
