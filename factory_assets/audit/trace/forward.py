@@ -1,5 +1,6 @@
 """Trace forward: from a source, or one of its rows, to the parts and models that its rows reach."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from factory_assets.audit.trace.verification import Checker, worst
 from factory_assets.results.data import SourceFile
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
-from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
+from factory_assets.results.record_graph import RecordGraph, identity, tables_of, value_in
 from factory_resources.erasure.manifest import erased_of, erased_rows
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
@@ -99,12 +100,19 @@ class ForwardTracer:
 
     def fates(self, rows: FollowedRows) -> tuple[RowRoute, ...]:
         """Return every route of the rows; routes with the same data versions are merged."""
-        found = {}
-        for ingest in self.history.records:
-            if ingest.stage == "ingest" and _sources(ingest, rows):
-                for chain in self._chains([ingest]):
-                    found[tuple(r.data_version for r in chain)] = chain
-        return tuple(self._route(chain, rows) for chain in found.values())
+        ingests = (r for r in self.history.records if r.stage == "ingest" and _sources(r, rows))
+        return tuple(self._route(chains, rows) for chains in self._alike(ingests))
+
+    def _alike(self, ingests: Iterable[Record]) -> Iterable[Sequence[Sequence[Record]]]:
+        """Return the chains from these records on, those with the same data versions together.
+
+        There are several if other code, as of a newer factory, has computed the same again.
+        """
+        found = defaultdict[tuple[str, ...], list[Sequence[Record]]](list)
+        for ingest in ingests:
+            for chain in self._chains([ingest]):
+                found[ingest.pipeline, *(r.data_version for r in chain)].append(chain)
+        return found.values()
 
     def _chains(self, chain: list[Record]) -> Iterator[list[Record]]:
         """Extend a chain of records of one pipeline in every way, at most to the split."""
@@ -119,7 +127,8 @@ class ForwardTracer:
         for user in later:
             yield from self._chains([*chain, user])
 
-    def _route(self, chain: Sequence[Record], rows: FollowedRows) -> RowRoute:
+    def _route(self, chains: Sequence[Sequence[Record]], rows: FollowedRows) -> RowRoute:
+        chain = chains[-1]
         joined = _joined(chain[0], rows)
         if rows.member:
             rows = replace(rows, source=_sources(chain[0], rows)[0])
@@ -131,10 +140,11 @@ class ForwardTracer:
             before = passages[-1] if passages else None
             passages.append(self._passage(record, rows, before, joined))
         reached = len(passages) == len(chain) and chain[-1].stage == "split"
+        steps = [[*{identity(r): r for r in alike}.values()] for alike in zip(*chains, strict=True)]
         return RowRoute(
             passages=tuple(passages),
-            models=tuple(self._models(chain[-1], passages[-1])) if reached else (),
-            into=() if joined else tuple(self._downstream(chain[: len(passages)], rows)),
+            models=tuple(self._models(steps[-1], passages[-1])) if reached else (),
+            into=() if joined else tuple(self._downstream(steps[: len(passages)], rows)),
         )
 
     def _passage(
@@ -221,8 +231,8 @@ class ForwardTracer:
             ).fetchone()
         return int(found[0]) if found else None
 
-    def _models(self, split: Record, passage: StagePassage) -> Iterator[ModelUse]:
-        for record in self.history.users(split):
+    def _models(self, splits: Iterable[Record], passage: StagePassage) -> Iterator[ModelUse]:
+        for record in (user for split in splits for user in self.history.users(split)):
             value = value_in(record)
             if not isinstance(value, Candidate):
                 continue
@@ -237,18 +247,20 @@ class ForwardTracer:
                 answers=self.answers.of(value.model, value.version),
             )
 
-    def _downstream(self, chain: Sequence[Record], rows: FollowedRows) -> Iterator[RowRoute]:
+    def _downstream(
+        self, steps: Sequence[Sequence[Record]], rows: FollowedRows
+    ) -> Iterator[RowRoute]:
         """Yield the routes through other pipelines that read a snapshot of this one."""
-        for record in chain:
-            others = [u for u in self.history.users(record) if u.pipeline != record.pipeline]
-            table = tables_of(value_in(record)).get("snapshot")
+        for alike in steps:
+            users = (user for record in alike for user in self.history.users(record))
+            others = [user for user in users if user.pipeline != alike[-1].pipeline]
+            table = tables_of(value_in(alike[-1])).get("snapshot")
             if not others or table is None or not exists(table, self.home):
                 continue
             with rows.within(table, self.home) as connection:
                 passed_on = _as_source(connection, table)
-            for other in others:
-                for further in self._chains([other]):
-                    yield self._route(further, passed_on)
+            for further in self._alike(others):
+                yield self._route(further, passed_on)
 
 
 @dataclass(frozen=True)

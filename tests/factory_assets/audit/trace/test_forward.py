@@ -10,6 +10,7 @@ import pytest
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.trace import trace
 from factory_assets.cli.trace import trace_text
+from factory_assets.execution import cache_key
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.spec import partition_of
@@ -97,6 +98,23 @@ def test_a_trace_passes_through_another_pipeline(tmp_path: Path) -> None:
     assert fate.into[0].passages[1].places[0].rules == ("small",)
     again = _trace(tmp_path, "juice/clean", "orchard/clean:2")
     assert again.row == found.row
+
+
+def test_what_another_version_of_the_code_computed_alike_is_on_one_route(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _write(tmp_path, "orchard/data.csv", "size,colour\n1,red\n2,green\n")
+    orchard = {"ingest": {"source": {"files": "data.csv"}, "contract": CONTRACT}}
+    _run(tmp_path, "orchard", orchard)
+    _run(tmp_path, "juice", {"ingest": {"source": {"pipeline": "orchard"}}})
+    monkeypatch.setattr(cache_key, "stage_code", lambda stage: f"newer code of {stage}")
+    _run(tmp_path, "orchard", orchard)
+    _run(tmp_path, "jam", {"ingest": {"source": {"pipeline": "orchard"}}})
+    [fate] = _trace(tmp_path, str(data), "2").fates
+    assert [route.passages[0].step.partition("@")[0] for route in fate.into] == [
+        "juice/ingest",
+        "jam/ingest",
+    ]
 
 
 def test_a_corrected_row_is_traced_to_its_correction(tmp_path: Path) -> None:
