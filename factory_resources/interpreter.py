@@ -1,4 +1,4 @@
-"""How the Python of a process of the factory collects garbage, is interrupted, and ends.
+"""How a Python process of the factory starts, collects garbage, is interrupted, and ends.
 
 What a process imports stays until its end. To look through it for garbage, again and again while it
 grows, and once more at the end, takes a third of the CPU of a command that imports much.
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 _YOUNG = 20_000
 """New objects after which the youngest are looked through; Python's own number is 700."""
 
+_DAGSTER = (
+    "import runpy, sys; sys.path.insert(0, sys.prefix); "
+    "runpy.run_module('dagster', run_name='__main__', alter_sys=True)"
+)
+"""Dagster takes the first folder of the path for that of the script, and ignores it."""
+
 _INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 """What is raised in the main thread at Ctrl-C."""
 
@@ -28,6 +34,20 @@ _MOMENT = 0.01
 """Seconds after which an interruption that was dropped comes again."""
 
 _BUFFERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs a module.
+
+    Python would look for modules in the present folder first: a `random.py` there, which may be
+    anybody's, would run in place of its own.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def dagster_command(*arguments: str) -> list[str]:
+    """Return the command line that runs Dagster's command, as `module_command` does."""
+    return [sys.executable, "-P", "-c", _DAGSTER, *arguments]
 
 
 def collect_less() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from factory_assets.declarations.folders import declared_files
 from factory_assets.web.dagster.code_server import answers, reload_request
 from factory_resources.errors import FactoryError
+from factory_resources.interpreter import dagster_command
 
 _PAUSE = 5.0
 """Seconds between two looks at the declarations; one that is being written is left alone."""
@@ -126,6 +126,7 @@ class CodeServer:
 
 def command(socket: Path) -> list[str]:
     """Return the command line of a server, which shows its mistakes rather than ending of them."""
-    dagster = [sys.executable, "-m", "dagster", "api", "grpc", "--lazy-load-user-code"]
     code = ["--module-name", "factory_assets.definitions", "--use-python-environment-entry-point"]
-    return [*dagster, *code, "--socket", str(socket), "--location-name", "factory"]
+    code += ["--empty-working-directory", "--lazy-load-user-code"]
+    address = ["--socket", str(socket), "--location-name", "factory"]
+    return dagster_command("api", "grpc", *code, *address)

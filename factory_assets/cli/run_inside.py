@@ -35,6 +35,7 @@ from factory_resources.errors import BoundaryError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
 from factory_resources.home.run_markers import killed_runs
+from factory_resources.interpreter import module_command
 from factory_resources.tracking.run_history import PROCESS_TAG, stored_runs
 
 
@@ -112,7 +113,7 @@ def boundary_here(
 
 def factory_command(arguments: Iterable[str]) -> list[str]:
     """Return the command line of `factory` with these arguments."""
-    return [sys.executable, "-m", "factory_assets.cli", *_debug(), *arguments]
+    return module_command("factory_assets.cli", *_debug(), *arguments)
 
 
 def await_command(

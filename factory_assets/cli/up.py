@@ -36,6 +36,7 @@ from factory_resources.home.database import DATABASE_VARIABLE, alchemy_address, 
 from factory_resources.home.home import Home
 from factory_resources.home.logs import LogRotation
 from factory_resources.instance import prepare
+from factory_resources.interpreter import module_command
 from factory_resources.security.offline import SWITCHES
 
 HOST = "127.0.0.1"
@@ -194,13 +195,13 @@ def commands(home: Home, socket_path: Path, services: Services) -> Mapping[str, 
     workspace = home.path / "workspace.yaml"
     server = f"{{socket: '{socket_path}', location_name: factory}}"
     home.write_atomic(workspace, f"load_from:\n  - grpc_server: {server}\n".encode())
-    python = [sys.executable, "-m"]
     door = ["factory_assets.web.door", "--workspace", str(workspace), *services.door.arguments]
-    port = str(services.predictions)
+    daemon = ["factory_assets.cli.daemon", str(workspace), str(socket_path)]
+    predictions = ["factory_assets.cli", "serve", "--port", str(services.predictions)]
     return {
-        "door": [*python, *door],
-        "daemon": [*python, "factory_assets.cli.daemon", str(workspace), str(socket_path)],
-        "predictions": [*python, "factory_assets.cli", "serve", "--port", port],
+        "door": module_command(*door),
+        "daemon": module_command(*daemon),
+        "predictions": module_command(*predictions),
     }
 
 

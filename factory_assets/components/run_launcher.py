@@ -4,7 +4,6 @@ How a worker is started, watched and stopped belongs in `factory_resources.worke
 reach, in `execution.run_boundary`.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
@@ -12,6 +11,7 @@ from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NA
 
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
+from factory_resources.interpreter import dagster_command
 from factory_resources.workers.dead_runs import end_dead_run
 from factory_resources.workers.launcher import WorkerLauncher
 from factory_resources.workers.logs import run_log_file
@@ -57,7 +57,7 @@ def boundary_command(run: dg.DagsterRun, command: Sequence[str], home: Home) -> 
     """Return the command line that starts the worker of a run inside its boundary.
 
     Args:
-        command: Dagster's, whose first word is Python.
+        command: `python -m dagster`, and what Dagster shall do.
 
     Raises:
         DeclarationError: the pipeline of the run is declared no more, or does not load.
@@ -72,7 +72,7 @@ def boundary_command(run: dg.DagsterRun, command: Sequence[str], home: Home) -> 
     asked = worker_setting(run.tags.get(WORKERS_TAG))
     boundary = run_boundary(pipelines_of(names), home, looks=looks, workers=asked)
     # The worker must find the packages wherever this process has them from.
-    python = [sys.executable, *command[1:]]
+    python = dagster_command(*command[3:])
     return boundary.command(python, report_file(home, run.run_id))
 
 

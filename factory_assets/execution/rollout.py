@@ -172,7 +172,7 @@ def mirror_promotion(pipeline: str, home: Home) -> "subprocess.Popen[bytes] | No
         return None
     # MLflow would stay in the memory of a server, which does not need it.
     return subprocess.Popen(
-        [sys.executable, "-c", _MIRROR, str(home.path), pipeline],
+        [sys.executable, "-P", "-c", _MIRROR, str(home.path), pipeline],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -178,7 +178,7 @@ commands = up.commands
 
 def commands_with_daemon(*arguments):
     found = dict(commands(*arguments))
-    return {**found, "daemon": [sys.executable, "-c", DAEMON, *found["daemon"][3:]]}
+    return {**found, "daemon": [sys.executable, "-P", "-c", DAEMON, *found["daemon"][4:]]}
 
 up.commands = commands_with_daemon
 main()
@@ -190,7 +190,7 @@ def looking_often(command: Sequence[str]) -> list[str]:
 
     Dagster has no setting for its 30 s, of which a backfill lasts three times as much.
     """
-    return [sys.executable, "-c", _OFTEN, *command[3:]]
+    return [sys.executable, "-P", "-c", _OFTEN, *command[3:]]
 
 
 @pytest.fixture
@@ -198,6 +198,8 @@ def up(tmp_path: Path) -> Iterator[Up]:
     folder = declare(tmp_path / "defs" / "meter", {**DECLARED, **MODEL})
     for machine, day in (("m1", 1), ("m1", 2), ("m1", 3)):
         put(folder, machine, day)
+    # In the folder where it is started, no process looks for modules.
+    (tmp_path / "yaml.py").write_text("raise SystemExit('this is not the library')\n")
     running = Up(tmp_path / "home", tmp_path / "defs", started_by=looking_often)
     yield running
     running.stop()

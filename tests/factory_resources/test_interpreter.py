@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from factory_resources.interpreter import module_command
+
 _SCRIPT = """
 import atexit, gc, sys
 from factory_resources.interpreter import collect_less
@@ -30,6 +32,11 @@ data.write(b"left open")
 closed = open("closed", "w")
 closed.close()
 """
+
+
+def test_no_module_of_the_present_folder_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('this is not the library')\n")
+    subprocess.run(module_command("json.tool", "--help"), cwd=tmp_path, check=True)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from factory_assets.declarations.loader import Problem
 from factory_assets.execution.boundary_level import import_refused
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
+from factory_resources.interpreter import module_command
 
 
 def user_asset_problems() -> Iterator[Problem]:
@@ -28,7 +29,7 @@ def user_asset_problems() -> Iterator[Problem]:
     """
     if not asset_folders() or import_refused():
         return
-    command = [sys.executable, "-m", "factory_assets.cli.check.user_assets"]
+    command = module_command("factory_assets.cli.check.user_assets")
     with tempfile.TemporaryDirectory(prefix="factory-check-") as home:
         output = output_inside(command, [], Home(Path(home)))
     found = _problems() if output is None else json.loads(output)

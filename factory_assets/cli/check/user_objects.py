@@ -24,6 +24,7 @@ from factory_assets.spec.train import Train, Trainer
 from factory_assets.spec.tune import Tune, space_of
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
+from factory_resources.interpreter import module_command
 
 
 def user_object_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
@@ -34,7 +35,7 @@ def user_object_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         Exit: importing it ended the process.
     """
     if names_sources(pipeline) or names_model(pipeline):
-        command = [sys.executable, "-m", "factory_assets.cli.check.user_objects"]
+        command = module_command("factory_assets.cli.check.user_objects")
         with tempfile.TemporaryDirectory(prefix="factory-check-") as home:
             output = output_inside([*command, str(pipeline.folder)], [pipeline], Home(Path(home)))
         if output is not None:

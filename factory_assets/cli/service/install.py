@@ -4,7 +4,6 @@ import os
 import pwd
 import re
 import shlex
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from factory_assets.declarations.folders import FILE, every_pipeline_folder, set
 from factory_resources.errors import SettingError, UnknownNameError
 from factory_resources.home.database import DATABASE_VARIABLE, has_password, plain_address
 from factory_resources.home.home import Home, storage_errors, unreadable
+from factory_resources.interpreter import module_command
 from factory_resources.ledger.factory_verify import FOR_OTHERS
 from factory_resources.security.account import account_name
 from factory_resources.security.secrets import folder
@@ -105,7 +105,7 @@ def install_service(wanted: Installation) -> Iterator[str]:
 
         declared_policy()
     service = Service(
-        (sys.executable, "-m", "factory_assets.cli"),
+        tuple(module_command("factory_assets.cli")),
         wanted.options,
         dict(_environment()),
         Home.from_env().path.absolute(),

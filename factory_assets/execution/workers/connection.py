@@ -76,7 +76,7 @@ class LocalConnection:
         numbers = map(str, (theirs_in, theirs_out, os.getpid()))
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *numbers, *arguments],
+                [sys.executable, "-P", "-m", module, *numbers, *arguments],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs_in, theirs_out),

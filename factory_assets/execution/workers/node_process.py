@@ -24,6 +24,7 @@ from factory_resources.boundary.boundary import level_here
 from factory_resources.boundary.syscalls import IS_SUPPORTED, die_with_parent
 from factory_resources.errors import BoundaryError, FactoryError
 from factory_resources.home.home import Home
+from factory_resources.interpreter import module_command
 from factory_resources.security.offline import go_offline
 
 
@@ -73,7 +74,7 @@ def _command(pipeline: Pipeline, home: Home) -> list[str]:
         return []
     name = uuid4().hex
     os.environ[REPORT_VARIABLE] = name
-    command = [sys.executable, "-m", __package__, "0", "1", "0"]
+    command = module_command(__package__, "0", "1", "0")
     return boundary.command(command, report_file(home, name))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import IO, Any, cast
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
+from factory_resources.interpreter import module_command
 
 _MOST = 2 << 30
 """Plain bytes that are read of a file for a page."""
@@ -121,7 +121,7 @@ def _unpacked(path: Path, packing: str) -> Iterator[gzip.GzipFile | _Packed]:
         with gzip.open(path) as file:
             yield file
         return
-    command = [sys.executable, "-m", "factory_assets.web.auditor.plain_bytes", str(path)]
+    command = module_command("factory_assets.web.auditor.plain_bytes", str(path))
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from typing import Any
 from factory_assets.declarations.settings import policy_file
 from factory_resources.errors import FactoryError, StorageError, UnknownNameError
 from factory_resources.home.home import PROJECT, Home, storage_errors
+from factory_resources.interpreter import module_command
 from factory_resources.ledger.factory_verify import Finding
 
 _PATIENCE = 3.0
@@ -164,7 +164,7 @@ def run_factory(words: list[str], home: Home) -> subprocess.CompletedProcess[str
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH", "")]))
     with storage_errors(home.path):
         return subprocess.run(
-            [sys.executable, "-m", "factory_assets.cli", *words],
+            module_command("factory_assets.cli", *words),
             env={**os.environ, "FACTORY_HOME": str(home.path), "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             capture_output=True,

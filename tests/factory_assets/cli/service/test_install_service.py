@@ -106,7 +106,7 @@ def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
         *("factory-status.service", "factory-status.timer"),
     }
     up = units["factory.service"]
-    start = f'ExecStart="{sys.executable}" "-m" "factory_assets.cli" "up" "--port" "3001"'
+    start = f'ExecStart="{sys.executable}" "-P" "-m" "factory_assets.cli" "up" "--port" "3001"'
     assert start in up
     assert "After=network.target postgresql.service\n" in up
     # A database that is away for an hour of the night does not end it for good.
