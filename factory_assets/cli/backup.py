@@ -54,7 +54,7 @@ def restore(backup: Path, path: Path, compare: Compared, console: Console) -> No
         StorageError: it cannot be restored.
     """
     home = Home(Path(os.path.expanduser(path)).absolute())
-    address = server_address()
+    address, present = server_address(), os.environ.get("FACTORY_HOME")
     with console.status("reading the manifest") as status:
         manifest = restore_backup(backup, home, status.update, compare)
         if address is not None:
@@ -67,7 +67,7 @@ def restore(backup: Path, path: Path, compare: Compared, console: Console) -> No
         f"restored {len(manifest.files):,} files, {size_text(size)}, of {made} UTC",
         _compared(manifest, compare),
         f"the ledger has {ledger.size:,} entries and the root {ledger.root}, computed again",
-        *_next(home, manifest.home),
+        *_next(home, present, manifest.home),
     ):
         _say(console, line)
 
@@ -114,8 +114,8 @@ def _compared(manifest: Manifest, compare: Compared) -> str:
     )
 
 
-def _next(home: Home, before: str) -> Iterator[str]:
-    if os.environ.get("FACTORY_HOME") != str(home.path):
+def _next(home: Home, present: str | None, before: str) -> Iterator[str]:
+    if present != str(home.path):
         yield f"next: export FACTORY_HOME={shlex.quote(str(home.path))}"
     yield "next: factory verify"
     yield (

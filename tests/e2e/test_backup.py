@@ -131,12 +131,14 @@ def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
     root = said[1].partition("the root ")[2].split()[0]
     shutil.move(tmp_path / "home", tmp_path / "gone")
     for name, url in (("files", ""), ("server", two)):
-        restored = forked(
-            tmp_path / name, FACTORY_DEFS=str(folder.parent), FACTORY_DATABASE_URL=url
+        settings = {"FACTORY_DEFS": str(folder.parent), "FACTORY_DATABASE_URL": url}
+        done = forked(tmp_path / "home", **settings)(
+            "restore", tmp_path / "backups", "--home", tmp_path / name
         )
-        done = restored("restore", tmp_path / "backups", "--home", tmp_path / name)
         assert done.returncode == 0, done.stdout + done.stderr
         assert root in done.stdout
+        assert f"next: export FACTORY_HOME={tmp_path / name}\n" in done.stdout
+        restored = forked(tmp_path / name, **settings)
         assert (tmp_path / name / "ledger.db").exists()
         for arguments in (("verify",), ("run", "apples"), ("trace", "apples@1")):
             done = restored(*arguments)

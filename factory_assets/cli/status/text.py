@@ -106,9 +106,10 @@ def _backup(status: FactoryStatus) -> str:
     made = status.backup
     if made is None:
         return "none"
+    newer = status.entries - made.entries
+    entries = "1 entry of the ledger is" if newer == 1 else f"{newer:,} entries of the ledger are"
     return (
-        f"last {_minute(made.at)}: {made.files:,} files, {size_text(made.bytes)}, "
-        f"{status.entries - made.entries:,} entries of the ledger are newer"
+        f"last {_minute(made.at)}: {made.files:,} files, {size_text(made.bytes)}, {entries} newer"
     )
 
 

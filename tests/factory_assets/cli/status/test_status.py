@@ -404,13 +404,14 @@ def test_when_the_disk_is_full_is_reckoned_from_what_was_free_before(apples: Fac
 
 
 def test_the_last_backup_is_told(apples: Factory) -> None:
-    assert _status(apples)[1]["backup"] is None
-    entry = BackupMade(
-        subject=BackupMade.subject_of(), manifest="0" * 64, size=3, files=4, bytes=5, time="2026"
-    )
+    before = _status(apples)[1]
+    assert before["backup"] is None
+    size, subject = before["entries"], BackupMade.subject_of()
+    entry = BackupMade(subject=subject, manifest="0" * 64, size=size, files=4, bytes=5, time="2026")
     Ledger(apples.home).append([entry])
     backup = _status(apples)[1]["backup"]
-    assert backup == {"at": "2026", "entries": 3, "files": 4, "bytes": 5}
+    assert backup == {"at": "2026", "entries": size, "files": 4, "bytes": 5}
+    assert "1 entry of the ledger is newer" in CliRunner().invoke(main, ["status"]).output
 
 
 def test_a_wrong_setting_is_one_line_and_exit_code_2(apples: Factory) -> None:
