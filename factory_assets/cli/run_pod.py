@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from factory_resources.errors import FactoryError, SettingError
-from factory_resources.home.home import Home, pod_lock
-from factory_resources.home.processes import POD_VARIABLE
+from factory_resources.home.home import Home
+from factory_resources.home.processes import POD_VARIABLE, pod_lock
 
 
 def main() -> None:

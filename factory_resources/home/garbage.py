@@ -7,13 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from factory_resources.home.home import (
-    Home,
-    is_free,
-    pod_lock,
-    scratch_prefix,
-    storage_errors,
-)
+from factory_resources.home.home import Home, is_free, scratch_prefix, storage_errors
+from factory_resources.home.processes import pod_lock
 
 Kind = Literal[
     "record", "run", "table file", "picture", "cache", "log", "checkpoint", "scratch", "lock"

@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from factory_resources.errors import StorageError
+from factory_resources.home.owner import make_for_owner
 from factory_resources.home.processes import own_identity, process_start
 
 _WORKING = ".working"
@@ -191,6 +192,7 @@ class Home:
         with storage_errors(folder):
             self._make()
             folder.mkdir(parents=True, exist_ok=True)
+        make_for_owner(folder / name)
         with FileLock(folder / name):
             yield
 
@@ -245,6 +247,7 @@ class Home:
         with storage_errors(self.tmp):
             self._make()
             self.tmp.mkdir(exist_ok=True)
+            make_for_owner(self.tmp / name)
             file = (self.tmp / name).open("ab")
         with file:
             fcntl.flock(file, operation)
@@ -313,11 +316,6 @@ def scratch_prefix(pid: int | None = None) -> str:
         number, start = own_identity().split()[:2]
         return f"{number}.{None if start == 'gone' else start}-"
     return f"{pid}.{process_start(pid)}-"
-
-
-def pod_lock(name: str) -> str:
-    """Return the name of the lock that the pod of a run holds as long as it lives."""
-    return f"pod.{name}"
 
 
 def unreadable(path: Path, error: OSError) -> StorageError:

@@ -19,6 +19,11 @@ _POD = "pod"
 """The second word of the identity of a pod."""
 
 
+def pod_lock(name: str) -> str:
+    """Return the name of the lock that the pod of a run holds as long as it lives."""
+    return f"pod.{name}"
+
+
 def process_identity(pid: int) -> str:
     """Return process number, start in clock ticks and boot ID, which no other process shares."""
     start = process_start(pid)

@@ -110,10 +110,14 @@ class PipelineStates:
             stored = _Stored(_code_stamp(), self._size, tuple(self._kept.items()))
         content = TypeAdapter(_Stored).dump_json(stored)
         with suppress(StorageError, OSError):
-            if self._home.tmp.is_dir() and (
-                not self._file.exists() or self._file.read_bytes() != content
-            ):
+            if self._home.tmp.is_dir() and self._left() != content:
                 self._home.write_atomic(self._file, content)
+
+    def _left(self) -> bytes:
+        """Return what a process has left; nothing if it was root's, which only root can read."""
+        with suppress(OSError):
+            return self._file.read_bytes()
+        return b""
 
     @property
     def _file(self) -> Path:

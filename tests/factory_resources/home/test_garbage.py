@@ -7,15 +7,16 @@ import sys
 import pytest
 
 from factory_resources.home.garbage import left_behind
-from factory_resources.home.home import PROJECT, Home, pod_lock
-from factory_resources.home.processes import POD_VARIABLE
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.processes import POD_VARIABLE, pod_lock
 
 _POD = "dagster-run-1-abcde"
 
 _SCRIPT = """
 import signal, sys
 from pathlib import Path
-from factory_resources.home.home import Home, pod_lock
+from factory_resources.home.home import Home
+from factory_resources.home.processes import pod_lock
 home = Home(Path(sys.argv[1]))
 with home.lock(pod_lock(sys.argv[2])), home.scratch() as scratch:
     print(scratch.name, flush=True)

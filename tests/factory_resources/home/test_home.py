@@ -7,6 +7,7 @@ import pytest
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import PROJECT, Home, storage_errors
+from tests.loopback import OTHER, needs_root
 
 
 def test_default_is_beside_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -92,3 +93,21 @@ def test_a_file_in_a_folder_that_is_not_there_is_told_apart_from_a_full_disk(
         with pytest.raises(StorageError) as caught, storage_errors(path):
             path.write_text("")
         assert caught.value.remedy.startswith(remedy)
+
+
+@needs_root
+def test_a_lock_that_root_takes_first_can_be_taken_by_the_user_of_the_home(home: Home) -> None:
+    home.require_writable()
+    locks = home.tmp / "locks"
+    locks.mkdir()
+    os.chown(locks, OTHER, OTHER)
+    with home.lock("predictions"):
+        assert (locks / "predictions").stat().st_uid == OTHER
+    os.chown(home.tmp, OTHER, OTHER)
+    with home.working():
+        assert (home.tmp / ".working").stat().st_uid == OTHER
+    # A link of that user gives away no file of another folder.
+    elsewhere = locks.rename(home.tmp / "elsewhere")
+    locks.symlink_to(elsewhere)
+    with home.lock("outcomes"):
+        assert (elsewhere / "outcomes").stat().st_uid == 0

@@ -8,6 +8,7 @@ import pytest
 from factory_assets.declarations import loader
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_resources.home.home import Home
+from tests.disks import denied
 from tests.pipelines import APPLES, declare
 
 
@@ -30,3 +31,15 @@ def test_a_declaration_that_is_saved_while_it_is_read_is_read_again(
         states.all()
     [apples] = [one for one in states.all() if one.name == "apples"]
     assert apples.purpose == "Tell sweet from sour"
+
+
+def test_what_root_has_left_and_others_cannot_read_is_replaced(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.require_writable()
+    left = home.tmp / "pipeline_states.json"
+    left.write_text("of root")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", denied)
+        PipelineStates(home).store()
+    assert left.read_text().startswith("{")
