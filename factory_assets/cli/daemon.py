@@ -5,6 +5,7 @@ It does what `dagster-daemon run` does, but follows a link to the code server.
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -128,6 +129,7 @@ def main() -> None:
 
     from factory_assets.web.dagster.unwatched import UnwatchedWorkspace, following
     from factory_resources.instance import import_orm
+    from schedules.future_ticks import end_future
 
     import_orm()
     workspace, code = sys.argv[1], Path(sys.argv[2])
@@ -137,6 +139,7 @@ def main() -> None:
         with ExitStack() as stack:
             stack.enter_context(capture_interrupts())
             instance = stack.enter_context(DagsterInstance.get())
+            end_future(instance, time.time())
             daemons = [stack.enter_context(one) for one in create_daemons_from_instance(instance)]
             target = WorkspaceFileTarget(paths=[workspace])
             context = stack.enter_context(UnwatchedWorkspace(instance, target, code))

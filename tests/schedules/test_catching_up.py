@@ -20,6 +20,7 @@ from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
 from schedules.automation import MISSED_TAG
+from schedules.future_ticks import end_future
 from tests.daemons import workspace
 from tests.engines import server_in_long
 from tests.ledger import make_champion
@@ -121,6 +122,12 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
         ("meter", nights),
     }
     assert started(instance)["apples_monitor"][-1] == hour + timedelta(hours=1)
+    # That was by a clock that was ahead: the next night is that after it has been set right.
+    end_future(instance, (BEGAN + 2 * DAY).timestamp())
+    end_waiting(instance)
+    with workspace() as context:
+        tick(context, BEGAN + 3 * DAY)
+    assert started(instance)["apples"][-1] == datetime(2026, 3, 5, 1, tzinfo=UTC)
 
 
 @server_in_long("prepared_engine")
