@@ -190,6 +190,8 @@ class Champions:
         for name, standing in standings.items():
             self._load(name, standing)
             self._load_beside(name, standing.rollout)
+        if not standings and self._size < 0:
+            _LOG.info("serves nothing yet: no pipeline has a champion; one that comes is loaded")
         self._standings, self._size, self._stamp = standings, size, stamp
         self._share_faults()
         return True

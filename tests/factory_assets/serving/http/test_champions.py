@@ -55,6 +55,16 @@ def test_a_server_is_ready_after_the_rollback_of_what_could_not_be_loaded(
     assert told.asked == [1, 2]
 
 
+def test_a_server_of_a_home_without_champions_says_so_once(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "factory.serve")
+    found = Champions(home, [])
+    found.refresh()
+    found.refresh()
+    assert [one.message.partition(":")[0] for one in caplog.records] == ["serves nothing yet"]
+
+
 def test_a_server_says_that_it_logs_no_keys(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
