@@ -21,7 +21,8 @@ from factory_resources.sources.files.delimited_text import TextRules, find_layou
 from factory_resources.sources.files.discovery import File, find_files, format_of, is_hidden
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
 from factory_resources.sources.files.text_errors import LONGEST
-from factory_resources.sql.engine import WIDE, identifier, literal, sealed
+from factory_resources.sql.engine import WIDE, identifier, literal
+from factory_resources.sql.shared_engines import SharedEngines
 
 _TELLING = 10
 """Columns by which a row that repeats the header is looked for first."""
@@ -74,8 +75,13 @@ class DataFiles:
     """What separates the columns of the first one; empty if that is not known."""
 
 
-def read_files(source: Path, scratch: Path) -> DataFiles:
+def read_files(source: Path, scratch: Path, engines: SharedEngines) -> DataFiles:
     """Read all files of a path or glob by the rules that fit the first one.
+
+    Args:
+        source: the path or glob.
+        scratch: where the rows are stored.
+        engines: they see `scratch`.
 
     Raises:
         SourceError: there is no file, one cannot be read, or one has other columns.
@@ -85,12 +91,13 @@ def read_files(source: Path, scratch: Path) -> DataFiles:
     for path in paths:
         require_data_file(path)
     member = largest_member(paths[0])
-    raw, rules = read_by_fitting_rules(paths[0], member, scratch)
+    raw, rules = read_by_fitting_rules(paths[0], member, scratch, engines)
     raws = [raw]
     for number, path in enumerate(paths[1:]):
         folder = scratch / f"file{number}"
         folder.mkdir()
-        raws.append(read_file(File(path, str(path)), folder, member=member, rules=rules))
+        file = File(path, str(path))
+        raws.append(read_file(file, folder, member=member, rules=rules, engines=engines))
         if raws[-1].columns != raw.columns:
             raise SourceError(
                 f"has other columns than {paths[0].name}",
@@ -99,7 +106,8 @@ def read_files(source: Path, scratch: Path) -> DataFiles:
                 "in a pipeline of their own",
             )
     unread = tuple(line for path in paths for line in lines_below(path, rules))
-    table = _without_headers(raw if len(raws) == 1 else _together(raws, scratch), scratch)
+    table = raw if len(raws) == 1 else _together(raws, scratch, engines)
+    table = _without_headers(table, scratch, engines)
     headers = sum(raw.rows for raw in raws) - table.rows
     return DataFiles(table, headers, rules, member, unread, _delimiter(paths[0], rules))
 
@@ -111,16 +119,16 @@ def _delimiter(path: Path, rules: TextRules) -> str:
     return find_layout(first_bytes(path, path.name, packing, LONGEST), path.name, rules).delimiter
 
 
-def _together(raws: Sequence[SourceTable], scratch: Path) -> SourceTable:
+def _together(raws: Sequence[SourceTable], scratch: Path, engines: SharedEngines) -> SourceTable:
     target = scratch / "all.parquet"
     paths = [raw.path for raw in raws]
-    with sealed(read=paths, write=scratch) as connection:
+    with engines.sealed(read=paths, write=scratch) as connection:
         union = " UNION ALL ".join(f"FROM {parquet(path)}" for path in paths)
         connection.execute(f"COPY ({union}) TO {literal(str(target))} (FORMAT parquet)")
     return replace(raws[0], path=target, rows=sum(raw.rows for raw in raws))
 
 
-def _without_headers(raw: SourceTable, scratch: Path) -> SourceTable:
+def _without_headers(raw: SourceTable, scratch: Path, engines: SharedEngines) -> SourceTable:
     """Return a text without the lines that repeat its header, as in files put one behind another.
 
     They are no rows: one of them would make every column a text.
@@ -132,7 +140,8 @@ def _without_headers(raw: SourceTable, scratch: Path) -> SourceTable:
         for place, (source, (cell, _)) in enumerate(raw.columns.items(), 1)
     ]
     is_header, target = " AND ".join(tests), scratch / "rows.parquet"
-    with sealed(read=[raw.path], write=scratch, wide=len(tests) > WIDE) as connection:
+    is_wide = len(tests) > WIDE
+    with engines.sealed(read=[raw.path], write=scratch, wide=is_wide) as connection:
         # The first columns nearly always tell; to test thousands takes the engine seconds to plan.
         for condition in (" AND ".join(tests[:_TELLING]), is_header):
             [(count,)] = connection.execute(

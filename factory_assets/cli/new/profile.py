@@ -26,7 +26,8 @@ from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_se
 from factory_assets.data.leakage.sample import draw_sample
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
-from factory_resources.sql.engine import WIDE, engine_errors, sealed
+from factory_resources.sql.engine import WIDE, engine_errors
+from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.sql.spelling import unified_sql
 
 if TYPE_CHECKING:
@@ -84,13 +85,13 @@ def profile(source: Path) -> FileProfile:
         SourceError: a file is missing, unreadable, empty or has other columns than the first one,
             or there are no rows, or texts alone below a header that occurs again.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        files = read_files(source, Path(scratch))
+    with tempfile.TemporaryDirectory() as scratch, SharedEngines(Path(scratch)) as engines:
+        files = read_files(source, Path(scratch), engines)
         raw = files.raw
         if not raw.rows:
             raise SourceError("has no rows", where=raw.name, remedy="name a file with data rows")
         with (
-            sealed(
+            engines.sealed(
                 read=[raw.path], write=Path(scratch), wide=len(raw.columns) > WIDE
             ) as connection,
             engine_errors(raw.name, SourceError, "check the file"),

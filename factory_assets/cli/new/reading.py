@@ -27,7 +27,7 @@ from factory_resources.sources.files.archives import zip_members
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, conversion, format_of
 from factory_resources.sources.files.reader import SourceTable, parquet, read_file
-from factory_resources.sql.engine import sealed
+from factory_resources.sql.shared_engines import SharedEngines
 
 _HEAD = 2000
 """Rows by which a header line is recognised."""
@@ -99,20 +99,26 @@ def is_data_file(name: str) -> bool:
 
 
 def read_by_fitting_rules(
-    path: Path, member: str | None, scratch: Path
+    path: Path, member: str | None, scratch: Path, engines: SharedEngines
 ) -> tuple[SourceTable, TextRules]:
     """Read the file by the first fitting rules: with a header unless the first line is a row.
+
+    Args:
+        path: the file.
+        member: which file of a zip with several.
+        scratch: where the rows are stored.
+        engines: they see `scratch`.
 
     Raises:
         SourceError: no rules fit; the error of the first attempt.
     """
-    file = File(path, str(path))
     with path.open("rb") as content:
         marked = content.read(2) in _MARK
+    file = File(engines.visible_path(path, scratch), str(path))
     not_encoded = None
     for encoding in ("utf-16",) if marked else _ENCODINGS:
         try:
-            return _read(_Text(file, member, encoding, scratch))
+            return _read(_Text(file, member, encoding, scratch, engines))
         except EncodingError as error:
             not_encoded = not_encoded or error
     assert not_encoded is not None
@@ -127,10 +133,11 @@ class _Text:
     member: str | None
     encoding: str
     scratch: Path
+    engines: SharedEngines
 
     def read(self, rules: TextRules) -> SourceTable:
         folder = Path(mkdtemp(dir=self.scratch))
-        return read_file(self.file, folder, member=self.member, rules=rules)
+        return read_file(self.file, folder, member=self.member, rules=rules, engines=self.engines)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -170,7 +177,7 @@ def _read(text: _Text, until: str = "") -> tuple[SourceTable, TextRules]:
 
 def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | None:
     """Return the rules that fit a text that can be read; None if it does not begin like this."""
-    first, rows = _first_lines(raw, rules, text.scratch)
+    first, rows = _first_lines(text, raw, rules)
     if is_title(first, rows) or (len(first) == 1 and _are_split(rows)):
         return None
     if not rules.skip and _counts_rows(first, raw.rows):
@@ -218,7 +225,7 @@ def _totals(text: _Text, raw: SourceTable, until: str) -> str:
     """Return how the first line of totals below the last row begins; empty if there is none."""
     if raw.format != "csv" or not text.lines:
         return ""
-    with sealed(read=[raw.path], write=text.scratch) as connection:
+    with text.engines.sealed(read=[raw.path], write=text.scratch) as connection:
         last = f"FROM {parquet(raw.path)} OFFSET {max(raw.rows - _HEAD, 0)}"
         count = count_totals(connection.execute(last).fetchall())
     read = takewhile(lambda line: not (until and line.startswith(until)), text.lines)
@@ -251,10 +258,10 @@ def _line_of(error: SourceError) -> int:
 
 
 def _first_lines(
-    raw: SourceTable, rules: TextRules, scratch: Path
+    text: _Text, raw: SourceTable, rules: TextRules
 ) -> tuple[list[str], Sequence[Sequence[object]]]:
     """Return the first line of a text, and rows below it."""
-    with sealed(read=[raw.path], write=scratch) as connection:
+    with text.engines.sealed(read=[raw.path], write=text.scratch) as connection:
         rows = connection.execute(f"FROM {parquet(raw.path)} LIMIT {_HEAD}").fetchall()
     if rules.header:
         return [*raw.columns], rows

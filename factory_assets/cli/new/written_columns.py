@@ -11,6 +11,7 @@ from typing import Any
 from factory_assets.cli.new.column_summary import ColumnForm
 from factory_assets.cli.new.decimal_marks import MARKS_SQL, MarkedNumbers, Reading, proves_english
 from factory_assets.cli.new.written_forms import (
+    CLOCK,
     ENGLISH,
     GERMAN,
     UNIT_SQL,
@@ -134,15 +135,18 @@ def read_written(
 def _columns(
     connection: Any, texts: str, forms: Mapping[str, ColumnForm], pointed: Collection[str]
 ) -> dict[str, _Column]:
-    found = connection.execute(f"SELECT name, {UNIT_SQL} FROM {texts} GROUP BY name").fetchall()
-    units = {name: unit for name, *rest in found if (unit := unit_of(*rest)) != Unit()}
+    has_clock = f"bool_and(contains(text, {literal(CLOCK)}))"
+    found = connection.execute(
+        f"SELECT name, {has_clock}, {UNIT_SQL} FROM {texts} GROUP BY name"
+    ).fetchall()
+    units = {name: unit for name, _, *rest in found if (unit := unit_of(*rest)) != Unit()}
     amount = "text"
     if units:
         cases = (f"WHEN {literal(n)} THEN {u.sql.replace('{}', 'text')}" for n, u in units.items())
         amount = f"CASE name {' '.join(cases)} ELSE text END"
     numbers = ", ".join(literal(name) for name in forms if name in units or name in pointed)
     is_number = f"name IN ({numbers})" if numbers else "false"
-    candidates = written_forms()
+    candidates = written_forms(clocks=any(clock for _, clock, *_ in found))
     rows = connection.execute(
         f"SELECT name, {MARKS_SQL}, {', '.join(form.fits() for form in candidates)} "
         f"FROM (SELECT name, text, {amount} AS amount, {is_number} AS is_number FROM {texts}) "

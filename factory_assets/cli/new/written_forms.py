@@ -6,6 +6,7 @@ Which columns are tested belongs in `column_types`.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
@@ -26,10 +27,12 @@ _DAYS = (
 
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p")
 
-_MOMENTS = (
-    "%Y%m%dT%H%M%S",
-    *("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT"),
-)
+CLOCK = ":"
+"""What every text with a time of the day contains, but those of `_WITHOUT_CLOCK`."""
+
+_WITHOUT_CLOCK = "%Y%m%dT%H%M%S"
+
+_MOMENTS = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT")
 """How moments are written by programs, such as servers of the web in their logs."""
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -129,11 +132,18 @@ class WrittenForm:
         return f"bool_and(CASE WHEN {match} THEN {read} ELSE false END) AND {signed}"
 
 
-def written_forms() -> tuple[WrittenForm, ...]:
-    """Return the forms in the order in which they are preferred, `ENGLISH` and `GERMAN` first."""
+@cache
+def written_forms(*, clocks: bool) -> tuple[WrittenForm, ...]:
+    """Return the forms in the order in which they are preferred, `ENGLISH` and `GERMAN` first.
+
+    Args:
+        clocks: whether with times of the day: most forms have one, and to test them all takes
+            longer than the rest of a draft of a small file.
+    """
     others = (_number(group, ".") for group in ("'", "\u2019"))
     blanks = (_number(group, ",") for group in (" ", "\u00a0", "\u202f"))
-    return (ENGLISH, GERMAN, *others, *blanks, *_dates())
+    times = _times() if clocks else ()
+    return (ENGLISH, GERMAN, *others, *blanks, *_dates(), *times)
 
 
 def _number(group: str, point: str) -> WrittenForm:
@@ -164,19 +174,27 @@ def _dates() -> Iterator[WrittenForm]:
     year, quarter = (f"CAST(regexp_extract({{}}, '{part}', 1) AS INT)" for part in _QUARTER)
     for pattern in (f"{_PARTS['%Y']}[ -]Q[1-4]", f"Q[1-4][ /-]{_PARTS['%Y']}"):
         yield WrittenForm("date", f"make_date({year}, 3 * {quarter} - 2, 1)", pattern)
-    hours = "date_part('epoch', TRY_CAST({} AS TIME)) / 3600"
-    yield WrittenForm("float64", hours, "([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", unit="h")
     for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
         sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
         yield WrittenForm("timestamp", sql, pattern)
+    yield _moment(_WITHOUT_CLOCK)
+
+
+def _times() -> Iterator[WrittenForm]:
+    """Return the forms with a time of the day, whose texts all contain `CLOCK`."""
+    hours = "date_part('epoch', TRY_CAST({} AS TIME)) / 3600"
+    yield WrittenForm("float64", hours, "([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", unit="h")
     for day in _DAYS:
         for clock in _CLOCKS:
             sql = f"try_strptime({{}}, '{day} {clock}')"
             pattern = f"{_pattern(day)} {_pattern(clock)}"
             yield WrittenForm("timestamp", sql, pattern, layout=f"{day} {clock}")
-    for moment in _MOMENTS:
-        sql = f"CAST(try_strptime({{}}, '{moment}') AS TIMESTAMP)"
-        yield WrittenForm("timestamp", sql, _pattern(moment))
+    yield from map(_moment, _MOMENTS)
+
+
+def _moment(written: str) -> WrittenForm:
+    sql = f"CAST(try_strptime({{}}, '{written}') AS TIMESTAMP)"
+    return WrittenForm("timestamp", sql, _pattern(written))
 
 
 def _in_english(text: str) -> str:

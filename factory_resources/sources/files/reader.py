@@ -25,6 +25,7 @@ from factory_resources.sources.files.text_encoding import has_multiline_values, 
 from factory_resources.sources.files.text_errors import LONGEST, text_errors, too_wide
 from factory_resources.sql.engine import MOST_COLUMNS, engine_errors, file_literal, literal, sealed
 from factory_resources.sql.row_marks import is_none_of
+from factory_resources.sql.shared_engines import SharedEngines
 
 if TYPE_CHECKING:
     import duckdb
@@ -116,6 +117,7 @@ def read_file(
     rules: TextRules,
     digest: str | None = None,
     once: bool = False,
+    engines: SharedEngines | None = None,
 ) -> SourceTable:
     """Convert one file to the common form; a Parquet file is used in place.
 
@@ -123,6 +125,7 @@ def read_file(
         digest: the SHA-256 of the file, if it is known.
         once: whether the caller reads the rows only once; delimited text is then used in place.
         scratch: an empty folder for this file alone.
+        engines: that the caller shares among small jobs; None to start one.
 
     Raises:
         SourceError: the file cannot be read; the message is one line.
@@ -149,7 +152,7 @@ def read_file(
             text = DelimitedText(rules, layout)
             columns = _text_cells(layout)
             return SourceTable(path, name, digest, {}, UNKNOWN, columns, kind, text=text)
-    with sealed(read=[path], write=scratch) as connection:
+    with (engines or SharedEngines()).sealed(read=[path], write=scratch) as connection:
         if kind == "parquet":
             columns = parquet_columns(connection, path, name)
         else:
