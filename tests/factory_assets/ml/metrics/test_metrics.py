@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from factory_assets.ml.metrics.metrics import (
+    DECISION_METRICS,
     PRIMARY_METRIC,
     ScoredRows,
     gate_metric_names,
@@ -85,6 +86,30 @@ def test_multiclass_metrics_are_means_over_the_classes() -> None:
     )
     assert result["f1"] == pytest.approx(sk.f1_score(truth, predicted, average="macro"))
     assert "brier" not in result
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("rows", [1, 4, 30])
+def test_metrics_of_classes_are_those_of_scikit_learn_to_the_last_bit(
+    rows: int, classes: int
+) -> None:
+    generator = np.random.default_rng(rows * classes)
+    truth = generator.integers(0, classes, rows)
+    outputs = generator.dirichlet(np.ones(classes), rows)
+    scored = ScoredRows("binary" if classes == 2 else "multiclass", truth, outputs)
+    average = "binary" if classes == 2 else "macro"
+    scores = {"f1": sk.f1_score, "precision": sk.precision_score, "recall": sk.recall_score}
+    expected = {
+        name: score(truth, scored.predicted, average=average, zero_division=np.nan)
+        for name, score in scores.items()
+    }
+    expected["accuracy"] = sk.accuracy_score(truth, scored.predicted)
+    if len({*truth}) > 1:
+        expected["balanced_accuracy"] = sk.recall_score(
+            truth, scored.predicted, labels=np.unique(truth), average="macro"
+        )
+    defined = {name: value for name, value in expected.items() if not np.isnan(value)}
+    assert scored.metrics(DECISION_METRICS) == defined
 
 
 def test_ranking_metrics_are_undefined_for_one_class() -> None:
