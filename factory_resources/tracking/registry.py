@@ -274,8 +274,9 @@ class Registry:
         self.client.log_batch(run_id, metrics=rows)
 
     def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        registered = self.client._get_registry_client()  # the other reads the model before each tag
         for key, value in tags.items():
-            self.client.set_model_version_tag(model, str(version), key, value)
+            registered.set_model_version_tag(model, str(version), key, value)
 
     def delete_version(self, model: str, version: int) -> None:
         """Delete a version; the files of its model stay."""
