@@ -98,15 +98,19 @@ def _what_is_kept(_mlflow_tables: Path) -> None:
     keep_plots()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _standard_error_stays_open() -> None:
     """Keep a run in this process from closing where pytest writes to.
 
     Dagster configures the logs of a run, which closes all handlers; that of absl closes its stream
-    unless it is the present standard error, which click's runner replaces.
+    unless it is the present standard error, which click's runner replaces. Some tests import absl
+    as they are collected, so that its stream is pytest's. This is once for all, since fixtures of a
+    module, which may have a run, come before those of a test: a worker that began with such a one
+    lost all of its tests.
     """
-    if (absl := sys.modules.get("absl.logging")) is not None:
-        absl.get_absl_handler().python_handler.stream = sys.__stderr__
+    from absl import logging
+
+    logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(autouse=True)
