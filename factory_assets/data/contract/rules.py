@@ -11,6 +11,7 @@ from factory_assets.spec import Ingest
 from factory_assets.spec.contract import NUMBERS, TIMES, Bound, Column, ColumnType
 from factory_resources.errors import ContractError
 from factory_resources.sql.engine import essence, literal
+from factory_resources.sql.expressions import parser
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def pattern_error(pattern: str) -> str | None:
     """Return why the engine rejects a regular expression; None if it is valid."""
     import duckdb
 
-    with duckdb.connect(":memory:") as connection:
+    with parser().cursor() as connection:
         try:
             connection.execute("SELECT regexp_full_match('', ?)", [pattern])
         except duckdb.Error as error:
