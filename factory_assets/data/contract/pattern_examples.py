@@ -19,10 +19,15 @@ _DAYS = (
     *("20241231", "2024-12-31", "2024-12", "12/2024", "31 Dec 2024", "31-Dec-2024", "Dec 31 2024"),
     *("Dec 31, 2024", "Dec 2024", "Dec-2024", "2024 Dec", "31 December 2024", "December 31 2024"),
     *("December 31, 2024", "December 2024", "31.12.24", "12/31/24", "31/12/24", "31-DEC-24"),
-    *("2024-W52", "2024-Q4", "Q4 2024"),
+    *("Dec-24", "31. Dez 2024", "Dez 2024", "Dez 24", "2024-W52", "2024-Q4", "Q4 2024"),
 )
 
 _CLOCKS = ("14:30:00", "14:30", "14:30:00.5", "02:30:00 PM", "02:30 PM")
+
+_MOMENTS = (
+    *("20241231T143000", "31/Dec/2024:14:30:00 +0000"),
+    *("Tue, 31 Dec 2024 14:30:00 +0000", "Tue, 31 Dec 2024 14:30:00 GMT"),
+)
 
 _SECONDS = ("1735603200", "1735603200000")
 
@@ -46,5 +51,5 @@ def example_of(pattern: str, unit: str | None = None) -> str | None:
         return None
     beside = [f"{n} {unit}" for n in _NUMBERS] + [f"{unit}{n}" for n in _NUMBERS] if unit else []
     moments = (f"{day} {clock}" for day, clock in product(_DAYS, _CLOCKS))
-    texts = (*beside, *_NUMBERS, *_DAYS, *_CLOCKS, *_SECONDS, *moments)
+    texts = (*beside, *_NUMBERS, *_DAYS, *_CLOCKS, *_MOMENTS, *_SECONDS, *moments)
     return next((text for text in texts if matches(text)), None)
