@@ -192,16 +192,19 @@ def test_a_home_survives_kills_of_a_worker_at_random_moments(
 ) -> None:
     chance = random.Random(20240131)
     stages: Counter[str] = Counter()
-    for kill in range(kills):
-        share = 2 * (kill // 2 + chance.random()) / kills
+    # On a busy machine a few kills may all come too early or too late: then there are more.
+    for kill in range(4 * kills):
+        share = 2 * (kill // 2 % (kills // 2) + chance.random()) / kills
         # The second and the third state that it comes to are new, so that it computes both times.
         stage = ("ingest", "clean")[kill % 2]
         stages[_killed_in(workers, factory, stage, share, start=99 * kill)] += 1
         factory.require_whole(chance.randrange(KNOWN))
-    # The kills were spread: some in each stage, and many during work that left scratch files.
-    assert stages["ingest"] > kills / 10
-    assert stages["clean"] > kills / 10
-    assert len([p for p in factory.home.tmp.iterdir() if p.is_dir()]) > kills / 5
+        # The kills were spread: some in each stage, and many during work that left scratch files.
+        left = len([p for p in factory.home.tmp.iterdir() if p.is_dir()])
+        spread = min(stages["ingest"], stages["clean"]) > kills / 10 and left > kills / 5
+        if spread and kill + 1 >= kills:
+            break
+    assert spread, (stages, left)
 
 
 @pytest.mark.long
