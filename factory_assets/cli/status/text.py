@@ -9,6 +9,7 @@ from factory_assets.cli.status.report import FactoryStatus, OpenRun
 from factory_assets.cli.wrapping import wrap_lines
 from factory_resources.home.disk_space import size_text
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import amount
 
 _LISTED = 5
 """Runs, schedules and waits of each kind that are named."""
@@ -107,9 +108,9 @@ def _backup(status: FactoryStatus) -> str:
     if made is None:
         return "none"
     newer = status.entries - made.entries
-    entries = "1 entry of the ledger is" if newer == 1 else f"{newer:,} entries of the ledger are"
     return (
-        f"last {_minute(made.at)}: {made.files:,} files, {size_text(made.bytes)}, {entries} newer"
+        f"last {_minute(made.at)}: {made.files:,} files, {size_text(made.bytes)}, "
+        f"{amount(newer, 'entries of the ledger')} {'is' if newer == 1 else 'are'} newer"
     )
 
 

@@ -8,10 +8,11 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
+
+from factory_resources.interpreter import module_command
 
 NO_MEMORY = 77
 """Exit code of a worker that has no memory left."""
@@ -76,7 +77,7 @@ class LocalConnection:
         numbers = map(str, (theirs_in, theirs_out, os.getpid()))
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, *numbers, *arguments],
+                module_command(module, *numbers, *arguments),
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs_in, theirs_out),

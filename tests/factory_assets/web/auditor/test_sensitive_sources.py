@@ -24,6 +24,7 @@ from factory_resources.erasure.manifest import (
     manifest_file,
 )
 from factory_resources.errors import ModelError
+from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.sources.files.discovery import sha256_of
@@ -155,15 +156,7 @@ def test_training_rows_of_an_answer_are_computed_anew_after_some_were_erased(
     manifest = ErasureManifest(
         id="1", sources={source: (2,)}, pipelines=pipelines, files={}, records={}, removed=()
     )
-    changed.home.write_atomic(manifest_file(changed.home, "1"), manifest.content)
-    entry = ErasureBegun(
-        subject=ErasureBegun.subject_of(erasure="1"),
-        manifest=sha256(manifest.content).hexdigest(),
-        pipelines=("apples",),
-        rows=1,
-        answers=0,
-    )
-    Ledger(changed.home).append([entry])
+    _enter(manifest, changed.home)
     hidden = text_of(client.get(f"/audit/files/{source}?row=2").text)
     assert "are hidden: name. 1 row that was erased and that the file still has is not" in hidden
     # The rows that it learned from cannot be read any more.
@@ -188,16 +181,21 @@ def test_a_version_tells_of_erased_rows_that_it_did_not_learn_from(
         records={name: RewrittenRecord(was="5e" * 32, now="5f" * 32) for name in names},
         removed=(),
     )
-    changed.home.write_atomic(manifest_file(changed.home, "1"), manifest.content)
+    _enter(manifest, changed.home)
+    assert told in text_of(browse(changed.home, "auditor").get(page).text)
+    text = text_of(browse(changed.home, "auditor").get("/audit/apples/1").text)
+    assert "rows that it learned from" in text
+    assert told not in text, "it is told once"
+
+
+def _enter(manifest: ErasureManifest, home: Home) -> None:
+    """Store what an erasure of a row of apples took, and its entry in the ledger."""
+    home.write_atomic(manifest_file(home, manifest.id), manifest.content)
     entry = ErasureBegun(
-        subject=ErasureBegun.subject_of(erasure="1"),
+        subject=ErasureBegun.subject_of(erasure=manifest.id),
         manifest=sha256(manifest.content).hexdigest(),
         pipelines=("apples",),
         rows=1,
         answers=0,
     )
-    Ledger(changed.home).append([entry])
-    assert told in text_of(browse(changed.home, "auditor").get(page).text)
-    text = text_of(browse(changed.home, "auditor").get("/audit/apples/1").text)
-    assert "rows that it learned from" in text
-    assert told not in text, "it is told once"
+    Ledger(home).append([entry])
