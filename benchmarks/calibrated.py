@@ -20,10 +20,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from sklearn.metrics import log_loss, roc_auc_score
 
-from benchmarks.interactions import JUDGED, TABLES
+from benchmarks.interactions import JUDGED, TABLES, divided
 from benchmarks.interactions import ROWS as DRAWN_ROWS
 from benchmarks.modelling.tables import tables_folder
 from benchmarks.tolerance import (
@@ -140,11 +139,7 @@ def drawn(source: str) -> Iterator[Task]:
 
 def judged(task: Task, kind: str) -> Figures:
     """Fit a model, and judge its probabilities with and without the calibration."""
-    rows = task.rows
-    training, validation, new = (
-        pa.Table.from_pandas(task.table.iloc[a:b], preserve_index=False)
-        for a, b in ((0, rows * 85 // 100), (rows * 85 // 100, rows), (rows, len(task.table)))
-    )
+    training, validation, new = divided(task.table, task.rows)
     train = {"target": "y", "seed": task.seed, "calibrate": "auto", "model": _model(task, kind)}
     if task.positive:
         train["positive"] = task.positive

@@ -118,15 +118,21 @@ TABLES: dict[str, Callable[[int, int], pd.DataFrame]] = {
 }
 
 
+def divided(table: pd.DataFrame, rows: int) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Return the training, validation and judged rows, if so many are learned from."""
+    training, validation, judged = (
+        pa.Table.from_pandas(table.iloc[a:b], preserve_index=False)
+        for a, b in ((0, rows * 85 // 100), (rows * 85 // 100, rows), (rows, len(table)))
+    )
+    return training, validation, judged
+
+
 def compared(table: pd.DataFrame, rows: int, seed: int) -> tuple[Figures, Figures]:
     """Fit without and with interactions, on the first rows; judge both on the others."""
     of_many = members_of(Auto(kind="auto"), rows, rows)
     members = [one for one in of_many if one.kind not in ("mlp", "tabm")]
     plain = [one for one in members if getattr(one, "interactions", 0) != INTERACTIONS]
-    training, validation, judged = (
-        pa.Table.from_pandas(table.iloc[a:b], preserve_index=False)
-        for a, b in ((0, rows * 85 // 100), (rows * 85 // 100, rows), (rows, len(table)))
-    )
+    training, validation, judged = divided(table, rows)
     without, read = (
         _figures([one.model_dump(mode="json") for one in tried], training, validation, judged, seed)
         for tried in (plain, members)

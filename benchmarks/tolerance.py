@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.metrics import log_loss, roc_auc_score
 
+from benchmarks.interactions import divided
 from benchmarks.modelling.tables import tables_folder
 from benchmarks.thresholds import two_classes
 from factory_assets.ml.artifacts.trained_model import TrainedModel
@@ -125,10 +126,7 @@ def judged(
 ) -> dict[Key, Figures]:
     """Return the figures of each model; those that have the same members fit them once."""
     table = table.sample(min(len(table), rows + MOST_NEW), random_state=seed)
-    training, validation, new = (
-        pa.Table.from_pandas(table.iloc[a:b], preserve_index=False)
-        for a, b in ((0, rows * 85 // 100), (rows * 85 // 100, rows), (rows, len(table)))
-    )
+    training, validation, new = divided(table, rows)
     is_class = table["y"].dtype == object
     declared: dict[str, Any] = {
         "purpose": "Compare portfolios",
