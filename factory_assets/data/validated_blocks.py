@@ -21,6 +21,7 @@ from factory_resources.errors import ContractError, SourceError
 from factory_resources.sources.files.reader import SourceTable, blamed_on_files
 from factory_resources.sql.engine import WIDE, engine_errors, rows_numbered
 from factory_resources.sql.shared_engines import SharedEngines
+from factory_resources.tables.frames import require_units
 from factory_resources.tables.writer import StagedTable, prepare
 
 
@@ -41,13 +42,14 @@ def validate_sources(
         table: the name of the table that is written, for messages.
 
     Raises:
-        SourceError: a source cannot be read.
+        SourceError: a source cannot be read, or has numbers whose unit nobody knows.
         ContractError: a declared column is missing, or a rule does not fit its column.
         StorageError: the rows cannot be written.
     """
     folder = scratch / key
     folder.mkdir()
     main, joined = _read(sources, folder, once=is_separable(ingest) and len(sources) == 1)
+    _require_units(ingest, main, joined)
     hidden = [column.source_name for column in ingest.contract.columns if column.sensitive]
     tables = with_joins(ingest.joins, main, joined, folder, hidden)
     tables = [replace(t, path=engines.visible_path(t.path, folder)) for t in tables]
@@ -160,3 +162,18 @@ def _read(
         table = replace(table, labels=source.labels, erased=erased)
         (main if source.join is None else joined.setdefault(source.join, [])).append(table)
     return main, joined
+
+
+def _require_units(
+    ingest: Ingest, main: Sequence[SourceTable], joined: Mapping[str, Sequence[SourceTable]]
+) -> None:
+    """Require that no column that is read from Parquet is a duration or period; others may be."""
+    from pyarrow.parquet import read_schema
+
+    read = [column.source_name for column in ingest.contract.columns] or None
+    for name, tables in {"": main, **joined}.items():
+        if join := ingest.joins.get(name):
+            read = None if join.columns is None else [*join.columns, *(join.key or join.on)]
+        for table in tables:
+            if table.format == "parquet":
+                require_units(read_schema(table.path), table.name, read)

@@ -1,5 +1,6 @@
 """Data frames of other libraries as Arrow tables."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from factory_resources.errors import SourceError
@@ -42,17 +43,37 @@ def _with_named_index(frame: Any) -> Any:
     return frame.reset_index(level=names) if names else frame
 
 
-def require_units(schema: "pyarrow.Schema", where: str) -> None:
+def require_units(
+    schema: "pyarrow.Schema", where: str, read: Collection[str] | None = None
+) -> None:
     """Require that no column would become a number whose unit nobody knows.
 
-    pandas measures a duration in nanoseconds or microseconds as it comes, and counts the periods of
-    a calendar.
+    Args:
+        schema: the columns with their types.
+        where: what has them, for the message.
+        read: the columns that are read; None for all.
 
     Raises:
         SourceError: a column holds durations or periods.
     """
+    for name, (kind, call) in without_units(schema).items():
+        if read is None or name in read:
+            raise SourceError(
+                f"column {name!r} holds {kind}, which a table would store as bare numbers",
+                where=where,
+                remedy=f"convert them, as by {call}",
+            )
+
+
+def without_units(schema: "pyarrow.Schema") -> dict[str, tuple[str, str]]:
+    """Return the columns that would become bare numbers: what they hold, and what converts them.
+
+    pandas measures a duration in nanoseconds or microseconds as it comes, and counts the periods of
+    a calendar.
+    """
     import pyarrow
 
+    found = {}
     for field in schema:
         extension = (
             getattr(field.type, "extension_name", "")
@@ -64,8 +85,5 @@ def require_units(schema: "pyarrow.Schema", where: str) -> None:
             kind, call = "periods", "dt.to_timestamp()"
         else:
             continue
-        raise SourceError(
-            f"column {field.name!r} holds {kind}, which a table would store as bare numbers",
-            where=where,
-            remedy=f"convert them, as by frame[{field.name!r}].{call}",
-        )
+        found[field.name] = kind, f"frame[{field.name!r}].{call}"
+    return found

@@ -126,7 +126,8 @@ CASES: list[Case] = [
         ["a", "b", "a"],
         ["a", "b", "a"],
     ),
-    _column("bytes", lambda pa: pa.binary(), [b"a\xff", None], ["a\\xFF", None]),
+    _column("bytes are text", lambda pa: pa.binary(), ["ü".encode(), None], ["ü", None]),
+    _part("bytes that are no text", lambda pa: pa.binary(), [b"a", b"a\xff"], ["a"], ["a\\xFF"]),
     _column("bytes of one width", lambda pa: pa.binary(2), [b"ab"], ["ab"]),
     _column("truth values", lambda pa: pa.bool_(), [True, None, False], [True, None, False]),
     _column("dates", lambda pa: pa.date32(), [date(2024, 1, 2)], [date(2024, 1, 2)]),
@@ -185,7 +186,11 @@ CASES: list[Case] = [
         use_deprecated_int96_timestamps=True,
     ),
     _column("times of day", lambda pa: pa.time64("us"), [3_600_000_000], ["01:00:00"]),
-    _column("durations", lambda pa: pa.duration("us"), [5], [5]),
+    _case(
+        "durations",
+        lambda pa: pa.table({"y": pa.array([5], pa.duration("us"))}),
+        Refused("column 'y' holds durations"),
+    ),
     _column("lists", lambda pa: pa.list_(pa.int64()), [[1, 2], [], None], ["[1, 2]", "[]", None]),
     _column(
         "structs", lambda pa: pa.struct([("a", pa.int64())]), [{"a": 1}, None], ["{'a': 1}", None]

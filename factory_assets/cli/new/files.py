@@ -3,7 +3,7 @@
 How one file is read belongs in `reading`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
@@ -15,6 +15,7 @@ from factory_assets.cli.new.reading import (
     read_by_fitting_rules,
     require_data_file,
 )
+from factory_assets.cli.new.unread_columns import without_unread_columns
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.archives import first_bytes
 from factory_resources.sources.files.delimited_text import TextRules, find_layout
@@ -71,6 +72,8 @@ class DataFiles:
     """The file that was read from a zip with several; None otherwise."""
     unread: tuple[str, ...]
     """The lines below the rows, which are not read."""
+    unread_columns: Mapping[str, str]
+    """The columns that are not read, each with the reason; `raw` is without them."""
     delimiter: str
     """What separates the columns of the first one; empty if that is not known."""
 
@@ -92,12 +95,14 @@ def read_files(source: Path, scratch: Path, engines: SharedEngines) -> DataFiles
         require_data_file(path)
     member = largest_member(paths[0])
     raw, rules = read_by_fitting_rules(paths[0], member, scratch, engines)
+    raw, unread_columns = without_unread_columns(raw, scratch, engines)
     raws = [raw]
     for number, path in enumerate(paths[1:]):
         folder = scratch / f"file{number}"
         folder.mkdir()
         file = File(path, str(path))
-        raws.append(read_file(file, folder, member=member, rules=rules, engines=engines))
+        other = read_file(file, folder, member=member, rules=rules, engines=engines)
+        raws.append(without_unread_columns(other, folder, engines)[0])
         if raws[-1].columns != raw.columns:
             raise SourceError(
                 f"has other columns than {paths[0].name}",
@@ -109,7 +114,9 @@ def read_files(source: Path, scratch: Path, engines: SharedEngines) -> DataFiles
     table = raw if len(raws) == 1 else _together(raws, scratch, engines)
     table = _without_headers(table, scratch, engines)
     headers = sum(raw.rows for raw in raws) - table.rows
-    return DataFiles(table, headers, rules, member, unread, _delimiter(paths[0], rules))
+    return DataFiles(
+        table, headers, rules, member, unread, unread_columns, _delimiter(paths[0], rules)
+    )
 
 
 def _delimiter(path: Path, rules: TextRules) -> str:

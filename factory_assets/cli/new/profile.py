@@ -4,7 +4,7 @@ Decisions based on the profile belong in `recommend`.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,8 @@ class FileProfile:
     """The file that was read from a zip with several; None otherwise."""
     unread: tuple[str, ...]
     """The lines below the rows, which are not read."""
+    unread_columns: Mapping[str, str]
+    """The columns that are not read, each with the reason."""
     headers: int
     """How many lines among the rows repeat the names of the columns; `rows` leaves them out."""
     sample: "pa.Table"
@@ -128,6 +130,7 @@ def profile(source: Path) -> FileProfile:
         files.rules,
         files.member,
         files.unread,
+        files.unread_columns,
         files.headers,
         sample,
         series,

@@ -106,6 +106,8 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
         parts.append(f"until: {yaml_string(table.rules.until)}")
     if table.unread:
         yield f"    {comment(_unread(table.unread))}"
+    for name, why in table.unread_columns.items():
+        yield f"    {comment(f'column {name} is not read: {why}')}"
     if table.headers:
         lines = "1 line repeats" if table.headers == 1 else f"{table.headers} lines repeat"
         yield f"    # {lines} the column names among the rows, for the quarantine"

@@ -26,7 +26,9 @@ class Rule:
     """SQL that is true for a row that breaks the rule; null if the rule does not apply."""
 
 
-def rules_of(column: Column, kind: ColumnType, value: str, mistyped: str) -> list[Rule]:
+def rules_of(
+    column: Column, kind: ColumnType, value: str, mistyped: str, *, is_bytes: bool = False
+) -> list[Rule]:
     """Return the row-level rules of one column, except uniqueness.
 
     Args:
@@ -34,12 +36,13 @@ def rules_of(column: Column, kind: ColumnType, value: str, mistyped: str) -> lis
         kind: its declared or inferred type.
         value: SQL of the typed value.
         mistyped: SQL that is true if there is a value that is not of the type.
+        is_bytes: whether its source has bytes, which need not be text.
 
     Raises:
         ContractError: a declared rule does not fit the type.
     """
     broken: dict[str, str] = {}
-    if kind != "string":
+    if kind != "string" or is_bytes:
         broken["type"] = mistyped
     if not column.nullable:
         broken["null"] = f"{value} IS NULL AND NOT {mistyped}"

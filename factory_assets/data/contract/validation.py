@@ -15,7 +15,9 @@ from unicodedata import normalize
 from factory_assets.data.contract.offsets import OFFSETS_SEEN, in_zone_sql, noting_offsets_sql
 from factory_assets.data.contract.rules import Rule, pattern_error, rules_of
 from factory_assets.data.contract.sql_types import (
+    BYTES,
     common_form_sql,
+    decoded_sql,
     is_fraction,
     typed_sql,
     value_sql,
@@ -82,7 +84,7 @@ class ContractValidation:
         rules = tuple(
             rule
             for i, (column, kind) in enumerate(zip(columns, types, strict=True))
-            for rule in rules_of(column, kind, f"v{i}", f"m{i}")
+            for rule in rules_of(column, kind, f"v{i}", f"m{i}", is_bytes=_has_bytes(column, raws))
         )
         rules += tuple(
             _join_rule(ingest, columns, k, rule) for k, rule in enumerate(raws[0].partners)
@@ -233,6 +235,10 @@ def _require_distinct(names: Sequence[str]) -> None:
             )
 
 
+def _has_bytes(column: Column, raws: Sequence[SourceTable]) -> bool:
+    return any(raw.columns[column.source_name][1] == BYTES for raw in raws)
+
+
 def _source_query(
     start: int,
     raw: SourceTable,
@@ -243,18 +249,25 @@ def _source_query(
     plain, texts, values, cells = [], [], [], []
     for i, (column, wanted) in enumerate(zip(columns, types, strict=True)):
         name, kind = raw.columns[column.source_name]
+        cell, decoded = identifier(name), ""
+        if kind == BYTES:
+            decoded = decoded_sql(cell)
+            cell, kind = f"coalesce({decoded}, CAST({cell} AS VARCHAR))", "VARCHAR"
         tokens = missing_tokens(ingest, column)
         text, value = value_sql(f"r{i}", kind, tokens, wanted), typed_sql(f"p{i}", kind, wanted)
         if column.pattern and is_fraction(kind):
             # 1.234 may be a thousand and more where a pattern says how numbers are written.
             value = "NULL::VARCHAR"
-        plain.append(f"{identifier(name)} AS r{i}")
+        plain.append(f"{cell} AS r{i}")
         if kind == "VARCHAR":
             # Only cells that do not have the most common form need the costly conversion.
-            plain.append(f"{common_form_sql(identifier(name), wanted, tokens)} AS t{i}")
+            plain.append(f"{common_form_sql(decoded or cell, wanted, tokens)} AS t{i}")
             value = f"coalesce(t{i}, {value})"
             # A zone may move a time in the most common form beyond the last year.
             text = text if column.timezone else f"CASE WHEN t{i} IS NULL THEN {text} END"
+        if decoded:
+            plain.append(f"{decoded} IS NOT NULL AS u{i}")
+            value = f"CASE WHEN u{i} THEN {value} END"
         if wanted == "timestamp" and column.timezone:
             value = in_zone_sql(value, f"r{i}", kind, column.timezone)
         elif wanted == "timestamp" and raw.text:

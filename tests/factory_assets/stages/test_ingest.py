@@ -355,6 +355,35 @@ def test_parquet_keeps_its_own_types_under_the_same_contract(tmp_path: Path, hom
     assert rows(held.snapshot, home, "s", "f") == [{"s": 7, "f": None}]
 
 
+def test_bytes_of_parquet_are_text_and_others_go_to_quarantine(tmp_path: Path, home: Home) -> None:
+    cells = ["Köln ".encode(), b"n/a", None, b"\xff\xd8\x00"]
+    table = pa.table({"y": [1, 2, 3, 4], "b": pa.array(cells, pa.binary())})
+    pq.write_table(table, tmp_path / "d.parquet")
+    part = {"source": {"files": "d.parquet"}, "missing": ["n/a"], "max_quarantine": 0.5}
+    result = ingest(pipeline(tmp_path, ingest=part), home)
+    assert column(result.snapshot, home, "b") == ["Köln", None, None]
+    assert result.quarantined == {"type:b": 1}
+    assert column(result.quarantine, home, "b") == [r"\xFF\xD8\x00"]
+
+
+@pytest.mark.parametrize("join", [False, True])
+def test_a_duration_of_parquet_is_refused_where_it_is_read(
+    join: bool, tmp_path: Path, home: Home
+) -> None:
+    table = pa.table({"y": [1, 2], "d": pa.array([5, None], pa.duration("us"))})
+    pq.write_table(table, tmp_path / "d.parquet")
+    source = {"files": "d.parquet"}
+    part: dict[str, Any] = {"source": source, "contract": [{"name": "y"}]}
+    assert column(ingest(pipeline(tmp_path, ingest=part), home).snapshot, home, "y") == [1, 2]
+    if join:
+        part["joins"] = {"other": {"source": source, "on": "y", "columns": ["d"]}}
+    else:
+        del part["contract"]
+    says = r"^p/ingest: d.parquet: column 'd' holds durations, .*dt.total_seconds\(\)"
+    with pytest.raises(SourceError, match=says):
+        ingest(pipeline(tmp_path, ingest=part), home)
+
+
 def test_whole_numbers_of_a_typed_column_that_fit_no_type_are_text(
     tmp_path: Path, home: Home
 ) -> None:

@@ -1,4 +1,4 @@
-"""`factory new` on columns whose values hold several values."""
+"""`factory new` on columns whose values hold several values, or that a table cannot have."""
 
 import json
 import random
@@ -10,6 +10,9 @@ import pytest
 
 from factory_assets.cli.new.new import new
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.stages.ingest import ingest
+from factory_resources.home.home import Home
+from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import drafted
 
 _VALUES: list[tuple[object, str]] = [
@@ -37,6 +40,32 @@ def test_nested_values_are_no_inputs_however_few_there_are(
     spec = load_pipeline(made.path.parent).spec
     assert spec.training.exclude == ("o",)
     assert spec.evaluate.slices == ()
+
+
+def test_columns_that_a_table_cannot_have_are_left_out_and_named(
+    tmp_path: Path, home: Home
+) -> None:
+    count = 90
+    table = pa.table(
+        {
+            "d": pa.array(range(count), pa.duration("us")),
+            "picture": pa.array([b"\xff\xd8"] * count),
+            "place": pa.array(["Köln".encode(), b"Bonn", None] * (count // 3)),
+            "x": [i * 7 % 11 for i in range(count)],
+            "y": [i // 3 % 2 for i in range(count)],
+        }
+    )
+    for number in range(2):
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    source = tmp_path / "*.parquet"
+    made = new("drafted", source=source, target="y", folder=tmp_path / "defs")
+    text = made.path.read_text()
+    assert "# column d is not read: it holds durations, which would be bare numbers" in text
+    assert "# column picture is not read: it holds bytes that are no text" in text
+    drawn = load_pipeline(made.path.parent)
+    result = ingest(drawn, home)
+    assert set(result.snapshot.columns) == {"place", "x", "y", "_file", "_row"}
+    assert set(column(result.snapshot, home, "place")) == {"Köln", "Bonn", None}
 
 
 def test_few_intervals_in_brackets_are_an_input(tmp_path: Path) -> None:
