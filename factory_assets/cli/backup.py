@@ -51,10 +51,12 @@ def restore(backup: Path, path: Path, compare: Compared, console: Console) -> No
     """Restore a backup, and say what was compared and what to do next.
 
     Raises:
-        StorageError: it cannot be restored.
+        StorageError: it cannot be restored, or its databases not be carried to the server.
     """
     home = Home(Path(os.path.expanduser(path)).absolute())
     address, present = server_address(), os.environ.get("FACTORY_HOME")
+    if address is not None:
+        _require_server(home, address)
     with console.status("reading the manifest") as status:
         manifest = restore_backup(backup, home, status.update, compare)
         if address is not None:
@@ -83,6 +85,20 @@ def check(backup: Path, console: Console) -> None:
     size = sum(file.bytes for file in manifest.files)
     made = manifest.made[:16].replace("T", " ")
     _say(console, f"complete: {len(manifest.files):,} files, {size_text(size)}, of {made} UTC")
+
+
+def _require_server(home: Home, address: str) -> None:
+    """Require a server that takes the databases, before anything is restored."""
+    from factory_resources.migration.to_server import require_target
+
+    try:
+        require_target(home, address)
+    except StorageError as error:
+        raise StorageError(
+            f"{error.what}; nothing was restored",
+            where=DATABASE_VARIABLE,
+            remedy=f"{error.remedy}; or unset {DATABASE_VARIABLE}: the databases are files then",
+        ) from error
 
 
 def _to_server(home: Home, address: str, progress: Progress) -> None:

@@ -147,15 +147,13 @@ def test_a_factory_on_postgres_is_restored_to_files_and_to_another_server(
     # Neither says that the other database is its own.
     wrong = forked(tmp_path / "files", **variables)("verify")
     assert wrong.returncode == 2
-    # One that is not empty is refused, and the home is there nonetheless.
+    # One that is not empty is refused before there is a home.
     full = forked(tmp_path / "again", **variables)
-    done = full("restore", tmp_path / "backups", "--home", tmp_path / "again")
+    done = full("restore", tmp_path / "backups", "--home", tmp_path / "other")
     assert done.returncode == 2
-    assert "the home is restored, with its databases as files" in done.stderr
-    done = forked(tmp_path / "again", FACTORY_DEFS=str(folder.parent), FACTORY_DATABASE_URL="")(
-        "verify"
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it is not empty" in done.stderr
+    assert "nothing was restored" in done.stderr
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.long
@@ -278,5 +276,6 @@ def test_the_commands_tell_what_they_did_and_refuse_in_one_line(
     monkeypatch.setenv("FACTORY_DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
     code, text = apples.factory("restore", str(backup), "--home", str(tmp_path / "third"))
     assert (code, len(text.splitlines())) == (2, 1), text
-    assert text.startswith("error: FACTORY_DATABASE_URL: the home is restored, with its databases")
-    assert (tmp_path / "third" / "ledger.db").exists()
+    assert text.startswith("error: FACTORY_DATABASE_URL: it cannot be used (")
+    assert "nothing was restored" in text
+    assert not (tmp_path / "third").exists()
