@@ -70,9 +70,14 @@ def _model(model: ModelFact) -> Iterator[str]:
 
 
 def erased_lines(model: ModelFact) -> Iterator[str]:
-    """Yield which rows that a version learned from were erased."""
+    """Yield which rows behind a version were erased."""
     for one in model.erased:
         yield f"  rows that it learned from were erased {one.time} (entry {one.entry})"
+    for one in model.erased_beside:
+        yield (
+            f"  rows that it did not learn from were erased {one.time} (entry {one.entry}): "
+            "rows are counted without them, metrics are those of before"
+        )
 
 
 def _row(row: RowOrigin) -> Iterator[str]:

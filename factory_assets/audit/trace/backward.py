@@ -7,7 +7,7 @@ Tracing a single row belongs in `rows`.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from factory_assets.audit.erased import erasures_from
+from factory_assets.audit.erased import erasures_behind, erasures_from
 from factory_assets.audit.references import snapshot_name, step_name
 from factory_assets.audit.trace.artifacts import artifact_states, check_metrics
 from factory_assets.audit.trace.report import (
@@ -95,9 +95,17 @@ def describe_sources(
 
 
 def describe_model(
-    version: Version, history: RecordGraph, registry: Registry, checker: Checker
+    version: Version,
+    records: Sequence[Record],
+    history: RecordGraph,
+    registry: Registry,
+    checker: Checker,
 ) -> ModelFact:
-    """Describe a model version, and check that MLflow agrees with the records."""
+    """Describe a model version, and check that MLflow agrees with the records.
+
+    Args:
+        records: all behind it.
+    """
     name = f"{version.model}@{version.version}"
     record = history.candidate(version.model, version.version)
     if record is None:
@@ -124,6 +132,8 @@ def describe_model(
     verdicts = history.about(version.model, version.version, "evaluate")
     verdict = value_in(verdicts[-1]) if verdicts else None
     evaluation = verdict if isinstance(verdict, EvaluationResult) else None
+    erased = tuple(erasures_from(version.model, version.version, history.home))
+    behind = erasures_behind([one.name for one in records], history.home)
     return ModelFact(
         name=name,
         kind=candidate.kind if isinstance(candidate, Candidate) else "",
@@ -148,7 +158,8 @@ def describe_model(
         run_id=version.tags.get("factory.run_id"),
         code_version=version.tags.get("factory.code_version"),
         spec_sha256=version.tags.get("factory.spec_sha256"),
-        erased=tuple(erasures_from(version.model, version.version, history.home)),
+        erased=erased,
+        erased_beside=tuple(one for one in behind if one not in erased),
     )
 
 

@@ -107,7 +107,7 @@ class GateOutcome(TracePart):
 
 
 class RowsErased(TracePart):
-    """An erasure of rows that a model version learned from."""
+    """An erasure of rows behind a model version."""
 
     erasure: str
     entry: int
@@ -141,6 +141,8 @@ class ModelFact(TracePart):
     """SHA-256 of the whole declaration."""
     erased: Annotated[tuple[RowsErased, ...], Field(exclude_if=is_unset)] = ()
     """Erasures that took rows which it learned from: it cannot be trained again."""
+    erased_beside: Annotated[tuple[RowsErased, ...], Field(exclude_if=is_unset)] = ()
+    """Those of other rows behind it, such as rows that it was evaluated on."""
 
 
 class ColumnOrigin(TracePart):

@@ -117,7 +117,7 @@ class Tracer:
             title,
             "model",
             records,
-            model=describe_model(version, self.history, self.registry, self.checker),
+            model=describe_model(version, records, self.history, self.registry, self.checker),
             columns=columns,
             row=self._in_parts(split, row) if split and row else None,
         )

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.results.base import result_as
+from factory_assets.results.data import SplitResult
+from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import ErasureManifest, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.sources.files.discovery import sha256_of
 from tests.commands import in_process
+from tests.data_stages import column
 from tests.erasures import (
     CITY,
     NAME,
@@ -80,6 +84,18 @@ def test_a_version_says_that_its_rows_were_erased(erased: Path) -> None:
     code, text = in_process("trace", "people@1", "--json")
     [told] = json.loads(text)["model"]["erased"]
     assert (code, told["entry"]) == (0, number)
+
+
+def test_a_version_says_that_rows_it_was_evaluated_on_were_erased(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = home_of(copied(made, tmp_path / "root", monkeypatch))
+    [split] = RecordGraph.of(home).of_stage("people", "split")
+    assert erase(f"nbr = {column(result_as(SplitResult, split).test, home, 'nbr')[0]}")
+    code, text = in_process("trace", "people@1")
+    assert (code, "learned from were erased" in text) == (0, False)
+    assert "rows that it did not learn from were erased" in text
+    assert f"(entry {_entry(home, ErasureBegun)})" in text
 
 
 def test_an_erased_row_of_a_source_is_told_from_one_that_never_was(erased: Path) -> None:
