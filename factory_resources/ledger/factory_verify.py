@@ -5,6 +5,7 @@ it to their own machine; the factory imports the same functions from here, so th
 
     python factory_verify.py PATH               verify a home, a copy of one, or an evidence archive
     python factory_verify.py PATH --dossier F   compare a dossier with it as well, value by value
+    python factory_verify.py proof N.tlog-proof N.json --key VKEY     verify that an entry was made
     python factory_verify.py witness new …      make the key of a witness
     python factory_verify.py witness cosign …   check a checkpoint and cosign it
 
@@ -4038,6 +4039,38 @@ def _head_and_note(content: bytes) -> tuple[list[str], bytes]:
     return lines, note
 
 
+def verify_proof(proof: bytes, body: bytes, expected: Expectation) -> VerificationReport:
+    """Verify that one entry is in the log, by a proof of its own.
+
+    Args:
+        proof: a tlog-proof.
+        body: the entry.
+        expected: names the key of the log, or a policy that does.
+    """
+    report = VerificationReport()
+    keys = [expected.key] if expected.key else expected.policy.logs if expected.policy else ()
+    try:
+        found = InclusionProof.parse(proof)
+        note = SignedNote.parse(found.checkpoint)
+        checkpoint = LogCheckpoint.parse(note.text)
+        key = next((one for one in keys if one.name == checkpoint.origin), None)
+        if key is None:
+            raise InvalidError(f"it is of another log, {_short(checkpoint.origin)}")
+        require_signed(note, checkpoint, key)
+        if not found.proves(body, checkpoint):
+            raise InvalidError("the proof is not that this entry is in the log")
+        entry = envelope(body)
+        witnessed = Witnessed(expected.policy)
+        witnessed.see(note, checkpoint.size)
+    except InvalidError as error:
+        report.problem(error)
+        return report
+    report.count("entries")
+    report.note(f"it is of the kind {entry['kind']} and of {entry['time']}", found.index)
+    witnessed.report(report, checkpoint.size)
+    return report
+
+
 STATEMENT_PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
@@ -5095,9 +5128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    command = _witness_command if words[:1] == ["witness"] else _verify_command
+    commands = {"witness": _witness_command, "proof": _proof_command}
     try:
-        return command(words)
+        return commands.get(words[0] if words else "", _verify_command)(words)
     except ModuleNotFoundError as error:
         package = (error.name or "cryptography").partition(".")[0]
         sys.stderr.write(f"error: the package {package} is not installed: pip install {package}\n")
@@ -5118,11 +5151,11 @@ def _verify_command(words: Sequence[str]) -> int:
     parser = _Parser(
         description="Verify a factory's home, a copy of one, or an evidence archive.",
         epilog="Exit code 0: all holds; 1: something does not; 2: a mistake in the call. "
-        "The command `witness` makes keys of witnesses and cosigns checkpoints.",
+        "The command `proof` verifies a single entry; the command `witness` makes keys of "
+        "witnesses and cosigns checkpoints.",
     )
     parser.add_argument("path", help="the home or the archive")
-    parser.add_argument("--key", metavar="VKEY", help="the public key of the factory's log")
-    parser.add_argument("--policy", metavar="FILE", help="the witnesses that you trust")
+    _add_trusted(parser)
     parser.add_argument("--since", metavar="FILE", help="an older checkpoint that you kept")
     parser.add_argument("--keep", metavar="FILE", help="where to keep the verified checkpoint")
     parser.add_argument("--ledger", metavar="FILE", help="the ledger, if not in the home")
@@ -5137,12 +5170,7 @@ def _verify_command(words: Sequence[str]) -> int:
         raise InvalidError(f"{options.path} is neither a folder nor an archive")
     if options.ledger and not os.path.isdir(options.path):
         raise InvalidError("--ledger is for a home: an archive has the entries itself")
-    policy = TrustPolicy.parse(_content(options.policy)) if options.policy else None
-    key = VerifierKey.parse(options.key) if options.key else None
-    if key is None and policy and len(policy.logs) == 1:
-        key = policy.logs[0]
-    if key and key.kind != ED25519:
-        raise InvalidError("--key is not the key of a log")
+    key, policy = _trusted(options)
     since = _content(options.since) if options.since else None
     prediction = _content(options.prediction, _PROOF_BYTES) if options.prediction else None
     dossier = _content(options.dossier, _DOSSIER_BYTES) if options.dossier else None
@@ -5153,6 +5181,37 @@ def _verify_command(words: Sequence[str]) -> int:
     # If that fails, what was found is not lost.
     if options.keep and head is not None:
         _write(options.keep, head)
+    return 0 if report.holds else 1
+
+
+def _add_trusted(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--key", metavar="VKEY", help="the public key of the factory's log")
+    parser.add_argument("--policy", metavar="FILE", help="the witnesses that you trust")
+
+
+def _trusted(options: argparse.Namespace) -> tuple[VerifierKey | None, TrustPolicy | None]:
+    """Return the key of the log, which a policy may name as well, and the policy."""
+    policy = TrustPolicy.parse(_content(options.policy)) if options.policy else None
+    key = VerifierKey.parse(options.key) if options.key else None
+    if key is None and policy and len(policy.logs) == 1:
+        key = policy.logs[0]
+    if key and key.kind != ED25519:
+        raise InvalidError("--key is not the key of a log")
+    return key, policy
+
+
+def _proof_command(words: Sequence[str]) -> int:
+    parser = _Parser(prog="proof", description="Verify that an entry is in the log of a factory.")
+    parser.add_argument("proof", help="the proof, NUMBER.tlog-proof")
+    parser.add_argument("entry", help="what the entry says, NUMBER.json")
+    _add_trusted(parser)
+    options = parser.parse_args(words[1:])
+    key, policy = _trusted(options)
+    if key is None and policy is None:
+        raise InvalidError("whose log it is, only --key or --policy can say")
+    body = _content(options.entry, BODY_BYTES)
+    report = verify_proof(_content(options.proof), body, Expectation(key, policy))
+    sys.stdout.writelines(f"{line}\n" for line in report.lines())
     return 0 if report.holds else 1
 
 

@@ -21,7 +21,7 @@ from factory_assets.audit.trace.answer.finding import find_answer
 from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor.answers import is_proven, proof_of
-from factory_assets.web.auditor.entry_view import checkpoint_of, entry_proof, entry_view
+from factory_assets.web.auditor.entry_view import checkpoint_of, entry_body, entry_proof, entry_view
 from factory_assets.web.auditor.influences import Influences
 from factory_assets.web.auditor.paths import pipeline_path, source_path
 from factory_assets.web.auditor.reading import (
@@ -79,6 +79,7 @@ def auditor_app(home: Home, log: AccessLog, cookie: str) -> Starlette:
         Route("/audit/verify/checkpoint", read(made.verified_checkpoint), methods=["GET"]),
         Route("/audit/checkpoint", read(made.checkpoint), methods=["GET"]),
         Route(f"/audit/entries/{number}", read(made.entry), methods=["GET"]),
+        Route(f"/audit/entries/{number}.json", read(made.body), methods=["GET"]),
         Route(f"/audit/entries/{number}.tlog-proof", read(made.proof), methods=["GET"]),
         Route("/audit/answers/{id}", read(made.answer), methods=["GET"]),
         Route("/audit/answers/{id}/proof.json", read(made.answer_proof), methods=["GET"]),
@@ -188,6 +189,12 @@ class _Auditor:
         with self.reader.index.reading() as log:
             view = entry_view(log, request.path_params["number"], self._home)
         return self._page(request, "audit_entry", view=view)
+
+    def body(self, request: Request) -> Response:
+        number = request.path_params["number"]
+        with self.reader.index.reading() as log:
+            content = entry_body(log, number)
+        return _download(content, f"{number}.json", "application/json")
 
     def proof(self, request: Request) -> Response:
         number = request.path_params["number"]

@@ -100,6 +100,12 @@ def entry_view(log: Log, number: int, home: Home) -> EntryView:
     )
 
 
+def entry_body(log: Log, number: int) -> bytes:
+    """Return the bytes of the entry; raises as `entry_proof` does."""
+    _require(log, number)
+    return log.body(number)
+
+
 def entry_proof(log: Log, number: int) -> bytes:
     """Return the proof that the entry is in the ledger, in the format tlog-proof.
 

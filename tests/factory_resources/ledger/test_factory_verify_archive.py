@@ -302,6 +302,29 @@ def _leave_out(members: dict[str, bytes], numbers: list[int]) -> None:
         del members[f"entries/{number}.json"], members[f"proofs/{number}.tlog-proof"]
 
 
+def test_a_single_entry_is_verified_by_its_proof(
+    evidence: Evidence, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with zipfile.ZipFile(evidence.path) as archive:
+        key = archive.read("key").decode().strip()
+        for name in ("entries/1.json", "entries/2.json", "proofs/1.tlog-proof"):
+            (tmp_path / Path(name).name).write_bytes(archive.read(name))
+    proof, entry = str(tmp_path / "1.tlog-proof"), str(tmp_path / "1.json")
+    assert factory_verify.main(["proof", proof, entry, "--key", key]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("checked: 1 entry\n")
+    assert "note: entry 1: it is of the kind " in told
+    other = str(tmp_path / "2.json")
+    assert factory_verify.main(["proof", proof, other, "--key", key]) == 1
+    assert "problem: the proof is not that this entry is in the log" in capsys.readouterr().out
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {key}\nquorum none\n")
+    assert factory_verify.main(["proof", proof, entry, "--policy", str(policy)]) == 0
+    capsys.readouterr()
+    assert factory_verify.main(["proof", proof, entry]) == 2
+    assert "only --key or --policy can say" in capsys.readouterr().err
+
+
 def test_a_ledger_beside_an_archive_is_a_mistake_in_the_call(
     evidence: Evidence, capsys: pytest.CaptureFixture[str]
 ) -> None:

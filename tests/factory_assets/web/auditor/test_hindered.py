@@ -33,6 +33,7 @@ def _pages(audited: Audited) -> list[str]:
         "/audit/search?q=apples",
         "/audit/ai-act/apples@1",
         "/audit/entries/3",
+        "/audit/entries/3.json",
         "/audit/entries/3.tlog-proof",
         "/audit/checkpoint",
         "/audit/verify",

@@ -515,6 +515,8 @@ def test_an_entry_has_its_bytes_and_a_proof_that_holds(audited: Audited, browse:
     assert note.time_of(LogKey.load(audited.home).verifier) is not None
     assert proof.index == number
     assert proof.proves(body, LogCheckpoint.parse(note.text))
+    assert client.get(f"/audit/entries/{number}.json").content == body
+    assert f'href="/audit/entries/{number}.json"' in source
 
 
 @pytest.mark.parametrize(
