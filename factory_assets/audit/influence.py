@@ -108,7 +108,7 @@ def influential(
     query = (
         file_row(pipeline, context.trained, file, row, home)
         if file
-        else test_set_row(context.verdict, _parts(context.split), context.trained, row, history)
+        else test_set_row(context.verdict, context.split, context.trained, row, history)
     )
     return _influence_on(context, query, top, history, folders)
 

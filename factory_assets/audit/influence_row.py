@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.audit.prediction import LoggedPrediction
 from factory_assets.audit.references import SHOWN_DIGITS
-from factory_assets.audit.trace.rows import identity_at, parse_row
+from factory_assets.audit.resolver import ResolvedTable
+from factory_assets.audit.trace.rows import identity_at, numbers_named, parse_row
 from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.ml.artifacts.trained_model import TrainedModel
 from factory_assets.ml.artifacts.typical_row import input_kinds
+from factory_assets.ml.evaluation.recorded import read_judged_rows
 from factory_assets.ml.features.arrays import Arrays
-from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.serving.scoring_rows import rows_to_score
@@ -26,6 +27,7 @@ from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.protection import Protection
 from factory_resources.tables.snapshot import read_arrow
+from factory_resources.tracking.record import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,35 +45,33 @@ class QueryRow:
 
 
 def test_set_row(
-    verdict: EvaluationResult,
-    parts: SplitResult,
-    trained: TrainedModel,
-    row: str,
-    history: RecordGraph,
+    verdict: EvaluationResult, split: Record, trained: TrainedModel, row: str, history: RecordGraph
 ) -> QueryRow:
     """Find a row of the stored predictions, by its number or as SOURCE:N.
 
     Raises:
         UnknownNameError, DataError: there is no such row.
     """
-    import pyarrow.compute as pc
+    import numpy as np
 
     predictions = verdict.predictions
-    parsed = parse_row(row, history)
-    identity = (
-        parsed if isinstance(parsed, tuple) else identity_at(predictions, history.home, parsed)
-    )
-    test = read_arrow(parts.test, history.home)
-    same = pc.and_(pc.equal(test["_file"], identity[0]), pc.equal(test["_row"], identity[1]))
-    positions = pc.indices_nonzero(same).to_numpy()
-    if not len(positions):
+    parsed, test = parse_row(row, history), ResolvedTable((split,), "test")
+    if isinstance(parsed, int):
+        identity = identity_at(predictions, history.home, parsed)
+        # Rows of several members of a zip may have one identity.
+        _, places = read_judged_rows(test.table, predictions, (), history.home)
+        numbers = [int(places[parsed - 1]) + 1]
+    else:
+        identity, numbers = parsed, numbers_named(test, parsed, history)[:1]
+    if not numbers:
         raise DataError(
             f"record {identity[1]} of {identity[0][:SHOWN_DIGITS]} is not a test row",
             where=f"{verdict.candidate.model}@{verdict.candidate.version}",
             remedy=f"write the number of a test row, 1 to {predictions.rows}, or use --file",
         )
     name = f"record {identity[1]} of sha256:{identity[0][:SHOWN_DIGITS]}"
-    return QueryRow(name, _inputs(trained, test, positions[:1]))
+    rows = read_arrow(test.table, history.home)
+    return QueryRow(name, _inputs(trained, rows, np.array(numbers) - 1))
 
 
 def answered_row(

@@ -140,6 +140,14 @@ def numbers_of(snapshot: Snapshot, home: Home, row: SourceRow) -> list[int]:
     return [int(number) for (number,) in numbers]
 
 
+def numbers_named(resolved: ResolvedTable, row: SourceRow, history: RecordGraph) -> list[int]:
+    """Return the numbers of a row in a table; of a member of a zip, if it names one, only its."""
+    numbers = numbers_of(resolved.table, history.home, row)
+    if not row.member:
+        return numbers
+    return [n for n in numbers if _member_at(resolved, n, row, history) == row.member]
+
+
 def trace_row(
     resolved: ResolvedTable,
     requested: int | SourceRow,
@@ -160,9 +168,7 @@ def trace_row(
         number, row = requested, identity_at(table, history.home, requested)
     else:
         row = requested
-        numbers = numbers_of(table, history.home, row)
-        if row.member:
-            numbers = [n for n in numbers if _member_at(resolved, n, row, history) == row.member]
+        numbers = numbers_named(resolved, row, history)
         if not numbers:
             raise DataError(
                 f"row {row[1]} of {row[0][:12]} is not in this table",

@@ -13,8 +13,13 @@ from factory_assets.cli.main import main
 from factory_assets.cli.wrapping import WIDTH
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.results.base import result_as
+from factory_assets.results.data import SplitResult
+from factory_assets.results.evaluation import EvaluationResult
+from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import manifest_file
 from factory_resources.home.home import Home
+from tests.data_stages import rows as rows_of
 from tests.erasures import note_erased
 from tests.pipelines import declare
 
@@ -236,8 +241,25 @@ def test_what_is_declared_today_does_not_change_the_list(folder: Path) -> None:
     for row in report["rows"]:
         line = members[Path(row["source"]).stem][row["record"]]
         assert float(line.split(",")[1]) == float(row["label"])
+    _require_explained_by_member(RecordGraph.of(home), shops)
     for today in ({"seed": 5}, {"target": "width"}):
         declare(shops, {**declared, "train": {**declared["train"], **today}})
         assert influence_report("shops@1", "--row", "1") == report
     declare(shops, {**declared, "split": {"group": "owner"}})
     assert influence_report("shops@1", "--row", "1") == report
+
+
+def _require_explained_by_member(history: RecordGraph, shops: Path) -> None:
+    """Require that rows with one number in two members are told apart, by number and by name."""
+    [verdict] = history.of_stage("shops", "evaluate")
+    [split] = history.of_stage("shops", "split")
+    test = rows_of(result_as(SplitResult, split).test, history.home, "side", "_row")
+    stored = rows_of(result_as(EvaluationResult, verdict).predictions, history.home)
+    place = {(row["side"], row["_row"]): number for number, row in enumerate(test)}
+    twice = next(number for side, number in place if ("south", number) in place and side == "north")
+    for side in ("north", "south"):
+        expected = f"{stored[place[side, twice]]['prediction']:.4g}"
+        named = str(shops / "data.zip" / f"{side}.csv")
+        for row in (str(place[side, twice] + 1), f"{named}:{twice}"):
+            said = influence_report("shops@1", "--row", row)["said"]
+            assert f"{float(said):.4g}" == expected
