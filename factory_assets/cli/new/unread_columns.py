@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from factory_assets.data.contract.sql_types import BYTES, decoded_sql
 from factory_resources.sources.files.reader import SourceTable, parquet
+from factory_resources.sql.bytes_as_text import BYTES, decoded_sql
 from factory_resources.sql.engine import identifier, literal
 from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.frames import without_units

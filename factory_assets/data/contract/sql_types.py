@@ -25,9 +25,6 @@ _INTEGERS = frozenset(
 NANOSECONDS = frozenset(("TIMESTAMP_NS", ZONED_NANOSECONDS))
 """The engine's types of times that may be finer than those that are stored."""
 
-BYTES = "BLOB"
-"""The engine's type of bytes, as which some writers of Parquet store text."""
-
 LATEST = "'9999-12-31 23:59:59.999999'"
 """The last time that Python has, as SQL."""
 
@@ -76,11 +73,6 @@ def value_sql(
     if not tests:
         return value
     return f"CASE WHEN {' OR '.join(tests)} THEN NULL ELSE {value} END"
-
-
-def decoded_sql(cell: str) -> str:
-    """Return SQL for the text that bytes are in UTF-8; null if they are none."""
-    return f"try(decode({cell}))"
 
 
 def is_number(token: str) -> bool:

@@ -366,6 +366,17 @@ def test_bytes_of_parquet_are_text_and_others_go_to_quarantine(tmp_path: Path, h
     assert column(result.quarantine, home, "b") == [r"\xFF\xD8\x00"]
 
 
+def test_a_key_of_bytes_has_the_match_that_its_text_has(tmp_path: Path, home: Home) -> None:
+    names = ["Köln", "Bonn"]
+    for file, cells in (("d", pa.array([n.encode() for n in names])), ("o", pa.array(names))):
+        table = pa.table({"k": cells, file: [1, 2]})
+        pq.write_table(table, tmp_path / f"{file}.parquet")
+    joins = {"o": {"source": {"files": "o.parquet"}, "on": "k"}}
+    part = {"source": {"files": "d.parquet"}, "joins": joins}
+    result = ingest(pipeline(tmp_path, target="d", ingest=part), home)
+    assert column(result.snapshot, home, "o") == [1, 2]
+
+
 @pytest.mark.parametrize("join", [False, True])
 def test_a_duration_of_parquet_is_refused_where_it_is_read(
     join: bool, tmp_path: Path, home: Home
