@@ -126,6 +126,8 @@ CASES: list[Case] = [
         "two members", _zip(("a.csv", _DATA), ("b.csv", _DATA)), Refused("has 2 members, not one")
     ),
     _case("two members, one named", _zip(("a.csv", b"y\n0\n"), ("b.csv", _DATA)), _READ, "b.csv"),
+    _case("a file of macOS beside it", _zip((".DS_Store", b"\0\0\1Bud1"), ("d.csv", _DATA)), _READ),
+    _case("a name with a dot, named", _zip((".a.csv", _DATA), ("b.csv", b"z")), _READ, ".a.csv"),
     _case("no member of that name", _zip(("a.csv", _DATA)), Refused("0 members matching"), "b.csv"),
     _case("two members match", _zip(("a.csv", _DATA), ("b.csv", _DATA)), Refused("2 members"), "*"),
     _case(

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from factory_resources.errors import SourceError
 from factory_resources.home.home import storage_errors
+from factory_resources.sources.files.discovery import is_hidden
 
 LARGEST = 200 * 1024**3
 """Bytes that a packed file may unpack to; a larger one is taken for a zip bomb."""
@@ -71,9 +72,10 @@ def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.ZipInfo:
-    infos = _files(archive)
+    everything = _files(archive)
+    infos = [info for info in everything if _is_shown(info, member or "*")]
     # A whole name comes before a glob, since a name may have brackets, or end as another one does.
-    fits = [info for info in infos if info.filename == member] or [
+    fits = [info for info in everything if info.filename == member] or [
         info for info in infos if _matches(info.filename, member)
     ]
     if len(fits) == 1:
@@ -84,13 +86,21 @@ def _choose(archive: zipfile.ZipFile, name: str, member: str | None) -> zipfile.
             where=name,
             remedy="create it again with one of them",
         )
-    names = ", ".join(info.filename for info in infos[:20]) or "nothing"
+    if not infos:
+        raise SourceError("the zip has 0 members", where=name, remedy="fetch it again")
+    names = ", ".join(info.filename for info in infos[:20])
     members = f"{len(fits)} members matching {member!r}" if member else f"{len(infos)} members"
     raise SourceError(
         f"the zip has {members}, not one",
         where=name,
         remedy=f"set source.member to one of: {names}",
     )
+
+
+def _is_shown(info: zipfile.ZipInfo, member: str) -> bool:
+    """Whether a glob may match a file: not if its name begins with a dot and leads nowhere."""
+    name = info.filename.rpartition("/")[2]
+    return name.startswith("..") or not is_hidden(name, member)
 
 
 def _matches(filename: str, member: str | None) -> bool:
