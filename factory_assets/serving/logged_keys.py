@@ -18,6 +18,7 @@ from factory_assets.spec import Column, PipelineSpec
 from factory_assets.spec.contract import NUMBERS
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.reader import SourceTable
+from factory_resources.sql.bytes_as_text import text_sql
 from factory_resources.sql.engine import engine_errors, identifier, sealed
 
 Cell = str | int | None
@@ -85,9 +86,9 @@ def keys_of_file(
     present = [key for key in keys if key.source_name in table.columns]
     if not present:
         return {}
+    places = (table.columns[key.source_name] for key in present)
     cells = (
-        f"CAST({identifier(table.columns[key.source_name][0])} AS VARCHAR) AS k{n}"
-        for n, key in enumerate(present)
+        f"{text_sql(identifier(place), kind)} AS k{n}" for n, (place, kind) in enumerate(places)
     )
     query = f"SELECT {', '.join(cells)} FROM {table.relation} ORDER BY file_row_number"
     with (

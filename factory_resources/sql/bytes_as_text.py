@@ -9,6 +9,7 @@ def decoded_sql(cell: str) -> str:
     return f"try(decode({cell}))"
 
 
-def text_of_bytes_sql(cell: str) -> str:
-    """Return SQL for the text that bytes are in UTF-8, or for one with their codes."""
-    return f"coalesce({decoded_sql(cell)}, CAST({cell} AS VARCHAR))"
+def text_sql(cell: str, kind: str) -> str:
+    """Return SQL for a value of this type as text; for bytes that are no text, with their codes."""
+    text = f"CAST({cell} AS VARCHAR)"
+    return f"coalesce({decoded_sql(cell)}, {text})" if kind == BYTES else text

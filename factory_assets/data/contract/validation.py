@@ -26,7 +26,7 @@ from factory_assets.spec import Column, Ingest
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import ContractError
 from factory_resources.sources.files.reader import SourceTable, parquet
-from factory_resources.sql.bytes_as_text import BYTES, decoded_sql, text_of_bytes_sql
+from factory_resources.sql.bytes_as_text import BYTES, decoded_sql, text_sql
 from factory_resources.sql.engine import identifier, literal
 from factory_resources.sql.expressions import suggestion
 from factory_resources.sql.row_marks import mark, marked
@@ -251,7 +251,7 @@ def _source_query(
         cell, decoded = identifier(name), ""
         if kind == BYTES:
             decoded = decoded_sql(cell)
-            cell, kind = text_of_bytes_sql(cell), "VARCHAR"
+            cell, kind = text_sql(cell, kind), "VARCHAR"
         tokens = missing_tokens(ingest, column)
         text, value = value_sql(f"r{i}", kind, tokens, wanted), typed_sql(f"p{i}", kind, wanted)
         if column.pattern and is_fraction(kind):

@@ -13,7 +13,7 @@ from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.spec import FileSource, Join
 from factory_resources.errors import ContractError, JoinError, SourceError
 from factory_resources.sources.files.reader import Columns, SourceTable, parquet
-from factory_resources.sql.bytes_as_text import BYTES, text_of_bytes_sql
+from factory_resources.sql.bytes_as_text import text_sql
 from factory_resources.sql.engine import ZONED, engine_errors, identifier, literal, sealed
 
 if TYPE_CHECKING:
@@ -214,9 +214,7 @@ def _key_text(cell: str, kind: str, *, numbers: bool, times: bool) -> str:
             gaps, are the same one, and so are 2.5 and 2.50.
         times: whether it is compared with dates or times: a date is its midnight.
     """
-    if kind == BYTES:
-        cell = text_of_bytes_sql(cell)
-    text = f"nullif(trim(CAST({cell} AS VARCHAR), E' \\t\\r\\n'), '')"
+    text = f"nullif(trim({text_sql(cell, kind)}, E' \\t\\r\\n'), '')"
     if times and not numbers:
         if not _is_time(kind):
             text = f"coalesce(CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS VARCHAR), {text})"

@@ -36,6 +36,7 @@ from factory_resources.sources.files.archives import member_of
 from factory_resources.sources.files.discovery import File, format_of
 from factory_resources.sources.files.line_numbers import record_at
 from factory_resources.sources.files.reader import SourceTable, read_file
+from factory_resources.sql.bytes_as_text import text_sql
 from factory_resources.sql.engine import engine_errors, identifier, sealed
 
 AROUND = 20
@@ -266,10 +267,11 @@ def _rows(
 ) -> tuple[tuple[str, ...], list[ShownLine]]:
     columns = [*table.columns][:_COLUMNS]
     never = {name.lower() for name in hidden}
+    texts = {
+        name: text_sql(identifier(place), kind) for name, (place, kind) in table.columns.items()
+    }
     values = [
-        f"'{HIDDEN}'"
-        if name.lower() in never
-        else f"left(CAST({identifier(table.columns[name][0])} AS VARCHAR), {_LONGEST})"
+        f"'{HIDDEN}'" if name.lower() in never else f"left({texts[name]}, {_LONGEST})"
         for name in columns
     ]
     query = (

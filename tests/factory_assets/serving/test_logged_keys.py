@@ -280,14 +280,17 @@ def test_a_column_that_is_not_logged_is_explained(
         record_from_table("p", sent, home, columns=OutcomeColumns(key="ward"))
 
 
+@pytest.mark.parametrize(
+    ("wards", "read"), [([[1], None], ["[1]", None]), (["Süd".encode(), b"w2"], ["Süd", "w2"])]
+)
 def test_a_key_in_a_parquet_file_is_read_whatever_its_type(
-    keyed: Deployed, home: Home, tmp_path: Path
+    wards: list[Any], read: list[Any], keyed: Deployed, home: Home, tmp_path: Path
 ) -> None:
-    cells = {"size": [2.0, 6.0], "Case No": [1003.0, None], "ward": [[1], None]}
+    cells = {"size": [2.0, 6.0], "Case No": [1003.0, None], "ward": wards}
     pyarrow.parquet.write_table(pa.table(cells), tmp_path / "new.parquet")
     table = predict(keyed.pipeline, tmp_path / "new.parquet", home)
     assert table["case"].to_pylist() == [1003, None]
-    assert table["ward"].to_pylist() == ["[1]", None]
+    assert table["ward"].to_pylist() == read
     assert [row["Case No"] for row in logged(home, table)] == [1003, None]
 
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pyarrow
+import pyarrow.parquet
 import pytest
 from rich.console import Console
 
@@ -68,6 +69,17 @@ def test_sensitive_columns_of_a_packed_source_are_hidden(changed: Audited, brows
         page = browse(changed.home, "auditor").get(f"/audit/files/{digest}?line=2001")
         assert "secret-" not in page.text
         assert "2000 2000 hidden" in text_of(page.text)
+
+
+def test_text_that_parquet_has_as_bytes_is_shown_as_text(changed: Audited, browse: Browse) -> None:
+    folder = changed.factory.defs / "places"
+    folder.mkdir()
+    file = folder / "data.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"place": ["Köln".encode(), b"Bonn"]}), file)
+    declare(folder, {"purpose": "Read places", "ingest": {"source": {"files": file.name}}})
+    run(RunSelection(["places"]), Console(file=io.StringIO()))
+    page = browse(changed.home, "auditor").get(f"/audit/files/{sha256_of(file, '')}?row=1")
+    assert "place 1 Köln 2 Bonn" in text_of(page.text)
 
 
 _WITHOUT_ARROW = """\
