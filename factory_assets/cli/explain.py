@@ -6,6 +6,7 @@ The reasons are found in `factory_assets.execution.explain`.
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -42,16 +43,16 @@ def print_plan(selection: RunSelection, console: Console) -> None:
     """
     requests, errors = run_requests(selection)
     with _prepared_home() as home:
+        output = None
         if any(names_sources(request.pipeline) for request in requests):
-            _, *arguments = selection.arguments()
+            # The other pipelines are wrong, and that is told below.
+            names = [request.pipeline.name for request in requests]
+            _, *arguments = replace(selection, pipelines=names).arguments()
             command = factory_command(["run", "--explain", *arguments])
             output = output_inside(command, [request.pipeline for request in requests], home)
-            if output is not None:
-                console.print(output, end="", highlight=False, markup=False, soft_wrap=True)
-                return
-        for request in requests:
-            for line in explanation_lines(request, home):
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+        lines = (line for request in requests for line in explanation_lines(request, home))
+        for line in lines if output is None else output.split("\n")[:-1]:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     raise_worst(errors, console)
 
 

@@ -1,7 +1,7 @@
 """`factory run` and `--explain` of a pipeline without a model, and errors in their arguments."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from factory_assets.cli import explain
 from factory_assets.cli.check.check import check
 from factory_assets.cli.explain import print_plan
 from factory_assets.cli.main import main
@@ -120,6 +121,25 @@ def test_of_a_pipeline_that_is_declared_twice_nothing_runs(
     shutil.copytree(product.folder, copied.parent / "pears")
     both = CliRunner().invoke(main, ["run", "apples", "pears"])
     assert (both.exit_code, both.stderr, "pears · clean" in both.output) == (2, line, True)
+
+
+def test_inside_a_boundary_a_broken_pipeline_hides_no_plan_of_the_others(
+    product: Pipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = product.folder.parent / "pears"
+    broken.mkdir()
+    (broken / "defs.yaml").write_text("type: factory_assets.ModelPipeline\n")
+
+    def inside(command: Sequence[str], *_: object) -> str:
+        # It would end with 2, and nothing would be known but that.
+        assert list(command[command.index("--") + 1 :]) == ["apples"]
+        return "the plan of apples\n"
+
+    monkeypatch.setattr(explain, "names_sources", lambda _: True)
+    monkeypatch.setattr(explain, "output_inside", inside)
+    with pytest.raises(DeclarationError, match="pears"):
+        print_plan(RunSelection(["apples", "pears"]), Console(width=120))
+    assert capsys.readouterr().out == "the plan of apples\n"
 
 
 def test_a_data_product_cannot_predict(product: Pipeline) -> None:
