@@ -35,7 +35,12 @@ def names_model(pipeline: Pipeline) -> bool:
 
 
 def output_inside(
-    command: Sequence[str], pipelines: Sequence[Pipeline], home: Home, reads: Sequence[Path] = ()
+    command: Sequence[str],
+    pipelines: Sequence[Pipeline],
+    home: Home,
+    reads: Sequence[Path] = (),
+    *,
+    finds: bool = False,
 ) -> str | None:
     """Return what a command prints inside a boundary.
 
@@ -43,6 +48,7 @@ def output_inside(
 
     Args:
         reads: the files that its arguments name.
+        finds: whether it also prints what it was asked for where its exit code tells of problems.
 
     Raises:
         BoundaryError: a boundary is required, and there can be none.
@@ -57,6 +63,6 @@ def output_inside(
         code = await_command(boundary.command(command), {}, output)
         output.seek(0)
         text = output.read().decode()
-    if code:
+    if code and not (finds and text):
         raise Exit(code)
     return text

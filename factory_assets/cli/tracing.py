@@ -152,7 +152,8 @@ def _influence_inside(
     log = options.edge_log
     given = [f"--edge-log={log}"] if log else []
     words = ["trace", "--influence", "--json", "--no-verify", *given, "--", answer.id]
-    output = output_inside(factory_command(words), [pipeline], home, reads=[log] if log else ())
+    command, reads = factory_command(words), [log] if log else []
+    output = output_inside(command, [pipeline], home, reads, finds=True)
     if output is None:
         return None
     return InfluenceReport.model_validate(json.loads(output)["influence"])
