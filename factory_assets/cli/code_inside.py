@@ -34,6 +34,15 @@ def names_model(pipeline: Pipeline) -> bool:
     return train is not None and isinstance(train.model, OwnModule)
 
 
+def path_inside(path: Path) -> Path:
+    """Return the path by which a command inside finds what a user has named.
+
+    The working folder may be another one there, and links on the way are not seen. That of a file
+    stays, since its name tells the format.
+    """
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+
+
 def output_inside(
     command: Sequence[str],
     pipelines: Sequence[Pipeline],
@@ -47,7 +56,7 @@ def output_inside(
     None if no boundary is possible or wanted, or this process is inside one already.
 
     Args:
-        reads: the files that its arguments name.
+        reads: what its arguments name, by its `path_inside`.
         finds: whether it also prints what it was asked for where its exit code tells of problems.
 
     Raises:
@@ -57,8 +66,7 @@ def output_inside(
     boundary = boundary_here(pipelines, home, None)
     if boundary is None:
         return None
-    named = tuple(path.resolve() for path in reads if path.exists())
-    boundary = replace(boundary, readable=(*boundary.readable, *named))
+    boundary = replace(boundary, readable=(*boundary.readable, *filter(Path.exists, reads)))
     with tempfile.TemporaryFile() as output:
         code = await_command(boundary.command(command), {}, output)
         output.seek(0)

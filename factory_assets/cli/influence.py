@@ -8,7 +8,7 @@ from pathlib import Path
 
 from factory_assets.audit.influence_report import InfluenceReport, TrainingRow
 from factory_assets.audit.references import SHOWN_DIGITS, ModelName, parse
-from factory_assets.cli.code_inside import names_model, output_inside
+from factory_assets.cli.code_inside import names_model, output_inside, path_inside
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
 from factory_assets.cli.wrapping import wrap_lines
@@ -48,10 +48,11 @@ def run_influence(
     home = Home.from_env()
     if names_model(pipeline):
         given = [] if row is None else [f"--row={row}"]
-        given += [f"--file={file}"] if file else []
+        files = [path_inside(file)] if file else []
+        given += [f"--file={one}" for one in files]
         given += ["--suspicious"] if suspicious else []
         command = factory_command(["influence", *given, f"--top={top}", "--json", "--", text])
-        output = output_inside(command, [pipeline], home, reads=[file] if file else ())
+        output = output_inside(command, [pipeline], home, files)
         if output is not None:
             return InfluenceReport.model_validate_json(output)
     from factory_assets.audit import influence

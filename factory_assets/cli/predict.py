@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_assets.cli.code_inside import output_inside
+from factory_assets.cli.code_inside import output_inside, path_inside
 from factory_assets.cli.output_file import whole_output
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
@@ -116,10 +116,11 @@ def _predicted_inside(pipeline: Pipeline, file: Path, out: Path | None, home: Ho
 
     Nothing can be written there but the home, whence the output is copied.
     """
+    named = path_inside(file)
     with home.scratch() as scratch:
         written = scratch / f"predictions{out.suffix if out else '.csv'}"
-        command = factory_command(["predict", f"--out={written}", "--", pipeline.name, str(file)])
-        if output_inside(command, [pipeline], home, reads=[file]) is None:
+        command = factory_command(["predict", f"--out={written}", "--", pipeline.name, str(named)])
+        if output_inside(command, [pipeline], home, [named]) is None:
             return False
         if out is None:
             with written.open("rb") as content:

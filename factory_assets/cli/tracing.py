@@ -144,16 +144,15 @@ def _influence_inside(
     answer: TracedAnswer, pipeline: Pipeline, home: Home, options: TraceOptions
 ) -> InfluenceReport | None:
     """Compute it inside a boundary if the model is a class of the user's; None if not."""
-    from factory_assets.cli.code_inside import names_model, output_inside
+    from factory_assets.cli.code_inside import names_model, output_inside, path_inside
     from factory_assets.cli.run_inside import factory_command
 
     if not names_model(pipeline):
         return None
-    log = options.edge_log
-    given = [f"--edge-log={log}"] if log else []
+    logs = [path_inside(options.edge_log)] if options.edge_log else []
+    given = [f"--edge-log={log}" for log in logs]
     words = ["trace", "--influence", "--json", "--no-verify", *given, "--", answer.id]
-    command, reads = factory_command(words), [log] if log else []
-    output = output_inside(command, [pipeline], home, reads, finds=True)
+    output = output_inside(factory_command(words), [pipeline], home, logs, finds=True)
     if output is None:
         return None
     return InfluenceReport.model_validate(json.loads(output)["influence"])

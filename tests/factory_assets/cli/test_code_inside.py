@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -11,8 +12,8 @@ from click.exceptions import Exit
 
 from factory_assets.audit.influence_report import InfluenceReport
 from factory_assets.audit.trace.answer.finding import TracedAnswer
-from factory_assets.cli import code_inside, run_inside
-from factory_assets.cli.code_inside import output_inside
+from factory_assets.cli import code_inside, influence, predict, run_inside
+from factory_assets.cli.code_inside import output_inside, path_inside
 from factory_assets.cli.tracing import TraceOptions, _influence_inside
 from factory_assets.spec import Pipeline
 from factory_resources.boundary.boundary import Boundary
@@ -65,3 +66,55 @@ def test_the_rows_behind_an_answer_are_known_although_something_else_is_wrong(
         cast(TraceOptions, options),
     )
     assert found == _REPORT
+
+
+def test_a_file_is_named_so_that_it_is_found_from_another_folder_and_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "new.csv").write_text("a\n1\n")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "linked").symlink_to(tmp_path / "rows")
+    (tmp_path / "rows" / "link.csv").symlink_to("new.csv")
+    monkeypatch.chdir(tmp_path / "here")
+    rows = tmp_path.resolve() / "rows"
+    for named, found in (
+        ("../rows/new.csv", rows / "new.csv"),
+        ("linked/new.csv", rows / "new.csv"),
+        ("../rows/link.csv", rows / "link.csv"),
+        ("../rows/missing.csv", rows / "missing.csv"),
+        ("..", rows.parent),
+    ):
+        assert path_inside(Path(named)) == found
+
+
+@pytest.mark.parametrize("command", ["predict", "influence", "trace"])
+def test_commands_name_a_file_as_it_is_found_inside(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipeline = cast(Pipeline, SimpleNamespace(name="apples", spec=SimpleNamespace(train=True)))
+    asked: list[tuple[list[str], list[Path]]] = []
+
+    def inside(words: list[str], _: object, home: object, reads: list[Path], **__: bool) -> None:
+        asked.append((words, [*reads]))
+        raise Exit(0)
+
+    for module in (predict, influence, code_inside):
+        monkeypatch.setattr(module, "output_inside", inside)
+        monkeypatch.setattr(module, "names_model", lambda _: True, raising=False)
+    monkeypatch.setattr(influence, "select", lambda _: [pipeline])
+    home, file = Home(tmp_path / "home"), Path("..") / tmp_path.name / "new"
+    answer = cast(TracedAnswer, SimpleNamespace(id="1"))
+    options = cast(TraceOptions, SimpleNamespace(edge_log=file))
+    calls: dict[str, Callable[[], object]] = {
+        "predict": lambda: predict._predicted_inside(pipeline, file, None, home),
+        "influence": lambda: influence.run_influence("a@1", "1", file, suspicious=False, top=1),
+        "trace": lambda: _influence_inside(answer, pipeline, home, options),
+    }
+    with pytest.raises(Exit):
+        calls[command]()
+    [(words, reads)] = asked
+    named = tmp_path.resolve() / "new"
+    assert reads == [named]
+    assert any(word.endswith(str(named)) for word in words)
