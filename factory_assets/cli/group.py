@@ -90,9 +90,11 @@ def _each(value: object) -> Sequence[object]:
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
     """Declare, run and audit machine-learning pipelines on your own machine."""
+    from factory_assets.declarations.folders import keep_named_folders
     from factory_resources.security.offline import go_offline
 
     go_offline()
+    keep_named_folders()
     collect_less()
     keep_interruptions()
     context.obj = debug

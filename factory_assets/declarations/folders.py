@@ -38,6 +38,20 @@ def named_folders() -> list[Path]:
     return [DEFS, *(Path(folder).absolute() for folder in extra)]
 
 
+def keep_named_folders() -> None:
+    """Let FACTORY_HOME, _DEFS and _SECRETS mean the same to processes with another working folder.
+
+    Such are services, and a run inside a boundary that does not see the present folder.
+    """
+    for name in {"FACTORY_HOME", "FACTORY_DEFS", "FACTORY_SECRETS"} & os.environ.keys():
+        value = os.environ[name]
+        folders = value.split(os.pathsep) if name == "FACTORY_DEFS" else [value]
+        found = (os.path.expanduser(folder) for folder in folders if folder.strip())
+        # Somebody may have removed the present folder; then no relative path leads anywhere.
+        with suppress(FileNotFoundError):
+            os.environ[name] = os.pathsep.join(str(Path(folder).absolute()) for folder in found)
+
+
 def every_pipeline_folder() -> list[Path]:
     """Return each folder with a `defs.yaml`, by place and name; names may repeat between places."""
     return [

@@ -45,12 +45,8 @@ AMOUNTS = (
 )
 """Settings of the environment that mean the same on any machine."""
 
-_FOLDERS = ("FACTORY_DEFS", "FACTORY_SECRETS")
-"""Settings whose relative paths begin in the present folder, where no service starts."""
-
 _VARIABLES = (
-    *_FOLDERS,
-    "FACTORY_DATA",
+    *("FACTORY_DEFS", "FACTORY_SECRETS", "FACTORY_DATA"),
     *AMOUNTS,
     DATABASE_VARIABLE,
     STORE_VARIABLE,
@@ -137,8 +133,7 @@ def _environment() -> Iterator[tuple[str, str]]:
                 where=name,
                 remedy="write the password into ~/.pgpass of the service's user",
             )
-        folders = value.split(os.pathsep) if name == "FACTORY_DEFS" else [value]
-        yield name, _absolute(folders) if name in _FOLDERS else value
+        yield name, value
 
 
 def named_by_declarations() -> list[str]:
@@ -167,11 +162,6 @@ def _declarations() -> Iterator[str]:
             yield (pipeline / FILE).read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise unreadable(pipeline / FILE, error) from error
-
-
-def _absolute(folders: Sequence[str]) -> str:
-    found = (Path(os.path.expanduser(one)).absolute() for one in folders if one.strip())
-    return os.pathsep.join(map(str, found))
 
 
 def with_whole_paths(words: Sequence[str], options: Collection[str]) -> tuple[str, ...]:

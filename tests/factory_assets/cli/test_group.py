@@ -111,3 +111,18 @@ def test_root_stores_nothing_in_the_home_of_another_user(
     ended = CliRunner().invoke(main, shlex.split(typed), prog_name="factory")
     assert (ended.exit_code, "sudo -u 'nobody' factory" in ended.stderr) == (2, True), ended.output
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["prepared.json", "tmp"]
+
+
+def test_folders_are_named_so_that_a_process_with_another_working_folder_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("FACTORY_DEFS", f"../own{os.pathsep}~/more{os.pathsep}")
+    monkeypatch.setenv("FACTORY_SECRETS", "hidden")
+    monkeypatch.setenv("FACTORY_HOME", "home")
+    assert CliRunner().invoke(main, ["schema"]).exit_code == 0
+    here = tmp_path / "here"
+    assert os.environ["FACTORY_DEFS"] == f"{here}/../own{os.pathsep}{Path.home()}/more"
+    assert os.environ["FACTORY_SECRETS"] == f"{here}/hidden"
+    assert os.environ["FACTORY_HOME"] == f"{here}/home"
