@@ -181,7 +181,11 @@ class WorkerLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         if run is None or identity is None or not is_alive(identity):
             return False
         self._instance.report_run_canceling(run)
-        os.kill(process_number(identity), signal.SIGTERM)
+        try:
+            os.kill(process_number(identity), signal.SIGTERM)
+        except ProcessLookupError:
+            # It has ended meanwhile; whoever watches it ends the run.
+            return False
         return True
 
     def dispose(self) -> None:

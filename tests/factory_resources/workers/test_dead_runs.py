@@ -1,6 +1,7 @@
 """Runs whose process was killed end, so that they are retried; all others go on."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,3 +114,21 @@ def test_the_launcher_of_the_home_knows_which_worker_has_died(
     # There is nothing to terminate.
     assert not launcher.terminate(dead.run_id)
     assert status(instance, dead) is STARTED
+
+
+def test_a_worker_that_ends_while_it_is_cancelled_is_nothing_to_terminate(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = subprocess.Popen(["sleep", "60"])
+    run = add(instance, STARTED, process_identity(worker.pid))
+    report = instance.report_run_canceling
+
+    def end_and_report(run: dg.DagsterRun) -> None:
+        worker.kill()
+        worker.wait()
+        report(run)
+
+    monkeypatch.setattr(instance, "report_run_canceling", end_and_report)
+    assert not instance.run_launcher.terminate(run.run_id)
+    end_dead_runs(instance)
+    assert status(instance, run) is dg.DagsterRunStatus.CANCELED
