@@ -296,9 +296,11 @@ def newest_backup(folder: Path) -> Path | None:
 def remove_oldest(folder: Path, keep: int) -> None:
     """Remove all backups in a folder but the newest ones."""
     for path in [*_backups(folder)][keep:]:
-        # What is removed in part must not look like a backup.
-        gone = path.rename(folder / f"{_MAKING}{scratch_prefix()}{path.name}")
-        shutil.rmtree(gone, ignore_errors=True)
+        # Another backup may remove it, too.
+        with suppress(FileNotFoundError):
+            # What is removed in part must not look like a backup.
+            gone = path.rename(folder / f"{_MAKING}{scratch_prefix()}{path.name}")
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def _backups(folder: Path) -> list[Path]:

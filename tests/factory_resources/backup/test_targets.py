@@ -9,7 +9,7 @@ import pytest
 
 from factory_resources.backup.contents import HomeFile, file_at
 from factory_resources.backup.manifest import FILES, MANIFEST
-from factory_resources.backup.targets import folder_target, newest_backup
+from factory_resources.backup.targets import folder_target, newest_backup, remove_oldest
 
 
 def _file(path: Path) -> HomeFile:
@@ -91,3 +91,22 @@ def test_a_folder_whose_name_is_no_time_is_no_backup(tmp_path: Path) -> None:
     with folder_target(tmp_path, "key") as target:
         target.finish(b"whole", b"")
     assert newest_backup(tmp_path) == target.path
+
+
+def test_two_backups_may_remove_the_oldest_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"2026010{day}T000000Z" for day in (1, 2, 3)]
+    for name in names:
+        (tmp_path / name).mkdir()
+    rename = Path.rename
+
+    def taken(path: Path, into: Path) -> Path:
+        if path.name == names[1]:
+            # The other one was faster.
+            path.rmdir()
+        return rename(path, into)
+
+    monkeypatch.setattr(Path, "rename", taken)
+    remove_oldest(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == names[2:]
