@@ -39,17 +39,21 @@ def named_folders() -> list[Path]:
 
 
 def keep_named_folders() -> None:
-    """Let FACTORY_HOME, _DEFS and _SECRETS mean the same to processes with another working folder.
+    """Let settings that name folders mean the same to processes with another working folder.
 
     Such are services, and a run inside a boundary that does not see the present folder.
     """
-    for name in {"FACTORY_HOME", "FACTORY_DEFS", "FACTORY_SECRETS"} & os.environ.keys():
-        value = os.environ[name]
-        folders = value.split(os.pathsep) if name == "FACTORY_DEFS" else [value]
-        found = (os.path.expanduser(folder) for folder in folders if folder.strip())
-        # Somebody may have removed the present folder; then no relative path leads anywhere.
-        with suppress(FileNotFoundError):
+    # Somebody may have removed the present folder; then no relative path leads anywhere.
+    with suppress(FileNotFoundError):
+        for name in {"FACTORY_HOME", "FACTORY_DEFS", "FACTORY_SECRETS"} & os.environ.keys():
+            value = os.environ[name]
+            folders = value.split(os.pathsep) if name == "FACTORY_DEFS" else [value]
+            found = (os.path.expanduser(folder) for folder in folders if folder.strip())
             os.environ[name] = os.pathsep.join(str(Path(folder).absolute()) for folder in found)
+        if modules := os.environ.get("PYTHONPATH"):
+            # As Python reads it: the present folder, too, may stand there as an empty name.
+            absolute = map(os.path.abspath, modules.split(os.pathsep))
+            os.environ["PYTHONPATH"] = os.pathsep.join(absolute)
 
 
 def every_pipeline_folder() -> list[Path]:

@@ -121,8 +121,10 @@ def test_folders_are_named_so_that_a_process_with_another_working_folder_finds_t
     monkeypatch.setenv("FACTORY_DEFS", f"../own{os.pathsep}~/more{os.pathsep}")
     monkeypatch.setenv("FACTORY_SECRETS", "hidden")
     monkeypatch.setenv("FACTORY_HOME", "home")
+    monkeypatch.setenv("PYTHONPATH", f"../lib{os.pathsep}")
     assert CliRunner().invoke(main, ["schema"]).exit_code == 0
     here = tmp_path / "here"
     assert os.environ["FACTORY_DEFS"] == f"{here}/../own{os.pathsep}{Path.home()}/more"
     assert os.environ["FACTORY_SECRETS"] == f"{here}/hidden"
     assert os.environ["FACTORY_HOME"] == f"{here}/home"
+    assert os.environ["PYTHONPATH"] == f"{tmp_path}/lib{os.pathsep}{here}"
