@@ -11,6 +11,8 @@ from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
+from click.exceptions import Exit
+
 from factory_assets.cli.check.sources import placed_sources
 from factory_assets.cli.code_inside import names_model, names_sources, output_inside
 from factory_assets.data.sources.python import load_function
@@ -26,18 +28,29 @@ from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.interpreter import module_command
 
+_TOLD = 2
+"""The exit code of a process inside that has told why it failed."""
+
 
 def user_object_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Import what the declaration names; yield what is missing or of the wrong kind.
 
     Raises:
         BoundaryError: a boundary is required, and there can be none.
-        Exit: importing it ended the process.
+        Exit: a boundary could not be set up.
     """
     if names_sources(pipeline) or names_model(pipeline):
         command = module_command("factory_assets.cli.check.user_objects")
-        with tempfile.TemporaryDirectory(prefix="factory-check-") as home:
-            output = output_inside([*command, str(pipeline.folder)], [pipeline], Home(Path(home)))
+        try:
+            with tempfile.TemporaryDirectory(prefix="factory-check-") as home:
+                folder = str(pipeline.folder)
+                output = output_inside([*command, folder], [pipeline], Home(Path(home)))
+        except Exit as ended:
+            if ended.exit_code == _TOLD:
+                raise
+            what = f"importing its Python code ended the process (exit code {ended.exit_code})"
+            yield Mistake((), f"{what}; import it in Python to see why")
+            return
         if output is not None:
             yield from (Mistake(tuple(at), message) for at, message in json.loads(output))
             return

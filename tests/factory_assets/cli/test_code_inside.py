@@ -13,6 +13,7 @@ from click.exceptions import Exit
 from factory_assets.audit.influence_report import InfluenceReport
 from factory_assets.audit.trace.answer.finding import TracedAnswer
 from factory_assets.cli import code_inside, influence, predict, run_inside
+from factory_assets.cli.check.check import check
 from factory_assets.cli.code_inside import output_inside, path_inside
 from factory_assets.cli.tracing import TraceOptions, _influence_inside
 from factory_assets.spec import Pipeline
@@ -118,3 +119,19 @@ def test_commands_name_a_file_as_it_is_found_inside(
     named = tmp_path.resolve() / "new"
     assert reads == [named]
     assert any(word.endswith(str(named)) for word in words)
+
+
+def test_code_that_ends_the_process_hides_no_mistake_of_another_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    for name in ("pears", "plums"):
+        (tmp_path / name).mkdir()
+        source = {"python": "mine:rows"} if name == "pears" else {}
+        declaration = {"purpose": "Try", "ingest": {"source": source}}
+        content = {"type": "factory_assets.ModelPipeline", "attributes": declaration}
+        (tmp_path / name / "defs.yaml").write_text(json.dumps(content))
+    (tmp_path / "pears" / "mine.py").write_text("import os\nos._exit(3)\n")
+    [pears, plums] = check(["pears", "plums"])
+    assert "importing its Python code ended the process (exit code 3)" in pears.what
+    assert plums.file == tmp_path / "plums" / "defs.yaml"
