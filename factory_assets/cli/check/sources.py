@@ -26,7 +26,6 @@ from factory_assets.spec import (
     AssetSource,
     DatabaseSource,
     FileSource,
-    Ingest,
     Join,
     Pipeline,
     SnapshotSource,
@@ -47,12 +46,15 @@ Headers = dict[str, tuple[str, ...]]
 """File name to its columns."""
 
 
-def placed_sources(ingest: Ingest) -> Iterator[tuple[At, Source]]:
-    """Yield every declared source with its place in the declaration, joined tables last."""
+def placed_sources(pipeline: Pipeline) -> Iterator[tuple[At, Source]]:
+    """Yield every declared source with its place in the declaration, that of outcomes last."""
+    ingest, watch = pipeline.spec.ingest, pipeline.spec.watch
     for name, source in ingest.tables.items():
         yield ("ingest", "source") if name is None else ("ingest", "sources", name), source
     for name, join in ingest.joins.items():
         yield ("ingest", "joins", name, "source"), join.source
+    if watch and watch.outcomes:
+        yield ("watch", "outcomes", "source"), watch.outcomes.source
 
 
 def bind_newest_partition(pipeline: Pipeline) -> Pipeline:
@@ -68,7 +70,7 @@ def bind_newest_partition(pipeline: Pipeline) -> Pipeline:
 
 def source_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield existing files that cannot be read, and invalid queries."""
-    for at, source in placed_sources(pipeline.spec.ingest):
+    for at, source in placed_sources(pipeline):
         try:
             match source:
                 case FileSource():
@@ -82,7 +84,7 @@ def source_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 
 def unread_settings(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield the settings of a source that are read of none of its files, by their names."""
-    for at, source in placed_sources(pipeline.spec.ingest):
+    for at, source in placed_sources(pipeline):
         if isinstance(source, FileSource):
             for key, what in _unread_settings(source):
                 yield Mistake((*at, key), f"{key} is for {what}; leave it out", at_key=True)
@@ -108,9 +110,12 @@ def _unread_settings(source: FileSource) -> Iterator[tuple[str, str]]:
 
 
 def absent_sources(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Yield sources of local files of which none is there; those of partitions come one by one."""
-    for at, source in () if pipeline.spec.partitions else placed_sources(pipeline.spec.ingest):
-        if isinstance(source, FileSource) and not source.remote:
+    """Yield sources of local files of which none is there; those of partitions come one by one.
+
+    Outcomes come once there are answers.
+    """
+    for at, source in () if pipeline.spec.partitions else placed_sources(pipeline):
+        if isinstance(source, FileSource) and not source.remote and at[0] == "ingest":
             try:
                 find_files(source.files, pipeline.folder)
             except SourceError as error:
@@ -120,7 +125,7 @@ def absent_sources(pipeline: Pipeline) -> Iterator[Mistake]:
 def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield source pipelines that do not exist or are read as assets, circles, and a taken name."""
     names = [folder.name for folder in pipeline_folders()]
-    for at, source in placed_sources(pipeline.spec.ingest):
+    for at, source in placed_sources(pipeline):
         if isinstance(source, SnapshotSource) and source.pipeline not in names:
             message = f"no pipeline {source.pipeline!r}; {suggest(source.pipeline, names)}"
             yield Mistake((*at, "pipeline"), message)

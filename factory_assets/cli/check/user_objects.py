@@ -63,8 +63,10 @@ def _mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 
 
 def with_line(error: DeclarationError, pipeline: Pipeline) -> DeclarationError:
-    """Return the error with file and line, as `factory check` words it, if an object caused it."""
-    for at, cause in _errors(pipeline):
+    """Return the error of a run with file and line, as `factory check` words it, if an object
+    caused it."""
+    # No run reads outcomes.
+    for at, cause in (one for one in _errors(pipeline) if one[0][0] != "watch"):
         document = read(pipeline.folder)[1]
         place = at_line(pipeline.folder, document, Mistake(at, cause.what))
         return DeclarationError(place.what, where=place.where, remedy=cause.remedy)
@@ -73,7 +75,7 @@ def with_line(error: DeclarationError, pipeline: Pipeline) -> DeclarationError:
 
 def _errors(pipeline: Pipeline) -> Iterator[tuple[At, DeclarationError]]:
     folder, train = pipeline.folder, pipeline.spec.train
-    for at, source in placed_sources(pipeline.spec.ingest):
+    for at, source in placed_sources(pipeline):
         if isinstance(source, PythonSource):
             yield from _error((*at, "python"), partial(load_function, source, folder))
     if train and isinstance(train.model, OwnModule):

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from factory_assets.cli.check.check import check_folder
+from factory_assets.cli.check.user_objects import with_line
+from factory_assets.declarations.loader import load_pipeline
+from factory_resources.errors import DeclarationError
 
 HEAD = "type: factory_assets.ModelPipeline\nattributes:\n  purpose: x\n  ingest:\n"
 
@@ -70,3 +73,34 @@ def test_each_mistake_is_one_problem(ingest: str, message: str, tmp_path: Path) 
 )
 def test_valid_sources_need_no_data(ingest: str, tmp_path: Path) -> None:
     assert problems_of(tmp_path, ingest) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{python: 'mine:nope'}", "source.python: module 'mine' has no 'nope'; it has: rows"),
+        ("{files: d.csv, format: parquet}", "watch.outcomes.source: d.csv: "),
+        ("{files: a.jsonl, delimiter: ;}", "source.delimiter: delimiter is for separated text"),
+        ("{pipeline: nowhere}", "watch.outcomes.source.pipeline: no pipeline 'nowhere'; valid: "),
+        ("{database: P, query: DELETE FROM t}", "outcomes.source.query: P: the query does more"),
+        ("{files: later.csv}", ""),
+        ("{python: 'mine:rows'}", ""),
+    ],
+)
+def test_sources_of_outcomes_are_checked_too(source: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def rows():\n    pass\n")
+    (tmp_path / "d.csv").write_text("y,x\n1,2\n")
+    ingest = "    source: {files: d.csv}\n"
+    watch = f"  watch: {{outcomes: {{source: {source}}}}}\n"
+    (tmp_path / "defs.yaml").write_text(HEAD + ingest + TAIL + watch)
+    problems = [one.what for one in check_folder(tmp_path)]
+    assert len(problems) == bool(message), problems
+    assert message in "".join(problems)
+
+
+def test_a_run_is_not_said_to_fail_because_of_outcomes(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("")
+    watch = "  watch: {outcomes: {source: {python: 'mine:nope'}}}\n"
+    (tmp_path / "defs.yaml").write_text(f"{HEAD}    source: {{files: d.csv}}\n{TAIL}{watch}")
+    error = DeclarationError("of the run", remedy="")
+    assert with_line(error, load_pipeline(tmp_path)) is error
