@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 from joserfc.jws import JWSRegistry
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -175,11 +175,12 @@ class Provider:
         return token
 
     async def _read_keys(self, client: AsyncOAuth2Client, document: ProviderDocument) -> KeySet:
-        keys = await self._read(client, document.jwks_uri)
-        try:
-            return KeySet.import_key_set(keys)
-        except (JoseError, ValueError, KeyError, TypeError, AttributeError):
-            raise self._error("its keys cannot be read") from None
+        answer = await self._read(client, document.jwks_uri)
+        named = answer.get("keys") if isinstance(answer, dict) else None
+        keys = [key for one in named for key in _read_key(one)] if isinstance(named, list) else []
+        if not keys:
+            raise self._error("its keys cannot be read")
+        return KeySet(keys)
 
     async def _read(self, client: AsyncOAuth2Client, url: str) -> Any:
         answer = await client.request("GET", url, withhold_token=True)
@@ -250,6 +251,17 @@ class Provider:
 
     def _refused(self, what: str) -> RefusedError:
         return RefusedError(what, where=self.issuer, remedy="log in again")
+
+
+def _read_key(key: Any) -> Sequence[Key]:
+    """Return a key of a provider; none if it is of a kind that nobody here understands.
+
+    Those are ignored, so that a provider may add some (RFC 7517, section 5).
+    """
+    try:
+        return KeySet.import_key_set({"keys": [key]}).keys
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
 
 
 class Attempts:

@@ -236,6 +236,24 @@ def test_keys_that_are_none_are_told(there: IdentityProvider, keys: Any) -> None
         _log_in(_here(there))
 
 
+@pytest.mark.parametrize(
+    "added",
+    [
+        {"kty": "EC", "crv": "BP-256", "kid": "new", "x": "AAAA", "y": "AAAA"},
+        {"kty": "OKP", "crv": "Ed9", "kid": "new", "x": "AAAA"},
+        {"kty": "AKP", "alg": "ML-DSA-44", "kid": "new", "pub": "AAAA"},
+        {"kty": "RSA", "kid": "new", "n": "AQAB"},
+        {"kid": "new"},
+        None,
+    ],
+    ids=str,
+)
+def test_a_key_of_an_unknown_kind_keeps_nobody_out(there: IdentityProvider, added: Any) -> None:
+    keys = [added, there.key.as_dict(private=False)]
+    there.answers["/keys"] = lambda: JSONResponse({"keys": keys})
+    assert _log_in(_here(there)) == "jane"
+
+
 def test_a_shared_key_among_the_public_ones_signs_nothing(there: IdentityProvider) -> None:
     shared = {"kty": "oct", "k": "c2hhcmVk" * 8, "kid": "one"}
     there.answers["/keys"] = lambda: JSONResponse({"keys": [shared]})
