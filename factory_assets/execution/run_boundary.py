@@ -4,6 +4,7 @@ The boundary itself belongs in `factory_resources.boundary`, its reports in `bou
 """
 
 import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -30,7 +31,7 @@ from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
 from factory_assets.spec.boundary import BoundaryRules
 from factory_assets.spec.settings import AlertChannel
-from factory_resources.boundary.addresses import join_address
+from factory_resources.boundary.addresses import join_address, split_address
 from factory_resources.boundary.boundary import Boundary
 from factory_resources.compute.ray_cluster import token_file
 from factory_resources.encoders.sentence_encoder import DEFAULT_ENCODER, FILES, encoder_folder
@@ -45,6 +46,9 @@ from factory_resources.store.location import declared_store
 
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables of the environment that say whose certificates are trusted."""
+
+_DIAL_SECONDS = 10
+"""Within which one of several database servers must accept a connection."""
 
 
 def pipelines_of(names: Iterable[str]) -> list[Pipeline]:
@@ -199,12 +203,27 @@ def _of_commands(channels: Sequence[AlertChannel]) -> Iterator[Path]:
     yield from (path for path in words if path.is_absolute() and path.exists())
 
 
-def _of_database() -> Iterator[str]:
-    """Yield the addresses of the factory's own database server, if it is one on a network."""
+def _of_database() -> Sequence[str]:
+    """Return the addresses of the factory's own database servers that are on a network.
+
+    Of several, those that are away are left out: inside, a connection to an allowed address is
+    accepted before anybody has dialled it, and the client library tries the next server only if
+    the first one does not accept.
+    """
     address = server_address()
-    for host, port in client_hosts(address) if address is not None else ():
-        if not host.startswith("/"):
-            yield join_address(host, port)
+    hosts = client_hosts(address) if address is not None else ()
+    servers = [join_address(host, port) for host, port in hosts if not host.startswith("/")]
+    if len(servers) == 1:
+        return servers
+    return [one for one in servers if _accepts(one)] or servers
+
+
+def _accepts(server: str) -> bool:
+    try:
+        socket.create_connection(split_address(server), _DIAL_SECONDS).close()
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def _of_store() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What a run may reach follows from the declarations, and from where the factory keeps its data."""
 
 import os
+import socket
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -134,7 +135,7 @@ def test_alarms_go_to_addresses_of_ipv6(defs: Path, home: Home) -> None:
         ("postgresql://f@db.example/factory", ("db.example:5432",), None),
         ("postgresql://f@db.example:6543/factory", ("db.example:6543",), None),
         ("postgresql+psycopg2://f@[fd00::1]:6543/factory", ("[fd00::1]:6543",), None),
-        ("postgresql://a.example:1,b.example:2/factory", ("a.example:1", "b.example:2"), None),
+        ("postgresql://127.0.0.1:1,[::1]:2/factory", ("127.0.0.1:1", "[::1]:2"), None),
         ("postgresql:///factory?host={folder}", (), "{folder}"),
         ("postgresql:///factory?service=plant", ("db.example:6000",), None),
     ],
@@ -160,6 +161,22 @@ def test_the_factorys_own_server_is_reached(
     boundary = run_boundary([], home)
     assert boundary.allow == allow
     assert (folder in boundary.readable) == (readable is not None)
+
+
+@pytest.mark.parametrize("away", [0, 1])
+def test_of_several_servers_those_that_accept_are_reached(
+    away: int, defs: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    names = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
+    monkeypatch.setenv("FACTORY_DATABASE_URL", f"postgresql://f@{','.join(names)}/factory")
+    home.require_writable()
+    monkeypatch.setattr("factory_assets.execution.run_boundary.Ledger.exists", False)
+    assert run_boundary([], home).allow == (*names,)
+    servers[away].close()
+    assert run_boundary([], home).allow == (names[1 - away],)
+    servers[1 - away].close()
+    assert run_boundary([], home).allow == (*names,)
 
 
 def test_files_of_sources_are_read(defs: Path, home: Home, tmp_path: Path) -> None:
