@@ -47,6 +47,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 READS = frozenset({"GET", "HEAD"})
 
+_LONGEST = 300
+"""Characters of headers that a refusal repeats."""
+
 
 class Guard:
     """Refuses foreign hosts, cross-site writes and GraphQL by GET; sets the page's policy.
@@ -103,11 +106,13 @@ class Guard:
         if (host_name(host) or "").lower() not in self._hosts:
             return "unknown host", "unknown host"
         origin = headers.get("origin")
-        foreign = (origin is not None and origin.partition("://")[2] != host) or headers.get(
-            "sec-fetch-site"
-        ) in ("cross-site", "same-site")
+        foreign = origin is not None and origin.partition("://")[2] != host
         reads = scope["type"] == "http" and scope["method"] in READS
         if foreign and not reads:
+            # A proxy that changes the Host, such as by leaving out the port, does this as well.
+            said = f"by Origin {origin}, while Host is {host}"
+            return "another site", f"request from another site, {said[:_LONGEST]}"
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not reads:
             return "another site", "request from another site"
         graphql = scope["path"].rstrip("/").endswith("/graphql")
         # Any parameters: a name can be encoded in many ways, and the query page needs none.

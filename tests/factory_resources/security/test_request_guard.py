@@ -85,6 +85,13 @@ def test_a_host_is_a_name_and_a_port(port: int, host: str) -> None:
     assert _request(port, "GET", "/", Host=host)[:2] == (403, "refused: unknown host\n")
 
 
+def test_a_proxy_that_leaves_out_the_port_of_the_host_is_told_apart(port: int) -> None:
+    origin = f"https://127.0.0.1:{port}"
+    refused = _request(port, "POST", "/graphql", Host="127.0.0.1", Origin=origin)
+    line = f"refused: request from another site, by Origin {origin}, while Host is 127.0.0.1\n"
+    assert refused[:2] == (403, line)
+
+
 def test_an_origin_with_a_user_is_foreign(port: int) -> None:
     origin = f"http://evil@127.0.0.1:{port}"
     assert _request(port, "POST", "/graphql", Origin=origin)[0] == 403
