@@ -2179,11 +2179,11 @@ class ContentCheck:
             self._report.count("files")
         return str(known)
 
-    def home(self, *, on_server: bool) -> None:
+    def home(self, stored: HomeFolder | None) -> None:
         """Check what a home has beside the entries: pointers to records, and MLflow's alias.
 
         Args:
-            on_server: whether a server has MLflow's tables.
+            stored: where MLflow's database is; None if a server has it.
         """
         for name in self._files.names("records/*/latest/*.json"):
             with self._report.reported(file=name):
@@ -2218,7 +2218,7 @@ class ContentCheck:
             self._compare(None, name, name.rpartition("/")[2][: -len(".json")])
         self._declarations()
         with self._report.reported(file="mlflow.db"):
-            self._aliases(on_server=on_server)
+            self._aliases(stored)
         for link in sorted(getattr(self._files, "links", ())):
             self._report.problem("is a symbolic link, which is not followed", file=link)
 
@@ -2261,16 +2261,15 @@ class ContentCheck:
         if count > _LISTED:
             self._report.note(f"{count - _LISTED} more files are not in the ledger")
 
-    def _aliases(self, *, on_server: bool) -> None:
+    def _aliases(self, stored: HomeFolder | None) -> None:
         """Compare MLflow's alias of each champion with the ledger."""
         try:
-            path = self._files.path("mlflow.db") if isinstance(self._files, HomeFolder) else ""
+            path = stored.path("mlflow.db") if stored else None
         except MissingFileError:
-            self._report.note("is not here: MLflow's aliases are not compared", file="mlflow.db")
-            return
-        if on_server:
-            what = "is older than the databases on the server: MLflow's aliases are not compared"
-            self._report.note(what, file="mlflow.db")
+            path = None
+        if path is None:
+            where = "is not here" if stored else "is on a server"
+            self._report.note(f"{where}: MLflow's aliases are not compared", file="mlflow.db")
             return
         aliases = {}
         query = (
@@ -2409,7 +2408,8 @@ def verify_home(
 
     Args:
         ledger: the ledger's SQLite file; the default is the one in the home.
-        databases: the folder of the SQLite files of answers and outcomes; the default is the home.
+        databases: the folder of the SQLite files of answers, outcomes and MLflow; the default is
+            the home.
 
     Returns:
         The checkpoint of the whole log, if it agrees with the log; a note.
@@ -2425,8 +2425,8 @@ def verify_home(
             content.run()
             # The ledger of the home itself is as old as what is beside it.
             on_server = ledger is not None and is_on_server(files)
-            content.home(on_server=on_server)
             stored = HomeFolder(databases) if databases else None if on_server else files
+            content.home(stored)
             PredictionCheck(files, database, report, scratch, content, stored).run()
             OutcomeCheck(stored, database, report, scratch).run()
             if expected.prediction is not None:
@@ -5160,7 +5160,7 @@ def _verify_command(words: Sequence[str]) -> int:
     parser.add_argument("--keep", metavar="FILE", help="where to keep the verified checkpoint")
     parser.add_argument("--ledger", metavar="FILE", help="the ledger, if not in the home")
     parser.add_argument(
-        "--databases", metavar="FOLDER", help="that of the answers and outcomes, if not the home"
+        "--databases", metavar="FOLDER", help="of answers, outcomes and MLflow, if not the home"
     )
     parser.add_argument("--prediction", metavar="FILE", help="a proof about one answer")
     parser.add_argument("--dossier", metavar="FILE", help="a dossier, written as JSON")

@@ -1,8 +1,11 @@
-"""Copy the answers and outcomes of a server into SQLite files, with the ledger of the same moment.
+"""Copy what a server has and is verified into SQLite files, with the ledger of the same moment.
 
 Whoever verifies a home reads files. Carrying a home over for good belongs in `to_files`.
 """
 
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,10 @@ from factory_resources.prediction_log.collector import collecting_paused
 
 _COPIED = ("answers", "outcomes")
 
+_ALIASES = (
+    "SELECT name, version, alias FROM mlflow.registered_model_aliases WHERE alias = 'champion'"
+)
+
 _ROOM = 2
 """Times the size of these tables on the server: what the files may take, journals included."""
 
@@ -25,7 +32,8 @@ _ROOM = 2
 def copy_answers(home: Home, address: str, folder: Path) -> None:
     """Write `ledger.db`, and `predictions.db` and `outcomes.db` if there were any, into a folder.
 
-    Whatever the ledger names is in the others, or was killed on its way there from the journal.
+    `mlflow.db` there has the aliases of champions alone. Whatever the ledger names is in the
+    others, or was killed on its way there from the journal.
 
     Args:
         address: as PostgreSQL's client library reads it.
@@ -44,7 +52,17 @@ def copy_answers(home: Home, address: str, folder: Path) -> None:
         with collecting_paused(home):
             Ledger(home).copy(made.ledger)
             begin_reading(connection)
+        if any(one.name == "MLflow" and one.is_on_server(connection) for one in stores()):
+            _write_aliases(run(connection, _ALIASES), made.mlflow_database)
         carry_all(made, present, connection, lambda _: None)
+
+
+def _write_aliases(aliases: Sequence[Any], file: Path) -> None:
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(
+            "CREATE TABLE registered_model_aliases (name TEXT, version INT, alias TEXT)"
+        )
+        database.executemany("INSERT INTO registered_model_aliases VALUES (?, ?, ?)", aliases)
 
 
 def _size(store: Store, connection: Any) -> int:

@@ -1,6 +1,7 @@
 """`factory verify`: databases on a server, and the declarations that the ledger names."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.engines import ON_POSTGRES
 from tests.factory_resources.outcomes.samples import record_some
 from tests.factory_resources.prediction_log.homes import fill
 from tests.factory_resources.prediction_log.homes import log as log
+from tests.postgres import Postgres
 
 
 @ON_POSTGRES
@@ -56,6 +58,29 @@ def test_outcomes_on_a_server_are_compared_too(
         store.database.run("UPDATE outcome SET value = '9' WHERE number = 2")
     assert verify(None, {}, as_json=False) == 1
     assert "outcome 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("prepared_engine", ["postgres"], indirect=True)
+def test_an_alias_that_was_moved_on_a_server_is_told(
+    home: Home,
+    postgres: Postgres,
+    prepared_engine: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    Ledger(home).begin()
+    assert verify(None, {}, as_json=False) == 0
+    assert "aliases are not compared" not in capsys.readouterr().out
+    insert = (
+        "INSERT INTO mlflow.registered_models (name, workspace) VALUES ('apples', 'default')",
+        "INSERT INTO mlflow.registered_model_aliases (name, alias, version, workspace) "
+        "VALUES ('apples', 'champion', 1, 'default')",
+    )
+    postgres.execute(*insert, database=os.environ["FACTORY_DATABASE_URL"])
+    assert verify(None, {}, as_json=False) == 1
+    said = capsys.readouterr().out
+    assert "MLflow's alias apples@champion names version 1, the ledger says none" in said
 
 
 def test_a_home_on_a_disk_that_cannot_be_written_is_verified(
