@@ -33,6 +33,8 @@ NOT_SET_UP = 97
 LEVEL_VARIABLE = "FACTORY_BOUNDARY"
 """Environment variable by which a command knows how much holds around it."""
 _ALLOWED_VARIABLE = "FACTORY_BOUNDARY_ALLOWED"
+_OF_A_PERSON = "FACTORY_PASSPHRASE"
+"""With it, code inside could sign in the name of whoever started the run."""
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _STATUS = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "CapEff", "CapBnd", "Uid")
 _WRITABLE_DEVICES = ("null", "zero", "full", "tty", "shm")
@@ -247,6 +249,7 @@ def _leave_only_streams() -> None:
 
 def _environment(inside: Inside) -> dict[str, str]:
     environment = {**os.environ, LEVEL_VARIABLE: inside.level}
+    environment.pop(_OF_A_PERSON, None)
     if inside.level == "namespaces":
         environment["HOME"] = inside.home
         environment[OUTSIDE_VARIABLE] = inside.outside

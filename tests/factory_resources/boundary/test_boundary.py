@@ -269,6 +269,23 @@ def test_home_and_temporary_folders_are_empty_private_and_writable(folder: Path)
     assert [path.name for path in (folder / "home").iterdir()] == [".netrc"]
 
 
+@every_level
+def test_the_passphrase_of_a_persons_key_stays_outside(level: str, folder: Path) -> None:
+    environment = {**os.environ, "FACTORY_PASSPHRASE": "correct horse"}
+    script = (
+        "import glob\n"
+        "for path in glob.glob('/proc/*/environ'):\n"
+        "    try:\n"
+        "        found = b'FACTORY_PASSPHRASE' in open(path, 'rb').read()\n"
+        "    except OSError:\n"
+        "        found = False\n"
+        "    if found: print(path)\n"
+        "print('ended')"
+    )
+    ended = run_inside(boundary(level=level), python(script), folder, env=environment)
+    assert ended.output == "ended\n"
+
+
 @needs_namespaces
 def test_shared_memory_is_as_large_as_asked_for(folder: Path) -> None:
     script = "import os; s = os.statvfs('/dev/shm'); print(s.f_blocks * s.f_frsize)"
