@@ -933,7 +933,9 @@ def parse_object(content: bytes) -> dict[str, Any]:
     if 2 * len(content) + 250 * braces + 100 * brackets + 80 * commas > _RECORD_COST:
         raise InvalidError("is too large")
     try:
-        value = json.loads(content, parse_int=_bounded)
+        value = json.loads(content, parse_int=_bounded, object_pairs_hook=_distinct_names)
+    except InvalidError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InvalidError("is not JSON that can be read") from error
     if not isinstance(value, dict):
@@ -945,6 +947,15 @@ def _bounded(digits: str) -> int:
     if len(digits) > 100:
         raise InvalidError("a number is too long")
     return int(digits)
+
+
+def _distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, of which every reader takes the same values."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise InvalidError(f"has the name {_short(name)} twice in one object")
+    return value
 
 
 def take(value: Any, *names: str, kind: type = str) -> Any:

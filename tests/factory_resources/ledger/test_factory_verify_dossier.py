@@ -91,6 +91,14 @@ def test_every_value_is_compared(factory: Factory, archive: Path, written: str) 
         assert report.checked["answers in the dossier"] == 2
 
 
+def test_a_name_that_stands_twice_is_found(archive: Path, written: str) -> None:
+    """Of two values of one name, programs of others read the first, and the verifier the last."""
+    twice = written.replace('"value": ', '"value": 0.99, "value": ', 1)
+    assert twice != written
+    [problem] = _verified(archive, twice.encode()).problems
+    assert str(problem) == "--dossier: has the name 'value' twice in one object"
+
+
 def _first_value(content: dict[str, Any]) -> dict[str, Any]:
     return next(c for t in content["facts"] for row in t["rows"] for c in row if type(c) is dict)
 
