@@ -4685,14 +4685,28 @@ class _DossierCheck:
 
     def _is_as_entered(self, path: str, entry: dict[str, Any]) -> bool:
         """Whether a file is there, and as the entry that names it says."""
-        if entry["kind"] == "stage":
-            _require_same("the record", path, entry.get("subject"))
+        self._require_place(path, entry)
         try:
             digest = sha256(read_all(self._files, path, _RECORD_COST // 2)).hexdigest()
             self._require_named(path, digest, entry)
         except InvalidError:
             return False
         return True
+
+    def _require_place(self, path: str, entry: dict[str, Any]) -> None:
+        """Refuse a path that is not that of a file which the entry names."""
+        if entry["kind"] == "stage":
+            _require_same("the record", path, entry.get("subject"))
+            return
+        if entry["kind"] != "model_version":
+            raise InvalidError(f"an entry of kind {entry['kind']!r} names no such file")
+        record = self._record(take(entry, "record"))
+        facts = _facts_of(take(record, "value", kind=dict)) if record else {}
+        # Trained again, it is about a later version, and nothing here tells the folder.
+        known = facts if facts.get("version") == entry.get("version") else {"run_id": "*"}
+        pattern = re.escape(f"{_run_folder(entry, known)}/origin/*").replace(r"\*", "[^/]*")
+        if not re.fullmatch(pattern, path):
+            raise InvalidError("is not in the folder of the provenance of the version")
 
     def _require_same(self, name: str, found: object) -> None:
         claimed = self._dossier.get(name)

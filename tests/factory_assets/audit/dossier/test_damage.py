@@ -215,18 +215,35 @@ def _claimed(content: dict[str, Any]) -> None:
     content["damaged"] = [{"path": source["path"], "entry": source["entry"], "evidence": []}]
 
 
+def _by_another_entry(content: dict[str, Any]) -> None:
+    """Claim it by an entry that names no file."""
+    _claimed(content)
+    content["damaged"][0]["entry"] = 0
+
+
+def _elsewhere(content: dict[str, Any]) -> None:
+    """Claim that a file is missing which no entry names."""
+    [source] = [one for one in content["sources"] if one["path"].endswith("/environment.json")]
+    path = source["path"].replace("/artifacts/origin/", "0/artifacts/origin/")
+    content["damaged"] = [{"path": path, "entry": source["entry"], "evidence": []}]
+
+
 def _unsaid(content: dict[str, Any]) -> None:
     """Say of no requirement that it lacks something."""
     content["damaged"][0]["evidence"] = ["metrics"]
 
 
 def test_the_verifier_finds_damage_that_is_none_or_is_not_said(copied: Factory) -> None:
-    content = json.loads(dossier_json(_made(copied)))
-    _claimed(content)
-    report, _ = verify_path(
-        str(copied.home.path), Expectation(dossier=json.dumps(content).encode())
-    )
-    assert any("and was not changed" in str(one) for one in report.problems)
+    whole = dossier_json(_made(copied))
+    for change, told in (
+        (_claimed, "and was not changed"),
+        (_by_another_entry, "an entry of kind 'ledger' names no such file"),
+        (_elsewhere, "is not in the folder of the provenance"),
+    ):
+        content = json.loads(whole)
+        change(content)
+        problems = _problems_of_the_dossier(copied, json.dumps(content))
+        assert any(told in one for one in problems), (told, problems)
     _change(_record(copied.home, "train")[0])
     content = json.loads(dossier_json(_made(copied)))
     _unsaid(content)
