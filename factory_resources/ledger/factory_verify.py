@@ -4974,8 +4974,7 @@ class WitnessKey:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        with open(path, encoding="utf-8") as file:
-            words = file.read(8192).split("+", 4)
+        words = _content(path, 8192).decode("utf-8", "replace").split("+", 4)
         if len(words) != 5 or words[:2] != ["PRIVATE", "KEY"]:
             raise InvalidError(f"{path} is not the key of a witness")
         content = parse_base64(words[4].strip())
@@ -4990,7 +4989,11 @@ class WitnessKey:
         seed = secrets.token_bytes(32)
         public = VerifierKey(require_key_name(name), kind, _public(kind, seed))
         content = format_base64(bytes([kind]) + seed)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        try:
+            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError as error:
+            raise InvalidError(f"{path} is there already; name a new file") from error
+        with open(made, "w", encoding="utf-8") as file:
             file.write(f"PRIVATE+KEY+{name}+{public.key_id.hex()}+{content}\n")
             file.flush()
             os.fsync(file.fileno())
@@ -5029,6 +5032,11 @@ class WitnessKey:
         try:
             with open(state, "rb") as file:
                 seen = LogCheckpoint.parse(SignedNote.parse(file.read(_NOTE_BYTES + 1)).text)
+        except InvalidError as error:
+            raise InvalidError(
+                f"{state}, the checkpoint that this witness saw last, was damaged ({error}): "
+                "restore it from a backup"
+            ) from error
         except FileNotFoundError:
             if request.old_size or request.hashes:
                 raise InvalidError(

@@ -129,8 +129,25 @@ def test_a_damaged_memory_signs_nothing(witness: WitnessKey, tmp_path: Path) -> 
     witness.cosign(_request(0, _LEAVES[:8]), _KEY.public)
     [state] = tmp_path.glob("key.*.checkpoint")
     state.write_bytes(b"")
-    with pytest.raises(InvalidError):
+    with pytest.raises(InvalidError, match=f"{state}, the checkpoint that this witness saw last"):
         witness.cosign(_request(0, _OTHERS[:8]), _KEY.public)
+
+
+def test_a_mistake_in_the_file_of_the_key_is_told_on_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, other = tmp_path / "key", tmp_path / "other"
+    assert main(["witness", "new", str(key), "--name", "w"]) == 0
+    assert main(["witness", "new", str(key), "--name", "w"]) == 2
+    other.write_bytes(b"PRIVATE+KEY+\xff+00000000+AA==\n")
+    for path in (other, tmp_path / "none"):
+        call = ["cosign", str(path), str(key), "--log", str(_KEY.public), "--out", str(key)]
+        assert main(["witness", *call]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {key} is there already; name a new file",
+        f"error: {other} is not the key of a witness",
+        f"error: there is no file {tmp_path / 'none'}",
+    ]
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
