@@ -5203,6 +5203,10 @@ def _verify_command(words: Sequence[str]) -> int:
         raise InvalidError(f"{options.path} is neither a folder nor an archive")
     if options.ledger and not os.path.isdir(options.path):
         raise InvalidError("--ledger is for a home: an archive has the entries itself")
+    if options.ledger and not os.path.isfile(options.ledger):
+        raise InvalidError(f"there is no file {options.ledger}")
+    if options.databases and not os.path.isdir(options.databases):
+        raise InvalidError(f"there is no folder {options.databases}")
     key, policy = _trusted(options)
     since = _content(options.since) if options.since else None
     prediction = _content(options.prediction, _PROOF_BYTES) if options.prediction else None

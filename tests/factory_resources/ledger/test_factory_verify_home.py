@@ -465,6 +465,20 @@ def test_a_home_without_ledger_proves_nothing(auditor: Auditor) -> None:
     assert auditor.verify("--ledger", str(auditor.file.with_name("ledger"))) == (0, [])
 
 
+def test_a_ledger_or_folder_of_databases_that_is_not_there_is_a_mistake_in_the_call(
+    auditor: Auditor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped folder compared no answer, and all held; a pipe was waited for without an end."""
+    pipe = auditor.file.with_name("pipe")
+    os.mkfifo(pipe)
+    for words, told in (
+        (("--ledger", str(pipe)), f"error: there is no file {pipe}\n"),
+        (("--databases", str(pipe)), f"error: there is no folder {pipe}\n"),
+    ):
+        assert factory_verify.main([str(auditor.home), *words]) == 2
+        assert capsys.readouterr() == ("", told)
+
+
 def test_a_copy_that_cannot_be_written_to_is_verified(auditor: Auditor) -> None:
     auditor.run("PRAGMA journal_mode = WAL")
     (auditor.home / "ledger.db").chmod(0o400)
