@@ -93,7 +93,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     """
     from factory_assets.cli.check.approvals import approval_warnings
     from factory_assets.cli.check.check import check, declaration_warnings
-    from factory_assets.cli.check.folders import folder_warnings
+    from factory_assets.cli.check.folders import folder_warnings, writable_warnings
     from factory_assets.cli.check.governance import governance_warnings
     from factory_assets.cli.check.sharing import bound_pipelines
     from factory_assets.declarations.loader import pipeline_folders
@@ -101,7 +101,13 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     problems = check(pipelines)
     for problem in problems:
         click.echo(str(problem), err=True)
-    warnings = declaration_warnings, governance_warnings, approval_warnings, folder_warnings
+    warnings = (
+        declaration_warnings,
+        governance_warnings,
+        approval_warnings,
+        folder_warnings,
+        writable_warnings,
+    )
     for warning in (one for find in warnings for one in find(pipelines)):
         click.echo(f"warning: {warning}", err=True)
     if problems:

@@ -27,3 +27,31 @@ def test_settings_and_people_in_another_folder_than_the_first_are_not_read(
         f"warning: {second / name}:1: not read: only {first / name} is, in the first folder"
         for name in ("factory.yaml", "people.yaml")
     ]
+
+
+def test_declarations_that_every_user_may_write_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes there has every role, and runs code as the user of the factory."""
+    write_apples(tmp_path / "apples")
+    declare(tmp_path / "apples", APPLES)
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    (tmp_path / "people.yaml").write_text("ann: {roles: [engineer]}\n")
+    what = "and so decide what runs here and who comes in; chmod -R o-w"
+    for widened, told in (
+        ((), []),
+        (
+            (tmp_path / "people.yaml",),
+            [f"people.yaml:1: every user of this machine may write it, {what}"],
+        ),
+        (
+            (tmp_path / "apples", tmp_path / "apples" / "defs.yaml"),
+            [f"people.yaml:1: every user of this machine may write it and 2 more, {what}"],
+        ),
+    ):
+        for path in widened:
+            path.chmod(path.stat().st_mode | 0o002)
+        done = CliRunner().invoke(main, ["check", "apples"])
+        assert done.exit_code == 0, done.output
+        found = [line for line in done.output.splitlines() if "may write it" in line]
+        assert found == [f"warning: {tmp_path}/{line} {tmp_path}" for line in told]
