@@ -3941,6 +3941,8 @@ def _verify_prediction(
     try:
         proof = PredictionProof.parse(content)
         answered = proof.verify(ledger.entry(number) for (number,) in numbers)
+        if proof.entered:
+            _require_entered(proof, proof.entered, ledger)
     except InvalidError as error:
         report.problem(error, file="--prediction")
         return
@@ -3949,6 +3951,17 @@ def _verify_prediction(
     number = scratch.one("SELECT number FROM erased WHERE id = ?", proof.identifier)
     what += f", and erased since (entry {number})" if number is not None else ""
     report.note(f"{proof.identifier.hex()} {what}", file="--prediction")
+
+
+def _require_entered(proof: PredictionProof, entered: EnteredBlock, ledger: LedgerDatabase) -> None:
+    """Require that the entry in a proof is that of its block, as the ledger has it."""
+    entry = entered.entry(VerifierKey.parse(take(ledger.entry(0), "key")))
+    block = take(entry, "block")
+    if [leaf.block for leaf in proof.leaves] != [block]:
+        raise InvalidError("the proof has the entry of another block")
+    logged = ledger.last("predictions", f"predictions/{block}")
+    if logged is None or logged[1] != entry:
+        raise InvalidError("the entry of the block is another one in the ledger")
 
 
 def _verify_archived_prediction(

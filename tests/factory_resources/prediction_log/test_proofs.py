@@ -18,6 +18,7 @@ from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log import prediction_log
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.prediction_log.proofs import with_entry
 from factory_resources.prediction_log.record import decode
 from tests.engines import ON_FILES
 from tests.factory_resources.prediction_log.homes import fill, verify
@@ -154,16 +155,29 @@ def _changed(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], byte
         (lambda v: v.update(format=2), "newer format"),
         (lambda v: v["leaves"][0].update(id="zz"), "is not an id"),
         (lambda v: v["leaves"][0].update(hashes=[1]), "no valid 'hashes'"),
+        (lambda v: v["entry"].update(body="{}"), "the entry of the block is not in the log"),
+        (lambda v: v["entry"].update(proof=""), "is not a proof"),
     ],
 )
 def test_a_changed_proof_of_an_answer_is_refused(
     log: PredictionLog, home: Home, change: Callable[[dict[str, Any]], None], what: str
 ) -> None:
     [taken] = fill(log, PredictionIds(), [5])
-    proof = log.prove(text(taken[2])).format()
+    proof = with_entry(log.prove(text(taken[2])), home).format()
     assert verify(home, proof).holds
     report = verify(home, _changed(change)(proof))
     assert [finding.what for finding in report.problems if what in finding.what]
+
+
+@ON_FILES
+def test_a_proof_with_the_entry_of_another_block_is_refused(log: PredictionLog, home: Home) -> None:
+    """What a person reads in it would not be what was verified."""
+    [[first], [second]] = fill(log, PredictionIds(), [1, 1])
+    proofs = (with_entry(log.prove(text(one)), home) for one in (first, second))
+    proof, other = (json.loads(one.format()) for one in proofs)
+    report = verify(home, json.dumps({**proof, "entry": other["entry"]}).encode())
+    [finding] = [one for one in report.problems if one.file == "--prediction"]
+    assert finding.what == "the proof has the entry of another block"
 
 
 def _shift(value: dict[str, Any]) -> None:
