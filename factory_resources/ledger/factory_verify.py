@@ -4367,6 +4367,9 @@ class _ArchiveCheck:
                 self._statement(check, which)
             except InvalidError as error:
                 report.problem(error, file=_STATEMENT)
+        else:
+            what = "is not here: no statement about the version was compared"
+            report.note(what, file=_STATEMENT)
         check.ignored(self._strange(numbers))
         if self._expected.prediction is not None:
             prediction = self._expected.prediction

@@ -174,6 +174,15 @@ def test_changed_evidence_is_found(evidence: Evidence, change: str) -> None:
     assert "problem: " in out
 
 
+def test_an_archive_without_the_statement_says_that_none_was_compared(evidence: Evidence) -> None:
+    told = "note: statement.json: is not here: no statement about the version was compared"
+    assert told not in evidence.verify()[1]
+    _without("statement.json")(evidence)
+    code, out = evidence.verify()
+    assert code == 0, out
+    assert told in out
+
+
 def test_a_statement_may_name_the_records_of_many_partitions(evidence: Evidence) -> None:
     records = {f"records/apples/ingest/{n:064x}.json": f"{n:064x}" for n in range(20_000)}
     _stated("apples@2", **records)(evidence)
