@@ -499,8 +499,7 @@ def _value_rules(
         inside = _between(*column["length"])
         rules.append(("length", lambda text: inside(len(text))))
     if column["pattern"]:
-        fits = re.compile(column["pattern"], re.ASCII).fullmatch
-        rules.append(("pattern", lambda text: fits(text) is not None))
+        rules.append(("pattern", _fits(column["pattern"])))
     if column["values"] is not None:
         allowed = frozenset(
             read(_word(value) if isinstance(value, bool) else str(value))
@@ -508,6 +507,20 @@ def _value_rules(
         )
         rules.append(("values", lambda value: value in allowed))
     return rules
+
+
+def _fits(pattern: str) -> Callable[[str], bool]:
+    """Return whether a text matches, if that surely takes no more than a moment."""
+    fits = re.compile(pattern, re.ASCII).fullmatch
+    repeats = len(re.findall(r"[*+]|,\}", pattern))
+    longest = _PATTERN_STEPS ** (1 / max(repeats, 1))
+
+    def check(text: str) -> bool:
+        if len(text) > longest:
+            raise UncertainError("a text that may be compared in very many ways")
+        return fits(text) is not None
+
+    return check
 
 
 def _between(low: Any, high: Any) -> Callable[[Any], bool]:
@@ -557,6 +570,9 @@ _UNCERTAIN = (UncertainError, ArithmeticError, ValueError)
 _EXACT = 2**53
 
 _LONGEST = 1_000_000
+
+_PATTERN_STEPS = 10**8
+"""Repetitions without an end, such as `.*a.*b`, may take the power of a text's length."""
 
 _BITS = {"BIGINT": 63, "INTEGER": 31}
 

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from factory_assets.cli.new.written_forms import ENGLISH, GERMAN
+from factory_assets.serving.edge import score
 from factory_assets.serving.edge.patterns import is_portable
 from tests.random_examples import examples
 
@@ -83,3 +84,14 @@ def test_others_are_left_to_the_engine(pattern: str) -> None:
 def test_the_slowest_portable_pattern_ends() -> None:
     assert is_portable("a*a*a*a*b")
     assert re.fullmatch("a*a*a*a*b", "a" * 60) is None
+
+
+@pytest.mark.parametrize(("pattern", "longest"), [(".*a.*a.*a.*b", 100), (".*a.*b", 10_000)])
+def test_a_text_that_would_be_compared_for_hours_is_left_to_the_factory(
+    pattern: str, longest: int
+) -> None:
+    assert is_portable(pattern)
+    fits = score._fits(pattern)
+    assert fits("a" * (longest - 2) + "b")
+    with pytest.raises(score.UncertainError):
+        fits("a" * (longest + 1))
