@@ -245,9 +245,11 @@ def _inputs(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
 
 def _libraries(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     for name in sorted({*before, *now}):
-        old, new = before.get(name, "none"), now.get(name, "none")
-        if old != new:
+        old, new = before.get(name), now.get(name)
+        if old and new and old != new:
             yield f"library {name} {old} → {new}"
+        elif old != new:
+            yield f"library {name} {old or new} {_how(old, new)}"
 
 
 def _modules(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

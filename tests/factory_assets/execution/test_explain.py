@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from factory_assets.execution import cache_key
@@ -189,6 +190,8 @@ def test_a_column_of_the_contract(root: Path) -> None:
     ("old", "words"),
     [
         ({"libraries": {"duckdb": "2.0.0"}}, "compute: library duckdb 2.0.0 → "),
+        ({"libraries": {}}, f"compute: library duckdb {duckdb.__version__} is new"),
+        ({"libraries": {"bear": "1.0"}}, "compute: library bear 1.0 is gone"),
         ({"code": "other"}, "compute: code of the stage changed"),
         ({"inputs": {"ingest": "other"}}, "compute: result of ingest changed"),
         ({"user code": "other"}, "compute: your code changed"),
