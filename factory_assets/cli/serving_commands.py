@@ -69,7 +69,7 @@ def token_list_command() -> None:
     """List the tokens: name, pipelines, until when."""
     from factory_assets.cli.token import token_lines
 
-    for line in token_lines():
+    for line in [*token_lines()] or ["there are no tokens; make one: factory token new"]:
         click.echo(line)
 
 

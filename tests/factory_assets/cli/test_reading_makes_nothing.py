@@ -75,6 +75,11 @@ def test_an_empty_folder_stays_empty_and_a_missing_one_missing(words: str, tmp_p
             assert len(result.output.splitlines()) == 1, result.output
 
 
+def test_a_list_without_tokens_says_so() -> None:
+    told = "there are no tokens; make one: factory token new\n"
+    assert CliRunner().invoke(main, ["token", "list"]).output == told
+
+
 def test_of_a_pipeline_without_models_nobody_is_told_to_train_one(tmp_path: Path) -> None:
     declare(tmp_path / "defs" / "apples", {name: APPLES[name] for name in ("purpose", "ingest")})
     told = "; without `train` it has no models; declare `train`, or use its clean table"
