@@ -26,7 +26,13 @@ DossierFormat = Literal["md", "html", "pdf", "json", "oscal"]
 
 _CHAMPION = "@champion"
 
-_FORMATS: Mapping[str, DossierFormat] = {".html": "html", ".pdf": "pdf", ".json": "json"}
+_FORMATS: Mapping[str, DossierFormat] = {
+    "": "md",
+    ".md": "md",
+    ".html": "html",
+    ".pdf": "pdf",
+    ".json": "json",
+}
 """The format that a name asks for by its end."""
 
 
@@ -42,12 +48,13 @@ def write_dossier(
         Whether no file that it rests on is missing or was changed.
 
     Raises:
-        UnknownNameError: there is no such version, or the arguments contradict each other.
+        UnknownNameError: there is no such version, the name of the file ends in no known format,
+            or the arguments contradict each other.
         FactoryError: a record cannot be read, or the file not be written.
     """
     home = Home.from_env()
     require_ledger(home)
-    form = form or _FORMATS.get(out.suffix if out else "", "md")
+    form = form or _format_of(out)
     if form in {"json", "oscal"} and (other is not None or kind != "dossier"):
         raise UnknownNameError(
             f"--format {form} exists for the whole dossier only",
@@ -74,6 +81,16 @@ def write_dossier(
     write_document(out, content)
     click.echo(f"wrote {out}: {dossier.name}, {len(content):,} bytes")
     return is_whole
+
+
+def _format_of(out: Path | None) -> DossierFormat:
+    if form := _FORMATS.get(out.suffix.lower() if out else ""):
+        return form
+    raise UnknownNameError(
+        f"no format of a dossier ends in {out.suffix if out else ''!r}",
+        where=str(out),
+        remedy=f"choose a name that ends in {', '.join(filter(None, _FORMATS))}, or say --format",
+    )
 
 
 def _rendered(dossier: Dossier, kind: DocumentKind, form: DossierFormat, home: Home) -> bytes:

@@ -340,6 +340,11 @@ def test_oscal_is_valid_and_says_what_is_missing(dossier: Dossier) -> None:
             "--format json exists for the whole dossier only",
         ),
         (["apples", "--out", "missing/dossier.md"], "missing/dossier.md"),
+        (
+            ["apples", "--out", "dossier.docx"],
+            "dossier.docx: no format of a dossier ends in '.docx'; "
+            "choose a name that ends in .md, .html, .pdf, .json, or say --format",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], told: str) -> None:
