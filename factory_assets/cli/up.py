@@ -81,7 +81,7 @@ class Services:
 
 
 def up(services: Services, console: Console) -> int:
-    """Serve until Ctrl-C or SIGTERM, then return exit code 0.
+    """Serve until Ctrl-C, SIGTERM or the end of the terminal, then return exit code 0.
 
     Raises:
         FactoryError: a port is taken, the address needs people or TLS, another `factory up` uses
@@ -97,14 +97,22 @@ def up(services: Services, console: Console) -> int:
     home = Home.from_env()
     require_allowed(services.door, home)
     _prepare(home)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _set_by_signals()
     with serving_lock(home), recorded_process(home, sys.argv[1:]):
         for option, (host, number) in services.by_option.items():
             _require_free(option, host, number)
         _reconcile(home)
         return _serve_until(stop, home, services, console)
+
+
+def _set_by_signals() -> threading.Event:
+    """Return an event that is set when a signal asks this process to end."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Under nohup it goes on without its terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _serve_until(stop: threading.Event, home: Home, services: Services, console: Console) -> int:

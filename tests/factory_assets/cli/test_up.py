@@ -1,5 +1,8 @@
 """`factory up`, before its services start."""
 
+import os
+import signal
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Event
@@ -90,3 +93,31 @@ def test_sockets_are_where_their_paths_are_short_enough(monkeypatch: pytest.Monk
     for folder, chosen in (("/var/tmp", "/var/tmp"), ("/scratch/" + "ä" * 40, "/tmp")):
         monkeypatch.setattr("tempfile.tempdir", folder)
         assert sockets_parent() == chosen
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    """Put the handlers of signals back after the test."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize(
+    ("number", "handler", "stops"),
+    [
+        (signal.SIGTERM, signal.SIG_DFL, True),
+        (signal.SIGHUP, signal.SIG_DFL, True),
+        (signal.SIGHUP, signal.SIG_IGN, False),
+    ],
+)
+def test_a_closed_terminal_stops_it_as_ctrl_c_does_unless_nohup_keeps_it(
+    number: signal.Signals, handler: signal.Handlers, stops: bool
+) -> None:
+    signal.signal(number, handler)
+    stop = up._set_by_signals()
+    os.kill(os.getpid(), number)
+    assert stop.is_set() == stops
