@@ -28,7 +28,8 @@ _VERSION = re.compile(r"([a-z][a-z0-9_]{0,63})@(champion|[1-9][0-9]{0,8})")
 
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
-_NUMBER = re.compile(r"[0-9]{1,12}")
+_ENTRY = re.compile(r"(?:entry\s+)?([0-9]{1,12}|[0-9]{1,3}(?:,[0-9]{3}){1,3})", re.IGNORECASE)
+"""The number of an entry, or what pages write of one: `entry 1,234`."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,10 @@ class AuditSearch:
             yield Hit("answer", wanted, f"/audit/answers/{quote(wanted)}")
             return
         yield from self._versions(wanted)
-        if _NUMBER.fullmatch(wanted) and int(wanted) < log.size:
-            yield self._entry(log, int(wanted))
+        if found := _ENTRY.fullmatch(wanted):
+            number = int(found[1].replace(",", ""))
+            if number < log.size:
+                yield self._entry(log, number)
         if digest := _DIGEST.fullmatch(wanted.lower()):
             yield from self._digests(log, digest[1])
         elif len(wanted) > 1:

@@ -471,6 +471,9 @@ def test_the_search_leads_to_the_only_hit(audited: Audited, browse: Browse) -> N
         "apples@champion": "/audit/apples/1",
         "apples": "/audit/apples",
         "7": "/audit/entries/7",
+        "Entry 7": "/audit/entries/7",
+        # Pages divide numbers from 1,000 on so.
+        "entry 0,007": "/audit/entries/7",
         "data.csv": f"/audit/files/{_digest(audited)}",
         leaf: "/audit/entries/4",
         f"sha256:{leaf[:9]}": "/audit/entries/4",
