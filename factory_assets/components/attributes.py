@@ -89,11 +89,16 @@ def shared_attributes(pipeline: Pipeline, description: str) -> dict[str, Any]:
     named = f"\n\nOwners: {', '.join(others)}" if others else ""
     return {
         "group_name": pipeline.name,
-        "description": f"{description}\n\n{pipeline.spec.purpose}{named}",
+        "description": f"{description}\n\n{shown_purpose(pipeline)}{named}",
         "owners": [owner for owner, is_taken in owners.items() if is_taken],
         "tags": {"risk": pipeline.spec.risk.tier},
         "metadata": _code_reference(pipeline),
     }
+
+
+def shown_purpose(pipeline: Pipeline) -> str:
+    """Return the purpose as Markdown in which `<word>` is no tag, which the UI would leave out."""
+    return pipeline.spec.purpose.replace("<", "\\<")
 
 
 def _model_kinds(pipeline: Pipeline, stage: Stage) -> set[str]:

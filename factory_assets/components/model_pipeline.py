@@ -8,7 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from factory_assets.components.attributes import asset, asset_attributes, pool_of
+from factory_assets.components.attributes import (
+    asset,
+    asset_attributes,
+    pool_of,
+    shown_purpose,
+)
 from factory_assets.components.metadata.checks import check_specs, checks_of_error
 from factory_assets.components.metadata.stages import describe
 from factory_assets.components.monitor_asset import monitor_defs
@@ -72,7 +77,7 @@ def build_pipeline(pipeline: Pipeline) -> dg.Definitions:
     job = dg.define_asset_job(
         pipeline.name,
         dg.AssetSelection.assets(*(asset.key for asset in in_job)),
-        description=pipeline.spec.purpose,
+        description=shown_purpose(pipeline),
         executor_def=dg.in_process_executor,
     )
     own = dg.Definitions(

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from markdown_it import MarkdownIt
 
 from factory_assets.components.attributes import POOL
 from factory_assets.components.model_pipeline import build_pipeline
@@ -47,6 +48,18 @@ def test_an_owner_whose_address_dagster_does_not_take_is_in_the_description(tmp_
         assert (spec.description or "").endswith(named)
     with pytest.raises(DeclarationError, match="neither an e-mail address"):
         declare(tmp_path / "apples", {**APPLES, "owners": ["jane@example.org\n"]})
+
+
+def test_what_looks_like_a_tag_in_a_purpose_is_shown(tmp_path: Path) -> None:
+    purpose = "Price <b>fairly</b>, below <limit>"
+    made = build_pipeline(declare(tmp_path / "apples", {**APPLES, "purpose": purpose}))
+    [job] = made.jobs or ()
+    assets = [asset for asset in made.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    shown = [spec.description or "" for asset in assets for spec in asset.specs]
+    for text in (job.description or "", *shown):
+        paragraph = MarkdownIt("commonmark").parse(text)[-2].children or []
+        assert "".join(part.content for part in paragraph) == purpose
+        assert {part.type for part in paragraph} == {"text"}
 
 
 def test_the_pool_has_one_slot_and_a_dead_run_frees_it(home: Home) -> None:
