@@ -1325,8 +1325,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     sys.stdout.write(json.dumps(answer) + "\n")
                 sys.stdout.flush()
                 seen.update(*rows)
-    except (PackError, RequestError, OSError) as error:
+    except (PackError, RequestError) as error:
         sys.stderr.write(f"{error}\n")
+        return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"{where}{error.strerror or error}\n")
         return 2
     return 0
 

@@ -389,3 +389,13 @@ def test_signatures_are_those_of_ed25519(seed: bytes, message: bytes) -> None:
     public = key.public_key().public_bytes_raw()
     assert program.public_key(seed) == public
     assert program.sign(seed, public, message) == key.sign(message)
+
+
+@pytest.mark.parametrize("options", [[], ["--csv"]])
+def test_a_file_that_is_not_there_is_named_without_the_number_of_the_error(
+    options: list[str], pack: EdgePack, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(pack.folder, tmp_path / "pack"))
+    done = score(Path(sys.executable), folder, *options, str(tmp_path / "rows"))
+    told = f"{tmp_path / 'rows'}: No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
