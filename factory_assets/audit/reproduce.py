@@ -189,8 +189,9 @@ def _require_rows(original: RecordedVersion, home: Home) -> None:
         if not exists(snapshot, home):
             version = original.version
             for erased in erasures_from(version.model, version.version, home):
+                when = erased.time[:19].replace("T", " ")
                 raise StorageError(
-                    f"rows that {original.name} learned from were erased {erased.time} "
+                    f"rows that {original.name} learned from were erased {when} UTC "
                     f"(entry {erased.entry}): trained without them, it would be another model",
                     remedy=f"it cannot be trained again; train a new one: "
                     f"factory run {version.model}",

@@ -65,17 +65,19 @@ def _model(model: ModelFact) -> Iterator[str]:
     for gate in model.gates:
         yield f"    {'passed' if gate.passed else 'FAILED'}  {gate.explanation}"
     for when in model.deployed:
-        yield f"  became champion {when}"
+        yield f"  became champion {_second(when)} UTC"
     yield from erased_lines(model)
 
 
 def erased_lines(model: ModelFact) -> Iterator[str]:
     """Yield which rows behind a version were erased."""
     for one in model.erased:
-        yield f"  rows that it learned from were erased {one.time} (entry {one.entry})"
+        when = f"{_second(one.time)} UTC (entry {one.entry})"
+        yield f"  rows that it learned from were erased {when}"
     for one in model.erased_beside:
+        when = f"{_second(one.time)} UTC (entry {one.entry})"
         yield (
-            f"  rows that it did not learn from were erased {one.time} (entry {one.entry}): "
+            f"  rows that it did not learn from were erased {when}: "
             "rows are counted without them, metrics are those of before"
         )
 
@@ -114,7 +116,7 @@ def _step(step: Step) -> Iterator[str]:
     partition = f" of partition {step.partition}" if step.partition else ""
     yield f"  {_short(step.name)}{partition}"
     code = (step.code or "unknown")[:SHOWN_DIGITS]
-    yield f"    run {step.run_id[:8]}, {step.finished}, code {code}"
+    yield f"    run {step.run_id[:8]}, {_second(step.finished)} UTC, code {code}"
     if step.rows:
         counts = ", ".join(f"{n:,} {ROW_WORDS.get(part, part)}" for part, n in step.rows.items())
         verdict = {True: " (add up)", False: " (DO NOT ADD UP)", None: ""}[step.conserved]
@@ -188,7 +190,7 @@ def _route(route: RowRoute, indent: int) -> Iterator[str]:
 def _given(answers: AnswersGiven | None, margin: str) -> Iterator[str]:
     if answers is None:
         return
-    first, last = (one[:19].replace("T", " ") for one in (answers.first, answers.last))
+    first, last = _second(answers.first), _second(answers.last)
     yield f"{margin}  gave {amount(answers.count, 'answers')}, from {first} to {last} UTC"
     listed = answers.ids[-MAX_LISTED:]
     for start in range(0, len(listed), 2):
@@ -237,6 +239,10 @@ def state_words(state: str) -> str:
         "unchecked": "exists, not verified",
     }
     return words.get(state, state)
+
+
+def _second(time: str) -> str:
+    return time[:19].replace("T", " ")
 
 
 def _short(name: str) -> str:

@@ -202,8 +202,8 @@ def alert_of(alarm: KnownAlarm, pipeline: str, news: Literal["open", "over"]) ->
     head = f"{pipeline}@{alarm.version}: {alarm.kind}"
     title = f"{head} alarm" if news == "open" else f"{head} is over"
     where = f"factory monitor {pipeline} --last, or the asset {pipeline}/monitor"
-    lines = [alarm.what, f"Since: {alarm.since}"]
-    lines += [f"Over: {alarm.over}"] if alarm.over else [f"What to do: {alarm.remedy}"]
+    lines = [alarm.what, f"Since: {_minute(alarm.since)}"]
+    lines += [f"Over: {_minute(alarm.over)}"] if alarm.over else [f"What to do: {alarm.remedy}"]
     return {
         "id": sha256(identity.encode()).hexdigest()[:32],
         "state": news,
@@ -218,6 +218,10 @@ def alert_of(alarm: KnownAlarm, pipeline: str, news: Literal["open", "over"]) ->
         "remedy": alarm.remedy,
         "where": where,
     }
+
+
+def _minute(time: str) -> str:
+    return f"{time[:16].replace('T', ' ')} UTC"
 
 
 def _replace(looks: Looks, alarm: KnownAlarm, *, remove: bool = False) -> None:

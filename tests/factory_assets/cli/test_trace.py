@@ -1,6 +1,7 @@
 """`factory trace`: text of at most 100 columns, JSON of a published shape, and exit codes."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -55,6 +56,12 @@ def _trace(*arguments: str) -> Result:
 
 def _file(folder: Path) -> str:
     return str(next(folder.glob("*.csv")))
+
+
+def test_times_are_written_as_people_read_them(folder: Path) -> None:
+    text = _trace(_file(folder)).output + _trace(f"{NAME}/clean").output
+    assert re.search(r" run run, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, code ", text)
+    assert not re.search(r"\dT\d", text)
 
 
 def test_text_fits_a_terminal_and_contains_no_control_characters(folder: Path) -> None:

@@ -51,6 +51,8 @@ def test_an_alarm_is_told_once_and_its_end_once(home: Home) -> None:
     assert begin["what"] == DRIFT.what
     assert begin["remedy"] == "train again"
     assert "factory monitor pumps --last" in begin["text"]
+    assert "\nSince: 2026-03-04 06:00 UTC\n" in begin["text"]
+    assert "\nOver: 2026-03-07 06:00 UTC\n" in end["text"]
     assert (end["state"], end["since"], end["over"][:10]) == ("over", begin["since"], "2026-03-07")
     assert known_alarms(Looks(home, "pumps")).alarms == ()
 
