@@ -276,6 +276,8 @@ class _Builder:
                 raise NotYaml(
                     _line(event), "a key must be plain text; put a value with braces in quotes"
                 )
+            if event.implicit[0] and event.value[:1].isspace():
+                raise NotYaml(_line(event), "a no-break space or the like; indent with spaces")
             here, line = (*at, event.value), _line(event)
             value_event = next(self.events)
             if event.value in entries:

@@ -70,6 +70,10 @@ def test_byte_order_mark_and_windows_line_ends_are_accepted() -> None:
     assert document.value_line(("b", 0)) == 3
 
 
+def test_a_key_in_quotes_may_begin_with_a_no_break_space() -> None:
+    assert parse('"\xa0a": 1\nb: \xa0c\n'.encode()).data == {"\xa0a": 1, "b": "\xa0c"}
+
+
 def test_repeated_keys_are_reported_at_any_depth() -> None:
     document = parse(b"a: 1\nb:\n  - c: 1\n    c: 2\na: 2\n")
     assert document.repeated == [(("b", 0, "c"), 3, 4), (("a",), 1, 5)]
@@ -100,6 +104,8 @@ def test_aliases_of_aliases_are_counted_and_nest() -> None:
     [
         (b"a:\n\tb: 1\n", 2, "a tab"),
         (b"a: 1\nb:\n  c: 2\n\td: 3\n", 4, "a tab"),
+        ("a:\n\xa0\xa0b: 1\n".encode(), 2, "a no-break space or the like; indent with spaces"),
+        ("a:\n  b: 1\n  \u3000c: 1\n".encode(), 3, "indent with spaces"),
         (b"a: 1\ncron: * * * * *\n", 2, "in quotes"),
         ("a: 1\npurpose: „Tell: yes“\n".encode(), 2, 'in "…"'),
         (b"cron: @daily\n", 1, "cannot begin with @"),
