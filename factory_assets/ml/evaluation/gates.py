@@ -208,6 +208,14 @@ def _better(gate: Gate, value: float, baseline: Metrics) -> Comparison:
     )
 
 
+def _lacking(gate: Gate, champion: Metrics) -> str | None:
+    """Return the key without which the champion was trained and has no such metric, if any."""
+    if gate.metric in COVERAGE_METRICS and "coverage" not in champion:
+        return "train.uncertainty"
+    abstains = gate.metric in ("abstention_rate", "selective_accuracy")
+    return "train.uncertainty.abstain" if abstains and "abstention_rate" not in champion else None
+
+
 def _no_worse(
     gate: Gate, value: float, champion: ChampionMetrics | NotComparable | None
 ) -> Comparison:
@@ -217,8 +225,8 @@ def _no_worse(
         return False, None, f"the champion cannot be judged on these rows: {champion.reason}"
     other = champion.metrics.get(gate.measured, math.nan)
     if math.isnan(other):
-        if gate.metric in COVERAGE_METRICS and "coverage" not in champion.metrics:
-            why = f"the champion has no {gate.measured}: it was trained without train.uncertainty"
+        if lacking := _lacking(gate, champion.metrics):
+            why = f"the champion has no {gate.measured}: it was trained without {lacking}"
             return False, None, f"{why}; {_REPLACE}"
         return False, None, f"{gate.measured} of the champion is undefined on these test rows"
     passed, bound, why = _compared(gate, value, other, champion)

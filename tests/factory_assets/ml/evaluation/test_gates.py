@@ -116,16 +116,38 @@ def test_a_champion_that_cannot_be_judged_fails_the_gate() -> None:
     )
 
 
-def test_a_champion_without_uncertainty_is_named_as_such() -> None:
-    gate = {"metric": "set_size", "no_worse_than": "champion"}
-    result = one(gate, 1.2, CHAMPION)
+@pytest.mark.parametrize(
+    ("metric", "metrics", "lacking"),
+    [
+        ("set_size", {}, "train.uncertainty"),
+        ("abstention_rate", {}, "train.uncertainty"),
+        ("abstention_rate", {"coverage": 0.9, "set_size": 1.1}, "train.uncertainty.abstain"),
+        ("selective_accuracy", {"coverage": 0.9, "set_size": 1.1}, "train.uncertainty.abstain"),
+    ],
+)
+def test_a_champion_without_uncertainty_is_named_as_such(
+    metric: str, metrics: dict[str, float], lacking: str
+) -> None:
+    result = one({"metric": metric, "no_worse_than": "champion"}, 0.2, ChampionMetrics(metrics))
     assert not result.passed
     assert result.explanation == (
-        "the champion has no set_size: it was trained without train.uncertainty; "
+        f"the champion has no {metric}: it was trained without {lacking}; "
         "write {champion: off} in place of this gate for one run to replace it"
     )
-    infinite = one(gate, 1.2, ChampionMetrics({"coverage": 1.0}))
-    assert "set_size of the champion is undefined on these test rows" in infinite.explanation
+
+
+@pytest.mark.parametrize(
+    ("metric", "metrics"),
+    [
+        ("set_size", {"coverage": 1.0}),
+        ("selective_accuracy", {"coverage": 1.0, "abstention_rate": 1.0}),
+    ],
+)
+def test_a_metric_of_the_champion_may_be_undefined(metric: str, metrics: dict[str, float]) -> None:
+    gate = {"metric": metric, "no_worse_than": "champion"}
+    infinite = one(gate, 1.2, ChampionMetrics(metrics))
+    assert not infinite.passed
+    assert f"{metric} of the champion is undefined on these test rows" in infinite.explanation
 
 
 @pytest.mark.parametrize("value", [None, math.nan])
