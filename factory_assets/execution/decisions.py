@@ -42,7 +42,7 @@ from factory_assets.execution.standing import (
     standing_in,
     trained_by,
 )
-from factory_assets.execution.standing_text import why_not_waiting
+from factory_assets.execution.standing_text import what_is_left, why_not_waiting
 from factory_assets.results.base import result_as
 from factory_assets.results.model import Champion
 from factory_assets.spec import Approval, Deploy, Pipeline
@@ -127,7 +127,7 @@ def _waiting(log: Log, pipeline: Pipeline, version: int | None, home: Home) -> W
         raise RefusedError(
             why_not_waiting(status),
             where=deployed.name,
-            remedy=f"to train a new version: factory run {pipeline.name} --no-reuse",
+            remedy=what_is_left(status, pipeline.name),
         )
     if not deployed.passed or deployed.was_evaluated_again:
         failed = "" if deployed.passed else ", and failed its gates"

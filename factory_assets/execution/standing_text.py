@@ -47,6 +47,17 @@ def why_not_waiting(standing: Standing) -> str:
     return f"{what} (entry {standing.number}){again}"
 
 
+def what_is_left(standing: Standing, pipeline: str) -> str:
+    """Return what a person can do about a version that does not wait."""
+    ends = f"factory rollback {pipeline} or factory stop {pipeline} ends that; "
+    left = {
+        "serves": ends,
+        "rolls out": ends,
+        "stopped": f"factory resume {pipeline} lets it serve again; ",
+    }.get(standing.status, "")
+    return f"{left}to train a new version: factory run {pipeline} --no-reuse"
+
+
 def _how_it_rolls_out(started: RolloutStarted) -> str:
     since = started.time[:16].replace("T", " ")
     to = f"to {share_text(started.share)} of the callers" if started.share else "as a shadow"

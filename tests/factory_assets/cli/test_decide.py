@@ -240,6 +240,12 @@ def test_a_statement_that_was_signed_elsewhere_counts_once(waiting: Factory) -> 
     code, text = waiting.factory("approve", "apples", "--statement", str(file))
     assert (code, "it serves already" in text) == (1, True), text
     assert "to train a new version: factory run apples --no-reuse" in text
+    code, text = waiting.factory("refuse", "apples", "--reason", "odd", by="jane")
+    ends = "factory rollback apples or factory stop apples ends that; to train a new version: "
+    assert (code, ends in text) == (1, True), text
+    assert waiting.factory("stop", "apples", "--reason", "odd", by="jane")[0] == 0
+    code, text = waiting.factory("refuse", "apples", "--reason", "odd", by="jane")
+    assert (code, "; factory resume apples lets it serve again; " in text) == (1, True), text
 
 
 # --------------------------------------------------------------------------------- What is refused
