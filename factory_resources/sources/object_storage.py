@@ -34,6 +34,12 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,20}\Z")
 _AT_ONCE = 16
 """Parallel requests to the storage."""
 
+_LISTED = 10
+"""Seconds within which a storage must answer what it holds: somebody may wait for it."""
+
+_SENT = 60
+"""Seconds within which a storage must send more of an object."""
+
 
 @dataclass(frozen=True)
 class ObjectStorage:
@@ -45,13 +51,21 @@ class ObjectStorage:
     secret_key: str = field(repr=False)
 
     @property
+    def listing(self) -> "S3FileSystem":
+        """A client that gives up soon, to list objects; raises as `system`."""
+        return self._client(_LISTED, attempts=2)
+
+    @property
     def system(self) -> "S3FileSystem":
-        """The client.
+        """A client that waits for a busy storage, to read objects.
 
         Raises:
             SourceError: the endpoint is not an address (an empty one would mean a public cloud),
                 or the boundary does not allow it.
         """
+        return self._client(_SENT, attempts=3)
+
+    def _client(self, seconds: int, attempts: int) -> "S3FileSystem":
         from pyarrow import fs
 
         if not is_endpoint(self.endpoint):
@@ -69,8 +83,8 @@ class ObjectStorage:
             access_key=self.access_key,
             secret_key=self.secret_key,
             connect_timeout=5,
-            request_timeout=60,
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),
+            request_timeout=seconds,
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
         )
 
 
@@ -106,11 +120,11 @@ def find_objects(
         if isinstance(patterns, Mapping)
         else [(None, pattern) for pattern in patterns]
     )
-    system = storage.system
+    listing, system = storage.listing, storage.system
     labelled = [
         (label, info)
         for label, pattern in pairs
-        for info in require_matches(system, expand(pattern).removeprefix(S3_PREFIX))
+        for info in require_matches(listing, expand(pattern).removeprefix(S3_PREFIX))
     ]
 
     def read_version(pair: tuple[str | None, Any]) -> Object:
@@ -184,6 +198,7 @@ def _open_object(system: "S3FileSystem", path: str) -> Any:
 
 
 _REASONS = {
+    "Timeout was reached": "the storage does not answer in time",
     "NO_SUCH_BUCKET": "there is no such bucket",
     "ACCESS_DENIED": "the storage refuses these keys",
     "INVALID_ACCESS_KEY_ID": "the storage does not know this access key",

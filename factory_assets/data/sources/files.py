@@ -136,8 +136,8 @@ def matching_objects(source: FileSource, pattern: str, home: Home) -> list[str]:
     Raises:
         SourceError: a key is not set, or the storage refuses access.
     """
-    system = storage_of(source, home).system
-    infos = list_matches(system, expand(pattern).removeprefix(S3_PREFIX))
+    listing = storage_of(source, home).listing
+    infos = list_matches(listing, expand(pattern).removeprefix(S3_PREFIX))
     return [S3_PREFIX + str(info.path) for info in infos]
 
 

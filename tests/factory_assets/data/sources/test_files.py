@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import socket
 import zipfile
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -23,6 +24,7 @@ from factory_assets.spec import FileSource
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
+from factory_resources.sources import object_storage
 from tests.data_stages import column, pipeline, rows
 from tests.factory_assets.data.sources.test_discovery import key
 from tests.storage import S3
@@ -173,6 +175,20 @@ def test_errors_of_the_storage_are_reported_without_the_keys(
         refused(f"s3://plant/{plant}/a.csv", "does not know this access key|refuses these keys")
     monkeypatch.delenv("FACTORY_S3_ENDPOINT")
     refused("s3://plant/a.csv", r"FACTORY_S3_ENDPOINT\} is not set")
+
+
+def test_who_lists_a_storage_that_does_not_answer_waits_shortly(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_storage, "_LISTED", 1)
+    for name in ("FACTORY_S3_ACCESS_KEY", "FACTORY_S3_SECRET_KEY"):
+        monkeypatch.setenv(name, SECRET)
+    told = "^s3://plant/.*: the storage does not answer in time; check source.files"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("FACTORY_S3_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        source = FileSource(files="s3://plant/*.csv")
+        with pytest.raises(SourceError, match=told):
+            object_storage.find_objects(source.files, files.storage_of(source, home))
 
 
 def test_an_object_that_changes_while_it_is_read_is_refused(
