@@ -197,7 +197,9 @@ def _objects(file: Path) -> list[Manifest]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         found = [one for one in yaml.safe_load_all(text) if one is not None]
         return [single for one in found for single in _single_objects(one, file)]
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise _not_kubernetes(file, error.strerror or str(error)) from error
+    except (ValueError, yaml.YAMLError) as error:
         # Not all that is no YAML is such an error: there is no day such as 2024-02-30.
         raise _not_kubernetes(file, str(error).splitlines()[0]) from error
     except RecursionError as error:

@@ -28,7 +28,10 @@ def new_token(name: str, pipelines: str, valid: str, rate: float | None) -> str:
     for pipeline in names or [""]:
         if pipeline not in known:
             raise UnknownNameError(
-                f"there is no model of {pipeline!r}", remedy=suggest(pipeline, known)
+                f"there is no model of {pipeline!r}",
+                remedy=suggest(pipeline, known)
+                if known
+                else "run a pipeline that trains one first",
             )
     if not (seconds := seconds_of(valid)):
         raise UnknownNameError(

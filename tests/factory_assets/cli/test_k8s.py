@@ -207,7 +207,10 @@ def test_what_is_rendered_again_is_replaced_and_what_is_of_others_is_not(tmp_pat
             ("render", *_ASKED, *_KNOWN, "--image", "f"),
             "--image: 'f' may name another image tomorrow",
         ),
-        (("check", "missing.yaml"), "missing.yaml: no manifests can be read from it"),
+        (
+            ("check", "missing.yaml"),
+            "missing.yaml: no manifests can be read from it (No such file or directory)",
+        ),
     ],
 )
 def test_mistakes_are_one_line(arguments: tuple[str, ...], told: str) -> None:

@@ -80,6 +80,12 @@ def test_a_list_without_tokens_says_so() -> None:
     assert CliRunner().invoke(main, ["token", "list"]).output == told
 
 
+def test_a_token_for_no_model_is_refused_with_what_is_to_be_done() -> None:
+    done = CliRunner().invoke(main, ["token", "new", "--for", "night", "--pipelines", "apples"])
+    told = "error: there is no model of 'apples'; run a pipeline that trains one first\n"
+    assert (done.exit_code, done.output) == (2, told)
+
+
 def test_of_a_pipeline_without_models_nobody_is_told_to_train_one(tmp_path: Path) -> None:
     declare(tmp_path / "defs" / "apples", {name: APPLES[name] for name in ("purpose", "ingest")})
     told = "; without `train` it has no models; declare `train`, or use its clean table"
