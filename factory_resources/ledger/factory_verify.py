@@ -700,7 +700,8 @@ class VerificationReport:
 
     def lines(self) -> Iterator[str]:
         """Yield what a person reads."""
-        yield "checked: " + ", ".join(amount(n, what) for what, n in self.checked.items())
+        counts = ", ".join(amount(n, what) for what, n in self.checked.items())
+        yield f"checked: {counts or 'nothing'}"
         yield from (f"problem: {finding}" for finding in self.problems)
         if self.unlisted:
             yield f"problem: and {self.unlisted:,} more"

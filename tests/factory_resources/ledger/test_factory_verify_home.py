@@ -459,6 +459,10 @@ def test_what_was_counted_is_told_in_one_or_more(number: int, what: str, told: s
     assert next(report.lines()) == f"checked: {told}"
 
 
+def test_that_nothing_was_counted_is_told() -> None:
+    assert next(factory_verify.VerificationReport().lines()) == "checked: nothing"
+
+
 def test_a_home_without_ledger_proves_nothing(auditor: Auditor) -> None:
     (auditor.home / "ledger.db").rename(auditor.file.with_name("ledger"))
     assert auditor.verify() == (1, ["problem: ledger.db: is missing"])
