@@ -16,7 +16,8 @@ from factory_assets.data.leakage.overlap import count_copies
 from factory_assets.data.leakage.pairs import measure_pairs
 from factory_assets.data.leakage.policy import LEAST_COPIES, MANY_COPIES, WELL
 from factory_assets.data.leakage.predictive_power import Power, measure_power
-from factory_assets.data.leakage.semantics import afterwards, outcome_words
+from factory_assets.data.leakage.semantics import afterwards, outcome_words, unplanned
+from factory_assets.results.data import InputPair
 from factory_resources.sql.engine import sealed
 
 if TYPE_CHECKING:
@@ -71,13 +72,14 @@ def find_leaks(
     sample = _known(table, target.column, columns)
     name = target.column.source
     power = measure_power(sample, name, target.task)
+    pairs = measure_pairs(sample, name, target.task, power)
     personal = {c.source for c in columns if personal_data_reason(c, table.examples(c))}
     sure = {
         **_alone(sample, target, columns, power, personal),
-        **_together(sample, target, power, names),
+        **_together(pairs, power, names),
         **follow_ups(table, target, columns),
     }
-    suspected = {}
+    suspected = _beside(pairs, names)
     for column in columns:
         alone = power.of.get(column.source, 0.0)
         if alone >= _NEARLY[power.measure]:
@@ -201,20 +203,35 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice)
 
 
 def _together(
-    sample: "pa.Table", target: TargetChoice, power: Power, names: Mapping[str, str]
+    pairs: Sequence[InputPair], power: Power, names: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the columns that reveal the target together with another one, each with the reason.
 
     An example is the arrival time beside the scheduled one.
     """
-    assert target.column is not None
     found: dict[str, str] = {}
-    for pair in measure_pairs(sample, target.column.source, target.task, power):
+    for pair in pairs:
         for name in afterwards(pair, power.of):
-            other = next(column for column in pair.columns if column != name)
-            how = f"its {pair.relation} with {names[other]} reveals the target"
-            found.setdefault(name, f"{how}: known only afterwards?")
+            found.setdefault(name, f"{_relation(pair, name, names)}: known only afterwards?")
     return found
+
+
+def _beside(pairs: Sequence[InputPair], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of pairs of which no name tells which one was known beforehand.
+
+    Both may be known only afterwards, as the goals of two teams are.
+    """
+    return {
+        name: _relation(pair, name, names)
+        for pair in reversed(pairs)
+        if unplanned(pair) is None
+        for name in pair.columns
+    }
+
+
+def _relation(pair: InputPair, name: str, names: Mapping[str, str]) -> str:
+    other = next(column for column in pair.columns if column != name)
+    return f"its {pair.relation} with {names[other]} reveals the target"
 
 
 def repeats(table: FileProfile, inputs: Sequence[str], target: TargetChoice) -> str:
