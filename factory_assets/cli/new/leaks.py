@@ -202,9 +202,7 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice)
     return not is_constant and bool(increases or decreases)
 
 
-def _together(
-    pairs: Sequence[InputPair], power: Power, names: Mapping[str, str]
-) -> dict[str, str]:
+def _together(pairs: Sequence[InputPair], power: Power, names: Mapping[str, str]) -> dict[str, str]:
     """Return the columns that reveal the target together with another one, each with the reason.
 
     An example is the arrival time beside the scheduled one.

@@ -66,7 +66,10 @@ class FileProfile:
     headers: int
     """How many lines among the rows repeat the names of the columns; `rows` leaves them out."""
     sample: "pa.Table"
-    """Some rows in random order, with typed values, by the names in the file."""
+    """Some rows in random order, with typed values, by the names in the file. Texts that are spelt
+    in several ways are as `clean.unify` spells them."""
+    as_spelt: "pa.Table"
+    """A few of these rows as the file spells them."""
     series: UnitSeries | None = None
     """The series that the rows are made of; None if they are not."""
     panel: Panel | None = None
@@ -76,7 +79,7 @@ class FileProfile:
         """Return the values of a text, or those of some rows if there are many."""
         if column.values or column.type != "string":
             return column.values
-        texts = self.sample[column.source].slice(0, _EXAMPLES).drop_null()
+        texts = self.as_spelt[column.source].drop_null()
         return texts.unique().to_pylist()  # type: ignore[no-any-return]
 
 
@@ -121,7 +124,8 @@ def profile(source: Path) -> FileProfile:
                 number="factory_place",
                 rows=raw.rows,
                 most=_SAMPLE_ROWS,
-            ).rename_columns([c.source for c in columns])
+            )
+            unified = _unified(connection, sample, [c.cell for c in columns if c.respelt])
             series = find_series(connection, columns, raw.rows)
             panel = None if series else find_panel(connection, columns, raw.rows)
     return FileProfile(
@@ -132,10 +136,20 @@ def profile(source: Path) -> FileProfile:
         files.unread,
         files.unread_columns,
         files.headers,
-        sample,
+        unified.rename_columns([c.source for c in columns]),
+        sample.slice(0, _EXAMPLES).rename_columns([c.source for c in columns]),
         series,
         panel,
     )
+
+
+def _unified(connection: Any, sample: "pa.Table", cells: Sequence[str]) -> "pa.Table":
+    """Return the rows with one spelling for each value of these columns."""
+    if not cells:
+        return sample
+    connection.register("sample", sample)
+    spelt = ", ".join(f"{unified_sql(cell)} AS {cell}" for cell in cells)
+    return connection.sql(f"SELECT * REPLACE ({spelt}) FROM sample").to_arrow_table()
 
 
 def _describe(

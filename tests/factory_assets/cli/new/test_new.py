@@ -261,6 +261,38 @@ def test_a_column_written_after_the_outcome_is_excluded(tmp_path: Path) -> None:
     assert "- arrived_at  # its difference with planned_at reveals the target" in text
 
 
+def test_of_two_columns_that_reveal_the_target_together_the_other_is_asked_about(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(3)
+    games = [(chance.randrange(7), chance.randrange(7), chance.randrange(900)) for _ in range(600)]
+    rows = [f"{crowd},{us},{them},{(us > them) - (us < them)}" for us, them, crowd in games]
+    text = "crowd,home_goals,away_goals,won\n" + "\n".join(rows) + "\n"
+    spec = _declared(tmp_path, text, target="won")
+    [excluded] = spec.training.exclude
+    [asked] = {"home_goals", "away_goals"} - {excluded}
+    written = next(tmp_path.glob("**/defs.yaml")).read_text()
+    why = f"its difference with {excluded} reveals the target"
+    assert f"# {asked}: {why}. Is it known only after the outcome?" in written
+
+
+def test_a_target_spelt_in_several_ways_is_profiled_as_it_is_cleaned(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    lines = ["day,income,paid_out,denied"]
+    for i in range(400):
+        denied = chance.random() < 0.4
+        spelt = chance.choice(["Yes", "yes ", "YES"] if denied else ["No", "no", "NO"])
+        if i == 399:  # After all rows that are learned from.
+            spelt = "nO"
+        day = f"{2024 + i // 336}-{i // 28 % 12 + 1:02d}-{i % 28 + 1:02d}"
+        paid = 0 if denied else chance.randrange(1000, 9000)
+        lines.append(f"{day},{chance.randrange(900)},{paid},{spelt}")
+    spec = _declared(tmp_path, "\n".join(lines) + "\n", target="denied")
+    assert (spec.training.task, spec.clean.unify) == ("binary", ("denied",))
+    assert spec.training.exclude == ("paid_out",)
+    assert spec.split.time == "day"
+
+
 @pytest.mark.parametrize(("classes", "rows"), [(3, 30), (51, 816), (60, 960)])
 def test_a_code_of_the_class_is_no_input_and_no_group(
     classes: int, rows: int, tmp_path: Path
