@@ -49,7 +49,10 @@ _NESTED = re.compile(r"^(STRUCT|MAP|UNION)\(|\[\d*\]$")
 
 _BRACKETS = frozenset(("{}", "[]"))
 
-_DAY = re.compile("(19|20)[0-9]{6}")
+_DAY = re.compile("(19|20)[0-9]{6}([0-9]{4}([0-9]{2})?)?")
+"""A day, or one with a time of the day."""
+
+_MONTH = re.compile("(19|20)[0-9]{2}(0[1-9]|1[0-2])")
 
 _SINCE_1970 = re.compile("1[0-9]{9}([0-9]{3})?")
 """Seconds or milliseconds, from 2001 to 2033."""
@@ -58,11 +61,30 @@ _TIMES = frozenset(
     ("ts", "time", "timestamp", "datetime", "epoch", "unixtime", "date", "at", "zeit")
 )
 
+_MONTHS = frozenset(
+    (
+        "month",
+        "yearmonth",
+        "yyyymm",
+        "ym",
+        "calmonth",
+        "period",
+        "monat",
+        "periode",
+        "date",
+        "datum",
+    )
+)
+
 
 def _may_be_time(text: str, name: str) -> bool:
     """Whether a whole number may say when something happened."""
-    is_named = bool(_TIMES.intersection(words_of(name)))
-    return bool(_DAY.fullmatch(text) or (is_named and _SINCE_1970.fullmatch(text)))
+    words = {*words_of(name)}
+    return bool(
+        _DAY.fullmatch(text)
+        or (_TIMES & words and _SINCE_1970.fullmatch(text))
+        or (_MONTHS & words and _MONTH.fullmatch(text))
+    )
 
 
 def column_forms(connection: Any, raw: SourceTable, delimiter: str) -> dict[str, ColumnForm]:

@@ -9,6 +9,9 @@ from factory_resources.errors import ExpressionError
 from factory_resources.sql.engine import identifier
 from factory_resources.sql.expressions import parse
 
+_READERS = ("try_strptime(", "AS TIMESTAMPTZ)")
+"""What reads a 31st of February as no value."""
+
 
 @dataclass(frozen=True)
 class DerivedColumn:
@@ -60,7 +63,8 @@ def date_rules(
     """
     taken = set[str]()
     for column in columns:
-        if column.source in texts and "strptime" in column.written:
+        may_fail = any(reader in column.written for reader in _READERS)
+        if column.source in texts and may_fail:
             text, read = _read(column, texts)
             name = free_name(f"{names[column.source].lower()[:50]}_valid", taken)
             yield DraftedRule(name, f"{text} IS NULL OR {read} IS NOT NULL")

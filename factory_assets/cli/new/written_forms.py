@@ -30,10 +30,20 @@ _CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p")
 CLOCK = ":"
 """What every text with a time of the day contains, but those of `_WITHOUT_CLOCK`."""
 
-_WITHOUT_CLOCK = "%Y%m%dT%H%M%S"
+_WITHOUT_CLOCK = ("%Y%m%dT%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
 
-_MOMENTS = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT")
-"""How moments are written by programs, such as servers of the web in their logs."""
+_MOMENTS = (
+    # Of servers of the web and of mail.
+    *("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT"),
+    # Of C, of feeds, and of logs by Python and Java.
+    *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%Y-%m-%d %H:%M:%S,%f"),
+    # Of browsers in Germany, Britain and America, and of SQL Server.
+    *("%d.%m.%Y, %H:%M:%S", "%d.%m.%Y, %H:%M", "%d/%m/%Y, %H:%M:%S", "%m/%d/%Y, %I:%M:%S %p"),
+    *("%b %d %Y %I:%M%p", "%m/%d/%Y %I:%M%p", "%d.%m.%Y %H:%M Uhr"),
+)
+"""How moments are written by programs."""
+
+_MONTH = "%Y%m"
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -61,6 +71,12 @@ _PARTS = {
     "%z": "[+-][0-9]{4}",
 }
 """What each part of a date matches: what cannot be one goes to quarantine, not to null."""
+
+_FINE = (
+    f"{_PARTS['%Y']}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3])"
+    r"(:[0-5][0-9]){2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+"""Moments of .NET or of InfluxDB, finer than the microseconds that a contract reads."""
 
 _GERMAN_MONTH = (
     "(Jan(uar)?|Feb(ruar)?|M(ärz?|rz)|Apr(il)?|Mai|Juni?|Juli?|Aug(ust)?|Sep(t|tember)?|"
@@ -161,7 +177,7 @@ ENGLISH, GERMAN = _number(",", "."), _number(".", ",")
 
 
 def _dates() -> Iterator[WrittenForm]:
-    for day in _DAYS:
+    for day in (*_DAYS, _MONTH):
         sql = f"CAST(try_strptime({{}}, '{day}') AS DATE)"
         yield WrittenForm("date", sql, _pattern(day), layout=day)
     for day, sign in _GERMAN_DAYS.items():
@@ -177,7 +193,7 @@ def _dates() -> Iterator[WrittenForm]:
     for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
         sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
         yield WrittenForm("timestamp", sql, pattern)
-    yield _moment(_WITHOUT_CLOCK)
+    yield from map(_moment, _WITHOUT_CLOCK)
 
 
 def _times() -> Iterator[WrittenForm]:
@@ -190,11 +206,15 @@ def _times() -> Iterator[WrittenForm]:
             pattern = f"{_pattern(day)} {_pattern(clock)}"
             yield WrittenForm("timestamp", sql, pattern, layout=f"{day} {clock}")
     yield from map(_moment, _MOMENTS)
+    micro = r"regexp_replace({}, '([.][0-9]{6})[0-9]+', '\1')"
+    sql = f"CAST(TRY_CAST({micro} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    yield WrittenForm("timestamp", sql, _FINE)
 
 
 def _moment(written: str) -> WrittenForm:
     sql = f"CAST(try_strptime({{}}, '{written}') AS TIMESTAMP)"
-    return WrittenForm("timestamp", sql, _pattern(written))
+    # Days below 10 are often padded by a blank.
+    return WrittenForm("timestamp", sql, _pattern(written).replace(r"\ ", " +"))
 
 
 def _in_english(text: str) -> str:
@@ -209,7 +229,8 @@ def _in_english(text: str) -> str:
 def _pattern(day: str) -> str:
     """Return what a day or a time of it matches: a year of four digits is not read from two."""
     pattern = re.sub("%[a-zA-Z]", lambda part: _PARTS[part[0]], re.escape(day))
-    return pattern.replace("0?", "0") if day.startswith("%Y%m%d") else pattern
+    pattern = pattern.replace("0?", "0") if day.startswith(_MONTH) else pattern
+    return pattern.replace("]?", "]") if day in _WITHOUT_CLOCK else pattern
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,19 @@ def test_dates_of_other_languages_and_of_logs(tmp_path: Path) -> None:
         ("03/Jan/2022:08:20:00 +0100",): datetime(2022, 1, 3, 7, 20),
         ("Mon, 3 Jan 2022 08:20:00 -0200",): datetime(2022, 1, 3, 10, 20),
         ("Mon, 03 Jan 2022 08:20:00 GMT",): datetime(2022, 1, 3, 8, 20),
+        ("Mon Jan  3 08:20:00 2022", "Mon Dec 13 08:20:00 2021"): datetime(2022, 1, 3, 8, 20),
+        ("Mon Jan 03 08:20:00 +0100 2022",): datetime(2022, 1, 3, 7, 20),
+        ("2022-01-03 08:20:00,250",): datetime(2022, 1, 3, 8, 20, 0, 250_000),
+        ("2022-01-03T08:20:00.1234567+01:00",): datetime(2022, 1, 3, 7, 20, 0, 123_456),
+        ("Jan  3 2022  8:20AM", "Jan 13 2022 11:20PM"): datetime(2022, 1, 13, 23, 20),
+        ("3.1.2022, 08:20:00",): datetime(2022, 1, 3, 8, 20),
+        ("1/3/2022, 8:20:00 PM",): datetime(2022, 1, 3, 20, 20),
+        ("3.1.2022 8:20 Uhr",): datetime(2022, 1, 3, 8, 20),
+        ("202201030820", "202201030819"): datetime(2022, 1, 3, 8, 20),
+        ("20220103082005",): datetime(2022, 1, 3, 8, 20, 5),
+        ("202201", "202112"): datetime(2022, 1, 1),
+        ("202213",): None,
+        ("2022010308200",): None,
         ("Jan 22", "Feb 01"): None,
         ("30. Februar 2022",): None,
         ("22. Monday 2022",): None,
@@ -90,6 +103,7 @@ def test_dates_of_other_languages_and_of_logs(tmp_path: Path) -> None:
     [
         ("{m:02}/{d:02}/2024", "02/30/2024"),
         ("{d}.{m}.23", "29.2.23"),
+        ("2023-{m:02}-{d:02}T10:00:00.1234567Z", "2023-02-30T10:00:00.1234567Z"),
         *in_long(
             [
                 ("{d:02}.{m:02}.2024 {d:02}:00", "31.04.2024 07:00"),
@@ -122,6 +136,25 @@ def test_the_latest_quarters_judge(written: str, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     found = column(clean(made, ingest(made, home), home).snapshot, home, "quarter")
     assert (found[0], found[-1]) == (date(1999, 1, 1), date(2008, 10, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "is_time"),
+    [
+        ("period", "{}{:02}", True),
+        ("code", "{}{:02}", False),
+        ("code", "{}{:02}281405", True),
+        ("log", "{}-{:02}-28 14:05:00,250", True),
+    ],
+)
+def test_the_latest_months_judge(name: str, written: str, is_time: bool, tmp_path: Path) -> None:
+    texts = [written.format(2019 + i // 24, i // 2 % 12 + 1) for i in range(120)]
+    made = drafted(tmp_path, _table(name, texts), "y")
+    assert (made.spec.split.time == name) == is_time
+    if is_time:
+        home = Home(tmp_path / "home")
+        found = column(clean(made, ingest(made, home), home).snapshot, home, name)
+        assert (found[0].year, found[-1].year, found[-1].month) == (2019, 2023, 12)
 
 
 @pytest.mark.parametrize(
