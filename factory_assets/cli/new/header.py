@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from factory_assets.data.contract.sql_types import is_number
+from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import fields_of
 
 MISSING_TOKENS = ("?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NULL", "null")
@@ -114,14 +115,34 @@ def joined_headers(
     return tuple(names)
 
 
-def names_beside_row_names(line: str, width: int) -> tuple[str, ...]:
+def names_beside_row_names(
+    line: str, rows: Sequence[Sequence[object]], where: str
+) -> tuple[str, ...]:
     """Return the names of a header line that has none for the first column, or that alone ends with
-    a separator; none if it has as many as the rows have columns."""
+    a separator; none if it has as many as the rows have columns.
+
+    Args:
+        line: the line above the rows.
+        rows: the first rows.
+        where: file and line, for the error.
+
+    Raises:
+        SourceError: it lacks names, other than that of a first column that names each row.
+    """
+    width = len(rows[0])
     for fields in (*(fields_of(line, separator) for separator in _SEPARATORS), line.split()):
         if len(fields) == width + 1 and not fields[-1].strip() and _are_names(fields[:-1]):
             return tuple(cell.strip() for cell in fields[:-1])
-        if len(fields) == width - 1 and _are_names(fields):
-            return ("row", *(cell.strip() for cell in fields))
+        if not width / 2 < len(fields) < width or not _are_names(fields):
+            continue
+        if len(fields) < width - 1 or len({row[0] for row in rows}) < len(rows):
+            raise SourceError(
+                f"has {len(fields)} names above rows of {width} values",
+                where=where,
+                remedy="name each column; if commas are both in numbers and between columns, "
+                "separate these by semicolons",
+            )
+        return ("row", *(cell.strip() for cell in fields))
     return ()
 
 

@@ -193,7 +193,8 @@ def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | Non
     if rules.header != is_name or (rules.skip and len(first) < 2):
         return None
     if rules.skip and not is_name and len(text.lines) > rules.skip:
-        names = names_beside_row_names(text.lines[rules.skip - 1], len(first))
+        where = f"{raw.name}:{rules.skip}"
+        names = names_beside_row_names(text.lines[rules.skip - 1], [first, *rows], where)
         return replace(rules, columns=_distinct(names))
     return rules
 

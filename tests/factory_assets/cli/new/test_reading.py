@@ -317,6 +317,22 @@ def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> No
     assert [c.source for c in profile(tmp_path / "data.dat").columns] == ["row", "SIZE", "COST"]
 
 
+@pytest.mark.parametrize(
+    ("names", "row"),
+    [
+        ("size,colour,y", "{0}.{1},red,{2}"),
+        ("colour,y,price", "red,{2},{0}.{1}"),
+        ("size,weight,colour,y", "{0}.{1},{1}.{0},red,{2}"),
+    ],
+)
+def test_decimal_commas_between_commas_move_no_name(names: str, row: str, tmp_path: Path) -> None:
+    rows = [row.format(i % 9, i % 7, "ny"[i % 2]).replace(".", ",") for i in range(60)]
+    (tmp_path / "data.csv").write_text("\n".join([names, *rows]) + "\n")
+    lacking = f":1: has {names.count(',') + 1} names above rows of {rows[0].count(',') + 1} values;"
+    with pytest.raises(SourceError, match=lacking):
+        profile(tmp_path / "data.csv")
+
+
 @pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;", "sep="])
 @pytest.mark.parametrize("name", ["data.csv", *in_long(["data.csv.gz"])])
 def test_the_separator_for_excel_is_no_header(line: str, name: str, tmp_path: Path) -> None:
