@@ -93,8 +93,9 @@ def evaluate(
     scored = test_set.score_model(trained)
     metrics = scored.metrics()
     test_set.require_defined(metrics)
-    guess, linear = _baselines(test_set, parts, trained, home)
-    baselines = {"trivial": guess.metrics(), "linear": linear.metrics()}
+    guess, trivial = _trivial(test_set, parts, trained, home)
+    linear = _linear(test_set, parts, trained, home)
+    baselines = {"trivial": trivial, "linear": linear.metrics() if linear else trivial}
     rows = comparable_rows(pipeline, test_set.places, parts, learned, home)
     rival = compare_champion(test_set, scored, champion, home, rows)
     compared = rival.compared if isinstance(rival, ChampionMetrics) else None
@@ -192,20 +193,35 @@ def _on_answers(
     return result.model_copy(update=compared), found
 
 
-def _baselines(
+def _trivial(
     test_set: TestSet, parts: SplitResult, trained: TrainedModel, home: Home
-) -> tuple[ScoredRows, ScoredRows]:
-    """Return the outputs of a constant guess, and those of a linear model."""
+) -> tuple[ScoredRows, dict[str, float]]:
+    """Return the outputs of the constant guess that is best by the primary metric, and each metric
+    of the guess that is best by it."""
     target = trained.target
     known = target.values(read_arrow(parts.train, home, [target.column]))
-    guess = test_set.score(trivial_outputs(target, known, len(test_set.places)), None)
+
+    def guess(metric: str) -> ScoredRows:
+        outputs = trivial_outputs(target, known, len(test_set.places), metric)
+        return test_set.score(outputs, None)
+
+    primary = guess(test_set.primary_metric)
+    if target.task != "regression":
+        return primary, primary.metrics()
+    return primary, guess("rmse").metrics() | guess("mae").metrics({"mae"})
+
+
+def _linear(
+    test_set: TestSet, parts: SplitResult, trained: TrainedModel, home: Home
+) -> ScoredRows | None:
+    """Return the outputs of a linear model; None if there is none."""
     linear = linear_baseline(test_set.pipeline, parts, trained, home)
     if linear is None:
-        return guess, guess
-    found = linear.target.classes
+        return None
+    target, found = trained.target, linear.target.classes
     outputs = of_classes(test_set.outputs(linear), found, target.classes)
     bounds = linear.description.regions if found == target.classes else None
-    return guess, test_set.score(outputs, linear.description.threshold, bounds)
+    return test_set.score(outputs, linear.description.threshold, bounds)
 
 
 def _at_half(scored: ScoredRows) -> dict[str, float]:

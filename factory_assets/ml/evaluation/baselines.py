@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 LINEAR = Linear(kind="linear")
 
 
-def trivial_outputs(target: Target, training_truth: NDArray[Any], rows: int) -> NDArray[Any]:
-    """Predict the same for every row: the class shares of the training rows, or the mean target.
+def trivial_outputs(
+    target: Target, training_truth: NDArray[Any], rows: int, metric: str
+) -> NDArray[Any]:
+    """Predict the same for every row: the class shares of the training rows, or their mean target.
+
+    By `mae` the median is the best constant: of amounts, a model may be better than the mean alone.
 
     Args:
         training_truth: class codes or numbers of the training rows, as from `Target.values`.
         rows: how many rows to predict.
+        metric: by which they are judged.
 
     Returns:
         Probabilities [rows, classes], or predictions [rows].
@@ -35,7 +40,8 @@ def trivial_outputs(target: Target, training_truth: NDArray[Any], rows: int) -> 
     import numpy as np
 
     if target.task == "regression":
-        return np.full(rows, training_truth.mean())
+        constant = np.median(training_truth) if metric == "mae" else training_truth.mean()
+        return np.full(rows, constant)
     counts = np.bincount(training_truth, minlength=len(target.classes))
     return np.tile(counts / counts.sum(), (rows, 1))
 

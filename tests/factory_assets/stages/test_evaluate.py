@@ -585,6 +585,15 @@ def test_regression(weights: Case) -> None:
     training = read_arrow(weights.parts.train, weights.home, ["weight"])["weight"].to_numpy()
     trivial = ((stored["truth"].to_numpy() - training.mean()) ** 2).mean() ** 0.5
     assert verdict.baselines["trivial"]["rmse"] == pytest.approx(trivial)
+    distances = abs(stored["truth"].to_numpy() - np.median(training))
+    assert verdict.baselines["trivial"]["mae"] == pytest.approx(distances.mean())
+
+
+def test_by_distance_the_gain_is_over_the_median(weights: Case) -> None:
+    verdict = weights.judge(metric="mae", gates=[{"metric": "mae", "better_than": "trivial"}])
+    assert verdict.over_trivial
+    gain = verdict.metrics["mae"] - verdict.baselines["trivial"]["mae"]
+    assert verdict.over_trivial.value == pytest.approx(gain)
 
 
 def test_last_judges_one_row_a_unit(weights: Case) -> None:
