@@ -303,6 +303,7 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     yield f"    target: {yaml_string(target)}{guessed}"
     numbers = "  # whole numbers, unlike class codes; if they are classes: multiclass"
     yield f"    task: {choices.target.task}{numbers * choices.target.no_code}"
+    yield from (f"    {comment(doubt)}" for doubt in choices.target.doubts)
     if choices.target.positive:
         positive = yaml_string(choices.target.positive)
         yield f"    positive: {positive}  # the class that metrics refer to"

@@ -1,12 +1,14 @@
 """Decide what is predicted: the column that is named, or the one that looks like an outcome."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
+from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
 from factory_assets.cli.new.names import UNIT
+from factory_assets.cli.new.oddities import QUESTION
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.roles import is_sentence
 from factory_assets.data.leakage.semantics import NAMES, before_per, words_of
@@ -21,6 +23,11 @@ _ROWS_OF_CLASS = 4
 
 _MANY = 7
 """Of so many whole numbers it is told whether they are codes of classes."""
+
+_PARTS, _SHOWN = 3, 5
+"""Fewest rows of a class of which each part has one, and how many rarer classes a comment names."""
+
+_NOTHING = frozenset(token.casefold() for token in NON_TEXT_MISSING_TOKENS)
 
 _RARE = 0.01
 """The largest number of a count has at most this share of the rows; few classes are as rare."""
@@ -59,6 +66,8 @@ class TargetChoice:
     """Of two classes that are words, the one that metrics refer to."""
     no_code: bool = False
     """Whether these are few whole numbers that do not look like codes of classes."""
+    doubts: tuple[str, ...] = ()
+    """Questions about classes that may be none."""
 
 
 def find_target(table: FileProfile, names: Mapping[str, str], named: str | None) -> TargetChoice:
@@ -120,7 +129,24 @@ def _choice(table: FileProfile, column: ColumnSummary, guessed: str = "") -> Tar
     if task != "regression" and not _may_be_codes(table, column):
         return TargetChoice(column, "regression", guessed, no_code=True)
     is_named = task == "binary" and column.type == "string"
-    return TargetChoice(column, task, guessed, _positive(table, column) if is_named else None)
+    positive = _positive(table, column) if is_named else None
+    doubts = tuple(_doubts(table, column)) if task == "multiclass" else ()
+    return TargetChoice(column, task, guessed, positive, doubts=doubts)
+
+
+def _doubts(table: FileProfile, column: ColumnSummary) -> Iterator[str]:
+    """Ask about words for no value, and about classes that not each part of the rows can have."""
+    import pyarrow.compute as pc
+
+    if nothing := [value for value in column.values if str(value).casefold() in _NOTHING]:
+        yield f"{_listed([repr(value) for value in nothing])}: {QUESTION}"
+    if table.sample.num_rows < table.rows:
+        return
+    counted = pc.value_counts(table.sample[column.source].drop_null()).to_pylist()
+    rare = sorted(str(one["values"]) for one in counted if one["counts"] < _PARTS)
+    if rare:
+        few = f"fewer than {_PARTS} rows, too few for training, validation and test"
+        yield f"{_listed(rare[:_SHOWN])}{', …' * (len(rare) > _SHOWN)}: {few}; misspelt?"
 
 
 def _positive(table: FileProfile, column: ColumnSummary) -> str | None:
@@ -256,6 +282,12 @@ def _task(target: ColumnSummary) -> Task:
         )
     most = min(MAX_CLASSES, target.present / 2)
     if target.type == "string" and target.distinct > most:
+        if beside := target.numbers or target.limits:
+            raise DataError(
+                f"target {target.source!r} has numbers, but also "
+                f"{_listed([repr(text[:20]) for text in beside.tokens[:_SHOWN]])}",
+                remedy="write numbers alone in the file, and nothing where there is none",
+            )
         raise DataError(
             f"target {target.source!r} has {target.distinct} different texts "
             f"in {target.present} rows",

@@ -276,6 +276,34 @@ def test_of_two_columns_that_reveal_the_target_together_the_other_is_asked_about
     assert f"# {asked}: {why}. Is it known only after the outcome?" in written
 
 
+@pytest.mark.parametrize(
+    ("others", "asked"),
+    [
+        (("goood",), "# goood: fewer than 3 rows, too few for training, validation and test"),
+        (("-", "-", "-"), "# '-': does it mean no value? Then add it to missing"),
+        (("fair", "fair", "fair"), None),
+    ],
+)
+def test_classes_that_may_be_none_are_asked_about(
+    others: tuple[str, ...], asked: str | None, tmp_path: Path
+) -> None:
+    grades = [*others, *(("good", "bad")[i % 3 % 2] for i in range(120))]
+    rows = "".join(f"{i * 7 % 11}.5,{grade}\n" for i, grade in enumerate(grades))
+    spec = _declared(tmp_path, "size,grade\n" + rows, target="grade")
+    assert spec.training.task == "multiclass"
+    written = next(tmp_path.glob("**/defs.yaml")).read_text()
+    assert (asked or "# ") in written
+    assert ("fewer than" in written or "no value?" in written) == bool(asked)
+
+
+@pytest.mark.parametrize("other", ["failed", "<0.5"])
+def test_a_target_of_numbers_and_texts_is_told_which(other: str, tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7},{other if i % 40 == 7 else f'{i * 1.25}'}\n" for i in range(200))
+    (tmp_path / "data.csv").write_text("x,y\n" + rows)
+    with pytest.raises(DataError, match=f"target 'y' has numbers, but also '{other}'; write"):
+        new("apples", source=tmp_path / "data.csv", target="y", folder=tmp_path / "defs")
+
+
 def test_a_target_spelt_in_several_ways_is_profiled_as_it_is_cleaned(tmp_path: Path) -> None:
     chance = random.Random(3)
     lines = ["day,income,paid_out,denied"]
