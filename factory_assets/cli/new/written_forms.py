@@ -246,12 +246,15 @@ class Unit:
     """Whether some have the minus of typesetting."""
     sometimes: bool = False
     """Whether numbers other than 0 stand without it: 5k and 5000 may be the same."""
+    padded: bool = False
+    """Whether some have a blank at an end that a source keeps, as numbers from web pages have."""
 
     @property
     def sql(self) -> str:
         """What takes it from a text `{}`."""
         sql = f"replace({{}}, '{_MINUS}', '-')" if self.typeset else "{}"
-        sql = f"trim(replace({sql}, {literal(self.text)}, ''))" if self.text else sql
+        sql = f"replace({sql}, {literal(self.text)}, '')" if self.text else sql
+        sql = f"trim({sql})" if self.text or self.padded else sql
         if self.minus_behind:
             sql = f"CASE WHEN {sql} LIKE '%-' THEN '-' ELSE '' END || replace({sql}, '-', '')"
         return f"replace(replace({sql}, '(', '-'), ')', '')" if self.brackets else sql
@@ -289,9 +292,11 @@ UNIT_SQL = (
     "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) "
     "AND NOT bool_or(regexp_matches(text, '^-|[0-9].*-.*[0-9]')), "
     f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')})), "
-    f"bool_or(contains(text, '{_MINUS}')), bool_or({_UNIT} = '' AND regexp_matches(text, '[1-9]'))"
+    f"bool_or(contains(text, '{_MINUS}')), "
+    f"bool_or({_UNIT} = '' AND regexp_matches(text, '[1-9]')), "
+    r"bool_or(regexp_matches(text, '^[\x{a0}\x{202f}]|[\x{a0}\x{202f}]$'))"
 )
-"""What `unit_of` needs to know about the texts of a group, as SQL of eight values."""
+"""What `unit_of` needs to know about the texts of a group, as SQL of nine values."""
 
 
 def unit_of(
@@ -303,6 +308,7 @@ def unit_of(
     is_between: bool,
     typeset: bool,
     is_bare: bool,
+    padded: bool,
 ) -> Unit:
     """Return the unit of texts that may be numbers; none if they have different ones.
 
@@ -312,10 +318,10 @@ def unit_of(
     is_one = least in ("", most) and not is_between
     if most and not is_unit(most):
         return Unit()
-    if not is_one or (is_before and most not in MONEY):
+    if not is_one or (is_before and most not in ("", *MONEY)):
         return Unit()
     sometimes = is_bare and bool(most) and most not in MONEY
-    return Unit(most, brackets, minus_behind, typeset, sometimes)
+    return Unit(most, brackets, minus_behind, typeset, sometimes, padded)
 
 
 def is_unit(text: str) -> bool:

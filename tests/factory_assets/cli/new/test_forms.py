@@ -56,6 +56,14 @@ def test_a_text_in_another_form_is_not_misread(tmp_path: Path) -> None:
     assert result.snapshot.rows == 62
 
 
+@pytest.mark.parametrize("written", ["{}.5\u00a0", "\u00a0{},5\u202f"])
+def test_numbers_beside_blanks_of_web_pages_are_numbers(written: str, tmp_path: Path) -> None:
+    rows = "".join(f"{written.format(i * 37 % 101)};{i % 7};{'ny'[i % 2]}\n" for i in range(100))
+    made = drafted(tmp_path, "size;other;good\n" + rows, "good")
+    assert made.spec.training.exclude == ("size_text",)
+    assert _cleaned(made, tmp_path, "size")[:3] == [(0.5,), (37.5,), (74.5,)]
+
+
 @pytest.mark.parametrize("unit", ["k €", *in_long(["Mio. €", "km / h"])])
 def test_a_unit_of_several_words_stands_beside_numbers(tmp_path: Path, unit: str) -> None:
     rows = "".join(f"{i * 37 % 101};{i * 7 % 50} {unit}\n" for i in range(100))
