@@ -22,6 +22,7 @@ from factory_assets.spec.base import (
 )
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
+NumberLoss = Literal["squared_error", "absolute_error"]
 
 
 class Network(StoredSettings):
@@ -181,7 +182,7 @@ class ExtraTrees(Forest):
 class Boosting(StoredSettings):
     """The settings of boosted trees."""
 
-    former = MappingProxyType({"interactions": 0})
+    former = MappingProxyType({"interactions": 0, "loss": "squared_error"})
 
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 300
     """The largest number of trees; there are fewer if the validation loss stops improving."""
@@ -202,6 +203,9 @@ class Boosting(StoredSettings):
     """How many numbers (2 to 20) are combined, those that trees use most: the product and the
     difference of each two become inputs as well. This helps where limits of such combinations
     matter. 0 combines none."""
+    loss: NumberLoss = "squared_error"
+    """What trees of numbers lower: the squared error, by which they learn means, or the absolute
+    error, by which they learn medians, which a few very large numbers do not move."""
 
 
 class GradientBoosting(Boosting):
@@ -318,7 +322,7 @@ class Auto(StoredSettings):
     set of them is kept that is not worse than all of them by more than chance.
     """
 
-    former = MappingProxyType({"tolerance": 0.5})
+    former = MappingProxyType({"tolerance": 0.5, "loss": "squared_error"})
     kind: Literal["auto"]
     """Selects a portfolio of models."""
     members: (
@@ -332,6 +336,9 @@ class Auto(StoredSettings):
     tolerance: Annotated[float, Field(ge=0, le=10)] = 0.25
     """How many standard errors worse than the best blend of all members a smaller set of them may
     be. More keeps fewer members; 0 keeps all that lower the loss."""
+    loss: NumberLoss | None = None
+    """What a blend of numbers lowers, and its boosting if no members are named. Default:
+    absolute_error if `evaluate.metric` is mae, else squared_error."""
 
     @model_validator(mode="after")
     def _members_differ(self, info: ValidationInfo) -> Self:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Model
+from factory_assets.spec.models import NumberLoss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,8 @@ class BoostedLeaves:
     """For each tree, the value of each of its leaves, by their number."""
     has_prior: bool
     """Whether the first trees contain the scores that boosting begins with."""
+    loss: NumberLoss
+    """What trees of numbers lower."""
 
 
 def trees_of(model: Model) -> Trees | None:
@@ -50,7 +53,8 @@ def trees_of(model: Model) -> Trees | None:
         return Trees(lambda rows: model.estimator.apply(model.matrix(rows)))
     if isinstance(model, BoostingModel):
         nodes = [tree.nodes for round_ in model.estimator._predictors for tree in round_]
-        boosted = BoostedLeaves(tuple(tree["value"] for tree in nodes), False)
+        values = tuple(tree["value"] for tree in nodes)
+        boosted = BoostedLeaves(values, False, _loss_of(model.estimator))
         return Trees(lambda rows: boosted_leaves(nodes, model.matrix(rows)), boosted)
     if isinstance(model, LightGbmModel):
         return Trees(_lightgbm_leaves(model), _lightgbm_values(model.booster))
@@ -90,9 +94,17 @@ def _lightgbm_leaves(model: Any) -> Leaves:
 def _lightgbm_values(booster: Any) -> BoostedLeaves:
     import numpy as np
 
-    trees = booster.dump_model()["tree_info"]
+    from factory_assets.ml.models.trees.lightgbm import OF_NUMBERS
+
+    model = booster.dump_model()
+    trees = model["tree_info"]
     values = tuple(
         np.array([booster.get_leaf_output(number, leaf) for leaf in range(tree["num_leaves"])])
         for number, tree in enumerate(trees)
     )
-    return BoostedLeaves(values, True)
+    is_absolute = model["objective"] == OF_NUMBERS["absolute_error"]
+    return BoostedLeaves(values, True, "absolute_error" if is_absolute else "squared_error")
+
+
+def _loss_of(estimator: Any) -> NumberLoss:
+    return "absolute_error" if estimator.loss == "absolute_error" else "squared_error"

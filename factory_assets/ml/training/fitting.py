@@ -45,8 +45,9 @@ from factory_assets.results.model import Refit
 from factory_assets.results.training import Stopped
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import ModelSpec, Pipeline
-from factory_assets.spec.models import Auto, Network
-from factory_resources.errors import ModelError
+from factory_assets.spec.models import Auto, Boosting, Network
+from factory_assets.spec.train import Task
+from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.progress import Progress
 
@@ -115,6 +116,7 @@ class Fitter:
 
     def __post_init__(self) -> None:
         require_judgeable(self.pipeline, self.ready.target.task)
+        _require_loss_fits(self.model, self.ready.target.task)
 
     def fit(self, before: Stopped | None = None) -> FitResult:
         """Fit, and by `train.refit` again on training and validation rows at the end.
@@ -175,7 +177,8 @@ class Fitter:
         trials = spec.budget.trials if spec.budget else None
         targets = ready.rows.target, ready.validation.target
         columns = ready.features.width + sum(ready.features.cardinalities)
-        model = resolve_members(self.model, targets, columns, trials)
+        metric = self.pipeline.spec.evaluate.metric
+        model = resolve_members(self.model, targets, columns, trials, metric)
         with (
             self.home.scratch() as scratch,
             open_account(metered, before, self.checkpoints if resumes else None) as account,
@@ -224,6 +227,22 @@ class Fitter:
     def _context(self, model: ModelSpec, scratch: Path) -> FitContext:
         return fit_context(
             self.pipeline, self.ready, model, scratch, self.progress, self.checkpoints
+        )
+
+
+def _require_loss_fits(model: ModelSpec, task: Task) -> None:
+    """Refuse to lower an absolute error where classes are learned.
+
+    Raises:
+        DeclarationError: the model, or a member of it, is declared so.
+    """
+    members = (model.members or ()) if isinstance(model, Auto) else ()
+    losses = [one.loss for one in (model, *members) if isinstance(one, Auto | Boosting)]
+    if task != "regression" and "absolute_error" in losses:
+        raise DeclarationError(
+            "loss absolute_error is for numbers, and the target has classes",
+            where="train.model.loss",
+            remedy="leave loss out",
         )
 
 

@@ -62,12 +62,13 @@ def test_stored_members_mean_what_they_meant() -> None:
     assert Auto.model_validate_json(stored, context=STORED).members == (member,)
 
 
-def test_a_stored_portfolio_has_the_tolerance_that_it_had() -> None:
+def test_a_stored_portfolio_has_the_tolerance_and_the_loss_that_it_had() -> None:
     before = Auto.model_validate({"kind": "auto", "members": None}, context=STORED)
     assert before.tolerance == 0.5
     assert "tolerance" not in before.model_dump()
+    assert before.loss == "squared_error"
     now = Auto(kind="auto")
-    assert now.tolerance == 0.25
+    assert (now.tolerance, now.loss) == (0.25, None)
     assert Auto.model_validate(now.model_dump(), context=STORED) == now
 
 

@@ -18,6 +18,7 @@ from factory_assets.spec.models import (
     Linear,
     MemberSpec,
     Mlp,
+    NumberLoss,
     RandomForest,
     Tabm,
 )
@@ -78,6 +79,7 @@ def members_of(
     pure_leaves: int = 0,
     max_features: float | None = None,
     classes: int = 0,
+    loss: NumberLoss = "squared_error",
 ) -> tuple[MemberSpec, ...]:
     """Return the declared members, or the default ones.
 
@@ -86,13 +88,14 @@ def members_of(
         pure_leaves: as `count_pure_leaves` returns it.
         max_features: of the random forest.
         classes: the number of classes of the target; 0 if it is a number.
+        loss: of boosting.
     """
     if spec.members is not None:
         return spec.members
     network = Mlp(kind="mlp") if rows > TABM_ROWS else Tabm(kind="tabm")
     return (
         Linear(kind="linear"),
-        *_boosting(rows, classes),
+        *(one.model_copy(update={"loss": loss}) for one in _boosting(rows, classes)),
         ExtraTrees(
             kind="extra_trees",
             trees=_trees(rows, classes),
@@ -128,7 +131,11 @@ def slow_boosting() -> LightGbm:
 
 
 def resolve_members(
-    spec: ModelSpec, targets: Sequence[NDArray[Any]], columns: int, trials: int | None = None
+    spec: ModelSpec,
+    targets: Sequence[NDArray[Any]],
+    columns: int,
+    trials: int | None = None,
+    metric: str | None = None,
 ) -> ModelSpec:
     """Return the model with the members to try: the declared ones, or the defaults for the rows.
 
@@ -138,6 +145,7 @@ def resolve_members(
         targets: [rows], class codes or numbers, of the training and the validation part.
         columns: how many columns trees read.
         trials: how many members are tried at most.
+        metric: the declared metric, by which numbers are judged.
     """
     if not isinstance(spec, Auto):
         return spec
@@ -146,8 +154,9 @@ def resolve_members(
     target = np.concatenate(targets)
     classes = int(target.max()) + 1 if np.issubdtype(target.dtype, np.integer) else 0
     max_features = FOREST_MAX_FEATURES if classes and columns <= MOST_COLUMNS else None
-    members = members_of(spec, len(target), count_pure_leaves(target), max_features, classes)
-    return spec.model_copy(update={"members": members[:trials]})
+    loss = spec.loss or ("absolute_error" if metric == "mae" else "squared_error")
+    members = members_of(spec, len(target), count_pure_leaves(target), max_features, classes, loss)
+    return spec.model_copy(update={"members": members[:trials], "loss": loss})
 
 
 def count_pure_leaves(target: NDArray[Any]) -> int:

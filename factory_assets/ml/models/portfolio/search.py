@@ -123,6 +123,7 @@ class PortfolioSearch:
         import numpy as np
 
         rows, context = self.rows, self.rows.context
+        spec = cast(Auto, context.spec)
         held_out = np.flatnonzero(rows.fold_of >= 0)
         folds = rows.fold_of[held_out]
         by_fold = np.argsort(folds, kind="stable")
@@ -138,8 +139,9 @@ class PortfolioSearch:
             np.stack(outputs),
             target,
             row_weights,
-            tolerance=cast(Auto, context.spec).tolerance,
+            tolerance=spec.tolerance,
             seed=context.seed,
+            loss=spec.loss or "squared_error",
         )
         untried = len(rows.classes) - len(tried)
         return JudgedMembers(

@@ -159,7 +159,9 @@ def _estimator(spec: GradientBoosting, context: FitContext) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     regression = context.shape.task == "regression"
+    losses = {"loss": spec.loss} if regression else {}
     return (HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier)(
+        **losses,
         max_iter=spec.iterations,
         n_iter_no_change=spec.patience,
         learning_rate=spec.learning_rate,

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 FILE = "trees.txt"
 
-OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
+OF_NUMBERS = {"squared_error": "regression", "absolute_error": "regression_l1"}
+"""LightGBM's objective for each loss of numbers."""
 
 
 class LightGbmModel(Model):
@@ -175,9 +176,10 @@ def _installed() -> Any:
 
 
 def _parameters(spec: LightGbm, context: FitContext) -> dict[str, Any]:
+    is_number = context.shape.task == "regression"
     classes = {"num_class": context.shape.outputs} if context.shape.task == "multiclass" else {}
     return {
-        "objective": OBJECTIVES[context.shape.task],
+        "objective": OF_NUMBERS[spec.loss] if is_number else context.shape.task,
         **classes,
         "learning_rate": spec.learning_rate,
         "max_bin": spec.max_bins,

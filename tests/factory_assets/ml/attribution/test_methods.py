@@ -104,6 +104,24 @@ def test_effects_on_boosted_trees_add_up_to_what_boosting_added(
     np.testing.assert_allclose(total, expected, rtol=1e-3, atol=1e-4)
 
 
+ABSOLUTE = (
+    GradientBoosting(kind="gradient_boosting", iterations=20, loss="absolute_error"),
+    LightGbm(kind="lightgbm", iterations=20, loss="absolute_error"),
+)
+
+
+@pytest.mark.parametrize("spec", ABSOLUTE, ids=lambda spec: spec.kind)
+def test_effects_on_trees_of_medians_predict_them_and_add_up(spec: ModelSpec) -> None:
+    rows, judged = drawn(200, 0), drawn(15, 0, seed=1)
+    model = fitted(spec, rows, judged)
+    method = attribution([model], rows)
+    [variant] = method.variants
+    total = method.effects(variant, judged.inputs, None).sum(axis=1)
+    expected = model.outputs(judged.inputs) - np.median(rows.target)
+    np.testing.assert_allclose(total, expected, atol=0.02)
+    assert scores(method, spec, rows, judged)["trees"] > 0.4
+
+
 def test_rows_in_the_same_leaves_of_boosted_trees_have_the_same_output() -> None:
     rows = drawn(200, 2)
     model = fitted(GradientBoosting(kind="gradient_boosting", iterations=10), rows, rows)

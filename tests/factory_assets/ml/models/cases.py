@@ -28,6 +28,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "mlp": {"kind": "mlp", "epochs": 10, "hidden": [16]},
     "tabm": {"kind": "tabm", "epochs": 10, "hidden": [16], "members": 4, "learning_rate": 0.01},
 }
+ABSOLUTE = {
+    f"{kind} of medians": KINDS[kind] | {"loss": "absolute_error"}
+    for kind in ("gradient_boosting", "lightgbm")
+}
+"""For numbers alone."""
 KINDS["extra_trees"] = {"kind": "extra_trees", "trees": 20}
 KINDS["auto"] = {"kind": "auto", "members": [*KINDS.values()]}
 

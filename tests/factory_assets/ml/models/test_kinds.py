@@ -18,7 +18,7 @@ from factory_assets.ml.training.fit_result import FitResult
 from factory_assets.ml.training.fitting import fit
 from factory_resources.errors import DeclarationError, ModelError
 from factory_resources.home.home import Home
-from tests.factory_assets.ml.models.cases import KINDS, TASKS, hostile, pipeline, rows
+from tests.factory_assets.ml.models.cases import ABSOLUTE, KINDS, TASKS, hostile, pipeline, rows
 from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
@@ -147,6 +147,19 @@ def test_stored_and_exported_models_give_the_same_outputs(
     same_everywhere(result.trained, tmp_path, task, 1e-4 if kind == "gradient_boosting" else 1e-5)
     skill = result.validation.get("roc_auc", result.validation.get("r2", 0.0))
     assert skill > 0.6
+
+
+@pytest.mark.parametrize("kind", ABSOLUTE)
+def test_boosting_of_medians_is_stored_and_exported(kind: str, tmp_path: Path) -> None:
+    result = fitted(tmp_path, ABSOLUTE[kind], "regression")
+    same_everywhere(result.trained, tmp_path, "regression", 1e-5)
+    assert result.validation["r2"] > 0.6
+
+
+@pytest.mark.parametrize("model", [*ABSOLUTE.values(), {"kind": "auto", "loss": "absolute_error"}])
+def test_no_absolute_error_of_classes_is_lowered(model: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="loss absolute_error is for numbers"):
+        fitted(tmp_path, model, "binary")
 
 
 def test_classes_of_hardly_a_row_flood_no_terminal(

@@ -342,6 +342,39 @@ def test_boosting_may_take_more_trees_than_by_default() -> None:
     assert min(member.iterations for member in boosting) == 1_000
 
 
+@pytest.mark.parametrize("metric", ["mae", "rmse", None])
+def test_where_the_mean_distance_counts_boosting_and_blend_lower_it(metric: str | None) -> None:
+    expected = "absolute_error" if metric == "mae" else "squared_error"
+    model: Any = resolve_members(Auto(kind="auto"), [np.zeros(1_000)], 9, metric=metric)
+    assert model.loss == expected
+    assert {one.loss for one in model.members if isinstance(one, Boosting)} == {expected}
+    declared = Auto(kind="auto", loss="squared_error")
+    assert resolve_members(declared, [np.zeros(9)], 9, metric="mae").loss == declared.loss  # type: ignore[union-attr]
+
+
+def _skewed(count: int, seed: int) -> pa.Table:
+    """Return amounts of which the largest are a hundred times the usual ones, by chance."""
+    chance = np.random.default_rng(seed)
+    size = chance.normal(size=count)
+    return pa.table({"size": size, "y": np.exp(size + 1.5 * chance.normal(size=count))})
+
+
+def test_amounts_of_which_few_are_large_are_predicted_better_than_by_their_median(
+    tmp_path: Path,
+) -> None:
+    training, validation, new = (_skewed(count, seed) for seed, count in enumerate((300, 100, 900)))
+    truth = new["y"].to_numpy()
+    declared = pipeline(tmp_path, {"kind": "auto"}, refit="auto", budget={"trials": 4})
+    distances = {}
+    for metric in ("mae", "rmse"):
+        spec = declared.spec.model_copy(update={"evaluate": Evaluate(metric=metric)})
+        model = fit(replace(declared, spec=spec), training, validation, Home(tmp_path / "home"))
+        distances[metric] = np.abs(model.trained.outputs(new) - truth).mean()
+    constant = np.abs(np.median(training["y"].to_numpy()) - truth).mean()
+    assert distances["mae"] < 0.95 * constant
+    assert distances["mae"] < 0.95 * distances["rmse"]
+
+
 def test_the_fewest_settings_tell_members_apart() -> None:
     shallow = LightGbm(kind="lightgbm", max_leaf_nodes=4, iterations=500)
     members: list[MemberSpec] = [

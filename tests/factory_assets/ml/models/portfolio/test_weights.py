@@ -91,6 +91,14 @@ def test_more_tolerance_keeps_fewer_members() -> None:
     assert kept == [5, 4, 3, 2, 1]
 
 
+def test_by_the_absolute_error_a_few_far_rows_do_not_decide() -> None:
+    outputs, target = _members(1, 0.5, 1.0)
+    outputs[0, :4] += 30
+    assert smallest_blend(outputs, target, tolerance=0.5, seed=1)[1] > 0.8
+    weights = smallest_blend(outputs, target, tolerance=0.5, seed=1, loss="absolute_error")
+    assert weights[0] > 0.6
+
+
 def test_of_members_that_say_the_same_one_is_kept() -> None:
     outputs, target = _members(3, 1.0)
     same = np.repeat(outputs, 4, axis=0)
