@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.base import Model
-from factory_assets.spec.models import NumberLoss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +38,8 @@ class BoostedLeaves:
     """For each tree, the value of each of its leaves, by their number."""
     has_prior: bool
     """Whether the first trees contain the scores that boosting begins with."""
-    loss: NumberLoss
-    """What trees of numbers lower."""
+    of_medians: bool
+    """Whether they lower the absolute error: a leaf then adds a median, and no mean."""
 
 
 def trees_of(model: Model) -> Trees | None:
@@ -54,7 +53,7 @@ def trees_of(model: Model) -> Trees | None:
     if isinstance(model, BoostingModel):
         nodes = [tree.nodes for round_ in model.estimator._predictors for tree in round_]
         values = tuple(tree["value"] for tree in nodes)
-        boosted = BoostedLeaves(values, False, _loss_of(model.estimator))
+        boosted = BoostedLeaves(values, False, model.estimator.loss == "absolute_error")
         return Trees(lambda rows: boosted_leaves(nodes, model.matrix(rows)), boosted)
     if isinstance(model, LightGbmModel):
         return Trees(_lightgbm_leaves(model), _lightgbm_values(model.booster))
@@ -102,9 +101,4 @@ def _lightgbm_values(booster: Any) -> BoostedLeaves:
         np.array([booster.get_leaf_output(number, leaf) for leaf in range(tree["num_leaves"])])
         for number, tree in enumerate(trees)
     )
-    is_absolute = model["objective"] == OF_NUMBERS["absolute_error"]
-    return BoostedLeaves(values, True, "absolute_error" if is_absolute else "squared_error")
-
-
-def _loss_of(estimator: Any) -> NumberLoss:
-    return "absolute_error" if estimator.loss == "absolute_error" else "squared_error"
+    return BoostedLeaves(values, True, model["objective"] == OF_NUMBERS["absolute_error"])

@@ -122,12 +122,13 @@ def _rounds(
 ) -> Iterator[_Round]:
     import numpy as np
 
-    is_absolute = target.dtype.kind == "f" and boosted.loss == "absolute_error"
-    prior = np.array([np.median(target)]) if is_absolute else _prior(target, weights, scores)
+    prior = _prior(target, weights, scores)
+    if boosted.of_medians:
+        prior = np.array([np.median(target)])
     total = np.tile(prior, (len(known), 1))
     for first in range(0, known.shape[1], scores):
         gradients, curvatures = _loss(total, target)
-        if is_absolute:
+        if boosted.of_medians:
             gradients = -_around_medians(-gradients, known[:, first])
         values = [boosted.values[first + i][known[:, first + i]] for i in range(scores)]
         added = np.stack(values, axis=1)
