@@ -23,7 +23,8 @@ from benchmarks.tolerance import MOST_NEW, ROWS, has_rows, mean_and_error, numbe
 from factory_assets.ml.models.portfolio.defaults import members_of
 from factory_assets.ml.training.fitting import fit
 from factory_assets.spec import Pipeline, PipelineSpec
-from factory_assets.spec.models import Auto, Network, NumberLoss
+from factory_assets.spec.losses import NumberLoss
+from factory_assets.spec.models import Auto, Network
 from factory_resources.home.home import Home
 
 SQUARED: NumberLoss = "squared_error"

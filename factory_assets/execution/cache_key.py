@@ -27,6 +27,7 @@ from factory_assets.spec import (
     Spec,
     time_dimension,
 )
+from factory_assets.spec.losses import default_loss
 from factory_assets.spec.threshold import DEFAULT
 from factory_resources.errors import FactoryError
 
@@ -94,7 +95,8 @@ def relevant_spec(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
                 **dict.fromkeys(("leaks", "threshold", "resources"), True),
             }
             part = spec.training.model_dump(mode="json", exclude=apart)
-            return {**part, **_choice_of_inputs(spec), **_decision(spec), **_search(spec)}
+            decided = {**_decision(spec), **_loss(spec), **_search(spec)}
+            return {**part, **_choice_of_inputs(spec), **decided}
         case "evaluate":
             part = spec.evaluate.model_dump(mode="json", exclude={"resources"})
             # Folds are drawn by the rule and the seed of the split.
@@ -177,6 +179,14 @@ def _decision(spec: PipelineSpec) -> dict[str, Any]:
     if rule == DEFAULT or spec.training.task in ("multiclass", "regression"):
         return {}
     return {"threshold": rule.model_dump(mode="json") if isinstance(rule, Spec) else rule}
+
+
+def _loss(spec: PipelineSpec) -> dict[str, Any]:
+    """Return what a blend lowers if the metric decides it; nothing for the default."""
+    model, loss = spec.training.model, default_loss(spec.evaluate.metric)
+    if not isinstance(model, Auto) or model.loss or loss == default_loss(None):
+        return {}
+    return {"loss": loss}
 
 
 def _search(spec: PipelineSpec) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from factory_assets.spec.base import (
     StoredSettings,
     listed,
 )
+from factory_assets.spec.losses import NumberLoss
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
-NumberLoss = Literal["squared_error", "absolute_error"]
 
 
 class Network(StoredSettings):

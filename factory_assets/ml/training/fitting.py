@@ -45,6 +45,7 @@ from factory_assets.results.model import Refit
 from factory_assets.results.training import Stopped
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import ModelSpec, Pipeline
+from factory_assets.spec.losses import default_loss
 from factory_assets.spec.models import Auto, Boosting, Network
 from factory_assets.spec.train import Task
 from factory_resources.errors import DeclarationError, ModelError
@@ -177,8 +178,8 @@ class Fitter:
         trials = spec.budget.trials if spec.budget else None
         targets = ready.rows.target, ready.validation.target
         columns = ready.features.width + sum(ready.features.cardinalities)
-        metric = self.pipeline.spec.evaluate.metric
-        model = resolve_members(self.model, targets, columns, trials, metric)
+        loss = default_loss(self.pipeline.spec.evaluate.metric)
+        model = resolve_members(self.model, targets, columns, trials, loss)
         with (
             self.home.scratch() as scratch,
             open_account(metered, before, self.checkpoints if resumes else None) as account,

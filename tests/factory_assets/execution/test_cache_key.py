@@ -173,6 +173,16 @@ def test_a_search_reads_the_metric_that_decides(
     assert len(keys) == 1 + changes
 
 
+@pytest.mark.parametrize(("loss", "changes"), [({}, True), ({"loss": "absolute_error"}, False)])
+def test_a_blend_of_numbers_reads_whether_the_mean_distance_decides(
+    loss: dict[str, str], changes: bool, tmp_path: Path
+) -> None:
+    train = _train(task="regression", model={"kind": "auto", **loss})
+    keys = [_key("train", tmp_path, **train, evaluate={"metric": m}) for m in ("rmse", "r2", "mae")]
+    assert keys[0] == keys[1]
+    assert (keys[1] != keys[2]) == changes
+
+
 def test_the_metric_of_the_search_itself_comes_first(tmp_path: Path) -> None:
     train = _train(tune={**TUNE, "metric": "roc_auc"})
     parts = _components("train", tmp_path, **train, evaluate={"metric": "accuracy"})

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
+from factory_assets.spec.losses import NumberLoss
 from factory_assets.spec.models import (
     Auto,
     ExtraTrees,
@@ -18,7 +19,6 @@ from factory_assets.spec.models import (
     Linear,
     MemberSpec,
     Mlp,
-    NumberLoss,
     RandomForest,
     Tabm,
 )
@@ -135,7 +135,7 @@ def resolve_members(
     targets: Sequence[NDArray[Any]],
     columns: int,
     trials: int | None = None,
-    metric: str | None = None,
+    loss: NumberLoss = "squared_error",
 ) -> ModelSpec:
     """Return the model with the members to try: the declared ones, or the defaults for the rows.
 
@@ -145,7 +145,7 @@ def resolve_members(
         targets: [rows], class codes or numbers, of the training and the validation part.
         columns: how many columns trees read.
         trials: how many members are tried at most.
-        metric: the declared metric, by which numbers are judged.
+        loss: of a blend of numbers that does not declare its own.
     """
     if not isinstance(spec, Auto):
         return spec
@@ -154,7 +154,7 @@ def resolve_members(
     target = np.concatenate(targets)
     classes = int(target.max()) + 1 if np.issubdtype(target.dtype, np.integer) else 0
     max_features = FOREST_MAX_FEATURES if classes and columns <= MOST_COLUMNS else None
-    loss = spec.loss or ("absolute_error" if metric == "mae" else "squared_error")
+    loss = spec.loss or loss
     members = members_of(spec, len(target), count_pure_leaves(target), max_features, classes, loss)
     return spec.model_copy(update={"members": members[:trials], "loss": loss})
 

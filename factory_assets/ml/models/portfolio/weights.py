@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from factory_assets.spec.models import NumberLoss
+from factory_assets.spec.losses import NumberLoss
 
 if TYPE_CHECKING:
     import numpy as np
