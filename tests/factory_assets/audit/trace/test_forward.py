@@ -111,10 +111,9 @@ def test_what_another_version_of_the_code_computed_alike_is_on_one_route(
     _run(tmp_path, "orchard", orchard)
     _run(tmp_path, "jam", {"ingest": {"source": {"pipeline": "orchard"}}})
     [fate] = _trace(tmp_path, str(data), "2").fates
-    assert [route.passages[0].step.partition("@")[0] for route in fate.into] == [
-        "juice/ingest",
-        "jam/ingest",
-    ]
+    # Of records that were finished in the same second, any may come first.
+    reached = sorted(route.passages[0].step.partition("@")[0] for route in fate.into)
+    assert reached == ["jam/ingest", "juice/ingest"]
 
 
 def test_a_corrected_row_is_traced_to_its_correction(tmp_path: Path) -> None:
