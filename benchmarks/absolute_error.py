@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.interactions import divided
 from benchmarks.tolerance import MOST_NEW, ROWS, has_rows, mean_and_error, numbers
+from factory_assets.cli.new.target import is_skewed
 from factory_assets.ml.models.portfolio.defaults import members_of
 from factory_assets.ml.training.fitting import fit
 from factory_assets.spec import Pipeline, PipelineSpec
@@ -29,10 +29,6 @@ from factory_resources.home.home import Home
 
 SQUARED: NumberLoss = "squared_error"
 ABSOLUTE: NumberLoss = "absolute_error"
-
-FEW, HALF = 0.01, 0.5
-"""A table is skewed if so few of its rows have more than so much of the squared error, and no more
-than so many have the same number."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,9 @@ def main() -> None:
     given.add_argument("--rows", type=int, default=ROWS)
     rows = given.parse_args().rows
     tables = enumerate(table for table in numbers() if has_rows(table, rows))
-    found = [judged(table, rows, seed) for seed, table in tables if is_skewed(table["y"])]
+    found = [
+        judged(table, rows, seed) for seed, table in tables if is_skewed(table["y"].to_numpy(float))
+    ]
     print(f"{len(found)} skewed tables, {rows} rows: {line(found)}")
 
 
@@ -58,14 +56,6 @@ def portfolio(loss: NumberLoss, rows: int) -> Auto:
     default = members_of(Auto(kind="auto"), rows, rows, loss=loss)
     tried = tuple(member for member in default if not isinstance(member, Network))
     return Auto(kind="auto", members=tried, loss=loss)
-
-
-def is_skewed(target: "pd.Series[Any]") -> bool:
-    """Say whether few rows have most of the squared error."""
-    truth = target.to_numpy(dtype=float)
-    far = np.sort(np.square(truth - truth.mean()))
-    few = far[-max(1, int(len(far) * FEW)) :]
-    return bool(few.sum() > HALF * far.sum() and (truth == np.median(truth)).mean() <= HALF)
 
 
 def judged(table: pd.DataFrame, rows: int, seed: int) -> Distances:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnSummary
 from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
@@ -15,6 +16,10 @@ from factory_assets.data.leakage.semantics import NAMES, before_per, words_of
 from factory_assets.spec.base import suggest
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_CLASSES = 1000
 
@@ -111,12 +116,20 @@ def is_decided_by_few(table: FileProfile, target: TargetChoice) -> bool:
     Chance decides which of them are test rows, and then whether a model is better than a guess. If
     most rows have the same number, as of losses, the mean distance would be least for that one.
     """
-    import numpy as np
-
     if target.column is None or target.task != "regression":
         return False
     known = table.sample[target.column.source].drop_null()
-    truth = known.cast("float64", safe=False).to_numpy()
+    return is_skewed(known.cast("float64", safe=False).to_numpy())
+
+
+def is_skewed(truth: "NDArray[np.float64]") -> bool:
+    """Whether one number in a hundred has most of the squared error, and no number is that of most.
+
+    Args:
+        truth: [rows].
+    """
+    import numpy as np
+
     if len(truth) < _ONE_OF or np.mean(truth == np.median(truth)) > 0.5:
         return False
     shares = truth / np.abs(truth).max()
