@@ -1,4 +1,4 @@
-"""Durations and days as people write them, such as `30d` and `2026-03-01`."""
+"""Durations, days and moments as people write and read them, such as `30d` and `2026-03-01`."""
 
 import re
 from datetime import date
@@ -22,6 +22,11 @@ def seconds_of(text: str) -> int:
             f"{text!r} is not a duration", remedy="write a number and min, h, d or w, as in 30d"
         )
     return int(match[1]) * _UNITS[match[2]]
+
+
+def moment(time: str | None) -> str:
+    """Return a time in ISO 8601, which is in UTC, as people read it: `2026-11-26 14:48:07`."""
+    return time[:19].replace("T", " ") if time else ""
 
 
 def duration_text(seconds: int) -> str:

@@ -37,6 +37,7 @@ from factory_assets.spec.models import OwnModule
 from factory_assets.spec.threshold import DEFAULT
 from factory_assets.spec.train import Task
 from factory_assets.stages.train import as_ingested
+from factory_resources.durations import moment
 from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.progress import Progress
@@ -189,7 +190,7 @@ def _require_rows(original: RecordedVersion, home: Home) -> None:
         if not exists(snapshot, home):
             version = original.version
             for erased in erasures_from(version.model, version.version, home):
-                when = erased.time[:19].replace("T", " ")
+                when = moment(erased.time)
                 raise StorageError(
                     f"rows that {original.name} learned from were erased {when} UTC "
                     f"(entry {erased.entry}): trained without them, it would be another model",

@@ -19,6 +19,7 @@ from factory_assets.audit.trace.report import (
 )
 from factory_assets.cli.wrapping import wrap_lines
 from factory_assets.web.lineage.graph import ROW_WORDS
+from factory_resources.durations import moment
 from factory_resources.ledger.factory_verify import amount
 
 MAX_LISTED = 20
@@ -65,17 +66,17 @@ def _model(model: ModelFact) -> Iterator[str]:
     for gate in model.gates:
         yield f"    {'passed' if gate.passed else 'FAILED'}  {gate.explanation}"
     for when in model.deployed:
-        yield f"  became champion {_second(when)} UTC"
+        yield f"  became champion {moment(when)} UTC"
     yield from erased_lines(model)
 
 
 def erased_lines(model: ModelFact) -> Iterator[str]:
     """Yield which rows behind a version were erased."""
     for one in model.erased:
-        when = f"{_second(one.time)} UTC (entry {one.entry})"
+        when = f"{moment(one.time)} UTC (entry {one.entry})"
         yield f"  rows that it learned from were erased {when}"
     for one in model.erased_beside:
-        when = f"{_second(one.time)} UTC (entry {one.entry})"
+        when = f"{moment(one.time)} UTC (entry {one.entry})"
         yield (
             f"  rows that it did not learn from were erased {when}: "
             "rows are counted without them, metrics are those of before"
@@ -116,7 +117,7 @@ def _step(step: Step) -> Iterator[str]:
     partition = f" of partition {step.partition}" if step.partition else ""
     yield f"  {_short(step.name)}{partition}"
     code = (step.code or "unknown")[:SHOWN_DIGITS]
-    yield f"    run {step.run_id[:8]}, {_second(step.finished)} UTC, code {code}"
+    yield f"    run {step.run_id[:8]}, {moment(step.finished)} UTC, code {code}"
     if step.rows:
         counts = ", ".join(f"{n:,} {ROW_WORDS.get(part, part)}" for part, n in step.rows.items())
         verdict = {True: " (add up)", False: " (DO NOT ADD UP)", None: ""}[step.conserved]
@@ -190,7 +191,7 @@ def _route(route: RowRoute, indent: int) -> Iterator[str]:
 def _given(answers: AnswersGiven | None, margin: str) -> Iterator[str]:
     if answers is None:
         return
-    first, last = _second(answers.first), _second(answers.last)
+    first, last = moment(answers.first), moment(answers.last)
     yield f"{margin}  gave {amount(answers.count, 'answers')}, from {first} to {last} UTC"
     listed = answers.ids[-MAX_LISTED:]
     for start in range(0, len(listed), 2):
@@ -239,10 +240,6 @@ def state_words(state: str) -> str:
         "unchecked": "exists, not verified",
     }
     return words.get(state, state)
-
-
-def _second(time: str) -> str:
-    return time[:19].replace("T", " ")
 
 
 def _short(name: str) -> str:

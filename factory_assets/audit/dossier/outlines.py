@@ -28,6 +28,7 @@ from factory_assets.audit.requirements.catalogue import (
     catalogue,
 )
 from factory_assets.audit.requirements.statement_state import STATEMENT_FILE
+from factory_resources.durations import moment
 
 DocumentKind = Literal["dossier", "model-card", "data-sheet"]
 
@@ -148,7 +149,7 @@ class _Printer:
             standing += ", but a person has stopped it, so that it does not serve"
         yield PrintedParagraph(
             f"Version {dossier.version} of {dossier.pipeline} is of "
-            f"{dossier.made[:19].replace('T', ' ')} UTC. {standing}, as the first "
+            f"{moment(dossier.made)} UTC. {standing}, as the first "
             f"{dossier.size:,} entries of the ledger say."
         )
 

@@ -24,12 +24,9 @@ from factory_assets.spec import Pipeline, PythonSource
 from factory_assets.spec.models import OwnModule
 from factory_assets.spec.train import Train, Trainer
 from factory_assets.spec.tune import Tune, space_of
-from factory_resources.errors import DeclarationError
+from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.home.home import Home
 from factory_resources.interpreter import module_command
-
-_TOLD = 2
-"""The exit code of a process inside that has told why it failed."""
 
 
 def user_object_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
@@ -46,7 +43,8 @@ def user_object_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
                 folder = str(pipeline.folder)
                 output = output_inside([*command, folder], [pipeline], Home(Path(home)))
         except Exit as ended:
-            if ended.exit_code == _TOLD:
+            # It has told why it failed.
+            if ended.exit_code == FactoryError.exit_code:
                 raise
             what = f"importing its Python code ended the process (exit code {ended.exit_code})"
             yield Mistake((), f"{what}; import it in Python to see why")

@@ -15,6 +15,7 @@ from factory_assets.audit.trace.report import RowRoute, Trace
 from factory_assets.web.lineage.graph import ROW_WORDS, LineageGraph, LineageNode, lineage_graph
 from factory_assets.web.lineage.layout import NODE_HEIGHT, NODE_WIDTH, PlacedGraph, lay_out
 from factory_assets.web.pages.rendering import value_text, visible
+from factory_resources.durations import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,11 +101,6 @@ def _templates() -> Environment:
     made.filters |= {"row_words": row_words, "fits_title": fits_title, "fits_detail": fits_detail}
     made.filters |= {"grouped": grouped, "value_text": value_text}
     return made
-
-
-def moment(time: str | None) -> str:
-    """Return a time in ISO 8601, which is in UTC, as people read it: `2026-11-26 14:48:07`."""
-    return time[:19].replace("T", " ") if time else ""
 
 
 def digits(digest: str | None) -> str:
