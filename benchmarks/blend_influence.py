@@ -26,12 +26,12 @@ from factory_assets.ml.models.base import FitContext, Shape
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.portfolio.blend import BlendModel, blend_class
 from factory_assets.results.evaluation import Variant
+from factory_assets.spec.linear import Linear
 from factory_assets.spec.models import (
     Auto,
     ExtraTrees,
     GradientBoosting,
     LightGbm,
-    Linear,
     MemberSpec,
     Mlp,
     RandomForest,

@@ -10,6 +10,7 @@ from factory_assets.spec.contract import Column, Contract
 from factory_assets.spec.deploy import Approval, Deploy
 from factory_assets.spec.evaluate import METRICS, Evaluate, Gate, LastRow, Metric
 from factory_assets.spec.ingest import Ingest, Join, PythonSource
+from factory_assets.spec.linear import Linear
 from factory_assets.spec.models import (
     Auto,
     Cnn,
@@ -17,7 +18,6 @@ from factory_assets.spec.models import (
     GradientBoosting,
     Gru,
     LightGbm,
-    Linear,
     Mlp,
     OwnModule,
     RandomForest,

@@ -1,4 +1,4 @@
-"""The settings of models: networks for rows, images and series, own classes, trees, linear ones.
+"""The settings of models: networks for rows, images and series, own classes, and trees.
 
 A portfolio of several is declared here too. Fitting a model belongs in `ml.models`.
 """
@@ -16,10 +16,10 @@ from factory_assets.spec.base import (
     Positive,
     PositiveInt32,
     Reference,
-    Spec,
     StoredSettings,
     listed,
 )
+from factory_assets.spec.linear import Linear
 from factory_assets.spec.losses import NumberLoss
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
@@ -135,15 +135,6 @@ class OwnModule(Network):
         """The declared settings that only the training of a network has."""
         fields = Network.model_fields.items()
         return tuple(name for name, field in fields if getattr(self, name) != field.default)
-
-
-class Linear(Spec):
-    """Logistic regression for classes, ridge regression for numbers."""
-
-    kind: Literal["linear"]
-    """Selects logistic or ridge regression."""
-    regularisation: Positive = 1.0
-    """The strength of the L2 penalty: 1/C of logistic regression, alpha of ridge regression."""
 
 
 class Forest(StoredSettings):

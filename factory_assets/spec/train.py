@@ -27,6 +27,7 @@ from factory_assets.spec.base import (
     listed,
     switched_off,
 )
+from factory_assets.spec.linear import Linear
 from factory_assets.spec.models import (
     Auto,
     Cnn,
@@ -34,7 +35,6 @@ from factory_assets.spec.models import (
     GradientBoosting,
     Gru,
     LightGbm,
-    Linear,
     Mlp,
     Network,
     OwnModule,

@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks import tolerance
 from benchmarks.tolerance import TOLERANCES, Figures, judged, report, tolerances
-from factory_assets.spec.models import GradientBoosting, Linear
+from factory_assets.spec.linear import Linear
+from factory_assets.spec.models import GradientBoosting
 
 
 @pytest.mark.parametrize("target", ["classes", "numbers"])

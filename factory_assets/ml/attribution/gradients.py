@@ -149,8 +149,7 @@ class View:
 def views_of(model: Model, inputs: Arrays) -> tuple[View, ...]:
     """Return the networks that a model averages, with their inputs; none without gradients."""
     if isinstance(model, LinearModel):
-        matrix = inputs.one_hot(model.cardinalities)
-        return (View(model.layer(), (), (torch.from_numpy(matrix),)),)
+        return (View(model.layer(), (), (torch.from_numpy(model.matrix(inputs)),)),)
     if not isinstance(model, NetworkModel):
         return ()
     whole = model.network

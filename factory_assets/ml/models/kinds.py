@@ -11,13 +11,13 @@ from typing import Literal
 
 from factory_assets.ml.features.arrays import LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Model, rare_classes
+from factory_assets.spec.linear import Linear
 from factory_assets.spec.models import (
     Auto,
     Cnn,
     ExtraTrees,
     GradientBoosting,
     LightGbm,
-    Linear,
     OwnModule,
     RandomForest,
     SequenceNetwork,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import Fit, FitContext, Model, Shape
 from factory_assets.ml.models.onnx_nodes import make_model, merge, one_hot
-from factory_assets.spec.models import Linear
+from factory_assets.spec.linear import Linear
 from factory_assets.spec.train import ModelSpec
 
 if TYPE_CHECKING:
@@ -23,17 +24,51 @@ WIDEST = 1e30
 absurd number does not end the judgement of all rows. What is served refuses such a row instead."""
 
 
+@dataclass(frozen=True)
+class InputLimits:
+    """Of each column of the matrix, how small and how large a number counts: float32 [columns]."""
+
+    lowest: NDArray[np.float32]
+    highest: NDArray[np.float32]
+
+    @classmethod
+    def around(cls, matrix: NDArray[np.float32], extrapolation: float) -> Self:
+        """Return limits that lie beyond the numbers of a matrix, by so many times their range."""
+        import numpy as np
+
+        lowest, highest = (end(axis=0).astype(np.float64) for end in (matrix.min, matrix.max))
+        beyond = extrapolation * (highest - lowest)
+        limits = (lowest - beyond).clip(-WIDEST), (highest + beyond).clip(max=WIDEST)
+        return cls(*(limit.astype(np.float32) for limit in limits))
+
+    @classmethod
+    def widest(cls, columns: int) -> Self:
+        """Return limits that only keep the sum finite."""
+        import numpy as np
+
+        limit = np.full(columns, WIDEST, np.float32)
+        return cls(-limit, limit)
+
+
 class LinearModel(Model):
-    """`softmax(x W + b)` for classes, `x W + b` for numbers; stored as the arrays W and b."""
+    """`softmax(x W + b)` for classes, `x W + b` for numbers; stored as the arrays W and b.
+
+    Each column of x is cut at its limits before, if there are any; they are stored as well.
+    """
 
     scaled: ClassVar[bool] = True
     vocabulary: ClassVar[int] = 50
     statistics: ClassVar[bool] = True
 
     def __init__(
-        self, shape: Shape, weights: NDArray[np.float32], bias: NDArray[np.float32]
+        self,
+        shape: Shape,
+        weights: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        limits: InputLimits | None = None,
     ) -> None:
         self._shape, self._weights, self._bias = shape, weights, bias
+        self._limits = limits
 
     @classmethod
     def fit(cls, context: FitContext, train: LabelledArrays, validation: LabelledArrays) -> Fit:
@@ -42,7 +77,8 @@ class LinearModel(Model):
         import numpy as np
         from sklearn.exceptions import ConvergenceWarning
 
-        estimator = _estimator(cast(Linear, context.spec), context)
+        spec = cast(Linear, context.spec)
+        estimator = _estimator(spec, context)
         matrix = train.inputs.one_hot(context.shape.cardinalities)
         with warnings.catch_warnings():
             # Separable classes never converge fully; the penalty keeps the weights bounded.
@@ -53,25 +89,32 @@ class LinearModel(Model):
         if context.shape.outputs == 2:
             # softmax of (0, z) is the logistic function of z.
             weights, bias = np.pad(weights, ((0, 0), (1, 0))), np.pad(bias, (1, 0))
-        return Fit(cls(context.shape, np.ascontiguousarray(weights), bias))
+        reach = spec.extrapolation
+        limits = None if reach is None else InputLimits.around(matrix, reach)
+        return Fit(cls(context.shape, np.ascontiguousarray(weights), bias, limits))
 
     def outputs(self, inputs: Arrays) -> NDArray[np.float64]:
         import numpy as np
 
-        matrix = inputs.one_hot(self._shape.cardinalities).clip(-WIDEST, WIDEST)
-        scores = (matrix @ self._weights + self._bias).astype(np.float64)
+        scores = (self.matrix(inputs) @ self._weights + self._bias).astype(np.float64)
         if self._shape.task == "regression":
             return scores[:, 0]
         exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
         return probabilities
 
-    @property
-    def cardinalities(self) -> tuple[int, ...]:
-        return self._shape.cardinalities
+    def matrix(self, inputs: Arrays) -> NDArray[np.float32]:
+        """Return what the weights are multiplied with: numbers within their limits, one-hot codes.
+
+        Returns:
+            float32 [rows, columns].
+        """
+        limits = self._limits or InputLimits.widest(len(self._weights))
+        matrix = inputs.one_hot(self._shape.cardinalities)
+        return matrix.clip(limits.lowest, limits.highest)
 
     def layer(self) -> nn.Linear:
-        """Return the model as a torch layer: one-hot matrix to logits or standardised numbers."""
+        """Return the model as a torch layer: its matrix to logits or standardised numbers."""
         import torch
 
         layer = torch.nn.Linear(*self._weights.shape)
@@ -82,21 +125,30 @@ class LinearModel(Model):
     def save(self, folder: Path) -> None:
         from safetensors.numpy import save_file
 
-        save_file({"weights": self._weights, "bias": self._bias}, folder / "weights.safetensors")
+        arrays = {"weights": self._weights, "bias": self._bias}
+        limits = asdict(self._limits) if self._limits else {}
+        save_file(arrays | limits, folder / "weights.safetensors")
 
     @classmethod
     def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
         from safetensors.numpy import load_file
 
         arrays = load_file(files / "weights.safetensors")
-        return cls(shape, arrays["weights"], arrays["bias"])
+        weights, bias = arrays.pop("weights"), arrays.pop("bias")
+        return cls(shape, weights, bias, InputLimits(**arrays) if arrays else None)
 
     def graph(self) -> onnx.ModelProto:
         from onnx import TensorProto, helper, numpy_helper
 
         classes = self._shape.task != "regression"
         raw = "raw" if classes else "outputs"
-        nodes = [helper.make_node("Gemm", ["matrix", "weights", "bias"], [raw])]
+        constants, nodes, read = {"weights": self._weights, "bias": self._bias}, [], "matrix"
+        if self._limits:
+            constants |= asdict(self._limits)
+            nodes.append(helper.make_node("Max", ["matrix", "lowest"], ["raised"]))
+            nodes.append(helper.make_node("Min", ["raised", "highest"], ["limited"]))
+            read = "limited"
+        nodes.append(helper.make_node("Gemm", [read, "weights", "bias"], [raw]))
         if classes:
             nodes.append(helper.make_node("Softmax", [raw], ["outputs"], axis=1))
         describe = helper.make_tensor_value_info
@@ -104,10 +156,7 @@ class LinearModel(Model):
             nodes,
             [describe("matrix", TensorProto.FLOAT, ["N", len(self._weights)])],
             [describe("outputs", TensorProto.FLOAT, ["N", self._shape.outputs])],
-            [
-                numpy_helper.from_array(self._weights, "weights"),
-                numpy_helper.from_array(self._bias, "bias"),
-            ],
+            [numpy_helper.from_array(array, name) for name, array in constants.items()],
         )
         return merge(one_hot(self._shape), body, {"matrix": "matrix"})
 

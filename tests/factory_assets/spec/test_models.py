@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.spec import Gru, Mlp, PipelineSpec
+from factory_assets.spec.linear import Linear
 from factory_assets.spec.models import (
     STORED,
     Auto,
@@ -84,6 +85,22 @@ def test_a_stored_lightgbm_without_bins_has_those_of_before() -> None:
         read = LightGbm.model_validate_json(stored, context=STORED)
         assert read.max_bins == bins
         assert LightGbm.model_validate_json(read.model_dump_json(), context=STORED) == read
+
+
+def test_a_stored_linear_model_without_limits_keeps_its_bytes() -> None:
+    stored = '{"kind":"linear","regularisation":1.0}'
+    before = Linear.model_validate_json(stored, context=STORED)
+    assert before.extrapolation is None
+    assert before.model_dump_json() == stored
+    now = Linear.model_validate({"kind": "linear"})
+    assert now.extrapolation == 1
+    assert Linear.model_validate_json(now.model_dump_json(), context=STORED) == now
+
+
+@pytest.mark.parametrize("extrapolation", [-0.1, inf, nan, "none"])
+def test_limits_within_the_training_rows_are_refused(extrapolation: Any) -> None:
+    with pytest.raises(ValidationError):
+        Linear.model_validate({"kind": "linear", "extrapolation": extrapolation})
 
 
 @pytest.mark.parametrize("interactions", [-1, 1, 21, 2.5, "all"])

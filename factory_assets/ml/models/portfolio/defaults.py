@@ -10,13 +10,13 @@ from importlib.util import find_spec
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
+from factory_assets.spec.linear import Linear
 from factory_assets.spec.losses import NumberLoss
 from factory_assets.spec.models import (
     Auto,
     ExtraTrees,
     GradientBoosting,
     LightGbm,
-    Linear,
     MemberSpec,
     Mlp,
     RandomForest,

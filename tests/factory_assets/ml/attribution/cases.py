@@ -10,7 +10,8 @@ from sklearn.datasets import load_breast_cancer
 from factory_assets.ml.features.arrays import Arrays, LabelledArrays
 from factory_assets.ml.models.base import FitContext, Model, Shape
 from factory_assets.ml.models.kinds import fit_model
-from factory_assets.spec.models import Linear, Mlp
+from factory_assets.spec.linear import Linear
+from factory_assets.spec.models import Mlp
 from factory_assets.spec.train import ModelSpec
 
 LINEAR = Linear(kind="linear")

@@ -11,9 +11,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from factory_assets.ml.attribution.gauss_newton import Space, odds_gradient, space
 from factory_assets.ml.attribution.gradients import Linearised, View, linearise, views_of
 from factory_assets.ml.attribution.lds import predicted_quantity
+from factory_assets.ml.features.arrays import Arrays
 from factory_assets.ml.models.networks.modules.mlp import MlpModule
-from factory_assets.spec.models import Linear
-from tests.factory_assets.ml.attribution.cases import drawn, fitted
+from factory_assets.spec.linear import Linear
+from tests.factory_assets.ml.attribution.cases import drawn, fitted, tumours
 
 WEAK = Linear(kind="linear", regularisation=0.01)
 
@@ -144,3 +145,16 @@ def test_direction_without_gradient_of_any_row_has_no_effect() -> None:
     assert directions.curvature.shape == (1,)
     sideways = Linearised(torch.zeros(1, 1), torch.tensor([[[0.0, 1.0]]]))
     assert not directions.effects(directions.output_gradients(sideways, None), 0.1).any()
+
+
+def test_a_row_beyond_the_limits_of_a_linear_model_is_judged_at_them() -> None:
+    train, validation, _ = tumours()
+    model = fitted(Linear(kind="linear"), train, validation)
+    numbers = train.inputs.numbers
+    lowest, highest = numbers.min(axis=0), numbers.max(axis=0)
+    at_limits = np.stack([2 * highest - lowest, highest])
+    far = np.stack([highest + 1_000, highest])
+    no_codes = np.empty((2, 0), np.int64)
+    [beyond], [near] = (views_of(model, Arrays(rows, no_codes)) for rows in (far, at_limits))
+    torch.testing.assert_close(beyond.each[0], near.each[0])
+    assert (beyond.each[0] < 1_000).all()
